@@ -1,0 +1,180 @@
+"""Write the Python that an op runs: one function that records a call, one that pulls a gradient back.
+
+An op is called a million times and declared once. What depends only on the declaration (which inputs can carry a
+gradient, what a rule needs saved, in which order parameters stand) is therefore settled here, in source text, and
+nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source`` to read the result for an op.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
+
+
+@dataclass
+class Signature:
+    """What an op declares: the names of its inputs, parameters and residuals, and what each rule names."""
+
+    name: str
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
+    required: frozenset[str]
+    residuals: tuple[str, ...]
+    variadic: bool
+    optional: frozenset[str]
+    rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def saveable(self) -> tuple[str, ...]:
+        """Names whose values a node may keep for its rules."""
+        return (*self.inputs, OUTPUT, *self.residuals)
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """Names whose values a node does keep: those that some rule asks for."""
+        wanted = {name for names in self.rules.values() for name in names}
+        return tuple(name for name in self.saveable if name in wanted)
+
+    def legal(self, served: str) -> tuple[str, ...]:
+        """Names that the rule for input `served` may ask for."""
+        position = (POSITION,) if self.variadic else ()
+        return (COTANGENT, *self.saveable, *self.params, IN_SHAPE, *position)
+
+
+def _tuple(items: list[str]) -> str:
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+
+def _header(sig: Signature) -> str:
+    # A variadic op takes its inputs as one sequence, as np.concatenate does, so parameters may follow by position.
+    inputs = [f"{n}=None" if n in sig.optional else n for n in sig.inputs]
+    required = [p for p in sig.params if p in sig.required]
+    if required and sig.optional:
+        required.insert(0, "*")
+    defaulted = [f"{p}=_default_{p}" for p in sig.params if p not in sig.required]
+    return f"def {sig.name}({', '.join([*inputs, *required, *defaulted])}):"
+
+
+def _raw_call(sig: Signature, arguments: list[str]) -> str:
+    return f"_raw({', '.join([*arguments, *(f'{p}={p}' for p in sig.params)])})"
+
+
+def _unpack(sig: Signature) -> str:
+    """The left side that receives what the raw function returns: the output, then the residuals."""
+    return ", ".join(["_y", *(f"{r}_" for r in sig.residuals)])
+
+
+def _plain(sig: Signature, arguments: list[str]) -> str:
+    return f"return {_raw_call(sig, arguments)}{'[0]' if sig.residuals else ''}"
+
+
+def _saved_expression(sig: Signature, name: str) -> str:
+    """A value is kept only when an input whose rule names it takes part in the gradient."""
+    value = "_y" if name == OUTPUT else f"{name}_"
+    if sig.variadic:
+        return f"tuple({value})" if name in sig.inputs else value
+    users = [served for served, names in sig.rules.items() if name in names]
+    if len(users) == len(sig.rules):
+        return value
+    return f"{value} if {' or '.join(f'{u}_n is not None' for u in users)} else None"
+
+
+def emit_call(sig: Signature) -> str:
+    """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient."""
+    out = [_header(sig)]
+    if sig.variadic:
+        xs = sig.inputs[0]
+        out += [
+            f"    {xs} = tuple({xs})",
+            f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
+            f"        {_plain(sig, [f'*{xs}'])}",
+            f"    {xs}_ = [x._data if isinstance(x, Tensor) else _adapt(x) for x in {xs}]",
+        ]
+        arguments, shown = [f"*{xs}_"], f"tuple({xs}_)"
+    else:
+        for n in sig.inputs:
+            node = f"; {n}_n = {n}._node" if n in sig.rules else ""
+            absent = f"; {n}_n = None" if n in sig.rules else ""
+            out += [
+                f"    if isinstance({n}, Tensor): {n}_ = {n}._data{node}",
+                f"    else: {n}_ = {n}{absent}",
+            ]
+        out += [
+            f"    if {' and '.join(f'{n}_ is {n}' for n in sig.inputs)}:",
+            f"        {_plain(sig, list(sig.inputs))}",
+        ]
+        if len(sig.inputs) > 1:
+            out += [
+                f"    if {n}_.__class__ in _foreign: {n}_ = _adapt({n}_)"
+                for n in sig.inputs
+                if n in sig.rules or not sig.rules
+            ]
+        arguments = [f"{n}_" for n in sig.inputs]
+        shown = _tuple(arguments)
+    out += [
+        f"    try: {_unpack(sig)} = {_raw_call(sig, arguments)}",
+        f"    except (ValueError, TypeError, IndexError) as _error: raise _explain(_op, _error, {shown}) from _error",
+        "    if _y.__class__ is not _ndarray: _y = _asarray(_y)",
+        "    _t = _new(Tensor)",
+        "    _t._data = _y",
+        "    _t._node = None",
+    ]
+    out += _emit_record(sig)
+    originals = sig.inputs[0] if sig.variadic else _tuple(list(sig.inputs))
+    out += [f"    if _observers: _notify(_op, {originals}, {_tuple(list(sig.params))}, _t)", "    return _t"]
+    return "\n".join(out) + "\n"
+
+
+def _emit_record(sig: Signature) -> list[str]:
+    if not sig.rules:
+        return []
+    if sig.variadic:
+        xs = sig.inputs[0]
+        out = [f"    {xs}_n = tuple([x._node if isinstance(x, Tensor) else None for x in {xs}])"]
+        alive, parents = f"any([n is not None for n in {xs}_n])", f"{xs}_n"
+    else:
+        out = []
+        served = [n for n in sig.inputs if n in sig.rules]
+        alive = " or ".join(f"{n}_n is not None" for n in served)
+        parents = _tuple([f"{n}_n" for n in served])
+    out += [
+        f"    if ({alive}) and _recording():",
+        "        _n = _t._node = _new(_Node)",
+        f"        _n.op = _op; _n.parents = {parents}",
+        f"        _n.saved = {_tuple([_saved_expression(sig, name) for name in sig.saved])}",
+        f"        _n.params = {_tuple(list(sig.params))}",
+        "        _n.shape = _y.shape; _n.dtype = _y.dtype; _n.number = _count()",
+    ]
+    if not sig.variadic:
+        for n in sig.inputs:
+            if n not in sig.rules:
+                out.append(
+                    f"    if isinstance({n}, Tensor) and {n}._node is not None and _recording(): _refuse(_op, '{n}')"
+                )
+    return out
+
+
+def emit_pull(sig: Signature) -> str:
+    """Source of ``pull(g, saved, params, parents)``: one gradient per parent, None where a parent is None."""
+    out = ["def _pull(g, saved, params, parents):"]
+    if not sig.rules:
+        return out[0] + " return ()\n"
+    if sig.saved:
+        out.append(f"    {_tuple(list(sig.saved))} = saved")
+    if sig.params:
+        out.append(f"    {_tuple(list(sig.params))} = params")
+
+    def call(served: str, node: str) -> str:
+        asked = [f"{node}.shape" if name == IN_SHAPE else name for name in sig.rules[served]]
+        return f"_rule_{served}({', '.join(asked)})"
+
+    if sig.variadic:
+        xs = sig.inputs[0]
+        out.append(f"    return tuple([{call(xs, '_n')} if _n is not None else None for i, _n in enumerate(parents)])")
+    else:
+        served = [n for n in sig.inputs if n in sig.rules]
+        out.append(f"    {_tuple([f'{n}_n' for n in served])} = parents")
+        results = [f"{call(n, f'{n}_n')} if {n}_n is not None else None" for n in served]
+        out.append(f"    return {_tuple(results)}")
+    return "\n".join(out) + "\n"

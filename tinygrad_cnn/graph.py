@@ -1,0 +1,417 @@
+"""The computation graph: nodes, the ``@op`` decorator, and the switches that say whether calls are recorded.
+
+An op is a plain NumPy function plus one gradient rule per differentiable input. Called with arrays it *is* that
+function. Called with a Tensor it also leaves a :class:`Node` behind: the op, the nodes of its inputs, the values that
+the rules will need, and its parameters. Reverse-mode differentiation is then a walk over nodes (see ``autograd.py``).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import linecache
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+
+import numpy as np
+
+from .emit import OUTPUT, Signature, emit_call, emit_pull
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Array: TypeAlias = Any
+"""An ndarray or a Tensor. Rules are written once for both, which a type checker cannot follow."""
+
+P = ParamSpec("P")
+
+
+class Node:
+    """One recorded application of an op.
+
+    ``number`` grows with every node, so sorting by it orders any graph topologically: inputs are older than outputs.
+    A node knows the shape and dtype of its output but does not hold the output itself, unless a rule asked for it.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "number", "op", "params", "parents", "saved", "shape")
+
+    op: Op
+    parents: tuple[Node | Leaf | None, ...] | None
+    saved: tuple[Any, ...] | None
+    params: tuple[Any, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    number: int
+
+
+class Leaf:
+    """The end of the graph under a Tensor that the user made with ``requires_grad=True``: it receives the gradient.
+
+    The gradient lives here and not in the Tensor, so nodes need not refer to Tensors and no cycle can arise.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "grad", "number", "shape")
+
+    op = None
+    saved: tuple[()] = ()
+    parents: tuple[()] = ()
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.number = _count()
+        self.grad: Tensor | None = None
+
+
+# One clock numbers nodes and in-place writes, so that "written after it was recorded" is a comparison of two integers.
+_count = itertools.count(1).__next__
+
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+
+class _Recording:
+    """Sets the recording switch for a ``with`` block or, as a decorator, for each call of a function."""
+
+    _value: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        self._tokens = []
+        return self if function is None else self(function)
+
+    def __enter__(self) -> None:
+        self._tokens.append(_recording.set(self._value))
+
+    def __exit__(self, *_: object) -> None:
+        _recording.reset(self._tokens.pop())
+
+    def __call__(self, function: Callable[P, Any]) -> Callable[P, Any]:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{type(self).__name__}: `{function.__name__}` suspends, and its caller would run with the switch set; "
+                f"use `with {type(self).__name__}():` inside its body"
+            )
+        return _wrap_call(type(self), function)
+
+    _tokens: list[Any]
+
+
+def _wrap_call(switch: type[_Recording], function: Callable[P, Any]) -> Callable[P, Any]:
+    @functools.wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with switch():
+            return function(*args, **kwargs)
+
+    return inner
+
+
+class no_grad(_Recording):
+    """Record nothing: results do not require gradients. A context manager and a decorator, local to the context.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.ones(2, requires_grad=True)
+    >>> with tg.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    _value = False
+
+
+class enable_grad(_Recording):
+    """Record again inside a :class:`no_grad` block. A context manager and a decorator, local to the context."""
+
+    _value = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops on Tensors that require gradients are recorded here and now."""
+    return _recording.get()
+
+
+Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
+_observers: list[int] = []  # one entry per active observer in any context: empty means that no call need look further
+_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
+
+
+@contextmanager
+def observe(observer: Observer) -> Iterator[None]:
+    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context."""
+    token = _observer.set(observer)
+    _observers.append(1)
+    try:
+        yield
+    finally:
+        _observers.pop()
+        _observer.reset(token)
+
+
+def _notify(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor) -> None:
+    observer = _observer.get()
+    if observer is not None:
+        observer(op, inputs, params, output)
+
+
+# Leaves are updated in place between steps; a graph that recorded the old values must not silently use new ones.
+
+
+def owner(array: np.ndarray) -> np.ndarray:
+    """The array that owns the memory that `array` looks at."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+_writes: dict[int, tuple[weakref.ref[np.ndarray], int]] = {}
+_last_write = 0
+
+
+def mark_written(array: np.ndarray) -> None:
+    """Note that the memory of `array` has changed, so that graphs which saved it refuse to run backward."""
+    global _last_write
+    root = owner(array)
+    key = id(root)
+    known = _writes.get(key)
+    reference = known[0] if known else weakref.ref(root, lambda _: _writes.pop(key, None) and None)
+    _last_write = _count()
+    _writes[key] = (reference, _last_write)
+
+
+def overwritten(node: Node) -> bool:
+    """Whether a value that `node` saved was written in place after it was recorded."""
+    if node.number > _last_write or not node.saved:
+        return False
+    values = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in node.saved)
+    roots = (id(owner(v)) for v in values if isinstance(v, np.ndarray))
+    return any(key in _writes and _writes[key][1] > node.number for key in roots)
+
+
+# Ops.
+
+
+class OpFunction(Protocol[P]):
+    """What ``@op`` returns: a function of arrays or Tensors, usable as a method, that carries its :class:`Op`."""
+
+    op: Op
+
+    def __call__(self, first: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Callable[P, Tensor]: ...
+    def vjp(self, **rules: Callable[..., Any]) -> None:
+        """Register the gradient rules, one per differentiable input, named by the input."""
+
+
+registry: dict[str, Op] = {}
+numpy_ops: dict[Any, Callable[..., Any]] = {}
+
+_namespace: dict[str, Any] = {}
+_foreign: dict[type, Callable[[Any], Any]] = {
+    kind: lambda scalar: scalar.item() for kind in {np.dtype(code).type for code in "?bhilqBHILQefd"}
+}
+
+
+def _adapt(value: Any) -> Any:
+    """What stands beside a Tensor, in its world: a NumPy scalar counts as a Python number, a list as Tensor(list)."""
+    convert = _foreign.get(value.__class__)
+    return value if convert is None else convert(value)
+
+
+def register_tensor(cls: type[Tensor], from_list: Callable[[Any], Any]) -> None:
+    """Tell ops which class wraps their results, and how a list beside a Tensor becomes an array."""
+    _foreign[list] = _foreign[tuple] = from_list
+    _namespace["Tensor"] = cls
+    for known in registry.values():
+        known.globals["Tensor"] = cls
+
+
+class Op:
+    """An op's declaration: its raw NumPy function, its signature, and the rules that pull gradients back."""
+
+    def __init__(self, raw: Callable[..., Any], elementwise: bool, residuals: tuple[str, ...]) -> None:
+        self.raw = raw
+        self.name = raw.__name__
+        self.elementwise = elementwise
+        self.rules: dict[str, Callable[..., Any]] = {}
+        self.signature = _declared_signature(raw, residuals)
+        self.globals: dict[str, Any] = {
+            **_namespace,
+            "__name__": raw.__module__,
+            "_op": self,
+            "_raw": raw,
+            **{f"_default_{p.name}": p.default for p in inspect.signature(raw).parameters.values()},
+        }
+        self.function: Any = self._compile(emit_call(self.signature))
+        self.function.__doc__ = raw.__doc__
+        self.function.__module__ = raw.__module__
+        self.function.__qualname__ = raw.__qualname__
+        self.function.op = self
+        self.function.vjp = self.vjp
+        self.pull: Callable[..., tuple[Any, ...]] = self._compile(emit_pull(self.signature))
+
+    def __reduce__(self) -> Any:
+        return _op_of, (self.function,)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    @property
+    def source(self) -> str:
+        """The Python that was written for this op."""
+        return emit_call(self.signature) + "\n" + emit_pull(self.signature)
+
+    def vjp(self, **rules: Callable[..., Any]) -> None:
+        """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
+        asked = {served: self._names(served, rule) for served, rule in rules.items()}
+        self.rules.update(rules)
+        self.signature.rules = {
+            n: asked.get(n, self.signature.rules.get(n, ())) for n in self.signature.inputs if n in self.rules
+        }
+        self.globals.update({f"_rule_{served}": rule for served, rule in rules.items()})
+        self.function.__code__ = self._compile(emit_call(self.signature)).__code__
+        self.pull = self._compile(emit_pull(self.signature))
+
+    def revive(self, node: Node) -> tuple[Any, ...]:
+        """What `node` saved, with inputs and output as Tensors that stand where they stood in the graph."""
+        assert node.saved is not None
+        assert node.parents is not None
+        sig, tensor_of = self.signature, self.globals["Tensor"]._of
+
+        def place(value: Any, at: Any) -> Any:
+            if isinstance(at, tuple):
+                return tuple(map(place, value, at))
+            return tensor_of(value, at) if at is not None and isinstance(value, np.ndarray) else value
+
+        if sig.variadic:
+            places: dict[str, Any] = {sig.inputs[0]: node.parents}
+        else:
+            places = dict(zip([n for n in sig.inputs if n in sig.rules], node.parents, strict=True))
+        places[OUTPUT] = node
+        return tuple(place(value, places.get(name)) for name, value in zip(sig.saved, node.saved, strict=True))
+
+    def _names(self, served: str, rule: Callable[..., Any]) -> tuple[str, ...]:
+        sig = self.signature
+        if served not in sig.inputs:
+            raise TypeError(f"{sig.name}.vjp: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}")
+        names = tuple(inspect.signature(rule).parameters)
+        unknown = [n for n in names if n not in sig.legal(served)]
+        if unknown:
+            raise TypeError(
+                f"{sig.name}.vjp: the rule for `{served}` names {', '.join(f'`{n}`' for n in unknown)}; "
+                f"legal names are {', '.join(sig.legal(served))}"
+            )
+        return names
+
+    def _compile(self, source: str) -> Any:
+        filename = f"<{self.name}: {'call' if source.startswith(f'def {self.name}(') else 'pull'}>"
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        scope: dict[str, Any] = {}
+        exec(compile(source, filename, "exec"), self.globals, scope)
+        return scope.popitem()[1]
+
+
+def _op_of(function: Any) -> Op:
+    return function.op  # type: ignore[no-any-return]
+
+
+def _declared_signature(raw: Callable[..., Any], residuals: tuple[str, ...]) -> Signature:
+    parameters = inspect.signature(raw).parameters.values()
+    variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+    inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    reserved = sorted({"g", "y", "i", "in_shape"} & {*inputs, *variadic, *keywords, *residuals})
+    if reserved:
+        raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
+    if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        raise TypeError(
+            f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
+            f"got {inspect.signature(raw)}"
+        )
+    optional = frozenset(p.name for p in parameters if p.name in inputs and p.default is None)
+    required = frozenset(p.name for p in parameters if p.name in keywords and p.default is p.empty)
+    return Signature(raw.__name__, tuple(inputs or variadic), keywords, required, residuals, bool(variadic), optional)
+
+
+@overload
+def op(raw: Callable[Concatenate[Any, P], Any], /) -> OpFunction[P]: ...
+@overload
+def op(
+    *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None
+) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
+def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None) -> Any:
+    """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
+
+    Array inputs are positional, parameters keyword-only. Give the gradients with ``.vjp(input=rule, ...)``; a rule's
+    parameter names say what it needs: ``g`` the incoming gradient, ``y`` the output, ``in_shape`` the shape of the
+    input it serves, any input, parameter or residual, and in a variadic op ``i``, the position of the input it serves.
+    An input without a rule cannot require a gradient; an op without rules gives constants.
+
+    Args:
+        elementwise: inputs broadcast, so a gradient is summed back to its input's shape.
+        residuals: names for what `raw` returns after its output, kept for the rules (max-pool's argmax).
+        numpy: the NumPy function that this op stands for when a Tensor is passed to NumPy.
+
+    Raises:
+        TypeError: at declaration, if a name is reserved or a rule asks for a name that does not exist.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> @tg.op(elementwise=True)
+    ... def cube(a):
+    ...     return a * a * a
+    >>> cube.vjp(a=lambda g, a: 3 * g * a * a)
+    >>> x = tg.Tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad.item()
+    12.0
+    """
+
+    def declare(raw: Callable[..., Any]) -> Any:
+        declared = Op(raw, elementwise, tuple(residuals))
+        registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
+        if numpy is not None:
+            numpy_ops[numpy] = declared.function
+        return declared.function
+
+    return declare if raw is None else declare(raw)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def implements(*numpy_functions: Any) -> Callable[[F], F]:
+    """Declare that a function composed of ops stands for these NumPy functions when they are given a Tensor."""
+
+    def declare(function: F) -> F:
+        numpy_ops.update(dict.fromkeys(numpy_functions, function))
+        return function
+
+    return declare
+
+
+def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
+    """The same error in terms of the op: its name, and each input with dtype and shape."""
+    text = str(error)
+    if text.startswith(f"{op.name}:"):
+        return error
+    sig = op.signature
+    names = [f"{sig.inputs[0]}[{i}]" for i in range(len(inputs))] if sig.variadic else sig.inputs
+    shown = ", ".join(
+        f"`{name}` is {value.dtype} {value.shape}" if isinstance(value, np.ndarray) else f"`{name}` is {value!r:.60}"
+        for name, value in zip(names, inputs, strict=True)
+    )
+    if "broadcast" in text and op.elementwise:
+        text = "shapes do not broadcast: from the right, sizes must be equal or 1; reshape or expand_dims one input"
+    kind = next(k for k in (IndexError, TypeError, ValueError) if isinstance(error, k))
+    return kind(f"{op.name}: {text} ({shown})")
+
+
+def _refuse(op: Op, name: str) -> None:
+    raise TypeError(f"{op.name}: `{name}` requires a gradient but {op.name} has none for it; pass `{name}.detach()`")
+
+
+_namespace.update(
+    _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=_count, _recording=_recording.get,
+    _observers=_observers, _notify=_notify, _foreign=_foreign, _adapt=_adapt, _explain=_explain, _refuse=_refuse,
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""Sliding windows over the spatial axes of an array, in any number of dimensions."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+Sizes = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]
+
+
+def output_sizes(sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Sizes:
+    """Windows that fit along each axis: floor((size + padding - dilation (kernel - 1) - 1) / stride) + 1."""
+    return tuple(
+        (n + before + after - d * (k - 1) - 1) // s + 1
+        for n, k, s, (before, after), d in zip(sizes, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def pad_last(x: np.ndarray, padding: Pairs, value: float = 0.0) -> np.ndarray:
+    """x with its last axes padded; x itself where there is nothing to pad."""
+    if not any(before or after for before, after in padding):
+        return x
+    lead = x.ndim - len(padding)
+    sizes = [n + before + after for n, (before, after) in zip(x.shape[lead:], padding, strict=True)]
+    out = np.full((*x.shape[:lead], *sizes), value, x.dtype)
+    out[interior(x.shape[lead:], padding)] = x
+    return out
+
+
+def interior(sizes: Sizes, padding: Pairs) -> Any:
+    """The index of what lies inside the padding of the last axes."""
+    return (..., *(slice(before, before + n) for n, (before, _) in zip(sizes, padding, strict=True)))
+
+
+def windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> np.ndarray:
+    """View (*lead, *out, *kernel) of x (*lead, *sizes): element o, k is x at o stride + k dilation.
+
+    Raises:
+        ValueError: if a window would reach beyond x, whose memory the view would otherwise leave.
+    """
+    lead = x.ndim - len(kernel)
+    for n, k, o, s, d in zip(x.shape[lead:], kernel, out, stride, dilation, strict=True):
+        if o < 1 or k < 1 or (o - 1) * s + (k - 1) * d >= n:
+            raise ValueError(f"windows: {o} windows of {k} with stride {s}, dilation {d} do not fit {n} elements")
+    if not x.size:
+        return np.zeros((*x.shape[:lead], *out, *kernel), x.dtype)
+    steps = x.strides[lead:]
+    strides = (
+        *x.strides[:lead],
+        *(step * s for step, s in zip(steps, stride, strict=True)),
+        *(step * d for step, d in zip(steps, dilation, strict=True)),
+    )
+    return np.lib.stride_tricks.as_strided(x, (*x.shape[:lead], *out, *kernel), strides, writeable=False)
+
+
+def add_windows(out: np.ndarray, values: np.ndarray, stride: Sizes, dilation: Sizes) -> None:
+    """Adjoint of :func:`windows`: add values (*lead, *o, *kernel) into out (*lead, *sizes), one kernel element at a time.
+
+    Different windows never meet at the same kernel element, so each pass is one strided addition.
+    """
+    spatial = len(stride)
+    counts, kernel = values.shape[-2 * spatial : -spatial], values.shape[-spatial:]
+    for k in product(*map(range, kernel)):
+        places: Any = (
+            ...,
+            *(slice(i * d, i * d + (o - 1) * s + 1, s) for i, d, o, s in zip(k, dilation, counts, stride, strict=True)),
+        )
+        element: Any = (..., *k)
+        out[places] += values[element]
+
+
+def volume(sizes: Sizes) -> int:
+    """Product of sizes."""
+    return math.prod(sizes)

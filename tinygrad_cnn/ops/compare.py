@@ -1,0 +1,98 @@
+"""Comparisons and logic: ops with Boolean results and no gradient.
+
+They are ops, and not bare NumPy calls, so that a rule such as ``where(a > b, g, 0)`` reads the same on arrays and on
+Tensors, and so that whoever observes op calls sees these too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..graph import Array, op
+
+__all__ = [
+    "equal",
+    "greater",
+    "greater_equal",
+    "isfinite",
+    "isnan",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "not_equal",
+]
+
+
+@op(elementwise=True, numpy=np.equal)
+def equal(a: Array, b: Array) -> Array:
+    """y = (a == b), Boolean, without a gradient."""
+    return np.equal(a, b)
+
+
+@op(elementwise=True, numpy=np.not_equal)
+def not_equal(a: Array, b: Array) -> Array:
+    """y = (a != b), Boolean, without a gradient."""
+    return np.not_equal(a, b)
+
+
+@op(elementwise=True, numpy=np.less)
+def less(a: Array, b: Array) -> Array:
+    """y = (a < b), Boolean, without a gradient."""
+    return np.less(a, b)
+
+
+@op(elementwise=True, numpy=np.less_equal)
+def less_equal(a: Array, b: Array) -> Array:
+    """y = (a <= b), Boolean, without a gradient."""
+    return np.less_equal(a, b)
+
+
+@op(elementwise=True, numpy=np.greater)
+def greater(a: Array, b: Array) -> Array:
+    """y = (a > b), Boolean, without a gradient."""
+    return np.greater(a, b)
+
+
+@op(elementwise=True, numpy=np.greater_equal)
+def greater_equal(a: Array, b: Array) -> Array:
+    """y = (a >= b), Boolean, without a gradient."""
+    return np.greater_equal(a, b)
+
+
+@op(elementwise=True, numpy=np.logical_and)
+def logical_and(a: Array, b: Array) -> Array:
+    """y = a and b, Boolean, without a gradient."""
+    return np.logical_and(a, b)
+
+
+@op(elementwise=True, numpy=np.logical_or)
+def logical_or(a: Array, b: Array) -> Array:
+    """y = a or b, Boolean, without a gradient."""
+    return np.logical_or(a, b)
+
+
+@op(elementwise=True, numpy=np.logical_xor)
+def logical_xor(a: Array, b: Array) -> Array:
+    """y = (a != b) of the truth values, Boolean, without a gradient."""
+    return np.logical_xor(a, b)
+
+
+@op(elementwise=True, numpy=np.logical_not)
+def logical_not(a: Array) -> Array:
+    """y = not a, Boolean, without a gradient."""
+    return np.logical_not(a)
+
+
+@op(elementwise=True, numpy=np.isfinite)
+def isfinite(a: Array) -> Array:
+    """y = whether a is neither infinite nor NaN, Boolean, without a gradient."""
+    return np.isfinite(a)
+
+
+@op(elementwise=True, numpy=np.isnan)
+def isnan(a: Array) -> Array:
+    """y = whether a is NaN, Boolean, without a gradient."""
+    return np.isnan(a)

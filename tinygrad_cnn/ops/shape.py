@@ -1,0 +1,158 @@
+"""Ops that move elements without changing them. Each is linear, and its rule is the op that moves them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ..graph import Array, implements, op
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["broadcast_to", "concatenate", "expand_dims", "pad", "reshape", "squeeze", "stack", "swapaxes", "transpose"]
+
+Shape: TypeAlias = int | Sequence[int]
+Axis: TypeAlias = int | Sequence[int] | None
+
+
+@op(numpy=np.reshape)
+def reshape(a: Array, *, shape: Shape) -> Array:
+    """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
+    return np.reshape(a, shape)
+
+
+reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
+
+
+@op(numpy=np.transpose)
+def transpose(a: Array, *, axes: Sequence[int] | None = None) -> Array:
+    """y_j = a_(axes j): axes permuted, reversed by default; a view.   a' = g with the inverse permutation."""
+    return np.transpose(a, axes)
+
+
+transpose.vjp(a=lambda g, axes: transpose(g, axes=None if axes is None else _inverse(axes)))
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(np.argsort(normalize_axis_tuple(axes, len(axes))).tolist())
+
+
+@op(numpy=np.broadcast_to)
+def broadcast_to(a: Array, *, shape: Shape) -> Array:
+    """y = a repeated to `shape` by NumPy's broadcasting; a view.   a' = g summed over the repeats."""
+    return np.broadcast_to(a, shape)
+
+
+@op
+def sum_to(a: Array, *, shape: Shape) -> Array:
+    """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    extra = np.ndim(a) - len(shape)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, np.shape(a)[extra:], strict=True)):
+        raise ValueError(
+            f"sum_to: `shape` {shape} does not broadcast to {np.shape(a)}; from the right, sizes must be equal or 1"
+        )
+    axes = (*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and np.shape(a)[extra + i] != 1))
+    return np.sum(a, axis=axes).reshape(shape) if axes else a
+
+
+broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))
+sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
+
+
+@op(numpy=np.concatenate, residuals=["ends"])
+def concatenate(*arrays: Array, axis: int = 0) -> Array:
+    """y = arrays joined along `axis`, given as one sequence.   Each gets its own slice of g."""
+    y = np.concatenate(arrays, axis)
+    return y, np.cumsum([0, *(a.shape[axis] for a in map(np.asarray, arrays))])
+
+
+concatenate.vjp(arrays=lambda g, i, ends, axis: slice_axis(g, int(ends[i]), int(ends[i + 1]), axis))
+
+
+def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:
+    """The elements of `a` from `start` to `stop` along `axis`."""
+    index = [slice(None)] * a.ndim
+    index[axis] = slice(start, stop)
+    return a[tuple(index)]
+
+
+@implements(np.stack)
+def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
+    """y = arrays of one shape joined along a new `axis`.   Each gets its own slice of g."""
+    return concatenate([expand_dims(a, axis) for a in arrays], axis=axis)
+
+
+@implements(np.expand_dims)
+def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
+    """y = a with axes of size 1 inserted at `axis`, positions in the result.   a' = g without them."""
+    shape = list(np.shape(a))
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    for i in sorted(normalize_axis_tuple(axes, len(shape) + len(axes))):
+        shape.insert(i, 1)
+    return reshape(a, shape=tuple(shape))
+
+
+@implements(np.squeeze)
+def squeeze(a: Array, axis: Axis = None) -> Tensor:
+    """y = a without its axes of size 1, or without those in `axis`, which must have size 1.   a' = g with them."""
+    shape = np.shape(a)
+    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else normalize_axis_tuple(axis, len(shape))
+    wrong = [i for i in axes if shape[i] != 1]
+    if wrong:
+        raise ValueError(
+            f"squeeze: axis {wrong[0]} has size {shape[wrong[0]]} in shape {shape}; only size 1 can be dropped"
+        )
+    return reshape(a, shape=tuple(n for i, n in enumerate(shape) if i not in axes))
+
+
+@implements(np.swapaxes)
+def swapaxes(a: Array, axis1: int, axis2: int) -> Tensor:
+    """y = a with two axes exchanged; a view.   a' = g with them exchanged."""
+    order = list(range(np.ndim(a)))
+    i, j = normalize_axis_index(axis1, len(order)), normalize_axis_index(axis2, len(order))
+    order[i], order[j] = order[j], order[i]
+    return transpose(a, axes=order)
+
+
+PadWidth: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
+
+
+@op
+def pad_constant(a: Array, *, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
+    """y = a inside a border of `value`, `pad_width` giving (before, after) per axis.   a' = g without the border."""
+    return np.pad(a, pad_width, constant_values=value)
+
+
+pad_constant.vjp(a=lambda g, pad_width: g[tuple(slice(b, n - e) for (b, e), n in zip(pad_width, g.shape, strict=True))])
+
+
+@implements(np.pad)
+def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
+    """y = a inside a border, as np.pad: `pad_width` is n, (before, after), or one such pair per axis.
+
+    a' = g without the border.
+
+    Raises:
+        ValueError: for a negative width, a width that does not fit the axes, or an unknown mode.
+    """
+    if mode != "constant":
+        raise ValueError(f"pad: `mode` is {mode!r}; it must be 'constant'")
+    return pad_constant(a, pad_width=pad_pairs(pad_width, np.ndim(a)), value=constant_values)
+
+
+def pad_pairs(pad_width: PadWidth, ndim: int) -> tuple[tuple[int, int], ...]:
+    """(before, after) for each of `ndim` axes, from any of np.pad's forms."""
+    try:
+        widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
+    except ValueError:
+        widths = np.full((ndim, 2), -1)
+    if widths.dtype.kind not in "iu" or (widths < 0).any():
+        raise ValueError(
+            f"pad: `pad_width` is {pad_width!r}; it must be one integer >= 0, a pair, or a pair for each of {ndim} axes"
+        )
+    return tuple((int(before), int(after)) for before, after in widths)

@@ -1,0 +1,472 @@
+"""The Tensor: an array that remembers how it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from . import interop
+from .graph import Leaf, Node, mark_written, register_tensor
+from .ops import compare, elementwise, index, linalg, reduce, shape
+from .ops.shape import Axis, Shape
+from .walk import pull_back
+
+Scalar: TypeAlias = float | int | bool
+TensorLike: TypeAlias = "Tensor | NDArray[Any] | Scalar | Sequence[Any]"
+
+_default_dtype: np.dtype[Any] = np.dtype(np.float32)
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Set the floating-point dtype that Python numbers and lists get: float32 unless set.
+
+    Raises:
+        TypeError: if `dtype` is not a floating-point dtype.
+    """
+    global _default_dtype
+    wanted = np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"set_default_dtype: `dtype` is {wanted}; it must be a floating-point dtype such as float32")
+    _default_dtype = wanted
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The floating-point dtype that Python numbers and lists get."""
+    return _default_dtype
+
+
+def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """A new array from anything that holds numbers: arrays keep their dtype, Python numbers get the default one.
+
+    Raises:
+        TypeError: if `data` holds something else than numbers or Booleans.
+        ValueError: if a nested list is ragged.
+    """
+    if isinstance(data, Tensor):
+        data = data._data
+    try:
+        array = np.array(data, dtype=dtype, copy=True)
+    except ValueError as error:
+        raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
+    pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
+    if dtype is None and pythonic and array.dtype.kind in "iuf":
+        return array.astype(_default_dtype)
+    return array
+
+
+class Tensor:
+    """An n-dimensional array that records the ops applied to it, so that gradients can be taken.
+
+    Args:
+        data: an array (keeps its dtype), or Python numbers and nested lists of them (become float32, see
+            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares instead.
+        requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``.
+        dtype: convert to this dtype.
+
+    Raises:
+        TypeError: if `data` is not numeric, or `requires_grad` is asked of integers or Booleans.
+        ValueError: if a nested list is ragged.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2., 4., 6.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node")
+
+    _data: NDArray[Any]
+    _node: Node | Leaf | None
+
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
+        self._data = to_array(data, dtype)
+        self._node = None
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def _of(data: NDArray[Any], node: Node | Leaf | None = None) -> Tensor:
+        tensor = Tensor.__new__(Tensor)
+        tensor._data = data
+        tensor._node = node
+        return tensor
+
+    # Properties
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose: all axes reversed."""
+        return shape.transpose(self)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this Tensor."""
+        return self._node is None or self._node.op is None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor. May be set on a leaf; setting it to False drops its gradient."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"requires_grad: this Tensor is the result of `{self._op_name}` and not a leaf; use detach() for one "
+                "without a graph"
+            )
+        if not value:
+            self._node = None
+        elif self._node is None:
+            if self.dtype.kind != "f":
+                raise TypeError(
+                    f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype}; "
+                    "convert it with astype(np.float32) first"
+                )
+            self._node = Leaf(self.shape, self.dtype)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that ``backward()`` has summed into this leaf, or None."""
+        return self._node.grad if isinstance(self._node, Leaf) else None
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if not isinstance(self._node, Leaf):
+            raise RuntimeError("grad: only a leaf that requires a gradient holds one; set requires_grad = True first")
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: the value is a {type(value).__name__}; it must be a Tensor or None")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ValueError(
+                    f"grad: the value is {value.dtype} {value.shape} but the Tensor is {self.dtype} {self.shape}; "
+                    "a gradient has the shape and dtype of its Tensor"
+                )
+        self._node.grad = value
+
+    @property
+    def _op_name(self) -> str | None:
+        return None if self._node is None or self._node.op is None else self._node.op.name
+
+    # Values
+
+    def numpy(self) -> NDArray[Any]:
+        """The values, as a read-only view; ``np.array(t)`` gives a copy to write to."""
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
+            if copy is False:
+                raise ValueError(f"Tensor: {self.dtype} cannot become {np.dtype(dtype)} without a copy")
+            return np.array(self._data, dtype=dtype)
+        return self.numpy()
+
+    def item(self) -> Any:
+        """The only element, as a Python number. ValueError if there is more or less than one."""
+        if self.size != 1:
+            raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def detach(self) -> Tensor:
+        """The same values, sharing memory, outside the graph."""
+        return Tensor._of(self._data)
+
+    def copy_(self, source: TensorLike) -> Tensor:
+        """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values refuse backward.
+
+        Raises:
+            RuntimeError: if this Tensor is the result of a recorded op.
+            ValueError: if `source` does not broadcast to its shape.
+        """
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"copy_: this Tensor is the result of `{self._op_name}`; nothing recorded is ever written"
+            )
+        values = source._data if isinstance(source, Tensor) else np.asarray(source)
+        try:
+            values = np.broadcast_to(values, self.shape)
+        except ValueError:
+            raise ValueError(
+                f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
+            ) from None
+        np.copyto(self._data, values, casting="same_kind")
+        mark_written(self._data)
+        return self
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The values in another dtype; recorded between floating-point dtypes, without a gradient to others."""
+        wanted = np.dtype(dtype)
+        convert = elementwise.cast if wanted.kind in "fc" else elementwise.cast_discrete
+        return convert(self, dtype=wanted)
+
+    # Gradients
+
+    def backward(
+        self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add to the ``grad`` of every leaf behind this Tensor the gradient of sum(self * gradient).
+
+        Args:
+            gradient: the incoming gradient, of this Tensor's shape; may be left out if it has a single element.
+            retain_graph: keep what nodes saved, so that backward can run again; by default, what `create_graph` is.
+            create_graph: record the computation of the gradients, so that they can be differentiated in turn.
+
+        Raises:
+            RuntimeError: if this Tensor does not require a gradient, has several elements and no `gradient`, or if its
+                graph was freed by an earlier backward or a value in it has been overwritten since.
+            ValueError: if `gradient` has another shape.
+        """
+        root = incoming("backward", self, gradient, create_graph)
+        retain = create_graph if retain_graph is None else retain_graph
+        results = pull_back([root], None, retain=retain, create=create_graph)
+        for leaf, g in results.items():
+            assert isinstance(leaf, Leaf)
+            g = g if isinstance(g, Tensor) else Tensor._of(g)
+            if leaf.grad is None:
+                leaf.grad = g
+            else:  # a new Tensor, so that a gradient which the user holds never changes
+                leaf.grad = leaf.grad + g if create_graph else Tensor._of(np.asarray(leaf.grad._data + g._data))
+
+    def zero_grad(self) -> None:
+        """Forget the gradient: ``grad`` becomes None."""
+        if isinstance(self._node, Leaf):
+            self._node.grad = None
+
+    # Container protocol
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len: a 0-d Tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration: a 0-d Tensor has no axis to iterate over; use item() for its value")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((compare.equal(self, value))._data.any())
+
+    def __getitem__(self, key: Any) -> Tensor:
+        parts = tuple(map(_plain_index, key)) if isinstance(key, tuple) else _plain_index(key)
+        return index.getitem(self, index=parts)
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "Tensor: `x[i] = v` would overwrite what may be recorded; build the result instead with "
+            "tinygrad_cnn.where(mask, v, x), or write a leaf with copy_"
+        )
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
+        return bool(self._data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"index: only integer Tensors can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.size == 1 and spec else format(str(self), spec)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({values}, dtype={self.dtype}{made_by})"
+
+    def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        """Pickle and copy the values without the graph; a leaf stays one that requires a gradient."""
+        return _rebuild, (self._data, self.is_leaf and self.requires_grad)
+
+    # NumPy called on Tensors
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return interop.array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        return interop.array_function(function, args, kwargs, Tensor)
+
+    # Operators. An op is a function whose first input is the Tensor, so it serves as the method directly.
+
+    __add__ = elementwise.add
+    __sub__ = elementwise.sub
+    __mul__ = elementwise.mul
+    __truediv__ = elementwise.div
+    __pow__ = elementwise.pow
+    __matmul__ = linalg.matmul
+    __neg__ = elementwise.neg
+    __abs__ = elementwise.abs
+    __lt__ = compare.less
+    __le__ = compare.less_equal
+    __gt__ = compare.greater
+    __ge__ = compare.greater_equal
+    __and__ = compare.logical_and
+    __or__ = compare.logical_or
+    __xor__ = compare.logical_xor
+    __invert__ = compare.logical_not
+    __eq__ = compare.equal  # type: ignore[assignment]
+    __ne__ = compare.not_equal  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return elementwise.add(other, self)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return elementwise.sub(other, self)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return elementwise.mul(other, self)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return elementwise.div(other, self)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return elementwise.pow(other, self)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return linalg.matmul(other, self)
+
+    # Ops as methods
+
+    exp = elementwise.exp
+    log = elementwise.log
+    sqrt = elementwise.sqrt
+    abs = elementwise.abs
+    relu = elementwise.relu
+    copy = elementwise.copy
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    matmul = linalg.matmul
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Sum over `axis`, all axes by default."""
+        return reduce.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Mean over `axis`, all axes by default."""
+        return reduce.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Largest element over `axis`, all axes by default; ties share the gradient evenly."""
+        return reduce.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Smallest element over `axis`, all axes by default; ties share the gradient evenly."""
+        return reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *sizes: Any) -> Tensor:
+        """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1."""
+        return shape.reshape(self, shape=unpacked(sizes))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Axes permuted, given as one tuple or separately; reversed if none are given."""
+        return shape.transpose(self, axes=unpacked(axes) if axes else None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """Two axes exchanged."""
+        return shape.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """Axes of size 1 dropped: all of them, or those in `axis`."""
+        return shape.squeeze(self, axis)
+
+    def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
+        """New axes of size 1 at `axis`."""
+        return shape.expand_dims(self, axis)
+
+    def broadcast_to(self, sizes: Shape) -> Tensor:
+        """Repeated to a larger shape, as a view."""
+        return shape.broadcast_to(self, shape=sizes)
+
+
+def unpacked(sizes: tuple[Any, ...]) -> Any:
+    """Sizes that were given either as one sequence or one by one."""
+    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
+
+
+def _plain_index(part: Any) -> Any:
+    if isinstance(part, Tensor):
+        return part._data if part.ndim else part._data[()]
+    return np.asarray(part, dtype=None if part else np.intp) if isinstance(part, list) else part
+
+
+def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
+    tensor = Tensor._of(np.array(data))
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
+
+
+def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
+    """The place of `output` and the gradient to start from there, checked."""
+    if output._node is None:
+        raise RuntimeError(
+            f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
+            "was computed under no_grad()"
+        )
+    if gradient is None:
+        if output.size != 1:
+            raise RuntimeError(
+                f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
+                "with sum() or mean(), or pass the gradient"
+            )
+        g = np.ones(output.shape, output.dtype)
+        return output._node, Tensor._of(g) if create else g
+    array = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
+    if array.shape != output.shape:
+        raise ValueError(
+            f"{name}: the gradient has shape {array.shape} but the Tensor has shape {output.shape}; they must agree"
+        )
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: the gradient has dtype {array.dtype}; it must hold real numbers")
+    if not create:
+        return output._node, array.astype(output.dtype, copy=False)
+    start = gradient if isinstance(gradient, Tensor) else Tensor._of(array)
+    return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
+
+
+register_tensor(Tensor, to_array)

@@ -1,0 +1,177 @@
+"""The backward walk: reverse-mode differentiation as one pass over the nodes, newest first.
+
+Node numbers grow with time, so sorting the nodes that can be reached by number is a topological order: when a node's
+turn comes, every use of its output has already sent its gradient. The node's op turns that gradient into one for each
+parent, and the sums at the leaves are the answer. With ``create`` the same rules are handed Tensors and are recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import graph
+from .graph import Array, Leaf, Node, Op, enable_grad, overwritten, owner
+from .ops.elementwise import copy
+from .ops.shape import sum_to
+
+Place: TypeAlias = Node | Leaf
+
+
+def pull_back(
+    roots: Sequence[tuple[Place, Array]], wanted: Collection[Place] | None, *, retain: bool, create: bool
+) -> dict[Place, Array]:
+    """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; absent where none arrives.
+
+    `roots` are pairs of a place and its incoming gradient: arrays, or with `create` Tensors. The arrays returned share
+    memory with nothing. Without `retain`, the saved values of every node on the way are freed.
+
+    Raises:
+        RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
+    """
+    order = _newest_first([place for place, _ in roots], wanted)
+    useful = None if wanted is None else _leading_to(wanted, order)
+    grads: dict[Place, Array] = {}
+    summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
+    borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
+    results: dict[Place, Array] = {}
+
+    for place, g in roots:
+        _receive(grads, summed, place, g, create)
+        borrowed.add(place)
+
+    with enable_grad() if create else nullcontext():
+        for node in order:
+            g = grads.pop(node, None)
+            if g is None or (useful is not None and node not in useful):
+                continue
+            op = node.op
+            if op is None or (wanted is not None and node in wanted):
+                results[node] = _own(g, node in borrowed and node not in summed)
+                if op is None:
+                    continue
+            assert isinstance(node, Node)
+            assert node.parents is not None
+            parents = node.parents
+            if useful is not None:
+                parents = tuple([p if p in useful else None for p in parents])
+            saved = op.revive(node) if create else node.saved
+            assert saved is not None
+            pulled = op.pull(g, saved, node.params, parents)
+            for position, (parent, r) in enumerate(zip(parents, pulled, strict=True)):
+                if parent is None:
+                    continue
+                try:
+                    if r.shape != parent.shape or r.dtype != parent.dtype:
+                        r = _fit(r, parent, op, position)
+                except AttributeError:
+                    raise TypeError(
+                        f"{op.name}: the rule for {_input(op, position)} returned {r!r}, not an array"
+                    ) from None
+                answers = parent.op is None or (wanted is not None and parent in wanted)
+                if answers and _shares(r, g, saved):
+                    borrowed.add(parent)
+                if parent in grads:
+                    _receive(grads, summed, parent, r, create)
+                else:
+                    grads[parent] = r
+            if not retain:
+                node.saved = node.parents = None
+    return results
+
+
+def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None) -> list[Place]:
+    """Every place that can be reached from the roots, each before its parents, and checked to be usable."""
+    oldest = 0 if not wanted else min(place.number for place in wanted)  # older places cannot lead to a wanted one
+    found = list(dict.fromkeys(roots))
+    seen = set(found)
+    for node in found:
+        if node.number < oldest:
+            continue
+        if node.parents is None:
+            raise RuntimeError(
+                f"backward: the graph behind `{node.op}` was freed by an earlier backward; "
+                "pass retain_graph=True to that one if you need a second"
+            )
+        for parent in node.parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                found.append(parent)
+    found.sort(key=attrgetter("number"), reverse=True)
+    for node in reversed(found):
+        if node.number > graph._last_write:
+            break
+        if isinstance(node, Node) and overwritten(node):
+            raise RuntimeError(
+                f"backward: a value that {node.op} saved was overwritten in place after it was recorded (by an "
+                "optimizer's step or copy_); run backward before the update, or run the forward pass again after it"
+            )
+    return found
+
+
+def _leading_to(wanted: Collection[Place], order: Sequence[Place]) -> set[Place]:
+    """The places from which some wanted place can be reached."""
+    useful = set(wanted)
+    for node in reversed(order):
+        if node.parents and any(parent in useful for parent in node.parents):
+            useful.add(node)
+    return useful
+
+
+def _receive(grads: dict[Place, Array], summed: set[Place], place: Place, r: Array, create: bool) -> None:
+    """Add one more gradient for `place`, in place where the sum so far is the walk's own."""
+    old = grads.get(place)
+    if old is None:
+        grads[place] = r
+    elif place in summed and not create and isinstance(old, np.ndarray):
+        np.add(old, r, out=old)
+    else:
+        grads[place] = old + r
+        summed.add(place)
+
+
+def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
+    """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
+    if r.shape != parent.shape:
+        error = ValueError(
+            f"{op.name}: the rule for {_input(op, position)} returned shape {r.shape} for an input of "
+            f"shape {parent.shape}"
+        )
+        if not op.elementwise:
+            raise error
+        try:
+            r = sum_to(r, shape=parent.shape)
+        except ValueError:
+            raise error from None
+    return r if r.dtype == parent.dtype else r.astype(parent.dtype)
+
+
+def _input(op: Op, position: int) -> str:
+    sig = op.signature
+    served = [name for name in sig.inputs if name in sig.rules]
+    return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
+
+
+def _memory(value: Any) -> int:
+    data = getattr(value, "_data", value)
+    return id(owner(data)) if isinstance(data, np.ndarray) else 0
+
+
+def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
+    """Whether a gradient may look at memory that others look at: the incoming gradient's or a saved value's."""
+    values = [v for value in saved for v in (value if isinstance(value, tuple) else (value,))]
+    memory = _memory(r)
+    return memory != 0 and any(memory == _memory(value) for value in (g, *values))
+
+
+def _own(g: Array, borrowed: bool) -> Array:
+    """g in memory of its own: C-ordered and writable."""
+    if isinstance(g, np.ndarray):
+        return np.array(g, order="C") if borrowed or not g.flags.carray else g
+    if isinstance(g, np.generic):
+        return np.asarray(g)
+    return copy(g) if borrowed or not g._data.flags.carray else g
