@@ -1,0 +1,93 @@
+"""Momentum and step size, each averaged over time and corrected for its start at zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .optimizer import Optimizer, Params, average, descent
+from .options import ALWAYS, STEP, Array, Check, Options, flag, fractions, non_negative
+
+
+class Adam(Optimizer):
+    """Gradient descent along an averaged gradient, in units of its root mean square.
+
+    d = g + weight_decay p                              (-g in place of g to maximize)
+    m = beta1 m + (1 - beta1) d
+    v = beta2 v + (1 - beta2) d^2
+    w = v,  or with amsgrad the largest v so far, elementwise
+    p = p - lr / (1 - beta1^n) m / (sqrt(w) / sqrt(1 - beta2^n) + eps)         at the n-th step of p
+
+    References: Kingma and Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980; amsgrad: Reddi, Kale and
+    Kumar, "On the convergence of Adam and beyond", arXiv:1904.09237. As in PyTorch, the maximum is over v before its
+    correction.
+
+    Args:
+        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        lr: learning rate.
+        betas: how much of m and of v stays from step to step.
+        eps: keeps the division away from 0.
+        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        amsgrad: never let the step grow because v shrank.
+        maximize: climb instead.
+
+    Raises:
+        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(3.0, requires_grad=True)
+    >>> optimizer = tg.optim.Adam([x], lr=0.5)
+    >>> (x * x).backward()
+    >>> optimizer.step()  # the first step has length lr, whatever the gradient
+    >>> round(x.item(), 6)
+    2.5
+    """
+
+    options: ClassVar[Mapping[str, Check]] = {
+        "lr": non_negative,
+        "betas": fractions,
+        "eps": non_negative,
+        "weight_decay": non_negative,
+        "amsgrad": flag,
+        "maximize": flag,
+    }
+    slots: ClassVar[Mapping[str, str | None]] = {
+        STEP: ALWAYS,
+        "exp_avg": ALWAYS,
+        "exp_avg_sq": ALWAYS,
+        "max_exp_avg_sq": "amsgrad",
+    }
+
+    def __init__(
+        self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+            },
+        )
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
+        (beta1, beta2), n = group["betas"], state[STEP]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        d = descent(p, g, group, out=t)
+        average(m, beta1, d, out=u)
+        average(v, beta2, d, out=u, square=True)
+        if group["amsgrad"]:
+            v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+        np.sqrt(v, out=u)
+        u /= math.sqrt(1 - beta2**n)
+        u += group["eps"]
+        np.multiply(m, group["lr"] / (1 - beta1**n), out=t)
+        t /= u
+        p -= t

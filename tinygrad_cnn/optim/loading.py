@@ -1,0 +1,126 @@
+"""Reading a saved state against the optimizer that is to take it over: everything is looked at before anything counts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..tensor import Tensor
+from .options import ALWAYS, STEP, Array, Options
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+Places: TypeAlias = dict[Hashable, tuple[Tensor, Options] | None]
+State: TypeAlias = dict[Tensor, dict[str, Any]]
+
+
+def read(state_dict: Any, optimizer: Optimizer) -> tuple[list[Options], State]:
+    """The options of each group and the state of each parameter, copied out of what ``state_dict()`` gave.
+
+    Raises:
+        ValueError: that lists all the faults.
+    """
+    faults: list[str] = []
+    saved = _entry(state_dict, "param_groups", list | tuple, "a list", faults)
+    groups, places = _groups(saved or (), optimizer, faults)
+    saved = _entry(state_dict, "state", Mapping, "a dict", faults)
+    state = _state(saved or {}, places, optimizer, faults)
+    if faults:
+        name = type(optimizer).__name__
+        raise ValueError(f"{name}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))
+    return groups, state
+
+
+def _entry(state_dict: Any, name: str, kind: Any, rule: str, faults: list[str]) -> Any:
+    if not isinstance(state_dict, Mapping) or name not in state_dict:
+        faults.append(f"'{name}' is missing; there must be a dict with 'state' and 'param_groups'")
+    elif not isinstance(state_dict[name], kind):
+        faults.append(f"'{name}' is a {type(state_dict[name]).__name__}; it must be {rule}")
+    else:
+        return state_dict[name]
+    return None
+
+
+def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[Options], Places]:
+    """The options of each group, and which parameter and options each index stands for: None if for no parameter."""
+    places: Places = {}
+    loaded: list[Options] = []
+    if len(saved) != len(optimizer.param_groups):
+        faults.append(f"there are {len(saved)} parameter groups; the optimizer has {len(optimizer.param_groups)}")
+    for number, given in enumerate(saved):
+        if not isinstance(given, Mapping):
+            faults.append(f"group {number} is a {type(given).__name__}; it must be a dict")
+            continue
+        indices = given.get("params")
+        if not isinstance(indices, list | tuple) or not all(isinstance(i, int) for i in indices):
+            faults.append(f"'params' of group {number} is {indices!r}; it must be a list of indices")
+            indices = ()
+        if len(set(indices)) < len(indices) or not places.keys().isdisjoint(indices):
+            faults.append(
+                f"'params' of group {number} is {indices!r}, which repeats an index; each parameter has its own"
+            )
+        places.update(dict.fromkeys(indices))
+        if number >= len(optimizer.param_groups):
+            continue
+        group = optimizer.param_groups[number]
+        if len(indices) != len(group["params"]):
+            faults.append(f"group {number} has {len(indices)} parameters; the optimizer's has {len(group['params'])}")
+        options, wrong = optimizer.examined(given, f" of group {number}")
+        faults += map(str, wrong)
+        faults += [
+            f"`{n}` of group {number} is missing" for n in group if n not in given and n not in optimizer.options
+        ]
+        faults += [f"`{n}` of group {number} is unexpected" for n in given if n not in group]
+        extra = {n: copy.deepcopy(given[n]) for n in given if n not in optimizer.options and n != "params"}
+        loaded.append({**options, **extra})
+        places.update({i: (p, options) for i, p in zip(indices, group["params"], strict=False)})
+    return loaded, places
+
+
+def _state(saved: Mapping[Any, Any], places: Places, optimizer: Optimizer, faults: list[str]) -> State:
+    loaded: State = {}
+    for index, given in saved.items():
+        which = f"the state of parameter {index!r}"
+        if index not in places:
+            faults.append(f"{which} is unexpected; no group has this index")
+        elif not isinstance(given, Mapping):
+            faults.append(f"{which} is a {type(given).__name__}; it must be a dict")
+        elif (place := places[index]) is not None:
+            loaded[place[0]] = _slots(given, *place, which, optimizer, faults)
+    return loaded
+
+
+def _slots(
+    given: Mapping[str, Any], p: Tensor, options: Options, which: str, optimizer: Optimizer, faults: list[str]
+) -> dict[str, Any]:
+    called_for = [name for name, option in optimizer.slots.items() if option is ALWAYS or options.get(option)]
+    faults += [f"{which} lacks '{name}'" for name in called_for if name not in given]
+    slots: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            if name not in optimizer.slots:
+                raise ValueError(f"unexpected; there may be {', '.join(optimizer.slots)}")
+            slots[name] = _count(value) if name == STEP else _array(value, p)
+        except ValueError as error:
+            faults.append(f"'{name}' in {which} is {error}")
+    return slots
+
+
+def _count(value: Any) -> int:
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "iuf" or not 0 <= array < 2**63 or array != np.floor(array):
+        raise ValueError(f"{value!r}; it must be a whole number of steps")
+    return int(array)
+
+
+def _array(value: Any, p: Tensor) -> Array:
+    if not isinstance(value, np.ndarray | Tensor):
+        raise ValueError(f"a {type(value).__name__}; it must be an array")
+    if value.shape != p.shape or value.dtype != p.dtype:
+        raise ValueError(f"{value.dtype} {value.shape}; the parameter is {p.dtype} {p.shape}")
+    copied: Array = np.array(value)
+    return copied

@@ -1,0 +1,317 @@
+"""What optimizers share: parameter groups, state, and the step that sweeps an update rule over every parameter.
+
+An optimizer is a table of its options, a table of the arrays it keeps for each parameter, and one rule, ``update``.
+The rule is plain NumPy in place: it may see a whole parameter or a piece of one, so it must be elementwise.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias, TypeVar, overload
+
+import numpy as np
+
+from ..graph import enable_grad, mark_written
+from ..tensor import Tensor
+from .loading import read
+from .options import ALWAYS, STEP, Array, Check, Options
+
+Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
+T = TypeVar("T")
+
+PIECE = 32768
+"""Elements that a rule sees at once: its dozen passes over a piece of this size stay in the cache."""
+
+
+class Optimizer(ABC):
+    """The base of optimizers.
+
+    A subclass states its options in ``options`` (a check for each), what it keeps for each parameter in ``slots``
+    (each with the option that calls for it, or ALWAYS; ``"step"`` counts updates, any other is an array that starts as
+    zeros), and one step of its mathematics in :meth:`update`.
+
+    Args:
+        params: leaf Tensors that require gradients, or dicts with such Tensors under "params" and their own options.
+        defaults: the value of every option for groups that do not give their own.
+
+    Attributes:
+        param_groups: the groups, each a dict of "params" and every option. Options may be written between steps.
+        state: what is kept for each parameter, by slot.
+
+    Raises:
+        TypeError: if a parameter is not a Tensor, or an option has the wrong type.
+        ValueError: if there is no parameter, one is given twice, is not a leaf, does not require a gradient or is
+            read-only, or if an option is unknown or out of its range.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> from tinygrad_cnn.optim.options import non_negative
+    >>> class SignDescent(tg.optim.Optimizer):
+    ...     options = {"lr": non_negative}
+    ...     @abstractmethod
+    def update(self, p, g, state, group, new, t, u):
+    ...         np.sign(g, out=t)
+    ...         t *= group["lr"]
+    ...         p -= t
+    >>> x = tg.Tensor([3.0, -4.0], requires_grad=True)
+    >>> optimizer = SignDescent([x], {"lr": 0.5})
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.tolist()
+    [2.5, -3.5]
+    """
+
+    options: ClassVar[Mapping[str, Check]] = {}
+    slots: ClassVar[Mapping[str, str | None]] = {}
+
+    def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
+        self._name = type(self).__name__
+        self.defaults = self._checked(defaults)
+        self.param_groups: list[Options] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
+        if isinstance(params, Tensor | Mapping | str):
+            raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
+        entries = list(params)
+        if not entries:
+            raise ValueError(f"{self._name}: `params` is empty; give at least one Tensor")
+        groups: list[Any] = entries if isinstance(entries[0], Mapping) else [{"params": entries}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @abstractmethod
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
+        """Write the next value of `p`, which is a parameter or a piece of one.
+
+        Args:
+            p: the values, to be written in place.
+            g: the gradient, not to be written.
+            state: the slots that the options call for: arrays to be written in place; "step" counts from 1.
+            group: the options.
+            new: whether a slot of this parameter was made for this very step.
+            t: scratch of the shape and dtype of p, with any content.
+            u: more scratch.
+        """
+
+    def conflict(self, options: Options, where: str) -> str | None:
+        """What is wrong between options that are right one by one, or None; `where` names the group in the message."""
+        return None
+
+    # Groups
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add a dict of Tensors under "params" and their own options; the defaults stand in for the rest.
+
+        Raises:
+            TypeError, ValueError: as the constructor. The optimizer is then unchanged.
+        """
+        if not isinstance(param_group, Mapping):
+            raise TypeError(
+                f"{self._name}: a parameter group is a {type(param_group).__name__}; it must be a dict with 'params'"
+            )
+        number = len(self.param_groups)
+        unknown = [repr(name) for name in param_group if name != "params" and name not in self.options]
+        if unknown or "params" not in param_group:
+            raise ValueError(
+                f"{self._name}: group {number} has {', '.join(unknown) if unknown else 'no params'}; it must have 'params' "
+                f"and may have {', '.join(self.options)}"
+            )
+        params = self._parameters(param_group["params"], number)
+        options = self._checked({**self.defaults, **param_group}, f" of group {number}")
+        self.param_groups.append({"params": params, **options})
+
+    def _parameters(self, given: Any, number: int) -> list[Tensor]:
+        if isinstance(given, set | frozenset | str):
+            raise TypeError(
+                f"{self._name}: 'params' of group {number} is a {type(given).__name__}; it must be a list, whose order is kept"
+            )
+        params = [given] if isinstance(given, Tensor) else list(given)
+        if not params:
+            raise ValueError(
+                f"{self._name}: group {number} has no parameters; give at least one Tensor or leave it out"
+            )
+        seen = {id(p) for group in self.param_groups for p in group["params"]}
+        for i, p in enumerate(params):
+            which = f"{self._name}: parameter {i} of group {number}"
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{which} is a {type(p).__name__}; it must be a Tensor")
+            if not p.is_leaf:
+                raise ValueError(f"{which} is not a leaf but the result of an op; optimize the Tensors it came from")
+            if not p.requires_grad:
+                raise ValueError(f"{which} does not require a gradient; set requires_grad = True or leave it out")
+            if not p._data.flags.writeable:
+                raise ValueError(f"{which} is read-only and cannot be updated; copy it with Tensor(...)")
+            if id(p) in seen:
+                raise ValueError(f"{which} was given before; a parameter is updated once per step, list it once")
+            seen.add(id(p))
+        return params
+
+    def _checked(self, group: Mapping[str, Any], where: str = "") -> Options:
+        options, faults = self.examined(group, where)
+        if faults:
+            raise type(faults[0])(f"{self._name}: {faults[0]}")
+        return options
+
+    def examined(self, group: Mapping[str, Any], where: str) -> tuple[Options, list[TypeError | ValueError]]:
+        """The options of a group in plain Python, and what is wrong with them."""
+        options: Options = {}
+        faults: list[TypeError | ValueError] = []
+        for name, check in self.options.items():
+            if name not in group:
+                faults.append(ValueError(f"`{name}`{where} is missing"))
+                continue
+            try:
+                options[name] = check(group[name])
+            except (TypeError, ValueError) as error:
+                faults.append(type(error)(f"`{name}`{where} is {group[name]!r}; {error}"))
+        conflict = None if faults else self.conflict(options, where)
+        return options, [ValueError(conflict)] if conflict else faults
+
+    # Steps
+
+    def zero_grad(self) -> None:
+        """Forget the gradient of every parameter: ``grad`` becomes None."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.zero_grad()
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], T]) -> T: ...
+    def step(self, closure: Callable[[], T] | None = None) -> T | None:
+        """Update every parameter that has a gradient, in place.
+
+        Nothing is recorded. A graph that saved a parameter's old values refuses to run backward afterwards.
+
+        Args:
+            closure: computes the loss and its gradients anew, with recording on, before the update.
+
+        Returns:
+            What `closure` returned.
+
+        Raises:
+            TypeError, ValueError: if an option was given a value it may not have, or a parameter has become read-only;
+                nothing is updated then.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        # A floating-point error that the user turned into an exception would stop the sweep halfway.
+        with np.errstate(all="ignore"):
+            for p, g, made, group in self._work():
+                if made:
+                    self.state.setdefault(p, {}).update(made)
+                state = self.state.get(p, {})
+                if STEP in state:
+                    state[STEP] += 1
+                self._sweep(p._data, g, state, group, bool(made))
+                mark_written(p._data)
+        return loss
+
+    def _work(self) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
+        """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""
+        work = []
+        for number, group in enumerate(self.param_groups):
+            options = self._checked(group, f" of group {number}")
+            for i, p in enumerate(group["params"]):
+                if p.grad is None:
+                    continue
+                if not p._data.flags.writeable:
+                    raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
+                work.append((p, p.grad._data, self._missing(p, options), options))
+        return work
+
+    def _missing(self, p: Tensor, options: Options) -> dict[str, Any]:
+        """The slots that the options call for and the state does not have, as they start."""
+        known = self.state.get(p, {})
+        return {
+            name: 0 if name == STEP else np.zeros_like(p._data)
+            for name, option in self.slots.items()
+            if name not in known and (option is ALWAYS or options[option])
+        }
+
+    def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
+        scratch = self._scratch.get(p.dtype)
+        if scratch is None:
+            scratch = self._scratch[p.dtype] = np.empty(PIECE, p.dtype), np.empty(PIECE, p.dtype)
+        t, u = scratch
+        if p.size <= PIECE:
+            self.update(p, g, state, group, new, t[: p.size].reshape(p.shape), u[: p.size].reshape(p.shape))
+            return
+        names = [name for name in state if name != STEP]
+        access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
+        with np.nditer(
+            [p, g, *(state[name] for name in names)],
+            flags=["external_loop", "buffered", "copy_if_overlap"],
+            op_flags=access,
+            buffersize=PIECE,
+        ) as pieces:
+            for p, g, *slots in pieces:
+                piece = {**state, **dict(zip(names, slots, strict=True))}
+                self.update(p, g, piece, group, new, t[: p.size], u[: p.size])
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the state and options, in PyTorch's layout.
+
+        Returns:
+            {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
+            parameters are numbered through all groups. A parameter that nothing is kept for yet has no entry.
+        """
+        state, groups, index = {}, [], 0
+        for group in self.param_groups:
+            options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
+            groups.append({**options, "params": list(range(index, index + len(group["params"])))})
+            for p in group["params"]:
+                if p in self.state:  # with the slots that options changed since the last step call for
+                    kept = {**self.state[p], **self._missing(p, options)}
+                    state[index] = {name: np.copy(v) if name != STEP else v for name, v in kept.items()}
+                index += 1
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a copy of the state and options of :meth:`state_dict`; parameters are matched by their order.
+
+        Raises:
+            ValueError: if anything does not fit this optimizer: all faults are listed and nothing is changed.
+        """
+        groups, state = read(state_dict, self)
+        for group, loaded in zip(self.param_groups, groups, strict=True):
+            group.update(loaded)
+        self.state.clear()
+        self.state.update(state)
+
+    def __repr__(self) -> str:
+        groups = [
+            f"{len(g['params'])} tensors: {', '.join(f'{k}={v!r}' for k, v in g.items() if k != 'params')}"
+            for g in self.param_groups
+        ]
+        return f"{self._name}({'; '.join(groups)})"
+
+
+# What rules share.
+
+
+def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
+    """d = g + weight_decay p, with -g in place of g to maximize: in `out`, or g itself where nothing is to be done."""
+    if group["weight_decay"]:
+        np.multiply(p, group["weight_decay"], out=out)
+        (np.subtract if group["maximize"] else np.add)(out, g, out=out)
+        return out
+    if group["maximize"]:
+        np.negative(g, out=out)
+        return out
+    return g
+
+
+def average(mean: Array, beta: float, a: Array, out: Array, square: bool = False) -> None:
+    """mean = beta mean + (1 - beta) a, or a^2, with `out` for scratch: an exponential moving average."""
+    np.multiply(a, 1 - beta, out=out)
+    if square:
+        out *= a
+    mean *= beta
+    mean += out

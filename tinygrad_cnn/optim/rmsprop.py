@@ -1,0 +1,102 @@
+"""Gradient descent with each step divided by the recent size of the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .optimizer import Optimizer, Params, average, descent
+from .options import ALWAYS, STEP, Array, Check, Options, flag, fraction, non_negative
+
+
+class RMSprop(Optimizer):
+    """Gradient descent in units of the root mean square of recent gradients.
+
+    d = g + weight_decay p                              (-g in place of g to maximize)
+    v = alpha v + (1 - alpha) d^2
+    m = alpha m + (1 - alpha) d                         (centered only; else m = 0)
+    s = d / (sqrt(v - m^2) + eps)
+    p = p - lr s  without momentum;  b = momentum b + s,  p = p - lr b  with it.
+
+    References: Tieleman and Hinton, "Lecture 6.5: RMSprop", Neural Networks for Machine Learning (2012); centered:
+    Graves, "Generating sequences with recurrent neural networks", arXiv:1308.0850. As in PyTorch, eps is added outside
+    the root. The variance v - m^2 is taken as 0 where rounding would make it negative.
+
+    Args:
+        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        lr: learning rate.
+        alpha: how much of the averages stays from step to step.
+        eps: keeps the division away from 0.
+        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        momentum: share of the last step that goes into the next.
+        centered: divide by the standard deviation instead of the root mean square.
+        maximize: climb instead.
+
+    Raises:
+        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(3.0, requires_grad=True)
+    >>> optimizer = tg.optim.RMSprop([x], lr=0.5, alpha=0.75)
+    >>> (x * x).backward()
+    >>> optimizer.step()  # v = (1 - 0.75) 6^2, so s = 6 / 3
+    >>> x.item()
+    2.0
+    """
+
+    options: ClassVar[Mapping[str, Check]] = {
+        "lr": non_negative,
+        "alpha": fraction,
+        "eps": non_negative,
+        "weight_decay": non_negative,
+        "momentum": non_negative,
+        "centered": flag,
+        "maximize": flag,
+    }
+    slots: ClassVar[Mapping[str, str | None]] = {
+        STEP: ALWAYS,
+        "square_avg": ALWAYS,
+        "momentum_buffer": "momentum",
+        "grad_avg": "centered",
+    }
+
+    def __init__(
+        self, params: Params, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
+        momentum: float = 0, centered: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "alpha": alpha,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum": momentum,
+                "centered": centered,
+                "maximize": maximize,
+            },
+        )
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
+        d = descent(p, g, group, out=t)
+        v = state["square_avg"]
+        average(v, group["alpha"], d, out=u, square=True)
+        if group["centered"]:
+            m = state["grad_avg"]
+            average(m, group["alpha"], d, out=u)
+            np.multiply(m, m, out=u)
+            np.subtract(v, u, out=u)
+            np.maximum(u, 0, out=u)
+            np.sqrt(u, out=u)
+        else:
+            np.sqrt(v, out=u)
+        u += group["eps"]
+        s = np.divide(d, u, out=u)
+        if group["momentum"]:
+            b = state["momentum_buffer"]
+            b *= group["momentum"]
+            b += s
+            s = b
+        p -= np.multiply(s, group["lr"], out=u)

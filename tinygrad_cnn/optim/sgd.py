@@ -1,0 +1,95 @@
+"""Gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .optimizer import Optimizer, Params, descent
+from .options import Array, Check, Options, finite, flag, non_negative
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked for.
+
+    d = g + weight_decay p                              (-g in place of g to maximize)
+    b = d at the first step, then momentum b + (1 - dampening) d
+    p = p - lr d  without momentum,  p - lr b  with it,  p - lr (d + momentum b)  with nesterov.
+
+    References: Polyak, "Some methods of speeding up the convergence of iteration methods" (1964); Sutskever et al.,
+    "On the importance of initialization and momentum in deep learning" (2013). As in PyTorch, lr multiplies b when it
+    is used and not when it is summed.
+
+    Args:
+        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        lr: learning rate.
+        momentum: share of the last step that goes into the next.
+        dampening: share of the gradient that is left out of b.
+        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        nesterov: look ahead by one step of momentum; needs momentum > 0 and dampening = 0.
+        maximize: climb instead.
+
+    Raises:
+        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(3.0, requires_grad=True)
+    >>> optimizer = tg.optim.SGD([x], lr=0.25)
+    >>> (x * x).backward()
+    >>> optimizer.step()
+    >>> x.item()
+    1.5
+    """
+
+    options: ClassVar[Mapping[str, Check]] = {
+        "lr": non_negative,
+        "momentum": non_negative,
+        "dampening": finite,
+        "weight_decay": non_negative,
+        "nesterov": flag,
+        "maximize": flag,
+    }
+    slots: ClassVar[Mapping[str, str | None]] = {"momentum_buffer": "momentum"}
+
+    def __init__(
+        self, params: Params, lr: float = 1e-3, momentum: float = 0, dampening: float = 0, weight_decay: float = 0,
+        nesterov: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
+
+    def conflict(self, options: Options, where: str) -> str | None:
+        momentum, dampening = options["momentum"], options["dampening"]
+        if options["nesterov"] and (momentum == 0 or dampening != 0):
+            return (
+                f"`nesterov`{where} is True with momentum={momentum} and dampening={dampening}; "
+                "it needs momentum > 0 and dampening = 0"
+            )
+        return None
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
+        d = descent(p, g, group, out=t)
+        if group["momentum"]:
+            b = state["momentum_buffer"]
+            if new:
+                np.copyto(b, d)
+            else:
+                b *= group["momentum"]
+                b += np.multiply(d, 1 - group["dampening"], out=u)
+            if group["nesterov"]:
+                np.multiply(b, group["momentum"], out=u)
+                d = np.add(d, u, out=u)
+            else:
+                d = b
+        p -= np.multiply(d, group["lr"], out=t)
