@@ -1,7 +1,7 @@
 """tinygrad_cnn: reverse-mode automatic differentiation and convolutional networks in NumPy."""
 
 from . import autograd, creation, optim
-from .autograd import grad
+from .autograd import gradients
 from .creation import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
 from .ops import compare, conv, elementwise, linalg, loss, random, reduce, shape
@@ -22,7 +22,7 @@ __all__ = [
     "autograd",
     "enable_grad",
     "get_default_dtype",
-    "grad",
+    "gradients",
     "is_grad_enabled",
     "no_grad",
     "op",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .tensor import Tensor, TensorLike, incoming
+from .methods import TensorLike
+from .tensor import Tensor, incoming
 from .walk import pull_back
 
 
-def grad(
+def gradients(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor],
     grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
@@ -35,8 +36,8 @@ def grad(
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
-    >>> (g,) = tg.grad(x**3, x, create_graph=True)
-    >>> (h,) = tg.grad(g, x)
+    >>> (g,) = tg.gradients(x**3, x, create_graph=True)
+    >>> (h,) = tg.gradients(g, x)
     >>> g.item(), h.item()
     (27.0, 18.0)
     """
@@ -50,13 +51,13 @@ def grad(
     if grad_outputs is None:
         starts = [None] * len(outs)
     if len(starts) != len(outs):
-        raise ValueError(f"grad: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
+        raise ValueError(f"gradients: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
     for i, t in enumerate(ins):
         if t._node is None:
             raise RuntimeError(
-                f"grad: `inputs[{i}]` does not require a gradient; set requires_grad=True before using it"
+                f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before using it"
             )
-    roots = [incoming("grad", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
+    roots = [incoming("gradients", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     places = {t._node for t in ins if t._node is not None}
     found = pull_back(roots, places, retain=retain, create=create_graph)
@@ -64,6 +65,8 @@ def grad(
     for i, t in enumerate(ins):
         g = found.get(t._node) if t._node is not None else None
         if g is None and not allow_unused:
-            raise RuntimeError(f"grad: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it")
+            raise RuntimeError(
+                f"gradients: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it"
+            )
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
     return tuple(results)

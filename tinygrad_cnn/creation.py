@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .graph import implements
+from .methods import TensorLike, unpacked
 from .ops.random import generator
-from .tensor import Tensor, TensorLike, get_default_dtype, unpacked
+from .tensor import Tensor, get_default_dtype
 
 __all__ = [
     "arange", "eye", "from_numpy", "full", "full_like", "ones", "ones_like", "rand", "rand_like", "randn", "randn_like",

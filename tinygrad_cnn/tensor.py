@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import interop
 from .graph import Leaf, Node, mark_written, register_tensor
-from .ops import compare, elementwise, index, linalg, reduce, shape
-from .ops.shape import Axis, Shape
+from .methods import Methods, TensorLike
+from .ops import compare, elementwise, index
 from .walk import pull_back
-
-Scalar: TypeAlias = float | int | bool
-TensorLike: TypeAlias = "Tensor | NDArray[Any] | Scalar | Sequence[Any]"
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
 
@@ -59,7 +56,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     return array
 
 
-class Tensor:
+class Tensor(Methods):
     """An n-dimensional array that records the ops applied to it, so that gradients can be taken.
 
     Args:
@@ -122,7 +119,7 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """The transpose: all axes reversed."""
-        return shape.transpose(self)
+        return self.transpose()
 
     @property
     def is_leaf(self) -> bool:
@@ -173,6 +170,9 @@ class Tensor:
     @property
     def _op_name(self) -> str | None:
         return None if self._node is None or self._node.op is None else self._node.op.name
+
+    def __pos__(self) -> Tensor:
+        return self
 
     # Values
 
@@ -326,106 +326,6 @@ class Tensor:
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         return interop.array_function(function, args, kwargs, Tensor)
-
-    # Operators. An op is a function whose first input is the Tensor, so it serves as the method directly.
-
-    __add__ = elementwise.add
-    __sub__ = elementwise.sub
-    __mul__ = elementwise.mul
-    __truediv__ = elementwise.div
-    __pow__ = elementwise.pow
-    __matmul__ = linalg.matmul
-    __neg__ = elementwise.neg
-    __abs__ = elementwise.abs
-    __lt__ = compare.less
-    __le__ = compare.less_equal
-    __gt__ = compare.greater
-    __ge__ = compare.greater_equal
-    __and__ = compare.logical_and
-    __or__ = compare.logical_or
-    __xor__ = compare.logical_xor
-    __invert__ = compare.logical_not
-    __eq__ = compare.equal  # type: ignore[assignment]
-    __ne__ = compare.not_equal  # type: ignore[assignment]
-    __hash__ = object.__hash__
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __radd__(self, other: TensorLike) -> Tensor:
-        return elementwise.add(other, self)
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        return elementwise.sub(other, self)
-
-    def __rmul__(self, other: TensorLike) -> Tensor:
-        return elementwise.mul(other, self)
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return elementwise.div(other, self)
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        return elementwise.pow(other, self)
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return linalg.matmul(other, self)
-
-    # Ops as methods
-
-    exp = elementwise.exp
-    log = elementwise.log
-    sqrt = elementwise.sqrt
-    abs = elementwise.abs
-    relu = elementwise.relu
-    copy = elementwise.copy
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
-    matmul = linalg.matmul
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Sum over `axis`, all axes by default."""
-        return reduce.sum(self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Mean over `axis`, all axes by default."""
-        return reduce.mean(self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Largest element over `axis`, all axes by default; ties share the gradient evenly."""
-        return reduce.max(self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Smallest element over `axis`, all axes by default; ties share the gradient evenly."""
-        return reduce.min(self, axis=axis, keepdims=keepdims)
-
-    def reshape(self, *sizes: Any) -> Tensor:
-        """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1."""
-        return shape.reshape(self, shape=unpacked(sizes))
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """Axes permuted, given as one tuple or separately; reversed if none are given."""
-        return shape.transpose(self, axes=unpacked(axes) if axes else None)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """Two axes exchanged."""
-        return shape.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: Axis = None) -> Tensor:
-        """Axes of size 1 dropped: all of them, or those in `axis`."""
-        return shape.squeeze(self, axis)
-
-    def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
-        """New axes of size 1 at `axis`."""
-        return shape.expand_dims(self, axis)
-
-    def broadcast_to(self, sizes: Shape) -> Tensor:
-        """Repeated to a larger shape, as a view."""
-        return shape.broadcast_to(self, shape=sizes)
-
-
-def unpacked(sizes: tuple[Any, ...]) -> Any:
-    """Sizes that were given either as one sequence or one by one."""
-    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
 
 
 def _plain_index(part: Any) -> Any:

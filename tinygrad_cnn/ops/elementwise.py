@@ -91,11 +91,11 @@ def pow(a: Array, b: Array) -> Array:
     return np.power(a, b)
 
 
-# Where a factor of the product is 0, the other one may be infinite: replace its argument before it is evaluated.
+# Where a factor of a product is 0 and the other one infinite, the infinite one's argument is replaced before it is used.
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
     if isinstance(b, int | float):
         return g * b * pow(a, b - 1 if b else 1)
-    return g * b * pow(a, where(b == 0, 1, b - 1))
+    return g * b * pow(where((a == 0) & (b == 0), 1, a), b - 1)
 
 
 def _pow_exponent(g: Array, y: Array, a: Array) -> Array:

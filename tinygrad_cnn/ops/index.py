@@ -8,6 +8,8 @@ import numpy as np
 
 from ..graph import Array, op
 
+__all__: list[str] = []
+
 
 @op
 def getitem(a: Array, *, index: Any) -> Array:

@@ -1,0 +1,122 @@
+"""Every row of the case table: value, derivatives, dtype, both regimes, and inputs left alone."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import walk
+from tinygrad_cnn.graph import registry
+from tinygrad_cnn.testing import assert_gradients
+from tinygrad_cnn.testing.cases import Case, Draws
+from tinygrad_cnn.testing.rows import CASES
+from tinygrad_cnn.testing.strategies import case_inputs
+
+SMOOTH = [case for case in CASES if case.order]
+few = settings(max_examples=max(3, settings.default.max_examples // 4))
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_smooth_case = pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
+
+
+def tensors(arrays, requires_grad=True):
+    return [tg.Tensor(a, requires_grad=requires_grad and a.dtype.kind == "f") for a in arrays]
+
+
+def test_every_op_has_a_row():
+    covered = {case.function for case in CASES}
+    primitives = {op.function for name, op in registry.items() if name.startswith("tinygrad_cnn.")}
+    missing = sorted(f.__name__ for f in primitives - covered)
+    assert not missing, f"ops without a row in tinygrad_cnn/testing/rows: {missing}"
+    families = (getattr(tg.ops, name) for name in tg.ops.__all__ if name != "random")
+    public = {getattr(family, name) for family in families for name in family.__all__}
+    missing = sorted(f.__name__ for f in public - covered if inspect.isfunction(f))
+    assert not missing, f"public functions without a row in tinygrad_cnn/testing/rows: {missing}"
+
+
+@every_case
+@given(data=st.data())
+def test_value_is_the_reference_and_both_regimes_agree(case: Case, data):
+    arrays = data.draw(case_inputs(case))
+    before = [a.copy() for a in arrays]
+    y = case.call(*arrays)
+    assert not isinstance(y, tg.Tensor)
+    np.testing.assert_allclose(y, case.expected(*arrays), rtol=1e-12, atol=1e-13)
+    recorded = case.call(*tensors(arrays))
+    assert isinstance(recorded, tg.Tensor)
+    assert recorded.dtype == np.asarray(y).dtype
+    np.testing.assert_array_equal(recorded.numpy(), y)
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_smooth_case
+@few
+@given(data=st.data())
+def test_derivatives_are_those_of_finite_differences(case: Case, data):
+    assert_gradients(case.call, *data.draw(case_inputs(case)), order=case.order, budget=4)
+
+
+@every_smooth_case
+@few
+@given(seed=st.integers(0, 2**32 - 1))
+def test_float32_stays_float32_in_every_rule(case: Case, seed):
+    arrays = [
+        a.astype(np.float32) if a.dtype == np.float64 else a for a in case.draw(Draws(np.random.default_rng(seed)))
+    ]
+    if case.params.get("dtype") is not None:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk, "_fit", _fit_without_a_cast)
+        xs = tensors(arrays)
+        y = case.call(*xs)
+        assert y.dtype == np.float32
+        y.backward(np.ones(y.shape, np.float32), create_graph=True)
+        for x in xs:
+            assert x.grad is None or x.grad.dtype == np.float32
+        first = [(x.grad * x.grad).sum() for x in xs if x.grad is not None and x.grad.requires_grad]
+        if first:
+            sum(first, tg.Tensor(0.0)).backward()
+
+
+_fit = walk._fit
+
+
+def _fit_without_a_cast(r, parent, op, position):
+    assert r.dtype == parent.dtype, f"{op.name}: a rule returned {r.dtype} for {parent.dtype}"
+    return _fit(r, parent, op, position)
+
+
+@every_smooth_case
+@few
+@given(seed=st.integers(0, 2**32 - 1))
+def test_memory_layout_does_not_matter_and_gradients_share_nothing(case: Case, seed):
+    arrays = case.draw(Draws(np.random.default_rng(seed)))
+    plain, odd = tensors(arrays), [tg.from_numpy(_strided(a), requires_grad=a.dtype.kind == "f") for a in arrays]
+    y, z = case.call(*plain), case.call(*odd)
+    np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=1e-12, atol=1e-13)
+    u = np.random.default_rng(seed).uniform(0.5, 1.5, y.shape)
+    kept = u.copy()
+    y.backward(u)
+    z.backward(tg.from_numpy(_strided(u)))
+    np.testing.assert_array_equal(u, kept)
+    grads = [x.grad for x in plain if x.grad is not None]
+    for p, q in zip(plain, odd, strict=True):
+        assert (p.grad is None) == (q.grad is None)
+        if p.grad is not None:
+            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-11, atol=1e-12)
+    for i, g in enumerate(grads):
+        others = [u, *arrays, *(x.numpy() for x in plain), *(h.numpy() for j, h in enumerate(grads) if j != i)]
+        assert not any(np.shares_memory(g.numpy(), other) for other in others)
+
+
+def _strided(a):
+    """The same values in reversed axes of a larger array, walked backward."""
+    wide = np.zeros([2 * n for n in a.shape[::-1]], a.dtype).T
+    view = wide[(..., *(slice(None, None, -2) for _ in a.shape))]
+    view[...] = a
+    return view

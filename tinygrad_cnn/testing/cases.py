@@ -1,0 +1,127 @@
+"""One row per op: inputs on which it is smooth, and what NumPy says its value is. The test suite runs every row.
+
+A row does not hold arrays but says where they may lie, so that the same row serves a fixed example, a random one, and a
+Hypothesis strategy, which is where shrinking to a small counterexample comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+GAP = 1 / 8
+"""The distance that values keep from kinks and, where they must be distinct, from each other."""
+
+
+class Source(Protocol):
+    """Where the choices in a case come from: a random generator, or Hypothesis."""
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Integers from low to high, both included."""
+
+    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
+        """`count` shapes that broadcast with each other."""
+
+
+@dataclass(frozen=True)
+class Arg:
+    """An array input: its shape and where its values lie.
+
+    Args:
+        shape: None stands for any shape that broadcasts with those of the other inputs without one.
+        low, high: the values' range.
+        away: points from which values keep GAP, such as kinks and poles.
+        distinct: whether all values keep GAP from each other; the range is then widened as far as needed.
+        offset: shifts the grid of values: inputs with offsets 0 and GAP never come closer to each other than GAP.
+        kind: "float", "int" or "bool".
+    """
+
+    shape: tuple[int, ...] | None = None
+    low: float = -2.0
+    high: float = 2.0
+    away: tuple[float, ...] = ()
+    distinct: bool = False
+    offset: float | None = None
+    kind: str = "float"
+
+    def draw(self, source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array of float64, int64 or bool with values as declared."""
+        if self.kind == "bool":
+            return source.integers(0, 1, shape).astype(bool)
+        if self.kind == "int":
+            return np.asarray(source.integers(int(self.low), int(self.high), shape))
+        grid = self._grid()
+        if self.distinct:
+            keys = source.integers(0, 1 << 16, shape)
+            ranks = np.argsort(np.argsort(keys, axis=None, kind="stable"), kind="stable").reshape(shape)
+            return np.asarray((ranks - keys.size // 2) * (2 * GAP) + GAP / 2)
+        return np.asarray(grid[source.integers(0, len(grid) - 1, shape)])
+
+    def _grid(self) -> NDArray[np.float64]:
+        """The values to choose from, the simplest (nearest to zero) first, which is where shrinking goes."""
+        step, offset = (GAP / 8, 0.0) if self.offset is None else (2 * GAP, self.offset)
+        grid = np.arange(np.ceil(self.low / step), np.floor(self.high / step) + 1) * step + offset
+        for point in self.away:
+            grid = grid[np.abs(grid - point) >= GAP]
+        return grid[np.argsort(np.abs(grid), kind="stable")]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row: a function of arrays or Tensors, its inputs and parameters, and a reference for its value.
+
+    Args:
+        function: the op or composite under test, called as ``function(*arrays, **params)``.
+        args: its array inputs.
+        reference: a NumPy function that is called with the same arguments.
+        params: keyword arguments.
+        order: the derivatives that are checked: 0 for an op without a gradient, 3 where it is smooth.
+        sequence: whether the arrays are passed as one sequence, as concatenate takes them.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Arg, ...]
+    reference: Callable[..., Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    order: int = 3
+    sequence: bool = False
+
+    @property
+    def name(self) -> str:
+        """The function's name and the parameters, for a test's id."""
+        shown = ",".join(f"{key}={value!r:.40}" for key, value in self.params.items())
+        shapes = "" if all(arg.shape is None for arg in self.args) else "x".join(str(a.shape) for a in self.args)
+        return f"{self.function.__name__}-{shapes}-{shown}".replace(" ", "").strip("-")
+
+    def draw(self, source: Source) -> tuple[NDArray[Any], ...]:
+        """Arrays for the inputs."""
+        free = iter(source.broadcastable(sum(arg.shape is None for arg in self.args)))
+        return tuple(arg.draw(source, next(free) if arg.shape is None else arg.shape) for arg in self.args)
+
+    def call(self, *arrays: Any) -> Any:
+        """The function on arrays or Tensors."""
+        return self.function(list(arrays), **self.params) if self.sequence else self.function(*arrays, **self.params)
+
+    def expected(self, *arrays: NDArray[Any]) -> Any:
+        """The reference on arrays."""
+        return self.reference(list(arrays), **self.params) if self.sequence else self.reference(*arrays, **self.params)
+
+
+class Draws:
+    """A :class:`Source` that draws from a NumPy generator."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Integers from low to high, both included."""
+        return np.asarray(self.rng.integers(low, high, shape, endpoint=True))
+
+    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
+        """The whole shape (2, 3) for the first input, and for the others with axes of size 1 or missing."""
+        shapes = [(2, 3), (3,), (2, 1), ()]
+        return [shapes[i % len(shapes)] for i in range(count)]

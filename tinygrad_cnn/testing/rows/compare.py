@@ -1,0 +1,25 @@
+"""Rows for ops/compare.py: no derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ops import compare as ops
+from ..cases import Arg, Case
+
+REAL, TRUTH = Arg(), Arg(kind="bool")
+
+CASES = [
+    Case(ops.equal, (REAL, REAL), np.equal, order=0),
+    Case(ops.not_equal, (REAL, REAL), np.not_equal, order=0),
+    Case(ops.less, (REAL, REAL), np.less, order=0),
+    Case(ops.less_equal, (REAL, REAL), np.less_equal, order=0),
+    Case(ops.greater, (REAL, REAL), np.greater, order=0),
+    Case(ops.greater_equal, (REAL, REAL), np.greater_equal, order=0),
+    Case(ops.logical_and, (TRUTH, TRUTH), np.logical_and, order=0),
+    Case(ops.logical_or, (TRUTH, TRUTH), np.logical_or, order=0),
+    Case(ops.logical_xor, (TRUTH, TRUTH), np.logical_xor, order=0),
+    Case(ops.logical_not, (TRUTH,), np.logical_not, order=0),
+    Case(ops.isfinite, (REAL,), np.isfinite, order=0),
+    Case(ops.isnan, (REAL,), np.isnan, order=0),
+]

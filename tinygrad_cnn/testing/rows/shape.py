@@ -1,0 +1,33 @@
+"""Rows for ops/shape.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ops import shape as ops
+from ..cases import Arg, Case
+
+CUBE = Arg((2, 3, 4))
+BORDER = ((1, 0), (0, 2), (1, 1))
+
+CASES = [
+    Case(ops.reshape, (CUBE,), np.reshape, {"shape": (4, -1)}),
+    Case(ops.reshape, (CUBE,), np.reshape, {"shape": 24}),
+    Case(ops.reshape, (Arg((1,)),), np.reshape, {"shape": ()}),
+    Case(ops.transpose, (CUBE,), np.transpose),
+    Case(ops.transpose, (CUBE,), np.transpose, {"axes": (1, -1, 0)}),
+    Case(ops.broadcast_to, (Arg((3, 1)),), np.broadcast_to, {"shape": (2, 3, 4)}),
+    Case(ops.broadcast_to, (Arg(()),), np.broadcast_to, {"shape": (2,)}),
+    Case(ops.sum_to, (CUBE,), lambda a, shape: a.sum(axis=(0, 2), keepdims=True).reshape(shape), {"shape": (3, 1)}),
+    Case(ops.sum_to, (CUBE,), lambda a, shape: a.sum(), {"shape": ()}),
+    Case(ops.concatenate, (Arg((2, 3)), Arg((1, 3)), Arg((0, 3))), np.concatenate, sequence=True),
+    Case(ops.concatenate, (Arg((2, 3)), Arg((2, 1))), np.concatenate, {"axis": -1}, sequence=True),
+    Case(ops.stack, (Arg((2, 3)), Arg((2, 3))), np.stack, {"axis": 1}, sequence=True),
+    Case(ops.expand_dims, (CUBE,), np.expand_dims, {"axis": (0, -1)}),
+    Case(ops.squeeze, (Arg((1, 3, 1)),), np.squeeze),
+    Case(ops.squeeze, (Arg((1, 3, 1)),), np.squeeze, {"axis": -1}),
+    Case(ops.swapaxes, (CUBE,), np.swapaxes, {"axis1": 0, "axis2": -1}),
+    Case(ops.pad_constant, (CUBE,), lambda a, pad_width: np.pad(a, pad_width), {"pad_width": BORDER}),
+    Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "constant_values": 1.5}),
+    Case(ops.pad, (CUBE,), np.pad, {"pad_width": 2}),
+]

@@ -1,0 +1,37 @@
+"""Hypothesis strategies for arrays, and for the inputs of a :class:`~tinygrad_cnn.testing.cases.Case`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from .cases import Case
+
+
+class _Drawn:
+    """A :class:`~tinygrad_cnn.testing.cases.Source` whose choices Hypothesis makes and shrinks."""
+
+    def __init__(self, draw: Any) -> None:
+        self.draw = draw
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Integers from low to high, both included; 0 is the simplest."""
+        return self.draw(hnp.arrays(np.int64, shape, elements=st.integers(low, high)))  # type: ignore[no-any-return]
+
+    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
+        """`count` shapes of up to three axes, sizes 0 to 3, that broadcast with each other."""
+        if not count:
+            return ()
+        shapes = hnp.mutually_broadcastable_shapes(num_shapes=count, min_side=0, max_dims=3, max_side=3)
+        return self.draw(shapes).input_shapes  # type: ignore[no-any-return]
+
+
+@st.composite
+def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
+    """Inputs for a case."""
+    return case.draw(_Drawn(draw))
