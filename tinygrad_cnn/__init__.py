@@ -1,6 +1,6 @@
 """tinygrad_cnn: reverse-mode automatic differentiation and convolutional networks in NumPy."""
 
-from . import autograd, creation, optim
+from . import autograd, creation, data, optim
 from .autograd import gradients
 from .creation import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Tensor",
     "autograd",
+    "data",
     "enable_grad",
     "get_default_dtype",
     "gradients",
