@@ -35,4 +35,5 @@ def enlarge(images: NDArray[Number], size: int) -> NDArray[Number]:
         )
     centres = 2 * np.arange(size) + 1  # in units of half a new pixel, so that the arithmetic is exact
     rows, columns = (centres * n // (2 * size) for n in images.shape[-2:])
-    return np.take(np.take(images, rows, axis=-2), columns, axis=-1)
+    enlarged: NDArray[Number] = images.take(rows, axis=-2).take(columns, axis=-1)
+    return enlarged
