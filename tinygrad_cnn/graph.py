@@ -51,20 +51,21 @@ class Node:
 class Leaf:
     """The end of the graph under a Tensor that the user made with ``requires_grad=True``: it receives the gradient.
 
-    The gradient lives here and not in the Tensor, so nodes need not refer to Tensors and no cycle can arise.
+    It knows its Tensor weakly: a Tensor refers to its gradient, which with ``create_graph`` refers to the graph, which
+    ends here, and a strong reference would close the circle.
     """
 
-    __slots__ = ("__weakref__", "dtype", "grad", "number", "shape")
+    __slots__ = ("__weakref__", "dtype", "number", "shape", "tensor")
 
     op = None
     saved: tuple[()] = ()
     parents: tuple[()] = ()
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = shape
-        self.dtype = dtype
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+        self.shape = tensor.shape
+        self.dtype = tensor.dtype
         self.number = _count()
-        self.grad: Tensor | None = None
 
 
 # One clock numbers nodes and in-place writes, so that "written after it was recorded" is a comparison of two integers.

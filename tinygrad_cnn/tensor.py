@@ -76,10 +76,11 @@ class Tensor(Methods):
     Tensor([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_data", "_node")
+    __slots__ = ("__weakref__", "_data", "_grad", "_node")
 
     _data: NDArray[Any]
     _node: Node | Leaf | None
+    _grad: Tensor | None  # unset until there is one: most Tensors never have a gradient
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         self._data = to_array(data, dtype)
@@ -128,7 +129,7 @@ class Tensor(Methods):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to this Tensor. May be set on a leaf; setting it to False drops its gradient."""
+        """Whether gradients flow to this Tensor. May be set on a leaf."""
         return self._node is not None
 
     @requires_grad.setter
@@ -146,17 +147,19 @@ class Tensor(Methods):
                     f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype}; "
                     "convert it with astype(np.float32) first"
                 )
-            self._node = Leaf(self.shape, self.dtype)
+            self._node = Leaf(self)
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient that ``backward()`` has summed into this leaf, or None."""
-        return self._node.grad if isinstance(self._node, Leaf) else None
+        return getattr(self, "_grad", None)
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if not isinstance(self._node, Leaf):
-            raise RuntimeError("grad: only a leaf that requires a gradient holds one; set requires_grad = True first")
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"grad: this Tensor is the result of `{self._op_name}` and not a leaf; only leaves hold gradients"
+            )
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(f"grad: the value is a {type(value).__name__}; it must be a Tensor or None")
@@ -165,7 +168,7 @@ class Tensor(Methods):
                     f"grad: the value is {value.dtype} {value.shape} but the Tensor is {self.dtype} {self.shape}; "
                     "a gradient has the shape and dtype of its Tensor"
                 )
-        self._node.grad = value
+        self._grad = value
 
     @property
     def _op_name(self) -> str | None:
@@ -253,16 +256,17 @@ class Tensor(Methods):
         results = pull_back([root], None, retain=retain, create=create_graph)
         for leaf, g in results.items():
             assert isinstance(leaf, Leaf)
+            tensor = leaf.tensor()
+            if tensor is None:
+                continue
             g = g if isinstance(g, Tensor) else Tensor._of(g)
-            if leaf.grad is None:
-                leaf.grad = g
-            else:  # a new Tensor, so that a gradient which the user holds never changes
-                leaf.grad = leaf.grad + g if create_graph else Tensor._of(np.asarray(leaf.grad._data + g._data))
+            if tensor.grad is not None:  # a new Tensor, so that a gradient which the user holds never changes
+                g = tensor.grad + g if create_graph else Tensor._of(np.asarray(tensor.grad._data + g._data))
+            tensor._grad = g
 
     def zero_grad(self) -> None:
         """Forget the gradient: ``grad`` becomes None."""
-        if isinstance(self._node, Leaf):
-            self._node.grad = None
+        self._grad = None
 
     # Container protocol
 

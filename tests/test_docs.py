@@ -1,0 +1,56 @@
+"""Every Python block of the README and the docs runs, and every example in a docstring gives what it shows."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+import tinygrad_cnn
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MODULES = [module.name for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_run(page: Path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text()
+    assert "```py\n" not in text, "fence Python blocks as ```python, so that they are run"
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for match in BLOCK.finditer(text):
+        line = text[: match.start(1)].count("\n")
+        code = compile("\n" * line + match.group(1), str(page), "exec")
+        exec(code, namespace)
+
+
+@pytest.mark.parametrize("name", ["tinygrad_cnn", *MODULES])
+def test_docstring_examples(name: str):
+    module = importlib.import_module(name)
+    tests = doctest.DocTestFinder(exclude_empty=True).find(module, name)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    for test in [*tests, *_functions_made_by_op(module, name)]:
+        runner.run(test)
+    assert not runner.failures, f"{runner.failures} failed in {name}; see the captured output"
+
+
+def _functions_made_by_op(module, name):
+    """Op functions are written by exec, so doctest does not see that they belong to the module."""
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for key, value in vars(module).items():
+        if isinstance(value, FunctionType) and hasattr(value, "op") and value.__module__ == name:
+            yield from finder.find(value, f"{name}.{key}", module=False, globs={})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page: Path):
+    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+    broken = [target for target in targets if not (page.parent / target).exists()]
+    assert not broken, f"{page.name} links to {broken}"

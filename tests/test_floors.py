@@ -1,0 +1,88 @@
+"""Imports point down: each module imports only from floors below its own, and nothing imports in a circle."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
+
+# From the ground up. A folder stands for the modules in it; modules of one row may import each other, but not in a circle.
+FLOORS = [
+    ("kernels", "emit"),
+    ("graph",),
+    ("ops",),
+    ("walk", "interop", "methods"),
+    ("tensor",),
+    ("trees", "creation", "autograd", "checkpoint", "anomaly", "functional", "linalg"),
+    ("optim", "nn", "data", "compile"),
+    ("io", "testing"),
+    ("__init__",),
+]
+STRANGERS = {"optim", "nn", "data"}  # on one floor, and not to know each other
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _room(parts: tuple[str, ...]) -> str:
+    return parts[0] if parts else "__init__"
+
+
+def _imports(path: Path) -> set[tuple[str, ...]]:
+    """Modules of the package that `path` imports, as path parts below the package, wherever the statement stands."""
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    tree = ast.parse(path.read_text())
+    hidden = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = here[: len(here) - node.level]
+            if node.module:
+                found.add((*base, *node.module.split(".")))
+            else:
+                found.update((*base, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinygrad_cnn"):
+            found.add(tuple((node.module or "").split(".")[1:]))
+        elif isinstance(node, ast.Import):
+            found.update(tuple(a.name.split(".")[1:]) for a in node.names if a.name.startswith("tinygrad_cnn"))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path):
+    here = _room(path.relative_to(PACKAGE).with_suffix("").parts)
+    assert here in FLOOR, f"{path.name} stands on no floor: add it to FLOORS"
+    for parts in _imports(path):
+        there = _room(parts)
+        assert FLOOR[there] <= FLOOR[here], f"{here} imports {there}, which is above it"
+        assert here == there or not {here, there} <= STRANGERS, (
+            f"{here} imports {there}; they are not to know each other"
+        )
+
+
+def test_nothing_imports_in_a_circle():
+    modules = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in FILES if path.name != "__init__.py"}
+    edges = {name: {other for other in _imports(path) if other in modules} for name, path in modules.items()}
+    while free := [name for name, targets in edges.items() if not targets & edges.keys()]:
+        for name in free:
+            del edges[name]
+    assert not edges, f"modules that import each other in a circle: {sorted('.'.join(name) for name in edges)}"
+
+
+def test_only_strategies_imports_hypothesis():
+    users = {
+        path.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom) and "hypothesis" in ast.unparse(node)
+    }
+    assert users <= {"strategies.py"}
