@@ -49,8 +49,7 @@ class Optimizer(ABC):
     >>> from tinygrad_cnn.optim.options import non_negative
     >>> class SignDescent(tg.optim.Optimizer):
     ...     options = {"lr": non_negative}
-    ...     @abstractmethod
-    def update(self, p, g, state, group, new, t, u):
+    ...     def update(self, p, g, state, group, new, t, u):
     ...         np.sign(g, out=t)
     ...         t *= group["lr"]
     ...         p -= t

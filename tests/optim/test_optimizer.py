@@ -1,0 +1,298 @@
+"""What every optimizer shares: groups, closures, graphs that outlive a step, and errors that change nothing."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.optim import SGD, Adam, Optimizer, RMSprop
+
+from .common import assert_same, descend, every_class, every_optimizer, leaf, snapshot
+
+# Groups
+
+
+@every_optimizer
+def test_groups_have_options_of_their_own(optimizer, options):
+    together, apart = [leaf(2), leaf(3)], [leaf(2), leaf(3)]
+    fast, slow = options, options | {"lr": 0.01, "weight_decay": 0.1}
+    grouped = optimizer([{"params": together[0]}, {"params": [together[1]], **slow}], **fast)
+    alone = [optimizer([apart[0]], **fast), optimizer([apart[1]], **slow)]
+    descend(grouped, together, 3)
+    for stepping, p in zip(alone, apart, strict=True):
+        descend(stepping, [p], 3)
+    for p, q in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+@every_optimizer
+def test_a_group_added_later_starts_afresh(optimizer, options):
+    p, q, r = leaf(2), leaf(3), leaf(3)
+    stepping, fresh = optimizer([p], **options), optimizer([r], **options, weight_decay=0.1)
+    descend(stepping, [p], 3)
+    group = {"params": (t for t in [q]), "weight_decay": 0.1}
+    stepping.add_param_group(group)
+    assert set(group) == {"params", "weight_decay"}
+    descend(stepping, [p, q], 2)
+    descend(fresh, [r], 2)
+    np.testing.assert_array_equal(q.numpy(), r.numpy())
+
+
+@every_optimizer
+def test_options_written_between_steps_are_read(optimizer, options):
+    p, q = leaf(3), leaf(3)
+    stepping, other = optimizer([p], **options), optimizer([q], **options | {"lr": 0.0})
+    stepping.param_groups[0]["lr"] = 0
+    descend(stepping, [p])
+    descend(other, [q])
+    np.testing.assert_array_equal(p.numpy(), [1, 2, 3])
+    stepping.param_groups[0]["lr"] = other.param_groups[0]["lr"] = np.float32(0.5)
+    descend(stepping, [p])
+    descend(other, [q])
+    np.testing.assert_array_equal(p.numpy(), q.numpy())
+    assert not np.array_equal(p.numpy(), [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "plain", "switched", "slot"),
+    [
+        (SGD, {}, {"momentum": 0.5, "dampening": 0.5}, "momentum_buffer"),
+        (RMSprop, {}, {"momentum": 0.5}, "momentum_buffer"),
+        (RMSprop, {}, {"centered": True}, "grad_avg"),
+        (Adam, {}, {"amsgrad": True}, "max_exp_avg_sq"),
+    ],
+)
+def test_an_option_may_be_switched_on_and_saved_at_any_time(optimizer, plain, switched, slot):
+    p, q = leaf(3), leaf(3)
+    stepping, resumed = optimizer([p], lr=0.1, **plain), optimizer([q], lr=0.1, **plain)
+    descend(stepping, [p], 2)
+    assert slot not in stepping.state.get(p, {})
+    stepping.param_groups[0].update(switched)
+    resumed.load_state_dict(stepping.state_dict())
+    q.copy_(p)
+    descend(stepping, [p], 2)
+    descend(resumed, [q], 2)
+    assert slot in stepping.state[p]
+    assert_same(snapshot(stepping), snapshot(resumed))
+    stepping.param_groups[0].update({name: optimizer([q]).defaults[name] for name in switched})
+    descend(stepping, [p])
+    assert_same(*(s["param_groups"][0]["lr"] for s in (stepping.state_dict(), resumed.state_dict())))
+
+
+# Gradients and closures
+
+
+@every_optimizer
+def test_parameters_without_a_gradient_are_left_alone(optimizer, options):
+    p, q = leaf(3), leaf(3)
+    stepping = optimizer([p, q], **options)
+    descend(stepping, [p], 2)
+    np.testing.assert_array_equal(q.numpy(), [1, 2, 3])
+    assert list(stepping.state_dict()["state"]) == [0]
+    q.requires_grad = False
+    descend(stepping, [p])
+    stepping.zero_grad()
+    assert p.grad is None
+    before = snapshot(stepping)
+    assert stepping.step() is None
+    assert_same(before, snapshot(stepping))
+
+
+@every_class
+def test_a_closure_is_run_with_recording_on_and_its_loss_returned(optimizer):
+    p = leaf(2)
+    stepping = optimizer([p], lr=0.1)
+    calls = []
+
+    def closure():
+        stepping.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        calls.append(loss)
+        return loss
+
+    with tg.no_grad():
+        loss = stepping.step(closure)
+        assert not tg.is_grad_enabled()
+    assert calls == [loss] if len(calls) == 1 else False
+    assert loss.item() == 5
+    assert not np.array_equal(p.numpy(), [1, 2])
+
+
+@every_optimizer
+def test_a_closure_that_raises_changes_nothing(optimizer, options):
+    p = leaf(2)
+    stepping = optimizer([p], **options)
+    descend(stepping, [p], 2)
+    before = snapshot(stepping)
+
+    def closure():
+        raise KeyError("no batch")
+
+    with pytest.raises(KeyError, match="no batch"):
+        stepping.step(closure)
+    assert_same(before, snapshot(stepping))
+
+
+@every_optimizer
+@pytest.mark.parametrize("size", [3, 40_000])
+def test_a_graph_that_saved_the_old_values_refuses_backward(optimizer, options, size):
+    p, q = tg.ones(size, requires_grad=True), leaf(2)
+    stepping = optimizer([p, q], **options)
+    stale, linear = (p * p).sum(), (2 * p).sum()
+    p.grad = tg.ones(size)
+    stepping.step()
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        stale.backward()
+    stepping.zero_grad()
+    linear.backward()
+    assert p.grad.tolist() == [2.0] * size
+    stepping.zero_grad()
+    (p * p).sum().backward()
+    np.testing.assert_array_equal(p.grad.numpy(), 2 * p.numpy())
+
+
+@every_optimizer
+def test_a_graph_of_a_skipped_parameter_lives_on(optimizer, options):
+    p, q = leaf(3), leaf(3)
+    stepping = optimizer([p, q], **options)
+    alive = (q * q).sum()
+    p.grad = tg.ones(3, dtype=np.float64)
+    stepping.step()
+    alive.backward()
+    np.testing.assert_array_equal(q.grad.numpy(), [2, 4, 6])
+
+
+# Errors
+
+
+def read_only():
+    array = np.ones(2)
+    array.flags.writeable = False
+    return tg.from_numpy(array, requires_grad=True)
+
+
+TWICE = leaf(2)
+
+
+@every_class
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        (list, ValueError, "`params` is empty; give at least one Tensor"),
+        (lambda: iter(()), ValueError, "`params` is empty; give at least one Tensor"),
+        (lambda: leaf(2), TypeError, "`params` is one Tensor; put it in a list"),
+        (lambda: {"params": [leaf(2)]}, TypeError, "`params` is one dict; put it in a list"),
+        (lambda: [np.ones(2)], TypeError, "parameter 0 of group 0 is a ndarray; it must be a Tensor"),
+        (lambda: [leaf(2), None], TypeError, "parameter 1 of group 0 is a NoneType; it must be a Tensor"),
+        (lambda: [leaf(2), {"params": [leaf(2)]}], TypeError, "parameter 1 of group 0 is a dict; it must be a Tensor"),
+        (lambda: [{"params": [leaf(2)]}, leaf(2)], TypeError, "a parameter group is a Tensor; it must be a dict"),
+        (lambda: [leaf(2) * 2], ValueError, "parameter 0 of group 0 is not a leaf but the result of an op"),
+        (lambda: [tg.ones(2)], ValueError, "parameter 0 of group 0 does not require a gradient; set requires_grad"),
+        (lambda: [tg.Tensor(np.arange(3))], ValueError, "parameter 0 of group 0 does not require a gradient"),
+        (lambda: [read_only()], ValueError, "parameter 0 of group 0 is read-only and cannot be updated; copy it"),
+        (lambda: [TWICE, leaf(3), TWICE], ValueError, "parameter 2 of group 0 was given before"),
+        (lambda: [{"params": TWICE}, {"params": TWICE}], ValueError, "parameter 0 of group 1 was given before"),
+        (lambda: [{"params": []}], ValueError, "group 0 has no parameters; give at least one Tensor"),
+        (lambda: [{"params": {leaf(2)}}], TypeError, "'params' of group 0 is a set; it must be a list"),
+        (lambda: [{"lr": 0.1}], ValueError, "group 0 has no params; it must have 'params'"),
+        (lambda: [{"params": [leaf(2)], "rate": 1}], ValueError, "group 0 has 'rate'; it must have 'params' and may have lr"),
+        (lambda: [{"params": [leaf(2)], "lr": -1}], ValueError, "`lr` of group 0 is -1; it must be a finite number"),
+    ],
+)  # fmt: skip
+def test_parameters_that_cannot_be_optimized_are_refused(optimizer, params, error, message):
+    with pytest.raises(error, match=re.escape(f"{optimizer.__name__}: {message}")):
+        optimizer(params())
+    if isinstance(params(), list) and params() and isinstance(params()[0], dict):
+        stepping = optimizer([leaf(2)])
+        for group in params()[:-1]:
+            stepping.add_param_group(group)
+        before = copy.copy(stepping.param_groups)
+        message = re.sub(r"group \d", lambda m: f"group {len(before)}", message)
+        with pytest.raises(error, match=re.escape(message)):
+            stepping.add_param_group(params()[-1])
+        assert stepping.param_groups == before
+
+
+NUMBER, FRACTION = "it must be a finite number of at least 0", "it must be a number in [0, 1)"
+PAIR, FLAG = "it must be a pair of numbers in [0, 1)", "it must be True or False"
+BAD = [
+    *((o, {"lr": v}, e, NUMBER) for o in (SGD, RMSprop, Adam) for v, e in [
+        (-1e-9, ValueError), (float("nan"), ValueError), (float("inf"), ValueError), (10**400, ValueError),
+        ("1", TypeError), (None, TypeError), (True, TypeError), (1j, TypeError), ([0.1], TypeError),
+    ]),
+    *((o, {"weight_decay": v}, e, NUMBER) for o in (SGD, RMSprop, Adam) for v, e in [(-0.1, ValueError), ("", TypeError)]),
+    *((o, {"momentum": -0.5}, ValueError, NUMBER) for o in (SGD, RMSprop)),
+    *((o, {"eps": -1e-8}, ValueError, NUMBER) for o in (RMSprop, Adam)),
+    *((o, {"maximize": v}, TypeError, FLAG) for o in (SGD, RMSprop, Adam) for v in (1, None, "yes")),
+    (SGD, {"dampening": float("-inf")}, ValueError, "it must be a finite number"),
+    (SGD, {"nesterov": 1}, TypeError, FLAG),
+    (RMSprop, {"centered": 0.0}, TypeError, FLAG),
+    (RMSprop, {"alpha": 1.0}, ValueError, FRACTION),
+    (RMSprop, {"alpha": -0.1}, ValueError, FRACTION),
+    (Adam, {"amsgrad": None}, TypeError, FLAG),
+    (Adam, {"betas": 0.9}, TypeError, PAIR),
+    (Adam, {"betas": (0.9,)}, ValueError, PAIR),
+    (Adam, {"betas": (0.9, 1.0)}, ValueError, PAIR),
+    (Adam, {"betas": (-0.1, 0.9)}, ValueError, PAIR),
+    (Adam, {"betas": (0.9, "x")}, TypeError, PAIR),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("optimizer", "option", "error", "rule"), BAD)
+def test_options_out_of_range_are_refused_everywhere(optimizer, option, error, rule):
+    ((name, value),) = option.items()
+    with pytest.raises(error, match=re.escape(f"{optimizer.__name__}: `{name}` is {value!r}; {rule}")):
+        optimizer([leaf(2)], **option)
+    p, q = leaf(2), leaf(2)
+    stepping = optimizer([{"params": p}, {"params": q}], lr=0.1)
+    descend(stepping, [p, q])
+    before = snapshot(stepping)
+    with pytest.raises(error, match=re.escape(f"`{name}` of group 2 is {value!r}; {rule}")):
+        stepping.add_param_group({"params": [leaf(2)], **option})
+    saved = stepping.state_dict()
+    saved["param_groups"][1].update(option)
+    with pytest.raises(ValueError, match=re.escape(f"`{name}` of group 1 is {value!r}; {rule}")):
+        stepping.load_state_dict(saved)
+    assert_same(before, snapshot(stepping))
+    good = stepping.param_groups[1][name]
+    stepping.param_groups[1].update(option)
+    with pytest.raises(error, match=re.escape(f"{optimizer.__name__}: `{name}` of group 1 is {value!r}; {rule}")):
+        stepping.step()
+    stepping.param_groups[1][name] = good
+    assert_same(before, snapshot(stepping))
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0}, {"momentum": 0.9, "dampening": 0.1}])
+def test_nesterov_needs_momentum_without_dampening(options):
+    with pytest.raises(ValueError, match=r"SGD: `nesterov` is True with .*; it needs momentum > 0 and dampening = 0"):
+        SGD([leaf(2)], nesterov=True, **options)
+    with pytest.raises(ValueError, match="SGD: `nesterov` of group 0 is True with"):
+        SGD([{"params": leaf(2), "nesterov": True, **options}])
+
+
+@every_optimizer
+def test_a_parameter_that_became_read_only_stops_the_step_before_it_begins(optimizer, options):
+    array = np.ones(2)
+    p, q = leaf(2), tg.from_numpy(array, requires_grad=True)
+    stepping = optimizer([p, q], **options)
+    p.grad, q.grad = tg.ones(2, dtype=np.float64), tg.ones(2, dtype=np.float64)
+    stepping.step()
+    before = snapshot(stepping)
+    q._data.flags.writeable = False
+    with pytest.raises(ValueError, match="parameter 1 of group 0 has become read-only"):
+        stepping.step()
+    assert_same(before, snapshot(stepping))
+
+
+def test_an_optimizer_needs_a_rule():
+    with pytest.raises(TypeError, match="update"):
+        Optimizer([leaf(2)], {})
+
+
+def test_repr_shows_groups_and_options():
+    text = repr(SGD([{"params": [leaf(2), leaf(2)]}, {"params": leaf(2), "lr": 0.5}], lr=0.1))
+    shared = "momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False"
+    assert text == f"SGD(2 tensors: lr=0.1, {shared}; 1 tensors: lr=0.5, {shared})"

@@ -1,0 +1,95 @@
+"""The optimizers against PyTorch's, step by step, along gradients recorded by record_trajectories.py."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+
+with np.load(Path(__file__).with_name("trajectories.npz")) as archive:
+    DATA = {key: archive[key] for key in archive.files}
+CASES = json.loads(str(DATA["cases"]))
+IDS = [f"{name}-{'-'.join(f'{k}={v}' for k, v in options.items()) or 'defaults'}" for name, options, _ in CASES]
+every_case = pytest.mark.parametrize("case", range(len(CASES)), ids=IDS)
+both_dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
+def replay(case, dtype):
+    """Both parameters' elements after each step, and the optimizer at the end."""
+    name, options, _ = CASES[case]
+    params = [tg.Tensor(DATA[f"start{i}"].astype(dtype), requires_grad=True) for i in range(2)]
+    optimizer = getattr(tg.optim, name)(params, **options)
+    path = []
+    steps = len(DATA["gradients0"])
+    for step in range(steps):
+        if step == steps // 2:
+            optimizer.param_groups[0]["lr"] /= 2
+        for i, p in enumerate(params):
+            p.grad = tg.Tensor(DATA[f"gradients{i}"][step].astype(dtype))
+        if step in (3, 4):
+            params[1].grad = None
+        optimizer.step()
+        path.append(np.concatenate([p.numpy().ravel() for p in params]))
+    return np.stack(path), optimizer
+
+
+def units(ours, theirs, scale):
+    """The largest difference, in units in the last place of `scale`."""
+    assert ours.dtype == theirs.dtype
+    return np.max(np.abs(ours - theirs) / np.spacing(scale.astype(ours.dtype)))
+
+
+@every_case
+@both_dtypes
+def test_every_step_is_pytorchs(case, dtype):
+    ours, _ = replay(case, dtype)
+    theirs = DATA[f"paths/{dtype}"][case]
+    start = np.concatenate([DATA[f"start{i}"].ravel() for i in range(2)])
+    largest = np.maximum.accumulate(np.abs(np.vstack([start, theirs])))[1:]
+    assert units(ours, theirs, largest) <= 4
+
+
+@every_case
+@both_dtypes
+def test_the_state_is_pytorchs_in_names_and_values(case, dtype):
+    _, optimizer = replay(case, dtype)
+    ours = optimizer.state_dict()["state"]
+    names = CASES[case][2]
+    before = sum(len(slots) for _, _, slots in CASES[:case])
+    assert [sorted(state) for state in ours.values()] == ([sorted(names)] * 2 if names else [])
+    largest = np.concatenate([np.abs(DATA[f"gradients{i}"]).max(axis=0).ravel() for i in range(2)])
+    for name, theirs in zip(names, DATA[f"slots/{dtype}"][before:], strict=False):
+        if name == "step":
+            assert [ours[i]["step"] for i in range(2)] == [12, 10] == [theirs[0], theirs[-1]]
+        else:
+            # What is lost where summands cancel is relative to the summands, not to what is left of them: to gradients in
+            # averages of gradients, to 1 in RMSprop's sum of normalized steps. Squares do not cancel.
+            values = np.concatenate([ours[i][name].ravel() for i in range(2)])
+            summands = (
+                np.zeros(10)
+                if "sq" in name
+                else np.ones(10)
+                if (CASES[case][0], name) == ("RMSprop", "momentum_buffer")
+                else largest
+            )
+            assert units(values, theirs, np.maximum(np.abs(theirs), summands)) <= 8
+
+
+def test_options_have_pytorchs_names_and_defaults():
+    for name, options, _ in CASES:
+        if not options:
+            defaults = getattr(tg.optim, name)([tg.ones(1, requires_grad=True)]).defaults
+            assert defaults == PYTORCH_DEFAULTS[name]
+
+
+PYTORCH_DEFAULTS = {
+    "SGD": {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False},
+    "RMSprop": {
+        "lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False, "maximize": False,
+    },
+    "Adam": {
+        "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False, "maximize": False,
+    },
+}  # fmt: skip
