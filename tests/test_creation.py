@@ -1,0 +1,93 @@
+"""Functions that make Tensors, and the source of randomness."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+
+shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+DRAWS = [tg.rand, tg.randn]
+
+
+@given(shapes, st.sampled_from([np.float32, np.float64, np.int64]))
+def test_constants(shape, dtype):
+    for made, expected in [(tg.zeros, 0), (tg.ones, 1)]:
+        for t in (made(shape, dtype=dtype), made(*shape, dtype=dtype) if shape else made(shape, dtype=dtype)):
+            assert (t.shape, t.dtype) == (shape, dtype)
+            assert (t.numpy() == expected).all()
+    assert (tg.full(shape, 7, dtype=dtype).numpy() == 7).all()
+    like = tg.zeros(shape, dtype=dtype)
+    for t, expected in [(tg.zeros_like(like), 0), (tg.ones_like(like), 1), (tg.full_like(like, 3), 3)]:
+        assert (t.shape, t.dtype) == (shape, dtype)
+        assert (t.numpy() == expected).all()
+
+
+def test_defaults():
+    assert {t.dtype for t in (tg.zeros(2), tg.ones(2), tg.full(2, 1), tg.eye(2), tg.arange(0.0, 1.0, 0.5))} == {
+        np.dtype(np.float32)
+    }
+    assert tg.arange(3).dtype == np.int64
+    assert tg.arange(1, 7, 2).tolist() == [1, 3, 5]
+    assert tg.eye(2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert tg.full((), True).dtype == np.bool_
+    assert all(t.requires_grad for t in (tg.zeros(1, requires_grad=True), tg.randn(1, requires_grad=True)))
+    with pytest.raises(TypeError, match="requires_grad"):
+        tg.arange(3, requires_grad=True)
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@given(shape=shapes, seed=st.integers(0, 2**32))
+def test_a_seed_fixes_the_draw_and_a_generator_goes_on(draw, shape, seed):
+    tg.manual_seed(seed)
+    a, a_next = draw(shape), draw(shape)
+    tg.manual_seed(seed)
+    b = draw(shape)
+    np.testing.assert_array_equal(a.numpy(), b.numpy())
+    rng = np.random.default_rng(seed)
+    c, c_next = draw(shape, rng=rng), draw(shape, rng=rng)
+    np.testing.assert_array_equal(a.numpy(), c.numpy())
+    np.testing.assert_array_equal(a_next.numpy(), c_next.numpy())
+    np.testing.assert_array_equal(draw(shape, rng=seed).numpy(), a.numpy())
+    assert (a.shape, a.dtype) == (shape, np.float32)
+
+
+def test_distributions():
+    u, n = tg.rand(20_000, rng=0).numpy(), tg.randn(20_000, rng=0, dtype=np.float64).numpy()
+    assert u.min() >= 0
+    assert u.max() < 1
+    assert abs(u.mean() - 0.5) < 0.01
+    assert abs(n.mean()) < 0.03
+    assert abs(n.std() - 1) < 0.03
+    assert tg.rand_like(tg.zeros(2, dtype=np.float64)).dtype == np.float64
+    assert tg.randn_like(tg.zeros(2)).dtype == np.float32
+    assert tg.rand(2, dtype=np.float16).dtype == np.float16
+
+
+def test_bad_arguments():
+    with pytest.raises(
+        TypeError, match="`rng` is RandomState.*must be a numpy.random.Generator, an integer seed or None"
+    ):
+        tg.rand(2, rng=np.random.RandomState(0))
+    with pytest.raises(TypeError, match="rand: `dtype` is int64; random numbers are drawn in a floating-point dtype"):
+        tg.rand(2, dtype=int)
+    with pytest.raises(TypeError, match="from_numpy: `array` is list; it must be a numeric ndarray"):
+        tg.from_numpy([1, 2])
+    with pytest.raises(TypeError, match="from_numpy"):
+        tg.from_numpy(np.array(["a"]))
+
+
+def test_the_global_generator_of_numpy_is_never_used():
+    allowed = {"Generator", "default_rng", "RandomState"}
+    for path in (Path(tg.__file__).parent).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+            if text.startswith("np.random."):
+                assert text.split(".")[2].split("(")[0] in allowed, f"{path.name}: {text}"

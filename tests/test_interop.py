@@ -1,0 +1,109 @@
+"""NumPy functions on Tensors record properly or raise and name what to do; none makes an object array."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.graph import numpy_ops
+
+UFUNCS = sorted((u for u in vars(np).values() if isinstance(u, np.ufunc)), key=lambda u: u.__name__)
+
+
+@pytest.fixture
+def x():
+    return tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda u: u.__name__)
+def test_every_ufunc_records_or_raises_and_says_what_to_do(ufunc, x):
+    inputs = [x] * ufunc.nin
+    if ufunc in numpy_ops:
+        try:
+            y = ufunc(*inputs)
+        except TypeError as error:  # no floating-point version, such as a bitwise one
+            assert "float32" in str(error) or "safe" in str(error)  # noqa: PT017
+            return
+        assert isinstance(y, tg.Tensor)
+        assert y.dtype != object
+    else:
+        with pytest.raises(
+            TypeError, match=rf"np.{ufunc.__name__}: no op records it on Tensors; call .* on t.numpy\(\)"
+        ):
+            ufunc(*inputs)
+
+
+def test_ufuncs_and_functions_are_recorded(x):
+    y = np.sum(np.exp(x) * np.array([1, 2, 3], np.float32))
+    y.backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.exp([1, 2, 3]) * [1, 2, 3], rtol=1e-6)
+    assert np.where(x > 1.5, x, 0.0).tolist() == [0, 2, 3]
+    assert np.concatenate([x, x]).shape == (6,)
+    assert np.concatenate((x, np.zeros(1, np.float32)), axis=0).requires_grad
+    assert np.reshape(x, (3, 1)).shape == (3, 1)
+    assert np.mean(x).item() == 2
+    assert np.zeros_like(x).dtype == np.float32
+
+
+@given(hnp.arrays(np.float64, 3, elements=st.floats(-2, 2)))
+def test_an_array_at_the_left_of_an_operator(a):
+    t = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True, dtype=np.float64)
+    for y, expected in [(a + t, a + t.numpy()), (a - t, a - t.numpy()), (a * t, a * t.numpy()), (a / t, a / t.numpy()),
+                        (a @ t, a @ t.numpy()), (a > t, a > t.numpy())]:  # fmt: skip
+        assert isinstance(y, tg.Tensor)
+        np.testing.assert_array_equal(y.numpy(), expected)
+    assert (a * t).requires_grad
+
+
+def test_out_is_refused_for_tensors_and_arrays(x):
+    out = np.zeros(3, np.float32)
+    for target in (x, out):
+        with pytest.raises(TypeError, match=r"np.add: `out=` is refused beside a Tensor.*use y = tinygrad_cnn.add"):
+            np.add(x, 1.0, out=target)
+    with pytest.raises(TypeError, match="`out=` is refused"):
+        out += x
+    with pytest.raises(TypeError, match="`where=` is refused beside a Tensor"):
+        np.add(x, 1.0, where=np.array([True, False, True]))
+    assert out.tolist() == [0, 0, 0]
+    assert x.tolist() == [1, 2, 3]
+
+
+def test_ufunc_methods_are_refused(x):
+    with pytest.raises(
+        TypeError, match="np.add.reduce: not recorded on Tensors; use a reduction such as tinygrad_cnn.sum"
+    ):
+        np.add.reduce(x)
+    with pytest.raises(TypeError, match="np.add.at"):
+        np.add.at(x, 0, 1.0)
+
+
+def test_a_function_without_an_op_is_refused(x):
+    with pytest.raises(TypeError, match="np.*interp: no op records it on Tensors"):
+        np.interp(x, [0, 1], [0, 1])
+    with pytest.raises(TypeError, match="np.fft"):
+        np.fft.fft(x)
+
+
+def test_queries_answer(x):
+    assert np.shape(x) == (3,)
+    assert np.ndim(x) == 1
+    assert np.size(x) == 3
+    assert np.allclose(x, [1, 2, 3])
+    assert np.array_equal(x, x)
+    np.testing.assert_allclose(x, [1, 2, 3])
+
+
+def test_asarray_converts_and_refuses_what_cannot_be_done_without_a_copy(x):
+    assert np.asarray(x).dtype == np.float32
+    assert np.asarray(x, dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match="cannot become float64 without a copy"):
+        np.array(x, dtype=np.float64, copy=False)
+
+
+def test_a_list_of_tensors_is_an_array_of_numbers(x):
+    assert tg.Tensor([x[0], x[1]]).tolist() == [1, 2]
+    assert np.array([x, x]).dtype == np.float32
