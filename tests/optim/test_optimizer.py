@@ -116,7 +116,8 @@ def test_a_closure_is_run_with_recording_on_and_its_loss_returned(optimizer):
     with tg.no_grad():
         loss = stepping.step(closure)
         assert not tg.is_grad_enabled()
-    assert calls == [loss] if len(calls) == 1 else False
+    assert len(calls) == 1
+    assert calls[0] is loss
     assert loss.item() == 5
     assert not np.array_equal(p.numpy(), [1, 2])
 

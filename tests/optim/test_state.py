@@ -203,14 +203,29 @@ def test_all_faults_are_listed_at_once():
 def test_what_others_keep_in_a_group_is_saved_with_it():
     p = leaf(2)
     stepping = SGD([p])
-    stepping.param_groups[0]["initial_lr"] = 0.5
+    stepping.param_groups[0]["milestones"] = [3, 5]
     saved = stepping.state_dict()
-    stepping.param_groups[0]["initial_lr"] = 0.1
+    stepping.param_groups[0]["milestones"].append(7)
     stepping.load_state_dict(saved)
-    assert stepping.param_groups[0]["initial_lr"] == 0.5
-    del saved["param_groups"][0]["initial_lr"]
-    with pytest.raises(ValueError, match="`initial_lr` of group 0 is missing"):
+    saved["param_groups"][0]["milestones"].append(9)
+    assert stepping.param_groups[0]["milestones"] == [3, 5]
+    del saved["param_groups"][0]["milestones"]
+    with pytest.raises(ValueError, match="`milestones` of group 0 is missing"):
         stepping.load_state_dict(saved)
+
+
+@every_optimizer
+def test_loading_a_state_from_before_the_first_step_forgets_later_ones(optimizer, options):
+    p, q = leaf(3), leaf(3)
+    stepping, fresh = optimizer([p], **options), optimizer([q], **options)
+    saved = stepping.state_dict()
+    assert saved["state"] == {}
+    descend(stepping, [p], 2)
+    stepping.load_state_dict(saved)
+    q.copy_(p)
+    descend(stepping, [p], 2)
+    descend(fresh, [q], 2)
+    assert_same(snapshot(stepping), snapshot(fresh))
 
 
 @every_optimizer

@@ -187,6 +187,19 @@ def test_the_dtype_stays(optimizer, options, dtype):
 
 
 @every_variant
+def test_options_that_are_numpy_scalars_do_not_promote(optimizer, options):
+    start, gradients = np.array([1.0, -2.0, 3.0], np.float32), np.float32([[0.1, 0.7, -3], [2, -0.3, 0.2]])
+    expected, _ = run(optimizer, options, start, gradients, np.array)
+    scalars = {name: np.float64(v) if isinstance(v, float) else v for name, v in options.items()}
+    p, stepping = run(optimizer, options, start, np.empty((0, 3)), np.array)
+    stepping.param_groups[0].update(scalars)
+    for g in gradients:
+        p.grad = tg.Tensor(g)
+        stepping.step()
+    np.testing.assert_array_equal(p.numpy(), expected.numpy())
+
+
+@every_variant
 def test_a_later_step_allocates_no_array(optimizer, options):
     p = tg.Tensor(np.ones((512, 512), np.float32), requires_grad=True)
     small = [tg.Tensor(np.ones(1000, np.float32), requires_grad=True) for _ in range(20)]
