@@ -1,4 +1,4 @@
-"""Hypothesis strategies for arrays, and for the inputs of a :class:`~tinygrad_cnn.testing.cases.Case`."""
+"""Strategies for the inputs of a :class:`~tinygrad_cnn.testing.cases.Case`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from .cases import Case
+from ..cases import Case
+
+__all__ = ["case_inputs"]
 
 
 class _Drawn:
