@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .ops import compare, elementwise, linalg, reduce, shape
+from .ops import compare, elementwise, linalg, reduce, scan, shape, softmax
 from .ops.shape import Axis, Shape
 
 if TYPE_CHECKING:
@@ -97,6 +97,58 @@ class Methods:
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Smallest element over `axis`, all axes by default; ties share the gradient evenly."""
         return reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Product over `axis`, all axes by default; zeros are exact."""
+        return reduce.prod(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+        """Variance over `axis`, all axes by default, dividing by n - correction."""
+        return reduce.var(self, axis=axis, keepdims=keepdims, correction=correction)
+
+    def std(self, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+        """Standard deviation over `axis`, all axes by default, dividing by n - correction."""
+        return reduce.std(self, axis=axis, keepdims=keepdims, correction=correction)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Logarithm of the sum of exponentials over `axis`, all axes by default."""
+        return reduce.logsumexp(self, axis=axis, keepdims=keepdims)
+
+    def norm(self, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The norm of the vectors along `axis`, of all elements by default."""
+        return reduce.norm(self, ord, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """Running sum along `axis`, of the flattened elements by default."""
+        return scan.cumsum(self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Tensor:
+        """Running product along `axis`, of the flattened elements by default."""
+        return scan.cumprod(self, axis=axis)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Index of the largest element along `axis`, the first of equals."""
+        return reduce.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Index of the smallest element along `axis`, the first of equals."""
+        return reduce.argmin(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether some element over `axis` is not zero."""
+        return reduce.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether no element over `axis` is zero."""
+        return reduce.all(self, axis=axis, keepdims=keepdims)
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        """Exponentials along `axis` divided by their sum."""
+        return softmax.softmax(self, axis=axis)
+
+    def log_softmax(self, axis: int = -1) -> Tensor:
+        """Logarithm of the softmax along `axis`."""
+        return softmax.log_softmax(self, axis=axis)
 
     def reshape(self, *sizes: Any) -> Tensor:
         """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1."""

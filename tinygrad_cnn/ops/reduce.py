@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..graph import Array, op
-from .shape import Axis, broadcast_to, reshape
+from ..graph import Array, implements, op
+from .elementwise import abs, pow, where
+from .scan import cumprod, neighbour, reversed_along
+from .shape import Axis, broadcast_to, reshape, transpose
 
-__all__ = ["max", "mean", "min", "sum"]
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "all", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
+]  # fmt: skip
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -29,6 +36,11 @@ def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
 
 def _numpy_axis(axis: Axis) -> Any:
     return axis if axis is None or isinstance(axis, int) else tuple(axis)
+
+
+def floating(a: Array) -> Any:
+    """`a` as an array that can hold -inf: integers become floats, as in np.exp."""
+    return np.asarray(a, np.result_type(a, np.float16))
 
 
 @op(numpy=np.sum)
@@ -74,3 +86,231 @@ def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> 
 
 max.vjp(a=_extremum_rule)
 min.vjp(a=_extremum_rule)
+
+
+@op(numpy=np.argmax)
+def argmax(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    """y = index of the largest element along `axis`, the first of equals, of the flattened array by default."""
+    return np.argmax(a, axis=axis, keepdims=keepdims)
+
+
+@op(numpy=np.argmin)
+def argmin(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    """y = index of the smallest element along `axis`, the first of equals, of the flattened array by default."""
+    return np.argmin(a, axis=axis, keepdims=keepdims)
+
+
+@op(numpy=np.any)
+def any(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = whether some element over `axis` is not zero, Boolean, without a gradient."""
+    return np.any(a, axis=_numpy_axis(axis), keepdims=keepdims)
+
+
+@op(numpy=np.all)
+def all(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = whether no element over `axis` is zero, Boolean, without a gradient."""
+    return np.all(a, axis=_numpy_axis(axis), keepdims=keepdims)
+
+
+@op(numpy=np.prod)
+def prod(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = product of a over `axis`.   a' = g times the product of the others: exact with zeros, at every order."""
+    return np.prod(a, axis=_numpy_axis(axis), keepdims=keepdims)
+
+
+def _others(a: Array, axis: Axis) -> Array:
+    """For each element of `a` the product of all the others over `axis`: those before it times those after it."""
+    axes = reduced_axes(axis, a.ndim)
+    order = [*(i for i in range(a.ndim) if i not in axes), *axes]
+    moved = transpose(a, axes=order)
+    rows = reshape(moved, shape=(*moved.shape[: a.ndim - len(axes)], math.prod(a.shape[i] for i in axes)))
+    before = neighbour(cumprod(rows, axis=-1), -1, before=True, fill=1.0)
+    backward = cumprod(reversed_along(rows, -1), axis=-1)
+    after = neighbour(reversed_along(backward, -1), -1, before=False, fill=1.0)
+    return transpose(reshape(before * after, shape=moved.shape), axes=np.argsort(order).tolist())
+
+
+prod.vjp(a=lambda g, a, axis, keepdims: restore(g, a.shape, axis, keepdims) * _others(a, axis))
+
+
+@op
+def centre(a: Array, *, axis: Axis = None) -> Array:
+    """y = a - mean of a over `axis`, exactly zero where all elements are equal.   a' = g - mean of g: its own adjoint."""
+    axes = _numpy_axis(axis)
+    y = a - np.mean(a, axis=axes, keepdims=True)
+    y -= np.mean(y, axis=axes, keepdims=True)  # the first mean was rounded
+    return y
+
+
+centre.vjp(a=lambda g, axis: centre(g, axis=axis))
+
+
+@op
+def variance(a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Array:
+    """y = sum of (a - mean)^2 over `axis` / (n - correction).   a' = 2 g (a - mean) / (n - correction)."""
+    squares = np.square(centre(a, axis=axis))
+    return np.sum(squares, axis=_numpy_axis(axis), keepdims=keepdims) * _freedom(np.shape(a), axis, correction)
+
+
+@op
+def deviation(a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Array:
+    """y = the square root of the variance.   a' = g (a - mean) / ((n - correction) y), and 0 where y = 0."""
+    return np.sqrt(variance(a, axis=axis, keepdims=keepdims, correction=correction))
+
+
+def _freedom(shape: tuple[int, ...], axis: Axis, correction: float) -> float:
+    """1 / (n - correction), or NaN if that is not positive."""
+    n = math.prod(shape[i] for i in reduced_axes(axis, len(shape))) - correction
+    return 1 / n if n > 0 else math.nan
+
+
+def _variance_rule(g: Array, a: Array, axis: Axis, keepdims: bool, correction: float) -> Array:
+    g = restore(g, a.shape, axis, keepdims)
+    return g * (2 * _freedom(a.shape, axis, correction)) * centre(a, axis=axis)
+
+
+def _deviation_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool, correction: float) -> Array:
+    g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
+    flat = y == 0
+    slope = where(flat, 0, g) * _freedom(a.shape, axis, correction) / where(flat, 1, y)
+    return slope * centre(a, axis=axis)
+
+
+variance.vjp(a=_variance_rule)
+deviation.vjp(a=_deviation_rule)
+
+
+@implements(np.var)
+def var(
+    a: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0, *, ddof: float | None = None
+) -> Tensor:
+    """Variance over `axis`: the sum of (a - mean)^2 / (n - correction).   a' = 2 g (a - mean) / (n - correction).
+
+    Args:
+        a: any shape.
+        axis: an axis, several, or None for all.
+        keepdims: keep the reduced axes with size 1.
+        correction: 0, as in NumPy, for the variance of the data themselves (PyTorch's default is 1, which estimates the
+            variance of what they were drawn from).
+        ddof: NumPy's older name for `correction`.
+
+    Returns:
+        NaN where n <= correction.
+    """
+    return variance(a, axis=axis, keepdims=keepdims, correction=correction if ddof is None else ddof)
+
+
+@implements(np.std)
+def std(
+    a: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0, *, ddof: float | None = None
+) -> Tensor:
+    """Standard deviation over `axis`: the square root of :func:`var`, with the same arguments and default correction 0.
+
+    a' = g (a - mean) / ((n - correction) y); where all elements are equal the derivatives of every order are zero.
+    """
+    return deviation(a, axis=axis, keepdims=keepdims, correction=correction if ddof is None else ddof)
+
+
+@op(elementwise=True)
+def exp_gap(a: Array, b: Array) -> Array:
+    """y = e^(a - b), and 0 where both are -inf.   a' = g y,  b' = -g y."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        gap = np.subtract(a, b)
+        return np.exp(np.where(np.equal(a, -np.inf), -np.inf, gap))
+
+
+exp_gap.vjp(a=lambda g, y: g * y,
+            b=lambda g, y: -g * y)  # fmt: skip
+
+
+@op
+def logsumexp(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = log of the sum of e^a over `axis`, without overflow.   a' = g e^(a - y).
+
+    Where every element is -inf, y is -inf and its gradient 0; where one is inf, y is inf and its gradient NaN.
+    """
+    axes = _numpy_axis(axis)
+    a = floating(a)
+    top = np.max(a, axis=axes, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore", over="ignore"):
+        y = np.log(np.sum(np.exp(a - top), axis=axes, keepdims=True)) + top
+    return y if keepdims else np.squeeze(y, axis=reduced_axes(axis, a.ndim))
+
+
+logsumexp.vjp(
+    a=lambda g, y, a, axis, keepdims: (
+        restore(g, a.shape, axis, keepdims) * exp_gap(a, restore(y, a.shape, axis, keepdims))
+    )
+)
+
+
+@op
+def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = (sum of |a|^p over `axis`)^(1/p), without overflow.   a' = g sign(a) (|a| / y)^(p-1), and 0 where y = 0."""
+    axes = _numpy_axis(axis)
+    a = floating(np.abs(a))
+    scale = np.max(a, axis=axes, keepdims=True, initial=0)
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
+    y = scale * np.sum((a / scale) ** p, axis=axes, keepdims=True) ** (1 / p)
+    return y if keepdims else np.squeeze(y, axis=reduced_axes(axis, a.ndim))
+
+
+def _power_norm_rule(g: Array, y: Array, a: Array, p: float, axis: Axis, keepdims: bool) -> Array:
+    g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
+    zero = y == 0
+    return where(zero, 0, g) * _signed_power(a / where(zero, 1, y), p - 1)
+
+
+def _signed_power(t: Array, q: float) -> Array:
+    """sign(t) |t|^q, smooth at 0 to every order where the function is, and with derivatives 0 there where it is not."""
+    if q == 1:
+        return t
+    if q > 0 and q % 2 == 1:
+        return pow(t, q)
+    if q > 0 and q % 2 == 0:
+        return abs(t) * pow(t, q - 1)
+    zero = t == 0
+    return where(zero, 0, t * pow(abs(where(zero, 1, t)), q - 1))
+
+
+power_norm.vjp(a=_power_norm_rule)
+
+
+@implements(np.linalg.vector_norm)
+def norm(a: Array, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The norm of the vectors that lie along `axis`, of all elements by default: (sum of |a|^ord)^(1/ord).
+
+    a' = g sign(a) (|a| / y)^(ord-1). A zero vector has gradient zero; ties of the largest |a| share the gradient evenly.
+
+    Args:
+        a: any shape.
+        ord: positive, or inf for the largest |a|, or -inf for the smallest.
+        axis: an axis, several (whose elements then form one vector), or None for all.
+        keepdims: keep the reduced axes with size 1.
+
+    Raises:
+        ValueError: if `ord` is not positive and not -inf.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.norm(tg.Tensor([[3.0, 4.0], [0.0, 2.0]]), axis=1)
+    Tensor([5., 2.], dtype=float32)
+    """
+    if ord == 1:
+        return sum(abs(a), axis=axis, keepdims=keepdims)
+    if ord in (math.inf, -math.inf):
+        return (max if ord > 0 else min)(abs(a), axis=axis, keepdims=keepdims)
+    if not ord > 0:
+        raise ValueError(f"norm: `ord` is {ord!r}; it must be positive, inf or -inf")
+    return power_norm(a, p=ord, axis=axis, keepdims=keepdims)
+
+
+@implements(np.linalg.norm)
+def _linalg_norm(x: Array, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """np.linalg.norm of a Tensor, where it is a vector norm or Frobenius's."""
+    axes = reduced_axes(axis, np.ndim(x))
+    if ord not in (None, "fro") and len(axes) != 1:
+        raise ValueError(
+            f"np.linalg.norm: `ord` {ord!r} of a matrix is not recorded; for a vector norm over axes use tinygrad_cnn.norm"
+        )
+    return norm(x, 2 if ord in (None, "fro") else ord, axis, keepdims)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...ops import reduce as ops
 from ..cases import Arg, Case
 
 WHOLE = Arg((2, 3, 4))
 DISTINCT = Arg((2, 3, 4), distinct=True)
+NONZERO = Arg((2, 3, 2), away=(-0.25, -0.125, 0.0, 0.125, 0.25))
+SMALL = Arg((2, 2, 3))
+ARGS = ((ops.argmax, np.argmax), (ops.argmin, np.argmin))
+TRUTHS = ((ops.any, np.any), (ops.all, np.all))
 AXES: list[dict[str, Any]] = [
     {},
     {"axis": 1},
@@ -20,10 +25,41 @@ AXES: list[dict[str, Any]] = [
     {"axis": ()},
 ]
 
+
+def log_of_sum(a: NDArray[Any], axis: Any = None, keepdims: bool = False) -> Any:
+    """logsumexp as it is written."""
+    return np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims))
+
+
+def p_norm(a: NDArray[Any], p: float, axis: Any = None, keepdims: bool = False) -> Any:
+    """The p-norm as it is written."""
+    return np.sum(np.abs(a) ** p, axis=axis, keepdims=keepdims) ** (1 / p)
+
+
 CASES = [
     *(Case(ops.sum, (WHOLE,), np.sum, axes) for axes in AXES),
     *(Case(ops.mean, (WHOLE,), np.mean, axes) for axes in AXES),
     *(Case(ops.max, (DISTINCT,), np.max, axes) for axes in AXES),
     *(Case(ops.min, (DISTINCT,), np.min, axes) for axes in AXES),
     *(Case(f, (Arg(()),), g) for f, g in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
+    *(Case(ops.prod, (SMALL,), np.prod, axes) for axes in AXES),
+    Case(ops.prod, (Arg((4,), low=0.0, high=0.25),), np.prod),  # zeros among the factors, often several
+    *(
+        Case(ops.centre, (WHOLE,), lambda a, axis: a - np.mean(a, axis=axis, keepdims=True), {"axis": x})
+        for x in (1, (0, 2))
+    ),
+    *(Case(ops.variance, (WHOLE,), np.var, axes) for axes in AXES[2:5]),
+    Case(ops.var, (WHOLE,), np.var, {"axis": 1, "correction": 1}),
+    Case(ops.var, (WHOLE,), np.var, {"ddof": 2, "keepdims": True}),
+    *(Case(ops.deviation, (DISTINCT,), np.std, axes) for axes in AXES[1:5]),
+    Case(ops.std, (DISTINCT,), np.std, {"axis": -1, "correction": 1.5}),
+    Case(ops.std, (DISTINCT,), np.std, {"ddof": 1}),
+    Case(ops.exp_gap, (Arg(), Arg()), lambda a, b: np.exp(a - b)),
+    *(Case(ops.logsumexp, (WHOLE,), log_of_sum, axes) for axes in AXES),
+    *(Case(ops.power_norm, (NONZERO,), p_norm, {"p": p, **axes}) for p in (2, 3, 4, 1.5) for axes in AXES[1:3]),
+    *(Case(ops.norm, (NONZERO,), np.linalg.vector_norm, {"ord": p}) for p in (1, 2.0, 0.5)),
+    Case(ops.norm, (NONZERO,), np.linalg.vector_norm, {"axis": (0, 2), "keepdims": True}),
+    *(Case(ops.norm, (DISTINCT,), np.linalg.vector_norm, {"ord": p, "axis": 1}) for p in (np.inf, -np.inf)),
+    *(Case(f, (WHOLE,), g, axes, order=0) for f, g in ARGS for axes in AXES[:3]),
+    *(Case(f, (Arg((2, 3, 4), kind="bool"),), g, axes, order=0) for f, g in TRUTHS for axes in AXES[:4]),
 ]

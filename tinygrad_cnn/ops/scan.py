@@ -1,0 +1,88 @@
+"""Running sums and products along an axis.
+
+Everything reduces to the recurrence s_j = b_j + a_j s_(j-1). Its gradient is the same recurrence walked backward, so no
+rule divides, and zeros among the factors need no special case at any order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from ..graph import Array, op
+from .shape import pad_constant, reshape, slice_axis
+
+__all__ = ["cumprod", "cumsum"]
+
+
+@op
+def recurrence(a: Array, b: Array, *, axis: int = -1, reverse: bool = False) -> Array:
+    """y_j = b_j + a_j y_(j-1) along `axis`, from y_(-1) = 0; with `reverse` y_j = b_j + a_j y_(j+1).
+
+    b' = s with s_j = g_j + a_(j+1) s_(j+1), the recurrence walked the other way,  a'_j = s_j y_(j-1).
+    """
+    y = np.array(np.broadcast_to(b, np.broadcast_shapes(np.shape(a), np.shape(b))))
+    factors, out = np.moveaxis(a, axis, 0), np.moveaxis(y, axis, 0)
+    if reverse:
+        factors, out = factors[::-1], out[::-1]
+    for j in range(1, len(out)):
+        out[j] += factors[j] * out[j - 1]
+    return y
+
+
+def neighbour(a: Array, axis: int, before: bool, fill: float) -> Array:
+    """At each place of `a` the element before it (or after it) along `axis`, and `fill` where there is none."""
+    axis = normalize_axis_index(axis, a.ndim)
+    width = [(0, 0)] * a.ndim
+    width[axis] = (1, 0) if before else (0, 1)
+    start = 0 if before else 1
+    return slice_axis(pad_constant(a, pad_width=width, value=fill), start, start + a.shape[axis], axis)
+
+
+def _pulled(g: Array, a: Array, axis: int, reverse: bool) -> Array:
+    return recurrence(neighbour(a, axis, before=reverse, fill=0.0), g, axis=axis, reverse=not reverse)
+
+
+recurrence.vjp(
+    a=lambda g, y, a, axis, reverse: _pulled(g, a, axis, reverse) * neighbour(y, axis, before=not reverse, fill=0.0),
+    b=_pulled,
+)
+
+
+@op(numpy=np.cumsum)
+def cumsum(a: Array, *, axis: int | None = None) -> Array:
+    """y_j = a_0 + ... + a_j along `axis`, of the flattened array by default.   a'_j = g_j + g_(j+1) + ... ."""
+    return np.cumsum(a, axis=axis)
+
+
+def _cumsum_rule(g: Array, in_shape: tuple[int, ...], axis: int | None) -> Array:
+    back = reversed_along(g, axis or 0)
+    return reshape(reversed_along(cumsum(back, axis=axis or 0), axis or 0), shape=in_shape)
+
+
+cumsum.vjp(a=_cumsum_rule)
+
+
+@op(numpy=np.cumprod)
+def cumprod(a: Array, *, axis: int | None = None) -> Array:
+    """y_j = a_0 a_1 ... a_j along `axis`, of the flattened array by default.
+
+    a'_j = y_(j-1) s_j with s_j = g_j + a_(j+1) s_(j+1): exact with zeros, at every order.
+    """
+    return np.cumprod(a, axis=axis)
+
+
+def _cumprod_rule(g: Array, y: Array, a: Array, axis: int | None) -> Array:
+    factors, along = (reshape(a, shape=-1), 0) if axis is None else (a, axis)
+    s = _pulled(g, factors, along, reverse=False)
+    return reshape(neighbour(y, along, before=True, fill=1.0) * s, shape=a.shape)
+
+
+cumprod.vjp(a=_cumprod_rule)
+
+
+def reversed_along(a: Array, axis: int) -> Array:
+    """`a` walked backward along `axis`."""
+    index = [slice(None)] * a.ndim
+    index[axis] = slice(None, None, -1)
+    return a[tuple(index)]

@@ -1,0 +1,56 @@
+"""Softmax and its relatives: one node each, with rules in terms of the output.
+
+They are stable for logits of any size. A logit of -inf gets probability 0; where all are -inf, or one is inf, there is no
+answer and the result is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, op
+from .elementwise import exp
+from .reduce import floating
+
+__all__ = ["log_softmax", "softmax", "softmin"]
+
+
+def _below_top(a: Array, axis: int) -> Any:
+    """a minus its largest element along `axis`, in memory of its own."""
+    a = floating(a)
+    with np.errstate(invalid="ignore"):
+        return np.subtract(a, np.max(a, axis=axis, keepdims=True, initial=-np.inf))
+
+
+@op
+def softmax(a: Array, *, axis: int = -1) -> Array:
+    """y = e^a / sum of e^a along `axis`.   a' = y (g - sum of g y)."""
+    y = _below_top(a, axis)
+    np.exp(y, out=y)
+    y /= y.sum(axis=axis, keepdims=True)
+    return y
+
+
+@op
+def softmin(a: Array, *, axis: int = -1) -> Array:
+    """y = e^-a / sum of e^-a along `axis`.   a' = -y (g - sum of g y)."""
+    return softmax(np.negative(a), axis=axis)
+
+
+@op
+def log_softmax(a: Array, *, axis: int = -1) -> Array:
+    """y = a - log of the sum of e^a along `axis`.   a' = g - e^y sum of g."""
+    y = _below_top(a, axis)
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    return y
+
+
+def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
+    return y * (g - (g * y).sum(axis=axis, keepdims=True))
+
+
+softmax.vjp(a=_softmax_rule)
+softmin.vjp(a=lambda g, y, axis: -_softmax_rule(g, y, axis))
+log_softmax.vjp(a=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))

@@ -1,0 +1,25 @@
+"""Rows for ops/softmax.py, against the formulas as they are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ops import softmax as ops
+from ..cases import Arg, Case
+
+WHOLE = Arg((2, 3, 2))
+
+
+def share(a: NDArray[Any], axis: int = -1) -> NDArray[Any]:
+    """Softmax."""
+    return np.asarray(np.exp(a) / np.exp(a).sum(axis=axis, keepdims=True))
+
+
+CASES = [
+    *(Case(ops.softmax, (WHOLE,), share, p) for p in ({}, {"axis": 1})),
+    *(Case(ops.softmin, (WHOLE,), lambda a, axis=-1: share(-a, axis), p) for p in ({}, {"axis": 0})),
+    *(Case(ops.log_softmax, (WHOLE,), lambda a, axis=-1: np.log(share(a, axis)), p) for p in ({}, {"axis": 1})),
+]
