@@ -37,7 +37,7 @@ class Node:
     A node knows the shape and dtype of its output but does not hold the output itself, unless a rule asked for it.
     """
 
-    __slots__ = ("__weakref__", "dtype", "number", "op", "params", "parents", "saved", "shape")
+    __slots__ = ("__weakref__", "dtype", "hooks", "number", "op", "params", "parents", "saved", "shape")
 
     op: Op
     parents: tuple[Node | Leaf | None, ...] | None
@@ -46,6 +46,7 @@ class Node:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     number: int
+    hooks: dict[int, Callable[[Tensor], Any]]  # unset until there is one: see hooks.py
 
 
 class Leaf:
@@ -55,7 +56,9 @@ class Leaf:
     ends here, and a strong reference would close the circle.
     """
 
-    __slots__ = ("__weakref__", "dtype", "number", "shape", "tensor")
+    __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "tensor")
+
+    hooks: dict[int, Callable[[Tensor], Any]]
 
     op = None
     saved: tuple[()] = ()
@@ -141,8 +144,18 @@ _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 @contextmanager
 def observe(observer: Observer) -> Iterator[None]:
-    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context."""
-    token = _observer.set(observer)
+    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context.
+
+    Observers nest: the outer ones are called first.
+    """
+    outer = _observer.get()
+
+    def both(*call: Any) -> None:
+        if outer is not None:
+            outer(*call)
+        observer(*call)
+
+    token = _observer.set(both)
     _observers.append(1)
     try:
         yield
@@ -155,6 +168,20 @@ def _notify(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Te
     observer = _observer.get()
     if observer is not None:
         observer(op, inputs, params, output)
+
+
+Puller: TypeAlias = Callable[[Node, Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
+_puller: ContextVar[Puller | None] = ContextVar("puller", default=None)
+
+
+@contextmanager
+def pull_with(puller: Puller) -> Iterator[None]:
+    """Let ``puller(node, g, saved, parents)`` stand for ``node.op.pull`` in backward walks in this context."""
+    token = _puller.set(puller)
+    try:
+        yield
+    finally:
+        _puller.reset(token)
 
 
 # Leaves are updated in place between steps; a graph that recorded the old values must not silently use new ones.
@@ -394,7 +421,8 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     """The same error in terms of the op: its name, and each input with dtype and shape."""
     text = str(error)
-    if text.startswith(f"{op.name}:"):
+    speaker, _, rest = text.partition(": ")
+    if speaker == op.name or (speaker.isidentifier() and "`" in rest):  # the function that called the op may speak for it
         return error
     sig = op.signature
     names = [f"{sig.inputs[0]}[{i}]" for i in range(len(inputs))] if sig.variadic else sig.inputs

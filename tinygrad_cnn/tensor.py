@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import interop
+from . import hooks, interop
 from .graph import Leaf, Node, mark_written, register_tensor
 from .methods import Methods, TensorLike
 from .ops import compare, elementwise, index
@@ -267,6 +267,34 @@ class Tensor(Methods):
     def zero_grad(self) -> None:
         """Forget the gradient: ``grad`` becomes None."""
         self._grad = None
+
+    def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
+        """Call ``hook(g)`` in every backward walk, once the gradient g of this Tensor is complete.
+
+        What the hook returns replaces the gradient, in ``grad`` and for everything behind this Tensor; None leaves it as
+        it is. Hooks run in the order of registration. g must not be written to.
+
+        Returns:
+            A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
+
+        Raises:
+            RuntimeError: if this Tensor does not require a gradient.
+            TypeError: if `hook` cannot be called; in the walk, if it returns something else than an array.
+            ValueError: in the walk, if it returns another shape or dtype.
+
+        >>> import tinygrad_cnn as tg
+        >>> x = tg.Tensor([3.0, 4.0], requires_grad=True)
+        >>> with x.register_hook(lambda g: g * 10):
+        ...     x.sum().backward()
+        >>> x.grad.tolist()
+        [10.0, 10.0]
+        """
+        if self._node is None:
+            raise RuntimeError(
+                "register_hook: this Tensor does not require a gradient, so none arrives; set requires_grad=True on it or "
+                "on what it is computed from"
+            )
+        return hooks.register(self._node, hook)
 
     # Container protocol
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph
+from . import graph, hooks
 from .graph import Array, Leaf, Node, Op, enable_grad, overwritten, owner
 from .ops.elementwise import copy
 from .ops.shape import sum_to
@@ -23,22 +23,30 @@ Place: TypeAlias = Node | Leaf
 
 
 def pull_back(
-    roots: Sequence[tuple[Place, Array]], wanted: Collection[Place] | None, *, retain: bool, create: bool
+    roots: Sequence[tuple[Place, Array]],
+    wanted: Collection[Place] | None,
+    *,
+    retain: bool,
+    create: bool,
+    floor: int = 0,
 ) -> dict[Place, Array]:
     """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; absent where none arrives.
 
     `roots` are pairs of a place and its incoming gradient: arrays, or with `create` Tensors. The arrays returned share
-    memory with nothing. Without `retain`, the saved values of every node on the way are freed.
+    memory with nothing. Without `retain`, the saved values of every node on the way are freed. Places numbered below
+    `floor` are taken for leaves: the walk ends there.
 
     Raises:
         RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
     """
-    order = _newest_first([place for place, _ in roots], wanted)
+    order = _newest_first([place for place, _ in roots], wanted, floor)
     useful = None if wanted is None else _leading_to(wanted, order)
     grads: dict[Place, Array] = {}
     summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
     borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
     results: dict[Place, Array] = {}
+    puller = graph._puller.get()
+    hooked = bool(hooks.hooked)
 
     for place, g in roots:
         _receive(grads, summed, place, g, create)
@@ -49,10 +57,14 @@ def pull_back(
             g = grads.pop(node, None)
             if g is None or (useful is not None and node not in useful):
                 continue
+            if hooked and hasattr(node, "hooks"):
+                g = hooks.run(node, g, create)
+                borrowed.add(node)  # a hook may have kept what it was given
+                summed.discard(node)
             op = node.op
             if op is None or (wanted is not None and node in wanted):
                 results[node] = _own(g, node in borrowed and node not in summed)
-                if op is None:
+                if op is None or node.number < floor:
                     continue
             assert isinstance(node, Node)
             assert node.parents is not None
@@ -61,7 +73,10 @@ def pull_back(
                 parents = tuple([p if p in useful else None for p in parents])
             saved = op.revive(node) if create else node.saved
             assert saved is not None
-            pulled = op.pull(g, saved, node.params, parents)
+            if puller is None:
+                pulled = op.pull(g, saved, node.params, parents)
+            else:
+                pulled = puller(node, g, saved, parents)
             for position, (parent, r) in enumerate(zip(parents, pulled, strict=True)):
                 if parent is None:
                     continue
@@ -70,7 +85,7 @@ def pull_back(
                         r = _fit(r, parent, op, position)
                 except AttributeError:
                     raise TypeError(
-                        f"{op.name}: the rule for {_input(op, position)} returned {r!r}, not an array"
+                        f"{op.name}: the rule for {input_name(op, position)} returned {r!r}, not an array"
                     ) from None
                 answers = parent.op is None or (wanted is not None and parent in wanted)
                 if answers and _shares(r, g, saved):
@@ -84,9 +99,21 @@ def pull_back(
     return results
 
 
-def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None) -> list[Place]:
+def outside(roots: Iterable[Place], since: int) -> set[Place]:
+    """The places numbered below `since` that the roots were computed from, without a look behind them."""
+    found = list(dict.fromkeys(roots))
+    seen = set(found)
+    for node in found:
+        if node.number >= since and node.parents:
+            new = [p for p in dict.fromkeys(node.parents) if p is not None and p not in seen]
+            seen.update(new)
+            found.extend(new)
+    return {node for node in found if node.number < since}
+
+
+def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None, floor: int) -> list[Place]:
     """Every place that can be reached from the roots, each before its parents, and checked to be usable."""
-    oldest = 0 if not wanted else min(place.number for place in wanted)  # older places cannot lead to a wanted one
+    oldest = floor if not wanted else max(floor, min(place.number for place in wanted))  # older ones lead to none
     found = list(dict.fromkeys(roots))
     seen = set(found)
     for node in found:
@@ -105,7 +132,7 @@ def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None) -> l
     for node in reversed(found):
         if node.number > graph._last_write:
             break
-        if isinstance(node, Node) and overwritten(node):
+        if node.number >= oldest and isinstance(node, Node) and overwritten(node):
             raise RuntimeError(
                 f"backward: a value that {node.op} saved was overwritten in place after it was recorded (by an "
                 "optimizer's step or copy_); run backward before the update, or run the forward pass again after it"
@@ -138,7 +165,7 @@ def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
     """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
     if r.shape != parent.shape:
         error = ValueError(
-            f"{op.name}: the rule for {_input(op, position)} returned shape {r.shape} for an input of "
+            f"{op.name}: the rule for {input_name(op, position)} returned shape {r.shape} for an input of "
             f"shape {parent.shape}"
         )
         if not op.elementwise:
@@ -150,7 +177,8 @@ def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
     return r if r.dtype == parent.dtype else r.astype(parent.dtype)
 
 
-def _input(op: Op, position: int) -> str:
+def input_name(op: Op, position: int) -> str:
+    """The name, in messages, of the input that the parent at `position` stands for."""
     sig = op.signature
     served = [name for name in sig.inputs if name in sig.rules]
     return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
