@@ -1,0 +1,348 @@
+"""Train the notebook's network on real handwritten digits with gradient descent, RMSprop and Adam.
+
+The network reads a digit from a 32 x 32 image and answers with its value, a number from 0 to 9: convolution (4 filters
+3 x 3, stride 2, padding 1), relu, 1024 to 10, 10 to 1, mean squared error. Each optimizer starts from the same weights
+and sees the same batches, so the table at the end compares the optimizers and nothing else.
+
+Run:  python examples/train_digits.py --plot digits.png
+"""
+
+import argparse
+import math
+import os
+import shutil
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+
+import tinygrad_cnn as tg
+
+COLOURS = {"gradient descent": "#0072b2", "RMSprop": "#d55e00", "Adam": "#009e73"}  # apart for colour-blind eyes too
+RMSE_TICKS = [0.5, 0.7, 1, 1.2, 1.5, 2, 2.5, 3, 4]
+
+# Label, class and a learning rate at which it converges, by the name for --optimizer.
+OPTIMIZERS = {
+    "gd": ("gradient descent", tg.optim.SGD, 5e-4),
+    "rmsprop": ("RMSprop", tg.optim.RMSprop, 5e-4),
+    "adam": ("Adam", tg.optim.Adam, 1e-3),
+}
+TRAIN = 1437  # four fifths of the 1797 images; the rest are for the test
+QUICK_TRAIN, QUICK_TEST, QUICK_EPOCHS = 640, 160, 5
+
+Parameters = namedtuple("Parameters", "W b w1024 b1024 w10 b10")
+Parameters.__doc__ = "The arrays that are learned, by the notebook's names."
+
+Split = namedtuple("Split", "train_x train_y test_x test_y")
+Split.__doc__ = "Images (n, 1, 32, 32) and values (n, 1), float32."
+
+Epoch = namedtuple("Epoch", "number loss train_rmse test_rmse rate")
+Epoch.__doc__ = "The record of one epoch: the mean of its batches' losses, and what was measured after it."
+
+Run = namedtuple("Run", "label lr parameters history seconds diverged")
+Run.__doc__ = "One optimizer's training: what it learned, and how it went epoch by epoch."
+
+
+def load(quick):
+    """The digits, enlarged to the notebook's 32 x 32 and divided into training and test images, always in the same way."""
+    images, labels = tg.data.digits()
+    order = np.random.default_rng(0).permutation(len(images))
+    train, test = order[:TRAIN], order[TRAIN:]
+    if quick:
+        train, test = train[:QUICK_TRAIN], test[:QUICK_TEST]
+    x = tg.data.enlarge(images, 32)[:, None].astype(np.float32)
+    x -= x[train].mean()  # centred inputs train faster; scaling them to 0..1 as well would slow the filters down
+    y = labels[:, None].astype(np.float32)
+    return Split(x[train], y[train], x[test], y[test])
+
+
+def initial(rng):
+    """Parameters drawn uniformly from +-1 / sqrt(fan in)."""
+
+    def draw(fan_in, *shape):
+        bound = 1 / math.sqrt(fan_in)
+        return tg.Tensor(rng.uniform(-bound, bound, shape), requires_grad=True, dtype=np.float32)
+
+    return Parameters(
+        W=draw(9, 4, 1, 3, 3),
+        b=draw(9, 4),
+        w1024=draw(1024, 10, 1024),
+        b1024=draw(1024, 10),
+        w10=draw(10, 1, 10),
+        b10=draw(10, 1),
+    )
+
+
+def network(p, x):
+    """Values (n, 1) for images (n, 1, 32, 32). As in the notebook, nothing bends between the two linear layers."""
+    z = tg.conv2d(x, p.W, p.b, stride=2, padding=1)  # (n, 4, 16, 16)
+    fc_1024 = z.relu().reshape(len(x), -1)
+    fc_10 = fc_1024 @ p.w1024.T + p.b1024
+    return fc_10 @ p.w10.T + p.b10
+
+
+@tg.no_grad()
+def predict(p, x):
+    """The network's answers as an array (n, 1)."""
+    return network(p, x).numpy()
+
+
+def rmse(p, x, y):
+    """Root of the mean squared error, in digits."""
+    return math.sqrt(np.mean(np.square(predict(p, x) - y)))
+
+
+def train(name, lr, split, epochs, batch_size, seed, progress):
+    """A Run of the optimizer `name`; it ends early if the loss is no longer finite."""
+    label, make, default_lr = OPTIMIZERS[name]
+    lr = default_lr if lr is None else lr
+    rng = np.random.default_rng(seed)
+    p = initial(rng)
+    optimizer = make(p, lr=lr)
+    history, seconds, n = [], 0.0, len(split.train_x)
+    for number in range(1, epochs + 1):
+        start, total = time.perf_counter(), 0.0
+        order = rng.permutation(n)
+        for first in range(0, n, batch_size):
+            batch = order[first : first + batch_size]
+            loss = tg.mse(network(p, split.train_x[batch]), split.train_y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        elapsed = time.perf_counter() - start
+        seconds += elapsed
+        errors = rmse(p, split.train_x, split.train_y), rmse(p, split.test_x, split.test_y)
+        history.append(Epoch(number, total / n, *errors, n / elapsed))
+        progress.show(label, history[-1], epochs)
+        if not math.isfinite(sum(errors)):
+            break
+    progress.end()
+    return Run(label, lr, p, history, seconds, diverged=not math.isfinite(sum(errors)))
+
+
+class Progress:
+    """Tells how training goes: one line that is rewritten in a terminal, about ten lines for each optimizer elsewhere."""
+
+    def __init__(self, stream):
+        self.stream, self.live = stream, stream.isatty()
+
+    def show(self, label, epoch, epochs):
+        """Print the record of an epoch, if it is one of those to print."""
+        line = (
+            f"{label:<16}  epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:7.4f}  "
+            f"RMSE train {epoch.train_rmse:6.4f} test {epoch.test_rmse:6.4f}  {epoch.rate:6,.0f} images/s"
+        )
+        if self.live:
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten
+            print(f"\r{line[:width]:<{width}}", end="", file=self.stream, flush=True)
+        elif epoch.number in (1, epochs) or epoch.number % math.ceil(epochs / 10) == 0 or not math.isfinite(epoch.loss):
+            print(line, file=self.stream, flush=True)
+
+    def end(self):
+        """Leave the last line standing."""
+        if self.live:
+            print(file=self.stream, flush=True)
+
+
+def table(runs, split):
+    """The optimizers side by side, as text."""
+    heads = ("optimizer", "lr", "epochs", "loss", "train RMSE", "test RMSE", "best test RMSE", "images/s", "seconds")
+    rows = [heads]
+    for run in runs:
+        last, best = run.history[-1], best_epoch(run)
+        rows.append((
+            run.label,
+            f"{run.lr:g}",
+            str(last.number),
+            f"{last.loss:.4f}",
+            f"{last.train_rmse:.4f}",
+            f"{last.test_rmse:.4f}" if not run.diverged else "diverged",
+            f"{best.test_rmse:.4f} at {best.number}" if best else "none",
+            f"{last.number * len(split.train_x) / run.seconds:,.0f}",
+            f"{run.seconds:.2f}",
+        ))  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+
+
+def best_epoch(run):
+    """The epoch with the least error on the test images, or None if none was finite."""
+    return min((e for e in run.history if math.isfinite(e.test_rmse)), key=lambda e: e.test_rmse, default=None)
+
+
+def baseline(split):
+    """The test error of an answer that ignores the image: the mean of the training values."""
+    return math.sqrt(np.mean(np.square(split.test_y - split.train_y.mean())))
+
+
+def plotting():
+    """matplotlib's Figure, which draws to files and needs no screen; None, with a message, where it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print(
+            "--plot: matplotlib is not installed, so no picture will be drawn; install it with "
+            "pip install 'tinygrad_cnn[plot]'",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    return Figure
+
+
+def draw(figure, runs, split):
+    """Fill a matplotlib figure: the error of each run by epoch, and of the best run its four filters and its answers."""
+    best = min(runs, key=lambda run: math.inf if run.diverged else run.history[-1].test_rmse)
+    left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
+    top, bottom = left.subfigures(2, 1, height_ratios=[2.6, 1])
+    draw_curves(top.subplots(), runs, split)
+    draw_filters(bottom, best)
+    draw_answers(right.subplots(), best, split)
+
+
+def draw_curves(axes, runs, split):
+    """Test and training error after each epoch."""
+    for run in runs:
+        epochs, colour = [e.number for e in run.history], COLOURS[run.label]
+        marker = "o" if len(epochs) < 10 else None
+        axes.plot(
+            epochs, [e.test_rmse for e in run.history], color=colour, marker=marker, label=f"{run.label}, lr {run.lr:g}"
+        )
+        axes.plot(epochs, [e.train_rmse for e in run.history], color=colour, linewidth=1, linestyle=":")
+    axes.plot([], [], color="grey", linewidth=1, linestyle=":", label="on the training images")
+    axes.axhline(baseline(split), color="grey", linewidth=1, linestyle="--", label="answering the mean")
+    lowest = min(min(e.test_rmse, e.train_rmse) for run in runs for e in run.history if math.isfinite(e.test_rmse))
+    axes.set_yscale("log")
+    axes.set_yticks(RMSE_TICKS, map(str, RMSE_TICKS))
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(lowest / 1.05, 1.5 * baseline(split))  # a run that diverged must not flatten the others
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.2)
+    axes.set(title="Error on the test images after each epoch", xlabel="epoch", ylabel="RMSE (digits, log scale)")
+    axes.legend(frameon=False, ncols=2)
+
+
+def draw_filters(figure, run):
+    """The four 3 x 3 filters, on one scale of colours with zero in its middle."""
+    filters = run.parameters.W.numpy()[:, 0]
+    largest = abs(filters).max()
+    axes = figure.subplots(1, len(filters))
+    for k, (ax, values) in enumerate(zip(axes, filters, strict=True), start=1):
+        image = ax.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest)
+        ax.set(xticks=[], yticks=[], xlabel=f"filter {k}")
+    figure.colorbar(image, ax=axes, label="weight", fraction=0.05)
+    figure.suptitle(f"The four filters, {run.label}")
+
+
+def draw_answers(axes, run, split):
+    """Each test image as a point, its answer above its true value; a bar marks the median of each digit's answers."""
+    true, answers = split.test_y[:, 0], predict(run.parameters, split.test_x)[:, 0]
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(true))
+    axes.plot([-0.5, 9.5], [-0.5, 9.5], color="grey", linewidth=1, linestyle="--", label="exact")
+    axes.scatter(true + jitter, answers, s=14, alpha=0.5, linewidths=0, color=COLOURS[run.label], label="test image")
+    digits = np.unique(true)
+    medians = [np.median(answers[true == digit]) for digit in digits]
+    axes.hlines(medians, digits - 0.36, digits + 0.36, color="black", linewidth=2, label="median")
+    axes.set(
+        title=f"Answers of {run.label}: RMSE {run.history[-1].test_rmse:.2f} on {len(true)} test images",
+        xlabel="true digit",
+        ylabel="predicted value",
+        xticks=range(10),
+        ylim=(min(-1, answers.min() - 0.5), max(10, answers.max() + 0.5)),
+    )
+    axes.grid(axis="y", alpha=0.2)
+    axes.legend(frameon=False, loc="upper left")
+
+
+def arguments(argv):
+    """The command line, checked before anything is computed."""
+
+    def whole(least):
+        def convert(text):
+            try:
+                value = int(text)
+            except ValueError:
+                value = None
+            if value is None or value < least:
+                raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, at least {least}")
+            return value
+
+        return convert
+
+    def rate(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0, such as 0.001")
+        return value
+
+    def picture(text):
+        path = Path(text)
+        if path.suffix.lower() != ".png" or path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} must be the name of a .png file")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"the folder {str(path.parent)!r} does not exist; make it first")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise argparse.ArgumentTypeError(f"{text!r} cannot be written; choose another place")
+        return path
+
+    defaults = ", ".join(f"{name} {lr:g}" for name, (_, _, lr) in OPTIMIZERS.items())
+    parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
+    parser.add_argument("--optimizer", choices=[*OPTIMIZERS, "all"], default="all", help="default: all")
+    parser.add_argument(
+        "--epochs", type=whole(1), help=f"passes over the training images (default: 30, {QUICK_EPOCHS} if quick)"
+    )
+    parser.add_argument("--batch-size", type=whole(1), default=32, help="images in each step (default: 32)")
+    parser.add_argument("--lr", type=rate, help=f"learning rate (default: {defaults})")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="of the first weights and the order of images (default: 0)"
+    )
+    parser.add_argument(
+        "--plot", type=picture, metavar="FILE.png", help="draw curves, filters and answers (needs matplotlib)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_TRAIN} training images and few epochs, to try it out"
+    )
+    given = parser.parse_args(argv)
+    available = QUICK_TRAIN if given.quick else TRAIN
+    if given.batch_size > available:
+        parser.error(f"argument --batch-size: {given.batch_size} must not exceed the {available} training images")
+    if given.epochs is None:
+        given.epochs = QUICK_EPOCHS if given.quick else 30
+    return given
+
+
+def main(argv=None):
+    """Train, print the table, draw. The exit status is 1 if a run diverged."""
+    given = arguments(argv)
+    figure_class = plotting() if given.plot else None
+    split = load(given.quick)
+    print(
+        f"{len(split.train_x)} training and {len(split.test_x)} test images of digits; "
+        f"always answering their mean gives a test RMSE of {baseline(split):.2f}",
+        flush=True,
+    )
+    names = OPTIMIZERS if given.optimizer == "all" else [given.optimizer]
+    progress = Progress(sys.stdout)
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported in words, once
+        runs = [train(name, given.lr, split, given.epochs, given.batch_size, given.seed, progress) for name in names]
+    print(f"\n{table(runs, split)}")
+    diverged = [run.label for run in runs if run.diverged]
+    if diverged:
+        print(f"\ndiverged: {', '.join(diverged)}; try a smaller --lr", file=sys.stderr)
+    if figure_class and len(diverged) < len(runs):
+        figure = figure_class(figsize=(12.5, 7), dpi=150, layout="constrained")
+        draw(figure, runs, split)
+        figure.savefig(given.plot)
+        print(f"\ndrawn: {given.plot}")
+    return 1 if diverged else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
