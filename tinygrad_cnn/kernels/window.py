@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -43,9 +44,7 @@ def windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, dilation: S
         ValueError: if a window would reach beyond x, whose memory the view would otherwise leave.
     """
     lead = x.ndim - len(kernel)
-    for n, k, o, s, d in zip(x.shape[lead:], kernel, out, stride, dilation, strict=True):
-        if o < 1 or k < 1 or (o - 1) * s + (k - 1) * d >= n:
-            raise ValueError(f"windows: {o} windows of {k} with stride {s}, dilation {d} do not fit {n} elements")
+    _check_inside(x.shape[lead:], kernel, out, stride, dilation)
     if not x.size:
         return np.zeros((*x.shape[:lead], *out, *kernel), x.dtype)
     steps = x.strides[lead:]
@@ -64,6 +63,7 @@ def add_windows(out: np.ndarray, values: np.ndarray, stride: Sizes, dilation: Si
     """
     spatial = len(stride)
     counts, kernel = values.shape[-2 * spatial : -spatial], values.shape[-spatial:]
+    _check_inside(out.shape[-spatial:], kernel, counts, stride, dilation)
     for k in product(*map(range, kernel)):
         places: Any = (
             ...,
@@ -71,6 +71,53 @@ def add_windows(out: np.ndarray, values: np.ndarray, stride: Sizes, dilation: Si
         )
         element: Any = (..., *k)
         out[places] += values[element]
+
+
+def _check_inside(sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> None:
+    for n, k, o, s, d in zip(sizes, kernel, out, stride, dilation, strict=True):
+        if min(o, k, s, d) < 1 or (o - 1) * s + (k - 1) * d >= n:
+            raise ValueError(f"windows: {o} windows of {k} with stride {s}, dilation {d} do not fit {n} elements")
+
+
+def overlaps(
+    sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> Iterator[tuple[Sizes, Any, Any]]:
+    """For each kernel element, in C order: it, the windows in which it lies inside the input, and where it lies there.
+
+    Windows and places are slices over the last axes. What lies outside the input is left out, so nothing need be padded.
+    """
+    axes = zip(sizes, kernel, out, stride, before, dilation, strict=True)
+    spans = [[_overlap(n, o, s, i * d - p) for i in range(k)] for n, k, o, s, p, d in axes]
+    for k in product(*map(range, kernel)):
+        chosen = [span[i] for span, i in zip(spans, k, strict=True)]
+        yield k, (..., *(windows for windows, _ in chosen)), (..., *(places for _, places in chosen))
+
+
+def _overlap(n: int, o: int, s: int, offset: int) -> tuple[slice, slice]:
+    """The windows i < o for which i s + offset lies in range(n), and those places."""
+    first = max(0, -(offset // s))
+    count = max(0, min(o, (n - 1 - offset) // s + 1) - first)
+    start = max(0, first * s + offset)
+    return slice(first, first + count), slice(start, start + count * s, s) if count else slice(0, 0)
+
+
+def columns(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> np.ndarray:
+    """y[..., k, p] = x[..., p stride + k dilation - before], 0 outside x: (*lead, *sizes) to (*lead, *kernel, *out)."""
+    lead = x.ndim - len(kernel)
+    y = np.zeros((*x.shape[:lead], *kernel, *out), x.dtype)
+    for k, windows, places in overlaps(x.shape[lead:], kernel, out, stride, before, dilation):
+        y[(*(slice(None),) * lead, *k, *windows[1:])] = x[places]
+    return y
+
+
+def add_columns(u: np.ndarray, sizes: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> np.ndarray:
+    """Adjoint of :func:`columns`: u (*lead, *kernel, *out) added into zeros (*lead, *sizes)."""
+    lead = u.ndim - 2 * len(sizes)
+    kernel, out = u.shape[lead : lead + len(sizes)], u.shape[lead + len(sizes) :]
+    x = np.zeros((*u.shape[:lead], *sizes), u.dtype)
+    for k, windows, places in overlaps(sizes, kernel, out, stride, before, dilation):
+        x[places] += u[(*(slice(None),) * lead, *k, *windows[1:])]
+    return x
 
 
 def volume(sizes: Sizes) -> int:
