@@ -6,22 +6,19 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import index
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..graph import Array, op
 from ..kernels import convolution as kernel
-from ..kernels.window import Pairs, Sizes, output_sizes
+from ..kernels import window
+from ..kernels.window import Pairs, Sizes, output_sizes, volume
+from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
+from .shape import reshape
 
-__all__ = ["conv2d"]
+__all__ = ["conv1d", "conv2d", "conv3d", "fold", "unfold"]
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
-
-SizeLike: TypeAlias = int | Sequence[int]
 
 
 @op
@@ -75,6 +72,19 @@ convolve_dw.vjp(
 )
 
 
+def conv1d(
+    x: Array,
+    w: Array,
+    b: Array = None,
+    stride: SizeLike = 1,
+    padding: SizeLike | str = 0,
+    dilation: SizeLike = 1,
+    groups: int = 1,
+) -> Tensor:
+    """1-D convolution: :func:`conv2d` on signals x (N, C, L) or (C, L) with filters w (O, C / groups, k)."""
+    return _convolution("conv1d", 1, x, w, b, stride, padding, dilation, groups)
+
+
 def conv2d(
     x: Array,
     w: Array,
@@ -90,7 +100,7 @@ def conv2d(
     x' = transposed convolution of g with w,  w' = correlation of x with g,  b' = sum of g over n, i, j.
 
     Args:
-        x: images (N, C, H, W).
+        x: images (N, C, H, W), or one image (C, H, W).
         w: filters (O, C / groups, kH, kW).
         b: biases (O,), or None.
         stride: step of the window, an int or a pair.
@@ -100,19 +110,41 @@ def conv2d(
         groups: channels are split into this many groups that do not mix; C groups make it depthwise.
 
     Returns:
-        (N, O, oH, oW) with oH = floor((H + 2 p - d (kH - 1) - 1) / s) + 1, in the inputs' dtype.
+        (N, O, oH, oW) with oH = floor((H + 2 p - d (kH - 1) - 1) / s) + 1, in the inputs' dtype; (O, oH, oW) for one image.
 
     Raises:
         ValueError: for a wrong rank, channels that disagree, groups that do not divide, an argument out of range, or a
             filter larger than the padded image.
-        TypeError: for an argument that is not an integer.
+        TypeError: for an argument that is not an integer, or a list where an array or Tensor is due.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> x, w = tg.ones(1, 1, 4, 4), tg.ones(1, 1, 3, 3)
     >>> tg.conv2d(x, w, padding=1, stride=2).tolist()
     [[[[4.0, 6.0], [6.0, 9.0]]]]
     """
-    return convolve(x, w, b, **geometry("conv2d", 2, x, w, b, stride, padding, dilation, groups))
+    return _convolution("conv2d", 2, x, w, b, stride, padding, dilation, groups)
+
+
+def conv3d(
+    x: Array,
+    w: Array,
+    b: Array = None,
+    stride: SizeLike = 1,
+    padding: SizeLike | str = 0,
+    dilation: SizeLike = 1,
+    groups: int = 1,
+) -> Tensor:
+    """3-D convolution: :func:`conv2d` on volumes x (N, C, D, H, W) or (C, D, H, W) with w (O, C / groups, kD, kH, kW)."""
+    return _convolution("conv3d", 3, x, w, b, stride, padding, dilation, groups)
+
+
+def _convolution(
+    name: str, ndim: int, x: Array, w: Array, b: Array,
+    stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
+) -> Tensor:  # fmt: skip
+    x, alone = batched(name, x, ndim)
+    y = convolve(x, w, b, **geometry(name, ndim, x, w, b, stride, padding, dilation, groups))
+    return unbatched(y, alone)  # type: ignore[no-any-return]
 
 
 def geometry(
@@ -120,11 +152,12 @@ def geometry(
     stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Checked parameters for :func:`convolve`: sizes as tuples, padding as (before, after) pairs."""
-    xs, ws = np.shape(x), np.shape(w)
-    layout = {1: "L", 2: "H, W", 3: "D, H, W"}[ndim]
-    for label, shape, form in (("x", xs, f"(N, C, {layout})"), ("w", ws, f"(O, C / groups, {layout} of the kernel)")):
-        if len(shape) != ndim + 2:
-            raise ValueError(f"{name}: `{label}` has shape {shape}; it must be {form}, of {ndim + 2} axes: reshape it")
+    xs, ws = x.shape, shape_of(name, "w", w)
+    if len(ws) != ndim + 2:
+        raise ValueError(
+            f"{name}: `w` has shape {ws}; it must be (O, C / groups, {LAYOUTS[ndim]} of the kernel), of {ndim + 2} axes: "
+            "reshape it"
+        )
     steps = sizes(name, "stride", stride, ndim, least=1)
     spread = sizes(name, "dilation", dilation, ndim, least=1)
     groups = sizes(name, "groups", groups, 1, least=1)[0]
@@ -137,43 +170,101 @@ def geometry(
             f"{name}: `x` has {xs[1]} channels but `w` expects {ws[1] * groups} ({ws[1]} in each of {groups} groups); "
             "check `in_channels` or `groups`"
         )
-    if b is not None and np.shape(b) != (ws[0],):
-        raise ValueError(f"{name}: `b` has shape {np.shape(b)}; it must be ({ws[0]},), one bias for each filter of `w`")
+    if b is not None and shape_of(name, "b", b) != (ws[0],):
+        raise ValueError(f"{name}: `b` has shape {b.shape}; it must be ({ws[0]},), one bias for each filter of `w`")
     if min(ws) < 1:
         raise ValueError(f"{name}: `w` has shape {ws}; every size must be at least 1")
     pairs = padding_pairs(name, padding, ws[2:], steps, spread)
-    for axis, (n, out) in enumerate(zip(xs[2:], output_sizes(xs[2:], ws[2:], steps, pairs, spread), strict=True)):
-        if out < 1:
-            raise ValueError(
-                f"{name}: the kernel of `w` spans {spread[axis] * (ws[2 + axis] - 1) + 1} along axis {2 + axis} but the "
-                f"padded `x` has {n + sum(pairs[axis])}; it must not be larger: raise `padding` or shrink `dilation`"
-            )
+    check_fit(name, "the kernel of `w`", xs[2:], ws[2:], pairs, spread)
     return {"stride": steps, "padding": pairs, "dilation": spread, "groups": groups}
 
 
-def sizes(name: str, label: str, value: SizeLike, ndim: int, least: int) -> Sizes:
-    """`value`, an int or one int per axis, as a tuple of `ndim` ints that are at least `least`."""
-    parts = tuple(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else (value,) * ndim
-    try:
-        whole = tuple(index(part) for part in parts)
-    except TypeError:
-        raise TypeError(f"{name}: `{label}` is {value!r}; it must be an integer or {ndim} integers") from None
-    if len(whole) != ndim:
-        raise ValueError(f"{name}: `{label}` is {value!r}; it must be one integer or {ndim}, one per spatial axis")
-    if min(whole) < least:
-        raise ValueError(f"{name}: `{label}` is {value!r}; it must be at least {least}")
-    return whole
+@op
+def columns(x: Array, *, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+    """y[n, c, k, p] = x[n, c, p stride + k dilation - padding], 0 outside x.   x' = add_columns of g."""
+    out = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    return window.columns(x, kernel, out, stride, tuple(before for before, _ in padding), dilation)
 
 
-def padding_pairs(name: str, padding: SizeLike | str, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
-    """Zeros (before, after) along each spatial axis, from ints, "valid" or "same"."""
-    if isinstance(padding, str):
-        if padding == "valid":
-            return ((0, 0),) * len(kernel)
-        if padding != "same":
-            raise ValueError(f"{name}: `padding` is {padding!r}; it must be 'same', 'valid', an integer or a pair")
-        if any(s != 1 for s in stride):
-            raise ValueError(f"{name}: `padding` 'same' needs stride 1 but `stride` is {stride}; give integers instead")
-        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((p, p) for p in sizes(name, "padding", padding, len(kernel), least=0))
+@op
+def add_columns(u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+    """The adjoint of columns, of the given shape: each u[n, c, k, p] added where it came from.   u' = columns of g."""
+    return window.add_columns(u, shape[2:], stride, tuple(before for before, _ in padding), dilation)
+
+
+columns.vjp(x=lambda g, in_shape, stride, padding, dilation: add_columns(
+    g, shape=in_shape, stride=stride, padding=padding, dilation=dilation))  # fmt: skip
+add_columns.vjp(u=lambda g, in_shape, stride, padding, dilation: columns(
+    g, kernel=in_shape[2:g.ndim], stride=stride, padding=padding, dilation=dilation))  # fmt: skip
+
+
+def unfold(
+    x: Array, kernel_size: SizeLike, dilation: SizeLike = 1, padding: SizeLike = 0, stride: SizeLike = 1
+) -> Tensor:
+    """Windows of images as columns: y[n, (c, k, l), (i, j)] = x[n, c, i s + k d - p, j s + l d - p], 0 outside x.
+
+    x' = fold of g. x is (N, C, H, W) or (C, H, W), y (N, C kH kW, oH oW) or (C kH kW, oH oW), as PyTorch lays them out.
+
+    Raises:
+        ValueError: for a wrong rank, an argument out of range, or a window larger than the padded image.
+        TypeError: for an argument that is not an integer.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.unfold(tg.arange(4).reshape(1, 2, 2), (1, 2)).tolist()
+    [[0.0, 2.0], [1.0, 3.0]]
+    """
+    x, alone = batched("unfold", x, 2)
+    kernel, window = _unfolding("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
+    y = columns(x, kernel=kernel, **window)
+    n, c = x.shape[:2]
+    return unbatched(reshape(y, shape=(n, c * volume(kernel), volume(y.shape[4:]))), alone)  # type: ignore[no-any-return]
+
+
+def fold(
+    x: Array, output_size: SizeLike, kernel_size: SizeLike, dilation: SizeLike = 1, padding: SizeLike = 0,
+    stride: SizeLike = 1,
+) -> Tensor:  # fmt: skip
+    """Columns added up into images of `output_size`: the adjoint of :func:`unfold`, which takes them apart.
+
+    x' = unfold of g. x is (N, C kH kW, oH oW) or (C kH kW, oH oW), y (N, C, H, W) or (C, H, W).
+
+    Raises:
+        ValueError: for an argument out of range, rows of x that are not whole windows, or columns of x that are not as
+            many as the windows that fit.
+        TypeError: for an argument that is not an integer.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.fold(tg.ones(2, 2), (1, 3), (1, 2)).tolist()
+    [[[1.0, 2.0, 1.0]]]
+    """
+    shape = shape_of("fold", "x", x)
+    if len(shape) not in (2, 3):
+        raise ValueError(f"fold: `x` has shape {shape}; it must be (N, C kH kW, oH oW) or (C kH kW, oH oW): reshape it")
+    n, rows, count = shape if len(shape) == 3 else (1, *shape)
+    whole = sizes("fold", "output_size", output_size, 2, least=1)
+    kernel, window = _unfolding("fold", whole, kernel_size, dilation, padding, stride)
+    out = output_sizes(whole, kernel, **window)
+    if rows % volume(kernel):
+        raise ValueError(
+            f"fold: `x` has {rows} rows, which `kernel_size` {kernel} must divide into windows of {volume(kernel)}: check "
+            "`kernel_size`"
+        )
+    if count != volume(out):
+        raise ValueError(
+            f"fold: `x` has {count} columns but {out[0]} x {out[1]} windows fit `output_size` {whole}; they must agree: "
+            "check `output_size`, `stride` and `padding`"
+        )
+    c = rows // volume(kernel)
+    y = add_columns(reshape(x, shape=(n, c, *kernel, *out)), shape=(n, c, *whole), **window)
+    return unbatched(y, len(shape) == 2)  # type: ignore[no-any-return]
+
+
+def _unfolding(
+    name: str, inputs: Sizes, kernel_size: SizeLike, dilation: SizeLike, padding: SizeLike, stride: SizeLike
+) -> tuple[Sizes, dict[str, Any]]:
+    kernel = sizes(name, "kernel_size", kernel_size, 2, least=1)
+    spread = sizes(name, "dilation", dilation, 2, least=1)
+    pairs = tuple((p, p) for p in sizes(name, "padding", padding, 2, least=0))
+    steps = sizes(name, "stride", stride, 2, least=1)
+    check_fit(name, "`kernel_size`", inputs, kernel, pairs, spread)
+    return kernel, {"stride": steps, "padding": pairs, "dilation": spread}

@@ -1,0 +1,81 @@
+"""The arguments of ops that slide windows over spatial axes: checked here once, and passed on as tuples of integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..graph import Array
+from ..kernels.window import Pairs, Sizes
+from .shape import reshape
+
+SizeLike: TypeAlias = int | Sequence[int]
+
+LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
+
+
+def shape_of(name: str, label: str, x: Array) -> Sizes:
+    """The shape of an array or Tensor; TypeError for anything else."""
+    if not hasattr(x, "shape"):
+        raise TypeError(f"{name}: `{label}` is a {type(x).__name__}; it must be an array or a Tensor: wrap it in one")
+    return tuple(x.shape)
+
+
+def batched(name: str, x: Array, ndim: int) -> tuple[Array, bool]:
+    """x (N, C, *spatial) as it is, or an unbatched x (C, *spatial) as a batch of one; and whether it was unbatched."""
+    shape = shape_of(name, "x", x)
+    if len(shape) == ndim + 1:
+        return reshape(x, shape=(1, *shape)), True
+    if len(shape) != ndim + 2:
+        layout = LAYOUTS[ndim]
+        raise ValueError(f"{name}: `x` has shape {shape}; it must be (N, C, {layout}) or (C, {layout}): reshape it")
+    return x, False
+
+
+def unbatched(y: Array, alone: bool) -> Array:
+    """y without the axis that :func:`batched` put in front, if it did."""
+    return reshape(y, shape=y.shape[1:]) if alone else y
+
+
+def sizes(name: str, label: str, value: SizeLike, ndim: int, least: int) -> Sizes:
+    """`value`, an int or one int per axis, as a tuple of `ndim` ints that are at least `least`."""
+    several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value)
+    parts: Any = value if several else (value,) * ndim
+    try:
+        whole = tuple(index(part) for part in parts)
+    except TypeError:
+        wanted = "an integer" if ndim == 1 else f"an integer or {ndim} integers"
+        raise TypeError(f"{name}: `{label}` is {value!r}; it must be {wanted}") from None
+    if len(whole) != ndim:
+        raise ValueError(f"{name}: `{label}` is {value!r}; it must be one integer or {ndim}, one per spatial axis")
+    if min(whole) < least:
+        raise ValueError(f"{name}: `{label}` is {value!r}; it must be at least {least}")
+    return whole
+
+
+def padding_pairs(name: str, padding: SizeLike | str, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
+    """Zeros (before, after) along each spatial axis, from ints, "valid" or "same"."""
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * len(kernel)
+        if padding != "same":
+            raise ValueError(f"{name}: `padding` is {padding!r}; it must be 'same', 'valid', an integer or a pair")
+        if any(s != 1 for s in stride):
+            raise ValueError(f"{name}: `padding` 'same' needs stride 1 but `stride` is {stride}; give integers instead")
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((p, p) for p in sizes(name, "padding", padding, len(kernel), least=0))
+
+
+def check_fit(name: str, what: str, inputs: Sizes, kernel: Sizes, padding: Pairs, dilation: Sizes) -> None:
+    """ValueError if the window spans more than the padded input along some axis."""
+    for axis, (n, k, d, pair) in enumerate(zip(inputs, kernel, dilation, padding, strict=True)):
+        reach, room = d * (k - 1) + 1, n + sum(pair)
+        if reach > room:
+            raise ValueError(
+                f"{name}: {what} spans {reach} along spatial axis {axis} but the padded `x` has {room}; it must not be "
+                "larger: raise `padding` or shrink `dilation`"
+            )
