@@ -1,0 +1,188 @@
+"""Changing the spatial size: interpolation, axis by axis, and moving channels into space and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..graph import Array, op
+from ..kernels import resampling as kernel
+from ..kernels.resampling import Taps
+from .geometry import SizeLike, shape_of, sizes
+from .shape import reshape, transpose
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle"]
+
+LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+
+
+@op
+def resample(x: Array, *, axis: int, size: int, taps: Taps) -> Array:
+    """y_t = sum over taps (t, s, w) of w x_s along `axis`.   x' = the same of g, with t and s exchanged."""
+    return kernel.resample(x, axis, size, taps)
+
+
+resample.vjp(x=lambda g, in_shape, axis, taps: resample(
+    g, axis=axis, size=in_shape[axis], taps=(taps[1], taps[0], taps[2])))  # fmt: skip
+
+
+def interpolate(
+    x: Array,
+    size: SizeLike | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """Resize the spatial axes of x (N, C, *sizes), to `size` or by `scale_factor`, by PyTorch's conventions.
+
+    Along each axis, with n elements resized to m and r = n / m, or 1 / scale_factor where that is given:
+
+    - "nearest": y_i = x_floor(i r).
+    - "linear", "bilinear", "trilinear" (1, 2, 3 spatial axes): y_i = (1 - t) x_j + t x_(j+1), where j + t is the place
+      max((i + 1/2) r - 1/2, 0) and, with `align_corners`, i (n - 1) / (m - 1), so that the ends keep their places. An
+      axis whose size stays the same is left alone.
+
+    x' = the same weights, transposed.
+
+    Args:
+        x: (N, C, L), (N, C, H, W) or (N, C, D, H, W).
+        size: the spatial sizes of the result, an int or one per axis.
+        scale_factor: the ratio of sizes, rounded down, a number or one per axis. Give either this or `size`.
+        mode: one of the above.
+        align_corners: only with the linear modes; False by default.
+
+    Raises:
+        ValueError: for a wrong rank, both or neither of `size` and `scale_factor`, a result without elements, an unknown
+            mode, one that does not fit the rank, or `align_corners` with "nearest".
+        TypeError: for a size that is not an integer or a factor that is not a number.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.interpolate(tg.Tensor([[[0, 4]]]), size=4, mode="linear").tolist()
+    [[[0.0, 1.0, 3.0, 4.0]]]
+    """
+    shape = shape_of("interpolate", "x", x)
+    ndim = len(shape) - 2
+    if ndim not in (1, 2, 3):
+        raise ValueError(f"interpolate: `x` has shape {shape}; it must be (N, C, L), (N, C, H, W) or (N, C, D, H, W)")
+    if mode != "nearest" and mode not in LINEAR:
+        known = ", ".join(map(repr, ("nearest", *LINEAR)))
+        raise ValueError(f"interpolate: `mode` is {mode!r}; it must be one of {known}")
+    if LINEAR.get(mode, ndim) != ndim:
+        fitting = next(name for name, n in LINEAR.items() if n == ndim)
+        raise ValueError(f"interpolate: `mode` is {mode!r} but `x` has {ndim} spatial axes; use {fitting!r}")
+    if mode == "nearest" and align_corners is not None:
+        raise ValueError(
+            f"interpolate: `align_corners` is {align_corners} but `mode` is 'nearest', which has no use for it"
+        )
+    if (size is None) == (scale_factor is None):
+        raise ValueError(
+            f"interpolate: `size` is {size!r} and `scale_factor` is {scale_factor!r}; give exactly one of them"
+        )
+    if min(shape[1:]) < 1:
+        raise ValueError(f"interpolate: `x` has shape {shape}; every size but the batch must be at least 1")
+    if size is not None:
+        out = sizes("interpolate", "size", size, ndim, least=1)
+        ratios = [n / m for n, m in zip(shape[2:], out, strict=True)]
+    else:
+        factors = _factors(scale_factor, ndim)
+        out = tuple(math.floor(n * f) for n, f in zip(shape[2:], factors, strict=True))
+        if min(out) < 1:
+            raise ValueError(f"interpolate: `scale_factor` {scale_factor!r} leaves {out} of {shape[2:]}; raise it")
+        ratios = [1 / f for f in factors]
+    for axis, (n, m, r) in enumerate(zip(shape[2:], out, ratios, strict=True)):
+        taps = _nearest(n, m, r) if mode == "nearest" else _linear(n, m, r, bool(align_corners))
+        x = resample(x, axis=2 + axis, size=m, taps=taps)
+    return x  # type: ignore[no-any-return]
+
+
+def _factors(value: float | Sequence[float] | None, ndim: int) -> list[float]:
+    try:
+        factors = np.broadcast_to(np.asarray(value, np.float64), ndim).tolist()
+    except (TypeError, ValueError):
+        message = f"interpolate: `scale_factor` is {value!r}; it must be a number or {ndim}, one per spatial axis"
+        raise (ValueError if np.ndim(value) else TypeError)(message) from None  # type: ignore[arg-type]
+    if not all(0 < f < math.inf for f in factors):
+        raise ValueError(f"interpolate: `scale_factor` is {value!r}; it must be positive and finite")
+    return factors  # type: ignore[no-any-return]
+
+
+def _nearest(n: int, m: int, r: float) -> Taps:
+    i = np.arange(m)
+    # In floating point i (n / m) may fall just below a whole number that i n / m is.
+    places = i * n // m if r == n / m else np.floor(i * r).astype(np.int64)
+    return i, np.minimum(places, n - 1), np.ones(m, bool)
+
+
+def _linear(n: int, m: int, r: float, align_corners: bool) -> Taps:
+    i = np.arange(m)
+    if m == n:  # as in PyTorch, whatever the scale factor was
+        places = i.astype(np.float64)
+    elif align_corners:
+        places = i * (n - 1) / max(m - 1, 1)
+    else:
+        places = np.clip((i + 0.5) * r - 0.5, 0, n - 1)
+    j = np.minimum(np.floor(places).astype(np.int64), n - 1)
+    t = np.minimum(places, n - 1) - j
+    beyond = t > 0  # an element with weight 0 takes no part, not even if it is infinite
+    return np.concatenate([i, i[beyond]]), np.concatenate([j, j[beyond] + 1]), np.concatenate([1 - t, t[beyond]])
+
+
+def pixel_shuffle(x: Array, upscale_factor: int) -> Tensor:
+    """Channels moved into space: y[..., c, i r + k, j r + l] = x[..., c r^2 + k r + l, i, j], with r = `upscale_factor`.
+
+    (..., C r^2, H, W) becomes (..., C, H r, W r).   x' = pixel_unshuffle of g.
+    Reference: Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
+    neural network", arXiv:1609.05158.
+
+    Raises:
+        ValueError: for fewer than three axes, a factor below 1, or channels that r^2 does not divide.
+        TypeError: for a factor that is not an integer.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.pixel_shuffle(tg.arange(4).reshape(4, 1, 1), 2).tolist()
+    [[[0.0, 1.0], [2.0, 3.0]]]
+    """
+    lead, (c, h, w), r = _pixels("pixel_shuffle", x, "upscale_factor", upscale_factor)
+    if c % (r * r):
+        raise ValueError(
+            f"pixel_shuffle: `x` has {c} channels, which `upscale_factor` {r} squared must divide; check `upscale_factor`"
+        )
+    y = reshape(x, shape=(*lead, c // (r * r), r, r, h, w))
+    return reshape(_exchange(y, (0, 3, 1, 4, 2)), shape=(*lead, c // (r * r), h * r, w * r))
+
+
+def pixel_unshuffle(x: Array, downscale_factor: int) -> Tensor:
+    """Space moved into channels, the inverse of :func:`pixel_shuffle`: (..., C, H r, W r) becomes (..., C r^2, H, W).
+
+    x' = pixel_shuffle of g.
+
+    Raises:
+        ValueError: for fewer than three axes, a factor below 1, or a height or width that r does not divide.
+        TypeError: for a factor that is not an integer.
+    """
+    lead, (c, h, w), r = _pixels("pixel_unshuffle", x, "downscale_factor", downscale_factor)
+    if h % r or w % r:
+        raise ValueError(
+            f"pixel_unshuffle: `downscale_factor` is {r}, which must divide both {h} and {w}, the last sizes of `x`"
+        )
+    y = reshape(x, shape=(*lead, c, h // r, r, w // r, r))
+    return reshape(_exchange(y, (0, 2, 4, 1, 3)), shape=(*lead, c * r * r, h // r, w // r))
+
+
+def _pixels(name: str, x: Array, label: str, factor: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    shape = shape_of(name, "x", x)
+    if len(shape) < 3:
+        raise ValueError(f"{name}: `x` has shape {shape}; it must be (..., C, H, W), of 3 axes or more: reshape it")
+    return shape[:-3], shape[-3:], sizes(name, label, factor, 1, least=1)[0]
+
+
+def _exchange(a: Array, order: tuple[int, ...]) -> Array:
+    """a with its last axes in another order."""
+    lead = a.ndim - len(order)
+    return transpose(a, axes=(*range(lead), *(lead + i for i in order)))
