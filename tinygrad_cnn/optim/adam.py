@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent
-from .options import ALWAYS, STEP, Array, Check, Options, flag, fractions, non_negative
+from .optimizer import Optimizer, Params, average, descent, shrink
+from .options import Array, Check, Options, flag, fractions, non_negative
+from .slots import STEP, Count, Slot
 
 
 class Adam(Optimizer):
@@ -33,6 +34,7 @@ class Adam(Optimizer):
         weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
         amsgrad: never let the step grow because v shrank.
         maximize: climb instead.
+        decoupled_weight_decay: shrink p itself by lr weight_decay and leave d alone, as :class:`AdamW` does.
 
     Raises:
         TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
@@ -53,17 +55,19 @@ class Adam(Optimizer):
         "weight_decay": non_negative,
         "amsgrad": flag,
         "maximize": flag,
+        "decoupled_weight_decay": flag,
     }
-    slots: ClassVar[Mapping[str, str | None]] = {
-        STEP: ALWAYS,
-        "exp_avg": ALWAYS,
-        "exp_avg_sq": ALWAYS,
-        "max_exp_avg_sq": "amsgrad",
+    slots: ClassVar[Mapping[str, Slot]] = {
+        STEP: Count(),
+        "exp_avg": Slot(),
+        "exp_avg_sq": Slot(),
+        "max_exp_avg_sq": Slot("amsgrad"),
     }
 
     def __init__(
         self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
         weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
             params,
@@ -74,6 +78,7 @@ class Adam(Optimizer):
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
                 "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
 
@@ -90,4 +95,6 @@ class Adam(Optimizer):
         u += group["eps"]
         np.multiply(m, group["lr"] / (1 - beta1**n), out=t)
         t /= u
+        if group["decoupled_weight_decay"]:
+            shrink(p, group)
         p -= t

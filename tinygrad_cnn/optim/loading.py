@@ -6,10 +6,8 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from ..tensor import Tensor
-from .options import ALWAYS, STEP, Array, Options
+from .options import INITIAL_LR, Options
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
@@ -71,11 +69,11 @@ def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[O
             faults.append(f"group {number} has {len(indices)} parameters; the optimizer's has {len(group['params'])}")
         options, wrong = optimizer.examined(given, f" of group {number}")
         faults += map(str, wrong)
-        faults += [
-            f"`{n}` of group {number} is missing" for n in group if n not in given and n not in optimizer.options
-        ]
-        faults += [f"`{n}` of group {number} is unexpected" for n in given if n not in group]
-        extra = {n: copy.deepcopy(given[n]) for n in given if n not in optimizer.options and n != "params"}
+        # A group has an initial rate once it has a schedule, which may be made before or after this state is loaded.
+        checked = {*optimizer.options, INITIAL_LR}
+        faults += [f"`{n}` of group {number} is missing" for n in group if n not in given and n not in checked]
+        faults += [f"`{n}` of group {number} is unexpected" for n in given if n not in group and n != INITIAL_LR]
+        extra = {n: copy.deepcopy(given[n]) for n in given if n not in checked and n != "params"}
         loaded.append({**options, **extra})
         places.update({i: (p, options) for i, p in zip(indices, group["params"], strict=False)})
     return loaded, places
@@ -97,30 +95,14 @@ def _state(saved: Mapping[Any, Any], places: Places, optimizer: Optimizer, fault
 def _slots(
     given: Mapping[str, Any], p: Tensor, options: Options, which: str, optimizer: Optimizer, faults: list[str]
 ) -> dict[str, Any]:
-    called_for = [name for name, option in optimizer.slots.items() if option is ALWAYS or options.get(option)]
+    called_for = [name for name, slot in optimizer.slots.items() if slot.called_for(options)]
     faults += [f"{which} lacks '{name}'" for name in called_for if name not in given]
     slots: dict[str, Any] = {}
     for name, value in given.items():
         try:
             if name not in optimizer.slots:
                 raise ValueError(f"unexpected; there may be {', '.join(optimizer.slots)}")
-            slots[name] = _count(value) if name == STEP else _array(value, p)
+            slots[name] = optimizer.slots[name].read(value, p)
         except ValueError as error:
             faults.append(f"'{name}' in {which} is {error}")
     return slots
-
-
-def _count(value: Any) -> int:
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "iuf" or not 0 <= array < 2**63 or array != np.floor(array):
-        raise ValueError(f"{value!r}; it must be a whole number of steps")
-    return int(array)
-
-
-def _array(value: Any, p: Tensor) -> Array:
-    if not isinstance(value, np.ndarray | Tensor):
-        raise ValueError(f"a {type(value).__name__}; it must be an array")
-    if value.shape != p.shape or value.dtype != p.dtype:
-        raise ValueError(f"{value.dtype} {value.shape}; the parameter is {p.dtype} {p.shape}")
-    copied: Array = np.array(value)
-    return copied

@@ -16,7 +16,8 @@ import numpy as np
 from ..graph import enable_grad, mark_written
 from ..tensor import Tensor
 from .loading import read
-from .options import ALWAYS, STEP, Array, Check, Options
+from .options import INITIAL_LR, Array, Check, Options, non_negative
+from .slots import STEP, Slot
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
@@ -28,9 +29,8 @@ PIECE = 32768
 class Optimizer(ABC):
     """The base of optimizers.
 
-    A subclass states its options in ``options`` (a check for each), what it keeps for each parameter in ``slots``
-    (each with the option that calls for it, or ALWAYS; ``"step"`` counts updates, any other is an array that starts as
-    zeros), and one step of its mathematics in :meth:`update`.
+    A subclass states its options in ``options`` (a check for each), what it keeps for each parameter in ``slots``,
+    and one step of its mathematics in :meth:`update`.
 
     Args:
         params: leaf Tensors that require gradients, or dicts with such Tensors under "params" and their own options.
@@ -62,7 +62,7 @@ class Optimizer(ABC):
     """
 
     options: ClassVar[Mapping[str, Check]] = {}
-    slots: ClassVar[Mapping[str, str | None]] = {}
+    slots: ClassVar[Mapping[str, Slot]] = {}
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -86,12 +86,17 @@ class Optimizer(ABC):
         Args:
             p: the values, to be written in place.
             g: the gradient, not to be written.
-            state: the slots that the options call for: arrays to be written in place; "step" counts from 1.
+            state: the slots that the options call for: arrays to be written in place, and numbers to be read.
             group: the options.
             new: whether a slot of this parameter was made for this very step.
             t: scratch of the shape and dtype of p, with any content.
             u: more scratch.
         """
+
+    def advance(self, state: dict[str, Any], group: Options) -> None:
+        """Move the numbers of a parameter's state on, once before its pieces are updated: "step" counts from 1."""
+        if STEP in state:
+            state[STEP] += 1
 
     def conflict(self, options: Options, where: str) -> str | None:
         """What is wrong between options that are right one by one, or None; `where` names the group in the message."""
@@ -110,7 +115,7 @@ class Optimizer(ABC):
                 f"{self._name}: a parameter group is a {type(param_group).__name__}; it must be a dict with 'params'"
             )
         number = len(self.param_groups)
-        unknown = [repr(name) for name in param_group if name != "params" and name not in self.options]
+        unknown = [repr(name) for name in param_group if name not in {"params", INITIAL_LR, *self.options}]
         if unknown or "params" not in param_group:
             raise ValueError(
                 f"{self._name}: group {number} has {', '.join(unknown) if unknown else 'no params'}; it must have 'params' "
@@ -156,9 +161,10 @@ class Optimizer(ABC):
         """The options of a group in plain Python, and what is wrong with them."""
         options: Options = {}
         faults: list[TypeError | ValueError] = []
-        for name, check in self.options.items():
+        for name, check in {**self.options, INITIAL_LR: non_negative}.items():
             if name not in group:
-                faults.append(ValueError(f"`{name}`{where} is missing"))
+                if name != INITIAL_LR:
+                    faults.append(ValueError(f"`{name}`{where} is missing"))
                 continue
             try:
                 options[name] = check(group[name])
@@ -204,8 +210,7 @@ class Optimizer(ABC):
                 if made:
                     self.state.setdefault(p, {}).update(made)
                 state = self.state.get(p, {})
-                if STEP in state:
-                    state[STEP] += 1
+                self.advance(state, group)
                 self._sweep(p._data, g, state, group, bool(made))
                 mark_written(p._data)
         return loss
@@ -227,9 +232,9 @@ class Optimizer(ABC):
         """The slots that the options call for and the state does not have, as they start."""
         known = self.state.get(p, {})
         return {
-            name: 0 if name == STEP else np.zeros_like(p._data)
-            for name, option in self.slots.items()
-            if name not in known and (option is ALWAYS or options[option])
+            name: slot.first(p._data, options)
+            for name, slot in self.slots.items()
+            if name not in known and slot.called_for(options)
         }
 
     def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
@@ -240,7 +245,7 @@ class Optimizer(ABC):
         if p.size <= PIECE:
             self.update(p, g, state, group, new, t[: p.size].reshape(p.shape), u[: p.size].reshape(p.shape))
             return
-        names = [name for name in state if name != STEP]
+        names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
         access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
         with np.nditer(
             [p, g, *(state[name] for name in names)],
@@ -268,7 +273,7 @@ class Optimizer(ABC):
             for p in group["params"]:
                 if p in self.state:  # with the slots that options changed since the last step call for
                     kept = {**self.state[p], **self._missing(p, options)}
-                    state[index] = {name: np.copy(v) if name != STEP else v for name, v in kept.items()}
+                    state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}
 
@@ -296,8 +301,11 @@ class Optimizer(ABC):
 
 
 def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
-    """d = g + weight_decay p, with -g in place of g to maximize: in `out`, or g itself where nothing is to be done."""
-    if group["weight_decay"]:
+    """d = g + weight_decay p, with -g in place of g to maximize: in `out`, or g itself where nothing is to be done.
+
+    A decay that is decoupled from the gradient is left to :func:`shrink`.
+    """
+    if group["weight_decay"] and not group.get("decoupled_weight_decay"):
         np.multiply(p, group["weight_decay"], out=out)
         (np.subtract if group["maximize"] else np.add)(out, g, out=out)
         return out
@@ -305,6 +313,12 @@ def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
         np.negative(g, out=out)
         return out
     return g
+
+
+def shrink(p: Array, group: Options) -> None:
+    """p = (1 - lr weight_decay) p: a decay that does not pass through the averages of the gradient."""
+    if group["weight_decay"]:
+        p *= 1 - group["lr"] * group["weight_decay"]
 
 
 def average(mean: Array, beta: float, a: Array, out: Array, square: bool = False) -> None:

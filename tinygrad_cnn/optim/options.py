@@ -1,4 +1,4 @@
-"""The words in which an optimizer declares its options and state, and checks of what options may be.
+"""The words in which optimizers and schedules declare their options, and checks of what options may be.
 
 A check gives the value in plain Python, or raises a TypeError or ValueError that says what it must be.
 """
@@ -16,30 +16,57 @@ Array: TypeAlias = NDArray[Any]
 Options: TypeAlias = dict[str, Any]
 Check: TypeAlias = Callable[[Any], Any]
 
-ALWAYS = None
-"""In a table of slots, in place of the option that calls for the slot."""
-
-STEP = "step"
-"""The slot that counts the updates of a parameter. The others hold arrays."""
+INITIAL_LR = "initial_lr"
+"""The entry of a group that keeps the learning rate its schedules start from. A group without a schedule has none."""
 
 
-def _within(rule: str, low: float, high: float) -> Check:
+def number(rule: str, holds: Callable[[float], bool]) -> Check:
+    """A check for a real number of which `holds` is true; `rule` says so in words."""
+
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise TypeError(f"it must be {rule}")
-        if not (low <= value < high and value > -math.inf):
-            raise ValueError(f"it must be {rule}")
         try:
-            return float(value)
+            plain = float(value)
         except OverflowError:
-            raise ValueError(f"it must be {rule}") from None
+            plain = math.nan
+        if not holds(plain):
+            raise ValueError(f"it must be {rule}")
+        return plain
 
     return check
 
 
-finite = _within("a finite number", -math.inf, math.inf)
-non_negative = _within("a finite number of at least 0", 0, math.inf)
-fraction = _within("a number in [0, 1)", 0, 1)
+finite = number("a finite number", math.isfinite)
+non_negative = number("a finite number of at least 0", lambda x: 0 <= x < math.inf)
+positive = number("a finite number above 0", lambda x: 0 < x < math.inf)
+fraction = number("a number in [0, 1)", lambda x: 0 <= x < 1)
+share = number("a number in [0, 1]", lambda x: 0 <= x <= 1)
+
+
+def whole(least: int) -> Check:
+    """A check for a whole number of at least `least`."""
+
+    def check(value: Any) -> int:
+        rule = f"it must be a whole number of at least {least}"
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(rule)
+        if value < least:
+            raise ValueError(rule)
+        return int(value)
+
+    return check
+
+
+def one_of(*names: str) -> Check:
+    """A check for one of these strings."""
+
+    def check(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"it must be {' or '.join(map(repr, names))}")
+        return str(value)
+
+    return check
 
 
 def flag(value: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .optimizer import Optimizer, Params, average, descent
-from .options import ALWAYS, STEP, Array, Check, Options, flag, fraction, non_negative
+from .options import Array, Check, Options, flag, fraction, non_negative
+from .slots import STEP, Count, Slot
 
 
 class RMSprop(Optimizer):
@@ -55,11 +56,11 @@ class RMSprop(Optimizer):
         "centered": flag,
         "maximize": flag,
     }
-    slots: ClassVar[Mapping[str, str | None]] = {
-        STEP: ALWAYS,
-        "square_avg": ALWAYS,
-        "momentum_buffer": "momentum",
-        "grad_avg": "centered",
+    slots: ClassVar[Mapping[str, Slot]] = {
+        STEP: Count(),
+        "square_avg": Slot(),
+        "momentum_buffer": Slot("momentum"),
+        "grad_avg": Slot("centered"),
     }
 
     def __init__(

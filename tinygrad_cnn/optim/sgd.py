@@ -9,6 +9,7 @@ import numpy as np
 
 from .optimizer import Optimizer, Params, descent
 from .options import Array, Check, Options, finite, flag, non_negative
+from .slots import Slot
 
 
 class SGD(Optimizer):
@@ -51,7 +52,7 @@ class SGD(Optimizer):
         "nesterov": flag,
         "maximize": flag,
     }
-    slots: ClassVar[Mapping[str, str | None]] = {"momentum_buffer": "momentum"}
+    slots: ClassVar[Mapping[str, Slot]] = {"momentum_buffer": Slot("momentum")}
 
     def __init__(
         self, params: Params, lr: float = 1e-3, momentum: float = 0, dampening: float = 0, weight_decay: float = 0,

@@ -1,0 +1,70 @@
+"""Gradient descent whose steps have the size of recent steps, so that it needs no learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .optimizer import Optimizer, Params, average, descent
+from .options import Array, Check, Options, flag, non_negative, share
+from .slots import STEP, Count, Slot
+
+
+class Adadelta(Optimizer):
+    """Gradient descent in units of the recent size of gradients, times the recent size of steps.
+
+    d = g + weight_decay p                              (-g in place of g to maximize)
+    v = rho v + (1 - rho) d^2
+    s = sqrt(a + eps) / sqrt(v + eps) d
+    a = rho a + (1 - rho) s^2
+    p = p - lr s
+
+    Reference: Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701, where lr is 1.
+
+    Args:
+        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        lr: factor of the step.
+        rho: how much of the averages stays from step to step.
+        eps: size of the first steps, and what keeps the division away from 0.
+        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        maximize: climb instead.
+
+    Raises:
+        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(3.0, requires_grad=True)
+    >>> optimizer = tg.optim.Adadelta([x], rho=0.75, eps=7.0)
+    >>> (x * x).backward()
+    >>> optimizer.step()  # s = sqrt(7) / sqrt(9 + 7) 6
+    >>> round((3 - x.item()) ** 2, 5)  # 7 / 16 * 36
+    15.75
+    """
+
+    options: ClassVar[Mapping[str, Check]] = {
+        "lr": non_negative,
+        "rho": share,
+        "eps": non_negative,
+        "weight_decay": non_negative,
+        "maximize": flag,
+    }
+    slots: ClassVar[Mapping[str, Slot]] = {STEP: Count(), "square_avg": Slot(), "acc_delta": Slot()}
+
+    def __init__(
+        self, params: Params, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
+        *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
+        d = descent(p, g, group, out=t)
+        v, a = state["square_avg"], state["acc_delta"]
+        average(v, group["rho"], d, out=u, square=True)
+        np.add(v, group["eps"], out=u)
+        s = np.divide(d, np.sqrt(u, out=u), out=t)
+        np.add(a, group["eps"], out=u)
+        s *= np.sqrt(u, out=u)
+        average(a, group["rho"], s, out=u, square=True)
+        p -= np.multiply(s, group["lr"], out=u)

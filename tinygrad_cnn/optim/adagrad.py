@@ -1,0 +1,79 @@
+"""Gradient descent with each step divided by the size of all gradients so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .optimizer import Optimizer, Params, descent
+from .options import Array, Check, Options, flag, non_negative
+from .slots import STEP, Count, Slot
+
+
+class Adagrad(Optimizer):
+    """Gradient descent in units of the root of the sum of squares of all gradients so far.
+
+    d = g + weight_decay p                              (-g in place of g to maximize)
+    s = s + d^2,  from initial_accumulator_value
+    p = p - lr / (1 + (n - 1) lr_decay) d / (sqrt(s) + eps)                    at the n-th step of p
+
+    Reference: Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
+    JMLR 12 (2011).
+
+    Args:
+        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        lr: learning rate.
+        lr_decay: how fast the learning rate falls with the number of steps.
+        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        initial_accumulator_value: what s starts from.
+        eps: keeps the division away from 0.
+        maximize: climb instead.
+
+    Raises:
+        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(4.0, requires_grad=True)
+    >>> optimizer = tg.optim.Adagrad([x], lr=1.0, initial_accumulator_value=36.0)
+    >>> (x * x).backward()
+    >>> optimizer.step()  # s = 36 + 8^2, so the step is 8 / 10
+    >>> round(x.item(), 6)
+    3.2
+    """
+
+    options: ClassVar[Mapping[str, Check]] = {
+        "lr": non_negative,
+        "lr_decay": non_negative,
+        "weight_decay": non_negative,
+        "initial_accumulator_value": non_negative,
+        "eps": non_negative,
+        "maximize": flag,
+    }
+    slots: ClassVar[Mapping[str, Slot]] = {STEP: Count(), "sum": Slot(start="initial_accumulator_value")}
+
+    def __init__(
+        self, params: Params, lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+        initial_accumulator_value: float = 0, eps: float = 1e-10, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "eps": eps,
+                "maximize": maximize,
+            },
+        )
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
+        d, s = descent(p, g, group, out=t), state["sum"]
+        s += np.multiply(d, d, out=u)
+        np.sqrt(s, out=u)
+        u += group["eps"]
+        np.multiply(d, group["lr"] / (1 + (state[STEP] - 1) * group["lr_decay"]), out=t)
+        t /= u
+        p -= t
