@@ -43,11 +43,45 @@ ADAM = [
     {"lr": 0.05, "betas": [0.0, 0.0]},
     {"lr": 0.05, "eps": 0.1},
     {"lr": 0.05, "weight_decay": 0.3},
+    {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True},
     {"lr": 0.05, "maximize": True},
     {"lr": 0.05, "betas": [0.5, 0.6], "amsgrad": True},
     {"lr": 0.05, "betas": [0.7, 0.4], "eps": 1e-2, "amsgrad": True, "weight_decay": 0.3, "maximize": True},
 ]
+ADAMW = [
+    {},
+    {"lr": 0.05, "weight_decay": 0.3},
+    {"lr": 0.05, "betas": [0.7, 0.4], "eps": 1e-2, "amsgrad": True, "weight_decay": 0.3, "maximize": True},
+]
+ADAGRAD = [
+    {},
+    {"lr": 0.1},
+    {"lr": 0.1, "lr_decay": 0.2},
+    {"lr": 0.1, "initial_accumulator_value": 0.5},
+    {"lr": 0.1, "weight_decay": 0.3},
+    {"lr": 0.1, "lr_decay": 0.2, "initial_accumulator_value": 0.5, "eps": 0.1, "weight_decay": 0.3, "maximize": True},
+]
+ADADELTA = [
+    {},
+    {"lr": 0.5, "rho": 0.6},
+    {"lr": 0.5, "rho": 0.0},
+    {"lr": 0.5, "rho": 1.0},
+    {"lr": 0.5, "eps": 1e-2},
+    {"lr": 0.5, "rho": 0.6, "eps": 1e-2, "weight_decay": 0.3, "maximize": True},
+]
+NADAM = [
+    {},
+    {"lr": 0.05},
+    {"lr": 0.05, "betas": [0.5, 0.6]},
+    {"lr": 0.05, "betas": [0.0, 0.0]},
+    {"lr": 0.05, "momentum_decay": 0.5},
+    {"lr": 0.05, "momentum_decay": 0.0, "eps": 0.1},
+    {"lr": 0.05, "weight_decay": 0.3},
+    {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True},
+    {"lr": 0.05, "betas": [0.7, 0.4], "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True},
+]
 TABLES = {"SGD": SGD, "RMSprop": RMSPROP, "Adam": ADAM}
+TABLES |= {"AdamW": ADAMW, "Adagrad": ADAGRAD, "Adadelta": ADADELTA, "NAdam": NADAM}
 
 
 def record(name: str, options: dict, start: list[np.ndarray], gradients: list[np.ndarray], dtype: type) -> tuple:
@@ -72,10 +106,11 @@ def record(name: str, options: dict, start: list[np.ndarray], gradients: list[np
 
 
 def flat(values: list[torch.Tensor], like: list[torch.Tensor]) -> np.ndarray:
-    return np.concatenate([v.expand(p.shape).numpy().ravel() for v, p in zip(values, like, strict=True)])
+    return np.concatenate([v.expand(p.shape).to(p.dtype).numpy().ravel() for v, p in zip(values, like, strict=True)])
 
 
 def main() -> None:
+    torch.set_default_dtype(torch.float64)  # the dtype of what PyTorch keeps as one number for a whole parameter
     rng = np.random.default_rng(2024)
     start = [rng.normal(size=(2, 3)), rng.normal(size=4)]
     gradients = [rng.normal(size=(STEPS, *a.shape)) * 10.0 ** rng.uniform(-2, 1, a.shape) for a in start]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import SGD, Adam, RMSprop
+from tinygrad_cnn.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
 
 
 def parabola(p):
@@ -31,6 +31,11 @@ def rosenbrock(p):
         (RMSprop, {"lr": 0.02, "centered": True, "eps": 1e-3}),
         (Adam, {"lr": 0.05}),
         (Adam, {"lr": 0.2, "amsgrad": True}),
+        (AdamW, {"lr": 0.05, "weight_decay": 1e-4}),
+        (Adagrad, {"lr": 0.5}),
+        (Adadelta, {"lr": 1.0}),
+        (NAdam, {"lr": 0.05}),
+        (Lion, {"lr": 0.02}),
     ],
     ids=lambda v: v.__name__ if isinstance(v, type) else "-".join(v),
 )

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import SGD, Adam, Optimizer, RMSprop
+from tinygrad_cnn.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSprop
 
-from .common import assert_same, descend, every_class, every_optimizer, leaf, snapshot
+from .common import FULL, assert_same, descend, every_class, every_optimizer, leaf, snapshot
 
 # Groups
 
@@ -219,15 +219,16 @@ def test_parameters_that_cannot_be_optimized_are_refused(optimizer, params, erro
 
 NUMBER, FRACTION = "it must be a finite number of at least 0", "it must be a number in [0, 1)"
 PAIR, FLAG = "it must be a pair of numbers in [0, 1)", "it must be True or False"
+EVERY = [o for o, _ in FULL]
 BAD = [
-    *((o, {"lr": v}, e, NUMBER) for o in (SGD, RMSprop, Adam) for v, e in [
+    *((o, {"lr": v}, e, NUMBER) for o in EVERY for v, e in [
         (-1e-9, ValueError), (float("nan"), ValueError), (float("inf"), ValueError), (10**400, ValueError),
         ("1", TypeError), (None, TypeError), (True, TypeError), (1j, TypeError), ([0.1], TypeError),
     ]),
-    *((o, {"weight_decay": v}, e, NUMBER) for o in (SGD, RMSprop, Adam) for v, e in [(-0.1, ValueError), ("", TypeError)]),
+    *((o, {"weight_decay": v}, e, NUMBER) for o in EVERY for v, e in [(-0.1, ValueError), ("", TypeError)]),
     *((o, {"momentum": -0.5}, ValueError, NUMBER) for o in (SGD, RMSprop)),
-    *((o, {"eps": -1e-8}, ValueError, NUMBER) for o in (RMSprop, Adam)),
-    *((o, {"maximize": v}, TypeError, FLAG) for o in (SGD, RMSprop, Adam) for v in (1, None, "yes")),
+    *((o, {"eps": -1e-8}, ValueError, NUMBER) for o in (RMSprop, Adam, AdamW, Adagrad, Adadelta, NAdam)),
+    *((o, {"maximize": v}, TypeError, FLAG) for o in EVERY for v in (1, None, "yes")),
     (SGD, {"dampening": float("-inf")}, ValueError, "it must be a finite number"),
     (SGD, {"nesterov": 1}, TypeError, FLAG),
     (RMSprop, {"centered": 0.0}, TypeError, FLAG),
@@ -239,6 +240,13 @@ BAD = [
     (Adam, {"betas": (0.9, 1.0)}, ValueError, PAIR),
     (Adam, {"betas": (-0.1, 0.9)}, ValueError, PAIR),
     (Adam, {"betas": (0.9, "x")}, TypeError, PAIR),
+    *((o, {"betas": (1.0, 0.9)}, ValueError, PAIR) for o in (AdamW, NAdam, Lion)),
+    *((o, {"decoupled_weight_decay": 1}, TypeError, FLAG) for o in (Adam, NAdam)),
+    (NAdam, {"momentum_decay": -1e-3}, ValueError, NUMBER),
+    (Adagrad, {"lr_decay": -1.0}, ValueError, NUMBER),
+    (Adagrad, {"initial_accumulator_value": -1.0}, ValueError, NUMBER),
+    (Adadelta, {"rho": 1.1}, ValueError, "it must be a number in [0, 1]"),
+    (Adadelta, {"rho": float("nan")}, ValueError, "it must be a number in [0, 1]"),
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import SGD, Adam, RMSprop
+from tinygrad_cnn.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
 
 from .common import FULL, assert_same, descend, every_optimizer, leaf, snapshot
 
@@ -43,8 +43,8 @@ def test_saved_arrays_are_copies_both_ways(optimizer, options):
     saved, loaded = stepping.state_dict(), stepping.state_dict()
     stepping.load_state_dict(loaded)
     for state in (saved["state"][0], loaded["state"][0]):
-        for name, value in state.items():
-            if name != "step":
+        for value in state.values():
+            if isinstance(value, np.ndarray):
                 value.fill(np.nan)
         state.clear()
     for group in (saved["param_groups"][0], loaded["param_groups"][0]):
@@ -58,7 +58,8 @@ def test_state_dict_has_pytorchs_layout():
     stepping = Adam([{"params": [p]}, {"params": [q], "lr": 0.5}])
     p.grad = tg.Tensor(np.array([1.0, -2.0]))
     stepping.step()
-    options = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False, "maximize": False}
+    options = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
+    options |= {"maximize": False, "decoupled_weight_decay": False}
     saved = stepping.state_dict()
     assert saved["param_groups"] == [{"lr": 1e-3, **options, "params": [0]}, {"lr": 0.5, **options, "params": [1]}]
     assert saved["state"].keys() == {0}
@@ -76,11 +77,11 @@ def test_a_state_of_other_indices_array_types_and_key_order_is_taken(optimizer, 
     varied = {
         "param_groups": [dict(reversed(g.items())) | {"params": (20, 10)} for g in saved["param_groups"]],
         "state": {
-            i: {k: np.float32(v) if k == "step" else tg.Tensor(v) for k, v in saved["state"][j].items()}
+            i: {k: np.array(v) if k in NUMBERS else tg.Tensor(v) for k, v in saved["state"][j].items()}
             for i, j in [(10, 1), (20, 0)]
         },
     }
-    if "betas" in options:
+    if "betas" in other.options:
         varied["param_groups"][0]["betas"] = list(varied["param_groups"][0]["betas"])
     other.load_state_dict(varied)
     assert_same(saved["param_groups"], other.state_dict()["param_groups"])
@@ -88,6 +89,8 @@ def test_a_state_of_other_indices_array_types_and_key_order_is_taken(optimizer, 
         assert_same(dict(sorted(saved["state"][i].items())), dict(sorted(other.state_dict()["state"][i].items())))
     steps = [s["step"] for s in other.state_dict()["state"].values() if "step" in s]
     assert all(type(n) is int for n in steps)
+    products = [s["mu_product"] for s in other.state_dict()["state"].values() if "mu_product" in s]
+    assert all(type(m) is float for m in products)
 
 
 def spoil(path, value):
@@ -131,8 +134,17 @@ FAULTS = [
     (spoil(["state", "0"], {}), "the state of parameter '0' is unexpected; no group has this index"),
     (spoil([*STATE, "noise"], np.ones(2)), "'noise' in the state of parameter 0 is unexpected"),
 ]
-SLOTS = {SGD: ["momentum_buffer"], RMSprop: ["square_avg", "momentum_buffer", "grad_avg"]}
-SLOTS[Adam] = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
+SLOTS = {
+    SGD: ["momentum_buffer"],
+    RMSprop: ["square_avg", "momentum_buffer", "grad_avg"],
+    Adam: ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+    AdamW: ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+    Adagrad: ["sum"],
+    Adadelta: ["square_avg", "acc_delta"],
+    NAdam: ["exp_avg", "exp_avg_sq"],
+    Lion: ["exp_avg"],
+}
+NUMBERS = {"step", "mu_product"}
 
 
 def faults_of_slots(optimizer):
@@ -147,9 +159,17 @@ def faults_of_slots(optimizer):
     if optimizer is SGD:
         yield spoil([*GROUP, "dampening"], 0.5), "`nesterov` of group 0 is True with momentum=0.9 and dampening=0.5"
         return
+    if optimizer is Lion:
+        return
     yield spoil([*STATE, "step"], spoil), "the state of parameter 0 lacks 'step'"
     for step in (-1, 1.5, np.nan, np.inf, "3", None, True, 10**30, [1, [2]], np.ones(2)):
-        yield spoil([*STATE, "step"], step), "'step' in the state of parameter 0 is "
+        yield spoil([*STATE, "step"], step), f"'step' in the state of parameter 0 is {step!r}; it must be"
+    if optimizer is NAdam:
+        for value in (np.nan, np.inf, "3", None, True, [1, [2]], np.ones(2)):
+            yield (
+                spoil([*STATE, "mu_product"], value),
+                f"'mu_product' in the state of parameter 0 is {value!r}; it must",
+            )
 
 
 CASES = [
@@ -198,6 +218,15 @@ def test_all_faults_are_listed_at_once():
     for nonsense in (None, 3, [], {}):
         with pytest.raises(ValueError, match="'param_groups' is missing"):
             stepping.load_state_dict(nonsense)
+
+
+def test_a_number_like_pytorchs_is_one_for_the_whole_parameter():
+    p = leaf(40_000)
+    p.grad = tg.ones(40_000, dtype=np.float64)
+    stepping = NAdam([p], betas=(0.5, 0.9), momentum_decay=0)
+    for steps in (1, 2, 3):
+        stepping.step()
+        assert stepping.state_dict()["state"][0]["mu_product"] == 0.25**steps
 
 
 def test_what_others_keep_in_a_group_is_saved_with_it():

@@ -63,6 +63,10 @@ def test_the_state_is_pytorchs_in_names_and_values(case, dtype):
     for name, theirs in zip(names, DATA[f"slots/{dtype}"][before:], strict=False):
         if name == "step":
             assert [ours[i]["step"] for i in range(2)] == [12, 10] == [theirs[0], theirs[-1]]
+        elif name == "mu_product":
+            np.testing.assert_allclose(
+                [ours[i][name] for i in range(2)], [theirs[0], theirs[-1]], rtol=2 * np.finfo(dtype).eps
+            )
         else:
             # What is lost where summands cancel is relative to the summands, not to what is left of them: to gradients in
             # averages of gradients, to 1 in RMSprop's sum of normalized steps. Squares do not cancel.
@@ -91,5 +95,18 @@ PYTORCH_DEFAULTS = {
     },
     "Adam": {
         "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False, "maximize": False,
+        "decoupled_weight_decay": False,
+    },
+    "AdamW": {
+        "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False, "maximize": False,
+        "decoupled_weight_decay": True,
+    },
+    "Adagrad": {
+        "lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10, "maximize": False,
+    },
+    "Adadelta": {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0, "maximize": False},
+    "NAdam": {
+        "lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "momentum_decay": 4e-3,
+        "decoupled_weight_decay": False, "maximize": False,
     },
 }  # fmt: skip

@@ -46,6 +46,64 @@ def adam(x, gradients, lr, betas, eps, weight_decay, amsgrad, maximize):
     return x
 
 
+def adamw(x, gradients, lr, betas, eps, weight_decay, amsgrad, maximize):
+    m = v = w = 0.0
+    for n, g in enumerate(gradients, 1):
+        d = -g if maximize else g
+        m = betas[0] * m + (1 - betas[0]) * d
+        v = betas[1] * v + (1 - betas[1]) * d * d
+        w = max(w, v) if amsgrad else v
+        x = x - lr * weight_decay * x
+        x = x - lr * (m / (1 - betas[0] ** n)) / (math.sqrt(w / (1 - betas[1] ** n)) + eps)
+    return x
+
+
+def adagrad(x, gradients, lr, lr_decay, weight_decay, initial_accumulator_value, eps, maximize):
+    s = initial_accumulator_value
+    for n, g in enumerate(gradients, 1):
+        d = (-g if maximize else g) + weight_decay * x
+        s = s + d * d
+        x = x - lr / (1 + (n - 1) * lr_decay) * d / (math.sqrt(s) + eps)
+    return x
+
+
+def adadelta(x, gradients, lr, rho, eps, weight_decay, maximize):
+    v = a = 0.0
+    for g in gradients:
+        d = (-g if maximize else g) + weight_decay * x
+        v = rho * v + (1 - rho) * d * d
+        s = math.sqrt(a + eps) / math.sqrt(v + eps) * d
+        a = rho * a + (1 - rho) * s * s
+        x = x - lr * s
+    return x
+
+
+def nadam(x, gradients, lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay, maximize):
+    m = v = 0.0
+    mu = [betas[0] * (1 - 0.5 * 0.96 ** (n * momentum_decay)) for n in range(1, len(gradients) + 2)]
+    for n, g in enumerate(gradients, 1):
+        d = -g if maximize else g
+        if decoupled_weight_decay:
+            x = x - lr * weight_decay * x
+        else:
+            d = d + weight_decay * x
+        m = betas[0] * m + (1 - betas[0]) * d
+        v = betas[1] * v + (1 - betas[1]) * d * d
+        s = (1 - mu[n - 1]) / (1 - math.prod(mu[:n])) * d + mu[n] / (1 - math.prod(mu[: n + 1])) * m
+        x = x - lr * s / (math.sqrt(v / (1 - betas[1] ** n)) + eps)
+    return x
+
+
+def lion(x, gradients, lr, betas, weight_decay, maximize):
+    m = 0.0
+    for g in gradients:
+        d = -g if maximize else g
+        c = betas[0] * m + (1 - betas[0]) * d
+        x = x - lr * (np.sign(c) + weight_decay * x)
+        m = betas[1] * m + (1 - betas[1]) * d
+    return x
+
+
 flags = st.booleans()
 lrs = st.floats(0, 2)
 decays = st.just(0.0) | st.floats(0, 0.5)
@@ -66,12 +124,33 @@ adam_options = st.fixed_dictionaries(
     {"lr": lrs, "betas": st.tuples(shares, shares), "eps": epsilons, "weight_decay": decays, "amsgrad": flags,
      "maximize": flags}
 )  # fmt: skip
+adagrad_options = st.fixed_dictionaries(
+    {"lr": lrs, "lr_decay": decays, "weight_decay": decays, "initial_accumulator_value": st.just(0.0) | epsilons,
+     "eps": epsilons, "maximize": flags}
+)  # fmt: skip
+adadelta_options = st.fixed_dictionaries(
+    {"lr": lrs, "rho": shares, "eps": epsilons, "weight_decay": decays, "maximize": flags}
+)
+nadam_options = st.fixed_dictionaries(
+    {"lr": lrs, "betas": st.tuples(shares, shares), "eps": epsilons, "weight_decay": decays,
+     "momentum_decay": st.just(4e-3) | st.floats(0, 100), "decoupled_weight_decay": flags, "maximize": flags}
+)  # fmt: skip
+lion_options = st.fixed_dictionaries(
+    {"lr": lrs, "betas": st.tuples(shares, shares), "weight_decay": decays, "maximize": flags}
+)
 RULES = [
     (tg.optim.SGD, sgd, sgd_options),
     (tg.optim.RMSprop, rmsprop, rmsprop_options),
     (tg.optim.Adam, adam, adam_options),
+    (tg.optim.AdamW, adamw, adam_options),
+    (tg.optim.Adagrad, adagrad, adagrad_options),
+    (tg.optim.Adadelta, adadelta, adadelta_options),
+    (tg.optim.NAdam, nadam, nadam_options),
+    (tg.optim.Lion, lion, lion_options),
 ]
-every_rule = pytest.mark.parametrize(("optimizer", "rule", "options"), RULES, ids=["SGD", "RMSprop", "Adam"])
+every_rule = pytest.mark.parametrize(("optimizer", "rule", "options"), RULES, ids=[o.__name__ for o, _, _ in RULES])
+
+NUMBERS = {"step", "mu_product"}
 
 # One member of each branch of the rules: what is done to arrays must not depend on which.
 VARIANTS = [
@@ -86,6 +165,19 @@ VARIANTS = [
     ),
     (tg.optim.Adam, {"lr": 0.1}),
     (tg.optim.Adam, {"lr": 0.1, "amsgrad": True, "weight_decay": 0.1, "maximize": True}),
+    (tg.optim.AdamW, {"lr": 0.1, "weight_decay": 0.1}),
+    (tg.optim.Adagrad, {"lr": 0.1}),
+    (
+        tg.optim.Adagrad,
+        {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.1, "maximize": True},
+    ),
+    (tg.optim.Adadelta, {"lr": 1.0, "eps": 0.1}),
+    (tg.optim.Adadelta, {"lr": 1.0, "eps": 0.1, "weight_decay": 0.1, "maximize": True}),
+    (tg.optim.NAdam, {"lr": 0.1}),
+    (tg.optim.NAdam, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
+    (tg.optim.NAdam, {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (tg.optim.Lion, {"lr": 0.1}),
+    (tg.optim.Lion, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
 ]
 every_variant = pytest.mark.parametrize(
     ("optimizer", "options"), VARIANTS, ids=[f"{o.__name__}-{'-'.join(k)}" for o, k in VARIANTS]
@@ -152,7 +244,7 @@ def test_layout_and_pieces_do_not_matter(optimizer, options, layout, shape, piec
     p, stepping = run(optimizer, options, start, gradients, layout)
     np.testing.assert_array_equal(p.numpy(), expected.numpy())
     assert p.shape == shape
-    assert all(np.shape(v) == shape for s in stepping.state.values() for name, v in s.items() if name != "step")
+    assert all(np.shape(v) == shape for s in stepping.state.values() for name, v in s.items() if name not in NUMBERS)
     if p.size:
         assert not np.array_equal(p.numpy(), start)
 
@@ -183,7 +275,7 @@ def test_the_dtype_stays(optimizer, options, dtype):
         stepping.step()
         stepping.zero_grad()
     assert p.dtype == dtype
-    assert all(v.dtype == dtype for name, v in stepping.state.get(p, {}).items() if name != "step")
+    assert all(v.dtype == dtype for name, v in stepping.state.get(p, {}).items() if name not in NUMBERS)
 
 
 @every_variant
@@ -237,7 +329,7 @@ def test_not_a_number_stays_in_its_element_and_no_warning_stops_the_step(optimiz
     values = np.array([1.0, np.nan, np.inf, -np.inf, 1e300, 0.0])
     p, q = (tg.Tensor(np.ones(6), requires_grad=True) for _ in range(2))
     no_guard = {"eps": 0.0} if "eps" in optimizer.options and "weight_decay" not in options else {}
-    stepping = optimizer([p, q], **options, **no_guard)
+    stepping = optimizer([p, q], **options | no_guard)
     with np.errstate(all="raise"):
         for _ in range(3):
             p.grad, q.grad = tg.Tensor(values), tg.Tensor(np.ones(6))
