@@ -1,19 +1,43 @@
 """tinygrad_cnn: reverse-mode automatic differentiation and convolutional networks in NumPy."""
 
-from . import anomaly, autograd, creation, data, optim, recompute
+from . import anomaly, autograd, creation, data, ops, optim, recompute
 from .anomaly import *
 from .autograd import *
 from .creation import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
-from .ops import compare, conv, elementwise, linalg, loss, random, reduce, shape
+from .ops import (
+    activation,
+    adaptive_pool,
+    compare,
+    conv,
+    conv_transpose,
+    elementwise,
+    linalg,
+    loss,
+    pool,
+    random,
+    reduce,
+    resize,
+    scan,
+    shape,
+    transcendental,
+)
+from .ops.activation import *
+from .ops.adaptive_pool import *
 from .ops.compare import *
 from .ops.conv import *
+from .ops.conv_transpose import *
 from .ops.elementwise import *
 from .ops.linalg import *
 from .ops.loss import *
+from .ops.pool import *
 from .ops.random import *
 from .ops.reduce import *
+from .ops.resize import *
+from .ops.scan import *
 from .ops.shape import *
+from .ops.softmax import *
+from .ops.transcendental import *
 from .recompute import *
 from .tensor import Tensor, get_default_dtype, set_default_dtype
 
@@ -34,12 +58,20 @@ __all__ += ["set_default_dtype"]
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += creation.__all__
+__all__ += activation.__all__
+__all__ += adaptive_pool.__all__
 __all__ += compare.__all__
 __all__ += conv.__all__
+__all__ += conv_transpose.__all__
 __all__ += elementwise.__all__
 __all__ += linalg.__all__
 __all__ += loss.__all__
+__all__ += pool.__all__
 __all__ += random.__all__
 __all__ += recompute.__all__
 __all__ += reduce.__all__
+__all__ += resize.__all__
+__all__ += scan.__all__
 __all__ += shape.__all__
+__all__ += ops.softmax.__all__
+__all__ += transcendental.__all__

@@ -1,5 +1,41 @@
 """Every primitive op, by family. Importing this package declares them all."""
 
-from . import compare, conv, elementwise, index, linalg, loss, random, reduce, shape
+from . import (
+    activation,
+    adaptive_pool,
+    compare,
+    conv,
+    conv_transpose,
+    elementwise,
+    index,
+    linalg,
+    loss,
+    pool,
+    random,
+    reduce,
+    resize,
+    scan,
+    shape,
+    softmax,
+    transcendental,
+)
 
-__all__ = ["compare", "conv", "elementwise", "index", "linalg", "loss", "random", "reduce", "shape"]
+__all__ = [
+    "activation",
+    "adaptive_pool",
+    "compare",
+    "conv",
+    "conv_transpose",
+    "elementwise",
+    "index",
+    "linalg",
+    "loss",
+    "pool",
+    "random",
+    "reduce",
+    "resize",
+    "scan",
+    "shape",
+    "softmax",
+    "transcendental",
+]

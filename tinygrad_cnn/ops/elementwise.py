@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..graph import Array, op
+from ..graph import Array, implements, op
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 __all__ = [
-    "abs",
-    "add",
-    "copy",
-    "div",
-    "exp",
-    "log",
-    "maximum",
-    "minimum",
-    "mul",
-    "neg",
-    "pow",
-    "relu",
-    "sqrt",
-    "sub",
-    "where",
-]
+    "abs", "add", "ceil", "clip", "copy", "div", "exp", "floor", "lerp", "log", "maximum", "minimum", "mul", "neg", "pow",
+    "reciprocal", "round", "sign", "sqrt", "square", "sub", "where",
+]  # fmt: skip
 
 
 @op(elementwise=True, numpy=np.where)
@@ -166,12 +158,113 @@ minimum.vjp(a=lambda g, a, b: _share(g, a < b, a == b),
 
 
 @op(elementwise=True)
-def relu(a: Array) -> Array:
-    """y = max(a, 0).   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
-    return np.maximum(a, 0)
+def clip(a: Array, min: Array = None, max: Array = None) -> Array:
+    """y = a brought into the interval from min to max: min(max(a, min), max). The bounds belong to the interval:
+
+    a' = g where min <= a <= max, else 0;   min' = g where a < min,  max' = g where a > max (or max < min).
+
+    Args:
+        a: any shape.
+        min, max: numbers or arrays that broadcast with `a`; None for no bound on that side.
+
+    Raises:
+        ValueError: if both bounds are None.
+    """
+    if min is None and max is None:
+        raise ValueError("clip: `min` and `max` are both None; give at least one bound")
+    return np.clip(a, min, max)
 
 
-relu.vjp(a=lambda g, y: where(y > 0, g, 0))
+def _clip_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
+    if min is not None:
+        g = where(a >= min, g, 0)
+    return g if max is None else where(a <= max, g, 0)
+
+
+def _clip_min_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
+    return where(a < min if max is None else (a < min) & (min <= max), g, 0)
+
+
+def _clip_max_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
+    return where(a > max if min is None else (a > max) | (min > max), g, 0)
+
+
+clip.vjp(a=_clip_rule, min=_clip_min_rule, max=_clip_max_rule)
+
+
+@implements(np.clip)
+def _numpy_clip(
+    a: Array, a_min: Array = None, a_max: Array = None, *, min: Array = None, max: Array = None
+) -> Tensor:
+    """np.clip of a Tensor, which has two names for each bound."""
+    return clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+@op(elementwise=True)
+def lerp(a: Array, b: Array, weight: Array) -> Array:
+    """y = a (1 - weight) + b weight.   a' = g (1 - weight),  b' = g weight,  weight' = g (b - a)."""
+    return a * (1 - weight) + b * weight
+
+
+lerp.vjp(a=lambda g, weight: g * (1 - weight),
+         b=lambda g, weight: g * weight,
+         weight=lambda g, a, b: g * (b - a))  # fmt: skip
+
+
+@op(elementwise=True, numpy=np.square)
+def square(a: Array) -> Array:
+    """y = a^2.   a' = 2 g a."""
+    return np.square(a)
+
+
+square.vjp(a=lambda g, a: g * a * 2)
+
+
+@op(elementwise=True, numpy=np.reciprocal)
+def reciprocal(a: Array) -> Array:
+    """y = 1 / a.   a' = -g y^2."""
+    return np.reciprocal(a)
+
+
+reciprocal.vjp(a=lambda g, y: -g * y * y)
+
+
+# Steps: flat wherever they have a derivative, and a gradient of zero everywhere.
+
+
+@op(elementwise=True, numpy=np.sign)
+def sign(a: Array) -> Array:
+    """y = -1, 0 or 1: the sign of a.   a' = 0."""
+    return np.sign(a)
+
+
+@op(elementwise=True, numpy=np.floor)
+def floor(a: Array) -> Array:
+    """y = the largest integer that is not above a.   a' = 0."""
+    return np.floor(a)
+
+
+@op(elementwise=True, numpy=np.ceil)
+def ceil(a: Array) -> Array:
+    """y = the smallest integer that is not below a.   a' = 0."""
+    return np.ceil(a)
+
+
+@implements(np.around, np.rint)
+@op(elementwise=True, numpy=np.round)
+def round(a: Array, *, decimals: int = 0) -> Array:
+    """y = a to so many decimals, halves to the even neighbour.   a' = 0."""
+    return np.round(a, decimals)
+
+
+def _nothing(g: Array) -> Array:
+    return where(False, g, 0)
+
+
+sign.vjp(a=_nothing)
+floor.vjp(a=_nothing)
+ceil.vjp(a=_nothing)
+round.vjp(a=_nothing)
 
 
 @op(elementwise=True, numpy=np.copy)

@@ -1,0 +1,360 @@
+"""Activation functions, by PyTorch's names and arguments.
+
+At a kink each takes the subgradient that PyTorch takes; `docs/subgradients.md` lists them all. Their values and
+derivatives are finite for every finite input: a factor that has reached its limit is clipped before it meets a large one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Array, op
+from ..kernels import erf as kernel
+from .compare import greater_equal, less_equal, logical_and
+from .elementwise import abs as absolute
+from .elementwise import clip, exp, where
+from .shape import reshape
+from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu",
+    "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+]  # fmt: skip
+
+
+def _number(function: str, parameter: str, value: Any) -> float:
+    """`value` as a Python float, which beside an array leaves the dtype to the array.
+
+    Raises:
+        TypeError: if it is not a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        remedy = "; for a slope that is learned use prelu" if parameter == "negative_slope" else ""
+        raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
+    return float(value)
+
+
+def _positive(function: str, parameter: str, value: Any) -> float:
+    number = _number(function, parameter, value)
+    if not number > 0:
+        raise ValueError(f"{function}: `{parameter}` is {value!r}; it must be above 0")
+    return number
+
+
+# Piecewise linear
+
+
+@op(elementwise=True)
+def relu(a: Array) -> Array:
+    """y = max(a, 0).   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
+    return np.maximum(a, 0)
+
+
+relu.vjp(a=lambda g, y: where(y > 0, g, 0))
+
+
+@op(elementwise=True)
+def leaky_relu(a: Array, *, negative_slope: float = 0.01) -> Array:
+    """y = a where a > 0, else negative_slope a.   a' = g where a > 0, else g negative_slope.
+
+    Raises:
+        TypeError: if `negative_slope` is not a number.
+    """
+    slope = _number("leaky_relu", "negative_slope", negative_slope)
+    if abs(slope) <= 1:
+        return np.maximum(a, np.multiply(a, slope))
+    return np.where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
+
+
+leaky_relu.vjp(a=lambda g, a, negative_slope: where(a > 0, g, g * negative_slope))
+
+
+@op(elementwise=True)
+def rectify(a: Array, slope: Array) -> Array:
+    """y = a where a > 0, else slope a.   a' = g where a > 0, else g slope;   slope' = g a where a <= 0, else 0."""
+    return np.where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
+
+
+rectify.vjp(a=lambda g, a, slope: where(a > 0, g, g * slope),
+            slope=lambda g, a: g * where(a > 0, 0, a))  # fmt: skip
+
+
+def prelu(a: Array, weight: Array) -> Tensor:
+    """y = a where a > 0, else weight a, with a weight that is learned: one, or one for each channel.
+
+    He et al., "Delving deep into rectifiers", 2015.
+
+    Args:
+        a: (N, C, ...), or any shape if there is one weight.
+        weight: () or (1,), or (C,).
+
+    Raises:
+        ValueError: if `weight` has another shape.
+    """
+    shape, sizes = np.shape(a), np.shape(weight)
+    if sizes in ((), (1,)):
+        return rectify(a, reshape(weight, shape=()) if sizes else weight)
+    channels = shape[1] if len(shape) > 1 else 1
+    if sizes != (channels,):
+        raise ValueError(
+            f"prelu: `weight` has shape {sizes} but `a` {shape} has {channels} on its axis of channels; "
+            f"give one weight, or shape ({channels},)"
+        )
+    return rectify(a, reshape(weight, shape=(channels, *(1,) * (len(shape) - 2))))
+
+
+@op(elementwise=True)
+def hardtanh(a: Array, *, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+    """y = a brought into [min_val, max_val].   a' = g where min_val < a < max_val, else 0, also at the bounds.
+
+    Raises:
+        TypeError: if a bound is not a number.
+        ValueError: if `min_val` is above `max_val`.
+    """
+    low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
+    if low > high:
+        raise ValueError(f"hardtanh: `min_val` {min_val!r} is above `max_val` {max_val!r}; exchange them")
+    return np.clip(a, low, high)
+
+
+hardtanh.vjp(a=lambda g, a, min_val, max_val: where((a > min_val) & (a < max_val), g, 0))
+
+
+def relu6(a: Array) -> Tensor:
+    """y = min(max(a, 0), 6).   a' = g where 0 < a < 6, else 0."""
+    return hardtanh(a, min_val=0.0, max_val=6.0)
+
+
+def hardsigmoid(a: Array) -> Tensor:
+    """y = min(max(a + 3, 0), 6) / 6.   a' = g / 6 where -3 < a < 3, else 0."""
+    return (hardtanh(a, min_val=-3.0, max_val=3.0) + 3) / 6
+
+
+@op(elementwise=True)
+def hardswish(a: Array) -> Array:
+    """y = a hardsigmoid(a).   a' = 0 where a <= -3, g (a / 3 + 1/2) between, g where a >= 3.
+
+    Howard et al., "Searching for MobileNetV3", 2019.
+    """
+    return a * ((np.clip(a, -3.0, 3.0) + 3) / 6)
+
+
+hardswish.vjp(a=lambda g, a: where(a > -3, g * where(a < 3, a / 3 + 0.5, 1), 0))
+
+
+def softshrink(a: Array, lambd: float = 0.5) -> Tensor:
+    """y = a - lambd where a > lambd, a + lambd where a < -lambd, else 0.   a' = g where |a| > lambd, else 0.
+
+    Raises:
+        TypeError: if `lambd` is not a number.
+        ValueError: if it is negative.
+    """
+    width = _not_negative("softshrink", "lambd", lambd)
+    return a - clip(a, -width, width)
+
+
+def hardshrink(a: Array, lambd: float = 0.5) -> Tensor:
+    """y = a where |a| > lambd, else 0.   a' = g where |a| > lambd, else 0.
+
+    Raises:
+        TypeError: if `lambd` is not a number.
+        ValueError: if it is negative.
+    """
+    width = _not_negative("hardshrink", "lambd", lambd)
+    return where(logical_and(greater_equal(a, -width), less_equal(a, width)), 0, a)
+
+
+def threshold(a: Array, threshold: float, value: float) -> Tensor:
+    """y = a where a > threshold, else value.   a' = g where a > threshold, else 0.
+
+    Raises:
+        TypeError: if `threshold` or `value` is not a number.
+    """
+    limit, replacement = _number("threshold", "threshold", threshold), _number("threshold", "value", value)
+    return where(less_equal(a, limit), replacement, a)
+
+
+def _not_negative(function: str, parameter: str, value: Any) -> float:
+    number = _number(function, parameter, value)
+    if not number >= 0:
+        raise ValueError(f"{function}: `{parameter}` is {value!r}; it must not be negative")
+    return number
+
+
+# Exponential
+
+
+@op(elementwise=True)
+def exponential_linear(a: Array, *, alpha: float, scale: float, rate: float) -> Array:
+    """y = scale a where a > 0, else scale alpha (e^(rate a) - 1).   a' = g scale where a > 0, else g scale alpha rate e^(rate a)."""
+    return np.where(np.greater(a, 0), np.multiply(a, scale), np.expm1(np.clip(a, -FLAT / rate, 0) * rate) * (scale * alpha))
+
+
+exponential_linear.vjp(
+    a=lambda g, a, alpha, scale, rate: where(
+        a > 0, g * scale, g * (scale * alpha * rate) * exp(clip(a, -FLAT / rate, 0) * rate)
+    )
+)
+
+
+def elu(a: Array, alpha: float = 1.0) -> Tensor:
+    """y = a where a > 0, else alpha (e^a - 1).   a' = g where a > 0, else g alpha e^a.
+
+    Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2015.
+
+    Raises:
+        TypeError: if `alpha` is not a number.
+    """
+    return exponential_linear(a, alpha=_number("elu", "alpha", alpha), scale=1.0, rate=1.0)
+
+
+def celu(a: Array, alpha: float = 1.0) -> Tensor:
+    """y = a where a > 0, else alpha (e^(a / alpha) - 1).   a' = g where a > 0, else g e^(a / alpha).
+
+    Barron, "Continuously differentiable exponential linear units", 2017.
+
+    Raises:
+        TypeError: if `alpha` is not a number.
+        ValueError: if it is not above 0.
+    """
+    alpha = _positive("celu", "alpha", alpha)
+    return exponential_linear(a, alpha=alpha, scale=1.0, rate=1 / alpha)
+
+
+def selu(a: Array) -> Tensor:
+    """y = scale elu(a, alpha) with the two constants that keep mean 0 and variance 1 through the layers.
+
+    Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    return exponential_linear(a, alpha=1.6732632423543772, scale=1.0507009873554805, rate=1.0)
+
+
+@op(elementwise=True)
+def logsigmoid(a: Array) -> Array:
+    """y = log sigmoid(a), to full relative precision on both sides.   a' = g (1 - e^y)."""
+    return np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a)))
+
+
+logsigmoid.vjp(a=lambda g, y: -g * expm1(y))
+
+
+@op(elementwise=True)
+def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """y = log(1 + e^(beta a)) / beta, and a itself where beta a > threshold.   a' = g sigmoid(beta a), or g.
+
+    PyTorch's threshold changes the value by at most e^-threshold / beta; with ``threshold=math.inf`` it is exact everywhere.
+
+    Raises:
+        TypeError: if `beta` or `threshold` is not a number.
+        ValueError: if `beta` is not above 0.
+    """
+    beta, threshold = _positive("softplus", "beta", beta), _number("softplus", "threshold", threshold)
+    z = _scaled(a, beta)
+    return np.where(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
+
+
+def _scaled(a: Array, beta: float) -> Array:
+    """beta a, without overflow."""
+    return clip(a, -FLAT / beta, FLAT / beta) * beta
+
+
+def _softplus_rule(g: Array, a: Array, beta: float, threshold: float) -> Array:
+    z = _scaled(a, beta)
+    return where(z > threshold, g, g * sigmoid(z))
+
+
+softplus.vjp(a=_softplus_rule)
+
+
+@op(elementwise=True)
+def silu(a: Array) -> Array:
+    """y = a s, with s = sigmoid(a).   a' = g s (1 + a (1 - s)).
+
+    Also called swish. Elfwing et al., "Sigmoid-weighted linear units", 2017.
+    """
+    return a * sigmoid(a)
+
+
+def _silu_rule(g: Array, a: Array) -> Array:
+    a = clip(a, -FLAT, FLAT)
+    s = sigmoid(a)
+    return g * (s * (1 + a * (1 - s)))
+
+
+silu.vjp(a=_silu_rule)
+
+
+@op(elementwise=True)
+def mish(a: Array) -> Array:
+    """y = a t, with t = tanh(softplus(a)).   a' = g (t + a (1 - t^2) sigmoid(a)).
+
+    Misra, "Mish: a self regularized non-monotonic activation function", 2019.
+    """
+    return a * np.tanh(softplus(a))
+
+
+def _mish_rule(g: Array, a: Array) -> Array:
+    a = clip(a, -FLAT, FLAT)
+    t = tanh(softplus(a))
+    return g * (t + a * ((1 - t * t) * sigmoid(a)))
+
+
+mish.vjp(a=_mish_rule)
+
+# sqrt(2 / pi) (a + BEND a^3) is the argument of the approximation's tanh.
+ROOT, BEND = math.sqrt(2 / math.pi), 0.044715
+
+
+@op(elementwise=True)
+def gelu(a: Array, *, approximate: str = "none") -> Array:
+    """y = a P(a), with P the normal distribution function: (1 + erf(a / sqrt 2)) / 2.   a' = g (P + a e^(-a^2 / 2) / sqrt(2 pi)).
+
+    With approximate="tanh", P = (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2 and the derivative of that.
+    Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+
+    Raises:
+        ValueError: if `approximate` is neither "none" nor "tanh".
+    """
+    if approximate == "none":
+        return np.multiply(a, 0.5) * (1 + kernel.erf(np.multiply(a, math.sqrt(0.5))))
+    if approximate != "tanh":
+        raise ValueError(f"gelu: `approximate` is {approximate!r}; it must be 'none' or 'tanh'")
+    c = np.clip(a, -FLAT_SQUARED, FLAT_SQUARED)
+    return np.multiply(a, 0.5) * (1 + np.tanh(c * (ROOT + ROOT * BEND * c * c)))
+
+
+def _gelu_rule(g: Array, a: Array, approximate: str) -> Array:
+    a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
+    if approximate == "none":
+        density = exp(a * a * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return g * (0.5 * (1 + erf(a * math.sqrt(0.5))) + a * density)
+    t = tanh(a * (ROOT + ROOT * BEND * a * a))
+    return g * (0.5 * (1 + t) + a * (1 - t * t) * (ROOT / 2 + 1.5 * ROOT * BEND * a * a))
+
+
+gelu.vjp(a=_gelu_rule)
+
+
+@op(elementwise=True)
+def softsign(a: Array) -> Array:
+    """y = a / (1 + |a|).   a' = g / (1 + |a|)^2."""
+    return a / (1 + np.abs(a))
+
+
+def _softsign_rule(g: Array, a: Array) -> Array:
+    size = 1 + absolute(a)
+    return g / size / size
+
+
+softsign.vjp(a=_softsign_rule)
+
+
+def tanhshrink(a: Array) -> Tensor:
+    """y = a - tanh a.   a' = g tanh(a)^2."""
+    return a - tanh(a)

@@ -1,0 +1,152 @@
+"""Class labels: integers that select. They are inputs without a gradient; what they select from has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, op
+from .compare import not_equal
+from .elementwise import where
+from .shape import expand_dims
+
+__all__ = ["embedding", "one_hot"]
+
+
+def checked(name: str, label: str, values: Array, classes: int, ignore: int | None = None) -> Any:
+    """`values` as an array of integers from 0 to classes - 1, or `ignore`.
+
+    Raises:
+        TypeError: if they are not integers.
+        IndexError: naming the first one out of range and its position.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name}: `{label}` is {values.dtype}; it must be integers: convert it with astype(int), or pass an integer array"
+        )
+    wrong = (values < 0) | (values >= classes)
+    if ignore is not None:
+        wrong &= values != ignore
+    if wrong.any():
+        at = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+        also = "" if ignore is None else f", or `ignore_index` {ignore}"
+        raise IndexError(f"{name}: `{label}` holds {values[at]} at {at}; it must be from 0 to {classes - 1}{also}")
+    return values
+
+
+@op
+def one_hot(labels: Array, *, num_classes: int = -1) -> Array:
+    """y[..., c] = 1 where `labels` equals c, else 0, as int64, without a gradient.
+
+    Args:
+        labels: integers, any shape.
+        num_classes: the size of the new last axis; -1 for the largest label + 1.
+
+    Raises:
+        TypeError: if `labels` are not integers.
+        IndexError: if a label is negative or too large.
+        ValueError: if `num_classes` is -1 and there are no labels.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.one_hot(np.array([0, 2])).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    labels = np.asarray(labels)
+    if num_classes == -1:
+        if not labels.size:
+            raise ValueError("one_hot: `num_classes` is -1 but `labels` is empty; say how many classes there are")
+        num_classes = int(labels.max()) + 1
+    labels = checked("one_hot", "labels", labels, num_classes)
+    return (labels[..., None] == np.arange(num_classes)).astype(np.int64)
+
+
+def _along_classes(labels: Array, classes: int) -> tuple[Any, Any]:
+    """Labels as an index along axis 1, and which of them are in range."""
+    labels = np.expand_dims(labels, 1)
+    valid = (labels >= 0) & (labels < classes)
+    return np.where(valid, labels, 0), valid
+
+
+@op
+def pick(a: Array, labels: Array) -> Array:
+    """y[n, ...] = a[n, labels[n, ...], ...], and 0 where a label is out of range.   a' = g put back there into zeros."""
+    index, valid = _along_classes(labels, np.shape(a)[1])
+    return np.where(valid, np.take_along_axis(a, index, 1), 0).squeeze(1)
+
+
+@op
+def put(u: Array, labels: Array, *, classes: int) -> Array:
+    """y = zeros with `classes` along a new axis 1, and u where `labels` say: the adjoint of pick.   u' = pick of g."""
+    index, valid = _along_classes(labels, classes)
+    y = np.zeros((u.shape[0], classes, *u.shape[1:]), u.dtype)
+    np.put_along_axis(y, index, np.where(valid, np.expand_dims(u, 1), 0), 1)
+    return y
+
+
+pick.vjp(a=lambda g, labels, in_shape: put(g, labels, classes=in_shape[1]))
+put.vjp(u=lambda g, labels: pick(g, labels))
+
+
+@op
+def label_weights(
+    target: Array, weight: Array = None, *, classes: int, ignore_index: int, function: str, dtype: np.dtype[Any]
+) -> Array:
+    """y = weight[target], or 1 without weights, and 0 where `target` is `ignore_index`; no gradient.
+
+    It checks the labels too: TypeError or IndexError in the name of `function`.
+    """
+    target = checked(function, "target", target, classes, ignore_index)
+    kept = target != ignore_index
+    if weight is None:
+        return kept.astype(dtype)
+    return np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
+
+
+@op
+def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) -> Array:
+    """Rows of a table: y[...] = weight[indices[...]].   weight' = g added up in the rows that were read.
+
+    Args:
+        indices: integers, any shape.
+        weight: the table, (rows, features).
+        padding_idx: a row that gets no gradient; negative counts from the end.
+
+    Returns:
+        (*indices.shape, features).
+
+    Raises:
+        TypeError: if `indices` are not integers.
+        IndexError: if an index or `padding_idx` is out of range.
+        ValueError: if `weight` does not have two axes.
+    """
+    if np.ndim(weight) != 2:
+        raise ValueError(f"embedding: `weight` has shape {np.shape(weight)}; it must be (rows, features)")
+    rows = np.shape(weight)[0]
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise IndexError(f"embedding: `padding_idx` is {padding_idx}; it must be from {-rows} to {rows - 1}")
+    return np.take(weight, checked("embedding", "indices", indices, rows), axis=0)
+
+
+@op
+def add_rows(u: Array, indices: Array, *, rows: int) -> Array:
+    """y = zeros of (rows, features), with u[...] added to row indices[...]: the adjoint of embedding.   u' = g[indices]."""
+    indices = np.ravel(indices)
+    u = np.reshape(u, (indices.size, np.shape(u)[-1]))
+    y = np.zeros((rows, u.shape[1]), u.dtype)
+    if indices.size:
+        order = np.argsort(indices, kind="stable")
+        present, start = np.unique(indices[order], return_index=True)
+        y[present] = np.add.reduceat(u[order], start, axis=0)
+    return y
+
+
+def _embedding_rule(g: Array, indices: Array, in_shape: tuple[int, ...], padding_idx: int | None) -> Array:
+    if padding_idx is not None:
+        g = where(expand_dims(not_equal(indices, padding_idx % in_shape[0]), -1), g, 0)
+    return add_rows(g, indices, rows=in_shape[0])
+
+
+embedding.vjp(weight=_embedding_rule)
+add_rows.vjp(u=lambda g, indices: embedding(indices, g))
