@@ -84,12 +84,13 @@ def test_long_runs_print_about_ten_lines_and_always_the_last(example):
     assert "995/995" in lines[-1]
 
 
-def test_a_terminal_gets_one_line_that_is_rewritten(example, monkeypatch):
+@pytest.mark.parametrize("columns", [60, 200])
+def test_a_terminal_gets_one_line_that_is_rewritten(example, monkeypatch, columns):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
 
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
     progress = example.Progress(stream)
     for number, rate in ((1, 1e9), (2, 1.0)):
@@ -98,7 +99,7 @@ def test_a_terminal_gets_one_line_that_is_rewritten(example, monkeypatch):
     start, *shown = stream.getvalue().removesuffix("\n").split("\r")
     assert start == ""
     assert [re.search(r"epoch \d/2", line).group() for line in shown] == ["epoch 1/2", "epoch 2/2"]
-    assert {len(line) for line in shown} == {59}, "a shorter line would leave the end of a longer one standing"
+    assert {len(line) for line in shown} == {columns - 1}, "a shorter line would leave the end of a longer one standing"
     assert stream.getvalue().count("\n") == 1
 
 
