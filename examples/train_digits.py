@@ -116,7 +116,7 @@ def train(name, lr, split, epochs, batch_size, seed, progress):
         seconds += elapsed
         errors = rmse(p, split.train_x, split.train_y), rmse(p, split.test_x, split.test_y)
         history.append(Epoch(number, total / n, *errors, n / elapsed))
-        progress.show(label, history[-1], epochs)
+        progress.show(name, history[-1], epochs)
         if not math.isfinite(sum(errors)):
             break
     progress.end()
@@ -129,11 +129,11 @@ class Progress:
     def __init__(self, stream):
         self.stream, self.live = stream, stream.isatty()
 
-    def show(self, label, epoch, epochs):
+    def show(self, name, epoch, epochs):
         """Print the record of an epoch, if it is one of those to print."""
         line = (
-            f"{label:<16}  epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:7.4f}  "
-            f"RMSE train {epoch.train_rmse:6.4f} test {epoch.test_rmse:6.4f}  {epoch.rate:6,.0f} images/s"
+            f"{name:<7}  epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:6.3f}  "
+            f"RMSE train {epoch.train_rmse:.3f} test {epoch.test_rmse:.3f}  {epoch.rate:6,.0f} images/s"
         )
         if self.live:
             width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten

@@ -54,9 +54,9 @@ def rows(output):
 
 def test_a_log_file_gets_plain_lines(quick):
     assert all(character == "\n" or character.isprintable() for character in quick)
-    for label in LABELS:
+    for name in ("gd", "rmsprop", "adam"):
         epochs = re.findall(
-            rf"^{label} +epoch (\d+)/5  loss +[\d.]+  RMSE train [\d.]+ test [\d.]+ +[\d,]+ images/s$",
+            rf"^{name} +epoch (\d+)/5  loss +[\d.]+  RMSE train [\d.]+ test [\d.]+ +[\d,]+ images/s$",
             quick,
             re.MULTILINE,
         )
@@ -77,7 +77,7 @@ def test_long_runs_print_about_ten_lines_and_always_the_last(example):
     stream = io.StringIO()
     progress = example.Progress(stream)
     for number in range(1, 996):
-        progress.show("Adam", example.Epoch(number, 1.0, 1.0, 1.0, 1.0), 995)
+        progress.show("adam", example.Epoch(number, 1.0, 1.0, 1.0, 1.0), 995)
     progress.end()
     lines = stream.getvalue().splitlines()
     assert 10 <= len(lines) <= 12
@@ -94,13 +94,20 @@ def test_a_terminal_gets_one_line_that_is_rewritten(example, monkeypatch, column
     stream = Terminal()
     progress = example.Progress(stream)
     for number, rate in ((1, 1e9), (2, 1.0)):
-        progress.show("Adam", example.Epoch(number, 1.0, 1.0, 1.0, rate), 2)
+        progress.show("adam", example.Epoch(number, 1.0, 1.0, 1.0, rate), 2)
     progress.end()
     start, *shown = stream.getvalue().removesuffix("\n").split("\r")
     assert start == ""
     assert [re.search(r"epoch \d/2", line).group() for line in shown] == ["epoch 1/2", "epoch 2/2"]
     assert {len(line) for line in shown} == {columns - 1}, "a shorter line would leave the end of a longer one standing"
     assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [9, 30])
+def test_a_line_of_a_default_run_fits_a_terminal_of_80_columns(example, number):
+    stream = io.StringIO()
+    example.Progress(stream).show("rmsprop", example.Epoch(number, 10.379, 2.344, 2.467, 99_999.0), 30)
+    assert len(stream.getvalue().rstrip("\n")) <= 79
 
 
 def test_training_and_test_images_are_all_the_digits_and_disjoint(example):
