@@ -38,7 +38,7 @@ def erf(x: np.ndarray) -> np.ndarray:
         return erf(x.astype(np.float32)).astype(np.float16)
     flags = ["external_loop", "buffered", "zerosize_ok"]
     sides = [["readonly"], ["writeonly", "allocate"]]
-    with np.nditer([x, None], flags, sides, order="K", buffersize=BLOCK) as blocks:  # type: ignore[list-item,call-overload]
+    with np.nditer([x, None], flags, sides, order="K", buffersize=BLOCK) as blocks:  # type: ignore[call-overload]
         for source, target in blocks:
             target[...] = _erf_of_block(source)
         return blocks.operands[1]  # type: ignore[no-any-return]
@@ -50,10 +50,12 @@ def _erf_of_block(x: np.ndarray) -> np.ndarray:
     size = np.abs(x)
     z = size * size
     near = x * _ratio(A, B, z)
-    far = np.exp(-z)
+    far: np.ndarray = np.exp(-z)
     far *= _ratio(C, D, size)
     np.subtract(1, far, out=far)
-    return np.where(size <= SPLIT, near, np.copysign(far, x))
+    np.copysign(far, x, out=far)
+    np.copyto(far, near, where=size <= SPLIT)
+    return far
 
 
 def _ratio(above: Sequence[float], below: Sequence[float], z: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..graph import Array, op
 from ..kernels import erf as kernel
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, exp, where
+from .elementwise import clip, div, exp, sub, where
 from .shape import reshape
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
 
@@ -133,7 +133,7 @@ def relu6(a: Array) -> Tensor:
 
 def hardsigmoid(a: Array) -> Tensor:
     """y = min(max(a + 3, 0), 6) / 6.   a' = g / 6 where -3 < a < 3, else 0."""
-    return (hardtanh(a, min_val=-3.0, max_val=3.0) + 3) / 6
+    return div(hardtanh(a, min_val=-3.0, max_val=3.0) + 3, 6)
 
 
 @op(elementwise=True)
@@ -156,7 +156,7 @@ def softshrink(a: Array, lambd: float = 0.5) -> Tensor:
         ValueError: if it is negative.
     """
     width = _not_negative("softshrink", "lambd", lambd)
-    return a - clip(a, -width, width)
+    return sub(a, clip(a, -width, width))
 
 
 def hardshrink(a: Array, lambd: float = 0.5) -> Tensor:
@@ -192,13 +192,15 @@ def _not_negative(function: str, parameter: str, value: Any) -> float:
 
 @op(elementwise=True)
 def exponential_linear(a: Array, *, alpha: float, scale: float, rate: float) -> Array:
-    """y = scale a where a > 0, else scale alpha (e^(rate a) - 1).   a' = g scale where a > 0, else g scale alpha rate e^(rate a)."""
-    return np.where(np.greater(a, 0), np.multiply(a, scale), np.expm1(np.clip(a, -FLAT / rate, 0) * rate) * (scale * alpha))
+    """y = scale a where a > 0, else scale alpha (e^(rate a) - 1).   a' = g scale, else g scale alpha rate e^(rate a)."""
+    return np.where(
+        np.greater(a, 0), np.multiply(a, scale), np.expm1(np.clip(a, -FLAT / rate, 0) * rate) * (scale * alpha)
+    )
 
 
 exponential_linear.vjp(
     a=lambda g, a, alpha, scale, rate: where(
-        a > 0, g * scale, g * (scale * alpha * rate) * exp(clip(a, -FLAT / rate, 0) * rate)
+        a > 0, g * scale, g * (scale * alpha * rate) * exp(hardtanh(a, min_val=-FLAT / rate, max_val=0.0) * rate)
     )
 )
 
@@ -313,9 +315,9 @@ ROOT, BEND = math.sqrt(2 / math.pi), 0.044715
 
 @op(elementwise=True)
 def gelu(a: Array, *, approximate: str = "none") -> Array:
-    """y = a P(a), with P the normal distribution function: (1 + erf(a / sqrt 2)) / 2.   a' = g (P + a e^(-a^2 / 2) / sqrt(2 pi)).
+    """y = a P, with P = (1 + erf(a / sqrt 2)) / 2, the normal distribution function.   a' = g (P + a P').
 
-    With approximate="tanh", P = (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2 and the derivative of that.
+    With approximate="tanh", P = (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2.
     Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 
     Raises:
@@ -357,4 +359,4 @@ softsign.vjp(a=_softsign_rule)
 
 def tanhshrink(a: Array) -> Tensor:
     """y = a - tanh a.   a' = g tanh(a)^2."""
-    return a - tanh(a)
+    return sub(a, tanh(a))

@@ -193,9 +193,7 @@ clip.vjp(a=_clip_rule, min=_clip_min_rule, max=_clip_max_rule)
 
 
 @implements(np.clip)
-def _numpy_clip(
-    a: Array, a_min: Array = None, a_max: Array = None, *, min: Array = None, max: Array = None
-) -> Tensor:
+def _numpy_clip(a: Array, a_min: Array = None, a_max: Array = None, *, min: Array = None, max: Array = None) -> Tensor:
     """np.clip of a Tensor, which has two names for each bound."""
     return clip(a, a_min if min is None else min, a_max if max is None else max)
 

@@ -11,6 +11,9 @@ REAL = Arg()
 POSITIVE = Arg(low=0.25, high=3.0)
 NONZERO = Arg(away=(0.0,))
 EVEN, ODD = Arg(offset=0.0), Arg(offset=GAP)  # two inputs that are nowhere equal
+THIRDS = [Arg(low=-2, high=2, offset=offset) for offset in (0.0, GAP / 2, GAP)]  # three inputs, nowhere equal
+INTEGERS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+HALVES = (-1.5, -0.5, 0.5, 1.5)
 
 CASES = [
     Case(ops.add, (REAL, REAL), np.add),
@@ -31,7 +34,19 @@ CASES = [
     Case(ops.maximum, (EVEN, ODD), np.maximum),
     Case(ops.minimum, (EVEN, ODD), np.minimum),
     Case(ops.where, (Arg(kind="bool"), REAL, REAL), np.where),
-    Case(ops.relu, (NONZERO,), lambda a: np.where(a > 0, a, 0)),
+    Case(ops.clip, (Arg(away=(-1.0, 0.5)),), lambda a, min, max: np.clip(a, min, max), {"min": -1.0, "max": 0.5}),
+    Case(ops.clip, (EVEN, ODD), lambda a, min: np.maximum(a, min)),
+    Case(ops.clip, (Arg(away=(0.5,)),), lambda a, max: np.minimum(a, max), {"max": 0.5}),
+    Case(ops.clip, (THIRDS[0], THIRDS[1], THIRDS[2]), np.clip),  # bounds in either order
+    Case(ops.lerp, (REAL, REAL, REAL), lambda a, b, weight: a + weight * (b - a)),
+    Case(ops.square, (REAL,), np.square),
+    Case(ops.reciprocal, (Arg(low=0.5),), np.reciprocal),
+    Case(ops.reciprocal, (Arg(high=-0.5),), np.reciprocal),
+    Case(ops.sign, (NONZERO,), np.sign),
+    Case(ops.floor, (Arg(away=INTEGERS),), np.floor),
+    Case(ops.ceil, (Arg(away=INTEGERS),), np.ceil),
+    Case(ops.round, (Arg(away=HALVES),), np.round),
+    Case(ops.round, (Arg(away=(-15.0, -5.0, 5.0, 15.0), low=-18, high=18),), np.round, {"decimals": -1}),
     Case(ops.copy, (REAL,), np.copy),
     Case(ops.cast, (REAL,), lambda a, dtype: a, {"dtype": np.float64}),
     Case(ops.cast_discrete, (REAL,), lambda a, dtype: np.trunc(a).astype(dtype), {"dtype": np.int32}, order=0),

@@ -1,0 +1,95 @@
+"""Rows for ops/activation.py."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...ops import activation as ops
+from ..cases import Arg, Case
+
+Values: TypeAlias = Any
+
+WIDE = Arg(low=-6.0, high=6.0)
+NONZERO = Arg(away=(0.0,))
+
+
+def _away(*points: float) -> tuple[Arg]:
+    return (Arg(low=-6.0, high=6.0, away=points),)
+
+
+def _elu(a: Values, alpha: float = 1.0) -> Values:
+    return np.where(a > 0, a, alpha * (np.exp(a) - 1))
+
+
+def _leaky(a: Values, slope: Values | float) -> Values:
+    return np.where(a > 0, a, slope * a)
+
+
+def _by_channel(a: Values, weight: Values) -> Values:
+    return np.stack([_leaky(a[:, c], w) for c, w in enumerate(weight)], axis=1)
+
+
+def _exponential_linear(a: Values, alpha: float, scale: float, rate: float) -> Values:
+    return np.where(a > 0, scale * a, scale * alpha * (np.exp(rate * a) - 1))
+
+
+def _hardsigmoid(a: Values) -> Values:
+    return np.clip(a / 6 + 0.5, 0, 1)
+
+
+def _gelu(a: Values) -> Values:
+    return a * np.vectorize(lambda x: math.erfc(-x / math.sqrt(2)) / 2, otypes=[float])(a)
+
+
+def _gelu_tanh(a: Values, approximate: str) -> Values:
+    return a * (1 + np.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3))) / 2
+
+
+CASES = [
+    Case(ops.relu, (NONZERO,), lambda a: np.where(a > 0, a, 0)),
+    Case(ops.leaky_relu, (NONZERO,), lambda a: _leaky(a, 0.01)),
+    Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, -0.25), {"negative_slope": -0.25}),
+    Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, 1.5), {"negative_slope": 1.5}),
+    Case(ops.rectify, (NONZERO, Arg()), _leaky),
+    Case(ops.prelu, (NONZERO, Arg((1,))), _leaky),
+    Case(ops.prelu, (NONZERO, Arg(())), _leaky),
+    Case(ops.prelu, (Arg((2, 3), away=(0.0,)), Arg((3,))), _by_channel),
+    Case(ops.prelu, (Arg((1, 2, 2, 3), away=(0.0,)), Arg((2,))), _by_channel),
+    Case(ops.hardtanh, (Arg(away=(-1.0, 1.0)),), lambda a: np.clip(a, -1, 1)),
+    Case(
+        ops.hardtanh, (Arg(away=(-0.5, 1.5)),), lambda a, min_val, max_val: np.clip(a, min_val, max_val),
+        {"min_val": -0.5, "max_val": 1.5},
+    ),
+    Case(ops.relu6, _away(0.0, 6.0), lambda a: np.clip(a, 0, 6)),
+    Case(ops.hardsigmoid, _away(-3.0, 3.0), _hardsigmoid),
+    Case(ops.hardswish, _away(-3.0, 3.0), lambda a: a * _hardsigmoid(a)),
+    Case(ops.softshrink, _away(-0.5, 0.5), lambda a: np.sign(a) * np.maximum(np.abs(a) - 0.5, 0)),
+    Case(ops.softshrink, _away(-2.0, 2.0), lambda a, lambd: np.sign(a) * np.maximum(np.abs(a) - 2, 0), {"lambd": 2}),
+    Case(ops.hardshrink, _away(-0.5, 0.5), lambda a: np.where(np.abs(a) > 0.5, a, 0)),
+    Case(ops.hardshrink, _away(-2.0, 2.0), lambda a, lambd: np.where(np.abs(a) > 2, a, 0), {"lambd": 2}),
+    Case(
+        ops.threshold, _away(1.0), lambda a, threshold, value: np.where(a > 1, a, -0.25),
+        {"threshold": 1, "value": -0.25},
+    ),
+    Case(ops.elu, (NONZERO,), _elu),
+    Case(ops.elu, (NONZERO,), _elu, {"alpha": -0.75}),
+    Case(ops.celu, (NONZERO,), lambda a, alpha: np.where(a > 0, a, 0.5 * (np.exp(a / 0.5) - 1)), {"alpha": 0.5}),
+    Case(ops.celu, (NONZERO,), _elu),
+    Case(ops.selu, (NONZERO,), lambda a: 1.0507009873554805 * _elu(a, 1.6732632423543772)),
+    Case(ops.exponential_linear, (NONZERO,), _exponential_linear, {"alpha": 0.5, "scale": 1.5, "rate": 0.75}),
+    Case(ops.logsigmoid, (WIDE,), lambda a: -np.log(1 + np.exp(-a))),
+    Case(ops.softplus, (WIDE,), lambda a: np.log(1 + np.exp(a))),
+    Case(
+        ops.softplus, _away(1.5), lambda a, beta, threshold: np.where(a > 1.5, a, np.log(1 + np.exp(2 * a)) / 2),
+        {"beta": 2.0, "threshold": 3.0},
+    ),
+    Case(ops.silu, (WIDE,), lambda a: a / (1 + np.exp(-a))),
+    Case(ops.mish, (WIDE,), lambda a: a * np.tanh(np.log(1 + np.exp(a)))),
+    Case(ops.gelu, (WIDE,), _gelu),
+    Case(ops.gelu, (WIDE,), _gelu_tanh, {"approximate": "tanh"}),
+    Case(ops.softsign, (NONZERO,), lambda a: np.where(a > 0, a / (1 + a), a / (1 - a))),
+    Case(ops.tanhshrink, (WIDE,), lambda a: a - np.tanh(a)),
+]  # fmt: skip

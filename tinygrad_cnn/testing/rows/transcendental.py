@@ -1,0 +1,44 @@
+"""Rows for ops/transcendental.py."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...ops import transcendental as ops
+from ..cases import Arg, Case
+
+REAL = Arg()
+POSITIVE = Arg(low=0.25, high=3.0)
+INSIDE = Arg(low=-0.75, high=0.75)
+RIGHT, LEFT = Arg(low=0.5, high=2.0), Arg(low=-2.0, high=-0.5)
+
+CASES = [
+    Case(ops.exp2, (REAL,), np.exp2),
+    Case(ops.expm1, (REAL,), np.expm1),
+    Case(ops.log2, (POSITIVE,), np.log2),
+    Case(ops.log10, (POSITIVE,), np.log10),
+    Case(ops.log1p, (Arg(low=-0.75),), np.log1p),
+    Case(ops.sin, (REAL,), np.sin),
+    Case(ops.cos, (REAL,), np.cos),
+    Case(ops.tan, (Arg(low=-1.0, high=1.0),), np.tan),
+    Case(ops.arcsin, (INSIDE,), np.arcsin),
+    Case(ops.arccos, (INSIDE,), np.arccos),
+    Case(ops.arctan, (REAL,), np.arctan),
+    Case(ops.arctan2, (REAL, RIGHT), np.arctan2),
+    Case(ops.arctan2, (LEFT, REAL), np.arctan2),
+    Case(lambda a: ops.arctan2(a, 2.0), (REAL,), lambda a: np.arctan2(a, 2.0)),
+    Case(ops.hypot, (REAL, LEFT), np.hypot),
+    Case(lambda a: ops.hypot(1.5, a), (REAL,), lambda a: np.sqrt(2.25 + a * a)),
+    Case(ops.sinh, (REAL,), np.sinh),
+    Case(ops.cosh, (REAL,), np.cosh),
+    Case(ops.tanh, (REAL,), np.tanh),
+    Case(ops.arcsinh, (REAL,), np.arcsinh),
+    Case(ops.arccosh, (Arg(low=1.5, high=4.0),), np.arccosh),
+    Case(ops.arctanh, (INSIDE,), np.arctanh),
+    Case(ops.sigmoid, (Arg(low=-6, high=6),), lambda a: 1 / (1 + np.exp(-a))),
+    Case(ops.logaddexp, (REAL, REAL), lambda a, b: np.log(np.exp(a) + np.exp(b))),
+    Case(lambda a: ops.logaddexp(a, 0.5), (REAL,), lambda a: np.log(np.exp(a) + math.exp(0.5))),
+    Case(ops.erf, (Arg(low=-3, high=3),), lambda a: np.vectorize(math.erf, otypes=[float])(a)),
+]
