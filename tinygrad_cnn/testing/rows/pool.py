@@ -1,0 +1,175 @@
+"""Rows for ops/pool.py and ops/adaptive_pool.py, against loops over the elements of every window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ops import adaptive_pool, pool
+from ..cases import Arg, Case
+
+Span = tuple[list[int], int]
+
+
+def _each(value: Any, ndim: int) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple) else (value,) * ndim
+
+
+def spans(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Iterator[Span]:
+    """For each window along an axis of n elements: the elements in it, and how many it has with the padding."""
+    start = -padding
+    while True:
+        places = [start + i * dilation for i in range(kernel)]
+        beyond = places[-1] >= n + padding
+        if beyond and not (ceil_mode and start < n and start - stride + dilation * (kernel - 1) < n + padding - 1):
+            return
+        yield [i for i in places if 0 <= i < n], sum(i < n + padding for i in places)
+        start += stride
+
+
+def windows(
+    shape: tuple[int, ...], kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> list[list[Span]]:  # fmt: skip
+    """:func:`spans` for every axis of a spatial shape."""
+    ndim = len(shape)
+    given = (kernel_size, kernel_size if stride is None else stride, padding, dilation)
+    axes = zip(shape, *(_each(v, ndim) for v in given), strict=True)
+    return [list(spans(n, k, s, p, d, ceil_mode)) for n, k, s, p, d in axes]
+
+
+def regions(shape: tuple[int, ...], output_size: Any) -> list[list[Span]]:
+    """The elements of each adaptive region along every axis."""
+    axes = zip(shape, _each(output_size, len(shape)), strict=True)
+    pairs = [(n, n if m is None else m) for n, m in axes]
+    return [[(list(range(i * n // m, math.ceil((i + 1) * n / m))), 0) for i in range(m)] for n, m in pairs]
+
+
+def pooled(x: NDArray[Any], axes: list[list[Span]], f: Callable[[NDArray[Any], int], Any]) -> NDArray[Any]:
+    """f(elements (N, C, -1), count with padding) for every window."""
+    out = []
+    for chosen in product(*axes):
+        places: Any = (..., *np.ix_(*(elements for elements, _ in chosen)))
+        out.append(f(x[places].reshape(*x.shape[:2], -1), math.prod(count for _, count in chosen)))
+    return np.stack(out, -1).reshape(*x.shape[:2], *map(len, axes))
+
+
+def naive_max_pool(x: NDArray[Any], **kwargs: Any) -> NDArray[Any]:
+    """The largest element of every window."""
+    return pooled(x, windows(x.shape[2:], **kwargs), lambda e, _: e.max(-1))
+
+
+def naive_avg_pool(
+    x: NDArray[Any], count_include_pad: bool = True, divisor_override: int | None = None, **kwargs: Any
+) -> NDArray[Any]:
+    """The mean of every window."""
+
+    def mean(e: NDArray[Any], count: int) -> Any:
+        return e.sum(-1) / (divisor_override or (count if count_include_pad else e.shape[-1]))
+
+    return pooled(x, windows(x.shape[2:], **kwargs), mean)
+
+
+def naive_lp_pool(x: NDArray[Any], norm_type: float, kernel_size: Any, **kwargs: Any) -> NDArray[Any]:
+    """The p-norm of every window, a window that is cut off counting as if it were whole."""
+    whole = math.prod(_each(kernel_size, x.ndim - 2))
+    axes = windows(x.shape[2:], kernel_size, **kwargs)
+    return pooled(x, axes, lambda e, _: ((e**norm_type).sum(-1) * whole / e.shape[-1]) ** (1 / norm_type))
+
+
+def _planes(x: NDArray[Any]) -> NDArray[Any]:
+    return x.reshape(*x.shape[:2], -1)
+
+
+def _scatter(u: NDArray[Any], indices: NDArray[Any], sizes: tuple[int, ...]) -> NDArray[Any]:
+    y = np.zeros((*u.shape[:2], *sizes))
+    for n, c in np.ndindex(*u.shape[:2]):
+        np.add.at(y[n, c].reshape(-1), indices[n, c].reshape(-1), u[n, c].reshape(-1))
+    return y
+
+
+def _unpool(x: NDArray[Any], indices: NDArray[Any], kernel_size: Any, output_size: Any) -> NDArray[Any]:
+    y = np.zeros((*x.shape[:2], *output_size))
+    for at in np.ndindex(*x.shape):
+        y[at[:2]].reshape(-1)[indices[at]] = x[at]
+    return y
+
+
+def _last_written(indices: NDArray[Any], size: int) -> NDArray[Any]:
+    flat = _planes(indices)
+    later = [[[i not in row[k + 1 :] for k, i in enumerate(row)] for row in plane] for plane in flat.tolist()]
+    return np.array(later).reshape(indices.shape)
+
+
+def _spread(u: NDArray[Any], sizes: tuple[int, ...], window: Any, stride: Any, before: Any) -> NDArray[Any]:
+    y = np.zeros((*u.shape[:2], *sizes))
+    for chosen in np.ndindex(*u.shape[2:]):
+        for at in np.ndindex(*sizes):
+            axes = zip(at, chosen, stride, window, before, strict=True)
+            if all(0 <= i + p - o * s < k for i, o, s, k, p in axes):
+                y[(slice(None), slice(None), *at)] += u[(slice(None), slice(None), *chosen)]
+    return y
+
+
+LINE, IMAGE, VOLUME = (2, 2, 6), (1, 2, 5, 4), (1, 1, 3, 4, 3)
+SLIDE = {"window": (3, 2), "out": (2, 4), "stride": (2, 1), "before": (1, 0)}
+REGIONS = {"out": (2, 3)}
+FOUND = np.array([0, 5, 3, 3, 2, 4]).reshape(1, 2, 1, 3)
+
+
+def _slide(x: NDArray[Any], out: Any, window: Any, stride: Any, before: Any, dilation: Any = (1, 1)) -> Any:
+    return [
+        [([q for q in (i * s + k * d - p for k in range(w)) if 0 <= q < n], 0) for i in range(o)]
+        for n, o, w, s, p, d in zip(x.shape[2:], out, window, stride, before, dilation, strict=True)
+    ]
+
+
+def _at(x: NDArray[Any], axes: list[list[Span]]) -> NDArray[Any]:
+    y = pooled(x, axes, lambda e, _: e.max(-1))
+    found = x.reshape(*x.shape[:2], 1, -1) == y.reshape(*y.shape[:2], -1, 1)  # values are distinct
+    return np.reshape(found.argmax(-1), y.shape)
+
+
+def _max(*shape: int) -> tuple[Arg, ...]:
+    return (Arg(shape, distinct=True),)
+
+
+CASES = [
+    Case(pool.max_pool1d, _max(*LINE), naive_max_pool, {"kernel_size": 2}),
+    Case(pool.max_pool2d, _max(*IMAGE), naive_max_pool, {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)}),
+    Case(pool.max_pool2d, _max(*IMAGE), naive_max_pool, {"kernel_size": 2, "dilation": (2, 1), "ceil_mode": True}),
+    Case(pool.max_pool3d, _max(*VOLUME), naive_max_pool, {"kernel_size": 2, "stride": 1}),
+    Case(pool.avg_pool1d, (Arg(LINE),), naive_avg_pool, {"kernel_size": 3, "stride": 2}),
+    Case(pool.avg_pool2d, (Arg(IMAGE),), naive_avg_pool,
+         {"kernel_size": (3, 2), "stride": (2, 1), "padding": 1, "ceil_mode": True}),
+    Case(pool.avg_pool2d, (Arg(IMAGE),), naive_avg_pool, {"kernel_size": 2, "padding": 1, "count_include_pad": False}),
+    Case(pool.avg_pool3d, (Arg(VOLUME),), naive_avg_pool, {"kernel_size": (1, 2, 2), "divisor_override": 3}),
+    Case(pool.lp_pool1d, (Arg(LINE, low=0.5),), naive_lp_pool, {"norm_type": 3, "kernel_size": 2}),
+    Case(pool.lp_pool2d, (Arg(IMAGE, away=(0.0,)),), naive_lp_pool,
+         {"norm_type": 2, "kernel_size": (2, 3), "stride": 2, "ceil_mode": True}),
+    Case(pool.max_unpool2d, (Arg((1, 2, 1, 3)),), lambda x, indices, **kw: _unpool(x, indices, **kw),
+         {"indices": FOUND, "kernel_size": (2, 1), "output_size": (2, 3)}),
+    *(Case(getattr(adaptive_pool, f"adaptive_max_pool{len(shape) - 2}d"), _max(*shape),
+           lambda x, output_size: pooled(x, regions(x.shape[2:], output_size), lambda e, _: e.max(-1)),
+           {"output_size": size}) for shape, size in ((LINE, 4), (IMAGE, (3, None)), (VOLUME, 2))),
+    *(Case(getattr(adaptive_pool, f"adaptive_avg_pool{len(shape) - 2}d"), (Arg(shape),),
+           lambda x, output_size: pooled(x, regions(x.shape[2:], output_size), lambda e, _: e.mean(-1)),
+           {"output_size": size}) for shape, size in ((LINE, 4), (IMAGE, (3, None)), (VOLUME, 2))),
+    Case(pool.max_pool, _max(*IMAGE), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.max(-1)),
+         {**SLIDE, "dilation": (1, 1)}),
+    Case(pool.max_pool_indices, _max(*IMAGE), lambda x, **kw: _at(x, _slide(x, **kw)), {**SLIDE, "dilation": (1, 1)},
+         order=0),
+    Case(pool.max_pool_indices, _max(*IMAGE), lambda x, out: _at(x, regions(x.shape[2:], out)), REGIONS, order=0),
+    Case(pool.sum_windows, (Arg(IMAGE),), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.sum(-1)), SLIDE),
+    Case(pool.spread_windows, (Arg((1, 2, 2, 4)),), _spread,
+         {"sizes": (5, 5), "window": (3, 2), "stride": (2, 1), "before": (1, 0)}),
+    Case(pool.scatter_windows, (Arg((1, 2, 1, 3)), Arg((1, 2, 1, 3), 0, 5, kind="int")), _scatter, {"sizes": (2, 3)}),
+    Case(pool.gather_windows, (Arg((2, 1, 2, 3)), Arg((2, 1, 4), 0, 5, kind="int")),
+         lambda a, indices: np.take_along_axis(_planes(a), indices, -1)),
+    Case(pool.last_written, (Arg((1, 2, 4), 0, 2, kind="int"),), _last_written, {"size": 3}, order=0),
+]  # fmt: skip
