@@ -1,5 +1,6 @@
 """Hypothesis strategies for arrays, shapes, indices and graphs. They need the extra `test`; the rest of testing does not."""
 
 from .cases import case_inputs
+from .windows import ConvGeometry, PoolGeometry, conv_geometries, pool_geometries
 
-__all__ = ["case_inputs"]
+__all__ = ["ConvGeometry", "PoolGeometry", "case_inputs", "conv_geometries", "pool_geometries"]
