@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .ops import compare, elementwise, linalg, reduce, scan, shape, softmax
+from .ops import activation, compare, elementwise, linalg, reduce, scan, shape, softmax, transcendental
 from .ops.shape import Axis, Shape
 
 if TYPE_CHECKING:
@@ -76,11 +76,48 @@ class Methods:
     log = elementwise.log
     sqrt = elementwise.sqrt
     abs = elementwise.abs
-    relu = elementwise.relu
+    ceil = elementwise.ceil
+    floor = elementwise.floor
+    reciprocal = elementwise.reciprocal
+    sign = elementwise.sign
+    square = elementwise.square
+    arccos = transcendental.arccos
+    arccosh = transcendental.arccosh
+    arcsin = transcendental.arcsin
+    arcsinh = transcendental.arcsinh
+    arctan = transcendental.arctan
+    arctan2 = transcendental.arctan2
+    arctanh = transcendental.arctanh
+    cos = transcendental.cos
+    cosh = transcendental.cosh
+    erf = transcendental.erf
+    exp2 = transcendental.exp2
+    expm1 = transcendental.expm1
+    hypot = transcendental.hypot
+    log1p = transcendental.log1p
+    log2 = transcendental.log2
+    log10 = transcendental.log10
+    logaddexp = transcendental.logaddexp
+    sigmoid = transcendental.sigmoid
+    sin = transcendental.sin
+    sinh = transcendental.sinh
+    tan = transcendental.tan
+    tanh = transcendental.tanh
+
+    relu = activation.relu
+
     copy = elementwise.copy
     maximum = elementwise.maximum
     minimum = elementwise.minimum
     matmul = linalg.matmul
+
+    def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+        """Brought into the interval from `min` to `max`; None is no bound. The gradient passes at the bounds too."""
+        return elementwise.clip(self, min, max)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """To so many decimals, halves to the even neighbour; the gradient is zero."""
+        return elementwise.round(self, decimals=decimals)
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Sum over `axis`, all axes by default."""

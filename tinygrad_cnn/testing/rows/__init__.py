@@ -2,6 +2,7 @@
 
 from ..cases import Case
 from . import (
+    activation,
     compare,
     conv,
     elementwise,
@@ -12,9 +13,11 @@ from . import (
     scan,
     shape,
     softmax,
+    transcendental,
 )
 
 FAMILIES = (
+    activation,
     compare,
     conv,
     elementwise,
@@ -25,6 +28,7 @@ FAMILIES = (
     scan,
     shape,
     softmax,
+    transcendental,
 )
 
 CASES: list[Case] = [case for family in FAMILIES for case in family.CASES]
