@@ -129,7 +129,7 @@ class _Segment:
             )
         given = {t._node.number for t in tensors if t._node is not None}
         used = {place.number for place in outside([t._node for t in outputs if t._node is not None], since)}
-        if used - given != self.used - given:
+        if used - given != self.used:
             raise RuntimeError(
                 "checkpoint: run again, f used other Tensors than the first time; do not exchange them between the forward "
                 "and the backward pass"
@@ -147,9 +147,11 @@ def _pull(g: Array, saved: Any, params: Any, parents: tuple[Place | None, ...]) 
     ((values,), (segment,)) = saved, params
     create = isinstance(g, Tensor)
     with enable_grad():
-        floor = _count()
         count = segment.count
         tensors = [_placed(v, p) for v, p in zip(values[:count], parents[:count], strict=True)]
+        floor = (
+            _count()
+        )  # where the walk ends: at the inputs and at what f refers to, which the outer walk goes on from
         outputs = segment.outputs_again(tensors)
         places = [t._node if p is not None else None for t, p in zip(tensors, parents[:count], strict=True)]
         places += parents[count:]
