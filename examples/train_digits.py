@@ -147,9 +147,9 @@ class Progress:
             print(file=self.stream, flush=True)
 
 
-def table(runs, split):
+def table(runs):
     """The optimizers side by side, as text."""
-    heads = ("optimizer", "lr", "epochs", "loss", "train RMSE", "test RMSE", "best test RMSE", "images/s", "seconds")
+    heads = ("optimizer", "lr", "epochs", "train RMSE", "test RMSE", "best test", "seconds")
     rows = [heads]
     for run in runs:
         last, best = run.history[-1], best_epoch(run)
@@ -157,11 +157,9 @@ def table(runs, split):
             run.label,
             f"{run.lr:g}",
             str(last.number),
-            f"{last.loss:.4f}",
             f"{last.train_rmse:.4f}",
             f"{last.test_rmse:.4f}" if not run.diverged else "diverged",
             f"{best.test_rmse:.4f} at {best.number}" if best else "none",
-            f"{last.number * len(split.train_x) / run.seconds:,.0f}",
             f"{run.seconds:.2f}",
         ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -324,15 +322,15 @@ def main(argv=None):
     figure_class = plotting() if given.plot else None
     split = load(given.quick)
     print(
-        f"{len(split.train_x)} training and {len(split.test_x)} test images of digits; "
-        f"always answering their mean gives a test RMSE of {baseline(split):.2f}",
+        f"{len(split.train_x)} training and {len(split.test_x)} test images; "
+        f"always answering the mean: test RMSE {baseline(split):.2f}",
         flush=True,
     )
     names = OPTIMIZERS if given.optimizer == "all" else [given.optimizer]
     progress = Progress(sys.stdout)
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported in words, once
         runs = [train(name, given.lr, split, given.epochs, given.batch_size, given.seed, progress) for name in names]
-    print(f"\n{table(runs, split)}")
+    print(f"\n{table(runs)}")
     diverged = [run.label for run in runs if run.diverged]
     if diverged:
         print(f"\ndiverged: {', '.join(diverged)}; try a smaller --lr", file=sys.stderr)
