@@ -81,6 +81,8 @@ class Case:
         params: keyword arguments.
         order: the derivatives that are checked: 0 for an op without a gradient, 3 where it is smooth.
         sequence: whether the arrays are passed as one sequence, as concatenate takes them.
+        via: turns `function` and `reference` into what is called instead, where the arrays are not all that comes first,
+            or the result is not one array: ``lambda f: lambda a: f("ij->i", a)``.
     """
 
     function: Callable[..., Any]
@@ -89,6 +91,7 @@ class Case:
     params: Mapping[str, Any] = field(default_factory=dict)
     order: int = 3
     sequence: bool = False
+    via: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda f: f
 
     @property
     def name(self) -> str:
@@ -104,11 +107,15 @@ class Case:
 
     def call(self, *arrays: Any) -> Any:
         """The function on arrays or Tensors."""
-        return self.function(list(arrays), **self.params) if self.sequence else self.function(*arrays, **self.params)
+        return self._call(self.function, arrays)
 
     def expected(self, *arrays: NDArray[Any]) -> Any:
         """The reference on arrays."""
-        return self.reference(list(arrays), **self.params) if self.sequence else self.reference(*arrays, **self.params)
+        return self._call(self.reference, arrays)
+
+    def _call(self, f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+        f = self.via(f)
+        return f(list(arrays), **self.params) if self.sequence else f(*arrays, **self.params)
 
 
 class Draws:
