@@ -1,9 +1,10 @@
 """tinygrad_cnn: reverse-mode automatic differentiation and convolutional networks in NumPy."""
 
-from . import anomaly, autograd, creation, data, ops, optim, recompute
+from . import anomaly, autograd, creation, data, functional, linalg, ops, optim, recompute
 from .anomaly import *
 from .autograd import *
 from .creation import *
+from .functional import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
 from .ops import (
     activation,
@@ -12,7 +13,7 @@ from .ops import (
     conv,
     conv_transpose,
     elementwise,
-    linalg,
+    label,
     loss,
     pool,
     random,
@@ -27,16 +28,21 @@ from .ops.adaptive_pool import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
+from .ops.einsum import *
 from .ops.elementwise import *
+from .ops.index import *
+from .ops.label import *
 from .ops.linalg import *
 from .ops.loss import *
 from .ops.pool import *
 from .ops.random import *
+from .ops.rearrange import *
 from .ops.reduce import *
 from .ops.resize import *
 from .ops.scan import *
 from .ops.shape import *
 from .ops.softmax import *
+from .ops.sort import *
 from .ops.transcendental import *
 from .recompute import *
 from .tensor import Tensor, get_default_dtype, set_default_dtype
@@ -48,30 +54,38 @@ __all__ = [
     "autograd",
     "data",
     "enable_grad",
+    "functional",
     "get_default_dtype",
     "is_grad_enabled",
+    "linalg",
     "no_grad",
     "op",
     "optim",
 ]
 __all__ += ["set_default_dtype"]
+__all__ += activation.__all__
+__all__ += functional.__all__
+__all__ += adaptive_pool.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
-__all__ += creation.__all__
-__all__ += activation.__all__
-__all__ += adaptive_pool.__all__
 __all__ += compare.__all__
 __all__ += conv.__all__
 __all__ += conv_transpose.__all__
+__all__ += creation.__all__
+__all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
-__all__ += linalg.__all__
+__all__ += ops.index.__all__
+__all__ += ops.linalg.__all__
+__all__ += label.__all__
 __all__ += loss.__all__
 __all__ += pool.__all__
 __all__ += random.__all__
+__all__ += ops.rearrange.__all__
 __all__ += recompute.__all__
 __all__ += reduce.__all__
 __all__ += resize.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__
 __all__ += ops.softmax.__all__
+__all__ += ops.sort.__all__
 __all__ += transcendental.__all__

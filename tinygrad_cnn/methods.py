@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .ops import activation, compare, elementwise, linalg, reduce, scan, shape, softmax, transcendental
+from .ops import (
+    activation,
+    compare,
+    elementwise,
+    index,
+    linalg,
+    rearrange,
+    reduce,
+    scan,
+    shape,
+    softmax,
+    sort,
+    transcendental,
+)
 from .ops.shape import Axis, Shape
 
 if TYPE_CHECKING:
@@ -72,15 +85,19 @@ class Methods:
 
     # Ops as methods
 
-    exp = elementwise.exp
-    log = elementwise.log
-    sqrt = elementwise.sqrt
     abs = elementwise.abs
     ceil = elementwise.ceil
+    copy = elementwise.copy
+    exp = elementwise.exp
     floor = elementwise.floor
+    log = elementwise.log
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
     reciprocal = elementwise.reciprocal
     sign = elementwise.sign
+    sqrt = elementwise.sqrt
     square = elementwise.square
+
     arccos = transcendental.arccos
     arccosh = transcendental.arccosh
     arcsin = transcendental.arcsin
@@ -105,11 +122,16 @@ class Methods:
     tanh = transcendental.tanh
 
     relu = activation.relu
-
-    copy = elementwise.copy
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
     matmul = linalg.matmul
+    dot = linalg.dot
+    trace = linalg.trace
+    diagonal = rearrange.diagonal
+    repeat = rearrange.repeat
+    ravel = shape.ravel
+    flatten = shape.flatten
+    moveaxis = shape.moveaxis
+    masked_fill = index.masked_fill
+    topk = sort.topk
 
     def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
         """Brought into the interval from `min` to `max`; None is no bound. The gradient passes at the bounds too."""
@@ -210,3 +232,23 @@ class Methods:
     def broadcast_to(self, sizes: Shape) -> Tensor:
         """Repeated to a larger shape, as a view."""
         return shape.broadcast_to(self, shape=sizes)
+
+    def flip(self, axis: Axis = None) -> Tensor:
+        """The order along `axis` reversed, along every axis by default."""
+        return rearrange.flip(self, axis=axis)
+
+    def roll(self, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+        """Elements moved on by `shift` along `axis`, those that leave at the end entering at the start."""
+        return rearrange.roll(self, shift=shift, axis=axis)
+
+    def take(self, indices: TensorLike, axis: int | None = None) -> Tensor:
+        """The elements at integer `indices` of `axis`, or of the flattened Tensor by default."""
+        return index.take(self, indices, axis=axis)
+
+    def argsort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
+        """The indices that sort along `axis`, equal elements in their order."""
+        return sort.argsort(self, axis=axis, descending=descending)
+
+    def sort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
+        """A new Tensor, sorted along `axis`: unlike ndarray.sort, this writes nothing in place."""
+        return sort.sort(self, axis=axis, descending=descending)

@@ -312,13 +312,12 @@ class Tensor(Methods):
         return bool((compare.equal(self, value))._data.any())
 
     def __getitem__(self, key: Any) -> Tensor:
-        parts = tuple(map(_plain_index, key)) if isinstance(key, tuple) else _plain_index(key)
-        return index.getitem(self, index=parts)
+        return index.getitem(self, index=index.plain_index(key))
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise TypeError(
             "Tensor: `x[i] = v` would overwrite what may be recorded; build the result instead with "
-            "tinygrad_cnn.where(mask, v, x), or write a leaf with copy_"
+            "tinygrad_cnn.index_set(x, i, v) or tinygrad_cnn.where(mask, v, x), or write a leaf with copy_"
         )
 
     def __bool__(self) -> bool:
@@ -358,12 +357,6 @@ class Tensor(Methods):
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         return interop.array_function(function, args, kwargs, Tensor)
-
-
-def _plain_index(part: Any) -> Any:
-    if isinstance(part, Tensor):
-        return part._data if part.ndim else part._data[()]
-    return np.asarray(part, dtype=None if part else np.intp) if isinstance(part, list) else part
 
 
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +14,10 @@ from ..graph import Array, implements, op
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["broadcast_to", "concatenate", "expand_dims", "pad", "reshape", "squeeze", "stack", "swapaxes", "transpose"]
+__all__ = [
+    "broadcast_to", "concatenate", "expand_dims", "flatten", "moveaxis", "pad", "ravel", "reshape", "squeeze", "stack",
+    "swapaxes", "transpose",
+]  # fmt: skip
 
 Shape: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = int | Sequence[int] | None
@@ -119,6 +123,46 @@ def swapaxes(a: Array, axis1: int, axis2: int) -> Tensor:
     return transpose(a, axes=order)
 
 
+@implements(np.moveaxis)
+def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """y = a with the axes `source` at the positions `destination`, the others in their order; a view.   a' = g back.
+
+    Raises:
+        ValueError: if an axis is out of bounds or repeated, or their numbers differ.
+    """
+    n = np.ndim(a)
+    start, end = normalize_axis_tuple(source, n, "moveaxis"), normalize_axis_tuple(destination, n, "moveaxis")
+    if len(start) != len(end):
+        raise ValueError(
+            f"moveaxis: `source` has {len(start)} axes but `destination` {len(end)}; every axis needs one place to go"
+        )
+    order = [i for i in range(n) if i not in start]
+    for place, axis in sorted(zip(end, start, strict=True)):
+        order.insert(place, axis)
+    return transpose(a, axes=order)
+
+
+@implements(np.ravel)
+def ravel(a: Array) -> Tensor:
+    """y = the elements of a, in C order, along one axis.   a' = g in a's shape."""
+    return reshape(a, shape=(-1,))
+
+
+def flatten(a: Array, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """y = a with the axes from `start_axis` to `end_axis`, both included, made one; all of them by default.
+
+    a' = g in a's shape. A 0-d array becomes one of a single element.
+
+    Raises:
+        ValueError: if an axis is out of bounds, or `start_axis` comes after `end_axis`.
+    """
+    shape = np.shape(a) or (1,)
+    start, end = (normalize_axis_index(axis, len(shape), "flatten") for axis in (start_axis, end_axis))
+    if start > end:
+        raise ValueError(f"flatten: `start_axis` {start_axis} comes after `end_axis` {end_axis} in shape {shape}")
+    return reshape(a, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
 PadWidth: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 
 
@@ -131,18 +175,42 @@ def pad_constant(a: Array, *, pad_width: Sequence[tuple[int, int]], value: float
 pad_constant.vjp(a=lambda g, pad_width: g[tuple(slice(b, n - e) for (b, e), n in zip(pad_width, g.shape, strict=True))])
 
 
+PAD_MODES = {
+    "reflect": "reflect", "symmetric": "symmetric", "edge": "edge", "replicate": "edge", "wrap": "wrap", "circular": "wrap",
+}  # fmt: skip
+
+
 @implements(np.pad)
 def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
-    """y = a inside a border, as np.pad: `pad_width` is n, (before, after), or one such pair per axis.
+    """y = a inside a border, as np.pad.   a' = g, what lies in the border added to where it came from.
 
-    a' = g without the border.
+    Args:
+        a: an array or Tensor.
+        pad_width: n, (before, after), or one such pair per axis.
+        mode: "constant"; "reflect" about the outermost element, or with it ("symmetric"); "edge" (or "replicate"), the
+            outermost element repeated; "wrap" (or "circular"), the array continued periodically.
+        constant_values: the border's value in mode "constant".
 
     Raises:
-        ValueError: for a negative width, a width that does not fit the axes, or an unknown mode.
+        ValueError: for a negative width, a width that does not fit the axes, an unknown mode, or a border that is to
+            be taken from an axis of size 0.
     """
-    if mode != "constant":
-        raise ValueError(f"pad: `mode` is {mode!r}; it must be 'constant'")
-    return pad_constant(a, pad_width=pad_pairs(pad_width, np.ndim(a)), value=constant_values)
+    pairs = pad_pairs(pad_width, np.ndim(a))
+    if mode == "constant":
+        return pad_constant(a, pad_width=pairs, value=constant_values)
+    if mode not in PAD_MODES:
+        known = ", ".join(map(repr, ("constant", *PAD_MODES)))
+        raise ValueError(f"pad: `mode` is {mode!r}; it must be one of {known}")
+    y: Array = a if hasattr(a, "shape") else np.asarray(a)
+    for axis, (pair, n) in enumerate(zip(pairs, np.shape(y), strict=True)):
+        if n == 0 and any(pair):
+            raise ValueError(
+                f"pad: axis {axis} of `a` {np.shape(a)} has no element to make a border from; only mode 'constant' pads it"
+            )
+        if any(pair):
+            sources = np.pad(np.arange(n), pair, mode=PAD_MODES[mode])  # type: ignore[call-overload]
+            y = y[(*(slice(None),) * axis, sources)]
+    return y  # type: ignore[no-any-return]
 
 
 def pad_pairs(pad_width: PadWidth, ndim: int) -> tuple[tuple[int, int], ...]:

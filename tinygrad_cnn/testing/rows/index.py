@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +24,131 @@ INDICES: list[Any] = [
 ]
 
 
-def _add_at_zeros(u: NDArray[Any], index: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+
+def _add_at_zeros(u: Floats, index: Any, shape: tuple[int, ...]) -> Floats:
     out = np.zeros(shape)
     np.add.at(out, index, u)
     return out
 
 
+def _index_set(x: Floats, index: Any, value: Floats) -> Floats:
+    out = x.copy()
+    out[index] = value
+    return out
+
+
+def _put_along_axis(a: Floats, indices: Ints, values: Floats, axis: int) -> Floats:
+    out = a.copy()
+    np.put_along_axis(out, indices, values, axis)
+    return out
+
+
+def _index_add(x: Floats, axis: int | None, index: Ints, src: Floats) -> Floats:
+    out = x.copy()
+    np.add.at(
+        out.reshape(-1) if axis is None else np.moveaxis(out, axis, 0),
+        index,
+        src if axis is None else np.moveaxis(src, axis, 0),
+    )
+    return out
+
+
+def _scatter_add(x: Floats, axis: int, index: Ints, src: Floats) -> Floats:
+    out = x.copy()
+    for place in np.ndindex(index.shape):
+        at = list(place)
+        at[axis] = index[place]
+        out[tuple(at)] += src[place]
+    return out
+
+
+def _value_last(f: Any) -> Any:
+    return lambda x, value, index: f(x, index, value)
+
+
+def _axis_second(f: Any) -> Any:
+    return lambda x, index, src, axis: f(x, axis, index, src)
+
+
+def _ints(shape: tuple[int, ...], size: int) -> Arg:
+    return Arg(shape, low=-size, high=size - 1, kind="int")
+
+
+SPOTS = [np.zeros(SHAPE)[index].shape for index in INDICES]
+WHOLE, MASK = Arg(SHAPE), Arg((4, 1), kind="bool")
+ALONG = [(0, (2, 4, 2)), (1, (3, 1, 2)), (-1, (3, 4, 3))]
+
 CASES = [
-    *(Case(ops.getitem, (Arg(SHAPE),), lambda a, index: a[index], {"index": index}) for index in INDICES),
+    *(Case(ops.getitem, (WHOLE,), lambda a, index: a[index], {"index": index}) for index in INDICES),
     *(
-        Case(ops.add_at_zeros, (Arg(np.zeros(SHAPE)[index].shape),), _add_at_zeros, {"index": index, "shape": SHAPE})
-        for index in INDICES
+        Case(ops.add_at_zeros, (Arg(spot),), _add_at_zeros, {"index": index, "shape": SHAPE})
+        for index, spot in zip(INDICES, SPOTS, strict=True)
+    ),
+    *(
+        Case(ops.assign, (WHOLE, Arg(spot)), lambda a, value, index: _index_set(a, index, value), {"index": index})
+        for index, spot in zip(INDICES, SPOTS, strict=True)
+    ),
+    *(
+        Case(ops.index_set, (WHOLE, Arg(spot)), _index_set, {"index": index}, via=_value_last)
+        for index, spot in (((1, ..., 0), (1,)), (INDICES[3], (4, 1)), (INDICES[4], ()))
+    ),
+    Case(ops.masked_fill, (WHOLE, MASK, Arg((4, 1))), lambda a, mask, value: np.where(mask, value, a)),
+    Case(ops.masked_fill, (WHOLE, MASK), lambda a, mask, value: np.where(mask, value, a), {"value": -1.5}),
+    *(Case(ops.take, (WHOLE, _ints((2, 2), n)), np.take, {"axis": axis}) for axis, n in ((None, 24), (0, 3), (-1, 2))),
+    Case(ops.take, (WHOLE, _ints((), 4)), np.take, {"axis": 1}),
+    *(
+        Case(
+            ops.add_taken,
+            (Arg(shape), _ints((2, 2), n)),
+            lambda u, indices, axis, shape: (
+                _index_add(np.zeros(shape), axis, indices, u)
+                if axis is None
+                else _add_at_zeros(u, (*(slice(None),) * axis, indices), shape)
+            ),
+            {"axis": axis, "shape": SHAPE},
+        )
+        for axis, shape, n in ((None, (2, 2), 24), (0, (2, 2, 4, 2), 3), (2, (3, 4, 2, 2), 2))
+    ),
+    *(
+        Case(ops.index_add, (WHOLE, _ints((3,), SHAPE[axis]), Arg(shape)), _index_add, {"axis": axis}, via=_axis_second)
+        for axis, shape in ((0, (3, 4, 2)), (-1, (3, 4, 3)))
+    ),
+    *(
+        Case(ops.take_along_axis, (WHOLE, _ints(shape, SHAPE[axis])), np.take_along_axis, {"axis": axis})
+        for axis, shape in ALONG
+    ),
+    Case(ops.take_along_axis, (Arg((1, 3)), _ints((2, 2), 3)), lambda a, i: np.take_along_axis(a, i, -1)),
+    Case(ops.take_along_axis, (Arg((2, 3)), _ints((4,), 6)), np.take_along_axis, {"axis": None}),
+    Case(
+        ops.add_along_axis,
+        (Arg((4,)), _ints((4,), 24)),
+        lambda u, indices, axis, shape: _index_add(np.zeros(shape), axis, indices, u),
+        {"axis": None, "shape": SHAPE},
+    ),
+    *(
+        Case(
+            ops.add_along_axis,
+            (Arg(shape), _ints(shape, SHAPE[axis])),
+            lambda u, indices, axis, shape: _scatter_add(np.zeros(shape), axis, indices, u),
+            {"axis": axis, "shape": SHAPE},
+        )
+        for axis, shape in ((0, (2, 4, 2)), (-1, (3, 4, 3)))
+    ),
+    *(
+        Case(ops.put_along_axis, (WHOLE, _ints(shape, SHAPE[axis]), Arg(shape)), _put_along_axis, {"axis": axis})
+        for axis, shape in ALONG
+    ),
+    *(
+        Case(
+            ops.scatter_add,
+            (WHOLE, _ints(index, SHAPE[axis]), Arg(src)),
+            _scatter_add,
+            {"axis": axis},
+            via=_axis_second,
+        )
+        for axis, index, src in ((0, (4, 4, 2), (4, 4, 2)), (-1, (2, 3, 4), (2, 4, 5)))
     ),
 ]

@@ -20,4 +20,22 @@ SHAPES = [
     ((1, 2, 3), (1, 3, 1)),
 ]
 
-CASES = [*(Case(ops.matmul, (Arg(a), Arg(b)), np.matmul) for a, b in SHAPES)]
+DOTS = [((), (2, 3)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 2)), ((2, 1, 3), (2, 3, 2))]
+INNERS = [((2, 3), ()), ((3,), (3,)), ((2, 3), (2, 1, 3))]
+PAIRS = [
+    (1, (2, 3), (3, 2)),
+    (0, (2,), (3,)),
+    (2, (2, 3, 2), (3, 2)),
+    (((0, -1), (2, 0)), (2, 3, 2), (2, 2, 2)),
+    ((1, 0), (2, 3), (3, 2)),
+]
+
+CASES = [
+    *(Case(ops.matmul, (Arg(a), Arg(b)), np.matmul) for a, b in SHAPES),
+    *(Case(ops.dot, (Arg(a), Arg(b)), np.dot) for a, b in DOTS),
+    *(Case(ops.inner, (Arg(a), Arg(b)), np.inner) for a, b in INNERS),
+    Case(ops.outer, (Arg((2, 2)), Arg((3,))), np.outer),
+    *(Case(ops.tensordot, (Arg(a), Arg(b)), np.tensordot, {"axes": axes}) for axes, a, b in PAIRS),
+    Case(ops.trace, (Arg((2, 3, 4)),), np.trace),
+    Case(ops.trace, (Arg((2, 3, 4)),), np.trace, {"offset": -1, "axis1": 2, "axis2": 1}),
+]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ...ops import shape as ops
 from ..cases import Arg, Case
 
 CUBE = Arg((2, 3, 4))
 BORDER = ((1, 0), (0, 2), (1, 1))
+
+
+def _pad(a: NDArray[Any], pad_width: Any, mode: Any) -> NDArray[Any]:
+    return np.pad(a, pad_width, mode={"replicate": "edge", "circular": "wrap"}.get(mode, mode))
+
 
 CASES = [
     Case(ops.reshape, (CUBE,), np.reshape, {"shape": (4, -1)}),
@@ -30,4 +38,19 @@ CASES = [
     Case(ops.pad_constant, (CUBE,), lambda a, pad_width: np.pad(a, pad_width), {"pad_width": BORDER}),
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "constant_values": 1.5}),
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": 2}),
+    *(
+        Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "mode": mode})
+        for mode in ("reflect", "symmetric", "edge", "wrap")
+    ),
+    *(
+        Case(ops.pad, (CUBE,), _pad, {"pad_width": ((0, 0), (0, 0), (7, 5)), "mode": mode})
+        for mode in ("reflect", "replicate", "circular")
+    ),
+    Case(ops.moveaxis, (CUBE,), np.moveaxis, {"source": 0, "destination": -1}),
+    Case(ops.moveaxis, (CUBE,), np.moveaxis, {"source": (0, 2), "destination": (-1, 0)}),
+    Case(ops.ravel, (CUBE,), np.ravel),
+    Case(ops.flatten, (Arg(()),), np.ravel),
+    Case(ops.flatten, (CUBE,), np.ravel),
+    Case(ops.flatten, (CUBE,), lambda a, start_axis: a.reshape(2, 12), {"start_axis": 1}),
+    Case(ops.flatten, (CUBE,), lambda a, end_axis: a.reshape(6, 4), {"end_axis": -2}),
 ]

@@ -1,0 +1,218 @@
+"""Inverse, systems, determinants and the Cholesky factor of square matrices, and of stacks of them.
+
+The rules are those of M. B. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation" (2008), and for the Cholesky factor I. Murray, "Differentiation of the Cholesky decomposition" (2016).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..graph import Array, implements, op
+from .rearrange import tril
+from .shape import reshape, sum_to
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
+
+
+def _square(name: str, a: Array) -> None:
+    shape = np.shape(a)
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise np.linalg.LinAlgError(f"{name}: `a` has shape {shape}; its last two axes must be equal: a square matrix")
+
+
+def _factored(name: str, must: str, remedy: str, function: Callable[..., Any], *arrays: Array) -> Array:
+    """What LAPACK says, or why it cannot."""
+    try:
+        return function(*arrays)
+    except np.linalg.LinAlgError:
+        stack = "a matrix of `a`" if np.ndim(arrays[0]) > 2 else "`a`"
+        raise np.linalg.LinAlgError(f"{name}: {stack} {np.shape(arrays[0])} is not {must}; {remedy}") from None
+
+
+_INVERTIBLE = ("invertible", "add a small multiple of the identity, or use a least-squares solution")
+
+
+@op(numpy=np.linalg.inv)
+def inv(a: Array) -> Array:
+    """y = a^-1.   a' = -y^T g y^T.
+
+    Args:
+        a: (..., n, n).
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square, or singular.
+    """
+    _square("inv", a)
+    return _factored("inv", *_INVERTIBLE, np.linalg.inv, a)
+
+
+def _transposed(m: Array) -> Array:
+    return m.swapaxes(-1, -2)
+
+
+inv.vjp(a=lambda g, y: -(_transposed(y) @ g @ _transposed(y)))
+
+
+@op
+def solve_columns(a: Array, b: Array) -> Array:
+    """y = a^-1 b, with a (..., n, n) and b (..., n, k).   b' = a^-T g,  a' = -b' y^T, summed where they broadcast."""
+    return _factored("solve", *_INVERTIBLE, np.linalg.solve, a, b)
+
+
+solve_columns.vjp(
+    a=lambda g, y, a, in_shape: sum_to(-(solve_columns(_transposed(a), g) @ _transposed(y)), shape=in_shape),
+    b=lambda g, a, in_shape: sum_to(solve_columns(_transposed(a), g), shape=in_shape),
+)
+
+
+@implements(np.linalg.solve)
+def solve(a: Array, b: Array) -> Tensor:
+    """y with a y = b, as np.linalg.solve.   b' = a^-T g,  a' = -b' y^T.
+
+    Args:
+        a: (..., n, n).
+        b: (n,), or (..., n, k) whose leading axes broadcast with those of `a`.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square, or singular.
+        ValueError: if `b` has another number of rows.
+    """
+    _square("solve", a)
+    n, shape = np.shape(a)[-1], np.shape(b)
+    if not shape or shape[-min(2, len(shape))] != n:
+        raise ValueError(
+            f"solve: `b` has shape {shape}; it must be ({n},) or (..., {n}, k) to go with `a` {np.shape(a)}"
+        )
+    if len(shape) > 1:
+        return solve_columns(a, b)
+    return solve_columns(a, reshape(b, shape=(n, 1)))[..., 0]
+
+
+@op(numpy=np.linalg.det)
+def det(a: Array) -> Array:
+    """y = det a.   a' = g C, with C the cofactors of a: y a^-T where a is invertible.
+
+    All derivatives are exact at singular matrices too.
+
+    Args:
+        a: (..., n, n).
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square.
+    """
+    _square("det", a)
+    return np.linalg.det(a)
+
+
+def _det_rule(g: Array, y: Array, a: Array) -> Array:
+    cofactors = [
+        reshape(w * (y if shift is None else det(m)), shape=(*y.shape, 1, 1)) * _transposed(inv(m))
+        for w, shift in _well_conditioned(np.asarray(a))
+        for m in [a if shift is None else a + shift]
+    ]
+    total = cofactors[0]
+    for more in cofactors[1:]:
+        total = total + more
+    return reshape(g, shape=(*g.shape, 1, 1)) * total
+
+
+det.vjp(a=_det_rule)
+
+
+def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:
+    """Pairs (w, B) such that det m = sum of w det(m + B) for every m, and such that every a + B can be inverted well.
+
+    With a B of rank r, det(m + t B) is a polynomial in t of degree r, and its value at 0 follows from r + 1 others. So
+    where r singular values of `a` are small, B = their singular vectors, scaled to the largest value, will do.
+    """
+    if not np.isfinite(a).all():
+        return [(1.0, None)]
+    u, s, vt = np.linalg.svd(a)
+    small = s <= math.sqrt(np.finfo(s.dtype).eps) * s[..., :1]
+    rank = int(small.sum(axis=-1).max(initial=0))
+    if not rank:
+        return [(1.0, None)]
+    scale = np.where(s[..., :1] > 0, s[..., :1], 1)
+    b = (u * (small * scale)[..., None, :]) @ vt
+    nodes = [(k // 2 + 1) * (-1) ** k for k in range(rank + 1)]
+    return [(math.prod(j / (j - t) for j in nodes if j != t), (t * b).astype(a.dtype)) for t in nodes]
+
+
+class SlogdetResult(NamedTuple):
+    """What :func:`slogdet` returns: det a = sign exp(logabsdet)."""
+
+    sign: Any
+    logabsdet: Any
+
+
+@op
+def det_sign(a: Array) -> Array:
+    """y = the sign of det a: 1, -1, or 0 for a singular matrix; without a gradient."""
+    return np.linalg.slogdet(a)[0]
+
+
+@op
+def log_abs_det(a: Array) -> Array:
+    """y = log |det a|, -inf for a singular matrix.   a' = g a^-T."""
+    return np.linalg.slogdet(a)[1]
+
+
+log_abs_det.vjp(a=lambda g, a: reshape(g, shape=(*g.shape, 1, 1)) * _transposed(inv(a)))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Array) -> SlogdetResult:
+    """The sign of det a, and log |det a|, which does not overflow.   a' = the gradient of the logarithm times a^-T.
+
+    Args:
+        a: (..., n, n).
+
+    Returns:
+        A named tuple (sign, logabsdet); the sign has no gradient.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square; in backward, if it is singular.
+    """
+    _square("slogdet", a)
+    return SlogdetResult(det_sign(a), log_abs_det(a))
+
+
+@op(numpy=np.linalg.cholesky)
+def cholesky(a: Array, *, upper: bool = False) -> Array:
+    """y = the lower triangular L with L L^T = (a + a^T)/2, or its transpose.   a' = L^-T (P + P^T)/2 L^-1, symmetric.
+
+    P is L^T g with the part above the diagonal dropped and the diagonal halved.
+
+    Args:
+        a: (..., n, n), symmetric and positive definite; of another matrix only the symmetric part counts.
+        upper: whether to return L^T.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square, or its symmetric part not positive definite.
+    """
+    _square("cholesky", a)
+    symmetric = (a + a.swapaxes(-1, -2)) * 0.5
+    remedy = "add a small multiple of the identity"
+    lower = _factored("cholesky", "positive definite", remedy, np.linalg.cholesky, symmetric)
+    return lower.swapaxes(-1, -2) if upper else lower
+
+
+def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
+    lower, g = (_transposed(y), _transposed(g)) if upper else (y, g)
+    product = _transposed(lower) @ g
+    p = tril(product) + tril(product, -1)
+    middle = (p + _transposed(p)) * 0.25
+    half = solve_columns(_transposed(lower), middle)
+    whole = solve_columns(_transposed(lower), _transposed(half))
+    return (whole + _transposed(whole)) * 0.5
+
+
+cholesky.vjp(a=_cholesky_rule)

@@ -1,0 +1,68 @@
+"""Sorting: an order without a gradient, and elements taken in that order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from ..graph import Array, implements, op
+from .index import take_along_axis
+from .shape import slice_axis
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["argsort", "sort", "topk"]
+
+
+@op(numpy=np.argsort)
+def argsort(a: Array, *, axis: int | None = -1, descending: bool = False) -> Array:
+    """The indices that sort a along `axis` (of the flattened a for None), equal elements in their order; no gradient.
+
+    NaN counts as the largest value.
+    """
+    if not descending:
+        return np.argsort(a, axis, stable=True)
+    # Sorted backward, and the order read backward: two turns leave equal elements as they were.
+    order = np.flip(np.argsort(np.flip(a, axis), axis, stable=True), axis)
+    return (np.size(a) if axis is None else np.shape(a)[axis]) - 1 - order
+
+
+@implements(np.sort)
+def sort(a: Array, axis: int | None = -1, descending: bool = False) -> Tensor:
+    """y = a sorted along `axis`, or the flattened a for None.   a' = g, each element where it came from.
+
+    Equal elements keep their order, and so do their gradients. NaN counts as the largest value.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.sort(tg.Tensor([3.0, 1.0, 2.0]), descending=True)
+    Tensor([3., 2., 1.], dtype=float32)
+    """
+    return take_along_axis(a, argsort(a, axis=axis, descending=descending), axis=axis)
+
+
+def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The k largest elements along `axis`, or the smallest, in order, and their indices; of equal ones the first.
+
+    a' = the gradient of the values, each where it came from.
+
+    Args:
+        a: an array or Tensor.
+        k: how many, from 0 to the size of the axis.
+        axis: the axis along which to choose.
+        largest: whether to choose the largest.
+
+    Returns:
+        The values and the integer indices, both of a's shape with k at `axis`.
+
+    Raises:
+        ValueError: if `k` is negative or exceeds the axis.
+    """
+    at = normalize_axis_index(axis, np.ndim(a), "topk")
+    n = np.shape(a)[at]
+    if not 0 <= k <= n:
+        raise ValueError(f"topk: `k` is {k}, but axis {axis} has size {n}; `k` must lie from 0 to {n}")
+    order = slice_axis(argsort(a, axis=at, descending=largest), 0, k, at)
+    return take_along_axis(a, order, axis=at), order
