@@ -1,0 +1,351 @@
+"""@op: what a declaration may say, what a call keeps, and what is refused before any array is touched."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.graph import observe, registry
+from tinygrad_cnn.testing import assert_gradients
+
+
+@tg.op(elementwise=True)
+def cube(a):
+    """y = a^3.   a' = 3 g a^2."""
+    return a * a * a
+
+
+cube.vjp(a=lambda g, a: 3 * g * a * a)
+
+
+@tg.op(residuals=["best"])
+def largest(a, *, axis=-1):
+    """y = the largest of a over `axis`.   a' = g at its place."""
+    best = np.argmax(a, axis=axis)
+    return np.max(a, axis=axis), best
+
+
+@tg.op
+def one_hot_like(u, *, best, size, axis):
+    """y = u at `best`, zeros elsewhere: the adjoint of taking those."""
+    out = np.zeros(np.insert(u.shape, axis % (u.ndim + 1), size), u.dtype)
+    np.put_along_axis(out, np.expand_dims(best, axis), np.expand_dims(u, axis), axis)
+    return out
+
+
+@tg.op
+def take_at(a, *, best, axis):
+    return np.take_along_axis(a, np.expand_dims(best, axis), axis).squeeze(axis)
+
+
+largest.vjp(a=lambda g, best, in_shape, axis: one_hot_like(g, best=best, size=in_shape[axis], axis=axis))
+one_hot_like.vjp(u=lambda g, best, axis: take_at(g, best=best, axis=axis))
+take_at.vjp(a=lambda g, best, in_shape, axis: one_hot_like(g, best=best, size=in_shape[axis], axis=axis))
+
+
+@tg.op
+def weighted_sum(*xs, weights):
+    """y = sum w_i x_i.   x_i' = g w_i."""
+    return sum(w * x for w, x in zip(weights, xs, strict=True))
+
+
+weighted_sum.vjp(xs=lambda g, i, weights: g * weights[i])
+
+
+@tg.op
+def scaled(a, b=None, *, factor=2.0):
+    """y = factor a + b, without b if that is None."""
+    return a * factor if b is None else a * factor + b
+
+
+scaled.vjp(a=lambda g, factor: g * factor, b=lambda g: g)
+
+
+def leaf(*values):
+    return tg.Tensor(np.array(values), requires_grad=True)
+
+
+class TestValues:
+    @given(st.lists(st.floats(-3, 3), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+    def test_own_ops_differentiate_to_third_order(self, values, seed):
+        a = np.array(values)
+        assert_gradients(cube, a, order=3)
+        shuffled = np.random.default_rng(seed).permutation(np.arange(6.0)).reshape(2, 3)
+        assert_gradients(lambda x: largest(x * x.sum(), axis=0), shuffled, order=3)
+        assert_gradients(lambda x, y: weighted_sum([x, y, x * y], weights=[1.0, -2.0, 3.0]), a, a + 1.0, order=3)
+        assert_gradients(lambda x, y: scaled(x * y, y, factor=0.5), a, a + 1.0, order=3)
+
+    def test_on_arrays_an_op_is_its_function(self):
+        a = np.array([1.0, 2.0])
+        assert isinstance(cube(a), np.ndarray)
+        np.testing.assert_array_equal(cube(a), a**3)
+        np.testing.assert_array_equal(largest(np.array([[1.0, 3.0]])), [3.0])  # the residual stays inside
+        np.testing.assert_array_equal(weighted_sum([a, a], weights=[1, 2]), 3 * a)
+        assert cube(2.0) == 8.0
+
+    def test_parameters_by_position_or_by_name(self):
+        x = leaf([[1.0, 3.0], [2.0, 0.0]])
+        np.testing.assert_array_equal(largest(x, 1).numpy(), largest(x, axis=1).numpy())
+        np.testing.assert_array_equal(weighted_sum([x, x], [1.0, 1.0]).numpy(), 2 * x.numpy())
+
+    def test_documentation_stays(self):
+        assert cube.__doc__ == "y = a^3.   a' = 3 g a^2."
+        assert cube.__name__ == "cube"
+        assert cube.__module__ == __name__
+        assert repr(cube.op) == "<op cube>"
+        assert "def cube(a):" in cube.op.source
+        assert "Tensor" in repr(cube(leaf(2.0)))
+        assert "op=cube" in repr(cube(leaf(2.0)))
+
+    def test_defaults_are_what_is_recorded(self):
+        x = leaf(1.0)
+        scaled(x).backward()
+        assert x.grad.item() == 2.0
+        x.zero_grad()
+        scaled(x, factor=5.0).backward()
+        assert x.grad.item() == 5.0
+
+
+class TestOptionalInputs:
+    def test_left_out_given_or_none(self):
+        a, b = leaf(1.0), leaf(10.0)
+        assert scaled(a).item() == 2.0
+        assert scaled(a, None).item() == 2.0
+        assert scaled(a, b).item() == 12.0
+        assert scaled(a, b=b).item() == 12.0
+        scaled(a, b).backward()
+        assert (a.grad.item(), b.grad.item()) == (2.0, 1.0)
+        assert scaled(a)._node.parents == (a._node, None)
+
+
+class TestSaving:
+    """A node keeps what a rule names, for inputs that take part, and nothing else."""
+
+    def test_what_rules_name(self):
+        x = leaf(2.0)
+        assert cube.op.signature.saved == ("a",)
+        assert cube(x)._node.saved == (x._data,)
+        assert largest.op.signature.saved == ("best",)
+        assert weighted_sum.op.signature.saved == ()
+        assert (x + 1.0)._node.saved == ()
+        assert tg.exp.op.signature.saved == ("y",)
+
+    def test_only_for_inputs_that_require_a_gradient(self):
+        a, b = leaf(2.0), tg.Tensor(np.array([3.0]))
+        assert (a * b)._node.saved == (None, b._data)  # b serves a's rule; a would serve b's, which will not run
+        assert (b * a)._node.saved == (b._data, None)
+        assert (a * a)._node.saved == (a._data, a._data)
+        assert (b * b)._node is None
+
+    def test_a_rule_for_an_input_without_a_gradient_never_runs(self):
+        calls = []
+
+        @tg.op
+        def product(a, b):
+            return a * b
+
+        product.vjp(
+            a=lambda g, b: (calls.append("a"), g * b)[1],
+            b=lambda g, a: (calls.append("b"), g * a)[1],
+        )
+        a, b = leaf(2.0), leaf(3.0)
+        product(a, b.detach()).backward()
+        assert calls == ["a"]
+        product(a.detach(), b).backward()
+        assert calls == ["a", "b"]
+        product(a, 3.0).backward()
+        assert calls == ["a", "b", "a"]
+        tg.gradients(product(a, b), b)
+        assert calls == ["a", "b", "a", "b"]
+
+    def test_and_in_a_variadic_op(self):
+        calls = []
+
+        @tg.op
+        def total(*xs):
+            return sum(xs)
+
+        total.vjp(xs=lambda g, i: (calls.append(i), g)[1])
+        a, b = leaf(2.0), leaf(3.0)
+        total([a, np.ones(1), b, 2.0]).backward()
+        assert calls == [0, 2]
+        assert total([np.ones(1), 2.0]).tolist() == [3.0]
+
+    def test_nothing_is_saved_without_recording(self):
+        x = leaf(2.0)
+        with tg.no_grad():
+            assert cube(x)._node is None
+
+
+class TestPickling:
+    @pytest.mark.parametrize("function", [cube, largest, weighted_sum, tg.exp, tg.concatenate])
+    def test_ops_pickle_by_name(self, function):
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert pickle.loads(pickle.dumps(function.op)) is function.op
+        assert copy.deepcopy(function.op) is function.op
+        assert registry[f"{function.__module__}.{function.__name__}"] is function.op
+
+
+class TestDeclarations:
+    """Errors at the declaration, with the legal names."""
+
+    @pytest.mark.parametrize("name", ["g", "y", "i", "in_shape"])
+    @pytest.mark.parametrize("template", ["def f({}): pass", "def f(a, *, {}): pass", "def f(*{}): pass"])
+    def test_reserved_names(self, name, template):
+        scope = {}
+        exec(template.format(name), scope)
+        with pytest.raises(TypeError, match=f"op f: {name} are names with a meaning in rules"):
+            tg.op(scope["f"])
+
+    def test_a_reserved_residual(self):
+        with pytest.raises(TypeError, match="op f: y are names with a meaning in rules"):
+            tg.op(residuals=["y"])(_named("def f(a): pass"))
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "def f(): pass",
+            "def f(a, *xs): pass",
+            "def f(*, axis): pass",
+            "def f(a, **more): pass",
+            "def f(*xs, **more): pass",
+        ],
+    )
+    def test_inputs_are_positional_or_all_variadic(self, source):
+        with pytest.raises(TypeError, match=r"op f: array inputs are positional \(a, b\) or all variadic"):
+            tg.op(_named(source))
+
+    def test_a_rule_for_no_input(self):
+        f = tg.op(_named("def f(a, b, *, axis): pass"))
+        for name in ("c", "axis", "y"):
+            with pytest.raises(TypeError, match=f"f.vjp: `{name}` is not an input; the inputs are a, b"):
+                f.vjp(**{name: lambda g: g})
+
+    def test_a_rule_that_names_what_there_is_not(self):
+        f = tg.op(residuals=["where"])(_named("def f(a, b, *, axis): pass"))
+        message = "f.vjp: the rule for `a` names `other`; legal names are g, a, b, y, where, axis, in_shape"
+        with pytest.raises(TypeError, match=message):
+            f.vjp(a=lambda g, other: g)
+        with pytest.raises(TypeError, match="names `i`; legal names"):  # there is no position but in variadic ops
+            f.vjp(a=lambda g, i: g)
+        v = tg.op(_named("def v(*xs, axis): pass"))
+        with pytest.raises(
+            TypeError, match="v.vjp: the rule for `xs` names `x`; legal names are g, xs, y, axis, in_shape, i"
+        ):
+            v.vjp(xs=lambda g, x: g)
+
+    def test_a_bad_rule_changes_nothing(self):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
+        with pytest.raises(TypeError, match="names `nothing`"):
+            f.vjp(a=lambda g: g * 100.0, b=lambda nothing: nothing)
+        a, b = leaf(2.0), leaf(3.0)
+        f(a, b).backward()
+        assert (a.grad.item(), b.grad.item()) == (3.0, 2.0)
+
+    def test_rules_may_be_replaced_and_given_one_by_one(self):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.vjp(b=lambda g, a: g * a)
+        f.vjp(a=lambda g: g * 100.0)
+        f.vjp(a=lambda g, b: g * b)
+        a, b = leaf(2.0), leaf(3.0)
+        f(a, b).backward()
+        assert (a.grad.item(), b.grad.item()) == (3.0, 2.0)
+
+
+class TestCalls:
+    def test_an_input_without_a_rule_cannot_require_a_gradient(self):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.vjp(a=lambda g, b: g * b)
+        assert f(leaf(2.0), tg.Tensor(np.array([3.0]))).requires_grad
+        with pytest.raises(TypeError, match=r"f: `b` requires a gradient but f has none for it; pass `b.detach\(\)`"):
+            f(leaf(2.0), leaf(3.0))
+        with tg.no_grad():
+            assert f(leaf(2.0), leaf(3.0)).item() == 6.0
+
+    def test_an_op_without_rules_gives_constants(self):
+        f = tg.op(_named("def f(a): return a > 0"))
+        assert f(leaf(2.0)).tolist() == [True]
+        assert not f(leaf(2.0)).requires_grad
+
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_a_rule_of_another_shape_is_an_error_that_names_op_and_input(self, create_graph):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.vjp(a=lambda g, b: g * b, b=lambda g, a: (g * a).sum())
+        a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+        with pytest.raises(ValueError, match=r"f: the rule for `b` returned shape \(\) for an input of shape \(2,\)"):
+            f(a, b).sum().backward(create_graph=create_graph)
+        assert a.grad is None
+
+    def test_a_rule_that_returns_no_array_is_an_error(self):
+        f = tg.op(_named("def f(a): return a * 1.0"))
+        f.vjp(a=lambda g: None)
+        with pytest.raises(TypeError, match="f: the rule for `a` returned None, not an array"):
+            f(leaf(1.0)).backward()
+
+    def test_errors_of_the_function_name_op_and_inputs(self):
+        f = tg.op(_named("def f(a, b): return a.reshape(7) + b"))
+        with pytest.raises(ValueError, match=r"f: cannot reshape.*\(`a` is float64 \(2,\), `b` is 1.0\)"):
+            f(leaf(1.0, 2.0), 1.0)
+
+    def test_elementwise_says_that_gradients_are_summed_back(self):
+        source = "def f(a, b): return a * b"
+        f, g = tg.op(elementwise=True)(_named(source)), tg.op(_named(source))
+        for own in (f, g):
+            own.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
+        a, b = leaf(1.0, 2.0), leaf(3.0)
+        f(a, b).sum().backward()
+        np.testing.assert_array_equal(b.grad.numpy(), [3.0])
+        with pytest.raises(ValueError, match="g?f: the rule for `b` returned shape"):
+            g(a, b).sum().backward()
+
+    def test_observers_see_own_ops(self):
+        seen = []
+        x = leaf(2.0)
+        with observe(lambda op, inputs, params, output: seen.append((op, inputs, params, output))):
+            y = largest(x, axis=0)
+        ((op, inputs, params, output),) = seen
+        assert op is largest.op
+        assert inputs[0] is x
+        assert params == (0,)
+        assert output is y
+
+    def test_a_numpy_function_may_be_claimed(self):
+        ufunc = np.frompyfunc(lambda a: a * 2, 1, 1)
+
+        @tg.op(numpy=ufunc)
+        def twice(a):
+            return a * 2
+
+        twice.vjp(a=lambda g: g * 2)
+        x = leaf(8.0)
+        ufunc(x).backward()
+        assert x.grad.item() == 2.0
+        del tg.graph.numpy_ops[ufunc]
+
+    def test_own_ops_make_no_cycle(self):
+        gc.collect()
+        gc.disable()
+        try:
+            x = leaf(2.0)
+            y = cube(largest(x, axis=0))
+            before = len(gc.get_objects())
+            for _ in range(5):
+                y = cube(largest(x, axis=0))
+            assert len(gc.get_objects()) <= before + 10
+            assert y.item() == 8.0
+        finally:
+            gc.enable()
+
+
+def _named(source):
+    scope = {}
+    exec(source, scope)
+    return next(value for name, value in scope.items() if name != "__builtins__")
