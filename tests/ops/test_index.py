@@ -1,0 +1,186 @@
+"""Indexing: every index that NumPy takes, its gradient by np.add.at, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.testing import assert_gradients
+from tinygrad_cnn.testing.strategies import indices
+
+shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+
+
+def counting(shape, start=0.0):
+    return np.arange(start, start + np.prod(shape, dtype=int)).reshape(shape)
+
+
+def with_tensors(index):
+    """The same index with Tensors for its arrays and lists for those that have one axis."""
+    parts = index if isinstance(index, tuple) else (index,)
+    made = tuple(tg.Tensor(p) if isinstance(p, np.ndarray) else p for p in parts)
+    return made if isinstance(index, tuple) else made[0]
+
+
+@given(st.data())
+def test_getitem_is_numpys_and_its_gradients_are_adjoint(data):
+    shape = data.draw(shapes)
+    index = data.draw(indices(shape))
+    a = counting(shape)
+    expected = np.asarray(a[index])
+    x = tg.Tensor(a, requires_grad=True)
+    y = x[index]
+    np.testing.assert_array_equal(y.numpy(), expected)
+    np.testing.assert_array_equal(x[with_tensors(index)].numpy(), expected)
+
+    u = tg.Tensor(counting(expected.shape, 1.0), requires_grad=True)
+    (g,) = tg.gradients(y, x, u, create_graph=True)
+    field = np.zeros(shape)
+    np.add.at(field, index, u.numpy())
+    np.testing.assert_array_equal(g.numpy(), field)
+
+    v = counting(shape, 3.0)
+    (back,) = tg.gradients(g, u, v)  # the adjoint of the adjoint reads the index again
+    np.testing.assert_array_equal(back.numpy(), np.asarray(v[index]))
+
+
+@given(st.data())
+def test_index_set_is_numpys_assignment_and_its_gradients_stop_where_written(data):
+    shape = data.draw(shapes)
+    index = data.draw(indices(shape))
+    a = counting(shape)
+    value = counting(a[index].shape, 100.0)
+    expected, origin = a.copy(), np.full(shape, -1.0)
+    expected[index] = value
+    origin[index] = value  # each place tells which value it got
+    x, v = tg.Tensor(a, requires_grad=True), tg.Tensor(value, requires_grad=True)
+    y = tg.index_set(x, with_tensors(index), v)
+    np.testing.assert_array_equal(y.numpy(), expected)
+    np.testing.assert_array_equal(x.numpy(), a)
+    g = counting(shape, 1.0)
+    gx, gv = tg.gradients(y, [x, v], g)
+    np.testing.assert_array_equal(gx.numpy(), np.where(origin == -1, g, 0))
+    given_back = np.zeros(value.shape)
+    for place in np.argwhere(origin >= 0):
+        given_back[value == origin[tuple(place)]] = g[tuple(place)]
+    np.testing.assert_array_equal(gv.numpy(), given_back)
+
+
+@given(rows=hnp.arrays(np.int64, hnp.array_shapes(max_dims=2, max_side=8), elements=st.integers(-3, 2)))
+def test_looking_up_rows_of_a_table_adds_up_their_gradients(rows):
+    table = tg.Tensor(counting((3, 2), 1.0), requires_grad=True)
+    weights = counting((*rows.shape, 2), 1.0)
+    for look_up in (lambda: table[rows], lambda: tg.take(table, tg.Tensor(rows), axis=0)):
+        (g,) = tg.gradients(look_up(), table, weights)
+        expected = [weights[rows % 3 == k].sum(axis=0) for k in range(3)]
+        np.testing.assert_array_equal(g.numpy(), expected)
+
+
+def test_float32_sums_of_repeats_err_no_more_than_a_plain_loop():
+    u = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
+    table = tg.zeros(1, 2, requires_grad=True)
+    (g,) = tg.gradients(table[np.zeros(3000, int)], table, u)
+    loop = np.zeros(2, np.float32)
+    for row in u:
+        loop += row
+    np.testing.assert_array_equal(g.numpy()[0], loop)
+
+
+def test_lists_and_tensors_serve_as_indices():
+    x = tg.Tensor(counting((2, 3)))
+    one, zero = tg.Tensor(np.array(1)), tg.Tensor(np.array(0))
+    np.testing.assert_array_equal(x[[1, 0]].numpy(), x.numpy()[[1, 0]])
+    np.testing.assert_array_equal(x[[one, zero]].numpy(), x.numpy()[[1, 0]])
+    np.testing.assert_array_equal(x[one, [True, False, True]].numpy(), [3.0, 5.0])
+    np.testing.assert_array_equal(x[one : one + 1].numpy(), x.numpy()[1:2])
+    assert x[[]].shape == (0, 3)
+    assert x[tg.Tensor(np.array(True))].shape == (1, 2, 3)
+    assert tg.take(x, [], axis=0).shape == (0, 3)
+
+
+@given(st.data())
+def test_what_was_put_is_taken(data):
+    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    order = np.argsort(data.draw(hnp.arrays(np.int64, shape, elements=st.integers(0, 99))), axis=axis)
+    values = counting(shape, 1.0)
+    y = tg.put_along_axis(np.zeros(shape), tg.Tensor(order), tg.Tensor(values), axis)
+    np.testing.assert_array_equal(tg.take_along_axis(y, order, axis).numpy(), values)
+    z = tg.scatter_add(np.zeros(shape), axis, order, tg.Tensor(values))
+    np.testing.assert_array_equal(z.numpy(), y.numpy())
+
+
+def test_gradients_through_a_chain_of_selections_are_exact_to_third_order():
+    def chain(x, v):
+        y = tg.index_set(x[[0, 2, 2]] ** 3, (slice(None), [1, 1]), v)
+        return tg.take_along_axis(y, tg.argsort(-y), -1) * tg.take(y, [[0], [2]], axis=0)
+
+    x = np.array([[0.5, -1.0], [1.5, 2.0], [-0.25, 1.25]])
+    assert_gradients(chain, x, np.array([[0.75, -0.5]] * 3), order=3)
+
+
+def test_values_set_keep_the_dtype_of_what_they_are_set_in():
+    assert tg.index_set(tg.zeros(3), 0, np.float64(1.5)).dtype == np.float32
+    assert tg.index_set(tg.zeros(3), 0, np.zeros(())).dtype == np.float32
+    assert tg.masked_fill(tg.zeros(3), np.ones(3, bool), 2.0).dtype == np.float32
+
+
+X, I, F = np.zeros((2, 3)), np.zeros((2, 3), int), np.zeros((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: x[5], IndexError, r"getitem: index 5 is out of bounds .* size 2 .*`a` is float64 \(2, 3\)"),
+        (lambda x: x[:, [0, -4]], IndexError, "getitem: .*-4 is out of bounds"),
+        (lambda x: x[0.5], IndexError, "getitem: only integers"),
+        (lambda x: x[np.zeros(3, bool)], IndexError, "getitem: boolean index"),
+        (lambda x: x[0, 0, 0], IndexError, "getitem: too many indices"),
+        (lambda x: x[[0, 1], [0, 1, 2]], IndexError, "getitem: shape mismatch"),
+        (lambda x: x.take([0, 6]), IndexError, "take: `indices` holds 6, but the axis has size 6; .* from -6 to 5"),
+        (lambda x: x.take(-3, axis=0), IndexError, "take: `indices` holds -3, but the axis has size 2"),
+        (lambda x: x.take(0.5), TypeError, "take: `indices` is float64; it must hold integers"),
+        (lambda x: x.take(np.ones(2, bool)), TypeError, "take: `indices` is bool"),
+        (lambda x: x.take(0, axis=2), IndexError, "take: axis 2 is out of bounds"),
+        (lambda x: tg.take_along_axis(x, I + 3, 1), IndexError, "take_along_axis: `indices` holds 3, but .* size 3"),
+        (lambda x: tg.take_along_axis(x, I[0], 1), IndexError, r"take_along_axis: `indices` \(3,\) does not fit"),
+        (lambda x: tg.take_along_axis(x, np.zeros((4, 3), int), 1), IndexError, r"`indices` \(4, 3\) does not fit"),
+        (lambda x: tg.put_along_axis(x, I - 3, F, 0), IndexError, "put_along_axis: `indices` holds -3, but .* size 2"),
+        (lambda x: tg.put_along_axis(x, I, F[:, :2], 1), ValueError, r"put_along_axis: .*\(2, 2\).* shape \(2, 3\)"),
+        (lambda x: tg.scatter_add(x, 1, I + 3, F), IndexError, "scatter_add: `index` holds 3, but .* size 3"),
+        (lambda x: tg.scatter_add(x, 1, F, F), TypeError, "scatter_add: `index` is float64"),
+        (lambda x: tg.scatter_add(x, 1, I, F[:1]), ValueError, r"scatter_add: `index` \(2, 3\) .* no larger than `src`"),
+        (lambda x: tg.scatter_add(x, 0, np.zeros((2, 4), int), np.zeros((2, 4))), ValueError, "scatter_add: .*on axis 0"),
+        (lambda x: tg.scatter_add(x, 2, I, F), ValueError, "scatter_add: axis 2 is out of bounds"),
+        (lambda x: tg.index_add(x, 0, [0, 2], F), IndexError, "index_add: `index` holds 2, but the axis has size 2"),
+        (lambda x: tg.index_add(x, 0, [0], F), ValueError, r"index_add: `src` is \(2, 3\) and `index` is \(1,\)"),
+        (lambda x: tg.index_add(x, 0, I, F), ValueError, "index_add: .*`index` must be 1-D"),
+        (lambda x: tg.index_set(x, 2, 0.0), IndexError, r"index_set: index 2 is out of bounds .*`x` has shape \(2, 3\)"),
+        (lambda x: tg.index_set(x, 0, np.zeros(2)), ValueError, r"index_set: .*\(2,\).* selection's shape \(3,\)"),
+        (lambda x: tg.index_set(tg.Tensor(I), 0, 0.5), TypeError, "index_set: an array of int64 cannot hold .* float64"),
+        (lambda x: tg.masked_fill(x, I, 0.0), TypeError, "masked_fill: `mask` is int64; it must be a Boolean"),
+        (lambda x: tg.masked_fill(x, [True], 0.0), TypeError, "masked_fill: `mask` is list"),
+        (lambda x: tg.masked_fill(x, np.zeros((4, 2, 3), bool), 0.0), ValueError, r"masked_fill: `mask` \(4, 2, 3\)"),
+        (lambda x: tg.masked_fill(x, np.zeros((2, 3), bool), np.zeros(2)), ValueError, r"masked_fill: `value` \(2,\)"),
+    ],
+)  # fmt: skip
+def test_bad_indices_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call(tg.Tensor(X, requires_grad=True))
+
+
+def test_indices_are_checked_on_plain_arrays_too():
+    with pytest.raises(IndexError, match="take: `indices` holds 3, but the axis has size 3"):
+        tg.take(X, 3, axis=1)
+    with pytest.raises(IndexError, match="take: .*size 0; its indices cannot exist"):
+        tg.take(np.zeros(0), 0)
+
+
+def test_assignment_names_the_function_that_replaces_it():
+    x = tg.zeros(3)
+    with pytest.raises(TypeError, match=r"index_set\(x, i, v\)"):
+        x[0] = 1.0
