@@ -7,41 +7,24 @@ from .creation import *
 from .functional import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
 from .ops import (
-    activation,
-    adaptive_pool,
     compare,
-    conv,
-    conv_transpose,
     elementwise,
-    label,
-    loss,
-    pool,
     random,
     reduce,
-    resize,
     scan,
     shape,
     transcendental,
 )
-from .ops.activation import *
-from .ops.adaptive_pool import *
 from .ops.compare import *
-from .ops.conv import *
-from .ops.conv_transpose import *
 from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.index import *
-from .ops.label import *
 from .ops.linalg import *
-from .ops.loss import *
-from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
 from .ops.reduce import *
-from .ops.resize import *
 from .ops.scan import *
 from .ops.shape import *
-from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
 from .recompute import *
@@ -63,29 +46,20 @@ __all__ = [
     "optim",
 ]
 __all__ += ["set_default_dtype"]
-__all__ += activation.__all__
 __all__ += functional.__all__
-__all__ += adaptive_pool.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__
-__all__ += conv.__all__
-__all__ += conv_transpose.__all__
 __all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.index.__all__
 __all__ += ops.linalg.__all__
-__all__ += label.__all__
-__all__ += loss.__all__
-__all__ += pool.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
 __all__ += recompute.__all__
 __all__ += reduce.__all__
-__all__ += resize.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__
-__all__ += ops.softmax.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__

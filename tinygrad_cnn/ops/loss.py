@@ -8,7 +8,7 @@ import numpy as np
 
 from ..graph import Array, op
 from .activation import logsigmoid
-from .elementwise import maximum, where
+from .elementwise import maximum, sub, where
 from .label import pick
 from .shape import broadcast_to, expand_dims, sum_to
 from .softmax import log_softmax, softmax
@@ -25,14 +25,14 @@ def check_reduction(name: str, reduction: str) -> None:
         raise ValueError(f"{name}: `reduction` is {reduction!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}")
 
 
-def check_target(name: str, prediction: Array, target: Array) -> None:
-    """ValueError unless `target` broadcasts to the shape of `prediction`."""
+def check_target(name: str, prediction: Array, target: Array, label: str = "target") -> None:
+    """ValueError unless `target`, called `label`, broadcasts to the shape of `prediction`."""
     wanted, given = np.shape(prediction), np.shape(target)
     if wanted == given:
         return
     if len(given) > len(wanted) or any(n not in (1, m) for n, m in zip(given[::-1], wanted[::-1], strict=False)):
         raise ValueError(
-            f"{name}: `target` {given} must broadcast to `prediction` {wanted}; reshape `target` to the shape of `prediction`"
+            f"{name}: `{label}` has shape {given}, which does not broadcast to the {wanted} it is compared with; reshape it"
         )
 
 
@@ -78,7 +78,7 @@ def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
     A label out of range counts as no class at all, with w = 0.
     """
     log_p = log_softmax(logits, axis=1)
-    return np.multiply(w, 0 - pick(log_p, target)), np.exp(log_p)
+    return np.multiply(w, np.subtract(0, pick(log_p, target))), np.exp(log_p)
 
 
 @op
@@ -146,7 +146,7 @@ def _slope(t: Array, q: Array) -> Array:
 
 bernoulli_nll.vjp(
     p=lambda g, p, t: g * (_slope(1 - t, 1 - p) - _slope(t, p)),
-    t=lambda g, p: g * (bernoulli_nll(p, 1.0) - bernoulli_nll(p, 0.0)),
+    t=lambda g, p: g * sub(bernoulli_nll(p, 1.0), bernoulli_nll(p, 0.0)),
 )
 
 
@@ -194,5 +194,7 @@ def is_positive(target: Array, *, function: str) -> Array:
     wrong = (target != 1) & (target != -1)
     if wrong.any():
         at = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
-        raise ValueError(f"{function}: `target` holds {target[at]} at {at}; it must be 1 or -1: use 2 * target - 1 for 0, 1")
+        raise ValueError(
+            f"{function}: `target` holds {target[at]} at {at}; it must be 1 or -1: use 2 * target - 1 for 0, 1"
+        )
     return np.asarray(target == 1)

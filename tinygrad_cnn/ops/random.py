@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
+from ..graph import Array, op
+
 __all__ = ["manual_seed"]
+
+Seed: TypeAlias = np.random.Generator | int | None
 
 _default = np.random.default_rng()
 
@@ -25,7 +31,7 @@ def manual_seed(seed: int) -> np.random.Generator:
     return _default
 
 
-def generator(rng: np.random.Generator | int | None = None) -> np.random.Generator:
+def generator(rng: Seed = None) -> np.random.Generator:
     """The generator to draw from: `rng` itself, a new one seeded by an int, or the library's.
 
     Raises:
@@ -38,3 +44,15 @@ def generator(rng: np.random.Generator | int | None = None) -> np.random.Generat
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         return np.random.default_rng(int(rng))
     raise TypeError(f"`rng` is {rng!r}; it must be a numpy.random.Generator, an integer seed or None")
+
+
+@op
+def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed) -> Array:
+    """y = 0 with probability p, else 1 / (1 - p), one draw for each element, or for each run of the last `spatial` axes.
+
+    No gradient. The draws are float32 whatever x is, so that float32 and float64 networks drop the same elements.
+    """
+    x = np.asarray(x)
+    shape = (*x.shape[: x.ndim - spatial], *(1 for _ in range(spatial)))
+    kept = generator(rng).random(shape, dtype=np.float32) >= p
+    return kept.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0)

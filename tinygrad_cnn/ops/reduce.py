@@ -309,8 +309,8 @@ def norm(a: Array, ord: float = 2, axis: Axis = None, keepdims: bool = False) ->
 def _linalg_norm(x: Array, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """np.linalg.norm of a Tensor, where it is a vector norm or Frobenius's."""
     axes = reduced_axes(axis, np.ndim(x))
-    if ord not in (None, "fro") and len(axes) != 1:
+    if (isinstance(ord, str) or len(axes) != 1) and ord not in (None, "fro"):
         raise ValueError(
             f"np.linalg.norm: `ord` {ord!r} of a matrix is not recorded; for a vector norm over axes use tinygrad_cnn.norm"
         )
-    return norm(x, 2 if ord in (None, "fro") else ord, axis, keepdims)
+    return norm(x, 2 if ord is None or isinstance(ord, str) else ord, axis, keepdims)

@@ -102,8 +102,9 @@ standardize.vjp(
     )
 )
 rstd.vjp(
-    x=lambda g, y, x, stats, axis, eps, centred: -(g * y * y * (1 / (over(x.shape, axis)[1] or 1)))
-    * standardize(x, stats, axis=axis, eps=eps, centred=centred)
+    x=lambda g, y, x, stats, axis, eps, centred: (
+        -(g * y * y * (1 / (over(x.shape, axis)[1] or 1))) * standardize(x, stats, axis=axis, eps=eps, centred=centred)
+    )
 )
 standardize_dx.vjp(
     u=lambda g, s, r, axis, centred: standardize_dx(g, s, r, axis=axis, centred=centred),

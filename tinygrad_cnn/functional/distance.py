@@ -1,0 +1,129 @@
+"""How alike vectors are, and losses that draw them together or push them apart.
+
+The hinges max(0, a) have gradient 1 at their corner, as in PyTorch and as clip has at its bounds.
+"""
+
+from __future__ import annotations
+
+from ..graph import Array
+from ..ops.elementwise import clip, maximum, minimum, sqrt, where
+from ..ops.loss import is_positive
+from ..ops.reduce import norm
+from ..tensor import Tensor
+from .losses import as_array, pair, reduced
+
+__all__ = [
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "pairwise_distance",
+    "triplet_margin_loss",
+]
+
+
+def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Tensor:
+    """y = <x1, x2> / (max(|x1|, eps) max(|x2|, eps)) over `axis`.
+
+    Args:
+        x1, x2: shapes that broadcast with each other.
+        axis: where the vectors lie.
+        eps: the smallest divisor.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.cosine_similarity(tg.Tensor([[3.0, 4.0]]), tg.Tensor([[6.0, 8.0]])).tolist()
+    [1.0]
+    """
+    unit = [as_array(x) / maximum(norm(x, axis=axis, keepdims=True), eps) for x in (x1, x2)]
+    return (unit[0] * unit[1]).sum(axis=axis)
+
+
+def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -> Tensor:
+    """y = the p-norm over the last axis of x1 - x2 + eps; the small number keeps the gradient of equal vectors finite."""
+    return norm(x1 - x2 + eps, p, axis=-1)
+
+
+def cosine_embedding_loss(x1: Array, x2: Array, target: Array, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+    """y = 1 - cos where the target is 1, max(0, cos - margin) where it is -1, reduced; cos is that of x1 and x2's angle.
+
+    Args:
+        x1, x2: (N, D), or (D,).
+        target: (N,), or (), each 1 or -1.
+        margin: the cosine that unlike pairs may have, from -1 to 1.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for shapes that do not fit, a target that is neither 1 nor -1, or another `reduction`.
+    """
+    x1, x2, target = as_array(x1), as_array(x2), as_array(target)
+    if x1.ndim not in (1, 2) or x1.shape != x2.shape or target.shape != x1.shape[:-1]:
+        raise ValueError(
+            f"cosine_embedding_loss: `x1` {x1.shape}, `x2` {x2.shape} and `target` {target.shape} must be (N, D), (N, D) and "
+            "(N,), or without the N"
+        )
+    tiny = 1e-12  # inside the root, as in PyTorch
+    lengths = sqrt(((x1 * x1).sum(axis=-1) + tiny) * ((x2 * x2).sum(axis=-1) + tiny))
+    cos = (x1 * x2).sum(axis=-1) / lengths
+    alike = is_positive(target, function="cosine_embedding_loss")
+    return reduced("cosine_embedding_loss", where(alike, 1 - cos, clip(cos - margin, 0)), reduction)
+
+
+def hinge_embedding_loss(prediction: Array, target: Array, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """y = x where the target is 1, max(0, margin - x) where it is -1, reduced, with x = prediction, usually a distance.
+
+    Raises:
+        ValueError: if `target` does not fit or holds another number than 1 and -1, or for another `reduction`.
+    """
+    x, target = pair("hinge_embedding_loss", prediction, target)
+    alike = is_positive(target, function="hinge_embedding_loss")
+    return reduced("hinge_embedding_loss", where(alike, x, clip(margin - x, 0)), reduction)
+
+
+def margin_ranking_loss(x1: Array, x2: Array, target: Array, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+    """y = max(0, margin - t (x1 - x2)) with t = target, reduced: t = 1 asks for x1 above x2, t = -1 for x2 above x1.
+
+    Raises:
+        ValueError: if x2 or `target` does not broadcast to the shape of x1, or for another `reduction`.
+    """
+    x1, x2 = pair("margin_ranking_loss", x1, x2, label="x2")
+    x1, target = pair("margin_ranking_loss", x1, target)
+    return reduced("margin_ranking_loss", clip(margin - target * (x1 - x2), 0), reduction)
+
+
+def triplet_margin_loss(
+    anchor: Array,
+    positive: Array,
+    negative: Array,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """y = max(0, d(anchor, positive) - d(anchor, negative) + margin), reduced, with d the :func:`pairwise_distance`.
+
+    Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional neural networks", 2016.
+
+    Args:
+        anchor, positive, negative: (..., D), one shape.
+        margin: how much farther the negative is to be, above 0.
+        p, eps: of the distance.
+        swap: measure the negative from the anchor or from the positive, whichever is nearer; equals share the gradient.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for shapes that differ, a `margin` that is not above 0, or another `reduction`.
+    """
+    name = "triplet_margin_loss"
+    if not margin > 0:
+        raise ValueError(f"{name}: `margin` is {margin!r}; it must be above 0")
+    anchor, positive, negative = (as_array(x) for x in (anchor, positive, negative))
+    if not anchor.shape == positive.shape == negative.shape or not anchor.ndim:
+        raise ValueError(
+            f"{name}: `anchor` {anchor.shape}, `positive` {positive.shape} and `negative` {negative.shape} must have one "
+            "shape, (..., D)"
+        )
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = minimum(far, pairwise_distance(positive, negative, p, eps))
+    return reduced(name, clip(near - far + margin, 0), reduction)

@@ -1,0 +1,265 @@
+"""Normalization layers. Each is :func:`~tinygrad_cnn.ops.standardize.standardize` over its own axes, then scale and shift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, no_grad
+from ..ops.elementwise import maximum
+from ..ops.reduce import norm
+from ..ops.shape import Axis, pad_constant, reshape, slice_axis
+from ..ops.standardize import affine, moments, over, standardize
+from ..tensor import Tensor
+
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "normalize",
+    "rms_norm",
+]
+
+
+def batch_norm(
+    x: Array,
+    running_mean: Array,
+    running_var: Array,
+    weight: Array = None,
+    bias: Array = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x - mean) / sqrt(var + eps) weight + bias, with one mean and variance for each channel.
+
+    In training they are those of the batch (the variance divided by n), and the running statistics, if given, move
+    towards them in place: running = (1 - momentum) running + momentum batch, with the variance divided by n - 1. Else the
+    running statistics are used. Ioffe and Szegedy, arXiv:1502.03167.
+
+    Args:
+        x: (N, C, ...), at least two axes.
+        running_mean, running_var: (C,), leaf Tensors or arrays; may be None in training.
+        weight, bias: (C,), or None for 1 and 0.
+        training: use the statistics of the batch.
+        momentum: the share of the batch in the running statistics.
+        eps: keeps the root away from zero.
+
+    Raises:
+        ValueError: for a wrong shape, no running statistics outside training, or one value per channel in training.
+    """
+    channels = _channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
+    if not training:
+        return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps, shape)
+    axis = (0, *range(2, np.ndim(x)))
+    y, stats = _standardized("batch_norm", x, axis, eps, needs_two=True)
+    _update(running_mean, running_var, stats, over(np.shape(x), axis)[1], momentum)
+    return _scaled(y, weight, bias, shape)
+
+
+def instance_norm(
+    x: Array,
+    running_mean: Array = None,
+    running_var: Array = None,
+    weight: Array = None,
+    bias: Array = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """:func:`batch_norm` with a mean and variance for each channel of each example, x being (N, C, ...) of three axes or more.
+
+    The running statistics, if given, follow the means over the batch. Ulyanov et al., arXiv:1607.08022.
+
+    Raises:
+        ValueError: for a wrong shape, no running statistics where they are to be used, or one value per channel.
+    """
+    stated = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    channels = _channels("instance_norm", x, least=3, **stated)
+    shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
+    if not use_input_stats:
+        return _by_running("instance_norm", x, running_mean, running_var, weight, bias, eps, shape)
+    axis = tuple(range(2, np.ndim(x)))
+    y, stats = _standardized("instance_norm", x, axis, eps, needs_two=True)
+    _update(running_mean, running_var, stats, over(np.shape(x), axis)[1], momentum)
+    return _scaled(y, weight, bias, shape)
+
+
+def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5) -> Tensor:
+    """y = (x - mean) / sqrt(var + eps) weight + bias, with a mean and variance for each group of channels of each example.
+
+    Wu and He, "Group normalization", arXiv:1803.08494.
+
+    Args:
+        x: (N, C, ...), at least two axes.
+        num_groups: how many groups of C / num_groups channels.
+        weight, bias: (C,), or None for 1 and 0.
+        eps: keeps the root away from zero.
+
+    Raises:
+        ValueError: for a wrong shape, or if `num_groups` does not divide the channels.
+    """
+    channels = _channels("group_norm", x, weight=weight, bias=bias)
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
+    n, _, *rest = np.shape(x)
+    split = reshape(x, shape=(n, num_groups, channels // num_groups, *rest))
+    y, _ = _standardized("group_norm", split, tuple(range(2, split.ndim)), eps)
+    return _scaled(reshape(y, shape=np.shape(x)), weight, bias, (1, channels, *(1 for _ in rest)))
+
+
+def layer_norm(
+    x: Array, normalized_shape: int | Sequence[int], weight: Array = None, bias: Array = None, eps: float = 1e-5
+) -> Tensor:
+    """y = (x - mean) / sqrt(var + eps) weight + bias, with a mean and variance over the last axes of each example.
+
+    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: the sizes of the last axes.
+        weight, bias: of `normalized_shape`, or None for 1 and 0.
+        eps: keeps the root away from zero.
+
+    Raises:
+        ValueError: if a shape disagrees with `normalized_shape`.
+    """
+    axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
+    y, _ = _standardized("layer_norm", x, axis, eps)
+    return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
+
+
+def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = None, eps: float | None = None) -> Tensor:
+    """y = x / sqrt(mean of x^2 + eps) weight, with the mean over the last axes of each example.
+
+    Zhang and Sennrich, "Root mean square layer normalization", arXiv:1910.07467.
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: the sizes of the last axes.
+        weight: of `normalized_shape`, or None for 1.
+        eps: keeps the root away from zero; by default the dtype's machine epsilon.
+
+    Raises:
+        ValueError: if a shape disagrees with `normalized_shape`.
+    """
+    axis = _last_axes("rms_norm", x, normalized_shape, weight=weight)
+    small = float(np.finfo(x.dtype).eps) if eps is None else eps
+    y, _ = _standardized("rms_norm", x, axis, small, centred=False)
+    return _scaled(y, weight, None, tuple(np.shape(x)[i] for i in axis))
+
+
+def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """y = x / (k + alpha mean)^beta, with the mean of x^2 over `size` neighbouring channels, zeros beyond the ends.
+
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
+
+    Args:
+        x: (N, C, ...), at least three axes.
+        size: the number of channels in a window; of an even number, the larger half stands before.
+        alpha, beta, k: as above.
+
+    Raises:
+        ValueError: if x has fewer axes, or `size` is below 1.
+    """
+    channels = _channels("local_response_norm", x, least=3)
+    if size < 1:
+        raise ValueError(f"local_response_norm: `size` is {size!r}; it must be at least 1")
+    width = [(0, 0)] * np.ndim(x)
+    width[1] = (size // 2, (size - 1) // 2)
+    squares = pad_constant(x * x, pad_width=width)
+    total = slice_axis(squares, 0, channels, 1)
+    for i in range(1, size):
+        total = total + slice_axis(squares, i, i + channels, 1)
+    y: Tensor = x / (total * (alpha / size) + k) ** beta
+    return y
+
+
+def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> Tensor:
+    """y = x / max(norm of x over `axis`, eps): vectors of length 1, and zero vectors as they are.
+
+    Args:
+        x: any shape.
+        p: the order of the norm, see :func:`~tinygrad_cnn.norm`.
+        axis: the axis along which the vectors lie, or several.
+        eps: the smallest divisor.
+    """
+    y: Tensor = x / maximum(norm(x, p, axis=axis, keepdims=True), eps)
+    return y
+
+
+def _channels(name: str, x: Array, least: int = 2, **stated: Array) -> int:
+    """The number of channels of x (N, C, ...), which whatever else is stated must match."""
+    shape = np.shape(x)
+    if len(shape) < least:
+        form = "(N, C, ...)" if least == 2 else "(N, C, L, ...)"
+        raise ValueError(f"{name}: `x` has shape {shape}; it must be {form}, of at least {least} axes: reshape it")
+    _same_shape(name, (shape[1],), "one for each channel of `x`", stated)
+    return int(shape[1])
+
+
+def _last_axes(name: str, x: Array, normalized_shape: int | Sequence[int], **stated: Array) -> tuple[int, ...]:
+    wanted = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    shape = np.shape(x)
+    if not wanted or shape[len(shape) - len(wanted) :] != wanted:
+        raise ValueError(f"{name}: `x` has shape {shape}; it must end with `normalized_shape` {wanted}")
+    _same_shape(name, wanted, "`normalized_shape`", stated)
+    return tuple(range(len(shape) - len(wanted), len(shape)))
+
+
+def _same_shape(name: str, wanted: tuple[int, ...], why: str, stated: dict[str, Array]) -> None:
+    for label, value in stated.items():
+        if value is not None and np.shape(value) != wanted:
+            raise ValueError(f"{name}: `{label}` has shape {np.shape(value)}; it must be {wanted}, {why}")
+
+
+def _standardized(
+    name: str, x: Array, axis: tuple[int, ...], eps: float, centred: bool = True, needs_two: bool = False
+) -> tuple[Tensor, Tensor]:
+    """x standardized over `axis`, and its moments."""
+    if needs_two and over(np.shape(x), axis)[1] == 1:
+        raise ValueError(
+            f"{name}: `x` has shape {np.shape(x)}, a single value for each mean; a variance needs at least two: use a larger "
+            "batch, or the running statistics"
+        )
+    stats = moments(x, axis=axis, centred=centred)
+    return standardize(x, stats, axis=axis, eps=eps, centred=centred), stats
+
+
+def _scaled(y: Tensor, weight: Array, bias: Array, shape: tuple[int, ...]) -> Tensor:
+    if weight is not None and bias is not None:
+        return affine(y, reshape(weight, shape=shape), reshape(bias, shape=shape))
+    if weight is not None:
+        return y * reshape(weight, shape=shape)
+    return y if bias is None else y + reshape(bias, shape=shape)
+
+
+def _by_running(
+    name: str, x: Array, mean: Array, var: Array, weight: Array, bias: Array, eps: float, shape: tuple[int, ...]
+) -> Tensor:
+    if mean is None or var is None:
+        label = "running_mean" if mean is None else "running_var"
+        raise ValueError(f"{name}: `{label}` is None; the statistics are needed unless those of the input are used")
+    scale = (var + eps) ** -0.5
+    scale = scale if weight is None else scale * weight
+    shift = -mean * scale
+    shift = shift if bias is None else shift + bias
+    return affine(x, reshape(scale, shape=shape), reshape(shift, shape=shape))
+
+
+@no_grad
+def _update(running_mean: Array, running_var: Array, stats: Array, n: int, momentum: float) -> None:
+    """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
+    for running, batch, scale in ((running_mean, stats[0], 1.0), (running_var, stats[1], n / max(n - 1, 1))):
+        if running is not None:
+            mean: Any = reshape(batch, shape=(-1, *np.shape(running))).mean(axis=0)
+            moved = running * (1 - momentum) + mean * (momentum * scale)
+            if isinstance(running, Tensor):
+                running.copy_(moved)
+            else:
+                running[...] = moved

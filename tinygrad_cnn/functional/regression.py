@@ -1,0 +1,151 @@
+"""Losses between numbers and the numbers that were wanted, and between distributions."""
+
+from __future__ import annotations
+
+import math
+
+from ..graph import Array
+from ..ops.elementwise import abs, clip, exp, log, square, where
+from ..ops.loss import check_target, checked_variance
+from ..ops.shape import expand_dims
+from ..tensor import Tensor
+from .losses import numbers, pair, reduced
+
+__all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "poisson_nll_loss", "smooth_l1_loss"]
+
+
+def l1_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
+    """y = |prediction - target|, reduced.   prediction' = g sign(prediction - target), which is 0 at 0.
+
+    Raises:
+        ValueError: if `target` does not broadcast to the shape of `prediction`, or for another `reduction`.
+    """
+    prediction, target = pair("l1_loss", prediction, target)
+    return reduced("l1_loss", abs(prediction - target), reduction)
+
+
+def _huber(difference: Tensor, delta: float) -> Tensor:
+    """d^2 / 2 up to |d| = delta, then delta (|d| - delta / 2): both are c (d - c / 2) with c = d clipped to delta."""
+    c = clip(difference, -delta, delta)
+    return c * (difference - c * 0.5)
+
+
+def huber_loss(
+    prediction: Array, target: Array, reduction: str = "mean", delta: float = 1.0, weight: Array = None
+) -> Tensor:
+    """y = d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d = prediction - target, reduced.
+
+    prediction' = g d clipped to [-delta, delta].   Huber, "Robust estimation of a location parameter", 1964.
+
+    Args:
+        prediction, target: the target broadcasts to the prediction's shape.
+        reduction: "mean" over the elements, "sum" or "none".
+        delta: where the square ends, above 0.
+        weight: a factor for each element, or None.
+
+    Raises:
+        ValueError: for shapes that do not fit, a `delta` that is not above 0, or another `reduction`.
+    """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: `delta` is {delta!r}; it must be above 0")
+    prediction, target = pair("huber_loss", prediction, target)
+    each = _huber(prediction - target, delta)
+    if weight is None:
+        return reduced("huber_loss", each, reduction)
+    weight = numbers(weight, prediction.dtype)
+    return reduced("huber_loss", each * weight, reduction)
+
+
+def smooth_l1_loss(prediction: Array, target: Array, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """y = d^2 / (2 beta) where |d| <= beta, else |d| - beta / 2, with d = prediction - target, reduced.
+
+    It is huber_loss / beta, and l1_loss for beta = 0.   Girshick, "Fast R-CNN", arXiv:1504.08083.
+
+    Raises:
+        ValueError: if `target` does not fit, for a negative `beta` or another `reduction`.
+    """
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: `beta` is {beta!r}; it must be 0 or above")
+    if beta == 0:
+        return l1_loss(prediction, target, reduction)
+    prediction, target = pair("smooth_l1_loss", prediction, target)
+    return reduced("smooth_l1_loss", _huber(prediction - target, beta) * (1 / beta), reduction)
+
+
+def poisson_nll_loss(
+    prediction: Array,
+    target: Array,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """y = e^x - t x with x = prediction, the logarithm of the rate of the counts t, reduced.   prediction' = g (e^x - t).
+
+    Args:
+        prediction, target: the target broadcasts to the prediction's shape.
+        log_input: x is the logarithm of the rate; else the rate itself, and y = x - t log(x + eps).
+        full: add Stirling's approximation of log t! where t > 1: t log t - t + log(2 pi t) / 2.
+        eps: keeps the logarithm from 0.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if `target` does not fit, or for another `reduction`.
+    """
+    x, t = pair("poisson_nll_loss", prediction, target)
+    each = exp(x) - t * x if log_input else x - t * log(x + eps)
+    if full:
+        count = where(t > 1, t, 1)
+        each = each + where(t > 1, count * log(count) - count + log(count * (2 * math.pi)) * 0.5, 0)
+    return reduced("poisson_nll_loss", each, reduction)
+
+
+def gaussian_nll_loss(
+    prediction: Array, target: Array, var: Array, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """y = (log v + (prediction - target)^2 / v) / 2 with v = max(var, eps), reduced.
+
+    The gradient of v reaches var even where eps stood in, as in PyTorch, so that a variance of 0 can grow again.
+    Nix and Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
+
+    Args:
+        prediction, target: the target broadcasts to the prediction's shape.
+        var: variances that broadcast to the prediction's shape, or have that shape without its last axis.
+        full: add log(2 pi) / 2.
+        eps: the smallest variance.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if a shape does not fit, for a negative variance, or another `reduction`.
+    """
+    name = "gaussian_nll_loss"
+    prediction, target = pair(name, prediction, target)
+    var = numbers(var, prediction.dtype)
+    if var.ndim and var.shape == prediction.shape[:-1]:
+        var = expand_dims(var, -1)
+    check_target(name, prediction, var, label="var")
+    v = checked_variance(var, eps=eps)
+    each = (log(v) + square(prediction - target) / v) * 0.5
+    return reduced(name, each + 0.5 * math.log(2 * math.pi) if full else each, reduction)
+
+
+def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """y = t (log t - x), the Kullback-Leibler divergence of log-probabilities x from probabilities t, reduced.
+
+    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, whose t log t is 0.
+
+    Args:
+        prediction: log-probabilities x.
+        target: probabilities that broadcast to the prediction's shape, or their logarithms.
+        reduction: "mean" over all elements, "batchmean" (the sum divided by the size of the first axis: the divergence
+            itself), "sum" or "none".
+        log_target: the target is log t.
+
+    Raises:
+        ValueError: if `target` does not fit, or for another `reduction`.
+    """
+    x, t = pair("kl_div", prediction, target)
+    each = exp(t) * (t - x) if log_target else t * (log(where(t > 0, t, 1)) - x)
+    if reduction == "batchmean":
+        return each.sum() * (1 / x.shape[0] if x.ndim and x.shape[0] else 1)
+    return reduced("kl_div", each, reduction)
