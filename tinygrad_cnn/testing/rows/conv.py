@@ -30,7 +30,7 @@ def naive(
         for f in range(w.shape[0]):
             channels = slice(f // o * c, f // o * c + c)
             at: Any = (slice(None), f, *place)
-            y[at] = (x[(slice(None), channels, *window)] * w[f]).reshape(len(x), -1).sum(1)
+            y[at] = (x[(slice(None), channels, *window)] * w[f]).sum(tuple(range(1, x.ndim)))
     return y if b is None else y + b.reshape(-1, *(1 for _ in out))
 
 
