@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .report import called
+
 GAP = 1 / 8
 """The distance that values keep from kinks and, where they must be distinct, from each other."""
 
@@ -108,6 +110,16 @@ class Case:
     def call(self, *arrays: Any) -> Any:
         """The function on arrays or Tensors."""
         return self._call(self.function, arrays)
+
+    __call__ = call
+
+    def python(self) -> tuple[set[str], str]:
+        """Imports and an expression that give the function that is called, for the reproducer of a failure."""
+        imports, text = called(self.function, self.params, self.sequence)
+        if self.via is type(self).via and not text.startswith("..."):
+            return imports, text
+        row = f"next(case for case in CASES if case.name == {self.name!r})"
+        return {"from tinygrad_cnn.testing.rows import CASES"}, row
 
     def expected(self, *arrays: NDArray[Any]) -> Any:
         """The reference on arrays."""

@@ -1,0 +1,159 @@
+"""f, its gradient, the gradient of its gradient: what is differentiated at each order, as functions of plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..creation import from_numpy
+from ..graph import Leaf, enable_grad, no_grad
+from ..tensor import Tensor
+from ..walk import pull_back
+
+Arrays: TypeAlias = Sequence[NDArray[Any]]
+Flat: TypeAlias = NDArray[np.float64]
+
+
+class Level:
+    """A function at a point: f at order 1; above that, the gradients of sum <level below, u>, in its inputs and in u.
+
+    Differentiating this function once is therefore all that an order needs.
+
+    Args:
+        f: the function of Tensors under test.
+        arrays: f's inputs, followed by the incoming gradients `u` of every level below.
+        counts: how many of the arrays each level below takes, lowest first.
+    """
+
+    def __init__(self, f: Callable[..., Any], arrays: Arrays, counts: tuple[int, ...] = ()) -> None:
+        self.f, self.arrays, self.counts = f, list(arrays), counts
+        self.floating = [p for p, a in enumerate(self.arrays) if a.dtype.kind == "f"]
+        ends = np.cumsum([0, *(self.arrays[p].size for p in self.floating)])
+        self.slices = {p: slice(b, e) for p, b, e in zip(self.floating, ends, ends[1:], strict=False)}
+        self.size = int(ends[-1])
+
+    def outputs(self, arrays: Arrays) -> list[NDArray[Any]]:
+        """The values at other arrays, nothing recorded at the top."""
+        tensors = [from_numpy(a) for a in arrays]
+        with no_grad():
+            return [y._data for y in self._outputs(len(self.counts), tensors, create=False)]
+
+    def record(self, arrays: Arrays) -> Record:
+        """Run it at `arrays` and keep the graph."""
+        xs = _leaves([from_numpy(a) for a in arrays])
+        with enable_grad():
+            ys = self._outputs(len(self.counts), xs, create=True)
+        return Record(ys, [xs[p] for p in self.floating])
+
+    def above(self, us: Arrays) -> Level:
+        """The next level."""
+        return Level(self.f, [*self.arrays, *us], (*self.counts, len(self.arrays)))
+
+    def widened(self) -> Level:
+        """The same in float64."""
+        return Level(self.f, [a.astype(np.float64) if a.dtype.kind == "f" else a for a in self.arrays], self.counts)
+
+    def flat(self, arrays: Iterable[NDArray[Any] | None]) -> Flat:
+        """The floating-point arrays as one vector of float64, absent ones as zeros."""
+        parts = [
+            np.zeros(self.arrays[p].size) if a is None else a.ravel()
+            for p, a in zip(self.floating, arrays, strict=True)
+        ]
+        return np.concatenate([np.zeros(0), *parts]).astype(np.float64)
+
+    def moved(self, shift: NDArray[Any]) -> list[NDArray[Any]]:
+        """The arrays with a vector added to the floating-point ones; complex if the vector is."""
+        moved = list(self.arrays)
+        for p, part in self.slices.items():
+            moved[p] = np.asarray(moved[p] + shift[part].reshape(moved[p].shape))
+        return moved
+
+    def place(self, flat: int) -> tuple[int, tuple[int, ...]]:
+        """Which array, and which index in it, an entry of the vector is."""
+        position = next(p for p, part in self.slices.items() if part.start <= flat < part.stop)
+        index = np.unravel_index(flat - self.slices[position].start, self.arrays[position].shape)
+        return position, tuple(int(i) for i in index)
+
+    def name(self, position: int) -> str:
+        """What to call an array in a message."""
+        if not self.counts or position < self.counts[0]:
+            return f"input {position}"
+        order = sum(position >= count for count in self.counts)
+        return f"incoming gradient {position - self.counts[order - 1]} of order {order}"
+
+    def _outputs(self, depth: int, tensors: Sequence[Tensor], create: bool) -> list[Tensor]:
+        if not depth:
+            return floating_outputs(self.f(*tensors))
+        count = self.counts[depth - 1]
+        xs, us = _leaves(tensors[:count]), tensors[count:]
+        with enable_grad():
+            ys = self._outputs(depth - 1, xs, create=True)
+        wanted = [x for x in xs if x.requires_grad]
+        found = _pull(ys, wanted, us, create=create, retain=create)
+        return [from_numpy(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(wanted, found, strict=True)]
+
+
+class Record:
+    """A run whose graph is kept, so that several incoming gradients can be pulled back through it."""
+
+    def __init__(self, ys: Sequence[Tensor], wanted: Sequence[Tensor]) -> None:
+        self._ys, self._wanted = ys, wanted
+        self.values = [y._data for y in ys]
+
+    def pull(self, us: Arrays, create: bool = False) -> list[NDArray[Any] | None]:
+        """The gradient of sum <y, u> for every floating-point array, None where nothing depends on it."""
+        starts: Sequence[Any] = [from_numpy(u) for u in us] if create else us
+        found = _pull(self._ys, self._wanted, starts, create=create, retain=True)
+        return [None if g is None else g._data for g in found]
+
+
+def floating_outputs(result: Any) -> list[Tensor]:
+    """The floating-point (or complex) Tensors that f returned, alone or in a sequence.
+
+    Raises:
+        ValueError: if f returned something else than Tensors, or none to differentiate.
+    """
+    results = list(result) if isinstance(result, list | tuple) else [result]
+    wrong = next((r for r in results if not isinstance(r, Tensor)), None)
+    if wrong is not None:
+        raise ValueError(
+            f"gradcheck: `f` returned a {type(wrong).__name__}; it must return a Tensor or a sequence of Tensors: "
+            "compute with tinygrad_cnn's functions, and without .numpy()"
+        )
+    kept = [r for r in results if r.dtype.kind in "fc"]
+    if not kept:
+        raise ValueError(
+            f"gradcheck: `f` returned {[str(r.dtype) for r in results]}; at least one result must be a "
+            "floating-point Tensor: there is nothing to differentiate"
+        )
+    return kept
+
+
+def _leaves(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors that require gradients, where they can: those in a graph as they are, others as new leaves."""
+    return [t if t._node is not None or t.dtype.kind not in "fc" else _leaf(t) for t in tensors]
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    leaf = tensor.detach()
+    leaf._node = Leaf(leaf)  # set here and not by requires_grad, which refuses complex numbers
+    return leaf
+
+
+def _pull(
+    ys: Sequence[Tensor], wanted: Sequence[Tensor], us: Sequence[Any], create: bool, retain: bool
+) -> Sequence[Tensor | None]:
+    """The walk itself, which unlike ``gradients`` takes complex numbers."""
+    roots = [(y._node, _start(u, y.dtype, create)) for y, u in zip(ys, us, strict=True) if y._node is not None]
+    places = [x._node for x in wanted if x._node is not None]
+    found = pull_back(roots, set(places), retain=retain, create=create) if places else {}
+    return [None if g is None else g if isinstance(g, Tensor) else from_numpy(g) for g in map(found.get, places)]
+
+
+def _start(u: Any, dtype: np.dtype[Any], create: bool) -> Any:
+    if create:
+        return u if u.dtype == dtype else u.astype(dtype)
+    return (u._data if isinstance(u, Tensor) else u).astype(dtype, copy=False)

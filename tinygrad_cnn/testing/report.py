@@ -1,0 +1,169 @@
+"""What a gradient check found, in words, and the Python that finds it again."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .levels import Arrays
+
+LITERALS = 200
+"""Elements up to which a reproducer spells arrays out."""
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that is wrong. The numbers are None where the matter is not a number.
+
+    Args:
+        text: what is wrong.
+        order: the order of the derivative.
+        input: the position of the array concerned: f's inputs first, then incoming gradients.
+        index: the element, or None where it is spread over many.
+        analytic: the derivative that the rules give.
+        numeric: the derivative by finite differences.
+        step: the step of the differences.
+    """
+
+    text: str
+    order: int
+    input: int | None = None
+    index: tuple[int, ...] | None = None
+    analytic: float | None = None
+    numeric: float | None = None
+    step: float | None = None
+
+    def __str__(self) -> str:
+        return f"order {self.order}, {self.text}"
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A point where f has two one-sided derivatives, and the analytic one lies between them."""
+
+    order: int
+    input: int
+    index: tuple[int, ...]
+    analytic: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return (
+            f"order {self.order}, input {self.input}, index {self.index}: a kink; analytic {self.analytic:.9g} lies between "
+            f"the one-sided derivatives {self.low:.9g} and {self.high:.9g}"
+        )
+
+
+@dataclass
+class Report:
+    """The result of :func:`~tinygrad_cnn.testing.gradcheck`: true if all is well, and readable text as a string.
+
+    Args:
+        failures: what is wrong, empty if all is well.
+        kinks: points at which f is not differentiable and its gradient is one of the possible ones.
+        unseen: elements whose gradient is too small, beside what surrounds it, to see 0.1 % of it.
+        reproducer: Python that fails again.
+    """
+
+    failures: list[Failure] = field(default_factory=list)
+    kinks: list[Kink] = field(default_factory=list)
+    unseen: int = 0
+    reproducer: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+    def __str__(self) -> str:
+        n = len(self.failures)
+        lines = [f"gradcheck: {n} failure{'s' * (n > 1)}" if n else "gradcheck: no failures"]
+        lines += [f"  {failure}" for failure in self.failures[:SHOWN]]
+        lines += [f"  ... and {n - SHOWN} more"] * (n > SHOWN)
+        lines += [f"  {kink}" for kink in self.kinks[:SHOWN]]
+        lines += [f"  ... and {len(self.kinks) - SHOWN} more kinks"] * (len(self.kinks) > SHOWN)
+        lines += [f"  {self.unseen} elements are too small for an error of 0.1 % to be seen"] * (self.unseen > 0)
+        return "\n".join([*lines, "Reproduce with:", self.reproducer] if n else lines)
+
+
+def reproducer(f: Callable[..., Any], inputs: Arrays, options: dict[str, Any]) -> str:
+    """A script that calls :func:`~tinygrad_cnn.testing.assert_gradients` as it was called."""
+    imports, shown = _function(f)
+    arrays, comments = zip(*(_array(a, i) for i, a in enumerate(inputs)), strict=True)
+    arguments = [*arrays, *(f"{name}={value!r}" for name, value in options.items())]
+    lines = ["import numpy as np", "from tinygrad_cnn.testing import assert_gradients", *sorted(imports), ""]
+    lines += [comment for comment in comments if comment]
+    if not shown.isidentifier():
+        lines.append(f"f = {shown}")
+        shown = "f"
+    return "\n".join([*lines, f"assert_gradients({shown}, {', '.join(arguments)})"])
+
+
+def _array(a: NDArray[Any], position: int) -> tuple[str, str]:
+    """An expression for an input, and the line that it needs above it."""
+    if a.size > LITERALS:
+        return f"input{position}", (
+            f'input{position} = np.load("input{position}.npy")  # {a.dtype} {a.shape}: write it where the check failed, '
+            f'np.save("input{position}.npy", ...)'
+        )
+    return literal(a), ""
+
+
+def literal(value: Any) -> str:
+    """Python that makes this value again: arrays are spelt out to the last bit."""
+    if isinstance(value, np.ndarray):
+        name = "bool" if value.dtype == bool else f"np.{value.dtype.name}"
+        return f"np.array({value.tolist()!r}, {name})" if value.size else f"np.zeros({value.shape}, {name})"
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+        return f"np.{np.dtype(value).name}"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, tuple | list):
+        body = ", ".join(map(literal, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
+        return f"({body})" if isinstance(value, tuple) else f"[{body}]"
+    return repr(value)
+
+
+def called(f: Callable[..., Any], params: Any, sequence: bool = False) -> tuple[set[str], str]:
+    """Imports and an expression for f with keyword arguments bound, taking its arrays as a sequence or one by one."""
+    imports, name = _function(f)
+    if name.startswith("..."):
+        return imports, name
+    bound = "".join(f", {key}={literal(value)}" for key, value in params.items())
+    if sequence:
+        return imports, f"lambda *arrays: {name}(arrays{bound})"
+    return (imports | {"from functools import partial"}, f"partial({name}{bound})") if bound else (imports, name)
+
+
+def _function(f: Callable[..., Any]) -> tuple[set[str], str]:
+    """Imports and an expression for a function, a comment in place of what Python cannot import."""
+    if hasattr(f, "python"):
+        imports, text = f.python()
+        return set(imports), text
+    if isinstance(f, functools.partial) and not f.args:
+        return called(f.func, f.keywords)
+    module, name = getattr(f, "__module__", None), getattr(f, "__qualname__", "")
+    if module and name.isidentifier() and module != "__main__" and _importable(f, module, name):
+        return {f"from {module} import {name}"}, name
+    f = f.op.raw if hasattr(f, "op") else f
+    try:
+        place = f" at {inspect.getsourcefile(f)}, line {inspect.getsourcelines(f)[1]}"
+    except (OSError, TypeError):
+        place = ""
+    return set(), f"...  # put the function here: {name or repr(f)}{place}"
+
+
+def _importable(f: Callable[..., Any], module: str, name: str) -> bool:
+    try:
+        return getattr(importlib.import_module(module), name, None) is f
+    except ImportError:
+        return False

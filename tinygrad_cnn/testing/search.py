@@ -1,0 +1,227 @@
+"""Find the entries of a gradient that are wrong, with few evaluations: look along directions, and halve what is wrong."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .levels import Arrays, Flat, Level, Record
+from .numeric import Estimate, Line
+from .report import Failure, Kink, Report
+
+VISIBLE = 1e-3
+"""The relative error of one element that must be seen."""
+ROUNDS = 6
+CONFIDENCE = 6.0
+"""Standard deviations that a sum of errors with random signs stays within: a chance of 3e-8 at most (Hoeffding)."""
+
+Entries = NDArray[np.intp]
+
+
+def away_from_zero(rng: np.random.Generator, shape: Any) -> Flat:
+    """Random values with random signs and magnitudes from 0.5 to 1.5, so that a sum weighted by them hides no element."""
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
+
+
+class Search:
+    """One order: compares the gradient of every entry of every input with numerical derivatives, in float64."""
+
+    def __init__(
+        self, level: Level, record: Record, us: Arrays, order: int, report: Report, rng: np.random.Generator,
+        tolerances: tuple[float, float], eps: float, method: str,
+    ) -> None:  # fmt: skip
+        self.level, self.order, self.report, self.rng = level, order, report, rng
+        (rtol, self.atol), self.eps, self.complex = tolerances, eps, method == "complex"
+        found = record.pull(us)
+        self.absent = {p for p, g in zip(level.floating, found, strict=True) if g is None}
+        self.analytic = level.flat(found)
+        self.allowed = self.atol + rtol * np.abs(self.analytic)
+        self.here, self.weights = _joined(record.values), _joined(us)
+        self.point = level.flat([level.arrays[p] for p in level.floating])
+        self.kinked = np.zeros(level.size, bool)
+
+    def run(self, directions: int, budget: int) -> None:
+        """Look along `directions` directions through everything, then at what they cannot show, then one by one."""
+        size, failures = self.level.size, self.report.failures
+        if not np.isfinite(self.analytic).all():
+            self._fail(int(np.argmin(np.isfinite(self.analytic))), "the gradient is not finite")
+            return
+        seen = np.abs(self.analytic) <= 4 * self.atol / VISIBLE
+        with np.errstate(all="ignore"):
+            for _ in range(directions):
+                smooth = np.flatnonzero(~self.kinked)
+                seen |= self._look(smooth, _only(smooth, away_from_zero(self.rng, size)))
+            for _ in range(ROUNDS):
+                hidden = np.flatnonzero(~seen)
+                if not failures and hidden.size:
+                    seen |= self._look(hidden, _only(hidden, away_from_zero(self.rng, size)))
+            if failures:
+                self._look_at_other_inputs()
+                return
+            singles = self.rng.permutation(np.flatnonzero(~self.kinked))
+            for entry in singles[np.argsort(seen[singles], kind="stable")][:budget]:
+                seen |= self._look(np.array([entry]), self._unit(entry))
+        self.report.unseen += int((~seen).sum())
+
+    def _look(self, entries: Entries, direction: Flat) -> NDArray[np.bool_]:
+        """Compare derivatives along a direction that is zero outside `entries`. Which elements' errors that would show.
+
+        Where they disagree, or there is a bend, smaller steps tell whether the numerical derivative is to blame. If the
+        gradient is, its wrong element is located; if there is a kink, the halves of `entries` are looked at.
+        """
+        if not entries.size:
+            return np.zeros(self.level.size, bool)
+        line, expected, tolerance = self._line(direction), self._expected(direction), self._tolerance(direction)
+        estimate = self._estimate(line, self.eps)
+        if estimate.bent or not abs(expected - estimate.value) <= tolerance + estimate.error:
+            if estimate.bent and line.central(self.eps / 8).bent and self._at_kink(entries, direction, line):
+                return np.asarray(direction != 0)
+            closer = estimate if self.complex else line.refined(self.eps)
+            if closer is None:
+                self._fail(int(entries[0]), "f is not finite around this point with steps above 1e-6", entries)
+                return np.asarray(direction != 0)
+            estimate = closer
+            if not abs(expected - estimate.value) <= tolerance + estimate.error:
+                self._locate(entries, direction, estimate.step)
+                return np.asarray(direction != 0)
+            size = max(abs(expected), float(np.linalg.norm(self.analytic * direction)))
+            if estimate.error > max(10 * tolerance, VISIBLE * size, 1e-7 * float(np.linalg.norm(self.here))):
+                self._fail(
+                    int(entries[0]), f"the numerical derivative {estimate.value:.6g} is uncertain by {estimate.error:.2g}; "
+                    "f may round to a lower precision: choose a larger `eps`, or raise `rtol` and `atol`", entries,
+                )  # fmt: skip
+        return np.asarray(np.abs(self.analytic * direction) * VISIBLE > 2 * (tolerance + estimate.error))
+
+    def _at_kink(self, entries: Entries, direction: Flat, line: Line) -> bool:
+        """Whether there is a kink at the point, after judging the gradient at it."""
+        if entries.size == 1 and direction[entries[0]] != 1.0:
+            direction = self._unit(int(entries[0]))
+            line = self._line(direction)
+        if entries.size > 1:
+            known = len(self.report.kinks), len(self.report.failures)
+            for half in np.array_split(entries, 2):
+                self._look(half, _only(half, direction))
+            if known != (len(self.report.kinks), len(self.report.failures)):
+                return True
+        sides = line.sides(self.eps)
+        if not sides.kinked:
+            return False
+        (low, high), expected = sides.bounds, self._expected(direction)
+        tolerance = self._tolerance(direction) + 2 * sides.error
+        position, index = self.level.place(int(entries[0]))
+        self.kinked[entries] = True
+        if low - tolerance <= expected <= high + tolerance:
+            low, high = (0.0 if abs(x) <= tolerance else x for x in (low, high))
+            self.report.kinks.append(Kink(self.order, position, index, expected, low, high))
+        else:
+            self._fail(
+                int(entries[0]), f"a kink; analytic {expected:.9g} does not lie between the one-sided derivatives {low:.9g} "
+                f"and {high:.9g}, step {sides.step:.2g}", entries, expected, (low + high) / 2, sides.step,
+            )  # fmt: skip
+        return True
+
+    def _locate(self, entries: Entries, direction: Flat, step: float) -> None:
+        """Add a failure for the worst entry, found by halving, or for the direction if no half is wrong by itself."""
+        while entries.size > 1:
+            halves = [(self._excess(_only(half, direction), step), half) for half in np.array_split(entries, 2)]
+            excess, worse = max(halves, key=lambda pair: pair[0])
+            if not excess > 1:
+                break
+            entries = worse
+        direction = self._unit(int(entries[0])) if entries.size == 1 else _only(entries, direction)
+        line, expected = self._line(direction), self._expected(direction)
+        estimate = self._estimate(line, step)
+        if not self.complex:
+            estimate = line.refined(self.eps) or estimate
+        value, tolerance = estimate.value, self._tolerance(direction) + estimate.error
+        self._fail(
+            int(entries[0]), f"analytic {expected:.12g}, numerical {value:.12g}, difference {abs(expected - value):.3g}, "
+            f"tolerance {tolerance:.3g}, step {estimate.step:.2g}", entries, expected, value, estimate.step,
+        )  # fmt: skip
+
+    def _look_at_other_inputs(self) -> None:
+        """After a failure, tell for every other input whether it is wrong too."""
+        for position, part in self.level.slices.items():
+            if all(failure.input != position for failure in self.report.failures):
+                entries = np.arange(part.start, part.stop)
+                self._look(entries, _only(entries, away_from_zero(self.rng, self.level.size)))
+
+    def _fail(
+        self, entry: int, text: str, entries: Entries | None = None,
+        analytic: float | None = None, numeric: float | None = None, step: float | None = None,
+    ) -> None:  # fmt: skip
+        position, index = self.level.place(entry)
+        others = 0 if entries is None else entries.size - 1
+        where = f"index {index}" + (f" and {others} others along a random direction" if others else "")
+        if position in self.absent and numeric:
+            text += "; no gradient reaches it, but f depends on it"
+        self.report.failures.append(
+            Failure(
+                f"{self.level.name(position)}, {where}: {text}", self.order, position, None if others else index,
+                analytic, numeric, step,
+            )
+        )  # fmt: skip
+
+    def _expected(self, direction: Flat) -> float:
+        return float(self.analytic @ direction)
+
+    def _tolerance(self, direction: Flat) -> float:
+        """What elements that are right may add up to: at most the 1-norm, and with random signs CONFIDENCE 2-norms."""
+        allowed = self.allowed * np.abs(direction)
+        return min(CONFIDENCE * float(np.linalg.norm(allowed)), float(allowed.sum()))
+
+    def _excess(self, direction: Flat, step: float) -> float:
+        estimate = self._estimate(self._line(direction), step)
+        error = abs(self._expected(direction) - estimate.value)
+        return error / (self._tolerance(direction) + estimate.error) if np.isfinite(error) else np.inf
+
+    def _estimate(self, line: Line, step: float) -> Estimate:
+        if not self.complex:
+            return line.central(step)
+        estimate = line.complex_step(step)
+        real: Estimate | None = line.central(1e-3)
+        if not _close(real, estimate):
+            real = line.refined(1e-3)
+        if real is None or not _close(real, estimate):
+            raise ValueError(
+                f"gradcheck: `method` is 'complex' but f is not analytic: its complex step gives {estimate.value:.6g} and "
+                f"real differences {'nothing finite' if real is None else f'{real.value:.6g}'}; use method='central'"
+            )
+        return estimate
+
+    def _unit(self, entry: int) -> Flat:
+        return np.asarray(np.arange(self.level.size) == entry, np.float64)
+
+    def _line(self, direction: Flat) -> Line:
+        noise = float(np.linalg.norm(self.point * self.analytic * (direction != 0)))
+        return Line(self._sample, self.here, direction, self.weights, noise)
+
+    def _sample(self, shift: NDArray[Any]) -> NDArray[Any]:
+        arrays = self.level.moved(shift)
+        if shift.dtype.kind != "c":
+            return _joined(self.level.outputs(arrays))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                return np.concatenate([y.ravel() for y in self.level.outputs(arrays)])
+        except (TypeError, np.exceptions.ComplexWarning) as error:
+            raise ValueError(
+                f"gradcheck: `method` is 'complex' but f is not defined for complex numbers ({error}); use method='central'"
+            ) from error
+
+
+def _close(real: Estimate | None, estimate: Estimate) -> bool:
+    return real is not None and abs(real.value - estimate.value) <= 1e-4 * estimate.size + real.error
+
+
+def _joined(arrays: Arrays) -> Flat:
+    return np.concatenate([np.zeros(0), *(a.ravel() for a in arrays)]).astype(np.float64, copy=False)
+
+
+def _only(entries: Entries, direction: Flat) -> Flat:
+    kept = np.zeros_like(direction)
+    kept[entries] = direction[entries]
+    return kept
