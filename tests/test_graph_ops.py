@@ -204,6 +204,17 @@ class TestDeclarations:
         with pytest.raises(TypeError, match=f"op f: {name} are names with a meaning in rules"):
             tg.op(scope["f"])
 
+    @pytest.mark.parametrize("name", ["a_", "_a", "a_n", "Tensor", "isinstance", "saved"])
+    def test_names_that_the_written_function_uses(self, name):
+        namespace: dict[str, object] = {}
+        exec(f"def f(a, *, {name}=1):\n    return a", namespace)
+        with pytest.raises(TypeError, match=f"op f: {name} may clash with names in the function that is written"):
+            tg.op(namespace["f"])
+
+    def test_a_lambda_has_no_name(self):
+        with pytest.raises(TypeError, match="op <lambda>: the name must be an identifier"):
+            tg.op(lambda a: a)
+
     def test_a_reserved_residual(self):
         with pytest.raises(TypeError, match="op f: y are names with a meaning in rules"):
             tg.op(residuals=["y"])(_named("def f(a): pass"))

@@ -7,7 +7,14 @@ nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source``
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
+"""Names that the written functions use, and ..."""
+
+TAKEN_FORM = re.compile("^_|_$|_n$")
+"""... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
 
 OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
 

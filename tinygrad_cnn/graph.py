@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import keyword
 import linecache
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
-from .emit import OUTPUT, Signature, emit_call, emit_pull
+from .emit import OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -352,6 +353,14 @@ def _declared_signature(raw: Callable[..., Any], residuals: tuple[str, ...]) -> 
     reserved = sorted({"g", "y", "i", "in_shape"} & {*inputs, *variadic, *keywords, *residuals})
     if reserved:
         raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
+    if not raw.__name__.isidentifier() or keyword.iskeyword(raw.__name__):
+        raise TypeError(f"op {raw.__name__}: the name must be an identifier, as `def` gives it; a lambda has none")
+    taken = sorted(n for n in (*inputs, *variadic, *keywords, *residuals) if n in TAKEN or TAKEN_FORM.search(n))
+    if taken:
+        raise TypeError(
+            f"op {raw.__name__}: {', '.join(taken)} may clash with names in the function that is written for the op; "
+            "rename what begins or ends with `_`, ends with `_n`, or is a builtin"
+        )
     if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
             f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
@@ -422,7 +431,9 @@ def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     """The same error in terms of the op: its name, and each input with dtype and shape."""
     text = str(error)
     speaker, _, rest = text.partition(": ")
-    if speaker == op.name or (speaker.isidentifier() and "`" in rest):  # the function that called the op may speak for it
+    if speaker == op.name or (
+        speaker.isidentifier() and "`" in rest
+    ):  # the function that called the op may speak for it
         return error
     sig = op.signature
     names = [f"{sig.inputs[0]}[{i}]" for i in range(len(inputs))] if sig.variadic else sig.inputs

@@ -96,7 +96,7 @@ def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
     """y = a with axes of size 1 inserted at `axis`, positions in the result.   a' = g without them."""
     shape = list(np.shape(a))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    for i in sorted(normalize_axis_tuple(axes, len(shape) + len(axes))):
+    for i in sorted(normalize_axis_tuple(axes, len(shape) + len(axes), "expand_dims")):
         shape.insert(i, 1)
     return reshape(a, shape=tuple(shape))
 
@@ -105,7 +105,11 @@ def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
 def squeeze(a: Array, axis: Axis = None) -> Tensor:
     """y = a without its axes of size 1, or without those in `axis`, which must have size 1.   a' = g with them."""
     shape = np.shape(a)
-    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else normalize_axis_tuple(axis, len(shape))
+    axes = (
+        [i for i, n in enumerate(shape) if n == 1]
+        if axis is None
+        else normalize_axis_tuple(axis, len(shape), "squeeze")
+    )
     wrong = [i for i in axes if shape[i] != 1]
     if wrong:
         raise ValueError(
@@ -118,7 +122,7 @@ def squeeze(a: Array, axis: Axis = None) -> Tensor:
 def swapaxes(a: Array, axis1: int, axis2: int) -> Tensor:
     """y = a with two axes exchanged; a view.   a' = g with them exchanged."""
     order = list(range(np.ndim(a)))
-    i, j = normalize_axis_index(axis1, len(order)), normalize_axis_index(axis2, len(order))
+    i, j = (normalize_axis_index(axis, len(order), "swapaxes") for axis in (axis1, axis2))
     order[i], order[j] = order[j], order[i]
     return transpose(a, axes=order)
 
