@@ -72,7 +72,7 @@ def leaky_relu(a: Array, *, negative_slope: float = 0.01) -> Array:
     return np.where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
 
 
-leaky_relu.vjp(a=lambda g, a, negative_slope: where(a > 0, g, g * negative_slope))
+leaky_relu.vjp(a=lambda g, a, negative_slope: where(a > 0, g, g * float(negative_slope)))
 
 
 @op(elementwise=True)
@@ -267,7 +267,7 @@ def _scaled(a: Array, beta: float) -> Array:
 
 
 def _softplus_rule(g: Array, a: Array, beta: float, threshold: float) -> Array:
-    z = _scaled(a, beta)
+    z = _scaled(a, float(beta))
     return where(z > threshold, g, g * sigmoid(z))
 
 

@@ -1,0 +1,202 @@
+"""Activations: finite everywhere, flat or straight far out, accurate in their tails, and strict about their parameters.
+
+Values and derivatives on ordinary inputs are checked by the rows of the case table, kinks by tests/test_subgradients.py.
+"""
+
+from __future__ import annotations
+
+import decimal
+import functools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+
+from .extremes import LARGE, TINY, both_signs, derivatives
+
+partial = functools.partial
+SELU = 1.0507009873554805
+
+# Each activation with the slopes that it approaches on the far left and the far right.
+SLOPES = {
+    "relu": (tg.relu, 0, 1),
+    "leaky_relu": (tg.leaky_relu, 0.01, 1),
+    "leaky_relu(negative_slope=0.5)": (partial(tg.leaky_relu, negative_slope=0.5), 0.5, 1),
+    "prelu": (lambda a: tg.prelu(a, 0.25), 0.25, 1),
+    "hardtanh": (tg.hardtanh, 0, 0),
+    "relu6": (tg.relu6, 0, 0),
+    "hardsigmoid": (tg.hardsigmoid, 0, 0),
+    "hardswish": (tg.hardswish, 0, 1),
+    "softshrink": (tg.softshrink, 1, 1),
+    "hardshrink": (tg.hardshrink, 1, 1),
+    "threshold": (partial(tg.threshold, threshold=0.5, value=2.0), 0, 1),
+    "elu": (tg.elu, 0, 1),
+    "celu": (tg.celu, 0, 1),
+    "celu(alpha=0.1)": (partial(tg.celu, alpha=0.1), 0, 1),
+    "selu": (tg.selu, 0, SELU),
+    "sigmoid": (tg.sigmoid, 0, 0),
+    "logsigmoid": (tg.logsigmoid, 1, 0),
+    "softplus": (tg.softplus, 0, 1),
+    "softplus(beta=10)": (partial(tg.softplus, beta=10.0), 0, 1),
+    "softplus(threshold=inf)": (partial(tg.softplus, threshold=math.inf), 0, 1),
+    "silu": (tg.silu, 0, 1),
+    "mish": (tg.mish, 0, 1),
+    "gelu": (tg.gelu, 0, 1),
+    "gelu(tanh)": (partial(tg.gelu, approximate="tanh"), 0, 1),
+    "softsign": (tg.softsign, 0, 0),
+    "tanh": (tg.tanh, 0, 0),
+    "tanhshrink": (tg.tanhshrink, 1, 1),
+}
+every_activation = pytest.mark.parametrize("name", SLOPES)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+
+
+def test_every_activation_is_here():
+    tested = {name.partition("(")[0] for name in SLOPES}
+    assert set(tg.ops.activation.__all__) <= tested
+
+
+@every_activation
+@both_dtypes
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_far_out_the_slope_is_its_limit_and_nothing_overflows(name, dtype, scale):
+    f, left, right = SLOPES[name]
+    for size in LARGE[dtype]:
+        x = np.array([-size, size], dtype)
+        y, (first,), (second,) = derivatives(f, x, scale=scale)
+        assert y.dtype == first.dtype == second.dtype == dtype
+        np.testing.assert_allclose(y, x * np.array([left, right], dtype), atol=6)
+        np.testing.assert_allclose(first, np.array([left, right]) * scale, rtol=1e-6, atol=10 / size)
+        np.testing.assert_allclose(second, 0, atol=10 / size)
+
+
+@every_activation
+@both_dtypes
+def test_near_zero_all_is_finite(name, dtype):
+    y, (first,), (second,) = derivatives(SLOPES[name][0], np.array(both_signs(TINY[dtype]), dtype))
+    assert np.isfinite(y).all()
+    assert (np.abs(first) <= 2).all()
+    assert (np.abs(second) <= 10).all()
+
+
+@every_activation
+def test_nan_stays_nan_and_float16_stays_float16(name):
+    f = SLOPES[name][0]
+    assert np.isnan(f(np.array([np.nan, 1.0]))).tolist() == [True, False]
+    x = np.linspace(-8, 8, 33)
+    y, (first,), _ = derivatives(f, x.astype(np.float16))
+    assert y.dtype == first.dtype == np.float16
+    wide, (slope,), _ = derivatives(f, x)
+    np.testing.assert_allclose(y.astype(float), wide, rtol=4e-3, atol=4e-3)
+    np.testing.assert_allclose(first.astype(float), slope, rtol=1e-2, atol=1e-2)
+
+
+# Precision, with decimal arithmetic as the oracle.
+
+ULPS = 6 * np.finfo(np.float64).eps
+
+
+@functools.cache
+def exact(x: float) -> dict[str, float]:
+    """sigmoid(x) and log(1 + e^x), correctly rounded."""
+    with decimal.localcontext(prec=340):
+        e = decimal.Decimal(x).exp()
+        return {"sigmoid": float(e / (1 + e)), "softplus": float((1 + e).ln())}
+
+
+@given(x=st.floats(-700, 700))
+def test_sigmoid_and_its_logarithm_are_exact_to_a_few_units_in_the_last_place(x):
+    (value,), ((slope,),), _ = derivatives(tg.logsigmoid, np.array([x]))
+    assert tg.sigmoid(np.array(x)) == pytest.approx(exact(x)["sigmoid"], rel=ULPS, abs=0)
+    assert value == pytest.approx(-exact(-x)["softplus"], rel=ULPS, abs=0)
+    assert slope == pytest.approx(exact(-x)["sigmoid"], rel=ULPS, abs=0)
+
+
+@given(x=st.floats(-700, 700))
+def test_softplus_is_exact_to_a_few_units_in_the_last_place(x):
+    (value,), ((slope,),), _ = derivatives(partial(tg.softplus, threshold=math.inf), np.array([x]))
+    assert value == pytest.approx(exact(x)["softplus"], rel=ULPS, abs=0)
+    assert slope == pytest.approx(exact(x)["sigmoid"], rel=ULPS, abs=0)
+
+
+@given(x=st.floats(-700, 0))
+def test_slopes_of_sigmoid_and_elu_keep_their_precision_on_the_left(x):
+    _, ((slope,),), _ = derivatives(tg.sigmoid, np.array([x]))
+    assert slope == pytest.approx(exact(x)["sigmoid"] * exact(-x)["sigmoid"], rel=ULPS, abs=0)
+    (value,), ((slope,),), _ = derivatives(tg.elu, np.array([x]))
+    assert value == pytest.approx(math.expm1(x), rel=ULPS, abs=0)
+    assert slope == pytest.approx(math.exp(x), rel=ULPS, abs=0)
+
+
+@given(x=st.floats(-1e100, 1e100))
+def test_softsign_is_a_ratio_with_a_rational_slope(x):
+    size = 1 + abs(Fraction(x))
+    (value,), ((slope,),), _ = derivatives(tg.softsign, np.array([x]))
+    assert value == pytest.approx(float(Fraction(x) / size), rel=ULPS, abs=0)
+    assert slope == pytest.approx(float(1 / size**2), rel=ULPS, abs=0)
+
+
+@given(x=st.floats(-6, 6))
+def test_gelu_is_x_times_the_normal_distribution(x):
+    (value,), ((slope,),), _ = derivatives(tg.gelu, np.array([x]))
+    share, density = math.erfc(-x / math.sqrt(2)) / 2, math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    assert value == pytest.approx(x * share, rel=1e-14, abs=1e-15)
+    assert slope == pytest.approx(share + x * density, rel=1e-14, abs=1e-15)
+
+
+def test_softplus_follows_its_threshold():
+    x = np.array([1.0, 2.0, 3.0])
+    y, (first,), (second,) = derivatives(partial(tg.softplus, beta=2.0, threshold=4.0), x)
+    curve = [math.log1p(math.exp(2 * v)) / 2 for v in x]
+    np.testing.assert_allclose(y, [curve[0], curve[1], 3.0], rtol=1e-15)
+    assert first[1] < 1 == first[2]
+    assert second[1] > 0 == second[2]
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("weights", [3, [0.5] * 4])
+def test_prelu_takes_one_weight_per_channel(weights):
+    with pytest.raises(
+        ValueError, match=r"prelu: `weight` has shape \(\d,\) but `a` \(2, 5, 3\) has 5 .* shape \(5,\)"
+    ):
+        tg.prelu(tg.zeros(2, 5, 3), tg.Tensor(weights) if isinstance(weights, list) else tg.zeros(weights))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda a: tg.leaky_relu(a, negative_slope="0.1"), TypeError, "leaky_relu: `negative_slope` is '0.1'"),
+        (lambda a: tg.leaky_relu(a, tg.Tensor(0.1)), TypeError, "leaky_relu: `negative_slope` .* use prelu"),
+        (lambda a: tg.hardtanh(a, 1.0, -1.0), ValueError, r"hardtanh: `min_val` 1.0 is above `max_val` -1.0"),
+        (lambda a: tg.hardtanh(a, min_val=None), TypeError, "hardtanh: `min_val` is None"),
+        (lambda a: tg.softshrink(a, -0.5), ValueError, "softshrink: `lambd` is -0.5; it must not be negative"),
+        (lambda a: tg.softshrink(a, math.nan), ValueError, "softshrink: `lambd` is nan"),
+        (lambda a: tg.hardshrink(a, lambd=-1), ValueError, "hardshrink: `lambd` is -1; it must not be negative"),
+        (lambda a: tg.threshold(a, None, 0.0), TypeError, "threshold: `threshold` is None"),
+        (lambda a: tg.threshold(a, 0.0, [1]), TypeError, r"threshold: `value` is \[1\]"),
+        (lambda a: tg.elu(a, alpha=True), TypeError, "elu: `alpha` is True; it must be a number"),
+        (lambda a: tg.celu(a, alpha=0), ValueError, "celu: `alpha` is 0; it must be above 0"),
+        (lambda a: tg.softplus(a, beta=0.0), ValueError, "softplus: `beta` is 0.0; it must be above 0"),
+        (lambda a: tg.softplus(a, threshold="20"), TypeError, "softplus: `threshold` is '20'"),
+        (lambda a: tg.gelu(a, approximate="erf"), ValueError, "gelu: `approximate` is 'erf'; .* 'none' or 'tanh'"),
+    ],
+)
+@pytest.mark.parametrize("a", [np.zeros(3), tg.Tensor([0.0, 1.0, 2.0])], ids=["array", "tensor"])
+def test_bad_parameters_are_refused(call, error, message, a):
+    with pytest.raises(error, match=message):
+        call(a)
+
+
+def test_numpy_scalars_as_parameters_do_not_widen():
+    x = np.linspace(-2, 2, 5, dtype=np.float32)
+    half = np.float64(0.5)
+    for f in (tg.leaky_relu, tg.elu, tg.celu, tg.softshrink, tg.hardshrink, tg.softplus):
+        y, (first,), _ = derivatives(lambda a, f=f: f(a, half), x)
+        assert y.dtype == first.dtype == f(x, half).dtype == np.float32, f.__name__

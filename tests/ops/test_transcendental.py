@@ -1,0 +1,192 @@
+"""Transcendental functions, clip, lerp and steps at the edges of their domains, and their NumPy names.
+
+Values and derivatives on ordinary inputs are checked by the rows of the case table.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+
+from .extremes import LARGE, TINY, both_signs, derivatives
+
+ULPS = 6 * np.finfo(np.float64).eps
+both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+
+# Where value and first two derivatives are finite: far out on the left, on the right, and around zero.
+DOMAINS = {
+    "exp2": "left zero", "expm1": "left zero", "log2": "right", "log10": "right", "log1p": "right zero",
+    "sin": "left zero right", "cos": "left zero right", "tan": "left zero right", "arcsin": "zero", "arccos": "zero", "arctan": "left zero right",
+    "sinh": "zero", "cosh": "zero", "tanh": "left zero right", "arcsinh": "left zero right", "arccosh": "right",
+    "arctanh": "zero", "erf": "left zero right", "sigmoid": "left zero right", "square": "zero", "reciprocal": "left right",
+    "sign": "left zero right", "floor": "left zero right", "ceil": "left zero right", "round": "left zero right",
+}  # fmt: skip
+PAIRED = {"arctan2", "hypot", "logaddexp"}
+
+
+def points(name, dtype):
+    values = {"left": [-v for v in LARGE[dtype]], "zero": both_signs(TINY[dtype]), "right": list(LARGE[dtype])}
+    return np.array([v for part in DOMAINS[name].split() for v in values[part]], dtype)
+
+
+def test_every_function_is_here():
+    assert set(tg.ops.transcendental.__all__) == {*DOMAINS, *PAIRED} - {
+        "square", "reciprocal", "sign", "floor", "ceil", "round",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+@both_dtypes
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_at_the_edges_all_is_finite_and_nothing_warns(name, dtype, scale):
+    x = points(name, dtype)
+    y, (first,), (second,) = derivatives(getattr(tg, name), x, scale=scale)
+    assert y.dtype == first.dtype == second.dtype == dtype
+    for values in (y, first, second):
+        assert np.isfinite(values).all(), (x, values)
+
+
+@pytest.mark.parametrize("name", sorted(PAIRED))
+@both_dtypes
+def test_functions_of_two_arguments_at_the_edges(name, dtype):
+    large = (1e4, 1e300) if dtype is np.float64 else (1e4, 2e38)  # hypot of twice the largest number is not one
+    pairs = np.array([*product(both_signs([*large, 0.0]), repeat=2), (1, 0), (0, -1)], dtype)
+    a, b = pairs.T
+    y, first, second = derivatives(getattr(tg, name), a, b, scale=3.0)
+    assert y.dtype == dtype
+    for values in (y, *first, *second):
+        assert values.dtype == dtype
+        assert np.isfinite(values).all(), (pairs, values)
+
+
+def test_logaddexp_and_arctan2_at_the_limits_of_float32():
+    top = np.finfo(np.float32).max
+    a, b = np.array([top, -top, top, 0], np.float32), np.array([-top, top, top, -top], np.float32)
+    y, (da, db), _ = derivatives(tg.logaddexp, a, b)
+    np.testing.assert_array_equal(y, [top, top, top, 0])
+    np.testing.assert_array_equal(da, [1, 0, 0.5, 1])
+    np.testing.assert_array_equal(db, [0, 1, 0.5, 0])
+    y, (da, db), _ = derivatives(tg.arctan2, a, b)
+    np.testing.assert_allclose(y, np.arctan2(a.astype(float), b.astype(float)), rtol=1e-6)
+    np.testing.assert_allclose(da[:3] * top, [-0.5, 0.5, 0.5], rtol=1e-3)  # subnormal
+    np.testing.assert_allclose(db[:3] * top, [-0.5, 0.5, -0.5], rtol=1e-3)
+
+
+@both_dtypes
+def test_clip_and_lerp_at_the_edges(dtype):
+    size = LARGE[dtype][-1]
+    x = np.array([-size, -1, 0, 1, size], dtype)
+    y, (first,), (second,) = derivatives(lambda a: tg.clip(a, -1.0, 1.0), x)
+    np.testing.assert_array_equal(y, [-1, -1, 0, 1, 1])
+    np.testing.assert_array_equal(first, [0, 1, 1, 1, 0])
+    np.testing.assert_array_equal(second, 0)
+    ends, weight = (np.array([-size], dtype), np.array([size], dtype)), np.array([0.25], dtype)
+    y, (da, db), _ = derivatives(tg.lerp, *ends, weight, wanted=(0, 1))
+    np.testing.assert_allclose(y, [-size / 2], rtol=1e-6)
+    assert (da, db) == (0.75, 0.25)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_lerp_meets_its_ends(a, b):
+    assert tg.lerp(a, b, 0.0) == a
+    assert tg.lerp(a, b, 1.0) == b
+
+
+# Precision
+
+
+@given(x=st.floats(-1e150, 1e150))
+def test_rational_slopes_are_exact_to_a_few_units_in_the_last_place(x):
+    square = Fraction(x) ** 2
+    _, ((slope,),), ((second,),) = derivatives(tg.arctan, np.array([x]))
+    assert slope == pytest.approx(float(1 / (1 + square)), rel=ULPS, abs=0)
+    assert second == pytest.approx(float(-2 * Fraction(x) / (1 + square) ** 2), rel=2 * ULPS, abs=1e-307)
+    if abs(x) > 1e-10:
+        _, (da, db), _ = derivatives(tg.arctan2, np.array([x]), np.array([2.0]))
+        assert da == pytest.approx(float(2 / (4 + square)), rel=ULPS, abs=0)
+        assert db == pytest.approx(float(-Fraction(x) / (4 + square)), rel=ULPS, abs=0)
+    if 0 < abs(x) < 1:
+        _, ((slope,),), _ = derivatives(tg.arctanh, np.array([x]))
+        assert slope == pytest.approx(float(1 / (1 - square)), rel=ULPS, abs=0)
+
+
+@given(gap=st.floats(-700, 700), level=st.sampled_from([0.0, 2.0, -2e3, 1e6]))
+def test_logaddexp_is_exact_to_a_few_units_in_the_last_place(gap, level):
+    a, b = level, level + gap
+    (value,), ((da,), (db,)), _ = derivatives(tg.logaddexp, np.array([a]), np.array([b]))
+    with decimal.localcontext(prec=340):
+        ea, eb = decimal.Decimal(0).exp(), (decimal.Decimal(b) - decimal.Decimal(a)).exp()
+        exact = decimal.Decimal(a) + (ea + eb).ln()
+        share = float(ea / (ea + eb)), float(eb / (ea + eb))
+    # Where the two terms of the result cancel, the rounding of the larger one remains.
+    assert value == pytest.approx(float(exact), rel=ULPS, abs=ULPS * max(abs(a), abs(b)) if abs(exact) < abs(b) else 0)
+    assert (da, db) == pytest.approx(share, rel=ULPS, abs=0)
+
+
+@given(x=st.floats(-1e-3, 1e-3))
+def test_small_arguments_keep_their_precision(x):
+    for name in ("expm1", "log1p", "arcsinh", "arctanh", "sinh", "tanh", "erf", "tan", "arcsin", "arctan"):
+        (value,), _, _ = derivatives(getattr(tg, name), np.array([x]))
+        assert value == pytest.approx(
+            getattr(math, {"arc": "a" + name[3:]}.get(name[:3], name))(x), rel=ULPS, abs=5e-324
+        )
+
+
+# NumPy's names
+
+UFUNCS = [name for name in (*DOMAINS, *PAIRED) if hasattr(np, name) and name != "round"]
+
+
+@pytest.mark.parametrize("name", UFUNCS)
+def test_numpy_functions_on_tensors_are_recorded(name):
+    x = tg.Tensor([1.25, 1.5], requires_grad=True)
+    arguments = (x, 2.0) if name in PAIRED else (x,)
+    if name in ("arcsin", "arccos", "arctanh"):
+        arguments = (x - 1,)
+    y = getattr(np, name)(*arguments)
+    assert y.requires_grad
+    np.testing.assert_array_equal(y.numpy(), getattr(tg, name)(*arguments).numpy())
+    np.testing.assert_array_equal(y.numpy(), getattr(arguments[0], name)(*arguments[1:]).numpy())
+
+
+def test_rounding_clipping_and_their_numpy_spellings():
+    x = tg.Tensor([-1.26, 0.5, 1.74], requires_grad=True)
+    for y in (np.round(x, 1), np.around(x, decimals=1), tg.round(x, 1), x.round(1)):
+        np.testing.assert_allclose(y.numpy(), [-1.3, 0.5, 1.7], rtol=1e-6)
+        assert y.requires_grad
+    np.testing.assert_array_equal(np.rint(x).numpy(), [-1, 0, 2])
+    for y in (
+        np.clip(x, -1, 1),
+        np.clip(x, a_min=-1, a_max=1),
+        np.clip(x, min=-1, max=1),
+        tg.clip(x, -1, max=1),
+        x.clip(-1, 1),
+    ):
+        np.testing.assert_array_equal(y.numpy(), [-1, 0.5, 1])
+        assert y.requires_grad
+    np.testing.assert_array_equal(np.clip(x, None, 1).numpy(), np.minimum(x.numpy(), 1))
+    np.testing.assert_array_equal(x.clip(max=1).numpy(), np.minimum(x.numpy(), 1))
+    for call in (lambda: tg.clip(x), lambda: np.clip(x, None, None)):
+        with pytest.raises(ValueError, match="clip: `min` and `max` are both None; give at least one"):
+            call()
+
+
+@given(st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=1, max_size=8))
+def test_clip_gives_its_gradient_to_exactly_one_of_its_three_inputs(rows):
+    a, low, high = np.array(rows, float).T
+    y, first, _ = derivatives(tg.clip, a, low, high)
+    np.testing.assert_array_equal(y, np.minimum(np.maximum(a, low), high))
+    np.testing.assert_array_equal(np.sum(first, axis=0), 1)
+    chosen = np.choose(np.argmax(first, axis=0), [a, low, high])
+    np.testing.assert_array_equal(chosen, y)
+    inside = (low <= a) & (a <= high)
+    np.testing.assert_array_equal(first[0], inside.astype(float))

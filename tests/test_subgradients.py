@@ -1,0 +1,72 @@
+"""Every row of the kink table, first and second order, and the page that shows the table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.testing.kinks import KINKS, Kink, table
+
+PAGE = Path(__file__).parents[1] / "docs" / "subgradients.md"
+every_kink = pytest.mark.parametrize("kink", KINKS, ids=[f"{k.label}-{n}" for n, k in enumerate(KINKS)])
+
+
+@every_kink
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_first_and_second_derivatives_are_those_of_the_table(kink: Kink, dtype):
+    exact = {"rtol": 8 * np.finfo(dtype).eps, "atol": np.finfo(dtype).eps}
+    xs = [tg.Tensor(np.array(p, dtype), requires_grad=True) for p in kink.point]
+    ones = np.ones(kink.function(*xs).shape, dtype)
+    plain = tg.gradients(kink.function(*xs), xs, ones)
+    first = tg.gradients(kink.function(*xs), xs, ones, create_graph=True)
+    for x, g, p, expected in zip(xs, first, plain, kink.subgradient, strict=True):
+        assert g.shape == p.shape == x.shape == np.shape(expected)
+        assert g.dtype == dtype
+        np.testing.assert_allclose(g.numpy(), expected, **exact)
+        np.testing.assert_array_equal(g.numpy(), p.numpy())
+    hessian = np.array([row for g in first for row in _rows(g, xs)])
+    np.testing.assert_allclose(hessian, np.broadcast_to(kink.second, hessian.shape), **exact)
+
+
+def _rows(g, xs):
+    """The gradient of each element of g with respect to all elements of all inputs."""
+    for index in np.ndindex(g.shape):
+        found = [None] * len(xs)
+        if g.requires_grad:
+            one = np.zeros(g.shape, g.dtype)
+            one[index] = 1
+            found = tg.gradients(g, xs, one, retain_graph=True, allow_unused=True)
+        yield np.concatenate(
+            [np.zeros(x.size) if h is None else h.numpy().ravel() for x, h in zip(xs, found, strict=True)]
+        )
+
+
+def test_the_page_shows_the_table():
+    shown = "\n".join(re.findall(r"^\|.*$", PAGE.read_text(), re.MULTILINE)) + "\n"
+    assert shown == table(), "replace the table in docs/subgradients.md with print(tinygrad_cnn.testing.kinks.table())"
+
+
+@every_kink
+def test_the_subgradient_lies_between_the_one_sided_derivatives(kink: Kink):
+    """Along each input alone, unless the function jumps there or leaves the real numbers."""
+    point = [np.array(p, float) for p in kink.point]
+    if not all(np.isfinite(p).all() for p in point):
+        return
+    step = 2.0**-20
+    middle = np.sum(kink.function(*point))
+    for position, p in enumerate(point):
+        for index in np.ndindex(p.shape):
+            sides = []
+            for sign in (-1, 1):
+                moved = [q.copy() for q in point]
+                moved[position][index] += sign * step
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    sides.append(sign * (np.sum(kink.function(*moved)) - middle) / step)
+            if not np.isfinite(sides).all() or max(map(abs, sides)) > 1e3:
+                continue
+            slope = np.asarray(kink.subgradient[position])[index]
+            assert min(sides) - 1e-5 <= slope <= max(sides) + 1e-5, (position, index, sides)
