@@ -23,13 +23,15 @@ ULPS = 6 * np.finfo(np.float64).eps
 both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 # Where value and first two derivatives are finite: far out on the left, on the right, and around zero.
-DOMAINS = {
-    "exp2": "left zero", "expm1": "left zero", "log2": "right", "log10": "right", "log1p": "right zero",
-    "sin": "left zero right", "cos": "left zero right", "tan": "left zero right", "arcsin": "zero", "arccos": "zero", "arctan": "left zero right",
-    "sinh": "zero", "cosh": "zero", "tanh": "left zero right", "arcsinh": "left zero right", "arccosh": "right",
-    "arctanh": "zero", "erf": "left zero right", "sigmoid": "left zero right", "square": "zero", "reciprocal": "left right",
-    "sign": "left zero right", "floor": "left zero right", "ceil": "left zero right", "round": "left zero right",
-}  # fmt: skip
+NAMES = {
+    "left zero": "exp2 expm1",
+    "right": "log2 log10 arccosh",
+    "right zero": "log1p",
+    "left zero right": "sin cos tan arctan tanh arcsinh erf sigmoid sign floor ceil round",
+    "zero": "arcsin arccos sinh cosh arctanh square",
+    "left right": "reciprocal",
+}
+DOMAINS = {name: where for where, names in NAMES.items() for name in names.split()}
 PAIRED = {"arctan2", "hypot", "logaddexp"}
 
 
