@@ -39,7 +39,7 @@ def pull_back(
     Raises:
         RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
     """
-    order = _newest_first([place for place, _ in roots], wanted, floor)
+    order: list[Any] = _newest_first([place for place, _ in roots], wanted, floor)
     useful = None if wanted is None else _leading_to(wanted, order)
     grads: dict[Place, Array] = {}
     summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
@@ -66,29 +66,26 @@ def pull_back(
                 results[node] = _own(g, node in borrowed and node not in summed)
                 if op is None or node.number < floor:
                     continue
-            assert isinstance(node, Node)
-            assert node.parents is not None
             parents = node.parents
             if useful is not None:
                 parents = tuple([p if p in useful else None for p in parents])
             saved = op.revive(node) if create else node.saved
-            assert saved is not None
             if puller is None:
                 pulled = op.pull(g, saved, node.params, parents)
             else:
                 pulled = puller(node, g, saved, parents)
-            for position, (parent, r) in enumerate(zip(parents, pulled, strict=True)):
+            for parent, r in zip(parents, pulled):  # noqa: B905 - the hot loop
                 if parent is None:
                     continue
                 try:
-                    if r.shape != parent.shape or r.dtype != parent.dtype:
-                        r = _fit(r, parent, op, position)
+                    fits = r.shape == parent.shape and r.dtype is parent.dtype
                 except AttributeError:
                     raise TypeError(
-                        f"{op.name}: the rule for {input_name(op, position)} returned {r!r}, not an array"
+                        f"{op.name}: the rule for {_served(op, pulled, r)} returned {r!r}, not an array"
                     ) from None
-                answers = parent.op is None or (wanted is not None and parent in wanted)
-                if answers and _shares(r, g, saved):
+                if not fits:
+                    r = _fit(r, parent, op, _served(op, pulled, r))
+                if (parent.op is None or (wanted is not None and parent in wanted)) and _shares(r, g, saved):
                     borrowed.add(parent)
                 if parent in grads:
                     _receive(grads, summed, parent, r, create)
@@ -161,12 +158,11 @@ def _receive(grads: dict[Place, Array], summed: set[Place], place: Place, r: Arr
         summed.add(place)
 
 
-def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
+def _fit(r: Array, parent: Place, op: Op, served: str) -> Array:
     """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
     if r.shape != parent.shape:
         error = ValueError(
-            f"{op.name}: the rule for {input_name(op, position)} returned shape {r.shape} for an input of "
-            f"shape {parent.shape}"
+            f"{op.name}: the rule for {served} returned shape {r.shape} for an input of shape {parent.shape}"
         )
         if not op.elementwise:
             raise error
@@ -182,6 +178,10 @@ def input_name(op: Op, position: int) -> str:
     sig = op.signature
     served = [name for name in sig.inputs if name in sig.rules]
     return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
+
+
+def _served(op: Op, pulled: tuple[Any, ...], r: Any) -> str:
+    return input_name(op, next(i for i, other in enumerate(pulled) if other is r))
 
 
 def _memory(value: Any) -> int:

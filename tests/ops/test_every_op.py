@@ -33,7 +33,7 @@ def test_every_op_has_a_row():
     missing = sorted(f.__name__ for f in primitives - covered)
     assert not missing, f"ops without a row in tinygrad_cnn/testing/rows: {missing}"
     families = (getattr(tg.ops, name) for name in tg.ops.__all__ if name != "random")
-    public = {getattr(family, name) for family in families for name in family.__all__}
+    public = {getattr(family, name) for family in (*families, tg.functional) for name in family.__all__}
     missing = sorted(f.__name__ for f in public - covered if inspect.isfunction(f))
     assert not missing, f"public functions without a row in tinygrad_cnn/testing/rows: {missing}"
 
@@ -86,9 +86,9 @@ def test_float32_stays_float32_in_every_rule(case: Case, seed):
 _fit = walk._fit
 
 
-def _fit_without_a_cast(r, parent, op, position):
+def _fit_without_a_cast(r, parent, op, served):
     assert r.dtype == parent.dtype, f"{op.name}: a rule returned {r.dtype} for {parent.dtype}"
-    return _fit(r, parent, op, position)
+    return _fit(r, parent, op, served)
 
 
 @every_smooth_case
