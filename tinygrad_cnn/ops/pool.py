@@ -332,7 +332,7 @@ def lp_pool2d(
 ) -> Tensor:
     """The p-norm of each window of non-negative elements: y = (sum of x^p)^(1/p), with p = `norm_type`.
 
-    x' = g x^(p-1) y^(1-p), and 0 where the sum is 0. Like PyTorch's, it takes x^p and not |x|^p: p = 1 sums, an odd p lets
+    x' = g x^(p-1) y^(1-p), and 0 where the sum is 0, but for p = 1. Like PyTorch's, it takes x^p and not |x|^p: p = 1 sums, an odd p lets
     signs cancel (a negative sum has a negative root), and with `ceil_mode` a window that is cut off counts as if it were
     whole, with its mean for what is missing.
 
@@ -365,8 +365,10 @@ def _lp_pool(
     x, alone = batched(name, x, ndim)
     mean = _avg_pool(name, ndim, pow(x, p), kernel_size, stride, 0, ceil_mode, True, None)
     total = mean * volume(sizes(name, "kernel_size", kernel_size, ndim, least=1))
-    root = pow(where(total == 0, 1, abs(total)), 1 / p)
-    return unbatched(where(total > 0, root, where(total < 0, -root, total)), alone)  # type: ignore[no-any-return]
+    if p != 1:
+        root = pow(where(total == 0, 1, abs(total)), 1 / p)
+        total = where(total == 0, 0, where(total < 0, -root, root))
+    return unbatched(total, alone)  # type: ignore[no-any-return]
 
 
 def _sliding(
