@@ -16,7 +16,7 @@ import numpy as np
 from ..graph import enable_grad, mark_written
 from ..tensor import Tensor
 from .loading import read
-from .options import INITIAL_LR, Array, Check, Options, non_negative
+from .options import INITIAL_LR, Array, Check, Options, examined, non_negative
 from .slots import STEP, Slot
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
@@ -159,17 +159,8 @@ class Optimizer(ABC):
 
     def examined(self, group: Mapping[str, Any], where: str) -> tuple[Options, list[TypeError | ValueError]]:
         """The options of a group in plain Python, and what is wrong with them."""
-        options: Options = {}
-        faults: list[TypeError | ValueError] = []
-        for name, check in {**self.options, INITIAL_LR: non_negative}.items():
-            if name not in group:
-                if name != INITIAL_LR:
-                    faults.append(ValueError(f"`{name}`{where} is missing"))
-                continue
-            try:
-                options[name] = check(group[name])
-            except (TypeError, ValueError) as error:
-                faults.append(type(error)(f"`{name}`{where} is {group[name]!r}; {error}"))
+        scheduled: dict[str, Check] = {INITIAL_LR: non_negative} if INITIAL_LR in group else {}
+        options, faults = examined({**self.options, **scheduled}, group, where)
         conflict = None if faults else self.conflict(options, where)
         return options, [ValueError(conflict)] if conflict else faults
 

@@ -6,7 +6,7 @@ A check gives the value in plain Python, or raises a TypeError or ValueError tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -87,3 +87,20 @@ def fractions(value: Any) -> tuple[float, float]:
         return fraction(value[0]), fraction(value[1])
     except (TypeError, ValueError) as error:
         raise type(error)(rule) from None
+
+
+def examined(
+    table: Mapping[str, Check], given: Mapping[str, Any], where: str = ""
+) -> tuple[Options, list[TypeError | ValueError]]:
+    """The values of every name in `table` in plain Python, and what is wrong; `where` completes the messages."""
+    values: Options = {}
+    faults: list[TypeError | ValueError] = []
+    for name, check in table.items():
+        if name not in given:
+            faults.append(ValueError(f"`{name}`{where} is missing"))
+            continue
+        try:
+            values[name] = check(given[name])
+        except (TypeError, ValueError) as error:
+            faults.append(type(error)(f"`{name}`{where} is {given[name]!r}; {error}"))
+    return values, faults

@@ -1,0 +1,154 @@
+"""Schedules made of schedules: one after another, or several at once."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ..optimizer import Optimizer
+from ..options import INITIAL_LR, Options, whole
+from .frame import Timed
+from .plateau import ReduceLROnPlateau
+
+
+class _Composed(Timed):
+    """A schedule whose parts are schedules."""
+
+    _schedulers: list[Timed]
+
+    def __init__(self, optimizer: Optimizer, schedulers: Sequence[Timed], last_epoch: int = -1) -> None:
+        self._schedulers = list(schedulers)
+        for i, part in enumerate(self._schedulers):
+            which = f"{type(self).__name__}: scheduler {i} is a {type(part).__name__}"
+            if isinstance(part, ReduceLROnPlateau):
+                raise ValueError(f"{which}, whose step needs a measure; step it beside this one")
+            if not isinstance(part, Timed):
+                raise TypeError(f"{which}; it must be a schedule")
+            if part.optimizer is not optimizer:
+                raise ValueError(f"{which} of another optimizer; all must have the same")
+            if any(part is other for other in self._schedulers[:i]):
+                raise ValueError(f"{which} that was given before; each must be its own")
+            for group in part._groups():
+                group["lr"] = group[INITIAL_LR]  # each part has taken its first step; together they take it anew
+        super().__init__(optimizer, {}, last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
+
+    def _read(self, given: Any) -> tuple[Options, list[str]]:
+        if not isinstance(given, Mapping) or not isinstance(given.get("_schedulers"), list | tuple):
+            return {}, [f"the state of {self._name} must be a dict with a list under '_schedulers'"]
+        values, faults = super()._read({name: v for name, v in given.items() if name != "_schedulers"})
+        saved = given["_schedulers"]
+        if len(saved) != len(self._schedulers):
+            faults.append(f"{self._name} has {len(self._schedulers)} schedulers; there are {len(saved)}")
+        parts = [part._read(state) for part, state in zip(self._schedulers, saved, strict=False)]
+        values["_schedulers"] = [loaded for loaded, _ in parts]
+        return values, faults + [f"scheduler {i}: {fault}" for i, (_, wrong) in enumerate(parts) for fault in wrong]
+
+    def _take(self, values: Options) -> None:
+        for part, loaded in zip(self._schedulers, values.pop("_schedulers"), strict=True):
+            part._take(loaded)
+        super()._take(values)
+
+
+class SequentialLR(_Composed):
+    """One schedule after another; each begins at the initial learning rate.
+
+    Args:
+        optimizer: the optimizer whose learning rates are written.
+        schedulers: the schedules, made for the same optimizer.
+        milestones: after how many steps the second begins, the third and so on.
+        last_epoch: -1 to start; to go on without a saved schedule, the number of steps taken before, less one.
+
+    Raises:
+        TypeError, ValueError: if there is no schedule, one does not fit, or the milestones do not increase or are not one
+            fewer than the schedules.
+
+    >>> import tinygrad_cnn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> warm_up = tg.optim.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> decay = tg.optim.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule = tg.optim.SequentialLR(optimizer, [warm_up, decay], milestones=[2])
+    >>> rates = schedule.get_last_lr()
+    >>> for epoch in range(4):
+    ...     schedule.step()  # after an epoch of the optimizer's steps
+    ...     rates += schedule.get_last_lr()
+    >>> rates
+    [0.25, 0.375, 0.5, 0.25, 0.125]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[Timed], milestones: Sequence[int], last_epoch: int = -1
+    ) -> None:
+        if not schedulers:
+            raise ValueError("SequentialLR: `schedulers` is empty; give at least one")
+        self._milestones = list(milestones)
+        rule = f"it must be {len(schedulers) - 1} increasing numbers of steps: one fewer than schedulers"
+        try:
+            ends = [-1, *map(whole(0), self._milestones)]
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"SequentialLR: `milestones` is {milestones!r}; {rule}") from None
+        if len(ends) != len(schedulers) or any(a >= b for a, b in pairwise(ends)):
+            raise ValueError(f"SequentialLR: `milestones` is {milestones!r}; {rule}")
+        super().__init__(optimizer, schedulers, last_epoch)
+
+    def begin(self) -> None:
+        self.last_epoch = 0
+        self._schedulers[bisect_right(self._milestones, 0)].begin()
+        self._last_lr = self._rates()
+
+    def step(self) -> None:
+        groups = self._groups()
+        self.last_epoch += 1
+        part = bisect_right(self._milestones, self.last_epoch)
+        if part and self._milestones[part - 1] == self.last_epoch:
+            for group in groups:
+                group["lr"] = group[INITIAL_LR]
+            self._schedulers[part].begin()
+        else:
+            self._schedulers[part].step()
+        self._last_lr = self._rates()
+
+
+class ChainedScheduler(_Composed):
+    """Several schedules at once: each step is a step of all of them, in their order, so that their factors multiply.
+
+    Args:
+        schedulers: the schedules, made for the same optimizer.
+        optimizer: their optimizer, if it is to be named.
+
+    Raises:
+        TypeError, ValueError: if there is no schedule, or one does not fit.
+
+    >>> import tinygrad_cnn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> warm_up = tg.optim.ConstantLR(optimizer, factor=0.25, total_iters=2)
+    >>> decay = tg.optim.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule = tg.optim.ChainedScheduler([warm_up, decay])
+    >>> rates = schedule.get_last_lr()
+    >>> for epoch in range(3):
+    ...     schedule.step()  # after an epoch of the optimizer's steps
+    ...     rates += schedule.get_last_lr()
+    >>> rates
+    [0.125, 0.0625, 0.125, 0.0625]
+    """
+
+    def __init__(self, schedulers: Sequence[Timed], optimizer: Optimizer | None = None) -> None:
+        if not schedulers:
+            raise ValueError("ChainedScheduler: `schedulers` is empty; give at least one")
+        super().__init__(schedulers[0].optimizer if optimizer is None else optimizer, schedulers)
+
+    def begin(self) -> None:
+        self.last_epoch = 0
+        for part in self._schedulers:
+            part.begin()
+        self._last_lr = self._rates()
+
+    def step(self) -> None:
+        for part in self._schedulers:
+            part.step()
+        self._last_lr = self._rates()
+        self.last_epoch += 1

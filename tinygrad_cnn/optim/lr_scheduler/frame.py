@@ -1,0 +1,164 @@
+"""What schedules share: their options, the groups whose learning rates they write, and their state.
+
+A schedule writes ``group["lr"]`` of every parameter group when it is made and at each step. The rate that it found is
+kept in the group as "initial_lr", where further schedules of the same optimizer find it; it is saved with the group.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ..optimizer import Optimizer
+from ..options import INITIAL_LR, Check, Options, examined, non_negative, whole
+
+
+class Each:
+    """A check for a list of one value per parameter group; a single value stands for all of them."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+
+    def of(self, groups: int) -> Check:
+        """The check for so many groups."""
+
+        def check(value: Any) -> list[Any]:
+            values = list(value) if isinstance(value, list | tuple) else [value] * groups
+            if len(values) != groups:
+                raise ValueError(f"it must be one value, or {groups}: one for each parameter group")
+            return [self.check(v) for v in values]
+
+        return check
+
+
+Table = Mapping[str, Check | Each]
+
+
+class LRScheduler:
+    """The base of schedules.
+
+    A subclass states its options in ``options`` and what else it saves in ``kept``, with a check for each. Both are
+    attributes under these names.
+
+    Args:
+        optimizer: the optimizer whose learning rates are written.
+        options: the value of every option.
+
+    Attributes:
+        optimizer: the optimizer.
+        last_epoch: how many steps were taken.
+
+    Raises:
+        TypeError, ValueError: if an option is not what it must be.
+    """
+
+    options: ClassVar[Table] = {}
+    kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
+
+    last_epoch: int
+    _last_lr: list[float]
+
+    def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:
+        self._name = type(self).__name__
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{self._name}: `optimizer` is a {type(optimizer).__name__}; it must be an Optimizer")
+        self.optimizer = optimizer
+        values, faults = examined(self._checks(self.options), options)
+        if faults:
+            raise type(faults[0])(f"{self._name}: {faults[0]}")
+        vars(self).update(values)
+        self.last_epoch = 0
+        self._last_lr = self._rates()
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group after the last step."""
+        return list(self._last_lr)
+
+    def _rates(self) -> list[float]:
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def _groups(self) -> list[Options]:
+        groups = self.optimizer.param_groups
+        if len(groups) != len(self._last_lr):
+            raise ValueError(
+                f"{self._name}: the optimizer has {len(groups)} parameter groups but had {len(self._last_lr)} when the "
+                "schedule was made; add groups first, or make a new schedule"
+            )
+        return groups
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the options, of what the schedule keeps, and of the current learning rates, in plain Python."""
+        names = (*self.options, *self.kept)
+        return {"lr": self._rates(), **{name: copy.deepcopy(getattr(self, name)) for name in names}}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a copy of :meth:`state_dict`, and set the optimizer's learning rates to what they were then.
+
+        So it does not matter whether the optimizer's state is loaded before or after, nor whether that was before the
+        schedule was made.
+
+        Raises:
+            ValueError: if anything does not fit: all faults are listed and nothing is changed.
+        """
+        values, faults = self._read(state_dict)
+        if faults:
+            raise ValueError(
+                f"{self._name}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults)
+            )
+        self._take(values)
+
+    def _read(self, given: Any) -> tuple[Options, list[str]]:
+        """What was saved, and what is wrong with it."""
+        if not isinstance(given, Mapping):
+            return {}, [f"the state of {self._name} is a {type(given).__name__}; it must be a dict"]
+        table = {"lr": Each(non_negative), **self.options, **self.kept}
+        values, faults = examined(self._checks(table), given, f" of {self._name}")
+        unexpected = [f"`{name}` of {self._name} is unexpected" for name in given if name not in table]
+        return values, [*map(str, faults), *unexpected]
+
+    def _take(self, values: Options) -> None:
+        for group, lr in zip(self.optimizer.param_groups, values.pop("lr"), strict=True):
+            group["lr"] = lr
+        vars(self).update(values)
+
+    def _checks(self, table: Table) -> dict[str, Check]:
+        groups = len(self.optimizer.param_groups)
+        return {name: check.of(groups) if isinstance(check, Each) else check for name, check in table.items()}
+
+    def __repr__(self) -> str:
+        options = [f"{name}={getattr(self, name)!r}" for name in self.options]
+        return f"{self._name}({', '.join([*options, f'last_epoch={self.last_epoch}'])})"
+
+
+class Timed(LRScheduler, ABC):
+    """A schedule that goes by the count of its steps alone, so that others can start it when its time has come."""
+
+    def __init__(self, optimizer: Optimizer, options: Mapping[str, Any], last_epoch: int = -1) -> None:
+        super().__init__(optimizer, options)
+        values, faults = examined({"last_epoch": whole(-1)}, {"last_epoch": last_epoch})
+        if faults:
+            raise type(faults[0])(f"{self._name}: {faults[0]}")
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch != -1 and INITIAL_LR not in group:
+                raise ValueError(
+                    f"{self._name}: `last_epoch` is {last_epoch} but group {i} has no '{INITIAL_LR}' to go on from; load "
+                    "the optimizer's state first, or leave last_epoch out"
+                )
+            initial = group.setdefault(INITIAL_LR, float(group["lr"]))
+            if last_epoch != -1:
+                group["lr"] = initial
+        self.begin()
+        for _ in range(values["last_epoch"] + 1):
+            self.step()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Write the first learning rates."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """Write the next learning rates: once an epoch or once a batch, after the optimizer's steps."""

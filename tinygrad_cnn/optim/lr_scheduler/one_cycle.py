@@ -1,0 +1,192 @@
+"""One rise and fall of the learning rate, with the momentum the other way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ..optimizer import Optimizer
+from ..options import Options, examined, flag, fraction, non_negative, one_of, positive, share, whole
+from .frame import Each, Table, Timed
+
+
+class OneCycleLR(Timed):
+    """The rate rises from max_lr / div_factor to max_lr and falls to a tiny end; the momentum does the opposite.
+
+    With three_phase the fall takes as long as the rise and ends where that began, then comes the fall to the tiny end.
+    The way from a to b is b + (a - b) (1 + cos(pi t)) / 2, or straight, for t from 0 to 1. The rate is set outright: as
+    in PyTorch, it does not multiply with other schedules.
+
+    Reference: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates",
+    arXiv:1708.07120.
+
+    Args:
+        optimizer: the optimizer whose learning rates are written.
+        max_lr: the highest rate; or a list, one for each parameter group.
+        total_steps: how many steps the cycle takes; or give epochs and steps_per_epoch, which are multiplied.
+        epochs: see total_steps.
+        steps_per_epoch: see total_steps.
+        pct_start: share of the steps that the rise takes.
+        anneal_strategy: "cos" or "linear".
+        cycle_momentum: whether to write the momentum too: "momentum" of the groups, or the first of their "betas".
+        base_momentum: the lowest momentum; or a list.
+        max_momentum: the highest momentum; or a list.
+        div_factor: max_lr divided by this is the rate at the start.
+        final_div_factor: the rate at the start divided by this is the one at the end.
+        three_phase: whether to fall in two phases.
+        last_epoch: -1 to start; to go on without a saved schedule, the number of steps taken before, less one.
+
+    Raises:
+        TypeError, ValueError: if an option is not what it must be, or the optimizer has no momentum to cycle.
+
+    >>> import tinygrad_cnn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], momentum=0.9)
+    >>> schedule = tg.optim.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, pct_start=0.6, div_factor=4)
+    >>> rates = schedule.get_last_lr()
+    >>> for batch in range(4):
+    ...     schedule.step()  # after a step of the optimizer
+    ...     rates += schedule.get_last_lr()
+    >>> [round(lr, 3) for lr in rates]
+    [0.25, 0.625, 1.0, 0.5, 0.0]
+    """
+
+    options: ClassVar[Table] = {
+        "max_lr": Each(non_negative),
+        "total_steps": whole(1),
+        "pct_start": share,
+        "anneal_strategy": one_of("cos", "linear"),
+        "cycle_momentum": flag,
+        "base_momentum": Each(fraction),
+        "max_momentum": Each(fraction),
+        "div_factor": positive,
+        "final_div_factor": positive,
+        "three_phase": flag,
+    }
+    max_lr: list[float]
+    total_steps: int
+    pct_start: float
+    anneal_strategy: str
+    cycle_momentum: bool
+    base_momentum: list[float]
+    max_momentum: list[float]
+    div_factor: float
+    final_div_factor: float
+    three_phase: bool
+
+    def __init__(
+        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
+        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.85,
+        max_momentum: float | Sequence[float] = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
+        three_phase: bool = False, last_epoch: int = -1,
+    ) -> None:  # fmt: skip
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError("OneCycleLR: `total_steps` is missing; give it, or `epochs` and `steps_per_epoch`")
+            given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+            counts, faults = examined(dict.fromkeys(given, whole(1)), given)
+            if faults:
+                raise type(faults[0])(f"OneCycleLR: {faults[0]}")
+            total_steps = counts["epochs"] * counts["steps_per_epoch"]
+        super().__init__(
+            optimizer,
+            {
+                "max_lr": max_lr,
+                "total_steps": total_steps,
+                "pct_start": pct_start,
+                "anneal_strategy": anneal_strategy,
+                "cycle_momentum": cycle_momentum,
+                "base_momentum": base_momentum,
+                "max_momentum": max_momentum,
+                "div_factor": div_factor,
+                "final_div_factor": final_div_factor,
+                "three_phase": three_phase,
+            },
+            last_epoch,
+        )
+
+    def begin(self) -> None:
+        if conflict := self._conflict(self.cycle_momentum):
+            raise ValueError(f"{self._name}: {conflict}")
+        self._set(0)
+
+    def step(self) -> None:
+        """Write the next learning rates and momentums: once a batch, after the optimizer's step.
+
+        Raises:
+            ValueError: beyond total_steps steps.
+        """
+        self._set(self.last_epoch + 1)
+
+    def _conflict(self, cycle_momentum: bool) -> str | None:
+        if cycle_momentum and not self.optimizer.options.keys() & {"betas", "momentum"}:
+            name = type(self.optimizer).__name__
+            return f"`cycle_momentum` is True but {name} has neither momentum nor betas; set cycle_momentum=False"
+        return None
+
+    def _set(self, n: int) -> None:
+        if n > self.total_steps:
+            raise ValueError(
+                f"{self._name}: step {n} is beyond `total_steps`, which is {self.total_steps}; make a longer schedule"
+            )
+        k, t = self._phase(n)
+        groups = self._groups()
+        for i, group in enumerate(groups):
+            top, low, high = self.max_lr[i], self.base_momentum[i], self.max_momentum[i]
+            start = top / self.div_factor
+            rates = [start, top, start / self.final_div_factor]
+            momentums = [high, low, high]
+            if self.three_phase:
+                rates.insert(2, start)
+                momentums.insert(2, high)
+            group["lr"] = self._between(rates[k], rates[k + 1], t)
+            if self.cycle_momentum:
+                self._write_momentum(group, self._between(momentums[k], momentums[k + 1], t))
+        self._last_lr = self._rates()
+        self.last_epoch = n
+
+    def _phase(self, n: int) -> tuple[int, float]:
+        """Which phase step n is in, and which share of it is over."""
+        rise, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
+        ends = [rise, 2 * rise, last] if self.three_phase else [rise, last]
+        k = next((k for k, end in enumerate(ends) if n <= end), len(ends) - 1)
+        start = ends[k - 1] if k else 0.0
+        return k, min((n - start) / (ends[k] - start), 1.0) if ends[k] > start else 1.0
+
+    def _between(self, a: float, b: float, t: float) -> float:
+        if self.anneal_strategy == "linear":
+            return (b - a) * t + a
+        return b + (a - b) / 2 * (math.cos(math.pi * t) + 1)
+
+    # The momentum is saved and loaded as the learning rate is.
+
+    def _write_momentum(self, group: Options, value: float) -> None:
+        if "betas" in group:
+            group["betas"] = (value, *group["betas"][1:])
+        else:
+            group["momentum"] = value
+
+    def _momentums(self) -> list[float]:
+        groups = self.optimizer.param_groups
+        return [float(group["betas"][0] if "betas" in group else group["momentum"]) for group in groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        return state | {"momentum": self._momentums()} if self.cycle_momentum else state
+
+    def _read(self, given: Any) -> tuple[Options, list[str]]:
+        cycles = isinstance(given, Mapping) and given.get("cycle_momentum") is True
+        values, faults = super()._read({k: v for k, v in given.items() if k != "momentum"} if cycles else given)
+        if cycles:
+            momentum, wrong = examined(self._checks({"momentum": Each(fraction)}), given, f" of {self._name}")
+            values |= momentum
+            faults += [*map(str, wrong), *filter(None, [self._conflict(cycles)])]
+        return values, faults
+
+    def _take(self, values: Options) -> None:
+        momentums = values.pop("momentum", None)
+        super()._take(values)
+        if momentums is not None:
+            for group, value in zip(self.optimizer.param_groups, momentums, strict=True):
+                self._write_momentum(group, value)

@@ -1,0 +1,118 @@
+"""A learning rate that falls when training stops getting better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, SupportsFloat
+
+from ..optimizer import Optimizer
+from ..options import fraction, non_negative, number, one_of, whole
+from .frame import Each, LRScheduler, Table
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """lr = max(factor lr, min_lr), when a measure has not become better for more than `patience` steps.
+
+    Better is: less than best (1 - threshold) with "rel", less than best - threshold with "abs"; in mode "max", more than
+    best (1 + threshold), or best + threshold.
+
+    Args:
+        optimizer: the optimizer whose learning rates are written.
+        mode: "min" if a small measure is good, "max" if a large one is.
+        factor: what the rate is multiplied by, from 0, less than 1.
+        patience: how many steps without a better measure are suffered.
+        threshold: by how much a measure must be better to count.
+        threshold_mode: "rel" or "abs".
+        cooldown: for how many steps after a reduction nothing is counted.
+        min_lr: the lowest rate; or a list, one for each parameter group.
+        eps: a reduction by less than this is not made.
+
+    Raises:
+        TypeError, ValueError: if an option is not what it must be.
+
+    >>> import tinygrad_cnn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> for loss in [3.0, 2.0, 2.0, 2.0]:
+    ...     schedule.step(loss)  # after an epoch, with the loss on images not trained on
+    >>> optimizer.param_groups[0]["lr"]
+    0.25
+    """
+
+    options: ClassVar[Table] = {
+        "mode": one_of("min", "max"),
+        "factor": fraction,
+        "patience": whole(0),
+        "threshold": non_negative,
+        "threshold_mode": one_of("rel", "abs"),
+        "cooldown": whole(0),
+        "min_lr": Each(non_negative),
+        "eps": non_negative,
+    }
+    kept: ClassVar[Table] = {
+        **LRScheduler.kept,
+        "best": number("a number", lambda x: not math.isnan(x)),
+        "num_bad_epochs": whole(0),
+        "cooldown_counter": whole(0),
+    }
+    mode: str
+    factor: float
+    patience: int
+    threshold: float
+    threshold_mode: str
+    cooldown: int
+    min_lr: list[float]
+    eps: float
+
+    def __init__(
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
+        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0, eps: float = 1e-8,
+    ) -> None:  # fmt: skip
+        options: dict[str, Any] = {
+            "mode": mode,
+            "factor": factor,
+            "patience": patience,
+            "threshold": threshold,
+            "threshold_mode": threshold_mode,
+            "cooldown": cooldown,
+            "min_lr": min_lr,
+            "eps": eps,
+        }
+        super().__init__(optimizer, options)
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = 0
+
+    def step(self, metrics: SupportsFloat) -> None:
+        """Look at the measure of an epoch, and reduce the learning rates if it is time. Not a number is never better.
+
+        Raises:
+            TypeError, ValueError: if `metrics` is not one number.
+        """
+        try:
+            measure = float(metrics)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self._name}.step: `metrics` is {metrics!r}; it must be one number") from None
+        groups = self._groups()
+        if self._better(measure):
+            self.best, self.num_bad_epochs = measure, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            for group, least in zip(groups, self.min_lr, strict=True):
+                lr = max(group["lr"] * self.factor, least)
+                if group["lr"] - lr > self.eps:
+                    group["lr"] = lr
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+        self._last_lr = self._rates()
+        self.last_epoch += 1
+
+    def _better(self, measure: float) -> bool:
+        sign = 1 if self.mode == "max" else -1
+        if self.threshold_mode == "rel":
+            return sign * measure > sign * self.best * (1 + sign * self.threshold)
+        return sign * measure > sign * self.best + self.threshold
