@@ -74,7 +74,11 @@ def test_index_set_is_numpys_assignment_and_its_gradients_stop_where_written(dat
 def test_looking_up_rows_of_a_table_adds_up_their_gradients(rows):
     table = tg.Tensor(counting((3, 2), 1.0), requires_grad=True)
     weights = counting((*rows.shape, 2), 1.0)
-    for look_up in (lambda: table[rows], lambda: tg.take(table, tg.Tensor(rows), axis=0)):
+    for look_up in (
+        lambda: table[rows],
+        lambda: tg.take(table, tg.Tensor(rows), axis=0),
+        lambda: tg.moveaxis(tg.take(table.T, rows, axis=1), 0, -1),
+    ):
         (g,) = tg.gradients(look_up(), table, weights)
         expected = [weights[rows % 3 == k].sum(axis=0) for k in range(3)]
         np.testing.assert_array_equal(g.numpy(), expected)

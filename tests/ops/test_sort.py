@@ -23,11 +23,13 @@ def test_order_is_stable_both_ways_and_gradients_go_back(a, data):
     for descending in (False, True):
         x = tg.Tensor(a, requires_grad=True)
         y, order = x.sort(axis, descending), x.argsort(axis, descending).numpy()
-        lines = np.moveaxis(order, axis, -1).reshape(-1, order.shape[axis]) if axis is not None else order[None]
-        source = np.moveaxis(a, axis, -1).reshape(lines.shape) if axis is not None else a.reshape(1, -1)
-        for line, values in zip(lines, source, strict=True):
+        lines, source = (
+            (order[None], a.reshape(1, -1)) if axis is None else (np.moveaxis(m, axis, -1) for m in (order, a))
+        )
+        for at in np.ndindex(lines.shape[:-1]):
+            line, values = lines[at], source[at]
             key = np.where(np.isnan(values), 2.0, values) * (-1 if descending else 1)
-            assert line.tolist() == sorted(range(len(line)), key=lambda i: (key[i], i))  # noqa: B023
+            assert line.tolist() == sorted(range(len(line)), key=lambda i: (key[i], i))
         taken = a.reshape(-1)[order] if axis is None else np.take_along_axis(a, order, axis)
         np.testing.assert_array_equal(y.numpy(), taken)
         weights = np.arange(1.0, 1 + a.size).reshape(y.shape)

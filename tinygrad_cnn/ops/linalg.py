@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Array, implements, op
 from .elementwise import mul
 from .rearrange import diagonal
 from .reduce import sum
-from .shape import ravel, reshape, sum_to, transpose
+from .shape import different_axes, ravel, reshape, sum_to, transpose
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -88,7 +87,7 @@ def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
             )
         axes = (range(len(left) - int(axes), len(left)), range(int(axes)))
     ours, theirs = (
-        normalize_axis_tuple(given, len(shape), f"tensordot: `{name}`")
+        different_axes(f"tensordot: `{name}`", given, len(shape))
         for name, given, shape in zip("ab", axes, (left, right), strict=True)
     )
     if [left[i] for i in ours] != [right[i] for i in theirs]:

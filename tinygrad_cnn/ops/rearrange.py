@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..graph import Array, implements, op
 from .elementwise import where
 from .index import add_at_zeros, take
-from .shape import Axis, Shape, broadcast_to, moveaxis, ravel, reshape, slice_axis, swapaxes
+from .shape import Axis, Shape, broadcast_to, different_axes, moveaxis, ravel, reshape, slice_axis, swapaxes
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -27,7 +27,7 @@ Integers: TypeAlias = int | Sequence[int]
 @op(numpy=np.flip)
 def flip(m: Array, *, axis: Axis = None) -> Array:
     """y = m with the order along `axis` reversed, along every axis for None; a view.   m' = g reversed likewise."""
-    axes = None if axis is None else normalize_axis_tuple(axis, np.ndim(m), "flip")
+    axes = None if axis is None else different_axes("flip", axis, np.ndim(m))
     return np.flip(m, axes)
 
 

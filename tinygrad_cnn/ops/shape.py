@@ -127,6 +127,15 @@ def swapaxes(a: Array, axis1: int, axis2: int) -> Tensor:
     return transpose(a, axes=order)
 
 
+def different_axes(name: str, axes: Shape, ndim: int) -> tuple[int, ...]:
+    """`axes` counted from the start. ValueError, which begins with `name`, if one is out of bounds or repeated."""
+    given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
+    found = tuple(normalize_axis_index(i, ndim, name) for i in given)
+    if len(set(found)) < len(found):
+        raise ValueError(f"{name}: the axes {given} of {ndim} hold the same one twice; each may be named once")
+    return found
+
+
 @implements(np.moveaxis)
 def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """y = a with the axes `source` at the positions `destination`, the others in their order; a view.   a' = g back.
@@ -135,7 +144,7 @@ def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[
         ValueError: if an axis is out of bounds or repeated, or their numbers differ.
     """
     n = np.ndim(a)
-    start, end = normalize_axis_tuple(source, n, "moveaxis"), normalize_axis_tuple(destination, n, "moveaxis")
+    start, end = different_axes("moveaxis", source, n), different_axes("moveaxis", destination, n)
     if len(start) != len(end):
         raise ValueError(
             f"moveaxis: `source` has {len(start)} axes but `destination` {len(end)}; every axis needs one place to go"

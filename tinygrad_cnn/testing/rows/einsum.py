@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ...ops import einsum as ops
 from ..cases import Arg, Case
 
-SUBSCRIPTS = [
-    ("ij,jk->ik", (2, 3), (3, 4)),
-    ("ij,jk", (2, 3), (3, 4)),
-    ("ba", (2, 3)),
-    ("ii", (3, 3)),
-    ("iji->j", (3, 2, 3)),
-    ("iij,jj->i", (2, 2, 3), (3, 3)),
-    ("ij->", (2, 3)),
-    ("ij,k->k", (2, 3), (2,)),
-    ("i,i,i->i", (3,), (3,), (3,)),
-    (",i->i", (), (3,)),
-    ("...ij , ...jk -> ...ik", (4, 1, 2, 3), (2, 3, 2)),
-    ("i...->...", (2, 3)),
-    ("...,...", (3, 1), (2,)),
-    ("...i->i", (2, 3)),
-    ("ij,ij->j", (1, 3), (2, 1)),
-    ("bij,bkj,bk->ib", (2, 3, 2), (2, 2, 2), (2, 2)),
-    ("ij,jk->ik", (0, 3), (3, 2)),
+SUBSCRIPTS: list[tuple[str, list[tuple[int, ...]]]] = [
+    ("ij,jk->ik", [(2, 3), (3, 4)]),
+    ("ij,jk", [(2, 3), (3, 4)]),
+    ("ba", [(2, 3)]),
+    ("ii", [(3, 3)]),
+    ("iji->j", [(3, 2, 3)]),
+    ("iij,jj->i", [(2, 2, 3), (3, 3)]),
+    ("ij->", [(2, 3)]),
+    ("ij,k->k", [(2, 3), (2,)]),
+    ("i,i,i->i", [(3,), (3,), (3,)]),
+    (",i->i", [(), (3,)]),
+    ("...ij , ...jk -> ...ik", [(4, 1, 2, 3), (2, 3, 2)]),
+    ("i...->...", [(2, 3)]),
+    ("...,...", [(3, 1), (2,)]),
+    ("...i->i", [(2, 3)]),
+    ("ij,ij->j", [(1, 3), (2, 1)]),
+    ("bij,bkj,bk->ib", [(2, 3, 2), (2, 2, 2), (2, 2)]),
+    ("ij,jk->ik", [(0, 3), (3, 2)]),
 ]
+
+
+def _reference(subscripts: str, *arrays: NDArray[Any]) -> Any:
+    return np.einsum(subscripts, *arrays, optimize=True)  # which sums the axes of "..." where the output lacks it
+
 
 CASES = [
     *(
         Case(
             ops.einsum,
             tuple(Arg(shape) for shape in shapes),
-            lambda *args: np.einsum(
-                *args, optimize=True
-            ),  # which sums what an explicit output's missing "..." stands for
+            _reference,
             via=lambda f, subscripts=subscripts: lambda *arrays: f(subscripts, *arrays),  # type: ignore[misc]
         )
-        for subscripts, *shapes in SUBSCRIPTS
+        for subscripts, shapes in SUBSCRIPTS
     ),
     Case(
         ops.einsum,

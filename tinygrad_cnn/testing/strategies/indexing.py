@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,12 @@ __all__ = ["einsum_subscripts", "indices"]
 @st.composite
 def indices(draw: Any, shape: tuple[int, ...]) -> Any:
     """Any index that NumPy takes for an array of `shape`: basic, integer arrays, a Boolean mask, or a mixture."""
-    kinds = [
+    kinds: list[st.SearchStrategy[Any]] = [
         hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True),
         hnp.arrays(np.bool_, shape),
         _mixtures(shape),
     ]
-    if shape and math.prod(shape):
+    if shape and all(shape):
         kinds.append(
             hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(min_dims=0, max_dims=2, max_side=3))
         )
