@@ -90,6 +90,6 @@ CASES = [
     Case(ops.mish, (WIDE,), lambda a: a * np.tanh(np.log(1 + np.exp(a)))),
     Case(ops.gelu, (WIDE,), _gelu),
     Case(ops.gelu, (WIDE,), _gelu_tanh, {"approximate": "tanh"}),
-    Case(ops.softsign, (NONZERO,), lambda a: np.where(a > 0, a / (1 + a), a / (1 - a))),
+    Case(ops.softsign, (NONZERO,), lambda a: a / np.where(a > 0, 1 + a, 1 - a)),
     Case(ops.tanhshrink, (WIDE,), lambda a: a - np.tanh(a)),
 ]  # fmt: skip
