@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import keyword
 import linecache
 import weakref
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
+from .clock import tick
 from .emit import OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
 
 if TYPE_CHECKING:
@@ -69,11 +69,8 @@ class Leaf:
         self.tensor = weakref.ref(tensor)
         self.shape = tensor.shape
         self.dtype = tensor.dtype
-        self.number = _count()
+        self.number = tick()
 
-
-# One clock numbers nodes and in-place writes, so that "written after it was recorded" is a comparison of two integers.
-_count = itertools.count(1).__next__
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 
@@ -183,43 +180,6 @@ def pull_with(puller: Puller) -> Iterator[None]:
         yield
     finally:
         _puller.reset(token)
-
-
-# Leaves are updated in place between steps; a graph that recorded the old values must not silently use new ones.
-
-
-def owner(array: np.ndarray) -> np.ndarray:
-    """The array that owns the memory that `array` looks at."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-_writes: dict[int, tuple[weakref.ref[np.ndarray], int]] = {}
-_last_write = 0
-
-
-def mark_written(array: np.ndarray) -> None:
-    """Note that the memory of `array` has changed, so that graphs which saved it refuse to run backward."""
-    global _last_write
-    root = owner(array)
-    key = id(root)
-    known = _writes.get(key)
-    reference = known[0] if known else weakref.ref(root, lambda _: _writes.pop(key, None) and None)
-    _last_write = _count()
-    _writes[key] = (reference, _last_write)
-
-
-def overwritten(node: Node) -> bool:
-    """Whether a value that `node` saved was written in place after it was recorded."""
-    if node.number > _last_write or not node.saved:
-        return False
-    values = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in node.saved)
-    roots = (id(owner(v)) for v in values if isinstance(v, np.ndarray))
-    return any(key in _writes and _writes[key][1] > node.number for key in roots)
-
-
-# Ops.
 
 
 class OpFunction(Protocol[P]):
@@ -452,6 +412,6 @@ def _refuse(op: Op, name: str) -> None:
 
 
 _namespace.update(
-    _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=_count, _recording=_recording.get,
+    _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _observers=_observers, _notify=_notify, _foreign=_foreign, _adapt=_adapt, _explain=_explain, _refuse=_refuse,
 )  # fmt: skip

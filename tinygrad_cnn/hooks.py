@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import graph
+from .clock import tick
 from .graph import Array, Leaf, Node, no_grad
 
 Hook: TypeAlias = Callable[[Any], Any]
@@ -51,7 +52,7 @@ def register(place: Node | Leaf, hook: Hook) -> Handle:
     if not hasattr(place, "hooks"):
         place.hooks = {}
     hooked.add(place)
-    key = graph._count()
+    key = tick()
     place.hooks[key] = hook
     return Handle(place, key)
 

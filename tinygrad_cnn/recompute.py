@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .graph import Array, Leaf, Op, _count, enable_grad, is_grad_enabled
+from .clock import tick
+from .graph import Array, Leaf, Op, enable_grad, is_grad_enabled
 from .ops.elementwise import cast
 from .ops.random import generator
 from .run import check_callable
@@ -45,7 +46,7 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return f(*args, **kwargs)
     given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     segment = _Segment(f, args, kwargs)
-    since = _count()
+    since = tick()
     result = segment.run([_leaf(t._data) if t.requires_grad else t for t in given])
     values = [leaf for _, leaf in leaves(result)]
     recorded = [_recorded(value) for value in values]
@@ -117,7 +118,7 @@ class _Segment:
 
     def outputs_again(self, tensors: list[Tensor]) -> list[Tensor]:
         """The outputs of a second run, which must be like the first."""
-        since = _count()
+        since = tick()
         with self.replayed():
             result = self.run(tensors)
         outputs = [leaf for _, leaf in leaves(result) if _recorded(leaf)]
@@ -149,9 +150,7 @@ def _pull(g: Array, saved: Any, params: Any, parents: tuple[Place | None, ...]) 
     with enable_grad():
         count = segment.count
         tensors = [_placed(v, p) for v, p in zip(values[:count], parents[:count], strict=True)]
-        floor = (
-            _count()
-        )  # where the walk ends: at the inputs and at what f refers to, which the outer walk goes on from
+        floor = tick()  # where the walk ends: at the inputs and at what f refers to, which the outer walk goes on from
         outputs = segment.outputs_again(tensors)
         places = [t._node if p is not None else None for t, p in zip(tensors, parents[:count], strict=True)]
         places += parents[count:]

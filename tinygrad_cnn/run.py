@@ -8,7 +8,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from .graph import _count, enable_grad, is_grad_enabled
+from .clock import tick
+from .graph import enable_grad, is_grad_enabled
 from .ops.elementwise import cast
 from .ops.shape import stack
 from .tensor import Tensor, incoming
@@ -32,7 +33,7 @@ class Run:
         self.single = isinstance(argnums, int)
         positions = list(range(len(args))) if argnums is None else _positions(name, argnums, len(args))
         self.recorded = is_grad_enabled()
-        self.since = _count()
+        self.since = tick()
         self.selected = tuple(args[i] for i in positions)
         for i, argument in zip(positions, self.selected, strict=True):
             found = [leaf for _, leaf in leaves(argument)]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import hooks, interop
-from .graph import Leaf, Node, mark_written, register_tensor
+from .clock import mark_written
+from .graph import Leaf, Node, register_tensor
 from .methods import Methods, TensorLike
 from .ops import compare, elementwise, index
 from .walk import pull_back

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import graph, hooks
-from .graph import Array, Leaf, Node, Op, enable_grad, overwritten, owner
+from .clock import last_write, owner, written_since
+from .graph import Array, Leaf, Node, Op, enable_grad
 from .ops.elementwise import copy
 from .ops.shape import sum_to
 
@@ -126,10 +127,11 @@ def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None, floo
                 seen.add(parent)
                 found.append(parent)
     found.sort(key=attrgetter("number"), reverse=True)
+    latest = last_write()
     for node in reversed(found):
-        if node.number > graph._last_write:
+        if node.number > latest:
             break
-        if node.number >= oldest and isinstance(node, Node) and overwritten(node):
+        if node.number >= oldest and node.saved and written_since(node.number, node.saved):
             raise RuntimeError(
                 f"backward: a value that {node.op} saved was overwritten in place after it was recorded (by an "
                 "optimizer's step or copy_); run backward before the update, or run the forward pass again after it"

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from ..graph import enable_grad, mark_written
+from ..clock import mark_written
+from ..graph import enable_grad
 from ..tensor import Tensor
 from .loading import read
 from .options import INITIAL_LR, Array, Check, Options, examined, non_negative

@@ -1,0 +1,49 @@
+"""One clock numbers nodes and in-place writes, so that "written after it was recorded" compares two integers.
+
+Leaves are written in place between steps. A graph that recorded the old values must not silently go on with the new.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+tick = itertools.count(1).__next__
+"""The next time: greater than any before."""
+
+_writes: dict[int, tuple[weakref.ref[np.ndarray], int]] = {}  # by identity of the owner of the memory, while it lives
+_last_write = 0
+
+
+def owner(array: np.ndarray) -> np.ndarray:
+    """The array that owns the memory that `array` looks at."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def mark_written(array: np.ndarray) -> None:
+    """Note that the memory of `array` has changed, so that graphs which saved it refuse to run backward."""
+    global _last_write
+    root = owner(array)
+    key = id(root)
+    known = _writes.get(key)
+    reference = known[0] if known else weakref.ref(root, lambda _: _writes.pop(key, None) and None)
+    _last_write = tick()
+    _writes[key] = (reference, _last_write)
+
+
+def last_write() -> int:
+    """When some memory was last written: nothing that is younger can be out of date."""
+    return _last_write
+
+
+def written_since(time: int, values: Iterable[Any]) -> bool:
+    """Whether memory of one of the arrays in `values`, or in tuples there, has been written after `time`."""
+    flat = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in values)
+    roots = (id(owner(v)) for v in flat if isinstance(v, np.ndarray))
+    return any(key in _writes and _writes[key][1] > time for key in roots)
