@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -46,6 +46,7 @@ def test_value_is_the_definitions(subscripts, shapes):
 
 
 @given(einsum_subscripts())
+@example(("...,...i->...i", ((2, 3), (3, 2))))  # "..." is aligned at the right
 def test_value_is_numpys_for_any_subscripts(drawn):
     subscripts, shapes = drawn
     arrays = integers(shapes)
