@@ -5,10 +5,13 @@ The hinges max(0, a) have gradient 1 at their corner, as in PyTorch and as clip 
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..graph import Array
 from ..ops.elementwise import clip, maximum, minimum, sqrt, where
 from ..ops.loss import is_positive
 from ..ops.reduce import norm
+from ..ops.shape import broadcast_to
 from ..tensor import Tensor
 from .losses import as_array, pair, reduced
 
@@ -34,7 +37,9 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
     >>> tg.cosine_similarity(tg.Tensor([[3.0, 4.0]]), tg.Tensor([[6.0, 8.0]])).tolist()
     [1.0]
     """
-    unit = [as_array(x) / maximum(norm(x, axis=axis, keepdims=True), eps) for x in (x1, x2)]
+    shape = np.broadcast_shapes(np.shape(x1), np.shape(x2))
+    wide = [x if np.shape(x) == shape else broadcast_to(x, shape=shape) for x in (x1, x2)]
+    unit = [as_array(x) / maximum(norm(x, axis=axis, keepdims=True), eps) for x in wide]
     return (unit[0] * unit[1]).sum(axis=axis)
 
 

@@ -141,7 +141,7 @@ def bernoulli_nll(p: Array, t: Array) -> Array:
 def _slope(t: Array, q: Array) -> Array:
     """t / q, and 0 where log q was stopped. Below the smallest normal number it grows no further, not to overflow."""
     live = q > math.exp(LOWEST_LOG)
-    return where(live, t, 0) / where(live, maximum(q, 4 * float(np.finfo(q.dtype).tiny)), 1)
+    return where(live, t / where(live, maximum(q, 4 * float(np.finfo(q.dtype).tiny)), 1), 0)
 
 
 bernoulli_nll.vjp(

@@ -8,9 +8,12 @@ from . import (
     einsum,
     elementwise,
     index,
+    label,
     linalg,
     loss,
+    losses,
     matrix,
+    normalization,
     pool,
     rearrange,
     reduce,
@@ -19,6 +22,7 @@ from . import (
     shape,
     softmax,
     sort,
+    standardize,
     transcendental,
 )
 
@@ -29,9 +33,12 @@ FAMILIES = (
     einsum,
     elementwise,
     index,
+    label,
     linalg,
     loss,
+    losses,
     matrix,
+    normalization,
     pool,
     rearrange,
     reduce,
@@ -40,6 +47,7 @@ FAMILIES = (
     shape,
     softmax,
     sort,
+    standardize,
     transcendental,
 )
 

@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ...ops import loss as ops
 from ..cases import Arg, Case
+
+SCORES, LABELS, KEPT = Arg((2, 3, 2)), Arg((2, 2), kind="int", low=0, high=2), Arg((2, 2), kind="bool")
+PROBABILITY, CERTAIN = Arg((2, 3), low=0.25, high=0.75), Arg((2, 3), low=0.0, high=1.0)
+
+
+def share(x: NDArray[Any]) -> NDArray[Any]:
+    """Softmax over axis 1."""
+    return np.asarray(np.exp(x) / np.exp(x).sum(1, keepdims=True))
+
+
+def one_hot(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels along a new axis 1 of three classes."""
+    return np.moveaxis(np.eye(3)[labels], -1, 1)
+
+
+def averaged(a: NDArray[Any], w: NDArray[Any]) -> Any:
+    """The sum divided by the sum of weights."""
+    return a.sum() / w.sum() if w.any() else np.nan
+
 
 CASES = [
     Case(ops.mse, (Arg((2, 3)), Arg((2, 3))), lambda p, t: np.mean((p - t) ** 2)),
     Case(ops.mse, (Arg((2, 3)), Arg((3,))), lambda p, t, reduction: np.sum((p - t) ** 2), {"reduction": "sum"}),
     Case(ops.mse, (Arg((2, 3)), Arg((2, 1))), lambda p, t, reduction: (p - t) ** 2, {"reduction": "none"}),
     Case(ops.mse, (Arg(()), Arg(())), lambda p, t: (p - t) ** 2),
+    Case(ops.softmax_nll, (SCORES, LABELS, KEPT), lambda x, t, w: w * -(np.log(share(x)) * one_hot(t)).sum(1)),
+    Case(ops.softmax_nll_dx, (Arg((2, 2)), SCORES, LABELS), lambda u, x, t: u[:, None] * (share(x) - one_hot(t))),
+    Case(ops.mean_by, (Arg((2, 2)), Arg((2, 2), kind="int", low=1, high=1)), averaged),
+    Case(
+        ops.bernoulli_nll, (PROBABILITY, PROBABILITY), lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)), order=2
+    ),
+    Case(
+        ops.bernoulli_nll_logits,
+        (Arg((2, 3)), CERTAIN, Arg((2, 1))),
+        lambda x, t, w: w * t * np.log(1 + np.exp(-x)) + (1 - t) * np.log(1 + np.exp(x)),
+    ),
+    Case(ops.bernoulli_nll_logits, (Arg((2, 3)), CERTAIN), lambda x, t: np.log(1 + np.exp(x)) - t * x),
+    Case(ops.checked_variance, (Arg(low=0.5),), lambda a, eps: np.maximum(a, eps), {"eps": 0.25}),
+    Case(
+        ops.is_positive,
+        (Arg(kind="int", low=1, high=1),),
+        lambda a, function: a > 0,
+        {"function": "f"},
+        order=0,
+    ),
 ]
