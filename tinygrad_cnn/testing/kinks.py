@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from ..functional import hinge_embedding_loss, huber_loss, kl_div, l1_loss, margin_ranking_loss
 from ..ops.activation import (
     celu,
     elu,
@@ -106,6 +107,27 @@ KINKS: list[Kink] = [
     Kink("max(x)", max, ([3.0, 1.0, 3.0],), ([0.5, 0.0, 0.5],), 0.0, "A tie: shared evenly."),
     Kink("min(x)", min, ([2.0, 2.0, 2.0, 2.0],), ([0.25, 0.25, 0.25, 0.25],), 0.0, "A tie: shared evenly."),
     Kink("norm(x)", norm, ([0.0, 0.0],), ([0.0, 0.0],), 0.0, "The tip of a cone; PyTorch's second is NaN."),
+    Kink(
+        "norm(x, 1.5)", lambda a: norm(a, 1.5), ([0.0, 2.0],), ([0.0, 1.0],), 0.0,
+        "Smooth here, but the second derivative is infinite.",
+    ),
+    Kink("l1_loss(x, t)", l1_loss, (1.0, 1.0), (0.0, 0.0), 0.0, "The middle, as of abs."),
+    Kink(
+        "huber_loss(x, t)", huber_loss, (1.0, 0.0), (1.0, -1.0), ((1.0, -1.0), (-1.0, 1.0)),
+        "Smooth here; the second derivative is still the square's (PyTorch's is the line's).",
+    ),
+    Kink(
+        "hinge_embedding_loss(x, -1)", lambda a: hinge_embedding_loss(a, -1), (1.0,), (-1.0,), 0.0,
+        "At the margin, as clip at its bound.",
+    ),
+    Kink(
+        "margin_ranking_loss(a, b, 1)", lambda a, b: margin_ranking_loss(a, b, 1), (2.0, 2.0), (-1.0, 1.0), 0.0,
+        "At the margin, as clip at its bound.",
+    ),
+    Kink(
+        "kl_div(x, t)", kl_div, (-1.0, 0.0), (0.0, 1.0), ((0.0, -1.0), (-1.0, 0.0)),
+        "t log t counts as flat at 0, where it has an infinite slope; PyTorch gives NaN.",
+    ),
     Kink("norm(x, 1)", lambda a: norm(a, 1), ([0.0, 2.0],), ([0.0, 1.0],), 0.0, "The sum of abs."),
     Kink("norm(x, inf)", lambda a: norm(a, math.inf), ([-2.0, 2.0],), ([-0.5, 0.5],), 0.0, "The max of abs: shared evenly."),
     Kink("std(x)", std, ([2.0, 2.0, 2.0],), ([0.0, 0.0, 0.0],), 0.0, "No variance: the tip of a cone."),
