@@ -101,6 +101,13 @@ class TestGradients:
         assert g.item() == 27.0
         assert tg.gradients(g, x)[0].item() == 18.0
 
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_arguments_without_a_gradient(self, create_graph):
+        x, rows, scale = leaf(1.0, 2.0, 3.0), tg.Tensor(np.array([0, 0, 2])), tg.Tensor(np.array(10.0))
+        y = tg.checkpoint(lambda x, rows, scale, data: (x * x)[rows] * scale * data, x, rows, scale, np.arange(3.0))
+        (g,) = tg.gradients(y.sum(), x, create_graph=create_graph)
+        np.testing.assert_array_equal(g.numpy(), [20.0, 0.0, 120.0])
+
     def test_no_argument_at_all(self):
         w = leaf(3.0)
         tg.checkpoint(lambda: w * w).backward()
@@ -229,6 +236,15 @@ class TestMemory:
         y = z = loss = x = w = f = None
         assert not any(thing() is not None for thing in things)
 
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_the_result_is_not_kept_either(self, count):
+        outputs = tg.checkpoint(lambda x: [x * x for _ in range(count)], leaf(1.0, 2.0))
+        arrays = [weakref.ref(y._data) for y in outputs]
+        loss = tg.concatenate([y + 1.0 for y in outputs]).sum()
+        del outputs
+        assert not any(array() is not None for array in arrays)
+        loss.backward()
+
     def test_a_chain_of_segments_keeps_their_inputs_only(self):
         size, steps, segments = 10_000, 20, 5
 
@@ -257,6 +273,26 @@ class TestMemory:
         assert all_kept > (segments * steps) * array
         assert peak < (segments + 2 * steps + 8) * array
         assert all_peak > all_kept
+
+    def test_the_second_run_is_freed_as_it_is_walked_through(self):
+        alive, saved = [], []
+
+        @tg.op
+        def probe(a):
+            return a * 1.0
+
+        probe.vjp(a=lambda g, y: (alive.append(sum(ref() is not None for ref in saved)), g)[1])
+
+        def f(x):
+            for _ in range(5):
+                x = probe(x)
+                saved.append(weakref.ref(x._data))
+            return x * 1.0
+
+        y = tg.checkpoint(f, leaf(1.0))
+        saved.clear()
+        y.backward()
+        assert alive == [5, 5, 4, 3, 2]
 
     def test_under_no_grad_it_is_a_call(self):
         w = leaf(2.0)

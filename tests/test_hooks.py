@@ -104,6 +104,15 @@ class TestBothRegimes:
             x.sum().backward(create_graph=create_graph)
         assert x.grad is None
 
+    def test_a_hook_records_only_if_the_walk_does(self, create_graph):
+        x, seen = leaf(1.0), []
+        x.register_hook(lambda g: seen.append(tg.is_grad_enabled()))
+        (x * 2.0).sum().backward(create_graph=create_graph)
+        with tg.no_grad():
+            (tg.enable_grad()(lambda: x * 2.0)()).backward(create_graph=create_graph)
+        assert seen == [create_graph] * 2
+        assert tg.is_grad_enabled()
+
     def test_every_walk_calls_the_hook(self, create_graph):
         x, seen = leaf(1.0), []
         x.register_hook(seen.append)
@@ -138,6 +147,7 @@ class TestHandles:
         x.sum().backward()
         assert seen == [2]
         assert x._node not in hooks.hooked
+        assert not hasattr(x._node, "hooks")
 
     def test_a_handle_is_a_context_manager(self):
         x, seen = leaf(1.0), []

@@ -218,6 +218,49 @@ class TestWhatIsOutside:
         assert value.requires_grad
         assert not g.requires_grad
 
+    def test_inside_no_grad_values_are_cut_off_too(self):
+        w = tg.Tensor(2.0, requires_grad=True)
+        f = lambda x: w * x * x  # noqa: E731
+        with tg.no_grad():
+            results = [
+                *tg.value_and_grad(f)(3.0),
+                *tg.jvp(f, (3.0,), (1.0,)),
+                tg.vjp(f, 3.0)[0],
+                tg.hvp(f, (3.0,), (1.0,)),
+            ]
+        assert not any(t.requires_grad for t in results)
+
+    def test_the_last_walk_runs_on_arrays_unless_an_outer_derivative_may_ask(self):
+        given = []
+
+        @tg.op
+        def probe(a):
+            return a * 1.0
+
+        probe.vjp(a=lambda g: (given.append(type(g)), g)[1])
+        w = tg.Tensor(2.0, requires_grad=True)
+        x, t = tg.Tensor(3.0), tg.Tensor(1.0)
+        closed, free = lambda x: probe(x) ** 2 * w, lambda x: probe(x) ** 2
+        calls = [
+            lambda f: tg.grad(f)(x),
+            lambda f: tg.jacobian(f)(x),
+            lambda f: tg.vjp(f, x)[1](1.0),
+            lambda f: tg.hvp(f, (x,), (t,)),
+            lambda f: tg.vjp(f, x)[1](t),
+        ]
+        for call in calls:
+            with tg.no_grad():
+                call(closed)
+            assert given[-1] is not tg.Tensor
+            call(free)
+            assert given[-1] is not tg.Tensor
+            call(closed)
+            assert given[-1] is tg.Tensor
+        _, pull = tg.vjp(closed, x)
+        with tg.no_grad():
+            pull(1.0)
+        assert given[-1] is not tg.Tensor
+
     @pytest.mark.parametrize("nested", [tg.grad, tg.jacobian, lambda f: lambda x: tg.jvp(f, (x,), (1.0,))[1]])
     def test_inside_no_grad(self, nested):
         with tg.no_grad():

@@ -127,7 +127,7 @@ def _fault(value: Any) -> str | None:
     array = getattr(value, "_data", value)
     if isinstance(array, np.generic):
         array = np.asarray(array)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
+    if not isinstance(array, np.ndarray):
         return None
     finite = np.isfinite(array)
     if finite.all():
