@@ -5,6 +5,8 @@ from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam
 from .adamw import AdamW
+from .clip import clip_grad_norm_, clip_grad_value_
+from .ema import EMA
 from .lion import Lion
 from .lr_scheduler import (
     ChainedScheduler,
@@ -26,6 +28,7 @@ from .rmsprop import RMSprop
 from .sgd import SGD
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -47,5 +50,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
+    "clip_grad_norm_",
+    "clip_grad_value_",
     "lr_scheduler",
 ]

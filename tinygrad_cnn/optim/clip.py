@@ -1,0 +1,124 @@
+"""Gradients kept to a size.
+
+A gradient that is cut is replaced by a new one. The arrays of the old one are not written: two parameters may share one,
+and the user may hold it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+from ..tensor import Tensor, get_default_dtype
+from .optimizer import PIECE
+from .options import Array, examined, flag, number
+
+_limit = number("a number of at least 0", lambda x: x >= 0)
+_order = number("a number above 0, or math.inf", lambda x: x > 0)
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float | Literal["inf"] = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:  # fmt: skip
+    """Scale all gradients by min(1, max_norm / (norm + 1e-6)), where norm = (sum |g|^p)^(1/p) over all their elements.
+
+    Call it between ``backward()`` and the optimizer's step. The new gradients are not recorded. A norm that is not
+    finite makes gradients of 0 and nan, as in PyTorch, unless max_norm is infinite.
+
+    Reference: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", arXiv:1211.5063.
+
+    Args:
+        parameters: one Tensor or several; those without a gradient are left out, one that is listed twice counts once.
+        max_norm: what the norm is kept to; math.inf to only measure.
+        norm_type: p; math.inf or "inf" for the largest |g|.
+        error_if_nonfinite: whether to raise if the norm is infinite or nan.
+
+    Returns:
+        The norm before, as a Tensor without axes, in the dtype of the gradients. It is summed in float64.
+
+    Raises:
+        TypeError, ValueError: for an argument that is not what it must be.
+        RuntimeError: if asked for; no gradient is changed then.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor([3.0, 4.0], requires_grad=True)
+    >>> (x * x / 2).sum().backward()
+    >>> tg.optim.clip_grad_norm_([x], max_norm=1.0).item()
+    5.0
+    >>> [round(g, 5) for g in x.grad.tolist()]
+    [0.6, 0.8]
+    """
+    given = {
+        "max_norm": max_norm,
+        "norm_type": math.inf if norm_type == "inf" else norm_type,
+        "error_if_nonfinite": error_if_nonfinite,
+    }
+    options, faults = examined({"max_norm": _limit, "norm_type": _order, "error_if_nonfinite": flag}, given)
+    if faults:
+        raise type(faults[0])(f"clip_grad_norm_: {faults[0]}")
+    limit = options["max_norm"]
+    clipped = _with_gradients("clip_grad_norm_", parameters)
+    gradients = [g for _, g in clipped]
+    with np.errstate(all="ignore"):
+        norm = _norm(gradients, options["norm_type"])
+        if error_if_nonfinite and not math.isfinite(norm):
+            raise RuntimeError(
+                f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be scaled; look for the op that "
+                "made it, or set error_if_nonfinite=False"
+            )
+        scale = limit / (norm + 1e-6)
+        if limit < math.inf and not scale >= 1:
+            for p, g in clipped:
+                p.grad = Tensor._of(np.multiply(g, scale, out=np.empty_like(g)))
+        dtype = np.result_type(*gradients) if gradients else get_default_dtype()
+        return Tensor(norm, dtype=dtype)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Cut every element of the gradients to [-clip_value, clip_value]; not a number stays so.
+
+    Args:
+        parameters: one Tensor or several; those without a gradient are left out.
+        clip_value: the largest size of an element.
+
+    Raises:
+        TypeError, ValueError: for an argument that is not what it must be.
+    """
+    options, faults = examined({"clip_value": _limit}, {"clip_value": clip_value})
+    if faults:
+        raise type(faults[0])(f"clip_grad_value_: {faults[0]}")
+    limit = options["clip_value"]
+    with np.errstate(all="ignore"):
+        for p, g in _with_gradients("clip_grad_value_", parameters):
+            p.grad = Tensor._of(np.clip(g, -limit, limit, out=np.empty_like(g)))
+
+
+def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
+    """Each parameter that has a gradient, once, with the gradient's values."""
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for i, p in enumerate(listed):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}; it must be a Tensor")
+    return [(p, p.grad._data) for p in {id(p): p for p in listed}.values() if p.grad is not None]
+
+
+def _norm(gradients: list[Array], order: float) -> float:
+    extremes = [e for g in gradients if g.size for e in (-g.min(), g.max())]
+    largest = float(np.max(extremes)) if extremes else 0.0
+    if order == math.inf or not 0 < largest < math.inf:
+        return largest
+    # In units of the largest element, since powers of the elements themselves may be too large or small for a number.
+    total = 0.0
+    for g in gradients:
+        wide = np.result_type(g.dtype, np.float64)
+        pieces: Any = np.nditer(
+            g, flags=["external_loop", "buffered", "zerosize_ok"], op_dtypes=[wide], buffersize=PIECE
+        )
+        for piece in pieces:
+            ratio = np.abs(piece / largest)
+            total += float(ratio @ ratio if order == 2 else np.sum(ratio**order))
+    return float(largest * total ** (1 / order))

@@ -1,0 +1,180 @@
+"""Weights averaged over the steps of training, which often do better than the last ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..clock import mark_written
+from ..tensor import Tensor
+from .optimizer import PIECE
+from .options import Array, Check, examined, flag, share
+from .slots import Count, Slot
+
+
+class EMA:
+    """An exponential moving average of weights: average = decay average + (1 - decay) weights at each update.
+
+    The average starts from the weights as they are. With warmup the n-th update takes min(decay, n / (n + 9)), so that
+    it soon forgets them. The weights themselves are trained as ever; to use the averages, exchange the two, with
+    :meth:`swap` or for a ``with`` block.
+
+    Reference: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992), with equal weights.
+
+    Args:
+        parameters: the leaf Tensors to average, of floating-point dtype; statistics such as batch norm's may be among
+            them.
+        decay: how much of the average stays from update to update, from 0 to 1.
+        warmup: whether to begin with a smaller decay.
+
+    Attributes:
+        updates: how many updates were made.
+
+    Raises:
+        TypeError, ValueError: for an argument that is not what it must be.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor([4.0, 8.0], requires_grad=True)
+    >>> average = tg.optim.EMA([x], decay=0.75)
+    >>> _ = x.copy_([0.0, 0.0])  # as an optimizer's step would
+    >>> average.update()
+    >>> with average:
+    ...     x.tolist()
+    [3.0, 6.0]
+    >>> x.tolist()
+    [0.0, 0.0]
+    """
+
+    _options: ClassVar[Mapping[str, Check]] = {"decay": share, "warmup": flag}
+
+    def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999, *, warmup: bool = False) -> None:
+        options, faults = examined(self._options, {"decay": decay, "warmup": warmup})
+        if faults:
+            raise type(faults[0])(f"EMA: {faults[0]}")
+        self.decay: float = options["decay"]
+        self.warmup: bool = options["warmup"]
+        self.updates = 0
+        if isinstance(parameters, Tensor):
+            raise TypeError("EMA: `parameters` is one Tensor; put it in a list")
+        self._parameters = list(parameters)
+        if not self._parameters:
+            raise ValueError("EMA: `parameters` is empty; give at least one Tensor")
+        for i, p in enumerate(self._parameters):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"EMA: parameter {i} is a {type(p).__name__}; it must be a Tensor")
+            if p.dtype.kind != "f":
+                raise TypeError(f"EMA: parameter {i} is {p.dtype}; only floating-point Tensors have an average")
+            if not p.is_leaf:
+                raise ValueError(f"EMA: parameter {i} is not a leaf but the result of an op; average what it came from")
+            if any(p is other for other in self._parameters[:i]):
+                raise ValueError(f"EMA: parameter {i} was given before; list it once")
+        self._kept: list[Array] = [np.array(p._data) for p in self._parameters]
+        self._swapped = False
+
+    def update(self) -> None:
+        """Let the weights as they are now into the average: after each step of the optimizer.
+
+        Raises:
+            RuntimeError: while the averages are in use.
+        """
+        self._at_home("update")
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
+        with np.errstate(all="ignore"):
+            for p, average in zip(self._parameters, self._kept, strict=True):
+                _approach(average, p._data, 1 - decay)
+
+    def swap(self) -> None:
+        """Exchange weights and averages, in place; a second time exchanges them back. Or use ``with``.
+
+        Raises:
+            ValueError: if a parameter is read-only; nothing is exchanged then.
+        """
+        for i, p in enumerate(self._parameters):
+            if not p._data.flags.writeable:
+                raise ValueError(
+                    f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
+                )
+        for p, kept in zip(self._parameters, self._kept, strict=True):
+            weights = p._data.copy()
+            p._data[...] = kept
+            kept[...] = weights
+            mark_written(p._data)
+        self._swapped = not self._swapped
+
+    def __enter__(self) -> EMA:
+        self._at_home("with")
+        self.swap()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._swapped:
+            self.swap()
+
+    def _at_home(self, what: str) -> None:
+        if self._swapped:
+            raise RuntimeError(f"EMA: {what} while the averages are in use as weights; swap() back first")
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the options, the count of updates and the averages, also while these are in use."""
+        averages = [p._data for p in self._parameters] if self._swapped else self._kept
+        return {
+            "decay": self.decay,
+            "warmup": self.warmup,
+            "updates": self.updates,
+            "averages": [np.array(a) for a in averages],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a copy of what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: if anything does not fit: all faults are listed and nothing is changed.
+            RuntimeError: while the averages are in use.
+        """
+        self._at_home("load_state_dict")
+        if not isinstance(state_dict, Mapping):
+            raise ValueError(f"EMA.load_state_dict: the state is a {type(state_dict).__name__}; it must be a dict")
+        names = {*self._options, "updates", "averages"}
+        options, wrong = examined(self._options, state_dict)
+        faults = [*map(str, wrong), *(f"`{name}` is unexpected" for name in state_dict if name not in names)]
+        saved = state_dict.get("averages")
+        updates, kept = 0, []
+        try:
+            updates = Count().read(state_dict.get("updates"), self._parameters[0])
+        except ValueError as error:
+            faults.append(f"`updates` is {error}")
+        if not isinstance(saved, list | tuple) or len(saved) != len(self._parameters):
+            faults.append(f"`averages` must be a list of {len(self._parameters)} arrays")
+            saved = ()
+        for i, (p, value) in enumerate(zip(self._parameters, saved, strict=False)):
+            try:
+                kept.append(Slot().read(value, p))
+            except ValueError as error:
+                faults.append(f"average {i} is {error}")
+        if faults:
+            raise ValueError("EMA.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))
+        vars(self).update(options)
+        self.updates, self._kept = updates, kept
+
+    def __repr__(self) -> str:
+        return f"EMA({len(self._parameters)} tensors: decay={self.decay}, warmup={self.warmup}, updates={self.updates})"
+
+
+def _approach(a: Array, b: Array, share: float) -> None:
+    """a = a + share (b - a), piece by piece."""
+    difference = np.empty(min(PIECE, a.size), a.dtype)
+    with np.nditer(
+        [a, b],
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        op_flags=[["readwrite"], ["readonly"]],
+        buffersize=PIECE,
+    ) as pieces:
+        for x, y in pieces:
+            d = np.subtract(y, x, out=difference[: x.size])
+            d *= share
+            x += d
