@@ -282,6 +282,14 @@ def test_steps_name_a_bad_argument():
     assert restarts.last_epoch == plateau.last_epoch == 0
 
 
+def test_a_fraction_of_an_epoch_counts_when_it_is_over():
+    schedule = lrs.CosineAnnealingWarmRestarts(stepper(), 3)
+    schedule.step(2.875)
+    assert schedule.last_epoch == 2
+    schedule.step()
+    assert (schedule.last_epoch, schedule.get_last_lr()[0]) == (3, 0.25 * (1 + math.cos(math.pi * 0.875 / 3)))
+
+
 def test_a_measure_may_be_a_tensor_and_not_a_number_is_bad():
     optimizer = stepper()
     schedule = lrs.ReduceLROnPlateau(optimizer, patience=1, factor=0.5)
