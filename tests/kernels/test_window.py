@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import window
@@ -54,6 +54,8 @@ def test_columns_are_windows_of_the_padded_array_and_have_their_adjoint(grid, se
 
 
 @given(signed)
+@example(((4,), (2,), (3,), (1,), (2,)))  # one element too many
+@example(((4,), (2,), (3,), (1,), (1,)))  # as many as there are
 def test_no_view_leaves_its_memory(grid):
     sizes, kernel, out, stride, dilation = grid
     x = np.arange(float(np.prod(sizes))).reshape(sizes)

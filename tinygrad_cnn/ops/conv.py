@@ -211,7 +211,7 @@ def unfold(
 
     >>> import tinygrad_cnn as tg
     >>> tg.unfold(tg.arange(4).reshape(1, 2, 2), (1, 2)).tolist()
-    [[0.0, 2.0], [1.0, 3.0]]
+    [[0, 2], [1, 3]]
     """
     x, alone = batched("unfold", x, 2)
     kernel, window = _unfolding("unfold", x.shape[2:], kernel_size, dilation, padding, stride)

@@ -332,9 +332,9 @@ def lp_pool2d(
 ) -> Tensor:
     """The p-norm of each window of non-negative elements: y = (sum of x^p)^(1/p), with p = `norm_type`.
 
-    x' = g x^(p-1) y^(1-p), and 0 where the sum is 0, but for p = 1. Like PyTorch's, it takes x^p and not |x|^p: p = 1 sums, an odd p lets
-    signs cancel (a negative sum has a negative root), and with `ceil_mode` a window that is cut off counts as if it were
-    whole, with its mean for what is missing.
+    x' = g x^(p-1) y^(1-p), and 0 where the sum is 0 and p is not 1. Like PyTorch's, it takes x^p and not |x|^p: p = 1 sums,
+    an odd p lets signs cancel (a negative sum has a negative root). With `ceil_mode`, a window that is cut off has its mean
+    for what is missing.
 
     Args:
         x: images (N, C, H, W), or one image (C, H, W).

@@ -146,7 +146,7 @@ def pixel_shuffle(x: Array, upscale_factor: int) -> Tensor:
 
     >>> import tinygrad_cnn as tg
     >>> tg.pixel_shuffle(tg.arange(4).reshape(4, 1, 1), 2).tolist()
-    [[[0.0, 1.0], [2.0, 3.0]]]
+    [[[0, 1], [2, 3]]]
     """
     lead, (c, h, w), r = _pixels("pixel_shuffle", x, "upscale_factor", upscale_factor)
     if c % (r * r):

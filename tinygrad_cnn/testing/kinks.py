@@ -29,7 +29,7 @@ from ..ops.activation import (
     threshold,
 )
 from ..ops.elementwise import abs, ceil, clip, floor, maximum, minimum, pow, round, sign
-from ..ops.pool import max_pool1d
+from ..ops.pool import lp_pool1d, max_pool1d
 from ..ops.reduce import logsumexp, max, min, norm, prod, std
 from ..ops.transcendental import arctan2, hypot
 
@@ -142,6 +142,10 @@ KINKS: list[Kink] = [
     Kink(
         "max_pool1d(x, 3)", lambda a: max_pool1d(a, 3), ([[[1.0, 2.0, 2.0]]],), ([[[0.0, 1.0, 0.0]]],), 0.0,
         "A tie: the first in the window.",
+    ),
+    Kink(
+        "lp_pool1d(x, 2, 2)", lambda a: lp_pool1d(a, 2, 2), ([[[0.0, 0.0]]],), ([[[0.0, 0.0]]],), 0.0,
+        "The norm of a window of zeros: the tip of a cone.",
     ),
 ]  # fmt: skip
 
