@@ -1,7 +1,6 @@
 """Pooling: the largest element, the mean or a norm of each window.
 
-Max-pool closes on three ops under differentiation: the pool, scatter by its indices, and gather by them. Mean pooling is
-linear and closes on summing windows and spreading over them.
+Closed under differentiation: max-pool, scatter and gather by its indices; summing windows and spreading over them.
 """
 
 from __future__ import annotations
