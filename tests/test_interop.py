@@ -24,7 +24,8 @@ def test_every_ufunc_records_or_raises_and_says_what_to_do(ufunc, x):
     inputs = [x] * ufunc.nin
     if ufunc in numpy_ops:
         try:
-            y = ufunc(*inputs)
+            with np.errstate(all="ignore"):  # some are not defined at these values
+                y = ufunc(*inputs)
         except TypeError as error:  # no floating-point version, such as a bitwise one
             assert "float32" in str(error) or "safe" in str(error)  # noqa: PT017
             return
