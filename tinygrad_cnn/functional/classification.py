@@ -126,6 +126,8 @@ def _classes(name: str, label: str, scores: Array, target: Array, weight: Array,
         )
     if weight is not None and np.shape(weight) != (classes,):
         raise ValueError(f"{name}: `weight` has shape {np.shape(weight)}; it must be ({classes},), one for each class")
+    if isinstance(weight, Tensor) and weight.requires_grad:
+        raise TypeError(f"{name}: `weight` requires a gradient but has none; pass `weight.detach()`")
     return int(classes)
 
 

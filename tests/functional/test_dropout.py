@@ -1,0 +1,107 @@
+"""Dropout and embedding: what is drawn, what is looked up, and bad arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+import tinygrad_cnn.functional as F
+
+ONES = np.ones((40, 25, 2, 3), np.float32)
+
+
+@given(p=st.floats(0.05, 0.95), seed=st.integers(0, 2**32 - 1))
+def test_dropped_elements_are_zero_and_the_others_scaled_to_keep_the_mean(p, seed):
+    y = F.dropout(ONES, p, rng=seed)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - p)], rtol=1e-6)
+    deviation = np.sqrt(p / (1 - p) / ONES.size)
+    assert abs(y.mean() - 1) < 6 * deviation
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_dropout2d_drops_whole_channels(seed):
+    for x in (ONES, ONES[0]):
+        y = F.dropout2d(x, 0.5, rng=seed)
+        assert (y == y[..., :1, :1]).all()
+        assert 0 < (y == 0).mean() < 1
+
+
+@pytest.mark.parametrize("f", [F.dropout, F.dropout2d])
+def test_nothing_is_dropped_at_0_or_outside_training_and_everything_at_1(f):
+    x = tg.Tensor(ONES, requires_grad=True)
+    assert f(x, 0.0) is x
+    assert f(x, 0.5, training=False) is x
+    y = f(x, 1.0)
+    y.backward(ONES)
+    assert not y.numpy().any()
+    assert not x.grad.numpy().any()
+
+
+def test_draws_follow_the_seed_and_not_the_dtype():
+    drawn = [F.dropout(ONES.astype(dtype), 0.3, rng=5) == 0 for dtype in (np.float32, np.float64)]
+    np.testing.assert_array_equal(*drawn)
+    tg.manual_seed(1)
+    first, second = F.dropout(ONES), F.dropout(ONES)
+    assert (first != second).any()
+    tg.manual_seed(1)
+    np.testing.assert_array_equal(F.dropout(ONES), first)
+    rng = np.random.default_rng(1)
+    assert (F.dropout(ONES, rng=rng) != F.dropout(ONES, rng=rng)).any()
+
+
+def test_the_gradient_passes_where_the_value_did():
+    x = tg.Tensor(ONES, requires_grad=True)
+    y = F.dropout(x, 0.4, rng=0)
+    y.backward(ONES)
+    np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
+
+
+@given(rows=st.integers(1, 6), data=st.data())
+def test_the_gradient_of_an_embedding_counts_how_often_each_row_was_read(rows, data):
+    indices = np.array(data.draw(st.lists(st.integers(0, rows - 1), max_size=12)), int)
+    padding = data.draw(st.none() | st.integers(-rows, rows - 1))
+    weight = tg.Tensor(np.arange(rows * 2.0, dtype=np.float32).reshape(rows, 2), requires_grad=True)
+    y = F.embedding(indices, weight, padding_idx=padding)
+    np.testing.assert_array_equal(y.numpy(), weight.numpy()[indices])
+    y.sum().backward()
+    counts = np.bincount(indices, minlength=rows)
+    if padding is not None:
+        counts[padding] = 0
+    assert weight.grad.dtype == np.float32
+    np.testing.assert_array_equal(weight.grad.numpy(), np.repeat(counts[:, None], 2, 1))
+
+
+BAD = [
+    (ValueError, lambda: F.dropout(ONES, -0.1), "dropout: `p` is -0.1; it must be a probability"),
+    (ValueError, lambda: F.dropout(ONES, 1.1), "dropout: `p` is 1.1"),
+    (ValueError, lambda: F.dropout(ONES, np.nan), "dropout: `p` is nan"),
+    (ValueError, lambda: F.dropout2d(ONES[0, 0]), r"dropout2d: `x` has shape \(2, 3\)"),
+    (TypeError, lambda: F.dropout(ONES, rng=np.random), "`rng` is"),
+    (IndexError, lambda: F.embedding(np.array([[0, 3]]), np.ones((3, 2))), r"embedding: `indices` holds 3 at \(0, 1\)"),
+    (IndexError, lambda: F.embedding(np.array([-1]), np.ones((3, 2))), r"embedding: `indices` holds -1 at \(0,\)"),
+    (
+        TypeError,
+        lambda: F.embedding(np.array([0.0]), np.ones((3, 2))),
+        r"embedding: `indices` is float64; .* astype\(int\)",
+    ),
+    (ValueError, lambda: F.embedding(np.array([0]), np.ones(3)), r"embedding: `weight` has shape \(3,\)"),
+    (IndexError, lambda: F.embedding(np.array([0]), np.ones((3, 2)), padding_idx=3), "embedding: `padding_idx` is 3"),
+    (
+        IndexError,
+        lambda: F.one_hot(np.array([0, 2]), 2),
+        r"one_hot: `labels` holds 2 at \(1,\); it must be from 0 to 1",
+    ),
+    (IndexError, lambda: F.one_hot(np.array([-1, 2])), r"one_hot: `labels` holds -1 at \(0,\)"),
+    (TypeError, lambda: F.one_hot(np.array([0.0])), "one_hot: `labels` is float64"),
+    (ValueError, lambda: F.one_hot(np.zeros(0, int)), "one_hot: `num_classes` is -1 but `labels` is empty"),
+]
+
+
+@pytest.mark.parametrize(("error", "call", "message"), BAD, ids=[message[:40] for _, _, message in BAD])
+def test_bad_arguments_are_named(error, call, message):
+    with pytest.raises(error, match=message):
+        call()

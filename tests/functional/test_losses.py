@@ -1,0 +1,267 @@
+"""Losses: extremes, labels, reductions and bad arguments. The table of cases checks their formulas and derivatives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+import tinygrad_cnn.functional as F
+
+from ..ops.extremes import derivatives
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(4, 3))
+LABELS = np.array([0, 2, 1, 1])
+SIGNS = np.array([1, -1, 1])
+PAIRED = [
+    F.mse, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.kl_div, F.binary_cross_entropy, F.poisson_nll_loss,
+    F.binary_cross_entropy_with_logits, F.soft_margin_loss, F.hinge_embedding_loss,
+    lambda p, t, reduction: F.gaussian_nll_loss(p, t, np.ones_like(p), reduction=reduction),
+    lambda p, t, reduction: F.margin_ranking_loss(p, t, np.float32(1), reduction=reduction),
+]  # fmt: skip
+OTHERS = [
+    lambda reduction: F.cross_entropy(LOGITS, LABELS, reduction=reduction),
+    lambda reduction: F.cross_entropy(LOGITS, LABELS, label_smoothing=0.1, reduction=reduction),
+    lambda reduction: F.nll_loss(LOGITS, LABELS, reduction=reduction),
+    lambda reduction: F.cosine_embedding_loss(LOGITS, LOGITS[::-1], np.ones(4), reduction=reduction),
+    lambda reduction: F.triplet_margin_loss(LOGITS, LOGITS[::-1], LOGITS[:1].repeat(4, 0), reduction=reduction),
+]
+
+
+@pytest.mark.parametrize(
+    "loss", [*(lambda r, f=f: f(np.full((2, 2), 0.25), np.ones((2, 2)), reduction=r) for f in PAIRED), *OTHERS]
+)
+def test_mean_and_sum_are_those_of_the_single_losses(loss):
+    each = loss("none")
+    np.testing.assert_allclose(loss("mean"), each.mean(), rtol=1e-12)
+    np.testing.assert_allclose(loss("sum"), each.sum(), rtol=1e-12)
+    with pytest.raises(ValueError, match="`reduction` is 'average'; it must be one of 'mean', 'sum', 'none'"):
+        loss("average")
+
+
+@pytest.mark.parametrize("loss", PAIRED)
+def test_the_mean_of_nothing_is_nan_without_a_warning(loss):
+    empty = tg.Tensor(np.zeros((0, 2), np.float32), requires_grad=True)
+    y = loss(empty, empty.numpy(), reduction="mean")
+    assert np.isnan(y.item())
+    assert loss(empty, empty.numpy(), reduction="sum").item() == 0
+    y.backward()
+    assert empty.grad.shape == (0, 2)
+
+
+@pytest.mark.parametrize("loss", PAIRED[1:])
+@pytest.mark.parametrize("target", [1, [[1, 1]], np.ones((1, 2), np.int64), np.ones((1, 2), bool)])
+def test_integer_targets_leave_float32_alone(loss, target):
+    p = tg.Tensor(np.full((1, 2), 0.5, np.float32), requires_grad=True)
+    y = loss(p, target, reduction="none")
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y.numpy(), loss(p, np.ones((1, 2), np.float32), reduction="none").numpy())
+
+
+@pytest.mark.parametrize("loss", PAIRED)
+def test_a_target_that_does_not_fit_is_named(loss):
+    for shape in ((2, 3), (3, 3, 3), (0, 3)):
+        with pytest.raises(ValueError, match=rf"(`target`|`x2`) has shape \({shape[0]}, .* reshape it"):
+            loss(np.full((3, 3), 0.5), np.ones(shape), reduction="mean")
+
+
+# Cross-entropy
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("smoothing", [0.0, 0.25])
+def test_cross_entropy_of_large_logits_is_exact(dtype, smoothing):
+    x = np.array([[1e4, -1e4], [1e4, -1e4]], dtype)
+    y, first, second = derivatives(lambda a: F.cross_entropy(a, np.array([0, 1]), None, -100, "none", smoothing), x)
+    wrong = 1 - smoothing / 2
+    np.testing.assert_allclose(y, [2e4 * smoothing / 2, 2e4 * wrong], rtol=1e-6)
+    np.testing.assert_allclose(first[0], np.outer([smoothing / 2, wrong], [1, -1]), rtol=1e-6)
+    assert not second[0].any()
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize("labels", [np.full(4, -100), np.zeros(0, int)])
+def test_where_no_label_counts_the_mean_is_nan_and_the_gradient_zero(loss, labels):
+    x = LOGITS[: len(labels)].astype(np.float32)
+    y, first, second = derivatives(lambda a: loss(a, labels), x)
+    assert np.isnan(y)
+    assert not first[0].any()
+    assert not second[0].any()
+    assert loss(x, labels, reduction="sum") == 0
+
+
+def test_an_ignored_row_has_no_part_even_if_its_logits_are_infinite():
+    x = np.vstack([LOGITS, [[-np.inf, 0.0, 0.0]]])
+    labels = np.array([*LABELS, -100])
+    y, first, _ = derivatives(lambda a: F.cross_entropy(a, labels), x)
+    np.testing.assert_allclose(y, F.cross_entropy(LOGITS, LABELS), rtol=1e-12)
+    assert not first[0][-1].any()
+
+
+@given(labels=st.lists(st.integers(0, 2), min_size=4, max_size=4), smoothing=st.sampled_from([0.0, 0.3]))
+def test_class_indices_are_one_hot_probabilities(labels, smoothing):
+    weight = np.array([1.0, 2.0, 0.5])
+    hot = F.one_hot(np.array(labels), 3).astype(float)
+    for reduction in ("sum", "none"):
+        indexed = F.cross_entropy(LOGITS, np.array(labels), weight, -100, reduction, smoothing)
+        np.testing.assert_allclose(
+            indexed, F.cross_entropy(LOGITS, hot, weight, -100, reduction, smoothing), rtol=1e-12
+        )
+
+
+def test_a_single_example_and_further_axes_are_rows_of_a_batch():
+    per_row = F.cross_entropy(LOGITS, LABELS, reduction="none")
+    assert F.cross_entropy(LOGITS[1], LABELS[1], reduction="none").shape == ()
+    np.testing.assert_allclose(F.cross_entropy(LOGITS[1], LABELS[1]), per_row[1], rtol=1e-12)
+    images = LOGITS.reshape(2, 2, 1, 3).transpose(0, 3, 1, 2)
+    y = F.cross_entropy(images, LABELS.reshape(2, 2, 1), reduction="none")
+    np.testing.assert_allclose(y.ravel(), per_row, rtol=1e-12)
+
+
+def test_labels_as_lists_and_tensors_are_taken():
+    expected = F.cross_entropy(LOGITS, LABELS)
+    assert F.cross_entropy(LOGITS, LABELS.tolist()) == expected
+    assert F.cross_entropy(LOGITS, tg.Tensor(LABELS)).item() == expected
+
+
+BAD_LABELS = [
+    (IndexError, {"target": np.array([0, 3, 1, 1])}, r"`target` holds 3 at \(1,\); it must be from 0 to 2"),
+    (IndexError, {"target": np.array([0, 1, 1, -1])}, r"`target` holds -1 at \(3,\).* or `ignore_index` -100"),
+    (TypeError, {"target": LABELS.astype(np.float32)}, r"`target` is float32; .* astype\(int\)"),
+    (TypeError, {"target": LABELS > 0}, "`target` is bool"),
+    (ValueError, {"target": LABELS[:3]}, r"`target` has shape \(3,\) beside .* class indices must be \(4,\)"),
+    (ValueError, {"target": LABELS, "weight": np.ones(4)}, r"`weight` has shape \(4,\); it must be \(3,\)"),
+]
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize(("error", "how", "message"), BAD_LABELS)
+def test_bad_labels_are_named_with_their_place(loss, recorded, error, how, message):
+    x = tg.Tensor(LOGITS, requires_grad=True) if recorded else LOGITS
+    with pytest.raises(error, match=f"^{loss.__name__}: {message}"):
+        loss(x, **how)
+
+
+def test_what_cross_entropy_does_not_take():
+    with pytest.raises(TypeError, match=r"cross_entropy: `target` .* holds probabilities, but is int64; .* astype"):
+        F.cross_entropy(LOGITS, np.ones((4, 3), int))
+    with pytest.raises(ValueError, match="cross_entropy: `label_smoothing` is 1.5; it must be from 0 to 1"):
+        F.cross_entropy(LOGITS, LABELS, label_smoothing=1.5)
+    with pytest.raises(ValueError, match=r"cross_entropy: `logits` has shape \(\)"):
+        F.cross_entropy(np.float64(1), np.array(0))
+    with pytest.raises(TypeError, match=r"cross_entropy: `weight` requires a gradient .* pass `weight.detach\(\)`"):
+        F.cross_entropy(LOGITS, LABELS, tg.Tensor(np.ones(3), requires_grad=True))
+
+
+# Binary cross-entropy and its like
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_of_logits_are_exact_for_logits_of_any_size(dtype):
+    x, t = np.array([1e4, 1e4, -1e4, -1e4], dtype), np.array([1, 0, 1, 0], dtype)
+    y, first, _ = derivatives(lambda a: F.binary_cross_entropy_with_logits(a, t, reduction="none"), x)
+    assert y.tolist() == [0, dtype(1e4), dtype(1e4), 0]
+    assert first[0].tolist() == [0, 1, -1, 0]
+    y, first, _ = derivatives(lambda a: F.soft_margin_loss(a, 2 * t - 1, "none"), x)
+    assert y.tolist() == [0, dtype(1e4), dtype(1e4), 0]
+    assert first[0].tolist() == [0, 1, -1, 0]
+    small = F.binary_cross_entropy_with_logits(np.array([-20.0], dtype), np.zeros(1, dtype))
+    np.testing.assert_allclose(small, math.log1p(math.exp(-20)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_at_the_ends_is_bounded_and_so_is_its_gradient(dtype):
+    p, t = np.array([0, 0, 1, 1], dtype), np.array([0, 1, 0, 1], dtype)
+    y, (dp, dt), _ = derivatives(lambda a, b: F.binary_cross_entropy(a, b, reduction="none"), p, t)
+    assert y.tolist() == [0, 100, 100, 0]
+    assert dp.tolist() == [1, 0, 0, -1]
+    assert dt.tolist() == [100, 100, -100, -100]
+    tiny = tg.Tensor(np.finfo(dtype).smallest_subnormal * np.array([1, 4, 2**20], dtype), requires_grad=True)
+    F.binary_cross_entropy(tiny, np.ones(3), reduction="sum").backward()
+    assert np.isfinite(tiny.grad.numpy()).all()
+
+
+def test_a_float32_sigmoid_that_saturates_has_a_gradient_like_the_loss_of_logits():
+    x = tg.Tensor(np.array([-95.0, -30.0, 3.0], np.float32), requires_grad=True)
+    F.binary_cross_entropy(tg.sigmoid(x), np.ones(3), reduction="sum").backward()
+    g, x.grad = x.grad.numpy(), None
+    F.binary_cross_entropy_with_logits(x, np.ones(3), reduction="sum").backward()
+    np.testing.assert_allclose(g[1:], x.grad.numpy()[1:], rtol=1e-4)
+    assert np.isfinite(g).all()
+
+
+@pytest.mark.parametrize("bad", [-0.25, 1.5])
+def test_probabilities_outside_0_to_1_are_named(bad):
+    half, wrong = np.array([0.5, 0.5]), np.array([0.5, bad])
+    with pytest.raises(ValueError, match=f"^binary_cross_entropy: `target` holds {bad}; .* use .*_with_logits"):
+        F.binary_cross_entropy(tg.Tensor(half), wrong)
+    with pytest.raises(ValueError, match=f"^binary_cross_entropy: `prediction` holds {bad}; "):
+        F.binary_cross_entropy(wrong, half)
+
+
+# The others
+
+
+def test_a_gaussian_variance_below_eps_counts_as_eps_but_keeps_a_gradient():
+    y, (dv,), _ = derivatives(lambda v: F.gaussian_nll_loss(np.zeros(1), np.ones(1), v, eps=0.25), np.zeros(1))
+    np.testing.assert_allclose(y, 0.5 * (math.log(0.25) + 4))
+    np.testing.assert_allclose(dv, [0.5 * (4 - 16)])
+    with pytest.raises(ValueError, match="^gaussian_nll_loss: `var` holds -1.0; a variance must not be negative"):
+        F.gaussian_nll_loss(np.zeros(1), np.ones(1), -np.ones(1))
+
+
+def test_kl_div_of_a_distribution_from_itself_is_zero_with_zeros_in_it():
+    p = np.array([[0.5, 0.5, 0.0]])
+    with np.errstate(divide="ignore"):
+        log_p = np.log(np.where(p > 0, p, 1))
+    y, (_, dt), _ = derivatives(lambda x, t: F.kl_div(x, t, "batchmean"), log_p, p)
+    assert y == 0
+    assert np.isfinite(dt).all()
+
+
+def test_poisson_counts_of_zero_and_one_have_no_stirling_term():
+    t = np.array([0.0, 1.0])
+    y, (_, dt), _ = derivatives(lambda x, t: F.poisson_nll_loss(x, t, full=True, reduction="none"), np.ones(2), t)
+    np.testing.assert_allclose(y, math.e - t)
+    np.testing.assert_allclose(dt, [-1, -1])
+
+
+def test_equal_vectors_and_zero_vectors_have_finite_gradients():
+    x = np.array([[1.0, 2.0], [0.0, 0.0]])
+    for f in (
+        lambda a, b: F.pairwise_distance(a, b),
+        lambda a, b: F.pairwise_distance(a, b, eps=0),
+        lambda a, b: F.cosine_similarity(a, b),
+        lambda a, b: F.cosine_embedding_loss(a, b, np.array([1, -1])),
+        lambda a, b: F.triplet_margin_loss(a, b, b, swap=True),
+    ):
+        y, first, second = derivatives(f, x, x)
+        assert all(np.isfinite(a).all() for a in (y, *first, *second))
+
+
+BAD = [
+    (lambda: F.huber_loss(LOGITS, LOGITS, delta=0), "huber_loss: `delta` is 0; it must be above 0"),
+    (lambda: F.smooth_l1_loss(LOGITS, LOGITS, beta=-1), "smooth_l1_loss: `beta` is -1"),
+    (lambda: F.triplet_margin_loss(LOGITS, LOGITS, LOGITS, margin=0), "triplet_margin_loss: `margin` is 0"),
+    (lambda: F.triplet_margin_loss(LOGITS, LOGITS[0], LOGITS), r"triplet_margin_loss: .* one shape"),
+    (lambda: F.cosine_embedding_loss(LOGITS, LOGITS, LABELS[:3]), r"`target` \(3,\) must be"),
+    (lambda: F.cosine_embedding_loss(LOGITS, LOGITS, LABELS), r"^cosine_embedding_loss: `target` holds 0 at \(0,\)"),
+    (
+        lambda: F.hinge_embedding_loss(LOGITS[0], np.array([1, 0, 1])),
+        r"^hinge_embedding_loss: `target` holds 0.0 at \(1,\)",
+    ),
+    (lambda: F.margin_ranking_loss(LOGITS, LOGITS[0, :2], SIGNS), r"margin_ranking_loss: `x2` has shape \(2,\)"),
+    (lambda: F.gaussian_nll_loss(LOGITS, LOGITS, np.ones(5)), r"gaussian_nll_loss: `var` has shape \(5,\)"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message[:40] for _, message in BAD])
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

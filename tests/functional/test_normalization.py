@@ -1,0 +1,141 @@
+"""Normalizations: running statistics, what normalization means, extremes, and bad arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+import tinygrad_cnn.functional as F
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(3, 2, (4, 6, 3, 2))
+AXES = {F.batch_norm: (0, 2, 3), F.instance_norm: (2, 3)}
+
+
+def stats(dtype=np.float64):
+    return np.full(6, 0.5, dtype), np.full(6, 2.0, dtype)
+
+
+def normalized(f, x, mean=None, var=None, **how):
+    """batch_norm or instance_norm by the statistics of x."""
+    return f(x, mean, var, **({"training": True} if f is F.batch_norm else {}), **how)
+
+
+@pytest.mark.parametrize("f", AXES)
+@pytest.mark.parametrize("kind", [tg.Tensor, np.array])
+def test_running_statistics_move_in_place_towards_the_unbiased_ones(f, kind):
+    mean, var = (kind(s) for s in stats())
+    x = tg.Tensor(IMAGES, requires_grad=True)
+    y = normalized(f, x, mean, var, momentum=0.25)
+    of_mean = IMAGES.mean(AXES[f]).reshape(-1, 6).mean(0)
+    of_var = IMAGES.var(AXES[f], ddof=1).reshape(-1, 6).mean(0)
+    np.testing.assert_allclose(mean, 0.75 * 0.5 + 0.25 * of_mean, rtol=1e-12)
+    np.testing.assert_allclose(var, 0.75 * 2.0 + 0.25 * of_var, rtol=1e-12)
+    if kind is tg.Tensor:
+        assert not mean.requires_grad
+        assert mean.is_leaf
+    y.backward(np.ones(y.shape))
+
+
+def test_the_update_is_not_recorded_even_into_statistics_that_require_a_gradient():
+    mean, var = (tg.Tensor(s, requires_grad=True) for s in stats())
+    F.batch_norm(tg.Tensor(IMAGES, requires_grad=True), mean, var, training=True).sum().backward()
+    assert mean.is_leaf
+    assert mean.grad is None
+    assert var.grad is None
+
+
+@pytest.mark.parametrize("f", [F.batch_norm, lambda *a: F.instance_norm(*a, use_input_stats=False)])
+def test_outside_training_the_running_statistics_are_used_and_left_alone(f):
+    mean, var = stats()
+    y = f(IMAGES, mean, var)
+    np.testing.assert_allclose(y, (IMAGES - 0.5) / np.sqrt(2 + 1e-5), rtol=1e-12)
+    np.testing.assert_array_equal((mean, var), stats())
+
+
+@pytest.mark.parametrize(
+    ("f", "axes"),
+    [
+        (lambda x: normalized(F.batch_norm, x, eps=0), (0, 2, 3)),
+        (lambda x: normalized(F.instance_norm, x, eps=0), (2, 3)),
+        (lambda x: F.group_norm(x, 1, eps=0), (1, 2, 3)),
+        (lambda x: F.layer_norm(x, (3, 2), eps=0), (2, 3)),
+    ],
+)
+@given(scale=st.floats(0.1, 10), shift=st.floats(-10, 10))
+def test_mean_0_and_variance_1_whatever_the_scale_and_shift(f, axes, scale, shift):
+    y = f(IMAGES * scale + shift)
+    np.testing.assert_allclose(y.mean(axes), 0, atol=1e-11)
+    np.testing.assert_allclose(y.var(axes), 1, rtol=1e-9)
+    np.testing.assert_allclose(y, f(IMAGES), rtol=1e-7, atol=1e-9)
+
+
+def test_the_groups_of_group_norm_go_from_layer_norm_to_instance_norm():
+    np.testing.assert_allclose(F.group_norm(IMAGES, 1), F.layer_norm(IMAGES, (6, 3, 2)), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(F.group_norm(IMAGES, 6), F.instance_norm(IMAGES), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: normalized(F.batch_norm, x), lambda x: normalized(F.instance_norm, x), lambda x: F.group_norm(x, 2),
+        lambda x: F.layer_norm(x, (3, 2)), lambda x: F.rms_norm(x, 2), lambda x: F.local_response_norm(x, 3), F.normalize,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
+def test_constant_images_give_finite_values_and_gradients_without_a_warning(f, dtype, value):
+    x = tg.Tensor(np.full((2, 4, 3, 2), value, dtype), requires_grad=True)
+    y = f(x)
+    (g,) = tg.gradients(y, x, np.ones_like(x.numpy()), create_graph=True)
+    (h,) = tg.gradients((g * g).sum(), x, allow_unused=True)
+    for a in (y, g, h):
+        assert a is None or (a.dtype == dtype and np.isfinite(a.numpy()).all())
+
+
+def test_a_large_mean_does_not_swamp_the_deviations():
+    noise = RNG.integers(-8, 9, IMAGES.shape).astype(np.float32)
+    y = normalized(F.batch_norm, noise + np.float32(1e4))  # whose squares are too large to show the variance of 25
+    np.testing.assert_allclose(y, normalized(F.batch_norm, noise.astype(np.float64)), rtol=1e-4, atol=1e-3)
+
+
+def test_normalize_gives_unit_vectors_and_leaves_zero_vectors():
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(F.normalize(x), [[0.6, 0.8], [0, 0]])
+
+
+def test_channels_last_images_stay_so():
+    x = np.ascontiguousarray(IMAGES.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    y = normalized(F.batch_norm, x, weight=np.ones(6), bias=np.ones(6))
+    assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+BAD = [
+    (lambda: F.batch_norm(np.ones(3), None, None, training=True), r"batch_norm: `x` has shape \(3,\)"),
+    (lambda: F.batch_norm(IMAGES, None, None), "batch_norm: `running_mean` is None"),
+    (lambda: F.batch_norm(IMAGES, stats()[0], None), "batch_norm: `running_var` is None"),
+    (lambda: F.batch_norm(IMAGES, *stats(), np.ones(5)), r"`weight` has shape \(5,\); it must be \(6,\)"),
+    (lambda: F.batch_norm(IMAGES, np.ones(5), stats()[1]), r"`running_mean` has shape \(5,\)"),
+    (lambda: F.batch_norm(np.ones((1, 3)), None, None, training=True), "batch_norm: .* a single value for each mean"),
+    (lambda: F.instance_norm(np.ones((2, 3))), r"instance_norm: `x` has shape \(2, 3\)"),
+    (lambda: F.instance_norm(np.ones((2, 3, 1))), "instance_norm: .* a single value for each mean"),
+    (lambda: F.instance_norm(IMAGES, use_input_stats=False), "instance_norm: `running_mean` is None"),
+    (lambda: F.group_norm(IMAGES, 4), "group_norm: `num_groups` is 4; it must divide the 6 channels"),
+    (lambda: F.group_norm(IMAGES, 0), "group_norm: `num_groups` is 0"),
+    (lambda: F.layer_norm(IMAGES, 3), r"layer_norm: `x` has shape .* end with `normalized_shape` \(3,\)"),
+    (lambda: F.layer_norm(IMAGES, ()), "layer_norm: .* `normalized_shape`"),
+    (lambda: F.layer_norm(np.ones(2), (3, 2)), "layer_norm: .* `normalized_shape`"),
+    (lambda: F.layer_norm(IMAGES, 2, np.ones(3)), r"layer_norm: `weight` has shape \(3,\)"),
+    (lambda: F.rms_norm(IMAGES, 2, np.ones(1)), r"rms_norm: `weight` has shape \(1,\)"),
+    (lambda: F.local_response_norm(IMAGES, 0), "local_response_norm: `size` is 0"),
+    (lambda: F.local_response_norm(np.ones((2, 3)), 2), r"local_response_norm: `x` has shape \(2, 3\)"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message[:40] for _, message in BAD])
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
