@@ -97,12 +97,12 @@ def gradcheck(
     seed = 0 if rng is None else rng if isinstance(rng, int | np.integer) else int(rng.integers(2**32))
     generator = np.random.default_rng(seed)
     report = Report()
-    level = Level(f, arrays)
+    level, before = Level(f, arrays), [a.copy() for a in arrays]
     for n in range(1, order + 1):
         record = level.record(level.arrays)
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
-            check_structure(level, record, us, generator, report.failures)
+            check_structure(level, record, us, before, rtol or 0.0, generator, report.failures)
         wide = (
             level
             if all(a.dtype == np.float64 for a in (*level.arrays, *us) if a.dtype.kind == "f")
@@ -119,7 +119,7 @@ def gradcheck(
         if not report:
             options = {"order": order, "rtol": rtol, "atol": atol, "eps": eps, "rng": seed, "method": method,
                        "directions": directions, "budget": budget}  # fmt: skip
-            report.reproducer = reproducer(f, arrays, {k: v for k, v in options.items() if v != DEFAULTS[k]})
+            report.reproducer = reproducer(f, before, {k: v for k, v in options.items() if v != DEFAULTS[k]})
             break
         level = level.above(us)
     return report

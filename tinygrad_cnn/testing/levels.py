@@ -117,10 +117,10 @@ def floating_outputs(result: Any) -> list[Tensor]:
         ValueError: if f returned something else than Tensors, or none to differentiate.
     """
     results = list(result) if isinstance(result, list | tuple) else [result]
-    wrong = next((r for r in results if not isinstance(r, Tensor)), None)
-    if wrong is not None:
+    wrong = [type(r).__name__ for r in results if not isinstance(r, Tensor)]
+    if wrong:
         raise ValueError(
-            f"gradcheck: `f` returned a {type(wrong).__name__}; it must return a Tensor or a sequence of Tensors: "
+            f"gradcheck: `f` returned a {wrong[0]}; it must return a Tensor or a sequence of Tensors: "
             "compute with tinygrad_cnn's functions, and without .numpy()"
         )
     kept = [r for r in results if r.dtype.kind in "fc"]

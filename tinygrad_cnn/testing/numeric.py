@@ -77,32 +77,38 @@ class Line:
         rounding = float(np.linalg.norm((self.here * self.weights)[slopes != 0])) + self.input_noise
         return Estimate(float(slopes @ self.weights), 4 * EPS / h * rounding, h, bent)
 
-    def refined(self, h: float) -> Estimate | None:
-        """The best of central differences with steps from 16 h down to h / 1024, or None where none is finite.
+    def refined(self, h: float, enough: float) -> Estimate | None:
+        """The best of central differences with steps from 16 h down to h / 2^18, or None where they are not finite.
 
-        The best is where three steps in a row agree best, and their disagreement is its error.
+        The best is where three steps in a row agree best, and their disagreement is its error. Steps that reach beyond a
+        nearby kink agree too, but show it. Steps stop shrinking when the error is no more than `enough`.
         """
-        ladder = [e for e in (self.central(h * 4.0**-k) for k in range(-2, 6)) if np.isfinite(e.value)]
+        ladder: list[Estimate] = []
         best: Estimate | None = None
-        for a, b, c in zip(ladder, ladder[1:], ladder[2:], strict=False):
+        for k in range(-2, 10):
+            step = self.central(h * 4.0**-k)
+            ladder = [*ladder, step] if np.isfinite(step.value) else []
+            if len(ladder) < 3:
+                continue
+            a, b, c = ladder[-3:]
             error = max(abs(a.value - b.value), abs(b.value - c.value)) + b.error
-            if best is None or error < best.error:
-                best = Estimate(b.value, error, b.step)
+            bent = a.bent or b.bent or c.bent
+            if best is None or (bent, error) < (best.bent, best.error):
+                best = Estimate(b.value, error, b.step, bent)
+            if not best.bent and best.error <= enough:
+                break
         return best
 
     def sides(self, h: float) -> Sides:
-        """Derivatives from either side, with the step from h down to h / 1024 at which they change least."""
-        found = [self._sides(h * 4.0**-k) for k in range(6)]
+        """Derivatives from either side, with the smallest step from h down to h / 4096 that the next one confirms."""
+        found = [self._sides(h * 4.0**-k) for k in range(7)]
         weight = np.abs(self.weights)
-        gaps = [
-            float((weight * (np.abs(p.left - q.left) + np.abs(p.right - q.right))).sum()) for p, q in pairwise(found)
-        ]
-        finite = [i for i, gap in enumerate(gaps) if np.isfinite(gap)]
-        if not finite:
-            return found[0]
-        best = min(finite, key=lambda i: gaps[i])
-        found[best + 1].error = gaps[best]
-        return found[best + 1]
+        for wide, narrow in pairwise(found):
+            gap = np.abs(wide.left - narrow.left) + np.abs(wide.right - narrow.right)
+            narrow.error = float((weight * gap).sum())
+        size = max((s.size for s in found if np.isfinite(s.error)), default=0.0)
+        confirmed = [s for s in found if s.error <= 1e-6 * max(1.0, size)]
+        return confirmed[-1] if confirmed else min(found, key=lambda s: s.error)
 
     def _sides(self, h: float) -> Sides:
         """From the cubic through four points that leave out the middle one, where a jump may put any value."""
@@ -133,10 +139,15 @@ class Sides:
     error: float = np.inf
 
     @property
+    def size(self) -> float:
+        """The largest weighted derivative."""
+        return max(float(np.abs(side * self.weights).max(initial=0.0)) for side in (self.left, self.right))
+
+    @property
     def kinked(self) -> bool:
         """Whether the two sides differ by more than their error allows."""
         change = np.abs(self.weights) * np.abs(self.right - self.left)
-        size = max(float(np.abs(side * self.weights).max(initial=0.0)) for side in (self.left, self.right))
+        size = self.size
         broken = bool((self.jump > 1e-6 * max(1.0, size) + 10 * self.error * self.step).any())
         return np.isfinite(self.error) and (broken or float(change.max(initial=0.0)) > KINK * size + 10 * self.error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,17 +121,22 @@ def literal(value: Any) -> str:
     """Python that makes this value again: arrays are spelt out to the last bit."""
     if isinstance(value, np.ndarray):
         name = "bool" if value.dtype == bool else f"np.{value.dtype.name}"
-        return f"np.array({value.tolist()!r}, {name})" if value.size else f"np.zeros({value.shape}, {name})"
+        return f"np.array({_finite(value.tolist())}, {name})" if value.size else f"np.zeros({value.shape}, {name})"
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return f"np.{np.dtype(value).name}"
     if isinstance(value, np.generic):
-        return repr(value.item())
+        return _finite(value.item())
     if value is Ellipsis:
         return "..."
     if isinstance(value, tuple | list):
         body = ", ".join(map(literal, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
         return f"({body})" if isinstance(value, tuple) else f"[{body}]"
-    return repr(value)
+    return _finite(value) if isinstance(value, float) else repr(value)
+
+
+def _finite(value: Any) -> str:
+    """repr, with names that Python knows for what is not finite."""
+    return re.sub(r"\b(nan|inf)\b", r"np.\1", repr(value))
 
 
 def called(f: Callable[..., Any], params: Any, sequence: bool = False) -> tuple[set[str], str]:

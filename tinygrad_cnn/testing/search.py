@@ -52,7 +52,7 @@ class Search:
         seen = np.abs(self.analytic) <= 4 * self.atol / VISIBLE
         with np.errstate(all="ignore"):
             for _ in range(directions):
-                smooth = np.flatnonzero(~self.kinked)
+                smooth = np.flatnonzero(~self.kinked & (not failures))
                 seen |= self._look(smooth, _only(smooth, away_from_zero(self.rng, size)))
             for _ in range(ROUNDS):
                 hidden = np.flatnonzero(~seen)
@@ -79,9 +79,9 @@ class Search:
         if estimate.bent or not abs(expected - estimate.value) <= tolerance + estimate.error:
             if estimate.bent and line.central(self.eps / 8).bent and self._at_kink(entries, direction, line):
                 return np.asarray(direction != 0)
-            closer = estimate if self.complex else line.refined(self.eps)
+            closer = estimate if self.complex else line.refined(self.eps, tolerance)
             if closer is None:
-                self._fail(int(entries[0]), "f is not finite around this point with steps above 1e-6", entries)
+                self._fail(int(entries[0]), "f is not finite around this point with steps above 1e-8", entries)
                 return np.asarray(direction != 0)
             estimate = closer
             if not abs(expected - estimate.value) <= tolerance + estimate.error:
@@ -135,7 +135,7 @@ class Search:
         line, expected = self._line(direction), self._expected(direction)
         estimate = self._estimate(line, step)
         if not self.complex:
-            estimate = line.refined(self.eps) or estimate
+            estimate = line.refined(self.eps, self._tolerance(direction)) or estimate
         value, tolerance = estimate.value, self._tolerance(direction) + estimate.error
         self._fail(
             int(entries[0]), f"analytic {expected:.12g}, numerical {value:.12g}, difference {abs(expected - value):.3g}, "
@@ -184,7 +184,7 @@ class Search:
         estimate = line.complex_step(step)
         real: Estimate | None = line.central(1e-3)
         if not _close(real, estimate):
-            real = line.refined(1e-3)
+            real = line.refined(1e-3, 1e-4 * estimate.size)
         if real is None or not _close(real, estimate):
             raise ValueError(
                 f"gradcheck: `method` is 'complex' but f is not analytic: its complex step gives {estimate.value:.6g} and "

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..graph import Node, pull_with
 from .layouts import strided
 from .levels import Arrays, Level, Record
 from .report import Failure
@@ -19,17 +20,33 @@ ROUNDING = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-4, np.dtype(np
 
 
 def check_structure(
-    level: Level, record: Record, us: Arrays, rng: np.random.Generator, failures: list[Failure]
+    level: Level,
+    record: Record,
+    us: Arrays,
+    before: Arrays,
+    rtol: float,
+    rng: np.random.Generator,
+    failures: list[Failure],
 ) -> None:
-    """Add to `failures` whatever does not hold of f's first gradient (see :func:`~tinygrad_cnn.testing.gradcheck`)."""
+    """Add to `failures` whatever does not hold of f's first gradient (see :func:`~tinygrad_cnn.testing.gradcheck`).
+
+    `before` are the inputs as they were before f ran.
+    """
+    if _modified(level, before, failures):
+        return
     if not all(np.isfinite(y).all() for y in record.values):
         failures.append(Failure("f is not finite at this point", 1))
         return
-    before, kept = [a.copy() for a in level.arrays], [u.copy() for u in us]
+    kept = [u.copy() for u in us]
     found = record.pull(us)
+    if not all(g is None or np.isfinite(g).all() for g in found):
+        failures.append(Failure("the gradient is not finite at this point", 1))
+        return
     _types_and_memory(level, record, us, found, failures)
 
-    compare = _Comparison(level, failures)
+    _rules_keep_dtypes(level, us, failures)
+
+    compare = _Comparison(level, rtol, failures)
     vs = [np.asarray(rng.uniform(-1, 1, u.shape)).astype(u.dtype) for u in us]
     other, mixed = record.pull(vs), record.pull([np.asarray(2 * u - v / 2) for u, v in zip(us, vs, strict=True)])
     expected = [None if a is None or b is None else 2 * a - b / 2 for a, b in zip(found, other, strict=True)]
@@ -47,11 +64,15 @@ def check_structure(
     compare(record.values, moved.values, "f depends on the memory layout of its inputs", gradient=False)
     compare(found, moved.pull([strided(u) for u in us]), "the gradient depends on the memory layout of inputs or of g")
 
-    for p, (a, b) in enumerate(zip(level.arrays, before, strict=True)):
-        if not np.array_equal(a, b):
-            failures.append(Failure(f"{level.name(p)}: was modified", 1, p))
+    _modified(level, before, failures)
     if not all(np.array_equal(u, k) for u, k in zip(us, kept, strict=True)):
         failures.append(Failure("the incoming gradient was modified", 1))
+
+
+def _modified(level: Level, before: Arrays, failures: list[Failure]) -> bool:
+    changed = [p for p, (a, b) in enumerate(zip(level.arrays, before, strict=True)) if not np.array_equal(a, b)]
+    failures.extend(Failure(f"{level.name(p)}: was modified", 1, p) for p in changed)
+    return bool(changed)
 
 
 def _types_and_memory(level: Level, record: Record, us: Arrays, found: Gradients, failures: list[Failure]) -> None:
@@ -71,11 +92,32 @@ def _types_and_memory(level: Level, record: Record, us: Arrays, found: Gradients
         known.append((f"the gradient of {level.name(p)}", g))
 
 
+def _rules_keep_dtypes(level: Level, us: Arrays, failures: list[Failure]) -> None:
+    """The walk would convert what a rule returns; but a rule that widens costs time and memory. Looked at in float32."""
+    found = set()
+
+    def pull(node: Node, g: Any, saved: Any, parents: Sequence[Any]) -> tuple[Any, ...]:
+        pulled = node.op.pull(g, saved, node.params, parents)
+        for parent, r in zip(parents, pulled, strict=True):
+            if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):
+                found.add(
+                    f"a rule of {node.op.name} returned {r.dtype} where g is {g.dtype} and its input {parent.dtype}"
+                )
+        return pulled
+
+    narrow = all(level.arrays[p].dtype == np.float64 for p in level.floating)
+    arrays = [a.astype(np.float32) if narrow and a.dtype == np.float64 else a for a in level.arrays]
+    with np.errstate(all="ignore"), pull_with(pull):
+        record = level.record(arrays)
+        record.pull([u.astype(y.dtype) for u, y in zip(us, record.values, strict=True)])
+    failures.extend(Failure(text, 1) for text in sorted(found))
+
+
 class _Comparison:
     """Two lists of arrays must be equal, up to rounding."""
 
-    def __init__(self, level: Level, failures: list[Failure]) -> None:
-        self.level, self.failures = level, failures
+    def __init__(self, level: Level, rtol: float, failures: list[Failure]) -> None:
+        self.level, self.rtol, self.failures = level, rtol, failures
 
     def __call__(self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True) -> None:
         scale = max((float(np.abs(x).max(initial=0.0)) for x in a if x is not None), default=0.0)
@@ -87,7 +129,7 @@ class _Comparison:
                 continue
             gap = np.abs(x - y)
             worst = float(gap.max(initial=0.0))
-            if not worst <= (0.0 if exact else ROUNDING[min(x.dtype, y.dtype)] * scale):
+            if not worst <= (0.0 if exact else max(self.rtol, ROUNDING[min(x.dtype, y.dtype)]) * scale):
                 index = tuple(int(i) for i in np.unravel_index(np.argmax(gap), gap.shape))
                 p = self.level.floating[k] if gradient else None
                 where = f"output {k}" if p is None else self.level.name(p)

@@ -1,0 +1,29 @@
+"""Ops with wrong rules, for tests that must notice them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tinygrad_cnn as tg
+
+
+def wrong(rule, value=lambda a: a * a):
+    """An op of one input, y = a^2 unless told otherwise, with the given rule."""
+
+    @tg.op(elementwise=True)
+    def broken(a):
+        return value(a)
+
+    broken.vjp(a=rule)
+    return broken
+
+
+def off_by(index, factor):
+    """An op y = a^2 whose gradient is off by a factor in one element."""
+
+    def rule(g, a):
+        scale = np.ones(a.shape, a.dtype)
+        scale[index] = factor
+        return 2 * g * a * scale
+
+    return wrong(rule)

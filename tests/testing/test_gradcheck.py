@@ -1,0 +1,300 @@
+"""gradcheck finds what is wrong, says where, and calls nothing wrong that is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import walk
+from tinygrad_cnn.testing import gradcheck
+from tinygrad_cnn.testing.gradcheck import FLOAT64
+
+from .broken import off_by, wrong
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+# What it finds
+
+
+@given(
+    seed=seeds, index=st.tuples(st.integers(0, 3), st.integers(0, 4)), factor=st.sampled_from([0.0, 0.999, 1.001, -1.0])
+)
+def test_one_wrong_element_is_found_and_named(seed, index, factor):
+    x = np.random.default_rng(seed).uniform(0.5, 2.0, (4, 5))
+    report = gradcheck(off_by(index, factor), x, rng=seed)
+    assert not report
+    failure = report.failures[0]
+    assert (failure.order, failure.input, failure.index) == (1, 0, index)
+    assert failure.numeric * factor == pytest.approx(failure.analytic, rel=1e-7, abs=1e-7)
+    text = str(report)
+    for shown in (
+        "order 1, input 0",
+        f"index {index}",
+        f"analytic {failure.analytic:.12g}",
+        f"step {failure.step:.2g}",
+    ):
+        assert shown in text
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_which_inputs_are_wrong(count):
+    @tg.op(elementwise=True)
+    def product(a, b, c):
+        return a * b * c
+
+    right = {"a": lambda g, b, c: g * b * c, "b": lambda g, a, c: g * a * c, "c": lambda g, a, b: g * a * b}
+    broken = {
+        "a": lambda g, b, c: 1.01 * g * b * c,
+        "b": lambda g, a, c: g * a * c * c,
+        "c": lambda g, a, b: -g * a * b,
+    }
+    product.vjp(**{**right, **dict(list(broken.items())[:count])})
+    xs = np.random.default_rng(0).uniform(0.5, 2.0, (3, 2, 3))
+    assert {failure.input for failure in gradcheck(product, *xs).failures} == set(range(count))
+
+
+def test_a_wrong_second_derivative_is_found_at_order_two():
+    def rule(g, a):
+        return 2 * g * (a if isinstance(a, np.ndarray) else a.detach())  # right, but constant when differentiated again
+
+    assert gradcheck(wrong(rule), np.array([1.0, 2.0]), order=1)
+    (failure,) = gradcheck(wrong(rule), np.array([1.0, 2.0]), order=2).failures
+    assert (failure.order, failure.input) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (lambda g, a: 2 * a + 0 * g, "not linear in the incoming gradient"),
+        (lambda g, a: 2 * g * a * (1.0 if isinstance(g, np.ndarray) else 1.001), "create_graph=True"),
+        (lambda g, a: 2 * g * a * (1.0 if getattr(a, "_data", a).flags.c_contiguous else 1.001), "memory layout"),
+        (lambda g, a: 2.0 * g * a * np.ones(a.shape), "a rule of broken returned float64 where g is float32"),
+        (lambda g, a: 2 * g * a * np.nan, "not finite"),
+    ],
+)
+def test_what_else_may_be_wrong_with_a_rule(rule, text):
+    report = gradcheck(wrong(rule), np.array([[0.5, 1.0, 1.5], [2.0, 2.5, 3.0]]))
+    assert not report
+    assert text in str(report)
+
+
+def test_values_and_gradients_that_change_from_call_to_call():
+    rng = np.random.default_rng(0)
+    assert "fix the seed of what is random in f" in str(gradcheck(lambda x: x * rng.uniform(size=3), np.ones(3)))
+    noisy = wrong(lambda g, a: 2 * g * a * (1 + 1e-12 * rng.uniform()))
+    assert "the gradient is another the second time" in str(gradcheck(noisy, np.ones(3)))
+
+
+def test_writing_into_inputs_and_incoming_gradients():
+    def negate(a):
+        if a.flags.writeable:
+            np.negative(a, out=a)
+        return a * 1.0
+
+    assert "input 0: was modified" in str(gradcheck(wrong(lambda g: g, negate), np.ones(3)))
+
+    def overwrite(g, a):
+        result = 2 * g * a
+        if isinstance(g, np.ndarray) and g.flags.writeable:
+            g[...] = 0
+        return result
+
+    assert "the incoming gradient was modified" in str(gradcheck(wrong(overwrite), np.ones(3)))
+
+
+def test_memory_shared_between_gradients(monkeypatch):
+    monkeypatch.setattr(walk, "_own", lambda g, borrowed: g)  # the walk then hands out what rules return
+    assert "its gradient shares memory with the incoming gradient" in str(gradcheck(lambda a: a + 0.0, np.ones(3)))
+    report = gradcheck(lambda a, b: (a * 1.0) + b, np.ones(3), np.ones(3))
+    assert "shares memory" in str(report)
+
+
+def test_no_gradient_where_there_is_a_dependence():
+    report = gradcheck(lambda a, b: a * b.detach(), np.ones(3), np.ones(3))
+    assert [failure.input for failure in report.failures] == [1]
+    assert "no gradient reaches it, but f depends on it" in str(report)
+
+
+# What it accepts
+
+
+@given(seed=seeds)
+def test_right_gradients_pass_whatever_the_seed(seed):
+    rng = np.random.default_rng(seed)
+    x, w, b = rng.normal(size=(2, 3, 4, 4)), rng.normal(size=(2, 3, 3, 3)), rng.normal(size=2)
+    report = gradcheck(lambda x, w, b: tg.conv2d(x, w, b, padding=1).exp().sum(axis=(2, 3)), x, w, b, rng=rng, budget=4)
+    assert report, report
+    assert not report.kinks
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: x, np.ones(3)),
+        (lambda x: (x * 2, x.exp()), np.ones((2, 2))),
+        (lambda x: [x.max(), (x > 0)], np.array([1.0, 2.0])),
+        (lambda x: tg.Tensor(np.ones(2)) + 0.0, np.ones(2)),
+        (lambda x: x * x, np.array(1.5)),
+        (lambda x: x * x, np.zeros((0, 2))),
+        (lambda x: x.sum(), np.zeros((0, 2))),
+        (lambda x: (x * 1e6).exp(), np.array([1e-6, -1e-6])),
+        (lambda x: x.log(), np.array([1e-4, 3e-3])),
+        (lambda x: 1 / x, np.array([1e-2, -3e-3])),
+        (lambda x: x * x, np.array([1e6, -1e6])),
+        (lambda x: (x * 1e-8).exp() * 1e8, np.array([1.0, 2.0])),
+    ],
+)
+def test_functions_of_every_form_and_scale(f, x):
+    report = gradcheck(f, x, order=3)
+    assert report, report
+
+
+def test_independence_is_a_zero_gradient():
+    assert gradcheck(lambda a, b: a * 2.0, np.ones(3), np.ones((2, 2)))
+
+
+def test_other_dtypes_are_passed_as_they_are():
+    index, keep = np.array([2, 0]), np.array([True, False, True])
+    assert gradcheck(lambda x, i, k: tg.where(k, x, 0.0)[i], np.arange(3.0), index, keep)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_rules_in_a_narrow_dtype_are_compared_with_those_in_float64(dtype):
+    x = np.array([0.5, 1.0, -2.0], dtype)
+    assert gradcheck(lambda x: (x * x).exp().sum(), x, order=3)
+
+    def only_narrow(g, a):
+        return 2 * g * a * (1.0 if a.dtype == np.float64 else 1.1)
+
+    report = gradcheck(wrong(only_narrow), x)
+    assert f"in {np.dtype(dtype)} but" in str(report)
+    assert not gradcheck(off_by((0,), 1.001), x), "the rule is wrong in float64 too, which is where it shows"
+
+
+def test_rounding_inside_of_f_needs_a_larger_step():
+    def f(x):
+        return (x.astype(np.float32) ** 3).astype(np.float64)
+
+    x = np.array([0.5, 1.0])
+    assert not gradcheck(f, x, order=1)
+    assert gradcheck(f, x, order=1, eps=0.03, rtol=1e-3, atol=1e-3)
+
+
+# What it misses
+
+
+N = 10_000
+
+
+def normal(seed):
+    return np.random.default_rng(seed).normal(size=N)
+
+
+def visible(gradient):
+    """Whether 1e-3 of an element is beyond the tolerance, by gradcheck's docstring."""
+    return 4e3 * FLOAT64[1] < np.abs(gradient)
+
+
+def test_an_error_of_one_in_a_thousand_in_one_of_ten_thousand_elements_is_missed_less_than_one_time_in_a_thousand():
+    """The statement of gradcheck's docstring, measured: what it says it sees, it sees, and it says so of nearly all."""
+    missed = 0
+    for seed in range(100):
+        entry = np.random.default_rng(seed + 1).integers(N)
+        missed += bool(gradcheck(off_by(entry, 1.001), normal(seed), order=1, rng=seed, directions=1, budget=0))
+    assert missed == 0
+    x = normal(0)
+    hardest = [entry for entry in np.argsort(np.abs(x)) if visible(2 * x[entry])][:30]
+    for entry in hardest:
+        assert not gradcheck(off_by(entry, 1.001), x, order=1, directions=1, budget=0), x[entry]
+    hidden = 0
+    for seed in range(30):
+        x = normal(seed)
+        report = gradcheck(lambda x: x * x, x, order=1, rng=seed, directions=1, budget=0)
+        hidden += report.unseen + int((~visible(2 * x)).sum())
+    assert hidden / (30 * N) < 1e-4
+
+
+def test_right_gradients_of_ten_thousand_elements_pass():
+    for seed in range(100):
+        report = gradcheck(lambda x: x * x, normal(seed), order=1, rng=seed, directions=1, budget=0)
+        assert report, report
+    assert gradcheck(lambda x: (x.sin() * x).sum(), normal(0), budget=2)
+
+
+def test_elements_of_very_different_sizes_are_all_seen():
+    x = 10.0 ** np.random.default_rng(0).uniform(-5, 5, N)
+    assert gradcheck(lambda x: x * x, x, order=1)
+    for entry in np.argsort(x)[:: N // 20]:
+        assert not gradcheck(off_by(entry, 1.001), x, order=1), x[entry]
+
+
+# The complex step
+
+
+def test_the_complex_step_of_analytic_functions():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+    assert gradcheck(
+        lambda a, b: (a @ b).exp().sum(axis=0) / 2.0, a, b, order=3, method="complex", rtol=1e-12, atol=1e-12
+    )
+    report = gradcheck(off_by((1, 2), 1 + 1e-9), a, order=1, method="complex", rtol=1e-11, atol=1e-13)
+    assert report.failures[0].index == (1, 2), "a relative error of 1e-9 shows"
+
+
+@pytest.mark.parametrize("f", [tg.abs, lambda x: tg.abs(x) * x, tg.floor, tg.arctan2])
+def test_the_complex_step_refuses_what_is_not_analytic(f):
+    count = 2 if f is tg.arctan2 else 1
+    with pytest.raises(ValueError, match="`method` is 'complex' but f is not"):
+        gradcheck(f, *[np.array([0.5, 1.5])] * count, method="complex")
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "text"),
+    [
+        ([], {}, "at least one must be floating-point"),
+        ([np.arange(3)], {}, "at least one must be floating-point"),
+        ([np.array([1.0, np.nan])], {}, "input 0 holds NaN or infinity"),
+        ([np.ones(2), np.array([np.inf])], {}, "input 1 holds NaN or infinity"),
+        ([np.ones(2) + 0j], {}, "input 0 has dtype complex128"),
+        ([np.array(["a"])], {}, "input 0 has dtype <U1"),
+        ([np.ones(2)], {"order": 0}, "`order` is 0; it must be an integer of at least 1"),
+        ([np.ones(2)], {"order": 1.5}, "`order` is 1.5"),
+        ([np.ones(2)], {"directions": 0}, "`directions` is 0"),
+        ([np.ones(2)], {"budget": -1}, "`budget` is -1"),
+        ([np.ones(2)], {"rtol": -1e-3}, "`rtol` is -0.001"),
+        ([np.ones(2)], {"atol": 2.0}, "`atol` is 2.0"),
+        ([np.ones(2)], {"eps": 0.0}, "`eps` is 0.0"),
+        ([np.ones(2)], {"method": "forward"}, "`method` is 'forward'; it must be one of 'central', 'complex'"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(inputs, options, text):
+    with pytest.raises(ValueError, match=text):
+        gradcheck(lambda *xs: sum(xs), *inputs, **options)
+
+
+@pytest.mark.parametrize(
+    ("f", "text"),
+    [
+        (lambda x: x.numpy(), "`f` returned a ndarray"),
+        (lambda x: 1.0, "`f` returned a float"),
+        (lambda x: [x, None], "`f` returned a NoneType"),
+        (lambda x: x > 0, "at least one result must be a floating-point Tensor"),
+        (lambda x: [], "at least one result must be"),
+    ],
+)
+def test_functions_that_return_something_else(f, text):
+    with pytest.raises(ValueError, match=text):
+        gradcheck(f, np.ones(2))
+
+
+def test_f_outside_of_its_domain():
+    with np.errstate(all="ignore"):
+        assert "f is not finite at this point" in str(gradcheck(tg.log, np.array([-1.0])))
+        assert "the gradient is not finite" in str(gradcheck(tg.sqrt, np.array([0.0])))
