@@ -1,0 +1,73 @@
+"""Whether a function leaves anything behind: graph nodes, Tensors, memory of arrays."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..graph import Leaf, Node
+from ..tensor import Tensor
+
+
+def assert_no_leak(f: Callable[[], Any], warmup: int = 2) -> None:
+    """AssertionError, saying what and from which line, if nodes, Tensors or array memory outlive a call of f.
+
+    The garbage collector is off meanwhile: what only it could free, because of a reference cycle, counts as a leak. Calls
+    before the one that is measured let f fill caches and set gradients, which the measured call then replaces.
+
+    Args:
+        f: called without arguments; its result is dropped.
+        warmup: calls before the measured one.
+
+    Raises:
+        AssertionError: if more exists after the call than before it.
+        ValueError: if `warmup` is negative.
+
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn.testing import assert_no_leak
+    >>> x = tg.ones(3, requires_grad=True)
+    >>> assert_no_leak(lambda: (x * x).sum().backward())
+    """
+    if warmup < 0:
+        raise ValueError(f"assert_no_leak: `warmup` is {warmup}; it must be at least 0")
+    was_enabled, was_tracing = gc.isenabled(), tracemalloc.is_tracing()
+    gc.collect()
+    gc.disable()
+    if not was_tracing:
+        tracemalloc.start()
+    try:
+        for _ in range(warmup):
+            f()
+        objects, memory = _objects(), _memory()
+        f()
+        more, grown = _objects() - objects, _memory() - memory
+    finally:
+        if not was_tracing:
+            tracemalloc.stop()
+        if was_enabled:
+            gc.enable()
+    if more or grown:
+        lines = [f"{count} more {kind} than before" for kind, count in sorted(more.items())]
+        lines += [f"{size} more bytes of arrays made at {place}" for place, size in grown.most_common(5)]
+        raise AssertionError(
+            f"assert_no_leak: after the call there are {'; '.join(lines)}. Something keeps them: a cycle, a list, or a "
+            "result that was recorded and is still referred to"
+        )
+
+
+def _objects() -> Counter[str]:
+    kinds = (Node, Leaf, Tensor)
+    return Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds))
+
+
+def _memory() -> Counter[str]:
+    """Bytes of living arrays by the line that made them."""
+    snapshot = tracemalloc.take_snapshot().filter_traces([
+        tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain),
+    ])  # fmt: skip
+    return Counter({str(s.traceback[0]): s.size for s in snapshot.statistics("lineno") if s.size})
