@@ -1,5 +1,18 @@
 """Tools that prove gradients right, for this library's ops and for yours. Strategies for Hypothesis are in ``.strategies``."""
 
 from .gradcheck import assert_gradients, gradcheck
+from .leaks import assert_no_leak
+from .mutants import Mutant, mutants, survivors
+from .report import Failure, Kink, Report
 
-__all__ = ["assert_gradients", "gradcheck"]
+__all__ = [
+    "Failure",
+    "Kink",
+    "Mutant",
+    "Report",
+    "assert_gradients",
+    "assert_no_leak",
+    "gradcheck",
+    "mutants",
+    "survivors",
+]

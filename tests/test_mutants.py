@@ -1,0 +1,174 @@
+"""Does the case table notice a wrong rule? Every rule of every op is broken in many ways, one at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from contextlib import suppress
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.graph import observe, registry
+from tinygrad_cnn.testing import Mutant, gradcheck, mutants, survivors
+from tinygrad_cnn.testing.cases import Draws
+from tinygrad_cnn.testing.rows import CASES
+
+ROWS = defaultdict(list)
+for _case in CASES:
+    if _case.order:
+        ROWS[_case.function].append(_case)
+
+# Ops that a docstring's example declared are in the registry too, but are not what ROWS are about.
+OPS = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.") and op.rules and op.function in ROWS]
+every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+
+MAGNITUDE = {
+    "scaled by 1.001", "scaled by 1.01", "negated", "zero", "the largest element dropped", "transposed",
+    "rounded to float32", "in memory that is used again", "the incoming gradient ignored", "the incoming gradient squared",
+}  # fmt: skip
+PASSED = {"the incoming gradient passed on"}
+
+# What cannot be noticed, because it is not wrong: (op, input, mutants, reason).
+EQUIVALENT = [
+    *((name, "a", MAGNITUDE, "the gradient is zero, whatever is done to it") for name in ("sign", "floor", "ceil", "round")),
+    *((name, side, PASSED, "the rule is to pass g on") for name in ("add", "sub") for side in "ab" if name + side != "subb"),
+    ("copy", "a", PASSED, "the rule is to pass g on"),
+    ("checked_variance", "a", PASSED, "the rule is to pass g on"),
+    ("cast", "a", {*PASSED, "widened to float64"}, "the rule passes g on in any dtype, and the walk converts it"),
+    ("cholesky", "a", {"in memory that is used again"}, "its rows make the matrix inside, where the result is read at once"),
+    ("mean_by", "a", {"transposed"}, "the gradient is one value, repeated"),
+]  # fmt: skip
+
+
+def equivalent(mutant: Mutant) -> bool:
+    return any(
+        (mutant.op.name, mutant.served) == (op, served) and mutant.name in names for op, served, names, _ in EQUIVALENT
+    )
+
+
+class OneShape(Draws):
+    """Inputs of one shape, where :class:`Draws` broadcasts."""
+
+    def broadcastable(self, count):
+        return [(2, 3)] * count
+
+
+@cache
+def users():
+    """Rows of other functions that run an op, in the function or in its gradient, by op."""
+    found = defaultdict(list)
+    for case in CASES:
+        if case.order:
+            ran = set()
+            xs = [tg.Tensor(a, requires_grad=a.dtype.kind == "f") for a in case.draw(Draws(np.random.default_rng(0)))]
+            with observe(lambda op, *_: ran.add(op)):  # noqa: B023
+                y = case(*xs)
+                y.backward(np.ones(y.shape), create_graph=True)
+            for op in ran:
+                if op.function is not case.function:
+                    found[op].append(case)
+    return found
+
+
+def twice(case):
+    """The function on two sets of inputs, both copied before: both gradients of the copies wait while its rules run."""
+
+    def both(*xs):
+        xs = [tg.copy(x) for x in xs]
+        return case(*xs[: len(xs) // 2]), case(*xs[len(xs) // 2 :])
+
+    return both
+
+
+def attempts(op):
+    """Checks of rows, those that notice most first: an op's own at first order, at second order, and rows that use it."""
+    rows, others = ROWS[op.function], users()[op]
+    yield from (
+        (case, draws(case, source, seed), 1) for seed in range(2) for source in (Draws, OneShape) for case in rows
+    )
+    yield from ((case, draws(case, OneShape, seed), 1) for seed in range(2, 6) for case in rows)
+    yield from ((twice(case), draws(case, OneShape, 0) + draws(case, OneShape, 1), 1) for case in rows)
+    yield from ((case, draws(case, Draws, 0), 2) for case in (*rows, *others))
+
+
+def draws(case, source, seed):
+    return case.draw(source(np.random.default_rng(seed)))
+
+
+def noticed(mutant: Mutant) -> bool:
+    with mutant, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return any(not passes(*attempt) for attempt in attempts(mutant.op))
+
+
+def passes(f, inputs, order):
+    try:
+        return bool(gradcheck(f, *inputs, order=order, directions=1, budget=0))
+    except Exception:
+        return False
+
+
+@every_op
+def test_the_case_table_notices_every_mutant(op):
+    unnoticed = [mutant for mutant in mutants(op) if not equivalent(mutant) and not noticed(mutant)]
+    assert not unnoticed
+
+
+@every_op
+def test_the_case_table_notices_every_rule_that_is_off_by_one_percent(op):
+    found = {mutant.served: mutant for mutant in mutants(op) if mutant.name == "scaled by 1.01"}
+    assert found.keys() == op.rules.keys()
+    assert [served for served, mutant in found.items() if not noticed(mutant)] == [
+        served for served, mutant in found.items() if equivalent(mutant)
+    ]
+
+
+def test_the_rows_pass_without_a_mutant():
+    for op in OPS:
+        assert all(passes(*attempt) for attempt in islice(attempts(op), 2)), op
+
+
+@pytest.mark.parametrize(("op", "served", "names", "reason"), EQUIVALENT)
+def test_what_is_called_equivalent_is(op, served, names, reason):
+    (declared,) = (known for known in OPS if known.name == op)
+    found = {mutant.name: mutant for mutant in mutants(declared) if mutant.served == served}
+    assert names <= found.keys(), "no such mutants: the table is out of date"
+    assert not [name for name in names if noticed(found[name])]
+
+
+def test_a_mutant_puts_the_rule_back():
+    before = dict(tg.mul.op.rules)
+    x = tg.Tensor([3.0], requires_grad=True)
+    for mutant in mutants(tg.mul):
+        with mutant:
+            assert mutant.op.elementwise is False or mutant.op.rules != before
+        assert tg.mul.op.rules == before
+        assert tg.mul.op.elementwise
+        x.zero_grad()
+        (x * x).backward()
+        assert x.grad.item() == 6.0
+    with suppress(ZeroDivisionError), mutant:
+        raise ZeroDivisionError
+    assert tg.mul.op.rules == before
+
+
+def test_mutants_cover_every_rule_and_say_what_they_are():
+    found = list(mutants(tg.mul))
+    assert {mutant.served for mutant in found} == {"a", "b", ""}
+    assert len({repr(mutant) for mutant in found}) == len(found)
+    assert "<mul, rule for `a`: `b` left out>" in map(repr, found)
+
+
+def test_a_weak_check_lets_mutants_live():
+    weak = survivors(tg.exp, lambda: tg.exp(tg.Tensor([0.0], requires_grad=True)).backward())
+    assert "scaled by 1.01" in [mutant.name for mutant in weak]
+    assert not survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([0.5, -1.0]), order=1))
+
+
+def test_only_ops_have_mutants():
+    with pytest.raises(TypeError, match="mutants: `op` is <built-in function print>; it must be an op"):
+        list(mutants(print))

@@ -1,0 +1,196 @@
+"""Break the gradient rules of an op on purpose, one at a time, to learn whether a test suite notices."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..graph import Op
+from ..ops.compare import logical_not
+from ..ops.elementwise import copy
+from ..ops.shape import reshape, transpose
+
+Rule = Callable[..., Any]
+
+
+class Mutant:
+    """One rule broken in one way: a context manager that installs it, and puts the right rule back at the end.
+
+    Args:
+        op: the op.
+        served: the input whose rule is broken, or the empty string if the op itself is.
+        name: in which way, such as "scaled by 1.01".
+    """
+
+    def __init__(
+        self, op: Op, served: str, name: str, install: Callable[[], None], restore: Callable[[], None]
+    ) -> None:
+        self.op, self.served, self.name = op, served, name
+        self._install, self._restore = install, restore
+
+    def __enter__(self) -> Mutant:
+        self._install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name}{f', rule for `{self.served}`' if self.served else ''}: {self.name}>"
+
+
+def mutants(op: Any) -> Iterator[Mutant]:
+    """Every rule of an op, broken in every way that makes sense for it.
+
+    A result may be scaled by 1.001 or 1.01, negated, zeroed, lack its largest element or have its elements in another order,
+    be rounded to float32 or widened to float64, or be memory that the next call writes again. The incoming gradient may be
+    passed on unchanged, ignored, squared, or written into. Each array that the rule asks for may be left out (ones in its
+    place, which drops a factor) or exchanged for another. For an elementwise op that broadcasts, the sum over what was
+    broadcast may be missing.
+
+    Some are no worse than the rule: transposing a symmetric matrix, passing on a gradient that is passed on anyway. Those
+    are yours to exclude, by name and with a reason.
+
+    Args:
+        op: an op, or the function that ``@op`` made.
+
+    Raises:
+        TypeError: for anything else.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> from tinygrad_cnn.testing import gradcheck, mutants
+    >>> x = np.array([0.5, -1.0])
+    >>> for mutant in mutants(tg.exp):
+    ...     with mutant:
+    ...         if gradcheck(tg.exp, x, order=1):
+    ...             print(f"nobody notices {mutant}")
+    """
+    declared = getattr(op, "op", op)
+    if not isinstance(declared, Op):
+        raise TypeError(f"mutants: `op` is {op!r}; it must be an op, made with @tinygrad_cnn.op")
+    for served, rule in list(declared.rules.items()):
+        for name, broken in _broken(declared, served, rule):
+            yield _rule_mutant(declared, served, name, functools.wraps(rule)(broken), rule)
+    if declared.elementwise and declared.rules and len(declared.signature.inputs) > 1:
+        yield Mutant(
+            declared, "", "no sum over what was broadcast",
+            functools.partial(setattr, declared, "elementwise", False),
+            functools.partial(setattr, declared, "elementwise", True),
+        )  # fmt: skip
+
+
+def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
+    """The mutants of an op under which ``check()`` neither raises nor returns something false, as a report of failures is.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> from tinygrad_cnn.testing import gradcheck, survivors
+    >>> survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([0.5, -1.0]), order=1))
+    []
+    """
+    found = []
+    for mutant in mutants(op):
+        with mutant:
+            try:
+                result = check()
+            except Exception:
+                continue
+        if result is None or result:
+            found.append(mutant)
+    return found
+
+
+def _rule_mutant(op: Op, served: str, name: str, broken: Rule, rule: Rule) -> Mutant:
+    return Mutant(op, served, name, lambda: op.vjp(**{served: broken}), lambda: op.vjp(**{served: rule}))
+
+
+def _broken(op: Op, served: str, rule: Rule) -> Iterator[tuple[str, Rule]]:
+    names = op.signature.rules[served]
+    for name, change in RESULTS.items():
+        yield name, functools.partial(_with_result, rule, change)
+    yield "in memory that is used again", _Buffered(rule)
+    if "g" in names:
+        at = names.index("g")
+        yield "the incoming gradient passed on", lambda *values: values[at]
+        yield "the incoming gradient ignored", functools.partial(_with_value, rule, at, _ones)
+        yield "the incoming gradient squared", functools.partial(_with_value, rule, at, lambda g: g * g)
+        yield "the incoming gradient written into", functools.partial(_writing, rule, at)
+    for at, asked in enumerate(names):
+        if asked in op.signature.saveable:
+            yield f"`{asked}` left out", functools.partial(_with_value, rule, at, _ones)
+            yield f"`{asked}` exchanged", functools.partial(_with_value, rule, at, _other)
+
+
+def _with_result(rule: Rule, change: Callable[[Any], Any], *values: Any) -> Any:
+    return change(rule(*values))
+
+
+def _with_value(rule: Rule, at: int, change: Callable[[Any], Any], *values: Any) -> Any:
+    return rule(*(change(value) if i == at else value for i, value in enumerate(values)))
+
+
+def _writing(rule: Rule, at: int, *values: Any) -> Any:
+    result = copy(rule(*values))
+    if isinstance(values[at], np.ndarray) and values[at].flags.writeable:
+        values[at][...] = 0
+    return result
+
+
+class _Buffered:
+    """Returns one and the same array, filled anew by every call; Tensors stay as they are."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule, self.buffers = rule, dict[Any, Any]()
+
+    def __call__(self, *values: Any) -> Any:
+        result = self.rule(*values)
+        if not isinstance(result, np.ndarray):
+            return result
+        buffer = self.buffers.setdefault((result.shape, result.dtype), np.empty(result.shape, result.dtype))
+        buffer[...] = result
+        return buffer
+
+
+def _ones(value: Any) -> Any:
+    """An array that says nothing: ones, or position 0, or the opposite of Booleans, which have no neutral value."""
+    if not hasattr(value, "dtype"):
+        return tuple(map(_ones, value)) if isinstance(value, tuple) else value
+    return logical_not(value) if value.dtype.kind == "b" else value * 0 + int(value.dtype.kind == "f")
+
+
+def _other(value: Any) -> Any:
+    """Other numbers: 1.5 a + 1, positions in reverse order, the opposite of Booleans."""
+    if not hasattr(value, "dtype"):
+        return tuple(map(_other, value)) if isinstance(value, tuple) else value
+    if value.dtype.kind == "f":
+        return value * 1.5 + 1
+    return logical_not(value) if value.dtype.kind == "b" else value[(slice(None, None, -1),) * value.ndim]
+
+
+def _without_largest(result: Any) -> Any:
+    kept = np.ones(result.shape, result.dtype)
+    if result.size:
+        kept.reshape(-1)[np.argmax(np.abs(np.asarray(result)))] = 0
+    return result * kept
+
+
+def _reordered(result: Any) -> Any:
+    """Read with its axes reversed, or backward if only one of them is longer than 1."""
+    if sum(n > 1 for n in result.shape) < 2:
+        return result[(slice(None, None, -1),) * result.ndim]
+    return reshape(transpose(result), shape=result.shape)
+
+
+RESULTS: dict[str, Callable[[Any], Any]] = {
+    "scaled by 1.001": lambda r: r * 1.001,
+    "scaled by 1.01": lambda r: r * 1.01,
+    "negated": lambda r: -r,
+    "zero": lambda r: r * 0,
+    "the largest element dropped": _without_largest,
+    "transposed": _reordered,
+    "rounded to float32": lambda r: r.astype(np.float32),
+    "widened to float64": lambda r: r.astype(np.float64),
+}
+"""Ways to break what a rule returns."""
