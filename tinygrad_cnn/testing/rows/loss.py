@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,20 @@ CASES = [
     Case(
         ops.bernoulli_nll, (PROBABILITY, PROBABILITY), lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)), order=2
     ),
+    Case(  # the target broadcasts
+        ops.bernoulli_nll,
+        (PROBABILITY, replace(PROBABILITY, shape=(3,))),
+        lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
+        order=2,
+    ),
     Case(
         ops.bernoulli_nll_logits,
         (Arg((2, 3)), CERTAIN, Arg((2, 1))),
+        lambda x, t, w: w * t * np.log(1 + np.exp(-x)) + (1 - t) * np.log(1 + np.exp(x)),
+    ),
+    Case(
+        ops.bernoulli_nll_logits,
+        (Arg((2, 3)), CERTAIN, Arg((2, 3))),
         lambda x, t, w: w * t * np.log(1 + np.exp(-x)) + (1 - t) * np.log(1 + np.exp(x)),
     ),
     Case(ops.bernoulli_nll_logits, (Arg((2, 3)), CERTAIN), lambda x, t: np.log(1 + np.exp(x)) - t * x),
