@@ -63,7 +63,8 @@ class TestGradients:
                 found[-1] += [tg.zeros_like(x) if g is None else g for g in first]
                 y = sum((g.sum() for g in first if g is not None), x.sum() * 1.0)
         for a, b in zip(*found, strict=True):
-            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+            scale = 1 + np.abs(b.numpy()).max()  # terms are added up in another order, and may cancel
+            np.testing.assert_allclose(a.numpy() / scale, b.numpy() / scale, rtol=0, atol=1e-13)
 
     def test_against_finite_differences(self):
         def f(x, w):

@@ -73,9 +73,9 @@ def leaf(*values):
 
 
 class TestValues:
-    @given(st.lists(st.floats(-3, 3), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
-    def test_own_ops_differentiate_to_third_order(self, values, seed):
-        a = np.array(values)
+    @given(st.lists(st.integers(-300, 300), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+    def test_own_ops_differentiate_to_third_order(self, hundredths, seed):
+        a = np.array(hundredths) / 100.0
         assert_gradients(cube, a, order=3)
         shuffled = np.random.default_rng(seed).permutation(np.arange(6.0)).reshape(2, 3)
         assert_gradients(lambda x: largest(x * x.sum(), axis=0), shuffled, order=3)
