@@ -63,6 +63,12 @@ class Arg:
             return np.asarray((ranks - keys.size // 2) * (2 * GAP) + GAP / 2)
         return np.asarray(grid[source.integers(0, len(grid) - 1, shape)])
 
+    def possible(self) -> bool:
+        """Whether there is a value to draw."""
+        if self.kind == "float":
+            return self.distinct or len(self._grid()) > 0
+        return self.kind == "bool" or int(self.low) <= int(self.high)
+
     def _grid(self) -> NDArray[np.float64]:
         """The values to choose from, the simplest (nearest to zero) first, which is where shrinking goes."""
         step, offset = (GAP / 8, 0.0) if self.offset is None else (2 * GAP, self.offset)

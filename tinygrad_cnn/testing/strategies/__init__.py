@@ -1,15 +1,26 @@
 """Hypothesis strategies for arrays, shapes, indices and graphs. They need the extra `test`; the rest of testing does not."""
 
+from .arrays import arrays, shapes, tensors
 from .cases import case_inputs
+from .expressions import expressions
 from .indexing import einsum_subscripts, indices
+from .shapes import axes, broadcastable, matmul_shapes, permutations
 from .windows import ConvGeometry, PoolGeometry, conv_geometries, pool_geometries
 
 __all__ = [
     "ConvGeometry",
     "PoolGeometry",
+    "arrays",
+    "axes",
+    "broadcastable",
     "case_inputs",
     "conv_geometries",
     "einsum_subscripts",
+    "expressions",
     "indices",
+    "matmul_shapes",
+    "permutations",
     "pool_geometries",
+    "shapes",
+    "tensors",
 ]

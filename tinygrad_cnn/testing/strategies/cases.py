@@ -11,11 +11,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from ..cases import Case
+from .shapes import broadcastable
 
 __all__ = ["case_inputs"]
 
 
-class _Drawn:
+class Drawn:
     """A :class:`~tinygrad_cnn.testing.cases.Source` whose choices Hypothesis makes and shrinks."""
 
     def __init__(self, draw: Any) -> None:
@@ -27,13 +28,10 @@ class _Drawn:
 
     def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
         """`count` shapes of up to three axes, sizes 0 to 3, that broadcast with each other."""
-        if not count:
-            return ()
-        shapes = hnp.mutually_broadcastable_shapes(num_shapes=count, min_side=0, max_dims=3, max_side=3)
-        return self.draw(shapes).input_shapes  # type: ignore[no-any-return]
+        return self.draw(broadcastable(count)) if count else ()
 
 
 @st.composite
 def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
     """Inputs for a case."""
-    return case.draw(_Drawn(draw))
+    return case.draw(Drawn(draw))

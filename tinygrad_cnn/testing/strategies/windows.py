@@ -54,12 +54,12 @@ def conv_geometries(draw: Any, ndim: int = 2, max_size: int = 6, min_batch: int 
     dilation = draw(_each(ndim, st.integers(1, 2)))
     kwargs: dict[str, Any] = {"dilation": _short(draw, dilation), "groups": groups}
     named = draw(st.sampled_from([None, "valid", "same"]))
-    if named == "same":
-        padding = (3,) * ndim  # any image fits: "same" pads as much as the window spans beyond its first element
-    else:
-        padding = (0,) * ndim if named else draw(_each(ndim, st.integers(0, 2)))
-        kwargs["stride"] = _short(draw, draw(_each(ndim, st.integers(1, 3))))
-    kwargs["padding"] = named or _short(draw, padding)
+    padding, stride = draw(_each(ndim, st.integers(0, 2))), _short(draw, draw(_each(ndim, st.integers(1, 3))))
+    kwargs["padding"] = _short(draw, padding)  # drawn in any case, as in _short
+    if named != "same":
+        kwargs["stride"] = stride
+    if named:  # any image fits "same", which pads as much as the window spans beyond its first element
+        kwargs["padding"], padding = named, (3 if named == "same" else 0,) * ndim
     least = [1 if named == "same" else max(1, d * (k - 1) + 1 - 2 * p)
              for d, k, p in zip(dilation, kernel, padding, strict=True)]  # fmt: skip
     spatial = tuple(draw(st.integers(n, max(n, max_size))) for n in least)
@@ -102,4 +102,7 @@ def _each(ndim: int, values: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[
 
 def _short(draw: Any, values: tuple[int, ...]) -> int | tuple[int, ...]:
     """Equal values as one int, the form that shrinking prefers, or as they are."""
-    return values[0] if len(set(values)) == 1 and not draw(st.booleans()) else values
+    spelt_out = draw(
+        st.booleans()
+    )  # always drawn: were it not, unequal values would take fewer draws, and seem simpler
+    return values[0] if len(set(values)) == 1 and not spelt_out else values

@@ -1,0 +1,101 @@
+"""Small programs of ops, for tests on graphs of any form: run on Tensors or arrays, and printed as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..ops.activation import relu
+from ..ops.elementwise import abs, exp, log, maximum, minimum, sqrt
+from ..ops.transcendental import tanh
+
+Operand: TypeAlias = int | float
+"""A value by its number, an int, or a constant, a float."""
+
+SMOOTH: dict[str, tuple[str, Callable[..., Any]]] = {
+    "neg": ("-{}", lambda a: -a),
+    "add": ("{} + {}", lambda a, b: a + b),
+    "sub": ("{} - {}", lambda a, b: a - b),
+    "mul": ("{} * {}", lambda a, b: a * b),
+    "tanh": ("tg.tanh({})", tanh),
+    "bump": ("tg.exp(-({0} * {0}))", lambda a: exp(-(a * a))),
+    "log1p_square": ("tg.log({0} * {0} + 1.0)", lambda a: log(a * a + 1.0)),
+    "norm1": ("tg.sqrt({0} * {0} + 1.0)", lambda a: sqrt(a * a + 1.0)),
+    "ratio": ("{0} / ({1} * {1} + 1.0)", lambda a, b: a / (b * b + 1.0)),
+}
+"""Operations that are defined and smooth everywhere: how they are written, and what they are."""
+
+KINKED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "abs": ("tg.abs({})", abs),
+    "relu": ("tg.relu({})", relu),
+    "maximum": ("tg.maximum({}, {})", maximum),
+    "minimum": ("tg.minimum({}, {})", minimum),
+}
+"""Operations with a kink."""
+
+OPERATIONS = {**SMOOTH, **KINKED}
+
+
+def arity(operation: str) -> int:
+    """How many operands an operation takes."""
+    return 2 if operation in ("add", "sub", "mul", "ratio", "maximum", "minimum") else 1
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A function of some inputs that computes one value after another and returns the last.
+
+    A value may be used many times or never, and so may an input.
+
+    Args:
+        inputs: how many inputs there are: values 0 to inputs - 1.
+        steps: for each further value an operation, by name, and its operands.
+
+    >>> from tinygrad_cnn.testing.expressions import Expression
+    >>> f = Expression(2, (("mul", 0, 1), ("tanh", 2), ("add", 3, 0.5)))
+    >>> print(f)
+    def f(x0, x1):
+        v2 = x0 * x1
+        v3 = tg.tanh(v2)
+        v4 = v3 + 0.5
+        return v4
+    >>> round(float(f(2.0, 0.25)), 3)
+    0.962
+    """
+
+    inputs: int
+    steps: tuple[tuple[Any, ...], ...]
+
+    def __call__(self, *xs: Any) -> Any:
+        """The value, of Tensors or of arrays."""
+        return self.evaluate({name: function for name, (_, function) in OPERATIONS.items()}, *xs)
+
+    def evaluate(self, operations: Mapping[str, Callable[..., Any]], *xs: Any) -> Any:
+        """The value by other operations, such as those of a reference."""
+        values = list(xs)
+        for name, *operands in self.steps:
+            values.append(operations[name](*(values[o] if isinstance(o, int) else o for o in operands)))
+        return values[-1]
+
+    def python(self) -> tuple[set[str], str]:
+        """Imports and an expression, for the reproducer of a failed check."""
+        lines = ", ".join(f"{target} := {text}" for target, text in self._lines())
+        return {"import tinygrad_cnn as tg"}, f"lambda {', '.join(self._names())}: [{lines}][-1]"
+
+    def __str__(self) -> str:
+        lines = [f"    {target} = {text}" for target, text in self._lines()]
+        return "\n".join([f"def f({', '.join(self._names())}):", *lines, f"    return {lines[-1].split()[0]}"])
+
+    __repr__ = __str__
+
+    def _names(self) -> list[str]:
+        return [f"x{i}" for i in range(self.inputs)]
+
+    def _lines(self) -> list[tuple[str, str]]:
+        names, lines = self._names(), []
+        for name, *operands in self.steps:
+            shown = [names[o] if isinstance(o, int) else repr(o) for o in operands]
+            names.append(f"v{len(names)}")
+            lines.append((names[-1], OPERATIONS[name][0].format(*shown)))
+        return lines
