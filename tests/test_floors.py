@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,13 @@ def test_only_strategies_imports_hypothesis():
         if isinstance(node, ast.Import | ast.ImportFrom) and "hypothesis" in ast.unparse(node)
     }
     assert users == {"strategies"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [("import tinygrad_cnn", ["tinygrad_cnn.testing", "hypothesis"]), ("import tinygrad_cnn.testing", ["hypothesis"])],
+)
+def test_users_load_testing_and_hypothesis_only_if_they_ask(statement: str, absent: list[str]):
+    blocked = "import sys; sys.modules['hypothesis'] = None"  # as if it were not installed
+    script = f"{blocked}; {statement}; assert not [name for name in {absent} if sys.modules.get(name)]"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=PACKAGE.parent)
