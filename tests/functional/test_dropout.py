@@ -75,6 +75,12 @@ def test_the_gradient_of_an_embedding_counts_how_often_each_row_was_read(rows, d
     np.testing.assert_array_equal(weight.grad.numpy(), np.repeat(counts[:, None], 2, 1))
 
 
+def test_a_negative_padding_index_counts_from_the_end():
+    weight = tg.Tensor(np.ones((3, 1)), requires_grad=True)
+    F.embedding(np.array([0, 2, 2]), weight, padding_idx=-1).sum().backward()
+    assert weight.grad.tolist() == [[1], [0], [0]]
+
+
 BAD = [
     (ValueError, lambda: F.dropout(ONES, -0.1), "dropout: `p` is -0.1; it must be a probability"),
     (ValueError, lambda: F.dropout(ONES, 1.1), "dropout: `p` is 1.1"),

@@ -55,8 +55,8 @@ def test_the_mean_of_nothing_is_nan_without_a_warning(loss):
 
 
 @pytest.mark.parametrize("loss", PAIRED[1:])
-@pytest.mark.parametrize("target", [1, [[1, 1]], np.ones((1, 2), np.int64), np.ones((1, 2), bool)])
-def test_integer_targets_leave_float32_alone(loss, target):
+@pytest.mark.parametrize("target", [1, 1.0, [[1, 1]], [[1.0, 1.0]], np.ones((1, 2), np.int64), np.ones((1, 2), bool)])
+def test_integers_and_lists_as_targets_leave_float32_alone(loss, target):
     p = tg.Tensor(np.full((1, 2), 0.5, np.float32), requires_grad=True)
     y = loss(p, target, reduction="none")
     assert y.dtype == np.float32
@@ -243,6 +243,13 @@ def test_equal_vectors_and_zero_vectors_have_finite_gradients():
     ):
         y, first, second = derivatives(f, x, x)
         assert all(np.isfinite(a).all() for a in (y, *first, *second))
+
+
+def test_unlike_pairs_cost_nothing_beyond_the_margin():
+    x, target = np.array([[1.0, 0.0]]), np.array([-1])
+    for angle, cost in ((np.pi, 0), (np.pi / 2, 0), (np.pi / 3, 0.25), (0, 0.75)):
+        y = F.cosine_embedding_loss(x, np.array([[np.cos(angle), np.sin(angle)]]), target, margin=0.25)
+        np.testing.assert_allclose(y, cost, rtol=1e-9)
 
 
 BAD = [

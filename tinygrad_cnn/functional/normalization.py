@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, no_grad
+from ..graph import Array
 from ..ops.elementwise import maximum
 from ..ops.reduce import norm
 from ..ops.shape import Axis, pad_constant, reshape, slice_axis
@@ -252,7 +252,6 @@ def _by_running(
     return affine(x, reshape(scale, shape=shape), reshape(shift, shape=shape))
 
 
-@no_grad
 def _update(running_mean: Array, running_var: Array, stats: Array, n: int, momentum: float) -> None:
     """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
     for running, batch, scale in ((running_mean, stats[0], 1.0), (running_var, stats[1], n / max(n - 1, 1))):

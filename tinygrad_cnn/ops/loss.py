@@ -107,14 +107,14 @@ softmax_nll_dx.vjp(
 
 @op
 def mean_by(a: Array, w: Array) -> Array:
-    """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or 0 then: nothing was averaged."""
+    """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or g then, when all of a is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sum(a) / np.sum(w, dtype=np.asarray(a).dtype)
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
     total = w.astype(g.dtype).sum()
-    return broadcast_to(where(total == 0, 0, g) / where(total == 0, 1, total), shape=in_shape)
+    return broadcast_to(g / where(total == 0, 1, total), shape=in_shape)
 
 
 mean_by.vjp(a=_mean_by_rule)
