@@ -184,6 +184,13 @@ def test_rounding_inside_of_f_needs_a_larger_step():
     assert gradcheck(f, x, order=1, eps=0.03, rtol=1e-3, atol=1e-3)
 
 
+def test_what_cannot_be_told_is_not_called_right():
+    noisy = wrong(lambda g: g, lambda a: a + (a * 1e12 % 1) * 1e-4)  # right, as far as differences can tell
+    report = gradcheck(noisy, np.array([0.3, 0.7]), order=1)
+    assert not report
+    assert "is uncertain by" in str(report)
+
+
 # What it misses
 
 

@@ -33,6 +33,8 @@ def test_kinks_are_recognised_and_not_called_wrong(f, inputs, kinks):
     assert str(report).count("a kink; analytic") == len(kinks)
     for kink in report.kinks:
         assert kink.low <= kink.analytic <= kink.high
+    higher = gradcheck(f, *map(np.array, inputs), order=3)
+    assert higher, higher
 
 
 @given(seed=seeds)

@@ -80,8 +80,8 @@ class Line:
     def refined(self, h: float, enough: float) -> Estimate | None:
         """The best of central differences with steps from 16 h down to h / 2^18, or None where they are not finite.
 
-        The best is where three steps in a row agree best, and their disagreement is its error. Steps that reach beyond a
-        nearby kink agree too, but show it. Steps stop shrinking when the error is no more than `enough`.
+        The best is where three steps in a row agree best, and their disagreement is its error. Steps stop shrinking when
+        the error is no more than `enough`.
         """
         ladder: list[Estimate] = []
         best: Estimate | None = None
@@ -92,10 +92,9 @@ class Line:
                 continue
             a, b, c = ladder[-3:]
             error = max(abs(a.value - b.value), abs(b.value - c.value)) + b.error
-            bent = a.bent or b.bent or c.bent
-            if best is None or (bent, error) < (best.bent, best.error):
-                best = Estimate(b.value, error, b.step, bent)
-            if not best.bent and best.error <= enough:
+            if best is None or error < best.error:
+                best = Estimate(b.value, error, b.step)
+            if best.error <= enough:
                 break
         return best
 

@@ -131,7 +131,9 @@ class Search:
             if not excess > 1:
                 break
             entries = worse
-        direction = self._unit(int(entries[0])) if entries.size == 1 else _only(entries, direction)
+        direction = _only(entries, direction)
+        if entries.size == 1 and self._excess(self._unit(int(entries[0])), step) > 1:
+            direction = self._unit(int(entries[0]))
         line, expected = self._line(direction), self._expected(direction)
         estimate = self._estimate(line, step)
         if not self.complex:
