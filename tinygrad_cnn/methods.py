@@ -161,21 +161,14 @@ class Methods:
         """Product over `axis`, all axes by default; zeros are exact."""
         return reduce.prod(self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-        """Variance over `axis`, all axes by default, dividing by n - correction."""
-        return reduce.var(self, axis=axis, keepdims=keepdims, correction=correction)
-
-    def std(self, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-        """Standard deviation over `axis`, all axes by default, dividing by n - correction."""
-        return reduce.std(self, axis=axis, keepdims=keepdims, correction=correction)
+    var = reduce.var
+    std = reduce.std
 
     def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Logarithm of the sum of exponentials over `axis`, all axes by default."""
         return reduce.logsumexp(self, axis=axis, keepdims=keepdims)
 
-    def norm(self, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The norm of the vectors along `axis`, of all elements by default."""
-        return reduce.norm(self, ord, axis=axis, keepdims=keepdims)
+    norm = reduce.norm
 
     def cumsum(self, axis: int | None = None) -> Tensor:
         """Running sum along `axis`, of the flattened elements by default."""

@@ -74,6 +74,15 @@ def test_numpy_calls_of_variances_are_recorded_with_both_names_of_the_correction
     y = f(leaf(X), **how)
     assert y.requires_grad
     np.testing.assert_allclose(y.numpy(), f(X, **how), rtol=1e-12)
+    np.testing.assert_array_equal(getattr(leaf(X), f.__name__)(**how).numpy(), y.numpy())
+
+
+@pytest.mark.parametrize("order", [1, 2, 2.5, np.inf])
+def test_the_order_of_a_norm_goes_by_both_names(order):
+    expected = np.linalg.vector_norm(X, ord=order, axis=1)
+    for y in (tg.norm(X, p=order, axis=1), tg.norm(X, ord=order, axis=1), leaf(X).norm(p=order, axis=1)):
+        np.testing.assert_allclose(y, expected, rtol=1e-12)
+    np.testing.assert_allclose(tg.norm(X, None), np.linalg.norm(X), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +112,7 @@ def test_a_matrix_norm_is_refused_by_its_numpy_name():
             np.linalg.norm(leaf(X[0]), order)
 
 
-@pytest.mark.parametrize("order", [0, -1, math.nan])
+@pytest.mark.parametrize("order", [0, -1, math.nan, "fro"])
 def test_an_order_that_makes_no_norm_is_refused(order):
     with pytest.raises(ValueError, match="norm: `ord` is .* must be positive"):
         tg.norm(leaf([1.0]), order)
@@ -150,6 +159,22 @@ class TestExtremes:
         y, first, _ = derivatives(tg.log_softmax, x)
         assert y.tolist() == [0, dtype(-2e4), -np.inf]
         assert first[0].tolist() == [1 - 3, 1, 1]
+
+    def test_softmax_of_the_largest_numbers_is_certain_without_a_warning(self, dtype):
+        x = np.finfo(dtype).max * np.array([1, -1, 0], dtype)
+        for f, a in ((tg.softmax, x), (tg.softmin, -x)):
+            y, first, second = derivatives(f, a)
+            assert y.tolist() == [1, 0, 0]
+            assert not first[0].any()
+            assert not second[0].any()
+        assert derivatives(lambda a: tg.cross_entropy(a[None], [0]), x)[0] == 0
+
+    def test_softmax_of_a_single_number_is_1(self, dtype):
+        for f, value in ((tg.softmax, 1), (tg.softmin, 1), (tg.log_softmax, 0)):
+            y, first, _ = derivatives(f, np.array(0.3, dtype))
+            assert y == value
+            assert first[0] == 0
+            assert y.dtype == first[0].dtype == dtype
 
     @pytest.mark.parametrize("x", [[-np.inf, -np.inf], [np.inf, 0.0]])
     def test_softmax_without_an_answer_is_nan_without_a_warning(self, dtype, x):

@@ -278,16 +278,19 @@ power_norm.vjp(a=_power_norm_rule)
 
 
 @implements(np.linalg.vector_norm)
-def norm(a: Array, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def norm(
+    a: Array, ord: float | None = None, axis: Axis = None, keepdims: bool = False, *, p: float | None = None
+) -> Tensor:
     """The norm of the vectors that lie along `axis`, of all elements by default: (sum of |a|^ord)^(1/ord).
 
     a' = g sign(a) (|a| / y)^(ord-1). A zero vector has gradient zero; ties of the largest |a| share the gradient evenly.
 
     Args:
         a: any shape.
-        ord: positive, or inf for the largest |a|, or -inf for the smallest.
+        ord: positive, or inf for the largest |a|, or -inf for the smallest; 2 by default.
         axis: an axis, several (whose elements then form one vector), or None for all.
         keepdims: keep the reduced axes with size 1.
+        p: PyTorch's name for `ord`.
 
     Raises:
         ValueError: if `ord` is not positive and not -inf.
@@ -296,11 +299,13 @@ def norm(a: Array, ord: float = 2, axis: Axis = None, keepdims: bool = False) ->
     >>> tg.norm(tg.Tensor([[3.0, 4.0], [0.0, 2.0]]), axis=1)
     Tensor([5., 2.], dtype=float32)
     """
+    ord = p if ord is None else ord
+    ord = 2 if ord is None else ord
     if ord == 1:
         return sum(abs(a), axis=axis, keepdims=keepdims)
     if ord in (math.inf, -math.inf):
         return (max if ord > 0 else min)(abs(a), axis=axis, keepdims=keepdims)
-    if not ord > 0:
+    if isinstance(ord, str) or not ord > 0:
         raise ValueError(f"norm: `ord` is {ord!r}; it must be positive, inf or -inf")
     return power_norm(a, p=ord, axis=axis, keepdims=keepdims)
 

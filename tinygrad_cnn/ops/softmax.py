@@ -20,8 +20,8 @@ __all__ = ["log_softmax", "softmax", "softmin"]
 def _below_top(a: Array, axis: int) -> Any:
     """a minus its largest element along `axis`, in memory of its own."""
     a = floating(a)
-    with np.errstate(invalid="ignore"):
-        return np.subtract(a, np.max(a, axis=axis, keepdims=True, initial=-np.inf))
+    with np.errstate(invalid="ignore", over="ignore"):  # -inf, far below the top, has probability 0
+        return np.asarray(np.subtract(a, np.max(a, axis=axis, keepdims=True, initial=-np.inf)))
 
 
 @op
