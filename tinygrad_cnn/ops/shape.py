@@ -69,13 +69,18 @@ sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
 
 
 @op(numpy=np.concatenate, residuals=["ends"])
-def concatenate(*arrays: Array, axis: int = 0) -> Array:
-    """y = arrays joined along `axis`, given as one sequence.   Each gets its own slice of g."""
+def concatenate(*arrays: Array, axis: int | None = 0) -> Array:
+    """y = arrays joined along `axis`, or flattened for None, given as one sequence.   Each gets its own slice of g."""
     y = np.concatenate(arrays, axis)
-    return y, np.cumsum([0, *(a.shape[axis] for a in map(np.asarray, arrays))])
+    return y, np.cumsum([0, *(np.size(a) if axis is None else np.shape(a)[axis] for a in arrays)])
 
 
-concatenate.vjp(arrays=lambda g, i, ends, axis: slice_axis(g, int(ends[i]), int(ends[i + 1]), axis))
+def _own_slice(g: Array, i: int, ends: Array, in_shape: Shape, axis: int | None) -> Array:
+    start, stop = int(ends[i]), int(ends[i + 1])
+    return g[start:stop].reshape(in_shape) if axis is None else slice_axis(g, start, stop, axis)
+
+
+concatenate.vjp(arrays=_own_slice)
 
 
 def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:

@@ -30,6 +30,7 @@ CASES = [
     Case(ops.sum_to, (CUBE,), lambda a, shape: a.sum(), {"shape": ()}),
     Case(ops.concatenate, (Arg((2, 3)), Arg((1, 3)), Arg((0, 3))), np.concatenate, sequence=True),
     Case(ops.concatenate, (Arg((2, 3)), Arg((2, 1))), np.concatenate, {"axis": -1}, sequence=True),
+    Case(ops.concatenate, (Arg((2, 3)), Arg((2,)), Arg(())), np.concatenate, {"axis": None}, sequence=True),
     Case(ops.stack, (Arg((2, 3)), Arg((2, 3))), np.stack, {"axis": 1}, sequence=True),
     Case(ops.expand_dims, (CUBE,), np.expand_dims, {"axis": (0, -1)}),
     Case(ops.squeeze, (Arg((1, 3, 1)),), np.squeeze),
