@@ -272,3 +272,8 @@ BAD = [
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_vectors_that_do_not_broadcast_are_named():
+    with pytest.raises(ValueError, match=r"cosine_similarity: `x1` \(2, 3\) and `x2` \(2, 4\)"):
+        F.cosine_similarity(np.ones((2, 3)), np.ones((2, 4)))

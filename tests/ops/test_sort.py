@@ -65,3 +65,8 @@ def test_topk_is_the_start_of_the_sorted_order(a, data):
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises((ValueError, IndexError), match=message):
         call(tg.zeros(2, 3))
+
+
+def test_a_fraction_is_no_number_of_elements():
+    with pytest.raises(TypeError, match=r"topk: `k` is 1\.5"):
+        tg.topk(np.arange(3.0), 1.5)

@@ -37,7 +37,13 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
     >>> tg.cosine_similarity(tg.Tensor([[3.0, 4.0]]), tg.Tensor([[6.0, 8.0]])).tolist()
     [1.0]
     """
-    shape = np.broadcast_shapes(np.shape(x1), np.shape(x2))
+    try:
+        shape = np.broadcast_shapes(np.shape(x1), np.shape(x2))
+    except ValueError:
+        raise ValueError(
+            f"cosine_similarity: `x1` {np.shape(x1)} and `x2` {np.shape(x2)} do not broadcast; from the right, sizes must be "
+            "equal or 1"
+        ) from None
     wide = [x if np.shape(x) == shape else broadcast_to(x, shape=shape) for x in (x1, x2)]
     unit = [as_array(x) / maximum(norm(x, axis=axis, keepdims=True), eps) for x in wide]
     return (unit[0] * unit[1]).sum(axis=axis)

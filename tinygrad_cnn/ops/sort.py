@@ -59,9 +59,12 @@ def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor
 
     Raises:
         ValueError: if `k` is negative or exceeds the axis.
+        TypeError: if `k` is no integer.
     """
     at = normalize_axis_index(axis, np.ndim(a), "topk")
     n = np.shape(a)[at]
+    if not isinstance(k, int | np.integer):
+        raise TypeError(f"topk: `k` is {k!r}; it must be an integer")
     if not 0 <= k <= n:
         raise ValueError(f"topk: `k` is {k}, but axis {axis} has size {n}; `k` must lie from 0 to {n}")
     order = slice_axis(argsort(a, axis=at, descending=largest), 0, k, at)
