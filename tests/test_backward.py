@@ -115,6 +115,22 @@ class TestOverwrittenValues:
         assert w.grad is None
         assert x.grad is None
 
+    @pytest.mark.parametrize(
+        "view",
+        [
+            lambda a: np.lib.stride_tricks.as_strided(a, (3,), (8,)),
+            lambda a: np.lib.stride_tricks.sliding_window_view(a, 3)[0],
+        ],
+        ids=["as_strided", "sliding_window_view"],
+    )
+    def test_a_window_on_what_was_written_counts(self, view):
+        w = leaf(1.0, 2.0, 3.0)
+        x = leaf(4.0, 5.0, 6.0)
+        y = (x * tg.from_numpy(view(w._data))).sum()
+        w.copy_(0.0)
+        with pytest.raises(RuntimeError, match="overwritten"):
+            y.backward()
+
     def test_a_view_of_what_was_written_counts(self):
         w, x = leaf(2.0, 1.0), leaf(3.0, 1.0)
         y = (w.reshape(2, 1).T * x).sum()
@@ -297,6 +313,12 @@ class TestSwitches:
 
             @tg.no_grad()
             def steps():
+                yield 1
+
+        with pytest.raises(TypeError, match="`awaited` suspends"):
+
+            @tg.no_grad()
+            async def awaited():
                 yield 1
 
     def test_another_thread_has_its_own(self):

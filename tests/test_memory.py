@@ -67,6 +67,14 @@ def test_dropping_everything_after_backward_frees_everything(leaves, create_grap
     assert not any(thing() is not None for thing in things)
 
 
+def test_recorded_gradients_leave_no_cycle(leaves):
+    gc.collect()
+    g = tg.gradients(network(**leaves), list(leaves.values()), create_graph=True)
+    tg.gradients(sum((h * h).sum() for h in g), list(leaves.values()), allow_unused=True)
+    del g
+    assert gc.collect() == 0
+
+
 def test_backward_frees_saved_arrays_as_it_goes():
     alive = []
 

@@ -21,8 +21,11 @@ _last_write = 0
 
 def owner(array: np.ndarray) -> np.ndarray:
     """The array that owns the memory that `array` looks at."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
+    base: Any = array.base
+    while base is not None:
+        if isinstance(base, np.ndarray):
+            array = base
+        base = getattr(base, "base", None)  # as_strided puts a holder between a view and its array
     return array
 
 

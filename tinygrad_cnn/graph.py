@@ -92,7 +92,8 @@ class _Recording:
         _recording.reset(self._tokens.pop())
 
     def __call__(self, function: Callable[P, Any]) -> Callable[P, Any]:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        suspends = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        if any(kind(function) for kind in suspends):
             raise TypeError(
                 f"{type(self).__name__}: `{function.__name__}` suspends, and its caller would run with the switch set; "
                 f"use `with {type(self).__name__}():` inside its body"
@@ -268,17 +269,12 @@ class Op:
         assert node.parents is not None
         sig, tensor_of = self.signature, self.globals["Tensor"]._of
 
-        def place(value: Any, at: Any) -> Any:
-            if isinstance(at, tuple):
-                return tuple(map(place, value, at))
-            return tensor_of(value, at) if at is not None and isinstance(value, np.ndarray) else value
-
         if sig.variadic:
             places: dict[str, Any] = {sig.inputs[0]: node.parents}
         else:
             places = dict(zip([n for n in sig.inputs if n in sig.rules], node.parents, strict=True))
         places[OUTPUT] = node
-        return tuple(place(value, places.get(name)) for name, value in zip(sig.saved, node.saved, strict=True))
+        return tuple(_place(value, places.get(n), tensor_of) for n, value in zip(sig.saved, node.saved, strict=True))
 
     def _names(self, served: str, rule: Callable[..., Any]) -> tuple[str, ...]:
         sig = self.signature
@@ -299,6 +295,13 @@ class Op:
         scope: dict[str, Any] = {}
         exec(compile(source, filename, "exec"), self.globals, scope)
         return scope.popitem()[1]
+
+
+def _place(value: Any, at: Any, tensor_of: Callable[..., Any]) -> Any:
+    """`value` as a Tensor at its place in the graph. A local function that calls itself would be a reference cycle."""
+    if isinstance(at, tuple):
+        return tuple(_place(v, a, tensor_of) for v, a in zip(value, at, strict=True))
+    return tensor_of(value, at) if at is not None and isinstance(value, np.ndarray) else value
 
 
 def _op_of(function: Any) -> Op:
