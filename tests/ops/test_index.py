@@ -118,6 +118,25 @@ def test_what_was_put_is_taken(data):
     np.testing.assert_array_equal(z.numpy(), y.numpy())
 
 
+@pytest.mark.parametrize("kind", [np.array, tg.Tensor], ids=["array", "Tensor"])
+@pytest.mark.parametrize(
+    ("index", "other"), [([1, 1], [0, 2]), ([True, False, True], [False, True, True])], ids=["positions", "mask"]
+)
+@pytest.mark.parametrize("select", [lambda x, i: x[i], lambda x, i: x[:, i], lambda x, i: tg.index_set(x, i, 0.0)])
+def test_an_index_written_later_leaves_the_gradient_as_recorded(kind, index, other, select):
+    index, other = np.array(index), np.array(other)
+    x = tg.Tensor(np.arange(9.0).reshape(3, 3), requires_grad=True)
+    (expected,) = tg.gradients(select(x, index).sum(), x)
+    written = kind(index)
+    y = select(x, written).sum()
+    if kind is tg.Tensor:
+        written.copy_(other)
+    else:
+        written[:] = other
+    (g,) = tg.gradients(y, x)
+    np.testing.assert_array_equal(g, expected)
+
+
 def test_gradients_through_a_chain_of_selections_are_exact_to_third_order():
     def chain(x, v):
         y = tg.index_set(x[[0, 2, 2]] ** 3, (slice(None), [1, 1]), v)

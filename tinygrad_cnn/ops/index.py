@@ -342,7 +342,7 @@ def _wrapped(indices: Array, size: int) -> np.ndarray:
 
 
 def plain_index(index: Any) -> Any:
-    """An index with arrays for the Tensors and lists in it."""
+    """An index with arrays of its own for the Tensors, arrays and lists in it: a node keeps it, whatever they become."""
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
 
 
@@ -351,7 +351,7 @@ def _plain(part: Any) -> Any:
         return np.asarray(part, dtype=None if part else np.intp)
     if not hasattr(part, "__array__"):
         return part
-    array = np.asarray(part)
+    array = np.array(part)
     return array if array.ndim else array[()]
 
 
