@@ -1,10 +1,16 @@
 """tinygrad_cnn: reverse-mode automatic differentiation and convolutional networks in NumPy."""
 
+# Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
+
 from . import anomaly, autograd, creation, data, functional, linalg, ops, optim, recompute
 from .anomaly import *
 from .autograd import *
 from .creation import *
-from .functional import *
+from .functional.classification import *
+from .functional.distance import *
+from .functional.dropouts import *
+from .functional.normalization import *
+from .functional.regression import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
 from .ops import (
     compare,
@@ -15,16 +21,25 @@ from .ops import (
     shape,
     transcendental,
 )
+from .ops.activation import *
+from .ops.adaptive_pool import *
 from .ops.compare import *
+from .ops.conv import *
+from .ops.conv_transpose import *
 from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.index import *
+from .ops.label import *
 from .ops.linalg import *
+from .ops.loss import *
+from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
 from .ops.reduce import *
+from .ops.resize import *
 from .ops.scan import *
 from .ops.shape import *
+from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
 from .recompute import *
@@ -46,7 +61,20 @@ __all__ = [
     "optim",
 ]
 __all__ += ["set_default_dtype"]
-__all__ += functional.__all__
+__all__ += functional.classification.__all__
+__all__ += functional.distance.__all__
+__all__ += functional.dropouts.__all__
+__all__ += functional.normalization.__all__
+__all__ += functional.regression.__all__
+__all__ += ops.activation.__all__
+__all__ += ops.adaptive_pool.__all__
+__all__ += ops.conv.__all__
+__all__ += ops.conv_transpose.__all__
+__all__ += ops.label.__all__
+__all__ += ops.loss.__all__
+__all__ += ops.pool.__all__
+__all__ += ops.resize.__all__
+__all__ += ops.softmax.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__

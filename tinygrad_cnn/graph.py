@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -29,6 +29,7 @@ Array: TypeAlias = Any
 """An ndarray or a Tensor. Rules are written once for both, which a type checker cannot follow."""
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Node:
@@ -80,6 +81,10 @@ class _Recording:
 
     _value: bool
 
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
+    @overload
+    def __new__(cls, function: Callable[P, T]) -> Callable[P, T]: ...  # type: ignore[misc]
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         self = super().__new__(cls)
         self._tokens = []
@@ -91,7 +96,7 @@ class _Recording:
     def __exit__(self, *_: object) -> None:
         _recording.reset(self._tokens.pop())
 
-    def __call__(self, function: Callable[P, Any]) -> Callable[P, Any]:
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         suspends = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
         if any(kind(function) for kind in suspends):
             raise TypeError(
@@ -103,9 +108,9 @@ class _Recording:
     _tokens: list[Any]
 
 
-def _wrap_call(switch: type[_Recording], function: Callable[P, Any]) -> Callable[P, Any]:
+def _wrap_call(switch: type[_Recording], function: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(function)
-    def inner(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
         with switch():
             return function(*args, **kwargs)
 
