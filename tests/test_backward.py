@@ -270,6 +270,7 @@ class TestGradients:
         y = x * 3
         a, b, c = tg.gradients(y, [y, x, x])
         assert (a.item(), b.item(), c.item()) == (1, 3, 3)
+        assert not np.shares_memory(b.numpy(), c.numpy())
 
     def test_errors(self):
         x = leaf(1.0, 2.0)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .graph import enable_grad, is_grad_enabled
 from .methods import TensorLike
+from .ops.elementwise import copy
 from .run import Argnums, Run, as_tensor, check_callable, directed, kind, moves, named_after, shaped
 from .tensor import Tensor, incoming
 from .trees import leaves, matched, rebuild
@@ -84,6 +85,8 @@ def gradients(
             raise RuntimeError(
                 f"gradients: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it"
             )
+        if g is not None and any(t is earlier for earlier in ins[:i]):
+            g = copy(g)  # an input named twice gets two gradients that share nothing
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
     return tuple(results)
 
