@@ -239,6 +239,18 @@ def test_elements_of_very_different_sizes_are_all_seen():
         assert not gradcheck(off_by(entry, 1.001), x, order=1), x[entry]
 
 
+def test_many_small_elements_are_split_until_they_are_seen():
+    x = np.random.default_rng(0).normal(size=1000)
+    report = gradcheck(lambda x: tg.softmax(x, axis=0), x, order=1)
+    assert report
+    assert report.unseen == 0
+    small = np.full(2000, 1e-6)
+    report = gradcheck(lambda x: x * x, small, order=1)
+    assert report
+    assert report.unseen > 1900, "0.1 % of 1e-6 is not seen in sums, and there are too many to look at each"
+    assert f"{report.unseen} elements are too small" in str(report)
+
+
 # The complex step
 
 

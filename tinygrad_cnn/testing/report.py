@@ -71,7 +71,7 @@ class Report:
     Args:
         failures: what is wrong, empty if all is well.
         kinks: points at which f is not differentiable and its gradient is one of the possible ones.
-        unseen: elements whose gradient is too small, beside what surrounds it, to see 0.1 % of it.
+        unseen: elements whose gradient is so small, beside what surrounds it, that an error of 0.1 % in it would not show.
         reproducer: Python that fails again.
     """
 

@@ -14,7 +14,8 @@ from .report import Failure, Kink, Report
 
 VISIBLE = 1e-3
 """The relative error of one element that must be seen."""
-ROUNDS = 6
+CLOSER_LOOKS = 32
+"""Directions spent on elements that the first ones do not show."""
 CONFIDENCE = 6.0
 """Standard deviations that a sum of errors with random signs stays within: a chance of 3e-8 at most (Hoeffding)."""
 
@@ -54,10 +55,7 @@ class Search:
             for _ in range(directions):
                 smooth = np.flatnonzero(~self.kinked & (not failures))
                 seen |= self._look(smooth, _only(smooth, away_from_zero(self.rng, size)))
-            for _ in range(ROUNDS):
-                hidden = np.flatnonzero(~seen)
-                if not failures and hidden.size:
-                    seen |= self._look(hidden, _only(hidden, away_from_zero(self.rng, size)))
+            seen |= self._look_closer(np.flatnonzero(~seen))
             if failures:
                 self._look_at_other_inputs()
                 return
@@ -65,6 +63,22 @@ class Search:
             for entry in singles[np.argsort(seen[singles], kind="stable")][:budget]:
                 seen |= self._look(np.array([entry]), self._unit(entry))
         self.report.unseen += int((~seen).sum())
+
+    def _look_closer(self, hidden: Entries) -> NDArray[np.bool_]:
+        """Look at hidden elements along directions of their own, together while that helps, else in halves by size."""
+        seen = np.zeros(self.level.size, bool)
+        queue = [hidden]
+        for _ in range(CLOSER_LOOKS):
+            if not queue or self.report.failures:
+                break
+            entries = queue.pop(0)
+            seen |= self._look(entries, _only(entries, away_from_zero(self.rng, self.level.size)))
+            rest = entries[~seen[entries]]
+            if rest.size > entries.size / 2 and rest.size > 1:
+                queue += np.array_split(rest[np.argsort(-np.abs(self.analytic[rest]))], 2)
+            elif 0 < rest.size < entries.size:
+                queue.append(rest)
+        return seen
 
     def _look(self, entries: Entries, direction: Flat) -> NDArray[np.bool_]:
         """Compare derivatives along a direction that is zero outside `entries`. Which elements' errors that would show.
