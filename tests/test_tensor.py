@@ -278,3 +278,20 @@ def test_grad_can_be_set_and_is_checked():
     assert x.grad is None
     with pytest.raises(RuntimeError, match="result of `mul` and not a leaf"):
         (x * 2).grad = tg.ones(2)
+
+
+def test_methods_are_the_functions():
+    x = tg.Tensor([[1.0, -2.0], [3.0, 4.0]])
+    at = np.array([[0, 1], [1, 1]])
+    for method, function in [
+        (x.gelu(), tg.gelu(x)),
+        (x.silu(), tg.silu(x)),
+        (x.softplus(), tg.softplus(x)),
+        (x.pow(2), tg.pow(x, 2)),
+        (x.pad(1), tg.pad(x, 1)),
+        (x.tile((2, 1)), tg.tile(x, (2, 1))),
+        (x.tril(), tg.tril(x)),
+        (x.triu(1), tg.triu(x, 1)),
+        (x.scatter_add(0, at, x), tg.scatter_add(x, 0, at, x)),
+    ]:
+        np.testing.assert_array_equal(method.numpy(), function.numpy())

@@ -95,6 +95,7 @@ class Methods:
     minimum = elementwise.minimum
     reciprocal = elementwise.reciprocal
     sign = elementwise.sign
+    pow = elementwise.pow
     sqrt = elementwise.sqrt
     square = elementwise.square
 
@@ -121,12 +122,20 @@ class Methods:
     tan = transcendental.tan
     tanh = transcendental.tanh
 
+    gelu = activation.gelu
     relu = activation.relu
+    silu = activation.silu
+    softplus = activation.softplus
     matmul = linalg.matmul
     dot = linalg.dot
     trace = linalg.trace
     diagonal = rearrange.diagonal
+    pad = shape.pad
     repeat = rearrange.repeat
+    scatter_add = index.scatter_add
+    tile = rearrange.tile
+    tril = rearrange.tril
+    triu = rearrange.triu
     ravel = shape.ravel
     flatten = shape.flatten
     moveaxis = shape.moveaxis
