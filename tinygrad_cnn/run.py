@@ -160,6 +160,7 @@ def moves(leaf: Any) -> bool:
 
 
 def as_tensor(leaf: Any) -> Tensor:
+    """A leaf as a Tensor: itself, or its values."""
     return leaf if isinstance(leaf, Tensor) else Tensor(leaf)
 
 
@@ -173,6 +174,7 @@ def _fresh(leaf: Any) -> Tensor:
 
 
 def shaped(name: str, what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+    """`value` as a Tensor of this dtype; ValueError, in the words of `name` and `what`, for another shape."""
     tensor = as_tensor(value)
     if tensor.shape != shape:
         raise ValueError(f"{name}: {what} has shape {tensor.shape} but belongs to shape {shape}; they must agree")
@@ -197,11 +199,13 @@ def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
 
 
 def kind(value: Any) -> str:
+    """What a value is, in a few words for a message."""
     dtype = getattr(value, "dtype", None)
     return f"{value!r:.60}" if dtype is None else f"{type(value).__name__} of {dtype}"
 
 
 def check_callable(name: str, f: Any) -> None:
+    """TypeError, in the name of the transform, unless f can be called."""
     if not callable(f):
         raise TypeError(f"{name}: `f` is {kind(f)}; it must be a function")
 
