@@ -180,8 +180,11 @@ class TestHandles:
 
     def test_removing_after_the_graph_is_gone(self):
         middle = leaf(1.0) * 2.0
+        place = weakref.ref(middle._node)
         handle = middle.register_hook(lambda g: None)
         del middle
+        assert place() is None, "the handle keeps the graph alive"
+        handle.remove()
         handle.remove()
 
 

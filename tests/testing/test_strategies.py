@@ -134,26 +134,32 @@ def test_axes_and_permutations_are_numpy_s(data, ndim):
 @given(shapes=tst.matmul_shapes())
 def test_matmul_shapes_multiply(shapes):
     a, b = map(np.zeros, shapes)
-    np.matmul(a, b)
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    assert np.matmul(a, b).shape == (*lead, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
 
 
 @given(data=st.data(), shape=tst.shapes())
 def test_indices_index(data, shape):
-    np.zeros(shape)[data.draw(tst.indices(shape))]
+    numbers = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    assert np.isin(numbers[data.draw(tst.indices(shape))], numbers).all()
 
 
 @given(drawn=tst.einsum_subscripts())
 def test_einsum_takes_the_subscripts(drawn):
     subscripts, shapes = drawn
-    np.einsum(subscripts, *map(np.zeros, shapes))
+    assert not np.einsum(subscripts, *map(np.zeros, shapes)).any()
 
 
 @given(data=st.data(), ndim=st.integers(1, 3))
 def test_geometries_are_valid(data, ndim):
     g = data.draw(tst.conv_geometries(ndim))
-    (tg.conv1d, tg.conv2d, tg.conv3d)[ndim - 1](np.zeros(g.x), np.zeros(g.w), **g.kwargs)
+    y = (tg.conv1d, tg.conv2d, tg.conv3d)[ndim - 1](np.zeros(g.x), np.zeros(g.w), **g.kwargs)
+    assert y.shape[:2] == (g.x[0], g.w[0])
+    assert min(y.shape[2:]) >= 1
     p = data.draw(tst.pool_geometries(ndim))
-    (tg.max_pool1d, tg.max_pool2d, tg.max_pool3d)[ndim - 1](np.zeros(p.x), **p.kwargs)
+    z = (tg.max_pool1d, tg.max_pool2d, tg.max_pool3d)[ndim - 1](np.zeros(p.x), **p.kwargs)
+    assert z.shape[:2] == p.x[:2]
+    assert min(z.shape[2:]) >= 1
 
 
 SIMPLEST = [
