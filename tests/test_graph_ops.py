@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.graph import observe, registry
+from tinygrad_cnn.graph import registry
 from tinygrad_cnn.testing import assert_gradients
+from tinygrad_cnn.watch import observe
 
 
 @tg.op(elementwise=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.graph import Leaf, Node, observe
+from tinygrad_cnn.graph import Leaf, Node
+from tinygrad_cnn.watch import observe
 
 
 @pytest.fixture(autouse=True)

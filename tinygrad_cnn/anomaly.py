@@ -15,8 +15,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .graph import Node, Op, observe, pull_with
+from .graph import Node, Op, pull_with
 from .walk import input_name
+from .watch import observe
 
 if TYPE_CHECKING:
     from .tensor import Tensor

@@ -16,7 +16,7 @@ TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved
 TAKEN_FORM = re.compile("^_|_$|_n$")
 """... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
 
-OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
+OUTPUT, COTANGENT, POSITION, IN_SHAPE, OUT = "y", "g", "i", "in_shape", "out"
 
 
 @dataclass
@@ -129,7 +129,8 @@ def emit_call(sig: Signature) -> str:
     ]
     out += _emit_record(sig)
     originals = sig.inputs[0] if sig.variadic else _tuple(list(sig.inputs))
-    out += [f"    if _observers: _notify(_op, {originals}, {_tuple(list(sig.params))}, _t)", "    return _t"]
+    call = f"_op, {originals}, {_tuple(list(sig.params))}, _t, {_tuple([f'{r}_' for r in sig.residuals])}"
+    out += [f"    if _watchers: _notify({call})", "    return _t"]
     return "\n".join(out) + "\n"
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 import numpy as np
 
 from .clock import tick
-from .emit import OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
+from .emit import OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
+from .watch import notify, watchers
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -141,39 +142,6 @@ def is_grad_enabled() -> bool:
     return _recording.get()
 
 
-Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
-_observers: list[int] = []  # one entry per active observer in any context: empty means that no call need look further
-_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
-
-
-@contextmanager
-def observe(observer: Observer) -> Iterator[None]:
-    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context.
-
-    Observers nest: the outer ones are called first.
-    """
-    outer = _observer.get()
-
-    def both(*call: Any) -> None:
-        if outer is not None:
-            outer(*call)
-        observer(*call)
-
-    token = _observer.set(both)
-    _observers.append(1)
-    try:
-        yield
-    finally:
-        _observers.pop()
-        _observer.reset(token)
-
-
-def _notify(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor) -> None:
-    observer = _observer.get()
-    if observer is not None:
-        observer(op, inputs, params, output)
-
-
 Puller: TypeAlias = Callable[[Node, Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
 _puller: ContextVar[Puller | None] = ContextVar("puller", default=None)
 
@@ -229,6 +197,7 @@ class Op:
         self.raw = raw
         self.name = raw.__name__
         self.elementwise = elementwise
+        self.takes_out = OUT in inspect.signature(raw).parameters
         self.rules: dict[str, Callable[..., Any]] = {}
         self.signature = _declared_signature(raw, residuals)
         self.globals: dict[str, Any] = {
@@ -317,8 +286,8 @@ def _declared_signature(raw: Callable[..., Any], residuals: tuple[str, ...]) -> 
     parameters = inspect.signature(raw).parameters.values()
     variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-    reserved = sorted({"g", "y", "i", "in_shape"} & {*inputs, *variadic, *keywords, *residuals})
+    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != OUT)
+    reserved = sorted({"g", "y", "i", "in_shape", OUT} & {*inputs, *variadic, *keywords, *residuals})
     if reserved:
         raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
     if not raw.__name__.isidentifier() or keyword.iskeyword(raw.__name__):
@@ -348,7 +317,9 @@ def op(
 def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
-    Array inputs are positional, parameters keyword-only. Give the gradients with ``.vjp(input=rule, ...)``; a rule's
+    Array inputs are positional, parameters keyword-only; a keyword ``out=None`` is no parameter but says that `raw` can
+    write its result into an array that is given, of the result's shape, dtype and memory order. For an elementwise op it
+    may be one of the inputs, so an input must not be read again once `out` is written to. Give the gradients with ``.vjp(input=rule, ...)``; a rule's
     parameter names say what it needs: ``g`` the incoming gradient, ``y`` the output, ``in_shape`` the shape of the
     input it serves, any input, parameter or residual, and in a variadic op ``i``, the position of the input it serves.
     An input without a rule cannot require a gradient; an op without rules gives constants.
@@ -421,5 +392,5 @@ def _refuse(op: Op, name: str) -> None:
 
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _observers=_observers, _notify=_notify, _foreign=_foreign, _adapt=_adapt, _explain=_explain, _refuse=_refuse,
+    _watchers=watchers, _notify=notify, _foreign=_foreign, _adapt=_adapt, _explain=_explain, _refuse=_refuse,
 )  # fmt: skip

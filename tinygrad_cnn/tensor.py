@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import hooks, interop
+from . import hooks, interop, watch
 from .clock import mark_written
-from .graph import Leaf, Node, register_tensor
+from .graph import Leaf, Node, enable_grad, no_grad, register_tensor
 from .methods import Methods, TensorLike
 from .ops import compare, elementwise, index
-from .walk import pull_back
+from .walk import in_tensors, pull_back
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
 
@@ -44,17 +45,23 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         ValueError: if a nested list is ragged.
     """
     if isinstance(data, Tensor):
-        data = data._data
-    try:
-        array = np.array(data, dtype=dtype, copy=True)
-    except ValueError as error:
-        raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
+        plain = data.detach()
+        array = (elementwise.copy(plain) if dtype is None else elementwise.cast_discrete(plain, dtype=dtype))._data
+    else:
+        array = _copied(data, dtype)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
     pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
     if dtype is None and pythonic and array.dtype.kind in "iuf":
         return array.astype(_default_dtype)
     return array
+
+
+def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
+    try:
+        return np.array(data, dtype=dtype, copy=True)
+    except ValueError as error:
+        raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
 
 
 class Tensor(Methods):
@@ -153,6 +160,8 @@ class Tensor(Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that ``backward()`` has summed into this leaf, or None."""
+        if watch.watchers:
+            watch.touch(self, write=False)
         return getattr(self, "_grad", None)
 
     @grad.setter
@@ -169,6 +178,8 @@ class Tensor(Methods):
                     f"grad: the value is {value.dtype} {value.shape} but the Tensor is {self.dtype} {self.shape}; "
                     "a gradient has the shape and dtype of its Tensor"
                 )
+        if watch.watchers:
+            watch.touch(self, write=True)
         self._grad = value
 
     @property
@@ -182,6 +193,8 @@ class Tensor(Methods):
 
     def numpy(self) -> NDArray[Any]:
         """The values, as a read-only view; ``np.array(t)`` gives a copy to write to."""
+        if watch.watchers:
+            watch.read(self)
         view = self._data.view()
         view.flags.writeable = False
         return view
@@ -190,17 +203,19 @@ class Tensor(Methods):
         if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
             if copy is False:
                 raise ValueError(f"Tensor: {self.dtype} cannot become {np.dtype(dtype)} without a copy")
-            return np.array(self._data, dtype=dtype)
+            return np.array(self.numpy(), dtype=dtype)
         return self.numpy()
 
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there is more or less than one."""
         if self.size != 1:
             raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
-        return self._data.item()
+        return self.numpy().item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
+        if watch.watchers:
+            watch.read(self)
         return self._data.tolist()
 
     def detach(self) -> Tensor:
@@ -220,13 +235,16 @@ class Tensor(Methods):
             )
         values = source._data if isinstance(source, Tensor) else np.asarray(source)
         try:
-            values = np.broadcast_to(values, self.shape)
+            np.broadcast_to(values, self.shape)
         except ValueError:
             raise ValueError(
                 f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
             ) from None
-        np.copyto(self._data, values, casting="same_kind")
-        mark_written(self._data)
+        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
+            )
+        watch.effect(partial(_write, self._data), values)
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -260,13 +278,20 @@ class Tensor(Methods):
             tensor = leaf.tensor()
             if tensor is None:
                 continue
-            g = g if isinstance(g, Tensor) else Tensor._of(g)
-            if tensor.grad is not None:  # a new Tensor, so that a gradient which the user holds never changes
-                g = tensor.grad + g if create_graph else Tensor._of(np.asarray(tensor.grad._data + g._data))
+            old = tensor.grad
+            if isinstance(g, Tensor):
+                with enable_grad() if create_graph else no_grad():
+                    g = g if old is None else old + g
+            else:  # a new Tensor, so that a gradient which the user holds never changes
+                g = Tensor._of(g if old is None else np.asarray(old._data + g))
+            if watch.watchers:
+                watch.touch(tensor, write=True)
             tensor._grad = g
 
     def zero_grad(self) -> None:
         """Forget the gradient: ``grad`` becomes None."""
+        if watch.watchers:
+            watch.touch(self, write=True)
         self._grad = None
 
     def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
@@ -310,7 +335,7 @@ class Tensor(Methods):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return bool((compare.equal(self, value))._data.any())
+        return bool(compare.equal(self, value).numpy().any())
 
     def __getitem__(self, key: Any) -> Tensor:
         return index.getitem(self, index=index.plain_index(key))
@@ -324,7 +349,7 @@ class Tensor(Methods):
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -347,7 +372,7 @@ class Tensor(Methods):
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
         """Pickle and copy the values without the graph; a leaf stays one that requires a gradient."""
-        return _rebuild, (self._data, self.is_leaf and self.requires_grad)
+        return _rebuild, (self.numpy(), self.is_leaf and self.requires_grad)
 
     # NumPy called on Tensors
 
@@ -360,6 +385,11 @@ class Tensor(Methods):
         return interop.array_function(function, args, kwargs, Tensor)
 
 
+def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
+    np.copyto(target, values, casting="same_kind")
+    mark_written(target)
+
+
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     tensor = Tensor._of(np.array(data))
     if requires_grad:
@@ -368,7 +398,8 @@ def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
 
 
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
-    """The place of `output` and the gradient to start from there, checked."""
+    """The place of `output` and the gradient to start from there, checked, as the walk wants it."""
+    tensors = in_tensors(create)
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
@@ -381,7 +412,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
                 "with sum() or mean(), or pass the gradient"
             )
         g = np.ones(output.shape, output.dtype)
-        return output._node, Tensor._of(g) if create else g
+        return output._node, Tensor._of(g) if tensors else g
     array = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != output.shape:
         raise ValueError(
@@ -389,7 +420,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: the gradient has dtype {array.dtype}; it must hold real numbers")
-    if not create:
+    if not tensors:
         return output._node, array.astype(output.dtype, copy=False)
     start = gradient if isinstance(gradient, Tensor) else Tensor._of(array)
     return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)

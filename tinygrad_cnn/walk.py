@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph, hooks
+from . import graph, hooks, watch
 from .clock import last_write, owner, written_since
-from .graph import Array, Leaf, Node, Op, enable_grad
+from .graph import Array, Leaf, Node, Op, enable_grad, no_grad
 from .ops.elementwise import copy
 from .ops.shape import sum_to
 
@@ -33,7 +33,7 @@ def pull_back(
 ) -> dict[Place, Array]:
     """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; absent where none arrives.
 
-    `roots` are pairs of a place and its incoming gradient: arrays, or with `create` Tensors. The arrays returned share
+    `roots` are pairs of a place and its incoming gradient: arrays, or Tensors :func:`in_tensors`. The arrays returned share
     memory with nothing. Without `retain`, the saved values of every node on the way are freed. Places numbered below
     `floor` are taken for leaves: the walk ends there.
 
@@ -42,35 +42,38 @@ def pull_back(
     """
     order: list[Any] = _newest_first([place for place, _ in roots], wanted, floor)
     useful = None if wanted is None else _leading_to(wanted, order)
+    ends: Collection[Place] = () if wanted is None else wanted
+    if useful is not None:
+        order = [place for place in order if place in useful]
     grads: dict[Place, Array] = {}
     summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
     borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
     results: dict[Place, Array] = {}
     puller = graph._puller.get()
     hooked = bool(hooks.hooked)
+    tensors = in_tensors(create)
 
     for place, g in roots:
-        _receive(grads, summed, place, g, create)
-        borrowed.add(place)
+        if useful is None or place in useful:
+            _receive(grads, summed, place, g, tensors)
+            borrowed.add(place)
 
-    with enable_grad() if create else nullcontext():
-        for node in order:
-            g = grads.pop(node, None)
-            if g is None or (useful is not None and node not in useful):
-                continue
+    with enable_grad() if create else no_grad() if tensors else nullcontext():
+        for node in order:  # each has its gradient by now: younger places that lead here have had their turn
+            g = grads.pop(node)
             if hooked and hasattr(node, "hooks"):
-                g = hooks.run(node, g, create)
+                g = hooks.run(node, g, tensors)
                 borrowed.add(node)  # a hook may have kept what it was given
                 summed.discard(node)
             op = node.op
-            if op is None or (wanted is not None and node in wanted):
+            if op is None or node in ends:
                 results[node] = _own(g, node in borrowed and node not in summed)
                 if op is None or node.number < floor:
                     continue
             parents = node.parents
             if useful is not None:
                 parents = tuple([p if p in useful else None for p in parents])
-            saved = op.revive(node) if create else node.saved
+            saved = op.revive(node) if tensors else node.saved
             if puller is None:
                 pulled = op.pull(g, saved, node.params, parents)
             else:
@@ -85,16 +88,21 @@ def pull_back(
                         f"{op.name}: the rule for {_served(op, pulled, r)} returned {r!r}, not an array"
                     ) from None
                 if not fits:
-                    r = _fit(r, parent, op, _served(op, pulled, r))
-                if (parent.op is None or (wanted is not None and parent in wanted)) and _shares(r, g, saved):
+                    r = _fit(r, parent, op, pulled)
+                if (parent.op is None or parent in ends) and _shares(r, g, saved):
                     borrowed.add(parent)
                 if parent in grads:
-                    _receive(grads, summed, parent, r, create)
+                    _receive(grads, summed, parent, r, tensors)
                 else:
                     grads[parent] = r
             if not retain:
                 node.saved = node.parents = None
     return results
+
+
+def in_tensors(create: bool) -> bool:
+    """Whether a walk hands its rules Tensors: to record what they compute, or because a tracer follows the ops."""
+    return create or watch.tracer() is not None
 
 
 def outside(roots: Iterable[Place], since: int) -> set[Place]:
@@ -148,30 +156,30 @@ def _leading_to(wanted: Collection[Place], order: Sequence[Place]) -> set[Place]
     return useful
 
 
-def _receive(grads: dict[Place, Array], summed: set[Place], place: Place, r: Array, create: bool) -> None:
+def _receive(grads: dict[Place, Array], summed: set[Place], place: Place, r: Array, tensors: bool) -> None:
     """Add one more gradient for `place`, in place where the sum so far is the walk's own."""
     old = grads.get(place)
     if old is None:
         grads[place] = r
-    elif place in summed and not create and isinstance(old, np.ndarray):
+    elif place in summed and not tensors and isinstance(old, np.ndarray):
         np.add(old, r, out=old)
     else:
         grads[place] = old + r
         summed.add(place)
 
 
-def _fit(r: Array, parent: Place, op: Op, served: str) -> Array:
+def _fit(r: Array, parent: Place, op: Op, pulled: tuple[Any, ...]) -> Array:
     """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
     if r.shape != parent.shape:
-        error = ValueError(
-            f"{op.name}: the rule for {served} returned shape {r.shape} for an input of shape {parent.shape}"
-        )
-        if not op.elementwise:
-            raise error
         try:
+            if not op.elementwise:
+                raise ValueError
             r = sum_to(r, shape=parent.shape)
         except ValueError:
-            raise error from None
+            raise ValueError(
+                f"{op.name}: the rule for {_served(op, pulled, r)} returned shape {r.shape} for an input of shape "
+                f"{parent.shape}"
+            ) from None
     return r if r.dtype == parent.dtype else r.astype(parent.dtype)
 
 
@@ -186,16 +194,24 @@ def _served(op: Op, pulled: tuple[Any, ...], r: Any) -> str:
     return input_name(op, next(i for i, other in enumerate(pulled) if other is r))
 
 
-def _memory(value: Any) -> int:
-    data = getattr(value, "_data", value)
-    return id(owner(data)) if isinstance(data, np.ndarray) else 0
+def _memory(value: Any) -> Any:
+    """What owns the memory that a value looks at: nothing if it is no array."""
+    data = value if value.__class__ is np.ndarray else getattr(value, "_data", value)
+    return owner(data) if isinstance(data, np.ndarray) else None
 
 
 def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
     """Whether a gradient may look at memory that others look at: the incoming gradient's or a saved value's."""
-    values = [v for value in saved for v in (value if isinstance(value, tuple) else (value,))]
     memory = _memory(r)
-    return memory != 0 and any(memory == _memory(value) for value in (g, *values))
+    if memory is None:
+        return False
+    for value in (g, *saved):
+        if value.__class__ is tuple:
+            if any([_memory(each) is memory for each in value]):
+                return True
+        elif _memory(value) is memory:
+            return True
+    return False
 
 
 def _own(g: Array, borrowed: bool) -> Array:

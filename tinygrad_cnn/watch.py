@@ -1,0 +1,131 @@
+"""Who looks on while ops are called: observers, and the tracer that captures a function as a program.
+
+Nothing here costs a call that nobody watches: one look at whether ``watchers`` is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .graph import Op
+    from .tensor import Tensor
+
+Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
+
+
+class Tracer(Protocol):
+    """What a capture wants to know of a run, so that the run can be repeated without the Python that led it."""
+
+    def call(
+        self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
+    ) -> None:
+        """An op was called on Tensors."""
+
+    def source(self, function: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array comes from outside the graph, such as a random draw: note how, and give one like it."""
+
+    def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray, ...]) -> None:
+        """State outside the graph would be changed by ``function(*arrays)``: note it. It is not to happen yet."""
+
+    def read(self, tensor: Tensor) -> None:
+        """Python is about to see the values of `tensor`."""
+
+    def touch(self, leaf: Tensor, write: bool) -> None:
+        """The gradient of `leaf` is about to be read, or replaced."""
+
+
+watchers: list[int] = []
+"""One entry per active watcher in any context: empty means that no call need look further."""
+
+_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
+_tracer: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
+
+
+@contextmanager
+def observe(observer: Observer) -> Iterator[None]:
+    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context.
+
+    Observers nest: the outer ones are called first.
+    """
+    outer = _observer.get()
+
+    def both(*call: Any) -> None:
+        if outer is not None:
+            outer(*call)
+        observer(*call)
+
+    with _watching(_observer, both):
+        yield
+
+
+@contextmanager
+def trace_with(tracer: Tracer | None) -> Iterator[None]:
+    """Let `tracer` follow what happens in this context; None suspends the one that does."""
+    with _watching(_tracer, tracer):
+        yield
+
+
+@contextmanager
+def _watching(variable: ContextVar[Any], watcher: Any) -> Iterator[None]:
+    token = variable.set(watcher)
+    watchers.append(1)
+    try:
+        yield
+    finally:
+        watchers.pop()
+        variable.reset(token)
+
+
+def notify(
+    op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
+) -> None:
+    """An op was called on Tensors: tell whoever watches in this context."""
+    tracer, observer = _tracer.get(), _observer.get()
+    if tracer is not None:
+        tracer.call(op, inputs, params, output, residuals)
+    if observer is not None:
+        observer(op, inputs, params, output)
+
+
+def tracer() -> Tracer | None:
+    """The tracer that follows this context, if there is one."""
+    return _tracer.get() if watchers else None
+
+
+def source(function: Callable[[], np.ndarray]) -> np.ndarray:
+    """``function()``, an array that must be made anew whenever a captured run is repeated, such as a random draw."""
+    current = tracer()
+    return function() if current is None else current.source(function)
+
+
+def effect(function: Callable[..., None], *arrays: np.ndarray) -> None:
+    """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
+
+    While a run is captured it is noted and not called; a repetition calls it, with the arrays as they are then. So it
+    must read whatever else it needs when it is called.
+    """
+    current = tracer()
+    if current is None:
+        function(*arrays)
+    else:
+        current.effect(function, arrays)
+
+
+def read(tensor: Tensor) -> None:
+    """Python is about to see the values of `tensor`."""
+    current = tracer()
+    if current is not None:
+        current.read(tensor)
+
+
+def touch(leaf: Tensor, write: bool) -> None:
+    """The gradient of `leaf` is about to be read, or replaced."""
+    current = tracer()
+    if current is not None:
+        current.touch(leaf, write)
