@@ -21,6 +21,7 @@ FLOORS = [
     ("trees", "creation", "run", "autograd", "recompute", "anomaly", "functional", "linalg"),
     ("optim", "nn", "data", "compile"),
     ("io", "testing"),
+    ("training",),
     ("__init__",),
 ]
 STRANGERS = {"optim", "nn", "data"}  # on one floor, and not to know each other
