@@ -65,7 +65,7 @@ def adaptive_max_pool3d(x: Array, output_size: OutputSize, return_indices: bool 
 
 def _adaptive_max_pool(name: str, ndim: int, x: Array, output_size: OutputSize, return_indices: bool) -> Any:
     x, alone = batched(name, x, ndim)
-    return max_result(x, alone, return_indices, out=_regions(name, x.shape[2:], output_size))
+    return max_result(x, alone, return_indices, grid=_regions(name, x.shape[2:], output_size))
 
 
 def adaptive_avg_pool1d(x: Array, output_size: OutputSize) -> Tensor:

@@ -39,7 +39,7 @@ class Sliding(NamedTuple):
     """Windows that slide, one entry per spatial axis: their size, how many there are, and where they lie."""
 
     window: Sizes
-    out: Sizes
+    grid: Sizes
     stride: Sizes
     before: Sizes
     dilation: Sizes
@@ -47,24 +47,24 @@ class Sliding(NamedTuple):
 
 @op(residuals=["indices"])
 def max_pool(
-    x: Array, *, out: Sizes, window: Sizes | None = None, stride: Sizes = (), before: Sizes = (), dilation: Sizes = ()
+    x: Array, *, grid: Sizes, window: Sizes | None = None, stride: Sizes = (), before: Sizes = (), dilation: Sizes = ()
 ) -> Array:
-    """y = the largest element of each window, or of `out` regions without `window`.   x' = g scattered to those elements."""
-    return _largest(x, out, window, stride, before, dilation)
+    """y = the largest element of each window, or of a `grid` of regions without `window`.   x' = g scattered to those."""
+    return _largest(x, grid, window, stride, before, dilation)
 
 
 @op
 def max_pool_indices(
-    x: Array, *, out: Sizes, window: Sizes | None = None, stride: Sizes = (), before: Sizes = (), dilation: Sizes = ()
+    x: Array, *, grid: Sizes, window: Sizes | None = None, stride: Sizes = (), before: Sizes = (), dilation: Sizes = ()
 ) -> Array:
     """Where max_pool finds its elements: indices into the flattened spatial axes of x."""
-    return _largest(x, out, window, stride, before, dilation)[1]
+    return _largest(x, grid, window, stride, before, dilation)[1]
 
 
-def _largest(x: Array, out: Sizes, window: Sizes | None, stride: Sizes, before: Sizes, dilation: Sizes) -> Any:
+def _largest(x: Array, grid: Sizes, window: Sizes | None, stride: Sizes, before: Sizes, dilation: Sizes) -> Any:
     if window is None:
-        return kernel.max_regions(x, out)
-    return kernel.max_windows(x, window, out, stride, before, dilation)
+        return kernel.max_regions(x, grid)
+    return kernel.max_windows(x, window, grid, stride, before, dilation)
 
 
 @op
@@ -91,9 +91,9 @@ def last_written(indices: Array, *, size: int) -> Array:
 
 
 @op
-def sum_windows(x: Array, *, window: Sizes, out: Sizes, stride: Sizes, before: Sizes) -> Array:
+def sum_windows(x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes) -> Array:
     """y = the sum of each window, padding counting as 0.   x' = spread_windows of g."""
-    return kernel.sum_windows(x, window, out, stride, before)
+    return kernel.sum_windows(x, window, grid, stride, before)
 
 
 @op
@@ -105,7 +105,7 @@ def spread_windows(u: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, befo
 sum_windows.vjp(x=lambda g, in_shape, window, stride, before: spread_windows(
     g, sizes=in_shape[2:], window=window, stride=stride, before=before))  # fmt: skip
 spread_windows.vjp(u=lambda g, in_shape, window, stride, before: sum_windows(
-    g, window=window, out=in_shape[2:], stride=stride, before=before))  # fmt: skip
+    g, window=window, grid=in_shape[2:], stride=stride, before=before))  # fmt: skip
 
 
 def max_pool1d(
@@ -291,10 +291,10 @@ def _avg_pool(
     ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
 ) -> Tensor:  # fmt: skip
     x, alone = batched(name, x, ndim)
-    window, out, steps, before, _ = _sliding(name, x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
+    window, grid, steps, before, _ = _sliding(name, x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     divisor: Any = divisor_override
     if divisor_override is None:
-        divisor = _counts(x.shape[2:], window, out, steps, before, count_include_pad)
+        divisor = _counts(x.shape[2:], window, grid, steps, before, count_include_pad)
         if isinstance(divisor, np.ndarray):
             divisor = divisor.astype(x.dtype if x.dtype.kind == "f" else np.float64)
     else:
@@ -304,14 +304,14 @@ def _avg_pool(
             raise TypeError(f"{name}: `divisor_override` is {divisor_override!r}; it must be an integer") from None
         if not divisor:
             raise ValueError(f"{name}: `divisor_override` is 0; it must be another integer, or None for the count")
-    y = sum_windows(x, window=window, out=out, stride=steps, before=before) / divisor
+    y = sum_windows(x, window=window, grid=grid, stride=steps, before=before) / divisor
     return unbatched(y, alone)  # type: ignore[no-any-return]
 
 
-def _counts(inputs: Sizes, window: Sizes, out: Sizes, stride: Sizes, before: Sizes, include_pad: bool) -> Any:
+def _counts(inputs: Sizes, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, include_pad: bool) -> Any:
     """Elements in each window, as one number if all windows have as many."""
     counts = []
-    for n, k, o, s, p in zip(inputs, window, out, stride, before, strict=True):
+    for n, k, o, s, p in zip(inputs, window, grid, stride, before, strict=True):
         start, border = np.arange(o) * s, p if include_pad else 0
         counts.append(np.minimum(start + k, n + p + border) - np.maximum(start, p - border))
     if all((count == count[0]).all() for count in counts):
@@ -382,7 +382,7 @@ def _sliding(
     spread = sizes(name, "dilation", dilation, ndim, least=1)
     if min(inputs) < 1:
         raise ValueError(f"{name}: `x` has spatial sizes {inputs}; every one must be at least 1")
-    out = []
+    grid = []
     for axis, (n, k, s, p, d) in enumerate(zip(inputs, window, steps, before, spread, strict=True)):
         reach = d * (k - 1) + 1
         if p > k // 2:
@@ -396,5 +396,5 @@ def _sliding(
                 f"{name}: `kernel_size` {window} spans {reach} along spatial axis {axis} but the padded `x` has {n + 2 * p}; "
                 "it must not be larger: raise `padding` or shrink the window"
             )
-        out.append(count)
-    return Sliding(window, tuple(out), steps, before, spread)
+        grid.append(count)
+    return Sliding(window, tuple(grid), steps, before, spread)

@@ -117,15 +117,15 @@ def _spread(u: NDArray[Any], sizes: tuple[int, ...], window: Any, stride: Any, b
 
 
 LINE, IMAGE, VOLUME = (2, 2, 6), (1, 2, 5, 4), (1, 1, 3, 4, 3)
-SLIDE = {"window": (3, 2), "out": (2, 4), "stride": (2, 1), "before": (1, 0)}
-REGIONS = {"out": (2, 3)}
+SLIDE = {"window": (3, 2), "grid": (2, 4), "stride": (2, 1), "before": (1, 0)}
+REGIONS = {"grid": (2, 3)}
 FOUND = np.array([0, 5, 3, 3, 2, 4]).reshape(1, 2, 1, 3)
 
 
-def _slide(x: NDArray[Any], out: Any, window: Any, stride: Any, before: Any, dilation: Any = (1, 1)) -> Any:
+def _slide(x: NDArray[Any], grid: Any, window: Any, stride: Any, before: Any, dilation: Any = (1, 1)) -> Any:
     return [
         [([q for q in (i * s + k * d - p for k in range(w)) if 0 <= q < n], 0) for i in range(o)]
-        for n, o, w, s, p, d in zip(x.shape[2:], out, window, stride, before, dilation, strict=True)
+        for n, o, w, s, p, d in zip(x.shape[2:], grid, window, stride, before, dilation, strict=True)
     ]
 
 
@@ -164,7 +164,7 @@ CASES = [
          {**SLIDE, "dilation": (1, 1)}),
     Case(pool.max_pool_indices, _max(*IMAGE), lambda x, **kw: _at(x, _slide(x, **kw)), {**SLIDE, "dilation": (1, 1)},
          order=0),
-    Case(pool.max_pool_indices, _max(*IMAGE), lambda x, out: _at(x, regions(x.shape[2:], out)), REGIONS, order=0),
+    Case(pool.max_pool_indices, _max(*IMAGE), lambda x, grid: _at(x, regions(x.shape[2:], grid)), REGIONS, order=0),
     Case(pool.sum_windows, (Arg(IMAGE),), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.sum(-1)), SLIDE),
     Case(pool.spread_windows, (Arg((1, 2, 2, 4)),), _spread,
          {"sizes": (5, 5), "window": (3, 2), "stride": (2, 1), "before": (1, 0)}),
