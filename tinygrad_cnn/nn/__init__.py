@@ -1,0 +1,25 @@
+"""Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
+
+from . import activation, containers, conv, dropout, init, linear, loss, module, normalization, parameter, pool
+from .activation import *
+from .containers import *
+from .conv import *
+from .dropout import *
+from .linear import *
+from .loss import *
+from .module import *
+from .normalization import *
+from .parameter import *
+from .pool import *
+
+__all__ = ["init"]
+__all__ += activation.__all__
+__all__ += containers.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += linear.__all__
+__all__ += loss.__all__
+__all__ += module.__all__
+__all__ += normalization.__all__
+__all__ += parameter.__all__
+__all__ += pool.__all__

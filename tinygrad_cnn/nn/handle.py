@@ -1,0 +1,28 @@
+"""What takes a forward hook off again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Hooks: TypeAlias = dict[object, Callable[..., Any]]
+
+
+class Handle:
+    """Takes a hook off, by :meth:`remove` or at the end of a ``with`` block."""
+
+    def __init__(self, hooks: Hooks, hook: Callable[..., Any]) -> None:
+        if not callable(hook):
+            raise TypeError(f"register_forward_hook: `hook` is {hook!r:.60}; it must be a function")
+        self._hooks, self._key = hooks, object()
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Call the hook no more. Nothing happens if it is gone already."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()

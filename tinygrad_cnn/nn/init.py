@@ -1,0 +1,221 @@
+"""Initialization of parameters, in place, by PyTorch's names; ``rng`` stands for its ``generator``.
+
+Each function writes into a leaf Tensor and returns it. Draws come from `rng`, a generator or a seed, or from the library's
+own generator, see :func:`~tinygrad_cnn.manual_seed`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..ops.random import Seed, generator
+from ..tensor import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+
+def _write(tensor: Tensor, values: Any) -> Tensor:
+    return tensor.copy_(np.asarray(values, tensor.dtype))
+
+
+# Plain
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, rng: Seed = None) -> Tensor:
+    """Draw from the uniform distribution between a and b."""
+    return _write(tensor, generator(rng).uniform(a, b, tensor.shape))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, rng: Seed = None) -> Tensor:
+    """Draw from the normal distribution."""
+    return _write(tensor, generator(rng).normal(mean, std, tensor.shape))
+
+
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, rng: Seed = None
+) -> Tensor:
+    """Draw from the normal distribution, again and again until every value lies in [a, b].
+
+    Raises:
+        ValueError: if less than a hundredth of the distribution lies between a and b.
+    """
+    low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
+    share = (high - low) / 2
+    if share < 0.01:
+        raise ValueError(
+            f"trunc_normal_: only {share:.1e} of the distribution lies between `a` {a!r} and `b` {b!r}; widen them, or use "
+            "uniform_"
+        )
+    source = generator(rng)
+    values = np.empty(math.prod(tensor.shape))
+    missing = np.ones(values.shape, bool)
+    while count := np.count_nonzero(missing):
+        values[missing] = source.normal(mean, std, count)
+        missing = (values < a) | (values > b)
+    return _write(tensor, np.clip(values.astype(tensor.dtype), a, b).reshape(tensor.shape))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Set every element to `val`."""
+    return tensor.copy_(val)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Set every element to 1."""
+    return tensor.copy_(1)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Set every element to 0."""
+    return tensor.copy_(0)
+
+
+# By the number of inputs and outputs
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which a layer's weights make up for what its activation does to the standard deviation.
+
+    Args:
+        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu" or the name of a convolution.
+        param: the slope of leaky_relu; 0.01 by default.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity.startswith("conv"):
+        return 1.0
+    try:
+        return {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}[nonlinearity]
+    except KeyError:
+        raise ValueError(
+            f"calculate_gain: `nonlinearity` is {nonlinearity!r}; it must be 'linear', 'sigmoid', 'tanh', 'relu', "
+            "'leaky_relu' or 'selu'"
+        ) from None
+
+
+def fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    """The inputs of each output and the outputs of each input, for a weight (outputs, inputs, *window)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"{name}: the Tensor has shape {tensor.shape}; it must have two axes or more, as weights have")
+    window = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def _fan(name: str, tensor: Tensor, mode: str) -> int:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: `mode` is {mode!r}; it must be 'fan_in' or 'fan_out'")
+    return fans(name, tensor)[mode == "fan_out"]
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
+    """Draw uniformly from +-gain sqrt(6 / (fan_in + fan_out)).
+
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+    """
+    bound = gain * math.sqrt(6 / sum(fans("xavier_uniform_", tensor)))
+    return uniform_(tensor, -bound, bound, rng)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
+    """Draw normally with standard deviation gain sqrt(2 / (fan_in + fan_out))."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans("xavier_normal_", tensor))), rng)
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", rng: Seed = None
+) -> Tensor:
+    """Draw uniformly from +-gain sqrt(3 / fan), with the gain of :func:`calculate_gain`.
+
+    He et al., "Delving deep into rectifiers", 2015.
+
+    Args:
+        tensor: (outputs, inputs, ...).
+        a: the slope of leaky_relu, if that follows.
+        mode: "fan_in" keeps the variance on the way forward, "fan_out" on the way back.
+        nonlinearity: the activation that follows.
+        rng: a generator or a seed.
+
+    Raises:
+        ValueError: for fewer than two axes, or another mode or activation.
+    """
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan("kaiming_uniform_", tensor, mode))
+    return uniform_(tensor, -bound, bound, rng)
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", rng: Seed = None
+) -> Tensor:
+    """Draw normally with standard deviation gain / sqrt(fan); arguments as for :func:`kaiming_uniform_`."""
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_fan("kaiming_normal_", tensor, mode))
+    return normal_(tensor, 0.0, std, rng)
+
+
+# Structured
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
+    """Orthonormal rows, or columns if there are fewer of them, times `gain`; all axes after the first count as columns.
+
+    Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", arXiv:1312.6120.
+
+    Raises:
+        ValueError: for fewer than two axes.
+    """
+    fans("orthogonal_", tensor)
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    q, r = np.linalg.qr(generator(rng).standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diagonal(r))  # else the distribution is not uniform
+    return _write(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix.
+
+    Raises:
+        ValueError: unless there are two axes.
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: the Tensor has shape {tensor.shape}; it must have two axes")
+    return _write(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Filters (O, C, ...) that pass channels on: 1 in the centre of the window, from channel i to output i of each group.
+
+    Raises:
+        ValueError: unless there are three to five axes, or if `groups` does not divide the first.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"dirac_: the Tensor has shape {tensor.shape}; it must have three to five axes, as filters have"
+        )
+    if groups < 1 or tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: `groups` is {groups}; it must divide the {tensor.shape[0]} filters")
+    outputs = tensor.shape[0] // groups
+    filters = np.zeros((groups, outputs, *tensor.shape[1:]))
+    centre = tuple(size // 2 for size in tensor.shape[2:])
+    for group in filters:
+        for i in range(min(group.shape[:2])):
+            group[(i, i, *centre)] = 1
+    return _write(tensor, filters.reshape(tensor.shape))

@@ -1,0 +1,181 @@
+"""Layers without a place in space: linear maps, tables, and changes of shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..graph import Array
+from ..ops.label import embedding
+from ..ops.linalg import matmul
+from ..ops.shape import flatten, reshape
+from ..tensor import Tensor
+from . import init
+from .layer import Layer, parameter, reset, size
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
+
+
+class Identity(Module):
+    """y = x. Arguments are accepted and ignored, so that it can stand in for any layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, x: Array) -> Array:
+        """x."""
+        return x
+
+
+class Linear(Layer):
+    """y = x W^T + b, for x (..., in_features).
+
+    Args:
+        in_features, out_features: the sizes of the last axis of x and y.
+        bias: whether there is a b.
+        dtype: of the parameters; the default dtype unless given.
+
+    Attributes:
+        weight: W, (out_features, in_features), drawn uniformly from +-1 / sqrt(in_features).
+        bias: b, (out_features,), drawn from the same; or None.
+
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn import nn
+    >>> nn.Linear(64, 10)(tg.zeros(5, 64)).shape
+    (5, 10)
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: DTypeLike | None = None) -> None:
+        self.in_features = size(self, "in_features", in_features)
+        self.out_features = size(self, "out_features", out_features)
+        self.weight = parameter(self.out_features, self.in_features, dtype=dtype)
+        self.register_parameter("bias", parameter(self.out_features, dtype=dtype) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        reset(self.weight, self.bias)
+
+    def forward(self, x: Array) -> Tensor:
+        """y for x (..., in_features). ValueError for another size."""
+        if np.shape(x)[-1:] != (self.in_features,):
+            raise ValueError(
+                f"Linear: `x` has shape {np.shape(x)}; its last axis must be `in_features` {self.in_features}: flatten or "
+                "reshape it, or change the layer"
+            )
+        y = matmul(x, self.weight.T)
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Embedding(Layer):
+    """Rows of a table: y[...] = weight[indices[...]].
+
+    Args:
+        num_embeddings, embedding_dim: the rows and columns of the table.
+        padding_idx: a row that starts at zero and is never learned; negative counts from the end.
+        dtype: of the table; the default dtype unless given.
+
+    Attributes:
+        weight: the table, (num_embeddings, embedding_dim), drawn from the standard normal distribution.
+
+    >>> import numpy as np
+    >>> from tinygrad_cnn import nn
+    >>> nn.Embedding(10, 3)(np.array([[1, 2], [4, 5]])).shape
+    (2, 2, 3)
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: DTypeLike | None = None
+    ) -> None:
+        self.num_embeddings = size(self, "num_embeddings", num_embeddings)
+        self.embedding_dim = size(self, "embedding_dim", embedding_dim)
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(
+                f"Embedding: `padding_idx` is {padding_idx}; it must be a row, from {-num_embeddings} to {num_embeddings - 1}"
+            )
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.weight = parameter(num_embeddings, embedding_dim, dtype=dtype)
+        self.reset_parameters()
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Array, freeze: bool = True, padding_idx: int | None = None) -> Self:
+        """An Embedding with the given table, (num_embeddings, embedding_dim); frozen unless `freeze` is False."""
+        if np.ndim(embeddings) != 2:
+            raise ValueError(f"Embedding: `embeddings` has shape {np.shape(embeddings)}; it must be (rows, features)")
+        rows, features = np.shape(embeddings)
+        layer = cls(rows, features, padding_idx)
+        layer.weight = Parameter(embeddings, requires_grad=not freeze)
+        return layer
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew."""
+        table = np.array(init.normal_(self.weight))
+        if self.padding_idx is not None:
+            table[self.padding_idx] = 0
+        self.weight.copy_(table)
+
+    def forward(self, indices: Array) -> Tensor:
+        """(*indices.shape, embedding_dim) for integers of any shape."""
+        return embedding(indices, self.weight, padding_idx=self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+
+
+class Flatten(Layer):
+    """The axes from `start_dim` to `end_dim` become one; by default all but the batch.
+
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn import nn
+    >>> nn.Flatten()(tg.zeros(5, 3, 4, 4)).shape
+    (5, 48)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Array) -> Tensor:
+        """x with fewer axes."""
+        return flatten(x, self.start_dim, self.end_dim)
+
+
+class Unflatten(Layer):
+    """The axis `dim` becomes several, of sizes `unflattened_size`, one of which may be -1 for what is left.
+
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn import nn
+    >>> nn.Unflatten(1, (3, 4, 4))(tg.zeros(5, 48)).shape
+    (5, 3, 4, 4)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x: Array) -> Tensor:
+        """x with more axes. ValueError if the sizes do not fit."""
+        shape = np.shape(x)
+        if not -len(shape) <= self.dim < len(shape):
+            raise ValueError(f"Unflatten: `x` has shape {shape}, which has no axis `dim` {self.dim}")
+        at = self.dim % len(shape)
+        wanted = (*shape[:at], *self.unflattened_size, *shape[at + 1 :])
+        try:
+            return reshape(x, shape=wanted)
+        except ValueError:
+            raise ValueError(
+                f"Unflatten: `x` has {shape[at]} elements along axis {self.dim}, which cannot take the shape "
+                f"`unflattened_size` {self.unflattened_size}"
+            ) from None

@@ -1,0 +1,43 @@
+"""The Parameter: a Tensor that a module owns and an optimizer moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from ..tensor import Tensor
+
+__all__ = ["Parameter"]
+
+
+class Parameter(Tensor):
+    """A leaf Tensor that becomes a parameter of the :class:`Module` it is assigned to.
+
+    What ops make of it is a plain Tensor.
+
+    Args:
+        data: as for :class:`~tinygrad_cnn.Tensor`; it is copied.
+        requires_grad: whether gradients are computed for it.
+        dtype: convert to this dtype.
+
+    Raises:
+        TypeError: if `data` is not numeric, or a gradient is asked of integers or Booleans.
+        ValueError: if a nested list is ragged.
+
+    >>> from tinygrad_cnn import nn
+    >>> nn.Parameter([1.0, 2.0])
+    Parameter([1., 2.], dtype=float32, requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True, dtype: DTypeLike | None = None) -> None:
+        super().__init__(data, requires_grad, dtype)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("Tensor(", "Parameter(", 1)
+
+    def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        return type(self), (self._data, self.requires_grad)

@@ -1,0 +1,60 @@
+"""Reading a saved state against the Tensors that are to take it over: everything is looked at before anything counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensor import Tensor
+
+
+class IncompatibleKeys(NamedTuple):
+    """What a state lacked, and what it had beyond need."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def load(tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, finite: bool) -> IncompatibleKeys:
+    """Write the arrays of `state` into the `tensors` of the same names, or nothing at all.
+
+    Raises:
+        TypeError: if `state` is not a dict.
+        ValueError: that lists all the faults.
+    """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{owner}: the state is a {type(state).__name__}; it must be a dict of arrays by name")
+    missing = [name for name in tensors if name not in state]
+    unexpected = [name for name in state if name not in tensors]
+    faults = [f"{name!r} is missing" for name in missing] if strict else []
+    faults += [f"{name!r} is unexpected" for name in unexpected] if strict else []
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in tensors.keys() & state.keys():
+        try:
+            arrays[name] = _read(state[name], tensors[name], finite)
+        except ValueError as error:
+            faults.append(f"{name!r} {error}")
+    if faults:
+        raise ValueError(f"{owner}: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in sorted(faults)))
+    for name, array in arrays.items():
+        tensors[name].copy_(array)
+    return IncompatibleKeys(missing, unexpected)
+
+
+def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
+    """A copy of `value`, which may look at the very memory that is to be written. ValueError that says what it is."""
+    try:
+        array = np.array(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError is PyTorch's
+        raise ValueError(f"is no array: {error}") from None
+    if array.shape != tensor.shape or array.dtype != tensor.dtype:
+        raise ValueError(f"is {array.dtype} {array.shape}; it must be {tensor.dtype} {tensor.shape}")
+    if finite and array.dtype.kind in "fc" and not np.isfinite(array).all():
+        wrong = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"holds {array[tuple(wrong)]} at {tuple(wrong)}; it must be finite")
+    if not tensor.is_leaf or not tensor._data.flags.writeable:
+        raise ValueError("cannot be written here: the Tensor is the result of an op, or read-only")
+    return array
