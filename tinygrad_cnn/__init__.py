@@ -2,7 +2,7 @@
 
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
-from . import anomaly, autograd, creation, data, functional, linalg, ops, optim, recompute
+from . import anomaly, autograd, creation, data, functional, linalg, nn, ops, optim, recompute
 from .anomaly import *
 from .autograd import *
 from .creation import *
@@ -56,6 +56,7 @@ __all__ = [
     "get_default_dtype",
     "is_grad_enabled",
     "linalg",
+    "nn",
     "no_grad",
     "op",
     "optim",
