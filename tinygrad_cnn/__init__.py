@@ -2,7 +2,7 @@
 
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
-from . import anomaly, autograd, creation, data, functional, linalg, nn, ops, optim, recompute
+from . import anomaly, autograd, creation, data, functional, io, linalg, nn, ops, optim, recompute
 from .anomaly import *
 from .autograd import *
 from .creation import *
@@ -12,6 +12,7 @@ from .functional.dropouts import *
 from .functional.normalization import *
 from .functional.regression import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
+from .io import load, save
 from .ops import (
     compare,
     elementwise,
@@ -54,12 +55,15 @@ __all__ = [
     "enable_grad",
     "functional",
     "get_default_dtype",
+    "io",
     "is_grad_enabled",
     "linalg",
+    "load",
     "nn",
     "no_grad",
     "op",
     "optim",
+    "save",
 ]
 __all__ += ["set_default_dtype"]
 __all__ += functional.classification.__all__

@@ -1,0 +1,90 @@
+"""``save`` and ``load``."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from . import npz, safetensors
+from .atomic import replacing
+from .errors import CheckpointError
+from .structure import pack, unpack
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
+def save(path: PathLike, state: Any) -> None:
+    """Write nested state to a file, in one stroke: a process killed at any moment leaves the old file or the new, whole.
+
+    `state` is made of dicts, lists and tuples; arrays and Tensors of numbers or Booleans; NumPy scalars; str, bytes, int,
+    float, bool and None. Keys of dicts can be any of the plain values. :func:`load` gives the same back, with types, dtypes
+    and 0-d arrays as they were. Tensors are saved as their values and come back as arrays; subclasses (a named tuple, an
+    OrderedDict, an enum of ints) come back as what they are based on.
+
+    Args:
+        path: ends in .npz, or in .safetensors if that package is installed (the extra ``safetensors``).
+        state: what to save. A flat dict of arrays makes a file that NumPy, or PyTorch's safetensors, read by the names.
+
+    Raises:
+        TypeError: if `state` holds something else, or a dtype that .safetensors does not have.
+        ValueError: if the name of the file ends otherwise, or `state` contains itself.
+        OSError: if the file cannot be written. Whatever is raised, a file that was there is as it was.
+
+    >>> import tempfile, numpy as np, tinygrad_cnn as tg
+    >>> w = tg.ones(2, requires_grad=True)
+    >>> optimizer = tg.optim.Adam([w])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tg.save(f"{folder}/state.npz", {"w": w, "optimizer": optimizer.state_dict(), "epoch": 3})
+    ...     state = tg.load(f"{folder}/state.npz")
+    >>> state["w"], state["epoch"]
+    (array([1., 1.], dtype=float32), 3)
+    >>> optimizer.load_state_dict(state["optimizer"])
+    """
+    file_path = Path(path)
+    suffix = _suffix("save", file_path)
+    arrays, text = pack(state)
+    if suffix == ".safetensors":
+        safetensors.package("save")
+    write = npz.write if suffix == ".npz" else safetensors.write
+    with replacing(file_path) as file:
+        write(file, arrays, text)
+
+
+def load(path: PathLike) -> Any:
+    """The state that :func:`save` wrote; from a file of another origin, a flat dict of its arrays.
+
+    Safe on files that you do not trust: nothing in them is executed, sizes are compared with the file before memory is
+    allocated, and damage is noticed by checksums (in a .safetensors file of another origin, there are none). Compressed
+    archives are refused, because a small one can unfold to any size.
+
+    Raises:
+        CheckpointError: a ValueError, if the file is damaged or not what its name says: it gives the file and the reason.
+        ValueError: if its name ends otherwise than in .npz or .safetensors.
+        OSError: if the file is not there or cannot be read.
+    """
+    file_path = Path(path)
+    suffix = _suffix("load", file_path)
+    if suffix == ".safetensors":
+        safetensors.package("load")
+    if not stat.S_ISREG(file_path.stat().st_mode):
+        raise CheckpointError(f"load: {file_path} is not a regular file")
+    with open(file_path, "rb") as file:
+        try:
+            arrays, text = (
+                npz.read(file, os.fstat(file.fileno()).st_size) if suffix == ".npz" else safetensors.read(file_path)
+            )
+            return arrays if text is None else unpack(arrays, text)
+        except Exception as error:  # parsers raise anything on bytes that are out of place
+            reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            raise CheckpointError(f"load: {file_path} cannot be read: {reason}") from error
+
+
+def _suffix(caller: str, path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in {".npz", ".safetensors"}:
+        raise ValueError(
+            f"{caller}: `path` is {str(path)!r}; it must end in .npz or .safetensors, which sets the format"
+        )
+    return suffix

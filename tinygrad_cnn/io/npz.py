@@ -1,0 +1,110 @@
+"""The .npz format, which is NumPy's: an uncompressed zip archive of one .npy file for each array.
+
+State that is more than a dict of arrays has one more entry, structure.json. Nothing in the file is believed before it
+has been compared with the size of the file, and nothing is evaluated: the header of an array is matched as text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from typing import IO, BinaryIO
+
+import numpy as np
+
+from . import structure
+from .structure import Array, Arrays, number_dtype
+
+STRUCTURE = "structure.json"
+MAGIC = b"\x93NUMPY"
+LONGEST = 10_000  # characters in the header of an array: NumPy's own limit
+PIECE = 1 << 20  # bytes that are read at once
+
+_HEADER = re.compile(
+    r"\{\s*'descr':\s*'(?P<dtype>[^']+)',\s*'fortran_order':\s*(?P<fortran>True|False),"
+    r"\s*'shape':\s*\((?P<shape>[\d,\s]*)\),?\s*\}\s*"
+)
+
+
+def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
+    """Write `arrays`, and the text of their structure where their names do not say it all."""
+    with zipfile.ZipFile(file, "w") as archive:
+        if text != structure.flat(arrays):
+            archive.writestr(zipfile.ZipInfo(STRUCTURE), text)
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+
+
+def read(file: BinaryIO, size: int) -> tuple[Arrays, str | None]:
+    """The arrays by name, and the text of their structure if there is one.
+
+    Raises:
+        Exception: of any kind, for a file that is not such an archive, or not as it was written.
+    """
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        for entry in entries:
+            _examine(entry)
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise ValueError("two entries have the same name")
+        if sum(entry.file_size for entry in entries) > size:
+            raise ValueError(f"the entries claim more than the {size} bytes of the file")
+        if entries and min(entry.header_offset for entry in entries) > 0:
+            raise ValueError("the archive does not begin where the file begins")
+        arrays, text = {}, None
+        for entry in entries:
+            with archive.open(entry) as stream:
+                if entry.filename == STRUCTURE:
+                    text = stream.read().decode()
+                else:
+                    arrays[entry.filename.removesuffix(".npy")] = _array(stream, entry)
+        return arrays, text
+
+
+def _examine(entry: zipfile.ZipInfo) -> None:
+    name = entry.filename
+    if not structure.is_plain(name) or name != entry.orig_filename:
+        raise ValueError(f"entry {name!r} has a name that is no plain name of an array")
+    if name != STRUCTURE and not name.endswith(".npy"):
+        raise ValueError(f"entry {name!r} is not an array, which ends in .npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(
+            f"entry {name!r} is compressed; only uncompressed archives are read, because they cannot unfold to more than "
+            "their size: if you trust the file, convert it with save(path, dict(np.load(path)))"
+        )
+    if entry.flag_bits & 0x1:
+        raise ValueError(f"entry {name!r} is encrypted")
+    if entry.compress_size != entry.file_size:
+        raise ValueError(f"entry {name!r} has two sizes, {entry.compress_size} and {entry.file_size}")
+
+
+def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
+    """The array of an entry, allocated once its header agrees with the bytes that are there."""
+    start = stream.read(8)
+    if start not in (MAGIC + b"\1\0", MAGIC + b"\2\0"):
+        raise ValueError(f"entry {entry.filename!r} does not begin like an array")
+    width = 2 * start[6]
+    length = int.from_bytes(stream.read(width), "little")
+    header = stream.read(length).decode("latin-1") if length <= LONGEST else ""
+    found = _HEADER.fullmatch(header)
+    if not found:
+        raise ValueError(
+            f"entry {entry.filename!r} has the header {header[:100]!r}, which is none of an array of numbers"
+        )
+    dtype = number_dtype(found["dtype"])
+    shape = tuple(int(n) for n in re.findall(r"\d+", found["shape"]))
+    there = entry.file_size - 8 - width - length
+    if math.prod(shape) * dtype.itemsize != there:
+        raise ValueError(f"entry {entry.filename!r} claims to be {dtype} {shape} but has {there} bytes")
+    fortran = found["fortran"] == "True"
+    array = np.empty(shape[::-1] if fortran else shape, dtype)
+    at, memory = 0, array.reshape(-1).view(np.uint8)
+    while at < there:
+        piece = stream.read(min(PIECE, there - at))
+        if not piece:
+            raise ValueError(f"entry {entry.filename!r} ends after {at} of {there} bytes")
+        memory[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+    return array.T if fortran else array

@@ -1,0 +1,86 @@
+"""The .safetensors format, through the package of that name: what PyTorch and many others read and write.
+
+The text of the structure stands in the metadata, where readers that do not know it pass over it; beside it a digest of
+everything, because the format itself has no checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
+
+import numpy as np
+
+from .structure import Arrays
+
+STRUCTURE = "tinygrad_cnn.structure"
+DIGEST = "tinygrad_cnn.sha256"
+
+_DTYPES = {*map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8"])}
+
+
+def package(caller: str) -> ModuleType:
+    """The safetensors package; ImportError that says how to get it."""
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(
+            f"{caller}: .safetensors files need the package safetensors: pip install 'tinygrad_cnn[safetensors]', or use "
+            ".npz, which needs none"
+        ) from error
+    return safetensors
+
+
+def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
+    """Write `arrays`, in C order and the machine's byte order, with the text of their structure.
+
+    Raises:
+        TypeError: if an array has a dtype that the format does not have.
+    """
+    safetensors = package("save")
+    dense = {}
+    for name, array in arrays.items():
+        native = array.dtype.newbyteorder("=")
+        if native not in _DTYPES:
+            raise TypeError(
+                f"save: array {name!r} is {native}, which .safetensors does not have; convert it, or save as .npz"
+            )
+        dense[name] = np.asarray(array, native, order="C")  # the package writes any other order scrambled
+    metadata = {STRUCTURE: text, DIGEST: digest(dense, text)}
+    file.write(safetensors.numpy.save(dense, metadata))
+
+
+def read(path: Path) -> tuple[Arrays, str | None]:
+    """The arrays by name, and the text of their structure if there is one.
+
+    Raises:
+        Exception: of any kind, for a file that is not of the format, or not as it was written.
+    """
+    with package("load").safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        arrays = {}
+        for name in file.keys():  # noqa: SIM118
+            dtype = file.get_slice(name).get_dtype()
+            if dtype.startswith(("BF", "F8", "F4")):
+                raise ValueError(
+                    f"array {name!r} is {dtype}, which NumPy does not have; convert it where it was written"
+                )
+            arrays[name] = file.get_tensor(name)
+    text = metadata.get(STRUCTURE)
+    if (text is None) != (DIGEST not in metadata):
+        raise ValueError("its metadata is damaged")
+    if text is not None and digest(arrays, text) != metadata[DIGEST]:
+        raise ValueError("its content is not what was written: the digest differs")
+    return arrays, text
+
+
+def digest(arrays: Arrays, text: str) -> str:
+    """SHA-256 of the names, dtypes, shapes and values of arrays in C order, and of a text."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        total.update(repr((name, array.dtype.name, array.shape)).encode())
+        total.update(array.reshape(-1).view(np.uint8).data)
+    return total.hexdigest()

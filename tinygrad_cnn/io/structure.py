@@ -1,0 +1,190 @@
+"""Nested state taken apart, into named arrays and a JSON text that holds the rest, and put together again.
+
+In the text, a JSON list is a list, and a JSON object has one key that says what its content is:
+
+    {"dict": [[key, value], ...]}   {"tuple": [...]}   {"array": name}   {"scalar": [dtype, hex]}
+    {"int": hex}   {"float": "nan"}   {"bytes": base64}
+
+None, Booleans, strings, finite floats and ints of 64 bits are themselves. So every key and number keeps its type.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensor import Tensor
+
+Array: TypeAlias = NDArray[Any]
+Arrays: TypeAlias = dict[str, Array]
+
+NUMBERS = "biufc"
+DEPTH = 100
+"""How deep containers may nest. It ends what contains itself, and keeps a hostile text from exhausting the stack."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:[\\/]")
+_DTYPE = re.compile(r"[<>=|]?[biufc]\d{1,2}")
+_KINDS = "dicts, lists and tuples of arrays and Tensors of numbers, numbers, str, bytes, bool and None"
+
+
+def pack(state: Any) -> tuple[Arrays, str]:
+    """The arrays in `state`, each by a name like "model.conv.weight", and the text that says where they belong.
+
+    Raises:
+        TypeError: for what cannot be saved, with the Python that reaches it.
+        ValueError: for what nests too deep or contains itself, or a str that is not Unicode.
+    """
+    packer = _Packer()
+    return packer.arrays, json.dumps(packer.encode(state, (), DEPTH), separators=(",", ":"))
+
+
+def unpack(arrays: Arrays, text: str) -> Any:
+    """What :func:`pack` took apart. Each array must have exactly one place.
+
+    Raises:
+        Exception: of any kind, for a text that `pack` did not write.
+    """
+    left = dict(arrays)
+    state = _decode(json.loads(text), left, DEPTH)
+    if left:
+        raise ValueError(f"array {next(iter(left))!r} has no place in the structure")
+    return state
+
+
+def flat(arrays: Mapping[str, Array]) -> str:
+    """The text for a dict of these arrays, which says no more than their names do."""
+    return json.dumps({"dict": [[name, {"array": name}] for name in arrays]}, separators=(",", ":"))
+
+
+def is_plain(name: str) -> bool:
+    """Whether `name` can name an array in an archive: like a relative path that leads nowhere else."""
+    parts = name.split("/")
+    return (
+        not _FORBIDDEN.search(name)
+        and _is_unicode(name)
+        and len(name) <= 1000
+        and not {"", ".", ".."}.intersection(parts)
+        and name != "__metadata__"  # has a meaning in safetensors
+    )
+
+
+def number_dtype(text: str) -> np.dtype[Any]:
+    """The dtype of numbers that `text` names, such as "<f4"; ValueError for any other."""
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"dtype {text!r} is not one of numbers or Booleans")
+    return np.dtype(text)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Packer:
+    """Takes one state apart."""
+
+    def __init__(self) -> None:
+        self.arrays: Arrays = {}
+
+    def encode(self, value: Any, path: tuple[Any, ...], depth: int) -> Any:
+        if isinstance(value, Tensor):
+            value = value._data
+        if isinstance(value, np.ndarray):
+            return {"array": self._keep(value, path)}
+        if isinstance(value, np.generic) and value.dtype.kind in NUMBERS:
+            return {"scalar": [value.dtype.str, value.tobytes().hex()]}
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return value if -(2**63) <= value < 2**63 else {"int": hex(value)}
+        if isinstance(value, float):
+            return value if math.isfinite(value) else {"float": repr(float(value))}
+        if isinstance(value, str):
+            if not _is_unicode(value):
+                raise ValueError(f"save: {_where(path)} is {value!r}, which is not Unicode text; save it as bytes")
+            return value
+        if isinstance(value, bytes):
+            return {"bytes": base64.b64encode(value).decode()}
+        if not isinstance(value, list | tuple | Mapping):
+            raise TypeError(f"save: {_where(path)} is a {type(value).__name__}; a state is made of {_KINDS}")
+        if not depth:
+            raise ValueError(
+                f"save: `state` contains itself, or nests more than {DEPTH} deep, at {_where(path[:4])}..."
+            )
+        if isinstance(value, Mapping):
+            return {"dict": [self._item(key, branch, path, depth) for key, branch in value.items()]}
+        branches = [self.encode(branch, (*path, i), depth - 1) for i, branch in enumerate(value)]
+        return branches if isinstance(value, list) else {"tuple": branches}
+
+    def _item(self, key: Any, value: Any, path: tuple[Any, ...], depth: int) -> list[Any]:
+        if not isinstance(key, str | bytes | int | float | np.generic | None):
+            raise TypeError(
+                f"save: {_where(path)} has the key {key!r}, a {type(key).__name__}; keys are str, bytes, numbers, bool or None"
+            )
+        return [self.encode(key, (*path, key), 0), self.encode(value, (*path, key), depth - 1)]
+
+    def _keep(self, array: Array, path: tuple[Any, ...]) -> str:
+        if type(array) not in (np.ndarray, np.memmap) or array.dtype.kind not in NUMBERS:
+            raise TypeError(
+                f"save: {_where(path)} is a {type(array).__name__} of {array.dtype}; it must be a plain array of numbers "
+                "or Booleans"
+            )
+        name = ".".join(map(str, path))
+        if not is_plain(name) or name in self.arrays:
+            name = next(other for other in self._numbered() if other not in self.arrays)
+        self.arrays[name] = array
+        return name
+
+    def _numbered(self) -> Iterator[str]:
+        i = len(self.arrays)
+        while True:
+            yield f"array_{i}"
+            i += 1
+
+
+def _where(path: tuple[Any, ...]) -> str:
+    return f"`state{''.join(f'[{key!r}]' for key in path)}`"
+
+
+def _decode(node: Any, arrays: Arrays, depth: int) -> Any:
+    if node is None or isinstance(node, bool | int | float | str):
+        return node
+    if depth < 0:
+        raise ValueError(f"the structure nests more than {DEPTH} deep")
+    if isinstance(node, list):
+        return [_decode(branch, arrays, depth - 1) for branch in node]
+    ((kind, content),) = node.items()
+    if kind == "array":
+        if content not in arrays:
+            raise ValueError(f"the structure names array {content!r}, which is missing or named twice")
+        return arrays.pop(content)
+    if kind == "dict":
+        items = [(_decode(key, {}, 0), _decode(value, arrays, depth - 1)) for key, value in content]
+        result = dict(items)
+        if len(result) < len(items):
+            raise ValueError("a dict of the structure repeats a key")
+        return result
+    if kind == "tuple":
+        return tuple([_decode(branch, arrays, depth - 1) for branch in content])
+    if kind == "scalar":
+        dtype, data = number_dtype(content[0]), bytes.fromhex(content[1])
+        if len(data) != dtype.itemsize:
+            raise ValueError(f"a scalar of the structure has {len(data)} bytes, which are no {dtype}")
+        return np.frombuffer(data, dtype)[0]
+    if kind == "int":
+        return int(content, 16)
+    if kind == "float":
+        return float(content)
+    if kind == "bytes":
+        return base64.b64decode(content, validate=True)
+    raise ValueError(f"the structure has an unknown kind {kind!r}")
