@@ -1,43 +1,130 @@
-"""Print a Markdown table of every row, beside PyTorch if it is installed.
+"""Measure every row beside every peer that is installed; write the tables and the pictures.
 
-Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE for this command if they are set: they slow NumPy down. A second thread becomes
-many times slower when anything else runs, on either side: measure on a quiet machine.
+    python -m tests.benchmarks                        everything, about ten minutes
+    python -m tests.benchmarks --rows 'conv*,adam'    some rows; what was measured before of the others stays
+    python -m tests.benchmarks --rows 'curve-*'       the pictures of cost against work
+    python -m tests.benchmarks --rows nothing         no row: write tables and pictures again
+
+Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE for this command if they are set: they slow NumPy down. Nothing else should run
+on the machine: a second thread becomes many times slower when it does, on either side. The command looks for that, repeats
+what was disturbed, and says so where it was disturbed every time.
 """
 
 from __future__ import annotations
 
-import importlib
+import argparse
 import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
 
-import numpy as np
+from . import draw, report
+from .curves import CURVES, trace
+from .measure import Effort, Outcome, compare, isolated, peak_memory
+from .record import Record
+from .rows import ROWS, SIDES, Row
 
-from .measure import alternate
-from .workloads import rows
+TRIES = 3
+"""How often a row that was disturbed is measured."""
+
+SLOWER = 1.3
+"""The machine is busy when the fixed work takes so many times its best."""
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, write, and print the tables."""
+    args = _arguments()
+    record_path = args.out / "images" / "performance.json"
+    record = Record.load(record_path)
+    if os.getloadavg()[0] > 0.5:
+        print(f"The machine is busy, its load is {os.getloadavg()[0]:.1f}: figures may be off.")
+    peers = [peer for peer in args.peers.split(",") if _present(peer)]
+    effort = Effort(turns=2, seconds=0.1) if args.quick else Effort()
+    quiet: list[float] = []
+    for row in ROWS:
+        for peer in row.peers:
+            if _matches(row.name, args.rows) and peer in peers:
+                outcome = _memory(row, peer) if row.group == "memory" else _undisturbed(row, peer, effort, quiet)
+                record.add(outcome)
+                _tell(row, outcome)
+                record.save(record_path)
+    for curve in CURVES:
+        if _matches(f"curve-{curve.name}", args.rows) and "pytorch" in peers:
+            print(f"curve-{curve.name}", flush=True)
+            for n in curve.threads:
+                with _blas_threads(n):
+                    record.curves[f"{curve.name} {n}"] = isolated(trace, curve.name, n, args.quick)
+            record.save(record_path)
+    report.write(record, args.out / "performance.md")
+    print("\n" + report.tables(record))
+    draw.ratios(record, args.out / "images" / "ratios.png")
+    draw.costs(record, args.out / "images" / "costs.png")
+
+
+def _undisturbed(row: Row, peer: str, effort: Effort, quiet: list[float]) -> Outcome:
+    """The least disturbed of some tries. `quiet` holds how long the fixed work took in all of them."""
+    found = []
+    for _ in range(TRIES):
+        outcome: Outcome = isolated(compare, row.name, peer, effort)
+        quiet += outcome.calibration
+        found.append(outcome)
+        if max(outcome.calibration) <= SLOWER * min(quiet):
+            return outcome
+        print(f"{row.name} beside {SIDES[peer].title}: the machine was busy, once more", flush=True)
+    return replace(min(found, key=lambda outcome: max(outcome.calibration)), disturbed=True)
+
+
+def _memory(row: Row, peer: str) -> Outcome:
+    return Outcome(row.name, peer, {side: isolated(peak_memory, row.name, side) for side in (*row.ours(peer), peer)})
+
+
+def _tell(row: Row, outcome: Outcome) -> None:
+    figures = ", ".join(f"{SIDES[side].title} {report.show(figure, row)}" for side, figure in outcome.figures.items())
+    print(f"{row.name}: {figures}", flush=True)
+
+
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns.split(","))
+
+
+def _present(peer: str) -> bool:
+    if peer not in SIDES:
+        raise SystemExit(f"--peers: {peer!r} is none of {', '.join(SIDES)}")
+    if not SIDES[peer].installed:
+        print(f"{SIDES[peer].title} is not installed: its rows are skipped. See tests/benchmarks/requirements.txt")
+    return SIDES[peer].installed
+
+
+@contextmanager
+def _blas_threads(n: int) -> Iterator[None]:
+    """Processes started meanwhile have so many threads in BLAS, which reads this once, when it is loaded."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.pop(name, None) for name in names}
+    os.environ.update(dict.fromkeys(names, str(n)))
     try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        torch = None
-        print("PyTorch is not installed: only our own times. `pip install torch` for the comparison.\n")
-    busy = os.getloadavg()[0]
-    if busy > 0.5:
-        print(f"The machine is busy (load {busy:.1f}): times and ratios below may be off.\n", file=sys.stderr)
-    peer = f", PyTorch {torch.__version__}" if torch else ""
-    print(f"NumPy {np.__version__}{peer}, {os.cpu_count()} cores; medians, with the spread between quartiles\n")
-    print("| row | ours | PyTorch | ratio |\n| --- | --- | --- | --- |")
-    for name, threads, ours, theirs in rows():
-        sides = {"ours": ours}
-        if torch is not None:
-            torch.set_num_threads(threads or os.cpu_count() or 1)
-            sides["PyTorch"] = theirs(torch)
-        found = alternate(sides)
-        shown = [f"{t.median * 1e3:.3g} ms ({t.spread:.0%})" for t in found.values()] + ["-"] * (2 - len(found))
-        ratio = f"{found['ours'].median / found['PyTorch'].median:.2f}" if torch else "-"
-        print(f"| {name} | {' | '.join(shown)} | {ratio} |", flush=True)
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Measure beside other libraries.")
+    names = ", ".join([row.name for row in ROWS] + [f"curve-{curve.name}" for curve in CURVES])
+    peers = ",".join(dict.fromkeys(peer for row in ROWS for peer in row.peers))
+    parser.add_argument("--rows", default="*", metavar="PATTERNS", help=f"which rows, with * and ?, of: {names}")
+    parser.add_argument("--peers", default=peers, metavar="NAMES", help=f"beside whom, of: {peers}")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer and shorter turns: a first look, not a figure to quote"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets performance.md and images/"
+    )
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""tinygrad_cnn. Steps are written once; `compiled=True` hands the same function to :func:`tinygrad_cnn.compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import tinygrad_cnn as tg
+
+from ..problems import CHANNELS, Problem
+
+
+def chain(p: Problem) -> Callable[[], Any]:
+    """Multiply, and walk back."""
+    x, w = tg.Tensor(p.x, requires_grad=True), tg.Tensor(p.weights[0])
+
+    def call() -> Any:
+        y = x
+        for _ in range(p.options["length"]):
+            y = y * w
+        x.grad = None
+        y.backward(p.target)
+        return x.grad
+
+    return call
+
+
+def convolution(p: Problem) -> Callable[[], Any]:
+    """The output and all three gradients."""
+    leaves = [tg.Tensor(a, requires_grad=True) for a in (p.x, *p.weights)]
+
+    def call() -> Any:
+        y = tg.conv2d(*leaves, **p.options)
+        return [y.detach(), *tg.gradients(y, leaves, p.target)]
+
+    return call
+
+
+def adam(p: Problem) -> Callable[[], Any]:
+    """One update of every parameter, the gradients being there."""
+    weights = _leaves(p)
+    for w in weights:
+        w.grad = tg.ones_like(w)
+    optimizer = tg.optim.Adam(weights, lr=1e-3)
+
+    def call() -> Any:
+        optimizer.step()
+        return weights[0].detach()
+
+    return call
+
+
+def notebook(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+    """Gradient descent."""
+    w = _leaves(p)
+
+    def loss(x: Any, target: Any) -> Any:
+        hidden = tg.conv2d(x, w[0], w[1], stride=2, padding=1).relu().reshape(x.shape[0], 1024)
+        return tg.mse((hidden @ w[2] + w[3]) @ w[4] + w[5], target)
+
+    return _train(loss, tg.optim.SGD(w, lr=1e-4), p, compiled)
+
+
+def mnist(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+    """Dropout and Adam."""
+    w = _leaves(p)
+
+    def loss(x: Any, target: Any) -> Any:
+        return tg.cross_entropy(_mnist(w, x, p.dropout), target)
+
+    return _train(loss, tg.optim.Adam(w, lr=1e-3), p, compiled)
+
+
+def mnist_inference(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+    """The scores of a batch."""
+    w = _leaves(p)
+
+    def infer(x: Any) -> Any:
+        with tg.no_grad():
+            return _mnist(w, x, dropout=False)
+
+    infer = tg.compile(infer) if compiled else infer
+    x = tg.Tensor(p.x)
+    return lambda: infer(x).numpy()
+
+
+def residual(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+    """Batch normalization with running statistics, and gradient descent with momentum."""
+    w = _leaves(p)
+    running = [(tg.zeros(a.shape[0]), tg.ones(a.shape[0])) for a in p.weights if a.ndim == 4]
+
+    def loss(x: Any, target: Any) -> Any:
+        layers = zip(w[:-2:3], w[1:-2:3], w[2:-2:3], running, strict=True)
+
+        def layer(x: Any, stride: int = 1) -> Any:
+            kernel, scale, shift, statistics = next(layers)
+            x = tg.conv2d(x, kernel, stride=stride, padding=kernel.shape[2] // 2)
+            return tg.batch_norm(x, *statistics, scale, shift, training=True)
+
+        x = layer(x).relu()
+        for before, after in pairwise(CHANNELS):
+            stride = 1 if before == after else 2
+            y = layer(layer(x, stride).relu())
+            x = (y + (x if before == after else layer(x, stride))).relu()
+        return tg.cross_entropy(x.mean(axis=(2, 3)) @ w[-2].T + w[-1], target)
+
+    return _train(loss, tg.optim.SGD(w, lr=1e-2, momentum=0.9), p, compiled)
+
+
+def _leaves(p: Problem) -> list[Any]:
+    return [tg.Tensor(a, requires_grad=True) for a in p.weights]
+
+
+def _mnist(w: list[Any], x: Any, dropout: bool) -> Any:
+    h = tg.conv2d(tg.conv2d(x, w[0], w[1]).relu(), w[2], w[3]).relu()
+    h = tg.dropout(tg.max_pool2d(h, 2), 0.25, training=dropout).reshape(x.shape[0], 9216)
+    h = tg.dropout((h @ w[4].T + w[5]).relu(), 0.5, training=dropout)
+    return h @ w[6].T + w[7]
+
+
+def _train(loss: Callable[..., Any], optimizer: Any, p: Problem, compiled: bool) -> Callable[[], float]:
+    def step(x: Any, target: Any) -> Any:
+        value = loss(x, target)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        return value
+
+    step = tg.compile(step) if compiled else step
+    x, target = tg.Tensor(p.x), tg.Tensor(p.target)
+    return lambda: float(step(x, target).item())

@@ -1,0 +1,90 @@
+"""The numbers that a row works on, the same for every library: initial weights, a batch, and what to compare it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a library's function is given. `options` are the arguments of the one op that a row may be about."""
+
+    weights: list[Array]
+    x: Array
+    target: Array
+    dropout: bool = True
+    options: dict[str, int] = field(default_factory=dict)
+
+
+def chain(length: int) -> Problem:
+    """`length` multiplications of 8 x 8 float64: next to no arithmetic, so what is left is recording and walking."""
+    ones = np.ones((8, 8))
+    return Problem([ones], ones, ones, options={"length": length})
+
+
+def convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, groups: int = 1) -> Problem:
+    """A convolution with bias, stride 1; `target` is the gradient that arrives at its output."""
+    rng = np.random.default_rng(0)
+    size = x[2] + 2 * padding - w[2] + 1
+    y = (x[0], w[0], size, size)
+    options = {"padding": padding, "groups": groups}
+    return Problem([_normal(rng, w), _normal(rng, w[:1])], _normal(rng, x), _normal(rng, y), options=options)
+
+
+def notebook(images: int) -> Problem:
+    """The notebook's network: a convolution of 4 filters with stride 2, relu, and two matrices, 1024 to 10 to 1."""
+    rng = np.random.default_rng(0)
+    weights = _weights(rng, [(4, 1, 3, 3), (4,), (1024, 10), (10,), (10, 1), (1,)], fan=[9, 9, 1024, 1024, 10, 10])
+    return Problem(weights, _normal(rng, (images, 1, 32, 32)), _normal(rng, (images, 1)))
+
+
+def mnist(images: int) -> Problem:
+    """The network of PyTorch's MNIST example, 1,199,882 parameters; matrices are (out, in)."""
+    rng = np.random.default_rng(0)
+    shapes = [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (128, 9216), (128,), (10, 128), (10,)]
+    weights = _weights(rng, shapes, fan=[9, 9, 288, 288, 9216, 9216, 128, 128])
+    return Problem(weights, _normal(rng, (images, 1, 28, 28)), rng.integers(0, 10, images))
+
+
+def fused(images: int) -> Problem:
+    """:func:`mnist`, for a library that can update all parameters in one call and does not do it by default."""
+    return replace(mnist(images), options={"fused": True})
+
+
+CHANNELS = (16, 16, 32, 64)
+"""Of the residual network: its first convolution, then its three stages."""
+
+
+def residual(images: int, size: int = 32) -> Problem:
+    """A residual network of three stages with 16, 32 and 64 channels, one block each, for images of 3 channels.
+
+    The weights are (convolution, scale, shift) for the first layer; for each stage two such triples and, where the
+    channels change, a third for the 1 x 1 projection beside them; then the last matrix, (10, 64), and its bias.
+    """
+    rng = np.random.default_rng(0)
+    layers = [(16, 3, 3, 3)]
+    for before, after in pairwise(CHANNELS):
+        layers += [(after, before, 3, 3), (after, after, 3, 3)]
+        if before != after:
+            layers.append((after, before, 1, 1))
+    weights = []
+    for shape in layers:
+        weights += _weights(rng, [shape], fan=[int(np.prod(shape[1:]))])
+        weights += [np.ones(shape[0], np.float32), np.zeros(shape[0], np.float32)]
+    weights += _weights(rng, [(10, 64), (10,)], fan=[64, 64])
+    return Problem(weights, _normal(rng, (images, 3, size, size)), rng.integers(0, 10, images))
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.standard_normal(shape, np.float32)
+
+
+def _weights(rng: np.random.Generator, shapes: list[tuple[int, ...]], fan: list[int]) -> list[Array]:
+    return [_normal(rng, shape) / np.float32(np.sqrt(n)) for shape, n in zip(shapes, fan, strict=True)]

@@ -1,0 +1,95 @@
+"""Markdown tables of what was measured."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from .measure import Figure, Outcome
+from .record import Record
+from .rows import OTHERS, ROWS, SIDES, Row
+
+START, END = "<!-- measured -->", "<!-- end of measured -->"
+
+
+def write(record: Record, path: Path) -> None:
+    """Put the tables between the marks in the file, or make a file of them."""
+    text = f"{START}\n\n{tables(record)}\n{END}\n"
+    if path.exists() and START in (page := path.read_text()):
+        before, rest = page.split(START, 1)
+        text = before + text + rest.split(END, 1)[1].lstrip("\n").join(["\n", ""]) if END in rest else before + text
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def tables(record: Record) -> str:
+    """Every table that has a row."""
+    parts = [f"{record.machine}; {date.today()}.\n"]
+    for heading, group, peers in (
+        ("Ops and optimizers", "ops", ["pytorch"]),
+        ("Training steps", "steps", ["pytorch", "numpy"]),
+        ("Peak memory of a training step", "memory", ["pytorch"]),
+    ):
+        parts += _beside(record, heading, [row for row in ROWS if row.group == group], peers)
+    parts += _others(record)
+    if any(outcome.disturbed for outcome in record.outcomes.values()):
+        parts.append("† measured while the machine had other work to do\n")
+    return "\n".join(parts)
+
+
+def _beside(record: Record, heading: str, rows: list[Row], peers: list[str]) -> list[str]:
+    """Times of all sides, then the ratios. Our times are those beside the first peer; each ratio is of one process."""
+    pairs = list(dict.fromkeys(pair for row in rows for pair in row.targets if pair[1] in peers))
+    sides = list(dict.fromkeys([ours for ours, _ in pairs] + peers))
+    lines = []
+    for row in rows:
+        outcomes = [outcome for peer in peers if (outcome := record.of(row.name, peer))]
+        if not outcomes:
+            continue
+        figures: dict[str, Figure] = {}
+        for outcome in outcomes:
+            figures = outcome.figures | figures
+        times = [show(figures[side], row) if side in figures else "-" for side in sides]
+        ratios = [_ratio(row, ours, record.of(row.name, peer), peer) for ours, peer in pairs]
+        lines.append([row.title, *times, *ratios])
+    heads = [SIDES[side].title for side in sides] + [f"{SIDES[a].title} / {SIDES[b].title}" for a, b in pairs]
+    return [f"### {heading}\n", *_grid(["", *heads], lines)] if lines else []
+
+
+def _others(record: Record) -> list[str]:
+    """Each library's time, and which part of it our compiled step takes."""
+    lines = []
+    for row in ROWS:
+        cells = []
+        for peer in OTHERS:
+            outcome = record.of(row.name, peer)
+            cells.append(
+                f"{show(outcome.figures[peer], row)}: {_ratio(row, 'compiled', outcome, peer)}" if outcome else "-"
+            )
+        if set(cells) != {"-"}:
+            lines.append([row.title, *cells])
+    heading = ["### Beside other libraries\n", "Their time, and our compiled step's as a part of it.\n"]
+    return [*heading, *_grid(["", *(SIDES[peer].title for peer in OTHERS)], lines)] if lines else []
+
+
+def _grid(heads: list[str], lines: list[list[str]]) -> list[str]:
+    return ["\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines)) + "\n"]
+
+
+def _ratio(row: Row, ours: str, outcome: Outcome | None, peer: str) -> str:
+    """The ratio and its target; a ratio that misses it is bold."""
+    if outcome is None or ours not in outcome.figures or (ours, peer) not in row.targets:
+        return "-"
+    ratio, target = outcome.ratio(ours), row.targets[ours, peer]
+    shown = f"{ratio:.2f}" if target is None or ratio <= target else f"**{ratio:.2f}**"
+    aim = "" if target is None else f" (≤ {target:g})"
+    return shown + aim + (" †" if outcome.disturbed else "")
+
+
+def show(figure: Figure, row: Row) -> str:
+    """With its unit, and for times the spread."""
+    if row.group == "memory":
+        return f"{figure.median / 2**20:.0f} MiB"
+    unit, size = next(scale for scale in (("s", 1.0), ("ms", 1e-3), ("µs", 0.0)) if figure.median >= scale[1])
+    value = figure.median / (size or 1e-6)
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit} ({figure.spread:.0%})"

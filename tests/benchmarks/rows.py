@@ -1,0 +1,159 @@
+"""What is measured: the rows, the sides that take part in them, and the ratios that we aim at."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from . import problems
+from .problems import Problem
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to do the work: a module in `libraries/`, which needs a package, and arguments for its functions."""
+
+    title: str
+    module: str
+    package: str
+    arguments: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def installed(self) -> bool:
+        """Whether its package can be imported."""
+        return importlib.util.find_spec(self.package) is not None
+
+    def load(self) -> Any:
+        """Its module. Only here is the library imported, so a process holds those that it compares and no others."""
+        return importlib.import_module(f".libraries.{self.module}", __package__)
+
+    def build(self, work: str, problem: Problem) -> Callable[[], Any]:
+        """The call to be timed."""
+        call: Callable[[], Any] = getattr(self.load(), work)(problem, **self.arguments)
+        return call
+
+
+SIDES = {
+    "eager": Side("eager", "ours", "tinygrad_cnn"),
+    "compiled": Side("compiled", "ours", "tinygrad_cnn", {"compiled": True}),
+    "pytorch": Side("PyTorch", "pytorch", "torch"),
+    "numpy": Side("NumPy by hand", "handwritten", "numpy"),
+    "jax": Side("jax.jit", "jax", "jax"),
+    "autograd": Side("autograd", "autograd", "autograd"),
+    "mygrad": Side("MyGrad", "mygrad", "mygrad"),
+    "tinygrad": Side("tinygrad", "tinygrad", "tinygrad"),
+}
+
+Targets = dict[tuple[str, str], float | None]
+"""(ours, peer) -> the ratio of their times that we aim at; None where it is only reported."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table. `work` names the function in the libraries' modules, `threads` PyTorch's (the faster counts)."""
+
+    name: str
+    title: str
+    work: str
+    problem: Callable[[], Problem]
+    targets: Targets
+    group: str
+    threads: tuple[int, ...] = (1, 2)
+
+    @property
+    def peers(self) -> list[str]:
+        """Whom it is measured beside."""
+        return list(dict.fromkeys(peer for _, peer in self.targets))
+
+    def ours(self, peer: str) -> list[str]:
+        """Which of our ways are measured beside that peer."""
+        return [ours for ours, beside in self.targets if beside == peer]
+
+
+def _convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, target: float, groups: int = 1) -> Row:
+    n, channels, size, _ = x
+    kind = "depthwise " if groups > 1 else ""
+    title = f"convolution {n} x {channels} x {size} x {size}, {kind}{w[0]} filters {w[2]} x {w[3]}, padding {padding}"
+    name = f"conv-{n}x{channels}x{size}-{w[0]}x{w[2]}{'-depthwise' if groups > 1 else ''}"
+    problem = partial(problems.convolution, x, w, padding, groups)
+    return Row(name, title, "convolution", problem, {("eager", "pytorch"): target}, "ops", threads=(2,))
+
+
+def _step(
+    name: str,
+    title: str,
+    problem: Callable[[], Problem],
+    eager: float,
+    compiled: float,
+    numpy: float | None = None,
+    ahead_of: Iterable[str] = (),
+    work: str | None = None,
+) -> Row:
+    targets: Targets = {("eager", "pytorch"): eager, ("compiled", "pytorch"): compiled}
+    if numpy is not None:
+        targets["compiled", "numpy"] = numpy
+    targets |= {("compiled", peer): 1.0 for peer in ahead_of}
+    return Row(name, title, work or problem.func.__name__, problem, targets, "steps")
+
+
+def _memory(name: str, title: str, problem: Callable[[], Problem]) -> Row:
+    targets: Targets = {("eager", "pytorch"): 1.2, ("compiled", "pytorch"): 1.2}
+    return Row(name, title, problem.func.__name__, problem, targets, "memory")
+
+
+OTHERS = ("jax", "autograd", "mygrad", "tinygrad")
+
+ROWS = [
+    Row(
+        "chain",
+        "1,000 multiplications of 8 x 8 float64, recorded and walked back, one thread",
+        "chain",
+        partial(problems.chain, 1000),
+        {("eager", "pytorch"): 0.6},
+        "ops",
+        threads=(1,),
+    ),
+    _convolution((64, 1, 28, 28), (32, 1, 5, 5), 2, 0.5),
+    _convolution((64, 32, 14, 14), (64, 32, 5, 5), 2, 1.3),
+    _convolution((32, 64, 32, 32), (64, 64, 3, 3), 1, 1.3),
+    _convolution((16, 128, 16, 16), (128, 128, 3, 3), 1, 1.3),
+    _convolution((64, 32, 26, 26), (64, 32, 3, 3), 0, 1.3),
+    _convolution((64, 3, 32, 32), (32, 3, 3, 3), 1, 0.8),
+    _convolution((32, 64, 32, 32), (64, 1, 3, 3), 1, 3, groups=64),
+    Row(
+        "adam",
+        "Adam, a step of 1.2 million parameters",
+        "adam",
+        partial(problems.mnist, 1),
+        {("eager", "pytorch"): 1.2},
+        "ops",
+    ),
+    Row(
+        "adam-fused",
+        "Adam, the same, PyTorch with `fused=True`",
+        "adam",
+        partial(problems.fused, 1),
+        {("eager", "pytorch"): None},
+        "ops",
+    ),
+    _step("notebook-2", "notebook's network, 2 images", partial(problems.notebook, 2), 0.40, 0.17, 1.4, OTHERS),
+    _step("notebook-64", "notebook's network, 64 images", partial(problems.notebook, 64), 0.70, 0.50, 1.2, OTHERS),
+    _step("mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64), 1.3, 1.0, ahead_of=OTHERS),
+    _step(
+        "mnist-inference",
+        "MNIST CNN, inference of 256 images",
+        partial(problems.mnist, 256),
+        1.2,
+        1.0,
+        work="mnist_inference",
+    ),
+    _step("residual", "residual network, 32 images, momentum", partial(problems.residual, 32), 2.0, 1.5),
+    _memory("memory-mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64)),
+    _memory("memory-residual", "residual network, 32 images, momentum", partial(problems.residual, 32)),
+]
+
+BY_NAME = {row.name: row for row in ROWS}
