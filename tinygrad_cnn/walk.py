@@ -40,12 +40,12 @@ def pull_back(
     Raises:
         RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
     """
-    order: list[Any] = _newest_first([place for place, _ in roots], wanted, floor)
-    useful = None if wanted is None else _leading_to(wanted, order)
+    oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # older ones lead to none
+    grads: dict[Place, Array] = _reached([place for place, _ in roots], oldest)
+    order: list[Any] = sorted(grads, key=attrgetter("number"), reverse=True)
+    _check_unwritten(order, oldest)
+    useful = None if wanted is None else _leading_to(wanted, order, oldest)
     ends: Collection[Place] = () if wanted is None else wanted
-    if useful is not None:
-        order = [place for place in order if place in useful]
-    grads: dict[Place, Array] = {}
     summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
     borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
     results: dict[Place, Array] = {}
@@ -55,12 +55,16 @@ def pull_back(
 
     for place, g in roots:
         if useful is None or place in useful:
-            _receive(grads, summed, place, g, tensors)
+            old = grads[place]
+            grads[place] = g if old is None else _sum(old, g, place, summed)
             borrowed.add(place)
 
     with enable_grad() if create else no_grad() if tensors else nullcontext():
-        for node in order:  # each has its gradient by now: younger places that lead here have had their turn
-            g = grads.pop(node)
+        for node in order:
+            g = grads[node]
+            if g is None:  # leads to no wanted place
+                continue
+            grads[node] = None
             if hooked and hasattr(node, "hooks"):
                 g = hooks.run(node, g, tensors)
                 borrowed.add(node)  # a hook may have kept what it was given
@@ -78,23 +82,24 @@ def pull_back(
                 pulled = op.pull(g, saved, node.params, parents)
             else:
                 pulled = puller(node, g, saved, parents)
-            for parent, r in zip(parents, pulled):  # noqa: B905 - the hot loop
+            i = -1
+            for r in pulled:  # by hand: zip and enumerate cost as much as all that is done here
+                i += 1
+                parent = parents[i]
                 if parent is None:
                     continue
                 try:
                     fits = r.shape == parent.shape and r.dtype is parent.dtype
                 except AttributeError:
                     raise TypeError(
-                        f"{op.name}: the rule for {_served(op, pulled, r)} returned {r!r}, not an array"
+                        f"{op.name}: the rule for {input_name(op, i)} returned {r!r}, not an array"
                     ) from None
                 if not fits:
-                    r = _fit(r, parent, op, pulled)
+                    r = _fit(r, parent, op, i)
                 if (parent.op is None or parent in ends) and _shares(r, g, saved):
                     borrowed.add(parent)
-                if parent in grads:
-                    _receive(grads, summed, parent, r, tensors)
-                else:
-                    grads[parent] = r
+                old = grads[parent]
+                grads[parent] = r if old is None else _sum(old, r, parent, summed)
             if not retain:
                 node.saved = node.parents = None
     return results
@@ -117,11 +122,13 @@ def outside(roots: Iterable[Place], since: int) -> set[Place]:
     return {node for node in found if node.number < since}
 
 
-def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None, floor: int) -> list[Place]:
-    """Every place that can be reached from the roots, each before its parents, and checked to be usable."""
-    oldest = floor if not wanted else max(floor, min(place.number for place in wanted))  # older ones lead to none
-    found = list(dict.fromkeys(roots))
-    seen = set(found)
+def _reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
+    """Each place that can be reached from the roots without a look behind those below `oldest`, with no gradient yet.
+
+    RuntimeError if one of them was freed.
+    """
+    reached: dict[Place, Any] = dict.fromkeys(roots)
+    found = list(reached)
     for node in found:
         if node.number < oldest:
             continue
@@ -131,12 +138,16 @@ def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None, floo
                 "pass retain_graph=True to that one if you need a second"
             )
         for parent in node.parents:
-            if parent is not None and parent not in seen:
-                seen.add(parent)
+            if parent is not None and parent not in reached:
+                reached[parent] = None
                 found.append(parent)
-    found.sort(key=attrgetter("number"), reverse=True)
+    return reached
+
+
+def _check_unwritten(order: Sequence[Place], oldest: int) -> None:
+    """RuntimeError if a value that one of the places saved has been overwritten since."""
     latest = last_write()
-    for node in reversed(found):
+    for node in reversed(order):
         if node.number > latest:
             break
         if node.number >= oldest and node.saved and written_since(node.number, node.saved):
@@ -144,31 +155,26 @@ def _newest_first(roots: Iterable[Place], wanted: Collection[Place] | None, floo
                 f"backward: a value that {node.op} saved was overwritten in place after it was recorded (by an "
                 "optimizer's step or copy_); run backward before the update, or run the forward pass again after it"
             )
-    return found
 
 
-def _leading_to(wanted: Collection[Place], order: Sequence[Place]) -> set[Place]:
+def _leading_to(wanted: Collection[Place], order: Sequence[Place], oldest: int) -> set[Place]:
     """The places from which some wanted place can be reached."""
     useful = set(wanted)
     for node in reversed(order):
-        if node.parents and any(parent in useful for parent in node.parents):
+        if node.number >= oldest and node.parents and not useful.isdisjoint(node.parents):
             useful.add(node)
     return useful
 
 
-def _receive(grads: dict[Place, Array], summed: set[Place], place: Place, r: Array, tensors: bool) -> None:
-    """Add one more gradient for `place`, in place where the sum so far is the walk's own."""
-    old = grads.get(place)
-    if old is None:
-        grads[place] = r
-    elif place in summed and not tensors and isinstance(old, np.ndarray):
-        np.add(old, r, out=old)
-    else:
-        grads[place] = old + r
-        summed.add(place)
+def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
+    """One more gradient for `place` added to those so far, in place where their sum is the walk's own array."""
+    if place in summed and isinstance(old, np.ndarray):
+        return np.add(old, r, out=old)
+    summed.add(place)
+    return old + r
 
 
-def _fit(r: Array, parent: Place, op: Op, pulled: tuple[Any, ...]) -> Array:
+def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
     """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
     if r.shape != parent.shape:
         try:
@@ -177,7 +183,7 @@ def _fit(r: Array, parent: Place, op: Op, pulled: tuple[Any, ...]) -> Array:
             r = sum_to(r, shape=parent.shape)
         except ValueError:
             raise ValueError(
-                f"{op.name}: the rule for {_served(op, pulled, r)} returned shape {r.shape} for an input of shape "
+                f"{op.name}: the rule for {input_name(op, position)} returned shape {r.shape} for an input of shape "
                 f"{parent.shape}"
             ) from None
     return r if r.dtype == parent.dtype else r.astype(parent.dtype)
@@ -188,10 +194,6 @@ def input_name(op: Op, position: int) -> str:
     sig = op.signature
     served = [name for name in sig.inputs if name in sig.rules]
     return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
-
-
-def _served(op: Op, pulled: tuple[Any, ...], r: Any) -> str:
-    return input_name(op, next(i for i, other in enumerate(pulled) if other is r))
 
 
 def _memory(value: Any) -> Any:
@@ -207,7 +209,7 @@ def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
         return False
     for value in (g, *saved):
         if value.__class__ is tuple:
-            if any([_memory(each) is memory for each in value]):
+            if any(_memory(each) is memory for each in value):
                 return True
         elif _memory(value) is memory:
             return True
