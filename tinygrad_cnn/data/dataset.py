@@ -1,0 +1,195 @@
+"""Datasets: examples by number, one at a time or a batch at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tensor import Tensor, get_default_dtype
+
+Array: TypeAlias = NDArray[Any]
+Batch: TypeAlias = tuple[Array, ...]
+
+
+class Dataset(ABC):
+    """Examples numbered from 0. A subclass says how many there are and what each is.
+
+    An example is a tuple of fields, such as image and label, or one field by itself. A field is an array, a number or
+    anything that ``np.asarray`` takes. Override :meth:`take` where a batch can be had faster than one by one.
+
+    >>> import tinygrad_cnn as tg
+    >>> class Squares(tg.data.Dataset):
+    ...     def __len__(self):
+    ...         return 100
+    ...     def __getitem__(self, index):
+    ...         return index, index**2
+    >>> next(iter(tg.data.DataLoader(Squares(), batch_size=4)))
+    (array([0, 1, 2, 3]), array([0, 1, 4, 9]))
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many examples there are."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Any:
+        """Example `index`, from 0 to len(self) - 1."""
+
+    def take(self, indices: NDArray[np.int64]) -> Batch:
+        """The examples at `indices` as one batch: for each field an array with the examples along its first axis."""
+        return collate([self[index] for index in indices.tolist()])
+
+
+class TensorDataset(Dataset):
+    """Examples that lie along the first axis of arrays, which are shared and not copied.
+
+    Args:
+        arrays: arrays or Tensors of the same length, such as images and labels.
+
+    Raises:
+        ValueError: if there is no array, or one is of another length.
+        TypeError: if one does not hold numbers or is a single number.
+
+    >>> import tinygrad_cnn as tg
+    >>> digits = tg.data.TensorDataset(*tg.data.digits())
+    >>> image, label = digits[3]
+    >>> len(digits), image.shape, int(label)
+    (1797, (8, 8), 3)
+    """
+
+    def __init__(self, *arrays: Any) -> None:
+        self.arrays = tuple(as_array(array) for array in arrays)
+        if not arrays:
+            raise ValueError("TensorDataset: there are no arrays; give at least one")
+        for array in self.arrays:
+            if not array.ndim:
+                raise TypeError(
+                    "TensorDataset: one of the arrays is a single number; examples lie along the first axis"
+                )
+        lengths = [len(array) for array in self.arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"TensorDataset: the arrays have lengths {lengths}; each example takes one row of each")
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: Any) -> Batch:
+        """The rows at `index`: an integer, or anything else that indexes the first axis of an array."""
+        return tuple(array[index] for array in self.arrays)
+
+    def take(self, indices: NDArray[np.int64]) -> Batch:
+        """Copies of the rows at `indices`."""
+        return tuple(array.take(indices, axis=0) for array in self.arrays)
+
+
+class Subset(Dataset):
+    """The examples of `dataset` at `indices`, in their order; an index may occur more than once.
+
+    Raises:
+        TypeError: if `indices` are not integers.
+        IndexError: if an index is not from 0 to len(dataset) - 1.
+    """
+
+    def __init__(self, dataset: Dataset | Sequence[Any] | Array | Tensor, indices: Sequence[int] | Array) -> None:
+        self.dataset = as_dataset(dataset)
+        self.indices = _integers(indices)
+        wrong = (self.indices < 0) | (self.indices >= len(self.dataset))
+        if wrong.any():
+            raise IndexError(
+                f"Subset: `indices` holds {self.indices[wrong.argmax()]} at {wrong.argmax()}; "
+                f"the dataset has {len(self.dataset)} examples, numbered from 0"
+            )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[index])]
+
+    def take(self, indices: NDArray[np.int64]) -> Batch:
+        return self.dataset.take(self.indices[indices])
+
+
+class _Items(Dataset):
+    """A plain sequence of examples."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index]
+
+
+def as_dataset(data: Any) -> Dataset:
+    """`data` itself if it is a Dataset; arrays and Tensors by their first axis; any sequence by its items.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, np.ndarray | Tensor):
+        return TensorDataset(data)
+    if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes):
+        return _Items(data)
+    raise TypeError(
+        f"`dataset` is a {type(data).__name__}; it must be a Dataset, an array or a sequence with len() and [...]"
+    )
+
+
+def as_array(value: Any) -> Array:
+    """`value` as an array that shares its memory if it can. Python floats get the default dtype, integers int64."""
+    if isinstance(value, Tensor):
+        return value.detach().numpy()
+    array = np.asarray(value)
+    if array.dtype.kind in "OV":
+        raise TypeError(
+            f"a field of an example is a {type(value).__name__}; it must be a number or an array of numbers"
+        )
+    if array.dtype == np.float64 and not hasattr(value, "dtype"):
+        return array.astype(get_default_dtype())
+    return array
+
+
+def collate(items: Sequence[Any]) -> Batch:
+    """Examples as one batch: each field stacked along a new first axis. Python floats become the default dtype.
+
+    Raises:
+        ValueError: if there are no examples, or they differ in their number of fields or in the shape of a field.
+        TypeError: if a field is not a number or an array.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> images, labels = tg.data.collate([(np.zeros((28, 28)), 3), (np.ones((28, 28)), 5)])
+    >>> images.shape, labels
+    ((2, 28, 28), array([3, 5]))
+    """
+    rows = [item if isinstance(item, tuple | list) else (item,) for item in items]
+    counts = sorted({len(row) for row in rows})
+    if len(counts) != 1:
+        raise ValueError(f"collate: the examples have {counts or 'no'} fields; all must have the same number")
+    return tuple(_stacked(number, column) for number, column in enumerate(zip(*rows, strict=True)))
+
+
+def _stacked(number: int, column: tuple[Any, ...]) -> Array:
+    fields = [as_array(field) for field in column]
+    shapes = list(dict.fromkeys(field.shape for field in fields))
+    if len(shapes) > 1:
+        raise ValueError(
+            f"collate: field {number} has shape {shapes[0]} in one example and {shapes[1]} in another; crop or pad them "
+            "to one shape, or give a `collate` of your own. Arrays with an example in each row go into TensorDataset(...)"
+        )
+    return np.stack(fields)
+
+
+def _integers(indices: Any) -> NDArray[np.int64]:
+    array = np.asarray(indices)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise TypeError(f"Subset: `indices` is {array.dtype} {array.shape}; it must be a row of integers")
+    return array.astype(np.int64)

@@ -1,0 +1,35 @@
+"""Results of a function, computed in a thread before they are asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from threading import get_ident
+from typing import TypeVar
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument], count: int) -> Iterator[Result]:
+    """``map(function, arguments)``, with up to `count` results computed in a thread while the caller uses the last one.
+
+    An exception reaches the caller in its turn, with the thread's traceback. The thread ends with the iteration,
+    however that ends, and runs in the caller's context: ``no_grad`` and ``np.errstate`` hold there too.
+    """
+    worker: list[int] = []
+    context = copy_context()
+    executor = ThreadPoolExecutor(1, "prefetch", initializer=lambda: worker.append(get_ident()))
+    pending: deque[Future[Result]] = deque()
+    try:
+        for argument in arguments:
+            pending.append(executor.submit(context.run, function, argument))
+            if len(pending) > count:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        # The garbage collector may close an abandoned iterator in the thread itself, which cannot wait for its own end.
+        executor.shutdown(wait=get_ident() not in worker, cancel_futures=True)

@@ -1,0 +1,96 @@
+"""Datasets in parts, such as one to train on and one to test on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ops.random import Seed, generator
+from ..tensor import Tensor
+from .dataset import Array, Dataset, Subset, as_array, as_dataset
+
+
+def random_split(
+    dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], rng: Seed = None
+) -> list[Subset]:
+    """Parts of `dataset` that have no example in common, drawn at random.
+
+    Args:
+        dataset: what to split.
+        lengths: how many examples each part gets, all together len(dataset); or fractions that add up to 1. A fraction
+            of the length is rounded down, and what is left over goes to the parts one by one, from the first.
+        rng: a generator or an integer seed; None is the library's generator.
+
+    Raises:
+        ValueError: if the lengths do not add up.
+
+    >>> import tinygrad_cnn as tg
+    >>> train, test = tg.data.random_split(tg.data.TensorDataset(*tg.data.digits()), [0.8, 0.2], rng=0)
+    >>> len(train), len(test)
+    (1438, 359)
+    """
+    dataset = as_dataset(dataset)
+    sizes = _sizes("random_split", lengths, len(dataset))
+    return _cut(dataset, generator(rng).permutation(len(dataset)), sizes)
+
+
+def stratified_split(
+    dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], labels: Any, rng: Seed = None
+) -> list[Subset]:
+    """As :func:`random_split`, but each part has each class in the proportion in which the dataset has it.
+
+    A class may be off by one or two examples where the numbers do not divide. The classes stand mixed in each part.
+
+    Args:
+        dataset, lengths, rng: as for :func:`random_split`.
+        labels: the class of each example.
+
+    Raises:
+        ValueError: if the lengths do not add up, or there is not one label for each example.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> labels = np.repeat([0, 1], [30, 60])  # sorted by class
+    >>> train, test = tg.data.stratified_split(labels, [0.8, 0.2], labels, rng=0)
+    >>> np.bincount(labels[train.indices]).tolist(), np.bincount(labels[test.indices]).tolist()
+    ([24, 48], [6, 12])
+    """
+    dataset = as_dataset(dataset)
+    sizes = _sizes("stratified_split", lengths, len(dataset))
+    classes = as_array(labels)
+    if classes.shape != (len(dataset),):
+        raise ValueError(
+            f"stratified_split: `labels` has shape {classes.shape}; there must be one for each of {len(dataset)} examples"
+        )
+    order = generator(rng).permutation(len(dataset))
+    # Spread each class evenly over [0, 1]; then every stretch of that has the classes in proportion.
+    _, members, counts = np.unique(classes[order], return_inverse=True, return_counts=True)
+    by_class = np.argsort(members, kind="stable")
+    starts = np.cumsum(counts) - counts
+    place = np.empty(len(order))
+    place[by_class] = (np.arange(len(order)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
+    return _cut(dataset, order[np.argsort(place, kind="stable")], sizes)
+
+
+def _cut(dataset: Dataset, order: NDArray[np.int64], sizes: list[int]) -> list[Subset]:
+    return [Subset(dataset, part) for part in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def _sizes(name: str, lengths: Sequence[float], total: int) -> list[int]:
+    numbers = np.asarray(lengths)
+    if numbers.ndim != 1 or not numbers.size or numbers.dtype.kind not in "iuf":
+        raise ValueError(f"{name}: `lengths` is {lengths!r}; it must be a list of numbers")
+    if not (numbers >= 0).all():
+        raise ValueError(f"{name}: `lengths` is {lengths!r}; no part can have a negative length")
+    if numbers.dtype.kind != "f":
+        if numbers.sum() != total:
+            raise ValueError(f"{name}: `lengths` add up to {numbers.sum()}; the dataset has {total} examples")
+        return [int(number) for number in numbers]
+    if abs(numbers.sum() - 1) > 1e-9:
+        raise ValueError(f"{name}: `lengths` add up to {numbers.sum():g}; fractions must add up to 1")
+    sizes = [int(total * number) for number in numbers]
+    for extra in range(total - sum(sizes)):
+        sizes[extra % len(sizes)] += 1
+    return sizes

@@ -1,0 +1,142 @@
+"""Random rotations, shifts, scalings and shears."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...ops.random import Seed, generator
+from .crop import batch_of_images
+
+Range: TypeAlias = float | tuple[float, float]
+
+
+class RandomAffine:
+    """Each image rotated, sheared, scaled and shifted about its centre, by amounts drawn for it; bilinear.
+
+    As torchvision's of that name, with bilinear interpolation: a point p of the image, from the centre and in pixels,
+    goes to scale R(angle) S(shear) p + shift. A pixel that comes from outside the image is `fill`.
+
+    Args:
+        degrees: the angle is drawn from (low, high), or from -degrees to degrees; counter-clockwise.
+        translate: (a, b): the shift is drawn from -a to a times the width and -b to b times the height, in whole pixels.
+        scale: (low, high) of the factor; None for 1.
+        shear: (low, high) in degrees, or one number for both signs: how far vertical lines lean.
+        fill: the value of pixels from outside.
+
+    Raises:
+        ValueError: if an argument is not what it must be.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> quarter = tg.data.RandomAffine((90, 90))
+    >>> quarter(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).round(6).tolist()
+    [[[[2.0, 4.0], [1.0, 3.0]]]]
+    """
+
+    def __init__(
+        self,
+        degrees: Range,
+        translate: tuple[float, float] | None = None,
+        scale: tuple[float, float] | None = None,
+        shear: Range | None = None,
+        fill: float = 0,
+    ) -> None:
+        name = type(self).__name__
+        self.degrees = _range(name, "degrees", degrees)
+        self.shear = _range(name, "shear", 0 if shear is None else shear)
+        self.scale = _range(name, "scale", (1, 1) if scale is None else scale)
+        self.translate = _range(name, "translate", (0, 0) if translate is None else translate, ordered=False)
+        if not all(0 <= part <= 1 for part in self.translate):
+            raise ValueError(f"{name}: `translate` is {translate}; both parts must be from 0 to 1")
+        if self.scale[0] <= 0:
+            raise ValueError(f"{name}: `scale` is {scale}; factors must be above 0")
+        if max(map(abs, self.shear)) >= 90:
+            raise ValueError(f"{name}: `shear` is {shear}; it must be between -90 and 90 degrees")
+        self.fill = fill
+
+    def __call__(self, images: NDArray[Any], rng: Seed = None) -> NDArray[Any]:
+        """Images (N, ..., H, W), in their dtype. Integers are rounded to the nearest."""
+        images = batch_of_images(type(self).__name__, images)
+        rng = generator(rng)
+        count, (height, width) = len(images), images.shape[-2:]
+        angle, shear = (np.radians(rng.uniform(*bounds, count)) for bounds in (self.degrees, self.shear))
+        scale = rng.uniform(*self.scale, count)
+        shift = np.rint(rng.uniform(-1, 1, (count, 2)) * self.translate * np.array([width, height]))
+        # The inverse of scale R S: where in the image a pixel of the result comes from. x goes right and y down.
+        cos, sin, lean = np.cos(angle) / scale, np.sin(angle) / scale, np.tan(shear)
+        inverse = np.array([[cos - lean * sin, -sin - lean * cos], [sin, cos]]).transpose(2, 0, 1)
+        return warp(images, inverse, shift, self.fill)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.degrees}, translate={self.translate}, scale={self.scale}, shear={self.shear})"
+        )
+
+
+class RandomRotation(RandomAffine):
+    """Each image turned about its centre by an angle drawn for it, counter-clockwise; bilinear.
+
+    Args:
+        degrees: the angle is drawn from (low, high), or from -degrees to degrees.
+        fill: the value of pixels from outside the image.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.data.RandomRotation(10)(np.ones((64, 1, 28, 28), np.float32)).shape
+    (64, 1, 28, 28)
+    """
+
+    def __init__(self, degrees: Range, fill: float = 0) -> None:
+        super().__init__(degrees, fill=fill)
+
+    def __repr__(self) -> str:
+        return f"RandomRotation({self.degrees})"
+
+
+def warp(images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: float = 0) -> NDArray[Any]:
+    """y(q) = x(matrix (q - shift)) for pixels q from the centre, by bilinear interpolation; `fill` around the image.
+
+    Args:
+        images: (N, ..., H, W).
+        matrix: (N, 2, 2), of vectors (x, y).
+        shift: (N, 2), likewise.
+        fill: the value of everything outside the image.
+    """
+    count, (height, width) = len(images), images.shape[-2:]
+    channels = images.reshape(count, -1, height, width) if images.size else np.empty((count, 0, height, width))
+    work = np.result_type(images.dtype, np.float32)
+    # One pixel of `fill` all around; what lies beyond is clipped to it.
+    padded = np.full((*channels.shape[:2], height + 2, width + 2), fill, work)
+    padded[..., 1:-1, 1:-1] = channels
+    centre = np.array([width - 1, height - 1]) / 2
+    y, x = np.mgrid[:height, :width]
+    q = np.stack([x.ravel(), y.ravel()]) - centre[:, None]  # (2, H W)
+    p = matrix @ (q - shift[..., None]) + centre[:, None] + 1  # (N, 2, H W), in pixels of the padded images
+    p = np.clip(p, 0, np.array([width + 1, height + 1])[:, None])
+    corner = np.minimum(p.astype(np.intp), np.array([width, height])[:, None])
+    part = (p - corner).astype(work)
+    at = corner[:, 1] * (width + 2) + corner[:, 0]  # (N, H W), of the upper left of four neighbours
+    right, down = part[:, None, 0], part[:, None, 1]
+    flat = padded.reshape(*channels.shape[:2], -1)
+
+    def neighbour(offset: int) -> NDArray[Any]:
+        return np.take_along_axis(flat, at[:, None] + offset, axis=2)  # (N, C, H W)
+
+    upper = neighbour(0) * (1 - right) + neighbour(1) * right
+    lower = neighbour(width + 2) * (1 - right) + neighbour(width + 3) * right
+    result = (upper * (1 - down) + lower * down).reshape(images.shape)
+    warped: NDArray[Any] = (np.rint(result) if images.dtype.kind in "biu" else result).astype(images.dtype, copy=False)
+    return warped
+
+
+def _range(name: str, label: str, value: Any, *, ordered: bool = True) -> tuple[float, float]:
+    given = np.asarray(value)
+    if given.shape not in ((), (2,)) or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
+        raise ValueError(f"{name}: `{label}` is {value!r}; it must be a finite number or two")
+    if not given.ndim and given < 0:
+        raise ValueError(f"{name}: `{label}` is {value!r}; one number stands for both signs and must be at least 0")
+    low, high = (float(bound) for bound in (given if given.ndim else (-given, given)))
+    if ordered and low > high:
+        raise ValueError(f"{name}: `{label}` is {value!r}; the lower bound comes first")
+    return low, high

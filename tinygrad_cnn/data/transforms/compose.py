@@ -1,0 +1,45 @@
+"""Transforms one after another."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...ops.random import Seed, generator
+
+
+def draws(function: Callable[..., Any]) -> bool:
+    """Whether a function wants a generator, which it says by a parameter `rng`."""
+    try:
+        return "rng" in inspect.signature(function).parameters
+    except ValueError:  # some functions written in C have no signature
+        return False
+
+
+class Compose:
+    """Transforms in their order, as one. Those with a parameter `rng` draw from one generator, one after another.
+
+    Args:
+        transforms: functions of a batch of images that give one; any callable serves.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> augment = tg.data.Compose([tg.data.RandomHorizontalFlip(), tg.data.ToFloat(), np.sqrt])
+    >>> augment(np.full((2, 1, 1, 1), 255, np.uint8), rng=0).tolist()
+    [[[[1.0]]], [[[1.0]]]]
+    """
+
+    def __init__(self, transforms: Sequence[Callable[..., Any]]) -> None:
+        for transform in transforms:
+            if not callable(transform):
+                raise TypeError(f"Compose: {transform!r} is no transform; it must be a function of a batch of images")
+        self.transforms = tuple(transforms)
+
+    def __call__(self, images: Any, rng: Seed = None) -> Any:
+        rng = generator(rng)
+        for transform in self.transforms:
+            images = transform(images, rng=rng) if draws(transform) else transform(images)
+        return images
+
+    def __repr__(self) -> str:
+        return f"Compose([{', '.join(map(repr, self.transforms))}])"

@@ -1,0 +1,117 @@
+"""Random windows and mirror images."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ...ops.random import Seed, generator
+
+_MODES: dict[str, Any] = {mode: mode for mode in ("constant", "edge", "reflect", "symmetric")}
+
+
+class RandomCrop:
+    """A window of each image, at a place drawn for it.
+
+    Args:
+        size: of the window: (height, width), or one number for both.
+        padding: how many pixels are put around an image first.
+        fill: the value of those pixels.
+        padding_mode: "constant" for `fill`, or as in ``np.pad`` "edge", "reflect" or "symmetric".
+
+    Raises:
+        TypeError, ValueError: if an argument is not what it must be.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> images = np.zeros((64, 3, 32, 32), np.uint8)
+    >>> tg.data.RandomCrop(32, padding=4)(images).shape
+    (64, 3, 32, 32)
+    """
+
+    def __init__(
+        self, size: int | tuple[int, int], padding: int = 0, fill: float = 0, padding_mode: str = "constant"
+    ) -> None:
+        try:
+            self.height, self.width = (index(n) for n in (size if isinstance(size, tuple | list) else (size, size)))
+            self.padding = index(padding)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"RandomCrop: `size` is {size!r} and `padding` {padding!r}; they must be whole numbers, `size` one or two"
+            ) from None
+        if min(self.height, self.width) < 1 or self.padding < 0:
+            raise ValueError(f"RandomCrop: `size` is {size} and `padding` {padding}; they must be at least 1 and 0")
+        if padding_mode not in _MODES:
+            raise ValueError(f"RandomCrop: `padding_mode` is {padding_mode!r}; it must be one of {', '.join(_MODES)}")
+        self.fill = fill
+        self.padding_mode = padding_mode
+
+    def __call__(self, images: NDArray[Any], rng: Seed = None) -> NDArray[Any]:
+        """Images (N, ..., H, W) as (N, ..., height, width), in their dtype.
+
+        Raises:
+            ValueError: if they are smaller than the window.
+        """
+        images = batch_of_images("RandomCrop", images)
+        if self.padding:
+            widths = [(0, 0)] * (images.ndim - 2) + [(self.padding, self.padding)] * 2
+            value: Any = {"constant_values": self.fill} if self.padding_mode == "constant" else {}
+            images = np.pad(images, widths, _MODES[self.padding_mode], **value)
+        rows, columns = images.shape[-2] - self.height + 1, images.shape[-1] - self.width + 1
+        if min(rows, columns) < 1:
+            raise ValueError(
+                f"RandomCrop: `size` is {self.height} x {self.width} but the images are, with their padding, "
+                f"{images.shape[-2]} x {images.shape[-1]}; it must not be larger"
+            )
+        rng = generator(rng)
+        top, left = (rng.integers(n, size=len(images)) for n in (rows, columns))
+        windows = sliding_window_view(images, (self.height, self.width), axis=(-2, -1))
+        windows = np.moveaxis(windows, (-4, -3), (1, 2))  # (N, rows, columns, ..., height, width)
+        cropped: NDArray[Any] = windows[np.arange(len(images)), top, left]
+        return cropped
+
+    def __repr__(self) -> str:
+        return f"RandomCrop(({self.height}, {self.width}), padding={self.padding})"
+
+
+class RandomHorizontalFlip:
+    """Each image as it is or, with probability `p`, with left and right exchanged.
+
+    Raises:
+        ValueError: if `p` is not from 0 to 1.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.data.RandomHorizontalFlip(p=1)(np.array([[[[1, 2, 3]]]])).tolist()
+    [[[[3, 2, 1]]]]
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"RandomHorizontalFlip: `p` is {p}; it must be from 0 to 1")
+        self.p = float(p)
+
+    def __call__(self, images: NDArray[Any], rng: Seed = None) -> NDArray[Any]:
+        """Images (N, ..., H, W), in their dtype."""
+        images = batch_of_images("RandomHorizontalFlip", images)
+        chosen = generator(rng).random(len(images)) < self.p
+        flipped = images.copy()
+        flipped[chosen] = images[chosen, ..., ::-1]
+        return flipped
+
+    def __repr__(self) -> str:
+        return f"RandomHorizontalFlip({self.p:g})"
+
+
+def batch_of_images(name: str, images: Any) -> NDArray[Any]:
+    """`images` as an array (N, ..., H, W).
+
+    Raises:
+        ValueError: if it has less than three axes.
+    """
+    array: NDArray[Any] = np.asarray(images)
+    if array.ndim < 3:
+        raise ValueError(f"{name}: `images` has shape {array.shape}; it must be a batch (N, ..., H, W)")
+    return array
