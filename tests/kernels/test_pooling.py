@@ -59,10 +59,63 @@ def test_an_index_outside_is_refused_before_memory_is_touched(wrong):
         resampling.resample(np.ones(3), 0, 2, (np.array([wrong]), np.array([0]), np.ones(1)))
 
 
-def test_a_window_without_elements_has_no_index():
-    y, indices = pooling.max_windows(np.ones((1, 1, 1)), (2,), (2,), (1,), (1,), (2,))
-    assert indices.tolist() == [[[-1, 0]]]
+def test_a_window_without_elements_has_no_index_and_gets_nothing():
+    x, how = np.ones((1, 1, 1)), ((2,), (1,), (1,), (2,))
+    y = pooling.max_windows(x, (2,), (2,), *how[1:])
+    which = pooling.which_elements(x, y, *how)
     assert y.tolist() == [[[-np.inf, 1]]]
+    assert which.tolist() == [[[2, 0]]]
+    assert pooling.flat_indices(which, (1,), *how).tolist() == [[[-1, 0]]]
+    assert pooling.put_elements(np.ones((1, 1, 2)), which, (1,), *how).tolist() == [[[1]]]
+    assert pooling.take_elements(x, which, *how).tolist() == [[[0, 1]]]
+
+
+GEOMETRIES = st.integers(1, 3).flatmap(
+    lambda ndim: st.tuples(
+        *[st.lists(st.integers(low, 3), min_size=ndim, max_size=ndim).map(tuple) for low in (1, 1, 1, 0)]
+    )
+)
+
+
+@given(GEOMETRIES, st.integers(0, 2), st.integers(1, 3), seeds)
+def test_windows_keep_channels_last_memory_and_their_adjoints_agree(geometry, n, c, seed):
+    kernel, stride, dilation, extra = geometry
+    rng = np.random.default_rng(seed)
+    before = tuple(k // 2 for k in kernel)
+    shape = tuple(d * (k - 1) + 1 + e for k, d, e in zip(kernel, dilation, extra, strict=True))
+    out = tuple((e + 2 * p) // s + 1 for e, p, s in zip(extra, before, stride, strict=True))
+    x = channels_last(rng.integers(-2, 3, (n, c, *shape)).astype(np.float32))
+    y = pooling.max_windows(x, kernel, out, stride, before, dilation)
+    which = pooling.which_elements(x, y, kernel, stride, before, dilation)
+    u = channels_last(rng.integers(-4, 5, y.shape).astype(np.float32))
+    back = pooling.put_elements(u, which, shape, kernel, stride, before, dilation)
+    total = pooling.sum_windows(x, kernel, out, stride, before)
+    spread = pooling.spread_windows(u, shape, kernel, stride, before)
+    for a in (y, which, back, total, spread):
+        assert np.moveaxis(a, 1, -1).flags.c_contiguous
+    # <put u, x> = <u, take x>: small integers, so that both sides are exact
+    np.testing.assert_array_equal(
+        pooling.take_elements(x, which, kernel, stride, before, dilation)[np.isfinite(y)], y[np.isfinite(y)]
+    )
+    assert (back * x).sum() == (u * y)[np.isfinite(y)].sum()
+    assert (spread * x).sum() == (u * total).sum()
+
+
+def test_arrays_whose_sizes_disagree_are_refused_in_the_kernel_itself():
+    a, which = np.ones((2, 3, 4, 4)), np.zeros((2, 3, 2, 2), np.uint8)
+    how = ((2, 2), (2, 2), (0, 0), (1, 1))
+    for wrong in ((1, 3, 2, 2), (2, 1, 2, 2), (3, 2)):
+        with pytest.raises(ValueError, match="must begin with"):
+            pooling.take_elements(a, np.zeros(wrong, np.uint8), *how)
+        with pytest.raises(ValueError, match="must begin with"):
+            pooling.which_elements(a, np.zeros(wrong), *how)
+        with pytest.raises(ValueError, match=r"it must be \(2, 3, 2, 2\)"):
+            pooling.put_elements(which.astype(float), np.zeros(wrong, np.uint8), (4, 4), *how)
+    with pytest.raises(ValueError, match="zip"):  # one entry for each spatial axis
+        pooling.max_windows(a, (2,), (2, 2), *how[1:])
+    # More windows than fit hold what there is of the input, and look at no memory beyond it.
+    assert pooling.sum_windows(a, (2, 2), (3, 9), (2, 2), (0, 0))[0, 0].tolist() == [[4, 4, *[0] * 7]] * 2 + [[0] * 9]
+    assert pooling.put_elements(np.ones((2, 3, 9, 9)), np.zeros((2, 3, 9, 9), int), (4, 4), *how).sum() == 2 * 3 * 4
 
 
 @given(st.integers(1, 12), st.integers(1, 12))

@@ -13,52 +13,150 @@ from typing import Any
 
 import numpy as np
 
+from .select import select
 from .window import Sizes, overlaps, volume
 
 
 def sum_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes) -> np.ndarray:
     """The sum of each window of x: (N, C, *sizes) to (N, C, *out). Padding counts as zero."""
-    y = np.zeros_like(x, shape=(*x.shape[:2], *out))
-    for _, windows, places in overlaps(x.shape[2:], kernel, out, stride, before, (1,) * len(out)):
-        y[windows] += x[places]
-    return y
+    return _reduced(np.add, 0, x, kernel, out, stride, before, (1,) * len(out))
 
 
 def spread_windows(u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes) -> np.ndarray:
     """Adjoint of :func:`sum_windows`: each u (N, C, *out) added to every element of its window in (N, C, *sizes)."""
-    x = np.zeros_like(u, shape=(*u.shape[:2], *sizes))
-    for _, windows, places in overlaps(sizes, kernel, u.shape[2:], stride, before, (1,) * len(sizes)):
-        x[places] += u[windows]
+    dilation = (1,) * len(sizes)
+    x, alone = _target(u, sizes, kernel, stride, before, dilation)
+    for _, windows, places in overlaps(sizes, kernel, u.shape[2:], stride, before, dilation):
+        if alone:
+            x[places] = u[windows]
+        else:
+            x[places] += u[windows]
     return x
 
 
-def max_windows(
-    x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> tuple[np.ndarray, np.ndarray]:
-    """The largest element of each window of x (N, C, *sizes), and its index in the flattened sizes: both (N, C, *out).
+def max_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> np.ndarray:
+    """The largest element of each window of x: (N, C, *sizes) to (N, C, *out). Padding never wins, NaN always does."""
+    return _reduced(np.maximum, _lowest(x.dtype), x, kernel, out, stride, before, dilation)
 
-    The first of equal elements wins, padding never does, NaN always does. A window without an element has index -1.
+
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _reduced(
+    ufunc: np.ufunc, empty: Any, x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> np.ndarray:
+    """Each window reduced by `ufunc`, one axis after the other: (kH + kW) steps for kH kW elements."""
+    for axis, window in enumerate(zip(x.shape[2:], kernel, out, stride, before, dilation, strict=True), 2):
+        y = np.empty_like(x, shape=(*x.shape[:axis], window[2], *x.shape[axis + 1 :]))
+        source, target = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
+        elements = [(windows, places) for _, windows, places in overlaps(*((v,) for v in window))]
+        everywhere = [places for windows, places in elements if windows[1] == slice(0, window[2])]
+        if len(everywhere) > 1:
+            ufunc(source[everywhere[0]], source[everywhere[1]], out=target)
+        else:
+            target[...] = source[everywhere[0]] if everywhere else empty
+        for places in everywhere[2:]:
+            ufunc(target, source[places], out=target)
+        for windows, places in elements:
+            if places not in everywhere:
+                ufunc(target[windows], source[places], out=target[windows])
+        x = y
+    return x
+
+
+def which_elements(
+    x: np.ndarray, y: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> np.ndarray:
+    """Which element of its window each y of :func:`max_windows` is, as a small integer, counted in C order.
+
+    The first of equal elements, the last of NaNs. A window without an element has the number of elements, as if it were the
+    one after the last.
     """
-    sizes = x.shape[2:]
-    elements = []
-    for k, windows, places in overlaps(sizes, kernel, out, stride, before, dilation):
-        axes = zip(windows[1:], k, stride, before, dilation, strict=True)
-        positions = [np.arange(w.start, w.stop) * s + (i * d - p) for w, i, s, p, d in axes]
-        elements.append((windows, places, _flat(positions, sizes)))
-    return _maximum(x, out, elements)
+    _check_lead(y, x.shape[:2])
+    elements = list(overlaps(x.shape[2:], kernel, y.shape[2:], stride, before, dilation))
+    which = np.zeros_like(y, np.min_scalar_type(len(elements)))
+    found = np.zeros_like(y, bool)
+    for _, windows, places in elements:
+        found[windows] |= x[places] == y[windows]
+        which += ~found
+    if np.isnan(y).any():
+        for i, (_, windows, places) in enumerate(elements):
+            np.copyto(which[windows], i, where=np.isnan(x[places]))
+    return which
 
 
-def max_regions(x: np.ndarray, out: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`max_windows` for the `out` regions of :func:`regions` along each axis, which may differ in size."""
+def put_elements(
+    u: np.ndarray, which: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> np.ndarray:
+    """Each u (N, C, *out) added to the element of its window that `which` says, in zeros (N, C, *sizes)."""
+    _check_same(u, which)
+    x, alone = _target(u, sizes, kernel, stride, before, dilation)
+    for i, (_, windows, places) in enumerate(overlaps(sizes, kernel, u.shape[2:], stride, before, dilation)):
+        chosen = which[windows] == i
+        if alone:
+            select(chosen, u[windows], 0, x[places])
+        else:
+            x[places] += select(chosen, u[windows], 0)
+    return x
+
+
+def take_elements(
+    a: np.ndarray, which: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> np.ndarray:
+    """Adjoint of :func:`put_elements`: the element of each window of a (N, C, *sizes) that `which` (N, C, *out) says."""
+    _check_lead(which, a.shape[:2])
+    y = np.zeros_like(which, a.dtype)
+    for i, (_, windows, places) in enumerate(overlaps(a.shape[2:], kernel, which.shape[2:], stride, before, dilation)):
+        y[windows] += select(which[windows] == i, a[places], 0)
+    return y
+
+
+def flat_indices(
+    which: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> np.ndarray:
+    """Where the elements that `which` says lie in the flattened sizes; -1 for a window without one."""
+    first = [np.arange(o) * s - p for o, s, p in zip(which.shape[2:], stride, before, strict=True)]
+    inside = [np.arange(k) * d for k, d in zip(kernel, dilation, strict=True)]
+    indices: np.ndarray = _flat(first, sizes) + np.append(_flat(inside, sizes), 0)[which]
+    indices[which == volume(kernel)] = -1
+    return indices
+
+
+def _target(
+    u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> tuple[np.ndarray, bool]:
+    """An array (N, C, *sizes) for what windows of u add up to, and whether no two of them share an element.
+
+    It is zero, unless every element will be written to.
+    """
+    alone = all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
+    tiled = (
+        kernel == stride
+        and not any(before)
+        and all(o * s == n for o, s, n in zip(u.shape[2:], stride, sizes, strict=True))
+    )
+    return (np.empty_like if alone and tiled else np.zeros_like)(u, shape=(*u.shape[:2], *sizes)), alone
+
+
+def max_regions(x: np.ndarray, out: Sizes) -> np.ndarray:
+    """Where the largest elements of the `out` regions of :func:`regions` along each axis lie in the flattened sizes."""
     sizes = x.shape[2:]
     tables = []
     for n, o in zip(sizes, out, strict=True):
         starts, stops = regions(n, o)
         reach = int((stops - starts).max())
         tables.append([np.minimum(starts + i, stops - 1) for i in range(reach)])
-    everywhere = (..., *(slice(None) for _ in out))
-    elements = [(everywhere, (..., *np.ix_(*at)), _flat(at, sizes)) for at in product(*tables)]
-    return _maximum(x, out, elements)
+    elements = [(x[(..., *np.ix_(*at))], _flat(at, sizes)) for at in product(*tables)]
+    y = np.full_like(x, _lowest(x.dtype), shape=(*x.shape[:2], *out))
+    indices = np.full_like(y, -1, np.int64)
+    for values, flat in reversed(elements):  # backward, so that of equals the first is written last
+        np.copyto(indices, flat, where=values >= y)
+        np.maximum(values, y, out=y)
+    if np.isnan(y).any():  # comparisons with NaN are false: point at the last one of its region
+        for values, flat in elements:
+            np.copyto(indices, flat, where=np.isnan(values))
+    return indices
 
 
 def regions(n: int, out: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,20 +169,6 @@ def _flat(positions: Iterable[np.ndarray], sizes: Sizes) -> np.ndarray:
     """Indices into the flattened sizes for the grid of positions along each axis."""
     steps = [volume(sizes[axis + 1 :]) for axis in range(len(sizes))]
     return reduce(np.add, np.ix_(*(p * step for p, step in zip(positions, steps, strict=True))))
-
-
-def _maximum(x: np.ndarray, out: Sizes, elements: list[tuple[Any, Any, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    lowest = -np.inf if x.dtype.kind == "f" else False if x.dtype.kind == "b" else np.iinfo(x.dtype).min
-    y = np.full_like(x, lowest, shape=(*x.shape[:2], *out))
-    indices = np.full_like(y, -1, np.int64)
-    for windows, places, flat in reversed(elements):  # backward, so that of equals the first is written last
-        values, best = x[places], y[windows]
-        np.copyto(indices[windows], flat, where=values >= best)
-        np.maximum(values, best, out=best)
-    if np.isnan(y).any():  # comparisons with NaN are false: point at the last one of its window
-        for windows, places, flat in elements:
-            np.copyto(indices[windows], flat, where=np.isnan(x[places]))
-    return y, indices
 
 
 def gather(a: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -119,6 +203,16 @@ def last_written(indices: np.ndarray, size: int) -> np.ndarray:
     writer[flat] = order
     kept: np.ndarray = (writer[flat] == order).reshape(indices.shape)
     return kept
+
+
+def _check_lead(a: np.ndarray, lead: Sizes) -> None:
+    if a.shape[:2] != lead:
+        raise ValueError(f"windows of shape {a.shape} must begin with {lead}, as what they are taken from does")
+
+
+def _check_same(u: np.ndarray, which: np.ndarray) -> None:
+    if u.shape != which.shape:
+        raise ValueError(f"`which` has shape {which.shape}; it must be {u.shape}, as the values' is")
 
 
 def _check_indices(indices: np.ndarray, lead: Sizes, sizes: Sizes) -> None:

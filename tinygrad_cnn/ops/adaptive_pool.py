@@ -9,9 +9,9 @@ import numpy as np
 
 from ..graph import Array
 from ..kernels.pooling import regions
-from ..kernels.window import Sizes
+from ..kernels.window import Sizes, volume
 from .geometry import batched, sizes, unbatched
-from .pool import max_result
+from .pool import Sliding, gather_windows, max_region_indices, max_result, sum_windows
 from .resize import resample
 
 if TYPE_CHECKING:
@@ -65,7 +65,13 @@ def adaptive_max_pool3d(x: Array, output_size: OutputSize, return_indices: bool 
 
 def _adaptive_max_pool(name: str, ndim: int, x: Array, output_size: OutputSize, return_indices: bool) -> Any:
     x, alone = batched(name, x, ndim)
-    return max_result(x, alone, return_indices, grid=_regions(name, x.shape[2:], output_size))
+    inputs, grid = x.shape[2:], _regions(name, x.shape[2:], output_size)
+    if not any(n % m for n, m in zip(inputs, grid, strict=True)):  # then the regions are windows that slide
+        window = tuple(n // m for n, m in zip(inputs, grid, strict=True))
+        return max_result(x, alone, return_indices, Sliding(window, grid, window, (0,) * ndim, (1,) * ndim))
+    indices = max_region_indices(x, grid=grid)
+    y = unbatched(gather_windows(x, indices), alone)
+    return (y, unbatched(indices, alone)) if return_indices else y
 
 
 def adaptive_avg_pool1d(x: Array, output_size: OutputSize) -> Tensor:
@@ -100,7 +106,12 @@ def adaptive_avg_pool3d(x: Array, output_size: OutputSize) -> Tensor:
 
 def _adaptive_avg_pool(name: str, ndim: int, x: Array, output_size: OutputSize) -> Tensor:
     x, alone = batched(name, x, ndim)
-    for axis, (n, m) in enumerate(zip(x.shape[2:], _regions(name, x.shape[2:], output_size), strict=True)):
+    inputs, grid = x.shape[2:], _regions(name, x.shape[2:], output_size)
+    if not any(n % m for n, m in zip(inputs, grid, strict=True)):  # then the regions are windows that slide
+        window = tuple(n // m for n, m in zip(inputs, grid, strict=True))
+        y = sum_windows(x, window=window, grid=grid, stride=window, before=(0,) * ndim) / volume(window)
+        return unbatched(y, alone)  # type: ignore[no-any-return]
+    for axis, (n, m) in enumerate(zip(inputs, grid, strict=True)):
         starts, stops = regions(n, m)
         counts = stops - starts
         targets = np.repeat(np.arange(m), counts)

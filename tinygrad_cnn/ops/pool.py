@@ -45,26 +45,61 @@ class Sliding(NamedTuple):
     dilation: Sizes
 
 
-@op(residuals=["indices"])
-def max_pool(
-    x: Array, *, grid: Sizes, window: Sizes | None = None, stride: Sizes = (), before: Sizes = (), dilation: Sizes = ()
-) -> Array:
-    """y = the largest element of each window, or of a `grid` of regions without `window`.   x' = g scattered to those."""
-    return _largest(x, grid, window, stride, before, dilation)
+@op
+def max_pool(x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+    """y = the largest element of each window.   x' = g put back where they were taken."""
+    return kernel.max_windows(x, window, grid, stride, before, dilation)
 
 
 @op
-def max_pool_indices(
-    x: Array, *, grid: Sizes, window: Sizes | None = None, stride: Sizes = (), before: Sizes = (), dilation: Sizes = ()
+def max_pool_which(x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+    """y = which element of its window each top = max_pool(x) is, counted in C order, without a gradient."""
+    return kernel.which_elements(x, top, window, stride, before, dilation)
+
+
+@op
+def put_elements(
+    u: Array, which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
 ) -> Array:
-    """Where max_pool finds its elements: indices into the flattened spatial axes of x."""
-    return _largest(x, grid, window, stride, before, dilation)[1]
+    """y = zeros of these spatial sizes, with u added to the element of its window that `which` says.   u' = take_elements."""
+    return kernel.put_elements(u, which, sizes, window, stride, before, dilation)
 
 
-def _largest(x: Array, grid: Sizes, window: Sizes | None, stride: Sizes, before: Sizes, dilation: Sizes) -> Any:
-    if window is None:
-        return kernel.max_regions(x, grid)
-    return kernel.max_windows(x, window, grid, stride, before, dilation)
+@op
+def take_elements(a: Array, which: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+    """y = the element of each window that `which` says.   a' = put_elements of g."""
+    return kernel.take_elements(a, which, window, stride, before, dilation)
+
+
+def _max_pool_rule(g: Array, y: Array, x: Array, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+    # Found again from x and y: both are alive anyway in most networks, and without a gradient nothing need be found.
+    which = max_pool_which(x, y, window=window, stride=stride, before=before, dilation=dilation)
+    return _put(g, which, x.shape, window, stride, before, dilation)
+
+
+def _put(
+    g: Array, which: Array, in_shape: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> Array:
+    return put_elements(g, which, sizes=in_shape[2:], window=window, stride=stride, before=before, dilation=dilation)
+
+
+max_pool.vjp(x=_max_pool_rule)
+put_elements.vjp(u=lambda g, which, window, stride, before, dilation: take_elements(
+    g, which, window=window, stride=stride, before=before, dilation=dilation))  # fmt: skip
+take_elements.vjp(a=lambda g, which, in_shape, window, stride, before, dilation: _put(
+    g, which, in_shape, window, stride, before, dilation))  # fmt: skip
+
+
+@op
+def flat_indices(which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+    """Where the elements that `which` says lie in the flattened spatial axes."""
+    return kernel.flat_indices(which, sizes, window, stride, before, dilation)
+
+
+@op
+def max_region_indices(x: Array, *, grid: Sizes) -> Array:
+    """Where the largest elements of a `grid` of adaptive regions lie in the flattened spatial axes of x."""
+    return kernel.max_regions(x, grid)
 
 
 @op
@@ -79,7 +114,6 @@ def gather_windows(a: Array, indices: Array) -> Array:
     return kernel.gather(a, indices)
 
 
-max_pool.vjp(x=lambda g, indices, in_shape: scatter_windows(g, indices, sizes=in_shape[2:]))
 scatter_windows.vjp(u=lambda g, indices: gather_windows(g, indices))
 gather_windows.vjp(a=lambda g, indices, in_shape: scatter_windows(g, indices, sizes=in_shape[2:]))
 
@@ -170,15 +204,17 @@ def _max_pool(
                 f"{name}: along spatial axis {axis}, `dilation` {d} steps over all {n} elements of `x` from padding to padding "
                 "in some window, which has no largest element; lower `dilation` or `padding`"
             )
-    return max_result(x, alone, return_indices, **sliding._asdict())
+    return max_result(x, alone, return_indices, sliding)
 
 
-def max_result(x: Array, alone: bool, return_indices: bool, **windows: Any) -> Any:
+def max_result(x: Array, alone: bool, return_indices: bool, sliding: Sliding) -> Any:
     """The largest elements and, if asked for, their indices, in the form that max-pools return."""
+    y = max_pool(x, **sliding._asdict())
     if not return_indices:
-        return unbatched(max_pool(x, **windows), alone)
-    indices = max_pool_indices(x, **windows)
-    return unbatched(gather_windows(x, indices), alone), unbatched(indices, alone)
+        return unbatched(y, alone)
+    where = {key: value for key, value in sliding._asdict().items() if key != "grid"}
+    indices = flat_indices(max_pool_which(x, y, **where), sizes=x.shape[2:], **where)
+    return unbatched(y, alone), unbatched(indices, alone)
 
 
 def max_unpool2d(

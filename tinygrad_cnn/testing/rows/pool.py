@@ -118,6 +118,7 @@ def _spread(u: NDArray[Any], sizes: tuple[int, ...], window: Any, stride: Any, b
 
 LINE, IMAGE, VOLUME = (2, 2, 6), (1, 2, 5, 4), (1, 1, 3, 4, 3)
 SLIDE = {"window": (3, 2), "grid": (2, 4), "stride": (2, 1), "before": (1, 0)}
+WHICH = {"window": (3, 2), "stride": (2, 1), "before": (1, 0), "dilation": (1, 1)}
 REGIONS = {"grid": (2, 3)}
 FOUND = np.array([0, 5, 3, 3, 2, 4]).reshape(1, 2, 1, 3)
 
@@ -133,6 +134,47 @@ def _at(x: NDArray[Any], axes: list[list[Span]]) -> NDArray[Any]:
     y = pooled(x, axes, lambda e, _: e.max(-1))
     found = x.reshape(*x.shape[:2], 1, -1) == y.reshape(*y.shape[:2], -1, 1)  # values are distinct
     return np.reshape(found.argmax(-1), y.shape)
+
+
+def _places(which: NDArray[Any], sizes: Any, window: Any, stride: Any, before: Any, dilation: Any) -> Iterator[Any]:
+    """For each window whose chosen element lies inside `sizes`: the index of the window, and that of the element."""
+    for at in np.ndindex(*which.shape):
+        if which[at] < math.prod(window):
+            element = np.unravel_index(which[at], window)
+            axes = zip(at[2:], stride, element, dilation, before, strict=True)
+            place = [o * s + int(k) * d - p for o, s, k, d, p in axes]
+            if all(0 <= i < n for i, n in zip(place, sizes, strict=True)):
+                yield at, (*at[:2], *place)
+
+
+def _which(x: NDArray[Any], y: NDArray[Any], window: Any, **kw: Any) -> NDArray[Any]:
+    out = np.zeros(y.shape, int)
+    for i in range(math.prod(window)):
+        for at, place in _places(np.full_like(y, i, int), x.shape[2:], window, **kw):
+            if x[place] == y[at]:  # values are distinct
+                out[at] = i
+    return out
+
+
+def _flat(which: NDArray[Any], sizes: Any, **kw: Any) -> NDArray[Any]:
+    out = np.zeros(which.shape, int)
+    for at, place in _places(which, sizes, **kw):
+        out[at] = np.ravel_multi_index(place[2:], sizes)
+    return out
+
+
+def _put(u: NDArray[Any], which: NDArray[Any], sizes: Any, **kw: Any) -> NDArray[Any]:
+    y = np.zeros((*u.shape[:2], *sizes))
+    for at, place in _places(which, sizes, **kw):
+        y[place] += u[at]
+    return y
+
+
+def _take(a: NDArray[Any], which: NDArray[Any], **kw: Any) -> NDArray[Any]:
+    y = np.zeros(which.shape)
+    for at, place in _places(which, a.shape[2:], **kw):
+        y[at] = a[place]
+    return y
 
 
 def _max(*shape: int) -> tuple[Arg, ...]:
@@ -162,9 +204,15 @@ CASES = [
            {"output_size": size}) for shape, size in ((LINE, 4), (IMAGE, (3, None)), (VOLUME, 2))),
     Case(pool.max_pool, _max(*IMAGE), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.max(-1)),
          {**SLIDE, "dilation": (1, 1)}),
-    Case(pool.max_pool_indices, _max(*IMAGE), lambda x, **kw: _at(x, _slide(x, **kw)), {**SLIDE, "dilation": (1, 1)},
-         order=0),
-    Case(pool.max_pool_indices, _max(*IMAGE), lambda x, grid: _at(x, regions(x.shape[2:], grid)), REGIONS, order=0),
+    Case(pool.max_pool_which, _max(*IMAGE), _which, {**SLIDE, "dilation": (1, 1)}, order=0,
+         via=lambda f: lambda x, grid, **kw: f(x, pool.max_pool(x, grid=grid, **kw), **kw)),
+    Case(pool.flat_indices, (Arg((2, 1, 2, 3), 0, 3, kind="int"),), _flat,
+         {"sizes": (6, 5), "window": (2, 2), "stride": (3, 1), "before": (0, 0), "dilation": (2, 1)}, order=0),
+    Case(pool.put_elements, (Arg((1, 2, 2, 4)), Arg((1, 2, 2, 4), 0, 6, kind="int")), _put, {"sizes": (5, 5), **WHICH}),
+    Case(pool.put_elements, (Arg((1, 2, 2, 4)), Arg((1, 2, 2, 4), 0, 4, kind="int")), _put,
+         {"sizes": (4, 8), "window": (2, 2), "stride": (2, 2), "before": (0, 0), "dilation": (1, 1)}),
+    Case(pool.take_elements, (Arg((1, 2, 5, 5)), Arg((1, 2, 2, 4), 0, 6, kind="int")), _take, WHICH),
+    Case(pool.max_region_indices, _max(*IMAGE), lambda x, grid: _at(x, regions(x.shape[2:], grid)), REGIONS, order=0),
     Case(pool.sum_windows, (Arg(IMAGE),), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.sum(-1)), SLIDE),
     Case(pool.spread_windows, (Arg((1, 2, 2, 4)),), _spread,
          {"sizes": (5, 5), "window": (3, 2), "stride": (2, 1), "before": (1, 0)}),
