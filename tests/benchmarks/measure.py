@@ -7,7 +7,6 @@ every turn a fixed piece of work, which needs both cores, is timed: where it tak
 
 from __future__ import annotations
 
-import resource
 import statistics
 import sys
 import time
@@ -167,5 +166,7 @@ def _arrays(value: Any) -> list[Array]:
 
 
 def _peak() -> float:
+    import resource  # not on Windows
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -14,10 +14,11 @@ START, END = "<!-- measured -->", "<!-- end of measured -->"
 
 def write(record: Record, path: Path) -> None:
     """Put the tables between the marks in the file, or make a file of them."""
-    text = f"{START}\n\n{tables(record)}\n{END}\n"
+    measured = f"{START}\n\n{tables(record)}\n{END}"
+    text = f"{measured}\n"
     if path.exists() and START in (page := path.read_text()):
-        before, rest = page.split(START, 1)
-        text = before + text + rest.split(END, 1)[1].lstrip("\n").join(["\n", ""]) if END in rest else before + text
+        before, rest = page.split(START)
+        text = before + measured + rest.split(END)[1]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 

@@ -1,0 +1,106 @@
+"""What the benchmarks compare is the same work, and their tables say what was measured. Nothing is timed here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .benchmarks import measure, problems, report
+from .benchmarks.libraries import handwritten, ours
+from .benchmarks.measure import Effort, Figure, Outcome
+from .benchmarks.record import Record, machine
+from .benchmarks.rows import BY_NAME, ROWS, SIDES
+
+
+@given(st.integers(1, 6), st.integers(0, 99))
+def test_the_step_by_hand_descends_as_ours(images, seed):
+    problem = problems.notebook(images)
+    # A loss that stays finite when every weight has taken several steps: each gradient shows in the next loss.
+    problem = replace(problem, x=problem.x[::-1] * (1 + seed / 100), target=problem.target + seed)
+    mine, by_hand = ours.notebook(problem), handwritten.notebook(problem)
+    for _ in range(5):
+        assert by_hand() == pytest.approx(mine(), rel=1e-4)
+
+
+def test_a_side_that_does_other_work_is_refused(monkeypatch):
+    row = BY_NAME["notebook-2"]
+    measure.agree(row, ["eager", "numpy"])
+    honest = handwritten.notebook
+    monkeypatch.setattr(handwritten, "notebook", lambda p: honest(replace(p, x=p.x * 1.1)))
+    with pytest.raises(AssertionError, match="notebook-2: eager and numpy differ"):
+        measure.agree(row, ["eager", "numpy"])
+
+
+def test_every_row_has_its_functions():
+    for row in ROWS:
+        for side in {side for pair in row.targets for side in pair}:
+            if SIDES[side].installed:
+                assert callable(getattr(SIDES[side].load(), row.work)), (row.name, side)
+
+
+def test_sides_take_turns(monkeypatch):
+    monkeypatch.setattr(measure, "PAUSE", 0)
+    monkeypatch.setattr(measure, "calibrate", lambda: 1.0)
+    order = []
+    calls = {(side, 0): lambda side=side: order.append(side) for side in ("eager", "numpy")}
+    times, calibration = measure.alternate(calls, Effort(turns=3, seconds=0, warm_up=2))
+    assert order == ["eager"] * 2 + ["numpy"] * 2 + ["eager", "numpy"] * 3
+    assert [len(values) for values in times.values()] == [3, 3]
+    assert calibration == [1.0] * 4  # before every turn and after the last
+
+
+def _record(ours_takes: float, disturbed: bool = False) -> Record:
+    record = Record(machine())
+    figures = {"eager": Figure(ours_takes, 0.1), "compiled": Figure(ours_takes, 0.1), "pytorch": Figure(1.0, 0.1)}
+    record.add(Outcome("mnist", "pytorch", figures, [0.01], disturbed))
+    record.curves["batch 1"] = {"eager": [(1, 0.5)]}
+    return record
+
+
+@given(st.floats(0.1, 10), st.booleans())
+def test_the_table_shows_which_targets_are_missed(ours_takes, disturbed):
+    table = report.tables(_record(ours_takes, disturbed))
+    for target in (1.3, 1.0):
+        missed = f"**{ours_takes:.2f}** (≤ {target:g})" in table
+        assert missed == (ours_takes > target)
+    assert ("†" in table) == disturbed
+    assert "notebook" not in table  # what was not measured has no line
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    path = tmp_path / "images" / "performance.json"
+    record = _record(0.5, disturbed=True)
+    record.save(path)
+    read = Record.load(path)
+    assert read.outcomes == record.outcomes
+    assert read.curves == {"batch 1": {"eager": [[1, 0.5]]}}
+
+
+def test_a_record_of_another_machine_is_dropped(tmp_path, capsys):
+    path = tmp_path / "performance.json"
+    replace(_record(0.5), machine="abacus").save(path)
+    assert not Record.load(path).outcomes
+    assert "abacus" in capsys.readouterr().out
+
+
+def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
+    for _ in range(2):
+        report.write(_record(0.5), page)
+        text = page.read_text()
+        assert text.startswith(f"before\n{report.START}\n")
+        assert text.endswith(f"{report.END}\nafter\n")
+        assert "old" not in text
+        assert text.count("MNIST") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(2.0, "2.00 s"), (0.0123, "12.3 ms"), (0.456, "456 ms"), (5.68e-5, "56.8 µs"), (1e-7, "0.10 µs")],
+)
+def test_times_have_three_digits_and_a_unit(seconds, shown):
+    assert report.show(Figure(seconds, 0.05), ROWS[0]) == f"{shown} (5%)"
