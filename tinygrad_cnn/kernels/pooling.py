@@ -7,7 +7,7 @@ and the number of windows `out` says where they end. Results keep the channels-l
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import product
 from typing import Any
 
@@ -26,7 +26,7 @@ def spread_windows(u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, be
     """Adjoint of :func:`sum_windows`: each u (N, C, *out) added to every element of its window in (N, C, *sizes)."""
     dilation = (1,) * len(sizes)
     x, alone = _target(u, sizes, kernel, stride, before, dilation)
-    for _, windows, places in overlaps(sizes, kernel, u.shape[2:], stride, before, dilation):
+    for windows, places in _elements(sizes, kernel, u.shape[2:], stride, before, dilation):
         if alone:
             x[places] = u[windows]
         else:
@@ -48,21 +48,40 @@ def _reduced(
 ) -> np.ndarray:
     """Each window reduced by `ufunc`, one axis after the other: (kH + kW) steps for kH kW elements."""
     for axis, window in enumerate(zip(x.shape[2:], kernel, out, stride, before, dilation, strict=True), 2):
+        everywhere, rest = _steps(axis, *window)
         y = np.empty_like(x, shape=(*x.shape[:axis], window[2], *x.shape[axis + 1 :]))
-        source, target = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
-        elements = [(windows, places) for _, windows, places in overlaps(*((v,) for v in window))]
-        everywhere = [places for windows, places in elements if windows[1] == slice(0, window[2])]
         if len(everywhere) > 1:
-            ufunc(source[everywhere[0]], source[everywhere[1]], out=target)
+            ufunc(x[everywhere[0]], x[everywhere[1]], out=y)
         else:
-            target[...] = source[everywhere[0]] if everywhere else empty
+            y[...] = x[everywhere[0]] if everywhere else empty
         for places in everywhere[2:]:
-            ufunc(target, source[places], out=target)
-        for windows, places in elements:
-            if places not in everywhere:
-                ufunc(target[windows], source[places], out=target[windows])
+            ufunc(y, x[places], out=y)
+        for windows, places in rest:
+            ufunc(y[windows], x[places], out=y[windows])
         x = y
     return x
+
+
+@lru_cache
+def _steps(axis: int, n: int, k: int, o: int, s: int, p: int, d: int) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Where along `axis` the window elements lie that all windows have in the input, and those that some have, with whose."""
+    lead = (slice(None),) * axis
+    everywhere, rest = [], []
+    for _, windows, places in overlaps((n,), (k,), (o,), (s,), (p,), (d,)):
+        at = (*lead, places[1])
+        if windows[1] == slice(0, o):
+            everywhere.append(at)
+        else:
+            rest.append(((*lead, windows[1]), at))
+    return everywhere, rest
+
+
+@lru_cache
+def _elements(
+    sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> list[tuple[Any, Any]]:
+    """The windows and places of :func:`overlaps`, which are the same at every call."""
+    return [(windows, places) for _, windows, places in overlaps(sizes, kernel, out, stride, before, dilation)]
 
 
 def which_elements(
@@ -74,14 +93,16 @@ def which_elements(
     one after the last.
     """
     _check_lead(y, x.shape[:2])
-    elements = list(overlaps(x.shape[2:], kernel, y.shape[2:], stride, before, dilation))
-    which = np.zeros_like(y, np.min_scalar_type(len(elements)))
+    elements = _elements(x.shape[2:], kernel, y.shape[2:], stride, before, dilation)
+    everywhere = (..., *(slice(0, o) for o in y.shape[2:]))
+    last_is_whole = elements[-1][0] == everywhere  # then it is the one, if none before it was
+    which = np.full_like(y, len(elements) - last_is_whole, np.min_scalar_type(len(elements)))
     found = np.zeros_like(y, bool)
-    for _, windows, places in elements:
+    for windows, places in elements[: len(elements) - last_is_whole]:
         found[windows] |= x[places] == y[windows]
-        which += ~found
+        which -= found.view(np.uint8)
     if np.isnan(y).any():
-        for i, (_, windows, places) in enumerate(elements):
+        for i, (windows, places) in enumerate(elements):
             np.copyto(which[windows], i, where=np.isnan(x[places]))
     return which
 
@@ -92,7 +113,7 @@ def put_elements(
     """Each u (N, C, *out) added to the element of its window that `which` says, in zeros (N, C, *sizes)."""
     _check_same(u, which)
     x, alone = _target(u, sizes, kernel, stride, before, dilation)
-    for i, (_, windows, places) in enumerate(overlaps(sizes, kernel, u.shape[2:], stride, before, dilation)):
+    for i, (windows, places) in enumerate(_elements(sizes, kernel, u.shape[2:], stride, before, dilation)):
         chosen = which[windows] == i
         if alone:
             select(chosen, u[windows], 0, x[places])
@@ -107,7 +128,7 @@ def take_elements(
     """Adjoint of :func:`put_elements`: the element of each window of a (N, C, *sizes) that `which` (N, C, *out) says."""
     _check_lead(which, a.shape[:2])
     y = np.zeros_like(which, a.dtype)
-    for i, (_, windows, places) in enumerate(overlaps(a.shape[2:], kernel, which.shape[2:], stride, before, dilation)):
+    for i, (windows, places) in enumerate(_elements(a.shape[2:], kernel, which.shape[2:], stride, before, dilation)):
         y[windows] += select(which[windows] == i, a[places], 0)
     return y
 

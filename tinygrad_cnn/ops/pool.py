@@ -198,6 +198,8 @@ def _max_pool(
     x, alone = batched(name, x, ndim)
     sliding = _sliding(name, x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     for axis, (n, k, o, s, p, d) in enumerate(zip(x.shape[2:], *sliding, strict=True)):
+        if d == 1:
+            continue
         first = -(-np.maximum(p - np.arange(o) * s, 0) // d)  # the first element of each window that is not padding
         if ((first >= k) | (np.arange(o) * s + first * d - p >= n)).any():
             raise ValueError(
