@@ -1,13 +1,16 @@
 """Data as plain NumPy arrays: real images to train on, what prepares them, and what hands them out in batches."""
 
-from . import transforms
+from . import readers, transforms
 from .dataset import Dataset, Subset, TensorDataset, collate
 from .digits import digits
 from .images import enlarge
 from .loader import DataLoader
+from .mnist import FASHION_MNIST_CLASSES, fashion_mnist, mnist, mnist5k
+from .readers import *
 from .split import random_split, stratified_split
 from .transforms import *
 
-__all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "digits", "enlarge", "random_split"]
-__all__ += ["stratified_split", "transforms"]
+__all__ = ["FASHION_MNIST_CLASSES", "DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "digits", "enlarge"]
+__all__ += ["fashion_mnist", "mnist", "mnist5k", "random_split", "stratified_split", "transforms"]
+__all__ += readers.__all__
 __all__ += transforms.__all__

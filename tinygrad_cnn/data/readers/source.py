@@ -1,0 +1,125 @@
+"""Files as bounded streams of bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+RATIO = 1032  # DEFLATE, in gzip and zip, unfolds a byte to no more than this
+PIECE = 1 << 20  # bytes that are read at once
+
+
+class Stream(Protocol):
+    """Bytes, one after another."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next `size` bytes, or fewer at the end."""
+
+
+class DataFileError(ValueError):
+    """A data file is truncated, too long, or not what it should be. The message gives file, field and value."""
+
+
+@contextmanager
+def opened(path: PathLike) -> Iterator[tuple[BinaryIO, int]]:
+    """A file, and how many bytes it has.
+
+    Raises:
+        OSError: if it is not there or cannot be read.
+        DataFileError: if it is no regular file: a pipe would be waited for.
+    """
+    if Path(path).exists() and not Path(path).is_file():
+        raise DataFileError(f"{path}: it is not a regular file")
+    with open(path, "rb") as file:
+        yield file, os.fstat(file.fileno()).st_size
+
+
+@contextmanager
+def unpacked(path: PathLike) -> Iterator[tuple[Stream, int]]:
+    """A file, unpacked if it begins as gzip does, and how many bytes it can have at most.
+
+    Raises:
+        OSError, DataFileError: as :func:`opened`, and if the gzip stream turns out to be damaged.
+    """
+    with opened(path) as (file, size):
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not packed:
+            yield file, size
+            return
+        try:
+            with gzip.open(file) as stream:
+                yield stream, size * RATIO
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DataFileError(f"{path}: its gzip stream is damaged: {error}") from error
+
+
+def take(stream: Stream, count: int, where: str) -> bytes:
+    """The next `count` bytes, few enough to be read at once; `where` names file and field.
+
+    Raises:
+        DataFileError: if there are not so many.
+    """
+    found = stream.read(count)
+    if len(found) < count:
+        raise DataFileError(f"{where}: the file ends after {len(found)} of {count} bytes")
+    return found
+
+
+def fill(stream: Stream, shape: Sequence[int], dtype: DTypeLike, most: int, where: str) -> NDArray[Any]:
+    """The next bytes as an array; `most` is how many there can be, and `where` names file and field.
+
+    Raises:
+        DataFileError: if there are not so many, where possible before anything is allocated.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    declared = f"{where}: it is declared as {tuple(shape)} of {dtype.name}, {size} bytes"
+    if size > most:
+        raise DataFileError(f"{declared}, but the file has at most {most}")
+    try:
+        array = np.empty(shape, dtype)
+    except (ValueError, OverflowError) as error:  # no elements, and yet axes that overflow
+        raise DataFileError(f"{declared}: {error}") from None
+    at, memory = 0, array.reshape(-1).view(np.uint8)
+    while at < size:
+        piece = stream.read(min(PIECE, size - at))
+        if not piece:
+            raise DataFileError(f"{declared}, but the file ends after {at}")
+        memory[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+    return array
+
+
+def finish(stream: Stream, where: str) -> None:
+    """Check that nothing follows; a gzip stream checks its digest there.
+
+    Raises:
+        DataFileError: if something does. It is not read.
+    """
+    if stream.read(1):
+        raise DataFileError(f"{where}: the file goes on after it; it is longer than it declares")
+
+
+def check_labels(labels: NDArray[Any], classes: int, where: str) -> NDArray[np.int64]:
+    """Labels as int64.
+
+    Raises:
+        DataFileError: for the first that is not from 0 to classes - 1.
+    """
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise DataFileError(f"{where}: label {at} is {labels[at]}; it must be from 0 to {classes - 1}")
+    return labels.astype(np.int64)
