@@ -1,6 +1,19 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
-from . import activation, containers, conv, dropout, init, linear, loss, module, normalization, parameter, pool
+from . import (
+    activation,
+    containers,
+    conv,
+    dropout,
+    init,
+    linear,
+    loss,
+    module,
+    normalization,
+    parameter,
+    pool,
+    resize,
+)
 from .activation import *
 from .containers import *
 from .conv import *
@@ -11,6 +24,7 @@ from .module import *
 from .normalization import *
 from .parameter import *
 from .pool import *
+from .resize import *
 
 __all__ = ["init"]
 __all__ += activation.__all__
@@ -23,3 +37,4 @@ __all__ += module.__all__
 __all__ += normalization.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
+__all__ += resize.__all__

@@ -21,7 +21,7 @@ class Layer(Module):
 
     def extra_repr(self) -> str:
         """The constructor's arguments, from the attributes of the same names."""
-        shown = [n for n in inspect.signature(type(self)).parameters if n != "inplace" or vars(self).get(n)]
+        shown = [n for n in inspect.signature(type(self).__init__).parameters if n != "inplace" or vars(self).get(n)]
         return ", ".join(f"{name}={vars(self)[name]!r}" for name in shown if name in vars(self))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..tensor import Tensor
-from .handle import Handle, Hooks
+from .handle import Handle
 from .parameter import Parameter
 from .state import IncompatibleKeys, load
 
@@ -53,20 +54,13 @@ class Module:
     forward: Callable[..., Any] = _no_forward
 
     # Registered values are ordinary attributes. Which of them are registered, and as what, is kept beside them, in order.
-    _kinds: dict[str, Kind]
-    _unsaved: set[str]
-    _training: bool
-    _pre_hooks: Hooks
-    _hooks: Hooks
+    # A module has these books from the first time that something is written in them, so no constructor need make them.
+    _kinds: Mapping[str, Kind] = MappingProxyType({})
+    _unsaved: frozenset[str] = frozenset()
+    _pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
+    _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
+    _training = True
     _types: ClassVar[dict[Kind, type]] = {}
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        self = super().__new__(cls)
-        vars(self).update(_kinds={}, _unsaved=set(), _training=True, _pre_hooks={}, _hooks={})
-        return self
-
-    def __init__(self) -> None:
-        pass
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for pre_hook in list(self._pre_hooks.values()):
@@ -94,8 +88,15 @@ class Module:
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
-        self._kinds.pop(name, None)
-        self._unsaved.discard(name)
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._book("_kinds").pop(name, None)
+        vars(self)["_unsaved"] = self._unsaved - {name}
+
+    def _book(self, name: str) -> dict[Any, Any]:
+        book: dict[Any, Any] = vars(self).setdefault(name, {})
+        return book
 
     def _register(self, kind: Kind, name: str, value: Any) -> None:
         owner = type(self).__name__
@@ -110,9 +111,8 @@ class Module:
             raise ValueError(f"{owner}: `{name}` is an attribute of every module; give the {kind} another name")
         object.__setattr__(self, name, value)
         if self._kinds.get(name) != kind:
-            self._kinds.pop(name, None)
-            self._unsaved.discard(name)
-            self._kinds[name] = kind
+            self._forget(name)
+            self._book("_kinds")[name] = kind
 
     def _register_new(self, kind: Kind, name: str, value: Any) -> None:
         if isinstance(name, str) and hasattr(self, name) and self._kinds.get(name) != kind:
@@ -143,7 +143,7 @@ class Module:
             ValueError: if the name is taken, empty or has a dot.
         """
         self._register_new("buffer", name, tensor)
-        (self._unsaved.discard if persistent else self._unsaved.add)(name)
+        vars(self)["_unsaved"] = self._unsaved - {name} if persistent else self._unsaved | {name}
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Register a child, as assigning it does.
@@ -323,8 +323,10 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy registers on its own from here on."""
-        return {name: value.copy() if isinstance(value, dict | set) and name in _BOOKS else value
-                for name, value in vars(self).items()}  # fmt: skip
+        books: dict[str, Any] = {
+            name: dict(vars(self)[name]) for name in ("_kinds", "_pre_hooks", "_hooks") if name in vars(self)
+        }
+        return {**vars(self), **books}
 
     # Hooks
 
@@ -334,7 +336,7 @@ class Module:
         Returns:
             A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
         """
-        return Handle(self._pre_hooks, hook)
+        return Handle(self._book("_pre_hooks"), hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
         """Call ``hook(module, args, output)`` after every forward. What it returns, unless None, replaces the output.
@@ -342,7 +344,7 @@ class Module:
         Returns:
             A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
         """
-        return Handle(self._hooks, hook)
+        return Handle(self._book("_hooks"), hook)
 
     # Text
 
@@ -364,7 +366,6 @@ class Module:
         return ((name, vars(self)[name]) for name, kind in self._kinds.items() if kind == "module")
 
 
-_BOOKS = {"_kinds", "_unsaved", "_pre_hooks", "_hooks"}
 Module._types.update({"parameter": Parameter, "buffer": Tensor, "module": Module})
 
 
