@@ -8,6 +8,7 @@ from . import (
     init,
     linear,
     loss,
+    models,
     module,
     normalization,
     parameter,
@@ -26,7 +27,7 @@ from .parameter import *
 from .pool import *
 from .resize import *
 
-__all__ = ["init"]
+__all__ = ["init", "models"]
 __all__ += activation.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__

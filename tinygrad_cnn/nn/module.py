@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import watch
 from ..tensor import Tensor
 from .handle import Handle
 from .parameter import Parameter
@@ -255,7 +256,8 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
-        return self._training
+        mode: bool = watch.state(self, "_training")
+        return mode
 
     @training.setter
     def training(self, mode: bool) -> None:
