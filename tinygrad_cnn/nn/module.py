@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import watch
 from ..tensor import Tensor
 from .handle import Handle
 from .parameter import Parameter
@@ -256,8 +255,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
-        mode: bool = watch.state(self, "_training")
-        return mode
+        return self._training
 
     @training.setter
     def training(self, mode: bool) -> None:
