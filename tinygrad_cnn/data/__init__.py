@@ -5,7 +5,7 @@ from .dataset import Dataset, Subset, TensorDataset, collate
 from .digits import digits
 from .images import enlarge
 from .loader import DataLoader
-from .mnist import FASHION_MNIST_CLASSES, fashion_mnist, mnist, mnist5k
+from .mnist_family import FASHION_MNIST_CLASSES, fashion_mnist, mnist, mnist5k
 from .readers import *
 from .split import random_split, stratified_split
 from .transforms import *

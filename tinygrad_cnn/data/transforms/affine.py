@@ -16,23 +16,23 @@ Range: TypeAlias = float | tuple[float, float]
 class RandomAffine:
     """Each image rotated, sheared, scaled and shifted about its centre, by amounts drawn for it; bilinear.
 
-    As torchvision's of that name, with bilinear interpolation: a point p of the image, from the centre and in pixels,
-    goes to scale R(angle) S(shear) p + shift. A pixel that comes from outside the image is `fill`.
+    As torchvision's of that name with bilinear interpolation: the point (x, y) of an image, from its centre and in pixels,
+    goes to scale R(angle) (x - tan(shear) y, y) + shift. What comes from outside the image is `fill`.
 
     Args:
-        degrees: the angle is drawn from (low, high), or from -degrees to degrees; counter-clockwise.
+        degrees: the angle is drawn from (low, high), or from -degrees to degrees; clockwise.
         translate: (a, b): the shift is drawn from -a to a times the width and -b to b times the height, in whole pixels.
         scale: (low, high) of the factor; None for 1.
-        shear: (low, high) in degrees, or one number for both signs: how far vertical lines lean.
+        shear: (low, high) in degrees, or one number for both signs: how far upright lines lean to the right.
         fill: the value of pixels from outside.
 
     Raises:
         ValueError: if an argument is not what it must be.
 
     >>> import numpy as np, tinygrad_cnn as tg
-    >>> quarter = tg.data.RandomAffine((90, 90))
-    >>> quarter(np.array([[[[1.0, 2.0], [3.0, 4.0]]]])).round(6).tolist()
-    [[[[2.0, 4.0], [1.0, 3.0]]]]
+    >>> augment = tg.data.RandomAffine(10, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=5)
+    >>> augment(np.zeros((64, 1, 28, 28), np.uint8)).shape
+    (64, 1, 28, 28)
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class RandomAffine:
         angle, shear = (np.radians(rng.uniform(*bounds, count)) for bounds in (self.degrees, self.shear))
         scale = rng.uniform(*self.scale, count)
         shift = np.rint(rng.uniform(-1, 1, (count, 2)) * self.translate * np.array([width, height]))
-        # The inverse of scale R S: where in the image a pixel of the result comes from. x goes right and y down.
+        # The inverse of scale R S: where in the image a pixel of the result comes from. x goes to the right and y down.
         cos, sin, lean = np.cos(angle) / scale, np.sin(angle) / scale, np.tan(shear)
-        inverse = np.array([[cos - lean * sin, -sin - lean * cos], [sin, cos]]).transpose(2, 0, 1)
+        inverse = np.array([[cos - lean * sin, sin + lean * cos], [-sin, cos]]).transpose(2, 0, 1)
         return warp(images, inverse, shift, self.fill)
 
     def __repr__(self) -> str:
@@ -83,15 +83,18 @@ class RandomRotation(RandomAffine):
         fill: the value of pixels from outside the image.
 
     >>> import numpy as np, tinygrad_cnn as tg
-    >>> tg.data.RandomRotation(10)(np.ones((64, 1, 28, 28), np.float32)).shape
-    (64, 1, 28, 28)
+    >>> quarter = tg.data.RandomRotation((90, 90))
+    >>> quarter(np.array([[[[1, 2], [3, 4]]]])).tolist()
+    [[[[2, 4], [1, 3]]]]
     """
 
     def __init__(self, degrees: Range, fill: float = 0) -> None:
-        super().__init__(degrees, fill=fill)
+        low, high = _range("RandomRotation", "degrees", degrees)
+        super().__init__((-high, -low), fill=fill)
 
     def __repr__(self) -> str:
-        return f"RandomRotation({self.degrees})"
+        low, high = self.degrees
+        return f"RandomRotation(({-high:g}, {-low:g}))"
 
 
 def warp(images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: float = 0) -> NDArray[Any]:

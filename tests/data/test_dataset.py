@@ -1,0 +1,192 @@
+"""Datasets: examples by number are the rows of batches; splits are parts without overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import data
+
+indices = st.lists(st.integers(0, 9), min_size=1, max_size=12).map(np.array)
+
+
+class Pairs(data.Dataset):
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return np.full((2, 3), index, np.float32), index
+
+
+def tensors():
+    return data.TensorDataset(np.stack([np.full((2, 3), n, np.float32) for n in range(10)]), np.arange(10))
+
+
+@pytest.mark.parametrize("make", [Pairs, tensors, lambda: data.Subset(Pairs(), range(10))])
+@given(indices=indices)
+def test_a_batch_is_its_examples_stacked(make, indices):
+    dataset = make()
+    images, labels = dataset.take(indices)
+    assert (images.dtype, labels.dtype) == (np.float32, np.int64)
+    assert labels.tolist() == indices.tolist()
+    for image, label, index in zip(images, labels, indices.tolist(), strict=True):
+        for found, expected in zip((image, label), dataset[index], strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@given(outer=indices, inner=st.lists(st.integers(0, 9), min_size=10, max_size=10))
+def test_a_subset_of_a_subset(outer, inner):
+    dataset = data.Subset(data.Subset(tensors(), inner), outer)
+    expected = [inner[i] for i in outer]
+    assert len(dataset) == len(outer)
+    assert [int(dataset[i][1]) for i in range(len(dataset))] == expected
+    assert dataset.take(np.arange(len(dataset)))[1].tolist() == expected
+
+
+def test_arrays_are_shared_and_tensors_are_taken_as_they_are():
+    array, tensor = np.zeros(3), tg.ones(3, requires_grad=True)
+    dataset = data.TensorDataset(array, tensor, [1, 2, 3], [0.5, 1, 2])
+    array[1] = 7
+    assert np.shares_memory(dataset.arrays[1], tensor.numpy())
+    fields = dataset[1]
+    assert [float(field) for field in fields] == [7, 1, 2, 1]
+    assert [field.dtype for field in fields] == [np.float64, np.float32, np.int64, np.float32]
+    assert all(isinstance(field, np.ndarray) for field in dataset.take(np.array([0])))
+
+
+def test_sequences_arrays_and_tensors_are_datasets():
+    for dataset in (np.arange(5), tg.Tensor(np.arange(5)), [0, 1, 2, 3, 4], range(5), [(n,) for n in range(5)]):
+        ((batch,),) = data.DataLoader(dataset, 5)
+        assert batch.tolist() == [0, 1, 2, 3, 4]
+        assert batch.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        ((), ValueError, "TensorDataset: there are no arrays"),
+        ((np.zeros(3), np.zeros((4, 3))), ValueError, r"TensorDataset: the arrays have lengths \[3, 4\]"),
+        ((np.zeros(3), 3), TypeError, "TensorDataset: one of the arrays is a single number"),
+        ((np.array([None, 1]),), TypeError, "a field of an example is a ndarray; it must be a number or an array"),
+    ],
+)
+def test_tensor_dataset_refuses(arrays, error, message):
+    with pytest.raises(error, match=message):
+        data.TensorDataset(*arrays)
+
+
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        ([0, 10], IndexError, "`indices` holds 10 at 1; the dataset has 10 examples"),
+        ([-1], IndexError, "`indices` holds -1 at 0"),
+        ([0.5], TypeError, r"`indices` is float64 \(1,\); it must be a row of integers"),
+        ([[1]], TypeError, r"`indices` is int64 \(1, 1\)"),
+        ([True], TypeError, "`indices` is bool"),
+    ],
+)
+def test_subset_refuses(indices, error, message):
+    with pytest.raises(error, match="Subset: " + message):
+        data.Subset(tensors(), indices)
+
+
+# Collate
+
+
+def test_python_numbers_get_the_dtypes_that_tensors_of_them_would():
+    batch = data.collate([(1, 0.5, True, np.float64(1), np.uint8(3)), (2, 1.5, False, np.float64(2), np.uint8(4))])
+    assert [field.dtype for field in batch] == [np.int64, np.float32, np.bool, np.float64, np.uint8]
+
+
+@pytest.mark.parametrize(
+    ("items", "error", "message"),
+    [
+        ([], ValueError, "the examples have no fields"),
+        ([(1, 2), (1,)], ValueError, r"the examples have \[1, 2\] fields; all must have the same number"),
+        ([np.zeros(2), np.zeros(3)], ValueError, r"field 0 has shape \(2,\) in one example and \(3,\) in another"),
+        ([(1, {"a": 1})], TypeError, "a field of an example is a dict"),
+    ],
+)
+def test_collate_refuses(items, error, message):
+    with pytest.raises(error, match=message):
+        data.collate(items)
+
+
+# Splits
+
+lengths = st.lists(st.integers(0, 10), min_size=1, max_size=4)
+shares = st.lists(st.integers(1, 10), min_size=1, max_size=4).map(lambda parts: [part / sum(parts) for part in parts])
+seeds = st.integers(0, 2**32)
+
+
+@given(lengths=lengths, seed=seeds)
+def test_the_parts_have_their_lengths_and_each_example_once(lengths, seed):
+    dataset = np.arange(sum(lengths))
+    parts = data.random_split(dataset, lengths, rng=seed)
+    assert [len(part) for part in parts] == lengths
+    assert sorted(int(part[i][0]) for part in parts for i in range(len(part))) == dataset.tolist()
+    again = data.random_split(dataset, lengths, rng=np.random.default_rng(seed))
+    assert all((a.indices == b.indices).all() for a, b in zip(parts, again, strict=True))
+
+
+@given(total=st.integers(0, 50), shares=shares)
+def test_fractions_are_rounded_down_and_the_rest_given_from_the_first(total, shares):
+    """As in PyTorch."""
+    floors = [int(total * share) for share in shares]
+    rest = total - sum(floors)
+    sizes = [len(part) for part in data.random_split(range(total), shares, rng=0)]
+    assert sum(sizes) == total
+    assert sizes == [floor + (at < rest) for at, floor in enumerate(floors)]
+
+
+@given(counts=st.lists(st.integers(0, 15), min_size=1, max_size=4), shares=shares, seed=seeds)
+def test_a_stratified_part_has_each_class_in_proportion(counts, shares, seed):
+    labels = np.repeat(np.arange(len(counts)) * 7, counts)
+    parts = data.stratified_split(labels, shares, labels, rng=seed)
+    assert sorted(i for part in parts for i in part.indices.tolist()) == list(range(len(labels)))
+    for part in parts:
+        for at, count in enumerate(counts):
+            found = int((labels[part.indices] == 7 * at).sum())
+            assert abs(found - count * len(part) / max(1, len(labels))) < 2
+
+
+def test_a_stratified_split_of_classes_that_divide_is_exact_and_drawn():
+    labels = np.repeat(np.arange(10), 500)
+    train, test = data.stratified_split(labels, [4000, 1000], labels, rng=1)
+    assert np.bincount(labels[train.indices]).tolist() == [400] * 10
+    assert np.bincount(labels[test.indices]).tolist() == [100] * 10
+    other = data.stratified_split(labels, [4000, 1000], labels, rng=2)[1]
+    assert len(set(test.indices.tolist()) & set(other.indices.tolist())) < 500
+    assert (np.diff(labels[test.indices]) < 0).any()  # not sorted
+
+
+def test_every_example_may_fall_into_the_stratified_test_set():
+    labels = np.repeat([0, 1], 3)
+    drawn = [data.stratified_split(labels, [4, 2], labels, rng=seed)[1].indices.tolist() for seed in range(100)]
+    assert {i for indices in drawn for i in indices} == set(range(6))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([3, 4], "`lengths` add up to 7; the dataset has 10 examples"),
+        ([0.5, 0.4], r"`lengths` add up to 0\.9; fractions must add up to 1"),
+        ([11, -1], r"`lengths` is \[11, -1\]; no part can have a negative length"),
+        ([float("nan"), 1.0], r"`lengths` is \[nan, 1\.0\]; no part can have a negative length"),
+        ([], r"`lengths` is \[\]; it must be a list of numbers"),
+        (10, "`lengths` is 10; it must be a list of numbers"),
+    ],
+)
+def test_splits_refuse(lengths, message):
+    with pytest.raises(ValueError, match="random_split: " + message):
+        data.random_split(range(10), lengths)
+    with pytest.raises(ValueError, match="stratified_split: " + message):
+        data.stratified_split(range(10), lengths, range(10))
+
+
+def test_stratified_split_wants_a_label_for_each_example():
+    with pytest.raises(ValueError, match=r"`labels` has shape \(9,\); there must be one for each of 10 examples"):
+        data.stratified_split(range(10), [5, 5], range(9))
