@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..tensor import Tensor
 from .handle import Handle
 from .parameter import Parameter
 from .state import IncompatibleKeys, load
+from .summary import Summary, summarize
 
 __all__ = ["Module"]
 
@@ -347,6 +348,37 @@ class Module:
         return Handle(self._book("_hooks"), hook)
 
     # Text
+
+    def summary(self, input_shape: Any, *more: Any, dtype: DTypeLike | None = None) -> Summary:
+        """Print what the model consists of: its modules as they are called, outputs, parameters and multiply-adds.
+
+        The model is called once, in evaluation and without gradients, and is afterwards as it was.
+
+        Args:
+            input_shape: the shape of the input, with the batch: (1, 3, 32, 32); or an array, as an example of it.
+            more: the same of further inputs.
+            dtype: of the inputs that are given as shapes; the default dtype unless given.
+
+        Returns:
+            What was printed, as a :class:`~tinygrad_cnn.nn.summary.Summary`, with numbers to compute with.
+
+        >>> from tinygrad_cnn import nn
+        >>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+        >>> total = model.summary((1, 1, 8, 8))
+        layer          output         parameters  multiply-adds
+        -------------------------------------------------------
+        Sequential     1 x 10
+          0 (Conv2d)   1 x 8 x 6 x 6          80          2,592
+          1 (ReLU)     1 x 8 x 6 x 6
+          2 (Flatten)  1 x 288
+          3 (Linear)   1 x 10              2,890          2,880
+        -------------------------------------------------------
+        parameters: 2,970 (0.01 MB with buffers)
+        multiply-adds: 5,472
+        """
+        result = summarize(self, (input_shape, *more), dtype)
+        print(result)
+        return result
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of ``repr``; for layers to override."""

@@ -1,0 +1,150 @@
+"""What a model consists of: a row for every module that is called, with its output, its parameters and its work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..graph import Op, no_grad
+from ..tensor import Tensor, get_default_dtype
+from ..watch import observe
+
+if TYPE_CHECKING:
+    from .module import Module
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+def _contraction(_: Shape, *operands: Shape, params: tuple[Any, ...]) -> int:
+    """One for each combination of the letters of an einsum."""
+    terms = params[0].partition("->")[0].split(",")
+    sizes = {
+        letter: n for term, shape in zip(terms, operands, strict=True) for letter, n in zip(term, shape, strict=True)
+    }
+    return math.prod(sizes.values())
+
+
+WORK: dict[str, Callable[..., int]] = {
+    "matmul": lambda y, a, b, params: math.prod(y) * a[-1],
+    "convolve": lambda y, x, w, *_, params: math.prod(y) * math.prod(w[1:]),
+    "convolve_dx": lambda y, u, w, *_, params: math.prod(u) * math.prod(w[1:]),
+    "contract": _contraction,
+}
+"""Multiplications, each with an addition, of the ops that have most of them, from the shapes of output and inputs."""
+
+
+@dataclass
+class Row:
+    """One call of a module.
+
+    Attributes:
+        path: its name, such as "features.0"; "" for the model itself.
+        kind: its class.
+        output: the shape of what it returned; None for something else than an array.
+        parameters: the elements of its own parameters, not of its children's; 0 if they were counted before.
+        multiply_adds: of the ops that it called itself, not its children.
+    """
+
+    path: str
+    kind: str
+    output: Shape | None = None
+    parameters: int = 0
+    multiply_adds: int = 0
+
+
+@dataclass
+class Summary:
+    """The rows of a model, in the order of the calls, and their sums. ``str`` gives the table.
+
+    Attributes:
+        rows: one for each call of a module.
+        parameters: elements of all parameters of the model, whether or not they were used.
+        trainable: those of them that require gradients.
+        size: bytes of parameters and buffers.
+    """
+
+    rows: list[Row] = field(repr=False)
+    parameters: int
+    trainable: int
+    size: int
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications, each with an addition, of all matrix products and convolutions."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    def __str__(self) -> str:
+        table: list[tuple[str, ...]] = [("layer", "output", "parameters", "multiply-adds")]
+        for row in self.rows:
+            depth = row.path.count(".") + bool(row.path)
+            name = row.path.rpartition(".")[2]
+            label = "  " * depth + (f"{name} ({row.kind})" if name else row.kind)
+            output = "-" if row.output is None else " x ".join(map(str, row.output)) or "scalar"
+            table.append((label, output, *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            f"{label:<{widths[0]}}  {output:<{widths[1]}}  {count:>{widths[2]}}  {work:>{widths[3]}}".rstrip()
+            for label, output, count, work in table
+        ]
+        rule = "-" * (sum(widths) + 6)
+        frozen = "" if self.trainable == self.parameters else f", {self.trainable:,} of them trainable"
+        sums = [
+            f"parameters: {self.parameters:,}{frozen} ({self.size / 1e6:,.2f} MB with buffers)",
+            f"multiply-adds: {self.multiply_adds:,}",
+        ]
+        return "\n".join([lines[0], rule, *lines[1:], rule, *sums])
+
+
+def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -> Summary:
+    """The summary of one call of the model, in evaluation and without gradients. The model is as it was, afterwards."""
+    arguments = [_example(value, dtype) for value in inputs]
+    paths = {id(module): path for path, module in model.named_modules()}
+    rows: list[Row] = []
+    active: list[Row] = []
+    counted: set[int] = set()
+
+    def enter(module: Module, _: Any) -> None:
+        own = {id(p): p.size for p in module.parameters(recurse=False) if id(p) not in counted}
+        counted.update(own)
+        rows.append(Row(paths[id(module)], type(module).__name__, parameters=sum(own.values())))
+        active.append(rows[-1])
+
+    def leave(_: Module, __: Any, output: Any) -> None:
+        active.pop().output = tuple(output.shape) if hasattr(output, "shape") else None
+
+    def count(op: Op, given: tuple[Any, ...], params: tuple[Any, ...], output: Tensor) -> None:
+        if op.name in WORK and active:
+            active[-1].multiply_adds += WORK[op.name](output.shape, *map(np.shape, given), params=params)
+
+    modes = [(module, module._training) for module in model.modules()]
+    with ExitStack() as stack:
+        for module, mode in modes:
+            stack.callback(setattr, module, "training", mode)
+            stack.enter_context(module.register_forward_pre_hook(enter))
+            stack.enter_context(module.register_forward_hook(leave))
+        model.eval()
+        stack.enter_context(no_grad())
+        stack.enter_context(observe(count))
+        model(*arguments)
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    return Summary(
+        rows,
+        parameters=sum(p.size for p in parameters),
+        trainable=sum(p.size for p in parameters if p.requires_grad),
+        size=sum(t._data.nbytes for t in (*parameters, *buffers)),
+    )
+
+
+def _example(value: Any, dtype: DTypeLike | None) -> Tensor:
+    """A Tensor of the shape `value`, or `value` if it is an array already."""
+    if isinstance(value, Tensor | np.ndarray):
+        return value if isinstance(value, Tensor) else Tensor(value)
+    if not isinstance(value, Sequence) or not all(isinstance(n, int) for n in value):
+        raise TypeError(f"summary: {value!r:.60} is not a shape; give a tuple such as (1, 3, 32, 32), or an array")
+    return Tensor(np.zeros(value, get_default_dtype() if dtype is None else dtype))
