@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from . import watch
 from .graph import implements
 from .methods import TensorLike, unpacked
 from .ops.random import generator
 from .tensor import Tensor, get_default_dtype
 
 __all__ = [
-    "arange", "eye", "from_numpy", "full", "full_like", "ones", "ones_like", "rand", "rand_like", "randn", "randn_like",
-    "zeros", "zeros_like",
+    "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "ones", "ones_like", "rand", "rand_like", "randn",
+    "randn_like", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
 def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
-    tensor = Tensor._of(data)
+    # In a captured run every repetition needs a new array, which may be written to.
+    tensor = Tensor._of(watch.source(data.copy) if watch.watchers else data)
     if requires_grad:
         tensor.requires_grad = True
     return tensor
@@ -42,7 +44,34 @@ def from_numpy(array: NDArray[Any], requires_grad: bool = False) -> Tensor:
         raise TypeError(
             f"from_numpy: `array` is {type(array).__name__}; it must be a numeric ndarray, or use Tensor(...)"
         )
-    return _made(array.view(np.ndarray), requires_grad)
+    tensor = Tensor._of(array.view(np.ndarray))
+    tensor.requires_grad = requires_grad
+    return tensor
+
+
+def from_dlpack(x: Any, requires_grad: bool = False) -> Tensor:
+    """A Tensor that shares the memory of an array of another library (PyTorch, JAX, CuPy...), by the protocol DLPack.
+
+    Raises:
+        TypeError: if `x` does not speak DLPack, or has a dtype that NumPy does not have, such as bfloat16.
+        BufferError: from the library of `x`, if it cannot share it: a PyTorch tensor that requires a gradient, say.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> a = np.zeros(2)
+    >>> t = tg.from_dlpack(a)
+    >>> a[0] = 1
+    >>> t.tolist()
+    [1.0, 0.0]
+    """
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"from_dlpack: `x` is a {type(x).__name__}, which has no __dlpack__; use Tensor(...)")
+    try:
+        array = np.from_dlpack(x)
+    except RuntimeError as error:
+        raise TypeError(
+            f"from_dlpack: NumPy cannot hold `x` ({error}); convert it or move it to the CPU first"
+        ) from None
+    return from_numpy(array, requires_grad)
 
 
 def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -83,8 +112,14 @@ def rand(
     """Uniform draws from [0, 1), from `rng` or the library's seeded generator."""
     wanted = _float("rand", dtype)
     draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
-    values = generator(rng).random(unpacked(shape), dtype=draw_in.type)
-    return _made(np.asarray(values, dtype=wanted), requires_grad)
+    sizes = unpacked(shape)
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(generator(rng).random(sizes, dtype=draw_in.type), dtype=wanted)
+
+    tensor = Tensor._of(watch.source(draw))
+    tensor.requires_grad = requires_grad
+    return tensor
 
 
 def randn(
@@ -96,8 +131,14 @@ def randn(
     """Standard normal draws, from `rng` or the library's seeded generator."""
     wanted = _float("randn", dtype)
     draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
-    values = generator(rng).standard_normal(unpacked(shape), dtype=draw_in.type)
-    return _made(np.asarray(values, dtype=wanted), requires_grad)
+    sizes = unpacked(shape)
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(generator(rng).standard_normal(sizes, dtype=draw_in.type), dtype=wanted)
+
+    tensor = Tensor._of(watch.source(draw))
+    tensor.requires_grad = requires_grad
+    return tensor
 
 
 def _like(t: TensorLike) -> NDArray[Any]:

@@ -238,7 +238,7 @@ class Op:
         self.pull = self._compile(emit_pull(self.signature))
 
     def revive(self, node: Node) -> tuple[Any, ...]:
-        """What `node` saved, with inputs and output as Tensors that stand where they stood in the graph."""
+        """What `node` saved, with differentiable inputs and output as Tensors that stand where they stood in the graph."""
         assert node.saved is not None
         assert node.parents is not None
         sig, tensor_of = self.signature, self.globals["Tensor"]._of
@@ -248,7 +248,10 @@ class Op:
         else:
             places = dict(zip([n for n in sig.inputs if n in sig.rules], node.parents, strict=True))
         places[OUTPUT] = node
-        return tuple(_place(value, places.get(n), tensor_of) for n, value in zip(sig.saved, node.saved, strict=True))
+        return tuple(
+            _place(value, places[n], tensor_of) if n in places else value
+            for n, value in zip(sig.saved, node.saved, strict=True)
+        )
 
     def _names(self, served: str, rule: Callable[..., Any]) -> tuple[str, ...]:
         sig = self.signature
@@ -275,7 +278,7 @@ def _place(value: Any, at: Any, tensor_of: Callable[..., Any]) -> Any:
     """`value` as a Tensor at its place in the graph. A local function that calls itself would be a reference cycle."""
     if isinstance(at, tuple):
         return tuple(_place(v, a, tensor_of) for v, a in zip(value, at, strict=True))
-    return tensor_of(value, at) if at is not None and isinstance(value, np.ndarray) else value
+    return tensor_of(value, at) if isinstance(value, np.ndarray) else value
 
 
 def _op_of(function: Any) -> Op:
@@ -317,12 +320,14 @@ def op(
 def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
-    Array inputs are positional, parameters keyword-only; a keyword ``out=None`` is no parameter but says that `raw` can
-    write its result into an array that is given, of the result's shape, dtype and memory order. For an elementwise op it
-    may be one of the inputs, so an input must not be read again once `out` is written to. Give the gradients with ``.vjp(input=rule, ...)``; a rule's
-    parameter names say what it needs: ``g`` the incoming gradient, ``y`` the output, ``in_shape`` the shape of the
-    input it serves, any input, parameter or residual, and in a variadic op ``i``, the position of the input it serves.
-    An input without a rule cannot require a gradient; an op without rules gives constants.
+    Array inputs are positional, parameters keyword-only. A keyword ``out=None`` is no parameter: it says that `raw` can
+    write its result into an array of the result's shape, dtype and memory order. For an elementwise op that may be one of
+    the inputs, so no input is to be read once `out` has been written to.
+
+    Give the gradients with ``.vjp(input=rule, ...)``; a rule's parameter names say what it needs: ``g`` the incoming
+    gradient, ``y`` the output, ``in_shape`` the shape of the input it serves, any input, parameter or residual, and in a
+    variadic op ``i``, the position of the input it serves. An input without a rule cannot require a gradient; an op
+    without rules gives constants.
 
     Args:
         elementwise: inputs broadcast, so a gradient is summed back to its input's shape.

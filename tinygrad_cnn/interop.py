@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from .graph import numpy_ops
 
-# These look at values and return none that could carry a gradient.
-_QUERIES = {
-    np.shape, np.ndim, np.size, np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str, np.array2string,
-    np.shares_memory, np.may_share_memory, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj,
+# These look at an array and return nothing that could carry a gradient: the first at its form only, the others at values.
+_FORM = {
+    np.shape, np.ndim, np.size, np.shares_memory, np.may_share_memory, np.result_type, np.can_cast, np.iscomplexobj,
+    np.isrealobj,
 }  # fmt: skip
+_QUERIES = {np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str, np.array2string}
 
 
 def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -49,9 +51,10 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     op = numpy_ops.get(function)
     if op is not None:
         return op(*args, **kwargs)
-    if function in _QUERIES:
-        plain = {k: np.asarray(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
-        return function(*(np.asarray(v) if isinstance(v, tensor) else v for v in args), **plain)
+    if function in _FORM or function in _QUERIES:
+        look = attrgetter("_data") if function in _FORM else np.asarray
+        plain = {k: look(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
+        return function(*(look(v) if isinstance(v, tensor) else v for v in args), **plain)
     raise _unknown(f"{function.__module__.replace('numpy', 'np')}.{function.__name__}")
 
 

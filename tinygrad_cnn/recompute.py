@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import watch
 from .clock import tick
 from .graph import Array, Leaf, Op, enable_grad, is_grad_enabled
 from .ops.elementwise import cast
@@ -42,7 +43,7 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     [1.0, 1.0]
     """
     check_callable("checkpoint", f)
-    if not is_grad_enabled():
+    if not is_grad_enabled() or watch.tracer() is not None:  # a captured program has memory of its own to spare
         return f(*args, **kwargs)
     given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     segment = _Segment(f, args, kwargs)

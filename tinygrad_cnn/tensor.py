@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import hooks, interop, watch
+from . import dlpack, hooks, interop, watch
 from .clock import mark_written
 from .graph import Leaf, Node, enable_grad, no_grad, register_tensor
 from .methods import Methods, TensorLike
@@ -47,21 +47,24 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     if isinstance(data, Tensor):
         plain = data.detach()
         array = (elementwise.copy(plain) if dtype is None else elementwise.cast_discrete(plain, dtype=dtype))._data
+    elif watch.watchers:
+        array = watch.source(partial(_copied, data, dtype))
     else:
         array = _copied(data, dtype)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
-    pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
-    if dtype is None and pythonic and array.dtype.kind in "iuf":
-        return array.astype(_default_dtype)
     return array
 
 
 def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
     try:
-        return np.array(data, dtype=dtype, copy=True)
+        array = np.array(data, dtype=dtype, copy=True)
     except ValueError as error:
         raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
+    pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
+    if dtype is None and pythonic and array.dtype.kind in "iuf":
+        return array.astype(_default_dtype)
+    return array
 
 
 class Tensor(Methods):
@@ -206,6 +209,26 @@ class Tensor(Methods):
             return np.array(self.numpy(), dtype=dtype)
         return self.numpy()
 
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice what it writes there.
+
+        Raises:
+            BufferError: if this Tensor requires a gradient, or its memory cannot be shared as asked.
+        """
+        if self.requires_grad:
+            raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
+        return dlpack.export(self._data, max_version, copy, stream=stream, dl_device=dl_device)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there is more or less than one."""
         if self.size != 1:
@@ -244,7 +267,7 @@ class Tensor(Methods):
             raise TypeError(
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
-        watch.effect(partial(_write, self._data), values)
+        watch.effect(_write, self._data, values)
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:

@@ -5,16 +5,19 @@ Nothing here costs a call that nobody watches: one look at whether ``watchers`` 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from .graph import Op
     from .tensor import Tensor
+
+P = ParamSpec("P")
 
 Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
 
@@ -30,11 +33,17 @@ class Tracer(Protocol):
     def source(self, function: Callable[[], np.ndarray]) -> np.ndarray:
         """An array comes from outside the graph, such as a random draw: note how, and give one like it."""
 
-    def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray, ...]) -> None:
+    def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...]) -> None:
         """State outside the graph would be changed by ``function(*arrays)``: note it. It is not to happen yet."""
 
     def read(self, tensor: Tensor) -> None:
         """Python is about to see the values of `tensor`."""
+
+    def state(self, holder: Any, attribute: str, value: Any) -> None:
+        """What happens next depends on a Python attribute, which is `value` now."""
+
+    def drawing(self, generator: np.random.Generator) -> None:
+        """Numbers are about to be drawn from `generator`."""
 
     def touch(self, leaf: Tensor, write: bool) -> None:
         """The gradient of `leaf` is about to be read, or replaced."""
@@ -104,7 +113,7 @@ def source(function: Callable[[], np.ndarray]) -> np.ndarray:
     return function() if current is None else current.source(function)
 
 
-def effect(function: Callable[..., None], *arrays: np.ndarray) -> None:
+def effect(function: Callable[..., None], *arrays: np.ndarray | None) -> None:
     """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
 
     While a run is captured it is noted and not called; a repetition calls it, with the arrays as they are then. So it
@@ -115,6 +124,19 @@ def effect(function: Callable[..., None], *arrays: np.ndarray) -> None:
         function(*arrays)
     else:
         current.effect(function, arrays)
+
+
+def deferred(method: Callable[P, None]) -> Callable[P, None]:
+    """Let every call of a function that changes state, and returns nothing, be an :func:`effect`."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        for argument in (*args, *kwargs.values()):
+            if hasattr(argument, "_data"):
+                read(argument)  # type: ignore[arg-type]
+        effect(functools.partial(method, *args, **kwargs))
+
+    return call
 
 
 def read(tensor: Tensor) -> None:
@@ -129,3 +151,19 @@ def touch(leaf: Tensor, write: bool) -> None:
     current = tracer()
     if current is not None:
         current.touch(leaf, write)
+
+
+def state(holder: Any, attribute: str) -> Any:
+    """``getattr(holder, attribute)``, noted as something that the course of the run depends on, such as ``training``."""
+    value = getattr(holder, attribute)
+    current = tracer()
+    if current is not None:
+        current.state(holder, attribute, value)
+    return value
+
+
+def drawing(generator: np.random.Generator) -> None:
+    """Numbers are about to be drawn from `generator`."""
+    current = tracer()
+    if current is not None:
+        current.drawing(generator)

@@ -51,9 +51,9 @@ def _positive(function: str, parameter: str, value: Any) -> float:
 
 
 @op(elementwise=True)
-def relu(a: Array) -> Array:
+def relu(a: Array, *, out: Array = None) -> Array:
     """y = max(a, 0).   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
-    return np.maximum(a, 0)
+    return np.maximum(a, 0, out=out)
 
 
 relu.vjp(a=lambda g, y: where(y > 0, g, 0))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..graph import Array, implements, op
+from ..kernels.select import select
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -19,9 +20,9 @@ __all__ = [
 
 
 @op(elementwise=True, numpy=np.where)
-def where(condition: Array, a: Array, b: Array) -> Array:
+def where(condition: Array, a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a where `condition` holds, else b.   Each input gets the gradient of the places it was taken at."""
-    return np.where(condition, a, b)
+    return select(condition, a, b, out)
 
 
 where.vjp(a=lambda g, condition: where(condition, g, 0),
@@ -29,9 +30,9 @@ where.vjp(a=lambda g, condition: where(condition, g, 0),
 
 
 @op(elementwise=True, numpy=np.add)
-def add(a: Array, b: Array) -> Array:
+def add(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a + b.   a' = g,  b' = g."""
-    return np.add(a, b)
+    return np.add(a, b, out=out)
 
 
 add.vjp(a=lambda g: g,
@@ -39,9 +40,9 @@ add.vjp(a=lambda g: g,
 
 
 @op(elementwise=True, numpy=np.subtract)
-def sub(a: Array, b: Array) -> Array:
+def sub(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a - b.   a' = g,  b' = -g."""
-    return np.subtract(a, b)
+    return np.subtract(a, b, out=out)
 
 
 sub.vjp(a=lambda g: g,
@@ -49,9 +50,9 @@ sub.vjp(a=lambda g: g,
 
 
 @op(elementwise=True, numpy=np.multiply)
-def mul(a: Array, b: Array) -> Array:
+def mul(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a b.   a' = g b,  b' = g a."""
-    return np.multiply(a, b)
+    return np.multiply(a, b, out=out)
 
 
 mul.vjp(a=lambda g, b: g * b,
@@ -59,9 +60,9 @@ mul.vjp(a=lambda g, b: g * b,
 
 
 @op(elementwise=True, numpy=np.divide)
-def div(a: Array, b: Array) -> Array:
+def div(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a / b.   a' = g / b,  b' = -g y / b."""
-    return np.divide(a, b)
+    return np.divide(a, b, out=out)
 
 
 div.vjp(a=lambda g, b: g / b,
@@ -69,18 +70,18 @@ div.vjp(a=lambda g, b: g / b,
 
 
 @op(elementwise=True, numpy=np.negative)
-def neg(a: Array) -> Array:
+def neg(a: Array, *, out: Array = None) -> Array:
     """y = -a.   a' = -g."""
-    return np.negative(a)
+    return np.negative(a, out=out)
 
 
 neg.vjp(a=lambda g: -g)
 
 
 @op(elementwise=True, numpy=np.power)
-def pow(a: Array, b: Array) -> Array:
+def pow(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0."""
-    return np.power(a, b)
+    return np.power(a, b, out=out)
 
 
 # Where a factor of a product is 0 and the other one infinite, the infinite one's argument is replaced before it is used.
@@ -100,51 +101,51 @@ pow.vjp(a=_pow_base, b=_pow_exponent)
 
 
 @op(elementwise=True, numpy=np.exp)
-def exp(a: Array) -> Array:
+def exp(a: Array, *, out: Array = None) -> Array:
     """y = e^a.   a' = g y."""
-    return np.exp(a)
+    return np.exp(a, out=out)
 
 
 exp.vjp(a=lambda g, y: g * y)
 
 
 @op(elementwise=True, numpy=np.log)
-def log(a: Array) -> Array:
+def log(a: Array, *, out: Array = None) -> Array:
     """y = log a.   a' = g / a."""
-    return np.log(a)
+    return np.log(a, out=out)
 
 
 log.vjp(a=lambda g, a: g / a)
 
 
 @op(elementwise=True, numpy=np.sqrt)
-def sqrt(a: Array) -> Array:
+def sqrt(a: Array, *, out: Array = None) -> Array:
     """y = a^(1/2).   a' = g / (2 y)."""
-    return np.sqrt(a)
+    return np.sqrt(a, out=out)
 
 
 sqrt.vjp(a=lambda g, y: g / (2 * y))
 
 
 @op(elementwise=True, numpy=np.abs)
-def abs(a: Array) -> Array:
+def abs(a: Array, *, out: Array = None) -> Array:
     """y = |a|.   a' = g sign(a), which is 0 at 0."""
-    return np.abs(a)
+    return np.abs(a, out=out)
 
 
 abs.vjp(a=lambda g, a: where(a > 0, g, where(a < 0, -g, 0)))
 
 
 @op(elementwise=True, numpy=np.maximum)
-def maximum(a: Array, b: Array) -> Array:
+def maximum(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = max(a, b).   The gradient goes to the larger input, half to each where they are equal."""
-    return np.maximum(a, b)
+    return np.maximum(a, b, out=out)
 
 
 @op(elementwise=True, numpy=np.minimum)
-def minimum(a: Array, b: Array) -> Array:
+def minimum(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = min(a, b).   The gradient goes to the smaller input, half to each where they are equal."""
-    return np.minimum(a, b)
+    return np.minimum(a, b, out=out)
 
 
 def _share(g: Array, wins: Array, ties: Array) -> Array:
@@ -210,18 +211,18 @@ lerp.vjp(a=lambda g, weight: g * (1 - weight),
 
 
 @op(elementwise=True, numpy=np.square)
-def square(a: Array) -> Array:
+def square(a: Array, *, out: Array = None) -> Array:
     """y = a^2.   a' = 2 g a."""
-    return np.square(a)
+    return np.square(a, out=out)
 
 
 square.vjp(a=lambda g, a: g * a * 2)
 
 
 @op(elementwise=True, numpy=np.reciprocal)
-def reciprocal(a: Array) -> Array:
+def reciprocal(a: Array, *, out: Array = None) -> Array:
     """y = 1 / a.   a' = -g y^2."""
-    return np.reciprocal(a)
+    return np.reciprocal(a, out=out)
 
 
 reciprocal.vjp(a=lambda g, y: -g * y * y)
@@ -231,28 +232,28 @@ reciprocal.vjp(a=lambda g, y: -g * y * y)
 
 
 @op(elementwise=True, numpy=np.sign)
-def sign(a: Array) -> Array:
+def sign(a: Array, *, out: Array = None) -> Array:
     """y = -1, 0 or 1: the sign of a.   a' = 0."""
-    return np.sign(a)
+    return np.sign(a, out=out)
 
 
 @op(elementwise=True, numpy=np.floor)
-def floor(a: Array) -> Array:
+def floor(a: Array, *, out: Array = None) -> Array:
     """y = the largest integer that is not above a.   a' = 0."""
-    return np.floor(a)
+    return np.floor(a, out=out)
 
 
 @op(elementwise=True, numpy=np.ceil)
-def ceil(a: Array) -> Array:
+def ceil(a: Array, *, out: Array = None) -> Array:
     """y = the smallest integer that is not below a.   a' = 0."""
-    return np.ceil(a)
+    return np.ceil(a, out=out)
 
 
 @implements(np.around, np.rint)
 @op(elementwise=True, numpy=np.round)
-def round(a: Array, *, decimals: int = 0) -> Array:
+def round(a: Array, *, decimals: int = 0, out: Array = None) -> Array:
     """y = a to so many decimals, halves to the even neighbour.   a' = 0."""
-    return np.round(a, decimals)
+    return np.round(a, decimals, out=out)
 
 
 def _nothing(g: Array) -> Array:
@@ -266,9 +267,12 @@ round.vjp(a=_nothing)
 
 
 @op(elementwise=True, numpy=np.copy)
-def copy(a: Array) -> Array:
+def copy(a: Array, *, out: Array = None) -> Array:
     """y = a, in memory of its own.   a' = g."""
-    return np.array(a)
+    if out is None:
+        return np.array(a)
+    np.copyto(out, a)
+    return out
 
 
 copy.vjp(a=lambda g: g)

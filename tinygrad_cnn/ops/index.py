@@ -13,7 +13,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..graph import Array, op
-from .elementwise import add, where
+from ..watch import tracer
+from .elementwise import add, copy, where
 from .shape import pad_constant, sum_to
 
 if TYPE_CHECKING:
@@ -351,6 +352,8 @@ def _plain(part: Any) -> Any:
         return np.asarray(part, dtype=None if part else np.intp)
     if not hasattr(part, "__array__"):
         return part
+    if tracer() is not None:
+        return getattr(copy(part), "_data", part)  # the index is a value of the captured run, and stays an array
     array = np.array(part)
     return array if array.ndim else array[()]
 

@@ -23,7 +23,7 @@ Axes: TypeAlias = int | Sequence[int]
 
 
 @op(numpy=np.matmul)
-def matmul(a: Array, b: Array) -> Array:
+def matmul(a: Array, b: Array, *, out: Array = None) -> Array:
     """y = a b, as np.matmul: 1-D inputs are a row at the left and a column at the right, leading axes broadcast.
 
     a' = g b^T,  b' = a^T g, summed over the leading axes that were broadcast.
@@ -35,7 +35,7 @@ def matmul(a: Array, b: Array) -> Array:
             f"matmul: `a` {np.shape(a)} has {np.shape(a)[-1]} columns but `b` {np.shape(b)} has "
             f"{np.shape(b)[0 if np.ndim(b) == 1 else -2]} rows; they must agree: check the shapes or transpose one"
         )
-    return np.matmul(a, b)
+    return np.matmul(a, b, out=out)
 
 
 def _matrix_cotangent(g: Array, row: bool, column: bool) -> Array:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..graph import Array, op
+from ..watch import drawing, effect, watchers
 
-__all__ = ["manual_seed"]
+__all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 
 Seed: TypeAlias = np.random.Generator | int | None
 
@@ -27,8 +30,40 @@ def manual_seed(seed: int) -> np.random.Generator:
     >>> bool((a == b).numpy().all())
     True
     """
-    _default.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+    effect(partial(_restart, np.random.default_rng(seed).bit_generator.state))
     return _default
+
+
+def _restart(state: Any) -> None:
+    _default.bit_generator.state = state
+
+
+def get_rng_state() -> dict[str, Any]:
+    """Where the library's generator stands, in plain Python, for a checkpoint.
+
+    >>> import tinygrad_cnn as tg
+    >>> state = tg.get_rng_state(); a = tg.randn(3)
+    >>> tg.set_rng_state(state); b = tg.randn(3)
+    >>> bool((a == b).numpy().all())
+    True
+    """
+    return dict(_default.bit_generator.state)
+
+
+def set_rng_state(state: Mapping[str, Any]) -> None:
+    """Let the library's generator go on from where it stood at :func:`get_rng_state`.
+
+    Raises:
+        ValueError: if `state` is not such a state; nothing is changed then.
+    """
+    trial = type(_default.bit_generator)()
+    try:
+        trial.state = dict(state)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ValueError(
+            f"set_rng_state: `state` is not what get_rng_state() returned: {type(error).__name__}: {error}"
+        ) from None
+    effect(partial(_restart, trial.state))
 
 
 def generator(rng: Seed = None) -> np.random.Generator:
@@ -37,10 +72,11 @@ def generator(rng: Seed = None) -> np.random.Generator:
     Raises:
         TypeError: for anything else, such as the legacy ``np.random.RandomState``.
     """
-    if rng is None:
-        return _default
-    if isinstance(rng, np.random.Generator):
-        return rng
+    if rng is None or isinstance(rng, np.random.Generator):
+        source = _default if rng is None else rng
+        if watchers:
+            drawing(source)
+        return source
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         return np.random.default_rng(int(rng))
     raise TypeError(f"`rng` is {rng!r}; it must be a numpy.random.Generator, an integer seed or None")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Array, implements, op
+from ..kernels.rows import total
 from .elementwise import abs, pow, where
 from .scan import cumprod, neighbour, reversed_along
 from .shape import Axis, broadcast_to, reshape, transpose
@@ -44,18 +45,20 @@ def floating(a: Array) -> Any:
 
 
 @op(numpy=np.sum)
-def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def sum(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = sum of a over `axis`.   a' = g, repeated."""
-    return np.sum(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    if axis is None or np.ndim(a) < 2:
+        return np.sum(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
+    return total(a, reduced_axes(axis, np.ndim(a)), keepdims, out)
 
 
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
 
 
 @op(numpy=np.mean)
-def mean(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def mean(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = sum of a over `axis` / n.   a' = g / n, repeated."""
-    return np.mean(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    return np.mean(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
 
 
 def _mean_rule(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
@@ -67,15 +70,15 @@ mean.vjp(a=_mean_rule)
 
 
 @op(numpy=np.max)
-def max(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def max(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = largest element of a over `axis`.   The gradient is split evenly among those that equal it."""
-    return np.max(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    return np.max(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
 
 
 @op(numpy=np.min)
-def min(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def min(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = smallest element of a over `axis`.   The gradient is split evenly among those that equal it."""
-    return np.min(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    return np.min(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
 
 
 def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
@@ -153,9 +156,11 @@ def variance(a: Array, *, axis: Axis = None, keepdims: bool = False, correction:
 
 
 @op
-def deviation(a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Array:
+def deviation(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0, out: Array = None
+) -> Array:
     """y = the square root of the variance.   a' = g (a - mean) / ((n - correction) y), and 0 where y = 0."""
-    return np.sqrt(variance(a, axis=axis, keepdims=keepdims, correction=correction))
+    return np.sqrt(variance(a, axis=axis, keepdims=keepdims, correction=correction), out=out)
 
 
 def _freedom(shape: tuple[int, ...], axis: Axis, correction: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..clock import mark_written
 from ..tensor import Tensor
+from ..watch import deferred
 from .optimizer import PIECE
 from .options import Array, Check, examined, flag, share
 from .slots import Count, Slot
@@ -73,6 +74,7 @@ class EMA:
         self._kept: list[Array] = [np.array(p._data) for p in self._parameters]
         self._swapped = False
 
+    @deferred
     def update(self) -> None:
         """Let the weights as they are now into the average: after each step of the optimizer.
 
@@ -86,6 +88,7 @@ class EMA:
             for p, average in zip(self._parameters, self._kept, strict=True):
                 _approach(average, p._data, 1 - decay)
 
+    @deferred
     def swap(self) -> None:
         """Exchange weights and averages, in place; a second time exchanges them back. Or use ``with``.
 

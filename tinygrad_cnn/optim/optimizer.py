@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import is_
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from .. import watch
 from ..clock import mark_written
 from ..graph import enable_grad
 from ..tensor import Tensor
@@ -23,8 +25,9 @@ from .slots import STEP, Slot
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
-PIECE = 32768
-"""Elements that a rule sees at once: its dozen passes over a piece of this size stay in the cache."""
+PIECE = 65536
+"""Elements that a rule sees at once: small enough for its dozen passes to stay in the cache, large enough to make the
+calls of NumPy few."""
 
 
 class Optimizer(ABC):
@@ -70,7 +73,10 @@ class Optimizer(ABC):
         self.defaults = self._checked(defaults)
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._count = 0  # of parameters
+        self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
+        self._views: dict[tuple[Any, ...], tuple[Array, Array]] = {}
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
         entries = list(params)
@@ -125,6 +131,7 @@ class Optimizer(ABC):
         params = self._parameters(param_group["params"], number)
         options = self._checked({**self.defaults, **param_group}, f" of group {number}")
         self.param_groups.append({"params": params, **options})
+        self._count += len(params)
 
     def _parameters(self, given: Any, number: int) -> list[Tensor]:
         if isinstance(given, set | frozenset | str):
@@ -196,47 +203,68 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        watch.state(self, "_count")
+        watch.effect(self._update, *(None if g is None else g._data for g in gradients))
+        return loss
+
+    def _update(self, *gradients: Array | None) -> None:
+        """One step along these gradients, one for each parameter."""
         # A floating-point error that the user turned into an exception would stop the sweep halfway.
         with np.errstate(all="ignore"):
-            for p, g, made, group in self._work():
+            for p, g, made, options in self._work(iter(gradients)):
                 if made:
                     self.state.setdefault(p, {}).update(made)
                 state = self.state.get(p, {})
-                self.advance(state, group)
-                self._sweep(p._data, g, state, group, bool(made))
+                self.advance(state, options)
+                self._sweep(p._data, g, state, options, bool(made))
                 mark_written(p._data)
-        return loss
 
-    def _work(self) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
+    def _work(self, gradients: Iterator[Array | None]) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
         """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""
         work = []
         for number, group in enumerate(self.param_groups):
-            options = self._checked(group, f" of group {number}")
+            options, slots = self._current(number, group)
             for i, p in enumerate(group["params"]):
-                if p.grad is None:
+                g = next(gradients)
+                if g is None:
                     continue
                 if not p._data.flags.writeable:
                     raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
-                work.append((p, p.grad._data, self._missing(p, options), options))
+                work.append((p, g, self._missing(p, slots, options) if slots else {}, options))
         return work
 
-    def _missing(self, p: Tensor, options: Options) -> dict[str, Any]:
-        """The slots that the options call for and the state does not have, as they start."""
-        known = self.state.get(p, {})
-        return {
-            name: slot.first(p._data, options)
-            for name, slot in self.slots.items()
-            if name not in known and slot.called_for(options)
-        }
+    def _current(self, number: int, group: Options) -> tuple[Options, dict[str, Slot]]:
+        """The options of a group and the slots that they call for, examined anew if a value is another object."""
+        known = self._known.get(number)
+        if known is not None:
+            values = known[0]
+            if all(map(is_, map(group.get, values), values.values())) and (INITIAL_LR in group) == (
+                INITIAL_LR in values
+            ):
+                return known
+        options = self._checked(group, f" of group {number}")
+        self._known[number] = known = options, self._called_for(options)
+        return known
+
+    def _called_for(self, options: Options) -> dict[str, Slot]:
+        return {name: slot for name, slot in self.slots.items() if slot.called_for(options)}
+
+    def _missing(self, p: Tensor, slots: dict[str, Slot], options: Options) -> dict[str, Any]:
+        """Those of the slots that the state does not have, as they start."""
+        kept = self.state.get(p, {})
+        return {name: slot.first(p._data, options) for name, slot in slots.items() if name not in kept}
 
     def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
-        scratch = self._scratch.get(p.dtype)
-        if scratch is None:
-            scratch = self._scratch[p.dtype] = np.empty(PIECE, p.dtype), np.empty(PIECE, p.dtype)
-        t, u = scratch
         if p.size <= PIECE:
-            self.update(p, g, state, group, new, t[: p.size].reshape(p.shape), u[: p.size].reshape(p.shape))
+            views = self._views.get((p.shape, p.dtype))
+            if views is None:
+                t, u = self._room(p.dtype)
+                views = t[: p.size].reshape(p.shape), u[: p.size].reshape(p.shape)
+                self._views[p.shape, p.dtype] = views
+            self.update(p, g, state, group, new, *views)
             return
+        t, u = self._room(p.dtype)
         names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
         access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
         with np.nditer(
@@ -248,6 +276,12 @@ class Optimizer(ABC):
             for p, g, *slots in pieces:
                 piece = {**state, **dict(zip(names, slots, strict=True))}
                 self.update(p, g, piece, group, new, t[: p.size], u[: p.size])
+
+    def _room(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """Scratch for two pieces."""
+        if dtype not in self._scratch:
+            self._scratch[dtype] = np.empty(PIECE, dtype), np.empty(PIECE, dtype)
+        return self._scratch[dtype]
 
     # State
 
@@ -264,7 +298,7 @@ class Optimizer(ABC):
             groups.append({**options, "params": list(range(index, index + len(group["params"])))})
             for p in group["params"]:
                 if p in self.state:  # with the slots that options changed since the last step call for
-                    kept = {**self.state[p], **self._missing(p, options)}
+                    kept = {**self.state[p], **self._missing(p, self._called_for(options), options)}
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ...watch import deferred
 from ..optimizer import Optimizer
 from ..options import INITIAL_LR, Check, Options, examined, non_negative, whole
 
@@ -59,6 +60,12 @@ class LRScheduler:
 
     last_epoch: int
     _last_lr: list[float]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A compiled function takes the schedule's steps when it is run, not when it is captured."""
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = deferred(vars(cls)["step"])  # type: ignore[attr-defined]
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:
         self._name = type(self).__name__

@@ -1,0 +1,125 @@
+"""The plan of a program: which steps are needed, and where in one piece of memory their results are.
+
+A value whose op can write into an array that it is given gets a place in the arena, from the step that makes it to the
+last that reads it or a view of it. An elementwise op may write over an input that dies there. The rest comes as it comes
+in eager mode: from the op, in new memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from .capture import Step, Value, flat
+
+ALIGNMENT = 64
+"""Places begin at multiples of a cache line."""
+
+
+@dataclass(eq=False, slots=True)
+class Room:
+    """Bytes of the arena, for one value or for several that follow each other in place."""
+
+    size: int
+    start: float  # the first step that writes it
+    end: float  # the last step that reads it
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """The needed steps, the rooms of the values that have one, and the sizes in bytes."""
+
+    steps: list[Step]
+    rooms: dict[Value, Room]
+    last: dict[Value, float]  # the last step that reads the memory of a value that has its own
+    peak: int  # of the arena
+    total: int  # of all values that steps make, had each its own memory
+
+
+def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection[Value]) -> Plan:
+    """A plan for `steps`: what is `returned` gets memory of its own in every run, what is `kept` lasts to the end."""
+    wanted = {*returned, *kept}
+    needed = _needed(steps, wanted | {value.root for value in wanted})
+    returned, kept = {value.root for value in returned}, {value.root for value in kept}
+    last: dict[Value, float] = {}
+    for i, step in enumerate(needed):
+        for value in (*step.reads, *made(step)):
+            last[value.root] = i
+    last.update(dict.fromkeys(kept | returned, inf))
+
+    rooms: dict[Value, Room] = {}
+    for i, step in enumerate(needed):
+        out = step.outputs[0] if step.outputs else None
+        if step.op is None or not step.op.takes_out or out is None or out.base is not None:
+            continue
+        if out in returned or not out.array.size or not _dense(out.array):
+            continue
+        room = _overwritten(step, out, i, last, rooms) if step.op.elementwise else None
+        if room is None:
+            room = Room(-(-out.array.nbytes // ALIGNMENT) * ALIGNMENT, i, last[out])
+        room.end = max(room.end, last[out])
+        rooms[out] = room
+    peak = _placed(list(dict.fromkeys(rooms.values())))
+    total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
+    return Plan(needed, rooms, last, peak, total)
+
+
+def made(step: Step) -> list[Value]:
+    """The values that a step makes, without what it only hands on."""
+    return [value for value in step.outputs if value is not None and value.origin == "step"]
+
+
+def _needed(steps: Sequence[Step], wanted: set[Value]) -> list[Step]:
+    """The steps that something depends on: a result, an effect, or the order of random draws."""
+    alive = set(wanted)
+    found = []
+    for step in reversed(steps):
+        if step.kept or any(value in alive for value in made(step)):
+            found.append(step)
+            for value in step.reads:
+                alive.update((value, value.root))
+    return found[::-1]
+
+
+def _dense(array: np.ndarray) -> bool:
+    """Whether the array fills its memory, in some order of its axes."""
+    order = np.argsort([-s for s in array.strides], kind="stable")
+    return bool(array.transpose(order).flags.c_contiguous)
+
+
+def _overwritten(step: Step, out: Value, i: int, last: dict[Value, float], rooms: dict[Value, Room]) -> Room | None:
+    """The room of an input that dies at step i and that its output fits exactly, if there is one."""
+    for value in flat(step.inputs):
+        if not isinstance(value, Value) or rooms.get(value.root) is None or rooms[value.root].end != i:
+            continue
+        sharing = [v for v in step.reads if rooms.get(v.root) is rooms[value.root]]
+        if all(_fills(v, out.array) for v in sharing):
+            return rooms[value.root]
+    return None
+
+
+def _fills(value: Value, out: np.ndarray) -> bool:
+    """Whether `value` is all of its memory, laid out as `out` is."""
+    a, whole = value.array, value.root.array
+    same = a.shape == out.shape and a.dtype == out.dtype and a.strides == out.strides
+    return same and a.nbytes == whole.nbytes and a.ctypes.data == whole.ctypes.data
+
+
+def _placed(rooms: list[Room]) -> int:
+    """Give every room its offset: the largest first, each at the lowest place that is free while it lives."""
+    done: list[Room] = []
+    for room in sorted(rooms, key=lambda room: -room.size):
+        offset = 0
+        for other in sorted(done, key=lambda other: other.offset):
+            if other.end < room.start or room.end < other.start:
+                continue
+            if other.offset - offset >= room.size:
+                break
+            offset = max(offset, other.offset + other.size)
+        room.offset = offset
+        done.append(room)
+    return max((room.offset + room.size for room in done), default=0)

@@ -1,0 +1,234 @@
+"""Write a plan as a Python function: one line per step, with every buffer, kernel and constant at hand as a local name."""
+
+from __future__ import annotations
+
+import linecache
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..tensor import Tensor
+from .capture import Capture, CaptureError, Guard, Place, Step, Value
+from .plan import ALIGNMENT, Plan, made, planned
+
+_serial = count(1)
+
+
+@dataclass(slots=True)
+class Line:
+    """One step in the description of a program: what it is given and makes, by name."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    form: str
+    size: int
+
+
+class Program:
+    """A captured run, ready to be repeated."""
+
+    def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
+        gradients = capture.gradients()
+        returned = [r for r in results if isinstance(r, Value)]
+        plan = planned(capture.steps, returned, [v for _, v in gradients if v is not None])
+        writer = _Writer(plan, capture.arguments)
+        self.source = writer.program(results, gradients)
+        self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
+        self.holds: Callable[[], bool] = _conjunction(capture.guards)
+        self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
+
+    def describe(self) -> str:
+        """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
+        width = max((len(line.name) for line in self.lines), default=0)
+        rows = [
+            f"{i:4}  {line.name:{width}}  {line.output} = {', '.join(line.inputs)}    {line.form}  {_bytes(line.size)}"
+            if line.output
+            else f"{i:4}  {line.name:{width}}  {', '.join(line.inputs)}"
+            for i, line in enumerate(self.lines)
+        ]
+        share = f" ({self.peak / self.total:.0%})" if self.total else ""
+        rows.append(
+            f"{len(self.lines)} steps; planned memory {_bytes(self.peak)}, all values {_bytes(self.total)}{share}"
+        )
+        return "\n".join(rows)
+
+
+class _Writer:
+    """Names for what lines refer to: `x` arguments, `b` buffers and `w` arrays outside, fixed; `v` made in each run."""
+
+    def __init__(self, plan: Plan, arguments: Sequence[Value]) -> None:
+        self.plan = plan
+        self.fixed: dict[Value, np.ndarray] = {}
+        self.names: dict[Value, str] = {value: f"x{i}" for i, value in enumerate(arguments)}
+        self.header = f"def program({', '.join(self.names.values())}):"
+        self.constants: dict[str, Any] = {}
+        self._by_identity: dict[int, str] = {}
+        self._layouts: dict[Any, np.ndarray] = {}
+        self.lines: list[Line] = []
+        arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
+        start = -arena.ctypes.data % ALIGNMENT
+        for value, room in plan.rooms.items():
+            a = value.array
+            self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + room.offset, a.strides), "b")
+
+    def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
+        """The source."""
+        body = [f"    {text}" for i, step in enumerate(self.plan.steps) for text in self._step(i, step)]
+        for place, value in gradients:
+            if value in self.fixed:
+                gradient = self.constant(Tensor._of(self.fixed[value]))
+            else:
+                gradient = "None" if value is None else f"{self.constant(Tensor._of)}({self.expression(value)})"
+            body.append(f"    {self.constant(place)}.tensor._grad = {gradient}")
+        shown = ", ".join(self.expression(r) for r in results)
+        body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
+        return "\n".join([self.header, *body]) + "\n"
+
+    def compile(self, source: str) -> Any:
+        """The function that `source` defines."""
+        names = ", ".join(self.constants)
+        inner = "".join(f"    {text}\n" for text in source.splitlines())
+        text = f"def make({names}):\n{inner}    return program\n"
+        filename = f"<compiled program {next(_serial)}>"
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        scope: dict[str, Any] = {}
+        exec(compile(text, filename, "exec"), scope)
+        return scope["make"](*self.constants.values())
+
+    def _step(self, i: int, step: Step) -> list[str]:
+        if self._is_fixed_view(step):
+            return []
+        fresh = [v for v in made(step) if v not in self.fixed]
+        arguments = [self.expression(x) for x in step.inputs]
+        arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
+        planned_output = step.outputs and step.outputs[0] in self.fixed
+        if planned_output:
+            arguments.append(f"out={self.expression(step.outputs[0])}")
+        call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
+        for v in fresh:
+            self.names[v] = f"v{len(self.names)}"
+        self._describe(step)
+        targets = [self.names.get(v, "_") if v in fresh else "_" for v in step.outputs]
+        if fresh and step.several:
+            lines = [f"{', '.join(targets)}{',' if len(targets) == 1 else ''} = {call}"]
+        elif fresh:
+            array = self.constant(np.asarray) if not fresh[0].array.ndim else ""
+            lines = [f"{targets[0]} = {array}({call})" if array else f"{targets[0]} = {call}"]
+        else:
+            lines = [call]
+        if step.op is not None:
+            lines += [
+                f"if {self.names[v]}.shape != {v.array.shape}: {self.constant(_misfit)}({step.name!r}, {self.names[v]}, "
+                f"{v.array.shape})"
+                for v in fresh
+                if v.base is None and v.array.ndim
+            ]
+        dead = [
+            name
+            for v, name in self.names.items()
+            if v not in self.fixed and v.origin == "step" and self.plan.last.get(v.root) == i
+        ]
+        return [*lines, f"del {', '.join(dead)}"] if dead else lines
+
+    def _is_fixed_view(self, step: Step) -> bool:
+        """Whether the step only looks at fixed memory in another way, which is then done once and for all."""
+        if step.op is None or step.several or len(step.outputs) != 1:
+            return False
+        (out,), reads = step.outputs, step.reads
+        if out is None or out.base is None or out.root not in self.fixed or any(v not in self.fixed for v in reads):
+            return False
+        if any(v.root is not out.root for v in reads):
+            return False
+        view = step.call(*self._filled(step.inputs), **self._filled(step.params))
+        if view.shape != out.array.shape or view.strides != out.array.strides:
+            return False
+        self._fix(out, view, "b" if out.root.origin == "step" else "w")
+        return True
+
+    def _filled(self, tree: Any) -> Any:
+        """`tree` with the arrays of fixed values in their places."""
+        if isinstance(tree, Value):
+            return self.fixed[tree]
+        if type(tree) in (tuple, list):
+            return type(tree)(self._filled(part) for part in tree)
+        if type(tree) is dict:
+            return {key: self._filled(part) for key, part in tree.items()}
+        if isinstance(tree, slice):
+            return slice(*(self._filled(part) for part in (tree.start, tree.stop, tree.step)))
+        return tree
+
+    def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
+        # One object for one layout of one place, so that a kernel can tell by identity that it writes over an input.
+        layout = (array.ctypes.data, array.shape, array.strides, array.dtype)
+        array = self._layouts.setdefault(layout, array)
+        self.fixed[value] = array
+        name = f"{prefix}{len(self.names)}"
+        self.names[value] = name
+        self.constants[name] = array
+
+    def expression(self, tree: Any) -> str:
+        """Python for a value, a constant, or a container of them."""
+        if isinstance(tree, Value):
+            if tree.origin == "outside" and tree not in self.fixed:
+                self._fix(tree, tree.array, "w")
+            return self.names[tree]
+        if type(tree) in (tuple, list):
+            inside = ", ".join(self.expression(part) for part in tree)
+            if type(tree) is list:
+                return f"[{inside}]"
+            return f"({inside}{',' if len(tree) == 1 else ''})"
+        if type(tree) is dict:
+            return "{" + ", ".join(f"{key!r}: {self.expression(part)}" for key, part in tree.items()) + "}"
+        if isinstance(tree, slice) and any(isinstance(part, Value) for part in (tree.start, tree.stop, tree.step)):
+            return f"slice({', '.join(self.expression(part) for part in (tree.start, tree.stop, tree.step))})"
+        if tree is None or type(tree) in (bool, int, str) or (type(tree) is float and math.isfinite(tree)):
+            return repr(tree)
+        return self.constant(tree)
+
+    def constant(self, thing: Any, name: str = "k") -> str:
+        """The name of an object that the program refers to."""
+        known = self._by_identity.get(id(thing))
+        if known is None:
+            known = self._by_identity[id(thing)] = f"{name if name.isidentifier() else 'k'}_{len(self.constants)}"
+            self.constants[known] = thing
+        return known
+
+    def _describe(self, step: Step) -> None:
+        output = next(iter(made(step)), None)
+        inputs = tuple(self.expression(x) if isinstance(x, Value) else f"{x!r:.20}" for x in step.inputs)
+        if output is None:
+            self.lines.append(Line(step.name, inputs, "", "", 0))
+        else:
+            a = output.array
+            self.lines.append(Line(step.name, inputs, self.names[output], f"{a.dtype} {a.shape}", a.nbytes))
+
+
+def _conjunction(guards: Iterable[Guard]) -> Callable[[], bool]:
+    """A function that says whether all guards hold."""
+    holders = {f"h{i}": guard.holder for i, guard in enumerate(guards)}
+    values = {f"u{i}": guard.value for i, guard in enumerate(guards)}
+    terms = [f"{guard.expression.format(f'h{i}')} == u{i}" for i, guard in enumerate(guards)]
+    text = f"def make({', '.join([*holders, *values])}):\n    return lambda: {' and '.join(terms) or True}\n"
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    return scope["make"](*holders.values(), *values.values())  # type: ignore[no-any-return]
+
+
+def _misfit(name: str, value: Any, shape: tuple[int, ...]) -> NoReturn:
+    raise CaptureError(
+        f"compile: `{name}` made an array of shape {value.shape} where the captured run made {shape}; shapes that depend on "
+        "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
+    )
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
