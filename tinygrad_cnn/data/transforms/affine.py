@@ -106,8 +106,10 @@ def warp(images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: 
         shift: (N, 2), likewise.
         fill: the value of everything outside the image.
     """
+    if not images.size:
+        return images.copy()
     count, (height, width) = len(images), images.shape[-2:]
-    channels = images.reshape(count, -1, height, width) if images.size else np.empty((count, 0, height, width))
+    channels = images.reshape(count, -1, height, width)
     work = np.result_type(images.dtype, np.float32)
     # One pixel of `fill` all around; what lies beyond is clipped to it.
     padded = np.full((*channels.shape[:2], height + 2, width + 2), fill, work)

@@ -1,0 +1,300 @@
+"""Transforms of images against loops over images and pixels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import data
+from tinygrad_cnn.data.transforms.affine import warp
+
+dtypes = st.sampled_from([np.uint8, np.int64, np.float32, np.float64, np.bool_])
+shapes = st.tuples(st.integers(0, 4), *[st.integers(1, 3)] * 1, *[st.integers(1, 6)] * 2)
+batches = dtypes.flatmap(
+    lambda dtype: (
+        hnp.arrays(dtype, shapes, elements=hnp.from_dtype(np.dtype(dtype), min_value=0, max_value=100))
+        if dtype is not np.bool_
+        else hnp.arrays(dtype, shapes)
+    )
+)
+seeds = st.integers(0, 2**32)
+RANDOM = [
+    data.RandomCrop(2, padding=1),
+    data.RandomHorizontalFlip(),
+    data.RandomRotation(30),
+    data.RandomAffine(30, translate=(0.5, 0.5), scale=(0.5, 2), shear=20, fill=1),
+]
+
+
+@pytest.mark.parametrize("transform", RANDOM, ids=repr)
+@given(images=batches, seed=seeds)
+def test_what_all_random_transforms_keep(transform, images, seed):
+    """dtype, the images they are given, and the draws of a seed; channels are drawn for together."""
+    before = images.copy()
+    first = transform(images, rng=seed)
+    np.testing.assert_array_equal(transform(images, rng=np.random.default_rng(seed)), first)
+    np.testing.assert_array_equal(images, before)
+    assert first.dtype == images.dtype
+    assert first.shape[:2] == images.shape[:2]
+    assert not np.shares_memory(first, images)
+    for channel in range(images.shape[1]):
+        np.testing.assert_array_equal(transform(images[:, channel], rng=seed), first[:, channel])
+
+
+@pytest.mark.parametrize("transform", RANDOM, ids=repr)
+def test_each_image_has_its_own_draw_from_the_library_s_generator(transform):
+    images = np.broadcast_to(np.random.default_rng(0).random((1, 1, 6, 6)), (64, 1, 6, 6))
+    tg.manual_seed(0)
+    first = transform(images)
+    assert len(np.unique(first.reshape(64, -1), axis=0)) > 1
+    second = transform(images)
+    assert (second != first).any()
+    tg.manual_seed(0)
+    np.testing.assert_array_equal(transform(images), first)
+
+
+@pytest.mark.parametrize("transform", RANDOM, ids=repr)
+def test_what_is_no_batch_is_refused(transform):
+    with pytest.raises(
+        ValueError, match=type(transform).__name__ + r": `images` has shape \(28, 28\); it must be a batch"
+    ):
+        transform(np.zeros((28, 28)))
+
+
+# Crop and flip
+
+
+@given(images=batches, size=st.tuples(*[st.integers(1, 4)] * 2), padding=st.integers(0, 3), seed=seeds)
+def test_a_crop_is_a_window_of_the_padded_image(images, size, padding, seed):
+    height, width = size
+    rows, columns = (n + 2 * padding - s + 1 for n, s in zip(images.shape[-2:], size, strict=True))
+    crop = data.RandomCrop(size, padding, fill=1)
+    if min(rows, columns) < 1:
+        with pytest.raises(ValueError, match=r"RandomCrop: `size` is .* but the images are, with their padding, "):
+            crop(images, rng=seed)
+        return
+    cropped = crop(images, rng=seed)
+    assert cropped.shape == (*images.shape[:2], *size)
+    for image, found in zip(images, cropped, strict=True):
+        padded = np.stack([np.pad(channel, padding, constant_values=1) for channel in image])
+        windows = [padded[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+        assert any(np.array_equal(found, window) for window in windows)
+
+
+def test_all_windows_occur():
+    images = np.broadcast_to(np.arange(16).reshape(1, 1, 4, 4), (500, 1, 4, 4))
+    corners = data.RandomCrop(2)(images, rng=0)[:, 0, 0, 0]
+    assert set(corners.tolist()) == {0, 1, 2, 4, 5, 6, 8, 9, 10}
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric"])
+def test_other_paddings_are_numpy_s(mode):
+    image = np.arange(9).reshape(1, 1, 3, 3)
+    whole = data.RandomCrop(7, padding=2, padding_mode=mode)(image)
+    np.testing.assert_array_equal(whole[0, 0], np.pad(image[0, 0], 2, mode))
+
+
+@given(images=batches, seed=seeds)
+def test_a_flip_is_the_image_or_its_mirror(images, seed):
+    for image, found in zip(images, data.RandomHorizontalFlip()(images, rng=seed), strict=True):
+        assert np.array_equal(found, image) or np.array_equal(found, image[:, :, ::-1])
+    np.testing.assert_array_equal(data.RandomHorizontalFlip(0)(images), images)
+    np.testing.assert_array_equal(data.RandomHorizontalFlip(1)(images), images[..., ::-1])
+
+
+def test_flips_are_as_frequent_as_p_says():
+    images = np.broadcast_to([[[[0, 1]]]], (2000, 1, 1, 2))
+    flipped = data.RandomHorizontalFlip(0.3)(images, rng=0)[:, 0, 0, 0].mean()
+    assert abs(flipped - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
+
+
+# Affine
+
+
+def bilinear(image, y: float, x: float, fill: float) -> float:
+    """The value between pixels, which outside the image are `fill`."""
+    height, width = image.shape
+    i, j = math.floor(y), math.floor(x)
+    value = 0.0
+    for row, column in ((i, j), (i, j + 1), (i + 1, j), (i + 1, j + 1)):
+        inside = 0 <= row < height and 0 <= column < width
+        value += (1 - abs(y - row)) * (1 - abs(x - column)) * (image[row, column] if inside else fill)
+    return value
+
+
+matrices = hnp.arrays(np.float64, (2, 2), elements=st.floats(-2, 2))
+shifts = hnp.arrays(np.float64, 2, elements=st.floats(-4, 4))
+
+
+@given(
+    images=hnp.arrays(np.float64, shapes, elements=st.floats(-10, 10)),
+    matrix=matrices,
+    shift=shifts,
+    fill=st.floats(-2, 2),
+)
+def test_a_warp_looks_up_each_pixel(images, matrix, shift, fill):
+    count, _, height, width = images.shape
+    warped = warp(images, np.broadcast_to(matrix, (count, 2, 2)), np.broadcast_to(shift, (count, 2)), fill)
+    assert warped.shape == images.shape
+    for n, c, i, j in np.ndindex(*images.shape):
+        q = np.array([j - (width - 1) / 2, i - (height - 1) / 2])
+        x, y = matrix @ (q - shift) + [(width - 1) / 2, (height - 1) / 2]
+        assert warped[n, c, i, j] == pytest.approx(bilinear(images[n, c], y, x, fill), abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("turns", [-2, -1, 0, 1, 2])
+@given(seed=seeds, size=st.integers(1, 7))
+def test_quarter_turns_are_exact_and_counter_clockwise(dtype, turns, seed, size):
+    images = np.random.default_rng(seed).integers(0, 256, (2, 1, size, size)).astype(dtype)
+    turned = data.RandomRotation((90 * turns, 90 * turns))(images)
+    np.testing.assert_allclose(turned, np.rot90(images, turns, axes=(-2, -1)), atol=0 if dtype == np.uint8 else 1e-3)
+    clockwise = data.RandomAffine((-90 * turns, -90 * turns))(images)
+    np.testing.assert_array_equal(clockwise, turned)
+
+
+def dot(y: int, x: int, size: int = 25) -> np.ndarray:
+    images = np.zeros((1, 1, size, size))
+    images[0, 0, size // 2 + y, size // 2 + x] = 1
+    return images
+
+
+def centre(images) -> tuple[float, float]:
+    image = images[0, 0] / images.sum()
+    middle = np.arange(len(image)) - len(image) // 2
+    return float(image.sum(1) @ middle), float(image.sum(0) @ middle)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"degrees": (30, 30)}, (8 * math.sin(math.radians(30)), 8 * math.cos(math.radians(30)))),
+        ({"degrees": 0, "scale": (0.5, 0.5)}, (0, 4)),
+        ({"degrees": 0, "scale": (1.25, 1.25)}, (0, 10)),
+        ({"degrees": 0, "shear": (30, 30)}, (0, 8)),
+    ],
+)
+def test_where_a_dot_at_the_right_goes(options, place):
+    """x and y are exact only for the whole spread of the dot, so to a tenth of a pixel."""
+    np.testing.assert_allclose(centre(data.RandomAffine(**options)(dot(0, 8))), place, atol=0.1)
+
+
+def test_shear_leans_upright_lines_to_the_right():
+    leaned = data.RandomAffine(0, shear=(45, 45))(dot(-4, 0))  # four above the centre
+    np.testing.assert_allclose(centre(leaned), (-4, 4), atol=1e-9)
+
+
+def test_shifts_are_whole_pixels_within_their_bounds():
+    images = np.broadcast_to(dot(0, 0, 21), (300, 1, 21, 21))
+    moved = data.RandomAffine(0, translate=(0.3, 0.1))(images, rng=0)
+    assert set(np.unique(moved)) == {0, 1}
+    places = np.argwhere(moved[:, 0])[:, 1:] - 10
+    assert set(places[:, 0].tolist()) == set(range(-2, 3))  # 0.1 of 21
+    assert set(places[:, 1].tolist()) == set(range(-6, 7))  # 0.3 of 21
+
+
+def test_no_change_is_exact():
+    images = np.random.default_rng(0).integers(-(2**40), 2**40, (2, 3, 5, 4))
+    np.testing.assert_array_equal(data.RandomAffine(0)(images), images)
+
+
+# Values
+
+
+@given(
+    images=hnp.arrays(np.uint8, shapes),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    scale=st.sampled_from([255, 16.0]),
+)
+def test_to_float_divides(images, dtype, scale):
+    found = data.ToFloat(scale, dtype)(images)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, images.astype(np.float64) / scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(seed=seeds, shape=st.tuples(*[st.integers(1, 4)] * 4))
+def test_normalize_takes_each_channel_by_itself(dtype, seed, shape):
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=shape).astype(dtype)
+    mean, std = rng.normal(size=shape[1]), rng.uniform(0.5, 2, shape[1])
+    before = images.copy()
+    found = data.Normalize(mean, std.tolist())(images)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(images, before)
+    for channel in range(shape[1]):
+        expected = (images[:, channel].astype(np.float64) - mean[channel]) / std[channel]
+        np.testing.assert_allclose(found[:, channel], expected, rtol=1e-4, atol=1e-5)
+        one = data.Normalize(mean[channel], std[channel])(images)[:, channel]
+        np.testing.assert_array_equal(one, found[:, channel])
+
+
+def test_composed_transforms_draw_one_after_another():
+    images = np.random.default_rng(0).random((8, 1, 6, 6))
+    both = data.Compose([data.RandomCrop(4), np.sqrt, data.RandomHorizontalFlip()])
+    rng = np.random.default_rng(7)
+    expected = data.RandomHorizontalFlip()(np.sqrt(data.RandomCrop(4)(images, rng=rng)), rng=rng)
+    np.testing.assert_array_equal(both(images, rng=7), expected)
+    assert "RandomCrop((4, 4), padding=0), <ufunc 'sqrt'>, RandomHorizontalFlip(0.5)" in repr(both)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: data.RandomCrop(0),
+            ValueError,
+            "RandomCrop: `size` is 0 and `padding` 0; they must be at least 1 and 0",
+        ),
+        (lambda: data.RandomCrop(2.5), TypeError, r"RandomCrop: `size` is 2\.5"),
+        (lambda: data.RandomCrop((1, 2, 3)), TypeError, "`size` one or two"),
+        (
+            lambda: data.RandomCrop(2, padding_mode="wrap"),
+            ValueError,
+            "`padding_mode` is 'wrap'; it must be one of const",
+        ),
+        (lambda: data.RandomHorizontalFlip(1.5), ValueError, r"`p` is 1\.5; it must be from 0 to 1"),
+        (
+            lambda: data.RandomRotation(-1),
+            ValueError,
+            "RandomRotation: `degrees` is -1; one number stands for both signs",
+        ),
+        (
+            lambda: data.RandomRotation((2, 1)),
+            ValueError,
+            r"RandomRotation: `degrees` is \(2, 1\); the lower bound comes",
+        ),
+        (lambda: data.RandomAffine(math.nan), ValueError, "`degrees` is nan; it must be a finite number or two"),
+        (
+            lambda: data.RandomAffine(0, translate=(2, 0)),
+            ValueError,
+            "`translate` is .*; both parts must be from 0 to 1",
+        ),
+        (lambda: data.RandomAffine(0, scale=(0, 1)), ValueError, r"`scale` is \(0, 1\); factors must be above 0"),
+        (lambda: data.RandomAffine(0, shear=90), ValueError, "`shear` is 90; it must be between -90 and 90"),
+        (lambda: data.ToFloat(0), ValueError, "ToFloat: `scale` is 0; it must be a finite number other than 0"),
+        (lambda: data.ToFloat(dtype=np.uint8), TypeError, "ToFloat: `dtype` is uint8"),
+        (lambda: data.Normalize(0, 0), ValueError, "Normalize: `std` is 0; it must be above 0"),
+        (lambda: data.Normalize([[0]], 1), ValueError, r"have shape \(1, 1\); give one number for each channel"),
+        (
+            lambda: data.Normalize([0, 0], 1)(np.zeros((1, 3, 2, 2))),
+            ValueError,
+            r"has shape \(1, 3, 2, 2\) but there are 2",
+        ),
+        (
+            lambda: data.Normalize(0, 1)(np.zeros(3, np.uint8)),
+            TypeError,
+            r"`images` is uint8; convert it with ToFloat\(\)",
+        ),
+        (lambda: data.Compose([1]), TypeError, "Compose: 1 is no transform"),
+    ],
+)
+def test_arguments_that_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
