@@ -256,7 +256,8 @@ def _update(running_mean: Array, running_var: Array, stats: Array, n: int, momen
     """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
     for running, batch, scale in ((running_mean, stats[0], 1.0), (running_var, stats[1], n / max(n - 1, 1))):
         if running is not None:
-            mean: Any = reshape(batch, shape=(-1, *np.shape(running))).mean(axis=0)
+            mean: Any = reshape(batch, shape=(-1, *np.shape(running)))
+            mean = mean[0] if len(mean) == 1 else mean.mean(axis=0)
             moved = running * (1 - momentum) + mean * (momentum * scale)
             if isinstance(running, Tensor):
                 running.copy_(moved)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Array, implements, op
+from ..kernels.rows import total
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -61,7 +62,7 @@ def sum_to(a: Array, *, shape: Shape) -> Array:
             f"sum_to: `shape` {shape} does not broadcast to {np.shape(a)}; from the right, sizes must be equal or 1"
         )
     axes = (*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and np.shape(a)[extra + i] != 1))
-    return np.sum(a, axis=axes).reshape(shape) if axes else a
+    return total(a, axes).reshape(shape) if axes else a
 
 
 broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))

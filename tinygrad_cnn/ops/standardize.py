@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array, op
+from ..kernels import rows as kernel
 from .shape import broadcast_to, sum_to
 
 __all__: list[str] = []
@@ -25,10 +26,10 @@ Axes = tuple[int, ...]
 @op
 def product_to(a: Array, b: Array, *, shape: tuple[int, ...]) -> Array:
     """y = a b, of one shape, summed over what broadcasting `shape` to it repeats.   a' = g b,  b' = g a."""
-    axes = list(range(np.ndim(a)))
-    extra = len(axes) - len(shape)
-    kept = [i for i in axes if i >= extra and shape[i - extra] == np.shape(a)[i]]
-    return np.einsum(a, axes, b, axes, kept).reshape(shape)
+    a, b = np.asarray(a), np.asarray(b)
+    extra = a.ndim - len(shape)
+    repeated = tuple(i for i in range(a.ndim) if i < extra or shape[i - extra] != a.shape[i])
+    return kernel.product_sums(a, b, repeated).reshape(shape)
 
 
 product_to.vjp(a=lambda g, b: broadcast_to(g, shape=b.shape) * b,
@@ -41,19 +42,19 @@ def over(shape: tuple[int, ...], axis: Axes) -> tuple[tuple[int, ...], int]:
 
 
 def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
-    shape, n = over(a.shape, axis)
-    return product_to(a, b, shape=shape) * (1 / (n or 1))
+    return kernel.product_sums(a, b, axis) * (1 / (over(a.shape, axis)[1] or 1))
 
 
 @op
 def moments(x: Array, *, axis: Axes, centred: bool = True) -> Array:
     """y = (mean, variance) of x over `axis`, stacked, the axes kept; (0, mean of x^2) if not `centred`. No gradient."""
+    x = np.asarray(x)
     if not centred:
         square = _mean_product(x, x, axis)
-        return np.stack([np.zeros_like(square), square])
-    mean = np.mean(x, axis=axis, keepdims=True)
-    deviation = x - mean
-    return np.stack([mean, _mean_product(deviation, deviation, axis)])
+        return np.concatenate([np.zeros_like(square)[None], square[None]])
+    mean = kernel.means(x, axis)
+    square = kernel.square_deviations(x, mean, axis) * (1 / (over(x.shape, axis)[1] or 1))
+    return np.concatenate([mean[None], square[None]])
 
 
 @op
@@ -64,11 +65,8 @@ def standardize(x: Array, stats: Array = None, *, axis: Axes, eps: float, centre
     """
     stats = moments(x, axis=axis, centred=centred) if stats is None else stats
     r = rstd(x, stats, axis=axis, eps=eps, centred=centred)
-    if not centred:
-        return np.multiply(x, r)
-    y = x - stats[0]
-    y *= r
-    return y
+    x = np.asarray(x)
+    return kernel.chain(x, (np.subtract, stats[0]), (np.multiply, r)) if centred else kernel.chain(x, (np.multiply, r))
 
 
 @op
@@ -84,12 +82,10 @@ def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool) -
 
     As a function of u it is its own adjoint.   s' = -r (g mean of (u s) + u mean of (g s)),  r' = sum of g y / r.
     """
-    y = np.multiply(s, -_mean_product(u, s, axis))
-    y += u
-    if centred:
-        y -= np.mean(u, axis=axis, keepdims=True)
-    y *= r
-    return y
+    u, s = np.asarray(u), np.asarray(s)
+    product = _mean_product(u, s, axis)
+    mean = [(np.subtract, kernel.means(u, axis))] if centred else []
+    return kernel.chain(s, (np.multiply, -product), (np.add, u), *mean, (np.multiply, r))
 
 
 def _mean(a: Array, axis: Axes) -> Array:
@@ -114,14 +110,14 @@ standardize_dx.vjp(
 
 
 @op
-def affine(x: Array, w: Array, b: Array) -> Array:
-    """y = x w + b, with w and b broadcast to x's shape.   x' = g w,  w' = sum of g x,  b' = sum of g."""
-    y = np.multiply(x, w)
-    return np.add(y, b, out=y if np.result_type(y, b) == y.dtype else None)
+def affine(x: Array, w: Array, b: Array = None) -> Array:
+    """y = x w + b, with w and b broadcast to x's shape; without b for None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
+    shift = [] if b is None else [(np.add, b)]
+    return kernel.chain(np.asarray(x), (np.multiply, w), *shift)
 
 
 affine.vjp(
-    x=lambda g, w: g * w,
+    x=lambda g, w: affine(g, w),
     w=lambda g, x, in_shape: product_to(g, x, shape=in_shape),
     b=lambda g, in_shape: sum_to(g, shape=in_shape),
 )

@@ -59,4 +59,5 @@ CASES = [
     Case(ops.standardize_dx, (WHOLE, WHOLE, Arg((2, 1, 2), low=0.5)), pulled, AXES[1]),
     Case(ops.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
     Case(ops.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),
+    Case(ops.affine, (WHOLE, Arg((3, 1))), lambda x, w: x * w),
 ]

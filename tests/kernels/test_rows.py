@@ -1,0 +1,97 @@
+"""Sums and chains beside what NumPy gives in float64, in layouts that are rows and in those that are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_cnn.kernels import rows
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_arrays_too():
+    patch = pytest.MonkeyPatch()
+    patch.setattr(rows, "SMALL", 1)
+    patch.setattr(rows, "BLOCK", 64)
+    patch.setattr(rows, "LONG", 16)
+    yield
+    patch.undo()
+
+
+@st.composite
+def laid_out(draw, dtypes=(np.float32, np.float64)):
+    """An array with its axes in any order in memory, some axes to reduce, and the strides with which a twin is made."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=6))
+    order = draw(st.permutations(range(len(shape))))
+    rng = np.random.default_rng(draw(seeds))
+    memory = rng.integers(-8, 9, [shape[i] for i in order]) / 4
+    a = memory.astype(draw(st.sampled_from(dtypes))).transpose(np.argsort(order))
+    if draw(st.booleans()):
+        a = a[::-1]
+    axes = tuple(sorted(draw(st.sets(st.integers(0, len(shape) - 1), max_size=len(shape)))))
+    return a, axes, rng
+
+
+@given(laid_out())
+def test_sums_over_axes_in_any_layout(case):
+    a, axes, rng = case
+    b = np.empty_like(a)
+    b[...] = rng.integers(-8, 9, a.shape) / 4
+    mean = (rng.integers(-8, 9, [1 if i in axes else n for i, n in enumerate(a.shape)]) / 4).astype(a.dtype)
+    for y, expected in (
+        (rows.sums(a, axes), a.sum(axes, keepdims=True)),
+        (rows.total(a, axes, True), a.sum(axes, keepdims=True)),
+        (rows.total(a, axes), a.sum(axes)),
+        (rows.total(a, axes, out=np.empty_like(a.sum(axes))), a.sum(axes)),
+        (rows.product_sums(a, b, axes), (a * b).sum(axes, keepdims=True)),
+        (rows.square_deviations(a, mean, axes), ((a - mean) ** 2).sum(axes, keepdims=True)),
+    ):  # quarters and their products are exact in float32
+        assert y.dtype == a.dtype
+        np.testing.assert_array_equal(y, expected)
+    np.testing.assert_allclose(rows.means(a, axes), a.mean(axes, keepdims=True), rtol=1e-6)
+
+
+@given(laid_out())
+def test_a_chain_keeps_the_memory_order_and_does_what_the_ufuncs_do(case):
+    a, axes, rng = case
+    small = (rng.integers(-8, 9, [1 if i in axes else n for i, n in enumerate(a.shape)]) / 4).astype(a.dtype)
+    short = small.reshape(small.shape[min(axes, default=0) :]) if axes and min(axes) == 0 else small
+    whole = np.empty_like(a)
+    whole[...] = rng.integers(-8, 9, a.shape)
+    before = a.copy()
+    y = rows.chain(a, (np.subtract, small), (np.multiply, a.dtype.type(0.5)), (np.add, whole), (np.multiply, short))
+    np.testing.assert_array_equal(y, ((a - small) * 0.5 + whole) * short)
+    np.testing.assert_array_equal(a, before)
+    assert y.dtype == a.dtype
+    assert y.strides == np.empty_like(a).strides
+
+
+@given(st.integers(1, 40), st.integers(1, 40), seeds)
+def test_rows_are_found_where_they_lie(n, c, seed):
+    a = np.random.default_rng(seed).normal(size=(n, c, 2)).transpose(0, 2, 1)
+    image = np.ascontiguousarray(a).transpose(0, 2, 1)  # (n, c, 2), channels last
+    assert (rows.rows((0, 2), image) is None) == (c == 1)
+    assert rows.rows((0, 2), image.astype(np.float16)) is None
+
+
+def test_float32_sums_of_many_rows_stay_accurate():
+    a = np.random.default_rng(0).random((1 << 16, 8), dtype=np.float32) + np.float32(100)
+    exact = a.astype(np.float64)
+    mean = rows.means(a, (0,))
+    np.testing.assert_allclose(mean, exact.mean(0, keepdims=True), rtol=2e-6)
+    np.testing.assert_allclose(rows.square_deviations(a, mean, (0,)), exact.var(0, keepdims=True) * len(a), rtol=1e-5)
+
+
+def test_arrays_that_disagree_are_refused():
+    a = np.ones((4, 3), np.float32)
+    with pytest.raises(ValueError, match=r"operand|broadcast"):
+        rows.product_sums(a, a[:2], (0,))
+    with pytest.raises(ValueError, match="broadcast"):
+        rows.chain(a, (np.add, np.ones(2, np.float32)))
+    with pytest.raises(ValueError, match="broadcast"):
+        rows.chain(a, (np.add, np.ones((2, 4, 3), np.float32)))

@@ -1,0 +1,140 @@
+"""Sums and elementwise chains over an array beside a small one that broadcasts along its outer axes in memory.
+
+Such an array, images with channels last and one number for each channel, or examples and one number for each feature, is
+a matrix (M, C) whose rows meet the same C numbers. NumPy runs one inner loop for each row, which for few channels costs
+more than the arithmetic. So F rows are joined to one of F C elements, and the small array is repeated F times.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+SMALL = 1 << 12
+"""Arrays with fewer elements are not worth the arrangement."""
+
+LONG = 1 << 11
+"""Elements of a row that is long enough."""
+
+
+BLOCK = 1 << 15
+"""Elements that are worked on at a time, where a temporary need not leave the cache."""
+
+
+class Rows:
+    """Arrays of one shape and layout as matrices (M / F, F C), of which axes `across` are the M and the others the C."""
+
+    def __init__(self, order: tuple[int, ...], shape: tuple[int, ...], columns: int, fold: int) -> None:
+        self.order, self.shape, self.columns, self.fold = order, shape, columns, fold
+
+    def matrix(self, a: np.ndarray) -> np.ndarray:
+        """A view of an array of this layout."""
+        return a.transpose(self.order).reshape(-1, self.fold * self.columns)
+
+    def repeated(self, small: np.ndarray) -> np.ndarray:
+        """A broadcast array of one element, or one for each column, as a row."""
+        if small.size == 1:
+            return small.reshape(1)
+        whole = small.reshape((1,) * (len(self.order) - small.ndim) + small.shape)
+        return np.tile(whole.transpose(self.order).reshape(-1), self.fold)
+
+    def added(self, sums: np.ndarray) -> np.ndarray:
+        """The sums of a matrix's columns, as an array with `across` of size 1."""
+        total = sums.reshape(self.fold, self.columns).sum(axis=0)
+        back = np.argsort(self.order).tolist()
+        return np.asarray(total.reshape([self.shape[i] for i in self.order]).transpose(back))
+
+
+def rows(axes: tuple[int, ...], *arrays: np.ndarray) -> Rows | None:
+    """How to see the arrays as rows that lie across `axes`, or None where their memory is otherwise or they are small."""
+    first = arrays[0]
+    if first.size < SMALL or any(a.shape != first.shape or a.dtype.char not in "fd" for a in arrays):
+        return None
+    order = tuple(sorted(range(first.ndim), key=lambda i: -first.strides[i]))
+    inner = [i not in axes for i in order if first.shape[i] > 1]
+    if inner != sorted(inner) or all(inner) or not any(inner):
+        return None
+    if not all(a.transpose(order).flags.c_contiguous for a in arrays):
+        return None
+    columns = math.prod(n for i, n in enumerate(first.shape) if i not in axes)
+    fold = math.gcd(first.size // columns, 1 << max(0, (LONG // columns).bit_length() - 1))
+    shape = tuple(1 if i in axes else n for i, n in enumerate(first.shape))
+    return Rows(order, shape, columns, fold)
+
+
+def sums(a: np.ndarray, axes: tuple[int, ...]) -> Any:
+    """The sum of a over `axes`, which are kept: over rows a product of a vector of ones with the matrix, which BLAS does best.
+
+    Every one of the F C columns has a sum of its own, so that few terms meet in each and the rounding stays small.
+    """
+    how = rows(axes, a)
+    if how is None:
+        return np.add.reduce(a, axis=axes, keepdims=True)
+    matrix = how.matrix(a)
+    return how.added(np.ones(len(matrix), a.dtype) @ matrix)
+
+
+def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None) -> Any:
+    """np.sum over `axes`, by :func:`sums`."""
+    if not isinstance(a, np.ndarray) or a.size < SMALL or rows(axes, a) is None:
+        return np.sum(a, axis=axes, keepdims=keepdims, out=out)
+    y = sums(a, axes)
+    y = y if keepdims else y.reshape([n for i, n in enumerate(a.shape) if i not in axes])
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
+
+
+def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
+    """The mean of a over `axes`, which are kept."""
+    how = rows(axes, a)
+    return np.mean(a, axis=axes, keepdims=True) if how is None else sums(a, axes) * (how.columns / a.size)
+
+
+def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> Any:
+    """The sum of a b, of one shape, over `axes`, which are kept."""
+    how = rows(axes, a, b)
+    if how is not None:
+        return how.added(np.einsum("ij,ij->j", how.matrix(a), how.matrix(b)))
+    every = list(range(a.ndim))
+    kept = np.einsum(a, every, b, every, [i for i in every if i not in axes])
+    return kept.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
+
+
+def square_deviations(a: np.ndarray, mean: np.ndarray, axes: tuple[int, ...]) -> Any:
+    """The sum of (a - mean)^2 over `axes`, which are kept."""
+    how = rows(axes, a) if mean.dtype == a.dtype else None
+    if how is None:
+        deviation = a - mean
+        return product_sums(deviation, deviation, axes)
+    matrix, centre = how.matrix(a), how.repeated(mean)
+    block = max(1, BLOCK // centre.size)
+    deviation = np.empty((block, centre.size), a.dtype)
+    total = np.zeros_like(centre)
+    for start in range(0, len(matrix), block):
+        part = matrix[start : start + block]
+        part = np.subtract(part, centre, out=deviation[: len(part)])
+        total += np.einsum("ij,ij->j", part, part)
+    return how.added(total)
+
+
+def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any]) -> np.ndarray:
+    """y = a, and then y = ufunc(y, operand) for each step, in one array: operands are of a's shape, or broadcast to it."""
+    operands = [np.asarray(operand) for _, operand in steps]
+    whole = [a, *(o for o in operands if o.shape == a.shape)]
+    spread = [o.shape for o in operands if o.shape != a.shape]
+    small = np.broadcast_shapes(*spread) if spread else ()
+    across = tuple(i for i in range(a.ndim) if i < a.ndim - len(small) or small[i - a.ndim] == 1)
+    y = np.empty_like(a, np.result_type(a, *operands))
+    how = rows(across, *whole, y) if all(math.prod(s) in (1, math.prod(small)) for s in spread) else None
+    if how is None:
+        source, target = a, y
+    else:
+        source, target = how.matrix(a), how.matrix(y)
+        operands = [how.matrix(o) if o.shape == a.shape else how.repeated(o) for o in operands]
+    for (ufunc, _), operand in zip(steps, operands, strict=True):
+        source = ufunc(source, operand, out=target)
+    return y
