@@ -224,6 +224,8 @@ class Tensor(Methods):
         """
         if self.requires_grad:
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
+        if watch.watchers:
+            watch.read(self)
         return dlpack.export(self._data, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:

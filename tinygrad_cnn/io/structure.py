@@ -98,7 +98,7 @@ class _Packer:
 
     def encode(self, value: Any, path: tuple[Any, ...], depth: int) -> Any:
         if isinstance(value, Tensor):
-            value = value._data
+            value = value.numpy()
         if isinstance(value, np.ndarray):
             return {"array": self._keep(value, path)}
         if isinstance(value, np.generic) and value.dtype.kind in NUMBERS:

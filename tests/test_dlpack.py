@@ -1,0 +1,107 @@
+"""DLPack: memory is shared with other libraries both ways, and what cannot be shared safely is copied or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+
+dtypes = st.sampled_from([np.bool_, np.int8, np.int64, np.uint8, np.float16, np.float32, np.float64, np.complex64])
+arrays = hnp.arrays(dtypes, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+
+
+class Legacy:
+    """A consumer's view of a Tensor before version 1 of the protocol: it asks for no version, so it cannot be told much."""
+
+    def __init__(self, tensor: tg.Tensor) -> None:
+        self.tensor = tensor
+
+    def __dlpack__(self, **options):
+        return self.tensor.__dlpack__()
+
+    def __dlpack_device__(self):
+        return self.tensor.__dlpack_device__()
+
+
+@given(arrays)
+def test_numpy_sees_the_same_memory_read_only(a):
+    t = tg.from_numpy(a)
+    shared = np.from_dlpack(t)
+    np.testing.assert_array_equal(shared, a)
+    assert (shared.dtype, shared.shape) == (a.dtype, a.shape)
+    assert not shared.flags.writeable
+    assert np.shares_memory(shared, a) or not a.size
+
+
+@given(arrays)
+def test_a_tensor_of_an_array_of_another_library_shares_its_memory(a):
+    t = tg.from_dlpack(a)
+    np.testing.assert_array_equal(t.numpy(), a)
+    assert t.dtype == a.dtype
+    assert np.shares_memory(t.numpy(), a) or not a.size
+
+
+def test_a_consumer_that_cannot_be_told_gets_the_memory_as_it_is():
+    t = tg.zeros(3)
+    assert np.shares_memory(np.from_dlpack(Legacy(t)), t.numpy())
+    fixed = tg.broadcast_to(tg.ones(3), (2, 3))  # NumPy alone would refuse to give this away
+    np.testing.assert_array_equal(np.from_dlpack(Legacy(fixed)), np.ones((2, 3)))
+
+
+def test_reversed_memory_is_copied_because_pytorch_cannot_take_it():
+    t = tg.from_numpy(np.arange(3.0)[::-1])
+    given_away = np.from_dlpack(t)
+    np.testing.assert_array_equal(given_away, [2, 1, 0])
+    assert given_away.strides > (0,)
+    assert not np.shares_memory(given_away, t.numpy())
+    with pytest.raises(BufferError, match="reversed or read-only and cannot be shared; leave out copy=False"):
+        np.from_dlpack(t, copy=False)
+
+
+def test_a_copy_on_request():
+    t = tg.ones(2)
+    copied = np.from_dlpack(t, copy=True)
+    copied[0] = 7
+    assert t.tolist() == [1, 1]
+
+
+def test_an_optimizer_writes_into_the_memory_of_the_other_library():
+    theirs = np.array([3.0, 4.0])
+    w = tg.from_dlpack(theirs, requires_grad=True)
+    (w * w).sum().backward()
+    tg.optim.SGD([w], lr=0.5).step()
+    assert theirs.tolist() == [0, 0]
+
+
+def test_what_cannot_be_given_away():
+    w = tg.ones(2, requires_grad=True)
+    for tensor in (w, w * 2):
+        with pytest.raises(BufferError, match=r"requires a gradient, which would be lost; use t\.detach\(\)"):
+            np.from_dlpack(tensor)
+    assert np.from_dlpack(w.detach()).tolist() == [1, 1]
+    with pytest.raises(BufferError, match="byte order"):
+        np.from_dlpack(tg.ones(2, dtype=">f4"))
+    with pytest.raises((BufferError, ValueError)):
+        w.detach().__dlpack__(max_version=(1, 0), dl_device=(2, 0))  # a GPU
+
+
+def test_what_cannot_be_taken():
+    class Bfloat16:
+        def __dlpack__(self, **options):
+            raise RuntimeError("Unsupported dtype in DLTensor.")
+
+        def __dlpack_device__(self):
+            return (1, 0)
+
+    with pytest.raises(TypeError, match="from_dlpack: `x` is a list, which has no __dlpack__; use Tensor"):
+        tg.from_dlpack([1.0])
+    with pytest.raises(
+        TypeError, match="from_dlpack: NumPy cannot hold `x` .*; convert it or move it to the CPU first"
+    ):
+        tg.from_dlpack(Bfloat16())
+    with pytest.raises(TypeError, match="only floating-point Tensors have gradients"):
+        tg.from_dlpack(np.arange(3), requires_grad=True)
