@@ -29,7 +29,7 @@ from .rows import ROWS, SIDES, Row
 TRIES = 3
 """How often a row that was disturbed is measured."""
 
-SLOWER = 1.3
+SLOWER = 1.5
 """The machine is busy when the fixed work takes so many times its best."""
 
 

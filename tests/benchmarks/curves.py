@@ -65,7 +65,7 @@ CURVES = [
 
 
 def trace(name: str, threads: int, quick: bool) -> dict[str, Points]:
-    """The points of every side. The process must have been started with BLAS told how many threads to take."""
+    """The points of every side. BLAS reads how many threads it may take when it is loaded, so the caller has told it."""
     curve = next(c for c in CURVES if c.name == name)
     points: dict[str, Points] = {side: [] for side in curve.sides}
     for size in curve.sizes[: 3 if quick else None]:

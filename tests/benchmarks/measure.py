@@ -80,7 +80,7 @@ def compare(name: str, peer: str, effort: Effort) -> Outcome:
     calls = {}
     for side in (*row.ours(peer), peer):
         call = SIDES[side].build(row.work, row.problem())
-        threads = row.threads if hasattr(SIDES[side].load(), "set_threads") else (0,)
+        threads = row.threads if side == peer and hasattr(SIDES[side].load(), "set_threads") else (0,)
         calls |= {(side, n): call for n in threads}
     times, calibration = alternate(calls, effort)
     figures: dict[str, Figure] = {}
