@@ -2,9 +2,10 @@
 
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
-from . import anomaly, autograd, creation, data, functional, io, linalg, nn, ops, optim, recompute
+from . import anomaly, autograd, creation, data, functional, io, linalg, nn, ops, optim, recompute, training
 from .anomaly import *
 from .autograd import *
+from .compile import CaptureError, compile
 from .creation import *
 from .functional.classification import *
 from .functional.distance import *
@@ -45,14 +46,18 @@ from .ops.sort import *
 from .ops.transcendental import *
 from .recompute import *
 from .tensor import Tensor, get_default_dtype, set_default_dtype
+from .training import fit
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CaptureError",
     "Tensor",
     "autograd",
+    "compile",
     "data",
     "enable_grad",
+    "fit",
     "functional",
     "get_default_dtype",
     "io",
@@ -64,6 +69,7 @@ __all__ = [
     "op",
     "optim",
     "save",
+    "training",
 ]
 __all__ += ["set_default_dtype"]
 __all__ += functional.classification.__all__

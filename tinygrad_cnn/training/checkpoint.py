@@ -1,0 +1,92 @@
+"""Saving a training as it goes, so that it can be resumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..io import save
+from .callbacks import Best, Callback
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+class Checkpoint(Callback):
+    """Saves everything that a resumed run needs: every few epochs, at the end, and when the training is interrupted.
+
+    The file is replaced atomically. ``fit(..., resume=path)`` goes on from it to the same bits, and
+    ``model.load_state_dict(tg.load(path)["model"])`` takes just the weights.
+
+    Args:
+        path: the file, .npz or .safetensors.
+        every: how many epochs lie between two savings.
+        best: a measure of the history, such as "val_loss". The state of its best epoch is kept in a second file,
+            ``best_path``: "run.npz" has "run.best.npz" beside it.
+        mode: "min", "max", or None to take it from the name: "max" for accuracies.
+
+    Attributes:
+        path: the file.
+        best_path: the file of the best epoch.
+
+    Raises:
+        ValueError: for an argument that is not what it must be.
+        FileNotFoundError: when training begins, if the folder does not exist.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.training.Checkpoint("run.npz", best="val_loss").best_path.name
+    'run.best.npz'
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], every: int = 1, best: str | None = None, mode: str | None = None
+    ) -> None:
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"Checkpoint: `every` is {every!r}; it must be a whole number of at least 1")
+        self.path = Path(path)
+        if self.path.suffix.lower() not in (".npz", ".safetensors"):
+            raise ValueError(f"Checkpoint: `path` is {str(path)!r}; it must end in .npz or .safetensors")
+        self.every = every
+        self.best = Best(best, mode=mode) if best is not None else None
+        self._saved: int | None = None  # the step whose state is in the file
+
+    @property
+    def best_path(self) -> Path:
+        """Where the state of the best epoch is kept."""
+        return self.path.with_name(f"{self.path.stem}.best{self.path.suffix}")
+
+    def save(self, run: Run) -> None:
+        """Save the state of a run now."""
+        save(self.path, run.snapshot())
+        self._saved = run.step
+
+    def on_fit_begin(self, run: Run) -> None:
+        """Refuse a folder that does not exist before anything is computed."""
+        if not self.path.absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"Checkpoint: the folder of `path` {str(self.path)!r} does not exist; make it first"
+            )
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Save if it is time, and keep the best epoch."""
+        self._saved = None
+        if self.best is not None and self.best.update(run):
+            save(self.best_path, run.snapshot())
+        if run.epoch % self.every == 0:
+            self.save(run)
+
+    def on_fit_end(self, run: Run) -> None:
+        """Save what is not saved, unless an exception left a step half done."""
+        if run.status != "failed" and self._saved != run.step:
+            self.save(run)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the best value."""
+        return {} if self.best is None else {"best": self.best.state_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the best value."""
+        if self.best is not None:
+            self.best.load_state_dict(state_dict["best"])

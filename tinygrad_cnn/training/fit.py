@@ -1,0 +1,210 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from ..compile import CaptureError
+from ..compile import compile as compiled
+from ..io import load
+from ..optim import LRScheduler, Optimizer
+from .callbacks import Callback, EachEpoch, EachStep
+from .checkpoint import Checkpoint
+from .history import History
+from .interrupt import Interrupt
+from .measure import Loader, Loss, Step, eval_step, measure, modes, tensors, train_step
+from .progress import Progress
+from .run import Run
+
+if TYPE_CHECKING:
+    from ..nn import Module
+    from ..tensor import Tensor
+
+
+def fit(
+    model: Module,
+    loader: Loader,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    epochs: int,
+    scheduler: LRScheduler | EachEpoch | EachStep | None = None,
+    validate: Loader | None = None,
+    callbacks: Iterable[Callback] = (),
+    compile: bool = True,
+    progress: bool = True,
+    resume: str | os.PathLike[str] | None = None,
+) -> History:
+    """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
+
+    Ctrl-C lets the current step finish. A :class:`Checkpoint` among the callbacks then saves, and KeyboardInterrupt is
+    raised with a message that says how to resume, and with the history as its attribute ``history``. A second Ctrl-C
+    stops at once.
+
+    Args:
+        model: a Module. It is switched to train, to eval for validation, and in the end each of its modules back to the
+            mode in which it was found.
+        loader: gives the batches of an epoch each time it is iterated: tuples of arrays. All but the last go to the
+            model, the last is the target.
+        loss: a function of (output, target), or a Module; it gives the mean over the batch, ().
+        optimizer: of the model's parameters.
+        epochs: how many passes over the loader there are in all, those before `resume` included.
+        scheduler: stepped after each epoch; ReduceLROnPlateau is given the validation loss, or without validation the
+            training loss. Wrap it in :class:`EachStep` to step it after each batch.
+        validate: a loader of examples to measure the model on after each epoch.
+        callbacks: called at the events of the training, in this order; checkpoints come last, so that they save what
+            the others changed.
+        compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster.
+        progress: show loss, accuracy, images per second and the time left.
+        resume: a file that a Checkpoint saved, to go on from: to the same bits as without the pause, also from the
+            middle of an epoch, if the loader has a state or gives the same batches each time.
+
+    Returns:
+        For each epoch "loss" and, where targets are classes, "accuracy", both as the steps met them, that is before each
+        update; with `validate` "val_loss" and "val_accuracy", after the epoch; "lr", the rate of the first group as
+        the epoch began; and "seconds", validation included.
+
+    Raises:
+        TypeError: if a batch is not a tuple of arrays.
+        ValueError: if the loader is empty, or for a file to resume that does not fit; nothing is changed then.
+        KeyboardInterrupt: as said.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
+    >>> model = tg.nn.Linear(1, 1)
+    >>> optimizer = tg.optim.SGD(model.parameters(), lr=0.5)
+    >>> history = tg.fit(model, [(x, 2 * x + 1)], tg.mse, optimizer, epochs=50, progress=False)
+    >>> history["loss"][-1] < 1e-6
+    True
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"fit: `epochs` is {epochs!r}; it must be a whole number of at least 0")
+    stepper = _stepper(scheduler)
+    run = Run(
+        model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
+        callbacks=_ordered(stepper, callbacks, progress),
+    )  # fmt: skip
+    train = train_step(model, loss, optimizer, before_update=lambda: run.call("on_gradients"))
+    test = eval_step(model, loss)
+    if compile:
+        train, test = _compiled(train), _compiled(test)
+    if resume is not None:
+        run.restore(load(resume))
+    with modes(model), Interrupt() as interrupt:
+        model.train()
+        try:
+            run.call("on_fit_begin")
+            while run.epoch < epochs and not run.stopped and not interrupt.asked:
+                _epoch(run, train, test, interrupt)
+            run.status = "interrupted" if interrupt.asked else "stopped" if run.stopped else "finished"
+        except BaseException:
+            run.status = "failed"
+            raise
+        finally:
+            for callback in reversed(run.callbacks):
+                callback.on_fit_end(run)
+    if run.status == "interrupted":
+        raise _interruption(run)
+    return run.history
+
+
+def _compiled(step: Step) -> Step:
+    program = compiled(step)
+
+    def run(*batch: Tensor) -> tuple[Tensor, ...]:
+        try:
+            return program(*batch)
+        except CaptureError as error:
+            remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
+            raise CaptureError(f"{error}\n{remedy}") from error
+
+    return run
+
+
+def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool) -> list[Callback]:
+    given = list(callbacks)
+    for callback in given:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"fit: {callback!r} is no callback; derive its class from tg.training.Callback")
+    checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
+    others = [callback for callback in given if not isinstance(callback, Checkpoint)]
+    return [*([scheduler] if scheduler else []), *others, *([Progress()] if progress else []), *checkpoints]
+
+
+def _stepper(scheduler: object) -> Callback | None:
+    if isinstance(scheduler, LRScheduler):
+        return EachEpoch(scheduler)
+    if scheduler is None or isinstance(scheduler, EachEpoch | EachStep):
+        return scheduler
+    raise TypeError(f"fit: `scheduler` is {scheduler!r}; it must be a schedule of tg.optim, or one in EachStep(...)")
+
+
+def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
+    """The rest of the current epoch, up to its end or to where it is stopped."""
+    if not run.batch and not run.trained:
+        run.start_epoch()
+        run.call("on_epoch_begin")
+    began = time.perf_counter()
+    for batch in run.rest():
+        parts = tensors(batch)
+        run.means.add(train(*parts), parts[-1])
+        run.batch += 1
+        run.step += 1
+        now = time.perf_counter()
+        run.train_seconds += now - began
+        began = now
+        run.call("on_step_end")
+        if run.stopped or interrupt.asked:
+            return
+    if not run.means.examples:
+        raise ValueError(
+            f"fit: `loader` gave no batch in epoch {run.epoch + 1}; is it empty, or an iterator that can be used once? "
+            "Give a DataLoader or a list"
+        )
+    run.trained = True
+    record = run.means.result()
+    if run.validate is not None:
+        means = _validated(run, test, interrupt)
+        if means is None:
+            return
+        record |= {f"val_{name}": value for name, value in means.items()}
+    run.seconds = run.train_seconds + time.perf_counter() - began
+    run.history.add({**record, "lr": run.lr, "seconds": run.seconds})
+    run.epoch += 1
+    run.batch, run.trained = 0, False
+    run.call("on_epoch_end")
+
+
+def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] | None:
+    """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
+    loader: Any = run.validate
+    before = loader.state_dict() if hasattr(loader, "state_dict") else None
+    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), test)
+    if interrupt.asked:
+        if before is not None:
+            loader.load_state_dict(before)
+        return None
+    if not means.examples:
+        raise ValueError("fit: `validate` gave no batch; is it empty, or an iterator that can be used once?")
+    return means.result()
+
+
+def _interruption(run: Run) -> KeyboardInterrupt:
+    """What is raised for Ctrl-C. It is no class of its own: Python ends by the signal only for KeyboardInterrupt itself."""
+    at = (
+        f"interrupted after step {run.batch} of epoch {run.epoch + 1}"
+        if run.batch
+        else f"interrupted after epoch {run.epoch}"
+    )
+    checkpoint = next((c for c in run.callbacks if isinstance(c, Checkpoint)), None)
+    if checkpoint is None:
+        advice = "nothing was saved; give fit a tg.training.Checkpoint to be able to resume"
+    else:
+        advice = f"saved; to resume, call fit(..., resume={str(checkpoint.path)!r})"
+    error = KeyboardInterrupt(f"{at}; {advice}")
+    vars(error)["history"] = run.history
+    return error

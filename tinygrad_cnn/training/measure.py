@@ -1,0 +1,188 @@
+"""Loss and accuracy over batches: what a step returns, and its means over an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from ..creation import from_numpy
+from ..graph import no_grad
+from ..ops.reduce import argmax
+from ..tensor import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..nn import Module
+    from ..optim import Optimizer
+
+Batch: TypeAlias = Sequence[Tensor | NDArray[Any]]
+Loader: TypeAlias = Iterable[Batch]
+Loss: TypeAlias = Callable[[Any, Tensor], Tensor]
+Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
+
+
+def correct(output: Any, target: Tensor) -> Tensor | None:
+    """How many scores are highest at their class: a Tensor (), or None if these are not scores and classes.
+
+    Args:
+        output: scores (N, C, ...) with at least two classes; anything else has no accuracy.
+        target: classes (N, ...), integers; anything else has no accuracy.
+    """
+    if not isinstance(output, Tensor) or target.dtype.kind not in "iu" or output.ndim < 2 or output.shape[1] < 2:
+        return None
+    if (output.shape[0], *output.shape[2:]) != target.shape:
+        return None
+    return (argmax(output, axis=1) == target).sum()
+
+
+def measured(value: Tensor, output: Any, target: Tensor) -> tuple[Tensor, ...]:
+    """What a step returns: the loss and, for classes, how many outputs are right."""
+    right = correct(output, target)
+    return (value,) if right is None else (value, right)
+
+
+def train_step(
+    model: Module, loss: Loss, optimizer: Optimizer, *, before_update: Callable[[], object] | None = None
+) -> Step:
+    """A function of a batch that takes one step of training, for :func:`tinygrad_cnn.compile` or as it is.
+
+    Args:
+        model: takes all parts of the batch but the last.
+        loss: a function of (output, target).
+        optimizer: of the model's parameters.
+        before_update: called between backward and the optimizer's step.
+
+    Returns:
+        A function that gives (loss,) or, where the target is classes, (loss, how many outputs are right), both as they
+        are before the update.
+    """
+
+    def step(*batch: Tensor) -> tuple[Tensor, ...]:
+        *inputs, target = batch
+        output = model(*inputs)
+        value = loss(output, target)
+        optimizer.zero_grad()
+        value.backward()
+        if before_update is not None:
+            before_update()
+        optimizer.step()
+        return measured(value, output, target)
+
+    return step
+
+
+def eval_step(model: Module, loss: Loss) -> Step:
+    """A function of a batch, for :func:`tinygrad_cnn.compile` or as it is, that measures and records nothing."""
+
+    @no_grad()
+    def step(*batch: Tensor) -> tuple[Tensor, ...]:
+        *inputs, target = batch
+        output = model(*inputs)
+        return measured(loss(output, target), output, target)
+
+    return step
+
+
+def tensors(batch: Any) -> list[Tensor]:
+    """The parts of a batch as Tensors that share their memory.
+
+    Raises:
+        TypeError: if a batch is not a tuple of at least two arrays.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        what = f"{len(batch)} part" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
+        raise TypeError(
+            f"a batch is {what}; it must be a tuple of arrays: what the model takes, and the target of the loss last"
+        )
+    return [part if isinstance(part, Tensor) else from_numpy(part) for part in batch]
+
+
+class Means:
+    """Mean loss and accuracy over batches, each of which counts as often as it has examples.
+
+    The sums are 64-bit, so a smaller last batch has just its weight, and the number of batches does not matter.
+    """
+
+    def __init__(self) -> None:
+        self.examples = 0
+        self.loss = 0.0
+        self.targets = 0
+        self.right = 0
+
+    def add(self, results: Sequence[Tensor], target: Tensor) -> None:
+        """Count what a step returned for a batch with this target."""
+        examples = len(target)
+        self.examples += examples
+        self.loss += results[0].item() * examples
+        if len(results) > 1:
+            self.targets += target.size
+            self.right += int(results[1].item())
+
+    def result(self) -> dict[str, float]:
+        """The means so far: "loss" and, where there were classes, "accuracy"."""
+        means = {"loss": self.loss / self.examples}
+        return means | {"accuracy": self.right / self.targets} if self.targets else means
+
+    def state_dict(self) -> dict[str, float]:
+        """A copy of the sums."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the sums."""
+        vars(self).update({name: type(value)(state[name]) for name, value in vars(self).items()})
+
+
+@contextmanager
+def modes(model: Module) -> Iterator[None]:
+    """Leave every module of `model` in the mode, train or eval, in which it was found."""
+    found = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in found:
+            module.training = training
+
+
+def evaluate(model: Module, loader: Loader, loss: Loss, *, step: Step | None = None) -> dict[str, float]:
+    """The mean loss of a model over a loader and, where the targets are classes, its accuracy.
+
+    The model is switched to eval for it, and each of its modules then back to the mode in which it was found.
+
+    Args:
+        model: a Module that takes all parts of a batch but the last.
+        loader: gives batches: tuples of arrays, the target last.
+        loss: a function of (output, target) that gives the mean over the batch.
+        step: ``tg.compile(eval_step(model, loss))``, to run compiled; None runs as written.
+
+    Returns:
+        {"loss": ..., "accuracy": ...}, exact for batches of unequal size.
+
+    Raises:
+        TypeError: if a batch is not a tuple of arrays.
+        ValueError: if the loader gives no batch.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> model = tg.nn.Linear(2, 3)
+    >>> batch = np.zeros((4, 2), np.float32), np.array([0, 1, 2, 0])
+    >>> sorted(tg.training.evaluate(model, [batch], tg.cross_entropy))
+    ['accuracy', 'loss']
+    """
+    means = measure(model, loader, eval_step(model, loss) if step is None else step)
+    if not means.examples:
+        raise ValueError("evaluate: `loader` gave no batch; is its data empty, or smaller than a batch with drop_last?")
+    return means.result()
+
+
+def measure(model: Module, loader: Loader, step: Step) -> Means:
+    """What `step` gives over the loader, with the model in eval for the while."""
+    means = Means()
+    with modes(model):
+        model.eval()
+        for batch in loader:
+            parts = tensors(batch)
+            means.add(step(*parts), parts[-1])
+    return means

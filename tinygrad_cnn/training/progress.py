@@ -1,0 +1,134 @@
+"""How a training goes, in a line: rewritten in a terminal, one for each epoch elsewhere."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .run import Run
+
+INTERVAL = 0.1
+"""Seconds between two rewritings of the line."""
+
+
+class Progress(Callback):
+    """Tells loss, accuracy, images per second and the time left. ``fit(..., progress=True)`` is short for this.
+
+    A terminal gets a line that is rewritten, with a bar if tqdm is installed, and left standing at the end of the
+    epoch. A file or a pipe gets one line for each epoch. It reads what a training measures and changes nothing.
+
+    Args:
+        stream: where to write: standard output by default.
+        bar: whether to draw tqdm's bar in a terminal; None draws it if tqdm can be imported.
+
+    Raises:
+        ImportError: if `bar` is True and there is no tqdm.
+    """
+
+    def __init__(self, stream: TextIO | None = None, bar: bool | None = None) -> None:
+        self._stream = stream
+        self._make_bar: Any = None if bar is False else _tqdm(required=bar is True)
+        self._bar: Any = None
+        self._width = 0  # of the line that stands unfinished
+        self._began = self._shown = 0.0
+        self._first = 0
+
+    def on_fit_begin(self, run: Run) -> None:
+        """Start the clock."""
+        self._out = self._stream or sys.stdout
+        self._live = self._out.isatty()
+        self._began = time.perf_counter()
+        self._first = run.step
+
+    def on_step_end(self, run: Run) -> None:
+        """Rewrite the line, if it is a terminal's and time has passed."""
+        now = time.perf_counter()
+        if self._live and now - self._shown >= INTERVAL:
+            self._shown = now
+            self._show(run, _text(run, run.epoch + 1, run.means.result(), self._left(run)))
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Leave a line for the epoch."""
+        self._show(run, _text(run, run.epoch, run.history.last, self._left(run)), end=True)
+
+    def on_fit_end(self, run: Run) -> None:
+        """Finish the line, and say why if the training ended early."""
+        if self._bar is not None:
+            self._bar.close()
+        elif self._width:
+            self._out.write("\n")
+        self._bar, self._width = None, 0
+        if run.status == "stopped":
+            self._out.write(f"stopped in epoch {run.epoch + bool(run.batch)}: {run.stopped}\n")
+        self._out.flush()
+
+    def _left(self, run: Run) -> float | None:
+        """Seconds to the end at the pace so far, validation and all; None if it cannot be known."""
+        if run.batches is None or run.step == self._first:
+            return None
+        remaining = (run.epochs - run.epoch) * run.batches - run.batch
+        return (time.perf_counter() - self._began) / (run.step - self._first) * remaining
+
+    def _show(self, run: Run, text: str, end: bool = False) -> None:
+        if not self._live:
+            self._out.write(text + "\n")
+        elif self._make_bar is not None:
+            self._show_bar(run, text, end)
+        else:
+            columns = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten
+            if end:
+                columns = max(columns, len(text))
+            self._out.write(f"\r{text[:columns]:<{self._width}}" + "\n" * end)
+            self._width = 0 if end else min(len(text), columns)
+        self._out.flush()
+
+    def _show_bar(self, run: Run, text: str, end: bool) -> None:
+        if self._bar is None:
+            self._bar = self._make_bar(
+                total=run.batches, file=self._out, bar_format="{desc}  {bar:20}", dynamic_ncols=True, mininterval=0
+            )
+        self._bar.n = run.batches or run.batch if end else run.batch
+        self._bar.set_description_str(text)
+        if end:
+            self._bar.close()
+            self._bar = None
+
+
+def _tqdm(required: bool) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        if required:
+            raise ImportError(
+                "Progress: tqdm is not installed; install it with pip install 'tinygrad_cnn[progress]', "
+                "or leave `bar` out"
+            ) from None
+        return None
+    return tqdm
+
+
+def _text(run: Run, epoch: int, means: Mapping[str, float], left: float | None) -> str:
+    shown = [f"{name} {_number(value)}" for name, value in means.items() if name not in ("lr", "seconds")]
+    rate = run.means.examples / run.train_seconds if run.train_seconds else math.nan
+    parts = [f"epoch {epoch:>{len(str(run.epochs))}}/{run.epochs}", *shown, f"{rate:,.0f} images/s"]
+    if left is not None:
+        parts.append(f"{clock(left)} left" if left else f"{run.seconds:.1f} s")
+    return "  ".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if 0.001 <= abs(value) < 1000 or not value else f"{value:.3e}"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: 0:05, 12:34, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
