@@ -219,6 +219,9 @@ class Softshrink(Layer):
         """y for x of any shape."""
         return f.softshrink(x, self.lambd)
 
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
 
 class Hardshrink(Softshrink):
     """y = x where |x| > lambd, else 0: :func:`~tinygrad_cnn.hardshrink`."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .. import watch
 from ..tensor import Tensor
 from .handle import Handle
 from .parameter import Parameter
@@ -256,7 +257,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
-        return self._training
+        return bool(watch.state(self, "_training"))
 
     @training.setter
     def training(self, mode: bool) -> None:
@@ -300,7 +301,7 @@ class Module:
 
         ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in model.state_dict().items()})`` takes them over.
         """
-        return {name: np.array(tensor._data) for name, tensor in self._stateful(prefix).items()}
+        return {name: np.array(tensor) for name, tensor in self._stateful(prefix).items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, finite: bool = False

@@ -1,0 +1,244 @@
+"""Every layer beside PyTorch's, by what record_layers.py recorded, and what holds for all layers."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+
+from .cases import CASES, title
+
+
+def unpacked():
+    with np.load(Path(__file__).with_name("layers.npz")) as archive:
+        data = {key: archive[key] for key in archive.files}
+    floats, start = data.pop("floats"), 0
+    for key, shape in json.loads(str(data.pop("places"))):
+        size = math.prod(shape)
+        data[key] = floats[start : start + size].reshape(shape)
+        start += size
+    return json.loads(str(data.pop("rows"))), data
+
+
+ROWS, DATA = unpacked()
+every_case = pytest.mark.parametrize("number", range(len(CASES)), ids=map(title, CASES))
+with_values = pytest.mark.parametrize(
+    "number", [i for i, case in enumerate(CASES) if case[3]], ids=[title(case) for case in CASES if case[3]]
+)
+LAYERS = [
+    value
+    for name in nn.__all__
+    if isinstance(value := getattr(nn, name), type) and value.__module__ != "tinygrad_cnn.nn.containers"
+]
+
+
+def made(number):
+    name, args, kwargs, _ = CASES[number]
+    return getattr(nn, name)(
+        *args, **{k: np.array(v, np.float32) if isinstance(v, list) else v for k, v in kwargs.items()}
+    )
+
+
+def recorded(number, *path):
+    start = "/".join([str(number), *path]) + "/"
+    return {key.removeprefix(start): value for key, value in DATA.items() if key.startswith(start)}
+
+
+def inputs(number):
+    """The recorded inputs; the first requires a gradient if it can."""
+    first, *rest = recorded(number, "input").values()
+    return [tg.Tensor(first, requires_grad=first.dtype.kind == "f"), *rest]
+
+
+@pytest.fixture
+def double():
+    tg.set_default_dtype(np.float64)
+    yield
+    tg.set_default_dtype(np.float32)
+
+
+def layer_in_double(number):
+    name, args, kwargs, _ = CASES[number]
+    layer = getattr(nn, name)(*args, **kwargs)
+    layer.load_state_dict(recorded(number, "state"))
+    return layer
+
+
+def close(ours, theirs):
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_the_record_is_of_these_cases():
+    assert [row["title"] for row in ROWS] == [title(case) for case in CASES]
+
+
+def test_every_layer_is_compared():
+    apart = {
+        "MaxUnpool2d",
+        "Module",
+        "Parameter",
+    }  # the first has no class of arguments like the others; it has its own test
+    assert {layer.__name__ for layer in LAYERS} - apart == {case[0] for case in CASES}
+
+
+@every_case
+def test_state_has_the_names_shapes_and_dtypes_of_pytorch(number):
+    layer, row = made(number), ROWS[number]
+    assert [[k, list(v.shape), str(v.dtype)] for k, v in layer.state_dict().items()] == row["state"]
+    assert [name for name, _ in layer.named_parameters()] == row["parameters"]
+
+
+@pytest.mark.parametrize(
+    "number", [i for i, case in enumerate(CASES) if case[0] != "AvgPool1d"], ids=lambda i: title(CASES[i])
+)  # of the average pools, PyTorch shows this one's sizes as tuples
+def test_repr_is_that_of_pytorch(number):
+    assert repr(made(number)) == ROWS[number]["repr"]
+
+
+@with_values
+@pytest.mark.usefixtures("double")
+def test_outputs_gradients_and_running_statistics_are_those_of_pytorch(number):
+    layer, given = layer_in_double(number), inputs(number)
+    y = layer(*given)
+    close(y, DATA[f"{number}/train"])
+    y.backward(DATA[f"{number}/g"])
+    gradients = {name: p.grad for name, p in layer.named_parameters()}
+    if given[0].requires_grad:
+        gradients[""] = given[0].grad
+    theirs = recorded(number, "gradient")
+    assert gradients.keys() == theirs.keys()
+    for name, gradient in gradients.items():
+        close(gradient, theirs[name])
+    after = layer.state_dict()
+    for name, value in recorded(number, "after").items():
+        close(after[name], value)
+    close(layer.eval()(*given), DATA[f"{number}/eval"])
+    assert all(np.array_equal(after[name], value) for name, value in layer.state_dict().items())
+
+
+@with_values
+def test_float32_stays_float32(number):
+    layer = made(number)
+    x, *rest = recorded(number, "input").values()
+    x = tg.Tensor(x.astype(np.float32), requires_grad=True) if x.dtype.kind == "f" else x
+    y = layer(x, *(a.astype(np.float32) if a.dtype.kind == "f" else a for a in rest))
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert all(p.grad.dtype == np.float32 for p in layer.parameters())
+    assert (
+        layer.eval()(x, *rest[:0], *(a.astype(np.float32) if a.dtype.kind == "f" else a for a in rest)).dtype
+        == np.float32
+    )
+
+
+@every_case
+def test_dtype_is_an_argument_of_layers_with_parameters(number):
+    name, args, kwargs, _ = CASES[number]
+    cls = getattr(nn, name)
+    if "dtype" in inspect.signature(cls).parameters:
+        layer = cls(*args, **kwargs, dtype=np.float64)
+        assert {t.dtype for t in (*layer.parameters(), *layer.buffers())} <= {np.dtype("float64"), np.dtype("int64")}
+    else:
+        assert not list(made(number).parameters())
+
+
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
+def test_every_layer_is_documented(cls):
+    assert inspect.getdoc(cls)
+    assert cls.__doc__, "a docstring of its own, not its base's"
+    assert not {"args", "kwargs"} & set(inspect.signature(cls).parameters) or cls is nn.Identity
+
+
+# What no function of the library does for them
+
+
+def test_unpool_puts_back_what_the_pool_took():
+    x = tg.Tensor(np.random.default_rng(0).permutation(32).reshape(1, 2, 4, 4), dtype=np.float32)
+    y, indices = nn.MaxPool2d(2, return_indices=True)(x)
+    back = nn.MaxUnpool2d(2)(y, indices)
+    np.testing.assert_array_equal(back, np.where(np.isin(x, y), x, 0))
+    assert nn.MaxUnpool2d(2)(y, indices, output_size=(5, 5)).shape == (1, 2, 5, 5)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_transposed_convolution_goes_back_to_the_size_that_is_asked_for(size):
+    down = nn.Conv2d(2, 3, 3, stride=2, padding=1)
+    up = nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1)
+    y = down(tg.zeros(1, 2, size, size))
+    assert y.shape == (1, 3, 4, 4)
+    assert up(y, output_size=size).shape == (1, 2, size, size)
+
+
+def test_an_output_size_out_of_reach_is_refused():
+    up = nn.ConvTranspose1d(1, 1, 3, stride=2, padding=1)
+    with pytest.raises(ValueError, match=r"`output_size` is 9; it must lie between \(7,\) and \(8,\)"):
+        up(tg.zeros(1, 1, 4), output_size=9)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.4), nn.Dropout2d(0.4)])
+def test_dropout_draws_in_training_only(layer):
+    x = tg.ones(50, 40, 2, 2)
+    tg.manual_seed(0)
+    y = layer(x).numpy()
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.6)}
+    whole = (y == y[:, :, :1, :1]).all()
+    assert whole == isinstance(layer, nn.Dropout2d)
+    assert layer.eval()(x) is x
+    assert not np.array_equal(layer.train()(x), y)
+
+
+def test_an_embedding_keeps_its_padding_row():
+    layer = nn.Embedding(5, 3, padding_idx=-2)
+    assert not layer.weight.numpy()[3].any()
+    layer(np.arange(5)).sum().backward()
+    assert layer.weight.grad.numpy()[3].tolist() == [0, 0, 0]
+    assert (layer.weight.grad.numpy()[[0, 1, 2, 4]] == 1).all()
+    table = np.arange(6.0).reshape(3, 2)
+    frozen = nn.Embedding.from_pretrained(table)
+    assert frozen.weight.numpy().tolist() == table.tolist()
+    assert [p.requires_grad for p in frozen.parameters()] == [False]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.Linear(0, 3), ValueError, "Linear: `in_features` is 0; it must be at least 1"),
+        (lambda: nn.Linear(2.0, 3), TypeError, "Linear: `in_features` is 2.0; it must be an integer"),
+        (lambda: nn.Linear(2, 3)(tg.zeros(3, 4)), ValueError, r"Linear: `x` has shape \(3, 4\); .* `in_features` 2"),
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "`groups` is 2; it must divide both `in_channels` 3"),
+        (lambda: nn.Conv2d(3, 4, 3, padding_mode="zero"), ValueError, "`padding_mode` is 'zero'; it must be one of 'zeros'"),
+        (lambda: nn.Conv2d(3, 4, (3, 3, 3)), ValueError, "Conv2d: `kernel_size`"),
+        (lambda: nn.Conv2d(3, 4, 3, padding="some"), ValueError, "Conv2d: `padding` is 'some'"),
+        (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), ValueError, "needs stride 1"),
+        (lambda: nn.Conv2d(3, 4, 3)(tg.zeros(1, 4, 5, 5)), ValueError, "`x` has 4 channels but `w` expects 3"),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, padding_mode="reflect"), ValueError, "only has 'zeros'"),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, padding="same"), TypeError, "`padding` is 'same'"),
+        (lambda: nn.BatchNorm2d(3)(tg.zeros(2, 3)), ValueError, r"BatchNorm2d: `x` has shape \(2, 3\); it must be \(N, C, H, W\)"),
+        (lambda: nn.BatchNorm1d(3)(tg.zeros(2, 3, 4, 4)), ValueError, r"\(N, C\) or \(N, C, L\)"),
+        (lambda: nn.GroupNorm(2, 3), ValueError, "`num_groups` is 2; it must divide `num_channels` 3"),
+        (lambda: nn.GroupNorm(2, 4)(tg.zeros(2, 6, 3)), ValueError, "`num_channels` 4"),
+        (lambda: nn.LayerNorm(())(tg.zeros(2, 6)), ValueError, "normalized_shape"),
+        (lambda: nn.Dropout(1.5), ValueError, "Dropout: `p` is 1.5; it must be a probability"),
+        (lambda: nn.Embedding(3, 2, padding_idx=3), ValueError, "`padding_idx` is 3; it must be a row, from -3 to 2"),
+        (lambda: nn.Embedding.from_pretrained(np.zeros(3)), ValueError, r"`embeddings` has shape \(3,\)"),
+        (lambda: nn.Unflatten(1, (2, 2))(tg.zeros(2, 5)), ValueError, "Unflatten: `x` has 5 elements along axis 1"),
+        (lambda: nn.Unflatten(2, (2, 2))(tg.zeros(2, 5)), ValueError, "which has no axis `dim` 2"),
+        (lambda: nn.Upsample(), ValueError, "give exactly one of them"),
+        (lambda: nn.GELU("erf"), ValueError, "`approximate` is 'erf'"),
+        (lambda: nn.Hardtanh(1, 0), ValueError, "`min_val` 1 is above `max_val` 0"),
+        (lambda: nn.MSELoss("average"), ValueError, "MSELoss: `reduction` is 'average'"),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, "`label_smoothing` is 2; it must be from 0 to 1"),
+        (lambda: nn.Sigmoid(3), TypeError, ""),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
