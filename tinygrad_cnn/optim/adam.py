@@ -90,11 +90,11 @@ class Adam(Optimizer):
         average(v, beta2, d, out=u, square=True)
         if group["amsgrad"]:
             v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+        root = math.sqrt(1 - beta2**n)  # m~ / (sqrt(v~) + eps) with numerator and denominator multiplied by it
         np.sqrt(v, out=u)
-        u /= math.sqrt(1 - beta2**n)
-        u += group["eps"]
-        np.multiply(m, group["lr"] / (1 - beta1**n), out=t)
-        t /= u
+        u += group["eps"] * root
+        np.divide(m, u, out=u)
+        u *= group["lr"] * root / (1 - beta1**n)
         if group["decoupled_weight_decay"]:
             shrink(p, group)
-        p -= t
+        p -= u

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import is_
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
@@ -25,7 +25,7 @@ from .slots import STEP, Slot
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
-PIECE = 65536
+PIECE = 49152
 """Elements that a rule sees at once: small enough for its dozen passes to stay in the cache, large enough to make the
 calls of NumPy few."""
 
@@ -266,16 +266,9 @@ class Optimizer(ABC):
             return
         t, u = self._room(p.dtype)
         names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
-        access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
-        with np.nditer(
-            [p, g, *(state[name] for name in names)],
-            flags=["external_loop", "buffered", "copy_if_overlap"],
-            op_flags=access,
-            buffersize=PIECE,
-        ) as pieces:
-            for p, g, *slots in pieces:
-                piece = {**state, **dict(zip(names, slots, strict=True))}
-                self.update(p, g, piece, group, new, t[: p.size], u[: p.size])
+        for part, slope, *slots in _pieces(p, g, [state[name] for name in names]):
+            piece = {**state, **dict(zip(names, slots, strict=True))}
+            self.update(part, slope, piece, group, new, t[: part.size], u[: part.size])
 
     def _room(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
         """Scratch for two pieces."""
@@ -321,6 +314,19 @@ class Optimizer(ABC):
             for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
+
+
+def _pieces(p: Array, g: Array, slots: list[Array]) -> Iterator[Sequence[Array]]:
+    """Corresponding pieces of the arrays, flat: views where they lie in C order, else through the iterator's buffers."""
+    arrays = [p, g, *slots]
+    if all(a.flags.c_contiguous for a in arrays) and not np.may_share_memory(p, g):
+        flat = [a.reshape(-1) for a in arrays]
+        yield from ([a[i : i + PIECE] for a in flat] for i in range(0, p.size, PIECE))
+        return
+    access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in slots)]
+    flags: Any = ["external_loop", "buffered", "copy_if_overlap"]
+    with np.nditer(arrays, flags=flags, op_flags=access, buffersize=PIECE) as pieces:
+        yield from pieces
 
 
 # What rules share.

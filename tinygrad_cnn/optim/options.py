@@ -1,6 +1,7 @@
 """The words in which optimizers and schedules declare their options, and checks of what options may be.
 
-A check gives the value in plain Python, or raises a TypeError or ValueError that says what it must be.
+A check gives the value in plain Python, which is the value itself where it is plain already, or raises a TypeError or
+ValueError that says what it must be.
 """
 
 from __future__ import annotations
@@ -84,9 +85,10 @@ def fractions(value: Any) -> tuple[float, float]:
     if len(value) != 2:
         raise ValueError(rule)
     try:
-        return fraction(value[0]), fraction(value[1])
+        pair = fraction(value[0]), fraction(value[1])
     except (TypeError, ValueError) as error:
         raise type(error)(rule) from None
+    return value if type(value) is tuple and value[0] is pair[0] and value[1] is pair[1] else pair
 
 
 def examined(
