@@ -22,6 +22,20 @@ def test_dropped_elements_are_zero_and_the_others_scaled_to_keep_the_mean(p, see
     assert abs(y.mean() - 1) < 6 * deviation
 
 
+@pytest.mark.parametrize("p", [2.0**-12, 1 - 2.0**-12, 0.3, 77 / 256, 77.5 / 256])
+def test_probabilities_are_finer_than_the_byte_that_is_drawn_first(p):
+    n = 1 << 20
+    dropped = (F.dropout(np.ones(n, np.float32), p, rng=0) == 0).sum()
+    assert abs(dropped - n * p) < 6 * np.sqrt(n * p * (1 - p))
+
+
+def test_channels_last_images_stay_so_and_lose_the_same_elements():
+    image = np.ascontiguousarray(ONES.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    y = F.dropout(image, 0.5, rng=0)
+    assert y.strides == image.strides
+    np.testing.assert_array_equal(y, F.dropout(ONES, 0.5, rng=0))
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 def test_dropout2d_drops_whole_channels(seed):
     for x in (ONES, ONES[0]):
@@ -73,6 +87,13 @@ def test_the_gradient_of_an_embedding_counts_how_often_each_row_was_read(rows, d
         counts[padding] = 0
     assert weight.grad.dtype == np.float32
     np.testing.assert_array_equal(weight.grad.numpy(), np.repeat(counts[:, None], 2, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64])
+def test_small_integers_reach_every_row_of_a_large_table(dtype):
+    weight = tg.Tensor(np.ones((256, 300)), requires_grad=True)
+    F.embedding(np.array([255, 7, 255], dtype), weight).sum().backward()
+    np.testing.assert_array_equal(weight.grad.numpy()[[7, 255, 8]], np.repeat([[1.0], [2.0], [0.0]], 300, 1))
 
 
 def test_a_negative_padding_index_counts_from_the_end():

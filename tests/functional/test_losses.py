@@ -277,3 +277,10 @@ def test_bad_arguments_are_named(call, message):
 def test_vectors_that_do_not_broadcast_are_named():
     with pytest.raises(ValueError, match=r"cosine_similarity: `x1` \(2, 3\) and `x2` \(2, 4\)"):
         F.cosine_similarity(np.ones((2, 3)), np.ones((2, 4)))
+
+
+def test_what_is_ignored_may_hold_anything():
+    x = np.array([[np.nan, 1.0], [np.inf, 2.0], [0.0, 0.0]], np.float32)
+    logits = tg.Tensor(x, requires_grad=True)
+    each = tg.cross_entropy(logits, np.array([-100, -100, 1]), reduction="none")
+    np.testing.assert_allclose(each.numpy(), [0, 0, np.log(2)], rtol=1e-6)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..graph import Array, op
 from ..kernels import erf as kernel
+from ..kernels.select import select
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
 from .elementwise import clip, div, exp, sub, where
@@ -69,7 +70,7 @@ def leaky_relu(a: Array, *, negative_slope: float = 0.01) -> Array:
     slope = _number("leaky_relu", "negative_slope", negative_slope)
     if abs(slope) <= 1:
         return np.maximum(a, np.multiply(a, slope))
-    return np.where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
+    return select(np.greater(a, 0), a, np.minimum(a, 0) * slope)
 
 
 leaky_relu.vjp(a=lambda g, a, negative_slope: where(a > 0, g, g * float(negative_slope)))
@@ -78,7 +79,7 @@ leaky_relu.vjp(a=lambda g, a, negative_slope: where(a > 0, g, g * float(negative
 @op(elementwise=True)
 def rectify(a: Array, slope: Array) -> Array:
     """y = a where a > 0, else slope a.   a' = g where a > 0, else g slope;   slope' = g a where a <= 0, else 0."""
-    return np.where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
+    return select(np.greater(a, 0), a, np.minimum(a, 0) * slope)
 
 
 rectify.vjp(a=lambda g, a, slope: where(a > 0, g, g * slope),
@@ -193,7 +194,7 @@ def _not_negative(function: str, parameter: str, value: Any) -> float:
 @op(elementwise=True)
 def exponential_linear(a: Array, *, alpha: float, scale: float, rate: float) -> Array:
     """y = scale a where a > 0, else scale alpha (e^(rate a) - 1).   a' = g scale, else g scale alpha rate e^(rate a)."""
-    return np.where(
+    return select(
         np.greater(a, 0), np.multiply(a, scale), np.expm1(np.clip(a, -FLAT / rate, 0) * rate) * (scale * alpha)
     )
 
@@ -258,7 +259,7 @@ def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """
     beta, threshold = _positive("softplus", "beta", beta), _number("softplus", "threshold", threshold)
     z = _scaled(a, beta)
-    return np.where(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
+    return select(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
 
 
 def _scaled(a: Array, beta: float) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array, op
+from ..kernels.select import select
 from .compare import not_equal
 from .elementwise import where
 from .shape import expand_dims
@@ -62,26 +63,29 @@ def one_hot(labels: Array, *, num_classes: int = -1) -> Array:
     return (labels[..., None] == np.arange(num_classes)).astype(np.int64)
 
 
-def _along_classes(labels: Array, classes: int) -> tuple[Any, Any]:
-    """Labels as an index along axis 1, and which of them are in range."""
-    labels = np.expand_dims(labels, 1)
+def places(labels: Array, classes: int) -> tuple[Any, Any]:
+    """Where labels (N, ...) point in an array (N, classes, ...), as an index of it, and which of them are in range."""
+    labels = np.asarray(labels)
     valid = (labels >= 0) & (labels < classes)
-    return np.where(valid, labels, 0), valid
+    first, *rest = (np.arange(n).reshape(-1, *(1,) * (labels.ndim - 1 - i)) for i, n in enumerate(labels.shape))
+    return (first, np.where(valid, labels, 0), *rest), valid
 
 
 @op
 def pick(a: Array, labels: Array) -> Array:
     """y[n, ...] = a[n, labels[n, ...], ...], and 0 where a label is out of range.   a' = g put back there into zeros."""
-    index, valid = _along_classes(labels, np.shape(a)[1])
-    return np.where(valid, np.take_along_axis(a, index, 1), 0).squeeze(1)
+    a = np.asarray(a)
+    index, valid = places(labels, a.shape[1])
+    return select(valid, a[index], 0)
 
 
 @op
 def put(u: Array, labels: Array, *, classes: int) -> Array:
     """y = zeros with `classes` along a new axis 1, and u where `labels` say: the adjoint of pick.   u' = pick of g."""
-    index, valid = _along_classes(labels, classes)
+    u = np.asarray(u)
+    index, valid = places(labels, classes)
     y = np.zeros((u.shape[0], classes, *u.shape[1:]), u.dtype)
-    np.put_along_axis(y, index, np.where(valid, np.expand_dims(u, 1), 0), 1)
+    y[index] = select(valid, u, 0)
     return y
 
 
@@ -132,13 +136,12 @@ def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) 
 @op
 def add_rows(u: Array, indices: Array, *, rows: int) -> Array:
     """y = zeros of (rows, features), with u[...] added to row indices[...]: the adjoint of embedding.   u' = g[indices]."""
-    indices = np.ravel(indices)
-    u = np.reshape(u, (indices.size, np.shape(u)[-1]))
-    y = np.zeros((rows, u.shape[1]), u.dtype)
-    if indices.size:
-        order = np.argsort(indices, kind="stable")
-        present, start = np.unique(indices[order], return_index=True)
-        y[present] = np.add.reduceat(u[order], start, axis=0)
+    width = np.shape(u)[-1]
+    y = np.zeros((rows, width), u.dtype)
+    at = np.asarray(indices, np.intp).reshape(-1, 1) * width + np.arange(width)
+    np.add.at(
+        y.reshape(-1), at.reshape(-1), np.reshape(u, -1)
+    )  # with all of them flat, faster than to sort and add runs
     return y
 
 

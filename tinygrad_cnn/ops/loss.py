@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from ..graph import Array, op
+from ..kernels.select import select
 from .activation import logsigmoid
 from .elementwise import maximum, sub, where
-from .label import pick
+from .label import pick, places
 from .shape import broadcast_to, expand_dims, sum_to
-from .softmax import log_softmax, softmax
+from .softmax import below_top, softmax
 from .transcendental import sigmoid
 
 __all__ = ["mse"]
@@ -77,18 +78,23 @@ def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
 
     A label out of range counts as no class at all, with w = 0.
     """
-    log_p = log_softmax(logits, axis=1)
-    return np.multiply(w, np.subtract(0, pick(log_p, target))), np.exp(log_p)
+    z = below_top(logits, 1)
+    index, valid = places(target, z.shape[1])
+    hit = z[index]
+    p = np.exp(z, out=z)
+    total = p.sum(axis=1)
+    p /= np.expand_dims(total, 1)
+    return np.multiply(w, select(valid, np.log(total) - hit, 0)), p
 
 
 @op
 def softmax_nll_dx(u: Array, logits: Array, target: Array, p: Array = None) -> Array:
     """y = u (p - one at `target`) along axis 1, with p the softmax of `logits`, which may be given as a hint."""
     p = softmax(logits, axis=1) if p is None else p
-    y = np.expand_dims(u, 1) * p
-    at = np.expand_dims(np.where((target >= 0) & (target < y.shape[1]), target, 0), 1)
-    hit = np.take_along_axis(y, at, 1)
-    np.put_along_axis(y, at, hit - np.expand_dims(np.where(target == at[:, 0], u, 0), 1), 1)
+    u = np.asarray(u)
+    index, valid = places(target, p.shape[1])
+    y = np.multiply(np.expand_dims(u, 1), p)
+    y[index] -= select(valid, u, 0)
     return y
 
 

@@ -17,7 +17,7 @@ from .reduce import floating
 __all__ = ["log_softmax", "softmax", "softmin"]
 
 
-def _below_top(a: Array, axis: int) -> Any:
+def below_top(a: Array, axis: int) -> Any:
     """a minus its largest element along `axis`, in memory of its own."""
     a = floating(a)
     with np.errstate(invalid="ignore", over="ignore"):  # -inf, far below the top, has probability 0
@@ -27,7 +27,7 @@ def _below_top(a: Array, axis: int) -> Any:
 @op
 def softmax(a: Array, *, axis: int = -1) -> Array:
     """y = e^a / sum of e^a along `axis`.   a' = y (g - sum of g y)."""
-    y = _below_top(a, axis)
+    y = below_top(a, axis)
     np.exp(y, out=y)
     y /= y.sum(axis=axis, keepdims=True)
     return y
@@ -42,7 +42,7 @@ def softmin(a: Array, *, axis: int = -1) -> Array:
 @op
 def log_softmax(a: Array, *, axis: int = -1) -> Array:
     """y = a - log of the sum of e^a along `axis`.   a' = g - e^y sum of g."""
-    y = _below_top(a, axis)
+    y = below_top(a, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..graph import Array, op
 from ..kernels import erf as kernel
+from ..kernels.select import select
 from .elementwise import clip, exp, sqrt, where
 
 __all__ = [
@@ -200,7 +201,7 @@ arctanh.vjp(a=lambda g, a: g / ((1 - a) * (1 + a)))
 def sigmoid(a: Array) -> Array:
     """y = 1 / (1 + e^-a), to full relative precision on both sides.   a' = g y (1 - y)."""
     e = np.exp(-np.abs(a))
-    return np.where(np.less(a, 0), e, 1) / (1 + e)
+    return np.divide(select(np.less(a, 0), e, 1), 1 + e)
 
 
 sigmoid.vjp(a=lambda g, y: g * y * (1 - y))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,9 +50,12 @@ def local(x: NDArray[Any], size: int, alpha: float, beta: float, k: float) -> ND
 
 
 def kept(x: NDArray[Any], p: float, spatial: int, rng: int) -> NDArray[Any]:
-    """The mask for a seed."""
+    """The mask for a seed, of a probability in 256ths."""
     shape = x.shape[: x.ndim - spatial] + (1,) * spatial
-    return (np.random.default_rng(rng).random(shape, dtype=np.float32) >= p) / (1 - p)
+    size = math.prod(shape)
+    words = np.random.default_rng(rng).integers(0, 2**64 - 1, -(-size // 8), np.uint64, endpoint=True)
+    drawn = [word >> shift & 255 for word in words.tolist() for shift in range(0, 64, 8)]
+    return (np.reshape(drawn[:size], shape) >= 256 * p) / (1 - p)
 
 
 CASES = [
