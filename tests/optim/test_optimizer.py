@@ -274,6 +274,28 @@ def test_options_out_of_range_are_refused_everywhere(optimizer, option, error, r
     assert_same(before, snapshot(stepping))
 
 
+@pytest.mark.parametrize("optimizer", [Adam, NAdam, Lion])
+def test_options_are_examined_again_when_they_change_where_they_are(optimizer):
+    p = leaf(2)
+    stepping = optimizer([p], lr=0.1)
+    betas = stepping.param_groups[0]["betas"] = [0.5, 0.5]
+    descend(stepping, [p], 2)
+    before = snapshot(stepping)
+    betas[0] = 1.5
+    with pytest.raises(ValueError, match="`betas` of group 0 is "):
+        stepping.step()
+    betas[0] = 0.5
+    del stepping.param_groups[0]["lr"]
+    with pytest.raises(ValueError, match="`lr` of group 0 is missing"):
+        stepping.step()
+    stepping.param_groups[0]["lr"] = 0.1
+    stepping.param_groups[0]["initial_lr"] = -1.0
+    with pytest.raises(ValueError, match="`initial_lr` of group 0 is "):
+        stepping.step()
+    del stepping.param_groups[0]["initial_lr"]
+    np.testing.assert_array_equal(p.numpy(), before[0][0])
+
+
 @pytest.mark.parametrize("options", [{"momentum": 0}, {"momentum": 0.9, "dampening": 0.1}])
 def test_nesterov_needs_momentum_without_dampening(options):
     with pytest.raises(ValueError, match=r"SGD: `nesterov` is True with .*; it needs momentum > 0 and dampening = 0"):
