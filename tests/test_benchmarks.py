@@ -20,9 +20,15 @@ def test_the_step_by_hand_descends_as_ours(images, seed):
     problem = problems.notebook(images)
     # A loss that stays finite when every weight has taken several steps: each gradient shows in the next loss.
     problem = replace(problem, x=problem.x[::-1] * (1 + seed / 100), target=problem.target + seed)
-    mine, by_hand = ours.notebook(problem), handwritten.notebook(problem)
+    eager, compiled, by_hand = (
+        ours.notebook(problem),
+        ours.notebook(problem, compiled=True),
+        handwritten.notebook(problem),
+    )
     for _ in range(5):
-        assert by_hand() == pytest.approx(mine(), rel=1e-4)
+        loss = eager()
+        assert by_hand() == pytest.approx(loss, rel=1e-4)
+        assert compiled() == loss
 
 
 def test_a_side_that_does_other_work_is_refused(monkeypatch):

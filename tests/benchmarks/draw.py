@@ -89,7 +89,8 @@ def costs(record: Record, path: Path) -> None:
             axes.plot([], [], "--", color=FREE, label="on one thread")
         axes.set(xscale="log", yscale="log", xlabel=curve.axis)
         axes.set_title(f"{curve.title}: {'images per second' if curve.per_second else 'time'}", size=10, loc="left")
-        axes.set_xticks(curve.sizes, [f"{size:,}" for size in curve.sizes])
+        sizes = [size for size, _ in next(iter(record.curves[f"{curve.name} {curve.threads[-1]}"].values()))]
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
         axes.yaxis.set_major_formatter(EngFormatter(unit="" if curve.per_second else "s"))
         axes.legend(frameon=False, fontsize=9)

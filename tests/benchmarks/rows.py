@@ -134,7 +134,7 @@ ROWS = [
     ),
     Row(
         "adam-fused",
-        "Adam, the same, PyTorch with `fused=True`",
+        "Adam, the same, PyTorch with fused=True",
         "adam",
         partial(problems.fused, 1),
         {("eager", "pytorch"): None},
