@@ -40,27 +40,52 @@ def main() -> None:
     record = Record.load(record_path)
     if os.getloadavg()[0] > 0.5:
         print(f"The machine is busy, its load is {os.getloadavg()[0]:.1f}: figures may be off.")
+    failed = _rows(args, record, record_path) + _curves(args, record, record_path)
+    report.write(record, args.out / "performance.md")
+    print("\n" + report.tables(record))
+    try:
+        draw.ratios(record, args.out / "images" / "ratios.png")
+        draw.costs(record, args.out / "images" / "costs.png")
+    except ImportError:
+        print("matplotlib is not installed: no pictures.")
+    if failed:
+        raise SystemExit(f"not measured, for the reasons above: {', '.join(failed)}")
+
+
+def _rows(args: argparse.Namespace, record: Record, path: Path) -> list[str]:
+    """Measure what is asked for, keep each outcome at once, and return what failed."""
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
     effort = Effort(turns=2, seconds=0.1) if args.quick else Effort()
     quiet: list[float] = []
-    for row in ROWS:
-        for peer in row.peers:
-            if _matches(row.name, args.rows) and peer in peers:
-                outcome = _memory(row, peer) if row.group == "memory" else _undisturbed(row, peer, effort, quiet)
-                record.add(outcome)
-                _tell(row, outcome)
-                record.save(record_path)
-    for curve in CURVES:
-        if _matches(f"curve-{curve.name}", args.rows) and "pytorch" in peers:
-            print(f"curve-{curve.name}", flush=True)
-            for n in curve.threads:
-                with _blas_threads(n):
-                    record.curves[f"{curve.name} {n}"] = isolated(trace, curve.name, n, args.quick)
-            record.save(record_path)
-    report.write(record, args.out / "performance.md")
-    print("\n" + report.tables(record))
-    draw.ratios(record, args.out / "images" / "ratios.png")
-    draw.costs(record, args.out / "images" / "costs.png")
+    failed = []
+    asked = [(row, peer) for row in ROWS if _matches(row.name, args.rows) for peer in row.peers if peer in peers]
+    for row, peer in asked:
+        try:
+            outcome = _memory(row, peer) if row.group == "memory" else _undisturbed(row, peer, effort, quiet)
+        except Exception as error:  # a library that cannot do it here, or sides that disagree: the others are measured
+            failed.append(f"{row.name} beside {SIDES[peer].title}")
+            print(f"{failed[-1]}: {type(error).__name__}: {error}", flush=True)
+            continue
+        record.add(outcome)
+        record.save(path)
+        figures = [f"{SIDES[side].title} {report.show(figure, row)}" for side, figure in outcome.figures.items()]
+        print(f"{row.name}: {', '.join(figures)}", flush=True)
+    return failed
+
+
+def _curves(args: argparse.Namespace, record: Record, path: Path) -> list[str]:
+    failed = []
+    asked = [(curve, n) for curve in CURVES if _matches(f"curve-{curve.name}", args.rows) for n in curve.threads]
+    for curve, n in asked:
+        print(f"curve-{curve.name}, threads: {n}", flush=True)
+        try:
+            with _blas_threads(n):
+                record.curves[f"{curve.name} {n}"] = isolated(trace, curve.name, n, args.quick)
+        except Exception as error:
+            failed.append(f"curve-{curve.name}, threads: {n}")
+            print(f"{failed[-1]}: {type(error).__name__}: {error}", flush=True)
+        record.save(path)
+    return failed
 
 
 def _undisturbed(row: Row, peer: str, effort: Effort, quiet: list[float]) -> Outcome:
@@ -78,11 +103,6 @@ def _undisturbed(row: Row, peer: str, effort: Effort, quiet: list[float]) -> Out
 
 def _memory(row: Row, peer: str) -> Outcome:
     return Outcome(row.name, peer, {side: isolated(peak_memory, row.name, side) for side in (*row.ours(peer), peer)})
-
-
-def _tell(row: Row, outcome: Outcome) -> None:
-    figures = ", ".join(f"{SIDES[side].title} {report.show(figure, row)}" for side, figure in outcome.figures.items())
-    print(f"{row.name}: {figures}", flush=True)
 
 
 def _matches(name: str, patterns: str) -> bool:

@@ -67,11 +67,11 @@ CURVES = [
 def trace(name: str, threads: int, quick: bool) -> dict[str, Points]:
     """The points of every side. BLAS reads how many threads it may take when it is loaded, so the caller has told it."""
     curve = next(c for c in CURVES if c.name == name)
-    points: dict[str, Points] = {side: [] for side in curve.sides}
+    points: dict[str, Points] = {side: [] for side in curve.sides if SIDES[side].installed}
     for size in curve.sizes[: 3 if quick else None]:
         problem = curve.problem(size)
         calls: Calls = {}
-        for side in curve.sides:
+        for side in points:
             library = SIDES[side].load()
             if hasattr(library, "set_threads"):
                 library.set_threads(threads)
