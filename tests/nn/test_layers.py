@@ -51,9 +51,13 @@ def recorded(number, *path):
     return {key.removeprefix(start): value for key, value in DATA.items() if key.startswith(start)}
 
 
+def arrays(number):
+    return [value for _, value in sorted(recorded(number, "input").items())]
+
+
 def inputs(number):
     """The recorded inputs; the first requires a gradient if it can."""
-    first, *rest = recorded(number, "input").values()
+    first, *rest = arrays(number)
     return [tg.Tensor(first, requires_grad=first.dtype.kind == "f"), *rest]
 
 
@@ -71,9 +75,9 @@ def layer_in_double(number):
     return layer
 
 
-def close(ours, theirs):
+def close(ours, theirs, rtol=1e-10):
     assert ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=1e-12)
 
 
 def test_the_record_is_of_these_cases():
@@ -116,7 +120,8 @@ def test_outputs_gradients_and_running_statistics_are_those_of_pytorch(number):
     theirs = recorded(number, "gradient")
     assert gradients.keys() == theirs.keys()
     for name, gradient in gradients.items():
-        close(gradient, theirs[name])
+        # PyTorch multiplies Hardsigmoid's gradient by a float32 sixth.
+        close(gradient, theirs[name], rtol=1e-7 if CASES[number][0] == "Hardsigmoid" else 1e-10)
     after = layer.state_dict()
     for name, value in recorded(number, "after").items():
         close(after[name], value)
@@ -127,16 +132,13 @@ def test_outputs_gradients_and_running_statistics_are_those_of_pytorch(number):
 @with_values
 def test_float32_stays_float32(number):
     layer = made(number)
-    x, *rest = recorded(number, "input").values()
-    x = tg.Tensor(x.astype(np.float32), requires_grad=True) if x.dtype.kind == "f" else x
-    y = layer(x, *(a.astype(np.float32) if a.dtype.kind == "f" else a for a in rest))
+    x, *rest = (a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays(number))
+    x = tg.Tensor(x, requires_grad=x.dtype.kind == "f")
+    y = layer(x, *rest)
     assert y.dtype == np.float32
     y.sum().backward()
     assert all(p.grad.dtype == np.float32 for p in layer.parameters())
-    assert (
-        layer.eval()(x, *rest[:0], *(a.astype(np.float32) if a.dtype.kind == "f" else a for a in rest)).dtype
-        == np.float32
-    )
+    assert layer.eval()(x, *rest).dtype == np.float32
 
 
 @every_case
@@ -164,7 +166,7 @@ def test_unpool_puts_back_what_the_pool_took():
     x = tg.Tensor(np.random.default_rng(0).permutation(32).reshape(1, 2, 4, 4), dtype=np.float32)
     y, indices = nn.MaxPool2d(2, return_indices=True)(x)
     back = nn.MaxUnpool2d(2)(y, indices)
-    np.testing.assert_array_equal(back, np.where(np.isin(x, y), x, 0))
+    np.testing.assert_array_equal(back, np.where(np.isin(x.numpy(), y.numpy()), x.numpy(), 0))
     assert nn.MaxUnpool2d(2)(y, indices, output_size=(5, 5)).shape == (1, 2, 5, 5)
 
 
@@ -221,7 +223,7 @@ def test_an_embedding_keeps_its_padding_row():
         (lambda: nn.Conv2d(3, 4, 3)(tg.zeros(1, 4, 5, 5)), ValueError, "`x` has 4 channels but `w` expects 3"),
         (lambda: nn.ConvTranspose2d(3, 4, 3, padding_mode="reflect"), ValueError, "only has 'zeros'"),
         (lambda: nn.ConvTranspose2d(3, 4, 3, padding="same"), TypeError, "`padding` is 'same'"),
-        (lambda: nn.BatchNorm2d(3)(tg.zeros(2, 3)), ValueError, r"BatchNorm2d: `x` has shape \(2, 3\); it must be \(N, C, H, W\)"),
+        (lambda: nn.BatchNorm2d(3)(tg.zeros(2, 3)), ValueError, r"BatchNorm2d: `x` has shape \(2, 3\); it must be"),
         (lambda: nn.BatchNorm1d(3)(tg.zeros(2, 3, 4, 4)), ValueError, r"\(N, C\) or \(N, C, L\)"),
         (lambda: nn.GroupNorm(2, 3), ValueError, "`num_groups` is 2; it must divide `num_channels` 3"),
         (lambda: nn.GroupNorm(2, 4)(tg.zeros(2, 6, 3)), ValueError, "`num_channels` 4"),
@@ -236,7 +238,7 @@ def test_an_embedding_keeps_its_padding_row():
         (lambda: nn.Hardtanh(1, 0), ValueError, "`min_val` 1 is above `max_val` 0"),
         (lambda: nn.MSELoss("average"), ValueError, "MSELoss: `reduction` is 'average'"),
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, "`label_smoothing` is 2; it must be from 0 to 1"),
-        (lambda: nn.Sigmoid(3), TypeError, ""),
+        (lambda: nn.Sigmoid(3), TypeError, "Sigmoid"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_named(make, error, message):
