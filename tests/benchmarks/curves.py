@@ -15,6 +15,9 @@ from .rows import SIDES
 Points = list[tuple[int, float]]
 """(work, seconds)"""
 
+SLOW = 0.2
+"""Seconds for a size, after which the next, larger ones have one turn: they would take minutes, and vary little."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -76,7 +79,8 @@ def trace(name: str, threads: int, quick: bool) -> dict[str, Points]:
             if hasattr(library, "set_threads"):
                 library.set_threads(threads)
             calls[side, 0] = SIDES[side].build(curve.work, problem)
-        times, _ = alternate(calls, Effort(turns=2 if quick else 3, seconds=0.1, warm_up=1))
+        slow = any(found and found[-1][1] > SLOW for found in points.values())
+        times, _ = alternate(calls, Effort(turns=1 if slow else 2 if quick else 3, seconds=0.1, warm_up=1))
         for (side, _), values in times.items():
             points[side].append((size, statistics.median(values)))
     return points
