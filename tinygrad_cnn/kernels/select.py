@@ -32,7 +32,8 @@ def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any
     elif not a.ndim and not a:
         y = np.multiply(b, mask ^ 1, out=target)
     else:
-        y = np.bitwise_xor(np.bitwise_xor(a, b) * mask, b, out=target)
+        y = np.asarray(np.bitwise_xor(a, b) * mask)
+        y = np.bitwise_xor(y, b, out=y if target is None else target)
     return out if out is not None else np.asarray(y).view(dtype)
 
 

@@ -201,7 +201,8 @@ arctanh.vjp(a=lambda g, a: g / ((1 - a) * (1 + a)))
 def sigmoid(a: Array) -> Array:
     """y = 1 / (1 + e^-a), to full relative precision on both sides.   a' = g y (1 - y)."""
     e = np.exp(-np.abs(a))
-    return np.divide(select(np.less(a, 0), e, 1), 1 + e)
+    y = select(np.less(a, 0), e, 1)
+    return np.divide(y, 1 + e, out=y)
 
 
 sigmoid.vjp(a=lambda g, y: g * y * (1 - y))
