@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import data
+from tinygrad_cnn.data.transforms import affine
 from tinygrad_cnn.data.transforms.affine import warp
 
 dtypes = st.sampled_from([np.uint8, np.int64, np.float32, np.float64, np.bool_])
@@ -197,6 +198,14 @@ def test_shifts_are_whole_pixels_within_their_bounds():
     places = np.argwhere(moved[:, 0])[:, 1:] - 10
     assert set(places[:, 0].tolist()) == set(range(-2, 3))  # 0.1 of 21
     assert set(places[:, 1].tolist()) == set(range(-6, 7))  # 0.3 of 21
+
+
+@pytest.mark.parametrize("pixels", [1, 40, 100])
+def test_it_does_not_matter_how_many_are_warped_at_once(pixels, monkeypatch):
+    images = np.random.default_rng(0).random((7, 2, 4, 5))
+    turned = data.RandomRotation(90)(images, rng=0)
+    monkeypatch.setattr(affine, "_PIXELS", pixels)
+    np.testing.assert_array_equal(data.RandomRotation(90)(images, rng=0), turned)
 
 
 def test_no_change_is_exact():

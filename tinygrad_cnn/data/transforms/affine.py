@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,8 @@ from ...ops.random import Seed, generator
 from .crop import batch_of_images
 
 Range: TypeAlias = float | tuple[float, float]
+
+_PIXELS = 1 << 15  # that are warped at once, so that what is computed on the way stays in the cache
 
 
 class RandomAffine:
@@ -106,33 +109,49 @@ def warp(images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: 
         shift: (N, 2), likewise.
         fill: the value of everything outside the image.
     """
-    if not images.size:
-        return images.copy()
-    count, (height, width) = len(images), images.shape[-2:]
-    channels = images.reshape(count, -1, height, width)
-    work = np.result_type(images.dtype, np.float32)
-    # One pixel of `fill` all around; what lies beyond is clipped to it.
-    padded = np.full((*channels.shape[:2], height + 2, width + 2), fill, work)
-    padded[..., 1:-1, 1:-1] = channels
-    centre = np.array([width - 1, height - 1]) / 2
-    y, x = np.mgrid[:height, :width]
-    q = np.stack([x.ravel(), y.ravel()]) - centre[:, None]  # (2, H W)
-    p = matrix @ (q - shift[..., None]) + centre[:, None] + 1  # (N, 2, H W), in pixels of the padded images
-    p = np.clip(p, 0, np.array([width + 1, height + 1])[:, None])
-    corner = np.minimum(p.astype(np.intp), np.array([width, height])[:, None])
-    part = (p - corner).astype(work)
-    at = corner[:, 1] * (width + 2) + corner[:, 0]  # (N, H W), of the upper left of four neighbours
-    right, down = part[:, None, 0], part[:, None, 1]
-    flat = padded.reshape(*channels.shape[:2], -1)
-
-    def neighbour(offset: int) -> NDArray[Any]:
-        return np.take_along_axis(flat, at[:, None] + offset, axis=2)  # (N, C, H W)
-
-    upper = neighbour(0) * (1 - right) + neighbour(1) * right
-    lower = neighbour(width + 2) * (1 - right) + neighbour(width + 3) * right
-    result = (upper * (1 - down) + lower * down).reshape(images.shape)
-    warped: NDArray[Any] = (np.rint(result) if images.dtype.kind in "biu" else result).astype(images.dtype, copy=False)
+    warped = np.empty(images.shape, images.dtype)
+    group = max(1, _PIXELS // max(1, math.prod(images.shape[-2:])))
+    for start in range(0, len(images) if images.size else 0, group):
+        some = slice(start, start + group)
+        _warp_group(images[some], matrix[some], shift[some], fill, warped[some])
     return warped
+
+
+def _warp_group(
+    images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: float, out: NDArray[Any]
+) -> None:
+    count, (height, width) = len(images), images.shape[-2:]
+    work = np.result_type(images.dtype, np.float32)
+    matrix, shift = matrix.astype(work), shift.astype(work)
+    x = np.arange(width, dtype=work) - (width - 1) / 2 - shift[:, :1]  # (N, W)
+    y = np.arange(height, dtype=work) - (height - 1) / 2 - shift[:, 1:]  # (N, H)
+    column, right = _split(matrix[:, 0], x, y, width)
+    row, down = _split(matrix[:, 1], x, y, height)
+    at = (np.arange(count)[:, None, None] * (height + 2) + row) * (width + 2) + column  # (N, H, W), of the upper left
+    neighbours = [at, at + 1, at + width + 2, at + width + 3]
+    padded = np.full((count, height + 2, width + 2), fill, work)  # one pixel of `fill` around, to which all is clipped
+    for channel in np.ndindex(images.shape[1:-2]):
+        padded[:, 1:-1, 1:-1] = images[:, *channel]
+        a, b, c, d = (padded.take(place) for place in neighbours)
+        new = _between(_between(a, b, right), _between(c, d, right), down)
+        out[:, *channel] = np.rint(new, out=new) if images.dtype.kind in "biu" else new
+
+
+def _split(vector: NDArray[Any], x: NDArray[Any], y: NDArray[Any], size: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Where pixels (N, H, W) come from, along an axis of the padded images: the pixel before, and how far after it."""
+    place = vector[:, :1, None] * x[:, None, :] + (vector[:, 1:] * y + (size + 1) / 2)[:, :, None]
+    np.clip(place, 0, size + 1, out=place)
+    before = np.minimum(place.astype(np.intp), size)
+    place -= before
+    return before, place
+
+
+def _between(a: NDArray[Any], b: NDArray[Any], part: NDArray[Any]) -> NDArray[Any]:
+    """(1 - part) a + part b, exact at both ends, in the memory of a and b."""
+    a *= 1 - part
+    b *= part
+    a += b
+    return a
 
 
 def _range(name: str, label: str, value: Any, *, ordered: bool = True) -> tuple[float, float]:
