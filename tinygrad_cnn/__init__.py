@@ -14,6 +14,7 @@ from .functional.normalization import *
 from .functional.regression import *
 from .graph import enable_grad, is_grad_enabled, no_grad, op
 from .io import load, save
+from .kernels.threads import get_num_threads, set_num_threads
 from .ops import (
     compare,
     elementwise,
@@ -60,6 +61,7 @@ __all__ = [
     "fit",
     "functional",
     "get_default_dtype",
+    "get_num_threads",
     "io",
     "is_grad_enabled",
     "linalg",
@@ -71,7 +73,7 @@ __all__ = [
     "save",
     "training",
 ]
-__all__ += ["set_default_dtype"]
+__all__ += ["set_default_dtype", "set_num_threads"]
 __all__ += functional.classification.__all__
 __all__ += functional.distance.__all__
 __all__ += functional.dropouts.__all__

@@ -1,79 +1,91 @@
 """Depthwise convolution: each channel has filters of its own, so there is no product of matrices, only sums of scaled
 shifts. With G channels and o filters for each, a kernel element k contributes x[shifted by k] w[:, k] to every place.
 
-Works on a few images at a time, channels last: (N, *out, G, o).
+Works on a block of places at a time, channels-last: (n, *out, G o). That is many short calls: one thread is best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from .window import Pairs, Sizes, overlaps, volume
+from . import columns
+from .columns import Block, Geometry
+from .scratch import scratch
+from .threads import BLAS_ALONE, unbuffered
+from .window import Sizes, overlaps
 
-BLOCK_ELEMENTS = 1 << 16
-"""Output elements that are worked on at a time; they and what they are made of stay in the cache."""
+BLOCK_BYTES = 1 << 20
+"""Size of the output that is worked on at a time: it and what it is made of stay in a third-level cache."""
 
 
-def forward(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, out: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes
-) -> np.ndarray:
+def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: np.ndarray) -> None:
     """y[n, g o, p] = b + sum over k of x[n, g, p stride + k dilation - padding] w[g o, k]."""
-    n, g, o = x.shape[0], x.shape[1], w.shape[0] // x.shape[1]
-    y = np.zeros((n, *out, g, o), np.result_type(x, w))
-    if b is not None:
-        y += b.reshape(g, o).astype(y.dtype)
-    elements = _elements(x.shape[2:], w.shape[2:], out, stride, padding, dilation)
-    filters = np.moveaxis(w.reshape(g, o, *w.shape[2:]), (0, 1), (-2, -1))  # (*k, G, o)
-    last = np.moveaxis(x, 1, -1)[..., None]  # (N, *sizes, G, 1)
-    for block in _blocks(n, volume(out) * g * o):
-        for k, spans, places in elements:
-            y[(block, *spans)] += last[(block, *places)] * filters[k]
-    return np.moveaxis(y.reshape(n, *out, g * o), -1, 1)
+    filters, last = _filters(w, g.out[-1], y.dtype), np.moveaxis(y, 1, -1)
+    with unbuffered(), BLAS_ALONE:
+        for block in columns.blocks(len(x), g.out, len(w) * y.itemsize, BLOCK_BYTES):
+            images = _repeated(columns.channels_last(x, block, g), len(w))
+            total, term = last[block], scratch("term", last[block].shape, y.dtype)
+            for k in product(*map(range, g.kernel)):
+                first = not any(k)
+                np.multiply(images[_shifted(k, block, g)], filters[k], out=total if first else term)
+                if not first:
+                    np.add(total, term, out=total)
+            if b is not None:
+                np.add(total, b, out=total)
 
 
-def input_gradient(
-    u: np.ndarray, w: np.ndarray, sizes: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
-) -> np.ndarray:
-    """The adjoint of :func:`forward` in x: u (N, G o, *out) to an array (N, G, *sizes)."""
-    n, o, out = u.shape[0], u.shape[1] // groups, u.shape[2:]
-    x = np.zeros((n, *sizes, groups), np.result_type(u, w))
-    elements = _elements(sizes, w.shape[2:], out, stride, padding, dilation)
-    filters = np.moveaxis(w.reshape(groups, o, *w.shape[2:]), (0, 1), (-2, -1))  # (*k, G, o)
-    last = np.moveaxis(u, 1, -1).reshape(n, *out, groups, o)
-    for block in _blocks(n, volume(out) * groups * o):
-        for k, spans, places in elements:
-            scaled = last[(block, *spans)] * filters[k]
-            x[(block, *places)] += scaled[..., 0] if o == 1 else scaled.sum(-1)
-    return np.moveaxis(x, -1, 1)
+def input_gradient(u: np.ndarray, w: np.ndarray, g: Geometry, x: np.ndarray) -> None:
+    """The adjoint of :func:`forward` in x: u (N, G o, *out) to x (N, G, *sizes)."""
+    filters, sizes = _filters(w, g.out[-1], x.dtype), x.shape[2:]
+    before = tuple(pair[0] for pair in g.padding)
+    elements = list(overlaps(sizes, g.kernel, g.out, g.stride, before, g.dilation))
+    with unbuffered(), BLAS_ALONE:
+        for block in columns.image_blocks(len(u), g.out, len(w) * x.itemsize, BLOCK_BYTES):
+            ub = columns.channels_last(u, block, columns.pointwise(g.out))
+            total, term = scratch("total", (len(ub), *sizes, len(w)), x.dtype), scratch("term", ub.shape, x.dtype)
+            total.fill(0)
+            for k, spans, places in elements:
+                np.multiply(ub, filters[k], out=term)
+                into = total[(slice(None), *places[1:])]
+                np.add(into, term[(slice(None), *spans[1:])], out=into)
+            if len(w) > x.shape[1]:
+                total = total.reshape(*total.shape[:-1], x.shape[1], -1).sum(-1)
+            columns.copy_channels_first(x[block.images], total)
 
 
-def weight_gradient(
-    x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes
-) -> np.ndarray:
-    """The adjoint of :func:`forward` in w: x (N, G, *sizes) and u (N, G o, *out) to an array (G o, 1, *kernel)."""
-    n, g, out = x.shape[0], x.shape[1], u.shape[2:]
-    o = u.shape[1] // g
-    w = np.zeros((*kernel, g, o), np.result_type(x, u))
-    elements = _elements(x.shape[2:], kernel, out, stride, padding, dilation)
-    images, last = np.moveaxis(x, 1, -1)[..., None], np.moveaxis(u, 1, -1).reshape(n, *out, g, o)
-    for block in _blocks(n, volume(out) * g * o):
-        for k, spans, places in elements:
-            product = images[(block, *places)] * last[(block, *spans)]  # (N, *out, G, o)
-            w[k] += product.reshape(-1, g * o).sum(0).reshape(g, o)
-    return np.moveaxis(w, (-2, -1), (0, 1)).reshape(g * o, 1, *kernel)
+def weight_gradient(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray) -> None:
+    """The adjoint of :func:`forward` in w: x (N, G, *sizes) and u (N, G o, *out) to w (G o, 1, *kernel)."""
+    last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
+    last[...] = 0
+    with unbuffered(), BLAS_ALONE:
+        for block in columns.blocks(len(x), g.out, len(w) * w.itemsize, BLOCK_BYTES):
+            ub = columns.channels_last(u, block, columns.pointwise(g.out), "gradients")
+            images = _repeated(columns.channels_last(x, block, g), len(w))
+            term = scratch("term", ub.shape, w.dtype)
+            ones = np.ones(term.size // len(w), w.dtype)
+            for k in product(*map(range, g.kernel)):
+                np.multiply(images[_shifted(k, block, g)], ub, out=term)
+                last[k] += ones @ term.reshape(len(ones), -1)  # a sum over all places
 
 
-def _elements(
-    sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes
-) -> list[tuple[Sizes, Any, Any]]:
-    before = tuple(pair[0] for pair in padding)
-    found = overlaps(sizes, kernel, out, stride, before, dilation)
-    return [(k, spans[1:], places[1:]) for k, spans, places in found]
+def _filters(w: np.ndarray, width: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """w (G o, 1, *kernel) as (*kernel, width, G o): repeated along an image's row, they are scaled in long runs."""
+    last = np.moveaxis(w[:, 0], 0, -1)[..., None, :].astype(dtype)
+    return np.repeat(last, width, axis=-2)
 
 
-def _blocks(n: int, image_elements: int) -> Iterator[slice]:
-    size = max(1, BLOCK_ELEMENTS // max(1, image_elements))
-    return (slice(start, start + size) for start in range(0, n, size))
+def _repeated(images: np.ndarray, channels: int) -> np.ndarray:
+    """Each channel of (n, *sizes, G) as often as it has filters."""
+    return images if images.shape[-1] == channels else np.repeat(images, channels // images.shape[-1], axis=-1)
+
+
+def _shifted(k: Sizes, block: Block, g: Geometry) -> Any:
+    """Where element k of a block's windows lies in what they see."""
+    out = (block.rows.stop - block.rows.start, *g.out[1:])
+    return (
+        slice(None),
+        *(slice(i * d, i * d + (o - 1) * s + 1, s) for i, d, o, s in zip(k, g.dilation, out, g.stride, strict=True)),
+    )

@@ -23,26 +23,34 @@ if TYPE_CHECKING:
 
 @op
 def convolve(
-    x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+    x: Array,
+    w: Array,
+    b: Array = None,
+    *,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int,
+    out: Array = None,
 ) -> Array:
     """y[n, o, p] = b[o] + sum over c, k of x[n, c, p stride + k dilation - padding] w[o, c, k], in any dimension."""
-    return kernel.forward(x, w, b, stride, padding, dilation, groups)
+    return kernel.forward(x, w, b, stride, padding, dilation, groups, out)
 
 
 @op
 def convolve_dx(
-    u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+    u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
     """The adjoint of convolve in x, of the given shape: the transposed convolution."""
-    return kernel.input_gradient(u, w, shape[2:], stride, padding, dilation, groups)
+    return kernel.input_gradient(u, w, shape[2:], stride, padding, dilation, groups, out)
 
 
 @op
 def convolve_dw(
-    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
     """The adjoint of convolve in w, of the given shape."""
-    return kernel.weight_gradient(x, u, shape[2:], stride, padding, dilation, groups)
+    return kernel.weight_gradient(x, u, shape[2:], stride, padding, dilation, groups, out)
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:

@@ -1,0 +1,196 @@
+"""The convolution kernels over sizes that reach every layout of columns: values, buffers, threads, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_cnn.kernels import columns, depthwise, products, threads
+from tinygrad_cnn.kernels.convolution import forward, input_gradient, weight_gradient
+from tinygrad_cnn.kernels.window import output_sizes
+
+seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
+
+
+@st.composite
+def shapes(draw, depthwise=booleans):
+    """(x, w, options): few channels and many, kernels that shifts suit and kernels they do not, rows of unequal padding."""
+    ndim = draw(st.sampled_from([1, 2, 2, 2, 3]))
+    groups, c, o = draw(st.sampled_from([1, 1, 1, 2])), draw(st.sampled_from([1, 3, 8, 9])), draw(st.integers(1, 9))
+    if draw(depthwise):
+        groups, c = draw(st.integers(2, 5)), 1
+        o = draw(st.integers(1, 2))
+    axis = st.tuples(
+        st.integers(1, 4), st.integers(0, 9 if ndim < 3 else 3), st.tuples(st.integers(0, 3), st.integers(0, 3)),
+        st.sampled_from([1, 1, 1, 2, 3]), st.sampled_from([1, 1, 1, 2]),
+    )  # fmt: skip
+    kernel, more, padding, stride, dilation = zip(*(draw(axis) for _ in range(ndim)), strict=True)
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    sizes = [max(1, n - sum(p)) + extra for n, p, extra in zip(spans, padding, more, strict=True)]
+    x = (draw(st.integers(0, 4)), groups * c, *sizes)
+    return x, (groups * o, c, *kernel), {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+def definition(x, w, stride, padding, dilation, groups):
+    """One kernel element at a time, from a padded copy."""
+    x = np.pad(x, ((0, 0), (0, 0), *padding))
+    n, o, kernel = len(x), len(w), w.shape[2:]
+    out = [(m - (k - 1) * d - 1) // s + 1 for m, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)]
+    y = np.zeros((n, o, *out))
+    xs = x.reshape(n, groups, x.shape[1] // groups, *x.shape[2:])
+    ws = w.reshape(groups, o // groups, *w.shape[1:])
+    for k in np.ndindex(*kernel):
+        places = tuple(
+            slice(i * d, i * d + (m - 1) * s + 1, s) for i, d, m, s in zip(k, dilation, out, stride, strict=True)
+        )
+        term = np.einsum("ngc...,goc->ngo...", xs[(..., *places)], ws[(..., *k)])
+        y += term.reshape(y.shape)
+    return y
+
+
+def channels_last(a):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+
+def apart(a):
+    """The same values with gaps between them."""
+    wide = np.full([2 * n + 1 for n in a.shape], np.nan, a.dtype)
+    view = wide[tuple(slice(1, 2 * n, 2) for n in a.shape)]
+    view[...] = a
+    return view
+
+
+layouts = st.sampled_from([np.ascontiguousarray, channels_last, apart])
+
+
+@pytest.fixture(params=["small blocks", "default blocks"], autouse=True)
+def block_size(request, monkeypatch):
+    if request.param == "small blocks":
+        for function in (columns.blocks, columns.cut, columns.image_blocks):
+            monkeypatch.setattr(function, "__defaults__", (600,))
+        monkeypatch.setattr(depthwise, "BLOCK_BYTES", 600)
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads():
+    before = threads.get_num_threads()
+    yield
+    threads.set_num_threads(before)
+
+
+@given(shapes(), layouts, layouts, seeds)
+def test_values_gradients_and_buffers(shape, lay, lay_u, seed):
+    x_shape, w_shape, options = shape
+    rng = np.random.default_rng(seed)
+    x, w, b = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape), rng.normal(size=w_shape[0])
+    expected = definition(x, w, **options)
+    y = forward(x, w, None, **options)
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(
+        forward(x, w, b, **options), expected + b.reshape(-1, *(1 for _ in expected.shape[2:])), rtol=1e-11, atol=1e-11
+    )
+    u = lay_u(rng.normal(size=y.shape))
+    dx, dw = input_gradient(u, w, x_shape[2:], **options), weight_gradient(x, u, w_shape[2:], **options)
+    assert dx.shape == x_shape
+    assert dw.shape == w_shape
+    form, scale = np.vdot(expected, u), np.abs(expected * u).sum() + 1
+    for _ in range(2):  # a linear form is known by its values: <dx, v> = <conv(v, w), u>
+        v, z = rng.normal(size=x_shape), rng.normal(size=w_shape)
+        for got, value in (
+            (np.vdot(dx, v), definition(v, w, **options)),
+            (np.vdot(dw, z), definition(x, z, **options)),
+        ):
+            assert abs(got - np.vdot(value, u)) <= 1e-11 * (np.abs(value * u).sum() + 1)
+    assert abs(np.vdot(dx, x) - form) <= 1e-11 * scale
+    for array, function, arguments in (
+        (y, forward, (x, w, None)), (dx, input_gradient, (u, w, x_shape[2:])), (dw, weight_gradient, (x, u, w_shape[2:])),
+    ):  # fmt: skip
+        buffer = np.full_like(array, np.nan)
+        assert function(*arguments, **options, out=buffer) is buffer
+        np.testing.assert_array_equal(buffer, array)
+
+
+@given(shapes(depthwise=st.just(False)), layouts, seeds, st.integers(2, 5))
+def test_the_bits_do_not_depend_on_the_number_of_threads(shape, lay, seed, count):
+    x_shape, w_shape, options = shape
+    rng = np.random.default_rng(seed)
+    x, w = lay(rng.normal(size=x_shape).astype(np.float32)), rng.normal(size=w_shape).astype(np.float32)
+    results = []
+    for n in (1, count):
+        threads.set_num_threads(n)
+        y = forward(x, w, w[:, 0].reshape(len(w), -1)[:, 0].copy(), **options)
+        u = lay(y)
+        results.append((y, input_gradient(u, w, x_shape[2:], **options), weight_gradient(x, u, w_shape[2:], **options)))
+    for one, many in zip(*results, strict=True):
+        assert one.dtype == many.dtype == np.float32
+        np.testing.assert_array_equal(one, many)
+
+
+def test_bits_of_large_products_do_not_depend_on_threads():
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=s).astype(np.float32) for s in ((3, 16, 40, 40), (24, 16, 3, 3)))
+    options = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    for images in (x, x[:1]):
+        results = []
+        for n in (1, 2, 3):
+            threads.set_num_threads(n)
+            y = forward(images, w, None, **options)
+            results.append(
+                (y, input_gradient(y, w, (40, 40), **options), weight_gradient(images, y, (3, 3), **options))
+            )
+        for other in results[1:]:
+            for one, many in zip(results[0], other, strict=True):
+                np.testing.assert_array_equal(one, many)
+
+
+def test_memory_follows_the_incoming_gradient():
+    w = np.ones((4, 16, 3, 3))
+    options = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    u = np.ones((2, 4, 5, 5))
+    assert input_gradient(u, w, (5, 5), **options).flags.c_contiguous
+    assert np.moveaxis(input_gradient(channels_last(u), w, (5, 5), **options), 1, -1).flags.c_contiguous
+
+
+X, W = np.ones((2, 4, 6, 6)), np.ones((8, 4, 3, 3))
+OPTIONS = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+U = np.ones((2, 8, 6, 6))
+
+REFUSED = [
+    ("channels", lambda: forward(X[:, :3], W, None, **OPTIONS), "the channels must agree"),
+    ("groups", lambda: forward(X, W[:, :2], None, **{**OPTIONS, "groups": 3}), "the channels must agree"),
+    ("rank", lambda: forward(X[0], W, None, **OPTIONS), "spatial axes"),
+    ("lengths", lambda: forward(X, W, None, **{**OPTIONS, "stride": (1,)}), "spatial axes"),
+    ("stride", lambda: forward(X, W, None, **{**OPTIONS, "stride": (0, 1)}), "at least 1"),
+    ("padding", lambda: forward(X, W, None, **{**OPTIONS, "padding": ((-1, 0), (0, 0))}), "padding at least 0"),
+    ("fit", lambda: forward(X, np.ones((8, 4, 9, 3)), None, **OPTIONS), "must fit the padded"),
+    ("bias", lambda: forward(X, W, np.ones(7), **OPTIONS), "`b` has shape (7,)"),
+    ("u", lambda: input_gradient(U[..., :5], W, (6, 6), **OPTIONS), "`u` has shape"),
+    ("u of w", lambda: weight_gradient(X, U[:1], (3, 3), **OPTIONS), "`u` has shape"),
+    ("out shape", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 5, 6))), "`out` is float64 of shape"),
+    ("out dtype", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 6, 6), np.float32)), "it must be float64"),
+    ("out order", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 6, 6))), "channels-last"),
+    ("out gaps", lambda: input_gradient(U, W, (6, 6), **OPTIONS, out=np.ones((2, 4, 6, 12))[..., ::2]), "`out` has strides"),
+    ("out of w", lambda: weight_gradient(X, U, (3, 3), **OPTIONS, out=np.ones((8, 4, 3, 2))), "`out` is float64 of shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_sizes_are_checked_before_memory_is_touched(call, message):
+    with pytest.raises(ValueError, match="convolution: ") as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_shifts_are_chosen_where_they_save_copies():
+    def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32):
+        pads = ((padding, padding),) * 2
+        out = output_sizes((size, size), kernel, stride, pads, dilation)
+        return type(products.layout(columns.Geometry(kernel, out, stride, pads, dilation), channels)).__name__
+
+    assert chosen((3, 3), 32, 1) == "Shifted"
+    assert chosen((3, 3), 32, 1, channels=3) == "Direct"  # the runs along the image are longer
+    assert chosen((5, 5), 14, 2) == "Direct"  # a seventh of all windows would lie across a seam
+    assert chosen((3, 3), 32, 1, stride=(1, 2)) == chosen((3, 3), 32, 1, dilation=(1, 2)) == "Direct"
+    assert chosen((1, 1), 32, 0) == "Direct"

@@ -1,0 +1,86 @@
+"""Work that is cut into parts: each part done once, whatever the number of threads, and errors that arrive."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import threads
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads():
+    before = tg.get_num_threads()
+    yield
+    tg.set_num_threads(before)
+
+
+@given(st.integers(1, 5), st.integers(0, 40))
+def test_every_part_is_done_once(n, count):
+    tg.set_num_threads(n)
+    done = []
+    threads.each(done.append, range(count))
+    assert sorted(done) == list(range(count))
+
+
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_sum_has_the_same_bits_for_any_number_of_threads(n, count, seed):
+    terms = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
+    sums = []
+    for number in (1, n):
+        tg.set_num_threads(number)
+        sums.append(threads.summed(lambda i: terms[i].copy(), range(count), (3,), terms.dtype))
+    np.testing.assert_array_equal(*sums)
+    np.testing.assert_allclose(sums[0], terms.sum(0, dtype=np.float64), rtol=1e-4, atol=1e-4)
+    assert not threads.summed(lambda i: terms[i], range(0), (3,), terms.dtype).any()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_error_in_a_part_arrives_and_what_was_set_is_as_before(n):
+    tg.set_num_threads(n)
+    size = np.getbufsize()
+
+    def work(part):
+        if part == 5:
+            raise KeyError("part 5")
+
+    with pytest.raises(KeyError, match="part 5"):
+        threads.each(work, range(50))
+    assert np.getbufsize() == size
+    assert tg.get_num_threads() == n
+    if threads._blas is not None:
+        assert threads._blas.get() == n
+    test_every_part_is_done_once.hypothesis.inner_test(n, 7)
+
+
+def test_parts_may_be_cut_again():
+    tg.set_num_threads(3)
+    sums = []
+    threads.each(lambda i: threads.each(lambda j: sums.append(i * j), range(4)), range(6))
+    assert sorted(sums) == sorted(i * j for i in range(6) for j in range(4))
+
+
+def test_many_callers_at_once():
+    tg.set_num_threads(2)
+    results = [[] for _ in range(6)]
+    callers = [threading.Thread(target=threads.each, args=(r.append, range(100))) for r in results]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert [sorted(r) for r in results] == [list(range(100))] * 6
+    if threads._blas is not None:
+        assert threads._blas.get() == 2
+
+
+@pytest.mark.parametrize(("n", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)])
+def test_what_is_refused(n, error):
+    before = tg.get_num_threads()
+    with pytest.raises(error, match="set_num_threads: `n` is "):
+        tg.set_num_threads(n)
+    assert tg.get_num_threads() == before

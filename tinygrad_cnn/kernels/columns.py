@@ -1,0 +1,204 @@
+"""Columns: the windows of a block of output places, laid out as a matrix for a product of matrices.
+
+Where there are many channels a window is a row (k, c), a few long runs of channels. Where there are few it is a column
+(c, k), and the runs go along the image. A block is some images, or some rows of one: its columns are still in the cache
+when the product reads them.
+
+Windows that follow each other at stride 1 share all but one of their pixels along the last axis, so most of the copying
+can be saved: lay out, for each pixel, only what its window covers along the other axes. Then r, r + 1, ... r + k - 1 of
+these, one after the other in memory, are the window at r; those at r, r + k, r + 2 k ... are the rows of a matrix; and k
+such matrices, shifted by a pixel each, are all windows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .scratch import scratch
+from .window import Pairs, Sizes, interior, volume, windows
+
+BLOCK_BYTES = 1 << 21
+"""Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges
+the filters anew for each product."""
+
+MOST_SHIFTED = 1.12
+"""Shifts compute windows across the seam of two rows too; this many for each that is wanted are worth the saved copies."""
+
+MOST_SHIFTED = 1.12
+"""Shifts compute windows across the seam of two rows too; this many for each that is wanted are worth the saved copies."""
+
+SHIFTED_BYTES = 3 << 18
+"""The same where shifts save the copies: their memory stands for that of k times as much."""
+
+
+class Geometry(NamedTuple):
+    """How windows lie on an image, one entry for each spatial axis."""
+
+    kernel: Sizes
+    out: Sizes
+    stride: Sizes
+    padding: Pairs
+    dilation: Sizes
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether a window is a pixel, and each pixel a window."""
+        return volume(self.kernel) == 1 and all(s == 1 for s in self.stride) and not any(map(any, self.padding))
+
+
+class Block(NamedTuple):
+    """Output places: the images, and the rows along the first spatial axis."""
+
+    images: slice
+    rows: slice
+
+
+def pointwise(out: Sizes) -> Geometry:
+    """Windows that are the pixels."""
+    ones = (1,) * len(out)
+    return Geometry(ones, out, ones, ((0, 0),) * len(out), ones)
+
+
+def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, list[slice]]:
+    """How many images fit a block of about `block_bytes`, at least one, and the rows of an image that do, at least one."""
+    rows = max(1, block_bytes // max(1, place_bytes * volume(out[1:])))
+    if rows >= out[0]:
+        return rows // out[0], [slice(0, out[0])]
+    step = -(-out[0] // -(-out[0] // rows))  # as many blocks as it takes, of nearly one size
+    return 1, [slice(i, min(out[0], i + step)) for i in range(0, out[0], step)]
+
+
+def blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
+    """All places of n images."""
+    step, rows = cut(out, place_bytes, block_bytes)
+    return [Block(slice(i, min(n, i + step)), part) for i in range(0, n, step) for part in rows]
+
+
+def image_blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
+    """All places of n images, no image in two blocks."""
+    step, _ = cut(out, place_bytes, block_bytes)
+    return [Block(slice(i, min(n, i + step)), slice(0, out[0])) for i in range(0, n, step)]
+
+
+def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], tail: int = 0) -> np.ndarray:
+    """Columns (P + tail, k c) of a block of x (N, c, *sizes), the tail zero, in memory that the next call uses again; or a
+    view of x."""
+    last = channels_last(x, block, g)  # (n, *padded, c)
+    c = last.shape[-1]
+    if g.is_pointwise and not tail:
+        return last.reshape(-1, c).astype(dtype, copy=False)
+    out = (block.rows.stop - block.rows.start, *g.out[1:])
+    view = np.moveaxis(
+        windows(np.moveaxis(last, -1, 1), g.kernel, out, g.stride, g.dilation), 1, -1
+    )  # (n, *out, *k, c)
+    size = volume(g.kernel) * c
+    memory = scratch("columns", (view.size // size + tail, size), dtype)
+    memory[len(memory) - tail :] = 0
+    columns = memory[: len(memory) - tail]
+    if g.dilation[-1] == 1 and view.strides[-2] == c * view.strides[-1]:  # a window's last axis is one run
+        run = (*view.shape[:-2], g.kernel[-1] * c)
+        view = np.lib.stride_tricks.as_strided(view, run, (*view.strides[:-2], view.strides[-1]))
+    np.copyto(columns.reshape(view.shape), view)
+    return memory
+
+
+def shifting(g: Geometry) -> Geometry | None:
+    """The geometry of what shifts leave to copy: as many windows along the last axis as are pixels in a row with the zeros
+    between it and the next, each one pixel wide. None where the windows are too few for that to pay."""
+    k, (before, after) = g.kernel[-1], g.padding[-1]
+    width = g.out[-1] + k - 1 - min(before, after)
+    if (
+        len(g.out) == 1
+        or k == 1
+        or g.stride[-1] != 1
+        or g.dilation[-1] != 1
+        or not g.out[-1] <= width <= MOST_SHIFTED * g.out[-1]
+    ):
+        return None
+    around = (*g.padding[:-1], (before, max(after - before, 0)))
+    return Geometry((*g.kernel[:-1], 1), (*g.out[:-1], width), g.stride, around, g.dilation)
+
+
+def shifted(x: np.ndarray, block: Block, g: Geometry, inner: Geometry, dtype: np.dtype[Any]) -> list[np.ndarray]:
+    """Matrices (M, k' k c), k' the last axis of the kernel and k the others: row m of matrix r is the window at place
+    m k' + r of the grid (n, *out of `inner`), whose places beyond `out` of g are of no use."""
+    k = g.kernel[-1]
+    places = len(x[block.images]) * (block.rows.stop - block.rows.start) * volume(inner.out[1:])
+    rows = -(-places // k)
+    pixels = in_rows(x, block, inner, dtype, tail=rows * k + k - 1 - places)
+    return [pixels[r : r + rows * k].reshape(rows, -1) for r in range(k)]
+
+
+def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) -> np.ndarray:
+    """Columns (c k, P) of a block of x (N, c, *sizes), in memory that the next call uses again."""
+    images, padding = _rows_of(x, block, g)
+    first = images.swapaxes(0, 1)  # (c, n, *sizes)
+    if any(map(any, padding)):
+        padded = scratch("images", _padded(first.shape, padding), x.dtype)
+        padded.fill(0)
+        padded[interior(first.shape[2:], padding)] = first
+        first = padded
+    out = (block.rows.stop - block.rows.start, *g.out[1:])
+    view = windows(first, g.kernel, out, g.stride, g.dilation)  # (c, n, *out, *k)
+    view = view.transpose(0, *range(2 + len(out), view.ndim), 1, *range(2, 2 + len(out)))
+    columns = scratch("columns", view.shape, dtype)
+    np.copyto(columns, view)
+    return columns.reshape(len(first) * volume(g.kernel), -1)
+
+
+def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:
+    """What the windows of a block see of x, as (n, *padded, c) with adjacent channels; scratch of the given name, or a view."""
+    images, padding = _rows_of(x, block, g)
+    last = np.moveaxis(images, 1, -1)
+    if not any(map(any, padding)) and last.strides[-1] == x.itemsize:
+        return last
+    shape = (len(images), *_padded(images.shape[2:], padding), images.shape[1])
+    padded = scratch(name, shape, x.dtype)
+    if any(map(any, padding)):
+        padded.fill(0)
+    inside = padded[(*interior(images.shape[2:], padding), slice(None))]
+    copy_channels_last(inside, images)
+    return padded
+
+
+def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
+    """Copy x (n, c, *sizes) to (n, *sizes, c).
+
+    Channels a large power of two apart fall on the same few lines of the cache, and reading across channels then is ten
+    times slower; they are first moved to an odd distance.
+    """
+    if x.strides[1] % 512 == 0 and x.strides[1] > x.itemsize:
+        pitch = volume(x.shape[2:]) + 64 // x.itemsize
+        apart = scratch("apart", (*x.shape[:2], pitch), x.dtype)[..., : pitch - 64 // x.itemsize].reshape(x.shape)
+        np.copyto(apart, x)
+        x = apart
+    np.copyto(to, np.moveaxis(x, 1, -1))
+
+
+def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
+    """Copy (n, *sizes, c) to an array (n, c, *sizes), with the same care."""
+    if to.strides[1] % 512 == 0 and to.strides[1] > to.itemsize:
+        size = volume(to.shape[2:])
+        apart = scratch("apart", (*to.shape[:2], size + 64 // to.itemsize), to.dtype)[..., :size].reshape(to.shape)
+        np.copyto(np.moveaxis(apart, 1, -1), last)
+        np.copyto(to, apart)
+    else:
+        np.copyto(np.moveaxis(to, 1, -1), last)
+
+
+def _rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs]:
+    """The rows of x that the windows of a block reach into, and the padding that is left around them."""
+    height, before = x.shape[2], g.padding[0][0]
+    start = block.rows.start * g.stride[0] - before
+    stop = (block.rows.stop - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1 - before
+    first, last = min(max(start, 0), height), max(min(stop, height), 0)
+    last = max(first, last)
+    above = min(max(-start, 0), stop - start)
+    return x[block.images, :, first:last], ((above, stop - start - above - (last - first)), *g.padding[1:])
+
+
+def _padded(shape: Sizes, padding: Pairs) -> Sizes:
+    lead = len(shape) - len(padding)
+    return (*shape[:lead], *(n + before + after for n, (before, after) in zip(shape[lead:], padding, strict=True)))

@@ -1,0 +1,26 @@
+"""Memory that a kernel works in, used again by its next call: fresh memory costs a page fault for every 4 kilobytes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from .window import Sizes, volume
+
+KEPT_BYTES = 1 << 24
+"""More than this is not kept."""
+
+_thread = threading.local()
+
+
+def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+    """An array of the shape, with anything in it, for this thread until it asks for the same name again."""
+    size = volume(shape) * dtype.itemsize
+    memory: np.ndarray | None = getattr(_thread, name, None)
+    if memory is None or memory.size < size:
+        memory = np.empty(size, np.uint8)
+        if size <= KEPT_BYTES:
+            setattr(_thread, name, memory)
+    return np.ndarray(shape, dtype, memory)

@@ -1,0 +1,222 @@
+"""Threads of the library's own, for kernels that cut their work into parts.
+
+The parts depend on shapes alone, never on the number of threads, and each is computed by one thread with a
+single-threaded BLAS: so a result has the same bits for any number of threads. NumPy lets go of the interpreter while it
+copies, multiplies and adds, so parts that are a few long calls really run at once. Parts of many short calls do not: the
+threads then wait for the interpreter and are woken all the time, which is slower than one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from operator import index
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+RUN = 256
+"""NumPy's ufuncs copy runs shorter than half their buffer (8192 elements) into it first. While parts are computed the
+buffer is this short, which spares that copy: rows of 1000 are added twice as fast."""
+
+LANES = 16
+"""A sum over parts is cut into so many: each is summed by one thread, and then they are."""
+
+
+def set_num_threads(n: int) -> None:
+    """Let kernels, and NumPy's BLAS, use n threads. Results do not depend on it.
+
+    The default is what BLAS starts with: the number of CPUs, or OPENBLAS_NUM_THREADS. Where NumPy is not built on
+    OpenBLAS, whose threads can be counted and set, kernels stay on one thread and BLAS does as it likes.
+
+    Raises:
+        TypeError: if n is not an integer.
+        ValueError: if n is less than 1.
+
+    >>> import tinygrad_cnn as tg
+    >>> before = tg.get_num_threads()
+    >>> tg.set_num_threads(1)
+    >>> tg.get_num_threads()
+    1
+    >>> tg.set_num_threads(before)
+    """
+    global _threads
+    try:
+        n = index(n)
+    except TypeError:
+        raise TypeError(f"set_num_threads: `n` is {n!r}; it must be an integer") from None
+    if n < 1:
+        raise ValueError(f"set_num_threads: `n` is {n}; it must be at least 1")
+    with _lock:
+        _threads = n
+        if _blas is not None and not _alone:
+            _blas.set(n)
+
+
+def get_num_threads() -> int:
+    """The number of threads that kernels may use: see :func:`set_num_threads`."""
+    return _threads
+
+
+def each(work: Callable[[T], object], parts: Sequence[T]) -> None:
+    """Call work(part) for every part, on as many threads as there may be. What a call raises is raised here.
+
+    The parts must be independent.
+    """
+    if len(parts) == 1:
+        with BLAS_ALONE:
+            work(parts[0])
+        return
+    with unbuffered(), BLAS_ALONE:
+        helpers = 0 if _blas is None or getattr(_here, "helps", False) else min(_threads, len(parts)) - 1
+        if not helpers:
+            for part in parts:
+                work(part)
+            return
+        todo, ended = deque(parts), SimpleQueue[BaseException | None]()
+        _call_in(helpers, lambda: ended.put(_drain(work, todo)))
+        error = _drain(work, todo)
+        errors = [error, *(ended.get() for _ in range(helpers))]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def summed(
+    term: Callable[[T], np.ndarray], parts: Sequence[T], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> np.ndarray:
+    """The sum of term(part) over all parts, always in the same order; zeros if there is none. Terms are written over."""
+    length = max(1, -(-len(parts) // LANES))
+    lanes = [parts[i : i + length] for i in range(0, len(parts), length)]
+    sums: dict[int, np.ndarray] = {}
+
+    def work(lane: int) -> None:
+        total = term(lanes[lane][0])
+        for part in lanes[lane][1:]:
+            total += term(part)
+        sums[lane] = total
+
+    each(work, range(len(lanes)))
+    total = sums[0] if sums else np.zeros(shape, dtype)
+    for lane in range(1, len(lanes)):
+        total += sums[lane]
+    return total
+
+
+def _drain(work: Callable[[T], object], todo: deque[T]) -> BaseException | None:
+    """Take parts until none is left; what stopped it, if it did not get so far. An error leaves none for the others."""
+    try:
+        while True:
+            try:
+                part = todo.popleft()
+            except IndexError:
+                return None
+            work(part)
+    except BaseException as error:  # it is raised by the thread that called
+        todo.clear()
+        return error
+
+
+@contextmanager
+def unbuffered() -> Iterator[None]:
+    """Ufuncs work on runs of RUN elements or more where they lie."""
+    before = np.setbufsize(RUN)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
+
+
+# Threads that wait for calls. They start when they are first wanted, and end with the process.
+
+_here = threading.local()
+_lock = threading.Lock()
+_calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+_helpers = 0
+
+
+def _call_in(count: int, call: Callable[[], object]) -> None:
+    global _helpers
+    with _lock:
+        while _helpers < count:
+            threading.Thread(target=_help, args=(_calls,), name="tinygrad_cnn", daemon=True).start()
+            _helpers += 1
+    for _ in range(count):
+        _calls.put(call)
+
+
+def _help(calls: SimpleQueue[Callable[[], object]]) -> None:
+    _here.helps = True
+    np.setbufsize(RUN)
+    while True:
+        call = calls.get()
+        call()
+        del call  # while it waits, a thread holds no arrays
+
+
+def _forget_threads() -> None:
+    """In the child of a fork there are none."""
+    global _calls, _helpers, _lock, _alone
+    _calls, _helpers, _lock, _alone = SimpleQueue(), 0, threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+class _Blas:
+    """The thread count of the OpenBLAS that NumPy has loaded."""
+
+    def __init__(self, get: Any, put: Any) -> None:
+        self.get: Callable[[], int] = get
+        self.set: Callable[[int], None] = put
+
+
+def _find_blas() -> _Blas | None:
+    from numpy.linalg import _umath_linalg  # a library that is linked to BLAS
+
+    try:
+        library = ctypes.CDLL(_umath_linalg.__file__)
+    except OSError:
+        return None
+    for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename its symbols
+        try:
+            return _Blas(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))
+        except AttributeError:
+            continue
+    return None
+
+
+_blas = _find_blas()
+_threads = _blas.get() if _blas else 1
+_alone = 0
+
+
+class _BlasAlone:
+    """One thread in BLAS, until the last that asked for it has ended."""
+
+    def __enter__(self) -> None:
+        global _alone
+        if _blas is not None:
+            with _lock:
+                _alone += 1
+                _blas.set(1)
+
+    def __exit__(self, *_: object) -> None:
+        global _alone
+        if _blas is not None:
+            with _lock:
+                _alone -= 1
+                if not _alone:
+                    _blas.set(_threads)
+
+
+BLAS_ALONE = _BlasAlone()
