@@ -47,7 +47,7 @@ def load(tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, fi
 def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
     """A copy of `value`, which may look at the very memory that is to be written. ValueError that says what it is."""
     try:
-        array = np.array(value)
+        array = np.asarray(value).copy()  # np.array warns of PyTorch's tensors
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError is PyTorch's
         raise ValueError(f"is no array: {error}") from None
     if array.shape != tensor.shape or array.dtype != tensor.dtype:

@@ -1,0 +1,327 @@
+"""Modules: registration, walks, modes, copies, hooks, text."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+
+
+class Net(nn.Module):
+    """Two layers, a parameter and two buffers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter([1.0, 2.0])
+        self.register_buffer("shift", tg.zeros(2))
+        self.register_buffer("cache", tg.ones(1), persistent=False)
+        self.first = nn.Linear(3, 2, bias=False)
+        self.rest = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
+
+    def forward(self, x):
+        return self.rest(self.first(x)) * self.scale + self.shift
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        self.encode = nn.Linear(3, 3, bias=False)
+        self.decode = nn.Linear(3, 3, bias=False)
+        self.decode.weight = self.encode.weight
+        self.again = self.encode
+
+
+def names(pairs):
+    return [name for name, _ in pairs]
+
+
+# Parameters
+
+
+def test_a_parameter_is_a_leaf_and_what_is_made_of_it_is_a_tensor():
+    p = nn.Parameter(np.ones(3))
+    assert isinstance(p, tg.Tensor)
+    assert p.requires_grad
+    assert p.is_leaf
+    assert p.dtype == np.float64
+    for made in (p + 1, 1 - p, p[0], p.sum(), p.detach(), p.reshape(1, 3), np.exp(p)):
+        assert type(made) is tg.Tensor
+    p.sum().backward()
+    assert type(p.grad) is tg.Tensor
+    assert not nn.Parameter([1.0], requires_grad=False).requires_grad
+
+
+def test_a_parameter_does_not_share_what_it_was_made_of():
+    data = np.ones(3)
+    p = nn.Parameter(data)
+    data[:] = 0
+    assert p.tolist() == [1, 1, 1]
+    with pytest.raises(TypeError, match="only floating-point Tensors have gradients"):
+        nn.Parameter(np.arange(3))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+@pytest.mark.parametrize("grad", [True, False])
+def test_copies_of_a_parameter_are_parameters(copied, grad):
+    p = nn.Parameter([1.0, 2.0], requires_grad=grad)
+    twin = copied(p)
+    assert type(twin) is nn.Parameter
+    assert twin.requires_grad == grad
+    p.copy_(0)
+    assert twin.tolist() == [1, 2]
+
+
+# Registration
+
+
+def test_what_is_assigned_is_found_in_order():
+    net = Net()
+    assert names(net.named_parameters()) == ["scale", "first.weight", "rest.0.weight", "rest.0.bias"]
+    assert names(net.named_buffers()) == [
+        "shift", "cache", "rest.0.running_mean", "rest.0.running_var", "rest.0.num_batches_tracked"
+    ]  # fmt: skip
+    assert names(net.named_modules()) == ["", "first", "rest", "rest.0", "rest.1"]
+    assert names(net.named_children()) == ["first", "rest"]
+    assert names(net.named_parameters(prefix="net", recurse=False)) == ["net.scale"]
+    assert next(iter(net.modules())) is net
+    assert list(net.children()) == [net.first, net.rest]
+    assert all(p is q for p, (_, q) in zip(net.parameters(), net.named_parameters(), strict=True))
+    assert all(p is q for p, (_, q) in zip(net.buffers(), net.named_buffers(), strict=True))
+    assert net.get_submodule("rest.1") is net.rest[1]
+    assert net.get_submodule("") is net
+
+
+def test_plain_tensors_and_lists_are_not_registered():
+    net = Net()
+    net.other = tg.ones(2, requires_grad=True)
+    net.layers = [nn.Linear(2, 2)]
+    assert len(list(net.parameters())) == 4
+
+
+def test_an_attribute_can_change_what_it_is():
+    net = Net()
+    net.first = nn.ReLU()
+    net.scale = nn.Linear(2, 2)
+    assert names(net.named_children()) == ["first", "rest", "scale"]
+    net.shift = None
+    net.first = None
+    assert names(net.named_children()) == ["rest", "scale"]
+    assert "shift" not in names(net.named_buffers())
+    net.shift = tg.ones(3)
+    assert names(net.named_buffers(recurse=False)) == ["shift", "cache"]
+    net.cache = nn.Parameter([1.0])
+    assert "cache" in net.state_dict()
+
+
+def test_a_deleted_attribute_is_gone():
+    net = Net()
+    del net.first, net.shift, net.scale
+    assert names(net.named_parameters()) == ["rest.0.weight", "rest.0.bias"]
+    assert not hasattr(net, "first")
+    net.scale = "text"
+    assert net.scale == "text"
+    with pytest.raises(AttributeError):
+        del net.first
+
+
+def test_modules_need_no_call_of_the_base_constructor():
+    class Bare(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    assert names(Bare().named_parameters()) == ["layer.weight", "layer.bias"]
+    assert Bare()(tg.zeros(1, 2)).shape == (1, 2)
+    assert Bare().training
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "message"),
+    [
+        (lambda net: setattr(net, "first", tg.ones(2)), TypeError, "`first` is a module, which cannot be set to a Tensor"),
+        (lambda net: setattr(net, "scale", tg.ones(2)), TypeError, "`scale` is a parameter, .* assign a Parameter or None"),
+        (lambda net: setattr(net, "shift", np.ones(2)), TypeError, "`shift` is a buffer, which cannot be set to a ndarray"),
+        (lambda net: setattr(net, "train", nn.ReLU()), ValueError, "`train` is an attribute of every module"),
+        (lambda net: setattr(net, "forward", nn.ReLU()), ValueError, "`forward` is an attribute of every module"),
+        (lambda net: net.register_buffer("first", tg.ones(2)), ValueError, "there is an attribute `first` already"),
+        (lambda net: net.register_parameter("rest", None), ValueError, "there is an attribute `rest` already"),
+        (lambda net: net.register_parameter("w", tg.ones(2)), TypeError, "`w` is a parameter"),
+        (lambda net: net.register_buffer("b", [1.0]), TypeError, "`b` is a buffer"),
+        (lambda net: net.add_module("m", max), TypeError, "`m` is a module"),
+        (lambda net: net.add_module("a.b", nn.ReLU()), ValueError, "'a.b' cannot name a module; give a word without dots"),
+        (lambda net: net.add_module("", nn.ReLU()), ValueError, "'' cannot name a module"),
+        (lambda net: net.add_module(3, nn.ReLU()), ValueError, "3 cannot name a module"),
+        (lambda net: net.get_submodule("rest.2"), AttributeError, "'rest.2' leads to no module: Sequential has no '2'"),
+        (lambda net: net.get_submodule("scale"), AttributeError, "Net has no 'scale'"),
+        (lambda net: net.absent, AttributeError, "'Net' object has no attribute 'absent'"),
+        (lambda net: nn.Module()(1), TypeError, "Module: there is nothing to call; define `forward`"),
+        (lambda net: net.register_forward_hook(3), TypeError, "`hook` is 3; it must be a function"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_and_change_nothing(act, error, message):
+    net = Net()
+    net.register_forward_hook(print).remove()
+    before = dict(vars(net)), repr(net)
+    with pytest.raises(error, match=message):
+        act(net)
+    assert (dict(vars(net)), repr(net)) == before
+
+
+# What is shared
+
+
+def test_what_is_shared_comes_once_but_is_saved_under_each_name():
+    net = Tied()
+    assert names(net.named_parameters()) == ["encode.weight"]
+    assert names(net.named_parameters(remove_duplicate=False)) == ["encode.weight", "decode.weight", "again.weight"]
+    assert names(net.named_modules()) == ["", "encode", "decode"]
+    assert names(net.named_modules(remove_duplicate=False)) == ["", "encode", "decode", "again"]
+    assert list(net.state_dict()) == ["encode.weight", "decode.weight", "again.weight"]
+    calls = []
+    net.apply(calls.append)
+    assert calls == [net.encode, net.decode, net]
+
+
+def test_a_tied_weight_gets_the_gradient_of_every_use():
+    net = Tied()
+    x = tg.ones(1, 3)
+    net.decode(net.encode(x)).sum().backward()
+    w = net.encode.weight.numpy()
+    expected = np.outer(w.sum(0), np.ones(3)) + np.outer(np.ones(3), w.sum(1))
+    np.testing.assert_allclose(net.encode.weight.grad, expected, rtol=1e-6)
+    assert net.decode.weight.grad is net.encode.weight.grad
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+@pytest.mark.parametrize("make", [Net, Tied, nn.models.MnistCNN])
+def test_a_deep_copy_is_equal_and_apart(copied, make):
+    net = make().eval()
+    twin = copied(net)
+    assert repr(twin) == repr(net)
+    assert not twin.training
+    assert names(twin.named_parameters()) == names(net.named_parameters())
+    assert all(type(p) is nn.Parameter and p.requires_grad and p.is_leaf for p in twin.parameters())
+    before = net.state_dict()
+    for name, value in twin.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    for p in twin.parameters():
+        p.copy_(7)
+    twin.added = nn.Linear(1, 1)
+    assert all(np.array_equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_shallow_copy_shares_the_parameters_but_not_the_books():
+    net = Net()
+    twin = copy.copy(net)
+    twin.added = nn.Linear(1, 1)
+    assert twin.scale is net.scale
+    assert "added" not in names(net.named_children())
+    assert "added" in names(twin.named_children())
+
+
+# Modes
+
+
+def test_train_and_eval_reach_everything():
+    net = Net()
+    assert net.eval() is net
+    assert [m.training for m in net.modules()] == [False] * 5
+    net.rest.train()
+    assert [m.training for m in net.modules()] == [False, False, True, True, True]
+    assert net.train() is net
+    assert all(m.training for m in net.modules())
+
+
+def test_frozen_parameters_get_no_gradient_and_thaw():
+    net = Net()
+    assert net.first.requires_grad_(False) is net.first
+    x = tg.randn(4, 3)
+    net(x).sum().backward()
+    assert net.first.weight.grad is None
+    assert net.scale.grad is not None
+    net.requires_grad_()
+    net.zero_grad()
+    assert all(p.grad is None for p in net.parameters())
+    net(x).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_a_fully_frozen_model_records_nothing():
+    net = Net().requires_grad_(False)
+    assert not net(tg.randn(4, 3)).requires_grad
+
+
+# Hooks
+
+
+def test_hooks_see_and_replace_what_comes_and_goes():
+    layer, seen = nn.Identity(), []
+    before = layer.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+    after = layer.register_forward_hook(lambda module, args, y: seen.append((module, args, y)))
+    assert layer(1) == 2
+    assert seen == [(layer, (2,), 2)]
+    after.remove()
+    after.remove()
+    with layer.register_forward_hook(lambda module, args, y: y * 10):
+        assert layer(1) == 20
+    before.remove()
+    with layer.register_forward_pre_hook(lambda module, args: 5):
+        assert layer(1) == 5
+    assert layer(1) == 1
+    assert len(seen) == 1
+
+
+def test_hooks_run_in_the_order_of_registration_and_may_remove_themselves():
+    layer, order = nn.Identity(), []
+    handles = [layer.register_forward_hook(lambda *_, i=i: (order.append(i), handles[i].remove())[0]) for i in range(3)]
+    layer(0)
+    layer(0)
+    assert order == [0, 1, 2]
+
+
+def test_keyword_arguments_reach_forward():
+    class Power(nn.Module):
+        def forward(self, x, *, exponent):
+            return x**exponent
+
+    assert Power()(3, exponent=2) == 9
+
+
+# Text
+
+
+def test_repr_is_a_tree():
+    net = Net()
+    net.nothing = nn.ReLU()
+    net.nothing = None
+    assert repr(net) == (
+        "Net(\n"
+        "  (first): Linear(in_features=3, out_features=2, bias=False)\n"
+        "  (rest): Sequential(\n"
+        "    (0): BatchNorm1d(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)\n"
+        "    (1): Dropout(p=0.5, inplace=False)\n"
+        "  )\n"
+        "  (nothing): None\n"
+        ")"
+    )
+
+
+def test_extra_repr_stands_before_the_children():
+    class Wide(nn.Module):
+        def __init__(self, width):
+            self.width = width
+            self.layer = nn.Tanh()
+
+        def extra_repr(self):
+            return f"width={self.width}"
+
+    assert repr(Wide(3)) == "Wide(\n  width=3\n  (layer): Tanh()\n)"
+    wide = Wide(3)
+    del wide.layer
+    assert repr(wide) == "Wide(width=3)"
