@@ -21,7 +21,7 @@ __all__ = [
 
 def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
     # In a captured run every repetition needs a new array, which may be written to.
-    tensor = Tensor._of(watch.source(data.copy) if watch.watchers else data)
+    tensor = Tensor._of(watch.outcome(data.copy) if watch.watchers else data)
     if requires_grad:
         tensor.requires_grad = True
     return tensor
@@ -117,7 +117,7 @@ def rand(
     def draw() -> NDArray[Any]:
         return np.asarray(generator(rng).random(sizes, dtype=draw_in.type), dtype=wanted)
 
-    tensor = Tensor._of(watch.source(draw))
+    tensor = Tensor._of(watch.outcome(draw))
     tensor.requires_grad = requires_grad
     return tensor
 
@@ -136,7 +136,7 @@ def randn(
     def draw() -> NDArray[Any]:
         return np.asarray(generator(rng).standard_normal(sizes, dtype=draw_in.type), dtype=wanted)
 
-    tensor = Tensor._of(watch.source(draw))
+    tensor = Tensor._of(watch.outcome(draw))
     tensor.requires_grad = requires_grad
     return tensor
 

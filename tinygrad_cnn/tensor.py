@@ -48,7 +48,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         plain = data.detach()
         array = (elementwise.copy(plain) if dtype is None else elementwise.cast_discrete(plain, dtype=dtype))._data
     elif watch.watchers:
-        array = watch.source(partial(_copied, data, dtype))
+        array = watch.outcome(partial(_copied, data, dtype))
     else:
         array = _copied(data, dtype)
     if array.dtype.kind not in "biufc":

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
 
@@ -30,8 +31,8 @@ class Tracer(Protocol):
     ) -> None:
         """An op was called on Tensors."""
 
-    def source(self, function: Callable[[], np.ndarray]) -> np.ndarray:
-        """An array comes from outside the graph, such as a random draw: note how, and give one like it."""
+    def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
+        """An array, or a tuple of them, is computed without an op, such as a random draw: note how, and give it."""
 
     def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...]) -> None:
         """State outside the graph would be changed by ``function(*arrays)``: note it. It is not to happen yet."""
@@ -107,10 +108,13 @@ def tracer() -> Tracer | None:
     return _tracer.get() if watchers else None
 
 
-def source(function: Callable[[], np.ndarray]) -> np.ndarray:
-    """``function()``, an array that must be made anew whenever a captured run is repeated, such as a random draw."""
+def outcome(function: Callable[..., T], *arrays: np.ndarray) -> T:
+    """``function(*arrays)``, an array or a tuple of them that must be made anew whenever a captured run is repeated.
+
+    For what is no op: a random draw, a new array that may be written to, a norm of all gradients.
+    """
     current = tracer()
-    return function() if current is None else current.source(function)
+    return function(*arrays) if current is None else current.outcome(function, arrays)  # type: ignore[no-any-return]
 
 
 def effect(function: Callable[..., None], *arrays: np.ndarray | None) -> None:

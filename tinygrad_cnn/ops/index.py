@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..graph import Array, op
-from ..watch import tracer
-from .elementwise import add, copy, where
+from ..watch import effect, tracer
+from .elementwise import add, cast_discrete, copy, where
 from .shape import pad_constant, sum_to
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
     """
     index = plain_index(index)
     try:
-        size = np.asarray(x)[index].shape
+        size = np.asarray(getattr(x, "_data", x))[index].shape
     except IndexError as error:
         raise IndexError(f"index_set: {error} (`x` has shape {np.shape(x)})") from None
     return _set("index_set", x, index, value, size)
 
 
 def _set(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...]) -> Tensor:
-    have, got = np.asarray(x).dtype, np.asarray(value).dtype
+    have, got = (np.asarray(getattr(part, "_data", part)).dtype for part in (x, value))
     if not np.can_cast(got, have, "same_kind"):
         raise TypeError(f"{name}: an array of {have} cannot hold values of {got}; convert one of them with astype")
     if not _fits(np.shape(value), size):
@@ -189,7 +189,7 @@ def index_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
     """
     shape = np.shape(x)
     at = normalize_axis_index(axis, len(shape), "index_add")
-    checked("index_add", "index", index, shape[at])
+    _ensure("index_add", "index", index, shape[at])
     wanted = (*shape[:at], *np.shape(index), *shape[at + 1 :])
     if np.ndim(index) != 1 or np.shape(src) != wanted:
         raise ValueError(
@@ -245,7 +245,10 @@ def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> T
         IndexError: if an index is outside the axis, or the shapes do not fit.
         ValueError: if `values` do not broadcast to the selection.
     """
-    lines = _along(_lines("put_along_axis", np.shape(a), indices, axis), axis, np.shape(a))
+    at = normalize_axis_index(axis, np.ndim(a), "put_along_axis")
+    _check_lines("put_along_axis", np.shape(a), np.shape(indices), at)
+    _ensure("put_along_axis", "indices", indices, np.shape(a)[at])
+    lines = _along(indices, at, np.shape(a))
     return _set("put_along_axis", a, lines, values, np.broadcast_shapes(*(part.shape for part in lines)))
 
 
@@ -267,7 +270,7 @@ def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
     """
     shape, size = np.shape(x), np.shape(index)
     at = normalize_axis_index(axis, len(shape), "scatter_add")
-    checked("scatter_add", "index", index, shape[at])
+    _ensure("scatter_add", "index", index, shape[at])
     fits = len(size) == len(shape) == np.ndim(src) and all(
         n <= m and (i == at or n <= k) for i, (n, m, k) in enumerate(zip(size, np.shape(src), shape, strict=True))
     )
@@ -308,6 +311,15 @@ def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
     return array
 
 
+def _ensure(name: str, argument: str, indices: Array, size: int) -> None:
+    """:func:`checked`, again whenever a captured run is repeated."""
+    effect(lambda array: _discard(checked(name, argument, array, size)), np.asarray(getattr(indices, "_data", indices)))
+
+
+def _discard(_: Any) -> None:
+    pass
+
+
 def _length(name: str, a: Array, axis: int | None) -> int:
     return np.size(a) if axis is None else np.shape(a)[normalize_axis_index(axis, np.ndim(a), name)]
 
@@ -317,18 +329,21 @@ def _lines(name: str, shape: tuple[int, ...], indices: Array, axis: int | None) 
     if axis is None:
         return checked(name, "indices", indices, math.prod(shape))
     at = normalize_axis_index(axis, len(shape), name)
-    size = np.shape(indices)
+    _check_lines(name, shape, np.shape(indices), at)
+    return checked(name, "indices", indices, shape[at])
+
+
+def _check_lines(name: str, shape: tuple[int, ...], size: tuple[int, ...], at: int) -> None:
     if len(size) != len(shape) or any(
         i != at and n != m and 1 not in (n, m) for i, (n, m) in enumerate(zip(size, shape, strict=True))
     ):
         raise IndexError(
             f"{name}: `indices` {size} does not fit `a` {shape}; it must have as many axes, of sizes that broadcast except "
-            f"on axis {axis}"
+            f"on axis {at}"
         )
-    return checked(name, "indices", indices, shape[at])
 
 
-def _along(indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def _along(indices: Array, axis: int, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """The full index that stands for one position per line: that position at `axis`, every position elsewhere."""
     grid = list(np.ogrid[tuple(map(slice, shape))])
     axis = normalize_axis_index(axis, len(shape))
@@ -338,8 +353,9 @@ def _along(indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[np.n
 
 def _wrapped(indices: Array, size: int) -> np.ndarray:
     """Indices counted from the start."""
-    array = np.asarray(indices).astype(np.intp, copy=False)
-    return np.where(array < 0, array + size, array)
+    whole = cast_discrete(indices, dtype=np.dtype(np.intp))
+    wrapped: Any = where(whole < 0, whole + size, whole)
+    return wrapped if isinstance(wrapped, np.ndarray) else np.asarray(getattr(wrapped, "_data", wrapped))
 
 
 def plain_index(index: Any) -> Any:

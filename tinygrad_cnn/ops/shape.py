@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -73,11 +74,11 @@ sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
 def concatenate(*arrays: Array, axis: int | None = 0) -> Array:
     """y = arrays joined along `axis`, or flattened for None, given as one sequence.   Each gets its own slice of g."""
     y = np.concatenate(arrays, axis)
-    return y, np.cumsum([0, *(np.size(a) if axis is None else np.shape(a)[axis] for a in arrays)])
+    return y, tuple(accumulate((np.size(a) if axis is None else np.shape(a)[axis] for a in arrays), initial=0))
 
 
-def _own_slice(g: Array, i: int, ends: Array, in_shape: Shape, axis: int | None) -> Array:
-    start, stop = int(ends[i]), int(ends[i + 1])
+def _own_slice(g: Array, i: int, ends: Sequence[int], in_shape: Shape, axis: int | None) -> Array:
+    start, stop = ends[i], ends[i + 1]
     return g[start:stop].reshape(in_shape) if axis is None else slice_axis(g, start, stop, axis)
 
 

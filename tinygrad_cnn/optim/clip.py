@@ -7,11 +7,12 @@ and the user may hold it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from .. import watch
 from ..tensor import Tensor, get_default_dtype
 from .optimizer import PIECE
 from .options import Array, examined, flag, number
@@ -62,20 +63,26 @@ def clip_grad_norm_(
         raise type(faults[0])(f"clip_grad_norm_: {faults[0]}")
     limit = options["max_norm"]
     clipped = _with_gradients("clip_grad_norm_", parameters)
-    gradients = [g for _, g in clipped]
-    with np.errstate(all="ignore"):
-        norm = _norm(gradients, options["norm_type"])
-        if error_if_nonfinite and not math.isfinite(norm):
-            raise RuntimeError(
-                f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be scaled; look for the op that "
-                "made it, or set error_if_nonfinite=False"
-            )
-        scale = limit / (norm + 1e-6)
-        if limit < math.inf and not scale >= 1:
-            for p, g in clipped:
-                p.grad = Tensor._of(np.multiply(g, scale, out=np.empty_like(g)))
-        dtype = np.result_type(*gradients) if gradients else get_default_dtype()
-        return Tensor(norm, dtype=dtype)
+
+    def scaled(*gradients: Array) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            norm = _norm(gradients, options["norm_type"])
+            if error_if_nonfinite and not math.isfinite(norm):
+                raise RuntimeError(
+                    f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be scaled; look for the op that "
+                    "made it, or set error_if_nonfinite=False"
+                )
+            scale = limit / (norm + 1e-6)
+            dtype = np.result_type(*gradients) if gradients else get_default_dtype()
+            if limit < math.inf and not scale >= 1:
+                gradients = tuple(np.multiply(g, scale, out=np.empty_like(g)) for g in gradients)
+            return np.asarray(norm, dtype), *gradients
+
+    norm, *gradients = watch.outcome(scaled, *(g for _, g in clipped))
+    for (p, before), g in zip(clipped, gradients, strict=True):
+        if g is not before:
+            p.grad = Tensor._of(g)
+    return Tensor._of(norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -92,9 +99,13 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     if faults:
         raise type(faults[0])(f"clip_grad_value_: {faults[0]}")
     limit = options["clip_value"]
-    with np.errstate(all="ignore"):
-        for p, g in _with_gradients("clip_grad_value_", parameters):
-            p.grad = Tensor._of(np.clip(g, -limit, limit, out=np.empty_like(g)))
+
+    def cut(g: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.clip(g, -limit, limit, out=np.empty_like(g))
+
+    for p, g in _with_gradients("clip_grad_value_", parameters):
+        p.grad = Tensor._of(watch.outcome(cut, g))
 
 
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
@@ -106,7 +117,7 @@ def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tu
     return [(p, p.grad._data) for p in {id(p): p for p in listed}.values() if p.grad is not None]
 
 
-def _norm(gradients: list[Array], order: float) -> float:
+def _norm(gradients: Sequence[Array], order: float) -> float:
     extremes = [e for g in gradients if g.size for e in (-g.min(), g.max())]
     largest = float(np.max(extremes)) if extremes else 0.0
     if order == math.inf or not 0 < largest < math.inf:

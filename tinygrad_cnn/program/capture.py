@@ -166,17 +166,19 @@ class Capture:
         step.outputs = (self._new(output._data), *(self._new(r) for r in residuals))
         self.steps.append(step)
 
-    def source(self, function: Callable[[], np.ndarray]) -> np.ndarray:
+    def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        array = function()
+        inputs = tuple(self.of(a) for a in arrays)
+        made = function(*arrays)
         drew, self._drew = self._drew, False
-        self.steps.append(Step("source", function, (), outputs=(self._new(array),), kept=drew))
-        return array
+        several = isinstance(made, tuple)
+        outputs = tuple(self._new(a) for a in (made if several else (made,)))
+        self.steps.append(Step(_name(function), function, inputs, outputs=outputs, kept=drew, several=several))
+        return made
 
     def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...]) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        name = str(getattr(getattr(function, "func", function), "__name__", "effect"))
-        self.steps.append(Step(name.strip("_"), function, tuple(self.of(a) for a in arrays), kept=True))
+        self.steps.append(Step(_name(function), function, tuple(self.of(a) for a in arrays), kept=True))
 
     def read(self, tensor: Tensor) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
@@ -211,26 +213,50 @@ class Capture:
         place = self._place(leaf)
         self._guard(place, "{}.tensor.grad is None", before is None)
         if before is not None:
-            leaf._grad = Tensor._of(self.source(lambda: np.array(place.tensor._grad._data, order="C")))  # type: ignore[union-attr]
+            leaf._grad = Tensor._of(self.outcome(lambda: np.array(place.tensor._grad._data, order="C"), ()))  # type: ignore[union-attr]
 
     def pull(self, node: Node, g: Tensor, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
         """One node's turn in a backward walk: its rules as they call ops, or where that is not enough as one step.
 
         Rules meet indices, labels and residuals as plain arrays. What they compute from those without an op would be
-        taken for a constant; so when an array that nothing is known of turns up in such a rule, the rule is a step.
+        taken for a constant. So they are given Tensors for them; and when an array that nothing is known of still turns
+        up beside one that is, the rule is a step.
         """
         op, mark = node.op, len(self.steps)
+        known = [a for a in flat((saved, node.params)) if isinstance(a, np.ndarray) and id(a) in self._values]
         self._suspects.clear()
-        pulled: tuple[Any, ...] = op.pull(g, saved, node.params, parents)
-        hidden = [r for r in pulled if r is not None and not isinstance(r, Tensor)]
-        raw = [a for a in flat((saved, node.params)) if isinstance(a, np.ndarray) and id(a) in self._values]
-        if not raw or not (self._suspects or hidden):
-            return tuple([Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r for r in pulled])
+        try:
+            pulled: tuple[Any, ...] = op.pull(g, self._tensors(saved) if known else saved, node.params, parents)
+            if not known or not (self._suspects or any(isinstance(r, np.ndarray | np.generic) for r in pulled)):
+                return tuple(
+                    [Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r for r in pulled]
+                )
+        except CaptureError:  # the rule looks at values; as one step it may
+            pass
+        except TypeError:
+            if not known:
+                raise
         if is_grad_enabled():
             raise CaptureError(
                 f"compile: the gradient of `{op.name}` computes with an index, label or residual outside of ops, and cannot "
                 "be captured where its own gradient is recorded (create_graph=True); leave this part uncompiled"
             )
+        return self._whole(node, g, parents, mark)
+
+    def _tensors(self, tree: tuple[Any, ...]) -> tuple[Any, ...]:
+        """`tree` with Tensors for the arrays that are known."""
+        return tuple(
+            self._tensors(part)
+            if isinstance(part, tuple)
+            else Tensor._of(part)
+            if isinstance(part, np.ndarray) and id(part) in self._values
+            else part
+            for part in tree
+        )
+
+    def _whole(self, node: Node, g: Tensor, parents: tuple[Any, ...], mark: int) -> tuple[Any, ...]:
+        """A node's turn as one step, in the place of the steps noted since `mark`."""
+        op = node.op
         for step in self.steps[mark:]:
             for value in step.outputs:
                 if value is not None:
@@ -303,3 +329,7 @@ class Capture:
         guard = Guard(holder, expression, value)
         if not any(g.holder is holder and g.expression == expression for g in self.guards):
             self.guards.append(guard)
+
+
+def _name(function: Any) -> str:
+    return str(getattr(getattr(function, "func", function), "__name__", "function")).strip("_<>")

@@ -116,6 +116,8 @@ class _Writer:
         targets = [self.names.get(v, "_") if v in fresh else "_" for v in step.outputs]
         if fresh and step.several:
             lines = [f"{', '.join(targets)}{',' if len(targets) == 1 else ''} = {call}"]
+            scalars = [self.names[v] for v in fresh if not v.array.ndim]
+            lines += [f"{name} = {self.constant(np.asarray)}({name})" for name in scalars]
         elif fresh:
             array = self.constant(np.asarray) if not fresh[0].array.ndim else ""
             lines = [f"{targets[0]} = {array}({call})" if array else f"{targets[0]} = {call}"]
@@ -212,7 +214,7 @@ def _conjunction(guards: Iterable[Guard]) -> Callable[[], bool]:
     """A function that says whether all guards hold."""
     holders = {f"h{i}": guard.holder for i, guard in enumerate(guards)}
     values = {f"u{i}": guard.value for i, guard in enumerate(guards)}
-    terms = [f"{guard.expression.format(f'h{i}')} == u{i}" for i, guard in enumerate(guards)]
+    terms = [f"({guard.expression.format(f'h{i}')}) == u{i}" for i, guard in enumerate(guards)]
     text = f"def make({', '.join([*holders, *values])}):\n    return lambda: {' and '.join(terms) or True}\n"
     scope: dict[str, Any] = {}
     exec(text, scope)

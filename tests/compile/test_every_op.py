@@ -1,0 +1,83 @@
+"""Every row of the case table, compiled: value, gradients and second gradients are eager's, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.ops import index
+from tinygrad_cnn.testing.cases import Case, Draws
+from tinygrad_cnn.testing.rows import CASES
+
+UNCAPTURED = {tg.linalg.det, index.assign, tg.index_set, tg.put_along_axis}
+"""Ops whose second gradient needs Python to look at values: which index came last, what rank a matrix has."""
+
+DTYPES = [np.float64, np.float32]
+
+
+def drawn(case: Case, seed: int, dtype) -> list[np.ndarray]:
+    arrays = case.draw(Draws(np.random.default_rng(seed)))
+    return [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
+
+
+def leaves(arrays):
+    return [tg.Tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+
+
+def same(a, b) -> bool:
+    a, b = (None if v is None else np.asarray(v) for v in (a, b))
+    if a is None or b is None:
+        return a is b
+    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_replay_with_other_values_is_what_eager_gives(case: Case, dtype):
+    """The second call has other values than the one that was captured: nothing of those may be left in the program."""
+
+    def run(*xs):
+        y = case.call(*xs)
+        if y.requires_grad:
+            (y * y).sum().backward()
+        return y
+
+    compiled = tg.compile(run)
+    for seed in (0, 1, 2):
+        arrays = drawn(case, seed, dtype)
+        eager, replayed = leaves(arrays), leaves(arrays)
+        y, z = run(*eager), compiled(*replayed)
+        assert same(y, z)
+        for a, b in zip(eager, replayed, strict=True):
+            assert same(a.grad, b.grad)
+    assert compiled.captures <= 2  # a draw may have other shapes
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.order > 1], ids=lambda case: case.name)
+def test_second_gradients_too(case: Case):
+    def run(*xs):
+        y = case.call(*xs)
+        free = [x for x in xs if x.requires_grad]
+        first = tg.gradients((y * y).sum(), free, create_graph=True)
+        total = sum((g * g).sum() for g in first if g.requires_grad)
+        if isinstance(total, tg.Tensor):
+            total.backward()
+        return first
+
+    compiled = tg.compile(run)
+    for seed in (0, 1):
+        arrays = drawn(case, seed, np.float64)
+        eager, replayed = leaves(arrays), leaves(arrays)
+        try:
+            first = run(*eager)
+        except RuntimeError:
+            return  # an input that is not in the graph
+        try:
+            again = compiled(*replayed)
+        except tg.CaptureError as error:
+            assert case.function in UNCAPTURED, error
+            return
+        assert all(map(same, first, again))
+        for a, b in zip(eager, replayed, strict=True):
+            assert same(a.grad, b.grad)
