@@ -107,9 +107,10 @@ class _BatchNorm(_RunningNorm):
         self._check(x)
         momentum: Any = self.momentum or 0.0
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
+            count = self.num_batches_tracked + 1
+            self.num_batches_tracked.copy_(count)
             if self.momentum is None:
-                momentum = 1 / self.num_batches_tracked
+                momentum = 1 / count
         by_batch = self.training or self.running_mean is None
         return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
 
