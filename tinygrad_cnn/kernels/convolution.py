@@ -12,6 +12,7 @@ runs channels-last without being told. dx lies in memory as u does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,7 @@ def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last:
     return out
 
 
+@lru_cache(maxsize=1024)
 def _geometry(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Geometry:
     """How the windows of w (O, C / groups, *kernel) lie on x (N, C, *sizes): checked, since views are made by it."""
     ndim = len(x) - 2

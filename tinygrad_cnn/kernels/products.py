@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -114,6 +115,7 @@ class Shifted:
         return whole[..., : y.shape[-1], :]
 
 
+@lru_cache(maxsize=1024)
 def layout(g: Geometry, channels: int) -> Direct | Shifted:
     """How to lay out windows of so many channels."""
     if channels < FEW_CHANNELS:
