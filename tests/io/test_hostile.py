@@ -73,6 +73,21 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(kind, suffix, data, saved, 
         assert_same(_sorted(loaded), _sorted(state))
 
 
+def test_every_flipped_bit_of_an_archive_s_directory_is_noticed_or_changes_nothing(saved, tmp_path):
+    """It has no checksum, so each bit is tried."""
+    state, content = saved["flat", ".npz"]
+    path = tmp_path / "damaged.npz"
+    for bit in range(8 * content.index(b"PK\x01\x02"), 8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            loaded = tg.load(path)
+        except CheckpointError:
+            continue
+        assert_same(loaded, state)
+
+
 def _sorted(state: dict[Any, Any]) -> dict[Any, Any]:
     return dict(sorted(state.items()))
 

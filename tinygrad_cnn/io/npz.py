@@ -74,6 +74,8 @@ def _examine(entry: zipfile.ZipInfo) -> None:
             f"entry {name!r} is compressed; only uncompressed archives are read, because they cannot unfold to more than "
             "their size: if you trust the file, convert it with save(path, dict(np.load(path)))"
         )
+    if entry.comment:  # of a damaged length, it would swallow the entries that follow
+        raise ValueError(f"entry {name!r} has a comment")
     if entry.flag_bits & 0x1:
         raise ValueError(f"entry {name!r} is encrypted")
     if entry.compress_size != entry.file_size:
