@@ -193,8 +193,11 @@ def register_tensor(cls: type[Tensor], from_list: Callable[[Any], Any]) -> None:
 class Op:
     """An op's declaration: its raw NumPy function, its signature, and the rules that pull gradients back."""
 
-    def __init__(self, raw: Callable[..., Any], elementwise: bool, residuals: tuple[str, ...]) -> None:
+    def __init__(
+        self, raw: Callable[..., Any], elementwise: bool, residuals: tuple[str, ...], numpy: Any = None
+    ) -> None:
         self.raw = raw
+        self.numpy = numpy
         self.name = raw.__name__
         self.elementwise = elementwise
         self.takes_out = OUT in inspect.signature(raw).parameters
@@ -349,7 +352,7 @@ def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        declared = Op(raw, elementwise, tuple(residuals))
+        declared = Op(raw, elementwise, tuple(residuals), numpy)
         registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
         if numpy is not None:
             numpy_ops[numpy] = declared.function

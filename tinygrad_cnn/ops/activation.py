@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..graph import Array, op
+from ..kernels.rectify import positive_part
 from ..kernels import erf as kernel
 from ..kernels.select import select
 from .compare import greater_equal, less_equal, logical_and
@@ -54,7 +55,7 @@ def _positive(function: str, parameter: str, value: Any) -> float:
 @op(elementwise=True)
 def relu(a: Array, *, out: Array = None) -> Array:
     """y = max(a, 0).   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
-    return np.maximum(a, 0, out=out)
+    return positive_part(a, out)
 
 
 relu.vjp(a=lambda g, y: where(y > 0, g, 0))

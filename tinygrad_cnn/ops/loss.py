@@ -53,10 +53,12 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
     """
     check_reduction("mse", reduction)
     check_target("mse", prediction, target)
-    squares = np.square(np.subtract(prediction, target))
+    squares = np.subtract(prediction, target)
+    squares = np.square(squares, out=squares if squares.ndim and squares.dtype.kind == "f" else None)
     if reduction == "none":
         return squares
-    return np.sum(squares) / (squares.size or math.nan) if reduction == "mean" else np.sum(squares)
+    sum_of = np.add.reduce(squares, axis=None)
+    return sum_of / (squares.size or math.nan) if reduction == "mean" else sum_of
 
 
 def _mse_rule(g: Array, prediction: Array, target: Array, reduction: str) -> Array:

@@ -57,6 +57,8 @@ def broadcast_to(a: Array, *, shape: Shape) -> Array:
 def sum_to(a: Array, *, shape: Shape) -> Array:
     """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if shape == np.shape(a):
+        return a
     extra = np.ndim(a) - len(shape)
     if extra < 0 or any(n not in (1, m) for n, m in zip(shape, np.shape(a)[extra:], strict=True)):
         raise ValueError(
