@@ -1,0 +1,107 @@
+"""The short examples in their quick form: each prints a number which shows that it worked, and draws its picture."""
+
+import importlib.util
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn.testing import mutants
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NAMES = ["logistic_regression", "custom_op"]
+DRAWS = importlib.util.find_spec("matplotlib") is not None
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture
+def quick(folder, monkeypatch, capsys):
+    """A function that runs an example in its quick form, with its picture if it can be drawn, and gives what it printed."""
+
+    def run(name):
+        monkeypatch.chdir(folder)
+        assert load(name).main(["--quick", *(["--plot", f"{name}.png"] if DRAWS else [])]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        if DRAWS:
+            assert out.endswith(f"drawn: {name}.png\n")
+            check_picture(folder / f"{name}.png")
+        return out
+
+    return run
+
+
+def check_picture(path):
+    """It is an image of some size, with colours in both halves."""
+    from matplotlib.image import imread
+
+    pixels = imread(path)[..., :3]
+    height, width, _ = pixels.shape
+    assert min(height, width) > 300
+    for half in (pixels[:, : width // 2], pixels[:, width // 2 :]):
+        assert len(np.unique(half.reshape(-1, 3), axis=0)) > 10
+
+
+def number(pattern, text):
+    """The number, or numbers, that the groups of `pattern` find in the text."""
+    found = [float(group) for group in re.search(pattern, text, re.MULTILINE).groups()]
+    return found[0] if len(found) == 1 else found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_short_and_says_how_to_run_it(name):
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert text.count("\n") < 120
+    assert f"\nRun:  python examples/{name}.py" in text.split('"""')[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_matplotlib_a_picture_is_refused_before_any_work(name, monkeypatch, capsys):
+    example = load(name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(SystemExit):
+        example.main(["--quick", "--plot", "picture.png"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'" in err
+
+
+def test_logistic_regression(quick):
+    share = number(r"^([\d.]+)% of 359 images that were not trained on", quick("logistic_regression"))
+    assert 90 < share < 100, "guessing gives 10"
+
+
+def test_custom_op(quick):
+    out = quick("custom_op")
+    row = r"largest relative error of the value ([\w.+-]+), of the gradient ([\w.+-]+)$"
+    assert max(number(f"^op +{row}", out)) < 1e-5
+    assert min(number(f"^composed +{row}", out)) == math.inf
+    assert "the property test passed" in out
+
+
+def test_custom_op_runs_without_hypothesis(monkeypatch, capsys):
+    example = load("custom_op")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    assert example.main(["--quick"]) == 0
+    assert "Hypothesis is not installed; pip install 'tinygrad_cnn[test]'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["scaled by 1.001", "`y` left out", "rounded to float32"])
+def test_the_property_test_of_the_custom_op_notices_a_broken_rule(name):
+    example = load("custom_op")
+    (mutant,) = (mutant for mutant in mutants(example.log1mexp) if mutant.name == name)
+    with mutant, pytest.raises(AssertionError):
+        example.property_test(20)
