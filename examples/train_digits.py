@@ -4,7 +4,10 @@ The network reads a digit from a 32 x 32 image and answers with its value, a num
 3 x 3, stride 2, padding 1), relu, 1024 to 10, 10 to 1, mean squared error. Each optimizer starts from the same weights
 and sees the same batches, so the table at the end compares the optimizers and nothing else.
 
+With --classify, a network of two convolutions is trained to name the digit in the 8 x 8 image instead.
+
 Run:  python examples/train_digits.py --plot digits.png
+      python examples/train_digits.py --classify
 """
 
 import argparse
@@ -19,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_cnn as tg
+from tinygrad_cnn import nn
 
 COLOURS = {"gradient descent": "#0072b2", "RMSprop": "#d55e00", "Adam": "#009e73"}  # apart for colour-blind eyes too
 RMSE_TICKS = [0.5, 0.7, 1, 1.2, 1.5, 2, 2.5, 3, 4]
@@ -31,9 +35,7 @@ OPTIMIZERS = {
 }
 TRAIN = 1437  # four fifths of the 1797 images; the rest are for the test
 QUICK_TRAIN, QUICK_TEST, QUICK_EPOCHS = 640, 160, 5
-
-Parameters = namedtuple("Parameters", "W b w1024 b1024 w10 b10")
-Parameters.__doc__ = "The arrays that are learned, by the notebook's names."
+EPOCHS, CLASSIFY_EPOCHS, CLASSIFY_LR = 30, 20, 3e-3
 
 Split = namedtuple("Split", "train_x train_y test_x test_y")
 Split.__doc__ = "Images (n, 1, 32, 32) and values (n, 1), float32."
@@ -41,86 +43,98 @@ Split.__doc__ = "Images (n, 1, 32, 32) and values (n, 1), float32."
 Epoch = namedtuple("Epoch", "number loss train_rmse test_rmse rate")
 Epoch.__doc__ = "The record of one epoch: the mean of its batches' losses, and what was measured after it."
 
-Run = namedtuple("Run", "label lr parameters history seconds diverged")
+Run = namedtuple("Run", "label lr model history seconds diverged")
 Run.__doc__ = "One optimizer's training: what it learned, and how it went epoch by epoch."
 
 
-def load(quick):
-    """The digits, enlarged to the notebook's 32 x 32 and divided into training and test images, always in the same way."""
+def divided(quick):
+    """The digits, and which of them are for training and for the test, always the same."""
     images, labels = tg.data.digits()
     order = np.random.default_rng(0).permutation(len(images))
     train, test = order[:TRAIN], order[TRAIN:]
     if quick:
         train, test = train[:QUICK_TRAIN], test[:QUICK_TEST]
+    return images, labels, train, test
+
+
+def load(quick):
+    """The digits, enlarged to the notebook's 32 x 32, in training and test images."""
+    images, labels, train, test = divided(quick)
     x = tg.data.enlarge(images, 32)[:, None].astype(np.float32)
     x -= x[train].mean()  # centred inputs train faster; scaling them to 0..1 as well would slow the filters down
     y = labels[:, None].astype(np.float32)
     return Split(x[train], y[train], x[test], y[test])
 
 
-def initial(rng):
-    """Parameters drawn uniformly from +-1 / sqrt(fan in)."""
-
-    def draw(fan_in, *shape):
-        bound = 1 / math.sqrt(fan_in)
-        return tg.Tensor(rng.uniform(-bound, bound, shape), requires_grad=True, dtype=np.float32)
-
-    return Parameters(
-        W=draw(9, 4, 1, 3, 3),
-        b=draw(9, 4),
-        w1024=draw(1024, 10, 1024),
-        b1024=draw(1024, 10),
-        w10=draw(10, 1, 10),
-        b10=draw(10, 1),
-    )
-
-
-def network(p, x):
-    """Values (n, 1) for images (n, 1, 32, 32). As in the notebook, nothing bends between the two linear layers."""
-    z = tg.conv2d(x, p.W, p.b, stride=2, padding=1)  # (n, 4, 16, 16)
-    fc_1024 = z.relu().reshape(len(x), -1)
-    fc_10 = fc_1024 @ p.w1024.T + p.b1024
-    return fc_10 @ p.w10.T + p.b10
-
-
 @tg.no_grad()
-def predict(p, x):
+def predict(model, x):
     """The network's answers as an array (n, 1)."""
-    return network(p, x).numpy()
+    return model(tg.from_numpy(x)).numpy()
 
 
-def rmse(p, x, y):
+def rmse(model, x, y):
     """Root of the mean squared error, in digits."""
-    return math.sqrt(np.mean(np.square(predict(p, x) - y)))
+    return math.sqrt(np.mean(np.square(predict(model, x) - y)))
 
 
 def train(name, lr, split, epochs, batch_size, seed, progress):
     """A Run of the optimizer `name`; it ends early if the loss is no longer finite."""
     label, make, default_lr = OPTIMIZERS[name]
     lr = default_lr if lr is None else lr
-    rng = np.random.default_rng(seed)
-    p = initial(rng)
-    optimizer = make(p, lr=lr)
+    rng = tg.manual_seed(seed)
+    model = nn.models.NotebookNet()
+    optimizer = make(model.parameters(), lr=lr)
     history, seconds, n = [], 0.0, len(split.train_x)
     for number in range(1, epochs + 1):
         start, total = time.perf_counter(), 0.0
         order = rng.permutation(n)
         for first in range(0, n, batch_size):
             batch = order[first : first + batch_size]
-            loss = tg.mse(network(p, split.train_x[batch]), split.train_y[batch])
+            loss = tg.mse(model(tg.from_numpy(split.train_x[batch])), split.train_y[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.item() * len(batch)
         elapsed = time.perf_counter() - start
         seconds += elapsed
-        errors = rmse(p, split.train_x, split.train_y), rmse(p, split.test_x, split.test_y)
+        errors = rmse(model, split.train_x, split.train_y), rmse(model, split.test_x, split.test_y)
         history.append(Epoch(number, total / n, *errors, n / elapsed))
         progress.show(name, history[-1], epochs)
         if not math.isfinite(sum(errors)):
             break
     progress.end()
-    return Run(label, lr, p, history, seconds, diverged=not math.isfinite(sum(errors)))
+    return Run(label, lr, model, history, seconds, diverged=not math.isfinite(sum(errors)))
+
+
+def classifier():
+    """Scores (n, 10) for images (n, 1, 8, 8)."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (n, 32, 4, 4)
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(512, 10),
+    )
+
+
+def classify(given):
+    """Train the classifier, and print the share of test images that it names correctly."""
+    images, labels, train, test = divided(given.quick)
+    x = images[:, None].astype(np.float32) / 16
+    tg.manual_seed(given.seed)
+    model = classifier()
+    optimizer = tg.optim.Adam(model.parameters(), lr=CLASSIFY_LR if given.lr is None else given.lr)
+    parts = [tg.data.TensorDataset(x[part], labels[part]) for part in (train, test)]
+    loader = tg.data.DataLoader(parts[0], given.batch_size, shuffle=True, seed=given.seed)
+    held_out = tg.data.DataLoader(parts[1], batch_size=500)
+    schedule = tg.optim.CosineAnnealingLR(optimizer, T_max=given.epochs)
+    fit = {"epochs": given.epochs, "scheduler": schedule, "validate": held_out}
+    history = tg.fit(model, loader, tg.cross_entropy, optimizer, **fit)
+    accuracy, seconds = history.last["val_accuracy"], sum(history["seconds"])
+    print(f"\n{accuracy:.2%} of {len(test)} test images are named correctly, after {seconds:.1f} s")
 
 
 class Progress:
@@ -226,7 +240,7 @@ def draw_curves(axes, runs, split):
 
 def draw_filters(figure, run):
     """The four 3 x 3 filters, on one scale of colours with zero in its middle."""
-    filters = run.parameters.W.numpy()[:, 0]
+    filters = run.model.conv.weight.numpy()[:, 0]
     largest = abs(filters).max()
     axes = figure.subplots(1, len(filters))
     for k, (ax, values) in enumerate(zip(axes, filters, strict=True), start=1):
@@ -238,7 +252,7 @@ def draw_filters(figure, run):
 
 def draw_answers(axes, run, split):
     """Each test image as a point, its answer above its true value; a bar marks the median of each digit's answers."""
-    true, answers = split.test_y[:, 0], predict(run.parameters, split.test_x)[:, 0]
+    true, answers = split.test_y[:, 0], predict(run.model, split.test_x)[:, 0]
     jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(true))
     axes.plot([-0.5, 9.5], [-0.5, 9.5], color="grey", linewidth=1, linestyle="--", label="exact")
     axes.scatter(true + jitter, answers, s=14, alpha=0.5, linewidths=0, color=COLOURS[run.label], label="test image")
@@ -292,12 +306,17 @@ def arguments(argv):
 
     defaults = ", ".join(f"{name} {lr:g}" for name, (_, _, lr) in OPTIMIZERS.items())
     parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
+    parser.add_argument(
+        "--classify", action="store_true", help="train a classifier, with Adam, instead of the regression"
+    )
     parser.add_argument("--optimizer", choices=[*OPTIMIZERS, "all"], default="all", help="default: all")
     parser.add_argument(
-        "--epochs", type=whole(1), help=f"passes over the training images (default: 30, {QUICK_EPOCHS} if quick)"
+        "--epochs",
+        type=whole(1),
+        help=f"passes over the training images (default: {EPOCHS}, {CLASSIFY_EPOCHS} to classify, {QUICK_EPOCHS} if quick)",
     )
     parser.add_argument("--batch-size", type=whole(1), default=32, help="images in each step (default: 32)")
-    parser.add_argument("--lr", type=rate, help=f"learning rate (default: {defaults})")
+    parser.add_argument("--lr", type=rate, help=f"learning rate (default: {defaults}; to classify {CLASSIFY_LR:g})")
     parser.add_argument(
         "--seed", type=whole(0), default=0, help="of the first weights and the order of images (default: 0)"
     )
@@ -311,14 +330,19 @@ def arguments(argv):
     available = QUICK_TRAIN if given.quick else TRAIN
     if given.batch_size > available:
         parser.error(f"argument --batch-size: {given.batch_size} must not exceed the {available} training images")
+    if given.classify and (given.plot or given.optimizer != "all"):
+        parser.error("argument --classify: it goes with neither --optimizer nor --plot, which are the regression's")
     if given.epochs is None:
-        given.epochs = QUICK_EPOCHS if given.quick else 30
+        given.epochs = QUICK_EPOCHS if given.quick else CLASSIFY_EPOCHS if given.classify else EPOCHS
     return given
 
 
 def main(argv=None):
     """Train, print the table, draw. The exit status is 1 if a run diverged."""
     given = arguments(argv)
+    if given.classify:
+        classify(given)
+        return 0
     figure_class = plotting() if given.plot else None
     split = load(given.quick)
     print(

@@ -131,12 +131,13 @@ def test_training_and_test_images_are_all_the_digits_and_disjoint(example):
 
 def test_the_network_is_the_notebooks(example):
     """Its arrays have the notebook's sizes, and its answers are those of the formula in plain loops."""
-    p = example.initial(np.random.default_rng(0))
+    model = example.nn.models.NotebookNet()
+    p = list(model.parameters())
     assert [a.shape for a in p] == [(4, 1, 3, 3), (4,), (10, 1024), (10,), (1, 10), (1,)]
     W, b, w1024, b1024, w10, b10 = (a.numpy().astype(np.float64) for a in p)
     x = np.random.default_rng(1).standard_normal((2, 1, 32, 32)).astype(np.float32)
     padded = np.pad(x[:, 0], ((0, 0), (1, 1), (1, 1))).astype(np.float64)
-    for image, answer in zip(padded, example.predict(p, x), strict=True):
+    for image, answer in zip(padded, example.predict(model, x), strict=True):
         features = [
             max(0.0, (image[2 * h : 2 * h + 3, 2 * w : 2 * w + 3] * W[c, 0]).sum() + b[c])
             for c, h, w in np.ndindex(4, 16, 16)
@@ -183,11 +184,11 @@ def test_the_parts_of_the_picture_are_named_and_hold_the_results(example):
     best = min(runs[1:], key=lambda run: run.history[-1].test_rmse)
     assert best.label in answers.get_title()
     assert len(filters) == 4
-    for ax, values in zip(filters, best.parameters.W.numpy()[:, 0], strict=True):
+    for ax, values in zip(filters, best.model.conv.weight.numpy()[:, 0], strict=True):
         np.testing.assert_array_equal(ax.images[0].get_array(), values)
     points = answers.collections[0].get_offsets()
     np.testing.assert_array_equal(np.round(points[:, 0]), split.test_y[:, 0])
-    np.testing.assert_allclose(points[:, 1], example.predict(best.parameters, split.test_x)[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(points[:, 1], example.predict(best.model, split.test_x)[:, 0], rtol=1e-6)
     for ax in (curves, answers):
         assert ax.get_xlabel()
         assert ax.get_ylabel()
@@ -206,9 +207,19 @@ def test_without_matplotlib_a_message_names_the_extra_and_training_runs(tmp_path
     assert not (tmp_path / "digits.png").exists()
 
 
+def test_the_classifier_names_nearly_all_digits(example, capsys):
+    assert example.main(["--classify", "--epochs", "10"]) == 0
+    share, images = re.search(
+        r"^([\d.]+)% of (\d+) test images are named correctly", capsys.readouterr().out, re.MULTILINE
+    ).groups()
+    assert int(images) == 360
+    assert float(share) > 95
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--classify", "--optimizer", "adam"], "argument --classify: it goes with neither --optimizer nor --plot"),
         (["--optimizer", "sgd"], "argument --optimizer: invalid choice: 'sgd'"),
         (["--epochs", "0"], "argument --epochs: '0' must be a whole number, at least 1"),
         (["--epochs", "1.5"], "argument --epochs: '1.5' must be a whole number, at least 1"),
