@@ -104,7 +104,7 @@ class TestConvolution:
         np.testing.assert_allclose(tg.conv2d(x, w), np.einsum("nchw,oc->nohw", x, w[..., 0, 0]), rtol=1e-12)
 
     def test_behind_a_convolution_memory_is_channels_last(self):
-        x, w = normal(0, (2, 3, 6, 6), (4, 3, 3, 3))
+        x, w = normal(0, (2, 3, 6, 6), (8, 3, 3, 3))
         y = tg.conv2d(x, w, padding=1)
         for z in (y, tg.max_pool2d(y, 2), tg.avg_pool2d(y, 3, 1, 1)):
             assert np.moveaxis(z, 1, -1).flags.c_contiguous

@@ -6,7 +6,7 @@ Columns lay out the window of every output place, so that with P places, K = c k
 
 They are built for a block of places at a time, by as many threads as there are, and used while they are in the cache.
 y is an (N, O, *out) view of memory in (N, *out, O) order, which elementwise ops keep: behind a convolution a network
-runs channels-last without being told. dx lies in memory as u does.
+runs channels-last without being told. dx lies in memory as u does. What is small is arranged in small.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import columns, depthwise
+from . import columns, depthwise, small
 from .columns import Block, Geometry
 from .products import FEW_CHANNELS, Direct, is_last, layout, places
 from .scratch import scratch
@@ -36,8 +36,12 @@ def forward(
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"convolution: `b` has shape {b.shape}; it must be {w.shape[:1]}, one for each filter of `w`")
-    y = _result(out, (len(x), len(w), *g.out), np.result_type(x, w), last=True)
-    if not np.moveaxis(y, 1, -1).flags.c_contiguous:
+    shape, dtype = (len(x), len(w), *g.out), np.result_type(x, w)
+    plan = small.plan(x.shape, g, dtype) if groups == 1 else None
+    y = small.room(*shape[:2], g.out, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
+    if plan is not None and small.forward(x, w, b, plan, y):
+        return y
+    if out is not None and not _last(y).flags.c_contiguous:
         raise ValueError(f"convolution: `out` has strides {y.strides}; it must be channels-last in memory")
     if groups > 1 and w.shape[1] == 1:
         depthwise.forward(x, w, b, g, y)
@@ -82,6 +86,9 @@ def weight_gradient(
     w = _result(out, shape, np.result_type(x, u), last=False)
     if groups > 1 and c == 1:
         depthwise.weight_gradient(x, u, g, w)
+        return w
+    if groups == 1 and w.flags.c_contiguous and (plan := small.plan(x.shape, g, w.dtype)) is not None:
+        small.weight_gradient(x, u, plan, w)
         return w
     how = layout(g, c)
     for xg, ug, wg in _grouped(groups, (x, 1), (u, 1), (w, 0)):
@@ -153,12 +160,18 @@ def _filters(w: np.ndarray, axes: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last: bool) -> np.ndarray:
     """`out`, checked, or a new array: channels-last in memory, or in C order."""
     if out is None:
-        return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1) if last else np.empty(shape, dtype)
+        order = (0, -1, *range(1, len(shape) - 1))
+        return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(order) if last else np.empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"convolution: `out` is {out.dtype} of shape {out.shape}; it must be {dtype} of shape {shape}")
-    if not (np.moveaxis(out, 1, -1).flags.c_contiguous or out.flags.c_contiguous):
+    if not (out.flags.c_contiguous or _last(out).flags.c_contiguous or out.swapaxes(0, 1).flags.c_contiguous):
         raise ValueError(f"convolution: `out` has strides {out.strides}; it must be in C order or channels-last")
     return out
+
+
+def _last(a: np.ndarray) -> np.ndarray:
+    """a (N, C, *sizes) as (N, *sizes, C)."""
+    return a.transpose(0, *range(2, a.ndim), 1)
 
 
 @lru_cache(maxsize=1024)
