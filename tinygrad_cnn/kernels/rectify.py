@@ -23,16 +23,20 @@ def positive_part(a: Any, out: np.ndarray | None = None) -> Any:
     if not isinstance(a, np.ndarray) or a.dtype.kind != "f":
         return np.maximum(a, 0, out=out)
     y = np.empty_like(a) if out is None else out
-    order = None
-    if not a.flags.c_contiguous or not y.flags.c_contiguous:
-        order = sorted(range(a.ndim), key=lambda i: -a.strides[i])
-        if not (a.transpose(order).flags.c_contiguous and y.transpose(order).flags.c_contiguous):
+    if a.flags.c_contiguous and y.flags.c_contiguous:
+        source, target = a.reshape(-1), y.reshape(-1)
+    else:
+        order = sorted(range(a.ndim), key=a.strides.__getitem__, reverse=True)
+        ordered, result = a.transpose(order), y.transpose(order)
+        if not (ordered.flags.c_contiguous and result.flags.c_contiguous):
             return np.maximum(a, 0, out=y)
-    source, target = (v.reshape(-1) if order is None else v.transpose(order).reshape(-1) for v in (a, y))
+        source, target = ordered.reshape(-1), result.reshape(-1)
     zeros = _zeros(a.dtype)
+    if source.size <= RUN:
+        np.maximum(source, zeros[: source.size], out=target)
+        return y
     whole = source.size - source.size % RUN
-    if whole:
-        np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))
+    np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))
     if whole < source.size:
         np.maximum(source[whole:], zeros[: source.size - whole], out=target[whole:])
     return y

@@ -17,6 +17,8 @@ import numpy as np
 from .. import watch
 from ..clock import mark_written
 from ..graph import enable_grad
+from ..kernels.scratch import scratch
+from ..kernels.threads import each
 from ..tensor import Tensor
 from .loading import read
 from .options import INITIAL_LR, Array, Check, Options, examined, non_negative
@@ -28,6 +30,9 @@ T = TypeVar("T")
 PIECE = 49152
 """Elements that a rule sees at once: small enough for its dozen passes to stay in the cache, large enough to make the
 calls of NumPy few."""
+
+LONG = 131072
+"""Elements that a rule sees at once where threads share the work: enough for its calls to really run side by side."""
 
 
 class Optimizer(ABC):
@@ -264,11 +269,24 @@ class Optimizer(ABC):
                 self._views[p.shape, p.dtype] = views
             self.update(p, g, state, group, new, *views)
             return
-        t, u = self._room(p.dtype)
         names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
-        for part, slope, *slots in _pieces(p, g, [state[name] for name in names]):
-            piece = {**state, **dict(zip(names, slots, strict=True))}
-            self.update(part, slope, piece, group, new, t[: part.size], u[: part.size])
+        arrays = [p, g, *(state[name] for name in names)]
+
+        def work(piece: Sequence[Array]) -> None:
+            part, slope, *slots = piece
+            t, u = (scratch(name, part.shape, part.dtype) for name in ("step", "step 2"))
+            with np.errstate(all="ignore"):  # which is each thread's own
+                self.update(part, slope, {**state, **dict(zip(names, slots, strict=True))}, group, new, t, u)
+
+        if all(a.flags.c_contiguous for a in arrays) and not np.may_share_memory(p, g):
+            flat = [a.reshape(-1) for a in arrays]
+            each(work, [[a[i : i + LONG] for a in flat] for i in range(0, p.size, LONG)])
+            return
+        access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
+        flags: Any = ["external_loop", "buffered", "copy_if_overlap"]
+        with np.nditer(arrays, flags=flags, op_flags=access, buffersize=PIECE) as pieces:
+            for piece in pieces:
+                work(piece)
 
     def _room(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
         """Scratch for two pieces."""
@@ -314,19 +332,6 @@ class Optimizer(ABC):
             for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
-
-
-def _pieces(p: Array, g: Array, slots: list[Array]) -> Iterator[Sequence[Array]]:
-    """Corresponding pieces of the arrays, flat: views where they lie in C order, else through the iterator's buffers."""
-    arrays = [p, g, *slots]
-    if all(a.flags.c_contiguous for a in arrays) and not np.may_share_memory(p, g):
-        flat = [a.reshape(-1) for a in arrays]
-        yield from ([a[i : i + PIECE] for a in flat] for i in range(0, p.size, PIECE))
-        return
-    access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in slots)]
-    flags: Any = ["external_loop", "buffered", "copy_if_overlap"]
-    with np.nditer(arrays, flags=flags, op_flags=access, buffersize=PIECE) as pieces:
-        yield from pieces
 
 
 # What rules share.
