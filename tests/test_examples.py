@@ -11,7 +11,7 @@ import pytest
 from tinygrad_cnn.testing import mutants
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["logistic_regression", "custom_op"]
+NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial"]
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
 
@@ -105,3 +105,37 @@ def test_the_property_test_of_the_custom_op_notices_a_broken_rule(name):
     (mutant,) = (mutant for mutant in mutants(example.log1mexp) if mutant.name == name)
     with mutant, pytest.raises(AssertionError):
         example.property_test(20)
+
+
+def test_denoising_autoencoder(quick):
+    example = load("denoising_autoencoder")
+    noisy, denoised = number(r"PSNR ([\d.]+) dB noisy, ([\d.]+) dB denoised$", quick("denoising_autoencoder"))
+    assert denoised > noisy + 5
+    images = example.tg.data.digits()[0] / 16
+    assert denoised > example.psnr(images.mean(0), images) + 2, "the mean image is the best answer without a look"
+
+
+def test_psnr():
+    psnr = load("denoising_autoencoder").psnr
+    assert psnr(np.full((2, 2), 0.1), np.zeros((2, 2))) == pytest.approx(20)
+
+
+def test_adversarial(quick):
+    out = quick("adversarial")
+    clean = number(r"that were not trained on: ([\d.]+)% right$", out)
+    random, adversarial = (
+        number(rf"changed by 0.15, {which} signs: ([\d.]+)% right$", out) for which in ("random", "gradient")
+    )
+    assert clean > 95
+    assert random > clean - 5
+    assert adversarial < 60
+
+
+def test_the_fast_gradient_sign_is_that_of_the_loss():
+    """Of a linear model with two classes the gradient by the image is known: (p - onehot) W."""
+    example = load("adversarial")
+    model = example.nn.Linear(3, 2)
+    w = model.weight.numpy()
+    signs = example.fast_gradient_sign(model, np.zeros((1, 3), np.float32), np.array([0]))
+    np.testing.assert_array_equal(signs, np.sign(w[1:] - w[:1]))
+    assert all(p.grad is None for p in model.parameters())

@@ -1,0 +1,112 @@
+"""A denoising autoencoder: convolutions squeeze a noisy digit, transposed convolutions draw it again without the noise.
+
+The noise is drawn anew for every batch, and the clean image is the target of the mean squared error. What the network
+cannot know beforehand is the noise, so the best that it can learn is the digits. The quality of an image is given as
+PSNR = 10 log10(1 / MSE) decibels, for pixels from 0 to 1.
+
+Run:  python examples/denoising_autoencoder.py --plot denoised.png
+"""
+
+import argparse
+import importlib.util
+import math
+import sys
+
+import numpy as np
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+
+NOISE = 0.4  # standard deviation
+TEST = 0.2  # of the images
+BATCH = 32
+EPOCHS, QUICK_EPOCHS = 25, 6
+LR = 4e-3
+
+
+def add_noise(images, rng):
+    """The images with normally distributed noise."""
+    return images + rng.normal(0, NOISE, images.shape).astype(images.dtype)
+
+
+def autoencoder():
+    """From (n, 1, 8, 8) by way of (n, 32, 2, 2) to (n, 1, 8, 8)."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, kernel_size=3, stride=2, padding=1),  # (n, 32, 4, 4)
+        nn.ReLU(),
+        nn.Conv2d(32, 32, kernel_size=3, stride=2, padding=1),  # (n, 32, 2, 2)
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 32, kernel_size=4, stride=2, padding=1),  # (n, 32, 4, 4)
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 16, kernel_size=4, stride=2, padding=1),  # (n, 16, 8, 8)
+        nn.ReLU(),
+        nn.Conv2d(16, 1, kernel_size=3, padding=1),
+        nn.Sigmoid(),
+    )
+
+
+def train(dataset, epochs):
+    """The trained model."""
+    tg.manual_seed(0)
+    model = autoencoder()
+    loader = tg.data.DataLoader(dataset, BATCH, shuffle=True, seed=0, transform=add_noise)  # to the first array only
+    optimizer = tg.optim.Adam(model.parameters(), lr=LR)
+    schedule = tg.optim.OneCycleLR(optimizer, LR, total_steps=epochs * len(loader), cycle_momentum=False)
+    tg.fit(model, loader, tg.mse, optimizer, epochs=epochs, scheduler=tg.training.EachStep(schedule))
+    return model
+
+
+def psnr(images, clean):
+    """The peak signal-to-noise ratio in decibels."""
+    return -10 * math.log10(np.mean((images - clean) ** 2))
+
+
+def draw(path, *rows):
+    """The first images of each array in a row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    for (label, images), part in zip(rows, figure.subfigures(len(rows), 1), strict=True):
+        part.supylabel(label)
+        for ax, image in zip(part.subplots(1, 12), images[:, 0], strict=False):
+            ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            ax.set_axis_off()
+    figure.savefig(path, dpi=120)
+
+
+def picture(path):
+    """The value of --plot, refused at once where nothing could be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError("matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
+    return path
+
+
+def main(argv=None):
+    """Train, and print the quality of images that were not trained on, before and after."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw noisy, denoised and clean images")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")
+    given = parser.parse_args(argv)
+    images, labels = tg.data.digits()
+    images = tg.data.ToFloat(16)(images[:, None])
+    dataset = tg.data.TensorDataset(images, images)  # the second is the target
+    part, test = tg.data.stratified_split(dataset, [1 - TEST, TEST], labels, rng=0)
+    model = train(part, QUICK_EPOCHS if given.quick else EPOCHS)
+    clean = images[test.indices]
+    noisy = add_noise(clean, np.random.default_rng(0))
+    with tg.no_grad():
+        denoised = model(noisy).numpy()
+    print(
+        f"\n{len(clean)} images that were not trained on: PSNR {psnr(noisy, clean):.1f} dB noisy, "
+        f"{psnr(denoised, clean):.1f} dB denoised"
+    )
+    if given.plot:
+        draw(given.plot, ("noisy", noisy), ("denoised", denoised), ("clean", clean))
+        print(f"drawn: {given.plot}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
