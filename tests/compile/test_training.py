@@ -104,6 +104,35 @@ def test_fifty_steps_of_every_kind_of_network(kind: str):
     assert_same(a, b)
 
 
+@pytest.mark.parametrize("factors", [(1, 100, 1), (100, 1, 100)])
+def test_clipping_that_sets_in_or_ends_after_the_capture(factors):
+    """What a step hands on in one call it may have to change in another."""
+
+    def clipped(compiled: bool) -> list[np.ndarray]:
+        w = tg.Tensor([1.0, 2.0], requires_grad=True)
+        b = tg.Tensor([[3.0], [4.0]], requires_grad=True)
+        rule = optim.SGD([w, b], lr=0.01)
+
+        def step(x):
+            rule.zero_grad()
+            loss = (w * b * x).sum()
+            loss.backward()
+            norm = optim.clip_grad_norm_([w, b], 20.0)
+            rule.step()
+            return norm
+
+        run = tg.compile(step) if compiled else step
+        found = []
+        for factor in factors:
+            x = np.full((2, 2), factor, np.float32)
+            norm = run(x if compiled else tg.Tensor(x))
+            found += [np.array(t) for t in (norm, w, b, w.grad, b.grad)]
+        return found
+
+    for a, b in zip(clipped(False), clipped(True), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
 @few
 @given(
     kind=st.sampled_from(["dense", "plain", "normalized"]),

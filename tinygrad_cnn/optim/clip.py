@@ -63,6 +63,7 @@ def clip_grad_norm_(
         raise type(faults[0])(f"clip_grad_norm_: {faults[0]}")
     limit = options["max_norm"]
     clipped = _with_gradients("clip_grad_norm_", parameters)
+    repeated = watch.tracer() is not None  # then the next call may scale what this one leaves, or the other way round
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -76,6 +77,8 @@ def clip_grad_norm_(
             dtype = np.result_type(*gradients) if gradients else get_default_dtype()
             if limit < math.inf and not scale >= 1:
                 gradients = tuple(np.multiply(g, scale, out=np.empty_like(g)) for g in gradients)
+            elif repeated:
+                gradients = tuple(np.array(g) for g in gradients)
             return np.asarray(norm, dtype), *gradients
 
     norm, *gradients = watch.outcome(scaled, *(g for _, g in clipped))
