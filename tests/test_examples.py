@@ -11,7 +11,7 @@ import pytest
 from tinygrad_cnn.testing import mutants
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial"]
+NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics"]
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
 
@@ -139,3 +139,25 @@ def test_the_fast_gradient_sign_is_that_of_the_loss():
     signs = example.fast_gradient_sign(model, np.zeros((1, 3), np.float32), np.array([0]))
     np.testing.assert_array_equal(signs, np.sign(w[1:] - w[:1]))
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_physics(quick):
+    out = quick("physics")
+    assert number(r"^largest error ([\d.]+), for a solution between", out) < 0.05
+    residuals = [float(text) for text in re.findall(r"mean squared residual (\S+)$", out, re.MULTILINE)]
+    assert len(residuals) == 5
+    assert residuals[-1] < residuals[0] / 10
+
+
+def test_the_second_derivative_and_the_equation():
+    example = load("physics")
+    x = np.linspace(0, 1, 7)[:, None]
+    np.testing.assert_allclose(example.second_derivative(lambda x: x**3)(x).numpy(), 6 * x, rtol=1e-12)
+    h = 1e-4
+    differences = (example.exact(x + h) - 2 * example.exact(x) + example.exact(x - h)) / h**2
+    np.testing.assert_allclose(example.f(example.tg.Tensor(x)).numpy(), differences, atol=1e-3)
+
+
+def test_the_boundary_conditions_hold_for_any_network():
+    u = load("physics").Solution()
+    assert u(np.array([[0.0], [1.0]], np.float32)).tolist() == [[0.0], [0.0]]
