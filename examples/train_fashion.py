@@ -225,7 +225,8 @@ def main(argv=None):
         began = time.perf_counter()
         model, history = train(loader, test, given)
     except KeyboardInterrupt as stop:
-        print(f"\n{stop}", file=sys.stderr)
+        here = f"\nhere: run it again with --resume {given.save}" if given.save else ""
+        print(f"\n{stop}{here}", file=sys.stderr)
         return 130
     except (ImportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)

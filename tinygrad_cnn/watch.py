@@ -114,7 +114,7 @@ def outcome(function: Callable[..., T], *arrays: np.ndarray) -> T:
     For what is no op: a random draw, a new array that may be written to, a norm of all gradients.
     """
     current = tracer()
-    return function(*arrays) if current is None else current.outcome(function, arrays)  # type: ignore[no-any-return]
+    return function(*arrays) if current is None else current.outcome(function, arrays)
 
 
 def effect(function: Callable[..., None], *arrays: np.ndarray | None) -> None:

@@ -88,21 +88,28 @@ def test_a_second_pause(tmp_path):
 
 
 def test_interrupted_during_validation(tmp_path):
-    """The training of the epoch is kept and its validation begun again."""
+    """The training of the epoch is kept, and its validation begun again with the same batches."""
 
-    class Pressed(list):
-        def __iter__(self):
-            for number, batch in enumerate(super().__iter__()):
-                if number == 1:
-                    signal.raise_signal(signal.SIGINT)
-                yield batch
+    def trained(seed, press=None, **arguments):
+        parts = Parts(seed)
+        seen = []
+
+        def transform(images):
+            seen.append(images)
+            if len(seen) == press:
+                signal.raise_signal(signal.SIGINT)
+            return images
+
+        held_out = tg.data.DataLoader(parts.validate.dataset, batch_size=8, shuffle=True, seed=5, transform=transform)
+        return measures(parts.fit(validate=held_out, **arguments)), held_out.state_dict()
 
     path = tmp_path / "run.npz"
-    parts = Parts()
-    with pytest.raises(KeyboardInterrupt, match="interrupted after step 6 of epoch 1"):
-        parts.fit(validate=Pressed(parts.validate), callbacks=[Checkpoint(path)])
-    assert tg.load(path)["run"]["trained"]
-    assert_same(run(seed=1, validate=True, resume=path), run(validate=True))
+    with pytest.raises(KeyboardInterrupt, match="interrupted after step 6 of epoch 2"):
+        trained(0, press=5, callbacks=[Checkpoint(path)])  # the second of three batches in the second epoch
+    saved = tg.load(path)
+    assert saved["run"]["trained"]
+    assert saved["run"]["history"]["loss"] == trained(0, epochs=1)[0]["loss"]
+    assert_same(trained(1, resume=path), trained(0))
 
 
 def test_a_loader_without_a_state_is_taken_to_give_the_same_batches(tmp_path):

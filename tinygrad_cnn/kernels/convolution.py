@@ -38,7 +38,7 @@ def forward(
         raise ValueError(f"convolution: `b` has shape {b.shape}; it must be {w.shape[:1]}, one for each filter of `w`")
     shape, dtype = (len(x), len(w), *g.out), np.result_type(x, w)
     plan = small.plan(x.shape, g, dtype) if groups == 1 else None
-    y = small.room(*shape[:2], g.out, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
+    y = small.room(shape, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
     if plan is not None and small.forward(x, w, b, plan, y):
         return y
     if out is not None and not _last(y).flags.c_contiguous:

@@ -79,7 +79,8 @@ def sums(a: np.ndarray, axes: tuple[int, ...]) -> Any:
 def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None) -> Any:
     """np.sum over `axes`, by :func:`sums`."""
     if not isinstance(a, np.ndarray) or a.size < SMALL or rows(axes, a) is None:
-        return np.add.reduce(a, axis=axes, keepdims=keepdims, out=out)
+        given: Any = out
+        return np.add.reduce(a, axis=axes, keepdims=keepdims, out=given)
     y = sums(a, axes)
     y = y if keepdims else y.reshape([n for i, n in enumerate(a.shape) if i not in axes])
     if out is None:

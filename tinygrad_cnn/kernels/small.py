@@ -72,8 +72,9 @@ def plan(shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
     return plans[key]
 
 
-def room(n: int, o: int, out: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+def room(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An output (n, O, *out) in the memory order that suits so many filters."""
+    n, o, *out = shape
     if o < FEW_FILTERS:
         return np.empty((o, n, *out), dtype).swapaxes(0, 1)
     return np.empty((n, *out, o), dtype).transpose(0, -1, *range(1, 1 + len(out)))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..graph import Array, op
-from ..kernels.rectify import positive_part
 from ..kernels import erf as kernel
+from ..kernels.rectify import positive_part
 from ..kernels.select import select
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute

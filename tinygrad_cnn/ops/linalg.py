@@ -52,7 +52,9 @@ def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
     g = _matrix_cotangent(g, row, column)
     b = reshape(b, shape=(-1, 1)) if column else b
     whole = g @ b.swapaxes(-1, -2)
-    return whole if whole.shape == in_shape else reshape(sum_to(whole, shape=(1, *in_shape) if row else in_shape), shape=in_shape)
+    if whole.shape == in_shape:
+        return whole
+    return reshape(sum_to(whole, shape=(1, *in_shape) if row else in_shape), shape=in_shape)
 
 
 def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
@@ -62,7 +64,9 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) <= 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
         a, g = (reshape(m, shape=(-1, m.shape[-1])) for m in (a, g))
     whole = a.swapaxes(-1, -2) @ g
-    return whole if whole.shape == in_shape else reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
+    if whole.shape == in_shape:
+        return whole
+    return reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
 
 
 matmul.vjp(a=_matmul_a, b=_matmul_b)
