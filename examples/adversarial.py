@@ -85,19 +85,14 @@ def draw(path, model, x, labels, directions):
     figure.savefig(path, dpi=120)
 
 
-def picture(path):
-    """The value of --plot, refused at once where nothing could be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError("matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
-    return path
-
-
 def main(argv=None):
     """Train, and print the share of right answers to clean and to changed images."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw accuracy by epsilon, and images")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw accuracy by epsilon, and images")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")
     given = parser.parse_args(argv)
+    if given.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     images, labels = tg.data.digits()
     images = images[:, None].astype(np.float32) / 16
     part, test = tg.data.stratified_split(tg.data.TensorDataset(images, labels), [1 - TEST, TEST], labels, rng=0)

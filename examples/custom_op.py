@@ -84,19 +84,14 @@ def draw(path, a, found):
     figure.savefig(path, dpi=120)
 
 
-def picture(path):
-    """The value of --plot, refused at once where nothing could be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError("matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
-    return path
-
-
 def main(argv=None):
     """Compare the op with the composition, and run its property test."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw the errors of op and composition")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the errors of op and composition")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EXAMPLES} draws, not {EXAMPLES}, to try it out")
     given = parser.parse_args(argv)
+    if given.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     a = np.geomspace(1e-12, 10, 1000, dtype=np.float32)
     found = {"composed": errors(composed, a), "op": errors(log1mexp, a)}
     for name, error in found.items():

@@ -76,19 +76,14 @@ def draw(path, *rows):
     figure.savefig(path, dpi=120)
 
 
-def picture(path):
-    """The value of --plot, refused at once where nothing could be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError("matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
-    return path
-
-
 def main(argv=None):
     """Train, and print the quality of images that were not trained on, before and after."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw noisy, denoised and clean images")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw noisy, denoised and clean images")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")
     given = parser.parse_args(argv)
+    if given.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     images, labels = tg.data.digits()
     images = tg.data.ToFloat(16)(images[:, None])
     dataset = tg.data.TensorDataset(images, images)  # the second is the target

@@ -57,19 +57,14 @@ def draw(path, weight):
     figure.savefig(path, dpi=120)
 
 
-def picture(path):
-    """The value of --plot, refused at once where nothing could be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError("matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
-    return path
-
-
 def main(argv=None):
     """Train, test, and print the share of right answers."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw the weights of each class")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the weights of each class")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")
     given = parser.parse_args(argv)
+    if given.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     loader, test = loaders()
     model, history = train(loader, test, QUICK_EPOCHS if given.quick else EPOCHS)
     print(f"\n{history['val_accuracy'][-1]:.1%} of {len(test.dataset)} images that were not trained on")

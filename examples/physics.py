@@ -91,19 +91,14 @@ def draw(path, x, found):
     figure.savefig(path, dpi=120)
 
 
-def picture(path):
-    """The value of --plot, refused at once where nothing could be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError("matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
-    return path
-
-
 def main(argv=None):
     """Train, and print the largest error."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw the solution and its error")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the solution and its error")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_STEPS} steps, not {STEPS}, to try it out")
     given = parser.parse_args(argv)
+    if given.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     u = train(QUICK_STEPS if given.quick else STEPS)
     x = np.linspace(0, 1, 1001, dtype=np.float32)[:, None]
     found = u(x).numpy()

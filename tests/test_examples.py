@@ -11,7 +11,7 @@ import pytest
 from tinygrad_cnn.testing import mutants
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics"]
+NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient"]
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
 
@@ -161,3 +161,34 @@ def test_the_second_derivative_and_the_equation():
 def test_the_boundary_conditions_hold_for_any_network():
     u = load("physics").Solution()
     assert u(np.array([[0.0], [1.0]], np.float32)).tolist() == [[0.0], [0.0]]
+
+
+def test_meta_gradient(quick):
+    out = quick("meta_gradient")
+    found = {
+        label: number(rf"^{label} start: mean squared error ([\d.]+) on new waves, ([\d.]+) after one step$", out)
+        for label in ("random", "learned")
+    }
+    assert found["learned"][1] < 1
+    assert found["learned"][1] < found["learned"][0] / 3, "the start has no wave by heart: it takes the step"
+    assert found["random"][1] > 4, "a step from anywhere does not do it"
+
+
+def test_the_meta_gradient_passes_through_the_inner_step():
+    """Against central differences of the outer loss by the rates and a bias, in float64."""
+    example = load("meta_gradient")
+    tg = example.tg
+    tg.manual_seed(0)
+    weights, rates = ([tg.Tensor(t.numpy(), dtype=np.float64) for t in part] for part in example.start())
+    x, y, other_x, other_y = (part.astype(np.float64) for part in example.waves(np.random.default_rng(3), 3))
+
+    def outer(bias, rate):
+        w, r = [*weights[:-1], bias], [*rates[:-1], rate]
+        return example.loss(example.inner_step(w, r, x, y), other_x, other_y)
+
+    last = weights[-1].numpy(), rates[-1].numpy()
+    h = 1e-5
+    for argnum in (0, 1):
+        high, low = ([value + sign * h * (i == argnum) for i, value in enumerate(last)] for sign in (1, -1))
+        difference = (outer(*high).item() - outer(*low).item()) / (2 * h)
+        assert tg.grad(outer, argnum)(*last).item() == pytest.approx(difference, rel=1e-5)
