@@ -214,6 +214,9 @@ class Capture:
         self._guard(place, "{}.tensor.grad is None", before is None)
         if before is not None:
             leaf._grad = Tensor._of(self.outcome(lambda: np.array(place.tensor._grad._data, order="C"), ()))  # type: ignore[union-attr]
+            self.steps.insert(
+                0, self.steps.pop()
+            )  # before the program writes over the gradients that it left last time
 
     def pull(self, node: Node, g: Tensor, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
         """One node's turn in a backward walk: its rules as they call ops, or where that is not enough as one step.

@@ -156,14 +156,16 @@ class _Buffered:
 def _ones(value: Any) -> Any:
     """An array that says nothing: ones, or position 0, or the opposite of Booleans, which have no neutral value."""
     if not hasattr(value, "dtype"):
-        return tuple(map(_ones, value)) if isinstance(value, tuple) else value
+        return tuple(0 if isinstance(v, int) else _ones(v) for v in value) if isinstance(value, tuple) else value
     return logical_not(value) if value.dtype.kind == "b" else value * 0 + int(value.dtype.kind == "f")
 
 
 def _other(value: Any) -> Any:
     """Other numbers: 1.5 a + 1, positions in reverse order, the opposite of Booleans."""
     if not hasattr(value, "dtype"):
-        return tuple(map(_other, value)) if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return value[::-1] if all(isinstance(v, int) for v in value) else tuple(map(_other, value))
+        return value
     if value.dtype.kind == "f":
         return value * 1.5 + 1
     return logical_not(value) if value.dtype.kind == "b" else value[(slice(None, None, -1),) * value.ndim]
