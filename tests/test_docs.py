@@ -14,7 +14,8 @@ import pytest
 import tinygrad_cnn
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 # "```python needs torch, safetensors" opens a block that runs only where these are installed.
 BLOCK = re.compile(r"^```python(?: needs ([\w, ]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MODULES = [module.name for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")]
@@ -32,6 +33,24 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch):
         code = compile("\n" * line + block.group(2), str(page), "exec")
         if all(importlib.util.find_spec(name) for name in re.findall(r"\w+", block.group(1) or "")):
             exec(code, namespace)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_in_the_text_exist(page: Path):
+    roots = {"tg": tinygrad_cnn, "nn": tinygrad_cnn.nn}
+    fenced = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    text = fenced.sub(lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text())
+    for root, path in set(re.findall(r"(?<![\w.])(tg|nn)((?:\.[A-Za-z]\w*)+)", text)):
+        found = roots[root]
+        for name in path[1:].split("."):
+            assert hasattr(found, name), f"{page.name} names {root}{path}, but there is no {name}"
+            found = getattr(found, name)
+
+
+def test_the_index_has_every_page():
+    index = (DOCS / "README.md").read_text()
+    missing = [page.name for page in DOCS.glob("*.md") if page.name != "README.md" and f"]({page.name})" not in index]
+    assert not missing, f"docs/README.md does not link to {missing}; give each a line"
 
 
 @pytest.mark.parametrize("name", ["tinygrad_cnn", *MODULES])
