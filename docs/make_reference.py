@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import itertools
 import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,8 @@ def with_members(entry: Entry) -> list[Entry]:
         *(
             Entry(entry.page, f"{cls.__name__}.{key}", value, entry.name)
             for key, value in found.items()
-            if not key.startswith("_") and key not in known and id(value) not in by_identity()
+            if not key.startswith("_") and key not in known
+            if id(getattr(value, "__func__", value)) not in by_identity()
             if (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod)) and _doc(value)
         ),
     ]
@@ -279,9 +280,9 @@ class Page:
 
     def summary(self, entry: Entry) -> str:
         """The first sentence, to stand in a table."""
-        first = " ".join(takewhile(bool, _doc(entry.thing).splitlines()))
-        sentence = re.split(r"(?<=[.])\s{2,}|(?<=[.:])\s(?=[A-Z\"`])|(?<=:)$", first)[0]
-        return self.prose(sentence.rstrip(":"), entry).replace("|", r"\|")
+        first = " ".join(itertools.takewhile(bool, _doc(entry.thing).splitlines()))
+        sentence = re.split(r"(?<=[.])\s{2,}|(?<=[.])\s(?=[A-Z\"`])", first)[0]
+        return self.prose(sentence, entry).replace("|", r"\|")
 
     def entry(self, entry: Entry) -> str:
         """Heading, signature and docstring."""
@@ -370,7 +371,7 @@ class Page:
 
 
 def _take(lines: list[str], wanted: Callable[[str], bool]) -> list[str]:
-    taken = list(takewhile(wanted, lines))
+    taken = list(itertools.takewhile(wanted, lines))
     del lines[: len(taken)]
     return taken
 
@@ -391,7 +392,8 @@ def index(entries: list[Entry]) -> str:
     page = Page("README", entries)
     rows = "".join(f"| [{title}]({name}.md) | {about} |\n" for name, (title, about, _) in PAGES.items())
     named = sorted((e for e in entries if not e.owner), key=lambda e: (e.name.rpartition(".")[2].lower(), e.name))
-    links = " · ".join(page.link(entry) for entry in named)
+    letters = itertools.groupby(named, key=lambda e: e.name.rpartition(".")[2][0].lower())
+    links = "\n\n".join(" · ".join(page.link(entry) for entry in group) for _, group in letters)
     return (
         "# Reference\n\nEvery public name, with its signature and its docstring. `tg` is `tinygrad_cnn`, as after "
         "`import tinygrad_cnn as tg`. The pages are written by `docs/make_reference.py`; the guides are in "
