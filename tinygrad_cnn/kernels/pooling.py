@@ -34,9 +34,17 @@ def spread_windows(u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, be
     return x
 
 
-def max_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> np.ndarray:
+def max_windows(
+    x: np.ndarray,
+    kernel: Sizes,
+    out: Sizes,
+    stride: Sizes,
+    before: Sizes,
+    dilation: Sizes,
+    into: np.ndarray | None = None,
+) -> np.ndarray:
     """The largest element of each window of x: (N, C, *sizes) to (N, C, *out). Padding never wins, NaN always does."""
-    return _reduced(np.maximum, _lowest(x.dtype), x, kernel, out, stride, before, dilation)
+    return _reduced(np.maximum, _lowest(x.dtype), x, kernel, out, stride, before, dilation, into)
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
@@ -44,12 +52,15 @@ def _lowest(dtype: np.dtype[Any]) -> Any:
 
 
 def _reduced(
-    ufunc: np.ufunc, empty: Any, x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> np.ndarray:
-    """Each window reduced by `ufunc`, one axis after the other: (kH + kW) steps for kH kW elements."""
+    ufunc: np.ufunc, empty: Any, x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
+    into: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Each window reduced by `ufunc`, one axis after the other: (kH + kW) steps for kH kW elements; `into` an array."""
+    _check_into(into, (*x.shape[:2], *out), x.dtype)
     for axis, window in enumerate(zip(x.shape[2:], kernel, out, stride, before, dilation, strict=True), 2):
         everywhere, rest = _steps(axis, *window)
-        y = np.empty_like(x, shape=(*x.shape[:axis], window[2], *x.shape[axis + 1 :]))
+        shape = (*x.shape[:axis], window[2], *x.shape[axis + 1 :])
+        y = into if into is not None and axis == x.ndim - 1 else np.empty_like(x, shape=shape)
         if len(everywhere) > 1:
             ufunc(x[everywhere[0]], x[everywhere[1]], out=y)
         else:
@@ -108,11 +119,12 @@ def which_elements(
 
 
 def put_elements(
-    u: np.ndarray, which: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> np.ndarray:
+    u: np.ndarray, which: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
+    into: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Each u (N, C, *out) added to the element of its window that `which` says, in zeros (N, C, *sizes)."""
     _check_same(u, which)
-    x, alone = _target(u, sizes, kernel, stride, before, dilation)
+    x, alone = _target(u, sizes, kernel, stride, before, dilation, into)
     for i, (windows, places) in enumerate(_elements(sizes, kernel, u.shape[2:], stride, before, dilation)):
         chosen = which[windows] == i
         if alone:
@@ -145,19 +157,31 @@ def flat_indices(
 
 
 def _target(
-    u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> tuple[np.ndarray, bool]:
+    u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
+    into: np.ndarray | None = None,
+) -> tuple[np.ndarray, bool]:  # fmt: skip
     """An array (N, C, *sizes) for what windows of u add up to, and whether no two of them share an element.
 
     It is zero, unless every element will be written to.
     """
+    _check_into(into, (*u.shape[:2], *sizes), u.dtype)
     alone = all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
     tiled = (
         kernel == stride
         and not any(before)
         and all(o * s == n for o, s, n in zip(u.shape[2:], stride, sizes, strict=True))
     )
-    return (np.empty_like if alone and tiled else np.zeros_like)(u, shape=(*u.shape[:2], *sizes)), alone
+    x = np.empty_like(u, shape=(*u.shape[:2], *sizes)) if into is None else into
+    if not (alone and tiled):
+        x[...] = 0
+    return x, alone
+
+
+def _check_into(into: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any]) -> None:
+    if into is not None and (into.shape != shape or into.dtype != dtype):
+        raise ValueError(
+            f"pooling: the result is {dtype} {shape}; `out` is {into.dtype} {into.shape}, and must be the same"
+        )
 
 
 def max_regions(x: np.ndarray, out: Sizes) -> np.ndarray:

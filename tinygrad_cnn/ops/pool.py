@@ -46,9 +46,11 @@ class Sliding(NamedTuple):
 
 
 @op
-def max_pool(x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+def max_pool(
+    x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
+) -> Array:
     """y = the largest element of each window.   x' = g put back where they were taken."""
-    return kernel.max_windows(x, window, grid, stride, before, dilation)
+    return kernel.max_windows(x, window, grid, stride, before, dilation, out)
 
 
 @op
@@ -59,10 +61,18 @@ def max_pool_which(x: Array, top: Array, *, window: Sizes, stride: Sizes, before
 
 @op
 def put_elements(
-    u: Array, which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+    u: Array,
+    which: Array,
+    *,
+    sizes: Sizes,
+    window: Sizes,
+    stride: Sizes,
+    before: Sizes,
+    dilation: Sizes,
+    out: Array = None,
 ) -> Array:
     """y = zeros of these spatial sizes, with u added to the element of its window that `which` says.   u' = take_elements."""
-    return kernel.put_elements(u, which, sizes, window, stride, before, dilation)
+    return kernel.put_elements(u, which, sizes, window, stride, before, dilation, out)
 
 
 @op

@@ -84,14 +84,14 @@ def generator(rng: Seed = None) -> np.random.Generator:
 
 
 @op
-def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed) -> Array:
+def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed, out: Array = None) -> Array:
     """y = 0 with probability p, else 1 / (1 - p), one draw for each element, or for each run of the last `spatial` axes.
 
     No gradient. The draws do not depend on x's dtype, so float32 and float64 networks drop the same elements.
     """
     x = np.asarray(x)
     shape = (*x.shape[: x.ndim - spatial], *(1 for _ in range(spatial)))
-    y = np.empty_like(x, np.result_type(x.dtype, 1.0), shape=shape)
+    y = np.empty_like(x, np.result_type(x.dtype, 1.0), shape=shape) if out is None else out
     return np.multiply(_survivors(generator(rng), shape, p), y.dtype.type(1 / (1 - p) if p < 1 else 0), out=y)
 
 

@@ -10,8 +10,7 @@ import tinygrad_cnn as tg
 
 from ..problems import CHANNELS, Problem
 
-if hasattr(tg, "set_num_threads"):
-    set_threads = tg.set_num_threads
+set_threads = tg.set_num_threads
 
 
 def chain(p: Problem) -> Callable[[], Any]:
