@@ -76,7 +76,8 @@ def draw(path, model, x, labels, directions):
         ax.plot(epsilons, shares, ".-", color=colour, label=label)
     ax.set(xlabel="epsilon", ylabel="accuracy", ylim=(0, 1.02))
     ax.legend()
-    for axes, images in zip(right.subplots(2, 8), (x, changed(x, directions["gradient signs"], EPSILON)), strict=True):
+    rows = x, changed(x, directions["gradient signs"], EPSILON)
+    for axes, images in zip(right.subplots(2, 8), rows, strict=True):
         for ax, image, answer, label in zip(axes, images[:, 0], predict(model, images), labels, strict=False):
             ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
             ax.set_title(str(answer), color="black" if answer == label else "#d55e00")
