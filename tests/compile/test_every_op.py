@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.graph import op
 from tinygrad_cnn.ops import index
 from tinygrad_cnn.testing.cases import Case, Draws
 from tinygrad_cnn.testing.rows import CASES
@@ -83,3 +84,29 @@ def test_second_gradients_too(case: Case):
         assert all(map(same, first, again))
         for a, b in zip(eager, replayed, strict=True):
             assert same(a.grad, b.grad)
+
+
+@op(residuals=["kept"])
+def cubed(a):
+    """y = a^3.   a' = 3 g a^2.   The input is a residual, too."""
+    return a * a * a, a
+
+
+cubed.vjp(a=lambda g, kept: 3 * g * kept * kept)
+
+
+def test_an_op_that_hands_on_its_input_as_a_residual():
+    def run(x):
+        x.zero_grad()
+        y = cubed(tg.sort(x))
+        z = cubed(tg.sort(y * 2))
+        total = (tg.sort(z) + tg.sort(y)).sum()
+        total.backward()
+        return total
+
+    compiled = tg.compile(run)
+    for seed in (0, 1, 2):
+        (x,) = leaves([np.random.default_rng(seed).standard_normal(5)])
+        expected, gradient = run(x), np.array(x.grad)
+        assert same(compiled(x), expected)
+        assert same(x.grad, gradient)

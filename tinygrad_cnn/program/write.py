@@ -103,7 +103,7 @@ class _Writer:
     def _step(self, i: int, step: Step) -> list[str]:
         if self._is_fixed_view(step):
             return []
-        fresh = [v for v in made(step) if v not in self.fixed]
+        fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
         arguments = [self.expression(x) for x in step.inputs]
         arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
         planned_output = step.outputs and step.outputs[0] in self.fixed
