@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```python(?: needs ([\w, ]+))?\n(.*?)^```", re.MULTILINE |
 MODULES = [module.name for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = page.read_text()
@@ -35,7 +35,7 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch):
             exec(code, namespace)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_names_in_the_text_exist(page: Path):
     roots = {"tg": tinygrad_cnn, "nn": tinygrad_cnn.nn}
     fenced = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -71,7 +71,7 @@ def _functions_made_by_op(module, name):
             yield from finder.find(value, f"{name}.{key}", module=False, globs={})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_inside_the_repository_lead_somewhere(page: Path):
     targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     broken = [target for target in targets if not (page.parent / target).exists()]
