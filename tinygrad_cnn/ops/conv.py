@@ -6,6 +6,7 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..graph import Array, op
@@ -160,7 +161,16 @@ def geometry(
     stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Checked parameters for :func:`convolve`: sizes as tuples, padding as (before, after) pairs."""
-    xs, ws = x.shape, shape_of(name, "w", w)
+    shapes = x.shape, shape_of(name, "w", w), None if b is None else shape_of(name, "b", b)
+    # Equal keys must be equally right, and True, which is no size, equals 1.
+    plain = all(type(n) is int for n in (stride, padding, dilation, groups))
+    return dict((_known_geometry if plain else _geometry)(name, ndim, *shapes, stride, padding, dilation, groups))
+
+
+def _geometry(
+    name: str, ndim: int, xs: Sizes, ws: Sizes, bs: Sizes | None,
+    stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
+) -> dict[str, Any]:  # fmt: skip
     if len(ws) != ndim + 2:
         raise ValueError(
             f"{name}: `w` has shape {ws}; it must be (O, C / groups, {LAYOUTS[ndim]} of the kernel), of {ndim + 2} axes: "
@@ -178,13 +188,16 @@ def geometry(
             f"{name}: `x` has {xs[1]} channels but `w` expects {ws[1] * groups} ({ws[1]} in each of {groups} groups); "
             "check `in_channels` or `groups`"
         )
-    if b is not None and shape_of(name, "b", b) != (ws[0],):
-        raise ValueError(f"{name}: `b` has shape {b.shape}; it must be ({ws[0]},), one bias for each filter of `w`")
+    if bs is not None and bs != (ws[0],):
+        raise ValueError(f"{name}: `b` has shape {bs}; it must be ({ws[0]},), one bias for each filter of `w`")
     if min(ws) < 1:
         raise ValueError(f"{name}: `w` has shape {ws}; every size must be at least 1")
     pairs = padding_pairs(name, padding, ws[2:], steps, spread)
     check_fit(name, "the kernel of `w`", xs[2:], ws[2:], pairs, spread)
     return {"stride": steps, "padding": pairs, "dilation": spread, "groups": groups}
+
+
+_known_geometry = lru_cache(maxsize=1024)(_geometry)
 
 
 @op

@@ -60,6 +60,8 @@ def sum_to(a: Array, *, shape: Shape) -> Array:
     if shape == np.shape(a):
         return a
     extra = np.ndim(a) - len(shape)
+    if extra > 0 and np.shape(a)[extra:] == shape:
+        return total(a, tuple(range(extra)))
     if extra < 0 or any(n not in (1, m) for n, m in zip(shape, np.shape(a)[extra:], strict=True)):
         raise ValueError(
             f"sum_to: `shape` {shape} does not broadcast to {np.shape(a)}; from the right, sizes must be equal or 1"
