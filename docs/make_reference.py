@@ -182,12 +182,12 @@ def with_members(entry: Entry) -> list[Entry]:
             for key, value in found.items()
             if not key.startswith("_") and key not in known
             if id(getattr(value, "__func__", value)) not in by_identity()
-            if (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod)) and _doc(value)
+            if (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod)) and doc(value)
         ),
     ]
 
 
-def _doc(thing: Any) -> str:
+def doc(thing: Any) -> str:
     """The docstring of this object itself; a constant has none, but is shown by its value."""
     if isinstance(thing, classmethod | staticmethod):
         thing = thing.__func__
@@ -280,7 +280,7 @@ class Page:
 
     def summary(self, entry: Entry) -> str:
         """The first sentence, to stand in a table."""
-        first = " ".join(itertools.takewhile(bool, _doc(entry.thing).splitlines()))
+        first = " ".join(itertools.takewhile(bool, doc(entry.thing).splitlines()))
         sentence = re.split(r"(?<=[.])\s{2,}|(?<=[.])\s(?=[A-Z\"`])", first)[0]
         return self.prose(sentence, entry).replace("|", r"\|")
 
@@ -303,7 +303,7 @@ class Page:
 
     def docstring(self, entry: Entry) -> Iterator[str]:
         """Paragraphs, lists of arguments and examples, as Markdown blocks."""
-        lines = _doc(entry.thing).splitlines()
+        lines = doc(entry.thing).splitlines()
         while lines:
             if not lines[0].strip():
                 lines.pop(0)
