@@ -166,6 +166,15 @@ class OpFunction(Protocol[P]):
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register the gradient rules, one per differentiable input, named by the input."""
 
+    def bind(self, binder: Callable[..., Any]) -> Callable[..., Any]:
+        """Register, as a decorator, how the op is prepared for being called again and again on the same memory.
+
+        ``binder(*inputs, out, **params)`` is given what the raw function is given, and returns a function without arguments
+        that does the same, with checks made and views arranged, or None where nothing is gained.
+        """
+
+
+Binder: TypeAlias = Callable[..., Callable[[], object] | None]
 
 registry: dict[str, Op] = {}
 numpy_ops: dict[Any, Callable[..., Any]] = {}
@@ -201,6 +210,7 @@ class Op:
         self.name = raw.__name__
         self.elementwise = elementwise
         self.takes_out = OUT in inspect.signature(raw).parameters
+        self.binder: Binder | None = None
         self.rules: dict[str, Callable[..., Any]] = {}
         self.signature = _declared_signature(raw, residuals)
         self.globals: dict[str, Any] = {
@@ -216,6 +226,7 @@ class Op:
         self.function.__qualname__ = raw.__qualname__
         self.function.op = self
         self.function.vjp = self.vjp
+        self.function.bind = self.bind
         self.pull: Callable[..., tuple[Any, ...]] = self._compile(emit_pull(self.signature))
 
     def __reduce__(self) -> Any:
@@ -239,6 +250,11 @@ class Op:
         self.globals.update({f"_rule_{served}": rule for served, rule in rules.items()})
         self.function.__code__ = self._compile(emit_call(self.signature)).__code__
         self.pull = self._compile(emit_pull(self.signature))
+
+    def bind(self, binder: Binder) -> Binder:
+        """See :meth:`OpFunction.bind`."""
+        self.binder = binder
+        return binder
 
     def revive(self, node: Node) -> tuple[Any, ...]:
         """What `node` saved, with differentiable inputs and output as Tensors that stand where they stood in the graph."""

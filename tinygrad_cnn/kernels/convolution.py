@@ -11,7 +11,7 @@ runs channels-last without being told. dx lies in memory as u does. What is smal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -37,7 +37,7 @@ def forward(
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"convolution: `b` has shape {b.shape}; it must be {w.shape[:1]}, one for each filter of `w`")
     shape, dtype = (len(x), len(w), *g.out), np.result_type(x, w)
-    plan = small.plan(x.shape, g, dtype) if groups == 1 else None
+    plan = small.plan(x, g, dtype) if groups == 1 else None
     y = small.room(shape, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
     if plan is not None and small.forward(x, w, b, plan, y):
         return y
@@ -87,7 +87,7 @@ def weight_gradient(
     if groups > 1 and c == 1:
         depthwise.weight_gradient(x, u, g, w)
         return w
-    if groups == 1 and w.flags.c_contiguous and (plan := small.plan(x.shape, g, w.dtype)) is not None:
+    if groups == 1 and w.flags.c_contiguous and (plan := small.plan(x, g, w.dtype)) is not None:
         small.weight_gradient(x, u, plan, w)
         return w
     how = layout(g, c)
@@ -100,6 +100,24 @@ def weight_gradient(
         ordered = wg.transpose(how.axes)
         ordered[...] = total.reshape(ordered.shape)
     return w
+
+
+def forwarding(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+    out: np.ndarray,
+) -> Callable[[], None] | None:  # fmt: skip
+    """:func:`forward` in the same memory every time, if it is small."""
+    g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
+    return small.forwarding(x, w, b, g, out) if groups == 1 else None
+
+
+def weighing(
+    x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+    out: np.ndarray,
+) -> Callable[[], None] | None:  # fmt: skip
+    """:func:`weight_gradient` in the same memory every time, if it is small."""
+    g = _geometry(x.shape, (u.shape[1], x.shape[1] // groups, *kernel), stride, padding, dilation, groups)
+    return small.weighing(x, u, g, out) if groups == 1 else None
 
 
 def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, groups: int, y: np.ndarray) -> None:

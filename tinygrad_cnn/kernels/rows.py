@@ -8,6 +8,8 @@ more than the arithmetic. So F rows are joined to one of F C elements, and the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,6 +89,13 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
         return y
     np.copyto(out, y)
     return out
+
+
+def totalling(a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = False) -> Callable[[], object] | None:
+    """:func:`total` of the same memory every time, if it is small."""
+    if not isinstance(a, np.ndarray) or a.size >= SMALL or a.dtype != out.dtype:
+        return None
+    return partial(np.add.reduce, a, axes, None, out, keepdims)
 
 
 def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ _thread = threading.local()
 class Plan:
     """Memory and views for windows on x (n, c, *sizes)."""
 
-    __slots__ = ("_columns", "_inner", "_room", "_windows", "_with_ones")
+    __slots__ = ("_inner", "_room", "_windows", "columns", "with_ones")
 
     def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> None:
         n, c, *sizes = shape
@@ -45,28 +46,32 @@ class Plan:
         view = windows(padded, g.kernel, g.out, g.stride, g.dilation)  # (n, c, *out, *k)
         self._windows = view.transpose(1, *range(2 + d, 2 + 2 * d), 0, *range(2, 2 + d))  # (c, *k, n, *out)
         k = c * volume(g.kernel)
-        self._with_ones = np.ones((k + 1, n * volume(g.out)), dtype)
-        self._columns = self._with_ones[:k]
-        self._room = self._columns.reshape(self._windows.shape)
+        self.with_ones = np.ones((k + 1, n * volume(g.out)), dtype)
+        self.columns = self.with_ones[:k]  # (c k, n P)
+        self._room = self.columns.reshape(self._windows.shape)
 
-    def fill(self, x: np.ndarray, ones: bool) -> np.ndarray:
-        """The columns of x, (c k, n P), until the next call; with the row of ones, (c k + 1, n P)."""
+    def fill(self, x: np.ndarray) -> None:
+        """Let the columns be those of x, until the next call."""
         np.copyto(self._inner, x)
         np.copyto(self._room, self._windows)
-        return self._with_ones if ones else self._columns
 
 
-def plan(shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
-    """The plan for windows on arrays of this shape and dtype, or None if their columns are not small."""
+def own_plan(x: np.ndarray, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
+    """A new plan for windows on x, or None if their columns are not small."""
+    size = x.shape[0] * x.shape[1] * volume(g.kernel) * volume(g.out) * dtype.itemsize
+    return Plan(x.shape, g, dtype) if 0 < size <= MOST_BYTES else None
+
+
+def plan(x: np.ndarray, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
+    """:func:`own_plan`, kept for the next call in this thread."""
     plans: OrderedDict[Any, Plan | None] | None = getattr(_thread, "plans", None)
     if plans is None:
         plans = _thread.plans = OrderedDict()
-    key = (shape, g, dtype)
+    key = (x.shape, g, dtype)
     if key in plans:
         plans.move_to_end(key)
         return plans[key]
-    size = shape[0] * shape[1] * volume(g.kernel) * volume(g.out) * dtype.itemsize
-    plans[key] = Plan(shape, g, dtype) if 0 < size <= MOST_BYTES else None
+    plans[key] = own_plan(x, g, dtype)
     if len(plans) > KEPT:
         plans.popitem(last=False)
     return plans[key]
@@ -82,19 +87,11 @@ def room(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> bool:
     """Fill y, which lies in memory filter by filter or channels-last; False if it does not."""
-    o = len(w)
-    by_filter, last = y.swapaxes(0, 1), y.transpose(0, *range(2, y.ndim), 1)
-    if not (by_filter.flags.c_contiguous or last.flags.c_contiguous):
+    product = _product(w, b, plan, y)
+    if product is None:
         return False
-    filters = w.reshape(o, -1)
-    if b is not None:
-        filters = np.concatenate((filters, b[:, None]), axis=1, dtype=y.dtype)
-    columns = plan.fill(x, ones=b is not None)
-    with BLAS_ALONE:
-        if by_filter.flags.c_contiguous:
-            np.matmul(filters, columns, out=by_filter.reshape(o, -1))
-        else:
-            np.matmul(columns.T, filters.T, out=last.reshape(-1, o))
+    plan.fill(x)
+    product()
     return True
 
 
@@ -102,6 +99,64 @@ def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray) -> 
     """Fill w (O, c, *kernel), in C order."""
     o = len(w)
     by_filter = u.swapaxes(0, 1).reshape(o, -1)  # (O, n P)
-    columns = plan.fill(x, ones=False)
+    plan.fill(x)
     with BLAS_ALONE:
-        np.matmul(by_filter, columns.T, out=w.reshape(o, -1))
+        np.matmul(by_filter, plan.columns.T, out=w.reshape(o, -1))
+
+
+def _product(w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> Callable[[], None] | None:
+    """The product of the filters, as they are when it is called, with the columns in a plan."""
+    o = len(w)
+    by_filter, last = y.swapaxes(0, 1), y.transpose(0, *range(2, y.ndim), 1)
+    columns = plan.columns if b is None else plan.with_ones
+    if by_filter.flags.c_contiguous:
+        left, right, target = None, columns, by_filter.reshape(o, -1)
+    elif last.flags.c_contiguous:
+        left, right, target = columns.T, None, last.reshape(-1, o)
+    else:
+        return None
+    flat, bias = w.reshape(o, -1), None if b is None else b[:, None]
+
+    def product() -> None:
+        filters = flat if bias is None else np.concatenate((flat, bias), axis=1, dtype=y.dtype)
+        with BLAS_ALONE:
+            np.matmul(filters if left is None else left, filters.T if right is None else right, out=target)
+
+    return product
+
+
+def forwarding(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: np.ndarray
+) -> Callable[[], None] | None:
+    """:func:`forward` on the same memory every time, with a plan of its own, if it is small."""
+    plan = own_plan(x, g, y.dtype)
+    product = None if plan is None or not w.flags.c_contiguous else _product(w, b, plan, y)
+    if plan is None or product is None:
+        return None
+
+    def run(fill: Any = plan.fill, product: Any = product) -> None:
+        fill(x)
+        product()
+
+    return run
+
+
+def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray) -> Callable[[], None] | None:
+    """:func:`weight_gradient` on the same memory every time, with a plan of its own, if it is small."""
+    plan = own_plan(x, g, w.dtype)
+    if plan is None or not w.flags.c_contiguous:
+        return None
+    o = len(w)
+    whole = u.swapaxes(0, 1)
+    by_filter = whole.reshape(o, -1)
+    moved = None if np.shares_memory(by_filter, u) else by_filter.reshape(whole.shape)
+    columns, target = plan.columns.T, w.reshape(o, -1)
+
+    def run(fill: Any = plan.fill) -> None:
+        fill(x)
+        if moved is not None:
+            np.copyto(moved, whole)
+        with BLAS_ALONE:
+            np.matmul(by_filter, columns, out=target)
+
+    return run

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..graph import Array, op
 from ..kernels import erf as kernel
-from ..kernels.rectify import positive_part
+from ..kernels.rectify import positive_part, rectifying
 from ..kernels.select import select
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
@@ -59,6 +59,7 @@ def relu(a: Array, *, out: Array = None) -> Array:
 
 
 relu.vjp(a=lambda g, y: where(y > 0, g, 0))
+relu.bind(rectifying)
 
 
 @op(elementwise=True)

@@ -6,6 +6,7 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,13 @@ def convolve(
     return kernel.forward(x, w, b, stride, padding, dilation, groups, out)
 
 
+@convolve.bind
+def _convolving(
+    x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array
+) -> Callable[[], None] | None:
+    return kernel.forwarding(x, w, b, stride, padding, dilation, groups, out)
+
+
 @op
 def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
@@ -52,6 +60,13 @@ def convolve_dw(
 ) -> Array:
     """The adjoint of convolve in w, of the given shape."""
     return kernel.weight_gradient(x, u, shape[2:], stride, padding, dilation, groups, out)
+
+
+@convolve_dw.bind
+def _weighing(
+    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array
+) -> Callable[[], None] | None:
+    return kernel.weighing(x, u, shape[2:], stride, padding, dilation, groups, out)
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..graph import Array, implements, op
-from ..kernels.select import select
+from ..kernels.select import select, selecting
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -27,6 +27,7 @@ def where(condition: Array, a: Array, b: Array, *, out: Array = None) -> Array:
 
 where.vjp(a=lambda g, condition: where(condition, g, 0),
           b=lambda g, condition: where(condition, 0, g))  # fmt: skip
+where.bind(selecting)
 
 
 @op(elementwise=True, numpy=np.add)

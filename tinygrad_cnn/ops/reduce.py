@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Array, implements, op
-from ..kernels.rows import total
+from ..kernels.rows import total, totalling
 from .elementwise import abs, pow, where
 from .scan import cumprod, neighbour, reversed_along
 from .shape import Axis, broadcast_to, reshape, transpose
@@ -53,6 +53,9 @@ def sum(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = Non
 
 
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
+sum.bind(
+    lambda a, out, axis, keepdims: totalling(a, reduced_axes(axis, np.ndim(a)), out, keepdims) if np.ndim(a) else None
+)
 
 
 @op(numpy=np.mean)

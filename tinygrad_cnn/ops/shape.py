@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Array, implements, op
-from ..kernels.rows import total
+from ..kernels.rows import total, totalling
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -26,12 +27,17 @@ Axis: TypeAlias = int | Sequence[int] | None
 
 
 @op(numpy=np.reshape)
-def reshape(a: Array, *, shape: Shape) -> Array:
+def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
-    return np.reshape(a, shape)
+    y = np.reshape(a, shape)
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
 
 
 reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
+reshape.bind(lambda a, out, shape: partial(np.copyto, out.reshape(a.shape), a) if out.flags.c_contiguous else None)
 
 
 @op(numpy=np.transpose)
@@ -54,24 +60,44 @@ def broadcast_to(a: Array, *, shape: Shape) -> Array:
 
 
 @op
-def sum_to(a: Array, *, shape: Shape) -> Array:
+def sum_to(a: Array, *, shape: Shape, out: Array = None) -> Array:
     """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if shape == np.shape(a):
         return a
-    extra = np.ndim(a) - len(shape)
-    if extra > 0 and np.shape(a)[extra:] == shape:
-        return total(a, tuple(range(extra)))
-    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, np.shape(a)[extra:], strict=True)):
+    axes = _repeated(np.shape(a), shape)
+    if out is None:
+        return total(a, axes).reshape(shape)
+    total(a, axes, out=_without(out, np.ndim(a), axes))
+    return out
+
+
+def _repeated(large: tuple[int, ...], small: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that broadcasting from one shape to the other adds or repeats."""
+    extra = len(large) - len(small)
+    if extra > 0 and large[extra:] == small:
+        return tuple(range(extra))
+    if extra < 0 or any(n not in (1, m) for n, m in zip(small, large[extra:], strict=True)):
         raise ValueError(
-            f"sum_to: `shape` {shape} does not broadcast to {np.shape(a)}; from the right, sizes must be equal or 1"
+            f"sum_to: `shape` {small} does not broadcast to {large}; from the right, sizes must be equal or 1"
         )
-    axes = (*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and np.shape(a)[extra + i] != 1))
-    return total(a, axes).reshape(shape) if axes else a
+    return (*range(extra), *(extra + i for i, n in enumerate(small) if n == 1 and large[extra + i] != 1))
+
+
+def _without(out: Array, ndim: int, axes: tuple[int, ...]) -> Array:
+    """A view of the array of a sum that lacks the axes that are summed over."""
+    extra = ndim - out.ndim
+    return out.reshape([n for i, n in enumerate(out.shape) if i + extra not in axes])
 
 
 broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))
 sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
+
+
+@sum_to.bind
+def _summing(a: Array, out: Array, shape: tuple[int, ...]) -> Callable[[], object] | None:
+    axes = _repeated(np.shape(a), shape)
+    return totalling(a, axes, _without(out, np.ndim(a), axes))
 
 
 @op(numpy=np.concatenate, residuals=["ends"])

@@ -15,6 +15,9 @@ import numpy as np
 
 from .capture import Step, Value, flat
 
+SMALL_BYTES = 1 << 18
+"""Copying an argument of this size costs less than arranging views of it anew in every call."""
+
 ALIGNMENT = 64
 """Places begin at multiples of a cache line."""
 
@@ -36,6 +39,7 @@ class Plan:
     steps: list[Step]
     rooms: dict[Value, Room]
     last: dict[Value, float]  # the last step that reads the memory of a value that has its own
+    copied: set[Value]  # arguments that are copied to a fixed place first, so that all behind them can be fixed
     peak: int  # of the arena
     total: int  # of all values that steps make, had each its own memory
 
@@ -65,7 +69,17 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
         rooms[out] = room
     peak = _placed(list(dict.fromkeys(rooms.values())))
     total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
-    return Plan(needed, rooms, last, peak, total)
+    return Plan(needed, rooms, last, _copied(needed, returned), peak, total)
+
+
+def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
+    """Small arguments that are only read: neither returned, nor in the hands of an effect, which may write to them."""
+    found: set[Value] = set()
+    shared: set[Value] = set(returned)
+    for step in steps:
+        roots = {v.root for v in step.reads if v.root.origin == "argument"}
+        (found if step.op is not None else shared).update(roots)
+    return {v for v in found - shared if 0 < v.array.nbytes <= SMALL_BYTES and _dense(v.array)}
 
 
 def made(step: Step) -> list[Value]:

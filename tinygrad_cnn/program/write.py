@@ -70,6 +70,9 @@ class _Writer:
         self._by_identity: dict[int, str] = {}
         self._layouts: dict[Any, np.ndarray] = {}
         self.lines: list[Line] = []
+        self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
+        for value, _ in self.copied:
+            self._fix(value, np.empty_like(value.array), "a")
         arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         for value, room in plan.rooms.items():
@@ -78,7 +81,8 @@ class _Writer:
 
     def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
         """The source."""
-        body = [f"    {text}" for i, step in enumerate(self.plan.steps) for text in self._step(i, step)]
+        body = [f"    {self.constant(np.copyto, 'copyto')}({self.names[v]}, {x})" for v, x in self.copied]
+        body += [f"    {text}" for i, step in enumerate(self.plan.steps) for text in self._step(i, step)]
         for place, value in gradients:
             if value in self.fixed:
                 gradient = self.constant(Tensor._of(self.fixed[value]))
@@ -109,7 +113,11 @@ class _Writer:
         planned_output = step.outputs and step.outputs[0] in self.fixed
         if planned_output:
             arguments.append(f"out={self.expression(step.outputs[0])}")
-        call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
+        bound = self._bound(step) if planned_output else None
+        if bound is not None:
+            call = f"{self.constant(bound, step.name)}()"
+        else:
+            call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
         for v in fresh:
             self.names[v] = f"v{len(self.names)}"
         self._describe(step)
@@ -137,6 +145,15 @@ class _Writer:
         ]
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
+    def _bound(self, step: Step) -> Callable[[], object] | None:
+        """The step as a function of nothing, where all that it reads is fixed and its op can be prepared for that."""
+        out = step.outputs[0]
+        if step.op is None or step.op.binder is None or out is None:
+            return None
+        if any(v not in self.fixed and v.origin != "outside" for v in step.reads):
+            return None
+        return step.op.binder(*self._filled(step.inputs), out=self.fixed[out], **self._filled(step.params))
+
     def _is_fixed_view(self, step: Step) -> bool:
         """Whether the step only looks at fixed memory in another way, which is then done once and for all."""
         if step.op is None or step.several or len(step.outputs) != 1:
@@ -155,7 +172,7 @@ class _Writer:
     def _filled(self, tree: Any) -> Any:
         """`tree` with the arrays of fixed values in their places."""
         if isinstance(tree, Value):
-            return self.fixed[tree]
+            return self.fixed.get(tree, tree.array)
         if type(tree) in (tuple, list):
             return type(tree)(self._filled(part) for part in tree)
         if type(tree) is dict:
@@ -169,7 +186,7 @@ class _Writer:
         layout = (array.ctypes.data, array.shape, array.strides, array.dtype)
         array = self._layouts.setdefault(layout, array)
         self.fixed[value] = array
-        name = f"{prefix}{len(self.names)}"
+        name = f"{prefix}{len(self.constants)}"
         self.names[value] = name
         self.constants[name] = array
 
