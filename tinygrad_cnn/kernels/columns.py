@@ -131,8 +131,9 @@ def shifted(x: np.ndarray, block: Block, g: Geometry, inner: Geometry, dtype: np
     return [pixels[r : r + rows * k].reshape(rows, -1) for r in range(k)]
 
 
-def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) -> np.ndarray:
-    """Columns (c k, P) of a block of x (N, c, *sizes), in memory that the next call uses again."""
+def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], ones: bool = False) -> np.ndarray:
+    """Columns (c k, P) of a block of x (N, c, *sizes), with a row of ones below if asked for, in memory that the next call
+    uses again."""
     images, padding = _rows_of(x, block, g)
     first = images.swapaxes(0, 1)  # (c, n, *sizes)
     if any(map(any, padding)):
@@ -143,9 +144,11 @@ def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) 
     out = (block.rows.stop - block.rows.start, *g.out[1:])
     view = windows(first, g.kernel, out, g.stride, g.dilation)  # (c, n, *out, *k)
     view = view.transpose(0, *range(2 + len(out), view.ndim), 1, *range(2, 2 + len(out)))
-    columns = scratch("columns", view.shape, dtype)
-    np.copyto(columns, view)
-    return columns.reshape(len(first) * volume(g.kernel), -1)
+    k = len(first) * volume(g.kernel)
+    columns = scratch("columns", (k + ones, view.size // k), dtype)
+    np.copyto(columns[:k].reshape(view.shape), view)
+    columns[k:] = 1
+    return columns
 
 
 def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:

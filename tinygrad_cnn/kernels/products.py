@@ -38,7 +38,14 @@ class Direct:
 
     def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
         """y (n, O, *out), a block of the output, from filters (K, O)."""
-        matrix = self._columns(x, block, y.dtype)
+        if b is not None and not self.rows and is_last(y):  # the bias is one more element of each filter
+            matrix, filters, b = (
+                self._columns(x, block, y.dtype, ones=True),
+                np.concatenate((filters, b[None]), dtype=y.dtype),
+                None,
+            )
+        else:
+            matrix = self._columns(x, block, y.dtype)
         if is_last(y):
             target = np.moveaxis(y, 1, -1).reshape(len(matrix), -1)
             np.matmul(matrix, filters, out=target)
@@ -57,11 +64,11 @@ class Direct:
         terms = u @ matrix.reshape(len(u), -1, matrix.shape[1])
         return terms.sum(0) if len(u) > 1 else terms[0]  # type: ignore[no-any-return]
 
-    def _columns(self, x: np.ndarray, block: Block, dtype: DType) -> np.ndarray:
+    def _columns(self, x: np.ndarray, block: Block, dtype: DType, ones: bool = False) -> np.ndarray:
         """(P, K)."""
         if self.rows:
             return columns.in_rows(x, block, self.g, dtype)
-        return columns.along_image(x, block, self.g, dtype).T
+        return columns.along_image(x, block, self.g, dtype, ones).T
 
 
 @dataclass(frozen=True)
