@@ -84,3 +84,11 @@ def test_what_is_refused(n, error):
     with pytest.raises(error, match="set_num_threads: `n` is "):
         tg.set_num_threads(n)
     assert tg.get_num_threads() == before
+
+
+def test_floating_point_errors_are_treated_as_the_caller_says():
+    x = np.full(4, 1e38, np.float32)
+    with np.errstate(over="ignore"):
+        threads.each(lambda i: x[i] * x[i], range(4))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        threads.each(lambda i: x[i] * x[i], range(4))

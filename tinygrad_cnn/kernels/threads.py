@@ -14,6 +14,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from itertools import product
 from operator import index
 from queue import SimpleQueue
@@ -82,7 +84,8 @@ def each(work: Callable[[T], object], parts: Sequence[T]) -> None:
                 work(part)
             return
         todo, ended = deque(parts), SimpleQueue[BaseException | None]()
-        _call_in(helpers, lambda: ended.put(_drain(work, todo)))
+        # NumPy's treatment of floating-point errors is the caller's.
+        _call([partial(copy_context().run, lambda: ended.put(_drain(work, todo))) for _ in range(helpers)])
         error = _drain(work, todo)
         errors = [error, *(ended.get() for _ in range(helpers))]
     for error in errors:
@@ -143,13 +146,13 @@ _calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
 _helpers = 0
 
 
-def _call_in(count: int, call: Callable[[], object]) -> None:
+def _call(wanted: Sequence[Callable[[], object]]) -> None:
     global _helpers
     with _lock:
-        while _helpers < count:
+        while _helpers < len(wanted):
             threading.Thread(target=_help, args=(_calls,), name="tinygrad_cnn", daemon=True).start()
             _helpers += 1
-    for _ in range(count):
+    for call in wanted:
         _calls.put(call)
 
 
