@@ -14,6 +14,7 @@ import numpy as np
 
 from . import watch
 from .graph import Leaf, is_grad_enabled
+from .kernels.threads import BLAS_ALONE
 from .program.capture import Capture, CaptureError, Place
 from .program.write import Program
 from .run import check_callable
@@ -66,7 +67,8 @@ class Compiled(Generic[P, R]):
         with self._alone():
             ready = self._find(key, given, args, kwargs)
             arrays = [x._data if isinstance(x, Tensor) else x for x in given]
-            values = ready.program.run(*arrays)
+            with BLAS_ALONE:  # whose threads would spin beside those of the kernels
+                values = ready.program.run(*arrays)
         return cast(R, ready.results(values, given))
 
     @property

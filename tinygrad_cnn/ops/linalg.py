@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..graph import Array, implements, op
+from ..kernels.product import multiply, multiplying
 from .elementwise import mul
 from .rearrange import diagonal
 from .reduce import sum
@@ -35,7 +36,7 @@ def matmul(a: Array, b: Array, *, out: Array = None) -> Array:
             f"matmul: `a` {np.shape(a)} has {np.shape(a)[-1]} columns but `b` {np.shape(b)} has "
             f"{np.shape(b)[0 if np.ndim(b) == 1 else -2]} rows; they must agree: check the shapes or transpose one"
         )
-    return np.matmul(a, b, out=out)
+    return multiply(a, b, out)
 
 
 def _matrix_cotangent(g: Array, row: bool, column: bool) -> Array:
@@ -51,7 +52,7 @@ def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
     row, column = len(in_shape) == 1, b.ndim == 1
     g = _matrix_cotangent(g, row, column)
     b = reshape(b, shape=(-1, 1)) if column else b
-    whole = g @ b.swapaxes(-1, -2)
+    whole: Array = matmul(g, b.swapaxes(-1, -2))
     if whole.shape == in_shape:
         return whole
     return reshape(sum_to(whole, shape=(1, *in_shape) if row else in_shape), shape=in_shape)
@@ -63,12 +64,13 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     a = reshape(a, shape=(1, -1)) if row else a
     if len(in_shape) <= 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
         a, g = (reshape(m, shape=(-1, m.shape[-1])) for m in (a, g))
-    whole = a.swapaxes(-1, -2) @ g
+    whole: Array = matmul(a.swapaxes(-1, -2), g)
     if whole.shape == in_shape:
         return whole
     return reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
 
 
+matmul.bind(multiplying)
 matmul.vjp(a=_matmul_a, b=_matmul_b)
 
 

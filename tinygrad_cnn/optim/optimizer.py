@@ -31,8 +31,9 @@ PIECE = 49152
 """Elements that a rule sees at once: small enough for its dozen passes to stay in the cache, large enough to make the
 calls of NumPy few."""
 
-LONG = 131072
-"""Elements that a rule sees at once where threads share the work: enough for its calls to really run side by side."""
+LONG = 300_000
+"""Elements, at most, that a rule sees at once where threads share the work: enough for its calls to run side by side, since a
+thread that returns from a short one waits for the interpreter."""
 
 
 class Optimizer(ABC):
@@ -280,7 +281,8 @@ class Optimizer(ABC):
 
         if all(a.flags.c_contiguous for a in arrays) and not np.may_share_memory(p, g):
             flat = [a.reshape(-1) for a in arrays]
-            each(work, [[a[i : i + LONG] for a in flat] for i in range(0, p.size, LONG)])
+            step = -(-p.size // -(-p.size // LONG))  # pieces of nearly one size
+            each(work, [[a[i : i + step] for a in flat] for i in range(0, p.size, step)])
             return
         access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
         flags: Any = ["external_loop", "buffered", "copy_if_overlap"]

@@ -1,0 +1,67 @@
+"""Products of matrices on threads of our own.
+
+The threads of OpenBLAS wait for their next product by spinning, for as long as a whole step of training takes, and our own
+threads then share the processors with them. So a large product is cut into parts like any other work, each for one thread
+with a single-threaded BLAS; the cut depends on shapes alone, so results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .threads import BLAS_ALONE, each
+
+SMALL = 1 << 18
+"""Multiplications for which BLAS uses one thread anyway."""
+
+LARGE = 1 << 23
+"""Multiplications from which on it pays to share them."""
+
+PARTS, LEAST = 4, 32
+"""A product is cut into as many parts, of at least so many rows or columns."""
+
+
+def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
+    """np.matmul."""
+    size = _size(a, b)
+    if size < SMALL:
+        return np.matmul(a, b, out=out)
+    if size < LARGE or a.ndim != 2 or b.ndim != 2:
+        with BLAS_ALONE:
+            return np.matmul(a, b, out=out)
+    y = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
+    each(_call, _parts(a, b, y))
+    return y
+
+
+def multiplying(a: Any, b: Any, out: np.ndarray) -> Callable[[], object]:
+    """:func:`multiply` in the same memory every time."""
+    size = _size(a, b)
+    if size < SMALL:
+        return partial(np.matmul, a, b, out)
+    if size < LARGE or a.ndim != 2 or b.ndim != 2:
+        return partial(multiply, a, b, out)
+    return partial(each, _call, _parts(a, b, out))
+
+
+def _size(a: Any, b: Any) -> int:
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or not b.size:
+        return 0
+    return a.size * b.size // b.shape[-2 if b.ndim > 1 else 0]
+
+
+def _parts(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> list[Callable[[], object]]:
+    rows, columns = y.shape
+    if rows >= columns:
+        step = max(LEAST, -(-rows // PARTS))
+        return [partial(np.matmul, a[i : i + step], b, y[i : i + step]) for i in range(0, rows, step)]
+    step = max(LEAST, -(-columns // PARTS))
+    return [partial(np.matmul, a, b[:, j : j + step], y[:, j : j + step]) for j in range(0, columns, step)]
+
+
+def _call(part: Callable[[], object]) -> object:
+    return part()
