@@ -345,3 +345,11 @@ class TestSwitches:
         for thread in threads:
             thread.join()
         assert results == [12.0] * 200
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_are_in_c_order_whatever_the_rule_returned(create_graph):
+    """Optimizers go through parameter and gradient side by side, which is slow in two orders."""
+    w = tg.Tensor(np.ones((3, 2)), requires_grad=True)
+    (tg.ones(4, 2, dtype=np.float64) @ w.T).sum().backward(create_graph=create_graph)
+    assert w.grad.numpy().flags.c_contiguous

@@ -222,4 +222,4 @@ def _own(g: Array, borrowed: bool) -> Array:
         return np.array(g, order="C") if borrowed or not g.flags.carray else g
     if isinstance(g, np.generic):
         return np.asarray(g)
-    return copy(g) if borrowed or not g._data.flags.carray else g
+    return copy(g, order="C") if borrowed or not g._data.flags.carray else g

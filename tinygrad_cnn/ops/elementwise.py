@@ -268,10 +268,10 @@ round.vjp(a=_nothing)
 
 
 @op(elementwise=True, numpy=np.copy)
-def copy(a: Array, *, out: Array = None) -> Array:
-    """y = a, in memory of its own.   a' = g."""
+def copy(a: Array, *, order: str = "K", out: Array = None) -> Array:
+    """y = a, in memory of its own, in C order or ("K") as a lies.   a' = g."""
     if out is None:
-        return np.array(a)
+        return np.array(a, order=order)  # type: ignore[call-overload]
     np.copyto(out, a)
     return out
 
