@@ -26,9 +26,6 @@ the filters anew for each product."""
 MOST_SHIFTED = 1.12
 """Shifts compute windows across the seam of two rows too; this many for each that is wanted are worth the saved copies."""
 
-MOST_SHIFTED = 1.12
-"""Shifts compute windows across the seam of two rows too; this many for each that is wanted are worth the saved copies."""
-
 SHIFTED_BYTES = 3 << 18
 """The same where shifts save the copies: their memory stands for that of k times as much."""
 
