@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import columns, depthwise, products, threads
+from tinygrad_cnn.kernels import columns, depthwise, products, small, strips, threads
 from tinygrad_cnn.kernels.convolution import forward, input_gradient, weight_gradient
 from tinygrad_cnn.kernels.window import output_sizes
 
@@ -18,7 +18,7 @@ seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
 def shapes(draw, depthwise=booleans):
     """(x, w, options): few channels and many, kernels that shifts suit and kernels they do not, rows of unequal padding."""
     ndim = draw(st.sampled_from([1, 2, 2, 2, 3]))
-    groups, c, o = draw(st.sampled_from([1, 1, 1, 2])), draw(st.sampled_from([1, 3, 8, 9])), draw(st.integers(1, 9))
+    groups, c, o = draw(st.sampled_from([1, 1, 1, 2])), draw(st.sampled_from([1, 3, 8, 16])), draw(st.integers(1, 9))
     if draw(depthwise):
         groups, c = draw(st.integers(2, 5)), 1
         o = draw(st.integers(1, 2))
@@ -71,6 +71,8 @@ def block_size(request, monkeypatch):
         for function in (columns.blocks, columns.cut, columns.image_blocks):
             monkeypatch.setattr(function, "__defaults__", (600,))
         monkeypatch.setattr(depthwise, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(strips, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(small, "plan", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
@@ -183,14 +185,17 @@ def test_sizes_are_checked_before_memory_is_touched(call, message):
     assert message in str(caught.value)
 
 
-def test_shifts_are_chosen_where_they_save_copies():
+def test_a_layout_is_chosen_by_shape():
     def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32):
         pads = ((padding, padding),) * 2
         out = output_sizes((size, size), kernel, stride, pads, dilation)
         return type(products.layout(columns.Geometry(kernel, out, stride, pads, dilation), channels)).__name__
 
-    assert chosen((3, 3), 32, 1) == "Shifted"
+    assert chosen((3, 3), 32, 1) == chosen((5, 5), 14, 4, dilation=(2, 2)) == chosen((3, 3), 32, 1, (2, 1)) == "Strips"
+    assert chosen((3, 3), 32, 0) == "Shifted"  # strips would be laid out for pixels where no window is
+    assert chosen((3, 3), 32, 1, channels=8) == "Shifted"
     assert chosen((3, 3), 32, 1, channels=3) == "Direct"  # the runs along the image are longer
-    assert chosen((5, 5), 14, 2) == "Direct"  # a seventh of all windows would lie across a seam
-    assert chosen((3, 3), 32, 1, stride=(1, 2)) == chosen((3, 3), 32, 1, dilation=(1, 2)) == "Direct"
+    assert chosen((5, 5), 14, 0) == "Direct"  # a third of all windows would lie across a seam
+    assert chosen((3, 3), 4, 1) == "Direct"
+    assert chosen((3, 3), 32, 0, stride=(1, 2)) == chosen((3, 3), 32, 0, dilation=(1, 2)) == "Direct"
     assert chosen((1, 1), 32, 0) == "Direct"

@@ -91,7 +91,8 @@ def test_windows_keep_channels_last_memory_and_their_adjoints_agree(geometry, n,
     back = pooling.put_elements(u, which, shape, kernel, stride, before, dilation)
     total = pooling.sum_windows(x, kernel, out, stride, before)
     spread = pooling.spread_windows(u, shape, kernel, stride, before)
-    for a in (y, which, back, total, spread):
+    one_place = y[0, 0].size == 1 if n else True  # then u lies in both orders at once
+    for a in (y, which, total, *(() if one_place else (back, spread))):
         assert np.moveaxis(a, 1, -1).flags.c_contiguous
     # <put u, x> = <u, take x>: small integers, so that both sides are exact
     np.testing.assert_array_equal(

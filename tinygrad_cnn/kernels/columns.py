@@ -131,7 +131,7 @@ def shifted(x: np.ndarray, block: Block, g: Geometry, inner: Geometry, dtype: np
 def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], ones: bool = False) -> np.ndarray:
     """Columns (c k, P) of a block of x (N, c, *sizes), with a row of ones below if asked for, in memory that the next call
     uses again."""
-    images, padding = _rows_of(x, block, g)
+    images, padding = rows_of(x, block, g)
     first = images.swapaxes(0, 1)  # (c, n, *sizes)
     if any(map(any, padding)):
         padded = scratch("images", _padded(first.shape, padding), x.dtype)
@@ -150,7 +150,7 @@ def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], 
 
 def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:
     """What the windows of a block see of x, as (n, *padded, c) with adjacent channels; scratch of the given name, or a view."""
-    images, padding = _rows_of(x, block, g)
+    images, padding = rows_of(x, block, g)
     last = np.moveaxis(images, 1, -1)
     if not any(map(any, padding)) and last.strides[-1] == x.itemsize:
         return last
@@ -161,6 +161,12 @@ def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images"
     inside = padded[(*interior(images.shape[2:], padding), slice(None))]
     copy_channels_last(inside, images)
     return padded
+
+
+def is_last(a: np.ndarray) -> bool:
+    """Whether channels are adjacent in memory, (N, C, *sizes)."""
+    others = [step for step, n in zip(a.strides[2:], a.shape[2:], strict=True) if n > 1]
+    return a.shape[1] == 1 or a.strides[1] <= min(others, default=a.strides[1])
 
 
 def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
@@ -188,7 +194,7 @@ def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
         np.copyto(np.moveaxis(to, 1, -1), last)
 
 
-def _rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs]:
+def rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs]:
     """The rows of x that the windows of a block reach into, and the padding that is left around them."""
     height, before = x.shape[2], g.padding[0][0]
     start = block.rows.start * g.stride[0] - before

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from . import columns, depthwise, small
-from .columns import Block, Geometry
-from .products import FEW_CHANNELS, Direct, is_last, layout, places
+from .columns import Block, Geometry, is_last
+from .products import FEW_CHANNELS, Direct, layout, places
 from .scratch import scratch
 from .threads import each, summed
 from .window import Pairs, Sizes, output_sizes, overlaps
@@ -96,7 +96,7 @@ def weight_gradient(
         def term(block: Block, x: Any = xg, u: Any = ug) -> np.ndarray:
             return how.correlate(x, block, u[block.images, :, block.rows], w.dtype)
 
-        total = summed(term, how.blocks(len(x), w.itemsize), (len(wg), wg[0].size), w.dtype)
+        total = summed(term, how.blocks(len(x), len(w), w.itemsize), wg.shape, w.dtype)
         ordered = wg.transpose(how.axes)
         ordered[...] = total.reshape(ordered.shape)
     return w
@@ -124,12 +124,12 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, gr
     """Fill y, which is channels-last or in C order."""
     how = layout(g, w.shape[1])
     for xg, wg, bg, yg in _grouped(groups, (x, 1), (w, 0), (b, 0), (y, 1)):
-        filters = _filters(wg, how.axes, y.dtype).T  # (K, O)
+        filters = how.filters(wg, y.dtype)
 
         def work(block: Block, x: Any = xg, filters: Any = filters, b: Any = bg, y: Any = yg) -> None:
             how.convolve(x, block, filters, b, y[block.images, :, block.rows])
 
-        each(work, how.blocks(len(x), y.itemsize))
+        each(work, how.blocks(len(x), len(wg), y.itemsize))
 
 
 def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarray) -> None:
@@ -138,7 +138,7 @@ def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarr
     step, cuts = columns.cut(g.out, w[0].size * x.itemsize)
     images = [slice(i, min(len(u), i + step)) for i in range(0, len(u), step)]
     for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
-        filters = _filters(wg, how.axes, x.dtype)  # (O, K)
+        filters = how.filters(wg, x.dtype).T  # (O, K)
 
         def work(block: slice, u: Any = ug, filters: Any = filters, x: Any = xg) -> None:
             part = x[block]

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import columns
-from .columns import Block, Geometry
+from .columns import Block, Geometry, is_last
 from .scratch import scratch
+from .strips import Strips
 from .window import Sizes, volume
 
 FEW_CHANNELS = 8
@@ -33,7 +34,11 @@ class Direct:
         spatial = range(2, 2 + len(self.g.kernel))
         return (0, *spatial, 1) if self.rows else (0, 1, *spatial)
 
-    def blocks(self, n: int, itemsize: int) -> list[Block]:
+    def filters(self, w: np.ndarray, dtype: DType) -> np.ndarray:
+        """(K, O)."""
+        return w.transpose(self.axes).reshape(len(w), -1).astype(dtype, copy=False).T
+
+    def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
         return columns.blocks(n, self.g.out, volume(self.g.kernel) * self.channels * itemsize)
 
     def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
@@ -85,7 +90,11 @@ class Shifted:
         last = 1 + len(self.g.kernel)
         return (0, last, *range(2, last), 1)
 
-    def blocks(self, n: int, itemsize: int) -> list[Block]:
+    def filters(self, w: np.ndarray, dtype: DType) -> np.ndarray:
+        """(K, O)."""
+        return w.transpose(self.axes).reshape(len(w), -1).astype(dtype, copy=False).T
+
+    def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
         return columns.blocks(n, self.inner.out, volume(self.inner.kernel) * self.channels * itemsize)
 
     def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
@@ -123,10 +132,13 @@ class Shifted:
 
 
 @lru_cache(maxsize=1024)
-def layout(g: Geometry, channels: int) -> Direct | Shifted:
+def layout(g: Geometry, channels: int) -> Direct | Shifted | Strips:
     """How to lay out windows of so many channels."""
     if channels < FEW_CHANNELS:
         return Direct(g, channels, rows=False)
+    strips = Strips.on(g, channels)
+    if strips is not None:
+        return strips
     inner = columns.shifting(g)
     return Direct(g, channels, rows=True) if inner is None else Shifted(g, inner, channels)
 
@@ -136,9 +148,3 @@ def places(u: np.ndarray) -> np.ndarray:
     if is_last(u):
         return np.moveaxis(u, 1, -1).reshape(-1, u.shape[1])
     return u.reshape(*u.shape[:2], -1).swapaxes(1, 2)
-
-
-def is_last(a: np.ndarray) -> bool:
-    """Whether channels are adjacent in memory, (N, C, *sizes)."""
-    others = [step for step, n in zip(a.strides[2:], a.shape[2:], strict=True) if n > 1]
-    return a.shape[1] == 1 or a.strides[1] <= min(others, default=a.strides[1])
