@@ -53,6 +53,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "linalg": ("Linear algebra", "Products of vectors, matrices and tensors; matrices inverted, solved and decomposed.", [
         ("Products", "tg", "ops.linalg"),
+        ("Linear map", "tg", "ops.affine"),
         ("", "tg", "ops.einsum"),
         ("`tg.linalg`", "tg.linalg", "linalg"),
     ]),

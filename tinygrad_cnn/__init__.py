@@ -26,6 +26,7 @@ from .ops import (
 )
 from .ops.activation import *
 from .ops.adaptive_pool import *
+from .ops.affine import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
@@ -81,6 +82,7 @@ __all__ += functional.normalization.__all__
 __all__ += functional.regression.__all__
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
+__all__ += ops.affine.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
 __all__ += ops.label.__all__

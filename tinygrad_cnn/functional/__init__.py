@@ -3,10 +3,11 @@
 Some are ops and some are composed of ops, which makes no difference to who calls them.
 """
 
-from ..ops import activation, adaptive_pool, conv, conv_transpose, label, loss, pool, resize
+from ..ops import activation, adaptive_pool, affine, conv, conv_transpose, label, loss, pool, resize
 from ..ops import softmax as soft
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
+from ..ops.affine import *
 from ..ops.conv import *
 from ..ops.conv_transpose import *
 from ..ops.label import *
@@ -24,6 +25,7 @@ from .regression import *
 __all__ = []
 __all__ += activation.__all__
 __all__ += adaptive_pool.__all__
+__all__ += affine.__all__
 __all__ += classification.__all__
 __all__ += conv.__all__
 __all__ += conv_transpose.__all__

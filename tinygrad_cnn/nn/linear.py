@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..graph import Array
+from ..ops.affine import linear
 from ..ops.label import embedding
-from ..ops.linalg import matmul
 from ..ops.shape import flatten, reshape
 from ..tensor import Tensor
 from . import init
@@ -71,8 +71,7 @@ class Linear(Layer):
                 f"Linear: `x` has shape {np.shape(x)}; its last axis must be `in_features` {self.in_features}: flatten or "
                 "reshape it, or change the layer"
             )
-        y = matmul(x, self.weight.T)
-        return y if self.bias is None else y + self.bias
+        return linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -32,6 +32,7 @@ def _contraction(_: Shape, *operands: Shape, params: tuple[Any, ...]) -> int:
 
 WORK: dict[str, Callable[..., int]] = {
     "matmul": lambda y, a, b, params: math.prod(y) * a[-1],
+    "linear": lambda y, x, *_, params: math.prod(y) * x[-1],
     "convolve": lambda y, x, w, *_, params: math.prod(y) * math.prod(w[1:]),
     "convolve_dx": lambda y, u, w, *_, params: math.prod(u) * math.prod(w[1:]),
     "contract": _contraction,

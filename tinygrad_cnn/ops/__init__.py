@@ -3,6 +3,7 @@
 from . import (
     activation,
     adaptive_pool,
+    affine,
     compare,
     conv,
     conv_transpose,
@@ -29,6 +30,7 @@ from . import (
 __all__ = [
     "activation",
     "adaptive_pool",
+    "affine",
     "compare",
     "conv",
     "conv_transpose",

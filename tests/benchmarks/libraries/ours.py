@@ -105,7 +105,7 @@ def residual(p: Problem, compiled: bool = False) -> Callable[[], Any]:
             stride = 1 if before == after else 2
             y = layer(layer(x, stride).relu())
             x = (y + (x if before == after else layer(x, stride))).relu()
-        return tg.cross_entropy(x.mean(axis=(2, 3)) @ w[-2].T + w[-1], target)
+        return tg.cross_entropy(tg.linear(x.mean(axis=(2, 3)), w[-2], w[-1]), target)
 
     return _train(loss, tg.optim.SGD(w, lr=1e-2, momentum=0.9), p, compiled)
 
@@ -117,8 +117,8 @@ def _leaves(p: Problem) -> list[Any]:
 def _mnist(w: list[Any], x: Any, dropout: bool) -> Any:
     h = tg.conv2d(tg.conv2d(x, w[0], w[1]).relu(), w[2], w[3]).relu()
     h = tg.dropout(tg.max_pool2d(h, 2), 0.25, training=dropout).reshape(x.shape[0], 9216)
-    h = tg.dropout((h @ w[4].T + w[5]).relu(), 0.5, training=dropout)
-    return h @ w[6].T + w[7]
+    h = tg.dropout(tg.linear(h, w[4], w[5]).relu(), 0.5, training=dropout)
+    return tg.linear(h, w[6], w[7])
 
 
 def _train(loss: Callable[..., Any], optimizer: Any, p: Problem, compiled: bool) -> Callable[[], float]:
