@@ -21,7 +21,7 @@ from . import columns, depthwise, small
 from .columns import Block, Geometry, is_last
 from .products import FEW_CHANNELS, Direct, layout, places
 from .scratch import scratch
-from .threads import each, summed
+from .threads import each, summed, unbuffered
 from .window import Pairs, Sizes, output_sizes, overlaps
 
 
@@ -96,7 +96,8 @@ def weight_gradient(
         def term(block: Block, x: Any = xg, u: Any = ug) -> np.ndarray:
             return how.correlate(x, block, u[block.images, :, block.rows], w.dtype)
 
-        total = summed(term, how.blocks(len(x), len(w), w.itemsize), wg.shape, w.dtype)
+        with unbuffered():
+            total = summed(term, how.blocks(len(x), len(w), w.itemsize), wg.shape, w.dtype)
         ordered = wg.transpose(how.axes)
         ordered[...] = total.reshape(ordered.shape)
     return w
@@ -129,7 +130,8 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, gr
         def work(block: Block, x: Any = xg, filters: Any = filters, b: Any = bg, y: Any = yg) -> None:
             how.convolve(x, block, filters, b, y[block.images, :, block.rows])
 
-        each(work, how.blocks(len(x), len(wg), y.itemsize))
+        with unbuffered():
+            each(work, how.blocks(len(x), len(wg), y.itemsize))
 
 
 def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarray) -> None:
@@ -150,7 +152,8 @@ def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarr
                 for k, spans, pixels in overlaps(x.shape[2:], g.kernel, out, g.stride, before, g.dilation):
                     part[pixels] += values[k][spans]
 
-        each(work, images)
+        with unbuffered():
+            each(work, images)
 
 
 def _column_gradients(

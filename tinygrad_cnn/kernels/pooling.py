@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .select import select
+from .share import share
 from .window import Sizes, overlaps, volume
 
 
@@ -44,7 +45,11 @@ def max_windows(
     into: np.ndarray | None = None,
 ) -> np.ndarray:
     """The largest element of each window of x: (N, C, *sizes) to (N, C, *out). Padding never wins, NaN always does."""
-    return _reduced(np.maximum, _lowest(x.dtype), x, kernel, out, stride, before, dilation, into)
+    y = np.empty_like(x, shape=(*x.shape[:2], *out)) if into is None else into
+    _check_into(y, (*x.shape[:2], *out), x.dtype)
+    lowest = _lowest(x.dtype)
+    share(lambda x, y: _reduced(np.maximum, lowest, x, kernel, out, stride, before, dilation, y), x, y, axis=0)
+    return y
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
@@ -56,7 +61,6 @@ def _reduced(
     into: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Each window reduced by `ufunc`, one axis after the other: (kH + kW) steps for kH kW elements; `into` an array."""
-    _check_into(into, (*x.shape[:2], *out), x.dtype)
     for axis, window in enumerate(zip(x.shape[2:], kernel, out, stride, before, dilation, strict=True), 2):
         everywhere, rest = _steps(axis, *window)
         shape = (*x.shape[:axis], window[2], *x.shape[axis + 1 :])
@@ -105,9 +109,15 @@ def which_elements(
     """
     _check_lead(y, x.shape[:2])
     elements = _elements(x.shape[2:], kernel, y.shape[2:], stride, before, dilation)
+    which = np.empty_like(y, np.min_scalar_type(len(elements)))
+    share(lambda x, y, which: _which(elements, x, y, which), x, y, which, axis=0)
+    return which
+
+
+def _which(elements: list[tuple[Any, Any]], x: np.ndarray, y: np.ndarray, which: np.ndarray) -> None:
     everywhere = (..., *(slice(0, o) for o in y.shape[2:]))
     last_is_whole = elements[-1][0] == everywhere  # then it is the one, if none before it was
-    which = np.full_like(y, len(elements) - last_is_whole, np.min_scalar_type(len(elements)))
+    which[...] = len(elements) - last_is_whole
     found = np.zeros_like(y, bool)
     for windows, places in elements[: len(elements) - last_is_whole]:
         found[windows] |= x[places] == y[windows]
@@ -115,7 +125,6 @@ def which_elements(
     if np.isnan(y).any():
         for i, (windows, places) in enumerate(elements):
             np.copyto(which[windows], i, where=np.isnan(x[places]))
-    return which
 
 
 def put_elements(
@@ -125,12 +134,17 @@ def put_elements(
     """Each u (N, C, *out) added to the element of its window that `which` says, in zeros (N, C, *sizes)."""
     _check_same(u, which)
     x, alone = _target(u, sizes, kernel, stride, before, dilation, into)
-    for i, (windows, places) in enumerate(_elements(sizes, kernel, u.shape[2:], stride, before, dilation)):
-        chosen = which[windows] == i
-        if alone:
-            select(chosen, u[windows], 0, x[places])
-        else:
-            x[places] += select(chosen, u[windows], 0)
+    elements = _elements(sizes, kernel, u.shape[2:], stride, before, dilation)
+
+    def put(u: np.ndarray, which: np.ndarray, x: np.ndarray) -> None:
+        for i, (windows, places) in enumerate(elements):
+            chosen = which[windows] == i
+            if alone:
+                select(chosen, u[windows], 0, x[places])
+            else:
+                x[places] += select(chosen, u[windows], 0)
+
+    share(put, u, which, x, axis=0)
     return x
 
 

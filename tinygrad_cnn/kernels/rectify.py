@@ -1,4 +1,8 @@
-"""max(a, 0) beside an array of zeros: NumPy's maximum with a scalar does not use the processor's vectors."""
+"""max(a, 0), and what its gradient lets pass.
+
+The maximum is taken beside an array of zeros: NumPy's maximum with a scalar does not use the processor's vectors. The
+gradient is multiplied by 1 or 0 as the integer that its bits are: see select.py.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+
+from .select import BITS, select
+from .share import LARGE, share, sharing
 
 RUN = 1 << 14
 """Elements compared at a time: their zeros stay in the first-level cache."""
@@ -27,28 +34,75 @@ def positive_part(a: Any, out: np.ndarray | None = None) -> Any:
     views = _flat(a, y)
     if views is None:
         return np.maximum(a, 0, out=y)
-    source, target = views
-    zeros = _zeros(a.dtype)
-    if source.size <= RUN:
-        np.maximum(source, zeros[: source.size], out=target)
-        return y
-    whole = source.size - source.size % RUN
-    np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))
-    if whole < source.size:
-        np.maximum(source[whole:], zeros[: source.size - whole], out=target[whole:])
+    share(_rectify, *views)
     return y
 
 
+def _rectify(source: np.ndarray, target: np.ndarray) -> None:
+    zeros = _zeros(source.dtype)
+    whole = source.size - source.size % RUN
+    if whole:
+        np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))
+    if whole < source.size:
+        np.maximum(source[whole:], zeros[: source.size - whole], out=target[whole:])
+
+
 def rectifying(a: Any, out: np.ndarray) -> Callable[[], object] | None:
-    """:func:`positive_part` of the same memory every time, if it is small."""
-    views = _flat(a, out) if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size <= RUN else None
-    return None if views is None else partial(np.maximum, views[0], _zeros(a.dtype)[: a.size], out=views[1])
+    """:func:`positive_part` of the same memory every time."""
+    views = _flat(a, out) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else None
+    if views is None:
+        return None
+    if a.size > RUN:
+        return sharing(_rectify, *views)
+    return partial(np.maximum, views[0], _zeros(a.dtype)[: a.size], out=views[1])
 
 
-def _flat(a: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Both as one run of memory, if they are laid out alike and without gaps."""
-    if a.flags.c_contiguous and y.flags.c_contiguous:
-        return a.reshape(-1), y.reshape(-1)
-    order = sorted(range(a.ndim), key=a.strides.__getitem__, reverse=True)
-    a, y = a.transpose(order), y.transpose(order)
-    return (a.reshape(-1), y.reshape(-1)) if a.flags.c_contiguous and y.flags.c_contiguous else None
+def pass_positive(g: Any, y: Any, out: np.ndarray | None = None) -> Any:
+    """g where y > 0, else 0, in the memory order of g. `out` may be g."""
+    target = np.empty_like(g) if out is None else out
+    views = _gradient(g, y, target)
+    if views is None:
+        return select(np.greater(y, 0), g, 0, out)
+    share(_pass, *views)
+    return target
+
+
+def passing_positive(g: Any, y: Any, out: np.ndarray) -> Callable[[], object] | None:
+    """:func:`pass_positive` in the same memory every time."""
+    views = _gradient(g, y, out)
+    if views is None or g.size >= LARGE:
+        return None if views is None else sharing(_pass, *views)
+    gradient, values, target = views
+    mask = np.empty(g.size, bool)
+    ones = mask.view(np.int8)
+
+    def run() -> None:
+        np.greater(values, 0, mask)
+        np.multiply(gradient, ones, target)
+
+    return run
+
+
+def _gradient(g: Any, y: Any, out: np.ndarray) -> list[np.ndarray] | None:
+    """The bits of g, y, and the bits of `out`, each as one run of memory, if they are floats laid out alike."""
+    if not isinstance(g, np.ndarray) or not isinstance(y, np.ndarray) or not g.shape == y.shape == out.shape:
+        return None
+    bits, views = BITS.get(g.dtype), _flat(g, y, out)
+    if bits is None or views is None or out.dtype != g.dtype:
+        return None
+    return [views[0].view(bits), views[1], views[2].view(bits)]
+
+
+def _pass(g: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    np.multiply(g, np.greater(y, 0).view(np.int8), out)
+
+
+def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
+    """All as one run of memory, if they are laid out alike and without gaps."""
+    if not all(a.flags.c_contiguous for a in arrays):
+        first = arrays[0]
+        order = sorted(range(first.ndim), key=first.strides.__getitem__, reverse=True)
+        arrays = tuple(a.transpose(order) for a in arrays)
+        if not all(a.flags.c_contiguous for a in arrays):
+            return None
+    return [a.reshape(-1) for a in arrays]

@@ -8,10 +8,12 @@ infinity is 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
+
+from .share import LARGE, share, sharing
 
 BITS: dict[Any, Any] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 """The integers of the same size as each float, in native byte order."""
@@ -28,15 +30,26 @@ def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any
         return _by_branch(condition, a, b, out)
     a, b = np.asarray(a, dtype).view(bits), np.asarray(b, dtype).view(bits)
     mask = np.asarray(condition, bool).view(np.int8)
-    target = None if out is None else out.view(bits)
-    if not b.ndim and not b:
-        y = np.multiply(a, mask, out=target)
-    elif not a.ndim and not a:
-        y = np.multiply(b, mask ^ 1, out=target)
-    else:
-        y = np.asarray(np.bitwise_xor(a, b) * mask)
-        y = np.bitwise_xor(y, b, out=y if target is None else target)
+    big = max(mask, a, b, key=_size)
+    if big.size >= LARGE and all(c.shape in ((), big.shape) for c in (mask, a, b)):
+        y = np.empty_like(big, dtype) if out is None else out
+        share(_choose, y.view(bits), mask, a, b)
+        return y
+    y = _choose(None if out is None else out.view(bits), mask, a, b)
     return out if out is not None else np.asarray(y).view(dtype)
+
+
+_size = attrgetter("size")
+
+
+def _choose(y: np.ndarray | None, mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:
+    """The bits of a where the mask is 1, of b where it is 0."""
+    if not b.ndim and not b:
+        return np.multiply(a, mask, out=y)
+    if not a.ndim and not a:
+        return np.multiply(b, mask ^ 1, out=y)
+    different = np.bitwise_xor(a, b) * mask
+    return np.bitwise_xor(different, b, out=y)
 
 
 def selecting(condition: Any, a: Any, b: Any, out: np.ndarray) -> Callable[[], object] | None:
@@ -52,7 +65,11 @@ def selecting(condition: Any, a: Any, b: Any, out: np.ndarray) -> Callable[[], o
     bits = BITS.get(a.dtype)
     if bits is None or out.dtype != a.dtype:
         return None
-    return partial(np.multiply, a.view(bits), condition.view(np.int8), out.view(bits))
+    return sharing(_masked, out.view(bits), a.view(bits), condition.view(np.int8))
+
+
+def _masked(y: np.ndarray, a: np.ndarray, mask: np.ndarray) -> None:
+    np.multiply(a, mask, y)
 
 
 def _by_branch(condition: Any, a: Any, b: Any, out: np.ndarray | None) -> Any:

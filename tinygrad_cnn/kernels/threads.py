@@ -26,8 +26,8 @@ import numpy as np
 T = TypeVar("T")
 
 RUN = 256
-"""NumPy's ufuncs copy runs shorter than half their buffer (8192 elements) into it first. While parts are computed the
-buffer is this short, which spares that copy: rows of 1000 are added twice as fast."""
+"""NumPy's ufuncs copy runs shorter than half their buffer (8192 elements) into it first. A buffer as short as this spares
+that copy: rows of 1000 are added twice as fast. (It makes ufuncs that convert between types slower, for which it is.)"""
 
 LANES = 16
 """A sum over parts is cut into so many: each is summed by one thread, and then they are."""
@@ -77,14 +77,14 @@ def each(work: Callable[[T], object], parts: Sequence[T]) -> None:
         with BLAS_ALONE:
             work(parts[0])
         return
-    with unbuffered(), BLAS_ALONE:
+    with BLAS_ALONE:
         helpers = 0 if _blas is None or getattr(_here, "helps", False) else min(_threads, len(parts)) - 1
         if not helpers:
             for part in parts:
                 work(part)
             return
         todo, ended = deque(parts), SimpleQueue[BaseException | None]()
-        # NumPy's treatment of floating-point errors is the caller's.
+        # What the caller has set for NumPy, its buffers and its treatment of errors, holds for the helpers.
         _call([partial(copy_context().run, lambda: ended.put(_drain(work, todo))) for _ in range(helpers)])
         error = _drain(work, todo)
         errors = [error, *(ended.get() for _ in range(helpers))]
@@ -158,7 +158,6 @@ def _call(wanted: Sequence[Callable[[], object]]) -> None:
 
 def _help(calls: SimpleQueue[Callable[[], object]]) -> None:
     _here.helps = True
-    np.setbufsize(RUN)
     while True:
         call = calls.get()
         call()

@@ -13,11 +13,11 @@ import numpy as np
 
 from ..graph import Array, op
 from ..kernels import erf as kernel
-from ..kernels.rectify import positive_part, rectifying
+from ..kernels.rectify import pass_positive, passing_positive, positive_part, rectifying
 from ..kernels.select import select
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, sub, where
+from .elementwise import clip, div, exp, nothing, sub, where
 from .shape import reshape
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
 
@@ -58,8 +58,18 @@ def relu(a: Array, *, out: Array = None) -> Array:
     return positive_part(a, out)
 
 
-relu.vjp(a=lambda g, y: where(y > 0, g, 0))
 relu.bind(rectifying)
+
+
+@op(elementwise=True)
+def relu_da(u: Array, value: Array, *, out: Array = None) -> Array:
+    """y = u where value > 0, else 0: relu's gradient.   u' = g where value > 0, else 0;   value' = 0."""
+    return pass_positive(u, value, out)
+
+
+relu_da.bind(passing_positive)
+relu_da.vjp(u=lambda g, value: relu_da(g, value), value=nothing)
+relu.vjp(a=lambda g, y: relu_da(g, y))
 
 
 @op(elementwise=True)
