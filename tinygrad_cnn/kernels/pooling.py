@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .columns import copy_channels_last
 from .select import select
 from .share import share
 from .window import Sizes, overlaps, volume
@@ -131,12 +132,19 @@ def put_elements(
     u: np.ndarray, which: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
     into: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Each u (N, C, *out) added to the element of its window that `which` says, in zeros (N, C, *sizes)."""
+    """Each u (N, C, *out) added to the element of its window that `which` says, in zeros (N, C, *sizes).
+
+    The result lies in memory as `which` does, and so as the image that was pooled.
+    """
     _check_same(u, which)
-    x, alone = _target(u, sizes, kernel, stride, before, dilation, into)
+    x, alone = _target(u, sizes, kernel, stride, before, dilation, into, like=which)
+    turned = _channels_last(u) != _channels_last(which)
     elements = _elements(sizes, kernel, u.shape[2:], stride, before, dilation)
 
     def put(u: np.ndarray, which: np.ndarray, x: np.ndarray) -> None:
+        if turned:  # once, and not for every element
+            given, u = u, np.empty_like(which, u.dtype)
+            copy_channels_last(np.moveaxis(u, 1, -1), given) if _channels_last(u) else np.copyto(u, given)
         for i, (windows, places) in enumerate(elements):
             chosen = which[windows] == i
             if alone:
@@ -172,11 +180,11 @@ def flat_indices(
 
 def _target(
     u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
-    into: np.ndarray | None = None,
+    into: np.ndarray | None = None, like: np.ndarray | None = None,
 ) -> tuple[np.ndarray, bool]:  # fmt: skip
     """An array (N, C, *sizes) for what windows of u add up to, and whether no two of them share an element.
 
-    It is zero, unless every element will be written to.
+    It is zero, unless every element will be written to, and lies in memory as `like` does, or else as u.
     """
     _check_into(into, (*u.shape[:2], *sizes), u.dtype)
     alone = all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
@@ -185,7 +193,7 @@ def _target(
         and not any(before)
         and all(o * s == n for o, s, n in zip(u.shape[2:], stride, sizes, strict=True))
     )
-    x = np.empty_like(u, shape=(*u.shape[:2], *sizes)) if into is None else into
+    x = np.empty_like(u if like is None else like, u.dtype, shape=(*u.shape[:2], *sizes)) if into is None else into
     if not (alone and tiled):
         x[...] = 0
     return x, alone
