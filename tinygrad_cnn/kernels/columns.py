@@ -68,8 +68,10 @@ def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[i
 
 
 def blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
-    """All places of n images."""
+    """All places of n images, in an even number of blocks of nearly one size, if there are as many images."""
     step, rows = cut(out, place_bytes, block_bytes)
+    count = max(1, -(-n // step))
+    step = max(1, -(-n // (count + count % 2)))
     return [Block(slice(i, min(n, i + step)), part) for i in range(0, n, step) for part in rows]
 
 
