@@ -73,7 +73,7 @@ def passing_positive(g: Any, y: Any, out: np.ndarray) -> Callable[[], object] | 
     if views is None or g.size >= LARGE:
         return None if views is None else sharing(_pass, *views)
     gradient, values, target = views
-    mask = np.empty(g.size, bool)
+    mask = np.empty_like(values, bool)
     ones = mask.view(np.int8)
 
     def run() -> None:
@@ -84,13 +84,14 @@ def passing_positive(g: Any, y: Any, out: np.ndarray) -> Callable[[], object] | 
 
 
 def _gradient(g: Any, y: Any, out: np.ndarray) -> list[np.ndarray] | None:
-    """The bits of g, y, and the bits of `out`, each as one run of memory, if they are floats laid out alike."""
+    """The bits of g, y, and the bits of `out`, each as one run of memory if all are laid out alike."""
     if not isinstance(g, np.ndarray) or not isinstance(y, np.ndarray) or not g.shape == y.shape == out.shape:
         return None
-    bits, views = BITS.get(g.dtype), _flat(g, y, out)
-    if bits is None or views is None or out.dtype != g.dtype:
+    bits = BITS.get(g.dtype)
+    if bits is None or out.dtype != g.dtype:
         return None
-    return [views[0].view(bits), views[1], views[2].view(bits)]
+    g, y, out = _flat(g, y, out) or (g, y, out)
+    return [g.view(bits), y, out.view(bits)]
 
 
 def _pass(g: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:

@@ -210,7 +210,8 @@ class _BlasAlone:
         if _blas is not None:
             with _lock:
                 _alone += 1
-                _blas.set(1)
+                if _alone == 1:
+                    _blas.set(1)
 
     def __exit__(self, *_: object) -> None:
         global _alone

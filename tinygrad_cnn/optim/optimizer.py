@@ -82,7 +82,7 @@ class Optimizer(ABC):
         self._count = 0  # of parameters
         self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
-        self._views: dict[tuple[Any, ...], tuple[Array, Array]] = {}
+        self._rooms: dict[int, tuple[Array, tuple[Array, Array]]] = {}  # for the memory of each small parameter
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
         entries = list(params)
@@ -221,10 +221,13 @@ class Optimizer(ABC):
             for p, g, made, options in self._work(iter(gradients)):
                 if made:
                     self.state.setdefault(p, {}).update(made)
-                state = self.state.get(p, {})
+                state, data = self.state.get(p, {}), p._data
                 self.advance(state, options)
-                self._sweep(p._data, g, state, options, bool(made))
-                mark_written(p._data)
+                if data.size <= PIECE:
+                    self.update(data, g, state, options, bool(made), *self._room_for(p, data))
+                else:
+                    self._sweep(data, g, state, options, bool(made))
+                mark_written(data)
 
     def _work(self, gradients: Iterator[Array | None]) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
         """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""
@@ -262,14 +265,7 @@ class Optimizer(ABC):
         return {name: slot.first(p._data, options) for name, slot in slots.items() if name not in kept}
 
     def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
-        if p.size <= PIECE:
-            views = self._views.get((p.shape, p.dtype))
-            if views is None:
-                t, u = self._room(p.dtype)
-                views = t[: p.size].reshape(p.shape), u[: p.size].reshape(p.shape)
-                self._views[p.shape, p.dtype] = views
-            self.update(p, g, state, group, new, *views)
-            return
+        """Update a parameter in pieces, so that what is between two steps of the rule stays in the cache."""
         names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
         arrays = [p, g, *(state[name] for name in names)]
 
@@ -290,11 +286,15 @@ class Optimizer(ABC):
             for piece in pieces:
                 work(piece)
 
-    def _room(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        """Scratch for two pieces."""
-        if dtype not in self._scratch:
-            self._scratch[dtype] = np.empty(PIECE, dtype), np.empty(PIECE, dtype)
-        return self._scratch[dtype]
+    def _room_for(self, p: Tensor, data: Array) -> tuple[Array, Array]:
+        """Scratch of the shape of `data`, twice, which all small parameters share."""
+        known = self._rooms.get(id(p))
+        if known is None or known[0] is not data:
+            if data.dtype not in self._scratch:
+                self._scratch[data.dtype] = np.empty(PIECE, data.dtype), np.empty(PIECE, data.dtype)
+            t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
+            self._rooms[id(p)] = known = data, (t, u)
+        return known[1]
 
     # State
 
