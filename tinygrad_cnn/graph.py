@@ -170,7 +170,9 @@ class OpFunction(Protocol[P]):
         """Register, as a decorator, how the op is prepared for being called again and again on the same memory.
 
         ``binder(*inputs, out, **params)`` is given what the raw function is given, and returns a function without arguments
-        that does the same, with checks made and views arranged, or None where nothing is gained.
+        that does the same, with checks made and views arranged, or None where nothing is gained. If it has a parameter
+        ``shared``, it is also given a dictionary, the same for all that is prepared in a program with the same first input:
+        what one call works out of that input, those after it need not.
         """
 
 
@@ -211,6 +213,7 @@ class Op:
         self.elementwise = elementwise
         self.takes_out = OUT in inspect.signature(raw).parameters
         self.binder: Binder | None = None
+        self.binder_shares = False
         self.rules: dict[str, Callable[..., Any]] = {}
         self.signature = _declared_signature(raw, residuals)
         self.globals: dict[str, Any] = {
@@ -254,6 +257,7 @@ class Op:
     def bind(self, binder: Binder) -> Binder:
         """See :meth:`OpFunction.bind`."""
         self.binder = binder
+        self.binder_shares = "shared" in inspect.signature(binder).parameters
         return binder
 
     def revive(self, node: Node) -> tuple[Any, ...]:

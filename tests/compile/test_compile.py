@@ -59,6 +59,28 @@ def test_random_graphs_leave_the_bits_of_eager(f, data):
     assert compiled.captures <= 2  # what is drawn may lie in memory in two ways
 
 
+@given(values=arrays((2, 1, 6, 6), low=-1.0, high=1.0), other=arrays((2, 1, 6, 6), low=-1.0, high=1.0))
+def test_windows_are_laid_out_once_for_one_image_and_anew_for_the_next_in_its_memory(values, other):
+    """Small convolutions share the columns of their input: two filters and a gradient meet x, and later images of its shape
+    take its place in memory."""
+    w = tg.Tensor(ramp(1, 1, 3, 3, dtype=np.float64), requires_grad=True)
+    v = tg.Tensor(ramp(1, 1, 3, 3, dtype=np.float64)[..., ::-1].copy(), requires_grad=True)
+
+    def run(x):
+        with tg.no_grad():
+            for _ in range(4):
+                x = tg.conv2d(x * 0.5, w, padding=1) + tg.conv2d(x * 0.5, w, padding=1)
+        both = tg.conv2d(x, w, padding=1) * tg.conv2d(x, v, padding=1)
+        w.grad = v.grad = None
+        both.sum().backward()
+        return both, w.grad, v.grad
+
+    compiled = tg.compile(run)
+    for x in (values, other):
+        for eager, replayed in zip(run(tg.Tensor(x)), compiled(x), strict=True):
+            np.testing.assert_array_equal(eager, replayed, strict=True)
+
+
 class TestArguments:
     def test_python_runs_once_for_one_form(self, counted):
         for i in range(3):

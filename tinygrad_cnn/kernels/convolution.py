@@ -105,20 +105,20 @@ def weight_gradient(
 
 def forwarding(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
-    out: np.ndarray,
+    out: np.ndarray, shared: dict[Any, Any],
 ) -> Callable[[], None] | None:  # fmt: skip
-    """:func:`forward` in the same memory every time, if it is small."""
+    """:func:`forward` in the same memory every time, if it is small; `shared` is for all calls with the same x."""
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
-    return small.forwarding(x, w, b, g, out) if groups == 1 else None
+    return small.forwarding(x, w, b, g, out, shared) if groups == 1 else None
 
 
 def weighing(
     x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
-    out: np.ndarray,
+    out: np.ndarray, shared: dict[Any, Any],
 ) -> Callable[[], None] | None:  # fmt: skip
-    """:func:`weight_gradient` in the same memory every time, if it is small."""
+    """:func:`weight_gradient` in the same memory every time, if it is small; `shared` is for all calls with the same x."""
     g = _geometry(x.shape, (u.shape[1], x.shape[1] // groups, *kernel), stride, padding, dilation, groups)
-    return small.weighing(x, u, g, out) if groups == 1 else None
+    return small.weighing(x, u, g, out, shared) if groups == 1 else None
 
 
 def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, groups: int, y: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,9 @@ FEW_FILTERS = 8
 
 KEPT = 16
 """Plans for each thread."""
+
+Shared: TypeAlias = "dict[Any, Any]"
+"""Plans whose columns are those of one x, by geometry and dtype."""
 
 _thread = threading.local()
 
@@ -126,37 +129,52 @@ def _product(w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> 
 
 
 def forwarding(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: np.ndarray
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: np.ndarray, shared: Shared
 ) -> Callable[[], None] | None:
-    """:func:`forward` on the same memory every time, with a plan of its own, if it is small."""
-    plan = own_plan(x, g, y.dtype)
+    """:func:`forward` on the same memory every time, if it is small. Columns of x are shared: the first call fills them."""
+    plan, fill = _shared_plan(x, g, y.dtype, shared)
     product = None if plan is None or not w.flags.c_contiguous else _product(w, b, plan, y)
     if plan is None or product is None:
         return None
+    shared[g, y.dtype] = plan
+    if fill is None:
+        return product
 
-    def run(fill: Any = plan.fill, product: Any = product) -> None:
+    def run() -> None:
         fill(x)
         product()
 
     return run
 
 
-def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray) -> Callable[[], None] | None:
-    """:func:`weight_gradient` on the same memory every time, with a plan of its own, if it is small."""
-    plan = own_plan(x, g, w.dtype)
+def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, shared: Shared) -> Callable[[], None] | None:
+    """:func:`weight_gradient` on the same memory every time, if it is small, with columns shared as :func:`forwarding` does."""
+    plan, fill = _shared_plan(x, g, w.dtype, shared)
     if plan is None or not w.flags.c_contiguous:
         return None
+    shared[g, w.dtype] = plan
     o = len(w)
     whole = u.swapaxes(0, 1)
     by_filter = whole.reshape(o, -1)
     moved = None if np.shares_memory(by_filter, u) else by_filter.reshape(whole.shape)
     columns, target = plan.columns.T, w.reshape(o, -1)
 
-    def run(fill: Any = plan.fill) -> None:
-        fill(x)
+    def run() -> None:
+        if fill is not None:
+            fill(x)
         if moved is not None:
             np.copyto(moved, whole)
         with BLAS_ALONE:
             np.matmul(by_filter, columns, out=target)
 
     return run
+
+
+def _shared_plan(
+    x: np.ndarray, g: Geometry, dtype: np.dtype[Any], shared: Shared
+) -> tuple[Plan | None, Callable[[np.ndarray], None] | None]:
+    """A plan for windows on x, and what fills it, or None where a call before has done so."""
+    if (g, dtype) in shared:
+        return shared[g, dtype], None
+    plan = own_plan(x, g, dtype)
+    return plan, None if plan is None else plan.fill

@@ -41,9 +41,18 @@ def convolve(
 
 @convolve.bind
 def _convolving(
-    x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array
+    x: Array,
+    w: Array,
+    b: Array = None,
+    *,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int,
+    out: Array,
+    shared: dict[Any, Any],
 ) -> Callable[[], None] | None:
-    return kernel.forwarding(x, w, b, stride, padding, dilation, groups, out)
+    return kernel.forwarding(x, w, b, stride, padding, dilation, groups, out, shared)
 
 
 @op
@@ -64,9 +73,18 @@ def convolve_dw(
 
 @convolve_dw.bind
 def _weighing(
-    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array
+    x: Array,
+    u: Array,
+    *,
+    shape: Sizes,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int,
+    out: Array,
+    shared: dict[Any, Any],
 ) -> Callable[[], None] | None:
-    return kernel.weighing(x, u, shape[2:], stride, padding, dilation, groups, out)
+    return kernel.weighing(x, u, shape[2:], stride, padding, dilation, groups, out, shared)
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:

@@ -69,6 +69,7 @@ class _Writer:
         self.constants: dict[str, Any] = {}
         self._by_identity: dict[int, str] = {}
         self._layouts: dict[Any, np.ndarray] = {}
+        self._shared: dict[Value, dict[Any, Any]] = {}
         self.lines: list[Line] = []
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
@@ -152,7 +153,10 @@ class _Writer:
             return None
         if any(v not in self.fixed and v.origin != "outside" for v in step.reads):
             return None
-        return step.op.binder(*self._filled(step.inputs), out=self.fixed[out], **self._filled(step.params))
+        params = self._filled(step.params)
+        if step.op.binder_shares and isinstance(step.inputs[0], Value):
+            params["shared"] = self._shared.setdefault(step.inputs[0], {})
+        return step.op.binder(*self._filled(step.inputs), out=self.fixed[out], **params)
 
     def _is_fixed_view(self, step: Step) -> bool:
         """Whether the step only looks at fixed memory in another way, which is then done once and for all."""
