@@ -81,6 +81,26 @@ def test_windows_are_laid_out_once_for_one_image_and_anew_for_the_next_in_its_me
             np.testing.assert_array_equal(eager, replayed, strict=True)
 
 
+def test_an_image_that_is_updated_is_laid_out_anew():
+    w = tg.Tensor(ramp(2, 1, 3, 3))
+
+    def stepping():
+        x = tg.Tensor(ramp(2, 1, 6, 6), requires_grad=True)
+        optimizer = optim.SGD([x], lr=0.1)
+
+        def step():
+            optimizer.zero_grad()
+            (tg.conv2d(x, w) ** 2).sum().backward()
+            optimizer.step()
+            return tg.conv2d(x, w).sum()
+
+        return step
+
+    eager, compiled = stepping(), tg.compile(stepping())
+    for _ in range(3):
+        assert eager().item() == compiled().item()
+
+
 class TestArguments:
     def test_python_runs_once_for_one_form(self, counted):
         for i in range(3):

@@ -154,8 +154,10 @@ class _Writer:
         if any(v not in self.fixed and v.origin != "outside" for v in step.reads):
             return None
         params = self._filled(step.params)
-        if step.op.binder_shares and isinstance(step.inputs[0], Value):
-            params["shared"] = self._shared.setdefault(step.inputs[0], {})
+        if step.op.binder_shares:  # what lies outside may change between two steps
+            first = step.inputs[0]
+            inside = isinstance(first, Value) and first.origin != "outside"
+            params["shared"] = self._shared.setdefault(first, {}) if inside else {}
         return step.op.binder(*self._filled(step.inputs), out=self.fixed[out], **params)
 
     def _is_fixed_view(self, step: Step) -> bool:
