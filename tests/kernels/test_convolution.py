@@ -71,7 +71,8 @@ def block_size(request, monkeypatch):
         for function in (columns.blocks, columns.cut, columns.image_blocks):
             monkeypatch.setattr(function, "__defaults__", (600,))
         monkeypatch.setattr(depthwise, "BLOCK_BYTES", 600)
-        monkeypatch.setattr(strips, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(strips, "LEAST_BYTES", 600)
+        monkeypatch.setattr(strips, "MOST_BYTES", 600)
         monkeypatch.setattr(small, "plan", lambda *_: None)
 
 

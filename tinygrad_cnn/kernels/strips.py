@@ -19,8 +19,8 @@ from .columns import Block, Geometry, is_last
 from .scratch import scratch
 from .window import Pairs, Sizes, overlaps, volume
 
-BLOCK_BYTES = 1 << 20
-"""Size of the strips, or of their products, that are computed at a time."""
+LEAST_BYTES, MOST_BYTES = 1 << 20, 1 << 21
+"""Size of the strips, or of their products, that are computed at a time: an eighth of all, within these limits."""
 
 LEAST_CHANNELS, LEAST_WIDTH = 16, 6
 """With fewer channels a strip is too few multiplications for what it copies and adds, and narrow images are mostly edge."""
@@ -59,7 +59,8 @@ class Strips:
 
     def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
         widest = max(volume(self.inner.kernel) * self.channels, self.g.kernel[-1] * filters)
-        return columns.blocks(n, self.inner.out, widest * itemsize, BLOCK_BYTES)
+        whole = n * volume(self.inner.out) * widest * itemsize
+        return columns.blocks(n, self.inner.out, widest * itemsize, min(max(whole // 8, LEAST_BYTES), MOST_BYTES))
 
     def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
         """y (n, O, *out), a block of the output, from filters (k' c, k O)."""
