@@ -131,14 +131,17 @@ def square_deviations(a: np.ndarray, mean: np.ndarray, axes: tuple[int, ...]) ->
     return how.added(total)
 
 
-def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any]) -> np.ndarray:
-    """y = a, and then y = ufunc(y, operand) for each step, in one array: operands are of a's shape, or broadcast to it."""
+def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any], out: np.ndarray | None = None) -> np.ndarray:
+    """y = a, and then y = ufunc(y, operand) for each step, in one array: operands are of a's shape, or broadcast to it.
+
+    `out` must not be an operand; it may be a.
+    """
     operands = [np.asarray(operand) for _, operand in steps]
     whole = [a, *(o for o in operands if o.shape == a.shape)]
     spread = [o.shape for o in operands if o.shape != a.shape]
     small = np.broadcast_shapes(*spread) if spread else ()
     across = tuple(i for i in range(a.ndim) if i < a.ndim - len(small) or small[i - a.ndim] == 1)
-    y = np.empty_like(a, np.result_type(a, *operands))
+    y = np.empty_like(a, np.result_type(a, *operands)) if out is None else out
     how = rows(across, *whole, y) if all(math.prod(s) in (1, math.prod(small)) for s in spread) else None
     if how is None:
         source, target = a, y

@@ -58,7 +58,9 @@ def moments(x: Array, *, axis: Axes, centred: bool = True) -> Array:
 
 
 @op
-def standardize(x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool = True) -> Array:
+def standardize(
+    x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool = True, out: Array = None
+) -> Array:
     """y = (x - mean) r over `axis` with r = 1 / sqrt(variance + eps); without the mean if not `centred`.
 
     x' = r (g - mean of g - y mean of (g y)), without the mean of g if not `centred`.  `stats` are x's moments, if at hand.
@@ -66,7 +68,8 @@ def standardize(x: Array, stats: Array = None, *, axis: Axes, eps: float, centre
     stats = moments(x, axis=axis, centred=centred) if stats is None else stats
     r = rstd(x, stats, axis=axis, eps=eps, centred=centred)
     x = np.asarray(x)
-    return kernel.chain(x, (np.subtract, stats[0]), (np.multiply, r)) if centred else kernel.chain(x, (np.multiply, r))
+    centre = [(np.subtract, stats[0])] if centred else []
+    return kernel.chain(x, *centre, (np.multiply, r), out=out)
 
 
 @op
@@ -77,7 +80,7 @@ def rstd(x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool
 
 
 @op
-def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool) -> Array:
+def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool, out: Array = None) -> Array:
     """y = r (u - mean of u - s mean of (u s)) over `axis`, without the mean of u if not `centred`.
 
     As a function of u it is its own adjoint.   s' = -r (g mean of (u s) + u mean of (g s)),  r' = sum of g y / r.
@@ -85,7 +88,7 @@ def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool) -
     u, s = np.asarray(u), np.asarray(s)
     product = _mean_product(u, s, axis)
     mean = [(np.subtract, kernel.means(u, axis))] if centred else []
-    return kernel.chain(s, (np.multiply, -product), (np.add, u), *mean, (np.multiply, r))
+    return kernel.chain(s, (np.multiply, -product), (np.add, u), *mean, (np.multiply, r), out=out)
 
 
 def _mean(a: Array, axis: Axes) -> Array:
@@ -110,10 +113,10 @@ standardize_dx.vjp(
 
 
 @op
-def affine(x: Array, w: Array, b: Array = None) -> Array:
+def affine(x: Array, w: Array, b: Array = None, *, out: Array = None) -> Array:
     """y = x w + b, with w and b broadcast to x's shape; without b for None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
     shift = [] if b is None else [(np.add, b)]
-    return kernel.chain(np.asarray(x), (np.multiply, w), *shift)
+    return kernel.chain(np.asarray(x), (np.multiply, w), *shift, out=out)
 
 
 affine.vjp(
