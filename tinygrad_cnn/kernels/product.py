@@ -51,7 +51,7 @@ def multiplying(a: Any, b: Any, out: np.ndarray) -> Callable[[], object]:
 def _size(a: Any, b: Any) -> int:
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or not b.size:
         return 0
-    return int(a.size * b.size // b.shape[-2 if b.ndim > 1 else 0])
+    return int(a.size * (b.shape[-1] if b.ndim == 2 else b.size // b.shape[-2 if b.ndim > 1 else 0]))
 
 
 def _parts(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> list[Callable[[], object]]:

@@ -15,6 +15,9 @@ import numpy as np
 from .select import BITS, select
 from .share import LARGE, share, sharing
 
+SHORT = 1 << 12
+"""Elements that are dealt with sooner than they are seen as one run of memory."""
+
 RUN = 1 << 14
 """Elements compared at a time: their zeros stay in the first-level cache."""
 
@@ -28,7 +31,7 @@ def _zeros(dtype: np.dtype[Any]) -> np.ndarray:
 
 def positive_part(a: Any, out: np.ndarray | None = None) -> Any:
     """y = max(a, 0), NaN where a is NaN, in the memory order of a. `out` may be a."""
-    if not isinstance(a, np.ndarray) or a.dtype.kind != "f":
+    if not isinstance(a, np.ndarray) or a.size <= SHORT or a.dtype.kind != "f":
         return np.maximum(a, 0, out=out)
     y = np.empty_like(a) if out is None else out
     views = _flat(a, y)
@@ -49,7 +52,9 @@ def _rectify(source: np.ndarray, target: np.ndarray) -> None:
 
 def rectifying(a: Any, out: np.ndarray) -> Callable[[], object] | None:
     """:func:`positive_part` of the same memory every time."""
-    views = _flat(a, out) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else None
+    if not isinstance(a, np.ndarray) or a.size <= SHORT or a.dtype.kind != "f":
+        return partial(np.maximum, a, 0, out=out)
+    views = _flat(a, out)
     if views is None:
         return None
     if a.size > RUN:
@@ -90,7 +95,8 @@ def _gradient(g: Any, y: Any, out: np.ndarray) -> list[np.ndarray] | None:
     bits = BITS.get(g.dtype)
     if bits is None or out.dtype != g.dtype:
         return None
-    g, y, out = _flat(g, y, out) or (g, y, out)
+    if g.size > SHORT:
+        g, y, out = _flat(g, y, out) or (g, y, out)
     return [g.view(bits), y, out.view(bits)]
 
 

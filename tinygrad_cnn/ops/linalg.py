@@ -29,6 +29,8 @@ def matmul(a: Array, b: Array, *, out: Array = None) -> Array:
 
     a' = g b^T,  b' = a^T g, summed over the leading axes that were broadcast.
     """
+    if a.__class__ is b.__class__ is np.ndarray and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
+        return multiply(a, b, out)
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         raise ValueError("matmul: a 0-d input has no axis to contract; use `*` to multiply by a scalar")
     if np.shape(a)[-1] != np.shape(b)[0 if np.ndim(b) == 1 else -2]:
