@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,19 @@ def owner(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def mark_written(array: np.ndarray) -> None:
-    """Note that the memory of `array` has changed, so that graphs which saved it refuse to run backward."""
+def mark_written(*arrays: np.ndarray) -> None:
+    """Note that the memory of arrays has changed, so that graphs which saved it refuse to run backward."""
     global _last_write
-    root = owner(array)
-    key = id(root)
-    known = _writes.get(key)
-    reference = known[0] if known else weakref.ref(root, lambda _: _writes.pop(key, None) and None)
-    _last_write = tick()
-    _writes[key] = (reference, _last_write)
+    _last_write = now = tick()
+    for array in arrays:
+        root = array if array.base is None else owner(array)
+        key = id(root)
+        known = _writes.get(key)
+        _writes[key] = (known[0] if known else weakref.ref(root, partial(_forget, key)), now)
+
+
+def _forget(key: int, _: object) -> None:
+    _writes.pop(key, None)
 
 
 def last_write() -> int:

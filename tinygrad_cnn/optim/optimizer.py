@@ -218,7 +218,9 @@ class Optimizer(ABC):
         """One step along these gradients, one for each parameter."""
         # A floating-point error that the user turned into an exception would stop the sweep halfway.
         with np.errstate(all="ignore"):
-            for p, g, made, options in self._work(iter(gradients)):
+            work = self._work(iter(gradients))
+            mark_written(*(p._data for p, *_ in work))
+            for p, g, made, options in work:
                 if made:
                     self.state.setdefault(p, {}).update(made)
                 state, data = self.state.get(p, {}), p._data
@@ -227,7 +229,6 @@ class Optimizer(ABC):
                     self.update(data, g, state, options, bool(made), *self._room_for(p, data))
                 else:
                     self._sweep(data, g, state, options, bool(made))
-                mark_written(data)
 
     def _work(self, gradients: Iterator[Array | None]) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
         """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""

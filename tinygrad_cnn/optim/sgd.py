@@ -93,4 +93,4 @@ class SGD(Optimizer):
                 d = np.add(d, u, out=u)
             else:
                 d = b
-        p -= np.multiply(d, group["lr"], out=t)
+        np.subtract(p, np.multiply(d, group["lr"], t), p)
