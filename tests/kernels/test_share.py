@@ -1,0 +1,100 @@
+"""Work on large arrays in parts: what comes out is what comes out of the whole, bit for bit, for any number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_cnn.kernels import pooling, rectify, select, share, threads
+from tinygrad_cnn.testing.strategies import arrays
+
+ORDERS = st.permutations(range(4))
+SHAPES = st.tuples(*(st.integers(1, 5) for _ in range(4)))
+
+
+@pytest.fixture(autouse=True)
+def small_is_large(monkeypatch):
+    for module in (share, select, rectify):
+        monkeypatch.setattr(module, "LARGE", 2)
+    monkeypatch.setattr(rectify, "SHORT", 1)
+    before = threads.get_num_threads()
+    yield
+    threads.set_num_threads(before)
+
+
+def lying(a, order):
+    """The same values in memory in another order of the axes."""
+    return np.ascontiguousarray(a.transpose(order)).transpose(np.argsort(order))
+
+
+@given(shape=SHAPES, order=ORDERS, axis=st.sampled_from([None, 0, 1, 3]), count=st.integers(1, 3), data=st.data())
+def test_every_element_is_worked_on_once(shape, order, axis, count, data):
+    threads.set_num_threads(count)
+    a, b = (lying(data.draw(arrays(shape)), order) for _ in range(2))
+    row = data.draw(arrays((1, 1, 1, shape[3])))
+    number, counts = np.asarray(3.0), np.zeros(shape)
+
+    def work(out, a, b, row, number):
+        assert number == 3.0
+        out += a * b + row + number
+
+    share.share(work, counts, a, b, row, number, axis=axis)
+    np.testing.assert_array_equal(counts, a * b + row + 3.0)
+
+
+@given(shape=SHAPES, order=ORDERS, other=ORDERS, count=st.integers(1, 3), data=st.data())
+def test_choosing_and_relu(shape, order, other, count, data):
+    threads.set_num_threads(count)
+    a = lying(data.draw(arrays(shape, low=-1.0, high=1.0)).astype(np.float32), order)
+    b = lying(data.draw(arrays(shape, low=-1.0, high=1.0)).astype(np.float32), other)
+    mask = lying(a > b, order)
+    np.testing.assert_array_equal(select.select(mask, a, b), np.where(mask, a, b), strict=True)
+    np.testing.assert_array_equal(select.select(mask, a, 0), np.where(mask, a, np.float32(0)), strict=True)
+    np.testing.assert_array_equal(rectify.positive_part(a), np.maximum(a, 0), strict=True)
+    expected = np.where(b > 0, a, np.float32(0))
+    np.testing.assert_array_equal(rectify.pass_positive(a, b), expected, strict=True)
+    out = np.empty_like(a)
+    for prepared, value in (
+        (rectify.passing_positive(a, b, out), expected),
+        (rectify.rectifying(a, out), np.maximum(a, 0)),
+        (select.selecting(mask, a, 0, out), np.where(mask, a, np.float32(0))),
+    ):
+        if prepared is not None:
+            out[...] = np.nan
+            prepared()
+            np.testing.assert_array_equal(out, value, strict=True)
+
+
+@given(
+    images=st.integers(1, 5),
+    order=st.sampled_from([(0, 1, 2, 3), (0, 2, 3, 1)]),
+    count=st.integers(1, 3),
+    data=st.data(),
+)
+def test_max_pooling(images, order, count, data):
+    x = lying(data.draw(arrays((images, 2, 4, 6), low=-1.0, high=1.0)), order)
+    u = data.draw(arrays((images, 2, 2, 3), low=-1.0, high=1.0))
+    how = ((2, 2), (2, 2), (0, 0), (1, 1))
+
+    def there_and_back(x, u):
+        y = pooling.max_windows(x, (2, 2), (2, 3), (2, 2), (0, 0), (1, 1))
+        which = pooling.which_elements(x, y, *how)
+        return y, which, pooling.put_elements(u, which, (4, 6), *how)
+
+    threads.set_num_threads(count)
+    whole = there_and_back(x, u)
+    for i in range(images):
+        for one, part in zip(whole, there_and_back(x[i : i + 1], u[i : i + 1]), strict=True):
+            np.testing.assert_array_equal(one[i : i + 1], part, strict=True)
+    if images > 1:
+        assert whole[2].strides == lying(np.empty((images, 2, 4, 6)), order).strides
+
+
+def test_what_a_part_raises_is_raised():
+    def work(a):
+        raise ArithmeticError("here")
+
+    with pytest.raises(ArithmeticError, match="here"):
+        share.share(work, np.zeros((4, 4)))
