@@ -131,6 +131,13 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(shape, lay, seed, count
         np.testing.assert_array_equal(one, many)
 
 
+def test_a_long_signal_is_cut_into_blocks_in_depthwise_convolution():
+    x, w = np.arange(1.0, 401.0).reshape(1, 2, 200), np.array([[[1.0, -1.0]], [[2.0, 1.0]]])
+    y = forward(x, w, None, stride=(1,), padding=((0, 0),), dilation=(1,), groups=2)
+    np.testing.assert_array_equal(y[0, 0], np.full(199, -1.0))
+    np.testing.assert_array_equal(y[0, 1], 3 * x[0, 1, :-1] + 1)
+
+
 def test_bits_of_large_products_do_not_depend_on_threads():
     rng = np.random.default_rng(0)
     x, w = (rng.normal(size=s).astype(np.float32) for s in ((3, 16, 40, 40), (24, 16, 3, 3)))

@@ -28,9 +28,10 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: 
         for block in columns.blocks(len(x), g.out, len(w) * y.itemsize, BLOCK_BYTES):
             images = _repeated(columns.channels_last(x, block, g), len(w))
             total, term = last[block], scratch("term", last[block].shape, y.dtype)
+            width = total.shape[-2]  # of a signal, which has one axis, a block is a part
             for k in product(*map(range, g.kernel)):
                 first = not any(k)
-                np.multiply(images[_shifted(k, block, g)], filters[k], out=total if first else term)
+                np.multiply(images[_shifted(k, block, g)], filters[k][:width], out=total if first else term)
                 if not first:
                     np.add(total, term, out=total)
             if b is not None:
