@@ -63,8 +63,9 @@ def rectifying(a: Any, out: np.ndarray) -> Callable[[], object] | None:
 
 
 def pass_positive(g: Any, y: Any, out: np.ndarray | None = None) -> Any:
-    """g where y > 0, else 0, in the memory order of g. `out` may be g."""
-    target = np.empty_like(g) if out is None else out
+    """g where y > 0, else 0, in the memory order of y: a gradient is best laid out as what it is the gradient of. `out` may be
+    g or y."""
+    target = np.empty_like(y, np.result_type(g)) if out is None else out
     views = _gradient(g, y, target)
     if views is None:
         return select(np.greater(y, 0), g, 0, out)

@@ -79,12 +79,17 @@ def sums(a: np.ndarray, axes: tuple[int, ...]) -> Any:
 
 
 def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None) -> Any:
-    """np.sum over `axes`, by :func:`sums`."""
-    if not isinstance(a, np.ndarray) or a.size < SMALL or rows(axes, a) is None:
-        given: Any = out
+    """np.sum over `axes`, by :func:`sums`, or along :func:`lines`."""
+    given: Any = out
+    if not isinstance(a, np.ndarray) or a.size < SMALL:
         return np.add.reduce(a, axis=axes, keepdims=keepdims, out=given)
-    y = sums(a, axes)
-    y = y if keepdims else y.reshape([n for i, n in enumerate(a.shape) if i not in axes])
+    if (matrix := lines(a, axes)) is not None:
+        y = np.add.reduce(matrix, axis=1)
+    elif rows(axes, a) is not None:
+        y = sums(a, axes)
+    else:
+        return np.add.reduce(a, axis=axes, keepdims=keepdims, out=given)
+    y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape) if keepdims or i not in axes])
     if out is None:
         return y
     np.copyto(out, y)
@@ -92,10 +97,25 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
 
 
 def totalling(a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = False) -> Callable[[], object] | None:
-    """:func:`total` of the same memory every time, if it is small."""
-    if not isinstance(a, np.ndarray) or a.size >= SMALL or a.dtype != out.dtype:
+    """:func:`total` of the same memory every time, where it is one call of NumPy."""
+    if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
         return None
-    return partial(np.add.reduce, a, axes, None, out, keepdims)
+    if a.size < SMALL:
+        return partial(np.add.reduce, a, axes, None, out, keepdims)
+    matrix = lines(a, axes)
+    if matrix is None or not out.flags.c_contiguous:
+        return None
+    return partial(np.add.reduce, matrix, 1, None, out.reshape(-1))
+
+
+def lines(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
+    """a as a matrix of which each line is summed, where NumPy would not see that the axes to be summed follow each other in
+    memory, since they are apart in the shape: an array that lies channel by channel, summed over all but the channels."""
+    order = sorted(range(a.ndim), key=lambda i: -a.strides[i])
+    kept = [i for i in range(a.ndim) if i not in axes]
+    if order[: len(kept)] != kept or kept == list(range(len(kept))) or not a.transpose(order).flags.c_contiguous:
+        return None
+    return a.transpose(order).reshape(math.prod(a.shape[i] for i in kept), -1)
 
 
 def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
