@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def check_target(name: str, prediction: Array, target: Array, label: str = "targ
 
 
 @op
-def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
+def mse(prediction: Array, target: Array, *, reduction: str = "mean", out: Array = None) -> Array:
     """Squared error: y = mean of (prediction - target)^2, or its sum, or the squares themselves ("none").
 
     prediction' = 2 g (prediction - target) / n,  target' = -prediction', with n the number of elements for "mean".
@@ -54,11 +55,29 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
     check_reduction("mse", reduction)
     check_target("mse", prediction, target)
     squares = np.subtract(prediction, target)
-    squares = np.square(squares, out=squares if squares.ndim and squares.dtype.kind == "f" else None)
     if reduction == "none":
-        return squares
+        return np.square(squares, out=out)
+    squares = np.square(squares, out=squares if squares.ndim and squares.dtype.kind == "f" else None)
     sum_of = np.add.reduce(squares, axis=None)
-    return sum_of / (squares.size or math.nan) if reduction == "mean" else sum_of
+    y = sum_of / (squares.size or math.nan) if reduction == "mean" else sum_of
+    return y if out is None else np.positive(y, out=out)
+
+
+@mse.bind
+def _arranged(prediction: Array, target: Array, *, reduction: str = "mean", out: Array) -> Callable[[], object] | None:
+    arrays = prediction, target
+    alike = all(a.shape == prediction.shape and a.dtype == out.dtype and a.flags.c_contiguous for a in arrays)
+    if not alike or reduction == "none" or not prediction.size or out.dtype.kind != "f":
+        return None
+    squares, count = np.empty_like(prediction), prediction.size if reduction == "mean" else 1
+
+    def run() -> None:
+        np.subtract(prediction, target, squares)
+        np.square(squares, squares)
+        np.add.reduce(squares, None, None, out)
+        np.divide(out, count, out)
+
+    return run
 
 
 def _mse_rule(g: Array, prediction: Array, target: Array, reduction: str) -> Array:

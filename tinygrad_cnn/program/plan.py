@@ -7,6 +7,7 @@ in eager mode: from the op, in new memory.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -17,6 +18,9 @@ from .capture import Step, Value, flat
 
 SMALL_BYTES = 1 << 18
 """Copying an argument of this size costs less than arranging views of it anew in every call."""
+
+TINY_BYTES = 1 << 10
+"""A result of this size is sooner copied out of the arena than made by an op that cannot be prepared."""
 
 ALIGNMENT = 64
 """Places begin at multiples of a cache line."""
@@ -45,10 +49,15 @@ class Plan:
 
 
 def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection[Value]) -> Plan:
-    """A plan for `steps`: what is `returned` gets memory of its own in every run, what is `kept` lasts to the end."""
+    """A plan for `steps`: what is `returned` gets memory of its own in every run, what is `kept` lasts to the end.
+
+    A tiny result has a room that lasts to the end instead, and is copied, if no other result looks at its memory.
+    """
     wanted = {*returned, *kept}
     needed = _needed(steps, wanted | {value.root for value in wanted})
-    returned, kept = {value.root for value in returned}, {value.root for value in kept}
+    roots = Counter(value.root for value in returned)
+    tiny = {v for v in returned if v.root is v and roots[v] == 1 and v.array.nbytes <= TINY_BYTES}
+    returned, kept = roots.keys() - tiny, {value.root for value in kept} | tiny
     last: dict[Value, float] = {}
     for i, step in enumerate(needed):
         for value in (*step.reads, *made(step)):
@@ -69,7 +78,7 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
         rooms[out] = room
     peak = _placed(list(dict.fromkeys(rooms.values())))
     total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
-    return Plan(needed, rooms, last, _copied(needed, returned), peak, total)
+    return Plan(needed, rooms, last, _copied(needed, set(roots)), peak, total)
 
 
 def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:

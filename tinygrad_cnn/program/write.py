@@ -90,9 +90,15 @@ class _Writer:
             else:
                 gradient = "None" if value is None else f"{self.constant(Tensor._of)}({self.expression(value)})"
             body.append(f"    {self.constant(place)}.tensor._grad = {gradient}")
-        shown = ", ".join(self.expression(r) for r in results)
+        shown = ", ".join(
+            f"{self.expression(r)}.copy()" if r in self.plan.rooms else self.expression(r) for r in results
+        )
         body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
         return "\n".join([self.header, *body]) + "\n"
+
+    def _result(self, result: Any) -> str:
+        in_arena = isinstance(result, Value) and result in self.plan.rooms
+        return f"{self.expression(result)}.copy()" if in_arena else self.expression(result)
 
     def compile(self, source: str) -> Any:
         """The function that `source` defines."""
