@@ -90,9 +90,7 @@ class _Writer:
             else:
                 gradient = "None" if value is None else f"{self.constant(Tensor._of)}({self.expression(value)})"
             body.append(f"    {self.constant(place)}.tensor._grad = {gradient}")
-        shown = ", ".join(
-            f"{self.expression(r)}.copy()" if r in self.plan.rooms else self.expression(r) for r in results
-        )
+        shown = ", ".join(self._result(r) for r in results)
         body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
         return "\n".join([self.header, *body]) + "\n"
 
