@@ -1,0 +1,32 @@
+"""What the case table does not say of linear."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((4, 3), (3,)), r"`w` has shape \(3,\); it must be \(out_features, in_features\)"),
+        (((4, 3), (3, 2)), r"`x` has shape \(4, 3\) but `w` \(3, 2\) expects 2 features"),
+        (((), (2, 3)), r"`x` has shape \(\) but `w` \(2, 3\) expects 3 features"),
+        (((4, 3), (2, 3), (3,)), r"`b` has shape \(3,\); it must be \(2,\)"),
+    ],
+)
+def test_linear_checks_sizes(shapes, message):
+    with pytest.raises(ValueError, match=f"linear: {message}"):
+        tg.linear(*map(tg.ones, shapes))
+
+
+def test_gradients_of_linear_lie_in_memory_as_what_they_belong_to():
+    x, w, b = (tg.Tensor(np.ones(s, np.float32), requires_grad=True) for s in ((4, 3), (2, 3), (2,)))
+    y = tg.linear(x, w, b)
+    assert y.dtype == np.float32
+    gradients = tg.gradients(y.sum(), [x, w, b])
+    for g, expected in zip(gradients, (np.full((4, 3), 2.0), np.full((2, 3), 4.0), np.full(2, 4.0)), strict=True):
+        assert g.numpy().flags.c_contiguous
+        np.testing.assert_array_equal(g.numpy(), expected.astype(np.float32), strict=True)
