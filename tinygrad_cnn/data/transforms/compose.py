@@ -34,11 +34,12 @@ class Compose:
             if not callable(transform):
                 raise TypeError(f"Compose: {transform!r} is no transform; it must be a function of a batch of images")
         self.transforms = tuple(transforms)
+        self._draw = tuple(map(draws, self.transforms))  # to look at signatures takes longer than to flip an image
 
     def __call__(self, images: Any, rng: Seed = None) -> Any:
         rng = generator(rng)
-        for transform in self.transforms:
-            images = transform(images, rng=rng) if draws(transform) else transform(images)
+        for transform, draw in zip(self.transforms, self._draw, strict=True):
+            images = transform(images, rng=rng) if draw else transform(images)
         return images
 
     def __repr__(self) -> str:
