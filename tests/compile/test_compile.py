@@ -327,6 +327,13 @@ class TestResults:
         for a, b in zip(first, before, strict=True):
             np.testing.assert_array_equal(a, b)
 
+    def test_lie_in_memory_as_in_eager(self):
+        def double(x):
+            return x * 2
+
+        for x in (ramp(2, 3), np.asfortranarray(ramp(2, 3)), ramp(64, 64).T):
+            assert tg.compile(double)(x).numpy().strides == double(tg.from_numpy(x)).numpy().strides
+
     def test_have_no_graph_and_keep_none_alive(self):
         w = tg.ones(3, requires_grad=True)
         gc.collect()

@@ -41,18 +41,9 @@ def convolve(
 
 @convolve.bind
 def _convolving(
-    x: Array,
-    w: Array,
-    b: Array = None,
-    *,
-    stride: Sizes,
-    padding: Pairs,
-    dilation: Sizes,
-    groups: int,
-    out: Array,
-    shared: dict[Any, Any],
+    x: Array, w: Array, b: Array = None, *, out: Array, shared: dict[Any, Any], **geometry: Any
 ) -> Callable[[], None] | None:
-    return kernel.forwarding(x, w, b, stride, padding, dilation, groups, out, shared)
+    return kernel.forwarding(x, w, b, out=out, shared=shared, **geometry)
 
 
 @op
@@ -73,18 +64,9 @@ def convolve_dw(
 
 @convolve_dw.bind
 def _weighing(
-    x: Array,
-    u: Array,
-    *,
-    shape: Sizes,
-    stride: Sizes,
-    padding: Pairs,
-    dilation: Sizes,
-    groups: int,
-    out: Array,
-    shared: dict[Any, Any],
+    x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
 ) -> Callable[[], None] | None:
-    return kernel.weighing(x, u, shape[2:], stride, padding, dilation, groups, out, shared)
+    return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:

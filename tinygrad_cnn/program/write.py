@@ -96,7 +96,7 @@ class _Writer:
 
     def _result(self, result: Any) -> str:
         in_arena = isinstance(result, Value) and result in self.plan.rooms
-        return f"{self.expression(result)}.copy()" if in_arena else self.expression(result)
+        return f"{self.expression(result)}.copy('K')" if in_arena else self.expression(result)
 
     def compile(self, source: str) -> Any:
         """The function that `source` defines."""
