@@ -193,7 +193,13 @@ def _target(
         and not any(before)
         and all(o * s == n for o, s, n in zip(u.shape[2:], stride, sizes, strict=True))
     )
-    x = np.empty_like(u if like is None else like, u.dtype, shape=(*u.shape[:2], *sizes)) if into is None else into
+    model = u if like is None else like
+    if into is not None:
+        x = into
+    elif _channels_last(model):  # empty_like would not know where axes of one element belong
+        x = np.moveaxis(np.empty((len(u), *sizes, u.shape[1]), u.dtype), -1, 1)
+    else:
+        x = np.empty_like(model, u.dtype, shape=(*u.shape[:2], *sizes))
     if not (alone and tiled):
         x[...] = 0
     return x, alone
