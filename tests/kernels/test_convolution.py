@@ -194,16 +194,21 @@ def test_sizes_are_checked_before_memory_is_touched(call, message):
 
 
 def test_a_layout_is_chosen_by_shape():
-    def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32):
+    def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32, filters=96, least=8):
         pads = ((padding, padding),) * 2
         out = output_sizes((size, size), kernel, stride, pads, dilation)
-        return type(products.layout(columns.Geometry(kernel, out, stride, pads, dilation), channels)).__name__
+        g = columns.Geometry(kernel, out, stride, pads, dilation)
+        return type(products.layout(g, channels, filters, least)).__name__
 
     assert chosen((3, 3), 32, 1) == chosen((5, 5), 14, 4, dilation=(2, 2)) == chosen((3, 3), 32, 1, (2, 1)) == "Strips"
     assert chosen((3, 3), 32, 0) == "Shifted"  # strips would be laid out for pixels where no window is
-    assert chosen((3, 3), 32, 1, channels=8) == "Shifted"
+    assert chosen((3, 3), 32, 1, channels=8, filters=300) == "Shifted"
     assert chosen((3, 3), 32, 1, channels=3) == "Direct"  # the runs along the image are longer
     assert chosen((5, 5), 14, 0) == "Direct"  # a third of all windows would lie across a seam
     assert chosen((3, 3), 4, 1) == "Direct"
     assert chosen((3, 3), 32, 0, stride=(1, 2)) == chosen((3, 3), 32, 0, dilation=(1, 2)) == "Direct"
     assert chosen((1, 1), 32, 0) == "Direct"
+    assert chosen((3, 3), 32, 1, channels=16, filters=16) == "Sliding"  # copies would take most of the time
+    assert chosen((3, 3), 32, 1, (2, 2), filters=64) == chosen((1, 1), 32, 0, (2, 2)) == "Sliding"
+    assert chosen((3, 3), 32, 1, channels=3, least=1) == "Sliding"
+    assert chosen((3, 3), 32, 1, channels=2, least=1) == "Direct"  # rows of six numbers

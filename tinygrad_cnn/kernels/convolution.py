@@ -21,8 +21,10 @@ from . import columns, depthwise, small
 from .columns import Block, Geometry, is_last
 from .products import FEW_CHANNELS, Direct, layout, places
 from .scratch import scratch
+from .sliding import Sliding
 from .threads import each, summed, unbuffered
-from .window import Pairs, Sizes, output_sizes, overlaps
+from .window import Pairs, Sizes, output_sizes, overlaps, volume
+from .work import Work
 
 
 def forward(
@@ -37,7 +39,7 @@ def forward(
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"convolution: `b` has shape {b.shape}; it must be {w.shape[:1]}, one for each filter of `w`")
     shape, dtype = (len(x), len(w), *g.out), np.result_type(x, w)
-    plan = small.plan(x, g, dtype) if groups == 1 else None
+    plan = small.plan(x, g, dtype) if groups == 1 and _is_tangled(x, g) else None
     y = small.room(shape, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
     if plan is not None and small.forward(x, w, b, plan, y):
         return y
@@ -62,13 +64,13 @@ def input_gradient(
     if groups > 1 and w.shape[1] == 1:
         depthwise.input_gradient(u, w, g, x)
         return x
-    reach = [d * (k - 1) for k, d in zip(w.shape[2:], dilation, strict=True)]
-    turnable = all(s == 1 for s in stride) and all(r >= p for r, pair in zip(reach, padding, strict=True) for p in pair)
-    if turnable and w.shape[1] >= FEW_CHANNELS and len(w) <= 2 * groups * w.shape[1]:
-        turned = np.flip(w, axis=tuple(range(2, w.ndim)))
-        turned = turned.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(groups * w.shape[1], -1, *w.shape[2:])
-        around = tuple((r - before, r - after) for r, (before, after) in zip(reach, padding, strict=True))
-        _forward(u, turned, None, Geometry(w.shape[2:], sizes, stride, around, dilation), groups, x)
+    turned = _turned(w, g, sizes, groups)
+    if turned is not None:
+        _forward(u, turned[0], None, turned[1], groups, x)
+    elif w.shape[1] >= FEW_CHANNELS:
+        for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
+            with unbuffered():
+                Sliding(g, w.shape[1]).input_gradient(ug, wg, xg).do()
     else:
         _scatter(u, w, g, groups, x)
     return x
@@ -87,11 +89,16 @@ def weight_gradient(
     if groups > 1 and c == 1:
         depthwise.weight_gradient(x, u, g, w)
         return w
-    if groups == 1 and w.flags.c_contiguous and (plan := small.plan(x, g, w.dtype)) is not None:
+    plan = small.plan(x, g, w.dtype) if groups == 1 and w.flags.c_contiguous and _is_tangled(x, g) else None
+    if plan is not None:
         small.weight_gradient(x, u, plan, w)
         return w
-    how = layout(g, c)
+    how = layout(g, c, len(w) // groups, least=1)
     for xg, ug, wg in _grouped(groups, (x, 1), (u, 1), (w, 0)):
+        if isinstance(how, Sliding):
+            with unbuffered():
+                how.weight_gradient(xg, ug, wg).do()
+            continue
 
         def term(block: Block, x: Any = xg, u: Any = ug) -> np.ndarray:
             return how.correlate(x, block, u[block.images, :, block.rows], w.dtype)
@@ -107,24 +114,88 @@ def forwarding(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
     out: np.ndarray, shared: dict[Any, Any],
 ) -> Callable[[], None] | None:  # fmt: skip
-    """:func:`forward` in the same memory every time, if it is small; `shared` is for all calls with the same x."""
+    """:func:`forward` in the same memory every time, where that is faster; `shared` is for all calls with the same x."""
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
-    return small.forwarding(x, w, b, g, out, shared) if groups == 1 else None
+    if groups > 1:
+        return None
+    arranged = small.forwarding(x, w, b, g, out, shared) if _is_tangled(x, g) else None
+    if arranged is not None:
+        return arranged
+    how = layout(g, w.shape[1], len(w))
+    return _repeated(how.convolution(x, w, b, out)) if isinstance(how, Sliding) else None
 
 
 def weighing(
     x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
     out: np.ndarray, shared: dict[Any, Any],
 ) -> Callable[[], None] | None:  # fmt: skip
-    """:func:`weight_gradient` in the same memory every time, if it is small; `shared` is for all calls with the same x."""
+    """:func:`weight_gradient` in the same memory every time, where that is faster; `shared` is for all with the same x."""
     g = _geometry(x.shape, (u.shape[1], x.shape[1] // groups, *kernel), stride, padding, dilation, groups)
-    return small.weighing(x, u, g, out, shared) if groups == 1 else None
+    if groups > 1:
+        return None
+    arranged = small.weighing(x, u, g, out, shared) if _is_tangled(x, g) else None
+    if arranged is not None:
+        return arranged
+    how = layout(g, x.shape[1], u.shape[1], least=1)
+    return _repeated(how.weight_gradient(x, u, out)) if isinstance(how, Sliding) else None
+
+
+def pulling(
+    u: np.ndarray, w: np.ndarray, sizes: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+    out: np.ndarray,
+) -> Callable[[], None] | None:  # fmt: skip
+    """:func:`input_gradient` in the same memory every time, where that is faster."""
+    if groups > 1 or w.shape[1] < FEW_CHANNELS:
+        return None
+    g = _geometry(out.shape, w.shape, stride, padding, dilation, groups)
+    turned = _turned(w, g, sizes, groups)
+    if turned is None:
+        return _repeated(Sliding(g, w.shape[1]).input_gradient(u, w, out))
+    filters, around = turned
+    how = layout(around, len(w), w.shape[1])
+    return _repeated(how.convolution(u, filters, None, out)) if isinstance(how, Sliding) else None
+
+
+def _is_tangled(x: np.ndarray, g: Geometry) -> bool:
+    """Whether windows must be laid out: all but single pixels whose channels are adjacent."""
+    return volume(g.kernel) > 1 or x.shape[1] < FEW_CHANNELS or not is_last(x)
+
+
+def _repeated(work: Work) -> Callable[[], None]:
+    do = work.prepared()
+
+    def run() -> None:
+        with unbuffered():
+            do()
+
+    return run
+
+
+def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.ndarray, Geometry] | None:
+    """Filters and geometry of a convolution that is the adjoint in x of that with w, where there is one that pays."""
+    reach = [d * (k - 1) for k, d in zip(g.kernel, g.dilation, strict=True)]
+    turnable = all(s == 1 for s in g.stride) and all(
+        r >= p for r, pair in zip(reach, g.padding, strict=True) for p in pair
+    )
+    if not turnable or w.shape[1] < FEW_CHANNELS or len(w) > 2 * groups * w.shape[1]:
+        return None
+    turned = np.flip(w, axis=tuple(range(2, w.ndim)))
+    if groups == 1:
+        turned = turned.swapaxes(0, 1)
+    else:
+        turned = turned.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(groups * w.shape[1], -1, *w.shape[2:])
+    around = tuple((r - before, r - after) for r, (before, after) in zip(reach, g.padding, strict=True))
+    return turned, Geometry(g.kernel, sizes, g.stride, around, g.dilation)
 
 
 def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, groups: int, y: np.ndarray) -> None:
     """Fill y, which is channels-last or in C order."""
-    how = layout(g, w.shape[1])
+    how = layout(g, w.shape[1], len(w) // groups)
     for xg, wg, bg, yg in _grouped(groups, (x, 1), (w, 0), (b, 0), (y, 1)):
+        if isinstance(how, Sliding):
+            with unbuffered():
+                how.convolution(xg, wg, bg, yg).do()
+            continue
         filters = how.filters(wg, y.dtype)
 
         def work(block: Block, x: Any = xg, filters: Any = filters, b: Any = bg, y: Any = yg) -> None:
@@ -135,18 +206,18 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, gr
 
 
 def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarray) -> None:
-    """The adjoint in x for any geometry: the columns' gradients, added where the columns were taken from."""
-    how = Direct(g, w.shape[1], rows=w.shape[1] >= FEW_CHANNELS)
+    """The adjoint in x for few channels: the columns' gradients, added where the columns were taken from."""
+    how = Direct(g, w.shape[1], rows=False)
     step, cuts = columns.cut(g.out, w[0].size * x.itemsize)
     images = [slice(i, min(len(u), i + step)) for i in range(0, len(u), step)]
     for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
-        filters = how.filters(wg, x.dtype).T  # (O, K)
+        filters = how.filters(wg, x.dtype)  # (K, O)
 
         def work(block: slice, u: Any = ug, filters: Any = filters, x: Any = xg) -> None:
             part = x[block]
             part[...] = 0
             for cut in cuts:
-                values = _column_gradients(u[block, :, cut], filters, how.rows, g.kernel, x.dtype)
+                values = _column_gradients(u[block, :, cut], filters, g.kernel, x.dtype)
                 before = (g.padding[0][0] - cut.start * g.stride[0], *(pair[0] for pair in g.padding[1:]))
                 out = values.shape[-len(g.out) :]
                 for k, spans, pixels in overlaps(x.shape[2:], g.kernel, out, g.stride, before, g.dilation):
@@ -156,26 +227,15 @@ def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarr
             each(work, images)
 
 
-def _column_gradients(
-    u: np.ndarray, filters: np.ndarray, rows: bool, kernel: Sizes, dtype: np.dtype[Any]
-) -> np.ndarray:
-    """u (n, O, *out) times filters (O, K), as (*kernel, n, c, *out)."""
-    n, out, size, d = len(u), u.shape[2:], filters.shape[1], len(kernel)
+def _column_gradients(u: np.ndarray, filters: np.ndarray, kernel: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+    """filters (K, O) times u (n, O, *out), as (*kernel, n, c, *out)."""
+    n, out, size, d = len(u), u.shape[2:], len(filters), len(kernel)
     memory = scratch("columns", (size * (u.size // u.shape[1]),), dtype)
     matrix = places(u)
-    if rows:
-        np.matmul(matrix, filters, out=memory.reshape(*matrix.shape[:-1], size))
-        values = memory.reshape(n, *out, *kernel, -1)
-        return values.transpose(*range(1 + d, 1 + 2 * d), 0, 1 + 2 * d, *range(1, 1 + d))
     target = memory.reshape(size, -1) if matrix.ndim == 2 else memory.reshape(size, n, -1).swapaxes(0, 1)
-    np.matmul(filters.T, matrix.swapaxes(-1, -2), out=target)
+    np.matmul(filters, matrix.swapaxes(-1, -2), out=target)
     values = memory.reshape(-1, *kernel, n, *out)
     return values.transpose(*range(1, 2 + d), 0, *range(2 + d, 2 + 2 * d))
-
-
-def _filters(w: np.ndarray, axes: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """w (O, c, *kernel) as a matrix (O, K) in the given order of axes."""
-    return w.transpose(axes).reshape(len(w), -1).astype(dtype, copy=False)
 
 
 def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last: bool) -> np.ndarray:

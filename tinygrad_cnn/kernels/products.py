@@ -11,6 +11,7 @@ import numpy as np
 from . import columns
 from .columns import Block, Geometry, is_last
 from .scratch import scratch
+from .sliding import Sliding
 from .strips import Strips
 from .window import Sizes, volume
 
@@ -132,8 +133,10 @@ class Shifted:
 
 
 @lru_cache(maxsize=1024)
-def layout(g: Geometry, channels: int) -> Direct | Shifted | Strips:
-    """How to lay out windows of so many channels."""
+def layout(g: Geometry, channels: int, filters: int, least: int = FEW_CHANNELS) -> Direct | Shifted | Strips | Sliding:
+    """How to lay out windows of so many channels for so many filters: along the image if there are less than `least`."""
+    if channels >= least and not g.is_pointwise and Sliding.pays(g, channels, filters):
+        return Sliding(g, channels)
     if channels < FEW_CHANNELS:
         return Direct(g, channels, rows=False)
     strips = Strips.on(g, channels)

@@ -8,7 +8,6 @@ threads then wait for the interpreter and are woken all the time, which is slowe
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from collections import deque
@@ -16,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from itertools import product
 from operator import index
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
+
+from .blas import THREADS
 
 T = TypeVar("T")
 
@@ -174,30 +174,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
 
 
-class _Blas:
-    """The thread count of the OpenBLAS that NumPy has loaded."""
-
-    def __init__(self, get: Any, put: Any) -> None:
-        self.get: Callable[[], int] = get
-        self.set: Callable[[int], None] = put
-
-
-def _find_blas() -> _Blas | None:
-    from numpy.linalg import _umath_linalg  # a library that is linked to BLAS
-
-    try:
-        library = ctypes.CDLL(_umath_linalg.__file__)
-    except OSError:
-        return None
-    for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename its symbols
-        try:
-            return _Blas(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))
-        except AttributeError:
-            continue
-    return None
-
-
-_blas = _find_blas()
+_blas = THREADS
 _threads = _blas.get() if _blas else 1
 _alone = 0
 

@@ -54,6 +54,11 @@ def convolve_dx(
     return kernel.input_gradient(u, w, shape[2:], stride, padding, dilation, groups, out)
 
 
+@convolve_dx.bind
+def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -> Callable[[], None] | None:
+    return kernel.pulling(u, w, shape[2:], out=out, **geometry)
+
+
 @op
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None

@@ -16,7 +16,7 @@ import numpy as np
 
 from .capture import Step, Value, flat
 
-SMALL_BYTES = 1 << 18
+SMALL_BYTES = 1 << 19
 """Copying an argument of this size costs less than arranging views of it anew in every call."""
 
 TINY_BYTES = 1 << 10

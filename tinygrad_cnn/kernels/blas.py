@@ -1,0 +1,160 @@
+"""The BLAS that NumPy has loaded, asked directly for what NumPy does not hand on: how many threads it has, and products that
+are *added* to what is there, c += a b. NumPy would write each to memory of its own, and add it in another pass.
+
+Where NumPy is not built on OpenBLAS, or for other types than its two, NumPy does the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112
+"""CBLAS's names: matrices by rows, and how one of them is meant."""
+
+DType = np.dtype[Any]
+
+
+class Matrix(NamedTuple):
+    """A matrix in flat memory: element (i, j) is at offset + i step + j, or at offset + j step + i if it is turned."""
+
+    rows: int
+    columns: int
+    offset: int
+    step: int
+    turned: bool = False
+
+    @property
+    def transposed(self) -> Matrix:
+        """The transposed matrix in the same memory."""
+        return Matrix(self.columns, self.rows, self.offset, self.step, not self.turned)
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """How many runs of memory it is, and how long they are."""
+        return (self.columns, self.rows) if self.turned else (self.rows, self.columns)
+
+    @property
+    def extent(self) -> int:
+        """How much memory it reaches over."""
+        count, length = self.lines
+        return self.offset + (count - 1) * self.step + length
+
+    def of(self, memory: np.ndarray) -> np.ndarray:
+        """It as a view of memory in C order."""
+        size = memory.itemsize
+        lines = np.ndarray(self.lines, memory.dtype, memory, self.offset * size, (self.step * size, size))
+        return lines.T if self.turned else lines
+
+
+class Term(NamedTuple):
+    """c = a b, or c += a b."""
+
+    a: Matrix
+    b: Matrix
+    c: Matrix
+    adds: bool
+
+    def of(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Its matrices as views of memory in C order."""
+        return self.a.of(a), self.b.of(b), self.c.of(c), self.adds
+
+
+class Products:
+    """Products of matrices in three pieces of flat memory, one after the other, arranged once for all calls.
+
+    Raises:
+        ValueError: for sizes that do not fit, and rows that overlap.
+    """
+
+    def __init__(self, terms: Iterable[Term], dtype: DType) -> None:
+        self.terms, self.dtype = list(terms), dtype
+        for a, b, c, _ in self.terms:
+            if min(*a[:2], *b[:2]) < 1 or a.columns != b.rows or (a.rows, b.columns) != c[:2] or c.turned:
+                raise ValueError(f"products: {a}, {b} and {c} are not matrices of sizes (m, k), (k, n) and (m, n)")
+            if any(matrix.offset < 0 or matrix.step < matrix.lines[1] for matrix in (a, b, c)):
+                raise ValueError(f"products: {a}, {b} or {c} has rows that overlap, or begins before its memory")
+        matrices = [term[:3] for term in self.terms]
+        self.extents = [max((part.extent for part in parts), default=0) for parts in zip(*matrices, strict=True)]
+
+    def on(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Callable[[], None]:
+        """What computes them in this memory, with what is there when it is called. Nothing of c may be in a or b.
+
+        Raises:
+            ValueError: for memory that is of another type, has gaps, is too short or, for c, read-only.
+        """
+        for memory, extent, name in zip((a, b, c), self.extents, "abc", strict=True):
+            if memory.dtype != self.dtype or not memory.flags.c_contiguous or memory.size < extent:
+                raise ValueError(
+                    f"products: `{name}` is {memory.dtype} with {memory.size} elements; it must be {self.dtype}, in C order, "
+                    f"with at least {extent}"
+                )
+        if not c.flags.writeable:
+            raise ValueError("products: `c` is read-only; it must be writeable")
+        if self.dtype in GEMM:
+            return partial(_by_blas, GEMM[self.dtype], self._arguments(a, b, c), (a, b, c))
+        return partial(_by_numpy, [term.of(a, b, c) for term in self.terms])
+
+    def _arguments(self, *memories: np.ndarray) -> list[tuple[Any, ...]]:
+        """Of the function for each product, in this memory."""
+        at, bt, ct = (memory.__array_interface__["data"][0] for memory in memories)
+        size = self.dtype.itemsize
+        return [
+            (
+                ROWS, *(TRANSPOSED if matrix.turned else AS_IT_IS for matrix in (a, b)), a.rows, b.columns, a.columns, 1.0,
+                at + a.offset * size, a.step, bt + b.offset * size, b.step, float(adds), ct + c.offset * size, c.step,
+            )
+            for a, b, c, adds in self.terms
+        ]  # fmt: skip
+
+
+def _by_blas(gemm: Callable[..., None], calls: list[tuple[Any, ...]], memories: tuple[np.ndarray, ...]) -> None:
+    """`memories` are what the addresses in `calls` point to: while this can be called, they live."""
+    for arguments in calls:
+        gemm(*arguments)
+
+
+def _by_numpy(terms: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]) -> None:
+    for a, b, c, adds in terms:
+        if adds:
+            np.add(c, a @ b, out=c)
+        else:
+            np.matmul(a, b, out=c)
+
+
+class Threads(NamedTuple):
+    """How OpenBLAS is asked for its number of threads, and told."""
+
+    get: Callable[[], int]
+    set: Callable[[int], None]
+
+
+def _open() -> tuple[Threads | None, dict[DType, Any]]:
+    from numpy.linalg import _umath_linalg  # a library that is linked to BLAS
+
+    try:
+        library = ctypes.CDLL(_umath_linalg.__file__)
+    except OSError:
+        return None, {}
+    for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename its symbols
+        try:
+            threads = Threads(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))
+            gemm = {np.dtype(char): library[f"{prefix}cblas_{name}gemm{suffix}"] for char, name in ("fs", "dd")}
+        except AttributeError:
+            continue
+        flag, pointer, index = ctypes.c_int, ctypes.c_void_p, ctypes.c_int64 if suffix else ctypes.c_int
+        for dtype, function in gemm.items():
+            number = np.ctypeslib.as_ctypes_type(dtype)
+            ends = [pointer, index, pointer, index, number, pointer, index]
+            function.argtypes, function.restype = [flag, flag, flag, index, index, index, number, *ends], None
+        return threads, gemm
+    return None, {}
+
+
+THREADS, GEMM = _open()
+"""OpenBLAS's threads and its products by type, if it is what NumPy has loaded."""

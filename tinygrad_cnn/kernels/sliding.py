@@ -1,0 +1,364 @@
+"""Convolution with nothing laid out: windows are rows of matrices in the image itself, and products are added up by BLAS.
+
+With channels last in memory, the k pixels that a window covers along the last axis are one run of k c numbers, and the windows
+that begin at every k-th pixel are the rows of a matrix. So k such matrices, shifted by a pixel each, are all windows of a row,
+across the seams of rows and images too: what is computed there is dropped. Along the other axes windows are a sum, one product
+for each element, which lies a fixed number of pixels further on. With A the windows, W one element's filters and U the grid of
+all places, each product is
+
+    U += A W  for a convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for that in w.
+
+A stride s along the last axis lets windows begin at every s-th pixel; along another axis the rows are sorted by their
+remainder. The image is copied once, between zeros, if there is padding. Adding up what single pixels give is kn2row: Vasudevan,
+Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication", arXiv:1704.04428.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import columns
+from .blas import Matrix, Products, Term
+from .columns import Block, Geometry
+from .scratch import scratch
+from .threads import LANES
+from .window import Pairs, Sizes, volume
+from .work import Call, Work
+
+BLOCK_BYTES = 5 << 17
+"""Size of the larger of image and grid, for the places that are computed at a time: both are to stay in the cache."""
+
+MOST_MULTIPLICATIONS = 6144
+"""For each place and element of the filters: from here on it is the products that take the time, and larger ones are faster."""
+
+LEAST_RUN = 9
+"""Numbers in a row of a matrix: shorter ones are no work for BLAS."""
+
+MOST_WASTE = 1.35
+"""Places for each that is wanted: on small images, or without padding, there are many seams between them."""
+
+DType = np.dtype[Any]
+
+
+class Part(NamedTuple):
+    """Rows of one remainder along each axis but the last: where they are in (n, c, *sizes), and in an image (n, *sizes, c)."""
+
+    source: tuple[slice, ...]
+    target: tuple[slice, ...]
+
+
+class Axis(NamedTuple):
+    """How an axis of n pixels is laid out for windows that reach over `reach` pixels of it and its padding."""
+
+    n: int
+    before: int
+    reach: int
+    out: int
+    kernel: int
+    stride: int
+    dilation: int
+    in_place: bool
+
+    @property
+    def used(self) -> int:
+        """The pixels that some window reaches."""
+        return max(0, min(self.n, self.reach - self.before))
+
+    @property
+    def pitch(self) -> int:
+        """From one image, or row, to the next: pixels of each remainder. Zeros behind one serve before the next."""
+        if self.in_place:
+            return self.n
+        if self.stride > 1:
+            return -(-self.reach // self.stride)
+        return max(self.used + max(self.before, self.reach - self.before - self.used), self.out)
+
+    def spans(self, remainder: int) -> tuple[slice, slice]:
+        """The pixels of this remainder, and where they go."""
+        first = max(0, -((remainder - self.before) // self.stride))
+        start = remainder + first * self.stride - self.before
+        count = max(0, -(-(self.used - start) // self.stride))
+        return slice(start, start + count * self.stride, self.stride), slice(first, first + count)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where n images (n, *sizes) lie in memory, in pixels, and the grid of places, for windows g; as they are if `in_place`."""
+
+    n: int
+    sizes: Sizes
+    g: Geometry
+    in_place: bool
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """The spatial axes."""
+        return [
+            Axis(n, before, (out - 1) * stride + (k - 1) * dilation + 1, out, k, stride, dilation, self.in_place)
+            for n, k, out, stride, (before, _), dilation in zip(self.sizes, *self.g, strict=True)
+        ]
+
+    @cached_property
+    def remainders(self) -> list[Sizes]:
+        """Of the axes but the last, as far as windows meet them."""
+        return list(product(*(sorted({i * a.dilation % a.stride for i in range(a.kernel)}) for a in self.axes[:-1])))
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """One for each of `remainders`: the last axis is left as it is."""
+        last = self.axes[-1]
+        across = slice(0, last.used), slice(last.before, last.before + last.used)
+        parts = []
+        for chosen in self.remainders:
+            spans = [axis.spans(r) for axis, r in zip(self.axes[:-1], chosen, strict=True)]
+            sources, targets = zip(*spans, across, strict=True)
+            parts.append(Part((slice(None), slice(None), *sources), (slice(None), *targets)))
+        return parts
+
+    @cached_property
+    def covers(self) -> bool:
+        """Whether every pixel is in one of the parts."""
+        met = [[len(range(n)[s]) for s, n in zip(part.source[2:], self.sizes, strict=True)] for part in self.parts]
+        return sum(map(math.prod, met)) == volume(self.sizes)
+
+    @cached_property
+    def row(self) -> int:
+        """Pixels from one row to the next: whole strides."""
+        last = self.axes[-1]
+        return last.pitch * (1 if self.in_place else last.stride)
+
+    @cached_property
+    def image(self) -> Sizes:
+        """The shape of the pixels of one part."""
+        return (self.n, *(axis.pitch for axis in self.axes[:-1]), self.row)
+
+    @cached_property
+    def grid(self) -> Sizes:
+        """The shape of the places, of which those with indices in `wanted` are windows."""
+        return (*self.image[:-1], self.row // self.axes[-1].stride)
+
+    @property
+    def wanted(self) -> tuple[slice, ...]:
+        """See `grid`."""
+        return (slice(None), *(slice(0, axis.out) for axis in self.axes))
+
+    @property
+    def run(self) -> int:
+        """Pixels of a window that are one run."""
+        last = self.axes[-1]
+        return last.kernel if last.dilation == 1 else 1
+
+    def places(self, n: int) -> int:
+        """Places of n images, from the first to the last that is wanted."""
+        place = n - 1
+        for axis, pitch in zip(self.axes, self.grid[1:], strict=True):
+            place = place * pitch + axis.out - 1
+        return place + 1
+
+    @cached_property
+    def elements(self) -> list[tuple[int, int]]:
+        """For each element of the filters, but for what is one run: its part, and how many pixels further on it lies there."""
+        *outer, last = self.axes
+        found = []
+        for k in product(*(range(axis.kernel) for axis in outer), range(last.kernel // self.run)):
+            chosen, offset = [], 0
+            for axis, i in zip(outer, k, strict=False):
+                chosen.append(i * axis.dilation % axis.stride)
+                offset = offset * axis.pitch + i * axis.dilation // axis.stride
+            found.append((self.remainders.index(tuple(chosen)), offset * self.row + k[-1] * last.dilation))
+        return found
+
+    @cached_property
+    def pixels(self) -> int:
+        """Of one part, with those that the last window reaches."""
+        if self.in_place:
+            return volume(self.image)
+        furthest = max(offset for _, offset in self.elements) + self.run
+        return max(volume(self.image), (self.places(self.n) - 1) * self.axes[-1].stride + furthest)
+
+    @property
+    def waste(self) -> float:
+        """Places for each that is wanted."""
+        return volume(self.grid[1:]) / volume(self.g.out)
+
+
+@lru_cache(maxsize=256)
+def _lattice(n: int, sizes: Sizes, g: Geometry, in_place: bool) -> Lattice:
+    return Lattice(n, sizes, g, in_place)
+
+
+@lru_cache(maxsize=256)
+def _products(kind: str, how: Lattice, channels: int, filters: int, dtype: DType) -> Products:
+    """The products of a convolution ("y"), of its adjoint in x ("x"), or of that in w ("w")."""
+    stride, k = how.axes[-1].stride, how.run * channels
+    shifts = -(-how.run // stride)  # so that the rows of a matrix do not overlap
+
+    terms, places = [], how.places(how.n)
+    for e, (part, offset) in enumerate(how.elements):
+        for first in range(min(shifts, places)):
+            m = -(-(places - first) // shifts)
+            pixel = part * how.pixels + first * stride + offset
+            a = Matrix(m, k, pixel * channels, shifts * stride * channels)
+            u = Matrix(m, filters, first * filters, shifts * filters)
+            w = Matrix(k, filters, e * k * filters, filters)
+            if kind == "y":
+                terms.append(Term(a, w, u, adds=e > 0))
+            elif kind == "x":
+                terms.append(Term(u, w.transposed, a, adds=True))
+            else:
+                terms.append(Term(a.transposed, u, w, adds=first > 0))
+    return Products(terms, dtype)
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """Windows g of so many channels."""
+
+    g: Geometry
+    channels: int
+
+    @staticmethod
+    def pays(g: Geometry, channels: int, filters: int) -> bool:
+        """Whether this is faster than windows that are laid out: few multiplications for each pixel, and few seams."""
+        run = g.kernel[-1] * channels
+        if run < LEAST_RUN or run * filters > MOST_MULTIPLICATIONS or (g.dilation[-1] > 1 and g.kernel[-1] > 1):
+            return False
+        axes = zip(*g, strict=True)
+        sizes = tuple((out - 1) * s + (k - 1) * d + 1 - before - after for k, out, s, (before, after), d in axes)
+        return Lattice(1, sizes, g, False).waste <= MOST_WASTE
+
+    def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
+        """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
+        filters, laid_out = self._filters(w, y.dtype)
+        before, bias = [laid_out], None
+        if b is not None:
+            bias = np.empty((y.shape[-1], len(w)), y.dtype)  # repeated, so that runs are long
+            before.append(partial(np.copyto, bias, b))
+
+        def arrange(block: Block) -> list[Call]:
+            how, image, filled = self._image(x, block, y.dtype)
+            grid, wanted = _grid(how, len(w), y.dtype)
+            part = y[block.images, :, block.rows]
+            products = _products("y", how, self.channels, len(w), y.dtype).on(image, filters, grid)
+            if bias is None:
+                return [*filled, products, partial(columns.copy_channels_first, part, wanted)]
+            return [*filled, products, partial(np.add, wanted, bias, np.moveaxis(part, 1, -1))]
+
+        return Work(self._blocks(len(x), len(w), y.itemsize), arrange, before)
+
+    def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+        """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
+        filters, laid_out = self._filters(w, x.dtype)
+
+        def arrange(block: Block) -> list[Call]:
+            part = x[block.images]
+            how = _lattice(len(part), x.shape[2:], self.g, False)
+            image = self._room(how, x.dtype)
+            grid, spread = _spread(how, u[block.images], x.dtype)
+            calls: list[Call] = [*spread, partial(image.fill, 0)]
+            calls.append(_products("x", how, self.channels, len(w), x.dtype).on(grid, filters, image))
+            if not how.covers:
+                calls.append(partial(part.fill, 0))
+            for each, pixels in zip(how.parts, self._parts(how, image), strict=True):
+                calls.append(partial(columns.copy_channels_first, part[each.source], pixels[each.target]))
+            return calls
+
+        size = self._place(len(w)) * x.itemsize
+        return Work(columns.image_blocks(len(x), self.g.out, size, BLOCK_BYTES), arrange, [laid_out])
+
+    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
+        """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
+        blocks = self._blocks(len(x), len(w), w.itemsize)
+        length = max(1, -(-len(blocks) // LANES))
+        lanes = [blocks[i : i + length] for i in range(0, len(blocks), length)]
+        totals = np.empty((max(1, len(lanes)), w.size), w.dtype)
+
+        def arrange(lane: int) -> list[Call]:
+            calls: list[Call] = []
+            for block in lanes[lane]:
+                how, image, filled = self._image(x, block, w.dtype)
+                grid, spread = _spread(how, u[block.images, :, block.rows], w.dtype)
+                first = block is lanes[lane][0]
+                term = totals[lane] if first else scratch("term", (w.size,), w.dtype)
+                products = _products("w", how, self.channels, len(w), w.dtype).on(image, grid, term)
+                calls += [*filled, *spread, products]
+                if not first:
+                    calls.append(partial(np.add, totals[lane], term, totals[lane]))
+            return calls
+
+        after: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
+        if not lanes:
+            after.append(partial(totals.fill, 0))
+        ordered = w.transpose(self._axes)
+        after.append(partial(np.copyto, ordered, totals[0].reshape(ordered.shape)))
+        return Work(range(len(lanes)), arrange, after=after)
+
+    @property
+    def _axes(self) -> Sizes:
+        """The order of w's axes (O, c, *k) in which its elements are met: (*k, c, O)."""
+        return (*range(2, 2 + len(self.g.kernel)), 1, 0)
+
+    def _filters(self, w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
+        """Room for w (O, c, *k) as (*k, c, O), and the call that lays it out."""
+        ordered = w.transpose(self._axes)
+        filters = np.empty(ordered.shape, dtype)
+        return filters, partial(np.copyto, filters, ordered)
+
+    def _blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
+        return columns.blocks(n, self.g.out, self._place(filters) * itemsize, BLOCK_BYTES)
+
+    def _place(self, filters: int) -> int:
+        """Numbers in the larger of image and grid for each place."""
+        return max(self.channels * volume(self.g.stride), filters)
+
+    def _image(self, x: np.ndarray, block: Block, dtype: DType) -> tuple[Lattice, np.ndarray, list[Call]]:
+        """The pixels that the windows of a block meet, x's own or scratch, and the calls that fill it."""
+        images, padding = columns.rows_of(x, block, self.g)
+        rows = block.rows.stop - block.rows.start
+        g = self.g._replace(out=(rows, *self.g.out[1:]), padding=padding)
+        last = np.moveaxis(images, 1, -1)
+        if self._serves(last, padding, dtype):
+            return _lattice(len(last), images.shape[2:], g, True), last, []
+        how = _lattice(len(last), images.shape[2:], g, False)
+        image = self._room(how, dtype)
+        calls: list[Call] = [partial(image.fill, 0)]
+        for part, pixels in zip(how.parts, self._parts(how, image), strict=True):
+            calls.append(partial(columns.copy_channels_last, pixels[part.target], images[part.source]))
+        return how, image, calls
+
+    def _serves(self, last: np.ndarray, padding: Pairs, dtype: DType) -> bool:
+        """Whether images (n, *sizes, c) can be used as they lie."""
+        return (
+            last.dtype == dtype
+            and last.flags.c_contiguous
+            and not any(map(any, padding))
+            and all(s == 1 for s in self.g.stride[:-1])
+            and last.shape[-2] % self.g.stride[-1] == 0
+        )
+
+    def _room(self, how: Lattice, dtype: DType) -> np.ndarray:
+        """Scratch for the pixels of all parts."""
+        return scratch("image", (len(how.parts) * how.pixels * self.channels,), dtype)
+
+    def _parts(self, how: Lattice, image: np.ndarray) -> list[np.ndarray]:
+        """The parts of an image as (n, *pitches, c)."""
+        size, step = volume(how.image) * self.channels, how.pixels * self.channels
+        return [image[i * step : i * step + size].reshape(*how.image, -1) for i in range(len(how.parts))]
+
+
+def _grid(how: Lattice, filters: int, dtype: DType) -> tuple[np.ndarray, np.ndarray]:
+    """Scratch for all places, and a view of those that are wanted, (n, *out, O)."""
+    memory = scratch("grid", (*how.grid, filters), dtype)
+    return memory, memory[how.wanted]
+
+
+def _spread(how: Lattice, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:
+    """Scratch for all places, and the calls that put u (n, O, *out) on those that are wanted, and zeros between them."""
+    memory, wanted = _grid(how, u.shape[1], dtype)
+    return memory, [partial(memory.fill, 0), partial(columns.copy_channels_last, wanted, u)]
