@@ -31,6 +31,7 @@ class Signature:
     variadic: bool
     optional: frozenset[str]
     rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    common: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def saveable(self) -> tuple[str, ...]:
@@ -40,13 +41,17 @@ class Signature:
     @property
     def saved(self) -> tuple[str, ...]:
         """Names whose values a node does keep: those that some rule asks for."""
-        wanted = {name for names in self.rules.values() for name in names}
+        wanted = {name for served in self.rules for name in self.asked(served)}
         return tuple(name for name in self.saveable if name in wanted)
+
+    def asked(self, served: str) -> tuple[str, ...]:
+        """What the rule for input `served` asks for, itself or through what it has in common with others."""
+        return tuple(need for name in self.rules[served] for need in (name, *self.common.get(name, ())))
 
     def legal(self, served: str) -> tuple[str, ...]:
         """Names that the rule for input `served` may ask for."""
         position = (POSITION,) if self.variadic else ()
-        return (COTANGENT, *self.saveable, *self.params, IN_SHAPE, *position)
+        return (COTANGENT, *self.saveable, *self.params, *self.common, IN_SHAPE, *position)
 
 
 def _tuple(items: list[str]) -> str:
@@ -81,7 +86,7 @@ def _saved_expression(sig: Signature, name: str) -> str:
     value = "_y" if name == OUTPUT else f"{name}_"
     if sig.variadic:
         return f"tuple({value})" if name in sig.inputs else value
-    users = [served for served, names in sig.rules.items() if name in names]
+    users = [served for served in sig.rules if name in sig.asked(served)]
     if len(users) == len(sig.rules):
         return value
     return f"{value} if {' or '.join(f'{u}_n is not None' for u in users)} else None"
@@ -183,6 +188,10 @@ def emit_pull(sig: Signature) -> str:
     else:
         served = [n for n in sig.inputs if n in sig.rules]
         out.append(f"    {_tuple([f'{n}_n' for n in served])} = parents")
+        for name, names in sig.common.items():
+            users = [f"{n}_n is not None" for n in served if name in sig.rules[n]]
+            if users:
+                out.append(f"    if {' or '.join(users)}: {name} = _common_{name}({', '.join(names)})")
         results = [f"{call(n, f'{n}_n')} if {n}_n is not None else None" for n in served]
         out.append(f"    return {_tuple(results)}")
     return "\n".join(out) + "\n"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 import numpy as np
 
 from .clock import tick
-from .emit import OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
+from .emit import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
 from .watch import notify, watchers
 
 if TYPE_CHECKING:
@@ -166,6 +166,12 @@ class OpFunction(Protocol[P]):
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register the gradient rules, one per differentiable input, named by the input."""
 
+    def common(self, **parts: Callable[..., Any]) -> None:
+        """Register what several rules need, to be computed once for all of them: a rule asks for it by the name it has here.
+
+        A part may ask for what a rule may, but for ``in_shape`` and other parts. Register parts before the rules.
+        """
+
     def bind(self, binder: Callable[..., Any]) -> Callable[..., Any]:
         """Register, as a decorator, how the op is prepared for being called again and again on the same memory.
 
@@ -229,6 +235,7 @@ class Op:
         self.function.__qualname__ = raw.__qualname__
         self.function.op = self
         self.function.vjp = self.vjp
+        self.function.common = self.common
         self.function.bind = self.bind
         self.pull: Callable[..., tuple[Any, ...]] = self._compile(emit_pull(self.signature))
 
@@ -253,6 +260,17 @@ class Op:
         self.globals.update({f"_rule_{served}": rule for served, rule in rules.items()})
         self.function.__code__ = self._compile(emit_call(self.signature)).__code__
         self.pull = self._compile(emit_pull(self.signature))
+
+    def common(self, **parts: Callable[..., Any]) -> None:
+        """See :meth:`OpFunction.common`. TypeError, naming the legal names, if a part is ill-formed."""
+        sig = self.signature
+        legal = tuple(n for n in sig.legal(sig.inputs[0]) if n not in (IN_SHAPE, *sig.common))
+        clash = [n for n in parts if n in (*legal, IN_SHAPE, OUT) or n in TAKEN or TAKEN_FORM.search(n)]
+        if clash or sig.variadic:
+            fault = "is variadic, and has but one rule" if sig.variadic else f"has {', '.join(clash)}; rename the part"
+            raise TypeError(f"{sig.name}.common: {sig.name} {fault}")
+        sig.common = {**sig.common, **{n: self._legal(f"common: `{n}`", part, legal) for n, part in parts.items()}}
+        self.globals.update({f"_common_{name}": part for name, part in parts.items()})
 
     def bind(self, binder: Binder) -> Binder:
         """See :meth:`OpFunction.bind`."""
@@ -280,12 +298,16 @@ class Op:
         sig = self.signature
         if served not in sig.inputs:
             raise TypeError(f"{sig.name}.vjp: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}")
+        return self._legal(f"vjp: the rule for `{served}`", rule, sig.legal(served))
+
+    def _legal(self, what: str, rule: Callable[..., Any], legal: tuple[str, ...]) -> tuple[str, ...]:
+        """The names that a rule asks for. TypeError if one of them is not `legal`."""
         names = tuple(inspect.signature(rule).parameters)
-        unknown = [n for n in names if n not in sig.legal(served)]
+        unknown = [n for n in names if n not in legal]
         if unknown:
             raise TypeError(
-                f"{sig.name}.vjp: the rule for `{served}` names {', '.join(f'`{n}`' for n in unknown)}; "
-                f"legal names are {', '.join(sig.legal(served))}"
+                f"{self.signature.name}.{what} names {', '.join(f'`{n}`' for n in unknown)}; legal names are "
+                f"{', '.join(legal)}"
             )
         return names
 

@@ -11,7 +11,7 @@ from ..graph import Array
 from ..ops.elementwise import maximum
 from ..ops.reduce import norm
 from ..ops.shape import Axis, pad_constant, reshape, slice_axis
-from ..ops.standardize import affine, moments, over, standardize
+from ..ops.standardize import affine, moments, normalized, over, standardize
 from ..tensor import Tensor
 
 __all__ = [
@@ -57,9 +57,7 @@ def batch_norm(
     if not training:
         return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps, shape)
     axis = (0, *range(2, np.ndim(x)))
-    y, stats = _standardized("batch_norm", x, axis, eps, needs_two=True)
-    _update(running_mean, running_var, stats, over(np.shape(x), axis)[1], momentum)
-    return _scaled(y, weight, bias, shape)
+    return _by_batch("batch_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
 
 
 def instance_norm(
@@ -85,9 +83,7 @@ def instance_norm(
     if not use_input_stats:
         return _by_running("instance_norm", x, running_mean, running_var, weight, bias, eps, shape)
     axis = tuple(range(2, np.ndim(x)))
-    y, stats = _standardized("instance_norm", x, axis, eps, needs_two=True)
-    _update(running_mean, running_var, stats, over(np.shape(x), axis)[1], momentum)
-    return _scaled(y, weight, bias, shape)
+    return _by_batch("instance_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
 
 
 def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5) -> Tensor:
@@ -109,7 +105,7 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
     n, _, *rest = np.shape(x)
     split = reshape(x, shape=(n, num_groups, channels // num_groups, *rest))
-    y, _ = _standardized("group_norm", split, tuple(range(2, split.ndim)), eps)
+    y = _standardized(split, tuple(range(2, split.ndim)), eps)
     return _scaled(reshape(y, shape=np.shape(x)), weight, bias, (1, channels, *(1 for _ in rest)))
 
 
@@ -130,7 +126,7 @@ def layer_norm(
         ValueError: if a shape disagrees with `normalized_shape`.
     """
     axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
-    y, _ = _standardized("layer_norm", x, axis, eps)
+    y = _standardized(x, axis, eps)
     return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
 
 
@@ -150,7 +146,7 @@ def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = No
     """
     axis = _last_axes("rms_norm", x, normalized_shape, weight=weight)
     small = float(np.finfo(x.dtype).eps) if eps is None else eps
-    y, _ = _standardized("rms_norm", x, axis, small, centred=False)
+    y = _standardized(x, axis, small, centred=False)
     return _scaled(y, weight, None, tuple(np.shape(x)[i] for i in axis))
 
 
@@ -218,17 +214,27 @@ def _same_shape(name: str, wanted: tuple[int, ...], why: str, stated: dict[str, 
             raise ValueError(f"{name}: `{label}` has shape {np.shape(value)}; it must be {wanted}, {why}")
 
 
-def _standardized(
-    name: str, x: Array, axis: tuple[int, ...], eps: float, centred: bool = True, needs_two: bool = False
-) -> tuple[Tensor, Tensor]:
-    """x standardized over `axis`, and its moments."""
-    if needs_two and over(np.shape(x), axis)[1] == 1:
+def _by_batch(
+    name: str, x: Array, running_mean: Array, running_var: Array, weight: Array, bias: Array, momentum: float, eps: float,
+    axis: tuple[int, ...], shape: tuple[int, ...],
+) -> Tensor:  # fmt: skip
+    """x normalized by its own statistics over `axis`, towards which the running ones move."""
+    n = over(np.shape(x), axis)[1]
+    if n == 1:
         raise ValueError(
             f"{name}: `x` has shape {np.shape(x)}, a single value for each mean; a variance needs at least two: use a larger "
             "batch, or the running statistics"
         )
-    stats = moments(x, axis=axis, centred=centred)
-    return standardize(x, stats, axis=axis, eps=eps, centred=centred), stats
+    stats = moments(x, axis=axis)
+    _update(running_mean, running_var, stats, n, momentum)
+    if weight is None or bias is None:
+        return _scaled(standardize(x, stats, axis=axis, eps=eps), weight, bias, shape)
+    return normalized(x, reshape(weight, shape=shape), reshape(bias, shape=shape), stats, axis=axis, eps=eps)
+
+
+def _standardized(x: Array, axis: tuple[int, ...], eps: float, centred: bool = True) -> Tensor:
+    """x standardized over `axis`."""
+    return standardize(x, moments(x, axis=axis, centred=centred), axis=axis, eps=eps, centred=centred)
 
 
 def _scaled(y: Tensor, weight: Array, bias: Array, shape: tuple[int, ...]) -> Tensor:

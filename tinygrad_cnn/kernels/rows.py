@@ -17,7 +17,7 @@ import numpy as np
 SMALL = 1 << 12
 """Arrays with fewer elements are not worth the arrangement."""
 
-LONG = 1 << 11
+LONG = 1 << 12
 """Elements of a row that is long enough."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array, op
+from ..kernels import normal
 from ..kernels import rows as kernel
 from .shape import broadcast_to, sum_to
 
@@ -52,9 +53,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True) -> Array:
     if not centred:
         square = _mean_product(x, x, axis)
         return np.concatenate([np.zeros_like(square)[None], square[None]])
-    mean = kernel.means(x, axis)
-    square = kernel.square_deviations(x, mean, axis) * (1 / (over(x.shape, axis)[1] or 1))
-    return np.concatenate([mean[None], square[None]])
+    return normal.moments(x, axis)
 
 
 @op
@@ -109,6 +108,100 @@ standardize_dx.vjp(
     u=lambda g, s, r, axis, centred: standardize_dx(g, s, r, axis=axis, centred=centred),
     s=lambda g, u, s, r, axis: -r * (g * _mean(u * s, axis) + u * _mean(g * s, axis)),
     r=lambda g, y, r, axis: (g * y).sum(axis=axis, keepdims=True) / r,
+)
+
+
+@op
+def normalized(
+    x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
+) -> Array:
+    """y = (x - mean) r w + b over `axis`, along which w and b have size 1.
+
+    x' = w r (g - mean of g - s mean of (g s)),  w' = sum of g s,  b' = sum of g,  with s = (x - mean) r.
+    """
+    x = np.asarray(x)
+    stats = moments(x, axis=axis) if stats is None else stats
+    return normal.normalize(x, stats, w, b, eps, axis, out)
+
+
+@normalized.bind
+def _normalizing(x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Any:
+    return None if stats is None else normal.prepared(normal.normalizing(x, stats, w, b, eps, axis, out))
+
+
+@op
+def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None) -> Array:
+    """y = (sum of u, sum of u s) over `axis`, stacked, the axes kept, with s = standardize(x).   u' = g[0] + g[1] s."""
+    u, x = np.asarray(u), np.asarray(x)
+    stats = moments(x, axis=axis) if stats is None else stats
+    return normal.correlate(u, x, stats, eps, axis, out)
+
+
+@correlations.bind
+def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Any:
+    return None if stats is None else normal.prepared(normal.correlating(u, x, stats, eps, axis, out))
+
+
+@op
+def normalized_dx(
+    u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
+) -> Array:
+    """y = w r (u - mean of u - s mean of (u s)) over `axis`, with s = standardize(x).  `sums` are correlations, if at hand.
+
+    As a function of u it is its own adjoint.  w' = sum of g y / w,  x' through s and r: see :func:`standardize_dx`.
+    """
+    u, x = np.asarray(u), np.asarray(x)
+    stats = moments(x, axis=axis) if stats is None else stats
+    sums = correlations(u, x, stats, axis=axis, eps=eps) if sums is None else sums
+    return normal.pull(u, x, w, sums, stats, eps, axis, out)
+
+
+@normalized_dx.bind
+def _pulling(
+    u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array
+) -> Any:
+    if sums is None or stats is None:
+        return None
+    return normal.prepared(normal.pulling(u, x, w, sums, stats, eps, axis, out))
+
+
+def _hint(a: Array) -> Array:
+    """Without a gradient: the rules account for what a hint depends on."""
+    return a.detach() if hasattr(a, "detach") else a
+
+
+def _standard(x: Array, stats: Array, axis: Axes, eps: float) -> tuple[Array, Array]:
+    """s and r."""
+    return standardize(x, stats, axis=axis, eps=eps), rstd(x, stats, axis=axis, eps=eps)
+
+
+def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, axis: Axes, eps: float) -> Array:
+    """x' of normalized_dx: through s, which r (v - ...) with v = u w contains, and through r, by which y is multiplied."""
+    s, r = _standard(x, stats, axis, eps)
+    v = u * w
+    through_s = -r * (g * _mean(v * s, axis) + v * _mean(g * s, axis))
+    through_r = _mean(g * y, axis) * r
+    return standardize_dx(through_s, s, r, axis=axis, centred=True) - through_r * s
+
+
+normalized.common(sums=lambda g, x, stats, axis, eps: correlations(g, x, stats, axis=axis, eps=eps))
+normalized.vjp(
+    x=lambda g, x, w, stats, sums, axis, eps: normalized_dx(g, x, w, _hint(sums), stats, axis=axis, eps=eps),
+    w=lambda sums, in_shape: sum_to(sums[1], shape=in_shape),
+    b=lambda sums, in_shape: sum_to(sums[0], shape=in_shape),
+)
+correlations.vjp(
+    u=lambda g, x, stats, axis, eps: g[0] + g[1] * standardize(x, stats, axis=axis, eps=eps),
+    x=lambda g, u, x, stats, axis, eps: standardize_dx(
+        g[1] * u, *_standard(x, stats, axis, eps), axis=axis, centred=True
+    ),
+)
+normalized_dx.vjp(
+    u=lambda g, x, w, stats, axis, eps: normalized_dx(g, x, w, None, stats, axis=axis, eps=eps),
+    x=_normalized_dxx,
+    w=lambda g, u, x, stats, axis, eps, in_shape: product_to(
+        g, standardize_dx(u, *_standard(x, stats, axis, eps), axis=axis, centred=True), shape=in_shape
+    ),
 )
 
 

@@ -1,0 +1,259 @@
+"""Moments, normalization and its gradient, over images with one mean and variance for each channel.
+
+Each is a few passes over arrays that are larger than a cache. They are made over a block of rows at a time (see rows.py), so
+that a block comes from memory once; and where the variance is wanted, deviations are from the mean of the block, and the
+blocks' moments are put together: Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (1983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .rows import product_sums, rows
+from .scratch import scratch
+from .threads import unbuffered
+from .work import Call, Work
+
+BLOCK = 1 << 17
+"""Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
+
+LARGE, PARTS = 1 << 20, 4
+"""Elements from which on the blocks are shared by threads, in so many parts."""
+
+
+def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None) -> np.ndarray:
+    """(mean, variance) of x over `axes`, which are kept."""
+    shape = (2, *(1 if i in axes else n for i, n in enumerate(x.shape)))
+    y = np.empty(shape, x.dtype if x.dtype.kind == "f" else np.float64) if out is None else out
+    work = measuring(x, axes, y)
+    if work is None:
+        mean = np.mean(x, axis=axes, keepdims=True)
+        deviation = x - mean
+        y[0] = mean
+        y[1] = product_sums(deviation, deviation, axes) * (y[0].size / (x.size or 1))
+    else:
+        _do(work)
+    return y
+
+
+def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | None:
+    """:func:`moments` where x is rows."""
+    how = rows(axes, x)
+    if how is None or out.dtype != x.dtype:
+        return None
+    matrix = how.matrix(x)
+    step, count = _cut(matrix)
+    means, squares = np.empty((2, count, matrix.shape[1]), x.dtype)
+    counts = np.array([min(step, len(matrix) - i * step) for i in range(count)], x.dtype)
+
+    def arrange(blocks: range) -> list[Call]:
+        calls: list[Call] = []
+        deviation, ones = scratch("deviation", (step, matrix.shape[1]), x.dtype), np.ones(step, x.dtype)
+        for i in blocks:
+            part = matrix[i * step : (i + 1) * step]
+            n = len(part)
+            calls += [
+                partial(np.matmul, np.full(n, 1 / n, x.dtype), part, means[i]),
+                partial(np.subtract, part, means[i], deviation[:n]),
+                partial(np.square, deviation[:n], deviation[:n]),
+                partial(np.matmul, ones[:n], deviation[:n], squares[i]),
+            ]
+        return calls
+
+    def put_together() -> None:
+        whole = how.added(counts @ means)
+        weight = 1 / (len(matrix) * how.fold)
+        np.multiply(whole, weight, out=out[0])
+        between = np.subtract(means, how.repeated(out[0]))
+        np.square(between, out=between)
+        np.multiply(how.added(counts @ between + np.add.reduce(squares, 0)), weight, out=out[1])
+
+    return Work(_parts(matrix), arrange, after=[put_together])
+
+
+def normalize(
+    x: np.ndarray, stats: np.ndarray, w: np.ndarray, b: np.ndarray, eps: float, axes: tuple[int, ...],
+    out: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """y = (x - mean) / sqrt(variance + eps) w + b, all but x of size 1 along `axes`."""
+    y = np.empty_like(x, np.result_type(x, stats, w, b)) if out is None else out
+    work = normalizing(x, stats, w, b, eps, axes, y)
+    if work is None:
+        np.subtract(x, stats[0], out=y)
+        np.multiply(y, _factor(stats, w, eps), out=y)
+        np.add(y, b, out=y)
+    else:
+        _do(work)
+    return y
+
+
+def normalizing(
+    x: np.ndarray, stats: np.ndarray, w: np.ndarray, b: np.ndarray, eps: float, axes: tuple[int, ...], out: np.ndarray
+) -> Work | None:
+    """:func:`normalize` where x and `out` are rows."""
+    how = rows(axes, x, out)
+    if how is None or any(a.dtype != out.dtype for a in (x, stats, w, b)):
+        return None
+    source, target = how.matrix(x), how.matrix(out)
+    row = np.empty((3, source.shape[1]), out.dtype)
+
+    def settle() -> None:
+        for to, value in zip(row, (stats[0], _factor(stats, w, eps), np.broadcast_to(b, stats[0].shape)), strict=True):
+            to[:] = how.repeated(value)
+
+    mean, factor, shift = row
+    step, _ = _cut(source)
+
+    def arrange(blocks: range) -> list[Call]:
+        calls: list[Call] = []
+        for i in blocks:
+            a, y = (matrix[i * step : (i + 1) * step] for matrix in (source, target))
+            calls += [
+                partial(np.subtract, a, mean, y),
+                partial(np.multiply, y, factor, y),
+                partial(np.add, y, shift, y),
+            ]
+        return calls
+
+    return Work(_parts(source), arrange, [settle])
+
+
+def correlate(
+    u: np.ndarray, x: np.ndarray, stats: np.ndarray, eps: float, axes: tuple[int, ...], out: np.ndarray | None = None
+) -> np.ndarray:
+    """(sum of u, sum of u s) over `axes`, which are kept, with s = (x - mean) / sqrt(variance + eps)."""
+    y = np.empty(stats.shape, np.result_type(u, x, stats)) if out is None else out
+    work = correlating(u, x, stats, eps, axes, y)
+    if work is None:
+        y[0] = np.add.reduce(u, axis=axes, keepdims=True)
+        y[1] = product_sums(np.asarray(x - stats[0], y.dtype), np.asarray(u, y.dtype), axes) / np.sqrt(stats[1] + eps)
+    else:
+        _do(work)
+    return y
+
+
+def correlating(
+    u: np.ndarray, x: np.ndarray, stats: np.ndarray, eps: float, axes: tuple[int, ...], out: np.ndarray
+) -> Work | None:
+    """:func:`correlate` where u and x are rows."""
+    how = rows(axes, u, x)
+    if how is None or any(a.dtype != out.dtype for a in (u, x, stats)):
+        return None
+    slopes, values = how.matrix(u), how.matrix(x)
+    step, count = _cut(values)
+    mean, sums = np.empty(values.shape[1], x.dtype), np.empty((2, count, values.shape[1]), x.dtype)
+
+    def arrange(blocks: range) -> list[Call]:
+        calls: list[Call] = []
+        product, ones = scratch("deviation", (step, values.shape[1]), x.dtype), np.ones(step, x.dtype)
+        for i in blocks:
+            g, a = (matrix[i * step : (i + 1) * step] for matrix in (slopes, values))
+            n = len(a)
+            calls += [
+                partial(np.matmul, ones[:n], g, sums[0, i]),
+                partial(np.subtract, a, mean, product[:n]),
+                partial(np.multiply, product[:n], g, product[:n]),
+                partial(np.matmul, ones[:n], product[:n], sums[1, i]),
+            ]
+        return calls
+
+    def put_together() -> None:
+        totals = np.add.reduce(sums, 1)
+        out[0] = how.added(totals[0])
+        np.divide(how.added(totals[1]), np.sqrt(stats[1] + eps), out=out[1])
+
+    return Work(_parts(values), arrange, [lambda: np.copyto(mean, how.repeated(stats[0]))], [put_together])
+
+
+def pull(
+    u: np.ndarray, x: np.ndarray, w: np.ndarray, sums: np.ndarray, stats: np.ndarray, eps: float, axes: tuple[int, ...],
+    out: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """y = w r (u - (sum of u + s sum of (u s)) / n), r = 1 / sqrt(variance + eps), s = (x - mean) r: see :func:`correlate`."""
+    y = np.empty_like(x, np.result_type(u, x, w, sums, stats)) if out is None else out
+    work = pulling(u, x, w, sums, stats, eps, axes, y)
+    if work is None:
+        slope, mean = _slope(sums, stats, eps, x.size)
+        deviation = (x - stats[0]) * slope  # y may be u or x
+        np.multiply(deviation + u - mean, _factor(stats, w, eps), out=y)
+    else:
+        _do(work)
+    return y
+
+
+def pulling(
+    u: np.ndarray, x: np.ndarray, w: np.ndarray, sums: np.ndarray, stats: np.ndarray, eps: float, axes: tuple[int, ...],
+    out: np.ndarray,
+) -> Work | None:  # fmt: skip
+    """:func:`pull` where u, x and `out` are rows."""
+    how = rows(axes, u, x, out)
+    if how is None or any(a.dtype != out.dtype for a in (u, x, w, sums, stats)):
+        return None
+    slopes, values, target = how.matrix(u), how.matrix(x), how.matrix(out)
+    row = np.empty((4, values.shape[1]), out.dtype)
+
+    def settle() -> None:
+        for to, value in zip(row, (stats[0], *_slope(sums, stats, eps, x.size), _factor(stats, w, eps)), strict=True):
+            to[:] = how.repeated(value)
+
+    mean, slope, shift, factor = row
+    step, _ = _cut(values)
+
+    def arrange(blocks: range) -> list[Call]:
+        calls: list[Call] = []
+        memory = scratch("deviation", (step, values.shape[1]), out.dtype)
+        for i in blocks:
+            g, a, y = (matrix[i * step : (i + 1) * step] for matrix in (slopes, values, target))
+            t = memory[: len(a)]  # y may be u or x
+            calls += [
+                partial(np.subtract, a, mean, t), partial(np.multiply, t, slope, t), partial(np.add, t, g, t),
+                partial(np.subtract, t, shift, t), partial(np.multiply, t, factor, y),
+            ]  # fmt: skip
+        return calls
+
+    return Work(_parts(values), arrange, [settle])
+
+
+def _factor(stats: np.ndarray, w: np.ndarray, eps: float) -> Any:
+    return w / np.sqrt(stats[1] + eps)
+
+
+def _slope(sums: np.ndarray, stats: np.ndarray, eps: float, size: int) -> tuple[Any, Any]:
+    """What x - mean is multiplied by, and the mean of u."""
+    share = stats[0].size / (size or 1)
+    return sums[1] * -share / np.sqrt(stats[1] + eps), sums[0] * share
+
+
+def _cut(matrix: np.ndarray) -> tuple[int, int]:
+    """How many rows a block has, and how many blocks there are."""
+    step = max(1, BLOCK // matrix.shape[1])
+    return step, -(-len(matrix) // step)
+
+
+def _parts(matrix: np.ndarray) -> list[range]:
+    """The blocks as threads share them."""
+    _, count = _cut(matrix)
+    share = count if matrix.size < LARGE else -(-count // PARTS)
+    return [range(i, min(count, i + share)) for i in range(0, count, share)]
+
+
+def _do(work: Work) -> None:
+    with unbuffered():
+        work.do()
+
+
+def prepared(work: Work | None) -> Callable[[], None] | None:
+    """What does it in the same memory every time."""
+    if work is None:
+        return None
+    do = work.prepared()
+
+    def run() -> None:
+        with unbuffered():
+            do()
+
+    return run
