@@ -211,12 +211,18 @@ class Op:
     """An op's declaration: its raw NumPy function, its signature, and the rules that pull gradients back."""
 
     def __init__(
-        self, raw: Callable[..., Any], elementwise: bool, residuals: tuple[str, ...], numpy: Any = None
+        self,
+        raw: Callable[..., Any],
+        elementwise: bool,
+        residuals: tuple[str, ...],
+        numpy: Any = None,
+        in_place: bool = False,
     ) -> None:
         self.raw = raw
         self.numpy = numpy
         self.name = raw.__name__
         self.elementwise = elementwise
+        self.in_place = in_place or elementwise
         self.takes_out = OUT in inspect.signature(raw).parameters
         self.binder: Binder | None = None
         self.binder_shares = False
@@ -360,14 +366,22 @@ def _declared_signature(raw: Callable[..., Any], residuals: tuple[str, ...]) -> 
 def op(raw: Callable[Concatenate[Any, P], Any], /) -> OpFunction[P]: ...
 @overload
 def op(
-    *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None
+    *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None, in_place: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
-def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str] = (), numpy: Any = None) -> Any:
+def op(
+    raw: Any = None,
+    /,
+    *,
+    elementwise: bool = False,
+    residuals: Sequence[str] = (),
+    numpy: Any = None,
+    in_place: bool = False,
+) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
     Array inputs are positional, parameters keyword-only. A keyword ``out=None`` is no parameter: it says that `raw` can
-    write its result into an array of the result's shape, dtype and memory order. For an elementwise op that may be one of
-    the inputs, so no input is to be read once `out` has been written to.
+    write its result into an array of the result's shape, dtype and memory order. For an elementwise op, and one that is
+    declared `in_place`, that may be one of the inputs: no element of an input is to be read once it has been written in `out`.
 
     Give the gradients with ``.vjp(input=rule, ...)``; a rule's parameter names say what it needs: ``g`` the incoming
     gradient, ``y`` the output, ``in_shape`` the shape of the input it serves, any input, parameter or residual, and in a
@@ -378,6 +392,7 @@ def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str
         elementwise: inputs broadcast, so a gradient is summed back to its input's shape.
         residuals: names for what `raw` returns after its output, kept for the rules (max-pool's argmax).
         numpy: the NumPy function that this op stands for when a Tensor is passed to NumPy.
+        in_place: `out` may be an input, as it may be for every elementwise op.
 
     Raises:
         TypeError: at declaration, if a name is reserved or a rule asks for a name that does not exist.
@@ -394,7 +409,7 @@ def op(raw: Any = None, /, *, elementwise: bool = False, residuals: Sequence[str
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        declared = Op(raw, elementwise, tuple(residuals), numpy)
+        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place)
         registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
         if numpy is not None:
             numpy_ops[numpy] = declared.function

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .scratch import scratch
-from .window import Pairs, Sizes, interior, volume, windows
+from .window import Pairs, Sizes, interior, last_view, volume, windows
 
 BLOCK_BYTES = 1 << 21
 """Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges
@@ -89,9 +89,7 @@ def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], tail
     if g.is_pointwise and not tail:
         return last.reshape(-1, c).astype(dtype, copy=False)
     out = (block.rows.stop - block.rows.start, *g.out[1:])
-    view = np.moveaxis(
-        windows(np.moveaxis(last, -1, 1), g.kernel, out, g.stride, g.dilation), 1, -1
-    )  # (n, *out, *k, c)
+    view = last_view(windows(np.moveaxis(last, -1, 1), g.kernel, out, g.stride, g.dilation))  # (n, *out, *k, c)
     size = volume(g.kernel) * c
     memory = scratch("columns", (view.size // size + tail, size), dtype)
     memory[len(memory) - tail :] = 0
@@ -153,7 +151,7 @@ def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], 
 def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:
     """What the windows of a block see of x, as (n, *padded, c) with adjacent channels; scratch of the given name, or a view."""
     images, padding = rows_of(x, block, g)
-    last = np.moveaxis(images, 1, -1)
+    last = last_view(images)
     if not any(map(any, padding)) and last.strides[-1] == x.itemsize:
         return last
     shape = (len(images), *_padded(images.shape[2:], padding), images.shape[1])
@@ -182,7 +180,7 @@ def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
         apart = scratch("apart", (*x.shape[:2], pitch), x.dtype)[..., : pitch - 64 // x.itemsize].reshape(x.shape)
         np.copyto(apart, x)
         x = apart
-    np.copyto(to, np.moveaxis(x, 1, -1))
+    np.copyto(to, last_view(x))
 
 
 def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
@@ -190,10 +188,10 @@ def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
     if to.strides[1] % 512 == 0 and to.strides[1] > to.itemsize:
         size = volume(to.shape[2:])
         apart = scratch("apart", (*to.shape[:2], size + 64 // to.itemsize), to.dtype)[..., :size].reshape(to.shape)
-        np.copyto(np.moveaxis(apart, 1, -1), last)
+        np.copyto(last_view(apart), last)
         np.copyto(to, apart)
     else:
-        np.copyto(np.moveaxis(to, 1, -1), last)
+        np.copyto(last_view(to), last)
 
 
 def rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs]:

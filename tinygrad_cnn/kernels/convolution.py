@@ -23,7 +23,7 @@ from .products import FEW_CHANNELS, Direct, layout, places
 from .scratch import scratch
 from .sliding import Sliding
 from .threads import each, summed, unbuffered
-from .window import Pairs, Sizes, output_sizes, overlaps, volume
+from .window import Pairs, Sizes, last_view, output_sizes, overlaps, volume
 from .work import Work
 
 
@@ -43,7 +43,7 @@ def forward(
     y = small.room(shape, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
     if plan is not None and small.forward(x, w, b, plan, y):
         return y
-    if out is not None and not _last(y).flags.c_contiguous:
+    if out is not None and not last_view(y).flags.c_contiguous:
         raise ValueError(f"convolution: `out` has strides {y.strides}; it must be channels-last in memory")
     if groups > 1 and w.shape[1] == 1:
         depthwise.forward(x, w, b, g, y)
@@ -245,14 +245,9 @@ def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last:
         return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(order) if last else np.empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"convolution: `out` is {out.dtype} of shape {out.shape}; it must be {dtype} of shape {shape}")
-    if not (out.flags.c_contiguous or _last(out).flags.c_contiguous or out.swapaxes(0, 1).flags.c_contiguous):
+    if not (out.flags.c_contiguous or last_view(out).flags.c_contiguous or out.swapaxes(0, 1).flags.c_contiguous):
         raise ValueError(f"convolution: `out` has strides {out.strides}; it must be in C order or channels-last")
     return out
-
-
-def _last(a: np.ndarray) -> np.ndarray:
-    """a (N, C, *sizes) as (N, *sizes, C)."""
-    return a.transpose(0, *range(2, a.ndim), 1)
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from . import columns
 from .columns import Block, Geometry
 from .scratch import scratch
 from .threads import BLAS_ALONE, unbuffered
-from .window import Sizes, overlaps
+from .window import Sizes, last_view, overlaps
 
 BLOCK_BYTES = 1 << 20
 """Size of the output that is worked on at a time: it and what it is made of stay in a third-level cache."""
@@ -23,7 +23,7 @@ BLOCK_BYTES = 1 << 20
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: np.ndarray) -> None:
     """y[n, g o, p] = b + sum over k of x[n, g, p stride + k dilation - padding] w[g o, k]."""
-    filters, last = _filters(w, g.out[-1], y.dtype), np.moveaxis(y, 1, -1)
+    filters, last = _filters(w, g.out[-1], y.dtype), last_view(y)
     with unbuffered(), BLAS_ALONE:
         for block in columns.blocks(len(x), g.out, len(w) * y.itemsize, BLOCK_BYTES):
             images = _repeated(columns.channels_last(x, block, g), len(w))

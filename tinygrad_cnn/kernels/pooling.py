@@ -16,7 +16,7 @@ import numpy as np
 from .columns import copy_channels_last
 from .select import select
 from .share import share
-from .window import Sizes, overlaps, volume
+from .window import Sizes, last_view, overlaps, volume
 
 
 def sum_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes) -> np.ndarray:
@@ -144,7 +144,7 @@ def put_elements(
     def put(u: np.ndarray, which: np.ndarray, x: np.ndarray) -> None:
         if turned:  # once, and not for every element
             given, u = u, np.empty_like(which, u.dtype)
-            copy_channels_last(np.moveaxis(u, 1, -1), given) if _channels_last(u) else np.copyto(u, given)
+            copy_channels_last(last_view(u), given) if _channels_last(u) else np.copyto(u, given)
         for i, (windows, places) in enumerate(elements):
             chosen = which[windows] == i
             if alone:
@@ -299,13 +299,13 @@ def _check_indices(indices: np.ndarray, lead: Sizes, sizes: Sizes) -> None:
 
 
 def _channels_last(a: np.ndarray) -> bool:
-    return bool(np.moveaxis(a, 1, -1).flags.c_contiguous and not a.flags.c_contiguous)
+    return bool(last_view(a).flags.c_contiguous and not a.flags.c_contiguous)
 
 
 def _planes(a: np.ndarray, last: bool) -> np.ndarray:
     """a (N, C, *sizes) with flattened sizes: (N, size, C) if `last`, else (N, C, size)."""
     n, c, total = *a.shape[:2], volume(a.shape[2:])
-    return np.moveaxis(a, 1, -1).reshape(n, total, c) if last else a.reshape(n, c, total)
+    return last_view(a).reshape(n, total, c) if last else a.reshape(n, c, total)
 
 
 def _unplanes(a: np.ndarray, sizes: Sizes, last: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ from .columns import Block, Geometry, is_last
 from .scratch import scratch
 from .sliding import Sliding
 from .strips import Strips
-from .window import Sizes, volume
+from .window import Sizes, last_view, volume
 
 FEW_CHANNELS = 8
 """Below this, runs along the image are longer than runs along the channels."""
@@ -53,7 +53,7 @@ class Direct:
         else:
             matrix = self._columns(x, block, y.dtype)
         if is_last(y):
-            target = np.moveaxis(y, 1, -1).reshape(len(matrix), -1)
+            target = last_view(y).reshape(len(matrix), -1)
             np.matmul(matrix, filters, out=target)
             if b is not None:
                 np.add(target, b, out=target)
@@ -104,7 +104,7 @@ class Shifted:
         grid = self._grid(matrices, y)
         for r, matrix in enumerate(matrices):
             np.matmul(matrix, filters, out=grid[:, r])
-        last, wanted = np.moveaxis(y, 1, -1), self._wanted(grid, y)
+        last, wanted = last_view(y), self._wanted(grid, y)
         if b is not None:
             np.add(wanted, np.broadcast_to(b, wanted.shape[-2:]).copy(), out=last)
         else:
@@ -149,5 +149,5 @@ def layout(g: Geometry, channels: int, filters: int, least: int = FEW_CHANNELS) 
 def places(u: np.ndarray) -> np.ndarray:
     """u (n, O, *out) as a matrix (P, O) where channels are adjacent, as matrices (n, P, O) where they are not."""
     if is_last(u):
-        return np.moveaxis(u, 1, -1).reshape(-1, u.shape[1])
+        return last_view(u).reshape(-1, u.shape[1])
     return u.reshape(*u.shape[:2], -1).swapaxes(1, 2)

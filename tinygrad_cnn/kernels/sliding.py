@@ -28,11 +28,12 @@ from .blas import Matrix, Products, Term
 from .columns import Block, Geometry
 from .scratch import scratch
 from .threads import LANES
-from .window import Pairs, Sizes, volume
+from .window import Pairs, Sizes, last_view, volume
 from .work import Call, Work
 
-BLOCK_BYTES = 5 << 17
-"""Size of the larger of image and grid, for the places that are computed at a time: both are to stay in the cache."""
+BLOCK_BYTES = 5 << 18
+"""Size of the larger of image and grid, for the places that are computed at a time: few calls, and both stay in a third-level
+cache."""
 
 MOST_MULTIPLICATIONS = 6144
 """For each place and element of the filters: from here on it is the products that take the time, and larger ones are faster."""
@@ -248,7 +249,7 @@ class Sliding:
             products = _products("y", how, self.channels, len(w), y.dtype).on(image, filters, grid)
             if bias is None:
                 return [*filled, products, partial(columns.copy_channels_first, part, wanted)]
-            return [*filled, products, partial(np.add, wanted, bias, np.moveaxis(part, 1, -1))]
+            return [*filled, products, partial(np.add, wanted, bias, last_view(part))]
 
         return Work(self._blocks(len(x), len(w), y.itemsize), arrange, before)
 
@@ -322,7 +323,7 @@ class Sliding:
         images, padding = columns.rows_of(x, block, self.g)
         rows = block.rows.stop - block.rows.start
         g = self.g._replace(out=(rows, *self.g.out[1:]), padding=padding)
-        last = np.moveaxis(images, 1, -1)
+        last = last_view(images)
         if self._serves(last, padding, dtype):
             return _lattice(len(last), images.shape[2:], g, True), last, []
         how = _lattice(len(last), images.shape[2:], g, False)

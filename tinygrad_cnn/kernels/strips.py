@@ -17,7 +17,7 @@ import numpy as np
 from . import columns
 from .columns import Block, Geometry, is_last
 from .scratch import scratch
-from .window import Pairs, Sizes, overlaps, volume
+from .window import Pairs, Sizes, last_view, overlaps, volume
 
 LEAST_BYTES, MOST_BYTES = 1 << 20, 1 << 21
 """Size of the strips, or of their products, that are computed at a time: an eighth of all, within these limits."""
@@ -67,7 +67,7 @@ class Strips:
         matrix = _laid_out(x, block, self.inner, y.dtype)  # (M, k' c)
         terms = self._terms(y, y.dtype)  # (n, *out', width, k, O)
         np.matmul(matrix, filters, out=terms.reshape(len(matrix), -1))
-        last = np.moveaxis(y, 1, -1)
+        last = last_view(y)
         total = last if is_last(y) else scratch("total", last.shape, y.dtype)
         first, *others = self._shifts
         if b is None:
@@ -85,7 +85,7 @@ class Strips:
         """The strips with u (n, O, *out), a block of the gradient: (k' c, k O)."""
         matrix = _laid_out(x, block, self.inner, dtype)  # (M, k' c)
         terms = self._terms(u, dtype)  # (n, *out', width, k, O)
-        last = np.moveaxis(u, 1, -1)
+        last = last_view(u)
         if not is_last(u):
             last = scratch("gradients", last.shape, dtype)
             columns.copy_channels_last(last, u)
@@ -126,7 +126,7 @@ def _laid_out(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) ->
     """Columns (P, k c) of a block of x (N, c, *sizes), as of :func:`columns.in_rows`, but copied for one element of the windows
     after the other, so that nothing need be padded first."""
     images, padding = columns.rows_of(x, block, g)
-    last = np.moveaxis(images, 1, -1)
+    last = last_view(images)
     if last.strides[-1] != last.itemsize:
         images, last = last, scratch("images", last.shape, x.dtype)
         columns.copy_channels_last(last, np.moveaxis(images, -1, 1))

@@ -56,7 +56,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True) -> Array:
     return normal.moments(x, axis)
 
 
-@op
+@op(in_place=True)
 def standardize(
     x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool = True, out: Array = None
 ) -> Array:
@@ -111,7 +111,7 @@ standardize_dx.vjp(
 )
 
 
-@op
+@op(in_place=True)
 def normalized(
     x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
 ) -> Array:
@@ -142,7 +142,7 @@ def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: fl
     return None if stats is None else normal.prepared(normal.correlating(u, x, stats, eps, axis, out))
 
 
-@op
+@op(in_place=True)
 def normalized_dx(
     u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
 ) -> Array:

@@ -1,8 +1,8 @@
 """The plan of a program: which steps are needed, and where in one piece of memory their results are.
 
 A value whose op can write into an array that it is given gets a place in the arena, from the step that makes it to the
-last that reads it or a view of it. An elementwise op may write over an input that dies there. The rest comes as it comes
-in eager mode: from the op, in new memory.
+last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest comes as it
+comes in eager mode: from the op, in new memory.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
             continue
         if out in returned or not out.array.size or not _dense(out.array):
             continue
-        room = _overwritten(step, out, i, last, rooms) if step.op.elementwise else None
+        room = _overwritten(step, out, i, last, rooms) if step.op.in_place else None
         if room is None:
             room = Room(-(-out.array.nbytes // ALIGNMENT) * ALIGNMENT, i, last[out])
         room.end = max(room.end, last[out])
