@@ -46,9 +46,13 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
     if how is None or out.dtype != x.dtype:
         return None
     matrix = how.matrix(x)
+    mean, variance = how.vector(out[0]), how.vector(out[1])
+    if not (np.may_share_memory(mean, out) and np.may_share_memory(variance, out)):
+        return None
     step, count = _cut(matrix)
-    means, squares = np.empty((2, count, matrix.shape[1]), x.dtype)
+    means, squares, between = np.empty((3, count, matrix.shape[1]), x.dtype)
     counts = np.array([min(step, len(matrix) - i * step) for i in range(count)], x.dtype)
+    shares, total = counts / (len(matrix) * how.fold), np.empty(matrix.shape[1], x.dtype)
 
     def arrange(blocks: range) -> list[Call]:
         calls: list[Call] = []
@@ -65,12 +69,14 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
         return calls
 
     def put_together() -> None:
-        whole = how.added(counts @ means)
-        weight = 1 / (len(matrix) * how.fold)
-        np.multiply(whole, weight, out=out[0])
-        between = np.subtract(means, how.repeated(out[0]))
-        np.square(between, out=between)
-        np.multiply(how.added(counts @ between + np.add.reduce(squares, 0)), weight, out=out[1])
+        np.matmul(shares, means, total)
+        np.add.reduce(how.folds(total), 0, out=mean)
+        np.subtract(how.folds(means), mean, how.folds(between))
+        np.square(between, between)
+        np.multiply(between, counts[:, None], between)
+        np.add(between, squares, between)
+        np.add.reduce(how.folds(between), (0, 1), out=variance)
+        np.multiply(variance, shares[0] / counts[0], variance)
 
     return Work(_parts(matrix), arrange, after=[put_together])
 
@@ -84,7 +90,7 @@ def normalize(
     work = normalizing(x, stats, w, b, eps, axes, y)
     if work is None:
         np.subtract(x, stats[0], out=y)
-        np.multiply(y, _factor(stats, w, eps), out=y)
+        np.multiply(y, _factor(stats[1], w, eps), out=y)
         np.add(y, b, out=y)
     else:
         _do(work)
@@ -100,10 +106,12 @@ def normalizing(
         return None
     source, target = how.matrix(x), how.matrix(out)
     row = np.empty((3, source.shape[1]), out.dtype)
+    folds, centre, spread = how.folds(row), how.vector(stats[0]), stats[1]
 
     def settle() -> None:
-        for to, value in zip(row, (stats[0], _factor(stats, w, eps), np.broadcast_to(b, stats[0].shape)), strict=True):
-            to[:] = how.repeated(value)
+        folds[0] = centre
+        folds[1] = how.vector(_factor(spread, w, eps))
+        folds[2] = how.vector(np.broadcast_to(b, spread.shape))
 
     mean, factor, shift = row
     step, _ = _cut(source)
@@ -144,8 +152,15 @@ def correlating(
     if how is None or any(a.dtype != out.dtype for a in (u, x, stats)):
         return None
     slopes, values = how.matrix(u), how.matrix(x)
+    first, second = how.vector(out[0]), how.vector(out[1])
+    if not (np.may_share_memory(first, out) and np.may_share_memory(second, out)):
+        return None
     step, count = _cut(values)
     mean, sums = np.empty(values.shape[1], x.dtype), np.empty((2, count, values.shape[1]), x.dtype)
+    centre, variance = how.vector(stats[0]), how.vector(stats[1])
+
+    def settle() -> None:
+        how.folds(mean)[...] = centre
 
     def arrange(blocks: range) -> list[Call]:
         calls: list[Call] = []
@@ -162,11 +177,11 @@ def correlating(
         return calls
 
     def put_together() -> None:
-        totals = np.add.reduce(sums, 1)
-        out[0] = how.added(totals[0])
-        np.divide(how.added(totals[1]), np.sqrt(stats[1] + eps), out=out[1])
+        np.add.reduce(how.folds(sums[0]), (0, 1), out=first)
+        np.add.reduce(how.folds(sums[1]), (0, 1), out=second)
+        np.divide(second, np.sqrt(variance + eps), second)
 
-    return Work(_parts(values), arrange, [lambda: np.copyto(mean, how.repeated(stats[0]))], [put_together])
+    return Work(_parts(values), arrange, [settle], [put_together])
 
 
 def pull(
@@ -177,9 +192,9 @@ def pull(
     y = np.empty_like(x, np.result_type(u, x, w, sums, stats)) if out is None else out
     work = pulling(u, x, w, sums, stats, eps, axes, y)
     if work is None:
-        slope, mean = _slope(sums, stats, eps, x.size)
-        deviation = (x - stats[0]) * slope  # y may be u or x
-        np.multiply(deviation + u - mean, _factor(stats, w, eps), out=y)
+        share = stats[0].size / (x.size or 1)
+        deviation = (x - stats[0]) * (sums[1] * _factor(stats[1], -share, eps))  # y may be u or x
+        np.multiply(deviation + u - sums[0] * share, _factor(stats[1], w, eps), out=y)
     else:
         _do(work)
     return y
@@ -195,10 +210,17 @@ def pulling(
         return None
     slopes, values, target = how.matrix(u), how.matrix(x), how.matrix(out)
     row = np.empty((4, values.shape[1]), out.dtype)
+    folds, variance, share = how.folds(row), stats[1], out.dtype.type(stats[0].size / x.size)
+    centre, total, product = how.vector(stats[0]), how.vector(sums[0]), sums[1]
 
     def settle() -> None:
-        for to, value in zip(row, (stats[0], *_slope(sums, stats, eps, x.size), _factor(stats, w, eps)), strict=True):
-            to[:] = how.repeated(value)
+        r = _factor(variance, 1, eps)
+        folds[0] = centre
+        folds[1] = how.vector(product * r)
+        folds[2] = total
+        np.multiply(row[1], -share, row[1])
+        np.multiply(row[2], share, row[2])
+        folds[3] = how.vector(w * r)
 
     mean, slope, shift, factor = row
     step, _ = _cut(values)
@@ -218,14 +240,8 @@ def pulling(
     return Work(_parts(values), arrange, [settle])
 
 
-def _factor(stats: np.ndarray, w: np.ndarray, eps: float) -> Any:
-    return w / np.sqrt(stats[1] + eps)
-
-
-def _slope(sums: np.ndarray, stats: np.ndarray, eps: float, size: int) -> tuple[Any, Any]:
-    """What x - mean is multiplied by, and the mean of u."""
-    share = stats[0].size / (size or 1)
-    return sums[1] * -share / np.sqrt(stats[1] + eps), sums[0] * share
+def _factor(variance: np.ndarray, w: Any, eps: float) -> Any:
+    return w / np.sqrt(variance + eps)
 
 
 def _cut(matrix: np.ndarray) -> tuple[int, int]:

@@ -39,8 +39,17 @@ class Rows:
         """A broadcast array of one element, or one for each column, as a row."""
         if small.size == 1:
             return small.reshape(1)
-        whole = small.reshape((1,) * (len(self.order) - small.ndim) + small.shape)
-        return np.tile(whole.transpose(self.order).reshape(-1), self.fold)
+        row = np.empty(self.fold * self.columns, small.dtype)
+        self.folds(row)[...] = self.vector(small.reshape((1,) * (len(self.order) - small.ndim) + small.shape))
+        return row
+
+    def vector(self, small: np.ndarray) -> np.ndarray:
+        """An array with `across` of size 1, as one element for each column; a view of it, unless its axes are out of order."""
+        return small.transpose(self.order).reshape(-1)
+
+    def folds(self, row: np.ndarray) -> np.ndarray:
+        """Rows (..., F C) as (..., F, C)."""
+        return row.reshape(*row.shape[:-1], self.fold, self.columns)
 
     def added(self, sums: np.ndarray) -> np.ndarray:
         """The sums of a matrix's columns, as an array with `across` of size 1."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -24,3 +26,20 @@ def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
         if size <= KEPT_BYTES:
             setattr(_thread, name, memory)
     return np.ndarray(shape, dtype, memory)
+
+
+def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+    """An array for this thread that was zero when its key was new: where no one who has the key writes, it still is.
+
+    The least recently asked for are dropped when all of a thread are larger than KEPT_BYTES together.
+    """
+    kept: OrderedDict[Hashable, np.ndarray] | None = getattr(_thread, "blank", None)
+    if kept is None:
+        kept = _thread.blank = OrderedDict()
+    memory = kept.pop(key, None)
+    if memory is None:
+        memory = np.zeros(shape, dtype)
+    kept[key] = memory
+    while len(kept) > 1 and sum(array.nbytes for array in kept.values()) > KEPT_BYTES:
+        kept.popitem(last=False)
+    return memory

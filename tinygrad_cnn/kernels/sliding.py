@@ -26,7 +26,7 @@ import numpy as np
 from . import columns
 from .blas import Matrix, Products, Term
 from .columns import Block, Geometry
-from .scratch import scratch
+from .scratch import blank, scratch
 from .threads import LANES
 from .window import Pairs, Sizes, last_view, volume
 from .work import Call, Work
@@ -260,7 +260,7 @@ class Sliding:
         def arrange(block: Block) -> list[Call]:
             part = x[block.images]
             how = _lattice(len(part), x.shape[2:], self.g, False)
-            image = self._room(how, x.dtype)
+            image = scratch("image", self._length(how), x.dtype)
             grid, spread = _spread(how, u[block.images], x.dtype)
             calls: list[Call] = [*spread, partial(image.fill, 0)]
             calls.append(_products("x", how, self.channels, len(w), x.dtype).on(grid, filters, image))
@@ -327,8 +327,8 @@ class Sliding:
         if self._serves(last, padding, dtype):
             return _lattice(len(last), images.shape[2:], g, True), last, []
         how = _lattice(len(last), images.shape[2:], g, False)
-        image = self._room(how, dtype)
-        calls: list[Call] = [partial(image.fill, 0)]
+        image = blank((how, self.channels, dtype), self._length(how), dtype)  # zero but for what is copied here
+        calls: list[Call] = []
         for part, pixels in zip(how.parts, self._parts(how, image), strict=True):
             calls.append(partial(columns.copy_channels_last, pixels[part.target], images[part.source]))
         return how, image, calls
@@ -343,9 +343,9 @@ class Sliding:
             and last.shape[-2] % self.g.stride[-1] == 0
         )
 
-    def _room(self, how: Lattice, dtype: DType) -> np.ndarray:
-        """Scratch for the pixels of all parts."""
-        return scratch("image", (len(how.parts) * how.pixels * self.channels,), dtype)
+    def _length(self, how: Lattice) -> tuple[int]:
+        """Numbers in the pixels of all parts."""
+        return (len(how.parts) * how.pixels * self.channels,)
 
     def _parts(self, how: Lattice, image: np.ndarray) -> list[np.ndarray]:
         """The parts of an image as (n, *pitches, c)."""
@@ -360,6 +360,7 @@ def _grid(how: Lattice, filters: int, dtype: DType) -> tuple[np.ndarray, np.ndar
 
 
 def _spread(how: Lattice, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:
-    """Scratch for all places, and the calls that put u (n, O, *out) on those that are wanted, and zeros between them."""
-    memory, wanted = _grid(how, u.shape[1], dtype)
-    return memory, [partial(memory.fill, 0), partial(columns.copy_channels_last, wanted, u)]
+    """Room for all places, and the call that puts u (n, O, *out) on those that are wanted; there are zeros between them."""
+    filters = u.shape[1]
+    memory = blank((how, "grid", filters, dtype), (*how.grid, filters), dtype)
+    return memory, [partial(columns.copy_channels_last, memory[how.wanted], u)]

@@ -47,13 +47,18 @@ def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
 
 
 @op
-def moments(x: Array, *, axis: Axes, centred: bool = True) -> Array:
+def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) -> Array:
     """y = (mean, variance) of x over `axis`, stacked, the axes kept; (0, mean of x^2) if not `centred`. No gradient."""
     x = np.asarray(x)
-    if not centred:
-        square = _mean_product(x, x, axis)
-        return np.concatenate([np.zeros_like(square)[None], square[None]])
-    return normal.moments(x, axis)
+    if centred:
+        return normal.moments(x, axis, out)
+    square = _mean_product(x, x, axis)
+    return np.concatenate([np.zeros_like(square)[None], square[None]], out=out)
+
+
+@moments.bind
+def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Any:
+    return normal.prepared(normal.measuring(x, axis, out)) if centred else None
 
 
 @op(in_place=True)
