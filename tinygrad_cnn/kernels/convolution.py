@@ -24,7 +24,6 @@ from .scratch import scratch
 from .sliding import Sliding
 from .threads import each, summed, unbuffered
 from .window import Pairs, Sizes, last_view, output_sizes, overlaps, volume
-from .work import Work
 
 
 def forward(
@@ -69,8 +68,7 @@ def input_gradient(
         _forward(u, turned[0], None, turned[1], groups, x)
     elif w.shape[1] >= FEW_CHANNELS:
         for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
-            with unbuffered():
-                Sliding(g, w.shape[1]).input_gradient(ug, wg, xg).do()
+            Sliding(g, w.shape[1]).input_gradient(ug, wg, xg).do()
     else:
         _scatter(u, w, g, groups, x)
     return x
@@ -96,8 +94,7 @@ def weight_gradient(
     how = layout(g, c, len(w) // groups, least=1)
     for xg, ug, wg in _grouped(groups, (x, 1), (u, 1), (w, 0)):
         if isinstance(how, Sliding):
-            with unbuffered():
-                how.weight_gradient(xg, ug, wg).do()
+            how.weight_gradient(xg, ug, wg).do()
             continue
 
         def term(block: Block, x: Any = xg, u: Any = ug) -> np.ndarray:
@@ -122,7 +119,7 @@ def forwarding(
     if arranged is not None:
         return arranged
     how = layout(g, w.shape[1], len(w))
-    return _repeated(how.convolution(x, w, b, out)) if isinstance(how, Sliding) else None
+    return how.convolution(x, w, b, out).prepared() if isinstance(how, Sliding) else None
 
 
 def weighing(
@@ -137,7 +134,7 @@ def weighing(
     if arranged is not None:
         return arranged
     how = layout(g, x.shape[1], u.shape[1], least=1)
-    return _repeated(how.weight_gradient(x, u, out)) if isinstance(how, Sliding) else None
+    return how.weight_gradient(x, u, out).prepared() if isinstance(how, Sliding) else None
 
 
 def pulling(
@@ -150,25 +147,15 @@ def pulling(
     g = _geometry(out.shape, w.shape, stride, padding, dilation, groups)
     turned = _turned(w, g, sizes, groups)
     if turned is None:
-        return _repeated(Sliding(g, w.shape[1]).input_gradient(u, w, out))
+        return Sliding(g, w.shape[1]).input_gradient(u, w, out).prepared()
     filters, around = turned
     how = layout(around, len(w), w.shape[1])
-    return _repeated(how.convolution(u, filters, None, out)) if isinstance(how, Sliding) else None
+    return how.convolution(u, filters, None, out).prepared() if isinstance(how, Sliding) else None
 
 
 def _is_tangled(x: np.ndarray, g: Geometry) -> bool:
     """Whether windows must be laid out: all but single pixels whose channels are adjacent."""
     return volume(g.kernel) > 1 or x.shape[1] < FEW_CHANNELS or not is_last(x)
-
-
-def _repeated(work: Work) -> Callable[[], None]:
-    do = work.prepared()
-
-    def run() -> None:
-        with unbuffered():
-            do()
-
-    return run
 
 
 def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.ndarray, Geometry] | None:
@@ -193,8 +180,7 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, gr
     how = layout(g, w.shape[1], len(w) // groups)
     for xg, wg, bg, yg in _grouped(groups, (x, 1), (w, 0), (b, 0), (y, 1)):
         if isinstance(how, Sliding):
-            with unbuffered():
-                how.convolution(xg, wg, bg, yg).do()
+            how.convolution(xg, wg, bg, yg).do()
             continue
         filters = how.filters(wg, y.dtype)
 

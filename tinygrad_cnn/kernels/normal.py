@@ -7,7 +7,6 @@ blocks' moments are put together: Chan, Golub and LeVeque, "Algorithms for compu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from .rows import product_sums, rows
 from .scratch import scratch
-from .threads import unbuffered
 from .work import Call, Work
 
 BLOCK = 1 << 17
@@ -36,7 +34,7 @@ def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None)
         y[0] = mean
         y[1] = product_sums(deviation, deviation, axes) * (y[0].size / (x.size or 1))
     else:
-        _do(work)
+        work.do()
     return y
 
 
@@ -93,7 +91,7 @@ def normalize(
         np.multiply(y, _factor(stats[1], w, eps), out=y)
         np.add(y, b, out=y)
     else:
-        _do(work)
+        work.do()
     return y
 
 
@@ -140,7 +138,7 @@ def correlate(
         y[0] = np.add.reduce(u, axis=axes, keepdims=True)
         y[1] = product_sums(np.asarray(x - stats[0], y.dtype), np.asarray(u, y.dtype), axes) / np.sqrt(stats[1] + eps)
     else:
-        _do(work)
+        work.do()
     return y
 
 
@@ -196,7 +194,7 @@ def pull(
         deviation = (x - stats[0]) * (sums[1] * _factor(stats[1], -share, eps))  # y may be u or x
         np.multiply(deviation + u - sums[0] * share, _factor(stats[1], w, eps), out=y)
     else:
-        _do(work)
+        work.do()
     return y
 
 
@@ -255,21 +253,3 @@ def _parts(matrix: np.ndarray) -> list[range]:
     _, count = _cut(matrix)
     share = count if matrix.size < LARGE else -(-count // PARTS)
     return [range(i, min(count, i + share)) for i in range(0, count, share)]
-
-
-def _do(work: Work) -> None:
-    with unbuffered():
-        work.do()
-
-
-def prepared(work: Work | None) -> Callable[[], None] | None:
-    """What does it in the same memory every time."""
-    if work is None:
-        return None
-    do = work.prepared()
-
-    def run() -> None:
-        with unbuffered():
-            do()
-
-    return run

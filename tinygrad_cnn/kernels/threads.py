@@ -12,12 +12,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import copy_context
+from contextlib import contextmanager, suppress
+from contextvars import Context, copy_context
 from functools import partial
 from operator import index
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -73,24 +73,103 @@ def each(work: Callable[[T], object], parts: Sequence[T]) -> None:
 
     The parts must be independent.
     """
-    if len(parts) == 1:
-        with BLAS_ALONE:
-            work(parts[0])
-        return
     with BLAS_ALONE:
-        helpers = 0 if _blas is None or getattr(_here, "helps", False) else min(_threads, len(parts)) - 1
+        helpers = _helpers_for(len(parts) - 1)
         if not helpers:
             for part in parts:
                 work(part)
             return
-        todo, ended = deque(parts), SimpleQueue[BaseException | None]()
-        # What the caller has set for NumPy, its buffers and its treatment of errors, holds for the helpers.
-        _call([partial(copy_context().run, lambda: ended.put(_drain(work, todo))) for _ in range(helpers)])
-        error = _drain(work, todo)
-        errors = [error, *(ended.get() for _ in range(helpers))]
-    for error in errors:
-        if error is not None:
-            raise error
+        job = Job(work, parts)
+        _ask(partial(job.run, copy_context()), helpers)
+        job.finish()
+
+
+class Job(Generic[T]):
+    """Calls work(part) for every part, each by one of the threads that take part in it."""
+
+    def __init__(self, work: Callable[[T], object], parts: Sequence[T]) -> None:
+        self._work, self._todo, self._left = work, deque(parts), len(parts)
+        self._lock, self._ended = threading.Lock(), threading.Lock()
+        if parts:
+            self._ended.acquire()
+        self._error: BaseException | None = None
+
+    def step(self) -> bool:
+        """Do one of the parts that no one has begun; False if there is none."""
+        try:
+            part = self._todo.popleft()
+        except IndexError:
+            return False
+        try:
+            self._work(part)
+        except BaseException as error:  # it is raised by the thread that waits
+            self._error = error
+            while self._todo:
+                with suppress(IndexError):
+                    self._todo.popleft()
+                    self._done()
+        self._done()
+        return True
+
+    def run(self, context: Context) -> None:
+        """Do what no one has begun, under what `context` has set for NumPy: its buffers and its treatment of errors."""
+        context.copy().run(self._drain)
+
+    def finish(self) -> None:
+        """Do what no one has begun, wait for what someone has, and raise what a part raised."""
+        self._drain()
+        self._ended.acquire()
+        if self._error is not None:
+            raise self._error
+
+    def _drain(self) -> None:
+        while self.step():
+            pass
+
+    def _done(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if not self._left:
+                self._ended.release()
+
+
+class Background(Generic[T]):
+    """work(part) for every part, by other threads, while the one that started it does something else.
+
+    They do one part after the other, and between two of them what is asked of them meanwhile. Where there are none, all is done
+    at once.
+    """
+
+    def __init__(self, work: Callable[[T], object], parts: Sequence[T]) -> None:
+        self._work, self._parts = work, parts
+        self._job: Job[T] | None = None
+        self._context = copy_context()
+
+    def start(self) -> None:
+        """Begin. Errors are raised by :meth:`finish`."""
+        BLAS_ALONE.__enter__()
+        self._context = copy_context()
+        self._job = Job(self._work, self._parts)
+        helpers = _helpers_for(len(self._parts))
+        _ask(self._one_part, helpers)
+        if not helpers:
+            self._job.run(self._context)
+
+    def finish(self) -> bool:
+        """Do what has not been begun, and wait for the rest. False if it has not been started, or is finished."""
+        job, self._job = self._job, None
+        if job is None:
+            return False
+        try:
+            self._context.copy().run(job.finish)
+        finally:
+            BLAS_ALONE.__exit__()
+        return True
+
+    def _one_part(self) -> None:
+        job = self._job
+        if job is not None and self._context.copy().run(job.step):
+            _calls.put(self._one_part)
 
 
 def summed(
@@ -114,20 +193,6 @@ def summed(
     return total
 
 
-def _drain(work: Callable[[T], object], todo: deque[T]) -> BaseException | None:
-    """Take parts until none is left; what stopped it, if it did not get so far. An error leaves none for the others."""
-    try:
-        while True:
-            try:
-                part = todo.popleft()
-            except IndexError:
-                return None
-            work(part)
-    except BaseException as error:  # it is raised by the thread that called
-        todo.clear()
-        return error
-
-
 @contextmanager
 def unbuffered() -> Iterator[None]:
     """Ufuncs work on runs of RUN elements or more where they lie."""
@@ -146,13 +211,19 @@ _calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
 _helpers = 0
 
 
-def _call(wanted: Sequence[Callable[[], object]]) -> None:
+def _helpers_for(parts: int) -> int:
+    """How many threads may help with so many parts."""
+    return 0 if _blas is None or getattr(_here, "helps", False) else max(0, min(_threads - 1, parts))
+
+
+def _ask(call: Callable[[], object], helpers: int) -> None:
+    """Let so many threads make this call."""
     global _helpers
     with _lock:
-        while _helpers < len(wanted):
+        while _helpers < helpers:
             threading.Thread(target=_help, args=(_calls,), name="tinygrad_cnn", daemon=True).start()
             _helpers += 1
-    for call in wanted:
+    for _ in range(helpers):
         _calls.put(call)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, TypeAlias
 
-from .threads import each
+from .threads import Background, each, unbuffered
 
 Call: TypeAlias = Callable[[], object]
 
@@ -33,30 +33,49 @@ class Work:
 
     def do(self) -> None:
         """Arrange it and do it."""
-        _run(self.before)
-        each(lambda part: _run(self.arrange(part)), self.parts)
-        _run(self.after)
-
-    def prepared(self) -> Callable[[], None]:
-        """A function that does it, and arranges only what it has not done before."""
-        ready: dict[tuple[int, int], list[Call]] = {}
-        numbers = range(len(self.parts))
-
-        def part(i: int) -> None:
-            key = get_ident(), i
-            calls = ready.get(key)
-            if calls is None:
-                if len(ready) >= max(KEPT, 4 * len(numbers)):
-                    ready.clear()
-                calls = ready[key] = self.arrange(self.parts[i])
-            _run(calls)
-
-        def do() -> None:
+        with unbuffered():
             _run(self.before)
-            each(part, numbers)
+            each(lambda part: _run(self.arrange(part)), self.parts)
             _run(self.after)
 
-        return do
+    def prepared(self) -> Prepared:
+        """A function that does it, and arranges only what it has not done before."""
+        return Prepared(self)
+
+
+class Prepared:
+    """A piece of work as a function. ``start()`` and ``finish()`` are the same in two halves, with other work between them."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._numbers = work, range(len(work.parts))
+        self._ready: dict[tuple[int, int], list[Call]] = {}
+        self._background = Background(self._part, self._numbers)
+
+    def __call__(self) -> None:
+        with unbuffered():
+            _run(self._work.before)
+            each(self._part, self._numbers)
+            _run(self._work.after)
+
+    def start(self) -> None:
+        """Let other threads begin."""
+        with unbuffered():
+            _run(self._work.before)
+            self._background.start()
+
+    def finish(self) -> None:
+        """Do the rest. Nothing if it was not started."""
+        if self._background.finish():
+            _run(self._work.after)
+
+    def _part(self, i: int) -> None:
+        key = get_ident(), i
+        calls = self._ready.get(key)
+        if calls is None:
+            if len(self._ready) >= max(KEPT, 4 * len(self._numbers)):
+                self._ready.clear()
+            calls = self._ready[key] = self._work.arrange(self._work.parts[i])
+        _run(calls)
 
 
 def _run(calls: Iterable[Call]) -> None:

@@ -17,11 +17,17 @@ import numpy as np
 from ..graph import Array, op
 from ..kernels import normal
 from ..kernels import rows as kernel
+from ..kernels.work import Prepared, Work
 from .shape import broadcast_to, sum_to
 
 __all__: list[str] = []
 
 Axes = tuple[int, ...]
+
+
+def prepared(work: Work | None) -> Prepared | None:
+    """Work in the same memory every time, if it is such."""
+    return None if work is None else work.prepared()
 
 
 @op
@@ -58,7 +64,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
 
 @moments.bind
 def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Any:
-    return normal.prepared(normal.measuring(x, axis, out)) if centred else None
+    return prepared(normal.measuring(x, axis, out)) if centred else None
 
 
 @op(in_place=True)
@@ -131,7 +137,7 @@ def normalized(
 
 @normalized.bind
 def _normalizing(x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Any:
-    return None if stats is None else normal.prepared(normal.normalizing(x, stats, w, b, eps, axis, out))
+    return None if stats is None else prepared(normal.normalizing(x, stats, w, b, eps, axis, out))
 
 
 @op
@@ -144,7 +150,7 @@ def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: fl
 
 @correlations.bind
 def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Any:
-    return None if stats is None else normal.prepared(normal.correlating(u, x, stats, eps, axis, out))
+    return None if stats is None else prepared(normal.correlating(u, x, stats, eps, axis, out))
 
 
 @op(in_place=True)
@@ -167,7 +173,7 @@ def _pulling(
 ) -> Any:
     if sums is None or stats is None:
         return None
-    return normal.prepared(normal.pulling(u, x, w, sums, stats, eps, axis, out))
+    return prepared(normal.pulling(u, x, w, sums, stats, eps, axis, out))
 
 
 def _hint(a: Array) -> Array:
