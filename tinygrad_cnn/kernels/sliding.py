@@ -249,7 +249,8 @@ class Sliding:
             products = _products("y", how, self.channels, len(w), y.dtype).on(image, filters, grid)
             if bias is None:
                 return [*filled, products, partial(columns.copy_channels_first, part, wanted)]
-            return [*filled, products, partial(np.add, wanted, bias, last_view(part))]
+            repeated = bias[: part.shape[-1]]  # of a signal, which has one axis, a block is a part
+            return [*filled, products, partial(np.add, wanted, repeated, last_view(part))]
 
         return Work(self._blocks(len(x), len(w), y.itemsize), arrange, before)
 
