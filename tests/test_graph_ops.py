@@ -272,6 +272,65 @@ class TestDeclarations:
         assert (a.grad.item(), b.grad.item()) == (3.0, 2.0)
 
 
+class TestCommonParts:
+    def test_are_computed_once_for_all_rules_that_ask_for_them_and_only_then(self):
+        calls = []
+        f = tg.op(_named("def f(a, b, c): return a * b + c"))
+
+        def product(g, a, b):
+            calls.append(1)
+            return g * a * b
+
+        f.common(product=product)
+        f.vjp(a=lambda product, a: product / a, b=lambda product, b: product / b, c=lambda g: g)
+        a, b, c = leaf(2.0), leaf(3.0), leaf(5.0)
+        f(a, b, c).backward()
+        assert (a.grad.item(), b.grad.item(), c.grad.item()) == (3.0, 2.0, 1.0)
+        assert len(calls) == 1
+        f(2.0, 3.0, c).backward()  # no rule asks for it, and what it needs is not kept
+        assert len(calls) == 1
+        assert f(2.0, 3.0, c)._node.saved == (None, None)
+
+    def test_what_a_part_needs_is_kept_for_those_that_ask_for_it(self):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.common(through_b=lambda g, a: g * a)
+        f.vjp(a=lambda g, b: g * b, b=lambda through_b: through_b)
+        a, b = leaf(2.0), leaf(3.0)
+        f(2.0, b).backward()
+        assert b.grad.item() == 2.0
+        assert f(2.0, b)._node.saved == (2.0, None)
+        f(a, 3.0).backward()
+        assert a.grad.item() == 3.0
+        assert f(a, 3.0)._node.saved == (None, 3.0)
+
+    def test_are_differentiated_with_the_rules(self):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.common(g2=lambda g: g * 1.0)
+        f.vjp(a=lambda g2, b: g2 * b, b=lambda g2, a: g2 * a)
+        assert_gradients(f, np.array([2.0, -1.0]), np.array([3.0, 0.5]), order=3)
+
+    @pytest.mark.parametrize(
+        ("source", "name", "part", "message"),
+        [
+            ("def f(a): pass", "a", lambda g: g, "f.common: f has a; rename the part"),
+            ("def f(a): pass", "y", lambda g: g, "f.common: f has y; rename the part"),
+            ("def f(a): pass", "in_shape", lambda g: g, "f.common: f has in_shape; rename the part"),
+            ("def f(a): pass", "part_", lambda g: g, "f.common: f has part_; rename the part"),
+            ("def f(*xs): pass", "part", lambda g: g, "f.common: f is variadic, and has but one rule"),
+            ("def f(a): pass", "part", lambda b: b, "f.common: `part` names `b`; legal names are g, a, y$"),
+            (
+                "def f(a): pass",
+                "part",
+                lambda in_shape: 1,
+                "f.common: `part` names `in_shape`; legal names are g, a, y$",
+            ),
+        ],
+    )
+    def test_ill_formed_ones_are_refused(self, source, name, part, message):
+        with pytest.raises(TypeError, match=message):
+            tg.op(_named(source)).common(**{name: part})
+
+
 class TestCalls:
     def test_an_input_without_a_rule_cannot_require_a_gradient(self):
         f = tg.op(_named("def f(a, b): return a * b"))
