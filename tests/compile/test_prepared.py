@@ -126,7 +126,7 @@ def test_a_result_is_done_before_it_is_returned(late):
         return run
 
     eager, compiled = running(), tg.compile(running())
-    x = np.random.default_rng(0).normal(size=(64, CHANNELS, 32, 32)).astype(np.float32)
+    x = np.moveaxis(np.random.default_rng(0).normal(size=(64, 32, 32, CHANNELS)).astype(np.float32), -1, 1)
     for factor in (1, 2):
         np.testing.assert_array_equal(compiled(x * np.float32(factor)), eager(tg.Tensor(x * np.float32(factor))))
     assert ".start()" in compiled.programs[0].source
