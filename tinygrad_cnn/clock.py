@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -32,13 +32,26 @@ def owner(array: np.ndarray) -> np.ndarray:
 
 def mark_written(*arrays: np.ndarray) -> None:
     """Note that the memory of arrays has changed, so that graphs which saved it refuse to run backward."""
-    global _last_write
-    _last_write = now = tick()
-    for array in arrays:
-        root = array if array.base is None else owner(array)
-        key = id(root)
-        known = _writes.get(key)
-        _writes[key] = (known[0] if known else weakref.ref(root, partial(_forget, key)), now)
+    marking(*arrays)()
+
+
+def marking(*arrays: np.ndarray) -> Callable[[], None]:
+    """:func:`mark_written` for the same arrays every time."""
+    roots = [array if array.base is None else owner(array) for array in arrays]
+    written = [(id(root), _reference(root)) for root in roots]
+
+    def mark() -> None:
+        global _last_write
+        _last_write = now = tick()
+        for key, reference in written:
+            _writes[key] = reference, now
+
+    return mark
+
+
+def _reference(root: np.ndarray) -> weakref.ref[np.ndarray]:
+    known = _writes.get(id(root))
+    return known[0] if known else weakref.ref(root, partial(_forget, id(root)))
 
 
 def _forget(key: int, _: object) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import is_
-from typing import Any, ClassVar, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
 from .. import watch
-from ..clock import mark_written
+from ..clock import marking
 from ..graph import enable_grad
 from ..kernels.scratch import scratch
 from ..kernels.threads import each
@@ -34,6 +35,32 @@ calls of NumPy few."""
 LONG = 300_000
 """Elements, at most, that a rule sees at once where threads share the work: enough for its calls to run side by side, since a
 thread that returns from a short one waits for the interpreter."""
+
+
+class _Routine(NamedTuple):
+    """A step as it was done last. It can be done in the same way again as long as all this is as it was."""
+
+    params: list[Tensor]
+    given: list[bool]  # which of them had a gradient
+    known: list[Any]  # each group as it was examined
+    entries: list[tuple[int, Tensor, Array, dict[str, Any], Options, tuple[Array, Array] | None]]
+    mark: Callable[[], None]
+
+    def holds(self, optimizer: Optimizer, gradients: tuple[Array | None, ...]) -> bool:
+        """Whether it is: the parameters and their memory, the options, the state, and who has a gradient."""
+        params, groups = optimizer._params(), optimizer.param_groups
+        if len(params) != len(self.params) or len(groups) != len(self.known) or not all(map(is_, params, self.params)):
+            return False
+        if [g is not None for g in gradients] != self.given:
+            return False
+        for number, group in enumerate(groups):
+            if optimizer._current(number, group) is not self.known[number]:
+                return False
+        kept = optimizer.state
+        for _, p, data, state, _, _ in self.entries:
+            if p._data is not data or not data.flags.writeable or (state and kept.get(p) is not state):
+                return False
+        return True
 
 
 class Optimizer(ABC):
@@ -82,7 +109,7 @@ class Optimizer(ABC):
         self._count = 0  # of parameters
         self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
-        self._rooms: dict[int, tuple[Array, tuple[Array, Array]]] = {}  # for the memory of each small parameter
+        self._routine: _Routine | None = None
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
         entries = list(params)
@@ -214,21 +241,48 @@ class Optimizer(ABC):
         watch.effect(self._update, *(None if g is None else g._data for g in gradients))
         return loss
 
-    def _update(self, *gradients: Array | None) -> None:
+    def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
         # A floating-point error that the user turned into an exception would stop the sweep halfway.
         with np.errstate(all="ignore"):
-            work = self._work(iter(gradients))
-            mark_written(*(p._data for p, *_ in work))
-            for p, g, made, options in work:
-                if made:
-                    self.state.setdefault(p, {}).update(made)
-                state, data = self.state.get(p, {}), p._data
+            routine = self._routine
+            if routine is None or not routine.holds(self, gradients):
+                self._routine = None
+                self._routine = self._first(gradients)
+                return
+            routine.mark()
+            for i, _, data, state, options, room in routine.entries:
                 self.advance(state, options)
-                if data.size <= PIECE:
-                    self.update(data, g, state, options, bool(made), *self._room_for(p, data))
+                if room is None:
+                    self._sweep(data, gradients[i], state, options, False)
                 else:
-                    self._sweep(data, g, state, options, bool(made))
+                    self.update(data, gradients[i], state, options, False, *room)
+
+    def _first(self, gradients: tuple[Array | None, ...]) -> _Routine:
+        """:meth:`_update` where something is not as it was, and how to do it again."""
+        work = self._work(iter(gradients))
+        mark = marking(*(p._data for p, *_ in work))
+        mark()
+        places = {id(p): i for i, p in enumerate(self._params())}
+        entries = []
+        for p, g, made, options in work:
+            if made:
+                self.state.setdefault(p, {}).update(made)
+            state, data = self.state.get(p, {}), p._data
+            room = self._room_for(data) if data.size <= PIECE else None
+            self.advance(state, options)
+            if room is None:
+                self._sweep(data, g, state, options, bool(made))
+            else:
+                self.update(data, g, state, options, bool(made), *room)
+            entries.append((places[id(p)], p, data, state, options, room))
+        known = [self._known[number] for number in range(len(self.param_groups))]
+        given = [g is not None for g in gradients]
+        return _Routine(self._params(), given, known, entries, mark)
+
+    def _params(self) -> list[Tensor]:
+        """All, in order."""
+        return [p for group in self.param_groups for p in group["params"]]
 
     def _work(self, gradients: Iterator[Array | None]) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
         """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""
@@ -287,17 +341,17 @@ class Optimizer(ABC):
             for piece in pieces:
                 work(piece)
 
-    def _room_for(self, p: Tensor, data: Array) -> tuple[Array, Array]:
+    def _room_for(self, data: Array) -> tuple[Array, Array]:
         """Scratch of the shape of `data`, twice, which all small parameters share."""
-        known = self._rooms.get(id(p))
-        if known is None or known[0] is not data:
-            if data.dtype not in self._scratch:
-                self._scratch[data.dtype] = np.empty(PIECE, data.dtype), np.empty(PIECE, data.dtype)
-            t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
-            self._rooms[id(p)] = known = data, (t, u)
-        return known[1]
+        if data.dtype not in self._scratch:
+            self._scratch[data.dtype] = np.empty(PIECE, data.dtype), np.empty(PIECE, data.dtype)
+        t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
+        return t, u
 
     # State
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_routine": None}  # which is about this object and its parameters
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout.
@@ -340,6 +394,14 @@ class Optimizer(ABC):
 # What rules share.
 
 
+@lru_cache(maxsize=1024)
+def number(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array without axes, which ufuncs take in sooner than Python's."""
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array
+
+
 def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
     """d = g + weight_decay p, with -g in place of g to maximize: in `out`, or g itself where nothing is to be done.
 
@@ -363,8 +425,8 @@ def shrink(p: Array, group: Options) -> None:
 
 def average(mean: Array, beta: float, a: Array, out: Array, square: bool = False) -> None:
     """mean = beta mean + (1 - beta) a, or a^2, with `out` for scratch: an exponential moving average."""
-    np.multiply(a, 1 - beta, out=out)
+    np.multiply(a, number(1 - beta, out.dtype), out)
     if square:
-        out *= a
-    mean *= beta
-    mean += out
+        np.multiply(out, a, out)
+    np.multiply(mean, number(beta, mean.dtype), mean)
+    np.add(mean, out, mean)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, descent
+from .optimizer import Optimizer, Params, descent, number
 from .options import Array, Check, Options, finite, flag, non_negative
 from .slots import Slot
 
@@ -86,11 +86,12 @@ class SGD(Optimizer):
             if new:
                 np.copyto(b, d)
             else:
-                b *= group["momentum"]
-                b += np.multiply(d, 1 - group["dampening"], out=u)
+                np.multiply(b, number(group["momentum"], b.dtype), b)
+                share = number(1 - group["dampening"], u.dtype)
+                np.add(b, np.multiply(d, share, u) if group["dampening"] else d, b)
             if group["nesterov"]:
-                np.multiply(b, group["momentum"], out=u)
+                np.multiply(b, number(group["momentum"], u.dtype), u)
                 d = np.add(d, u, out=u)
             else:
                 d = b
-        np.subtract(p, np.multiply(d, group["lr"], t), p)
+        np.subtract(p, np.multiply(d, number(group["lr"], t.dtype), t), p)
