@@ -41,6 +41,19 @@ def test_a_group_added_later_starts_afresh(optimizer, options):
 
 
 @every_optimizer
+def test_a_parameter_exchanged_for_another_is_updated_instead_of_it(optimizer, options):
+    p, q, r = leaf(3), leaf(3), leaf(3)
+    stepping, fresh = optimizer([p], **options), optimizer([r], **options)
+    descend(stepping, [p], 2)
+    held = p.numpy().copy()
+    stepping.param_groups[0]["params"][0] = q
+    descend(stepping, [q], 2)
+    descend(fresh, [r], 2)
+    np.testing.assert_array_equal(p.numpy(), held)
+    np.testing.assert_array_equal(q.numpy(), r.numpy())
+
+
+@every_optimizer
 def test_options_written_between_steps_are_read(optimizer, options):
     p, q = leaf(3), leaf(3)
     stepping, other = optimizer([p], **options), optimizer([q], **options | {"lr": 0.0})

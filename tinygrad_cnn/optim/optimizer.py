@@ -58,7 +58,7 @@ class _Routine(NamedTuple):
                 return False
         kept = optimizer.state
         for _, p, data, state, _, _ in self.entries:
-            if p._data is not data or not data.flags.writeable or (state and kept.get(p) is not state):
+            if not data.flags.writeable or (state and kept.get(p) is not state):
                 return False
         return True
 
