@@ -6,9 +6,8 @@ import functools
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -45,6 +44,25 @@ class _Ready:
         return self.program.holds()
 
 
+class _Turns:
+    """A context for one call at a time: programs write to memory of their own."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._lock = name, threading.Lock()
+        self._busy: int | None = None  # the thread that is inside
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        if self._busy == me:
+            raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
+        self._lock.acquire()
+        self._busy = me
+
+    def __exit__(self, *_: object) -> None:
+        self._busy = None
+        self._lock.release()
+
+
 class Compiled(Generic[P, R]):
     """What :func:`compile` returns: call it as the function."""
 
@@ -52,8 +70,8 @@ class Compiled(Generic[P, R]):
         self._function = function
         self._cache_size = cache_size
         self._programs: OrderedDict[Any, list[_Ready]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._busy: int | None = None  # the thread that is inside
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._alone = _Turns(self._name)
         self.captures = 0
         functools.update_wrapper(self, function)
 
@@ -64,12 +82,16 @@ class Compiled(Generic[P, R]):
         if watch.watchers and self._watched():
             return self._function(*_wrapped(args), **_wrapped(kwargs))
         key, given = _signature(self._name, args, kwargs)
-        with self._alone():
+        with self._alone:
             ready = self._find(key, given, args, kwargs)
             arrays = [x._data if isinstance(x, Tensor) else x for x in given]
-            with BLAS_ALONE:  # whose threads would spin beside those of the kernels
+            if ready.program.is_small:
                 values = ready.program.run(*arrays)
-        return cast(R, ready.results(values, given))
+            else:
+                with BLAS_ALONE:  # whose threads would spin beside those of the kernels
+                    values = ready.program.run(*arrays)
+        result: R = ready.results(values, given)
+        return result
 
     @property
     def programs(self) -> list[Program]:
@@ -83,34 +105,17 @@ class Compiled(Generic[P, R]):
             CaptureError: as the call.
         """
         key, given = _signature(self._name, args, kwargs)
-        with self._alone():
+        with self._alone:
             return self._find(key, given, args, kwargs).program
 
     def clear(self) -> None:
         """Forget all programs, after something was exchanged that a program refers to."""
-        with self._alone():
+        with self._alone:
             self._programs.clear()
-
-    @property
-    def _name(self) -> str:
-        return getattr(self._function, "__name__", type(self._function).__name__)
 
     def _watched(self) -> bool:
         """Whether someone in this context wants to see the ops: an outer capture, an observer, anomaly detection."""
         return watch.tracer() is not None or watch._observer.get() is not None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One call at a time: programs write to memory of their own."""
-        me = threading.get_ident()
-        if self._busy == me:
-            raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
-        with self._lock:
-            self._busy = me
-            try:
-                yield
-            finally:
-                self._busy = None
 
     def _find(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> _Ready:
         several = self._programs.get(key)
@@ -232,7 +237,12 @@ def _signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
     given: list[Any] = []
     key: list[Any] = [is_grad_enabled(), get_default_dtype()]
     for i, x in enumerate(args):
-        _scan(name, i, x, given, key)
+        if x.__class__ is Tensor and x._node is None:  # as _scan has it, in fewer steps
+            data = x._data
+            given.append(x)
+            key.append((data.shape, data.dtype, data.strides, False))
+        else:
+            _scan(name, i, x, given, key)
     for word, x in kwargs.items():
         key.append(word)
         _scan(name, word, x, given, key)

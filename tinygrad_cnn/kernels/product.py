@@ -27,9 +27,10 @@ PARTS, LEAST = 4, 32
 
 def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
     """np.matmul."""
-    size = _size(a, b)
+    plain = _is_plain(a, b, out)
+    size = len(a) * b.size if plain else _size(a, b)
     if size < SMALL:
-        return np.dot(a, b, out) if _is_plain(a, b, out) else np.matmul(a, b, out=out)
+        return a.dot(b, out) if plain else np.matmul(a, b, out=out)
     if size < LARGE or a.ndim != 2 or b.ndim != 2:
         with BLAS_ALONE:
             return np.matmul(a, b, out=out)
@@ -42,20 +43,20 @@ def multiplying(a: Any, b: Any, out: np.ndarray) -> Callable[[], object]:
     """:func:`multiply` in the same memory every time."""
     size = _size(a, b)
     if size < SMALL:
-        return partial(np.dot if _is_plain(a, b, out) else np.matmul, a, b, out)
+        return partial(a.dot, b, out) if _is_plain(a, b, out) else partial(np.matmul, a, b, out)
     if size < LARGE or a.ndim != 2 or b.ndim != 2:
         return partial(multiply, a, b, out)
     return partial(each, _call, _parts(a, b, out))
 
 
 def _is_plain(a: Any, b: Any, out: np.ndarray | None) -> bool:
-    """Whether np.dot, which calls BLAS with less ado, does the same as np.matmul."""
+    """Whether `a.dot(b, out)`, which calls BLAS with less ado, does the same as np.matmul."""
     return (
         a.__class__ is b.__class__ is np.ndarray
         and a.ndim == b.ndim == 2
-        and a.dtype == b.dtype
-        and a.dtype.char in "fd"
-        and (out is None or (out.flags.c_contiguous and out.dtype == a.dtype and out.shape == (len(a), b.shape[1])))
+        and (dtype := a.dtype) is b.dtype
+        and dtype.char in "fd"
+        and (out is None or (out.flags.c_contiguous and out.dtype is dtype and out.shape == (len(a), b.shape[1])))
     )
 
 

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .columns import Geometry
-from .threads import BLAS_ALONE
-from .window import Sizes, interior, volume, windows
+from .product import multiply, multiplying
+from .window import Sizes, interior, last_view, volume, windows
 
 MOST_BYTES = 1 << 20
 """Columns larger than this are laid out in blocks instead."""
@@ -90,42 +90,39 @@ def room(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> bool:
     """Fill y, which lies in memory filter by filter or channels-last; False if it does not."""
-    product = _product(w, b, plan, y)
-    if product is None:
+    factors = _factors(_filters(w, b, y.dtype), b is not None, plan, y)
+    if factors is None:
         return False
     plan.fill(x)
-    product()
+    multiply(*factors)
     return True
 
 
 def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray) -> None:
     """Fill w (O, c, *kernel), in C order."""
     o = len(w)
-    by_filter = u.swapaxes(0, 1).reshape(o, -1)  # (O, n P)
     plan.fill(x)
-    with BLAS_ALONE:
-        np.matmul(by_filter, plan.columns.T, out=w.reshape(o, -1))
+    multiply(u.swapaxes(0, 1).reshape(o, -1), plan.columns.T, w.reshape(o, -1))
 
 
-def _product(w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> Callable[[], None] | None:
-    """The product of the filters, as they are when it is called, with the columns in a plan."""
-    o = len(w)
-    by_filter, last = y.swapaxes(0, 1), y.transpose(0, *range(2, y.ndim), 1)
-    columns = plan.columns if b is None else plan.with_ones
+def _filters(w: np.ndarray, b: np.ndarray | None, dtype: np.dtype[Any], out: np.ndarray | None = None) -> np.ndarray:
+    """w (O, c, *kernel) as a matrix, with the biases in a last column."""
+    flat = w.reshape(len(w), -1)
+    if b is None:
+        return flat
+    if out is None:
+        out = np.empty((len(w), flat.shape[1] + 1), dtype)
+    return np.concatenate((flat, b[:, None]), 1, out)
+
+
+def _factors(filters: np.ndarray, biased: bool, plan: Plan, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """Two matrices of which the product is y, and y as a matrix; None if it lies in memory in another way."""
+    columns = plan.with_ones if biased else plan.columns
+    by_filter = y.swapaxes(0, 1)
     if by_filter.flags.c_contiguous:
-        left, right, target = None, columns, by_filter.reshape(o, -1)
-    elif last.flags.c_contiguous:
-        left, right, target = columns.T, None, last.reshape(-1, o)
-    else:
-        return None
-    flat, bias = w.reshape(o, -1), None if b is None else b[:, None]
-
-    def product() -> None:
-        filters = flat if bias is None else np.concatenate((flat, bias), axis=1, dtype=y.dtype)
-        with BLAS_ALONE:
-            np.matmul(filters if left is None else left, filters.T if right is None else right, out=target)
-
-    return product
+        return filters, columns, by_filter.reshape(len(filters), -1)
+    last = last_view(y)
+    return (columns.T, filters.T, last.reshape(-1, len(filters))) if last.flags.c_contiguous else None
 
 
 def forwarding(
@@ -133,15 +130,21 @@ def forwarding(
 ) -> Callable[[], None] | None:
     """:func:`forward` on the same memory every time, if it is small. Columns of x are shared: the first call fills them."""
     plan, fill = _shared_plan(x, g, y.dtype, shared)
-    product = None if plan is None or not w.flags.c_contiguous else _product(w, b, plan, y)
-    if plan is None or product is None:
+    if plan is None or not w.flags.c_contiguous or w.dtype != y.dtype:
+        return None
+    filters = _filters(w, b, y.dtype)
+    factors = _factors(filters, b is not None, plan, y)
+    if factors is None:
         return None
     shared[g, y.dtype] = plan
-    if fill is None:
-        return product
+    product = multiplying(*factors)
+    parts = None if b is None else (w.reshape(len(w), -1), b[:, None])
 
     def run() -> None:
-        fill(x)
+        if fill is not None:
+            fill(x)
+        if parts is not None:
+            np.concatenate(parts, 1, filters)
         product()
 
     return run
@@ -157,15 +160,14 @@ def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, shared: S
     whole = u.swapaxes(0, 1)
     by_filter = whole.reshape(o, -1)
     moved = None if np.shares_memory(by_filter, u) else by_filter.reshape(whole.shape)
-    columns, target = plan.columns.T, w.reshape(o, -1)
+    product = multiplying(by_filter, plan.columns.T, w.reshape(o, -1))
 
     def run() -> None:
         if fill is not None:
             fill(x)
         if moved is not None:
             np.copyto(moved, whole)
-        with BLAS_ALONE:
-            np.matmul(by_filter, columns, out=target)
+        product()
 
     return run
 

@@ -69,7 +69,7 @@ def _arranged(prediction: Array, target: Array, *, reduction: str = "mean", out:
     alike = all(a.shape == prediction.shape and a.dtype == out.dtype and a.flags.c_contiguous for a in arrays)
     if not alike or reduction == "none" or not prediction.size or out.dtype.kind != "f":
         return None
-    squares, count = np.empty_like(prediction), prediction.size if reduction == "mean" else 1
+    squares, count = np.empty_like(prediction), np.array(prediction.size if reduction == "mean" else 1, out.dtype)
 
     def run() -> None:
         np.subtract(prediction, target, squares)

@@ -18,6 +18,9 @@ from .plan import ALIGNMENT, Plan, made, planned
 
 _serial = count(1)
 
+SMALL_BYTES = 1 << 20
+"""Of all values of a program: with less, nothing in it is work for threads, whether ours or those of BLAS."""
+
 
 @dataclass(slots=True)
 class Line:
@@ -43,6 +46,7 @@ class Program:
         self.run = _finishing(run, [work for _, work in writer.begun]) if writer.begun else run
         self.holds: Callable[[], bool] = _conjunction(capture.guards)
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
+        self.is_small = plan.total < SMALL_BYTES
 
     def describe(self) -> str:
         """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
@@ -121,9 +125,9 @@ class _Writer:
         if self._is_fixed_view(step):
             return []
         fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
-        arguments = [self.expression(x) for x in step.inputs]
-        arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
         planned_output = step.outputs and step.outputs[0] in self.fixed
+        arguments = [self.expression(x) for x in (_as_arrays(step) if planned_output else step.inputs)]
+        arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
         if planned_output:
             arguments.append(f"out={self.expression(step.outputs[0])}")
         bound = self._bound(step) if planned_output else None
@@ -250,6 +254,14 @@ class _Writer:
         else:
             a = output.array
             self.lines.append(Line(step.name, inputs, self.names[output], f"{a.dtype} {a.shape}", a.nbytes))
+
+
+def _as_arrays(step: Step) -> list[Any]:
+    """The inputs, with arrays for the Python numbers of a ufunc, which it takes in sooner, where that gives the same."""
+    dtypes = {v.array.dtype for v in (*step.reads, *made(step))}
+    if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
+        return list(step.inputs)
+    return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
 
 
 def _finishing(run: Callable[..., tuple[Any, ...]], begun: Sequence[Prepared]) -> Callable[..., tuple[Any, ...]]:
