@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -165,7 +165,10 @@ class Tensor(Methods):
         """The gradient that ``backward()`` has summed into this leaf, or None."""
         if watch.watchers:
             watch.touch(self, write=False)
-        return getattr(self, "_grad", None)
+        try:
+            return self._grad
+        except AttributeError:  # there has never been one
+            return None
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -298,18 +301,18 @@ class Tensor(Methods):
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
         results = pull_back([root], None, retain=retain, create=create_graph)
+        watched, of = bool(watch.watchers), Tensor._of
         for leaf, g in results.items():
-            assert isinstance(leaf, Leaf)
-            tensor = leaf.tensor()
+            tensor = leaf.tensor()  # type: ignore[union-attr]
             if tensor is None:
                 continue
-            old = tensor.grad
-            if isinstance(g, Tensor):
+            old = tensor.grad if watched else getattr(tensor, "_grad", None)
+            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient which the user holds never changes
+                g = of(g if old is None else np.asarray(old._data + g))
+            elif old is not None:
                 with enable_grad() if create_graph else no_grad():
-                    g = g if old is None else old + g
-            else:  # a new Tensor, so that a gradient which the user holds never changes
-                g = Tensor._of(g if old is None else np.asarray(old._data + g))
-            if watch.watchers:
+                    g = old + g
+            if watched:
                 watch.touch(tensor, write=True)
             tensor._grad = g
 
@@ -422,6 +425,14 @@ def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     return tensor
 
 
+@cache
+def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The gradient of most walks' beginnings."""
+    one = np.ones((), dtype)
+    one.flags.writeable = False
+    return one
+
+
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
     """The place of `output` and the gradient to start from there, checked, as the walk wants it."""
     tensors = in_tensors(create)
@@ -436,7 +447,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
                 f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
             )
-        g = np.ones(output.shape, output.dtype)
+        g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
         return output._node, Tensor._of(g) if tensors else g
     array = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != output.shape:

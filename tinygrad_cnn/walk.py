@@ -22,6 +22,9 @@ from .ops.shape import sum_to
 
 Place: TypeAlias = Node | Leaf
 
+ARRAYS = nullcontext()
+"""The context of rules that are given arrays: nothing they do is recorded."""
+
 
 def pull_back(
     roots: Sequence[tuple[Place, Array]],
@@ -59,7 +62,7 @@ def pull_back(
             grads[place] = g if old is None else _sum(old, g, place, summed)
             borrowed.add(place)
 
-    with enable_grad() if create else no_grad() if tensors else nullcontext():
+    with enable_grad() if create else no_grad() if tensors else ARRAYS:
         for node in order:
             g = grads[node]
             if g is None:  # leads to no wanted place
@@ -71,7 +74,9 @@ def pull_back(
                 summed.discard(node)
             op = node.op
             if op is None or node in ends:
-                results[node] = _own(g, node in borrowed and node not in summed)
+                shared = node in borrowed and node not in summed
+                fine = not shared and g.__class__ is np.ndarray and g.flags.carray
+                results[node] = g if fine else _own(g, shared)
                 if op is None or node.number < floor:
                     continue
             parents = node.parents
@@ -205,9 +210,12 @@ def _memory(value: Any) -> Any:
 def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
     """Whether a gradient may look at memory that others look at: the incoming gradient's or a saved value's."""
     if r.__class__ is np.ndarray and r.base is None:  # it is new, unless the rule handed on what it was given
-        return any(
-            value is r or (value.__class__ is tuple and any(each is r for each in value)) for value in (g, *saved)
-        )
+        for value in (g, *saved):  # by hand: this is asked for every gradient
+            if value is r:
+                return True
+            if value.__class__ is tuple and any(each is r for each in value):
+                return True
+        return False
     memory = _memory(r)
     if memory is None:
         return False

@@ -37,7 +37,7 @@ def forward(
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"convolution: `b` has shape {b.shape}; it must be {w.shape[:1]}, one for each filter of `w`")
-    shape, dtype = (len(x), len(w), *g.out), np.result_type(x, w)
+    shape, dtype = (len(x), len(w), *g.out), _common(x, w)
     plan = small.plan(x, g, dtype) if groups == 1 and _is_tangled(x, g) else None
     y = small.room(shape, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
     if plan is not None and small.forward(x, w, b, plan, y):
@@ -83,7 +83,7 @@ def weight_gradient(
     shape = (u.shape[1], c, *kernel)
     g = _geometry(x.shape, shape, stride, padding, dilation, groups)
     _check_gradient(u, (len(x), u.shape[1], *g.out))
-    w = _result(out, shape, np.result_type(x, u), last=False)
+    w = _result(out, shape, _common(x, u), last=False)
     if groups > 1 and c == 1:
         depthwise.weight_gradient(x, u, g, w)
         return w
@@ -153,9 +153,14 @@ def pulling(
     return how.convolution(u, filters, None, out).prepared() if isinstance(how, Sliding) else None
 
 
+def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
+    """np.result_type, mostly without a call."""
+    return a.dtype if a.dtype is b.dtype else np.result_type(a, b)
+
+
 def _is_tangled(x: np.ndarray, g: Geometry) -> bool:
     """Whether windows must be laid out: all but single pixels whose channels are adjacent."""
-    return volume(g.kernel) > 1 or x.shape[1] < FEW_CHANNELS or not is_last(x)
+    return x.shape[1] < FEW_CHANNELS or volume(g.kernel) > 1 or not is_last(x)
 
 
 def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.ndarray, Geometry] | None:

@@ -61,6 +61,7 @@ def _is_plain(a: Any, b: Any, out: np.ndarray | None) -> bool:
 
 
 def _size(a: Any, b: Any) -> int:
+    """Multiplications."""
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or not b.size:
         return 0
     return int(a.size * (b.shape[-1] if b.ndim == 2 else b.size // b.shape[-2 if b.ndim > 1 else 0]))

@@ -23,6 +23,12 @@ RUN = 1 << 14
 
 
 @cache
+def _zero(dtype: np.dtype[Any]) -> np.ndarray:
+    """Ufuncs take it in sooner than Python's."""
+    return np.zeros((), dtype)
+
+
+@cache
 def _zeros(dtype: np.dtype[Any]) -> np.ndarray:
     zeros = np.zeros(RUN, dtype)
     zeros.flags.writeable = False
@@ -31,8 +37,10 @@ def _zeros(dtype: np.dtype[Any]) -> np.ndarray:
 
 def positive_part(a: Any, out: np.ndarray | None = None) -> Any:
     """y = max(a, 0), NaN where a is NaN, in the memory order of a. `out` may be a."""
-    if not isinstance(a, np.ndarray) or a.size <= SHORT or a.dtype.kind != "f":
+    if not isinstance(a, np.ndarray) or a.dtype.kind != "f":
         return np.maximum(a, 0, out=out)
+    if a.size <= SHORT:
+        return np.maximum(a, _zero(a.dtype), out=out)
     y = np.empty_like(a) if out is None else out
     views = _flat(a, y)
     if views is None:
@@ -65,6 +73,12 @@ def rectifying(a: Any, out: np.ndarray) -> Callable[[], object] | None:
 def pass_positive(g: Any, y: Any, out: np.ndarray | None = None) -> Any:
     """g where y > 0, else 0, in the memory order of y: a gradient is best laid out as what it is the gradient of. `out` may be
     g or y."""
+    if g.__class__ is y.__class__ is np.ndarray and g.size <= SHORT and g.shape == y.shape and out is None:
+        bits = BITS.get(g.dtype)
+        if bits is not None:  # in few steps
+            target = np.empty_like(y, bits)
+            np.multiply(g.view(bits), np.greater(y, _zero(y.dtype)).view(np.int8), target)
+            return target.view(g.dtype)
     target = np.empty_like(y, np.result_type(g)) if out is None else out
     views = _gradient(g, y, target)
     if views is None:

@@ -10,6 +10,7 @@ Few filters make an output of short channels-last runs, on which everything that
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -35,10 +36,14 @@ Shared: TypeAlias = "dict[Any, Any]"
 _thread = threading.local()
 
 
+def _nothing() -> None:
+    return None
+
+
 class Plan:
     """Memory and views for windows on x (n, c, *sizes)."""
 
-    __slots__ = ("_inner", "_room", "_windows", "columns", "with_ones")
+    __slots__ = ("_inner", "_room", "_source", "_windows", "columns", "with_ones")
 
     def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> None:
         n, c, *sizes = shape
@@ -52,11 +57,23 @@ class Plan:
         self.with_ones = np.ones((k + 1, n * volume(g.out)), dtype)
         self.columns = self.with_ones[:k]  # (c k, n P)
         self._room = self.columns.reshape(self._windows.shape)
+        self._source: Callable[[], np.ndarray | None] = _nothing
 
     def fill(self, x: np.ndarray) -> None:
         """Let the columns be those of x, until the next call."""
-        np.copyto(self._inner, x)
-        np.copyto(self._room, self._windows)
+        self._source = _nothing
+        self._inner[...] = x
+        self._room[...] = self._windows
+
+    def fill_forward(self, x: np.ndarray) -> None:
+        """:meth:`fill`, for a convolution: its gradient will be asked for with the same x."""
+        self.fill(x)
+        self._source = weakref.ref(x)
+
+    def fill_backward(self, x: np.ndarray) -> None:
+        """:meth:`fill`, unless the columns are those that a convolution laid out of this very array."""
+        if self._source() is not x:
+            self.fill(x)
 
 
 def own_plan(x: np.ndarray, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
@@ -82,10 +99,9 @@ def plan(x: np.ndarray, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
 
 def room(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An output (n, O, *out) in the memory order that suits so many filters."""
-    n, o, *out = shape
-    if o < FEW_FILTERS:
-        return np.empty((o, n, *out), dtype).swapaxes(0, 1)
-    return np.empty((n, *out, o), dtype).transpose(0, -1, *range(1, 1 + len(out)))
+    if shape[1] < FEW_FILTERS:
+        return np.empty((shape[1], shape[0], *shape[2:]), dtype).swapaxes(0, 1)
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> bool:
@@ -93,7 +109,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, y: n
     factors = _factors(_filters(w, b, y.dtype), b is not None, plan, y)
     if factors is None:
         return False
-    plan.fill(x)
+    plan.fill_forward(x)
     multiply(*factors)
     return True
 
@@ -101,7 +117,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, y: n
 def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray) -> None:
     """Fill w (O, c, *kernel), in C order."""
     o = len(w)
-    plan.fill(x)
+    plan.fill_backward(x)
     multiply(u.swapaxes(0, 1).reshape(o, -1), plan.columns.T, w.reshape(o, -1))
 
 

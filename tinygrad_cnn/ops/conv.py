@@ -181,10 +181,10 @@ def geometry(
     stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Checked parameters for :func:`convolve`: sizes as tuples, padding as (before, after) pairs."""
-    shapes = x.shape, shape_of(name, "w", w), None if b is None else shape_of(name, "b", b)
+    ws, bs = shape_of(name, "w", w), None if b is None else shape_of(name, "b", b)
     # Equal keys must be equally right, and True, which is no size, equals 1.
-    plain = all(type(n) is int for n in (stride, padding, dilation, groups))
-    return dict((_known_geometry if plain else _geometry)(name, ndim, *shapes, stride, padding, dilation, groups))
+    plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
+    return (_known_geometry if plain else _geometry)(name, ndim, x.shape, ws, bs, stride, padding, dilation, groups)
 
 
 def _geometry(

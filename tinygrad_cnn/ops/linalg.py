@@ -51,6 +51,8 @@ def _matrix_cotangent(g: Array, row: bool, column: bool) -> Array:
 
 
 def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
+    if len(in_shape) == b.ndim == 2:
+        return matmul(g, b.swapaxes(0, 1))
     row, column = len(in_shape) == 1, b.ndim == 1
     g = _matrix_cotangent(g, row, column)
     b = reshape(b, shape=(-1, 1)) if column else b
@@ -61,6 +63,8 @@ def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
 
 
 def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
+    if len(in_shape) == a.ndim == 2:
+        return matmul(a.swapaxes(0, 1), g)
     row, column = a.ndim == 1, len(in_shape) == 1
     g = _matrix_cotangent(g, row, column)
     a = reshape(a, shape=(1, -1)) if row else a

@@ -81,7 +81,7 @@ def _arranged(prediction: Array, target: Array, *, reduction: str = "mean", out:
 
 
 def _mse_rule(g: Array, prediction: Array, target: Array, reduction: str) -> Array:
-    scale = 2 / (np.size(prediction) or 1) if reduction == "mean" else 2
+    scale = 2 / (prediction.size or 1) if reduction == "mean" else 2
     return (g * scale) * (prediction - target)
 
 

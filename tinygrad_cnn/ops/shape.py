@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,7 +29,7 @@ Axis: TypeAlias = int | Sequence[int] | None
 @op(numpy=np.reshape)
 def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
-    y = np.reshape(a, shape)
+    y = a.reshape(shape) if isinstance(a, np.ndarray) else np.reshape(a, shape)
     if out is None:
         return y
     np.copyto(out, y)
@@ -62,16 +62,19 @@ def broadcast_to(a: Array, *, shape: Shape) -> Array:
 @op
 def sum_to(a: Array, *, shape: Shape, out: Array = None) -> Array:
     """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if shape == np.shape(a):
+    shape = shape if shape.__class__ is tuple else (shape,) if isinstance(shape, int) else tuple(shape)
+    before = a.shape if isinstance(a, np.ndarray) else np.shape(a)
+    if shape == before:
         return a
-    axes = _repeated(np.shape(a), shape)
+    axes = _repeated(before, shape)
     if out is None:
-        return total(a, axes).reshape(shape)
+        y = total(a, axes)
+        return y if y.shape == shape else y.reshape(shape)
     total(a, axes, out=_without(out, np.ndim(a), axes))
     return out
 
 
+@lru_cache(maxsize=1024)
 def _repeated(large: tuple[int, ...], small: tuple[int, ...]) -> tuple[int, ...]:
     """The axes that broadcasting from one shape to the other adds or repeats."""
     extra = len(large) - len(small)

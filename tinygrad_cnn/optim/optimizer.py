@@ -209,9 +209,8 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.zero_grad()
+        for p in self._params():
+            p.zero_grad()
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -236,9 +235,12 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        gradients = [p.grad for group in self.param_groups for p in group["params"]]
-        watch.state(self, "_count")
-        watch.effect(self._update, *(None if g is None else g._data for g in gradients))
+        gradients = [None if (g := p.grad) is None else g._data for p in self._params()]
+        if watch.watchers:
+            watch.state(self, "_count")
+            watch.effect(self._update, *gradients)
+        else:
+            self._update(*gradients)
         return loss
 
     def _update(self, *gradients: Any) -> None:

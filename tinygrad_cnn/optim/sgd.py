@@ -80,7 +80,7 @@ class SGD(Optimizer):
         return None
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
-        d = descent(p, g, group, out=t)
+        d = descent(p, g, group, out=t) if group["weight_decay"] or group["maximize"] else g
         if group["momentum"]:
             b = state["momentum_buffer"]
             if new:
