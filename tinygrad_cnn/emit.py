@@ -118,7 +118,7 @@ def emit_call(sig: Signature) -> str:
         ]
         if len(sig.inputs) > 1:
             out += [
-                f"    if {n}_.__class__ in _foreign: {n}_ = _adapt({n}_)"
+                f"    if {n}_ is {n} and {n}_.__class__ in _foreign: {n}_ = _adapt({n}_)"
                 for n in sig.inputs
                 if n in sig.rules or not sig.rules
             ]

@@ -37,11 +37,13 @@ def forward(
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"convolution: `b` has shape {b.shape}; it must be {w.shape[:1]}, one for each filter of `w`")
-    shape, dtype = (len(x), len(w), *g.out), _common(x, w)
+    dtype = _common(x, w)
+    y = None if out is None else _result(out, (len(x), len(w), *g.out), dtype, last=True)
     plan = small.plan(x, g, dtype) if groups == 1 and _is_tangled(x, g) else None
-    y = small.room(shape, dtype) if out is None and plan is not None else _result(out, shape, dtype, last=True)
-    if plan is not None and small.forward(x, w, b, plan, y):
-        return y
+    if plan is not None and (done := small.forward(x, w, b, plan, g.out, y)) is not None:
+        return done
+    if y is None:
+        y = _result(None, (len(x), len(w), *g.out), dtype, last=True)
     if out is not None and not last_view(y).flags.c_contiguous:
         raise ValueError(f"convolution: `out` has strides {y.strides}; it must be channels-last in memory")
     if groups > 1 and w.shape[1] == 1:

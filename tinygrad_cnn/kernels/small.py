@@ -97,21 +97,27 @@ def plan(x: np.ndarray, g: Geometry, dtype: np.dtype[Any]) -> Plan | None:
     return plans[key]
 
 
-def room(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """An output (n, O, *out) in the memory order that suits so many filters."""
-    if shape[1] < FEW_FILTERS:
-        return np.empty((shape[1], shape[0], *shape[2:]), dtype).swapaxes(0, 1)
-    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
-
-
-def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, y: np.ndarray) -> bool:
-    """Fill y, which lies in memory filter by filter or channels-last; False if it does not."""
-    factors = _factors(_filters(w, b, y.dtype), b is not None, plan, y)
+def forward(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, plan: Plan, out: Sizes, y: np.ndarray | None = None
+) -> np.ndarray | None:
+    """y (n, O, *out), new and in the memory order that suits so many filters. Or fill y, which lies filter by filter or
+    channels-last; None if it does not."""
+    filters = _filters(w, b, np.result_type(x, w) if x.dtype is not w.dtype else x.dtype)
+    columns = plan.columns if b is None else plan.with_ones
+    if y is None:
+        plan.fill_forward(x)
+        new: np.ndarray
+        if len(w) < FEW_FILTERS:
+            new = multiply(filters, columns).reshape(len(w), len(x), *out).swapaxes(0, 1)
+        else:
+            new = np.moveaxis(multiply(columns.T, filters.T).reshape(len(x), *out, len(w)), -1, 1)
+        return new
+    factors = _factors(filters, columns, y)
     if factors is None:
-        return False
+        return None
     plan.fill_forward(x)
     multiply(*factors)
-    return True
+    return y
 
 
 def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray) -> None:
@@ -131,9 +137,8 @@ def _filters(w: np.ndarray, b: np.ndarray | None, dtype: np.dtype[Any], out: np.
     return np.concatenate((flat, b[:, None]), 1, out)
 
 
-def _factors(filters: np.ndarray, biased: bool, plan: Plan, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
+def _factors(filters: np.ndarray, columns: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """Two matrices of which the product is y, and y as a matrix; None if it lies in memory in another way."""
-    columns = plan.with_ones if biased else plan.columns
     by_filter = y.swapaxes(0, 1)
     if by_filter.flags.c_contiguous:
         return filters, columns, by_filter.reshape(len(filters), -1)
@@ -149,7 +154,7 @@ def forwarding(
     if plan is None or not w.flags.c_contiguous or w.dtype != y.dtype:
         return None
     filters = _filters(w, b, y.dtype)
-    factors = _factors(filters, b is not None, plan, y)
+    factors = _factors(filters, plan.columns if b is None else plan.with_ones, y)
     if factors is None:
         return None
     shared[g, y.dtype] = plan

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import is_
-from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..kernels.threads import each
 from ..tensor import Tensor
 from .loading import read
 from .options import INITIAL_LR, Array, Check, Options, examined, non_negative
+from .routine import Entry, Routine
 from .slots import STEP, Slot
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
@@ -35,32 +36,6 @@ calls of NumPy few."""
 LONG = 300_000
 """Elements, at most, that a rule sees at once where threads share the work: enough for its calls to run side by side, since a
 thread that returns from a short one waits for the interpreter."""
-
-
-class _Routine(NamedTuple):
-    """A step as it was done last. It can be done in the same way again as long as all this is as it was."""
-
-    params: list[Tensor]
-    given: list[bool]  # which of them had a gradient
-    known: list[Any]  # each group as it was examined
-    entries: list[tuple[int, Tensor, Array, dict[str, Any], Options, tuple[Array, Array] | None]]
-    mark: Callable[[], None]
-
-    def holds(self, optimizer: Optimizer, gradients: tuple[Array | None, ...]) -> bool:
-        """Whether it is: the parameters and their memory, the options, the state, and who has a gradient."""
-        params, groups = optimizer._params(), optimizer.param_groups
-        if len(params) != len(self.params) or len(groups) != len(self.known) or not all(map(is_, params, self.params)):
-            return False
-        if [g is not None for g in gradients] != self.given:
-            return False
-        for number, group in enumerate(groups):
-            if optimizer._current(number, group) is not self.known[number]:
-                return False
-        kept = optimizer.state
-        for _, p, data, state, _, _ in self.entries:
-            if not data.flags.writeable or (state and kept.get(p) is not state):
-                return False
-        return True
 
 
 class Optimizer(ABC):
@@ -109,7 +84,7 @@ class Optimizer(ABC):
         self._count = 0  # of parameters
         self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
-        self._routine: _Routine | None = None
+        self._routine: Routine | None = None
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
         entries = list(params)
@@ -253,19 +228,22 @@ class Optimizer(ABC):
                 self._routine = self._first(gradients)
                 return
             routine.mark()
-            for i, _, data, state, options, room in routine.entries:
-                self.advance(state, options)
+            advance, update = self.advance, self.update
+            for i, _, data, state, options, moves, room in routine.entries:
+                if moves:
+                    advance(state, options)
                 if room is None:
                     self._sweep(data, gradients[i], state, options, False)
                 else:
-                    self.update(data, gradients[i], state, options, False, *room)
+                    update(data, gradients[i], state, options, False, *room)
 
-    def _first(self, gradients: tuple[Array | None, ...]) -> _Routine:
+    def _first(self, gradients: tuple[Array | None, ...]) -> Routine:
         """:meth:`_update` where something is not as it was, and how to do it again."""
         work = self._work(iter(gradients))
         mark = marking(*(p._data for p, *_ in work))
         mark()
         places = {id(p): i for i, p in enumerate(self._params())}
+        overridden = type(self).advance is not Optimizer.advance
         entries = []
         for p, g, made, options in work:
             if made:
@@ -277,10 +255,10 @@ class Optimizer(ABC):
                 self._sweep(data, g, state, options, bool(made))
             else:
                 self.update(data, g, state, options, bool(made), *room)
-            entries.append((places[id(p)], p, data, state, options, room))
+            entries.append(Entry(places[id(p)], p, data, state, options, overridden or STEP in state, room))
         known = [self._known[number] for number in range(len(self.param_groups))]
         given = [g is not None for g in gradients]
-        return _Routine(self._params(), given, known, entries, mark)
+        return Routine(self._params(), given, known, entries, mark)
 
     def _params(self) -> list[Tensor]:
         """All, in order."""

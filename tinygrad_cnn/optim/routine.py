@@ -1,0 +1,52 @@
+"""A step as it was done last, so that the next one need not look everything up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import is_
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..tensor import Tensor
+from .options import Array, Options
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+
+class Entry(NamedTuple):
+    """One parameter with a gradient: where it stands among all, its memory, state and options, whether its state has numbers
+    that move on, and scratch for its update if it is small."""
+
+    place: int
+    parameter: Tensor
+    data: Array
+    state: dict[str, Any]
+    options: Options
+    moves: bool
+    room: tuple[Array, Array] | None
+
+
+class Routine(NamedTuple):
+    """It can be done in the same way again as long as all this is as it was."""
+
+    params: list[Tensor]
+    given: list[bool]  # which of them had a gradient
+    known: list[Any]  # each group as it was examined
+    entries: list[Entry]
+    mark: Callable[[], None]
+
+    def holds(self, optimizer: Optimizer, gradients: tuple[Array | None, ...]) -> bool:
+        """Whether it is: the parameters and whether they may be written, the options, the state, and who has a gradient."""
+        params, groups = optimizer._params(), optimizer.param_groups
+        if len(params) != len(self.params) or len(groups) != len(self.known) or not all(map(is_, params, self.params)):
+            return False
+        if [g is not None for g in gradients] != self.given:
+            return False
+        for number, group in enumerate(groups):
+            if optimizer._current(number, group) is not self.known[number]:
+                return False
+        kept = optimizer.state
+        for _, p, data, state, *_ in self.entries:
+            if not data.flags.writeable or (state and kept.get(p) is not state):
+                return False
+        return True
