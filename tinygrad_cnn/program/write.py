@@ -91,7 +91,7 @@ class _Writer:
 
     def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
         """The source."""
-        body = [f"    {self.constant(np.copyto, 'copyto')}({self.names[v]}, {x})" for v, x in self.copied]
+        body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
         for i, step in enumerate(self.plan.steps):
             lines = self._step(i, step)  # which may begin something that is to be done before later ones
             body += [f"    {text}" for text in (*self._due(i), *lines)]
