@@ -212,3 +212,17 @@ def test_a_layout_is_chosen_by_shape():
     assert chosen((3, 3), 32, 1, (2, 2), filters=64) == chosen((1, 1), 32, 0, (2, 2)) == "Sliding"
     assert chosen((3, 3), 32, 1, channels=3, least=1) == "Sliding"
     assert chosen((3, 3), 32, 1, channels=2, least=1) == "Direct"  # rows of six numbers
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 200), (2, 1, 30, 9)])
+def test_the_gradient_of_a_long_image_of_few_channels_is_cut_into_rows(shape, monkeypatch):
+    """Blocks are parts of an image then, of which the rows of two reach into the same pixels."""
+    for function in (columns.blocks, columns.cut, columns.image_blocks):
+        monkeypatch.setattr(function, "__defaults__", (300,))
+    rng = np.random.default_rng(0)
+    d = len(shape) - 2
+    w, v = rng.normal(size=(4, shape[1], *(3,) * d)), rng.normal(size=shape)
+    options = {"stride": (1,) * d, "padding": ((1, 2),) * d, "dilation": (2,) * d, "groups": 1}
+    expected = definition(v, w, **options)
+    u = rng.normal(size=expected.shape)
+    np.testing.assert_allclose(np.vdot(input_gradient(u, w, shape[2:], **options), v), np.vdot(expected, u))

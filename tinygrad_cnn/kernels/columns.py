@@ -70,15 +70,21 @@ def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[i
 def blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
     """All places of n images, in an even number of blocks of nearly one size, if there are as many images."""
     step, rows = cut(out, place_bytes, block_bytes)
-    count = max(1, -(-n // step))
-    step = max(1, -(-n // (count + count % 2)))
+    step = _even(n, step)
     return [Block(slice(i, min(n, i + step)), part) for i in range(0, n, step) for part in rows]
 
 
 def image_blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
-    """All places of n images, no image in two blocks."""
+    """All places of n images, no image in two blocks, which are even in number if there are as many images."""
     step, _ = cut(out, place_bytes, block_bytes)
+    step = _even(n, step)
     return [Block(slice(i, min(n, i + step)), slice(0, out[0])) for i in range(0, n, step)]
+
+
+def _even(n: int, step: int) -> int:
+    """How many of n images a block has that has about `step`, if the blocks are to be even in number and of nearly one size."""
+    count = max(1, -(-n // step))
+    return max(1, -(-n // (count + count % 2)))
 
 
 def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], tail: int = 0) -> np.ndarray:

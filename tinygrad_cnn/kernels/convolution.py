@@ -93,7 +93,7 @@ def weight_gradient(
     if plan is not None:
         small.weight_gradient(x, u, plan, w)
         return w
-    how = layout(g, c, len(w) // groups, least=1)
+    how = layout(g, c, len(w) // groups, least=1 if is_last(u) else FEW_CHANNELS)
     for xg, ug, wg in _grouped(groups, (x, 1), (u, 1), (w, 0)):
         if isinstance(how, Sliding):
             how.weight_gradient(xg, ug, wg).do()
@@ -135,7 +135,7 @@ def weighing(
     arranged = small.weighing(x, u, g, out, shared) if _is_tangled(x, g) else None
     if arranged is not None:
         return arranged
-    how = layout(g, x.shape[1], u.shape[1], least=1)
+    how = layout(g, x.shape[1], u.shape[1], least=1 if is_last(u) else FEW_CHANNELS)
     return how.weight_gradient(x, u, out).prepared() if isinstance(how, Sliding) else None
 
 
@@ -200,21 +200,29 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, gr
 
 def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarray) -> None:
     """The adjoint in x for few channels: the columns' gradients, added where the columns were taken from."""
-    how = Direct(g, w.shape[1], rows=False)
-    step, cuts = columns.cut(g.out, w[0].size * x.itemsize)
-    images = [slice(i, min(len(u), i + step)) for i in range(0, len(u), step)]
+    how, d = Direct(g, w.shape[1], rows=False), len(g.out)
+    place = w[0].size * x.itemsize // 2  # as of Direct
+    images = columns.image_blocks(len(u), g.out, place)
+    _, cuts = columns.cut(g.out, place)
     for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
         filters = how.filters(wg, x.dtype)  # (K, O)
 
-        def work(block: slice, u: Any = ug, filters: Any = filters, x: Any = xg) -> None:
-            part = x[block]
-            part[...] = 0
+        def work(block: Block, u: Any = ug, filters: Any = filters, x: Any = xg) -> None:
+            part = x[block.images]
+            # Along all axes but the last first, where rows are added in one run, for every element along the last at once.
+            total = scratch("total", (g.kernel[-1], *part.shape[:-1], g.out[-1]), x.dtype)
+            total.fill(0)
             for cut in cuts:
-                values = _column_gradients(u[block, :, cut], filters, g.kernel, x.dtype)
+                values = _column_gradients(u[block.images, :, cut], filters, g.kernel, x.dtype)
                 before = (g.padding[0][0] - cut.start * g.stride[0], *(pair[0] for pair in g.padding[1:]))
-                out = values.shape[-len(g.out) :]
-                for k, spans, pixels in overlaps(x.shape[2:], g.kernel, out, g.stride, before, g.dilation):
-                    part[pixels] += values[k][spans]
+                n, kernel, out, stride = (side[:-1] for side in (x.shape[2:], g.kernel, values.shape[-d:], g.stride))
+                width = slice(None) if d > 1 else cut
+                for k, spans, pixels in overlaps(n, kernel, out, stride, before[:-1], g.dilation[:-1]):
+                    total[(*pixels, width)] += values[k][(*spans, slice(None))]
+            part[...] = 0
+            n, kernel, out, stride = (side[-1:] for side in (x.shape, g.kernel, g.out, g.stride))
+            for k, spans, pixels in overlaps(n, kernel, out, stride, (g.padding[-1][0],), g.dilation[-1:]):
+                part[pixels] += total[k[0]][spans]
 
         with unbuffered():
             each(work, images)

@@ -18,6 +18,9 @@ from .window import Sizes, last_view, volume
 FEW_CHANNELS = 8
 """Below this, runs along the image are longer than runs along the channels."""
 
+UNCOPIED = 1_000_000
+"""Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
+
 DType: TypeAlias = "np.dtype[Any]"
 
 
@@ -40,7 +43,10 @@ class Direct:
         return w.transpose(self.axes).reshape(len(w), -1).astype(dtype, copy=False).T
 
     def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
-        return columns.blocks(n, self.g.out, volume(self.g.kernel) * self.channels * itemsize)
+        whole = volume(self.g.kernel) * self.channels * itemsize
+        return columns.blocks(
+            n, self.g.out, whole if self.rows else whole // 2
+        )  # what lies along the image is read in long runs
 
     def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
         """y (n, O, *out), a block of the output, from filters (K, O)."""
@@ -54,7 +60,8 @@ class Direct:
             matrix = self._columns(x, block, y.dtype)
         if is_last(y):
             target = last_view(y).reshape(len(matrix), -1)
-            np.matmul(matrix, filters, out=target)
+            n = len(y) if filters.size * len(matrix) <= UNCOPIED * len(y) else 1  # an image at a time, or all at once
+            np.matmul(matrix.reshape(n, -1, len(filters)), filters, out=target.reshape(n, -1, target.shape[1]))
             if b is not None:
                 np.add(target, b, out=target)
         else:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .share import LARGE, share
+
 SMALL = 1 << 12
 """Arrays with fewer elements are not worth the arrangement."""
 
@@ -94,6 +96,11 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
         return np.add.reduce(a, axis=axes, keepdims=keepdims, out=given)
     if (matrix := lines(a, axes)) is not None:
         y = np.add.reduce(matrix, axis=1)
+    elif a.flags.c_contiguous and a.size >= LARGE and axes[-1] == a.ndim - 1 and (inner := _trailing(axes)) != axes:
+        lead = a.shape[: a.ndim - len(inner)]  # what is adjacent first, and then the sums
+        first = np.empty(lead, a.dtype)
+        share(partial(_add_up, axis=1), a.reshape(math.prod(lead), -1), first.reshape(-1), axis=0)
+        y = np.add.reduce(first, axis=axes[: len(axes) - len(inner)])
     elif rows(axes, a) is not None:
         y = sums(a, axes)
     else:
@@ -103,6 +110,18 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
         return y
     np.copyto(out, y)
     return out
+
+
+def _trailing(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Those at the end that follow each other."""
+    count = 1
+    while count < len(axes) and axes[-count - 1] == axes[-count] - 1:
+        count += 1
+    return axes[-count:]
+
+
+def _add_up(a: np.ndarray, out: np.ndarray, axis: int) -> None:
+    np.add.reduce(a, axis=axis, out=out)
 
 
 def totalling(a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = False) -> Callable[[], object] | None:

@@ -31,7 +31,7 @@ def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An array for this thread that was zero when its key was new: where no one who has the key writes, it still is.
 
-    The least recently asked for are dropped when all of a thread are larger than KEPT_BYTES together.
+    All of a thread are no larger than KEPT_BYTES together: those that were asked for least recently are dropped.
     """
     kept: OrderedDict[Hashable, np.ndarray] | None = getattr(_thread, "blank", None)
     if kept is None:
@@ -40,6 +40,6 @@ def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     if memory is None:
         memory = np.zeros(shape, dtype)
     kept[key] = memory
-    while len(kept) > 1 and sum(array.nbytes for array in kept.values()) > KEPT_BYTES:
+    while sum(array.nbytes for array in kept.values()) > KEPT_BYTES:
         kept.popitem(last=False)
     return memory
