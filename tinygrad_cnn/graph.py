@@ -217,14 +217,12 @@ class Op:
         residuals: tuple[str, ...],
         numpy: Any = None,
         in_place: bool = False,
-        background: bool = False,
     ) -> None:
         self.raw = raw
         self.numpy = numpy
         self.name = raw.__name__
         self.elementwise = elementwise
         self.in_place = in_place or elementwise
-        self.background = background
         self.takes_out = OUT in inspect.signature(raw).parameters
         self.binder: Binder | None = None
         self.binder_shares = False
@@ -373,7 +371,6 @@ def op(
     residuals: Sequence[str] = (),
     numpy: Any = None,
     in_place: bool = False,
-    background: bool = False,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -383,7 +380,6 @@ def op(
     residuals: Sequence[str] = (),
     numpy: Any = None,
     in_place: bool = False,
-    background: bool = False,
 ) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
@@ -401,8 +397,6 @@ def op(
         residuals: names for what `raw` returns after its output, kept for the rules (max-pool's argmax).
         numpy: the NumPy function that this op stands for when a Tensor is passed to NumPy.
         in_place: `out` may be an input, as it may be for every elementwise op.
-        background: the result is seldom wanted soon, so a compiled program may go on while it is computed, as far as the op is
-            prepared for that (see ``bind``).
 
     Raises:
         TypeError: at declaration, if a name is reserved or a rule asks for a name that does not exist.
@@ -419,7 +413,7 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place, background)
+        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place)
         registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
         if numpy is not None:
             numpy_ops[numpy] = declared.function

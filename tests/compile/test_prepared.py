@@ -1,4 +1,4 @@
-"""Networks large enough for prepared kernels, for threads and for work in the background leave the bits of eager, too."""
+"""Networks large enough for prepared kernels and for threads leave the bits of eager, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
-from tinygrad_cnn.kernels import threads
 
 CHANNELS = 16
 
@@ -17,17 +16,6 @@ def as_many_threads():
     before = tg.get_num_threads()
     yield
     tg.set_num_threads(before)
-
-
-@pytest.fixture
-def late(monkeypatch):
-    """What is begun in the background is done as late as it may be, when it is finished."""
-
-    def start(self):
-        threads.BLAS_ALONE.__enter__()
-        self._job = threads.Job(self._work, self._parts)
-
-    monkeypatch.setattr(threads.Background, "start", start)
 
 
 def stepping(size: int = 16):
@@ -78,132 +66,3 @@ def test_ten_steps_for_any_number_of_threads(n):
         if a.requires_grad:
             np.testing.assert_array_equal(a.grad, b.grad, strict=True)
     assert compiled.captures == 1
-
-
-def test_late_results_are_right_and_their_inputs_still_there(late):
-    test_ten_steps_for_any_number_of_threads(2)
-
-
-def test_a_gradient_that_is_wanted_elsewhere_is_not_written_over_meanwhile(late):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(16, CHANNELS, 16, 16)).astype(np.float32)
-
-    def running():
-        shapes = (CHANNELS, CHANNELS, 3, 3), x.shape
-        w, z = (
-            tg.Tensor(np.random.default_rng(1).normal(size=s).astype(np.float32), requires_grad=True) for s in shapes
-        )
-
-        def run(x):
-            other = z.tanh()  # older than the convolution, so that its turn in the walk is later
-            w.grad = z.grad = None
-            (tg.conv2d(x * 0.5, w, padding=1) + other).sin().sum().backward()
-
-        return run, w, z
-
-    (compiled, w, z), (eager, w_eager, z_eager) = running(), running()
-    compiled = tg.compile(compiled)
-    for factor in (1, 2):
-        eager(tg.Tensor(x * np.float32(factor)))
-        compiled(x * np.float32(factor))
-        np.testing.assert_array_equal(w.grad, w_eager.grad, strict=True)
-        np.testing.assert_array_equal(z.grad, z_eager.grad, strict=True)
-    assert ".start()" in compiled.programs[0].source
-
-
-def test_a_result_is_done_before_it_is_returned(late):
-    def running():
-        rng = np.random.default_rng(1)
-        w = tg.Tensor(rng.normal(size=(CHANNELS, CHANNELS, 1, 1)).astype(np.float32), requires_grad=True)
-        z = tg.ones(1, requires_grad=True)
-
-        def run(x):
-            other = z * 2
-            w.grad = z.grad = None
-            (tg.conv2d(x * 0.5, w, stride=2) + other).sin().sum().backward()
-            return w.grad
-
-        return run
-
-    eager, compiled = running(), tg.compile(running())
-    x = np.moveaxis(np.random.default_rng(0).normal(size=(64, 32, 32, CHANNELS)).astype(np.float32), -1, 1)
-    for factor in (1, 2):
-        np.testing.assert_array_equal(compiled(x * np.float32(factor)), eager(tg.Tensor(x * np.float32(factor))))
-    assert ".start()" in compiled.programs[0].source
-
-
-def test_an_image_is_not_updated_before_it_has_been_used(late):
-    def stepping():
-        rng = np.random.default_rng(0)
-        w, x = (
-            tg.Tensor(rng.normal(size=shape).astype(np.float32), requires_grad=True)
-            for shape in ((CHANNELS, CHANNELS, 3, 3), (16, CHANNELS, 16, 16))
-        )
-        first, second = optim.SGD([x], lr=0.5), optim.SGD([w], lr=0.01)
-
-        def step():
-            first.zero_grad()
-            second.zero_grad()
-            loss = tg.conv2d(x, w, padding=1).sin().mean()
-            loss.backward()
-            first.step()
-            second.step()
-            return loss
-
-        return step
-
-    eager, compiled = stepping(), tg.compile(stepping())
-    for _ in range(4):
-        assert eager().item() == compiled().item()
-
-
-def test_weight_gradients_are_computed_in_the_background():
-    step, x, y, _ = stepping()
-    source = tg.compile(step).program(x, y).source
-    lines = source.splitlines()
-    begun = [i for i, line in enumerate(lines) if ".start()" in line]
-    done = [i for i, line in enumerate(lines) if ".finish()" in line]
-    assert len(begun) == len(done) >= 2
-    assert all(i + 1 < j for i, j in zip(begun, done, strict=True))  # something is done meanwhile
-    assert all("update" not in line for i, j in zip(begun, done, strict=True) for line in lines[i:j])
-
-
-def test_nothing_goes_on_behind_an_error():
-    """What raises while something is computed in the background: the call does, all that was begun is over, and the next call
-    is right."""
-    fail = False
-
-    @tg.op
-    def fragile(a):
-        if fail:
-            raise FloatingPointError("now")
-        return a * 2.0
-
-    @tg.op
-    def doubled(a, *, out=None):
-        return np.multiply(a, 2.0, out=out)
-
-    doubled.vjp(a=lambda g: fragile(g))
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(16, CHANNELS, 16, 16)).astype(np.float32)
-    w, v = (tg.Tensor(rng.normal(size=(16, 16, 3, 3)).astype(np.float32), requires_grad=True) for _ in range(2))
-
-    @tg.compile
-    def run(x):
-        w.grad = v.grad = None
-        (tg.conv2d(doubled(tg.conv2d(x, w, padding=1)), v, padding=1) ** 2).sum().backward()
-
-    tg.set_num_threads(2)
-    run(x)
-    assert ".start()" in run.programs[0].source
-    expected = np.array(w.grad), np.array(v.grad)
-    before = threads._alone
-    for fail in (True, False):
-        if fail:
-            with pytest.raises(FloatingPointError, match="now"):
-                run(x)
-        else:
-            run(x)
-        assert threads._alone == before
-    np.testing.assert_array_equal(w.grad, expected[0])
-    np.testing.assert_array_equal(v.grad, expected[1])

@@ -133,45 +133,6 @@ class Job(Generic[T]):
                 self._ended.release()
 
 
-class Background(Generic[T]):
-    """work(part) for every part, by other threads, while the one that started it does something else.
-
-    They do one part after the other, and between two of them what is asked of them meanwhile. Where there are none, all is done
-    at once.
-    """
-
-    def __init__(self, work: Callable[[T], object], parts: Sequence[T]) -> None:
-        self._work, self._parts = work, parts
-        self._job: Job[T] | None = None
-        self._context = copy_context()
-
-    def start(self) -> None:
-        """Begin. Errors are raised by :meth:`finish`."""
-        BLAS_ALONE.__enter__()
-        self._context = copy_context()
-        self._job = Job(self._work, self._parts)
-        helpers = _helpers_for(len(self._parts))
-        _ask(self._one_part, helpers)
-        if not helpers:
-            self._job.run(self._context)
-
-    def finish(self) -> bool:
-        """Do what has not been begun, and wait for the rest. False if it has not been started, or is finished."""
-        job, self._job = self._job, None
-        if job is None:
-            return False
-        try:
-            self._context.copy().run(job.finish)
-        finally:
-            BLAS_ALONE.__exit__()
-        return True
-
-    def _one_part(self) -> None:
-        job = self._job
-        if job is not None and self._context.copy().run(job.step):
-            _calls.put(self._one_part)
-
-
 def summed(
     term: Callable[[T], np.ndarray], parts: Sequence[T], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, TypeAlias
 
-from .threads import Background, each, unbuffered
+from .threads import each, unbuffered
 
 Call: TypeAlias = Callable[[], object]
 
@@ -44,28 +44,16 @@ class Work:
 
 
 class Prepared:
-    """A piece of work as a function. ``start()`` and ``finish()`` are the same in two halves, with other work between them."""
+    """A piece of work as a function."""
 
     def __init__(self, work: Work) -> None:
         self._work, self._numbers = work, range(len(work.parts))
         self._ready: dict[tuple[int, int], list[Call]] = {}
-        self._background = Background(self._part, self._numbers)
 
     def __call__(self) -> None:
         with unbuffered():
             _run(self._work.before)
             each(self._part, self._numbers)
-            _run(self._work.after)
-
-    def start(self) -> None:
-        """Let other threads begin."""
-        with unbuffered():
-            _run(self._work.before)
-            self._background.start()
-
-    def finish(self) -> None:
-        """Do the rest. Nothing if it was not started."""
-        if self._background.finish():
             _run(self._work.after)
 
     def _part(self, i: int) -> None:

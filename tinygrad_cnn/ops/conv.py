@@ -59,7 +59,7 @@ def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -
     return kernel.pulling(u, w, shape[2:], out=out, **geometry)
 
 
-@op(background=True)
+@op
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:

@@ -43,9 +43,6 @@ class Plan:
     steps: list[Step]
     rooms: dict[Value, Room]
     last: dict[Value, float]  # the last step that reads the memory of a value that has its own
-    background: dict[
-        int, int
-    ]  # for a step that may be computed while others run, the step before which it must be done
     copied: set[Value]  # arguments that are copied to a fixed place first, so that all behind them can be fixed
     peak: int  # of the arena
     total: int  # of all values that steps make, had each its own memory
@@ -66,10 +63,6 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
         for value in (*step.reads, *made(step)):
             last[value.root] = i
     last.update(dict.fromkeys(kept | returned, inf))
-    background = _background(needed)
-    for i, until in background.items():
-        for value in needed[i].reads:  # to just before that step, and not to one that may write over it
-            last[value.root] = max(last[value.root], until - 0.5)
 
     rooms: dict[Value, Room] = {}
     for i, step in enumerate(needed):
@@ -85,7 +78,7 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
         rooms[out] = room
     peak = _placed(list(dict.fromkeys(rooms.values())))
     total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
-    return Plan(needed, rooms, last, background, _copied(needed, set(roots)), peak, total)
+    return Plan(needed, rooms, last, _copied(needed, set(roots)), peak, total)
 
 
 def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
@@ -96,25 +89,6 @@ def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
         roots = {v.root for v in step.reads if v.root.origin == "argument"}
         (found if step.op is not None else shared).update(roots)
     return {v for v in found - shared if 0 < v.array.nbytes <= SMALL_BYTES and _dense(v.array)}
-
-
-def _background(steps: Sequence[Step]) -> dict[int, int]:
-    """Which steps may be computed in the background, and until when: the next step that needs the result, that is such a step
-    itself, or that is no op and may change what lies outside."""
-    found = {}
-    for i, step in enumerate(steps):
-        if step.op is None or not step.op.background:
-            continue
-        results = {value.root for value in made(step)}
-        until = i + 1
-        while until < len(steps):
-            then = steps[until]
-            if then.op is None or then.op.background or any(value.root in results for value in then.reads):
-                break
-            until += 1
-        if until > i + 1:
-            found[i] = until
-    return found
 
 
 def made(step: Step) -> list[Value]:

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..kernels.work import Prepared
 from ..tensor import Tensor
 from .capture import Capture, CaptureError, Guard, Place, Step, Value
 from .plan import ALIGNMENT, Plan, made, planned
@@ -42,8 +41,7 @@ class Program:
         plan = planned(capture.steps, returned, [v for _, v in gradients if v is not None])
         writer = _Writer(plan, capture.arguments)
         self.source = writer.program(results, gradients)
-        run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
-        self.run = _finishing(run, [work for _, work in writer.begun]) if writer.begun else run
+        self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
         self.holds: Callable[[], bool] = _conjunction(capture.guards)
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self.is_small = plan.total < SMALL_BYTES
@@ -77,9 +75,6 @@ class _Writer:
         self._layouts: dict[Any, np.ndarray] = {}
         self._shared: dict[Value, dict[Any, Any]] = {}
         self.lines: list[Line] = []
-        self.begun: list[
-            tuple[int, Prepared]
-        ] = []  # in the background, each with the step before which it is to be done
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
@@ -92,10 +87,7 @@ class _Writer:
     def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
         """The source."""
         body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
-        for i, step in enumerate(self.plan.steps):
-            lines = self._step(i, step)  # which may begin something that is to be done before later ones
-            body += [f"    {text}" for text in (*self._due(i), *lines)]
-        body += [f"    {text}" for text in self._due(len(self.plan.steps))]
+        body += [f"    {text}" for i, step in enumerate(self.plan.steps) for text in self._step(i, step)]
         for place, value in gradients:
             if value in self.fixed:
                 gradient = self.constant(Tensor._of(self.fixed[value]))
@@ -131,10 +123,7 @@ class _Writer:
         if planned_output:
             arguments.append(f"out={self.expression(step.outputs[0])}")
         bound = self._bound(step) if planned_output else None
-        if isinstance(bound, Prepared) and i in self.plan.background:
-            self.begun.append((self.plan.background[i], bound))
-            call = f"{self.constant(bound, step.name)}.start()"
-        elif bound is not None:
+        if bound is not None:
             call = f"{self.constant(bound, step.name)}()"
         else:
             call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
@@ -161,13 +150,9 @@ class _Writer:
         dead = [
             name
             for v, name in self.names.items()
-            if v not in self.fixed and v.origin == "step" and i - 1 < self.plan.last.get(v.root, -1) <= i
+            if v not in self.fixed and v.origin == "step" and self.plan.last.get(v.root) == i
         ]
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
-
-    def _due(self, i: int) -> list[str]:
-        """What is to be done before step i: the rest of what was begun."""
-        return [f"{self.constant(work)}.finish()" for until, work in self.begun if until == i]
 
     def _bound(self, step: Step) -> Callable[[], object] | None:
         """The step as a function of nothing, where all that it reads is fixed and its op can be prepared for that."""
@@ -262,19 +247,6 @@ def _as_arrays(step: Step) -> list[Any]:
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
-
-
-def _finishing(run: Callable[..., tuple[Any, ...]], begun: Sequence[Prepared]) -> Callable[..., tuple[Any, ...]]:
-    """`run`, behind which nothing goes on in the background, even if it raises."""
-
-    def whole(*arguments: np.ndarray) -> tuple[Any, ...]:
-        try:
-            return run(*arguments)
-        finally:
-            for work in begun:
-                work.finish()
-
-    return whole
 
 
 def _conjunction(guards: Iterable[Guard]) -> Callable[[], bool]:
