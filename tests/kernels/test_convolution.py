@@ -210,7 +210,7 @@ def test_a_layout_is_chosen_by_shape():
     assert chosen((1, 1), 32, 0) == "Direct"
     assert chosen((3, 3), 32, 1, channels=16, filters=16) == "Sliding"  # copies would take most of the time
     assert chosen((3, 3), 32, 1, (2, 2), filters=64) == chosen((1, 1), 32, 0, (2, 2)) == "Sliding"
-    assert chosen((3, 3), 32, 1, channels=3, least=1) == "Sliding"
+    assert chosen((3, 3), 32, 1, channels=3, least=1) == chosen((3, 3), 32, 1, channels=3, filters=16) == "Sliding"
     assert chosen((3, 3), 32, 1, channels=2, least=1) == "Direct"  # rows of six numbers
 
 

@@ -21,6 +21,9 @@ FEW_CHANNELS = 8
 UNCOPIED = 1_000_000
 """Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
 
+NARROW = 16
+"""With so many filters few channels, too, are so few multiplications that laying out windows takes longer."""
+
 DType: TypeAlias = "np.dtype[Any]"
 
 
@@ -142,7 +145,7 @@ class Shifted:
 @lru_cache(maxsize=1024)
 def layout(g: Geometry, channels: int, filters: int, least: int = FEW_CHANNELS) -> Direct | Shifted | Strips | Sliding:
     """How to lay out windows of so many channels for so many filters: along the image if there are less than `least`."""
-    if channels >= least and not g.is_pointwise and Sliding.pays(g, channels, filters):
+    if (channels >= least or filters <= NARROW) and not g.is_pointwise and Sliding.pays(g, channels, filters):
         return Sliding(g, channels)
     if channels < FEW_CHANNELS:
         return Direct(g, channels, rows=False)

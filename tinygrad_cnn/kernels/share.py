@@ -10,7 +10,7 @@ import numpy as np
 
 from .threads import each
 
-LARGE = 1 << 18
+LARGE = 3 << 18
 """Elements from which on it pays to wake the threads."""
 
 PARTS = 4

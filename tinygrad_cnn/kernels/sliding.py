@@ -16,6 +16,7 @@ Anderson and Gregg, "Parallel multi channel convolution using general matrix mul
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import product
@@ -37,6 +38,9 @@ cache."""
 
 MOST_MULTIPLICATIONS = 6144
 """For each place and element of the filters: from here on it is the products that take the time, and larger ones are faster."""
+
+ALONE = 6_000_000
+"""Multiplications that one thread has done before another is awake."""
 
 LEAST_RUN = 9
 """Numbers in a row of a matrix: shorter ones are no work for BLAS."""
@@ -271,8 +275,7 @@ class Sliding:
                 calls.append(partial(columns.copy_channels_first, part[each.source], pixels[each.target]))
             return calls
 
-        size = self._place(len(w)) * x.itemsize
-        return Work(columns.image_blocks(len(x), self.g.out, size, BLOCK_BYTES), arrange, [laid_out])
+        return Work(self._blocks(len(x), len(w), x.itemsize, columns.image_blocks), arrange, [laid_out])
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
         """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
@@ -312,8 +315,12 @@ class Sliding:
         filters = np.empty(ordered.shape, dtype)
         return filters, partial(np.copyto, filters, ordered)
 
-    def _blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
-        return columns.blocks(n, self.g.out, self._place(filters) * itemsize, BLOCK_BYTES)
+    def _blocks(
+        self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = columns.blocks
+    ) -> list[Block]:
+        if 0 < n * volume(self.g.out) * volume(self.g.kernel) * self.channels * filters <= ALONE:
+            return [Block(slice(0, n), slice(0, self.g.out[0]))]
+        return cut(n, self.g.out, self._place(filters) * itemsize, BLOCK_BYTES)
 
     def _place(self, filters: int) -> int:
         """Numbers in the larger of image and grid for each place."""
