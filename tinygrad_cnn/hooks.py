@@ -20,6 +20,9 @@ Hook: TypeAlias = Callable[[Any], Any]
 
 hooked: weakref.WeakSet[Node | Leaf] = weakref.WeakSet()
 
+ever = False
+"""Whether there has been a hook at all: how many are left takes longer to say."""
+
 
 class Handle:
     """Takes a hook off again, by :meth:`remove` or at the end of a ``with`` block."""
@@ -49,6 +52,8 @@ def register(place: Node | Leaf, hook: Hook) -> Handle:
     """Put a hook on a place, after those that it has."""
     if not callable(hook):
         raise TypeError(f"register_hook: `hook` is {hook!r}; it must be a function of the gradient")
+    global ever
+    ever = True
     if not hasattr(place, "hooks"):
         place.hooks = {}
     hooked.add(place)

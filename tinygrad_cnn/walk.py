@@ -53,7 +53,7 @@ def pull_back(
     borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
     results: dict[Place, Array] = {}
     puller = graph._puller.get()
-    hooked = bool(hooks.hooked)
+    hooked = hooks.ever and bool(hooks.hooked)
     tensors = in_tensors(create)
 
     for place, g in roots:

@@ -184,8 +184,12 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
+        if watch.watchers:
+            for p in self._params():
+                p.zero_grad()
+            return
         for p in self._params():
-            p.zero_grad()
+            p._grad = None
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -210,12 +214,12 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        gradients = [None if (g := p.grad) is None else g._data for p in self._params()]
         if watch.watchers:
+            gradients = [None if (g := p.grad) is None else g._data for p in self._params()]
             watch.state(self, "_count")
             watch.effect(self._update, *gradients)
         else:
-            self._update(*gradients)
+            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._data for p in self._params()])
         return loss
 
     def _update(self, *gradients: Any) -> None:
