@@ -27,7 +27,8 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "gradients": ("Gradients", "Derivatives of what was computed and of functions, and what governs how they are recorded.", [
         ("Derivatives", "tg", "autograd"),
-        ("Recording", "tg", "graph: no_grad enable_grad is_grad_enabled op"),
+        ("Recording", "tg", "recording: no_grad enable_grad is_grad_enabled"),
+        ("", "tg", "graph: op"),
         ("Memory and faults", "tg", "recompute"),
         ("", "tg", "anomaly"),
     ]),

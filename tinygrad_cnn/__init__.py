@@ -12,7 +12,7 @@ from .functional.distance import *
 from .functional.dropouts import *
 from .functional.normalization import *
 from .functional.regression import *
-from .graph import enable_grad, is_grad_enabled, no_grad, op
+from .graph import op
 from .io import load, save
 from .kernels.threads import get_num_threads, set_num_threads
 from .ops import (
@@ -47,6 +47,7 @@ from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
 from .recompute import *
+from .recording import enable_grad, is_grad_enabled, no_grad
 from .tensor import Tensor, get_default_dtype, set_default_dtype
 from .training import fit
 

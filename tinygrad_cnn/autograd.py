@@ -13,9 +13,9 @@ from typing import Any, ParamSpec, overload
 
 import numpy as np
 
-from .graph import enable_grad, is_grad_enabled
 from .methods import TensorLike
 from .ops.elementwise import copy
+from .recording import enable_grad, is_grad_enabled
 from .run import Argnums, Run, as_tensor, check_callable, directed, kind, moves, named_after, shaped
 from .tensor import Tensor, incoming
 from .trees import leaves, matched, rebuild

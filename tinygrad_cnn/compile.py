@@ -12,10 +12,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 import numpy as np
 
 from . import watch
-from .graph import Leaf, is_grad_enabled
+from .graph import Leaf
 from .kernels.threads import BLAS_ALONE
 from .program.capture import Capture, CaptureError, Place
 from .program.write import Program
+from .recording import is_grad_enabled
 from .run import check_callable
 from .tensor import Tensor, get_default_dtype
 from .trees import leaves, rebuild

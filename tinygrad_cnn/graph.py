@@ -1,4 +1,4 @@
-"""The computation graph: nodes, the ``@op`` decorator, and the switches that say whether calls are recorded.
+"""The computation graph: nodes, and the ``@op`` decorator.
 
 An op is a plain NumPy function plus one gradient rule per differentiable input. Called with arrays it *is* that
 function. Called with a Tensor it also leaves a :class:`Node` behind: the op, the nodes of its inputs, the values that
@@ -7,7 +7,6 @@ the rules will need, and its parameters. Reverse-mode differentiation is then a 
 
 from __future__ import annotations
 
-import functools
 import inspect
 import keyword
 import linecache
@@ -15,12 +14,13 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 
 from .clock import tick
 from .emit import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
+from .recording import _recording
 from .watch import notify, watchers
 
 if TYPE_CHECKING:
@@ -72,74 +72,6 @@ class Leaf:
         self.shape = tensor.shape
         self.dtype = tensor.dtype
         self.number = tick()
-
-
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-
-
-class _Recording:
-    """Sets the recording switch for a ``with`` block or, as a decorator, for each call of a function."""
-
-    _value: bool
-
-    @overload
-    def __new__(cls, function: None = None) -> Self: ...
-    @overload
-    def __new__(cls, function: Callable[P, T]) -> Callable[P, T]: ...  # type: ignore[misc]
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        self = super().__new__(cls)
-        self._tokens = []
-        return self if function is None else self(function)
-
-    def __enter__(self) -> None:
-        self._tokens.append(_recording.set(self._value))
-
-    def __exit__(self, *_: object) -> None:
-        _recording.reset(self._tokens.pop())
-
-    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
-        suspends = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-        if any(kind(function) for kind in suspends):
-            raise TypeError(
-                f"{type(self).__name__}: `{function.__name__}` suspends, and its caller would run with the switch set; "
-                f"use `with {type(self).__name__}():` inside its body"
-            )
-        return _wrap_call(type(self), function)
-
-    _tokens: list[Any]
-
-
-def _wrap_call(switch: type[_Recording], function: Callable[P, T]) -> Callable[P, T]:
-    @functools.wraps(function)
-    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
-        with switch():
-            return function(*args, **kwargs)
-
-    return inner
-
-
-class no_grad(_Recording):
-    """Record nothing: results do not require gradients. A context manager and a decorator, local to the context.
-
-    >>> import tinygrad_cnn as tg
-    >>> x = tg.ones(2, requires_grad=True)
-    >>> with tg.no_grad():
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    _value = False
-
-
-class enable_grad(_Recording):
-    """Record again inside a :class:`no_grad` block. A context manager and a decorator, local to the context."""
-
-    _value = True
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops on Tensors that require gradients are recorded here and now."""
-    return _recording.get()
 
 
 Puller: TypeAlias = Callable[[Node, Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]

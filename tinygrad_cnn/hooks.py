@@ -14,7 +14,8 @@ import numpy as np
 
 from . import graph
 from .clock import tick
-from .graph import Array, Leaf, Node, no_grad
+from .graph import Array, Leaf, Node
+from .recording import no_grad
 
 Hook: TypeAlias = Callable[[Any], Any]
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from . import watch
 from .clock import tick
-from .graph import Array, Leaf, Op, enable_grad, is_grad_enabled
+from .graph import Array, Leaf, Op
 from .ops.elementwise import cast
 from .ops.random import generator
+from .recording import enable_grad, is_grad_enabled
 from .run import check_callable
 from .tensor import Tensor
 from .trees import leaves, rebuild

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from .clock import tick
-from .graph import enable_grad, is_grad_enabled
 from .ops.elementwise import cast
 from .ops.shape import stack
+from .recording import enable_grad, is_grad_enabled
 from .tensor import Tensor, incoming
 from .trees import leaves, matched, rebuild
 from .walk import outside, pull_back

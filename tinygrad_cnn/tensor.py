@@ -11,9 +11,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import dlpack, hooks, interop, watch
 from .clock import mark_written
-from .graph import Leaf, Node, enable_grad, no_grad, register_tensor
+from .graph import Leaf, Node, register_tensor
 from .methods import Methods, TensorLike
 from .ops import compare, elementwise, index
+from .recording import enable_grad, no_grad
 from .walk import in_tensors, pull_back
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)

@@ -16,9 +16,10 @@ import numpy as np
 
 from . import graph, hooks, watch
 from .clock import last_write, owner, written_since
-from .graph import Array, Leaf, Node, Op, enable_grad, no_grad
+from .graph import Array, Leaf, Node, Op
 from .ops.elementwise import copy
 from .ops.shape import sum_to
+from .recording import enable_grad, no_grad
 
 Place: TypeAlias = Node | Leaf
 

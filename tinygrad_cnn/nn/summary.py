@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..graph import Op, no_grad
+from ..graph import Op
+from ..recording import no_grad
 from ..tensor import Tensor, get_default_dtype
 from ..watch import observe
 

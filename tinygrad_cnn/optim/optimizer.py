@@ -17,9 +17,9 @@ import numpy as np
 
 from .. import watch
 from ..clock import marking
-from ..graph import enable_grad
 from ..kernels.scratch import scratch
 from ..kernels.threads import each
+from ..recording import enable_grad
 from ..tensor import Tensor
 from .loading import read
 from .options import INITIAL_LR, Array, Check, Options, examined, non_negative

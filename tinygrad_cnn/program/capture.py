@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..clock import owner
-from ..graph import Leaf, Node, Op, _adapt, is_grad_enabled, pull_with
+from ..graph import Leaf, Node, Op, _adapt, pull_with
+from ..recording import is_grad_enabled
 from ..tensor import Tensor
 from ..watch import trace_with
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..creation import from_numpy
-from ..graph import Leaf, enable_grad, no_grad
+from ..graph import Leaf
+from ..recording import enable_grad, no_grad
 from ..tensor import Tensor
 from ..walk import pull_back
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from numpy.typing import NDArray
 
 from ..creation import from_numpy
-from ..graph import no_grad
 from ..ops.reduce import argmax
+from ..recording import no_grad
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
