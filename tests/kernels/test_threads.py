@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -92,3 +93,27 @@ def test_floating_point_errors_are_treated_as_the_caller_says():
         threads.each(lambda i: x[i] * x[i], range(4))
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         threads.each(lambda i: x[i] * x[i], range(4))
+
+
+def test_a_thread_that_comes_too_late_holds_nothing():
+    if threads._blas is None:
+        pytest.skip("one thread")
+    tg.set_num_threads(2)
+    busy, go = threading.Event(), threading.Event()
+
+    def occupy():
+        busy.set()
+        go.wait(10)
+
+    helpers = max(1, threads._helpers)
+    for _ in range(helpers):  # all are at work elsewhere
+        busy.clear()
+        threads._ask(occupy, 1)
+        assert busy.wait(10)
+    x = np.ones(3)
+    gone = weakref.ref(x)
+    threads.each(lambda i, x=x: x.sum(), range(4))
+    del x
+    assert gone() is None
+    for _ in range(helpers):
+        go.set()

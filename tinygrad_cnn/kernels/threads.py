@@ -108,6 +108,7 @@ class Job(Generic[T]):
                 with suppress(IndexError):
                     self._todo.popleft()
                     self._done()
+        del part
         self._done()
         return True
 
@@ -119,6 +120,7 @@ class Job(Generic[T]):
         """Do what no one has begun, wait for what someone has, and raise what a part raised."""
         self._drain()
         self._ended.acquire()
+        del self._work  # a thread that comes too late holds no arrays
         if self._error is not None:
             raise self._error
 
