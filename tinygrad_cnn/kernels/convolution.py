@@ -203,7 +203,7 @@ def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarr
     how, d = Direct(g, w.shape[1], rows=False), len(g.out)
     place = w[0].size * x.itemsize // 2  # as of Direct
     images = columns.image_blocks(len(u), g.out, place)
-    if len(u) * volume(g.out) * w.size <= ALONE * groups:
+    if 0 < len(u) * volume(g.out) * w.size <= ALONE * groups:
         images = [Block(slice(0, len(u)), slice(0, g.out[0]))]
     _, cuts = columns.cut(g.out, place)
     for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
