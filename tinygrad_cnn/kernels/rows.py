@@ -23,10 +23,6 @@ LONG = 1 << 12
 """Elements of a row that is long enough."""
 
 
-BLOCK = 1 << 15
-"""Elements that are worked on at a time, where a temporary need not leave the cache."""
-
-
 class Rows:
     """Arrays of one shape and layout as matrices (M / F, F C), of which axes `across` are the M and the others the C."""
 
@@ -160,23 +156,6 @@ def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> Any:
     every = list(range(a.ndim))
     kept = np.einsum(a, every, b, every, [i for i in every if i not in axes])
     return kept.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
-
-
-def square_deviations(a: np.ndarray, mean: np.ndarray, axes: tuple[int, ...]) -> Any:
-    """The sum of (a - mean)^2 over `axes`, which are kept."""
-    how = rows(axes, a) if mean.dtype == a.dtype else None
-    if how is None:
-        deviation = a - mean
-        return product_sums(deviation, deviation, axes)
-    matrix, centre = how.matrix(a), how.repeated(mean)
-    block = max(1, BLOCK // centre.size)
-    deviation = np.empty((block, centre.size), a.dtype)
-    total = np.zeros_like(centre)
-    for start in range(0, len(matrix), block):
-        part = matrix[start : start + block]
-        part = np.subtract(part, centre, out=deviation[: len(part)])
-        total += np.einsum("ij,ij->j", part, part)
-    return how.added(total)
 
 
 def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any], out: np.ndarray | None = None) -> np.ndarray:
