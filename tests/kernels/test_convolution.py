@@ -50,6 +50,17 @@ def definition(x, w, stride, padding, dilation, groups):
     return y
 
 
+def check_gradients(x, w, u, dx, dw, options, rng):
+    """A linear form is known by its values: <dx, v> = <conv(v, w), u>, and so is dw."""
+    for _ in range(2):
+        v, z = rng.normal(size=x.shape), rng.normal(size=w.shape)
+        for got, value in (
+            (np.vdot(dx, v), definition(v, w, **options)),
+            (np.vdot(dw, z), definition(x, z, **options)),
+        ):
+            assert abs(got - np.vdot(value, u)) <= 1e-11 * (np.abs(value * u).sum() + 1)
+
+
 def channels_last(a):
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
 
@@ -99,13 +110,7 @@ def test_values_gradients_and_buffers(shape, lay, lay_u, seed):
     assert dx.shape == x_shape
     assert dw.shape == w_shape
     form, scale = np.vdot(expected, u), np.abs(expected * u).sum() + 1
-    for _ in range(2):  # a linear form is known by its values: <dx, v> = <conv(v, w), u>
-        v, z = rng.normal(size=x_shape), rng.normal(size=w_shape)
-        for got, value in (
-            (np.vdot(dx, v), definition(v, w, **options)),
-            (np.vdot(dw, z), definition(x, z, **options)),
-        ):
-            assert abs(got - np.vdot(value, u)) <= 1e-11 * (np.abs(value * u).sum() + 1)
+    check_gradients(x, w, u, dx, dw, options, rng)
     assert abs(np.vdot(dx, x) - form) <= 1e-11 * scale
     for array, function, arguments in (
         (y, forward, (x, w, None)), (dx, input_gradient, (u, w, x_shape[2:])), (dw, weight_gradient, (x, u, w_shape[2:])),

@@ -12,7 +12,7 @@ from tinygrad_cnn.kernels.columns import Geometry
 from tinygrad_cnn.kernels.sliding import Sliding
 from tinygrad_cnn.kernels.window import output_sizes
 
-from .test_convolution import booleans, channels_last, definition, layouts, seeds, shapes
+from .test_convolution import booleans, channels_last, check_gradients, definition, layouts, seeds, shapes
 
 
 @pytest.fixture(params=["BLAS", "NumPy", "small blocks"], autouse=True, scope="module")
@@ -55,13 +55,7 @@ def test_values_and_both_gradients(case, lay, lay_u, biased, seed):
         work.do()
     shift = 0 if b is None else b.reshape(-1, *(1 for _ in g.out))
     np.testing.assert_allclose(y, expected + shift, rtol=1e-11, atol=1e-11)
-    for _ in range(2):  # a linear form is known by its values: <dx, v> = <conv(v, w), u>
-        v, z = rng.normal(size=x_shape), rng.normal(size=w_shape)
-        for got, value in (
-            (np.vdot(dx, v), definition(v, w, **options)),
-            (np.vdot(dw, z), definition(x, z, **options)),
-        ):
-            assert abs(got - np.vdot(value, u)) <= 1e-11 * (np.abs(value * u).sum() + 1)
+    check_gradients(x, w, u, dx, dw, options, rng)
 
 
 @given(shapes(depthwise=st.just(False)).map(ungrouped), layouts, seeds)

@@ -28,7 +28,7 @@ from . import columns
 from .blas import Matrix, Products, Term
 from .columns import Block, Geometry
 from .scratch import blank, scratch
-from .threads import LANES
+from .threads import in_lanes
 from .window import Pairs, Sizes, last_view, volume
 from .work import Call, Work
 
@@ -279,9 +279,7 @@ class Sliding:
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
         """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
-        blocks = self._blocks(len(x), len(w), w.itemsize)
-        length = max(1, -(-len(blocks) // LANES))
-        lanes = [blocks[i : i + length] for i in range(0, len(blocks), length)]
+        lanes = in_lanes(self._blocks(len(x), len(w), w.itemsize))
         totals = np.empty((max(1, len(lanes)), w.size), w.dtype)
 
         def arrange(lane: int) -> list[Call]:

@@ -102,7 +102,7 @@ def forward(
 ) -> np.ndarray | None:
     """y (n, O, *out), new and in the memory order that suits so many filters. Or fill y, which lies filter by filter or
     channels-last; None if it does not."""
-    filters = _filters(w, b, np.result_type(x, w) if x.dtype is not w.dtype else x.dtype)
+    filters = _filters(w, b, plan.columns.dtype)
     columns = plan.columns if b is None else plan.with_ones
     if y is None:
         plan.fill_forward(x)

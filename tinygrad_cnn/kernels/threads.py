@@ -135,12 +135,17 @@ class Job(Generic[T]):
                 self._ended.release()
 
 
+def in_lanes(parts: Sequence[T]) -> list[Sequence[T]]:
+    """Parts of a sum, cut into lanes."""
+    length = max(1, -(-len(parts) // LANES))
+    return [parts[i : i + length] for i in range(0, len(parts), length)]
+
+
 def summed(
     term: Callable[[T], np.ndarray], parts: Sequence[T], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> np.ndarray:
     """The sum of term(part) over all parts, always in the same order; zeros if there is none. Terms are written over."""
-    length = max(1, -(-len(parts) // LANES))
-    lanes = [parts[i : i + length] for i in range(0, len(parts), length)]
+    lanes = in_lanes(parts)
     sums: dict[int, np.ndarray] = {}
 
     def work(lane: int) -> None:
