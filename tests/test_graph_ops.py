@@ -303,6 +303,23 @@ class TestCommonParts:
         assert a.grad.item() == 3.0
         assert f(a, 3.0)._node.saved == (None, 3.0)
 
+    @pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)])
+    def test_may_ask_which_gradients_are_wanted(self, wanted):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        asked = []
+        f.common(both=lambda g, a, b, a_wanted, b_wanted: asked.append((a_wanted, b_wanted)) or (g * b, g * a))
+        f.vjp(a=lambda both: both[0], b=lambda both: both[1])
+        a, b = (tg.Tensor(v, requires_grad=w) for v, w in zip((2.0, 3.0), wanted, strict=True))
+        y = f(a, b)
+        y.backward(retain_graph=True)
+        assert asked == [wanted]
+        assert [t.grad and t.grad.item() for t in (a, b)] == [
+            v if w else None for v, w in zip((3.0, 2.0), wanted, strict=True)
+        ]
+        if all(wanted):  # also where both could be, and one is
+            tg.gradients(y, a)
+            assert asked == [wanted, (True, False)]
+
     def test_are_differentiated_with_the_rules(self):
         f = tg.op(_named("def f(a, b): return a * b"))
         f.common(g2=lambda g: g * 1.0)
@@ -317,12 +334,12 @@ class TestCommonParts:
             ("def f(a): pass", "in_shape", lambda g: g, "f.common: f has in_shape; rename the part"),
             ("def f(a): pass", "part_", lambda g: g, "f.common: f has part_; rename the part"),
             ("def f(*xs): pass", "part", lambda g: g, "f.common: f is variadic, and has but one rule"),
-            ("def f(a): pass", "part", lambda b: b, "f.common: `part` names `b`; legal names are g, a, y$"),
+            ("def f(a): pass", "part", lambda b: b, "f.common: `part` names `b`; legal names are g, a, y, a_wanted$"),
             (
                 "def f(a): pass",
                 "part",
                 lambda in_shape: 1,
-                "f.common: `part` names `in_shape`; legal names are g, a, y$",
+                "f.common: `part` names `in_shape`; legal names are g, a, y, a_wanted$",
             ),
         ],
     )

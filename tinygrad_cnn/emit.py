@@ -16,6 +16,9 @@ TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved
 TAKEN_FORM = re.compile("^_|_$|_n$")
 """... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
 
+WANTED = "{}_wanted"
+"""What a part that rules have in common may ask for an input `a`: whether a gradient in `a` is wanted this time."""
+
 OUTPUT, COTANGENT, POSITION, IN_SHAPE, OUT = "y", "g", "i", "in_shape", "out"
 
 
@@ -47,6 +50,11 @@ class Signature:
     def asked(self, served: str) -> tuple[str, ...]:
         """What the rule for input `served` asks for, itself or through what it has in common with others."""
         return tuple(need for name in self.rules[served] for need in (name, *self.common.get(name, ())))
+
+    @property
+    def wants(self) -> dict[str, str]:
+        """By name, what tells a part whether the gradient in an input is wanted."""
+        return {} if self.variadic else {WANTED.format(n): f"{n}_n is not None" for n in self.inputs}
 
     def legal(self, served: str) -> tuple[str, ...]:
         """Names that the rule for input `served` may ask for."""
@@ -191,7 +199,8 @@ def emit_pull(sig: Signature) -> str:
         for name, names in sig.common.items():
             users = [f"{n}_n is not None" for n in served if name in sig.rules[n]]
             if users:
-                out.append(f"    if {' or '.join(users)}: {name} = _common_{name}({', '.join(names)})")
+                asked = [sig.wants.get(need, need) for need in names]
+                out.append(f"    if {' or '.join(users)}: {name} = _common_{name}({', '.join(asked)})")
         results = [f"{call(n, f'{n}_n')} if {n}_n is not None else None" for n in served]
         out.append(f"    return {_tuple(results)}")
     return "\n".join(out) + "\n"

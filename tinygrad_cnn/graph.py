@@ -101,7 +101,8 @@ class OpFunction(Protocol[P]):
     def common(self, **parts: Callable[..., Any]) -> None:
         """Register what several rules need, to be computed once for all of them: a rule asks for it by the name it has here.
 
-        A part may ask for what a rule may, but for ``in_shape`` and other parts. Register parts before the rules.
+        A part may ask for what a rule may, but for ``in_shape`` and other parts; and for ``a_wanted``, whether a gradient in
+        input `a` is wanted. Register parts before the rules.
         """
 
     def bind(self, binder: Callable[..., Any]) -> Callable[..., Any]:
@@ -202,7 +203,7 @@ class Op:
     def common(self, **parts: Callable[..., Any]) -> None:
         """See :meth:`OpFunction.common`. TypeError, naming the legal names, if a part is ill-formed."""
         sig = self.signature
-        legal = tuple(n for n in sig.legal(sig.inputs[0]) if n not in (IN_SHAPE, *sig.common))
+        legal = (*(n for n in sig.legal(sig.inputs[0]) if n not in (IN_SHAPE, *sig.common)), *sig.wants)
         clash = [n for n in parts if n in (*legal, IN_SHAPE, OUT) or n in TAKEN or TAKEN_FORM.search(n)]
         if clash or sig.variadic:
             fault = "is variadic, and has but one rule" if sig.variadic else f"has {', '.join(clash)}; rename the part"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import columns, depthwise, products, small, strips, threads
-from tinygrad_cnn.kernels.convolution import forward, input_gradient, weight_gradient
+from tinygrad_cnn.kernels.convolution import forward, input_gradient, parameter_gradients, weight_gradient
 from tinygrad_cnn.kernels.window import output_sizes
 
 seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
@@ -109,11 +109,15 @@ def test_values_gradients_and_buffers(shape, lay, lay_u, seed):
     dx, dw = input_gradient(u, w, x_shape[2:], **options), weight_gradient(x, u, w_shape[2:], **options)
     assert dx.shape == x_shape
     assert dw.shape == w_shape
+    both = parameter_gradients(x, u, w_shape[2:], **options)
+    np.testing.assert_allclose(both[: w.size].reshape(w_shape), dw, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(both[w.size :], u.sum(axis=(0, *range(2, u.ndim))), rtol=1e-11, atol=1e-11)
     form, scale = np.vdot(expected, u), np.abs(expected * u).sum() + 1
     check_gradients(x, w, u, dx, dw, options, rng)
     assert abs(np.vdot(dx, x) - form) <= 1e-11 * scale
     for array, function, arguments in (
         (y, forward, (x, w, None)), (dx, input_gradient, (u, w, x_shape[2:])), (dw, weight_gradient, (x, u, w_shape[2:])),
+        (both, parameter_gradients, (x, u, w_shape[2:])),
     ):  # fmt: skip
         buffer = np.full_like(array, np.nan)
         assert function(*arguments, **options, out=buffer) is buffer
@@ -130,7 +134,8 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(shape, lay, seed, count
         threads.set_num_threads(n)
         y = forward(x, w, w[:, 0].reshape(len(w), -1)[:, 0].copy(), **options)
         u = lay(y)
-        results.append((y, input_gradient(u, w, x_shape[2:], **options), weight_gradient(x, u, w_shape[2:], **options)))
+        dx, both = input_gradient(u, w, x_shape[2:], **options), parameter_gradients(x, u, w_shape[2:], **options)
+        results.append((y, dx, weight_gradient(x, u, w_shape[2:], **options), both))
     for one, many in zip(*results, strict=True):
         assert one.dtype == many.dtype == np.float32
         np.testing.assert_array_equal(one, many)
@@ -187,6 +192,9 @@ REFUSED = [
     ("out dtype", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 6, 6), np.float32)), "it must be float64"),
     ("out order", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 6, 6))), "channels-last"),
     ("out gaps", lambda: input_gradient(U, W, (6, 6), **OPTIONS, out=np.ones((2, 4, 6, 12))[..., ::2]), "`out` has strides"),
+    ("u of b", lambda: parameter_gradients(X, U[:, :1, 0], (3, 3), **OPTIONS), "`u` has shape"),
+    ("out of b", lambda: parameter_gradients(X, U, (3, 3), **OPTIONS, out=np.ones(8 * 36)), "must be float64 of shape (296,)"),
+    ("gaps", lambda: parameter_gradients(X, U, (3, 3), **OPTIONS, out=np.ones(592)[::2]), "`out` has strides"),
     ("out of w", lambda: weight_gradient(X, U, (3, 3), **OPTIONS, out=np.ones((8, 4, 3, 2))), "`out` is float64 of shape"),
 ]  # fmt: skip
 
@@ -199,24 +207,23 @@ def test_sizes_are_checked_before_memory_is_touched(call, message):
 
 
 def test_a_layout_is_chosen_by_shape():
-    def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32, filters=96, least=8):
+    def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32, filters=96):
         pads = ((padding, padding),) * 2
         out = output_sizes((size, size), kernel, stride, pads, dilation)
         g = columns.Geometry(kernel, out, stride, pads, dilation)
-        return type(products.layout(g, channels, filters, least)).__name__
+        return type(products.layout(g, channels, filters)).__name__
 
     assert chosen((3, 3), 32, 1) == chosen((5, 5), 14, 4, dilation=(2, 2)) == chosen((3, 3), 32, 1, (2, 1)) == "Strips"
     assert chosen((3, 3), 32, 0) == "Shifted"  # strips would be laid out for pixels where no window is
     assert chosen((3, 3), 32, 1, channels=8, filters=300) == "Shifted"
-    assert chosen((3, 3), 32, 1, channels=3) == "Direct"  # the runs along the image are longer
+    assert chosen((3, 3), 32, 1, channels=3) == "Along"  # the runs along the image are longer
     assert chosen((5, 5), 14, 0) == "Direct"  # a third of all windows would lie across a seam
     assert chosen((3, 3), 4, 1) == "Direct"
     assert chosen((3, 3), 32, 0, stride=(1, 2)) == chosen((3, 3), 32, 0, dilation=(1, 2)) == "Direct"
     assert chosen((1, 1), 32, 0) == "Direct"
     assert chosen((3, 3), 32, 1, channels=16, filters=16) == "Sliding"  # copies would take most of the time
     assert chosen((3, 3), 32, 1, (2, 2), filters=64) == chosen((1, 1), 32, 0, (2, 2)) == "Sliding"
-    assert chosen((3, 3), 32, 1, channels=3, least=1) == chosen((3, 3), 32, 1, channels=3, filters=16) == "Sliding"
-    assert chosen((3, 3), 32, 1, channels=2, least=1) == "Direct"  # rows of six numbers
+    assert chosen((3, 3), 32, 1, channels=3, filters=16) == "Along"
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 200), (2, 1, 30, 9)])

@@ -1,8 +1,7 @@
 """Columns: the windows of a block of output places, laid out as a matrix for a product of matrices.
 
-Where there are many channels a window is a row (k, c), a few long runs of channels. Where there are few it is a column
-(c, k), and the runs go along the image. A block is some images, or some rows of one: its columns are still in the cache
-when the product reads them.
+A window is a row (k, c), a few long runs of channels. A block is some images, or some rows of one: its columns are still in
+the cache when the product reads them.
 
 Windows that follow each other at stride 1 share all but one of their pixels along the last axis, so most of the copying
 can be saved: lay out, for each pixel, only what its window covers along the other axes. Then r, r + 1, ... r + k - 1 of
@@ -28,6 +27,10 @@ MOST_SHIFTED = 1.12
 
 SHIFTED_BYTES = 3 << 18
 """The same where shifts save the copies: their memory stands for that of k times as much."""
+
+
+UNCOPIED = 1_000_000
+"""Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
 
 
 class Geometry(NamedTuple):
@@ -81,6 +84,11 @@ def image_blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_
     return [Block(slice(i, min(n, i + step)), slice(0, out[0])) for i in range(0, n, step)]
 
 
+def pieces(n: int, multiplications: int) -> int:
+    """How many products to make of one for n images: an image at a time, or all at once."""
+    return n if multiplications <= UNCOPIED * n else 1
+
+
 def _even(n: int, step: int) -> int:
     """How many of n images a block has that has about `step`, if the blocks are to be even in number and of nearly one size."""
     count = max(1, -(-n // step))
@@ -132,26 +140,6 @@ def shifted(x: np.ndarray, block: Block, g: Geometry, inner: Geometry, dtype: np
     rows = -(-places // k)
     pixels = in_rows(x, block, inner, dtype, tail=rows * k + k - 1 - places)
     return [pixels[r : r + rows * k].reshape(rows, -1) for r in range(k)]
-
-
-def along_image(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], ones: bool = False) -> np.ndarray:
-    """Columns (c k, P) of a block of x (N, c, *sizes), with a row of ones below if asked for, in memory that the next call
-    uses again."""
-    images, padding = rows_of(x, block, g)
-    first = images.swapaxes(0, 1)  # (c, n, *sizes)
-    if any(map(any, padding)):
-        padded = scratch("images", _padded(first.shape, padding), x.dtype)
-        padded.fill(0)
-        padded[interior(first.shape[2:], padding)] = first
-        first = padded
-    out = (block.rows.stop - block.rows.start, *g.out[1:])
-    view = windows(first, g.kernel, out, g.stride, g.dilation)  # (c, n, *out, *k)
-    view = view.transpose(0, *range(2 + len(out), view.ndim), 1, *range(2, 2 + len(out)))
-    k = len(first) * volume(g.kernel)
-    columns = scratch("columns", (k + ones, view.size // k), dtype)
-    np.copyto(columns[:k].reshape(view.shape), view)
-    columns[k:] = 1
-    return columns
 
 
 def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:

@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from . import columns, depthwise, small
-from .columns import Block, Geometry, is_last
-from .products import FEW_CHANNELS, Direct, layout, places
-from .scratch import scratch
-from .sliding import ALONE, Sliding
-from .threads import each, summed, unbuffered
-from .window import Pairs, Sizes, last_view, output_sizes, overlaps, volume
+from . import depthwise, small
+from .along import Along
+from .columns import Geometry, is_last
+from .products import FEW_CHANNELS, convolution, correlation, layout
+from .sliding import Sliding
+from .window import Pairs, Sizes, last_view, output_sizes, volume
 
 
 def forward(
@@ -68,11 +67,10 @@ def input_gradient(
     turned = _turned(w, g, sizes, groups)
     if turned is not None:
         _forward(u, turned[0], None, turned[1], groups, x)
-    elif w.shape[1] >= FEW_CHANNELS:
-        for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
-            Sliding(g, w.shape[1]).input_gradient(ug, wg, xg).do()
-    else:
-        _scatter(u, w, g, groups, x)
+        return x
+    how = _falling(g, w.shape[1])
+    for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
+        how.input_gradient(ug, wg, xg).do()
     return x
 
 
@@ -81,32 +79,25 @@ def weight_gradient(
     out: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """The adjoint of the convolution in w: x (N, C, *sizes) and u (N, O, *out) to an array (O, C / groups, *kernel)."""
-    c = x.shape[1] // groups
-    shape = (u.shape[1], c, *kernel)
+    shape = (u.shape[1], x.shape[1] // groups, *kernel)
     g = _geometry(x.shape, shape, stride, padding, dilation, groups)
-    _check_gradient(u, (len(x), u.shape[1], *g.out))
+    _check_gradient(u, (len(x), shape[0], *g.out))
     w = _result(out, shape, _common(x, u), last=False)
-    if groups > 1 and c == 1:
-        depthwise.weight_gradient(x, u, g, w)
-        return w
-    plan = small.plan(x, g, w.dtype) if groups == 1 and w.flags.c_contiguous and _is_tangled(x, g) else None
-    if plan is not None:
-        small.weight_gradient(x, u, plan, w)
-        return w
-    how = layout(g, c, len(w) // groups, least=1 if is_last(u) else FEW_CHANNELS)
-    for xg, ug, wg in _grouped(groups, (x, 1), (u, 1), (w, 0)):
-        if isinstance(how, Sliding):
-            how.weight_gradient(xg, ug, wg).do()
-            continue
-
-        def term(block: Block, x: Any = xg, u: Any = ug) -> np.ndarray:
-            return how.correlate(x, block, u[block.images, :, block.rows], w.dtype)
-
-        with unbuffered():
-            total = summed(term, how.blocks(len(x), len(w), w.itemsize), wg.shape, w.dtype)
-        ordered = wg.transpose(how.axes)
-        ordered[...] = total.reshape(ordered.shape)
+    _correlate(x, u, g, groups, w, None)
     return w
+
+
+def parameter_gradients(
+    x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+    out: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """The adjoints in w and in b, both in one pass over u, in one vector: first w' (O, C / groups, *kernel), then b' (O,)."""
+    shape = (u.shape[1], x.shape[1] // groups, *kernel)
+    g = _geometry(x.shape, shape, stride, padding, dilation, groups)
+    _check_gradient(u, (len(x), shape[0], *g.out))
+    both = _result(out, (volume(shape) + shape[0],), _common(x, u), last=False)
+    _correlate(x, u, g, groups, *_parted(both, shape))
+    return both
 
 
 def forwarding(
@@ -118,25 +109,22 @@ def forwarding(
     if groups > 1:
         return None
     arranged = small.forwarding(x, w, b, g, out, shared) if _is_tangled(x, g) else None
-    if arranged is not None:
-        return arranged
-    how = layout(g, w.shape[1], len(w))
-    return how.convolution(x, w, b, out).prepared() if isinstance(how, Sliding) else None
+    return arranged or convolution(layout(g, w.shape[1], len(w)), x, w, b, out).prepared()
 
 
 def weighing(
     x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
-    out: np.ndarray, shared: dict[Any, Any],
+    out: np.ndarray, shared: dict[Any, Any], biased: bool = False,
 ) -> Callable[[], None] | None:  # fmt: skip
-    """:func:`weight_gradient` in the same memory every time, where that is faster; `shared` is for all with the same x."""
-    g = _geometry(x.shape, (u.shape[1], x.shape[1] // groups, *kernel), stride, padding, dilation, groups)
+    """:func:`weight_gradient`, or :func:`parameter_gradients` if `biased`, in the same memory every time, where that is
+    faster; `shared` is for all with the same x."""
+    shape = (u.shape[1], x.shape[1] // groups, *kernel)
+    g = _geometry(x.shape, shape, stride, padding, dilation, groups)
     if groups > 1:
         return None
-    arranged = small.weighing(x, u, g, out, shared) if _is_tangled(x, g) else None
-    if arranged is not None:
-        return arranged
-    how = layout(g, x.shape[1], u.shape[1], least=1 if is_last(u) else FEW_CHANNELS)
-    return how.weight_gradient(x, u, out).prepared() if isinstance(how, Sliding) else None
+    w, b = _parted(out, shape) if biased else (out, None)
+    arranged = small.weighing(x, u, g, w, b, shared) if _is_tangled(x, g) else None
+    return arranged or correlation(layout(g, x.shape[1], u.shape[1]), x, u, w, b).prepared()
 
 
 def pulling(
@@ -144,15 +132,14 @@ def pulling(
     out: np.ndarray,
 ) -> Callable[[], None] | None:  # fmt: skip
     """:func:`input_gradient` in the same memory every time, where that is faster."""
-    if groups > 1 or w.shape[1] < FEW_CHANNELS:
+    if groups > 1:
         return None
     g = _geometry(out.shape, w.shape, stride, padding, dilation, groups)
     turned = _turned(w, g, sizes, groups)
     if turned is None:
-        return Sliding(g, w.shape[1]).input_gradient(u, w, out).prepared()
+        return _falling(g, w.shape[1]).input_gradient(u, w, out).prepared()
     filters, around = turned
-    how = layout(around, len(w), w.shape[1])
-    return how.convolution(u, filters, None, out).prepared() if isinstance(how, Sliding) else None
+    return convolution(layout(around, len(w), w.shape[1]), u, filters, None, out).prepared()
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
@@ -182,63 +169,35 @@ def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.n
     return turned, Geometry(g.kernel, sizes, g.stride, around, g.dilation)
 
 
+def _falling(g: Geometry, channels: int) -> Along | Sliding:
+    """Windows that are not those of a turned convolution."""
+    return Sliding(g, channels) if channels >= FEW_CHANNELS else Along(g, channels)
+
+
 def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, groups: int, y: np.ndarray) -> None:
     """Fill y, which is channels-last or in C order."""
     how = layout(g, w.shape[1], len(w) // groups)
     for xg, wg, bg, yg in _grouped(groups, (x, 1), (w, 0), (b, 0), (y, 1)):
-        if isinstance(how, Sliding):
-            how.convolution(xg, wg, bg, yg).do()
-            continue
-        filters = how.filters(wg, y.dtype)
-
-        def work(block: Block, x: Any = xg, filters: Any = filters, b: Any = bg, y: Any = yg) -> None:
-            how.convolve(x, block, filters, b, y[block.images, :, block.rows])
-
-        with unbuffered():
-            each(work, how.blocks(len(x), len(wg), y.itemsize))
+        convolution(how, xg, wg, bg, yg).do()
 
 
-def _scatter(u: np.ndarray, w: np.ndarray, g: Geometry, groups: int, x: np.ndarray) -> None:
-    """The adjoint in x for few channels: the columns' gradients, added where the columns were taken from."""
-    how, d = Direct(g, w.shape[1], rows=False), len(g.out)
-    place = w[0].size * x.itemsize // 2  # as of Direct
-    images = columns.image_blocks(len(u), g.out, place)
-    if 0 < len(u) * volume(g.out) * w.size <= ALONE * groups:
-        images = [Block(slice(0, len(u)), slice(0, g.out[0]))]
-    _, cuts = columns.cut(g.out, place)
-    for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
-        filters = how.filters(wg, x.dtype)  # (K, O)
-
-        def work(block: Block, u: Any = ug, filters: Any = filters, x: Any = xg) -> None:
-            part = x[block.images]
-            # Along all axes but the last first, where rows are added in one run, for every element along the last at once.
-            total = scratch("total", (g.kernel[-1], *part.shape[:-1], g.out[-1]), x.dtype)
-            total.fill(0)
-            for cut in cuts:
-                values = _column_gradients(u[block.images, :, cut], filters, g.kernel, x.dtype)
-                before = (g.padding[0][0] - cut.start * g.stride[0], *(pair[0] for pair in g.padding[1:]))
-                n, kernel, out, stride = (side[:-1] for side in (x.shape[2:], g.kernel, values.shape[-d:], g.stride))
-                width = slice(None) if d > 1 else cut
-                for k, spans, pixels in overlaps(n, kernel, out, stride, before[:-1], g.dilation[:-1]):
-                    total[(*pixels, width)] += values[k][(*spans, slice(None))]
-            part[...] = 0
-            n, kernel, out, stride = (side[-1:] for side in (x.shape, g.kernel, g.out, g.stride))
-            for k, spans, pixels in overlaps(n, kernel, out, stride, (g.padding[-1][0],), g.dilation[-1:]):
-                part[pixels] += total[k[0]][spans]
-
-        with unbuffered():
-            each(work, images)
+def _correlate(x: np.ndarray, u: np.ndarray, g: Geometry, groups: int, w: np.ndarray, b: np.ndarray | None) -> None:
+    """Fill w, and b if it is given."""
+    if groups > 1 and w.shape[1] == 1:
+        depthwise.weight_gradient(x, u, g, w, b)
+        return
+    plan = small.plan(x, g, w.dtype) if groups == 1 and w.flags.c_contiguous and _is_tangled(x, g) else None
+    if plan is not None:
+        small.weight_gradient(x, u, plan, w, b)
+        return
+    how = layout(g, w.shape[1], len(w) // groups)
+    for xg, ug, wg, bg in _grouped(groups, (x, 1), (u, 1), (w, 0), (b, 0)):
+        correlation(how, xg, ug, wg, bg).do()
 
 
-def _column_gradients(u: np.ndarray, filters: np.ndarray, kernel: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """filters (K, O) times u (n, O, *out), as (*kernel, n, c, *out)."""
-    n, out, size, d = len(u), u.shape[2:], len(filters), len(kernel)
-    memory = scratch("columns", (size * (u.size // u.shape[1]),), dtype)
-    matrix = places(u)
-    target = memory.reshape(size, -1) if matrix.ndim == 2 else memory.reshape(size, n, -1).swapaxes(0, 1)
-    np.matmul(filters, matrix.swapaxes(-1, -2), out=target)
-    values = memory.reshape(-1, *kernel, n, *out)
-    return values.transpose(*range(1, 2 + d), 0, *range(2 + d, 2 + 2 * d))
+def _parted(both: np.ndarray, shape: Sizes) -> tuple[np.ndarray, np.ndarray]:
+    """w' and b' as views of one vector."""
+    return both[: -shape[0]].reshape(shape), both[-shape[0] :]
 
 
 def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last: bool) -> np.ndarray:
@@ -248,7 +207,8 @@ def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last:
         return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(order) if last else np.empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"convolution: `out` is {out.dtype} of shape {out.shape}; it must be {dtype} of shape {shape}")
-    if not (out.flags.c_contiguous or last_view(out).flags.c_contiguous or out.swapaxes(0, 1).flags.c_contiguous):
+    views = [out, last_view(out), out.swapaxes(0, 1)] if out.ndim > 1 else [out]
+    if not any(view.flags.c_contiguous for view in views):
         raise ValueError(f"convolution: `out` has strides {out.strides}; it must be in C order or channels-last")
     return out
 

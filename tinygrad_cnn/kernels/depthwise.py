@@ -57,10 +57,12 @@ def input_gradient(u: np.ndarray, w: np.ndarray, g: Geometry, x: np.ndarray) -> 
             columns.copy_channels_first(x[block.images], total)
 
 
-def weight_gradient(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray) -> None:
-    """The adjoint of :func:`forward` in w: x (N, G, *sizes) and u (N, G o, *out) to w (G o, 1, *kernel)."""
+def weight_gradient(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, b: np.ndarray | None) -> None:
+    """The adjoints of :func:`forward` in w and b: x (N, G, *sizes) and u (N, G o, *out) to w (G o, 1, *kernel) and b (G o)."""
     last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
     last[...] = 0
+    if b is not None:
+        b[...] = 0
     with unbuffered(), BLAS_ALONE:
         for block in columns.blocks(len(x), g.out, len(w) * w.itemsize, BLOCK_BYTES):
             ub = columns.channels_last(u, block, columns.pointwise(g.out), "gradients")
@@ -70,6 +72,8 @@ def weight_gradient(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray) ->
             for k in product(*map(range, g.kernel)):
                 np.multiply(images[_shifted(k, block, g)], ub, out=term)
                 last[k] += ones @ term.reshape(len(ones), -1)  # a sum over all places
+            if b is not None:
+                b += ones @ ub.reshape(len(ones), -1)
 
 
 def _filters(w: np.ndarray, width: int, dtype: np.dtype[Any]) -> np.ndarray:

@@ -3,88 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from . import columns
-from .columns import Block, Geometry, is_last
+from .along import Along
+from .columns import Block, Geometry, is_last, pieces
+from .rows import summing
 from .scratch import scratch
 from .sliding import Sliding
 from .strips import Strips
+from .threads import in_lanes
 from .window import Sizes, last_view, volume
+from .work import Call, Work
 
 FEW_CHANNELS = 8
 """Below this, runs along the image are longer than runs along the channels."""
-
-UNCOPIED = 1_000_000
-"""Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
-
-NARROW = 16
-"""With so many filters few channels, too, are so few multiplications that laying out windows takes longer."""
 
 DType: TypeAlias = "np.dtype[Any]"
 
 
 @dataclass(frozen=True)
 class Direct:
-    """Every window laid out in full: as rows (k, c) for many channels, along the image (c, k) for few."""
+    """Every window laid out in full, as a row (k, c)."""
 
     g: Geometry
     channels: int
-    rows: bool
 
     @property
     def axes(self) -> Sizes:
         """The order of w's axes (O, c, *k) in which its elements meet those of a window."""
-        spatial = range(2, 2 + len(self.g.kernel))
-        return (0, *spatial, 1) if self.rows else (0, 1, *spatial)
+        return (0, *range(2, 2 + len(self.g.kernel)), 1)
 
-    def filters(self, w: np.ndarray, dtype: DType) -> np.ndarray:
+    def filters(self, ordered: np.ndarray) -> np.ndarray:
         """(K, O)."""
-        return w.transpose(self.axes).reshape(len(w), -1).astype(dtype, copy=False).T
+        return ordered.reshape(len(ordered), -1).T
 
     def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
-        whole = volume(self.g.kernel) * self.channels * itemsize
-        return columns.blocks(
-            n, self.g.out, whole if self.rows else whole // 2
-        )  # what lies along the image is read in long runs
+        return columns.blocks(n, self.g.out, volume(self.g.kernel) * self.channels * itemsize)
 
     def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
         """y (n, O, *out), a block of the output, from filters (K, O)."""
-        if b is not None and not self.rows and is_last(y):  # the bias is one more element of each filter
-            matrix, filters, b = (
-                self._columns(x, block, y.dtype, ones=True),
-                np.concatenate((filters, b[None]), dtype=y.dtype),
-                None,
-            )
-        else:
-            matrix = self._columns(x, block, y.dtype)
-        if is_last(y):
-            target = last_view(y).reshape(len(matrix), -1)
-            n = len(y) if filters.size * len(matrix) <= UNCOPIED * len(y) else 1  # an image at a time, or all at once
-            np.matmul(matrix.reshape(n, -1, len(filters)), filters, out=target.reshape(n, -1, target.shape[1]))
-            if b is not None:
-                np.add(target, b, out=target)
-        else:
+        matrix = columns.in_rows(x, block, self.g, y.dtype)  # (P, K)
+        if not is_last(y):
             images = matrix.reshape(len(y), -1, len(filters)).swapaxes(1, 2)  # (n, K, P)
             np.matmul(filters.T, images, out=y.reshape(*y.shape[:2], -1))
+            return
+        target = last_view(y).reshape(len(matrix), -1)
+        n = pieces(len(y), filters.size * len(matrix))
+        np.matmul(matrix.reshape(n, -1, len(filters)), filters, out=target.reshape(n, -1, target.shape[1]))
+        if b is not None:
+            np.add(target, b, out=target)
 
     def correlate(self, x: np.ndarray, block: Block, u: np.ndarray, dtype: DType) -> np.ndarray:
         """u (n, O, *out), a block of the gradient, with the columns: (O, K)."""
-        matrix = self._columns(x, block, dtype)
+        matrix = columns.in_rows(x, block, self.g, dtype)  # (P, K)
         u = places(u).swapaxes(-1, -2)
         if u.ndim == 2:
             return u @ matrix  # type: ignore[no-any-return]
         terms = u @ matrix.reshape(len(u), -1, matrix.shape[1])
         return terms.sum(0) if len(u) > 1 else terms[0]  # type: ignore[no-any-return]
-
-    def _columns(self, x: np.ndarray, block: Block, dtype: DType, ones: bool = False) -> np.ndarray:
-        """(P, K)."""
-        if self.rows:
-            return columns.in_rows(x, block, self.g, dtype)
-        return columns.along_image(x, block, self.g, dtype, ones).T
 
 
 @dataclass(frozen=True)
@@ -101,9 +81,9 @@ class Shifted:
         last = 1 + len(self.g.kernel)
         return (0, last, *range(2, last), 1)
 
-    def filters(self, w: np.ndarray, dtype: DType) -> np.ndarray:
+    def filters(self, ordered: np.ndarray) -> np.ndarray:
         """(K, O)."""
-        return w.transpose(self.axes).reshape(len(w), -1).astype(dtype, copy=False).T
+        return ordered.reshape(len(ordered), -1).T
 
     def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
         return columns.blocks(n, self.inner.out, volume(self.inner.kernel) * self.channels * itemsize)
@@ -142,18 +122,71 @@ class Shifted:
         return whole[..., : y.shape[-1], :]
 
 
+Blockwise: TypeAlias = Direct | Shifted | Strips
+
+
 @lru_cache(maxsize=1024)
-def layout(g: Geometry, channels: int, filters: int, least: int = FEW_CHANNELS) -> Direct | Shifted | Strips | Sliding:
-    """How to lay out windows of so many channels for so many filters: along the image if there are less than `least`."""
-    if (channels >= least or filters <= NARROW) and not g.is_pointwise and Sliding.pays(g, channels, filters):
-        return Sliding(g, channels)
+def layout(g: Geometry, channels: int, filters: int) -> Blockwise | Along | Sliding:
+    """How to lay out windows of so many channels for so many filters."""
     if channels < FEW_CHANNELS:
-        return Direct(g, channels, rows=False)
+        return Along(g, channels)
+    if not g.is_pointwise and Sliding.pays(g, channels, filters):
+        return Sliding(g, channels)
     strips = Strips.on(g, channels)
     if strips is not None:
         return strips
     inner = columns.shifting(g)
-    return Direct(g, channels, rows=True) if inner is None else Shifted(g, inner, channels)
+    return Direct(g, channels) if inner is None else Shifted(g, inner, channels)
+
+
+def convolution(
+    how: Blockwise | Along | Sliding, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
+) -> Work:
+    """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
+    if isinstance(how, Along | Sliding):
+        return how.convolution(x, w, b, y)
+    ordered = w.transpose(how.axes)
+    room = np.empty(ordered.shape, y.dtype)
+    filters = how.filters(room)
+
+    def arrange(block: Block) -> list[Call]:
+        return [partial(how.convolve, x, block, filters, b, y[block.images, :, block.rows])]
+
+    return Work(how.blocks(len(x), len(w), y.itemsize), arrange, [partial(np.copyto, room, ordered)])
+
+
+def correlation(
+    how: Blockwise | Along | Sliding, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None
+) -> Work:
+    """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
+    if isinstance(how, Along | Sliding):
+        return how.weight_gradient(x, u, w, b)
+    blocks = how.blocks(len(x), len(w), w.itemsize)
+    lanes = in_lanes(list(enumerate(blocks)))
+    ordered = w.transpose(how.axes)
+    sums = np.empty((len(blocks), len(w)), w.dtype)
+    totals: dict[int, np.ndarray] = {}
+
+    def add(lane: int) -> None:
+        for i, block in lanes[lane]:
+            part = u[block.images, :, block.rows]
+            product = how.correlate(x, block, part, w.dtype)
+            if lane in totals:
+                totals[lane] += product
+            else:
+                totals[lane] = product
+            if b is not None:
+                summing(part, sums[i])()  # while it is in the cache
+
+    def end() -> None:
+        total = totals.pop(0) if lanes else np.zeros(ordered.shape, w.dtype)
+        for lane in range(1, len(lanes)):
+            total += totals.pop(lane)
+        ordered[...] = total.reshape(ordered.shape)
+        if b is not None:
+            np.add.reduce(sums, axis=0, out=b)
+
+    return Work(range(len(lanes)), lambda lane: [partial(add, lane)], after=[end])
 
 
 def places(u: np.ndarray) -> np.ndarray:

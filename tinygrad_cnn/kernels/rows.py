@@ -132,6 +132,11 @@ def totalling(a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = F
     return partial(np.add.reduce, matrix, 1, None, out.reshape(-1))
 
 
+def summing(u: np.ndarray, sums: np.ndarray) -> Callable[[], object]:
+    """What sums u (n, O, *sizes) over all axes but O, in the same memory every time."""
+    return partial(total, u, (0, *range(2, u.ndim)), False, sums)
+
+
 def lines(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
     """a as a matrix of which each line is summed, where NumPy would not see that the axes to be summed follow each other in
     memory, since they are apart in the shape: an array that lies channel by channel, summed over all but the channels."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .window import Sizes, volume
 
+T = TypeVar("T")
+
 KEPT_BYTES = 1 << 24
 """More than this is not kept."""
+
+KEPT = 64
+"""Arrangements for each thread."""
 
 _thread = threading.local()
 
@@ -23,6 +28,7 @@ def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     memory: np.ndarray | None = getattr(_thread, name, None)
     if memory is None or memory.size < size:
         memory = np.empty(size, np.uint8)
+        _moved()
         if size <= KEPT_BYTES:
             setattr(_thread, name, memory)
     return np.ndarray(shape, dtype, memory)
@@ -42,4 +48,31 @@ def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     kept[key] = memory
     while sum(array.nbytes for array in kept.values()) > KEPT_BYTES:
         kept.popitem(last=False)
+        _moved()
     return memory
+
+
+def arranged(key: Hashable, arrange: Callable[[], T]) -> T:
+    """What `arrange` returns, views of scratch and calls on it, or what it returned when this thread last had the key: for as
+    long as all of its scratch stays where it is."""
+    kept: OrderedDict[Hashable, Any] | None = getattr(_thread, "arranged", None)
+    if kept is None:
+        kept, _thread.moves = OrderedDict(), 0
+        _thread.arranged = kept
+    if key in kept:
+        kept.move_to_end(key)
+        return kept[key]  # type: ignore[no-any-return]
+    moves = _thread.moves
+    found = arrange()
+    if _thread.moves == moves:
+        kept[key] = found
+        if len(kept) > KEPT:
+            kept.popitem(last=False)
+    return found
+
+
+def _moved() -> None:
+    """Scratch is elsewhere now. What looks at where it was would keep that alive."""
+    if hasattr(_thread, "arranged"):
+        _thread.moves += 1
+        _thread.arranged.clear()

@@ -27,6 +27,7 @@ import numpy as np
 from . import columns
 from .blas import Matrix, Products, Term
 from .columns import Block, Geometry
+from .rows import summing
 from .scratch import blank, scratch
 from .threads import in_lanes
 from .window import Pairs, Sizes, last_view, volume
@@ -277,22 +278,27 @@ class Sliding:
 
         return Work(self._blocks(len(x), len(w), x.itemsize, columns.image_blocks), arrange, [laid_out])
 
-    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
-        """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
-        lanes = in_lanes(self._blocks(len(x), len(w), w.itemsize))
+    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
+        """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
+        blocks = self._blocks(len(x), len(w), w.itemsize)
+        lanes = in_lanes(list(enumerate(blocks)))
         totals = np.empty((max(1, len(lanes)), w.size), w.dtype)
+        sums = np.empty((len(blocks), len(w)), w.dtype)
 
         def arrange(lane: int) -> list[Call]:
             calls: list[Call] = []
-            for block in lanes[lane]:
+            for i, block in lanes[lane]:
+                part = u[block.images, :, block.rows]
                 how, image, filled = self._image(x, block, w.dtype)
-                grid, spread = _spread(how, u[block.images, :, block.rows], w.dtype)
-                first = block is lanes[lane][0]
+                grid, spread = _spread(how, part, w.dtype)
+                first = i == lanes[lane][0][0]
                 term = totals[lane] if first else scratch("term", (w.size,), w.dtype)
                 products = _products("w", how, self.channels, len(w), w.dtype).on(image, grid, term)
                 calls += [*filled, *spread, products]
                 if not first:
                     calls.append(partial(np.add, totals[lane], term, totals[lane]))
+                if b is not None:
+                    calls.append(summing(part, sums[i]))
             return calls
 
         after: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
@@ -300,6 +306,8 @@ class Sliding:
             after.append(partial(totals.fill, 0))
         ordered = w.transpose(self._axes)
         after.append(partial(np.copyto, ordered, totals[0].reshape(ordered.shape)))
+        if b is not None:
+            after.append(partial(np.add.reduce, sums, 0, None, b))
         return Work(range(len(lanes)), arrange, after=after)
 
     @property

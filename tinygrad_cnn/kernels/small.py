@@ -120,11 +120,17 @@ def forward(
     return y
 
 
-def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray) -> None:
-    """Fill w (O, c, *kernel), in C order."""
+def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray, b: np.ndarray | None = None) -> None:
+    """Fill w (O, c, *kernel), in C order, and b (O,) if it is given."""
     o = len(w)
     plan.fill_backward(x)
-    multiply(u.swapaxes(0, 1).reshape(o, -1), plan.columns.T, w.reshape(o, -1))
+    by_filter = u.swapaxes(0, 1).reshape(o, -1)
+    if b is None:
+        multiply(by_filter, plan.columns.T, w.reshape(o, -1))
+    else:
+        both = multiply(by_filter, plan.with_ones.T)
+        w.reshape(o, -1)[...] = both[:, :-1]
+        b[...] = both[:, -1]
 
 
 def _filters(w: np.ndarray, b: np.ndarray | None, dtype: np.dtype[Any], out: np.ndarray | None = None) -> np.ndarray:
@@ -171,7 +177,9 @@ def forwarding(
     return run
 
 
-def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, shared: Shared) -> Callable[[], None] | None:
+def weighing(
+    x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, b: np.ndarray | None, shared: Shared
+) -> Callable[[], None] | None:
     """:func:`weight_gradient` on the same memory every time, if it is small, with columns shared as :func:`forwarding` does."""
     plan, fill = _shared_plan(x, g, w.dtype, shared)
     if plan is None or not w.flags.c_contiguous:
@@ -181,7 +189,9 @@ def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, shared: S
     whole = u.swapaxes(0, 1)
     by_filter = whole.reshape(o, -1)
     moved = None if np.shares_memory(by_filter, u) else by_filter.reshape(whole.shape)
-    product = multiplying(by_filter, plan.columns.T, w.reshape(o, -1))
+    flat = w.reshape(o, -1)
+    both = flat if b is None else np.empty((o, flat.shape[1] + 1), w.dtype)
+    product = multiplying(by_filter, (plan.columns if b is None else plan.with_ones).T, both)
 
     def run() -> None:
         if fill is not None:
@@ -189,6 +199,9 @@ def weighing(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, shared: S
         if moved is not None:
             np.copyto(moved, whole)
         product()
+        if b is not None:
+            np.copyto(flat, both[:, :-1])
+            np.copyto(b, both[:, -1])
 
     return run
 

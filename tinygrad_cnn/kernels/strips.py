@@ -53,9 +53,9 @@ class Strips:
         last = 1 + len(self.g.kernel)
         return (*range(2, last), 1, last, 0)
 
-    def filters(self, w: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    def filters(self, ordered: np.ndarray) -> np.ndarray:
         """(k' c, k O)."""
-        return w.transpose(self.axes).reshape(-1, w.shape[-1] * len(w)).astype(dtype, copy=False)
+        return ordered.reshape(-1, ordered.shape[-2] * ordered.shape[-1])
 
     def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
         widest = max(volume(self.inner.kernel) * self.channels, self.g.kernel[-1] * filters)

@@ -1,5 +1,6 @@
 """Convolution. The form <conv(x, w), u> is linear in x, in w and in u, so three ops close under differentiation:
 the convolution, its adjoint in x (the transposed convolution) and its adjoint in w; each one's rules are the other two.
+A fourth is the third together with the adjoint in b, which cost one pass over u together.
 
 Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
 """
@@ -74,6 +75,21 @@ def _weighing(
     return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
 
 
+@op
+def convolve_dwb(
+    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
+) -> Array:
+    """The adjoints of convolve in w, of the given shape, and b, one behind the other in one vector."""
+    return kernel.parameter_gradients(x, u, shape[2:], stride, padding, dilation, groups, out)
+
+
+@convolve_dwb.bind
+def _weighing_both(
+    x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
+) -> Callable[[], None] | None:
+    return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry, biased=True)
+
+
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
     return convolve_dx(u, w, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
@@ -86,10 +102,29 @@ def _conv(x: Array, w: Array, stride: Sizes, padding: Pairs, dilation: Sizes, gr
     return convolve(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
+def _parted(both: Array, shape: Sizes) -> tuple[Array, Array]:
+    """w and b, of filters of the given shape, from one vector."""
+    return both[: -shape[0]].reshape(shape), both[-shape[0] :]
+
+
+def _dwb(
+    g: Array, x: Array, w: Array, w_wanted: bool, b_wanted: bool,
+    stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+) -> tuple[Array, Array]:  # fmt: skip
+    """The gradients in w and b, as far as they are wanted."""
+    if not b_wanted:
+        return _dw(x, g, w.shape, stride, padding, dilation, groups), None
+    if not w_wanted:
+        return None, g.sum(axis=(0, *range(2, g.ndim)))
+    both = convolve_dwb(x, g, shape=w.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _parted(both, w.shape)
+
+
+convolve.common(both=_dwb)
 convolve.vjp(
     x=lambda g, w, in_shape, stride, padding, dilation, groups: _dx(g, w, in_shape, stride, padding, dilation, groups),
-    w=lambda g, x, in_shape, stride, padding, dilation, groups: _dw(x, g, in_shape, stride, padding, dilation, groups),
-    b=lambda g: g.sum(axis=(0, *range(2, g.ndim))),
+    w=lambda both: both[0],
+    b=lambda both: both[1],
 )
 convolve_dx.vjp(
     u=lambda g, w, stride, padding, dilation, groups: _conv(g, w, stride, padding, dilation, groups),
@@ -98,6 +133,14 @@ convolve_dx.vjp(
 convolve_dw.vjp(
     x=lambda g, u, in_shape, stride, padding, dilation, groups: _dx(u, g, in_shape, stride, padding, dilation, groups),
     u=lambda g, x, stride, padding, dilation, groups: _conv(x, g, stride, padding, dilation, groups),
+)
+convolve_dwb.vjp(
+    x=lambda g, u, in_shape, shape, stride, padding, dilation, groups: _dx(
+        u, _parted(g, shape)[0], in_shape, stride, padding, dilation, groups
+    ),
+    u=lambda g, x, shape, stride, padding, dilation, groups: convolve(
+        x, *_parted(g, shape), stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
 )
 
 

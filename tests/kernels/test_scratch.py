@@ -1,0 +1,66 @@
+"""Scratch, and what is arranged on it."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn.kernels import scratch as module
+from tinygrad_cnn.kernels.scratch import arranged, blank, scratch
+
+F = np.dtype("f")
+
+
+@pytest.fixture(autouse=True)
+def new_scratch(monkeypatch):
+    monkeypatch.setattr(module, "_thread", threading.local())
+
+
+def counted(key, arrange):
+    """What is arranged for the key, and whether it was arranged just now."""
+    calls = []
+    found = arranged(key, lambda: calls.append(1) or arrange())
+    return found, bool(calls)
+
+
+def test_an_arrangement_is_kept_while_its_scratch_is():
+    def arrange():
+        return scratch("a", (4,), F)
+
+    assert counted("key", arrange)[1]  # and is not kept: its scratch was new
+    view, again = counted("key", arrange)
+    assert again
+    assert counted("key", arrange) == (view, False)
+    assert counted("other", arrange)[1]
+    scratch("b", (2,), F)  # new scratch of another name: what looks at old memory may be among the kept
+    assert counted("key", arrange)[1]
+    larger = scratch("a", (5,), F)
+    assert counted("key", arrange)[1]
+    assert np.shares_memory(counted("key", arrange)[0], larger)
+
+
+def test_an_arrangement_ends_with_the_zeros_that_it_looks_at(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_BYTES", 64)
+
+    def arrange():
+        return blank("zeros", (16,), F)
+
+    arranged("key", arrange)
+    assert not counted("key", arrange)[1]
+    blank("others", (16,), F)  # there is no room for both
+    assert counted("key", arrange)[1]
+
+
+def test_arrangements_are_of_one_thread_and_few():
+    assert counted("key", lambda: 1)[1]
+    assert not counted("key", lambda: 2)[1]
+    found = []
+    thread = threading.Thread(target=lambda: found.append(counted("key", lambda: 3)))
+    thread.start()
+    thread.join()
+    assert found == [(3, True)]
+    for i in range(module.KEPT):
+        counted(i, lambda: 4)
+    assert counted("key", lambda: 5) == (5, True)

@@ -1,0 +1,213 @@
+"""Convolution of few channels: windows are columns, which are laid out in runs along the image.
+
+With P places, K = c k window elements, a row of ones below the columns that meets the biases, and O filters
+
+    (y) = (w b) (columns; 1),    (w' b') = u (columns; 1)^T,    x' = w^T u, each element added to the pixel on which it falls.
+
+A block is some images, or some rows of one. What is arranged for a block is mostly scratch, and kept for all of its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from . import columns
+from .columns import Block, Geometry, is_last, pieces, rows_of
+from .falling import Fall, Phase, fall
+from .runs import copying
+from .scratch import arranged, blank, scratch
+from .threads import in_lanes
+from .window import Pairs, Sizes, interior, last_view, volume, windows
+from .work import Call, Work
+
+ALONE = 6_000_000
+"""Multiplications that one thread has done before another is awake."""
+
+APART = 64
+"""Bytes between the rows of a matrix: rows a large power of two apart would fall on the same few lines of the cache."""
+
+DType: TypeAlias = "np.dtype[Any]"
+
+
+class Laid(NamedTuple):
+    """Room for the images of a block (c, n, *sizes), the calls that lay out their windows, and where: (K, n P)."""
+
+    images: np.ndarray
+    calls: list[Call]
+    matrix: np.ndarray
+
+
+class Fallen(NamedTuple):
+    """Room for what falls on the images of a block: u as matrices (n, O, P) and as it is, what the filters make of it
+    (n, K, P), the zeros before that, the sums (c, n, *places), and for each phase what is summed."""
+
+    gradients: np.ndarray
+    inside: np.ndarray
+    products: np.ndarray
+    zero: Call
+    pixels: np.ndarray
+    sums: list[tuple[Phase, Call]]
+
+
+@dataclass(frozen=True)
+class Along:
+    """Windows g of so many channels."""
+
+    g: Geometry
+    channels: int
+
+    @property
+    def elements(self) -> int:
+        """Numbers in a window."""
+        return volume(self.g.kernel) * self.channels
+
+    def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
+        """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
+        k, o, last = self.elements, len(w), is_last(y)
+        filters = np.empty((o, k + (b is not None)), y.dtype)
+        before: list[Call] = [partial(np.copyto, filters[:, :k].reshape(w.shape), w)]
+        if b is not None:
+            before.append(partial(np.copyto, filters[:, k], b))
+
+        def arrange(block: Block) -> list[Call]:
+            laid, fill = self._columns(x, block, y.dtype, b is not None)
+            part = y[block.images, :, block.rows]
+            if last:
+                n = pieces(len(part), laid.matrix.shape[1] * filters.size)
+                images = laid.matrix.reshape(len(laid.matrix), n, -1).transpose(1, 2, 0)  # (n, P, K)
+                product = partial(np.matmul, images, filters.T, last_view(part).reshape(n, -1, o))
+            else:
+                images = laid.matrix.reshape(len(laid.matrix), len(part), -1).swapaxes(0, 1)  # (n, K, P)
+                product = partial(np.matmul, filters, images, part.reshape(len(part), o, -1))
+            return [fill, *laid.calls, product]
+
+        return Work(self._blocks(len(x), o, k * y.itemsize), arrange, before)
+
+    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
+        """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
+        k, o, last, ones = self.elements, len(w), is_last(u), b is not None
+        lanes = in_lanes(self._blocks(len(x), o, k * w.itemsize))
+        totals = np.empty((max(1, len(lanes)), k + ones, o) if last else (max(1, len(lanes)), o, k + ones), w.dtype)
+
+        def arrange(lane: int) -> list[Call]:
+            calls: list[Call] = []
+            for block in lanes[lane]:
+                laid, fill = self._columns(x, block, w.dtype, ones)
+                places, ready = _places(u[block.images, :, block.rows], w.dtype, last)
+                n = pieces(len(places), laid.matrix.shape[1] * totals[0].size) if last else len(places)
+                images = laid.matrix.reshape(len(laid.matrix), n, -1).swapaxes(0, 1)  # (n, K, P)
+                terms = scratch("terms", (n, *totals.shape[1:]), w.dtype)
+                if last:
+                    product = partial(np.matmul, images, places.reshape(n, -1, o), terms)
+                else:
+                    product = partial(np.matmul, places, images.swapaxes(1, 2), terms)
+                calls += [fill, *laid.calls, *ready, product]
+                if block is lanes[lane][0]:
+                    calls.append(partial(np.add.reduce, terms, 0, None, totals[lane]))
+                else:
+                    term = scratch("term", totals.shape[1:], w.dtype)
+                    calls.append(partial(np.add.reduce, terms, 0, None, term))
+                    calls.append(partial(np.add, totals[lane], term, totals[lane]))
+            return calls
+
+        after: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
+        if not lanes:
+            after.append(partial(totals.fill, 0))
+        whole = totals[0].T if last else totals[0]  # (O, K)
+        after.append(partial(np.copyto, w, whole[:, :k].reshape(w.shape)))
+        if b is not None:
+            after.append(partial(np.copyto, b, whole[:, k]))
+        return Work(range(len(lanes)), arrange, after=after)
+
+    def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+        """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
+        k, last = self.elements, is_last(u)
+        filters = np.empty((self.channels, *self.g.kernel, len(w)), x.dtype)
+        before = [partial(np.copyto, filters, np.moveaxis(w, 0, -1))]
+        place = (k + len(w)) * x.itemsize
+        _, cuts = columns.cut(self.g.out, place)
+        falls = [fall(self.g, x.shape[2:], cut.start, cut.stop) for cut in cuts]
+        whole = len(falls) == 1 and falls[0].covers
+
+        def arrange(block: Block) -> list[Call]:
+            part = x[block.images].swapaxes(0, 1)  # (c, n, *sizes)
+            calls: list[Call] = [] if whole else [partial(part.fill, 0)]
+            for cut, how in zip(cuts, falls, strict=True):
+                piece = u[block.images, :, cut]
+                key = "fall", self, how.pitch, piece.shape, x.shape[2:], cut.start, x.dtype, last
+                room = arranged(key, partial(self._fallen, how, piece.shape, x.dtype, last))
+                calls.append(copying(room.inside, last_view(piece) if last else piece))
+                calls.append(room.zero)
+                calls.append(partial(np.matmul, filters.reshape(k, -1), room.gradients, room.products))
+                for phase, add_up in room.sums:
+                    to, source = part[phase.pixels], room.pixels[phase.places]
+                    calls.append(add_up)
+                    calls.append(copying(to, source) if whole else partial(np.add, to, source, to))
+            return calls
+
+        return Work(self._blocks(len(u), len(w), place, columns.image_blocks), arrange, before)
+
+    def _blocks(
+        self, n: int, filters: int, place: int, cut: Callable[..., list[Block]] = columns.blocks
+    ) -> list[Block]:
+        """Blocks of places of so many bytes."""
+        if 0 < n * volume(self.g.out) * self.elements * filters <= ALONE:
+            return [Block(slice(0, n), slice(0, self.g.out[0]))]
+        return cut(n, self.g.out, place)
+
+    def _columns(self, x: np.ndarray, block: Block, dtype: DType, ones: bool) -> tuple[Laid, Call]:
+        """Room for a block of x, with a row of ones below the columns if asked for, and the call that fills it."""
+        images, padding = rows_of(x, block, self.g)
+        first = images.swapaxes(0, 1)  # (c, n, *sizes)
+        out = (block.rows.stop - block.rows.start, *self.g.out[1:])
+        key = "along", self, first.shape, padding, out, dtype, ones
+        laid = arranged(key, partial(self._laid, first.shape, padding, out, dtype, ones))
+        return laid, copying(laid.images, first)
+
+    def _laid(self, shape: Sizes, padding: Pairs, out: Sizes, dtype: DType, ones: bool) -> Laid:
+        sizes = (n + before + after for n, (before, after) in zip(shape[2:], padding, strict=True))
+        padded = blank(("along", shape, padding, dtype), (*shape[:2], *sizes), dtype)
+        view, d = windows(padded, self.g.kernel, out, self.g.stride, self.g.dilation), len(out)
+        view = view.transpose(0, *range(2 + d, view.ndim), 1, *range(2, 2 + d))  # (c, *k, n, *out)
+        k, places = self.elements, shape[1] * volume(out)
+        matrix = scratch("columns", (k + ones, places + APART // dtype.itemsize), dtype)[:, :places]
+        calls: list[Call] = [copying(matrix[:k].reshape(view.shape), view)]
+        if ones:
+            calls.append(partial(matrix[k].fill, 1))
+        return Laid(padded[interior(shape[2:], padding)], calls, matrix)
+
+    def _fallen(self, how: Fall, shape: Sizes, dtype: DType, last: bool) -> Fallen:
+        """Room for u of a shape (n, O, *out)."""
+        n, o, *out = shape
+        k, p = self.elements, volume(how.pitch)
+        size = (n, *how.pitch, o) if last else (n, o, *how.pitch)
+        spread = blank(("fall", size, tuple(out), dtype, last), size, dtype)  # (n, P, O) or (n, O, P), zeros between
+        inside = spread[(slice(None),) * (1 if last else 2) + tuple(slice(0, m) for m in out)]
+        gradients = spread.reshape(n, -1, o).swapaxes(1, 2) if last else spread.reshape(n, o, -1)
+        lead = how.lead + -how.lead % 16
+        values = scratch("columns", (k, lead + n * p), dtype)
+        products = values[:, lead:].reshape(k, n, p).swapaxes(0, 1)
+        total = scratch("total", (self.channels, n * p), dtype)
+        sums: list[tuple[Phase, Call]] = []
+        for phase in how.phases:
+            terms = phase.terms(values, self.g.kernel, lead)  # (*k, c, n P)
+            sums.append((phase, partial(np.add.reduce, terms, phase.axes, None, total)))
+        zero = partial(values[:, :lead].fill, 0)
+        return Fallen(gradients, inside, products, zero, total.reshape(self.channels, n, *how.pitch), sums)
+
+
+def _places(u: np.ndarray, dtype: DType, last: bool) -> tuple[np.ndarray, list[Call]]:
+    """u (n, O, *out) as matrices (n, P, O) where channels are last in memory, (n, O, P) where they are not, and the calls that
+    lay them out if they do not lie so."""
+    u = last_view(u) if last else u
+    shape = (len(u), -1, u.shape[-1]) if last else (*u.shape[:2], -1)
+    flat = u.reshape(shape)
+    if u.dtype == dtype and np.may_share_memory(flat, u):
+        return flat, []
+    room = scratch("gradients", u.shape, dtype)
+    return room.reshape(shape), [copying(room, u)]
