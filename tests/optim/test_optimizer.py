@@ -1,7 +1,9 @@
 """What every optimizer shares: groups, closures, graphs that outlive a step, and errors that change nothing."""
 
 import copy
+import gc
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -340,3 +342,34 @@ def test_repr_shows_groups_and_options():
     text = repr(SGD([{"params": [leaf(2), leaf(2)]}, {"params": leaf(2), "lr": 0.5}], lr=0.1))
     shared = "momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False"
     assert text == f"SGD(2 tensors: lr=0.1, {shared}; 1 tensors: lr=0.5, {shared})"
+
+
+def test_a_rule_that_is_overridden_is_followed_in_every_step():
+    """Also where what it overrides is prepared for steps to come."""
+
+    class Half(SGD):
+        def update(self, p, g, state, group, new, t, u):
+            super().update(p, 0.5 * g, state, group, new, t, u)
+
+    x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    x.grad = tg.Tensor([1.0, -2.0])
+    optimizer = Half([x], lr=1.0)
+    for n in range(1, 5):
+        optimizer.step()
+        np.testing.assert_array_equal(x.numpy(), np.array([1.0, 2.0]) - 0.5 * n * np.array([1.0, -2.0]))
+
+
+@every_optimizer
+def test_what_is_prepared_for_steps_to_come_holds_no_optimizer(optimizer, options):
+    x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    made = optimizer([x], **options)
+    for _ in range(3):
+        x.grad = tg.Tensor([1.0, -2.0])
+        made.step()
+    gone = weakref.ref(made)
+    gc.disable()
+    try:
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()

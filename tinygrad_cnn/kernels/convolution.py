@@ -202,9 +202,10 @@ def _parted(both: np.ndarray, shape: Sizes) -> tuple[np.ndarray, np.ndarray]:
 
 def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last: bool) -> np.ndarray:
     """`out`, checked, or a new array: channels-last in memory, or in C order."""
+    if out is None and not last:
+        return np.empty(shape, dtype)
     if out is None:
-        order = (0, -1, *range(1, len(shape) - 1))
-        return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(order) if last else np.empty(shape, dtype)
+        return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(0, -1, *range(1, len(shape) - 1))
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"convolution: `out` is {out.dtype} of shape {out.shape}; it must be {dtype} of shape {shape}")
     views = [out, last_view(out), out.swapaxes(0, 1)] if out.ndim > 1 else [out]

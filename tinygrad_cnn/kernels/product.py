@@ -53,10 +53,11 @@ def _is_plain(a: Any, b: Any, out: np.ndarray | None) -> bool:
     """Whether `a.dot(b, out)`, which calls BLAS with less ado, does the same as np.matmul."""
     return (
         a.__class__ is b.__class__ is np.ndarray
-        and a.ndim == b.ndim == 2
+        and a.ndim == 2
+        and 0 < b.ndim < 3
         and (dtype := a.dtype) is b.dtype
         and dtype.char in "fd"
-        and (out is None or (out.flags.c_contiguous and out.dtype is dtype and out.shape == (len(a), b.shape[1])))
+        and (out is None or (out.dtype is dtype and out.flags.c_contiguous and out.shape == a.shape[:1] + b.shape[1:]))
     )
 
 

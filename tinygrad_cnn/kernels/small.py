@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -40,10 +40,24 @@ def _nothing() -> None:
     return None
 
 
+class Filters(NamedTuple):
+    """Room for filters (O, c, *kernel) and biases (O,) in one matrix (O, c k + 1)."""
+
+    matrix: np.ndarray
+    elements: np.ndarray
+    biases: np.ndarray
+
+    @classmethod
+    def of(cls, w: np.ndarray, dtype: np.dtype[Any]) -> Filters:
+        """For filters of the shape of w."""
+        matrix = np.empty((len(w), w[0].size + 1), dtype)
+        return cls(matrix, matrix[:, :-1].reshape(w.shape), matrix[:, -1])
+
+
 class Plan:
     """Memory and views for windows on x (n, c, *sizes)."""
 
-    __slots__ = ("_inner", "_room", "_source", "_windows", "columns", "with_ones")
+    __slots__ = ("_filters", "_inner", "_room", "_source", "_windows", "columns", "with_ones")
 
     def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> None:
         n, c, *sizes = shape
@@ -58,6 +72,18 @@ class Plan:
         self.columns = self.with_ones[:k]  # (c k, n P)
         self._room = self.columns.reshape(self._windows.shape)
         self._source: Callable[[], np.ndarray | None] = _nothing
+        self._filters: dict[int, Filters] = {}
+
+    def filters(self, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+        """w (O, c, *kernel) as a matrix, with the biases in a last column, until the next call."""
+        if b is None:
+            return w.reshape(len(w), -1)
+        room = self._filters.get(len(w))
+        if room is None:
+            room = self._filters[len(w)] = Filters.of(w, self.with_ones.dtype)
+        np.copyto(room.elements, w)
+        np.copyto(room.biases, b)
+        return room.matrix
 
     def fill(self, x: np.ndarray) -> None:
         """Let the columns be those of x, until the next call."""
@@ -102,7 +128,7 @@ def forward(
 ) -> np.ndarray | None:
     """y (n, O, *out), new and in the memory order that suits so many filters. Or fill y, which lies filter by filter or
     channels-last; None if it does not."""
-    filters = _filters(w, b, plan.columns.dtype)
+    filters = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     if y is None:
         plan.fill_forward(x)
@@ -125,22 +151,9 @@ def weight_gradient(x: np.ndarray, u: np.ndarray, plan: Plan, w: np.ndarray, b: 
     o = len(w)
     plan.fill_backward(x)
     by_filter = u.swapaxes(0, 1).reshape(o, -1)
-    if b is None:
-        multiply(by_filter, plan.columns.T, w.reshape(o, -1))
-    else:
-        both = multiply(by_filter, plan.with_ones.T)
-        w.reshape(o, -1)[...] = both[:, :-1]
-        b[...] = both[:, -1]
-
-
-def _filters(w: np.ndarray, b: np.ndarray | None, dtype: np.dtype[Any], out: np.ndarray | None = None) -> np.ndarray:
-    """w (O, c, *kernel) as a matrix, with the biases in a last column."""
-    flat = w.reshape(len(w), -1)
-    if b is None:
-        return flat
-    if out is None:
-        out = np.empty((len(w), flat.shape[1] + 1), dtype)
-    return np.concatenate((flat, b[:, None]), 1, out)
+    multiply(by_filter, plan.columns.T, w.reshape(o, -1))
+    if b is not None:
+        multiply(by_filter, plan.with_ones[-1], b)
 
 
 def _factors(filters: np.ndarray, columns: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
@@ -159,19 +172,20 @@ def forwarding(
     plan, fill = _shared_plan(x, g, y.dtype, shared)
     if plan is None or not w.flags.c_contiguous or w.dtype != y.dtype:
         return None
-    filters = _filters(w, b, y.dtype)
+    room = None if b is None else Filters.of(w, y.dtype)
+    filters = w.reshape(len(w), -1) if room is None else room.matrix
     factors = _factors(filters, plan.columns if b is None else plan.with_ones, y)
     if factors is None:
         return None
     shared[g, y.dtype] = plan
     product = multiplying(*factors)
-    parts = None if b is None else (w.reshape(len(w), -1), b[:, None])
+    parts = [] if b is None or room is None else [(room.elements, w), (room.biases, b)]
 
     def run() -> None:
         if fill is not None:
             fill(x)
-        if parts is not None:
-            np.concatenate(parts, 1, filters)
+        for to, source in parts:
+            np.copyto(to, source)
         product()
 
     return run
@@ -189,9 +203,8 @@ def weighing(
     whole = u.swapaxes(0, 1)
     by_filter = whole.reshape(o, -1)
     moved = None if np.shares_memory(by_filter, u) else by_filter.reshape(whole.shape)
-    flat = w.reshape(o, -1)
-    both = flat if b is None else np.empty((o, flat.shape[1] + 1), w.dtype)
-    product = multiplying(by_filter, (plan.columns if b is None else plan.with_ones).T, both)
+    product = multiplying(by_filter, plan.columns.T, w.reshape(o, -1))
+    sums = None if b is None else multiplying(by_filter, plan.with_ones[-1], b)
 
     def run() -> None:
         if fill is not None:
@@ -199,9 +212,8 @@ def weighing(
         if moved is not None:
             np.copyto(moved, whole)
         product()
-        if b is not None:
-            np.copyto(flat, both[:, :-1])
-            np.copyto(b, both[:, -1])
+        if sums is not None:
+            sums()
 
     return run
 

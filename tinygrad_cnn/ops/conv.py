@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+LITTLE = 1 << 12
+"""Numbers that are sooner read twice than two gradients are taken apart."""
+
+
 @op
 def convolve(
     x: Array,
@@ -112,10 +116,9 @@ def _dwb(
     stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
 ) -> tuple[Array, Array]:  # fmt: skip
     """The gradients in w and b, as far as they are wanted."""
-    if not b_wanted:
-        return _dw(x, g, w.shape, stride, padding, dilation, groups), None
-    if not w_wanted:
-        return None, g.sum(axis=(0, *range(2, g.ndim)))
+    if not b_wanted or not w_wanted or g.size < LITTLE:
+        dw = _dw(x, g, w.shape, stride, padding, dilation, groups) if w_wanted else None
+        return dw, g.sum(axis=(0, *range(2, g.ndim))) if b_wanted else None
     both = convolve_dwb(x, g, shape=w.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
     return _parted(both, w.shape)
 

@@ -27,6 +27,7 @@ from .routine import Entry, Routine
 from .slots import STEP, Slot
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
+Update: TypeAlias = "Callable[[Any, Array], object]"
 T = TypeVar("T")
 
 PIECE = 49152
@@ -107,6 +108,13 @@ class Optimizer(ABC):
             t: scratch of the shape and dtype of p, with any content.
             u: more scratch.
         """
+
+    def prepared(self, p: Array, state: dict[str, Any], group: Options, t: Array, u: Array) -> Update:
+        """:meth:`update` with these arguments, and `new` False, again and again, as a function of the optimizer and g.
+
+        A subclass may spare it what depends on the options alone. It must not hold on to the optimizer, which holds it.
+        """
+        return lambda optimizer, g: optimizer.update(p, g, state, group, False, t, u)
 
     def advance(self, state: dict[str, Any], group: Options) -> None:
         """Move the numbers of a parameter's state on, once before its pieces are updated: "step" counts from 1."""
@@ -232,14 +240,8 @@ class Optimizer(ABC):
                 self._routine = self._first(gradients)
                 return
             routine.mark()
-            advance, update = self.advance, self.update
-            for i, _, data, state, options, moves, room in routine.entries:
-                if moves:
-                    advance(state, options)
-                if room is None:
-                    self._sweep(data, gradients[i], state, options, False)
-                else:
-                    update(data, gradients[i], state, options, False, *room)
+            for place, _, _, _, update in routine.entries:
+                update(self, gradients[place])
 
     def _first(self, gradients: tuple[Array | None, ...]) -> Routine:
         """:meth:`_update` where something is not as it was, and how to do it again."""
@@ -259,7 +261,10 @@ class Optimizer(ABC):
                 self._sweep(data, g, state, options, bool(made))
             else:
                 self.update(data, g, state, options, bool(made), *room)
-            entries.append(Entry(places[id(p)], p, data, state, options, overridden or STEP in state, room))
+            again = _sweeping(data, state, options) if room is None else self.prepared(data, state, options, *room)
+            if overridden or STEP in state:
+                again = _advancing(again, state, options)
+            entries.append(Entry(places[id(p)], p, data, state, again))
         known = [self._known[number] for number in range(len(self.param_groups))]
         given = [g is not None for g in gradients]
         return Routine(self._params(), given, known, entries, mark)
@@ -373,6 +378,18 @@ class Optimizer(ABC):
             for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
+
+
+def _sweeping(p: Array, state: dict[str, Any], group: Options) -> Update:
+    return lambda optimizer, g: optimizer._sweep(p, g, state, group, False)
+
+
+def _advancing(update: Update, state: dict[str, Any], group: Options) -> Update:
+    def run(optimizer: Optimizer, g: Array) -> None:
+        optimizer.advance(state, group)
+        update(optimizer, g)
+
+    return run
 
 
 # What rules share.

@@ -7,23 +7,21 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..tensor import Tensor
-from .options import Array, Options
+from .options import Array
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 
 class Entry(NamedTuple):
-    """One parameter with a gradient: where it stands among all, its memory, state and options, whether its state has numbers
-    that move on, and scratch for its update if it is small."""
+    """One parameter with a gradient: where it stands among all, its memory and state, and what an optimizer does to them with
+    a gradient."""
 
     place: int
     parameter: Tensor
     data: Array
     state: dict[str, Any]
-    options: Options
-    moves: bool
-    room: tuple[Array, Array] | None
+    update: Callable[[Optimizer, Array], object]
 
 
 class Routine(NamedTuple):
@@ -46,7 +44,7 @@ class Routine(NamedTuple):
             if optimizer._current(number, group) is not self.known[number]:
                 return False
         kept = optimizer.state
-        for _, p, data, state, *_ in self.entries:
+        for _, p, data, state, _ in self.entries:
             if not data.flags.writeable or (state and kept.get(p) is not state):
                 return False
         return True

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, descent, number
+from .optimizer import Optimizer, Params, Update, descent, number
 from .options import Array, Check, Options, finite, flag, non_negative
 from .slots import Slot
 
@@ -94,4 +94,14 @@ class SGD(Optimizer):
                 d = np.add(d, u, out=u)
             else:
                 d = b
-        np.subtract(p, np.multiply(d, number(group["lr"], t.dtype), t), p)
+        _descend(p, d, number(group["lr"], t.dtype), t)
+
+    def prepared(self, p: Array, state: dict[str, Any], group: Options, t: Array, u: Array) -> Update:
+        if type(self).update is not SGD.update or group["momentum"] or group["weight_decay"] or group["maximize"]:
+            return super().prepared(p, state, group, t, u)
+        rate = number(group["lr"], t.dtype)
+        return lambda _, g: _descend(p, g, rate, t)
+
+
+def _descend(p: Array, d: Array, rate: Array, t: Array) -> None:
+    np.subtract(p, np.multiply(d, rate, t), p)
