@@ -24,6 +24,7 @@ from .recording import _recording
 from .watch import notify, watchers
 
 if TYPE_CHECKING:
+    from .kernels.work import Work
     from .tensor import Tensor
 
 Array: TypeAlias = Any
@@ -109,13 +110,15 @@ class OpFunction(Protocol[P]):
         """Register, as a decorator, how the op is prepared for being called again and again on the same memory.
 
         ``binder(*inputs, out, **params)`` is given what the raw function is given, and returns a function without arguments
-        that does the same, with checks made and views arranged, or None where nothing is gained. If it has a parameter
+        that does the same, with checks made and views arranged, or None where nothing is gained. Where it would be work for
+        several threads, it may be given as such (``kernels/work.py``), to be done together with that of other ops. If it has a
+        parameter
         ``shared``, it is also given a dictionary, the same for all that is prepared in a program with the same first input:
         what one call works out of that input, those after it need not.
         """
 
 
-Binder: TypeAlias = Callable[..., Callable[[], object] | None]
+Binder: TypeAlias = "Callable[..., Work | Callable[[], object] | None]"
 
 registry: dict[str, Op] = {}
 numpy_ops: dict[Any, Callable[..., Any]] = {}

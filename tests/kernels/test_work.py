@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels.work import KEPT, Work
+from tinygrad_cnn.kernels.work import KEPT, Work, together
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,24 @@ def test_floating_point_errors_are_treated_as_the_caller_says():
         prepared()
     with np.errstate(over="ignore"):
         prepared()
+
+
+@given(st.integers(1, 3), st.lists(st.integers(0, 5), min_size=1, max_size=4))
+def test_several_are_done_together(n, counts):
+    tg.set_num_threads(n)
+    log = []
+
+    def work(i, parts):
+        return Work(
+            range(parts), lambda part: [lambda: log.append((i, part))], [lambda: log.append(("before", i))],
+            [lambda: log.append(("after", i))],
+        )  # fmt: skip
+
+    run = together([work(i, parts) for i, parts in enumerate(counts)]).prepared()
+    for _ in range(2):
+        log.clear()
+        run()
+        k, whole = len(counts), sum(counts)
+        assert log[:k] == [("before", i) for i in range(k)]
+        assert sorted(log[k : k + whole]) == [(i, part) for i, parts in enumerate(counts) for part in range(parts)]
+        assert log[k + whole :] == [("after", i) for i in range(k)]

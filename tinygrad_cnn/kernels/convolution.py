@@ -23,6 +23,7 @@ from .columns import Geometry, is_last
 from .products import FEW_CHANNELS, convolution, correlation, layout
 from .sliding import Sliding
 from .window import Pairs, Sizes, last_view, output_sizes, volume
+from .work import Work
 
 
 def forward(
@@ -103,19 +104,19 @@ def parameter_gradients(
 def forwarding(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
     out: np.ndarray, shared: dict[Any, Any],
-) -> Callable[[], None] | None:  # fmt: skip
+) -> Work | Callable[[], object] | None:  # fmt: skip
     """:func:`forward` in the same memory every time, where that is faster; `shared` is for all calls with the same x."""
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if groups > 1:
         return None
     arranged = small.forwarding(x, w, b, g, out, shared) if _is_tangled(x, g) else None
-    return arranged or convolution(layout(g, w.shape[1], len(w)), x, w, b, out).prepared()
+    return arranged or convolution(layout(g, w.shape[1], len(w)), x, w, b, out)
 
 
 def weighing(
     x: np.ndarray, u: np.ndarray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
     out: np.ndarray, shared: dict[Any, Any], biased: bool = False,
-) -> Callable[[], None] | None:  # fmt: skip
+) -> Work | Callable[[], object] | None:  # fmt: skip
     """:func:`weight_gradient`, or :func:`parameter_gradients` if `biased`, in the same memory every time, where that is
     faster; `shared` is for all with the same x."""
     shape = (u.shape[1], x.shape[1] // groups, *kernel)
@@ -124,22 +125,22 @@ def weighing(
         return None
     w, b = _parted(out, shape) if biased else (out, None)
     arranged = small.weighing(x, u, g, w, b, shared) if _is_tangled(x, g) else None
-    return arranged or correlation(layout(g, x.shape[1], u.shape[1]), x, u, w, b).prepared()
+    return arranged or correlation(layout(g, x.shape[1], u.shape[1]), x, u, w, b)
 
 
 def pulling(
     u: np.ndarray, w: np.ndarray, sizes: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
     out: np.ndarray,
-) -> Callable[[], None] | None:  # fmt: skip
+) -> Work | Callable[[], object] | None:  # fmt: skip
     """:func:`input_gradient` in the same memory every time, where that is faster."""
     if groups > 1:
         return None
     g = _geometry(out.shape, w.shape, stride, padding, dilation, groups)
     turned = _turned(w, g, sizes, groups)
     if turned is None:
-        return _falling(g, w.shape[1]).input_gradient(u, w, out).prepared()
+        return _falling(g, w.shape[1]).input_gradient(u, w, out)
     filters, around = turned
-    return convolution(layout(around, len(w), w.shape[1]), u, filters, None, out).prepared()
+    return convolution(layout(around, len(w), w.shape[1]), u, filters, None, out)
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:

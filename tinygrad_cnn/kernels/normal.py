@@ -16,10 +16,10 @@ from .rows import product_sums, rows
 from .scratch import scratch
 from .work import Call, Work
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
 
-LARGE, PARTS = 1 << 20, 4
+LARGE, PARTS = 1 << 19, 4
 """Elements from which on the blocks are shared by threads, in so many parts."""
 
 

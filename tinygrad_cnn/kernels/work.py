@@ -43,8 +43,22 @@ class Work:
         return Prepared(self)
 
 
+def together(works: Sequence[Work]) -> Work:
+    """All of them at the same time. None may write what another reads."""
+    if len(works) == 1:
+        return works[0]
+
+    def arrange(part: tuple[Work, Any]) -> list[Call]:
+        work, own = part
+        return work.arrange(own)
+
+    before = [call for work in works for call in work.before]
+    after = [call for work in works for call in work.after]
+    return Work([(work, part) for work in works for part in work.parts], arrange, before, after)
+
+
 class Prepared:
-    """A piece of work as a function."""
+    """Work as a function."""
 
     def __init__(self, work: Work) -> None:
         self._work, self._numbers = work, range(len(work.parts))

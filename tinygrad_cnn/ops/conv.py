@@ -15,6 +15,7 @@ from ..graph import Array, op
 from ..kernels import convolution as kernel
 from ..kernels import window
 from ..kernels.window import Pairs, Sizes, output_sizes, volume
+from ..kernels.work import Work
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .shape import reshape
 
@@ -47,7 +48,7 @@ def convolve(
 @convolve.bind
 def _convolving(
     x: Array, w: Array, b: Array = None, *, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Callable[[], None] | None:
+) -> Work | Callable[[], object] | None:
     return kernel.forwarding(x, w, b, out=out, shared=shared, **geometry)
 
 
@@ -60,7 +61,7 @@ def convolve_dx(
 
 
 @convolve_dx.bind
-def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -> Callable[[], None] | None:
+def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -> Work | Callable[[], object] | None:
     return kernel.pulling(u, w, shape[2:], out=out, **geometry)
 
 
@@ -75,7 +76,7 @@ def convolve_dw(
 @convolve_dw.bind
 def _weighing(
     x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Callable[[], None] | None:
+) -> Work | Callable[[], object] | None:
     return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
 
 
@@ -90,7 +91,7 @@ def convolve_dwb(
 @convolve_dwb.bind
 def _weighing_both(
     x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Callable[[], None] | None:
+) -> Work | Callable[[], object] | None:
     return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry, biased=True)
 
 

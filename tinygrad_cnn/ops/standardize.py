@@ -17,17 +17,12 @@ import numpy as np
 from ..graph import Array, op
 from ..kernels import normal
 from ..kernels import rows as kernel
-from ..kernels.work import Prepared, Work
+from ..kernels.work import Work
 from .shape import broadcast_to, sum_to
 
 __all__: list[str] = []
 
 Axes = tuple[int, ...]
-
-
-def prepared(work: Work | None) -> Prepared | None:
-    """Work in the same memory every time, if it is such."""
-    return None if work is None else work.prepared()
 
 
 @op
@@ -63,8 +58,8 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
 
 
 @moments.bind
-def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Any:
-    return prepared(normal.measuring(x, axis, out)) if centred else None
+def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Work | None:
+    return normal.measuring(x, axis, out) if centred else None
 
 
 @op(in_place=True)
@@ -136,8 +131,10 @@ def normalized(
 
 
 @normalized.bind
-def _normalizing(x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Any:
-    return None if stats is None else prepared(normal.normalizing(x, stats, w, b, eps, axis, out))
+def _normalizing(
+    x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array
+) -> Work | None:
+    return None if stats is None else normal.normalizing(x, stats, w, b, eps, axis, out)
 
 
 @op
@@ -149,8 +146,8 @@ def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: fl
 
 
 @correlations.bind
-def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Any:
-    return None if stats is None else prepared(normal.correlating(u, x, stats, eps, axis, out))
+def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Work | None:
+    return None if stats is None else normal.correlating(u, x, stats, eps, axis, out)
 
 
 @op(in_place=True)
@@ -170,10 +167,10 @@ def normalized_dx(
 @normalized_dx.bind
 def _pulling(
     u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array
-) -> Any:
+) -> Work | None:
     if sums is None or stats is None:
         return None
-    return prepared(normal.pulling(u, x, w, sums, stats, eps, axis, out))
+    return normal.pulling(u, x, w, sums, stats, eps, axis, out)
 
 
 def _hint(a: Array) -> Array:

@@ -1,8 +1,9 @@
 """The plan of a program: which steps are needed, and where in one piece of memory their results are.
 
-A value whose op can write into an array that it is given gets a place in the arena, from the step that makes it to the
-last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest comes as it
-comes in eager mode: from the op, in new memory.
+Steps in a row that can be prepared, and of which none reads what another makes, are a group: their work may be done at the
+same time. A value whose op can write into an array that it is given gets a place in the arena, from the group that makes it to
+the last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest comes as
+it comes in eager mode: from the op, in new memory.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ class Room:
     """Bytes of the arena, for one value or for several that follow each other in place."""
 
     size: int
-    start: float  # the first step that writes it
-    end: float  # the last step that reads it
+    start: float  # the first group that writes it
+    end: float  # the last group that reads it
     offset: int = 0
 
 
 @dataclass(slots=True)
 class Plan:
-    """The needed steps, the rooms of the values that have one, and the sizes in bytes."""
+    """The needed steps in groups, the rooms of the values that have one, and the sizes in bytes."""
 
-    steps: list[Step]
+    groups: list[list[Step]]
     rooms: dict[Value, Room]
-    last: dict[Value, float]  # the last step that reads the memory of a value that has its own
+    last: dict[Value, float]  # the last group that reads the memory of a value that has its own
     copied: set[Value]  # arguments that are copied to a fixed place first, so that all behind them can be fixed
     peak: int  # of the arena
     total: int  # of all values that steps make, had each its own memory
@@ -58,14 +59,16 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
     roots = Counter(value.root for value in returned)
     tiny = {v for v in returned if v.root is v and roots[v] == 1 and v.array.nbytes <= TINY_BYTES}
     returned, kept = roots.keys() - tiny, {value.root for value in kept} | tiny
+    groups = _grouped(needed)
+    times = [(i, step) for i, group in enumerate(groups) for step in group]
     last: dict[Value, float] = {}
-    for i, step in enumerate(needed):
+    for i, step in times:
         for value in (*step.reads, *made(step)):
             last[value.root] = i
     last.update(dict.fromkeys(kept | returned, inf))
 
     rooms: dict[Value, Room] = {}
-    for i, step in enumerate(needed):
+    for i, step in times:
         out = step.outputs[0] if step.outputs else None
         if step.op is None or not step.op.takes_out or out is None or out.base is not None:
             continue
@@ -78,7 +81,23 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
         rooms[out] = room
     peak = _placed(list(dict.fromkeys(rooms.values())))
     total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
-    return Plan(needed, rooms, last, _copied(needed, set(roots)), peak, total)
+    return Plan(groups, rooms, last, _copied(needed, set(roots)), peak, total)
+
+
+def _grouped(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps that may be done at the same time. What works in place would write over what others read, and is alone."""
+    groups: list[list[Step]] = []
+    makes: set[Value] = set()  # what the last group makes, if it may grow
+    for step in steps:
+        can_join = step.op is not None and step.op.binder is not None and not step.op.in_place
+        if can_join and makes and makes.isdisjoint(value.root for value in step.reads):
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+            makes.clear()
+        if can_join:
+            makes.update(value.root for value in made(step))
+    return groups
 
 
 def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:

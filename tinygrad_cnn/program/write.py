@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..kernels.work import Work, together
 from ..tensor import Tensor
 from .capture import Capture, CaptureError, Guard, Place, Step, Value
 from .plan import ALIGNMENT, Plan, made, planned
@@ -87,7 +88,7 @@ class _Writer:
     def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
         """The source."""
         body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
-        body += [f"    {text}" for i, step in enumerate(self.plan.steps) for text in self._step(i, step)]
+        body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
         for place, value in gradients:
             if value in self.fixed:
                 gradient = self.constant(Tensor._of(self.fixed[value]))
@@ -113,7 +114,20 @@ class _Writer:
         exec(compile(text, filename, "exec"), scope)
         return scope["make"](*self.constants.values())
 
-    def _step(self, i: int, step: Step) -> list[str]:
+    def _group(self, i: int, group: Sequence[Step]) -> list[str]:
+        works: list[Work] = []
+        lines = [line for step in group for line in self._step(step, works)]
+        if works:
+            lines.append(f"{self.constant(together(works).prepared(), group[0].name)}()")
+        dead = [
+            name
+            for v, name in self.names.items()
+            if v not in self.fixed and v.origin == "step" and self.plan.last.get(v.root) == i
+        ]
+        return [*lines, f"del {', '.join(dead)}"] if dead else lines
+
+    def _step(self, step: Step, works: list[Work]) -> list[str]:
+        """The lines of a step; or none if it is work, which is then among `works`."""
         if self._is_fixed_view(step):
             return []
         fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
@@ -123,6 +137,10 @@ class _Writer:
         if planned_output:
             arguments.append(f"out={self.expression(step.outputs[0])}")
         bound = self._bound(step) if planned_output else None
+        if isinstance(bound, Work):
+            works.append(bound)
+            self._describe(step)
+            return []
         if bound is not None:
             call = f"{self.constant(bound, step.name)}()"
         else:
@@ -147,15 +165,10 @@ class _Writer:
                 for v in fresh
                 if v.base is None and v.array.ndim
             ]
-        dead = [
-            name
-            for v, name in self.names.items()
-            if v not in self.fixed and v.origin == "step" and self.plan.last.get(v.root) == i
-        ]
-        return [*lines, f"del {', '.join(dead)}"] if dead else lines
+        return lines
 
-    def _bound(self, step: Step) -> Callable[[], object] | None:
-        """The step as a function of nothing, where all that it reads is fixed and its op can be prepared for that."""
+    def _bound(self, step: Step) -> Work | Callable[[], object] | None:
+        """The step as work, or a function of nothing, where all that it reads is fixed and its op can be prepared for that."""
         out = step.outputs[0]
         if step.op is None or step.op.binder is None or out is None:
             return None
