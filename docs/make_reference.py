@@ -109,10 +109,11 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Training", "tg.training", "training"),
     ]),
     "io": ("Checkpoints", "`tg.io`: nested state in a file, and back.", [("Checkpoints", "tg.io", "io")]),
-    "compile": ("Compilation and threads", "A function captured once and replayed as a flat program; threads of kernels.", [
+    "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [
         ("Compilation", "tg", "compile: compile CaptureError"),
         ("What `compile` returns", "", "compile: Compiled Program"),
         ("Threads", "tg", "kernels.threads: get_num_threads set_num_threads"),
+        ("Memory", "tg", "allocator: keep_freed_memory"),
     ]),
     "testing": ("Testing", "`tinygrad_cnn.testing`: tools that prove gradients right, imported by that name.", [
         ("Checks", "tinygrad_cnn.testing", "testing"),

@@ -3,6 +3,7 @@
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
 from . import anomaly, autograd, creation, data, functional, io, linalg, nn, ops, optim, recompute, training
+from .allocator import keep_freed_memory
 from .anomaly import *
 from .autograd import *
 from .compile import CaptureError, compile
@@ -66,6 +67,7 @@ __all__ = [
     "get_num_threads",
     "io",
     "is_grad_enabled",
+    "keep_freed_memory",
     "linalg",
     "load",
     "nn",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -67,29 +64,3 @@ def test_arrangements_are_of_one_thread_and_few():
     for i in range(module.KEPT):
         counted(i, lambda: 4)
     assert counted("key", lambda: 5) == (5, True)
-
-
-FAULTS = """
-import resource, numpy as np
-{imported}
-def step():
-    kept = [np.ones(1 << 19, "f") for _ in range(6)]
-    return sum(a[0] for a in kept)
-for _ in range(3):
-    step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have rules of their own")
-def test_memory_that_was_freed_is_used_again():
-    """Six arrays of 512 pages at a time, ten times. (NumPy alone faults on most of them.)"""
-    alone, ours = (
-        int(subprocess.run([sys.executable, "-c", FAULTS.format(imported=line)], capture_output=True, check=True).stdout)
-        for line in ("", "import tinygrad_cnn.kernels.scratch")
-    )
-    assert ours < 500
-    assert ours < alone

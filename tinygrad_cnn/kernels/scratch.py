@@ -19,14 +19,6 @@ KEPT_BYTES = 1 << 24
 KEPT = 64
 """Arrangements for each thread."""
 
-HELD_BYTES = 1 << 24
-"""Arrays up to this size, too, are made of memory that was freed before. The allocator of glibc asks the system for large
-blocks one by one, and gives back what is free at the end of its heap, both beyond a size that follows the largest block that
-was ever freed. Freed at once, without being touched, a block of this size costs nothing; without it, a training step of eager
-calls faults on all of its memory anew. (Other allocators have rules of their own, and do not mind.)"""
-
-np.empty(HELD_BYTES, np.uint8)
-
 _thread = threading.local()
 
 
