@@ -31,7 +31,7 @@ def faults(first):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have rules of their own")
-@pytest.mark.parametrize("nbytes", ["", "1 << 25"])
+@pytest.mark.parametrize("nbytes", ["", MOST])
 def test_freed_memory_is_used_again(nbytes):
     assert faults(f"tg.keep_freed_memory({nbytes})") < 500
     assert faults("") > 5000

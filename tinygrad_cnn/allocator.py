@@ -6,8 +6,8 @@ from operator import index
 
 import numpy as np
 
-LEAST, MOST = 1 << 17, 1 << 25
-"""glibc's own limits for the size that it learns."""
+LEAST, MOST = 1 << 17, 31 << 20
+"""Within glibc's own limits for the size that it learns, which with its headers is below 32 MB."""
 
 
 def keep_freed_memory(nbytes: int = 1 << 24) -> None:
@@ -23,7 +23,7 @@ def keep_freed_memory(nbytes: int = 1 << 24) -> None:
     Reference: "Memory Allocation Tunable Parameters" in the GNU C Library manual.
 
     Args:
-        nbytes: the size of the largest arrays that a step makes anew; from 128 KB to 32 MB.
+        nbytes: the size of the largest arrays that a step makes anew; from 128 KB to 31 MB.
 
     Raises:
         TypeError: if `nbytes` is not an integer.
@@ -38,4 +38,4 @@ def keep_freed_memory(nbytes: int = 1 << 24) -> None:
         raise TypeError(f"keep_freed_memory: `nbytes` is {nbytes!r}; it must be an integer") from None
     if not LEAST <= nbytes <= MOST:
         raise ValueError(f"keep_freed_memory: `nbytes` is {nbytes}; it must be from {LEAST} to {MOST}")
-    np.empty(nbytes - (nbytes == MOST) * (1 << 12), np.uint8)  # with its header, it may not be larger than the most
+    np.empty(nbytes, np.uint8)
