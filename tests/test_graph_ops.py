@@ -303,22 +303,46 @@ class TestCommonParts:
         assert a.grad.item() == 3.0
         assert f(a, 3.0)._node.saved == (None, 3.0)
 
-    @pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)])
-    def test_may_ask_which_gradients_are_wanted(self, wanted):
-        f = tg.op(_named("def f(a, b): return a * b"))
+    @pytest.mark.parametrize(
+        "wanted", [(True, True, False), (True, True, True), (True, False, True), (False, True, False)]
+    )
+    def test_are_for_two_rules_at_least(self, wanted):
+        """A rule alone does without them, and what they need is not kept for it."""
+        f = tg.op(_named("def f(a, b, c): return a * b + c"))
         asked = []
-        f.common(both=lambda g, a, b, a_wanted, b_wanted: asked.append((a_wanted, b_wanted)) or (g * b, g * a))
-        f.vjp(a=lambda both: both[0], b=lambda both: both[1])
-        a, b = (tg.Tensor(v, requires_grad=w) for v, w in zip((2.0, 3.0), wanted, strict=True))
-        y = f(a, b)
-        y.backward(retain_graph=True)
-        assert asked == [wanted]
-        assert [t.grad and t.grad.item() for t in (a, b)] == [
-            v if w else None for v, w in zip((3.0, 2.0), wanted, strict=True)
-        ]
-        if all(wanted):  # also where both could be, and one is
-            tg.gradients(y, a)
-            assert asked == [wanted, (True, False)]
+
+        def both(g, a, b, a_shape, b_shape, c_shape):
+            asked.append((a_shape, b_shape, c_shape))
+            return g * b, g * a
+
+        f.common(both=both)
+        f.vjp(
+            a=lambda g, b, both: both[0] if both else g * b,
+            b=lambda g, a, both: both[1] if both else g * a,
+            c=lambda g, both: g,
+        )
+        tensors = [tg.Tensor(v, requires_grad=w) for v, w in zip(([2.0], [3.0], [5.0]), wanted, strict=True)]
+        y = f(*tensors)
+        several = sum(wanted) > 1
+        assert [value is not None for value in y._node.saved] == [several or wanted[1], several or wanted[0]]
+        y.backward()
+        assert asked == [tuple((1,) if w else None for w in wanted)] * several
+        expected = [v if w else None for v, w in zip((3.0, 2.0, 1.0), wanted, strict=True)]
+        assert [t.grad and t.grad.item() for t in tensors] == expected
+
+    def test_a_declared_name_is_what_it_says(self):
+        """And the shape of an input without a rule is None."""
+        f = tg.op(_named("def f(a, b, *, a_shape=7.0): return a * b"))
+        f.common(part=lambda g, a_shape, b_shape: (g * a_shape, b_shape))
+        f.vjp(a=lambda part: part[0])
+        a = leaf(2.0)
+        f(a, 3.0).backward()
+        assert a.grad.item() == 7.0
+        g = tg.op(_named("def f(a, b): return a * b"))
+        g.common(part=lambda g, b_shape: g if b_shape is None else b_shape)
+        g.vjp(a=lambda part: part)
+        g(a, 3.0).backward()
+        assert a.grad.item() == 8.0
 
     def test_are_differentiated_with_the_rules(self):
         f = tg.op(_named("def f(a, b): return a * b"))
@@ -334,12 +358,12 @@ class TestCommonParts:
             ("def f(a): pass", "in_shape", lambda g: g, "f.common: f has in_shape; rename the part"),
             ("def f(a): pass", "part_", lambda g: g, "f.common: f has part_; rename the part"),
             ("def f(*xs): pass", "part", lambda g: g, "f.common: f is variadic, and has but one rule"),
-            ("def f(a): pass", "part", lambda b: b, "f.common: `part` names `b`; legal names are g, a, y, a_wanted$"),
+            ("def f(a): pass", "part", lambda b: b, "f.common: `part` names `b`; legal names are g, a, y, a_shape$"),
             (
                 "def f(a): pass",
                 "part",
                 lambda in_shape: 1,
-                "f.common: `part` names `in_shape`; legal names are g, a, y, a_wanted$",
+                "f.common: `part` names `in_shape`; legal names are g, a, y, a_shape$",
             ),
         ],
     )

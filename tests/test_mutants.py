@@ -86,6 +86,14 @@ def twice(case):
     return both
 
 
+def alone(case):
+    """The function of each input by itself: what several rules have in common is not computed for one."""
+    inputs = draws(case, Draws, 0)
+    for i, value in enumerate(inputs):
+        if value.dtype.kind == "f":
+            yield lambda x, i=i: case(*inputs[:i], x, *inputs[i + 1 :]), [value], 1
+
+
 def attempts(op):
     """Checks of rows, those that notice most first: an op's own at first order, at second order, and rows that use it."""
     rows, others = ROWS[op.function], users()[op]
@@ -95,6 +103,7 @@ def attempts(op):
     yield from ((case, draws(case, OneShape, seed), 1) for seed in range(2, 6) for case in rows)
     yield from ((twice(case), draws(case, OneShape, 0) + draws(case, OneShape, 1), 1) for case in rows)
     yield from ((case, draws(case, Draws, 0), 2) for case in (*rows, *others))
+    yield from (attempt for case in (*rows, *others) for attempt in alone(case))
 
 
 def draws(case, source, seed):

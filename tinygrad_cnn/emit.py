@@ -16,8 +16,8 @@ TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved
 TAKEN_FORM = re.compile("^_|_$|_n$")
 """... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
 
-WANTED = "{}_wanted"
-"""What a part that rules have in common may ask for an input `a`: whether a gradient in `a` is wanted this time."""
+SHAPE_OF = "{}_shape"
+"""What a part that rules have in common may ask for an input `a`: its shape, or None where no gradient in it is wanted."""
 
 OUTPUT, COTANGENT, POSITION, IN_SHAPE, OUT = "y", "g", "i", "in_shape", "out"
 
@@ -44,22 +44,38 @@ class Signature:
     @property
     def saved(self) -> tuple[str, ...]:
         """Names whose values a node does keep: those that some rule asks for."""
-        wanted = {name for served in self.rules for name in self.asked(served)}
+        wanted = {name for names in (*self.rules.values(), *(self.common[p] for p in self.parts)) for name in names}
         return tuple(name for name in self.saveable if name in wanted)
 
-    def asked(self, served: str) -> tuple[str, ...]:
-        """What the rule for input `served` asks for, itself or through what it has in common with others."""
-        return tuple(need for name in self.rules[served] for need in (name, *self.common.get(name, ())))
+    @property
+    def parts(self) -> list[str]:
+        """The common parts that some rule asks for."""
+        return [name for name in self.common if self.users(name)]
 
     @property
-    def wants(self) -> dict[str, str]:
-        """By name, what tells a part whether the gradient in an input is wanted."""
-        return {} if self.variadic else {WANTED.format(n): f"{n}_n is not None" for n in self.inputs}
+    def shapes(self) -> dict[str, str]:
+        """By name, the shapes that a part may ask for, in Python."""
+        asked = {SHAPE_OF.format(n): f"{n}_n and {n}_n.shape" if n in self.rules else "None" for n in self.inputs}
+        return {name: text for name, text in asked.items() if name not in (*self.saveable, *self.params)}
+
+    def users(self, part: str) -> list[str]:
+        """The inputs whose rules ask for a part."""
+        return [served for served in self.inputs if part in self.rules.get(served, ())]
+
+    def wanted(self, part: str) -> str:
+        """Whether a part is to be computed, in Python: for a rule alone, or for two at least."""
+        users = self.users(part)
+        return f"{users[0]}_n is not None" if len(users) == 1 else f"{_count(users)} > 1"
 
     def legal(self, served: str) -> tuple[str, ...]:
         """Names that the rule for input `served` may ask for."""
         position = (POSITION,) if self.variadic else ()
         return (COTANGENT, *self.saveable, *self.params, *self.common, IN_SHAPE, *position)
+
+
+def _count(inputs: list[str]) -> str:
+    """How many of these inputs want a gradient, in Python."""
+    return " + ".join(f"({n}_n is not None)" for n in inputs)
 
 
 def _tuple(items: list[str]) -> str:
@@ -94,10 +110,12 @@ def _saved_expression(sig: Signature, name: str) -> str:
     value = "_y" if name == OUTPUT else f"{name}_"
     if sig.variadic:
         return f"tuple({value})" if name in sig.inputs else value
-    users = [served for served in sig.rules if name in sig.asked(served)]
+    users = [served for served, names in sig.rules.items() if name in names]
     if len(users) == len(sig.rules):
         return value
-    return f"{value} if {' or '.join(f'{u}_n is not None' for u in users)} else None"
+    reasons = [f"{u}_n is not None" for u in users]
+    reasons += [sig.wanted(part) for part in sig.parts if name in sig.common[part]]
+    return f"{value} if {' or '.join(dict.fromkeys(reasons))} else None"
 
 
 def emit_call(sig: Signature) -> str:
@@ -196,11 +214,9 @@ def emit_pull(sig: Signature) -> str:
     else:
         served = [n for n in sig.inputs if n in sig.rules]
         out.append(f"    {_tuple([f'{n}_n' for n in served])} = parents")
-        for name, names in sig.common.items():
-            users = [f"{n}_n is not None" for n in served if name in sig.rules[n]]
-            if users:
-                asked = [sig.wants.get(need, need) for need in names]
-                out.append(f"    if {' or '.join(users)}: {name} = _common_{name}({', '.join(asked)})")
+        for name in sig.parts:
+            asked = ", ".join(sig.shapes.get(need, need) for need in sig.common[name])
+            out.append(f"    {name} = _common_{name}({asked}) if {sig.wanted(name)} else None")
         results = [f"{call(n, f'{n}_n')} if {n}_n is not None else None" for n in served]
         out.append(f"    return {_tuple(results)}")
     return "\n".join(out) + "\n"

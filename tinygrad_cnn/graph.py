@@ -102,8 +102,9 @@ class OpFunction(Protocol[P]):
     def common(self, **parts: Callable[..., Any]) -> None:
         """Register what several rules need, to be computed once for all of them: a rule asks for it by the name it has here.
 
-        A part may ask for what a rule may, but for ``in_shape`` and other parts; and for ``a_wanted``, whether a gradient in
-        input `a` is wanted. Register parts before the rules.
+        Where the gradient of only one of them is wanted it is None, and the rule does what it can do better alone. What a part
+        asks for is kept only where it is computed. It may ask for what a rule may, but for ``in_shape`` and other parts; and
+        for ``a_shape``, the shape of input `a`, or None if no gradient in it is wanted. Register parts before the rules.
         """
 
     def bind(self, binder: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,9 +113,8 @@ class OpFunction(Protocol[P]):
         ``binder(*inputs, out, **params)`` is given what the raw function is given, and returns a function without arguments
         that does the same, with checks made and views arranged, or None where nothing is gained. Where it would be work for
         several threads, it may be given as such (``kernels/work.py``), to be done together with that of other ops. If it has a
-        parameter
-        ``shared``, it is also given a dictionary, the same for all that is prepared in a program with the same first input:
-        what one call works out of that input, those after it need not.
+        parameter ``shared``, it is also given a dictionary, the same for all that is prepared in a program with the same first
+        input: what one call works out of that input, those after it need not.
         """
 
 
@@ -206,7 +206,7 @@ class Op:
     def common(self, **parts: Callable[..., Any]) -> None:
         """See :meth:`OpFunction.common`. TypeError, naming the legal names, if a part is ill-formed."""
         sig = self.signature
-        legal = (*(n for n in sig.legal(sig.inputs[0]) if n not in (IN_SHAPE, *sig.common)), *sig.wants)
+        legal = (*(n for n in sig.legal(sig.inputs[0]) if n not in (IN_SHAPE, *sig.common)), *sig.shapes)
         clash = [n for n in parts if n in (*legal, IN_SHAPE, OUT) or n in TAKEN or TAKEN_FORM.search(n)]
         if clash or sig.variadic:
             fault = "is variadic, and has but one rule" if sig.variadic else f"has {', '.join(clash)}; rename the part"

@@ -55,7 +55,7 @@ def main() -> None:
 def _rows(args: argparse.Namespace, record: Record, path: Path) -> list[str]:
     """Measure what is asked for, keep each outcome at once, and return what failed."""
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
-    effort = Effort(turns=2, seconds=0.1) if args.quick else Effort()
+    effort = replace(Effort(turns=2, seconds=0.1) if args.quick else Effort(), keeps=args.keep_freed_memory)
     quiet: list[float] = []
     failed = []
     asked = [(row, peer) for row in ROWS if _matches(row.name, args.rows) for peer in row.peers if peer in peers]
@@ -140,6 +140,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default=peers, metavar="NAMES", help=f"beside whom, of: {peers}")
     parser.add_argument(
         "--quick", action="store_true", help="fewer and shorter turns: a first look, not a figure to quote"
+    )
+    parser.add_argument(
+        "--keep-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory, for both sides"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets performance.md and images/"

@@ -34,11 +34,13 @@ PAUSE = 0.1
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: turns for each side, of about so many seconds, after some calls that do not count."""
+    """How long to measure: turns for each side, of about so many seconds, after some calls that do not count; and whether the
+    process keeps freed memory, which spares both sides page faults."""
 
     turns: int = 5
     seconds: float = 0.3
     warm_up: int = 3
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def isolated(function: Callable[..., Any], *args: Any) -> Any:
 def compare(name: str, peer: str, effort: Effort) -> Outcome:
     """Time our ways and the peer's, having seen that they compute the same."""
     row = BY_NAME[name]
+    if effort.keeps:
+        SIDES["eager"].load().keep_freed_memory()
     agree(row, [*row.ours(peer), peer])
     calls = {}
     for side in (*row.ours(peer), peer):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import along, columns
+from tinygrad_cnn.kernels import along, columns, threads
 from tinygrad_cnn.kernels.along import Along
 from tinygrad_cnn.kernels.columns import Geometry
 from tinygrad_cnn.kernels.falling import LINES, fall
@@ -19,15 +21,24 @@ from .test_sliding import ungrouped
 cases = shapes(depthwise=st.just(False)).map(ungrouped)
 
 
-@pytest.fixture(params=["one block", "small blocks", "images apart"], autouse=True, scope="module")
+HOW = ["one block", "small blocks", "images together", "parts of images", "place by place"]
+
+
+@pytest.fixture(params=HOW, autouse=True, scope="module")
 def how(request):
     patch = pytest.MonkeyPatch()
     if request.param == "small blocks":
         for function in (columns.blocks, columns.cut, columns.image_blocks):
-            patch.setattr(function, "__defaults__", (600,))
-        patch.setattr(along, "ALONE", 0)
-    if request.param == "images apart":
-        patch.setattr(columns, "UNCOPIED", 0)
+            patch.setattr(function, "__defaults__", (300,))
+        patch.setattr(columns, "ALONE", 0)
+        patch.setattr(threads, "LANES", 1)
+    if request.param == "images together":
+        patch.setattr(columns, "UNCOPIED", 1)
+    if request.param == "parts of images":
+        patch.setattr(columns, "UNCOPIED", 50)
+        patch.setattr(columns, "SHORTEST", 1)
+    if request.param == "place by place":
+        patch.setattr(along, "MOST_WASTE", 0)
     yield
     patch.undo()
 
@@ -102,6 +113,20 @@ def test_what_falls_on_a_pixel_is_what_windows_took_from_it(case, seed):
         x[phase.pixels] = total.reshape(c, n, *how.pitch)[phase.places]
     np.testing.assert_array_equal(np.isnan(x).any(), not how.covers and x.size > 0)
     np.testing.assert_array_equal(np.nan_to_num(x), expected)
+
+
+def test_windows_larger_than_their_grid_are_added_place_by_place():
+    """A grid of all pixels would be 784 times as large."""
+    x, u, w = np.empty((64, 1, 28, 28)), np.ones((64, 4, 1, 1)), np.arange(4.0 * 784).reshape(4, 1, 28, 28)
+    how = Along(Geometry((28, 28), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 1)
+    assert fall(how.g, (28, 28), 0, 1).waste > along.MOST_WASTE
+    work = how.input_gradient(u, w, x)
+    tracemalloc.start()
+    work.do()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * x.nbytes
+    np.testing.assert_array_equal(x, np.broadcast_to(w.sum(0), x.shape))
 
 
 def test_rows_are_kept_apart_in_the_cache():

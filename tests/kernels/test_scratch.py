@@ -15,7 +15,7 @@ F = np.dtype("f")
 
 @pytest.fixture(autouse=True)
 def new_scratch(monkeypatch):
-    monkeypatch.setattr(module, "_thread", threading.local())
+    monkeypatch.setattr(module, "_here", module._Kept())
 
 
 def counted(key, arrange):
@@ -29,16 +29,24 @@ def test_an_arrangement_is_kept_while_its_scratch_is():
     def arrange():
         return scratch("a", (4,), F)
 
-    assert counted("key", arrange)[1]  # and is not kept: its scratch was new
-    view, again = counted("key", arrange)
-    assert again
+    view, first = counted("key", arrange)
+    assert first
     assert counted("key", arrange) == (view, False)
     assert counted("other", arrange)[1]
-    scratch("b", (2,), F)  # new scratch of another name: what looks at old memory may be among the kept
-    assert counted("key", arrange)[1]
+    scratch("b", (2,), F)  # of another name
+    assert not counted("key", arrange)[1]
     larger = scratch("a", (5,), F)
-    assert counted("key", arrange)[1]
-    assert np.shares_memory(counted("key", arrange)[0], larger)
+    again, anew = counted("key", arrange)
+    assert anew
+    assert np.shares_memory(again, larger)
+
+
+def test_what_is_too_large_to_be_kept_is_in_no_arrangement(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_BYTES", 64)
+    arranged("small", lambda: scratch("a", (16,), F))
+    for _ in range(2):
+        assert counted("large", lambda: scratch("a", (17,), F))[1]
+    assert not counted("small", lambda: None)[1]
 
 
 def test_an_arrangement_ends_with_the_zeros_that_it_looks_at(monkeypatch):

@@ -22,7 +22,7 @@ def how(request):
         patch.setattr(blas, "GEMM", {})
     if request.param == "small blocks":
         patch.setattr(sliding, "BLOCK_BYTES", 600)
-        patch.setattr(sliding, "ALONE", 0)
+        patch.setattr(columns, "ALONE", 0)
     yield
     patch.undo()
 

@@ -29,18 +29,6 @@ def test_every_part_is_done_once(n, count):
     assert sorted(done) == list(range(count))
 
 
-@given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_a_sum_has_the_same_bits_for_any_number_of_threads(n, count, seed):
-    terms = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
-    sums = []
-    for number in (1, n):
-        tg.set_num_threads(number)
-        sums.append(threads.summed(lambda i: terms[i].copy(), range(count), (3,), terms.dtype))
-    np.testing.assert_array_equal(*sums)
-    np.testing.assert_allclose(sums[0], terms.sum(0, dtype=np.float64), rtol=1e-4, atol=1e-4)
-    assert not threads.summed(lambda i: terms[i], range(0), (3,), terms.dtype).any()
-
-
 @pytest.mark.parametrize("n", [1, 3])
 def test_an_error_in_a_part_arrives_and_what_was_set_is_as_before(n):
     tg.set_num_threads(n)

@@ -297,3 +297,19 @@ def test_a_refused_call_changes_nothing():
 @pytest.mark.parametrize("family", [CONV, TRANSPOSED], ids=["conv", "conv_transpose"])
 def test_every_rank_takes_the_same_arguments(family):
     assert len({str(inspect.signature(f)) for f in family.values()}) == 1
+
+
+@pytest.mark.parametrize("size", [5, 40], ids=["little", "much"])
+def test_what_is_kept_for_which_gradients(size):
+    """Of x and w, what a rule needs whose gradient is wanted: the bias needs neither, and keeps no more than itself."""
+    x, w, b = (tg.Tensor(np.ones(shape)) for shape in ((2, 1, size, size), (3, 1, 3, 3), (3,)))
+    for wanted, kept in (("b", ""), ("w", "x"), ("wb", "x"), ("x", "w"), ("xb", "w"), ("xwb", "xw")):
+        leaves = {n: tg.Tensor(t.numpy(), requires_grad=n in wanted) for n, t in zip("xwb", (x, w, b), strict=True)}
+        y = tg.conv2d(*leaves.values())
+        saved = y._node.saved
+        assert [value is not None for value in saved] == ["x" in kept, "w" in kept]
+        y.sum().backward()
+        if "b" in wanted:
+            np.testing.assert_array_equal(leaves["b"].grad.numpy(), np.full(3, 2.0 * (size - 2) ** 2))
+            held = leaves["b"].grad._data
+            assert (held if held.base is None else held.base).size == 3

@@ -22,14 +22,14 @@ from .falling import Fall, Phase, fall
 from .runs import copying
 from .scratch import arranged, blank, scratch
 from .threads import in_lanes
-from .window import Pairs, Sizes, interior, last_view, volume, windows
+from .window import Pairs, Sizes, interior, last_view, overlaps, volume, windows
 from .work import Call, Work
-
-ALONE = 6_000_000
-"""Multiplications that one thread has done before another is awake."""
 
 APART = 64
 """Bytes between the rows of a matrix: rows a large power of two apart would fall on the same few lines of the cache."""
+
+MOST_WASTE = 2.5
+"""Places for each at which a window begins: with more, most of what is computed for them is zero."""
 
 DType: TypeAlias = "np.dtype[Any]"
 
@@ -78,12 +78,12 @@ class Along:
             laid, fill = self._columns(x, block, y.dtype, b is not None)
             part = y[block.images, :, block.rows]
             if last:
-                n = pieces(len(part), laid.matrix.shape[1] * filters.size)
-                images = laid.matrix.reshape(len(laid.matrix), n, -1).transpose(1, 2, 0)  # (n, P, K)
-                product = partial(np.matmul, images, filters.T, last_view(part).reshape(n, -1, o))
+                cut = pieces(len(part), volume(part.shape[2:]), filters.size)
+                images = laid.matrix.reshape(len(laid.matrix), *cut, -1).transpose(1, 2, 3, 0)  # (n, m, P, K)
+                product = partial(np.matmul, images, filters.T, last_view(part).reshape(*cut, -1, o))
             else:
-                images = laid.matrix.reshape(len(laid.matrix), len(part), -1).swapaxes(0, 1)  # (n, K, P)
-                product = partial(np.matmul, filters, images, part.reshape(len(part), o, -1))
+                whole = laid.matrix.reshape(len(laid.matrix), len(part), -1).swapaxes(0, 1)  # (n, K, P)
+                product = partial(np.matmul, filters, whole, part.reshape(len(part), o, -1))
             return [fill, *laid.calls, product]
 
         return Work(self._blocks(len(x), o, k * y.itemsize), arrange, before)
@@ -92,33 +92,31 @@ class Along:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
         k, o, last, ones = self.elements, len(w), is_last(u), b is not None
         lanes = in_lanes(self._blocks(len(x), o, k * w.itemsize))
-        totals = np.empty((max(1, len(lanes)), k + ones, o) if last else (max(1, len(lanes)), o, k + ones), w.dtype)
+        totals = np.empty((max(1, len(lanes)), k + ones, o), w.dtype)
 
         def arrange(lane: int) -> list[Call]:
             calls: list[Call] = []
             for block in lanes[lane]:
                 laid, fill = self._columns(x, block, w.dtype, ones)
-                places, ready = _places(u[block.images, :, block.rows], w.dtype, last)
-                n = pieces(len(places), laid.matrix.shape[1] * totals[0].size) if last else len(places)
-                images = laid.matrix.reshape(len(laid.matrix), n, -1).swapaxes(0, 1)  # (n, K, P)
-                terms = scratch("terms", (n, *totals.shape[1:]), w.dtype)
-                if last:
-                    product = partial(np.matmul, images, places.reshape(n, -1, o), terms)
-                else:
-                    product = partial(np.matmul, places, images.swapaxes(1, 2), terms)
-                calls += [fill, *laid.calls, *ready, product]
+                part = u[block.images, :, block.rows]
+                n, m = pieces(len(part), volume(part.shape[2:]), totals[0].size)
+                cut = (n if last else len(part), m)
+                places, ready = _places(part, w.dtype, cut, last)  # (n, m, P, O)
+                images = laid.matrix.reshape(len(laid.matrix), *cut, -1).transpose(1, 2, 0, 3)  # (n, m, K, P)
+                terms = scratch("terms", (*cut, *totals.shape[1:]), w.dtype)
+                calls += [fill, *laid.calls, *ready, partial(np.matmul, images, places, terms)]
                 if block is lanes[lane][0]:
-                    calls.append(partial(np.add.reduce, terms, 0, None, totals[lane]))
+                    calls.append(partial(np.add.reduce, terms, (0, 1), None, totals[lane]))
                 else:
                     term = scratch("term", totals.shape[1:], w.dtype)
-                    calls.append(partial(np.add.reduce, terms, 0, None, term))
+                    calls.append(partial(np.add.reduce, terms, (0, 1), None, term))
                     calls.append(partial(np.add, totals[lane], term, totals[lane]))
             return calls
 
         after: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
         if not lanes:
             after.append(partial(totals.fill, 0))
-        whole = totals[0].T if last else totals[0]  # (O, K)
+        whole = totals[0].T  # (O, K)
         after.append(partial(np.copyto, w, whole[:, :k].reshape(w.shape)))
         if b is not None:
             after.append(partial(np.copyto, b, whole[:, k]))
@@ -132,6 +130,8 @@ class Along:
         place = (k + len(w)) * x.itemsize
         _, cuts = columns.cut(self.g.out, place)
         falls = [fall(self.g, x.shape[2:], cut.start, cut.stop) for cut in cuts]
+        if any(how.waste > MOST_WASTE for how in falls):
+            return self._by_place(u, w, x)
         whole = len(falls) == 1 and falls[0].covers
 
         def arrange(block: Block) -> list[Call]:
@@ -152,13 +152,34 @@ class Along:
 
         return Work(self._blocks(len(u), len(w), place, columns.image_blocks), arrange, before)
 
+    def _by_place(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+        """:meth:`input_gradient` where windows are larger than the grid of their places: they are added one by one."""
+        g, k, last = self.g, self.elements, is_last(u)
+        filters = np.empty((len(w), self.channels, *g.kernel), x.dtype)
+        place = (k + len(w)) * x.itemsize
+        before = tuple(pair[0] for pair in g.padding)
+        # Element i of the window at place p is at p stride + i dilation: both are steps along the image.
+        found = list(overlaps(x.shape[2:], g.out, g.kernel, g.dilation, before, g.stride))
+
+        def arrange(block: Block) -> list[Call]:
+            part, piece = x[block.images], u[block.images]
+            rows, ready = _places(piece, x.dtype, (len(piece), 1), last)  # (n, 1, P, O)
+            windows = scratch("columns", (len(piece), 1, volume(g.out), k), x.dtype)
+            by_place = np.moveaxis(windows.reshape(len(piece), *g.out, self.channels, *g.kernel), 0, len(g.out))
+            product = partial(np.matmul, rows, filters.reshape(len(w), k), windows)
+            calls: list[Call] = [*ready, partial(part.fill, 0), product]
+            for p, elements, pixels in found:
+                calls.append(partial(np.add, part[pixels], by_place[p][elements], part[pixels]))
+            return calls
+
+        blocks = self._blocks(len(u), len(w), place, columns.image_blocks)
+        return Work(blocks, arrange, [partial(np.copyto, filters, w)])
+
     def _blocks(
         self, n: int, filters: int, place: int, cut: Callable[..., list[Block]] = columns.blocks
     ) -> list[Block]:
         """Blocks of places of so many bytes."""
-        if 0 < n * volume(self.g.out) * self.elements * filters <= ALONE:
-            return [Block(slice(0, n), slice(0, self.g.out[0]))]
-        return cut(n, self.g.out, place)
+        return columns.shared(n, self.g.out, self.elements * filters, place, cut=cut)
 
     def _columns(self, x: np.ndarray, block: Block, dtype: DType, ones: bool) -> tuple[Laid, Call]:
         """Room for a block of x, with a row of ones below the columns if asked for, and the call that fills it."""
@@ -201,13 +222,14 @@ class Along:
         return Fallen(gradients, inside, products, zero, total.reshape(self.channels, n, *how.pitch), sums)
 
 
-def _places(u: np.ndarray, dtype: DType, last: bool) -> tuple[np.ndarray, list[Call]]:
-    """u (n, O, *out) as matrices (n, P, O) where channels are last in memory, (n, O, P) where they are not, and the calls that
-    lay them out if they do not lie so."""
+def _places(u: np.ndarray, dtype: DType, cut: tuple[int, int], last: bool) -> tuple[np.ndarray, list[Call]]:
+    """u (images, O, *out) as matrices (*cut, P, O), whether channels are `last` in memory or not, and the calls that lay it out
+    if it does not lie so."""
+    order = (0, 1, 2, 3) if last else (0, 2, 3, 1)
     u = last_view(u) if last else u
-    shape = (len(u), -1, u.shape[-1]) if last else (*u.shape[:2], -1)
+    shape = (*cut, -1, u.shape[-1]) if last else (cut[0], u.shape[1], cut[1], -1)
     flat = u.reshape(shape)
     if u.dtype == dtype and np.may_share_memory(flat, u):
-        return flat, []
+        return flat.transpose(order), []
     room = scratch("gradients", u.shape, dtype)
-    return room.reshape(shape), [copying(room, u)]
+    return room.reshape(shape).transpose(order), [copying(room, u)]

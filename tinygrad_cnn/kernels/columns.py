@@ -11,6 +11,7 @@ such matrices, shifted by a pixel each, are all windows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,12 +26,16 @@ the filters anew for each product."""
 MOST_SHIFTED = 1.12
 """Shifts compute windows across the seam of two rows too; this many for each that is wanted are worth the saved copies."""
 
-SHIFTED_BYTES = 3 << 18
-"""The same where shifts save the copies: their memory stands for that of k times as much."""
 
+ALONE = 6_000_000
+"""Multiplications that one thread has done before another is awake."""
 
 UNCOPIED = 1_000_000
 """Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
+
+
+SHORTEST = 512
+"""Places of a part of an image that is worth a product of its own."""
 
 
 class Geometry(NamedTuple):
@@ -84,9 +89,25 @@ def image_blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_
     return [Block(slice(i, min(n, i + step)), slice(0, out[0])) for i in range(0, n, step)]
 
 
-def pieces(n: int, multiplications: int) -> int:
-    """How many products to make of one for n images: an image at a time, or all at once."""
-    return n if multiplications <= UNCOPIED * n else 1
+def shared(
+    n: int, out: Sizes, multiplications: int, place_bytes: int, block_bytes: int = BLOCK_BYTES,
+    cut: Callable[..., list[Block]] = blocks,
+) -> list[Block]:  # fmt: skip
+    """All places of n images in blocks for threads to share, or in one if there are few, and few `multiplications` for each."""
+    places = n * volume(out)
+    if 0 < places * multiplications <= ALONE and places * place_bytes <= block_bytes:
+        return [Block(slice(0, n), slice(0, out[0]))]
+    return cut(n, out, place_bytes, block_bytes)
+
+
+def pieces(n: int, places: int, multiplications: int) -> tuple[int, int]:
+    """Of how many images to make a product each, and of how many parts of an image, for n of so many places with so many
+    `multiplications` for each: of images or parts that BLAS multiplies where they lie, or of all at once, (1, 1)."""
+    least = -(-places * multiplications // UNCOPIED)
+    if least <= 1:
+        return n, 1
+    parts = next((m for m in range(least, 2 * least) if places % m == 0), places)
+    return (n, parts) if places // parts >= SHORTEST else (1, 1)
 
 
 def _even(n: int, step: int) -> int:

@@ -2,7 +2,7 @@
 
 Columns lay out the window of every output place, so that with P places, K = c k window elements and O filters
 
-    y = columns w^T,    dw = u^T columns,    dx = the convolution of u with turned filters, or scatter(u w).
+    y = columns w^T,    dw = u^T columns,    dx = the convolution of u with turned filters, or u w, added up where it falls.
 
 They are built for a block of places at a time, by as many threads as there are, and used while they are in the cache.
 y is an (N, O, *out) view of memory in (N, *out, O) order, which elementwise ops keep: behind a convolution a network
@@ -97,7 +97,7 @@ def parameter_gradients(
     g = _geometry(x.shape, shape, stride, padding, dilation, groups)
     _check_gradient(u, (len(x), shape[0], *g.out))
     both = _result(out, (volume(shape) + shape[0],), _common(x, u), last=False)
-    _correlate(x, u, g, groups, *_parted(both, shape))
+    _correlate(x, u, g, groups, *parted(both, shape))
     return both
 
 
@@ -123,7 +123,7 @@ def weighing(
     g = _geometry(x.shape, shape, stride, padding, dilation, groups)
     if groups > 1:
         return None
-    w, b = _parted(out, shape) if biased else (out, None)
+    w, b = parted(out, shape) if biased else (out, None)
     arranged = small.weighing(x, u, g, w, b, shared) if _is_tangled(x, g) else None
     return arranged or correlation(layout(g, x.shape[1], u.shape[1]), x, u, w, b)
 
@@ -171,7 +171,7 @@ def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.n
 
 
 def _falling(g: Geometry, channels: int) -> Along | Sliding:
-    """Windows that are not those of a turned convolution."""
+    """What computes the adjoint in x where no turned convolution does."""
     return Sliding(g, channels) if channels >= FEW_CHANNELS else Along(g, channels)
 
 
@@ -196,8 +196,8 @@ def _correlate(x: np.ndarray, u: np.ndarray, g: Geometry, groups: int, w: np.nda
         correlation(how, xg, ug, wg, bg).do()
 
 
-def _parted(both: np.ndarray, shape: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """w' and b' as views of one vector."""
+def parted(both: Any, shape: Sizes) -> tuple[Any, Any]:
+    """w, of the given shape, and b from one vector: views, of an array or a Tensor."""
     return both[: -shape[0]].reshape(shape), both[-shape[0] :]
 
 

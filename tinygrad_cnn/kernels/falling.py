@@ -74,12 +74,13 @@ class Phase(NamedTuple):
 
 class Fall(NamedTuple):
     """Places (*pitch) of an image, of which the first along each axis are windows, the zeros needed before the first image,
-    the phases, and whether every pixel is in one."""
+    the phases, whether every pixel is in one, and places for each that is a window."""
 
     pitch: Sizes
     lead: int
     phases: list[Phase]
     covers: bool
+    waste: float
 
 
 @lru_cache(maxsize=1024)
@@ -94,7 +95,8 @@ def fall(g: Geometry, sizes: Sizes, start: int, stop: int) -> Fall:
     axes = zip(sizes, pitch, g.kernel, g.stride, g.dilation, before, strict=True)
     phases = [Phase(sides, steps) for sides in product(*(_sides(*axis) for axis in axes))]
     met = sum(math.prod(len(range(*s.indices(n))) for s, n in zip(p.pixels[2:], sizes, strict=True)) for p in phases)
-    return Fall(pitch, max(phase.reach for phase in phases), phases, met == volume(sizes))
+    waste = volume(pitch) / volume(out)
+    return Fall(pitch, max(phase.reach for phase in phases), phases, met == volume(sizes), waste)
 
 
 def _sides(n: int, pitch: int, kernel: int, stride: int, dilation: int, padding: int) -> list[Side]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
@@ -52,7 +53,7 @@ class Direct:
             np.matmul(filters.T, images, out=y.reshape(*y.shape[:2], -1))
             return
         target = last_view(y).reshape(len(matrix), -1)
-        n = pieces(len(y), filters.size * len(matrix))
+        n = math.prod(pieces(len(y), len(matrix) // len(y), filters.size))
         np.matmul(matrix.reshape(n, -1, len(filters)), filters, out=target.reshape(n, -1, target.shape[1]))
         if b is not None:
             np.add(target, b, out=target)
@@ -164,19 +165,22 @@ def correlation(
     blocks = how.blocks(len(x), len(w), w.itemsize)
     lanes = in_lanes(list(enumerate(blocks)))
     ordered = w.transpose(how.axes)
-    sums = np.empty((len(blocks), len(w)), w.dtype)
+    sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
     totals: dict[int, np.ndarray] = {}
 
     def add(lane: int) -> None:
+        total = None
         for i, block in lanes[lane]:
             part = u[block.images, :, block.rows]
             product = how.correlate(x, block, part, w.dtype)
-            if lane in totals:
-                totals[lane] += product
+            if total is None:
+                total = product
             else:
-                totals[lane] = product
+                total += product
             if b is not None:
                 summing(part, sums[i])()  # while it is in the cache
+        assert total is not None
+        totals[lane] = total
 
     def end() -> None:
         total = totals.pop(0) if lanes else np.zeros(ordered.shape, w.dtype)
@@ -186,7 +190,7 @@ def correlation(
         if b is not None:
             np.add.reduce(sums, axis=0, out=b)
 
-    return Work(range(len(lanes)), lambda lane: [partial(add, lane)], after=[end])
+    return Work(range(len(lanes)), lambda lane: [partial(add, lane)], [totals.clear], [end])
 
 
 def places(u: np.ndarray) -> np.ndarray:

@@ -19,18 +19,31 @@ KEPT_BYTES = 1 << 24
 KEPT = 64
 """Arrangements for each thread."""
 
-_thread = threading.local()
+
+class _Kept(threading.local):
+    """What a thread keeps: scratch by name, zeros and arrangements by key, and how often some scratch was not where it was."""
+
+    def __init__(self) -> None:
+        self.scratch: dict[str, np.ndarray] = {}
+        self.blank: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self.arranged: OrderedDict[Hashable, Any] = OrderedDict()
+        self.moves = 0
+
+
+_here = _Kept()
 
 
 def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An array of the shape, with anything in it, for this thread until it asks for the same name again."""
     size = volume(shape) * dtype.itemsize
-    memory: np.ndarray | None = getattr(_thread, name, None)
+    memory = _here.scratch.get(name)
     if memory is None or memory.size < size:
-        memory = np.empty(size, np.uint8)
-        _moved()
-        if size <= KEPT_BYTES:
-            setattr(_thread, name, memory)
+        if size > KEPT_BYTES:
+            _here.moves += 1
+            return np.empty(shape, dtype)
+        if memory is not None:
+            _moved()
+        memory = _here.scratch[name] = np.empty(size, np.uint8)
     return np.ndarray(shape, dtype, memory)
 
 
@@ -39,9 +52,7 @@ def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 
     All of a thread are no larger than KEPT_BYTES together: those that were asked for least recently are dropped.
     """
-    kept: OrderedDict[Hashable, np.ndarray] | None = getattr(_thread, "blank", None)
-    if kept is None:
-        kept = _thread.blank = OrderedDict()
+    kept = _here.blank
     memory = kept.pop(key, None)
     if memory is None:
         memory = np.zeros(shape, dtype)
@@ -55,16 +66,13 @@ def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 def arranged(key: Hashable, arrange: Callable[[], T]) -> T:
     """What `arrange` returns, views of scratch and calls on it, or what it returned when this thread last had the key: for as
     long as all of its scratch stays where it is."""
-    kept: OrderedDict[Hashable, Any] | None = getattr(_thread, "arranged", None)
-    if kept is None:
-        kept, _thread.moves = OrderedDict(), 0
-        _thread.arranged = kept
+    kept = _here.arranged
     if key in kept:
         kept.move_to_end(key)
         return kept[key]  # type: ignore[no-any-return]
-    moves = _thread.moves
+    moves = _here.moves
     found = arrange()
-    if _thread.moves == moves:
+    if _here.moves == moves:
         kept[key] = found
         if len(kept) > KEPT:
             kept.popitem(last=False)
@@ -73,6 +81,5 @@ def arranged(key: Hashable, arrange: Callable[[], T]) -> T:
 
 def _moved() -> None:
     """Scratch is elsewhere now. What looks at where it was would keep that alive."""
-    if hasattr(_thread, "arranged"):
-        _thread.moves += 1
-        _thread.arranged.clear()
+    _here.moves += 1
+    _here.arranged.clear()

@@ -40,9 +40,6 @@ cache."""
 MOST_MULTIPLICATIONS = 6144
 """For each place and element of the filters: from here on it is the products that take the time, and larger ones are faster."""
 
-ALONE = 6_000_000
-"""Multiplications that one thread has done before another is awake."""
-
 LEAST_RUN = 9
 """Numbers in a row of a matrix: shorter ones are no work for BLAS."""
 
@@ -283,7 +280,7 @@ class Sliding:
         blocks = self._blocks(len(x), len(w), w.itemsize)
         lanes = in_lanes(list(enumerate(blocks)))
         totals = np.empty((max(1, len(lanes)), w.size), w.dtype)
-        sums = np.empty((len(blocks), len(w)), w.dtype)
+        sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
 
         def arrange(lane: int) -> list[Call]:
             calls: list[Call] = []
@@ -324,9 +321,8 @@ class Sliding:
     def _blocks(
         self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = columns.blocks
     ) -> list[Block]:
-        if 0 < n * volume(self.g.out) * volume(self.g.kernel) * self.channels * filters <= ALONE:
-            return [Block(slice(0, n), slice(0, self.g.out[0]))]
-        return cut(n, self.g.out, self._place(filters) * itemsize, BLOCK_BYTES)
+        each = volume(self.g.kernel) * self.channels * filters
+        return columns.shared(n, self.g.out, each, self._place(filters) * itemsize, BLOCK_BYTES, cut)
 
     def _place(self, filters: int) -> int:
         """Numbers in the larger of image and grid for each place."""

@@ -17,7 +17,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from operator import index
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -139,26 +139,6 @@ def in_lanes(parts: Sequence[T]) -> list[Sequence[T]]:
     """Parts of a sum, cut into lanes."""
     length = max(1, -(-len(parts) // LANES))
     return [parts[i : i + length] for i in range(0, len(parts), length)]
-
-
-def summed(
-    term: Callable[[T], np.ndarray], parts: Sequence[T], shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> np.ndarray:
-    """The sum of term(part) over all parts, always in the same order; zeros if there is none. Terms are written over."""
-    lanes = in_lanes(parts)
-    sums: dict[int, np.ndarray] = {}
-
-    def work(lane: int) -> None:
-        total = term(lanes[lane][0])
-        for part in lanes[lane][1:]:
-            total += term(part)
-        sums[lane] = total
-
-    each(work, range(len(lanes)))
-    total = sums[0] if sums else np.zeros(shape, dtype)
-    for lane in range(1, len(lanes)):
-        total += sums[lane]
-    return total
 
 
 @contextmanager

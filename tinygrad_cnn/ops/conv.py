@@ -16,6 +16,7 @@ from ..kernels import convolution as kernel
 from ..kernels import window
 from ..kernels.window import Pairs, Sizes, output_sizes, volume
 from ..kernels.work import Work
+from .elementwise import copy
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .shape import reshape
 
@@ -107,28 +108,28 @@ def _conv(x: Array, w: Array, stride: Sizes, padding: Pairs, dilation: Sizes, gr
     return convolve(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-def _parted(both: Array, shape: Sizes) -> tuple[Array, Array]:
-    """w and b, of filters of the given shape, from one vector."""
-    return both[: -shape[0]].reshape(shape), both[-shape[0] :]
+def _both(
+    g: Array, x: Array, w_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+) -> tuple[Array, Array] | None:
+    """The gradients in w and b, from one pass over g, if it is worth one."""
+    if g.size < LITTLE:
+        return None
+    both = convolve_dwb(x, g, shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    dw, db = kernel.parted(both, w_shape)
+    return dw, copy(db)  # so that who keeps it keeps no more
 
 
-def _dwb(
-    g: Array, x: Array, w: Array, w_wanted: bool, b_wanted: bool,
-    stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
-) -> tuple[Array, Array]:  # fmt: skip
-    """The gradients in w and b, as far as they are wanted."""
-    if not b_wanted or not w_wanted or g.size < LITTLE:
-        dw = _dw(x, g, w.shape, stride, padding, dilation, groups) if w_wanted else None
-        return dw, g.sum(axis=(0, *range(2, g.ndim))) if b_wanted else None
-    both = convolve_dwb(x, g, shape=w.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return _parted(both, w.shape)
+def _convolve_dw(
+    g: Array, x: Array, both: Any, in_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+) -> Array:
+    return both[0] if both else _dw(x, g, in_shape, stride, padding, dilation, groups)
 
 
-convolve.common(both=_dwb)
+convolve.common(both=_both)
 convolve.vjp(
     x=lambda g, w, in_shape, stride, padding, dilation, groups: _dx(g, w, in_shape, stride, padding, dilation, groups),
-    w=lambda both: both[0],
-    b=lambda both: both[1],
+    w=_convolve_dw,
+    b=lambda g, both: both[1] if both else g.sum(axis=(0, *range(2, g.ndim))),
 )
 convolve_dx.vjp(
     u=lambda g, w, stride, padding, dilation, groups: _conv(g, w, stride, padding, dilation, groups),
@@ -140,10 +141,10 @@ convolve_dw.vjp(
 )
 convolve_dwb.vjp(
     x=lambda g, u, in_shape, shape, stride, padding, dilation, groups: _dx(
-        u, _parted(g, shape)[0], in_shape, stride, padding, dilation, groups
+        u, kernel.parted(g, shape)[0], in_shape, stride, padding, dilation, groups
     ),
     u=lambda g, x, shape, stride, padding, dilation, groups: convolve(
-        x, *_parted(g, shape), stride=stride, padding=padding, dilation=dilation, groups=groups
+        x, *kernel.parted(g, shape), stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
 )
 

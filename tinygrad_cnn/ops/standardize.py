@@ -195,8 +195,10 @@ def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Arr
 normalized.common(sums=lambda g, x, stats, axis, eps: correlations(g, x, stats, axis=axis, eps=eps))
 normalized.vjp(
     x=lambda g, x, w, stats, sums, axis, eps: normalized_dx(g, x, w, _hint(sums), stats, axis=axis, eps=eps),
-    w=lambda sums, in_shape: sum_to(sums[1], shape=in_shape),
-    b=lambda sums, in_shape: sum_to(sums[0], shape=in_shape),
+    w=lambda g, x, stats, sums, axis, eps, in_shape: sum_to(
+        (correlations(g, x, stats, axis=axis, eps=eps) if sums is None else sums)[1], shape=in_shape
+    ),
+    b=lambda g, sums, in_shape: sum_to(g if sums is None else sums[0], shape=in_shape),
 )
 correlations.vjp(
     u=lambda g, x, stats, axis, eps: g[0] + g[1] * standardize(x, stats, axis=axis, eps=eps),

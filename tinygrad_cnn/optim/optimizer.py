@@ -112,7 +112,8 @@ class Optimizer(ABC):
     def prepared(self, p: Array, state: dict[str, Any], group: Options, t: Array, u: Array) -> Update:
         """:meth:`update` with these arguments, and `new` False, again and again, as a function of the optimizer and g.
 
-        A subclass may spare it what depends on the options alone. It must not hold on to the optimizer, which holds it.
+        It is asked for anew when the parameters, the state or the options are other ones. A subclass may spare it what depends
+        on the options alone. It must not hold on to the optimizer, which holds it.
         """
         return lambda optimizer, g: optimizer.update(p, g, state, group, False, t, u)
 

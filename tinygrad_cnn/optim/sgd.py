@@ -97,7 +97,8 @@ class SGD(Optimizer):
         _descend(p, d, number(group["lr"], t.dtype), t)
 
     def prepared(self, p: Array, state: dict[str, Any], group: Options, t: Array, u: Array) -> Update:
-        if type(self).update is not SGD.update or group["momentum"] or group["weight_decay"] or group["maximize"]:
+        overridden = getattr(self.update, "__func__", None) is not SGD.update
+        if overridden or group["momentum"] or group["weight_decay"] or group["maximize"]:
             return super().prepared(p, state, group, t, u)
         rate = number(group["lr"], t.dtype)
         return lambda _, g: _descend(p, g, rate, t)

@@ -115,10 +115,11 @@ class _Writer:
         return scope["make"](*self.constants.values())
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
-        works: list[Work] = []
+        works: list[tuple[str, Work]] = []
         lines = [line for step in group for line in self._step(step, works)]
         if works:
-            lines.append(f"{self.constant(together(works).prepared(), group[0].name)}()")
+            names, parts = zip(*works, strict=True)
+            lines.append(f"{self.constant(together(parts).prepared(), '_and_'.join(names))}()")
         dead = [
             name
             for v, name in self.names.items()
@@ -126,7 +127,7 @@ class _Writer:
         ]
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
-    def _step(self, step: Step, works: list[Work]) -> list[str]:
+    def _step(self, step: Step, works: list[tuple[str, Work]]) -> list[str]:
         """The lines of a step; or none if it is work, which is then among `works`."""
         if self._is_fixed_view(step):
             return []
@@ -138,7 +139,7 @@ class _Writer:
             arguments.append(f"out={self.expression(step.outputs[0])}")
         bound = self._bound(step) if planned_output else None
         if isinstance(bound, Work):
-            works.append(bound)
+            works.append((step.name, bound))
             self._describe(step)
             return []
         if bound is not None:

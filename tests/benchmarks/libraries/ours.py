@@ -10,7 +10,7 @@ import tinygrad_cnn as tg
 
 from ..problems import CHANNELS, Problem
 
-set_threads = tg.set_num_threads
+set_threads, keep_freed_memory = tg.set_num_threads, tg.keep_freed_memory
 
 
 def chain(p: Problem) -> Callable[[], Any]:
