@@ -66,6 +66,16 @@ def pointwise(out: Sizes) -> Geometry:
     return Geometry(ones, out, ones, ((0, 0),) * len(out), ones)
 
 
+def turning(g: Geometry, sizes: Sizes) -> Geometry | None:
+    """How windows lie for the convolution with turned filters that is the adjoint, in images of these sizes, of one with
+    windows g; None where there is none."""
+    reach = [d * (k - 1) for k, d in zip(g.kernel, g.dilation, strict=True)]
+    around = tuple((r - before, r - after) for r, (before, after) in zip(reach, g.padding, strict=True))
+    if any(s > 1 for s in g.stride) or any(p < 0 for pair in around for p in pair):
+        return None
+    return Geometry(g.kernel, sizes, g.stride, around, g.dilation)
+
+
 def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, list[slice]]:
     """How many images fit a block of about `block_bytes`, at least one, and the rows of an image that do, at least one."""
     rows = max(1, block_bytes // max(1, place_bytes * volume(out[1:])))

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from . import depthwise, small
+from . import small
 from .along import Along
-from .columns import Geometry, is_last
+from .columns import Geometry, is_last, turning
+from .depthwise import Depthwise
 from .products import FEW_CHANNELS, convolution, correlation, layout
 from .sliding import Sliding
 from .window import Pairs, Sizes, last_view, output_sizes, volume
@@ -47,7 +48,7 @@ def forward(
     if out is not None and not last_view(y).flags.c_contiguous:
         raise ValueError(f"convolution: `out` has strides {y.strides}; it must be channels-last in memory")
     if groups > 1 and w.shape[1] == 1:
-        depthwise.forward(x, w, b, g, y)
+        Depthwise(g).convolution(x, w, b, y).do()
     else:
         _forward(x, w, b, g, groups, y)
     return y
@@ -63,7 +64,7 @@ def input_gradient(
     _check_gradient(u, (len(u), len(w), *g.out))
     x = _result(out, shape, np.result_type(u, w), last=w.shape[1] * groups >= FEW_CHANNELS and is_last(u))
     if groups > 1 and w.shape[1] == 1:
-        depthwise.input_gradient(u, w, g, x)
+        Depthwise(g).input_gradient(u, w, x).do()
         return x
     turned = _turned(w, g, sizes, groups)
     if turned is not None:
@@ -108,7 +109,7 @@ def forwarding(
     """:func:`forward` in the same memory every time, where that is faster; `shared` is for all calls with the same x."""
     g = _geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if groups > 1:
-        return None
+        return Depthwise(g).convolution(x, w, b, out) if w.shape[1] == 1 else None
     arranged = small.forwarding(x, w, b, g, out, shared) if _is_tangled(x, g) else None
     return arranged or convolution(layout(g, w.shape[1], len(w)), x, w, b, out)
 
@@ -121,9 +122,9 @@ def weighing(
     faster; `shared` is for all with the same x."""
     shape = (u.shape[1], x.shape[1] // groups, *kernel)
     g = _geometry(x.shape, shape, stride, padding, dilation, groups)
-    if groups > 1:
-        return None
     w, b = parted(out, shape) if biased else (out, None)
+    if groups > 1:
+        return Depthwise(g).weight_gradient(x, u, w, b) if w.shape[1] == 1 else None
     arranged = small.weighing(x, u, g, w, b, shared) if _is_tangled(x, g) else None
     return arranged or correlation(layout(g, x.shape[1], u.shape[1]), x, u, w, b)
 
@@ -133,9 +134,9 @@ def pulling(
     out: np.ndarray,
 ) -> Work | Callable[[], object] | None:  # fmt: skip
     """:func:`input_gradient` in the same memory every time, where that is faster."""
-    if groups > 1:
-        return None
     g = _geometry(out.shape, w.shape, stride, padding, dilation, groups)
+    if groups > 1:
+        return Depthwise(g).input_gradient(u, w, out) if w.shape[1] == 1 else None
     turned = _turned(w, g, sizes, groups)
     if turned is None:
         return _falling(g, w.shape[1]).input_gradient(u, w, out)
@@ -155,19 +156,17 @@ def _is_tangled(x: np.ndarray, g: Geometry) -> bool:
 
 def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.ndarray, Geometry] | None:
     """Filters and geometry of a convolution that is the adjoint in x of that with w, where there is one that pays."""
-    reach = [d * (k - 1) for k, d in zip(g.kernel, g.dilation, strict=True)]
-    turnable = all(s == 1 for s in g.stride) and all(
-        r >= p for r, pair in zip(reach, g.padding, strict=True) for p in pair
-    )
-    if not turnable or w.shape[1] < FEW_CHANNELS or len(w) > 2 * groups * w.shape[1]:
+    around = turning(g, sizes)
+    if around is None or w.shape[1] < FEW_CHANNELS or len(w) > 2 * groups * w.shape[1]:
         return None
-    turned = np.flip(w, axis=tuple(range(2, w.ndim)))
+    filters = np.flip(w, axis=tuple(range(2, w.ndim)))
     if groups == 1:
-        turned = turned.swapaxes(0, 1)
+        filters = filters.swapaxes(0, 1)
     else:
-        turned = turned.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(groups * w.shape[1], -1, *w.shape[2:])
-    around = tuple((r - before, r - after) for r, (before, after) in zip(reach, g.padding, strict=True))
-    return turned, Geometry(g.kernel, sizes, g.stride, around, g.dilation)
+        filters = (
+            filters.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(groups * w.shape[1], -1, *w.shape[2:])
+        )
+    return filters, around
 
 
 def _falling(g: Geometry, channels: int) -> Along | Sliding:
@@ -185,7 +184,7 @@ def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, gr
 def _correlate(x: np.ndarray, u: np.ndarray, g: Geometry, groups: int, w: np.ndarray, b: np.ndarray | None) -> None:
     """Fill w, and b if it is given."""
     if groups > 1 and w.shape[1] == 1:
-        depthwise.weight_gradient(x, u, g, w, b)
+        Depthwise(g).weight_gradient(x, u, w, b).do()
         return
     plan = small.plan(x, g, w.dtype) if groups == 1 and w.flags.c_contiguous and _is_tangled(x, g) else None
     if plan is not None:

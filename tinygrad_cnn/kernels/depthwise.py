@@ -1,12 +1,18 @@
-"""Depthwise convolution: each channel has filters of its own, so there is no product of matrices, only sums of scaled
-shifts. With G channels and o filters for each, a kernel element k contributes x[shifted by k] w[:, k] to every place.
+"""Depthwise convolution: each channel has filters of its own, so there is no product of matrices, only sums of products.
 
-Works on a block of places at a time, channels-last: (n, *out, G o). That is many short calls: one thread is best.
+With G channels and o filters for each, and x repeated to G o channels, windows are a view of the padded image:
+
+    y[n, p, c] = sum over k of x[n, p stride + k dilation, c] w[k, c],    w'[k, c] = sum over n, p of x[...] u[n, p, c].
+
+np.einsum adds up such sums without temporaries, in runs as long as what is adjacent on all sides: filters that are repeated
+along an image's row make that a whole row, which stays in the first-level cache while the elements k go over it.
 """
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,83 +20,128 @@ import numpy as np
 from . import columns
 from .columns import Block, Geometry
 from .scratch import scratch
-from .threads import BLAS_ALONE, unbuffered
-from .window import Sizes, last_view, overlaps
+from .threads import in_lanes
+from .window import last_view, overlaps, volume, windows
+from .work import Call, Work
 
 BLOCK_BYTES = 1 << 20
 """Size of the output that is worked on at a time: it and what it is made of stay in a third-level cache."""
 
+DEAR = 24
+"""As many multiplications of a product of matrices take the time of one here."""
 
-def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, y: np.ndarray) -> None:
-    """y[n, g o, p] = b + sum over k of x[n, g, p stride + k dilation - padding] w[g o, k]."""
-    filters, last = _filters(w, g.out[-1], y.dtype), last_view(y)
-    with unbuffered(), BLAS_ALONE:
-        for block in columns.blocks(len(x), g.out, len(w) * y.itemsize, BLOCK_BYTES):
-            images = _repeated(columns.channels_last(x, block, g), len(w))
-            total, term = last[block], scratch("term", last[block].shape, y.dtype)
-            width = total.shape[-2]  # of a signal, which has one axis, a block is a part
-            for k in product(*map(range, g.kernel)):
-                first = not any(k)
-                np.multiply(images[_shifted(k, block, g)], filters[k][:width], out=total if first else term)
-                if not first:
-                    np.add(total, term, out=total)
-            if b is not None:
-                np.add(total, b, out=total)
+DType = np.dtype[Any]
 
 
-def input_gradient(u: np.ndarray, w: np.ndarray, g: Geometry, x: np.ndarray) -> None:
-    """The adjoint of :func:`forward` in x: u (N, G o, *out) to x (N, G, *sizes)."""
-    filters, sizes = _filters(w, g.out[-1], x.dtype), x.shape[2:]
-    before = tuple(pair[0] for pair in g.padding)
-    elements = list(overlaps(sizes, g.kernel, g.out, g.stride, before, g.dilation))
-    with unbuffered(), BLAS_ALONE:
-        for block in columns.image_blocks(len(u), g.out, len(w) * x.itemsize, BLOCK_BYTES):
-            ub = columns.channels_last(u, block, columns.pointwise(g.out))
-            total, term = scratch("total", (len(ub), *sizes, len(w)), x.dtype), scratch("term", ub.shape, x.dtype)
-            total.fill(0)
-            for k, spans, places in elements:
-                np.multiply(ub, filters[k], out=term)
-                into = total[(slice(None), *places[1:])]
-                np.add(into, term[(slice(None), *spans[1:])], out=into)
-            if len(w) > x.shape[1]:
-                total = total.reshape(*total.shape[:-1], x.shape[1], -1).sum(-1)
-            columns.copy_channels_first(x[block.images], total)
+@dataclass(frozen=True)
+class Depthwise:
+    """Windows g, for one input channel each."""
+
+    g: Geometry
+
+    def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
+        """y (N, G o, *out) of x (N, G, *sizes) with filters w (G o, 1, *k)."""
+        filters, laid_out = _repeated(w, self.g.out[-1], y.dtype)
+
+        def arrange(block: Block) -> list[Call]:
+            return [partial(self._convolve, x, filters, b, y, block)]
+
+        return Work(self._blocks(len(x), len(w), y.itemsize), arrange, [laid_out])
+
+    def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+        """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
+        around = columns.turning(self.g, x.shape[2:])
+        if around is not None and len(w) == x.shape[1]:
+            return Depthwise(around).convolution(u, np.flip(w, axis=tuple(range(2, w.ndim))), None, x)
+        filters, laid_out = _repeated(w, self.g.out[-1], x.dtype)
+
+        def arrange(block: Block) -> list[Call]:
+            return [partial(self._scatter, u, filters, x, block)]
+
+        return Work(self._blocks(len(u), len(w), x.itemsize, columns.image_blocks), arrange, [laid_out])
+
+    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
+        """The adjoints in w and b: w (G o, 1, *k) and b (G o,) of x (N, G, *sizes) and u (N, G o, *out)."""
+        blocks = self._blocks(len(x), len(w), w.itemsize)
+        lanes = in_lanes(list(enumerate(blocks)))
+        last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
+        terms = np.empty((len(blocks), *last.shape), w.dtype)
+        sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
+
+        def arrange(lane: int) -> list[Call]:
+            return [
+                partial(self._correlate, x, u, block, terms[i], None if b is None else sums[i])
+                for i, block in lanes[lane]
+            ]
+
+        after: list[Call] = [partial(np.add.reduce, terms, 0, None, last)]
+        if b is not None:
+            after.append(partial(np.add.reduce, sums, 0, None, b))
+        return Work(range(len(lanes)), arrange, after=after)
+
+    def _convolve(self, x: np.ndarray, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray, block: Block) -> None:
+        part = y[block.images, :, block.rows]
+        last = last_view(part)  # (n, *out, G o)
+        total = last if columns.is_last(part) else scratch("total", last.shape, y.dtype)
+        width = last.shape[-2]  # of a signal, which has one axis, a block is a part
+        n, place, k, c = self._labels
+        np.einsum(
+            self._windows(x, block, filters.shape[-1]), [n, *place, *k, c], filters[..., :width, :], [*k, place[-1], c],
+            [n, *place, c], out=total,
+        )  # fmt: skip
+        if b is not None:
+            np.add(total, b, out=total)
+        if total is not last:
+            columns.copy_channels_first(part, total)
+
+    def _correlate(self, x: np.ndarray, u: np.ndarray, block: Block, term: np.ndarray, sums: np.ndarray | None) -> None:
+        ub = columns.channels_last(u, block, columns.pointwise(self.g.out), "gradients")  # (n, *out, G o)
+        n, place, k, c = self._labels
+        wide = scratch("term", (*self.g.kernel, *ub.shape[-2:]), term.dtype)  # (*k, width, G o)
+        np.einsum(
+            self._windows(x, block, ub.shape[-1]), [n, *place, *k, c], ub, [n, *place, c], [*k, place[-1], c], out=wide
+        )
+        np.add.reduce(wide, axis=-2, out=term)
+        if sums is not None:
+            np.matmul(np.ones(ub.size // ub.shape[-1], ub.dtype), ub.reshape(-1, ub.shape[-1]), out=sums)
+
+    def _scatter(self, u: np.ndarray, filters: np.ndarray, x: np.ndarray, block: Block) -> None:
+        """Where windows lie apart, or each channel has several filters: what each element gives is added where it falls."""
+        sizes, before = x.shape[2:], tuple(pair[0] for pair in self.g.padding)
+        ub = columns.channels_last(u, block, columns.pointwise(self.g.out), "gradients")
+        total, term = scratch("total", (len(ub), *sizes, ub.shape[-1]), x.dtype), scratch("term", ub.shape, x.dtype)
+        total.fill(0)
+        for k, spans, places in overlaps(sizes, self.g.kernel, self.g.out, self.g.stride, before, self.g.dilation):
+            np.multiply(ub, filters[k], out=term)
+            into = total[(slice(None), *places[1:])]
+            np.add(into, term[(slice(None), *spans[1:])], out=into)
+        if ub.shape[-1] > x.shape[1]:
+            total = total.reshape(*total.shape[:-1], x.shape[1], -1).sum(-1)
+        columns.copy_channels_first(x[block.images], total)
+
+    @property
+    def _labels(self) -> tuple[int, list[int], list[int], int]:
+        """Of the axes, for np.einsum: images, places, elements of the kernel, channels."""
+        d = len(self.g.out)
+        return 0, list(range(1, d + 1)), list(range(d + 1, 2 * d + 1)), 2 * d + 1
+
+    def _windows(self, x: np.ndarray, block: Block, channels: int) -> np.ndarray:
+        """Those of a block, (n, *out, *k, G o)."""
+        images = columns.channels_last(x, block, self.g)
+        if images.shape[-1] < channels:
+            images = np.repeat(images, channels // images.shape[-1], axis=-1)
+        out = (block.rows.stop - block.rows.start, *self.g.out[1:])
+        return last_view(windows(np.moveaxis(images, -1, 1), self.g.kernel, out, self.g.stride, self.g.dilation))
+
+    def _blocks(
+        self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = columns.blocks
+    ) -> list[Block]:
+        each = DEAR * volume(self.g.kernel) * filters
+        return columns.shared(n, self.g.out, each, filters * itemsize, BLOCK_BYTES, cut)
 
 
-def weight_gradient(x: np.ndarray, u: np.ndarray, g: Geometry, w: np.ndarray, b: np.ndarray | None) -> None:
-    """The adjoints of :func:`forward` in w and b: x (N, G, *sizes) and u (N, G o, *out) to w (G o, 1, *kernel) and b (G o)."""
-    last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
-    last[...] = 0
-    if b is not None:
-        b[...] = 0
-    with unbuffered(), BLAS_ALONE:
-        for block in columns.blocks(len(x), g.out, len(w) * w.itemsize, BLOCK_BYTES):
-            ub = columns.channels_last(u, block, columns.pointwise(g.out), "gradients")
-            images = _repeated(columns.channels_last(x, block, g), len(w))
-            term = scratch("term", ub.shape, w.dtype)
-            ones = np.ones(term.size // len(w), w.dtype)
-            for k in product(*map(range, g.kernel)):
-                np.multiply(images[_shifted(k, block, g)], ub, out=term)
-                last[k] += ones @ term.reshape(len(ones), -1)  # a sum over all places
-            if b is not None:
-                b += ones @ ub.reshape(len(ones), -1)
-
-
-def _filters(w: np.ndarray, width: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """w (G o, 1, *kernel) as (*kernel, width, G o): repeated along an image's row, they are scaled in long runs."""
-    last = np.moveaxis(w[:, 0], 0, -1)[..., None, :].astype(dtype)
-    return np.repeat(last, width, axis=-2)
-
-
-def _repeated(images: np.ndarray, channels: int) -> np.ndarray:
-    """Each channel of (n, *sizes, G) as often as it has filters."""
-    return images if images.shape[-1] == channels else np.repeat(images, channels // images.shape[-1], axis=-1)
-
-
-def _shifted(k: Sizes, block: Block, g: Geometry) -> Any:
-    """Where element k of a block's windows lies in what they see."""
-    out = (block.rows.stop - block.rows.start, *g.out[1:])
-    return (
-        slice(None),
-        *(slice(i * d, i * d + (o - 1) * s + 1, s) for i, d, o, s in zip(k, g.dilation, out, g.stride, strict=True)),
-    )
+def _repeated(w: np.ndarray, width: int, dtype: DType) -> tuple[np.ndarray, Call]:
+    """Room for w (G o, 1, *k) as (*k, width, G o), repeated along an image's row, and the call that fills it."""
+    last = np.moveaxis(w[:, 0], 0, -1)[..., None, :]
+    filters = np.empty((*last.shape[:-2], width, len(w)), dtype)
+    return filters, partial(np.copyto, filters, last)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .share import LARGE, share
+from .threads import unbuffered
 
 SMALL = 1 << 12
 """Arrays with fewer elements are not worth the arrangement."""
@@ -180,6 +181,7 @@ def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any], out: np.ndarray | None = 
     else:
         source, target = how.matrix(a), how.matrix(y)
         operands = [how.matrix(o) if o.shape == a.shape else how.repeated(o) for o in operands]
-    for (ufunc, _), operand in zip(steps, operands, strict=True):
-        source = ufunc(source, operand, out=target)
+    with unbuffered():
+        for (ufunc, _), operand in zip(steps, operands, strict=True):
+            source = ufunc(source, operand, out=target)
     return y
