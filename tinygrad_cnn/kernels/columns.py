@@ -2,11 +2,6 @@
 
 A window is a row (k, c), a few long runs of channels. A block is some images, or some rows of one: its columns are still in
 the cache when the product reads them.
-
-Windows that follow each other at stride 1 share all but one of their pixels along the last axis, so most of the copying
-can be saved: lay out, for each pixel, only what its window covers along the other axes. Then r, r + 1, ... r + k - 1 of
-these, one after the other in memory, are the window at r; those at r, r + k, r + 2 k ... are the rows of a matrix; and k
-such matrices, shifted by a pixel each, are all windows.
 """
 
 from __future__ import annotations
@@ -23,16 +18,11 @@ BLOCK_BYTES = 1 << 21
 """Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges
 the filters anew for each product."""
 
-MOST_SHIFTED = 1.12
-"""Shifts compute windows across the seam of two rows too; this many for each that is wanted are worth the saved copies."""
-
-
 ALONE = 6_000_000
 """Multiplications that one thread has done before another is awake."""
 
 UNCOPIED = 1_000_000
 """Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
-
 
 SHORTEST = 512
 """Places of a part of an image that is worth a product of its own."""
@@ -126,51 +116,21 @@ def _even(n: int, step: int) -> int:
     return max(1, -(-n // (count + count % 2)))
 
 
-def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any], tail: int = 0) -> np.ndarray:
-    """Columns (P + tail, k c) of a block of x (N, c, *sizes), the tail zero, in memory that the next call uses again; or a
-    view of x."""
+def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) -> np.ndarray:
+    """Columns (P, k c) of a block of x (N, c, *sizes), in memory that the next call uses again; or a view of x."""
     last = channels_last(x, block, g)  # (n, *padded, c)
     c = last.shape[-1]
-    if g.is_pointwise and not tail:
+    if g.is_pointwise:
         return last.reshape(-1, c).astype(dtype, copy=False)
     out = (block.rows.stop - block.rows.start, *g.out[1:])
     view = last_view(windows(np.moveaxis(last, -1, 1), g.kernel, out, g.stride, g.dilation))  # (n, *out, *k, c)
     size = volume(g.kernel) * c
-    memory = scratch("columns", (view.size // size + tail, size), dtype)
-    memory[len(memory) - tail :] = 0
-    columns = memory[: len(memory) - tail]
+    columns = scratch("columns", (view.size // size, size), dtype)
     if g.dilation[-1] == 1 and view.strides[-2] == c * view.strides[-1]:  # a window's last axis is one run
         run = (*view.shape[:-2], g.kernel[-1] * c)
         view = np.lib.stride_tricks.as_strided(view, run, (*view.strides[:-2], view.strides[-1]))
     np.copyto(columns.reshape(view.shape), view)
-    return memory
-
-
-def shifting(g: Geometry) -> Geometry | None:
-    """The geometry of what shifts leave to copy: as many windows along the last axis as are pixels in a row with the zeros
-    between it and the next, each one pixel wide. None where the windows are too few for that to pay."""
-    k, (before, after) = g.kernel[-1], g.padding[-1]
-    width = g.out[-1] + k - 1 - min(before, after)
-    if (
-        len(g.out) == 1
-        or k == 1
-        or g.stride[-1] != 1
-        or g.dilation[-1] != 1
-        or not g.out[-1] <= width <= MOST_SHIFTED * g.out[-1]
-    ):
-        return None
-    around = (*g.padding[:-1], (before, max(after - before, 0)))
-    return Geometry((*g.kernel[:-1], 1), (*g.out[:-1], width), g.stride, around, g.dilation)
-
-
-def shifted(x: np.ndarray, block: Block, g: Geometry, inner: Geometry, dtype: np.dtype[Any]) -> list[np.ndarray]:
-    """Matrices (M, k' k c), k' the last axis of the kernel and k the others: row m of matrix r is the window at place
-    m k' + r of the grid (n, *out of `inner`), whose places beyond `out` of g are of no use."""
-    k = g.kernel[-1]
-    places = len(x[block.images]) * (block.rows.stop - block.rows.start) * volume(inner.out[1:])
-    rows = -(-places // k)
-    pixels = in_rows(x, block, inner, dtype, tail=rows * k + k - 1 - places)
-    return [pixels[r : r + rows * k].reshape(rows, -1) for r in range(k)]
+    return columns
 
 
 def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:

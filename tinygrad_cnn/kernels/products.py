@@ -13,7 +13,6 @@ from . import columns
 from .along import Along
 from .columns import Block, Geometry, is_last, pieces
 from .rows import summing
-from .scratch import scratch
 from .sliding import Sliding
 from .strips import Strips
 from .threads import in_lanes
@@ -68,62 +67,7 @@ class Direct:
         return terms.sum(0) if len(u) > 1 else terms[0]  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Shifted:
-    """Only what shifts along the last axis leave to copy: a grid of places, in k matrices shifted by one place each."""
-
-    g: Geometry
-    inner: Geometry
-    channels: int
-
-    @property
-    def axes(self) -> Sizes:
-        """The order of w's axes (O, c, *k) in which its elements meet those of a window."""
-        last = 1 + len(self.g.kernel)
-        return (0, last, *range(2, last), 1)
-
-    def filters(self, ordered: np.ndarray) -> np.ndarray:
-        """(K, O)."""
-        return ordered.reshape(len(ordered), -1).T
-
-    def blocks(self, n: int, filters: int, itemsize: int) -> list[Block]:
-        return columns.blocks(n, self.inner.out, volume(self.inner.kernel) * self.channels * itemsize)
-
-    def convolve(self, x: np.ndarray, block: Block, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
-        """y (n, O, *out), a block of the output, from filters (K, O)."""
-        matrices = columns.shifted(x, block, self.g, self.inner, y.dtype)
-        grid = self._grid(matrices, y)
-        for r, matrix in enumerate(matrices):
-            np.matmul(matrix, filters, out=grid[:, r])
-        last, wanted = last_view(y), self._wanted(grid, y)
-        if b is not None:
-            np.add(wanted, np.broadcast_to(b, wanted.shape[-2:]).copy(), out=last)
-        else:
-            columns.copy_channels_first(y, wanted)
-
-    def correlate(self, x: np.ndarray, block: Block, u: np.ndarray, dtype: DType) -> np.ndarray:
-        """u (n, O, *out), a block of the gradient, with the columns: (O, K)."""
-        matrices = columns.shifted(x, block, self.g, self.inner, dtype)
-        grid = self._grid(matrices, u)
-        grid[...] = 0
-        columns.copy_channels_last(self._wanted(grid, u), u)
-        total: np.ndarray = grid[:, 0].T @ matrices[0]
-        for r in range(1, len(matrices)):
-            total += grid[:, r].T @ matrices[r]
-        return total
-
-    def _grid(self, matrices: list[np.ndarray], y: np.ndarray) -> np.ndarray:
-        """Room for y in the order of the matrices: (M, k, O)."""
-        return scratch("grid", (len(matrices[0]), len(matrices), y.shape[1]), matrices[0].dtype)
-
-    def _wanted(self, grid: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The places of a grid that are windows, (n, *out, O) as of y."""
-        shape = (len(y), *y.shape[2:-1], self.inner.out[-1])
-        whole = grid.reshape(-1, y.shape[1])[: volume(shape)].reshape(*shape, y.shape[1])
-        return whole[..., : y.shape[-1], :]
-
-
-Blockwise: TypeAlias = Direct | Shifted | Strips
+Blockwise: TypeAlias = Direct | Strips
 
 
 @lru_cache(maxsize=1024)
@@ -131,13 +75,10 @@ def layout(g: Geometry, channels: int, filters: int) -> Blockwise | Along | Slid
     """How to lay out windows of so many channels for so many filters."""
     if channels < FEW_CHANNELS:
         return Along(g, channels)
-    if not g.is_pointwise and Sliding.pays(g, channels, filters):
-        return Sliding(g, channels)
     strips = Strips.on(g, channels)
-    if strips is not None:
-        return strips
-    inner = columns.shifting(g)
-    return Direct(g, channels) if inner is None else Shifted(g, inner, channels)
+    if not g.is_pointwise and Sliding.pays(g, channels, filters, strips is not None):
+        return Sliding(g, channels)
+    return Direct(g, channels) if strips is None else strips
 
 
 def convolution(

@@ -37,14 +37,15 @@ BLOCK_BYTES = 5 << 18
 """Size of the larger of image and grid, for the places that are computed at a time: few calls, and both stay in a third-level
 cache."""
 
-MOST_MULTIPLICATIONS = 6144
-"""For each place and element of the filters: from here on it is the products that take the time, and larger ones are faster."""
+FEW_MULTIPLICATIONS = 6144
+"""For each place and element of the filters: with more it is the products that take the time, and those of strips are wider."""
 
 LEAST_RUN = 9
 """Numbers in a row of a matrix: shorter ones are no work for BLAS."""
 
-MOST_WASTE = 1.35
-"""Places for each that is wanted: on small images, or without padding, there are many seams between them."""
+MOST_WASTE, LITTLE_WASTE = 1.35, 1.14
+"""Places for each that is wanted: on small images, or without padding, there are many seams between them. Little of it costs
+less than what strips copy, however many multiplications there are."""
 
 DType = np.dtype[Any]
 
@@ -227,14 +228,17 @@ class Sliding:
     channels: int
 
     @staticmethod
-    def pays(g: Geometry, channels: int, filters: int) -> bool:
-        """Whether this is faster than windows that are laid out: few multiplications for each pixel, and few seams."""
+    def pays(g: Geometry, channels: int, filters: int, strips: bool) -> bool:
+        """Whether this is faster than windows that are laid out, or, if they could be, `strips`."""
         run = g.kernel[-1] * channels
-        if run < LEAST_RUN or run * filters > MOST_MULTIPLICATIONS or (g.dilation[-1] > 1 and g.kernel[-1] > 1):
+        if run < LEAST_RUN or (g.dilation[-1] > 1 and g.kernel[-1] > 1):
+            return False
+        few = run * filters <= FEW_MULTIPLICATIONS
+        if not few and g.kernel[-1] == 1:
             return False
         axes = zip(*g, strict=True)
         sizes = tuple((out - 1) * s + (k - 1) * d + 1 - before - after for k, out, s, (before, after), d in axes)
-        return Lattice(1, sizes, g, False).waste <= MOST_WASTE
+        return Lattice(1, sizes, g, False).waste <= (MOST_WASTE if few or not strips else LITTLE_WASTE)
 
     def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
         """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
