@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from .benchmarks import measure, problems, report
 from .benchmarks.libraries import handwritten, ours
 from .benchmarks.measure import Effort, Figure, Outcome
-from .benchmarks.record import Record, machine
+from .benchmarks.record import Record, Records, machine
 from .benchmarks.rows import BY_NAME, ROWS, SIDES
 
 
@@ -58,8 +58,8 @@ def test_sides_take_turns(monkeypatch):
     assert calibration == [1.0] * 4  # before every turn and after the last
 
 
-def _record(ours_takes: float, disturbed: bool = False) -> Record:
-    record = Record(machine())
+def _record(ours_takes: float, disturbed: bool = False, where: str | None = None) -> Record:
+    record = Record(where or machine())
     figures = {"eager": Figure(ours_takes, 0.1), "compiled": Figure(ours_takes, 0.1), "pytorch": Figure(1.0, 0.1)}
     record.add(Outcome("mnist", "pytorch", figures, [0.01], disturbed))
     record.curves["batch 1"] = {"eager": [(1, 0.5)]}
@@ -76,32 +76,48 @@ def test_the_table_shows_which_targets_are_missed(ours_takes, disturbed):
     assert "notebook" not in table  # what was not measured has no line
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path):
+def _saved(path, *records: Record) -> Records:
+    """Records with these in the file: the first as this machine's."""
+    made = Records(path)
+    made.here, *made.elsewhere = records
+    made.save()
+    return made
+
+
+def test_records_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "images" / "performance.json"
-    record = _record(0.5, disturbed=True)
-    record.save(path)
-    read = Record.load(path)
-    assert read.outcomes == record.outcomes
-    assert read.curves == {"batch 1": {"eager": [[1, 0.5]]}}
+    here, elsewhere = _record(0.5, disturbed=True), _record(2.0, where="abacus, 2 beads")
+    _saved(path, elsewhere, here)  # in whatever order
+    read = Records(path)
+    assert read.here.outcomes == here.outcomes
+    assert read.here.day == here.day != ""
+    assert read.here.curves == {"batch 1": {"eager": [[1, 0.5]]}}
+    assert [record.outcomes for record in read.elsewhere] == [elsewhere.outcomes]
+    assert read.all() == [read.here, *read.elsewhere]
 
 
-def test_a_record_of_another_machine_is_dropped(tmp_path, capsys):
+def test_what_was_measured_here_with_other_versions_is_dropped(tmp_path, capsys):
     path = tmp_path / "performance.json"
-    replace(_record(0.5), machine="abacus").save(path)
-    assert not Record.load(path).outcomes
-    assert "abacus" in capsys.readouterr().out
+    before = replace(_record(0.5), machine=f"{machine().split(',')[0]}, numpy 1.0")
+    _saved(path, before, _record(2.0, where="abacus, 2 beads"))
+    read = Records(path)
+    assert not read.here.outcomes
+    assert [record.processor for record in read.all()] == ["abacus"]
+    assert "numpy 1.0" in capsys.readouterr().out
 
 
 def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
     page = tmp_path / "performance.md"
     page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
+    records = _saved(tmp_path / "performance.json", _record(0.5), _record(2.0, where="abacus, 2 beads"))
     for _ in range(2):
-        report.write(_record(0.5), page)
+        report.write(records, page)
         text = page.read_text()
         assert text.startswith(f"before\n{report.START}\n")
         assert text.endswith(f"{report.END}\nafter\n")
         assert "old" not in text
-        assert text.count("MNIST") == 1
+        assert text.count("MNIST") == 2
+        assert text.index(machine()) < text.index("### abacus\n") < text.index("**2.00**")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Measure every row beside every peer that is installed; write the tables and the pictures.
+"""Measure every row beside every peer that is installed; write the tables, and the pictures of this machine.
 
     python -m tests.benchmarks                        everything, about ten minutes
     python -m tests.benchmarks --rows 'conv*,adam'    some rows; what was measured before of the others stays
@@ -23,7 +23,7 @@ from pathlib import Path
 from . import draw, report
 from .curves import CURVES, trace
 from .measure import Effort, Outcome, compare, isolated, peak_memory
-from .record import Record
+from .record import Records
 from .rows import ROWS, SIDES, Row
 
 TRIES = 3
@@ -36,23 +36,22 @@ SLOWER = 1.5
 def main() -> None:
     """Measure, write, and print the tables."""
     args = _arguments()
-    record_path = args.out / "images" / "performance.json"
-    record = Record.load(record_path)
+    records = Records(args.out / "images" / "performance.json")
     if os.getloadavg()[0] > 0.5:
         print(f"The machine is busy, its load is {os.getloadavg()[0]:.1f}: figures may be off.")
-    failed = _rows(args, record, record_path) + _curves(args, record, record_path)
-    report.write(record, args.out / "performance.md")
-    print("\n" + report.tables(record))
+    failed = _rows(args, records) + _curves(args, records)
+    report.write(records, args.out / "performance.md")
+    print("\n" + report.tables(records.here))
     try:
-        draw.ratios(record, args.out / "images" / "ratios.png")
-        draw.costs(record, args.out / "images" / "costs.png")
+        draw.ratios(records.here, args.out / "images" / "ratios.png")
+        draw.costs(records.here, args.out / "images" / "costs.png")
     except ImportError:
         print("matplotlib is not installed: no pictures.")
     if failed:
         raise SystemExit(f"not measured, for the reasons above: {', '.join(failed)}")
 
 
-def _rows(args: argparse.Namespace, record: Record, path: Path) -> list[str]:
+def _rows(args: argparse.Namespace, records: Records) -> list[str]:
     """Measure what is asked for, keep each outcome at once, and return what failed."""
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
     effort = replace(Effort(turns=2, seconds=0.1) if args.quick else Effort(), keeps=args.keep_freed_memory)
@@ -66,25 +65,25 @@ def _rows(args: argparse.Namespace, record: Record, path: Path) -> list[str]:
             failed.append(f"{row.name} beside {SIDES[peer].title}")
             print(f"{failed[-1]}: {type(error).__name__}: {error}", flush=True)
             continue
-        record.add(outcome)
-        record.save(path)
+        records.here.add(outcome)
+        records.save()
         figures = [f"{SIDES[side].title} {report.show(figure, row)}" for side, figure in outcome.figures.items()]
         print(f"{row.name}: {', '.join(figures)}", flush=True)
     return failed
 
 
-def _curves(args: argparse.Namespace, record: Record, path: Path) -> list[str]:
+def _curves(args: argparse.Namespace, records: Records) -> list[str]:
     failed = []
     asked = [(curve, n) for curve in CURVES if _matches(f"curve-{curve.name}", args.rows) for n in curve.threads]
     for curve, n in asked:
         print(f"curve-{curve.name}, threads: {n}", flush=True)
         try:
             with _blas_threads(n):
-                record.curves[f"{curve.name} {n}"] = isolated(trace, curve.name, n, args.quick)
+                records.here.curves[f"{curve.name} {n}"] = isolated(trace, curve.name, n, args.quick)
         except Exception as error:
             failed.append(f"curve-{curve.name}, threads: {n}")
             print(f"{failed[-1]}: {type(error).__name__}: {error}", flush=True)
-        record.save(path)
+        records.save()
     return failed
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,37 +21,52 @@ PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "tinygrad")
 
 @dataclass
 class Record:
-    """Outcomes by row and peer, curves by name and threads, and the machine that they hold for."""
+    """Outcomes by row and peer, curves by name and threads, the machine that they hold for, and the day of the last."""
 
     machine: str
+    day: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     curves: dict[str, dict[str, Points]] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
         """Put it in the place of what was measured before."""
         self.outcomes[f"{outcome.row} {outcome.peer}"] = outcome
+        self.day = date.today().isoformat()
 
     def of(self, row: str, peer: str) -> Outcome | None:
         """What was measured."""
         return self.outcomes.get(f"{row} {peer}")
 
-    def save(self, path: Path) -> None:
-        """Write it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+    @property
+    def processor(self) -> str:
+        """The first part of `machine`."""
+        return self.machine.split(",")[0]
 
-    @classmethod
-    def load(cls, path: Path) -> Record:
-        """Read it. On another machine, or with other versions, nothing that was measured before holds."""
-        record = cls(machine())
-        if path.exists():
-            kept = json.loads(path.read_text())
-            if kept["machine"] == record.machine:
-                record.outcomes = {key: _outcome(value) for key, value in kept["outcomes"].items()}
-                record.curves = kept["curves"]
+
+class Records:
+    """A file of records: `here` is this machine's, and the first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.here = path, Record(machine())
+        self.elsewhere: list[Record] = []
+        for kept in json.loads(path.read_text()) if path.exists() else []:
+            outcomes = {key: _outcome(value) for key, value in kept["outcomes"].items()}
+            record = Record(**kept | {"outcomes": outcomes})
+            if record.machine == self.here.machine:
+                self.here = record
+            elif record.processor == self.here.processor:
+                print(f"{path}: what was measured with other versions ({record.machine}) is dropped.")
             else:
-                print(f"{path} was measured elsewhere ({kept['machine']}): its rows are dropped.")
-        return record
+                self.elsewhere.append(record)
+
+    def all(self) -> list[Record]:
+        """Those in which something was measured."""
+        return [record for record in (self.here, *self.elsewhere) if record.outcomes or record.curves]
+
+    def save(self) -> None:
+        """Write it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps([asdict(record) for record in self.all()], indent=1) + "\n")
 
 
 def _outcome(kept: dict[str, Any]) -> Outcome:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 from .measure import Figure, Outcome
-from .record import Record
+from .record import Record, Records
 from .rows import OTHERS, ROWS, SIDES, Row
 
 START, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
-def write(record: Record, path: Path) -> None:
-    """Put the tables between the marks in the file, or make a file of them."""
-    measured = f"{START}\n\n{tables(record)}\n{END}"
+def write(records: Records, path: Path) -> None:
+    """Put the tables of every machine between the marks in the file, or make a file of them."""
+    parts = [f"### {record.processor}\n\n{tables(record)}\n" for record in records.all()]
+    measured = f"{START}\n\n{''.join(parts)}{END}"
     text = f"{measured}\n"
     if path.exists() and START in (page := path.read_text()):
         before, rest = page.split(START)
@@ -25,7 +25,7 @@ def write(record: Record, path: Path) -> None:
 
 def tables(record: Record) -> str:
     """Every table that has a row."""
-    parts = [f"{record.machine}; {date.today()}.\n"]
+    parts = [f"{record.machine}; {record.day}.\n"]
     for heading, group, peers in (
         ("Ops and optimizers", "ops", ["pytorch"]),
         ("Training steps", "steps", ["pytorch", "numpy"]),
@@ -54,7 +54,7 @@ def _beside(record: Record, heading: str, rows: list[Row], peers: list[str]) -> 
         ratios = [_ratio(row, ours, record.of(row.name, peer), peer) for ours, peer in pairs]
         lines.append([row.title, *times, *ratios])
     heads = [SIDES[side].title for side in sides] + [f"{SIDES[a].title} / {SIDES[b].title}" for a, b in pairs]
-    return [f"### {heading}\n", *_grid(["", *heads], lines)] if lines else []
+    return [f"#### {heading}\n", *_grid(["", *heads], lines)] if lines else []
 
 
 def _others(record: Record) -> list[str]:
@@ -69,7 +69,7 @@ def _others(record: Record) -> list[str]:
             )
         if set(cells) != {"-"}:
             lines.append([row.title, *cells])
-    heading = ["### Beside other libraries\n", "Their time, and our compiled step's as a part of it.\n"]
+    heading = ["#### Beside other libraries\n", "Their time, and our compiled step's as a part of it.\n"]
     return [*heading, *_grid(["", *(SIDES[peer].title for peer in OTHERS)], lines)] if lines else []
 
 
