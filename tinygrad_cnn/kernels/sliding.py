@@ -242,6 +242,9 @@ class Sliding:
 
     def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
         """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
+        around = self._around(x.shape[2:], len(w), y.dtype)
+        if around is not None:
+            return around._falling(x, np.flip(w, axis=tuple(range(2, w.ndim))).swapaxes(0, 1), b, y)
         filters, laid_out = self._filters(w, y.dtype)
         before, bias = [laid_out], None
         if b is not None:
@@ -262,7 +265,15 @@ class Sliding:
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
+        return self._falling(u, w, None, x)
+
+    def _falling(self, u: np.ndarray, w: np.ndarray, b: np.ndarray | None, x: np.ndarray) -> Work:
+        """The adjoint in x, plus b (c,)."""
         filters, laid_out = self._filters(w, x.dtype)
+        before = [laid_out]
+        repeated = np.zeros((x.shape[-1] if b is not None else 0, x.shape[1]), x.dtype)  # so that runs are long
+        if b is not None:
+            before.append(partial(np.copyto, repeated, b))
 
         def arrange(block: Block) -> list[Call]:
             part = x[block.images]
@@ -274,10 +285,14 @@ class Sliding:
             if not how.covers:
                 calls.append(partial(part.fill, 0))
             for each, pixels in zip(how.parts, self._parts(how, image), strict=True):
-                calls.append(partial(columns.copy_channels_first, part[each.source], pixels[each.target]))
+                source, target = pixels[each.target], part[each.source]
+                if b is None:
+                    calls.append(partial(columns.copy_channels_first, target, source))
+                else:
+                    calls.append(partial(np.add, source, repeated, last_view(target)))
             return calls
 
-        return Work(self._blocks(len(x), len(w), x.itemsize, columns.image_blocks), arrange, [laid_out])
+        return Work(self._blocks(len(x), len(w), x.itemsize, columns.image_blocks), arrange, before)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
@@ -310,6 +325,14 @@ class Sliding:
         if b is not None:
             after.append(partial(np.add.reduce, sums, 0, None, b))
         return Work(range(len(lanes)), arrange, after=after)
+
+    def _around(self, sizes: Sizes, filters: int, dtype: DType) -> Sliding | None:
+        """The windows, around the output, of which this convolution is the adjoint, where that is faster. BLAS rearranges what
+        lies on the left of a product: windows then, which overlap, and pixels here."""
+        around = columns.turning(self.g, sizes)
+        if around is None or filters > self.channels or volume(self.g.out) * filters * dtype.itemsize > BLOCK_BYTES:
+            return None
+        return Sliding(around, filters)
 
     @property
     def _axes(self) -> Sizes:
