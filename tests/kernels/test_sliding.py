@@ -58,6 +58,29 @@ def test_values_and_both_gradients(case, lay, lay_u, biased, seed):
     check_gradients(x, w, u, dx, dw, options, rng)
 
 
+def turnable(shape):
+    """The same with no more filters than channels, and as the adjoint of a convolution around its output."""
+    (n, c, *sizes), (o, _, *kernel), options = shape
+    reach = [(k - 1) * d for k, d in zip(kernel, options["dilation"], strict=True)]
+    padding = tuple((min(p, r), min(q, r)) for (p, q), r in zip(options["padding"], reach, strict=True))
+    sizes = [max(m, r + 1) for m, r in zip(sizes, reach, strict=True)]
+    options = {**options, "padding": padding, "stride": (1,) * len(sizes)}
+    return ungrouped(((n, c, *sizes), (min(o, c), c, *kernel), options))
+
+
+@given(shapes(depthwise=st.just(False)).map(turnable), layouts, booleans, seeds)
+def test_values_as_those_of_an_adjoint(case, lay, biased, seed):
+    x_shape, w_shape, options, g = case
+    rng = np.random.default_rng(seed)
+    x, w = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape)
+    b = rng.normal(size=w_shape[0]) if biased else None
+    expected = definition(x, w, **options)
+    y = lay(np.full(expected.shape, np.nan))
+    Sliding(g, x_shape[1]).convolution(x, w, b, y).do()
+    shift = 0 if b is None else b.reshape(-1, *(1 for _ in g.out))
+    np.testing.assert_allclose(y, expected + shift, rtol=1e-11, atol=1e-11)
+
+
 @given(shapes(depthwise=st.just(False)).map(ungrouped), layouts, seeds)
 def test_prepared_work_sees_other_values_and_finds_its_zeros_again(case, lay, seed):
     x_shape, w_shape, _, g = case
