@@ -141,7 +141,7 @@ def put_elements(
     turned = _channels_last(u) != _channels_last(which)
     elements = _elements(sizes, kernel, u.shape[2:], stride, before, dilation)
 
-    def put(u: np.ndarray, which: np.ndarray, x: np.ndarray) -> None:
+    def put(x: np.ndarray, u: np.ndarray, which: np.ndarray) -> None:
         if turned:  # once, and not for every element
             given, u = u, np.empty_like(which, u.dtype)
             copy_channels_last(last_view(u), given) if _channels_last(u) else np.copyto(u, given)
@@ -152,7 +152,7 @@ def put_elements(
             else:
                 x[places] += select(chosen, u[windows], 0)
 
-    share(put, u, which, x, axis=0)
+    share(put, x, u, which, axis=0)
     return x
 
 
