@@ -220,10 +220,14 @@ def test_a_layout_is_chosen_by_shape():
 
     assert chosen((3, 3), 32, 1, channels=16, filters=16) == "Sliding"  # copies would take most of the time
     assert chosen((3, 3), 32, 1) == chosen((3, 3), 32, 1, (2, 1)) == "Sliding"  # next to no window lies across a seam
-    assert chosen((3, 3), 14, 1) == chosen((5, 5), 14, 4, dilation=(2, 2)) == "Strips"  # some do, for many products
-    assert chosen((3, 3), 14, 1, filters=64) == "Sliding"  # for few
+    assert chosen((3, 3), 6, 1) == chosen((5, 5), 14, 4, dilation=(2, 2)) == "Strips"  # some do, for many products
+    assert chosen((3, 3), 6, 1, filters=64) == "Sliding"  # for few
+    assert chosen((3, 3), 14, 1, channels=256) == "Strips"  # BLAS would cut the rows
     assert chosen((3, 3), 20, 0) == "Sliding"  # strips would be laid out for pixels where no window is
-    assert chosen((5, 5), 14, 0) == chosen((3, 3), 4, 1) == "Direct"  # a third of all windows would lie across a seam
+    assert chosen((5, 5), 14, 0) == chosen((3, 3), 2, 1) == "Sliding"
+    assert (
+        chosen((5, 5), 9, 0) == chosen((3, 3), 1, 1) == "Direct"
+    )  # nearly half of all windows would lie across a seam
     assert chosen((3, 3), 32, 0, dilation=(1, 2)) == chosen((1, 1), 32, 0) == "Direct"
     assert chosen((1, 1), 32, 0, (2, 2), filters=256) == "Direct"
     assert chosen((3, 3), 32, 1, (2, 2), filters=64) == chosen((1, 1), 32, 0, (2, 2)) == "Sliding"

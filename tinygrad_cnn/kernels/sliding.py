@@ -2,31 +2,31 @@
 
 With channels last in memory, the k pixels that a window covers along the last axis are one run of k c numbers, and the windows
 that begin at every k-th pixel are the rows of a matrix. So k such matrices, shifted by a pixel each, are all windows of a row,
-across the seams of rows and images too: what is computed there is dropped. Along the other axes windows are a sum, one product
-for each element, which lies a fixed number of pixels further on. With A the windows, W one element's filters and U the grid of
-all places, each product is
+across the seams of rows too: what is computed there is dropped. Along the other axes windows are a sum, one product for each
+element, which lies a fixed number of pixels further on. With A the windows, W one element's filters and U the grid of all
+places, each product is
 
     U += A W  for a convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for that in w.
 
 A stride s along the last axis lets windows begin at every s-th pixel; along another axis the rows are sorted by their
-remainder. The image is copied once, between zeros, if there is padding. Adding up what single pixels give is kn2row: Vasudevan,
-Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication", arXiv:1704.04428.
+remainder. Images are copied once, between zeros and row beside row, if there is padding: see lattice.py. Adding up what
+single pixels give is kn2row: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix
+multiplication", arXiv:1704.04428.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from itertools import product
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
 from . import columns
 from .blas import Matrix, Products, Term
 from .columns import Block, Geometry
+from .lattice import Lattice, lattice
 from .rows import summing
 from .scratch import blank, scratch
 from .threads import in_lanes
@@ -40,161 +40,14 @@ cache."""
 FEW_MULTIPLICATIONS = 6144
 """For each place and element of the filters: with more it is the products that take the time, and those of strips are wider."""
 
-LEAST_RUN = 9
-"""Numbers in a row of a matrix: shorter ones are no work for BLAS."""
+LEAST_RUN, LONG_RUN = 9, 512
+"""Numbers in a row of a matrix: shorter ones are no work for BLAS; longer ones it cuts, and adds the pieces up."""
 
-MOST_WASTE, LITTLE_WASTE = 1.35, 1.14
+MOST_WASTE, LITTLE_WASTE = 1.5, 1.15
 """Places for each that is wanted: on small images, or without padding, there are many seams between them. Little of it costs
 less than what strips copy, however many multiplications there are."""
 
 DType = np.dtype[Any]
-
-
-class Part(NamedTuple):
-    """Rows of one remainder along each axis but the last: where they are in (n, c, *sizes), and in an image (n, *sizes, c)."""
-
-    source: tuple[slice, ...]
-    target: tuple[slice, ...]
-
-
-class Axis(NamedTuple):
-    """How an axis of n pixels is laid out for windows that reach over `reach` pixels of it and its padding."""
-
-    n: int
-    before: int
-    reach: int
-    out: int
-    kernel: int
-    stride: int
-    dilation: int
-    in_place: bool
-
-    @property
-    def used(self) -> int:
-        """The pixels that some window reaches."""
-        return max(0, min(self.n, self.reach - self.before))
-
-    @property
-    def pitch(self) -> int:
-        """From one image, or row, to the next: pixels of each remainder. Zeros behind one serve before the next."""
-        if self.in_place:
-            return self.n
-        if self.stride > 1:
-            return -(-self.reach // self.stride)
-        return max(self.used + max(self.before, self.reach - self.before - self.used), self.out)
-
-    def spans(self, remainder: int) -> tuple[slice, slice]:
-        """The pixels of this remainder, and where they go."""
-        first = max(0, -((remainder - self.before) // self.stride))
-        start = remainder + first * self.stride - self.before
-        count = max(0, -(-(self.used - start) // self.stride))
-        return slice(start, start + count * self.stride, self.stride), slice(first, first + count)
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Where n images (n, *sizes) lie in memory, in pixels, and the grid of places, for windows g; as they are if `in_place`."""
-
-    n: int
-    sizes: Sizes
-    g: Geometry
-    in_place: bool
-
-    @cached_property
-    def axes(self) -> list[Axis]:
-        """The spatial axes."""
-        return [
-            Axis(n, before, (out - 1) * stride + (k - 1) * dilation + 1, out, k, stride, dilation, self.in_place)
-            for n, k, out, stride, (before, _), dilation in zip(self.sizes, *self.g, strict=True)
-        ]
-
-    @cached_property
-    def remainders(self) -> list[Sizes]:
-        """Of the axes but the last, as far as windows meet them."""
-        return list(product(*(sorted({i * a.dilation % a.stride for i in range(a.kernel)}) for a in self.axes[:-1])))
-
-    @cached_property
-    def parts(self) -> list[Part]:
-        """One for each of `remainders`: the last axis is left as it is."""
-        last = self.axes[-1]
-        across = slice(0, last.used), slice(last.before, last.before + last.used)
-        parts = []
-        for chosen in self.remainders:
-            spans = [axis.spans(r) for axis, r in zip(self.axes[:-1], chosen, strict=True)]
-            sources, targets = zip(*spans, across, strict=True)
-            parts.append(Part((slice(None), slice(None), *sources), (slice(None), *targets)))
-        return parts
-
-    @cached_property
-    def covers(self) -> bool:
-        """Whether every pixel is in one of the parts."""
-        met = [[len(range(n)[s]) for s, n in zip(part.source[2:], self.sizes, strict=True)] for part in self.parts]
-        return sum(map(math.prod, met)) == volume(self.sizes)
-
-    @cached_property
-    def row(self) -> int:
-        """Pixels from one row to the next: whole strides."""
-        last = self.axes[-1]
-        return last.pitch * (1 if self.in_place else last.stride)
-
-    @cached_property
-    def image(self) -> Sizes:
-        """The shape of the pixels of one part."""
-        return (self.n, *(axis.pitch for axis in self.axes[:-1]), self.row)
-
-    @cached_property
-    def grid(self) -> Sizes:
-        """The shape of the places, of which those with indices in `wanted` are windows."""
-        return (*self.image[:-1], self.row // self.axes[-1].stride)
-
-    @property
-    def wanted(self) -> tuple[slice, ...]:
-        """See `grid`."""
-        return (slice(None), *(slice(0, axis.out) for axis in self.axes))
-
-    @property
-    def run(self) -> int:
-        """Pixels of a window that are one run."""
-        last = self.axes[-1]
-        return last.kernel if last.dilation == 1 else 1
-
-    def places(self, n: int) -> int:
-        """Places of n images, from the first to the last that is wanted."""
-        place = n - 1
-        for axis, pitch in zip(self.axes, self.grid[1:], strict=True):
-            place = place * pitch + axis.out - 1
-        return place + 1
-
-    @cached_property
-    def elements(self) -> list[tuple[int, int]]:
-        """For each element of the filters, but for what is one run: its part, and how many pixels further on it lies there."""
-        *outer, last = self.axes
-        found = []
-        for k in product(*(range(axis.kernel) for axis in outer), range(last.kernel // self.run)):
-            chosen, offset = [], 0
-            for axis, i in zip(outer, k, strict=False):
-                chosen.append(i * axis.dilation % axis.stride)
-                offset = offset * axis.pitch + i * axis.dilation // axis.stride
-            found.append((self.remainders.index(tuple(chosen)), offset * self.row + k[-1] * last.dilation))
-        return found
-
-    @cached_property
-    def pixels(self) -> int:
-        """Of one part, with those that the last window reaches."""
-        if self.in_place:
-            return volume(self.image)
-        furthest = max(offset for _, offset in self.elements) + self.run
-        return max(volume(self.image), (self.places(self.n) - 1) * self.axes[-1].stride + furthest)
-
-    @property
-    def waste(self) -> float:
-        """Places for each that is wanted."""
-        return volume(self.grid[1:]) / volume(self.g.out)
-
-
-@lru_cache(maxsize=256)
-def _lattice(n: int, sizes: Sizes, g: Geometry, in_place: bool) -> Lattice:
-    return Lattice(n, sizes, g, in_place)
 
 
 @lru_cache(maxsize=256)
@@ -203,7 +56,7 @@ def _products(kind: str, how: Lattice, channels: int, filters: int, dtype: DType
     stride, k = how.axes[-1].stride, how.run * channels
     shifts = -(-how.run // stride)  # so that the rows of a matrix do not overlap
 
-    terms, places = [], how.places(how.n)
+    terms, places = [], how.places
     for e, (part, offset) in enumerate(how.elements):
         for first in range(min(shifts, places)):
             m = -(-(places - first) // shifts)
@@ -234,7 +87,7 @@ class Sliding:
         if run < LEAST_RUN or (g.dilation[-1] > 1 and g.kernel[-1] > 1):
             return False
         few = run * filters <= FEW_MULTIPLICATIONS
-        if not few and g.kernel[-1] == 1:
+        if not few and (g.kernel[-1] == 1 or (strips and run > LONG_RUN)):
             return False
         axes = zip(*g, strict=True)
         sizes = tuple((out - 1) * s + (k - 1) * d + 1 - before - after for k, out, s, (before, after), d in axes)
@@ -277,7 +130,7 @@ class Sliding:
 
         def arrange(block: Block) -> list[Call]:
             part = x[block.images]
-            how = _lattice(len(part), x.shape[2:], self.g, False)
+            how = lattice(len(part), x.shape[2:], self.g, False)
             image = scratch("image", self._length(how), x.dtype)
             grid, spread = _spread(how, u[block.images], x.dtype)
             calls: list[Call] = [*spread, partial(image.fill, 0)]
@@ -362,8 +215,8 @@ class Sliding:
         g = self.g._replace(out=(rows, *self.g.out[1:]), padding=padding)
         last = last_view(images)
         if self._serves(last, padding, dtype):
-            return _lattice(len(last), images.shape[2:], g, True), last, []
-        how = _lattice(len(last), images.shape[2:], g, False)
+            return lattice(len(last), images.shape[2:], g, True), last, []
+        how = lattice(len(last), images.shape[2:], g, False)
         image = blank((how, self.channels, dtype), self._length(how), dtype)  # zero but for what is copied here
         calls: list[Call] = []
         for part, pixels in zip(how.parts, self._parts(how, image), strict=True):
@@ -387,17 +240,17 @@ class Sliding:
     def _parts(self, how: Lattice, image: np.ndarray) -> list[np.ndarray]:
         """The parts of an image as (n, *pitches, c)."""
         size, step = volume(how.image) * self.channels, how.pixels * self.channels
-        return [image[i * step : i * step + size].reshape(*how.image, -1) for i in range(len(how.parts))]
+        return [how.by_image(image[i * step : i * step + size].reshape(*how.image, -1)) for i in range(len(how.parts))]
 
 
 def _grid(how: Lattice, filters: int, dtype: DType) -> tuple[np.ndarray, np.ndarray]:
     """Scratch for all places, and a view of those that are wanted, (n, *out, O)."""
     memory = scratch("grid", (*how.grid, filters), dtype)
-    return memory, memory[how.wanted]
+    return memory, how.by_image(memory)[how.wanted]
 
 
 def _spread(how: Lattice, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:
     """Room for all places, and the call that puts u (n, O, *out) on those that are wanted; there are zeros between them."""
     filters = u.shape[1]
     memory = blank((how, "grid", filters, dtype), (*how.grid, filters), dtype)
-    return memory, [partial(columns.copy_channels_last, memory[how.wanted], u)]
+    return memory, [partial(columns.copy_channels_last, how.by_image(memory)[how.wanted], u)]
