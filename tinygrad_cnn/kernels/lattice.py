@@ -124,7 +124,12 @@ class Lattice:
 
     def by_image(self, memory: np.ndarray) -> np.ndarray:
         """Pixels or places (*their shape, c) as (n, *sizes, c)."""
-        return memory if self.in_place else np.moveaxis(memory, len(self.axes) - 1, 0)
+        return memory if self.in_place else memory.transpose(self._order)
+
+    @cached_property
+    def _order(self) -> Sizes:
+        outer = len(self.axes) - 1
+        return (outer, *range(outer), outer + 1, outer + 2)
 
     @property
     def wanted(self) -> tuple[slice, ...]:

@@ -43,7 +43,7 @@ FEW_MULTIPLICATIONS = 6144
 LEAST_RUN, LONG_RUN = 9, 512
 """Numbers in a row of a matrix: shorter ones are no work for BLAS; longer ones it cuts, and adds the pieces up."""
 
-MOST_WASTE, LITTLE_WASTE = 1.5, 1.15
+MOST_WASTE, LITTLE_WASTE = 1.5, 1.1
 """Places for each that is wanted: on small images, or without padding, there are many seams between them. Little of it costs
 less than what strips copy, however many multiplications there are."""
 
