@@ -15,7 +15,7 @@ from tinygrad_cnn.kernels.columns import Geometry
 from tinygrad_cnn.kernels.falling import LINES, fall
 from tinygrad_cnn.kernels.window import overlaps
 
-from .test_convolution import booleans, check_gradients, definition, layouts, seeds, shapes
+from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
 from .test_sliding import ungrouped
 
 cases = shapes(depthwise=st.just(False)).map(ungrouped)
@@ -55,17 +55,13 @@ def results(x, w, b, u, g, last):
 
 @given(cases, layouts, layouts, booleans, booleans, seeds)
 def test_values_and_gradients(case, lay, lay_u, biased, last, seed):
-    x_shape, w_shape, options, g = case
+    *shape, options, g = case
     rng = np.random.default_rng(seed)
-    x, w = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape)
-    b = rng.normal(size=w_shape[0]) if biased else None
-    expected = definition(x, w, **options)
-    u = lay_u(rng.normal(size=expected.shape))
+    x, w, b, u, expected = operands(*shape, options, lay, lay_u, biased, rng)
     works, (y, dx, dw, *db) = results(x, w, b, u, g, last)
     for work in works:
         work.do()
-    shift = 0 if b is None else b.reshape(-1, *(1 for _ in g.out))
-    np.testing.assert_allclose(y, expected + shift, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
     check_gradients(x, w, u, dx, dw, options, rng)
     if biased:
         np.testing.assert_allclose(db[0], u.sum(axis=(0, *range(2, u.ndim))), rtol=1e-11, atol=1e-11)

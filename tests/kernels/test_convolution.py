@@ -61,6 +61,15 @@ def check_gradients(x, w, u, dx, dw, options, rng):
             assert abs(got - np.vdot(value, u)) <= 1e-11 * (np.abs(value * u).sum() + 1)
 
 
+def operands(x_shape, w_shape, options, lay, lay_u, biased, rng):
+    """x, w, b or None, a gradient u of the output, and what the output must be."""
+    x, w = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape)
+    b = rng.normal(size=w_shape[0]) if biased else None
+    expected = definition(x, w, **options)
+    u = lay_u(rng.normal(size=expected.shape))
+    return x, w, b, u, expected if b is None else expected + b.reshape(-1, *(1 for _ in x_shape[2:]))
+
+
 def channels_last(a):
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
 
@@ -90,13 +99,6 @@ def block_size(request, monkeypatch):
         monkeypatch.setattr(strips, "LEAST_BYTES", 600)
         monkeypatch.setattr(strips, "MOST_BYTES", 600)
         monkeypatch.setattr(small, "plan", lambda *_: None)
-
-
-@pytest.fixture(autouse=True)
-def as_many_threads():
-    before = threads.get_num_threads()
-    yield
-    threads.set_num_threads(before)
 
 
 @given(shapes(), layouts, layouts, seeds)

@@ -14,7 +14,7 @@ from tinygrad_cnn.kernels.convolution import forward, input_gradient, parameter_
 from tinygrad_cnn.kernels.depthwise import Depthwise
 from tinygrad_cnn.kernels.window import output_sizes
 
-from .test_convolution import booleans, check_gradients, definition, layouts, seeds, shapes
+from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
 
 
 @pytest.fixture(params=["default blocks", "small blocks"], autouse=True, scope="module")
@@ -25,13 +25,6 @@ def block_size(request):
         patch.setattr(columns, "ALONE", 0)
     yield
     patch.undo()
-
-
-@pytest.fixture(autouse=True)
-def as_many_threads():
-    before = tg.get_num_threads()
-    yield
-    tg.set_num_threads(before)
 
 
 def on_geometry(shape):
@@ -53,17 +46,13 @@ def results(x, w, b, u, g):
 
 @given(cases, layouts, layouts, booleans, seeds)
 def test_values_and_all_gradients(case, lay, lay_u, biased, seed):
-    x_shape, w_shape, options, g = case
+    *shape, options, g = case
     rng = np.random.default_rng(seed)
-    x, w = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape)
-    b = rng.normal(size=w_shape[0]) if biased else None
-    expected = definition(x, w, **options)
-    u = lay_u(rng.normal(size=expected.shape))
+    x, w, b, u, expected = operands(*shape, options, lay, lay_u, biased, rng)
     works, (y, dx, dw, db) = results(x, w, b, u, g)
     for work in works:
         work.do()
-    shift = 0 if b is None else b.reshape(-1, *(1 for _ in g.out))
-    np.testing.assert_allclose(y, expected + shift, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(db, u.sum(axis=(0, *range(2, u.ndim))), rtol=1e-11, atol=1e-11)
     check_gradients(x, w, u, dx, dw, options, rng)
 

@@ -13,7 +13,7 @@ from tinygrad_cnn.kernels.lattice import lattice
 from tinygrad_cnn.kernels.sliding import Sliding
 from tinygrad_cnn.kernels.window import output_sizes
 
-from .test_convolution import booleans, channels_last, check_gradients, definition, layouts, seeds, shapes
+from .test_convolution import booleans, channels_last, check_gradients, definition, layouts, operands, seeds, shapes
 
 
 @pytest.fixture(params=["BLAS", "NumPy", "small blocks"], autouse=True, scope="module")
@@ -45,17 +45,13 @@ def results(x, w, b, u, g):
 
 @given(shapes(depthwise=st.just(False)).map(ungrouped), layouts, layouts, booleans, seeds)
 def test_values_and_both_gradients(case, lay, lay_u, biased, seed):
-    x_shape, w_shape, options, g = case
+    *shape, options, g = case
     rng = np.random.default_rng(seed)
-    x, w = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape)
-    b = rng.normal(size=w_shape[0]) if biased else None
-    expected = definition(x, w, **options)
-    u = lay_u(rng.normal(size=expected.shape))
+    x, w, b, u, expected = operands(*shape, options, lay, lay_u, biased, rng)
     works, (y, dx, dw) = results(x, w, b, u, g)
     for work in works:
         work.do()
-    shift = 0 if b is None else b.reshape(-1, *(1 for _ in g.out))
-    np.testing.assert_allclose(y, expected + shift, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
     check_gradients(x, w, u, dx, dw, options, rng)
 
 
@@ -71,15 +67,11 @@ def turnable(shape):
 
 @given(shapes(depthwise=st.just(False)).map(turnable), layouts, booleans, seeds)
 def test_values_as_those_of_an_adjoint(case, lay, biased, seed):
-    x_shape, w_shape, options, g = case
-    rng = np.random.default_rng(seed)
-    x, w = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape)
-    b = rng.normal(size=w_shape[0]) if biased else None
-    expected = definition(x, w, **options)
+    *shape, options, g = case
+    x, w, b, _, expected = operands(*shape, options, lay, lay, biased, np.random.default_rng(seed))
     y = lay(np.full(expected.shape, np.nan))
-    Sliding(g, x_shape[1]).convolution(x, w, b, y).do()
-    shift = 0 if b is None else b.reshape(-1, *(1 for _ in g.out))
-    np.testing.assert_allclose(y, expected + shift, rtol=1e-11, atol=1e-11)
+    Sliding(g, x.shape[1]).convolution(x, w, b, y).do()
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
 
 
 @given(shapes(depthwise=st.just(False)).map(ungrouped), layouts, seeds)

@@ -14,13 +14,6 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import threads
 
 
-@pytest.fixture(autouse=True)
-def as_many_threads():
-    before = tg.get_num_threads()
-    yield
-    tg.set_num_threads(before)
-
-
 @given(st.integers(1, 5), st.integers(0, 40))
 def test_every_part_is_done_once(n, count):
     tg.set_num_threads(n)

@@ -13,13 +13,6 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.kernels.work import KEPT, Work, together
 
 
-@pytest.fixture(autouse=True)
-def as_many_threads():
-    before = tg.get_num_threads()
-    yield
-    tg.set_num_threads(before)
-
-
 def noted(parts):
     """Work that notes each call, and each arrangement."""
     log, arranged = [], []
