@@ -7,6 +7,7 @@ the cache when the product reads them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,7 @@ def pointwise(out: Sizes) -> Geometry:
     return Geometry(ones, out, ones, ((0, 0),) * len(out), ones)
 
 
+@lru_cache(maxsize=1024)
 def turning(g: Geometry, sizes: Sizes) -> Geometry | None:
     """How windows lie for the convolution with turned filters that is the adjoint, in images of these sizes, of one with
     windows g; None where there is none."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from . import columns
 from .columns import Block, Geometry
+from .rows import summing
 from .scratch import scratch
 from .threads import in_lanes
 from .window import last_view, overlaps, volume, windows
@@ -69,10 +70,12 @@ class Depthwise:
         sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
 
         def arrange(lane: int) -> list[Call]:
-            return [
-                partial(self._correlate, x, u, block, terms[i], None if b is None else sums[i])
-                for i, block in lanes[lane]
-            ]
+            calls: list[Call] = []
+            for i, block in lanes[lane]:
+                calls.append(partial(self._correlate, x, u, block, terms[i]))
+                if b is not None:
+                    calls.append(summing(u[block.images, :, block.rows], sums[i]))  # while it is in the cache
+            return calls
 
         after: list[Call] = [partial(np.add.reduce, terms, 0, None, last)]
         if b is not None:
@@ -94,7 +97,7 @@ class Depthwise:
         if total is not last:
             columns.copy_channels_first(part, total)
 
-    def _correlate(self, x: np.ndarray, u: np.ndarray, block: Block, term: np.ndarray, sums: np.ndarray | None) -> None:
+    def _correlate(self, x: np.ndarray, u: np.ndarray, block: Block, term: np.ndarray) -> None:
         ub = columns.channels_last(u, block, columns.pointwise(self.g.out), "gradients")  # (n, *out, G o)
         n, place, k, c = self._labels
         wide = scratch("term", (*self.g.kernel, *ub.shape[-2:]), term.dtype)  # (*k, width, G o)
@@ -102,8 +105,6 @@ class Depthwise:
             self._windows(x, block, ub.shape[-1]), [n, *place, *k, c], ub, [n, *place, c], [*k, place[-1], c], out=wide
         )
         np.add.reduce(wide, axis=-2, out=term)
-        if sums is not None:
-            np.matmul(np.ones(ub.size // ub.shape[-1], ub.dtype), ub.reshape(-1, ub.shape[-1]), out=sums)
 
     def _scatter(self, u: np.ndarray, filters: np.ndarray, x: np.ndarray, block: Block) -> None:
         """Where windows lie apart, or each channel has several filters: what each element gives is added where it falls."""
