@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -372,6 +373,20 @@ class TestCommonParts:
             tg.op(_named(source)).common(**{name: part})
 
 
+@contextmanager
+def declared(ufunc, inputs):
+    """An op that is `ufunc`, for a while."""
+    scope = {}
+    exec(f"def own({inputs}):\n    'What it is.'", {"__name__": __name__}, scope)
+    known, claimed = dict(tg.graph.registry), dict(tg.graph.numpy_ops)
+    try:
+        yield tg.op(ufunc=ufunc)(scope["own"])
+    finally:
+        for table, before in (tg.graph.registry, known), (tg.graph.numpy_ops, claimed):
+            table.clear()
+            table.update(before)
+
+
 class TestCalls:
     def test_an_input_without_a_rule_cannot_require_a_gradient(self):
         f = tg.op(_named("def f(a, b): return a * b"))
@@ -441,6 +456,24 @@ class TestCalls:
         ufunc(x).backward()
         assert x.grad.item() == 2.0
         del tg.graph.numpy_ops[ufunc]
+
+    def test_an_op_may_be_a_ufunc(self):
+        with declared(np.logaddexp2, "x1, x2") as own:
+            own.vjp(x1=lambda g, y, x1: g * 2.0 ** (x1 - y), x2=lambda g, y, x2: g * 2.0 ** (x2 - y))
+            x, row = leaf([[1.0, 2.0], [0.5, -1.0]]), leaf([3.0, -2.0])
+            assert_gradients(own, x.numpy(), row.numpy(), order=2)
+            assert isinstance(np.logaddexp2(x, 1.0), tg.Tensor)
+            program = tg.compile(lambda a: own(a * 2.0, 1.0))
+            np.testing.assert_array_equal(program(x).numpy(), np.logaddexp2(x.numpy() * 2.0, 1.0))
+            assert own.op.elementwise
+            assert own.op.in_place
+            assert own.op.takes_out
+            assert own.__doc__ == "What it is."
+
+    @pytest.mark.parametrize(("ufunc", "inputs"), [(np.add, "a"), (np.sin, "a, b"), (np.frexp, "a")])
+    def test_a_ufunc_has_as_many_inputs_as_the_op_and_one_output(self, ufunc, inputs):
+        with pytest.raises(TypeError, match=f"`ufunc` is {ufunc.__name__}, of"), declared(ufunc, inputs):
+            pass
 
     def test_own_ops_make_no_cycle(self):
         gc.collect()

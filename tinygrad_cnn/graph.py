@@ -153,22 +153,28 @@ class Op:
         residuals: tuple[str, ...],
         numpy: Any = None,
         in_place: bool = False,
+        ufunc: np.ufunc | None = None,
     ) -> None:
-        self.raw = raw
-        self.numpy = numpy
+        self.raw = ufunc or raw
+        self.numpy = ufunc or numpy
         self.name = raw.__name__
-        self.elementwise = elementwise
-        self.in_place = in_place or elementwise
-        self.takes_out = OUT in inspect.signature(raw).parameters
+        self.elementwise = elementwise or ufunc is not None
+        self.in_place = in_place or self.elementwise
+        self.takes_out = ufunc is not None or OUT in inspect.signature(raw).parameters
         self.binder: Binder | None = None
         self.binder_shares = False
         self.rules: dict[str, Callable[..., Any]] = {}
         self.signature = _declared_signature(raw, residuals)
+        if ufunc is not None and (ufunc.nin, ufunc.nout) != (len(self.signature.inputs), 1):
+            raise TypeError(
+                f"op {self.name}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
+                f"{len(self.signature.inputs)} and 1, and they must agree: declare a function with a body"
+            )
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
             "_op": self,
-            "_raw": raw,
+            "_raw": self.raw,
             **{f"_default_{p.name}": p.default for p in inspect.signature(raw).parameters.values()},
         }
         self.function: Any = self._compile(emit_call(self.signature))
@@ -307,6 +313,7 @@ def op(
     residuals: Sequence[str] = (),
     numpy: Any = None,
     in_place: bool = False,
+    ufunc: np.ufunc | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -316,6 +323,7 @@ def op(
     residuals: Sequence[str] = (),
     numpy: Any = None,
     in_place: bool = False,
+    ufunc: np.ufunc | None = None,
 ) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
@@ -333,9 +341,12 @@ def op(
         residuals: names for what `raw` returns after its output, kept for the rules (max-pool's argmax).
         numpy: the NumPy function that this op stands for when a Tensor is passed to NumPy.
         in_place: `out` may be an input, as it may be for every elementwise op.
+        ufunc: NumPy's function that this elementwise op is, and stands for: it is what runs, and the function below the
+            decorator only names it and its inputs.
 
     Raises:
-        TypeError: at declaration, if a name is reserved or a rule asks for a name that does not exist.
+        TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the inputs are not
+            as many as those of `ufunc`.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> @tg.op(elementwise=True)
@@ -349,10 +360,10 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place)
+        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc)
         registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
-        if numpy is not None:
-            numpy_ops[numpy] = declared.function
+        if declared.numpy is not None:
+            numpy_ops[declared.numpy] = declared.function
         return declared.function
 
     return declare if raw is None else declare(raw)

@@ -31,7 +31,7 @@ def tensors(arrays, requires_grad=True):
 def test_every_op_has_a_row():
     covered = {case.function for case in CASES}
     declared = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.")]
-    kept = [op for op in declared if hasattr(sys.modules[op.raw.__module__], op.name)]  # not a docstring's example
+    kept = [op for op in declared if hasattr(sys.modules[op.function.__module__], op.name)]  # not a docstring's example
     primitives = {op.function for op in kept}
     missing = sorted(f.__name__ for f in primitives - covered)
     assert not missing, f"ops without a row in tinygrad_cnn/testing/rows: {missing}"

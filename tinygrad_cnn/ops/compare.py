@@ -26,73 +26,61 @@ __all__ = [
 ]
 
 
-@op(elementwise=True, numpy=np.equal)
-def equal(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.equal)
+def equal(a: Array, b: Array) -> Array:
     """y = (a == b), Boolean, without a gradient."""
-    return np.equal(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.not_equal)
-def not_equal(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.not_equal)
+def not_equal(a: Array, b: Array) -> Array:
     """y = (a != b), Boolean, without a gradient."""
-    return np.not_equal(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.less)
-def less(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.less)
+def less(a: Array, b: Array) -> Array:
     """y = (a < b), Boolean, without a gradient."""
-    return np.less(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.less_equal)
-def less_equal(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.less_equal)
+def less_equal(a: Array, b: Array) -> Array:
     """y = (a <= b), Boolean, without a gradient."""
-    return np.less_equal(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.greater)
-def greater(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.greater)
+def greater(a: Array, b: Array) -> Array:
     """y = (a > b), Boolean, without a gradient."""
-    return np.greater(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.greater_equal)
-def greater_equal(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.greater_equal)
+def greater_equal(a: Array, b: Array) -> Array:
     """y = (a >= b), Boolean, without a gradient."""
-    return np.greater_equal(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.logical_and)
-def logical_and(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.logical_and)
+def logical_and(a: Array, b: Array) -> Array:
     """y = a and b, Boolean, without a gradient."""
-    return np.logical_and(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.logical_or)
-def logical_or(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.logical_or)
+def logical_or(a: Array, b: Array) -> Array:
     """y = a or b, Boolean, without a gradient."""
-    return np.logical_or(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.logical_xor)
-def logical_xor(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.logical_xor)
+def logical_xor(a: Array, b: Array) -> Array:
     """y = (a != b) of the truth values, Boolean, without a gradient."""
-    return np.logical_xor(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.logical_not)
-def logical_not(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.logical_not)
+def logical_not(a: Array) -> Array:
     """y = not a, Boolean, without a gradient."""
-    return np.logical_not(a, out=out)
 
 
-@op(elementwise=True, numpy=np.isfinite)
-def isfinite(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.isfinite)
+def isfinite(a: Array) -> Array:
     """y = whether a is neither infinite nor NaN, Boolean, without a gradient."""
-    return np.isfinite(a, out=out)
 
 
-@op(elementwise=True, numpy=np.isnan)
+@op(ufunc=np.isnan)
 def isnan(a: Array) -> Array:
     """y = whether a is NaN, Boolean, without a gradient."""
-    return np.isnan(a)

@@ -30,59 +30,53 @@ where.vjp(a=lambda g, condition: where(condition, g, 0),
 where.bind(selecting)
 
 
-@op(elementwise=True, numpy=np.add)
-def add(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.add)
+def add(a: Array, b: Array) -> Array:
     """y = a + b.   a' = g,  b' = g."""
-    return np.add(a, b, out=out)
 
 
 add.vjp(a=lambda g: g,
         b=lambda g: g)  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.subtract)
-def sub(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.subtract)
+def sub(a: Array, b: Array) -> Array:
     """y = a - b.   a' = g,  b' = -g."""
-    return np.subtract(a, b, out=out)
 
 
 sub.vjp(a=lambda g: g,
         b=lambda g: -g)  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.multiply)
-def mul(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.multiply)
+def mul(a: Array, b: Array) -> Array:
     """y = a b.   a' = g b,  b' = g a."""
-    return np.multiply(a, b, out=out)
 
 
 mul.vjp(a=lambda g, b: g * b,
         b=lambda g, a: g * a)  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.divide)
-def div(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.divide)
+def div(a: Array, b: Array) -> Array:
     """y = a / b.   a' = g / b,  b' = -g y / b."""
-    return np.divide(a, b, out=out)
 
 
 div.vjp(a=lambda g, b: g / b,
         b=lambda g, y, b: -g * y / b)  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.negative)
-def neg(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.negative)
+def neg(a: Array) -> Array:
     """y = -a.   a' = -g."""
-    return np.negative(a, out=out)
 
 
 neg.vjp(a=lambda g: -g)
 
 
-@op(elementwise=True, numpy=np.power)
-def pow(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.power)
+def pow(a: Array, b: Array) -> Array:
     """y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0."""
-    return np.power(a, b, out=out)
 
 
 # Where a factor of a product is 0 and the other one infinite, the infinite one's argument is replaced before it is used.
@@ -101,52 +95,46 @@ def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
 pow.vjp(a=_pow_base, b=_pow_exponent)
 
 
-@op(elementwise=True, numpy=np.exp)
-def exp(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.exp)
+def exp(a: Array) -> Array:
     """y = e^a.   a' = g y."""
-    return np.exp(a, out=out)
 
 
 exp.vjp(a=lambda g, y: g * y)
 
 
-@op(elementwise=True, numpy=np.log)
-def log(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.log)
+def log(a: Array) -> Array:
     """y = log a.   a' = g / a."""
-    return np.log(a, out=out)
 
 
 log.vjp(a=lambda g, a: g / a)
 
 
-@op(elementwise=True, numpy=np.sqrt)
-def sqrt(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.sqrt)
+def sqrt(a: Array) -> Array:
     """y = a^(1/2).   a' = g / (2 y)."""
-    return np.sqrt(a, out=out)
 
 
 sqrt.vjp(a=lambda g, y: g / (2 * y))
 
 
-@op(elementwise=True, numpy=np.abs)
-def abs(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.abs)
+def abs(a: Array) -> Array:
     """y = |a|.   a' = g sign(a), which is 0 at 0."""
-    return np.abs(a, out=out)
 
 
 abs.vjp(a=lambda g, a: where(a > 0, g, where(a < 0, -g, 0)))
 
 
-@op(elementwise=True, numpy=np.maximum)
-def maximum(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.maximum)
+def maximum(a: Array, b: Array) -> Array:
     """y = max(a, b).   The gradient goes to the larger input, half to each where they are equal."""
-    return np.maximum(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.minimum)
-def minimum(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.minimum)
+def minimum(a: Array, b: Array) -> Array:
     """y = min(a, b).   The gradient goes to the smaller input, half to each where they are equal."""
-    return np.minimum(a, b, out=out)
 
 
 def _share(g: Array, wins: Array, ties: Array) -> Array:
@@ -211,19 +199,17 @@ lerp.vjp(a=lambda g, weight: g * (1 - weight),
          weight=lambda g, a, b: g * (b - a))  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.square)
-def square(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.square)
+def square(a: Array) -> Array:
     """y = a^2.   a' = 2 g a."""
-    return np.square(a, out=out)
 
 
 square.vjp(a=lambda g, a: g * a * 2)
 
 
-@op(elementwise=True, numpy=np.reciprocal)
-def reciprocal(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.reciprocal)
+def reciprocal(a: Array) -> Array:
     """y = 1 / a.   a' = -g y^2."""
-    return np.reciprocal(a, out=out)
 
 
 reciprocal.vjp(a=lambda g, y: -g * y * y)
@@ -232,22 +218,19 @@ reciprocal.vjp(a=lambda g, y: -g * y * y)
 # Steps: flat wherever they have a derivative, and a gradient of zero everywhere.
 
 
-@op(elementwise=True, numpy=np.sign)
-def sign(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.sign)
+def sign(a: Array) -> Array:
     """y = -1, 0 or 1: the sign of a.   a' = 0."""
-    return np.sign(a, out=out)
 
 
-@op(elementwise=True, numpy=np.floor)
-def floor(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.floor)
+def floor(a: Array) -> Array:
     """y = the largest integer that is not above a.   a' = 0."""
-    return np.floor(a, out=out)
 
 
-@op(elementwise=True, numpy=np.ceil)
-def ceil(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.ceil)
+def ceil(a: Array) -> Array:
     """y = the smallest integer that is not below a.   a' = 0."""
-    return np.ceil(a, out=out)
 
 
 @implements(np.around, np.rint)

@@ -27,67 +27,59 @@ FLAT_SQUARED = 40.0
 """The same for e^(-x^2 / 2)."""
 
 
-@op(elementwise=True, numpy=np.exp2)
-def exp2(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.exp2)
+def exp2(a: Array) -> Array:
     """y = 2^a.   a' = g y log 2."""
-    return np.exp2(a, out=out)
 
 
 exp2.vjp(a=lambda g, y: g * y * LOG2)
 
 
-@op(elementwise=True, numpy=np.expm1)
-def expm1(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.expm1)
+def expm1(a: Array) -> Array:
     """y = e^a - 1, accurate near 0.   a' = g e^a."""
-    return np.expm1(a, out=out)
 
 
 expm1.vjp(a=lambda g, a: g * exp(a))
 
 
-@op(elementwise=True, numpy=np.log2)
-def log2(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.log2)
+def log2(a: Array) -> Array:
     """y = log a / log 2.   a' = g / (a log 2)."""
-    return np.log2(a, out=out)
 
 
 log2.vjp(a=lambda g, a: g / LOG2 / a)
 
 
-@op(elementwise=True, numpy=np.log10)
-def log10(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.log10)
+def log10(a: Array) -> Array:
     """y = log a / log 10.   a' = g / (a log 10)."""
-    return np.log10(a, out=out)
 
 
 log10.vjp(a=lambda g, a: g / LOG10 / a)
 
 
-@op(elementwise=True, numpy=np.log1p)
-def log1p(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.log1p)
+def log1p(a: Array) -> Array:
     """y = log(1 + a), accurate near 0.   a' = g / (1 + a)."""
-    return np.log1p(a, out=out)
 
 
 log1p.vjp(a=lambda g, a: g / (1 + a))
 
 
-@op(elementwise=True, numpy=np.sin)
-def sin(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.sin)
+def sin(a: Array) -> Array:
     """y = sin a.   a' = g cos a."""
-    return np.sin(a, out=out)
 
 
-@op(elementwise=True, numpy=np.cos)
-def cos(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.cos)
+def cos(a: Array) -> Array:
     """y = cos a.   a' = -g sin a."""
-    return np.cos(a, out=out)
 
 
-@op(elementwise=True, numpy=np.tan)
-def tan(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.tan)
+def tan(a: Array) -> Array:
     """y = tan a.   a' = g (1 + y^2)."""
-    return np.tan(a, out=out)
 
 
 sin.vjp(a=lambda g, a: g * cos(a))
@@ -95,34 +87,29 @@ cos.vjp(a=lambda g, a: -g * sin(a))
 tan.vjp(a=lambda g, y: g * (1 + y * y))
 
 
-@op(elementwise=True, numpy=np.arcsin)
-def arcsin(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arcsin)
+def arcsin(a: Array) -> Array:
     """y = the angle in [-pi/2, pi/2] whose sine is a.   a' = g / sqrt(1 - a^2)."""
-    return np.arcsin(a, out=out)
 
 
-@op(elementwise=True, numpy=np.arccos)
-def arccos(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arccos)
+def arccos(a: Array) -> Array:
     """y = the angle in [0, pi] whose cosine is a.   a' = -g / sqrt(1 - a^2)."""
-    return np.arccos(a, out=out)
 
 
-@op(elementwise=True, numpy=np.arctan)
-def arctan(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arctan)
+def arctan(a: Array) -> Array:
     """y = the angle in (-pi/2, pi/2) whose tangent is a.   a' = g / (1 + a^2)."""
-    return np.arctan(a, out=out)
 
 
-@op(elementwise=True, numpy=np.arctan2)
-def arctan2(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arctan2)
+def arctan2(a: Array, b: Array) -> Array:
     """y = the angle of the point (b, a).   a' = g b / (a^2 + b^2),  b' = -g a / (a^2 + b^2), and 0 at (0, 0)."""
-    return np.arctan2(a, b, out=out)
 
 
-@op(elementwise=True, numpy=np.hypot)
-def hypot(a: Array, b: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.hypot)
+def hypot(a: Array, b: Array) -> Array:
     """y = sqrt(a^2 + b^2), without overflow on the way.   a' = g a / y,  b' = g b / y, and 0 at (0, 0)."""
-    return np.hypot(a, b, out=out)
 
 
 def _arctan_rule(g: Array, a: Array) -> Array:
@@ -151,22 +138,19 @@ hypot.vjp(a=lambda g, y, a: _hypot_rule(g, y, a),
           b=lambda g, y, b: _hypot_rule(g, y, b))  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.sinh)
-def sinh(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.sinh)
+def sinh(a: Array) -> Array:
     """y = (e^a - e^-a) / 2.   a' = g cosh a."""
-    return np.sinh(a, out=out)
 
 
-@op(elementwise=True, numpy=np.cosh)
-def cosh(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.cosh)
+def cosh(a: Array) -> Array:
     """y = (e^a + e^-a) / 2.   a' = g sinh a."""
-    return np.cosh(a, out=out)
 
 
-@op(elementwise=True, numpy=np.tanh)
-def tanh(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.tanh)
+def tanh(a: Array) -> Array:
     """y = sinh a / cosh a.   a' = g (1 - y^2)."""
-    return np.tanh(a, out=out)
 
 
 sinh.vjp(a=lambda g, a: g * cosh(a))
@@ -174,22 +158,19 @@ cosh.vjp(a=lambda g, a: g * sinh(a))
 tanh.vjp(a=lambda g, y: g * (1 - y * y))
 
 
-@op(elementwise=True, numpy=np.arcsinh)
-def arcsinh(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arcsinh)
+def arcsinh(a: Array) -> Array:
     """y = the number whose sinh is a.   a' = g / sqrt(1 + a^2)."""
-    return np.arcsinh(a, out=out)
 
 
-@op(elementwise=True, numpy=np.arccosh)
-def arccosh(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arccosh)
+def arccosh(a: Array) -> Array:
     """y = the number from 0 up whose cosh is a.   a' = g / sqrt(a^2 - 1)."""
-    return np.arccosh(a, out=out)
 
 
-@op(elementwise=True, numpy=np.arctanh)
-def arctanh(a: Array, *, out: Array = None) -> Array:
+@op(ufunc=np.arctanh)
+def arctanh(a: Array) -> Array:
     """y = the number whose tanh is a.   a' = g / (1 - a^2)."""
-    return np.arctanh(a, out=out)
 
 
 arcsinh.vjp(a=lambda g, a: g / hypot(1, a))

@@ -157,7 +157,7 @@ class Capture:
             return  # the op returned its input
         step = Step(
             op.name,
-            op.numpy if isinstance(op.numpy, np.ufunc) and not params else op.raw,  # its checks were made
+            op.raw,
             tuple(self.of(_adapt(x)) for x in inputs),
             {name: self.of(p) for name, p in zip(op.signature.params, params, strict=True)},
             op=op,
