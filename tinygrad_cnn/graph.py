@@ -154,6 +154,7 @@ class Op:
         numpy: Any = None,
         in_place: bool = False,
         ufunc: np.ufunc | None = None,
+        batched: tuple[str, ...] = (),
     ) -> None:
         self.raw = ufunc or raw
         self.numpy = ufunc or numpy
@@ -161,6 +162,7 @@ class Op:
         self.elementwise = elementwise or ufunc is not None
         self.in_place = in_place or self.elementwise
         self.takes_out = ufunc is not None or OUT in inspect.signature(raw).parameters
+        self.batched = batched
         self.binder: Binder | None = None
         self.binder_shares = False
         self.rules: dict[str, Callable[..., Any]] = {}
@@ -314,6 +316,7 @@ def op(
     numpy: Any = None,
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
+    batched: Sequence[str] = (),
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -324,6 +327,7 @@ def op(
     numpy: Any = None,
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
+    batched: Sequence[str] = (),
 ) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
@@ -343,6 +347,8 @@ def op(
         in_place: `out` may be an input, as it may be for every elementwise op.
         ufunc: NumPy's function that this elementwise op is, and stands for: it is what runs, and the function below the
             decorator only names it and its inputs.
+        batched: the inputs, and ``y``, whose first axis counts the same images (or rows), where the op is prepared as work of
+            which each part touches some of them alone; see ``kernels/work.py``.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the inputs are not
@@ -360,7 +366,7 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc)
+        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(batched))
         registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
         if declared.numpy is not None:
             numpy_ops[declared.numpy] = declared.function

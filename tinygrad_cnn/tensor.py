@@ -237,9 +237,11 @@ class Tensor(Methods):
 
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there is more or less than one."""
-        if self.size != 1:
+        if self._data.size != 1:
             raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
-        return self.numpy().item()
+        if watch.watchers:
+            watch.read(self)
+        return self._data.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""

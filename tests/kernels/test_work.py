@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels.work import KEPT, Work, together
+from tinygrad_cnn.kernels.threads import BUFFER, RUN
+from tinygrad_cnn.kernels.work import KEPT, Work, streamed, streams
 
 
 def noted(parts):
@@ -81,22 +84,75 @@ def test_floating_point_errors_are_treated_as_the_caller_says():
         prepared()
 
 
-@given(st.integers(1, 3), st.lists(st.integers(0, 5), min_size=1, max_size=4))
-def test_several_are_done_together(n, counts):
-    tg.set_num_threads(n)
-    log = []
+def cuts(n):
+    """Slices that make up n."""
+    return st.lists(st.integers(1, max(1, n - 1)), unique=True).map(
+        lambda at: [slice(i, j) for i, j in pairwise(sorted({0, *at, n}))]
+    )
 
-    def work(i, parts):
-        return Work(
-            range(parts), lambda part: [lambda: log.append((i, part))], [lambda: log.append(("before", i))],
-            [lambda: log.append(("after", i))],
-        )  # fmt: skip
 
-    run = together([work(i, parts) for i, parts in enumerate(counts)]).prepared()
-    for _ in range(2):
-        log.clear()
-        run()
-        k, whole = len(counts), sum(counts)
-        assert log[:k] == [("before", i) for i in range(k)]
-        assert sorted(log[k : k + whole]) == [(i, part) for i, parts in enumerate(counts) for part in range(parts)]
-        assert log[k + whole :] == [("after", i) for i in range(k)]
+class TestStreams:
+    @given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 5), st.data())
+    def test_stages_follow_each_other_for_some_images(self, threads, n, most, data):
+        """Each of a stage's parts adds 1 to its images, which must have been through all stages before."""
+        tg.set_num_threads(threads)
+        x, log = np.zeros(n, int), []
+
+        def step(level, images):
+            assert (x[images] == level).all()
+            x[images] += 1
+
+        def stage(level):
+            call = partial(partial, step, level)
+            parts = data.draw(st.none() | cuts(n))
+            if parts is None:
+                return call
+            return Work(
+                parts, lambda part: [call(part)], [lambda: log.append(level)], [lambda: log.append(-level)], parts
+            )  # fmt: skip
+
+        stages = [stage(level) for level in range(data.draw(st.integers(1, 4)))]
+        found = streams(stages, n, most)
+        assert 1 <= len(found) <= most
+        assert [i for images in found for i in range(n)[images]] == list(range(n))
+        run = streamed(stages, found).prepared()
+        for _ in range(2):
+            x[...] = 0
+            log.clear()
+            run()
+            assert (x == len(stages)).all()
+            works = [level for level, each in enumerate(stages) if isinstance(each, Work)]
+            assert log == [*works, *(-level for level in works)]
+
+    @given(st.integers(1, 12), st.integers(1, 5), st.data())
+    def test_no_part_is_in_two_and_they_are_of_nearly_one_size_if_they_can(self, n, most, data):
+        parts = data.draw(st.lists(cuts(n), min_size=1, max_size=3))
+        found = streams([Work(each, lambda _: [], images=each) for each in parts], n, most)
+        for own in (own for each in parts for own in each):
+            assert sum(images.start < own.stop and own.start < images.stop for images in found) == 1
+        even = streams([], n, most)
+        assert even == [slice(0, n)]  # where no work says where, there is no cut
+        free = Work([], lambda _: [], images=[slice(i, i + 1) for i in range(n)])
+        sizes = [images.stop - images.start for images in streams([free], n, most)]
+        assert len(sizes) == min(most, n)
+        assert max(sizes) - min(sizes) <= 1
+
+    def test_ufuncs_have_their_buffer_between_works(self):
+        seen = []
+        look = lambda *_: partial(lambda: seen.append(np.getbufsize()))  # noqa: E731
+        work = Work([slice(0, 2)], lambda _: [look()], images=[slice(0, 2)])
+        before = np.getbufsize()
+        streamed([look, work, look], [slice(0, 2)]).do()
+        assert seen == [BUFFER, RUN, BUFFER]
+        assert np.getbufsize() == before
+
+
+@given(st.integers(0, 6))
+def test_little_work_wakes_no_thread(parts):
+    tg.set_num_threads(2)
+    seen = set()
+    arrange = lambda part: [lambda: seen.add(threading.get_ident())]  # noqa: E731
+    work = Work(range(parts), arrange, little=True)
+    work.do()
+    work.prepared()()
+    assert seen <= {threading.get_ident()}

@@ -86,12 +86,14 @@ class Along:
                 product = partial(np.matmul, filters, whole, part.reshape(len(part), o, -1))
             return [fill, *laid.calls, product]
 
-        return Work(self._blocks(len(x), o, k * y.itemsize), arrange, before)
+        blocks, little = self._blocks(len(x), o, k * y.itemsize)
+        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
         k, o, last, ones = self.elements, len(w), is_last(u), b is not None
-        lanes = in_lanes(self._blocks(len(x), o, k * w.itemsize))
+        blocks, little = self._blocks(len(x), o, k * w.itemsize)
+        lanes = in_lanes(blocks)
         totals = np.empty((max(1, len(lanes)), k + ones, o), w.dtype)
 
         def arrange(lane: int) -> list[Call]:
@@ -120,7 +122,7 @@ class Along:
         after.append(partial(np.copyto, w, whole[:, :k].reshape(w.shape)))
         if b is not None:
             after.append(partial(np.copyto, b, whole[:, k]))
-        return Work(range(len(lanes)), arrange, after=after)
+        return Work(range(len(lanes)), arrange, (), after, columns.images_of(lanes), little)
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
@@ -150,7 +152,8 @@ class Along:
                     calls.append(copying(to, source) if whole else partial(np.add, to, source, to))
             return calls
 
-        return Work(self._blocks(len(u), len(w), place, columns.image_blocks), arrange, before)
+        blocks, little = self._blocks(len(u), len(w), place, columns.image_blocks)
+        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
     def _by_place(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """:meth:`input_gradient` where windows are larger than the grid of their places: they are added one by one."""
@@ -172,13 +175,14 @@ class Along:
                 calls.append(partial(np.add, part[pixels], by_place[p][elements], part[pixels]))
             return calls
 
-        blocks = self._blocks(len(u), len(w), place, columns.image_blocks)
-        return Work(blocks, arrange, [partial(np.copyto, filters, w)])
+        blocks, little = self._blocks(len(u), len(w), place, columns.image_blocks)
+        before_all = [partial(np.copyto, filters, w)]
+        return Work(blocks, arrange, before_all, images=[block.images for block in blocks], little=little)
 
     def _blocks(
         self, n: int, filters: int, place: int, cut: Callable[..., list[Block]] = columns.blocks
-    ) -> list[Block]:
-        """Blocks of places of so many bytes."""
+    ) -> tuple[list[Block], bool]:
+        """Blocks of places of so many bytes, and whether they are little work."""
         return columns.shared(n, self.g.out, self.elements * filters, place, cut=cut)
 
     def _columns(self, x: np.ndarray, block: Block, dtype: DType, ones: bool) -> tuple[Laid, Call]:

@@ -6,7 +6,7 @@ the cache when the product reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -78,28 +78,33 @@ def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[i
 
 
 def blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
-    """All places of n images, in an even number of blocks of nearly one size, if there are as many images."""
+    """All places of n images, in blocks of nearly one size, none of them in both halves of the images."""
     step, rows = cut(out, place_bytes, block_bytes)
-    step = _even(n, step)
-    return [Block(slice(i, min(n, i + step)), part) for i in range(0, n, step) for part in rows]
+    return [Block(images, part) for images in halved(n, step) for part in rows]
 
 
 def image_blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
-    """All places of n images, no image in two blocks, which are even in number if there are as many images."""
+    """:func:`blocks` with no image in two of them."""
     step, _ = cut(out, place_bytes, block_bytes)
-    step = _even(n, step)
-    return [Block(slice(i, min(n, i + step)), slice(0, out[0])) for i in range(0, n, step)]
+    return [Block(images, slice(0, out[0])) for images in halved(n, step)]
 
 
 def shared(
     n: int, out: Sizes, multiplications: int, place_bytes: int, block_bytes: int = BLOCK_BYTES,
     cut: Callable[..., list[Block]] = blocks,
-) -> list[Block]:  # fmt: skip
-    """All places of n images in blocks for threads to share, or in one if there are few, and few `multiplications` for each."""
+) -> tuple[list[Block], bool]:  # fmt: skip
+    """All places of n images in blocks, one if there are very few, and whether they and the `multiplications` for each are too
+    few to be shared by threads."""
     places = n * volume(out)
-    if 0 < places * multiplications <= ALONE and places * place_bytes <= block_bytes:
-        return [Block(slice(0, n), slice(0, out[0]))]
-    return cut(n, out, place_bytes, block_bytes)
+    little = places * multiplications <= ALONE and places * place_bytes <= block_bytes
+    if little and 0 < places * multiplications <= ALONE // 8:
+        return [Block(slice(0, n), slice(0, out[0]))], little
+    return cut(n, out, place_bytes, block_bytes), little
+
+
+def images_of(lanes: Sequence[Sequence[Block]]) -> list[slice]:
+    """The images of blocks that follow each other."""
+    return [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
 
 
 def pieces(n: int, places: int, multiplications: int) -> tuple[int, int]:
@@ -112,10 +117,11 @@ def pieces(n: int, places: int, multiplications: int) -> tuple[int, int]:
     return (n, parts) if places // parts >= SHORTEST else (1, 1)
 
 
-def _even(n: int, step: int) -> int:
-    """How many of n images a block has that has about `step`, if the blocks are to be even in number and of nearly one size."""
-    count = max(1, -(-n // step))
-    return max(1, -(-n // (count + count % 2)))
+def halved(n: int, step: int) -> list[slice]:
+    """n images in pieces of about `step`, of nearly one size and as many in each half."""
+    half = -(-n // 2)
+    step = max(1, -(-half // max(1, -(-half // step))))
+    return [slice(i, min(i + step, stop)) for start, stop in ((0, half), (half, n)) for i in range(start, stop, step)]
 
 
 def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) -> np.ndarray:

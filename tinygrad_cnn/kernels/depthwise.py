@@ -47,7 +47,8 @@ class Depthwise:
         def arrange(block: Block) -> list[Call]:
             return [partial(self._convolve, x, filters, b, y, block)]
 
-        return Work(self._blocks(len(x), len(w), y.itemsize), arrange, [laid_out])
+        blocks, little = self._blocks(len(x), len(w), y.itemsize)
+        return Work(blocks, arrange, [laid_out], images=[block.images for block in blocks], little=little)
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
@@ -59,11 +60,12 @@ class Depthwise:
         def arrange(block: Block) -> list[Call]:
             return [partial(self._scatter, u, filters, x, block)]
 
-        return Work(self._blocks(len(u), len(w), x.itemsize, columns.image_blocks), arrange, [laid_out])
+        blocks, little = self._blocks(len(u), len(w), x.itemsize, columns.image_blocks)
+        return Work(blocks, arrange, [laid_out], images=[block.images for block in blocks], little=little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (G o, 1, *k) and b (G o,) of x (N, G, *sizes) and u (N, G o, *out)."""
-        blocks = self._blocks(len(x), len(w), w.itemsize)
+        blocks, little = self._blocks(len(x), len(w), w.itemsize)
         lanes = in_lanes(list(enumerate(blocks)))
         last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
         terms = np.empty((len(blocks), *last.shape), w.dtype)
@@ -80,7 +82,7 @@ class Depthwise:
         after: list[Call] = [partial(np.add.reduce, terms, 0, None, last)]
         if b is not None:
             after.append(partial(np.add.reduce, sums, 0, None, b))
-        return Work(range(len(lanes)), arrange, after=after)
+        return Work(range(len(lanes)), arrange, (), after, columns.images_of(in_lanes(blocks)), little)
 
     def _convolve(self, x: np.ndarray, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray, block: Block) -> None:
         part = y[block.images, :, block.rows]
@@ -136,7 +138,7 @@ class Depthwise:
 
     def _blocks(
         self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = columns.blocks
-    ) -> list[Block]:
+    ) -> tuple[list[Block], bool]:
         each = DEAR * volume(self.g.kernel) * filters
         return columns.shared(n, self.g.out, each, filters * itemsize, BLOCK_BYTES, cut)
 

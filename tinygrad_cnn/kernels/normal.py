@@ -7,12 +7,14 @@ blocks' moments are put together: Chan, Golub and LeVeque, "Algorithms for compu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .rows import product_sums, rows
+from . import columns
+from .rows import Rows, product_sums, rows
 from .scratch import scratch
 from .work import Call, Work
 
@@ -47,20 +49,20 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
     mean, variance = how.vector(out[0]), how.vector(out[1])
     if not (np.may_share_memory(mean, out) and np.may_share_memory(variance, out)):
         return None
-    step, count = _cut(matrix)
-    means, squares, between = np.empty((3, count, matrix.shape[1]), x.dtype)
-    counts = np.array([min(step, len(matrix) - i * step) for i in range(count)], x.dtype)
+    cuts = _cuts(how, x)
+    means, squares, between = np.empty((3, len(cuts.blocks), matrix.shape[1]), x.dtype)
+    counts = np.array([block.stop - block.start for block in cuts.blocks], x.dtype)
     shares, total = counts / (len(matrix) * how.fold), np.empty(matrix.shape[1], x.dtype)
 
-    def arrange(blocks: range) -> list[Call]:
+    def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
-        deviation, ones = scratch("deviation", (step, matrix.shape[1]), x.dtype), np.ones(step, x.dtype)
-        for i in blocks:
-            part = matrix[i * step : (i + 1) * step]
-            n = len(part)
+        deviation, ones = scratch("deviation", (cuts.step, matrix.shape[1]), x.dtype), np.ones(cuts.step, x.dtype)
+        for i in part:
+            block = matrix[cuts.blocks[i]]
+            n = len(block)
             calls += [
-                partial(np.matmul, np.full(n, 1 / n, x.dtype), part, means[i]),
-                partial(np.subtract, part, means[i], deviation[:n]),
+                partial(np.matmul, np.full(n, 1 / n, x.dtype), block, means[i]),
+                partial(np.subtract, block, means[i], deviation[:n]),
                 partial(np.square, deviation[:n], deviation[:n]),
                 partial(np.matmul, ones[:n], deviation[:n], squares[i]),
             ]
@@ -76,7 +78,7 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
         np.add.reduce(how.folds(between), (0, 1), out=variance)
         np.multiply(variance, shares[0] / counts[0], variance)
 
-    return Work(_parts(matrix), arrange, after=[put_together])
+    return cuts.work(arrange, (), [put_together])
 
 
 def normalize(
@@ -112,12 +114,12 @@ def normalizing(
         folds[2] = how.vector(np.broadcast_to(b, spread.shape))
 
     mean, factor, shift = row
-    step, _ = _cut(source)
+    cuts = _cuts(how, x)
 
-    def arrange(blocks: range) -> list[Call]:
+    def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
-        for i in blocks:
-            a, y = (matrix[i * step : (i + 1) * step] for matrix in (source, target))
+        for i in part:
+            a, y = (matrix[cuts.blocks[i]] for matrix in (source, target))
             calls += [
                 partial(np.subtract, a, mean, y),
                 partial(np.multiply, y, factor, y),
@@ -125,7 +127,7 @@ def normalizing(
             ]
         return calls
 
-    return Work(_parts(source), arrange, [settle])
+    return cuts.work(arrange, [settle])
 
 
 def correlate(
@@ -153,18 +155,18 @@ def correlating(
     first, second = how.vector(out[0]), how.vector(out[1])
     if not (np.may_share_memory(first, out) and np.may_share_memory(second, out)):
         return None
-    step, count = _cut(values)
-    mean, sums = np.empty(values.shape[1], x.dtype), np.empty((2, count, values.shape[1]), x.dtype)
+    cuts = _cuts(how, x)
+    mean, sums = np.empty(values.shape[1], x.dtype), np.empty((2, len(cuts.blocks), values.shape[1]), x.dtype)
     centre, variance = how.vector(stats[0]), how.vector(stats[1])
 
     def settle() -> None:
         how.folds(mean)[...] = centre
 
-    def arrange(blocks: range) -> list[Call]:
+    def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
-        product, ones = scratch("deviation", (step, values.shape[1]), x.dtype), np.ones(step, x.dtype)
-        for i in blocks:
-            g, a = (matrix[i * step : (i + 1) * step] for matrix in (slopes, values))
+        product, ones = scratch("deviation", (cuts.step, values.shape[1]), x.dtype), np.ones(cuts.step, x.dtype)
+        for i in part:
+            g, a = (matrix[cuts.blocks[i]] for matrix in (slopes, values))
             n = len(a)
             calls += [
                 partial(np.matmul, ones[:n], g, sums[0, i]),
@@ -179,7 +181,7 @@ def correlating(
         np.add.reduce(how.folds(sums[1]), (0, 1), out=second)
         np.divide(second, np.sqrt(variance + eps), second)
 
-    return Work(_parts(values), arrange, [settle], [put_together])
+    return cuts.work(arrange, [settle], [put_together])
 
 
 def pull(
@@ -221,13 +223,13 @@ def pulling(
         folds[3] = how.vector(w * r)
 
     mean, slope, shift, factor = row
-    step, _ = _cut(values)
+    cuts = _cuts(how, x)
 
-    def arrange(blocks: range) -> list[Call]:
+    def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
-        memory = scratch("deviation", (step, values.shape[1]), out.dtype)
-        for i in blocks:
-            g, a, y = (matrix[i * step : (i + 1) * step] for matrix in (slopes, values, target))
+        memory = scratch("deviation", (cuts.step, values.shape[1]), out.dtype)
+        for i in part:
+            g, a, y = (matrix[cuts.blocks[i]] for matrix in (slopes, values, target))
             t = memory[: len(a)]  # y may be u or x
             calls += [
                 partial(np.subtract, a, mean, t), partial(np.multiply, t, slope, t), partial(np.add, t, g, t),
@@ -235,21 +237,37 @@ def pulling(
             ]  # fmt: skip
         return calls
 
-    return Work(_parts(values), arrange, [settle])
+    return cuts.work(arrange, [settle])
 
 
 def _factor(variance: np.ndarray, w: Any, eps: float) -> Any:
     return w / np.sqrt(variance + eps)
 
 
-def _cut(matrix: np.ndarray) -> tuple[int, int]:
-    """How many rows a block has, and how many blocks there are."""
-    step = max(1, BLOCK // matrix.shape[1])
-    return step, -(-len(matrix) // step)
+class _Cuts(NamedTuple):
+    """The rows of a matrix in blocks of up to `step`, which are shared as `parts`."""
+
+    blocks: list[slice]
+    step: int
+    parts: list[range]
+    images: list[slice] | None
+    little: bool
+
+    def work(self, arrange: Callable[[range], list[Call]], before: Sequence[Call], after: Sequence[Call] = ()) -> Work:
+        return Work(self.parts, arrange, before, after, self.images, self.little)
 
 
-def _parts(matrix: np.ndarray) -> list[range]:
-    """The blocks as threads share them."""
-    _, count = _cut(matrix)
-    share = count if matrix.size < LARGE else -(-count // PARTS)
-    return [range(i, min(count, i + share)) for i in range(0, count, share)]
+def _cuts(how: Rows, x: np.ndarray) -> _Cuts:
+    """For the rows of x, no block in two halves of its images where these are some whole rows each, one behind the other."""
+    n, little = len(x), x.size < LARGE
+    rows = x.size // (how.fold * how.columns)
+    step = max(1, BLOCK // (how.fold * how.columns))
+    if n < 2 or how.order[0] != 0 or rows % n or rows // n > step:
+        blocks = [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+        share = -(-len(blocks) // PARTS)
+        parts = [range(i, min(i + share, len(blocks))) for i in range(0, len(blocks), share)]
+        return _Cuts(blocks, step, parts, None, little)
+    each = rows // n
+    images = columns.halved(n, max(1, step // each))
+    blocks = [slice(part.start * each, part.stop * each) for part in images]
+    return _Cuts(blocks, blocks[0].stop, [range(i, i + 1) for i in range(len(blocks))], images, little)

@@ -94,7 +94,8 @@ def convolution(
     def arrange(block: Block) -> list[Call]:
         return [partial(how.convolve, x, block, filters, b, y[block.images, :, block.rows])]
 
-    return Work(how.blocks(len(x), len(w), y.itemsize), arrange, [partial(np.copyto, room, ordered)])
+    blocks = how.blocks(len(x), len(w), y.itemsize)
+    return Work(blocks, arrange, [partial(np.copyto, room, ordered)], images=[block.images for block in blocks])
 
 
 def correlation(
@@ -131,7 +132,8 @@ def correlation(
         if b is not None:
             np.add.reduce(sums, axis=0, out=b)
 
-    return Work(range(len(lanes)), lambda lane: [partial(add, lane)], [totals.clear], [end])
+    images = columns.images_of(in_lanes(blocks))
+    return Work(range(len(lanes)), lambda lane: [partial(add, lane)], [totals.clear], [end], images)
 
 
 def places(u: np.ndarray) -> np.ndarray:

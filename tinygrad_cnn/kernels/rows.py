@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,8 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
     """np.sum over `axes`, by :func:`sums`, or along :func:`lines`."""
     given: Any = out
     if not isinstance(a, np.ndarray) or a.size < SMALL:
+        if axes == (0,) and not keepdims and (ones := _meeting(a, out)) is not None:
+            return ones.dot(a, out)
         return np.add.reduce(a, axis=axes, keepdims=keepdims, out=given)
     if (matrix := lines(a, axes)) is not None:
         y = np.add.reduce(matrix, axis=1)
@@ -109,6 +111,22 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
     return out
 
 
+def _meeting(a: Any, out: np.ndarray | None) -> np.ndarray | None:
+    """A row of ones whose product with a small matrix is the sum of its rows, sooner than NumPy sums; None for other arrays."""
+    if a.__class__ is not np.ndarray or a.ndim != 2 or a.dtype.char not in "fd" or not a.flags.c_contiguous:
+        return None
+    if out is not None and (out.dtype is not a.dtype or not out.flags.c_contiguous or out.shape != a.shape[1:]):
+        return None
+    return _ones(len(a), a.dtype)
+
+
+@lru_cache(maxsize=256)
+def _ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
+
+
 def _trailing(axes: tuple[int, ...]) -> tuple[int, ...]:
     """Those at the end that follow each other."""
     count = 1
@@ -126,6 +144,8 @@ def totalling(a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = F
     if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
         return None
     if a.size < SMALL:
+        if axes == (0,) and not keepdims and (ones := _meeting(a, out)) is not None:
+            return partial(ones.dot, a, out)
         return partial(np.add.reduce, a, axes, None, out, keepdims)
     matrix = lines(a, axes)
     if matrix is None or not out.flags.c_contiguous:

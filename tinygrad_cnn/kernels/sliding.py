@@ -114,7 +114,8 @@ class Sliding:
             repeated = bias[: part.shape[-1]]  # of a signal, which has one axis, a block is a part
             return [*filled, products, partial(np.add, wanted, repeated, last_view(part))]
 
-        return Work(self._blocks(len(x), len(w), y.itemsize), arrange, before)
+        blocks, little = self._blocks(len(x), len(w), y.itemsize)
+        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
@@ -145,11 +146,12 @@ class Sliding:
                     calls.append(partial(np.add, source, repeated, last_view(target)))
             return calls
 
-        return Work(self._blocks(len(x), len(w), x.itemsize, columns.image_blocks), arrange, before)
+        blocks, little = self._blocks(len(x), len(w), x.itemsize, columns.image_blocks)
+        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
-        blocks = self._blocks(len(x), len(w), w.itemsize)
+        blocks, little = self._blocks(len(x), len(w), w.itemsize)
         lanes = in_lanes(list(enumerate(blocks)))
         totals = np.empty((max(1, len(lanes)), w.size), w.dtype)
         sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
@@ -177,7 +179,7 @@ class Sliding:
         after.append(partial(np.copyto, ordered, totals[0].reshape(ordered.shape)))
         if b is not None:
             after.append(partial(np.add.reduce, sums, 0, None, b))
-        return Work(range(len(lanes)), arrange, after=after)
+        return Work(range(len(lanes)), arrange, (), after, columns.images_of(in_lanes(blocks)), little)
 
     def _around(self, sizes: Sizes, filters: int, dtype: DType) -> Sliding | None:
         """The windows, around the output, of which this convolution is the adjoint, where that is faster. BLAS rearranges what
@@ -200,7 +202,7 @@ class Sliding:
 
     def _blocks(
         self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = columns.blocks
-    ) -> list[Block]:
+    ) -> tuple[list[Block], bool]:
         each = volume(self.g.kernel) * self.channels * filters
         return columns.shared(n, self.g.out, each, self._place(filters) * itemsize, BLOCK_BYTES, cut)
 

@@ -25,8 +25,8 @@ from .blas import THREADS
 
 T = TypeVar("T")
 
-RUN = 256
-"""NumPy's ufuncs copy runs shorter than half their buffer (8192 elements) into it first. A buffer as short as this spares
+BUFFER, RUN = 8192, 256
+"""NumPy's ufuncs copy runs shorter than half their buffer (BUFFER elements) into it first. A buffer as short as this spares
 that copy: rows of 1000 are added twice as fast. (It makes ufuncs that convert between types slower, for which it is.)"""
 
 LANES = 16
@@ -68,13 +68,13 @@ def get_num_threads() -> int:
     return _threads
 
 
-def each(work: Callable[[T], object], parts: Sequence[T]) -> None:
-    """Call work(part) for every part, on as many threads as there may be. What a call raises is raised here.
+def each(work: Callable[[T], object], parts: Sequence[T], alone: bool = False) -> None:
+    """Call work(part) for every part, on as many threads as there may be, or `alone`. What a call raises is raised here.
 
     The parts must be independent.
     """
     with BLAS_ALONE:
-        helpers = _helpers_for(len(parts) - 1)
+        helpers = 0 if alone else _helpers_for(len(parts) - 1)
         if not helpers:
             for part in parts:
                 work(part)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from threading import get_ident
 from typing import Any, TypeAlias
 
-from .threads import each, unbuffered
+import numpy as np
+
+from .threads import BUFFER, RUN, each, unbuffered
 
 Call: TypeAlias = Callable[[], object]
 
@@ -24,18 +28,24 @@ class Work:
     """Calls `before` all, then the parts, by as many threads as there are, then calls `after`.
 
     `arrange(part)` gives the calls of a part. It is asked by the thread that will do them, and may take its scratch.
+
+    Where `images` are given, one slice for each part, a part touches just those along the first axis of the arrays that the
+    op declares to be `batched`, and the calls before and after touch none of these arrays. What is `little` is not worth a
+    second thread.
     """
 
     parts: Sequence[Any]
     arrange: Callable[[Any], list[Call]]
     before: Sequence[Call] = ()
     after: Sequence[Call] = ()
+    images: Sequence[slice] | None = None
+    little: bool = False
 
     def do(self) -> None:
         """Arrange it and do it."""
         with unbuffered():
             _run(self.before)
-            each(lambda part: _run(self.arrange(part)), self.parts)
+            each(lambda part: _run(self.arrange(part)), self.parts, alone=self.little)
             _run(self.after)
 
     def prepared(self) -> Prepared:
@@ -43,18 +53,39 @@ class Work:
         return Prepared(self)
 
 
-def together(works: Sequence[Work]) -> Work:
-    """All of them at the same time. None may write what another reads."""
-    if len(works) == 1:
-        return works[0]
+Stage: TypeAlias = "Work | Callable[[slice], Call]"
+"""One of the steps of a stream: work with images, or a function that gives the call for some images."""
 
-    def arrange(part: tuple[Work, Any]) -> list[Call]:
-        work, own = part
-        return work.arrange(own)
 
+def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
+    """Cuts of n images, up to `most` and of nearly one size, such that no part of the stages lies on both sides of one."""
+    works = [stage.images or [slice(0, n)] for stage in stages if isinstance(stage, Work)]
+    starts = sorted({own.start for images in works for own in images} | {0})
+    free = [at for at in starts if not any(own.start < at < own.stop for images in works for own in images)]
+    cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(most)} | {n})
+    return [slice(start, stop) for start, stop in pairwise(cuts)]
+
+
+def streamed(stages: Sequence[Stage], cuts: Sequence[slice], little: bool = False) -> Work:
+    """The stages one after the other for some images, and the same for others, by as many threads as there are, which do not
+    wait for each other in between. So a stage may read of an earlier one only what parts have written, of its own images.
+    """
+
+    def arrange(images: slice) -> list[Call]:
+        calls: list[Call] = []
+        for stage in stages:
+            if isinstance(stage, Work):
+                for part, own in zip(stage.parts, stage.images or (), strict=True):
+                    if images.start <= own.start < images.stop:
+                        calls += stage.arrange(part)
+            else:
+                calls += [partial(np.setbufsize, BUFFER), stage(images), partial(np.setbufsize, RUN)]
+        return calls
+
+    works = [stage for stage in stages if isinstance(stage, Work)]
     before = [call for work in works for call in work.before]
     after = [call for work in works for call in work.after]
-    return Work([(work, part) for work in works for part in work.parts], arrange, before, after)
+    return Work(cuts, arrange, before, after, cuts, little)
 
 
 class Prepared:
@@ -67,7 +98,7 @@ class Prepared:
     def __call__(self) -> None:
         with unbuffered():
             _run(self._work.before)
-            each(self._part, self._numbers)
+            each(self._part, self._numbers, alone=self._work.little)
             _run(self._work.after)
 
     def _part(self, i: int) -> None:

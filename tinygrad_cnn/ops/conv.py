@@ -30,7 +30,7 @@ LITTLE = 1 << 12
 """Numbers that are sooner read twice than two gradients are taken apart."""
 
 
-@op
+@op(batched=["x", "y"])
 def convolve(
     x: Array,
     w: Array,
@@ -53,7 +53,7 @@ def _convolving(
     return kernel.forwarding(x, w, b, out=out, shared=shared, **geometry)
 
 
-@op
+@op(batched=["u", "y"])
 def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
@@ -66,7 +66,7 @@ def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -
     return kernel.pulling(u, w, shape[2:], out=out, **geometry)
 
 
-@op
+@op(batched=["x", "u"])
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
@@ -81,7 +81,7 @@ def _weighing(
     return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
 
 
-@op
+@op(batched=["x", "u"])
 def convolve_dwb(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:

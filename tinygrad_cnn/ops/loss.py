@@ -29,7 +29,10 @@ def check_reduction(name: str, reduction: str) -> None:
 
 def check_target(name: str, prediction: Array, target: Array, label: str = "target") -> None:
     """ValueError unless `target`, called `label`, broadcasts to the shape of `prediction`."""
-    wanted, given = (a.shape if hasattr(a, "shape") else np.shape(a) for a in (prediction, target))
+    try:
+        wanted, given = prediction.shape, target.shape
+    except AttributeError:
+        wanted, given = np.shape(prediction), np.shape(target)
     if wanted == given:
         return
     if len(given) > len(wanted) or any(n not in (1, m) for n, m in zip(given[::-1], wanted[::-1], strict=False)):

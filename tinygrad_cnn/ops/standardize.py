@@ -47,7 +47,7 @@ def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
     return kernel.product_sums(a, b, axis) * (1 / (over(a.shape, axis)[1] or 1))
 
 
-@op
+@op(batched=["x"])
 def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) -> Array:
     """y = (mean, variance) of x over `axis`, stacked, the axes kept; (0, mean of x^2) if not `centred`. No gradient."""
     x = np.asarray(x)
@@ -117,7 +117,7 @@ standardize_dx.vjp(
 )
 
 
-@op(in_place=True)
+@op(in_place=True, batched=["x", "y"])
 def normalized(
     x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
 ) -> Array:
@@ -137,7 +137,7 @@ def _normalizing(
     return None if stats is None else normal.normalizing(x, stats, w, b, eps, axis, out)
 
 
-@op
+@op(batched=["u", "x"])
 def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None) -> Array:
     """y = (sum of u, sum of u s) over `axis`, stacked, the axes kept, with s = standardize(x).   u' = g[0] + g[1] s."""
     u, x = np.asarray(u), np.asarray(x)
@@ -150,7 +150,7 @@ def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: fl
     return None if stats is None else normal.correlating(u, x, stats, eps, axis, out)
 
 
-@op(in_place=True)
+@op(in_place=True, batched=["u", "x", "y"])
 def normalized_dx(
     u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
 ) -> Array:

@@ -1,9 +1,9 @@
 """The plan of a program: which steps are needed, and where in one piece of memory their results are.
 
-Steps in a row that can be prepared, and of which none reads what another makes, are a group: their work may be done at the
-same time. A value whose op can write into an array that it is given gets a place in the arena, from the group that makes it to
-the last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest comes as
-it comes in eager mode: from the op, in new memory.
+Steps in a row that go image by image are a group: a thread may take some images through all of them, while another is still at
+the first with others. A value whose op can write into an array that it is given gets a place in the arena, from the group that
+makes it to the last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest
+comes as it comes in eager mode: from the op, in new memory.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 from math import inf
 
 import numpy as np
 
+from ..emit import OUTPUT
 from .capture import Step, Value, flat
 
 SMALL_BYTES = 1 << 19
@@ -22,6 +24,9 @@ SMALL_BYTES = 1 << 19
 
 TINY_BYTES = 1 << 10
 """A result of this size is sooner copied out of the arena than made by an op that cannot be prepared."""
+
+LEAST = 1 << 12
+"""Elements for which it matters that they go image by image."""
 
 ALIGNMENT = 64
 """Places begin at multiples of a cache line."""
@@ -34,6 +39,7 @@ class Room:
     size: int
     start: float  # the first group that writes it
     end: float  # the last group that reads it
+    until: float  # the last step that does
     offset: int = 0
 
 
@@ -59,45 +65,109 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
     roots = Counter(value.root for value in returned)
     tiny = {v for v in returned if v.root is v and roots[v] == 1 and v.array.nbytes <= TINY_BYTES}
     returned, kept = roots.keys() - tiny, {value.root for value in kept} | tiny
-    groups = _grouped(needed)
-    times = [(i, step) for i, group in enumerate(groups) for step in group]
-    last: dict[Value, float] = {}
-    for i, step in times:
-        for value in (*step.reads, *made(step)):
-            last[value.root] = i
-    last.update(dict.fromkeys(kept | returned, inf))
+    groups = _grouped(needed, returned)
+    last, until = _lifetimes(groups, kept | returned)
 
     rooms: dict[Value, Room] = {}
-    for i, step in times:
-        out = step.outputs[0] if step.outputs else None
-        if step.op is None or not step.op.takes_out or out is None or out.base is not None:
-            continue
-        if out in returned or not out.array.size or not _dense(out.array):
-            continue
-        room = _overwritten(step, out, i, last, rooms) if step.op.in_place else None
-        if room is None:
-            room = Room(-(-out.array.nbytes // ALIGNMENT) * ALIGNMENT, i, last[out])
-        room.end = max(room.end, last[out])
-        rooms[out] = room
+    steps_so_far = count()
+    for i, group in enumerate(groups):
+        whole = {v.root for step in group for v in step.reads if v not in by_image(step)} if len(group) > 1 else set()
+        for step in group:
+            k, out = next(steps_so_far), _planned(step, returned)
+            if out is None:
+                continue
+            room = _overwritten(step, out, k, rooms, whole) if step.op.in_place else None
+            if room is None:
+                room = Room(-(-out.array.nbytes // ALIGNMENT) * ALIGNMENT, i, last[out], until[out])
+            room.end, room.until = max(room.end, last[out]), max(room.until, until[out])
+            rooms[out] = room
     peak = _placed(list(dict.fromkeys(rooms.values())))
     total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
     return Plan(groups, rooms, last, _copied(needed, set(roots)), peak, total)
 
 
-def _grouped(steps: Sequence[Step]) -> list[list[Step]]:
-    """Steps that may be done at the same time. What works in place would write over what others read, and is alone."""
+def _planned(step: Step, returned: Collection[Value]) -> Value | None:
+    """What a step makes, if it can be written into a place of the arena."""
+    out = step.outputs[0] if step.outputs else None
+    if step.op is None or not step.op.takes_out or out is None or out.base is not None:
+        return None
+    return out if out not in returned and out.array.size and _dense(out.array) else None
+
+
+def by_image(step: Step) -> set[Value]:
+    """The values of a step, read and made, that go image by image: it touches those of some images for these images alone."""
+    if step.op is None or not step.outputs or step.outputs[0] is None:
+        return set()
+    out = step.outputs[0]
+    if step.op.elementwise:
+        read = [v for v in step.inputs if isinstance(v, Value) and v.array.ndim == out.array.ndim]
+        return {v for v in (*read, out) if v.array.ndim and len(v.array) == len(out.array)}
+    named = [*zip(step.op.signature.inputs, step.inputs, strict=False), (OUTPUT, out)]
+    along = {v for name, v in named if name in step.op.batched and isinstance(v, Value)}
+    return along.difference([v for name, v in named if name not in step.op.batched and isinstance(v, Value)])
+
+
+def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[Step]]:
+    """Steps that go image by image, each through as many images, and read by image what others of them make.
+
+    An op among them that goes otherwise comes before them all, or if it reads what they make, after. Effects and draws stay where
+    they are.
+    """
     groups: list[list[Step]] = []
-    makes: set[Value] = set()  # what the last group makes, if it may grow
+    group: list[Step] = []
+    makes: dict[Value, bool] = {}  # what the group makes, and whether by image
+    later: list[Step] = []  # what comes after it
+    awaits: set[Value] = set()  # and makes this
+    n = 0
+
+    def close() -> None:
+        groups.extend(each for each in (group, *([step] for step in later)) if each)
+        makes.clear()
+        awaits.clear()
+        later.clear()
+
     for step in steps:
-        can_join = step.op is not None and step.op.binder is not None and not step.op.in_place
-        if can_join and makes and makes.isdisjoint(value.root for value in step.reads):
-            groups[-1].append(step)
+        out, along, reads = _planned(step, returned), by_image(step), {v.root for v in step.reads}
+        lengths = {len(v.array) for v in along}
+        is_large = max([v.array.size for v in along], default=0) >= LEAST
+        streams = out is not None and is_large and len(lengths) == len(step.outputs) == 1 and not step.kept
+        fits = awaits.isdisjoint(reads) and all(
+            v.root not in makes or (makes[v.root] and v in along and v.base is None) for v in step.reads
+        )
+        if group and streams and fits and lengths == {n}:
+            group.append(step)
+        elif group and step.op is not None and not step.kept and not (streams and lengths == {n}):
+            if awaits.isdisjoint(reads) and reads.isdisjoint(makes):
+                groups.append([step])
+            else:
+                later.append(step)
+                awaits.update(v.root for v in made(step))
+            continue
         else:
-            groups.append([step])
-            makes.clear()
-        if can_join:
-            makes.update(value.root for value in made(step))
+            close()
+            group = [step] if streams else []
+            n = max(lengths, default=0)
+            if not streams:
+                groups.append([step])
+        if streams and out is not None:
+            makes[out] = out in along
+    close()
     return groups
+
+
+def _lifetimes(
+    groups: Sequence[Sequence[Step]], kept: Collection[Value]
+) -> tuple[dict[Value, float], dict[Value, float]]:
+    """The last group, and the last step, that reads or makes the memory of each value: none for those that are kept."""
+    last: dict[Value, float] = {}
+    until: dict[Value, float] = {}
+    steps = [(i, step) for i, group in enumerate(groups) for step in group]
+    for k, (i, step) in enumerate(steps):
+        for value in (*step.reads, *made(step)):
+            last[value.root], until[value.root] = i, k
+    for value in kept:
+        last[value] = until[value] = inf
+    return last, until
 
 
 def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
@@ -133,14 +203,15 @@ def _dense(array: np.ndarray) -> bool:
     return bool(array.transpose(order).flags.c_contiguous)
 
 
-def _overwritten(step: Step, out: Value, i: int, last: dict[Value, float], rooms: dict[Value, Room]) -> Room | None:
-    """The room of an input that dies at step i and that its output fits exactly, if there is one."""
+def _overwritten(step: Step, out: Value, k: int, rooms: dict[Value, Room], whole: set[Value]) -> Room | None:
+    """The room of an input that dies at step k and that its output fits exactly, if there is one. What a step of the group reads
+    as a whole may not be written over while others of it are at their first images."""
     for value in flat(step.inputs):
-        if not isinstance(value, Value) or rooms.get(value.root) is None or rooms[value.root].end != i:
+        if not isinstance(value, Value) or (room := rooms.get(value.root)) is None or room.until != k:
             continue
-        sharing = [v for v in step.reads if rooms.get(v.root) is rooms[value.root]]
-        if all(_fills(v, out.array) for v in sharing):
-            return rooms[value.root]
+        sharing = [v for v in step.reads if rooms.get(v.root) is room]
+        if all(_fills(v, out.array) for v in sharing) and not any(rooms.get(v) is room for v in whole):
+            return room
     return None
 
 

@@ -6,15 +6,18 @@ import linecache
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..kernels.work import Work, together
+from ..kernels.share import LARGE
+from ..kernels.threads import get_num_threads
+from ..kernels.work import Call, Stage, Work, streamed, streams
 from ..tensor import Tensor
 from .capture import Capture, CaptureError, Guard, Place, Step, Value
-from .plan import ALIGNMENT, Plan, made, planned
+from .plan import ALIGNMENT, Plan, by_image, made, planned
 
 _serial = count(1)
 
@@ -75,6 +78,7 @@ class _Writer:
         self._by_identity: dict[int, str] = {}
         self._layouts: dict[Any, np.ndarray] = {}
         self._shared: dict[Value, dict[Any, Any]] = {}
+        self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[Line] = []
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
@@ -115,11 +119,7 @@ class _Writer:
         return scope["make"](*self.constants.values())
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
-        works: list[tuple[str, Work]] = []
-        lines = [line for step in group for line in self._step(step, works)]
-        if works:
-            names, parts = zip(*works, strict=True)
-            lines.append(f"{self.constant(together(parts).prepared(), '_and_'.join(names))}()")
+        lines = self._streamed(group) if len(group) > 1 else self._step(group[0])
         dead = [
             name
             for v, name in self.names.items()
@@ -127,8 +127,57 @@ class _Writer:
         ]
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
-    def _step(self, step: Step, works: list[tuple[str, Work]]) -> list[str]:
-        """The lines of a step; or none if it is work, which is then among `works`."""
+    def _streamed(self, group: Sequence[Step]) -> list[str]:
+        """The lines of steps that go image by image: one for as many as can go together."""
+        lines: list[str] = []
+        run: list[tuple[Step, Stage]] = []
+        for step in group:
+            stage = self._stage(step)
+            if stage is None or not _go_together([*(stage for _, stage in run), stage], len(_first(step))):
+                lines += self._run(run)
+                run = []
+            if stage is None:
+                lines += self._step(step)
+            else:
+                run.append((step, stage))
+        return lines + self._run(run)
+
+    def _run(self, run: Sequence[tuple[Step, Stage]]) -> list[str]:
+        """The line of stages that go together, or of each step by itself if that is as good."""
+        n, stages = len(_first(run[0][0])) if run else 0, [stage for _, stage in run]
+        size = sum(step.outputs[0].array.size for step, _ in run)
+        little = all(not isinstance(stage, Work) or stage.little for stage in stages) and size < LARGE
+        if len(run) < 2 or little:
+            return [line for step, _ in run for line in self._step(step)]
+        for step, _ in run:
+            self._describe(step)
+        work = streamed(stages, streams(stages, n, max(2, get_num_threads())))
+        name = "_then_".join(step.name for step, _ in run)
+        return [f"{self.constant(work.prepared(), name)}()"]
+
+    def _stage(self, step: Step) -> Stage | None:
+        """A step as one of a stream, if it can be."""
+        bound = None if step.op.elementwise else self._bound(step)
+        if isinstance(bound, Work):
+            return None if bound.images is None else bound
+        if not step.op.elementwise or any(v not in self.fixed and v.origin != "outside" for v in step.reads):
+            return None
+        along = by_image(step)
+        arrays = [self._filled(x) for x in _as_arrays(step)]
+        cut = [isinstance(x, Value) and x in along for x in step.inputs]
+        params, out = self._filled(step.params), self.fixed[step.outputs[0]]
+
+        def call(images: slice) -> Call:
+            part = out[images]
+            # One object for one place, so that a kernel can tell that it writes over an input.
+            inputs = [(part if a is out else a[images]) if is_cut else a for a, is_cut in zip(arrays, cut, strict=True)]
+            bound = step.op.binder(*inputs, out=part, **params) if step.op.binder is not None else None
+            return bound if callable(bound) else partial(step.call, *inputs, out=part, **params)
+
+        return call
+
+    def _step(self, step: Step) -> list[str]:
+        """The lines of a step."""
         if self._is_fixed_view(step):
             return []
         fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
@@ -139,9 +188,7 @@ class _Writer:
             arguments.append(f"out={self.expression(step.outputs[0])}")
         bound = self._bound(step) if planned_output else None
         if isinstance(bound, Work):
-            works.append((step.name, bound))
-            self._describe(step)
-            return []
+            bound = bound.prepared()
         if bound is not None:
             call = f"{self.constant(bound, step.name)}()"
         else:
@@ -170,6 +217,11 @@ class _Writer:
 
     def _bound(self, step: Step) -> Work | Callable[[], object] | None:
         """The step as work, or a function of nothing, where all that it reads is fixed and its op can be prepared for that."""
+        if step not in self._prepared:
+            self._prepared[step] = self._bind(step)
+        return self._prepared[step]
+
+    def _bind(self, step: Step) -> Work | Callable[[], object] | None:
         out = step.outputs[0]
         if step.op is None or step.op.binder is None or out is None:
             return None
@@ -187,6 +239,9 @@ class _Writer:
         if step.op is None or step.several or len(step.outputs) != 1:
             return False
         (out,), reads = step.outputs, step.reads
+        for value in reads:
+            if value.origin == "outside" and value not in self.fixed:
+                self._fix(value, value.array, "w")
         if out is None or out.base is None or out.root not in self.fixed or any(v not in self.fixed for v in reads):
             return False
         if any(v.root is not out.root for v in reads):
@@ -253,6 +308,17 @@ class _Writer:
         else:
             a = output.array
             self.lines.append(Line(step.name, inputs, self.names[output], f"{a.dtype} {a.shape}", a.nbytes))
+
+
+def _first(step: Step) -> np.ndarray:
+    """An array of a step that goes image by image."""
+    return next(iter(by_image(step))).array
+
+
+def _go_together(stages: Sequence[Stage], n: int) -> bool:
+    """Whether each of the stages is cut into as many streams as threads would otherwise share."""
+    found = len(streams(stages, n, n))
+    return all(found >= min(get_num_threads(), len(stage.parts)) for stage in stages if isinstance(stage, Work))
 
 
 def _as_arrays(step: Step) -> list[Any]:
