@@ -86,6 +86,21 @@ def test_second_gradients_too(case: Case):
             assert same(a.grad, b.grad)
 
 
+@pytest.mark.parametrize("f", [tg.softmax, tg.softmin, tg.log_softmax])
+def test_sums_over_the_rows_of_large_arrays(f):
+    """They are added up in another order than by the method of an array, in whichever way a rule asks for them."""
+    a = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
+
+    def run(x):
+        (first,) = tg.gradients((f(x, axis=0) ** 2).sum(), x, create_graph=True)
+        (first * first).sum().backward()
+        return first
+
+    eager, replayed = leaves([a, a])
+    assert same(run(eager), tg.compile(run)(replayed))
+    assert same(eager.grad, replayed.grad)
+
+
 @op(residuals=["kept"])
 def cubed(a):
     """y = a^3.   a' = 3 g a^2.   The input is a residual, too."""

@@ -7,7 +7,6 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
-from tinygrad_cnn.program import write
 
 CHANNELS = 16
 
@@ -67,28 +66,3 @@ def test_ten_steps_for_any_number_of_threads(n):
         if a.requires_grad:
             np.testing.assert_array_equal(a.grad, b.grad, strict=True)
     assert compiled.captures == 1
-
-
-def test_what_is_done_at_the_same_time_shares_no_memory(monkeypatch):
-    plans = []
-    made = write.planned
-    monkeypatch.setattr(write, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
-    step, x, y, _ = stepping()
-    compiled = tg.compile(step)
-    compiled(x, y)
-    (plan,) = plans
-
-    def extent(value):
-        room = plan.rooms.get(value)  # what is a view has none
-        return None if room is None else range(room.offset, room.offset + room.size)
-
-    several = [group for group in plan.groups if len(group) > 1]
-    for group in several:
-        writes = [extent(step.outputs[0]) for step in group]
-        reads = [extent(value.root) for step in group for value in step.reads]
-        for i, one in enumerate(writes):
-            for other in (*writes[:i], *writes[i + 1 :], *reads):
-                assert one is None or other is None or one.stop <= other.start or other.stop <= one.start
-    names = [{step.name for step in group} for group in several]
-    assert sum({"convolve_dw", "convolve_dx"} <= group for group in names) == 3  # all layers but the first
-    assert any({"convolve_dw", "convolve_dx", "correlations"} <= group for group in names)  # two branches

@@ -130,12 +130,11 @@ class TestStreams:
         found = streams([Work(each, lambda _: [], images=each) for each in parts], n, most)
         for own in (own for each in parts for own in each):
             assert sum(images.start < own.stop and own.start < images.stop for images in found) == 1
-        even = streams([], n, most)
-        assert even == [slice(0, n)]  # where no work says where, there is no cut
-        free = Work([], lambda _: [], images=[slice(i, i + 1) for i in range(n)])
-        sizes = [images.stop - images.start for images in streams([free], n, most)]
-        assert len(sizes) == min(most, n)
-        assert max(sizes) - min(sizes) <= 1
+        single = Work([], lambda _: [], images=[slice(i, i + 1) for i in range(n)])
+        for free in ([], [single]):
+            sizes = [images.stop - images.start for images in streams(free, n, most)]
+            assert len(sizes) == min(most, n)
+            assert max(sizes) - min(sizes) <= 1
 
     def test_ufuncs_have_their_buffer_between_works(self):
         seen = []

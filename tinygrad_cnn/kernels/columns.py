@@ -14,6 +14,7 @@ import numpy as np
 
 from .scratch import scratch
 from .window import Pairs, Sizes, interior, last_view, volume, windows
+from .work import halved
 
 BLOCK_BYTES = 1 << 21
 """Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges
@@ -115,13 +116,6 @@ def pieces(n: int, places: int, multiplications: int) -> tuple[int, int]:
         return n, 1
     parts = next((m for m in range(least, 2 * least) if places % m == 0), places)
     return (n, parts) if places // parts >= SHORTEST else (1, 1)
-
-
-def halved(n: int, step: int) -> list[slice]:
-    """n images in pieces of about `step`, of nearly one size and as many in each half."""
-    half = -(-n // 2)
-    step = max(1, -(-half // max(1, -(-half // step))))
-    return [slice(i, min(i + step, stop)) for start, stop in ((0, half), (half, n)) for i in range(start, stop, step)]
 
 
 def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) -> np.ndarray:

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import columns
 from .rows import Rows, product_sums, rows
 from .scratch import scratch
-from .work import Call, Work
+from .work import Call, Work, halved
 
 BLOCK = 1 << 18
 """Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
@@ -268,6 +267,6 @@ def _cuts(how: Rows, x: np.ndarray) -> _Cuts:
         parts = [range(i, min(i + share, len(blocks))) for i in range(0, len(blocks), share)]
         return _Cuts(blocks, step, parts, None, little)
     each = rows // n
-    images = columns.halved(n, max(1, step // each))
+    images = halved(n, max(1, step // each))
     blocks = [slice(part.start * each, part.stop * each) for part in images]
     return _Cuts(blocks, blocks[0].stop, [range(i, i + 1) for i in range(len(blocks))], images, little)

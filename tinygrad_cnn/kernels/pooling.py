@@ -15,8 +15,9 @@ import numpy as np
 
 from .columns import copy_channels_last
 from .select import select
-from .share import share
+from .share import by_images
 from .window import Sizes, last_view, overlaps, volume
+from .work import Work
 
 
 def sum_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes) -> np.ndarray:
@@ -27,7 +28,10 @@ def sum_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before:
 def spread_windows(u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes) -> np.ndarray:
     """Adjoint of :func:`sum_windows`: each u (N, C, *out) added to every element of its window in (N, C, *sizes)."""
     dilation = (1,) * len(sizes)
-    x, alone = _target(u, sizes, kernel, stride, before, dilation)
+    alone, tiled = _overlap(sizes, kernel, u.shape[2:], stride, before, dilation)
+    x = _room(u, u.dtype, sizes)
+    if not tiled:
+        x.fill(0)
     for windows, places in _elements(sizes, kernel, u.shape[2:], stride, before, dilation):
         if alone:
             x[places] = u[windows]
@@ -47,10 +51,16 @@ def max_windows(
 ) -> np.ndarray:
     """The largest element of each window of x: (N, C, *sizes) to (N, C, *out). Padding never wins, NaN always does."""
     y = np.empty_like(x, shape=(*x.shape[:2], *out)) if into is None else into
-    _check_into(y, (*x.shape[:2], *out), x.dtype)
-    lowest = _lowest(x.dtype)
-    share(lambda x, y: _reduced(np.maximum, lowest, x, kernel, out, stride, before, dilation, y), x, y, axis=0)
+    pooling(x, y, kernel, stride, before, dilation).do()
     return y
+
+
+def pooling(x: np.ndarray, y: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Work:
+    """:func:`max_windows` as work with images."""
+    _check_lead(y, x.shape[:2])
+    _check_into(y, y.shape, x.dtype)
+    lowest, out = _lowest(x.dtype), y.shape[2:]
+    return by_images(lambda x, y: _reduced(np.maximum, lowest, x, kernel, out, stride, before, dilation, y), x, y)
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
@@ -101,18 +111,27 @@ def _elements(
 
 
 def which_elements(
-    x: np.ndarray, y: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> np.ndarray:
+    x: np.ndarray, y: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
+    into: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Which element of its window each y of :func:`max_windows` is, as a small integer, counted in C order.
 
     The first of equal elements, the last of NaNs. A window without an element has the number of elements, as if it were the
     one after the last.
     """
+    which = np.empty_like(y, np.min_scalar_type(volume(kernel))) if into is None else into
+    finding(x, y, which, kernel, stride, before, dilation).do()
+    return which
+
+
+def finding(
+    x: np.ndarray, y: np.ndarray, which: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> Work:
+    """:func:`which_elements` as work with images."""
     _check_lead(y, x.shape[:2])
     elements = _elements(x.shape[2:], kernel, y.shape[2:], stride, before, dilation)
-    which = np.empty_like(y, np.min_scalar_type(len(elements)))
-    share(lambda x, y, which: _which(elements, x, y, which), x, y, which, axis=0)
-    return which
+    _check_into(which, y.shape, np.min_scalar_type(len(elements)))
+    return by_images(lambda x, y, which: _which(elements, x, y, which), x, y, which)
 
 
 def _which(elements: list[tuple[Any, Any]], x: np.ndarray, y: np.ndarray, which: np.ndarray) -> None:
@@ -137,11 +156,25 @@ def put_elements(
     The result lies in memory as `which` does, and so as the image that was pooled.
     """
     _check_same(u, which)
-    x, alone = _target(u, sizes, kernel, stride, before, dilation, into, like=which)
+    x = _room(which, u.dtype, sizes) if into is None else into
+    putting(u, which, x, kernel, stride, before, dilation).do()
+    return x
+
+
+def putting(
+    u: np.ndarray, which: np.ndarray, x: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> Work:
+    """:func:`put_elements` as work with images."""
+    _check_same(u, which)
+    sizes = x.shape[2:]
+    _check_into(x, (*u.shape[:2], *sizes), u.dtype)
+    alone, tiled = _overlap(sizes, kernel, u.shape[2:], stride, before, dilation)
     turned = _channels_last(u) != _channels_last(which)
     elements = _elements(sizes, kernel, u.shape[2:], stride, before, dilation)
 
     def put(x: np.ndarray, u: np.ndarray, which: np.ndarray) -> None:
+        if not tiled:
+            x.fill(0)
         if turned:  # once, and not for every element
             given, u = u, np.empty_like(which, u.dtype)
             copy_channels_last(last_view(u), given) if _channels_last(u) else np.copyto(u, given)
@@ -152,8 +185,7 @@ def put_elements(
             else:
                 x[places] += select(chosen, u[windows], 0)
 
-    share(put, x, u, which, axis=0)
-    return x
+    return by_images(put, x, u, which)
 
 
 def take_elements(
@@ -178,31 +210,20 @@ def flat_indices(
     return indices
 
 
-def _target(
-    u: np.ndarray, sizes: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
-    into: np.ndarray | None = None, like: np.ndarray | None = None,
-) -> tuple[np.ndarray, bool]:  # fmt: skip
-    """An array (N, C, *sizes) for what windows of u add up to, and whether no two of them share an element.
-
-    It is zero, unless every element will be written to, and lies in memory as `like` does, or else as u.
-    """
-    _check_into(into, (*u.shape[:2], *sizes), u.dtype)
+def _overlap(
+    sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> tuple[bool, bool]:
+    """Whether no two windows share an element, and whether each element is in just one."""
     alone = all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
-    tiled = (
-        kernel == stride
-        and not any(before)
-        and all(o * s == n for o, s, n in zip(u.shape[2:], stride, sizes, strict=True))
-    )
-    model = u if like is None else like
-    if into is not None:
-        x = into
-    elif _channels_last(model):  # empty_like would not know where axes of one element belong
-        x = np.moveaxis(np.empty((len(u), *sizes, u.shape[1]), u.dtype), -1, 1)
-    else:
-        x = np.empty_like(model, u.dtype, shape=(*u.shape[:2], *sizes))
-    if not (alone and tiled):
-        x[...] = 0
-    return x, alone
+    whole = all(o * s == n for o, s, n in zip(out, stride, sizes, strict=True))
+    return alone, alone and kernel == stride and whole and not any(before)
+
+
+def _room(like: np.ndarray, dtype: np.dtype[Any], sizes: Sizes) -> np.ndarray:
+    """An array (N, C, *sizes) that lies in memory as `like` (N, C, *out) does."""
+    if _channels_last(like):  # empty_like would not know where axes of one element belong
+        return np.moveaxis(np.empty((len(like), *sizes, like.shape[1]), dtype), -1, 1)
+    return np.empty_like(like, dtype, shape=(*like.shape[:2], *sizes))
 
 
 def _check_into(into: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any]) -> None:

@@ -9,12 +9,24 @@ from typing import Any
 import numpy as np
 
 from .threads import each
+from .work import Call, Work, buffered, halved
 
 LARGE = 3 << 18
 """Elements from which on it pays to wake the threads."""
 
 PARTS = 4
 """Few, since the threads wait for each other at every call from Python; more than two, since one thread may be late."""
+
+
+def by_images(work: Callable[..., object], *arrays: np.ndarray) -> Work:
+    """work(*arrays) for the same images of all, little if the first is not large."""
+    n = len(arrays[0])
+    parts = halved(n, -(-n // PARTS))
+
+    def arrange(images: slice) -> list[Call]:
+        return buffered(partial(work, *(a[images] for a in arrays)))
+
+    return Work(parts, arrange, images=parts, little=arrays[0].size < LARGE)
 
 
 def share(work: Callable[..., object], *arrays: np.ndarray, axis: int | None = None) -> None:

@@ -53,16 +53,35 @@ class Work:
         return Prepared(self)
 
 
+def halved(n: int, step: int) -> list[slice]:
+    """n images in pieces of about `step`, of nearly one size and as many in each half."""
+    half = -(-n // 2)
+    step = max(1, -(-half // max(1, -(-half // max(1, step)))))
+    return [slice(i, min(i + step, stop)) for start, stop in ((0, half), (half, n)) for i in range(start, stop, step)]
+
+
+def buffered(call: Call) -> list[Call]:
+    """The call with NumPy's own buffer, for those that convert between types."""
+    return [partial(np.setbufsize, BUFFER), call, partial(np.setbufsize, RUN)]
+
+
 Stage: TypeAlias = "Work | Callable[[slice], Call]"
 """One of the steps of a stream: work with images, or a function that gives the call for some images."""
 
 
+def borders(stages: Sequence[Stage], n: int) -> list[int]:
+    """The images, of n, before which the stages may be cut, since no part lies on both sides; all of them without parts."""
+    images = [own for stage in stages if isinstance(stage, Work) for own in stage.images or [slice(0, n)]]
+    if not images:
+        return list(range(n))
+    inside = {i for own in images for i in range(own.start + 1, own.stop)}
+    return sorted({0, *(own.start for own in images)} - inside)
+
+
 def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
-    """Cuts of n images, up to `most` and of nearly one size, such that no part of the stages lies on both sides of one."""
-    works = [stage.images or [slice(0, n)] for stage in stages if isinstance(stage, Work)]
-    starts = sorted({own.start for images in works for own in images} | {0})
-    free = [at for at in starts if not any(own.start < at < own.stop for images in works for own in images)]
-    cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(most)} | {n})
+    """n images cut along borders of the stages in up to `most` streams of nearly one size."""
+    free = borders(stages, n)
+    cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(min(most, n))} | {n})
     return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
@@ -79,7 +98,7 @@ def streamed(stages: Sequence[Stage], cuts: Sequence[slice], little: bool = Fals
                     if images.start <= own.start < images.stop:
                         calls += stage.arrange(part)
             else:
-                calls += [partial(np.setbufsize, BUFFER), stage(images), partial(np.setbufsize, RUN)]
+                calls += buffered(stage(images))
         return calls
 
     works = [stage for stage in stages if isinstance(stage, Work)]

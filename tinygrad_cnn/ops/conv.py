@@ -18,6 +18,7 @@ from ..kernels.window import Pairs, Sizes, output_sizes, volume
 from ..kernels.work import Work
 from .elementwise import copy
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
+from .reduce import sum
 from .shape import reshape
 
 __all__ = ["conv1d", "conv2d", "conv3d", "fold", "unfold"]
@@ -129,7 +130,7 @@ convolve.common(both=_both)
 convolve.vjp(
     x=lambda g, w, in_shape, stride, padding, dilation, groups: _dx(g, w, in_shape, stride, padding, dilation, groups),
     w=_convolve_dw,
-    b=lambda g, both: both[1] if both else g.sum(axis=(0, *range(2, g.ndim))),
+    b=lambda g, both: both[1] if both else sum(g, axis=(0, *range(2, g.ndim))),
 )
 convolve_dx.vjp(
     u=lambda g, w, stride, padding, dilation, groups: _conv(g, w, stride, padding, dilation, groups),

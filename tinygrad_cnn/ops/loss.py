@@ -12,6 +12,7 @@ from ..kernels.select import select
 from .activation import logsigmoid
 from .elementwise import maximum, sub, where
 from .label import pick, places
+from .reduce import sum
 from .shape import broadcast_to, expand_dims, sum_to
 from .softmax import below_top, softmax
 from .transcendental import sigmoid
@@ -125,12 +126,12 @@ def softmax_nll_dx(u: Array, logits: Array, target: Array, p: Array = None) -> A
 def _softmax_nll_dx_logits(g: Array, u: Array, logits: Array) -> Array:
     p = softmax(logits, axis=1)
     g = g * expand_dims(u, 1)
-    return p * (g - (g * p).sum(axis=1, keepdims=True))
+    return p * (g - sum(g * p, axis=1, keepdims=True))
 
 
 softmax_nll.vjp(logits=lambda g, logits, target, w, p: softmax_nll_dx(g * w, logits, target, p))
 softmax_nll_dx.vjp(
-    u=lambda g, logits, target: (g * softmax(logits, axis=1)).sum(axis=1) - pick(g, target),
+    u=lambda g, logits, target: sum(g * softmax(logits, axis=1), axis=1) - pick(g, target),
     logits=_softmax_nll_dx_logits,
 )
 

@@ -20,6 +20,7 @@ from .elementwise import abs, pow, where
 from .geometry import SizeLike, batched, shape_of, sizes, unbatched
 
 if TYPE_CHECKING:
+    from ..kernels.work import Work
     from ..tensor import Tensor
 
 __all__ = [
@@ -45,7 +46,7 @@ class Sliding(NamedTuple):
     dilation: Sizes
 
 
-@op
+@op(batched=["x", "y"])
 def max_pool(
     x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
 ) -> Array:
@@ -53,13 +54,27 @@ def max_pool(
     return kernel.max_windows(x, window, grid, stride, before, dilation, out)
 
 
-@op
-def max_pool_which(x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+@max_pool.bind
+def _pooling(
+    x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
+) -> Work:
+    return kernel.pooling(x, out, window, stride, before, dilation)
+
+
+@op(batched=["x", "top", "y"])
+def max_pool_which(
+    x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
+) -> Array:
     """y = which element of its window each top = max_pool(x) is, counted in C order, without a gradient."""
-    return kernel.which_elements(x, top, window, stride, before, dilation)
+    return kernel.which_elements(x, top, window, stride, before, dilation, out)
 
 
-@op
+@max_pool_which.bind
+def _finding(x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Work:
+    return kernel.finding(x, top, out, window, stride, before, dilation)
+
+
+@op(batched=["u", "which", "y"])
 def put_elements(
     u: Array,
     which: Array,
@@ -73,6 +88,13 @@ def put_elements(
 ) -> Array:
     """y = zeros of these spatial sizes, with u added to the element of its window that `which` says.   u' = take_elements."""
     return kernel.put_elements(u, which, sizes, window, stride, before, dilation, out)
+
+
+@put_elements.bind
+def _putting(
+    u: Array, which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
+) -> Work:
+    return kernel.putting(u, which, out, window, stride, before, dilation)
 
 
 @op

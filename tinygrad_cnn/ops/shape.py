@@ -13,8 +13,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Array, implements, op
 from ..kernels.rows import total, totalling
+from ..kernels.share import by_images
 
 if TYPE_CHECKING:
+    from ..kernels.work import Work
     from ..tensor import Tensor
 
 __all__ = [
@@ -26,7 +28,7 @@ Shape: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = int | Sequence[int] | None
 
 
-@op(numpy=np.reshape)
+@op(numpy=np.reshape, batched=["a", "y"])
 def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
     y = a.reshape(shape) if isinstance(a, np.ndarray) else np.reshape(a, shape)
@@ -37,7 +39,16 @@ def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
 
 
 reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
-reshape.bind(lambda a, out, shape: partial(np.copyto, out.reshape(a.shape), a) if out.flags.c_contiguous else None)
+
+
+@reshape.bind
+def _copying(a: Array, out: Array, shape: Shape) -> Work | Callable[[], object] | None:
+    if not out.flags.c_contiguous:
+        return None
+    target = out.reshape(a.shape)
+    return (
+        by_images(np.copyto, target, a) if out.ndim and out.shape[:1] == a.shape[:1] else partial(np.copyto, target, a)
+    )
 
 
 @op(numpy=np.transpose)

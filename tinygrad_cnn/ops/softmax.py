@@ -12,7 +12,7 @@ import numpy as np
 
 from ..graph import Array, op
 from .elementwise import exp
-from .reduce import floating
+from .reduce import floating, sum
 
 __all__ = ["log_softmax", "softmax", "softmin"]
 
@@ -48,9 +48,9 @@ def log_softmax(a: Array, *, axis: int = -1) -> Array:
 
 
 def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
-    return y * (g - (g * y).sum(axis=axis, keepdims=True))
+    return y * (g - sum(g * y, axis=axis, keepdims=True))
 
 
 softmax.vjp(a=_softmax_rule)
 softmin.vjp(a=lambda g, y, axis: -_softmax_rule(g, y, axis))
-log_softmax.vjp(a=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))
+log_softmax.vjp(a=lambda g, y, axis: g - exp(y) * sum(g, axis=axis, keepdims=True))

@@ -18,6 +18,7 @@ from ..graph import Array, op
 from ..kernels import normal
 from ..kernels import rows as kernel
 from ..kernels.work import Work
+from .reduce import sum
 from .shape import broadcast_to, sum_to
 
 __all__: list[str] = []
@@ -113,7 +114,7 @@ rstd.vjp(
 standardize_dx.vjp(
     u=lambda g, s, r, axis, centred: standardize_dx(g, s, r, axis=axis, centred=centred),
     s=lambda g, u, s, r, axis: -r * (g * _mean(u * s, axis) + u * _mean(g * s, axis)),
-    r=lambda g, y, r, axis: (g * y).sum(axis=axis, keepdims=True) / r,
+    r=lambda g, y, r, axis: sum(g * y, axis=axis, keepdims=True) / r,
 )
 
 

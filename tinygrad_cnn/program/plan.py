@@ -28,6 +28,9 @@ TINY_BYTES = 1 << 10
 LEAST = 1 << 12
 """Elements for which it matters that they go image by image."""
 
+MOST_BYTES = 1 << 24
+"""What the steps of a group may make, since all of it is kept to its end: for more, a wait is little beside the work."""
+
 ALIGNMENT = 64
 """Places begin at multiples of a cache line."""
 
@@ -69,14 +72,15 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
     last, until = _lifetimes(groups, kept | returned)
 
     rooms: dict[Value, Room] = {}
-    steps_so_far = count()
+    numbers = count()
     for i, group in enumerate(groups):
-        whole = {v.root for step in group for v in step.reads if v not in by_image(step)} if len(group) > 1 else set()
+        # A view may divide its memory in another way.
+        whole = {v.root for step in group for v in step.reads if v.base is not None or v not in by_image(step)}
         for step in group:
-            k, out = next(steps_so_far), _planned(step, returned)
+            k, out = next(numbers), _planned(step, returned)
             if out is None:
                 continue
-            room = _overwritten(step, out, k, rooms, whole) if step.op.in_place else None
+            room = _overwritten(step, out, k, rooms, whole if len(group) > 1 else set())
             if room is None:
                 room = Room(-(-out.array.nbytes // ALIGNMENT) * ALIGNMENT, i, last[out], until[out])
             room.end, room.until = max(room.end, last[out]), max(room.until, until[out])
@@ -103,22 +107,22 @@ def by_image(step: Step) -> set[Value]:
         read = [v for v in step.inputs if isinstance(v, Value) and v.array.ndim == out.array.ndim]
         return {v for v in (*read, out) if v.array.ndim and len(v.array) == len(out.array)}
     named = [*zip(step.op.signature.inputs, step.inputs, strict=False), (OUTPUT, out)]
-    along = {v for name, v in named if name in step.op.batched and isinstance(v, Value)}
+    along = {v for name, v in named if name in step.op.batched and isinstance(v, Value) and v.array.ndim}
     return along.difference([v for name, v in named if name not in step.op.batched and isinstance(v, Value)])
 
 
 def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[Step]]:
     """Steps that go image by image, each through as many images, and read by image what others of them make.
 
-    An op among them that goes otherwise comes before them all, or if it reads what they make, after. Effects and draws stay where
-    they are.
+    An op among them that goes otherwise comes before them all, or after if it reads what they make. Effects and draws stay
+    where they are.
     """
     groups: list[list[Step]] = []
     group: list[Step] = []
     makes: dict[Value, bool] = {}  # what the group makes, and whether by image
     later: list[Step] = []  # what comes after it
     awaits: set[Value] = set()  # and makes this
-    n = 0
+    n = size = 0
 
     def close() -> None:
         groups.extend(each for each in (group, *([step] for step in later)) if each)
@@ -134,7 +138,8 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
         fits = awaits.isdisjoint(reads) and all(
             v.root not in makes or (makes[v.root] and v in along and v.base is None) for v in step.reads
         )
-        if group and streams and fits and lengths == {n}:
+        size += 0 if out is None else out.array.nbytes
+        if group and streams and fits and lengths == {n} and size <= MOST_BYTES:
             group.append(step)
         elif group and step.op is not None and not step.kept and not (streams and lengths == {n}):
             if awaits.isdisjoint(reads) and reads.isdisjoint(makes):
@@ -146,7 +151,7 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
         else:
             close()
             group = [step] if streams else []
-            n = max(lengths, default=0)
+            n, size = max(lengths, default=0), 0 if out is None else out.array.nbytes
             if not streams:
                 groups.append([step])
         if streams and out is not None:
@@ -204,8 +209,12 @@ def _dense(array: np.ndarray) -> bool:
 
 
 def _overwritten(step: Step, out: Value, k: int, rooms: dict[Value, Room], whole: set[Value]) -> Room | None:
-    """The room of an input that dies at step k and that its output fits exactly, if there is one. What a step of the group reads
-    as a whole may not be written over while others of it are at their first images."""
+    """The room of an input that dies at step k and that its output fits exactly, if there is one.
+
+    What some step of the group reads as a `whole` is not written over: others may be at their first images still.
+    """
+    if step.op is None or not step.op.in_place:
+        return None
     for value in flat(step.inputs):
         if not isinstance(value, Value) or (room := rooms.get(value.root)) is None or room.until != k:
             continue

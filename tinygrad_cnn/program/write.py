@@ -14,7 +14,7 @@ import numpy as np
 
 from ..kernels.share import LARGE
 from ..kernels.threads import get_num_threads
-from ..kernels.work import Call, Stage, Work, streamed, streams
+from ..kernels.work import Call, Stage, Work, borders, streamed, streams
 from ..tensor import Tensor
 from .capture import Capture, CaptureError, Guard, Place, Step, Value
 from .plan import ALIGNMENT, Plan, by_image, made, planned
@@ -133,7 +133,7 @@ class _Writer:
         run: list[tuple[Step, Stage]] = []
         for step in group:
             stage = self._stage(step)
-            if stage is None or not _go_together([*(stage for _, stage in run), stage], len(_first(step))):
+            if stage is None or not _go_together([*(stage for _, stage in run), stage], len(_largest(step))):
                 lines += self._run(run)
                 run = []
             if stage is None:
@@ -143,36 +143,37 @@ class _Writer:
         return lines + self._run(run)
 
     def _run(self, run: Sequence[tuple[Step, Stage]]) -> list[str]:
-        """The line of stages that go together, or of each step by itself if that is as good."""
-        n, stages = len(_first(run[0][0])) if run else 0, [stage for _, stage in run]
-        size = sum(step.outputs[0].array.size for step, _ in run)
-        little = all(not isinstance(stage, Work) or stage.little for stage in stages) and size < LARGE
+        """The line of stages that go together, or those of each step if it is as well done by itself."""
+        steps, stages = [step for step, _ in run], [stage for _, stage in run]
+        works = [stage for stage in stages if isinstance(stage, Work)]
+        little = all(work.little for work in works) and sum(_largest(step).size for step in steps) < LARGE
         if len(run) < 2 or little:
-            return [line for step, _ in run for line in self._step(step)]
-        for step, _ in run:
+            return [line for step in steps for line in self._step(step)]
+        for step in steps:
             self._describe(step)
-        work = streamed(stages, streams(stages, n, max(2, get_num_threads())))
-        name = "_then_".join(step.name for step, _ in run)
-        return [f"{self.constant(work.prepared(), name)}()"]
+        cuts = streams(stages, len(_largest(steps[0])), max(2, get_num_threads()))
+        return [f"{self.constant(streamed(stages, cuts).prepared(), '_then_'.join(step.name for step in steps))}()"]
 
     def _stage(self, step: Step) -> Stage | None:
         """A step as one of a stream, if it can be."""
-        bound = None if step.op.elementwise else self._bound(step)
-        if isinstance(bound, Work):
-            return None if bound.images is None else bound
-        if not step.op.elementwise or any(v not in self.fixed and v.origin != "outside" for v in step.reads):
+        op, out = step.op, step.outputs[0]
+        assert op is not None
+        assert out is not None
+        if not op.elementwise:
+            work = self._bound(step)
+            return work if isinstance(work, Work) and work.images is not None else None
+        if any(v not in self.fixed and v.origin != "outside" for v in step.reads):
             return None
-        along = by_image(step)
-        arrays = [self._filled(x) for x in _as_arrays(step)]
-        cut = [isinstance(x, Value) and x in along for x in step.inputs]
-        params, out = self._filled(step.params), self.fixed[step.outputs[0]]
+        along, whole = by_image(step), self.fixed[out]
+        inputs = [(self._filled(x), isinstance(x, Value) and x in along) for x in _as_arrays(step)]
+        function, params = step.call, self._filled(step.params)  # the step would keep the arrays of the capture alive
 
         def call(images: slice) -> Call:
-            part = out[images]
+            target = whole[images]
             # One object for one place, so that a kernel can tell that it writes over an input.
-            inputs = [(part if a is out else a[images]) if is_cut else a for a, is_cut in zip(arrays, cut, strict=True)]
-            bound = step.op.binder(*inputs, out=part, **params) if step.op.binder is not None else None
-            return bound if callable(bound) else partial(step.call, *inputs, out=part, **params)
+            parts = [target if a is whole else a[images] if is_cut else a for a, is_cut in inputs]
+            bound = None if op.binder is None else op.binder(*parts, out=target, **params)
+            return bound if callable(bound) else partial(function, *parts, out=target, **params)
 
         return call
 
@@ -310,14 +311,14 @@ class _Writer:
             self.lines.append(Line(step.name, inputs, self.names[output], f"{a.dtype} {a.shape}", a.nbytes))
 
 
-def _first(step: Step) -> np.ndarray:
-    """An array of a step that goes image by image."""
-    return next(iter(by_image(step))).array
+def _largest(step: Step) -> np.ndarray:
+    """Of the arrays that a step touches image by image."""
+    return max((value.array for value in by_image(step)), key=lambda a: a.size)
 
 
 def _go_together(stages: Sequence[Stage], n: int) -> bool:
-    """Whether each of the stages is cut into as many streams as threads would otherwise share."""
-    found = len(streams(stages, n, n))
+    """Whether the stages can be cut into as many streams as there are threads that share the work of any of them."""
+    found = len(borders(stages, n))
     return all(found >= min(get_num_threads(), len(stage.parts)) for stage in stages if isinstance(stage, Work))
 
 

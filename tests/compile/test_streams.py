@@ -1,0 +1,174 @@
+"""Threads that take their images through several steps do not wait for each other: any order leaves the bits of eager.
+
+What one thread may have done before another begins is most where streams run one behind the other, each to its end.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from contextlib import contextmanager
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import columns, rows, share, small, work
+from tinygrad_cnn.program import plan, write
+
+from .test_prepared import stepping
+from .test_training import OPTIMIZERS, assert_same, few, trained
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@contextmanager
+def skewed(seed):
+    """However little there is to do, it is done in streams, one behind the other in an order of its own."""
+    rng = Random(seed)
+    threads = rng.randint(1, 4)
+
+    def each(call, parts, alone=False):
+        for part in rng.sample(parts, len(parts)):
+            call(part)
+
+    small._thread.__dict__.clear()  # what was arranged for small convolutions
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "each", each)
+        patch.setattr(write, "get_num_threads", lambda: threads)
+        for module, name, value in (
+            (plan, "LEAST", 1), (write, "LARGE", 0), (share, "LARGE", 0), (small, "MOST_BYTES", 0), (columns, "ALONE", -1),
+            (rows, "SMALL", 1),
+        ):  # fmt: skip
+            patch.setattr(module, name, value)
+        yield
+    small._thread.__dict__.clear()
+
+
+def streams_of(compiled):
+    """The steps that programs take together."""
+    (program,) = compiled.programs
+    return [name.split("(")[0].strip() for name in program.source.splitlines() if "_then_" in name]
+
+
+N, C, SIZE = 4, 4, 5
+"""As many images as channels, so that they may change places."""
+
+UNARY = {
+    "relu": lambda x, _: x.relu(),
+    "scale": lambda x, _: x * 0.5,
+    "pool": lambda x, _: tg.max_pool2d(x, 3, stride=1, padding=1),
+    "conv": lambda x, w: tg.conv2d(x, w, padding=1),
+    "norm": lambda x, w: tg.batch_norm(x, None, None, w[0, :, 0, 0], w[1, :, 0, 0], training=True),
+    "swap": lambda x, _: x.swapaxes(0, 1),
+    "mean": lambda x, _: x - x.mean(axis=0),
+    "flip": lambda x, _: x[::-1],
+    "flat": lambda x, _: x.reshape(N, C * SIZE * SIZE).relu().reshape(N, C, SIZE, SIZE),
+    "drop": lambda x, _: tg.dropout(x, 0.5),
+}
+BINARY = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b, "where": lambda a, b: tg.where(a > b, a, b * 0.25)}
+
+steps = st.lists(
+    st.tuples(st.sampled_from([*UNARY, *BINARY]), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=8
+)
+
+
+@given(steps, seeds)
+def test_random_networks_on_images_leave_the_bits_of_eager(steps, seed):
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(N, C, SIZE, SIZE)), rng.normal(size=(C, C, 3, 3))
+
+    def run(x, w):
+        tg.manual_seed(seed)
+        known = [x]
+        for name, i, j in steps:
+            a, b = known[-1 - i % len(known)], known[-1 - j % len(known)]
+            known.append(UNARY[name](a, w) if name in UNARY else BINARY[name](a, b))
+        (known[-1] * known[-1]).sum().backward()
+        return known[-1], known[len(known) // 2]
+
+    with skewed(seed):
+        compiled = tg.compile(run)
+        for factor in (1.0, -0.5):
+            eager, replayed = ([tg.Tensor(a, requires_grad=True) for a in (x * factor, w)] for _ in range(2))
+            for a, b in zip(run(*eager), compiled(*replayed), strict=True):
+                np.testing.assert_array_equal(a, b, strict=True)
+            for a, b in zip(eager, replayed, strict=True):
+                assert (a.grad is None) == (b.grad is None)
+                if a.grad is not None:
+                    np.testing.assert_array_equal(a.grad, b.grad, strict=True)
+
+
+@few
+@given(st.sampled_from(["dense", "plain", "normalized"]), st.sampled_from(list(OPTIMIZERS)), seeds)
+def test_any_network_and_optimizer(kind, optimizer, seed):
+    with skewed(seed):
+        assert_same(*(trained(compiled, kind, optimizer, seed, 3) for compiled in (False, True)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_residual_network(seed):
+    with skewed(seed):
+        eager, x, y, left = stepping(8)
+        replayed, _, _, right = stepping(8)
+        compiled = tg.compile(replayed)
+        for _ in range(3):
+            assert eager(x, y).item() == compiled(x, y).item()
+        for a, b in zip(left, right, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+
+
+def test_what_goes_together():
+    step, x, y, _ = stepping(32)
+    compiled = tg.compile(step)
+    compiled(x, y)
+    found = "\n".join(streams_of(compiled))
+    assert "normalized_then_relu_then_convolve_then_moments" in found
+    assert "normalized_then_add_then_relu_then_convolve_then_moments" in found
+    assert "normalized_dx_then_convolve_dx_then_convolve_dw_then_add_then_relu_da_then_correlations" in found
+
+
+def test_little_goes_one_after_the_other():
+    step, x, y, _ = stepping(4)
+    compiled = tg.compile(step)
+    compiled(x, y)
+    assert not streams_of(compiled)
+
+
+def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
+    """Of what the steps of a group read and make, while some may be at their first images and others at their last."""
+    plans = []
+    made = write.planned
+    monkeypatch.setattr(write, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
+    step, x, y, _ = stepping()
+    tg.compile(step)(x, y)
+    (found,) = plans
+    several = [group for group in found.groups if len(group) > 1]
+    assert several
+    for group in several:
+        values = {v.root for step in group for v in (*step.reads, step.outputs[0])}
+        rooms = {found.rooms[v] for v in values if v in found.rooms}
+        spans = sorted((room.offset, room.offset + room.size) for room in rooms)
+        assert all(one[1] <= other[0] for one, other in pairwise(spans))
+        for room in rooms:
+            sharing = [v.array for v in values if found.rooms.get(v) is room]
+            assert len({(a.shape, a.strides, a.dtype) for a in sharing}) == 1
+
+
+def test_a_program_with_streams_keeps_no_array_of_its_capture():
+    kept = []
+
+    def f(x):
+        y = (x * 2.0).relu() * 0.5
+        kept.append(weakref.ref(y._data))
+        return y.sum()
+
+    compiled = tg.compile(f)
+    compiled(np.ones((64, 1 << 14), np.float32))
+    assert streams_of(compiled)
+    gc.collect()
+    assert kept[0]() is None
