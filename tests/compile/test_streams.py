@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -42,7 +42,7 @@ def skewed(seed):
         patch.setattr(write, "get_num_threads", lambda: threads)
         for module, name, value in (
             (plan, "LEAST", 1), (write, "LARGE", 0), (share, "LARGE", 0), (small, "MOST_BYTES", 0), (columns, "ALONE", -1),
-            (rows, "SMALL", 1),
+            (rows, "SMALL", 1), (rows, "LONG", 1),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield
@@ -55,8 +55,14 @@ def streams_of(compiled):
     return [name.split("(")[0].strip() for name in program.source.splitlines() if "_then_" in name]
 
 
-N, C, SIZE = 4, 4, 5
-"""As many images as channels, so that they may change places."""
+N = 4
+"""Images, channels, rows and columns: as many of each, so that they may change places, and be taken for each other."""
+
+
+def slope(x, w):
+    """A gradient in filters, which are as many as images."""
+    return tg.gradients((tg.conv2d(x, w, padding=1) ** 2).sum(), w, retain_graph=True)[0]
+
 
 UNARY = {
     "relu": lambda x, _: x.relu(),
@@ -65,22 +71,41 @@ UNARY = {
     "conv": lambda x, w: tg.conv2d(x, w, padding=1),
     "norm": lambda x, w: tg.batch_norm(x, None, None, w[0, :, 0, 0], w[1, :, 0, 0], training=True),
     "swap": lambda x, _: x.swapaxes(0, 1),
+    "twist": lambda x, _: (x.swapaxes(0, 2) * 0.5).swapaxes(0, 2),
+    "rows first": lambda x, _: tg.copy(x.transpose((2, 0, 3, 1)), order="C").transpose((1, 3, 0, 2)),  # in memory
     "mean": lambda x, _: x - x.mean(axis=0),
+    "columns": lambda x, _: x * x.mean(axis=(0, 1, 2)),
     "flip": lambda x, _: x[::-1],
-    "flat": lambda x, _: x.reshape(N, C * SIZE * SIZE).relu().reshape(N, C, SIZE, SIZE),
+    "flat": lambda x, _: x.reshape(N, N * N * N).relu().reshape(N, N, N, N),
     "drop": lambda x, _: tg.dropout(x, 0.5),
+    "slope": lambda x, w: x * slope(x, w).mean(axis=(2, 3), keepdims=True),
 }
-BINARY = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b, "where": lambda a, b: tg.where(a > b, a, b * 0.25)}
+BINARY = {
+    "add": lambda a, b: a + b,
+    "mul": lambda a, b: a * b,
+    "where": lambda a, b: tg.where(a > b, a, b * 0.25),
+    "filters": lambda a, b: tg.conv2d(a, b, padding="same") * 0.1,
+}
 
-steps = st.lists(
-    st.tuples(st.sampled_from([*UNARY, *BINARY]), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=8
-)
+places = st.integers(0, 3)
+steps = st.lists(st.tuples(st.sampled_from([*UNARY, *BINARY]), places, places), min_size=2, max_size=10)
 
 
-@given(steps, seeds)
-def test_random_networks_on_images_leave_the_bits_of_eager(steps, seed):
+@settings(max_examples=10 * settings.default.max_examples)
+@given(steps, st.booleans(), seeds)
+@example(
+    [("twist", 0, 0), *[("relu", 0, 0)] * 3, ("twist", 3, 0), ("relu", 0, 0)], True, 0
+)  # a view of what is written over
+@example([("rows first", 0, 0), ("relu", 0, 0), ("norm", 0, 0)], False, 0)
+@example([("rows first", 0, 0), ("relu", 0, 0), ("norm", 0, 0)], False, 1)
+@example([("relu", 0, 0), ("drop", 0, 0), ("drop", 2, 0), ("add", 0, 1)], False, 0)  # in the order of the draws
+@example([("conv", 0, 0), ("scale", 0, 0), ("filters", 2, 1), ("scale", 1, 0), ("add", 0, 1)], False, 0)
+@example([("relu", 0, 0), ("drop", 0, 0), ("drop", 2, 0), ("add", 0, 1)], False, 0)  # in the order of the draws
+@example([("conv", 0, 0), ("scale", 0, 0), ("filters", 2, 1), ("scale", 1, 0), ("add", 0, 1)], False, 1)
+def test_random_networks_on_images_leave_the_bits_of_eager(steps, backward, seed):
+    """Each step takes values by how long ago they were made. Without a backward pass they die early."""
     rng = np.random.default_rng(seed)
-    x, w = rng.normal(size=(N, C, SIZE, SIZE)), rng.normal(size=(C, C, 3, 3))
+    x, w = rng.normal(size=(N, N, N, N)), rng.normal(size=(N, N, 3, 3)) / 3
 
     def run(x, w):
         tg.manual_seed(seed)
@@ -88,8 +113,10 @@ def test_random_networks_on_images_leave_the_bits_of_eager(steps, seed):
         for name, i, j in steps:
             a, b = known[-1 - i % len(known)], known[-1 - j % len(known)]
             known.append(UNARY[name](a, w) if name in UNARY else BINARY[name](a, b))
-        (known[-1] * known[-1]).sum().backward()
-        return known[-1], known[len(known) // 2]
+        if backward:
+            (known[-1] * known[-1]).sum().backward()
+            return known[-1], known[len(known) // 2]
+        return (known[-1],)
 
     with skewed(seed):
         compiled = tg.compile(run)

@@ -136,7 +136,7 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
         is_large = max([v.array.size for v in along], default=0) >= LEAST
         streams = out is not None and is_large and len(lengths) == len(step.outputs) == 1 and not step.kept
         fits = awaits.isdisjoint(reads) and all(
-            v.root not in makes or (makes[v.root] and v in along and v.base is None) for v in step.reads
+            v.root not in makes or (makes[v.root] and v in along) for v in step.reads
         )
         size += 0 if out is None else out.array.nbytes
         if group and streams and fits and lengths == {n} and size <= MOST_BYTES:

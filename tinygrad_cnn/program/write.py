@@ -76,7 +76,6 @@ class _Writer:
         self.header = f"def program({', '.join(self.names.values())}):"
         self.constants: dict[str, Any] = {}
         self._by_identity: dict[int, str] = {}
-        self._layouts: dict[Any, np.ndarray] = {}
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[Line] = []
@@ -169,9 +168,7 @@ class _Writer:
         function, params = step.call, self._filled(step.params)  # the step would keep the arrays of the capture alive
 
         def call(images: slice) -> Call:
-            target = whole[images]
-            # One object for one place, so that a kernel can tell that it writes over an input.
-            parts = [target if a is whole else a[images] if is_cut else a for a, is_cut in inputs]
+            target, parts = whole[images], [a[images] if is_cut else a for a, is_cut in inputs]
             bound = None if op.binder is None else op.binder(*parts, out=target, **params)
             return bound if callable(bound) else partial(function, *parts, out=target, **params)
 
@@ -266,9 +263,6 @@ class _Writer:
         return tree
 
     def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
-        # One object for one layout of one place, so that a kernel can tell by identity that it writes over an input.
-        layout = (array.ctypes.data, array.shape, array.strides, array.dtype)
-        array = self._layouts.setdefault(layout, array)
         self.fixed[value] = array
         name = f"{prefix}{len(self.constants)}"
         self.names[value] = name
