@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -97,20 +97,31 @@ class Products:
         if not c.flags.writeable:
             raise ValueError("products: `c` is read-only; it must be writeable")
         if self.dtype in GEMM:
-            return partial(_by_blas, GEMM[self.dtype], self._arguments(a, b, c), (a, b, c))
+            at, bt, ct = (memory.__array_interface__["data"][0] for memory in (a, b, c))
+            calls = [
+                (*sizes, at + i, a_step, bt + j, b_step, beta, ct + k, c_step)
+                for sizes, i, a_step, j, b_step, beta, k, c_step in self._calls
+            ]
+            return partial(_by_blas, GEMM[self.dtype], calls, (a, b, c))
         return partial(_by_numpy, [term.of(a, b, c) for term in self.terms])
 
-    def _arguments(self, *memories: np.ndarray) -> list[tuple[Any, ...]]:
-        """Of the function for each product, in this memory."""
-        at, bt, ct = (memory.__array_interface__["data"][0] for memory in memories)
-        size = self.dtype.itemsize
-        return [
-            (
-                ROWS, *(TRANSPOSED if matrix.turned else AS_IT_IS for matrix in (a, b)), a.rows, b.columns, a.columns, 1.0,
-                at + a.offset * size, a.step, bt + b.offset * size, b.step, float(adds), ct + c.offset * size, c.step,
-            )
-            for a, b, c, adds in self.terms
-        ]  # fmt: skip
+    @cached_property
+    def _calls(self) -> list[tuple[Any, ...]]:
+        """Arguments of the function for each product, and where its matrices begin, in bytes.
+
+        What does not depend on the memory is of C's types already, which spares the conversion in each of the calls.
+        """
+        function, size = GEMM[self.dtype], self.dtype.itemsize
+        integer, number = function.argtypes[3], function.argtypes[6]
+        flags = [flag(value) for flag, value in zip(function.argtypes, (ROWS, AS_IT_IS, TRANSPOSED), strict=False)]
+        found = []
+        for a, b, c, adds in self.terms:
+            sizes = [integer(n) for n in (a.rows, b.columns, a.columns)]
+            head = (flags[0], flags[1 + a.turned], flags[1 + b.turned], *sizes, number(1))
+            steps = [integer(matrix.step) for matrix in (a, b, c)]
+            begins = [matrix.offset * size for matrix in (a, b, c)]
+            found.append((head, begins[0], steps[0], begins[1], steps[1], number(adds), begins[2], steps[2]))
+        return found
 
 
 def _by_blas(gemm: Callable[..., None], calls: list[tuple[Any, ...]], memories: tuple[np.ndarray, ...]) -> None:

@@ -60,7 +60,7 @@ class Axis(NamedTuple):
         return slice(start, start + count * self.stride, self.stride), slice(first, first + count)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lattice:
     """Where n images (n, *sizes) lie in memory, in pixels, and the grid of places, for windows g; as they are if `in_place`.
 
@@ -179,5 +179,5 @@ class Lattice:
 
 @lru_cache(maxsize=256)
 def lattice(n: int, sizes: Sizes, g: Geometry, in_place: bool) -> Lattice:
-    """The same for the same."""
+    """The same for the same: it serves as a key, by its identity."""
     return Lattice(n, sizes, g, in_place)

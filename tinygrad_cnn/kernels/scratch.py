@@ -26,6 +26,7 @@ class _Kept(threading.local):
     def __init__(self) -> None:
         self.scratch: dict[str, np.ndarray] = {}
         self.blank: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self.bytes = 0  # of them
         self.arranged: OrderedDict[Hashable, Any] = OrderedDict()
         self.moves = 0
 
@@ -53,12 +54,13 @@ def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     All of a thread are no larger than KEPT_BYTES together: those that were asked for least recently are dropped.
     """
     kept = _here.blank
-    memory = kept.pop(key, None)
-    if memory is None:
-        memory = np.zeros(shape, dtype)
-    kept[key] = memory
-    while sum(array.nbytes for array in kept.values()) > KEPT_BYTES:
-        kept.popitem(last=False)
+    if key in kept:
+        kept.move_to_end(key)
+        return kept[key]
+    memory = kept[key] = np.zeros(shape, dtype)
+    _here.bytes += memory.nbytes
+    while _here.bytes > KEPT_BYTES:
+        _here.bytes -= kept.popitem(last=False)[1].nbytes
         _moved()
     return memory
 

@@ -129,9 +129,14 @@ def _softmax_nll_dx_logits(g: Array, u: Array, logits: Array) -> Array:
     return p * (g - sum(g * p, axis=1, keepdims=True))
 
 
+def _softmax_nll_dx_u(g: Array, logits: Array, target: Array) -> Array:
+    mean: Array = sum(g * softmax(logits, axis=1), axis=1)
+    return mean - pick(g, target)
+
+
 softmax_nll.vjp(logits=lambda g, logits, target, w, p: softmax_nll_dx(g * w, logits, target, p))
 softmax_nll_dx.vjp(
-    u=lambda g, logits, target: sum(g * softmax(logits, axis=1), axis=1) - pick(g, target),
+    u=_softmax_nll_dx_u,
     logits=_softmax_nll_dx_logits,
 )
 

@@ -51,6 +51,11 @@ def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
     return y * (g - sum(g * y, axis=axis, keepdims=True))
 
 
+def _log_softmax_rule(g: Array, y: Array, axis: int) -> Array:
+    total: Array = sum(g, axis=axis, keepdims=True)
+    return g - exp(y) * total
+
+
 softmax.vjp(a=_softmax_rule)
 softmin.vjp(a=lambda g, y, axis: -_softmax_rule(g, y, axis))
-log_softmax.vjp(a=lambda g, y, axis: g - exp(y) * sum(g, axis=axis, keepdims=True))
+log_softmax.vjp(a=_log_softmax_rule)
