@@ -475,6 +475,13 @@ class TestCalls:
         with pytest.raises(TypeError, match=f"`ufunc` is {ufunc.__name__}, of"), declared(ufunc, inputs):
             pass
 
+    def test_what_is_batched_is_an_input_or_the_output(self):
+        with pytest.raises(TypeError, match="op own: `batched` names 'b'; legal names are a, y"):
+
+            @tg.op(batched=["a", "b", "y"])
+            def own(a):
+                return a
+
     def test_own_ops_make_no_cycle(self):
         gc.collect()
         gc.disable()

@@ -8,7 +8,6 @@ the rules will need, and its parameters. Reverse-mode differentiation is then a 
 from __future__ import annotations
 
 import inspect
-import keyword
 import linecache
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 import numpy as np
 
 from .clock import tick
-from .emit import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature, emit_call, emit_pull
+from .declaration import declared
+from .emit import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, emit_call, emit_pull
 from .recording import _recording
 from .watch import notify, watchers
 
@@ -166,12 +166,7 @@ class Op:
         self.binder: Binder | None = None
         self.binder_shares = False
         self.rules: dict[str, Callable[..., Any]] = {}
-        self.signature = _declared_signature(raw, residuals)
-        if ufunc is not None and (ufunc.nin, ufunc.nout) != (len(self.signature.inputs), 1):
-            raise TypeError(
-                f"op {self.name}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
-                f"{len(self.signature.inputs)} and 1, and they must agree: declare a function with a body"
-            )
+        self.signature = declared(raw, residuals, ufunc, batched)
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
@@ -280,32 +275,6 @@ def _op_of(function: Any) -> Op:
     return function.op  # type: ignore[no-any-return]
 
 
-def _declared_signature(raw: Callable[..., Any], residuals: tuple[str, ...]) -> Signature:
-    parameters = inspect.signature(raw).parameters.values()
-    variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
-    inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != OUT)
-    reserved = sorted({"g", "y", "i", "in_shape", OUT} & {*inputs, *variadic, *keywords, *residuals})
-    if reserved:
-        raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
-    if not raw.__name__.isidentifier() or keyword.iskeyword(raw.__name__):
-        raise TypeError(f"op {raw.__name__}: the name must be an identifier, as `def` gives it; a lambda has none")
-    taken = sorted(n for n in (*inputs, *variadic, *keywords, *residuals) if n in TAKEN or TAKEN_FORM.search(n))
-    if taken:
-        raise TypeError(
-            f"op {raw.__name__}: {', '.join(taken)} may clash with names in the function that is written for the op; "
-            "rename what begins or ends with `_`, ends with `_n`, or is a builtin"
-        )
-    if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        raise TypeError(
-            f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
-            f"got {inspect.signature(raw)}"
-        )
-    optional = frozenset(p.name for p in parameters if p.name in inputs and p.default is None)
-    required = frozenset(p.name for p in parameters if p.name in keywords and p.default is p.empty)
-    return Signature(raw.__name__, tuple(inputs or variadic), keywords, required, residuals, bool(variadic), optional)
-
-
 @overload
 def op(raw: Callable[Concatenate[Any, P], Any], /) -> OpFunction[P]: ...
 @overload
@@ -366,11 +335,11 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        declared = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(batched))
-        registry[f"{raw.__module__}.{raw.__qualname__}"] = declared
-        if declared.numpy is not None:
-            numpy_ops[declared.numpy] = declared.function
-        return declared.function
+        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(batched))
+        registry[f"{raw.__module__}.{raw.__qualname__}"] = made
+        if made.numpy is not None:
+            numpy_ops[made.numpy] = made.function
+        return made.function
 
     return declare if raw is None else declare(raw)
 
