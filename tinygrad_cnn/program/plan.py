@@ -111,6 +111,15 @@ def by_image(step: Step) -> set[Value]:
     return along.difference([v for name, v in named if name not in step.op.batched and isinstance(v, Value)])
 
 
+def _length(step: Step, out: Value | None) -> int | None:
+    """Of how many images a step goes through one after the other: None if it does not, or if they are too small to matter."""
+    along = by_image(step)
+    lengths = {len(value.array) for value in along}
+    if out is None or step.kept or not len(lengths) == len(step.outputs) == 1:
+        return None
+    return lengths.pop() if max(value.array.size for value in along) >= LEAST else None
+
+
 def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[Step]]:
     """Steps that go image by image, each through as many images, and read by image what others of them make.
 
@@ -122,7 +131,7 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
     makes: dict[Value, bool] = {}  # what the group makes, and whether by image
     later: list[Step] = []  # what comes after it
     awaits: set[Value] = set()  # and makes this
-    n = size = 0
+    n, size = None, 0
 
     def close() -> None:
         groups.extend(each for each in (group, *([step] for step in later)) if each)
@@ -132,29 +141,27 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
 
     for step in steps:
         out, along, reads = _planned(step, returned), by_image(step), {v.root for v in step.reads}
-        lengths = {len(v.array) for v in along}
-        is_large = max([v.array.size for v in along], default=0) >= LEAST
-        streams = out is not None and is_large and len(lengths) == len(step.outputs) == 1 and not step.kept
-        fits = awaits.isdisjoint(reads) and all(
-            v.root not in makes or (makes[v.root] and v in along) for v in step.reads
-        )
-        size += 0 if out is None else out.array.nbytes
-        if group and streams and fits and lengths == {n} and size <= MOST_BYTES:
+        length, nbytes = _length(step, out), 0 if out is None else out.array.nbytes
+        moves = step.op is not None and not step.kept
+        ready = awaits.isdisjoint(reads)
+        fits = ready and all(makes[v.root] and v in along for v in step.reads if v.root in makes)
+        if group and length == n and fits and size + nbytes <= MOST_BYTES:
             group.append(step)
-        elif group and step.op is not None and not step.kept and not (streams and lengths == {n}):
-            if awaits.isdisjoint(reads) and reads.isdisjoint(makes):
-                groups.append([step])
-            else:
-                later.append(step)
-                awaits.update(v.root for v in made(step))
+        elif group and length != n and moves and ready and reads.isdisjoint(makes):
+            groups.append([step])
+            continue
+        elif group and length != n and moves:
+            later.append(step)
+            awaits.update(v.root for v in made(step))
             continue
         else:
             close()
-            group = [step] if streams else []
-            n, size = max(lengths, default=0), 0 if out is None else out.array.nbytes
-            if not streams:
+            group, n, size = ([], None, 0) if length is None else ([step], length, 0)
+            if not group:
                 groups.append([step])
-        if streams and out is not None:
+                continue
+        size += nbytes
+        if out is not None:
             makes[out] = out in along
     close()
     return groups
