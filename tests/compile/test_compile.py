@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import threading
 import warnings
 import weakref
@@ -79,6 +80,15 @@ def test_windows_are_laid_out_once_for_one_image_and_anew_for_the_next_in_its_me
     for x in (values, other):
         for eager, replayed in zip(run(tg.Tensor(x)), compiled(x), strict=True):
             np.testing.assert_array_equal(eager, replayed, strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f4"])
+def test_a_dtype_counts_by_what_it_is_and_not_by_which_object(dtype):
+    """Arrays that were pickled or swapped have another; sums of their rows are added up in the same way."""
+    x = pickle.loads(pickle.dumps(np.random.default_rng(0).normal(size=(31, 17)).astype(dtype)))
+    run = lambda x: ((x.sum(axis=0) * 1.0), x.sum(axis=0))  # noqa: E731
+    for a, b in zip(run(tg.Tensor(x)), tg.compile(run)(x), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
 
 
 def test_an_image_that_is_updated_is_laid_out_anew():

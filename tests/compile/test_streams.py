@@ -166,6 +166,22 @@ def test_little_goes_one_after_the_other():
     assert not streams_of(compiled)
 
 
+@tg.op(elementwise=True)
+def masked(a, *, mask, out=None):
+    return np.multiply(a, mask, out=out)
+
+
+masked.vjp(a=lambda g, mask: masked(g, mask=mask))
+
+
+@pytest.mark.parametrize("form", [np.array, np.ndarray.tolist])
+def test_a_parameter_with_an_entry_for_each_image(form):
+    mask = form(np.arange(64.0, dtype=np.float32)[:, None] % 3)
+    run = lambda x: (masked((x * 2.0).relu() * 0.5, mask=mask) * 0.5).sum()  # noqa: E731
+    x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
+    assert run(tg.Tensor(x)).item() == tg.compile(run)(x).item()
+
+
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     """Of what the steps of a group read and make, while some may be at their first images and others at their last."""
     plans = []

@@ -20,6 +20,9 @@ from .threads import unbuffered
 SMALL = 1 << 12
 """Arrays with fewer elements are not worth the arrangement."""
 
+NATIVE = frozenset(map(np.dtype, (np.float32, np.float64)))
+"""What BLAS multiplies as it is."""
+
 LONG = 1 << 12
 """Elements of a row that is long enough."""
 
@@ -113,9 +116,9 @@ def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray
 
 def _meeting(a: Any, out: np.ndarray | None) -> np.ndarray | None:
     """A row of ones whose product with a small matrix is the sum of its rows, sooner than NumPy sums; None for other arrays."""
-    if a.__class__ is not np.ndarray or a.ndim != 2 or a.dtype.char not in "fd" or not a.flags.c_contiguous:
+    if a.__class__ is not np.ndarray or a.ndim != 2 or a.dtype not in NATIVE or not a.flags.c_contiguous:
         return None
-    if out is not None and (out.dtype is not a.dtype or not out.flags.c_contiguous or out.shape != a.shape[1:]):
+    if out is not None and (out.dtype != a.dtype or not out.flags.c_contiguous or out.shape != a.shape[1:]):
         return None
     return _ones(len(a), a.dtype)
 

@@ -25,6 +25,9 @@ SMALL_BYTES = 1 << 19
 TINY_BYTES = 1 << 10
 """A result of this size is sooner copied out of the arena than made by an op that cannot be prepared."""
 
+NUMBER = (bool, int, float, str, type(None))
+"""Types of parameters that are the same for all images."""
+
 LEAST = 1 << 12
 """Elements for which it matters that they go image by image."""
 
@@ -117,6 +120,8 @@ def _length(step: Step, out: Value | None) -> int | None:
     lengths = {len(value.array) for value in along}
     if out is None or step.kept or not len(lengths) == len(step.outputs) == 1:
         return None
+    if step.op is None or (step.op.elementwise and not all(isinstance(p, NUMBER) for p in step.params.values())):
+        return None  # a parameter that is an array may have an entry for each image
     return lengths.pop() if max(value.array.size for value in along) >= LEAST else None
 
 
