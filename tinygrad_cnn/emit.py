@@ -183,7 +183,7 @@ def _emit_record(sig: Signature) -> list[str]:
         f"        _n.op = _op; _n.parents = {parents}",
         f"        _n.saved = {_tuple([_saved_expression(sig, name) for name in sig.saved])}",
         f"        _n.params = {_tuple(list(sig.params))}",
-        "        _n.shape = _y.shape; _n.dtype = _y.dtype; _n.number = _count()",
+        "        _n.shape = _y.shape; _n.strides = _y.strides; _n.dtype = _y.dtype; _n.number = _count()",
     ]
     if not sig.variadic:
         for n in sig.inputs:

@@ -38,16 +38,17 @@ class Node:
     """One recorded application of an op.
 
     ``number`` grows with every node, so sorting by it orders any graph topologically: inputs are older than outputs.
-    A node knows the shape and dtype of its output but does not hold the output itself, unless a rule asked for it.
+    A node knows the shape, strides and dtype of its output but does not hold the output itself, unless a rule asked for it.
     """
 
-    __slots__ = ("__weakref__", "dtype", "hooks", "number", "op", "params", "parents", "saved", "shape")
+    __slots__ = ("__weakref__", "dtype", "hooks", "number", "op", "params", "parents", "saved", "shape", "strides")
 
     op: Op
     parents: tuple[Node | Leaf | None, ...] | None
     saved: tuple[Any, ...] | None
     params: tuple[Any, ...]
     shape: tuple[int, ...]
+    strides: tuple[int, ...]
     dtype: np.dtype[Any]
     number: int
     hooks: dict[int, Callable[[Tensor], Any]]  # unset until there is one: see hooks.py

@@ -17,11 +17,14 @@ import numpy as np
 from . import graph, hooks, watch
 from .clock import last_write, owner, written_since
 from .graph import Array, Leaf, Node, Op
-from .ops.elementwise import copy
+from .ops.elementwise import copy, laid_out
 from .ops.shape import sum_to
 from .recording import enable_grad, no_grad
 
 Place: TypeAlias = Node | Leaf
+
+LARGE = 1 << 15
+"""Elements from which on the memory order of a gradient is looked at."""
 
 ARRAYS = nullcontext()
 """The context of rules that are given arrays: nothing they do is recorded."""
@@ -80,6 +83,8 @@ def pull_back(
                 results[node] = g if fine else _own(g, shared)
                 if op is None or node.number < floor:
                     continue
+            if g.size >= LARGE:
+                g = _laid_out(g, node.strides)
             parents = node.parents
             if useful is not None:
                 parents = tuple([p if p in useful else None for p in parents])
@@ -109,6 +114,22 @@ def pull_back(
             if not retain:
                 node.saved = node.parents = None
     return results
+
+
+def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
+    """g in the memory order of what it is the gradient of, if both have one.
+
+    Where orders meet, C order wins. But NumPy reuses large temporary arrays in an expression, and then it is theirs that wins:
+    a rule would give one order to arrays, and another to Tensors, and sums over it other bits.
+    """
+    data = g if g.__class__ is np.ndarray else g._data
+    if data.strides == strides or 0 in data.strides or 0 in strides:
+        return g
+    long = [i for i, n in enumerate(data.shape) if n > 1]
+    axes = sorted(long, key=lambda i: -strides[i])
+    if axes == sorted(long, key=lambda i: -data.strides[i]):
+        return g
+    return laid_out(g, axes=(*axes, *(i for i, n in enumerate(data.shape) if n == 1)))
 
 
 def in_tensors(create: bool) -> bool:
@@ -173,8 +194,9 @@ def _leading_to(wanted: Collection[Place], order: Sequence[Place], oldest: int) 
 
 
 def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
-    """One more gradient for `place` added to those so far, in place where their sum is the walk's own array."""
-    if place in summed and isinstance(old, np.ndarray):
+    """One more gradient for `place` added to those so far, in place where their sum is the walk's own array and lies as r does:
+    else NumPy chooses the memory order, as it does for Tensors."""
+    if place in summed and isinstance(old, np.ndarray) and old.strides == r.strides:
         return np.add(old, r, out=old)
     summed.add(place)
     return old + r

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .product import multiply
 from .share import LARGE, share
 from .threads import unbuffered
 
@@ -86,7 +87,7 @@ def sums(a: np.ndarray, axes: tuple[int, ...]) -> Any:
     if how is None:
         return np.add.reduce(a, axis=axes, keepdims=True)
     matrix = how.matrix(a)
-    return how.added(np.ones(len(matrix), a.dtype) @ matrix)
+    return how.added(multiply(np.ones(len(matrix), a.dtype), matrix))
 
 
 def total(a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None) -> Any:

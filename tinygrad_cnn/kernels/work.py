@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .threads import BUFFER, RUN, each, unbuffered
+from .threads import BLAS_ALONE, BUFFER, RUN, each, unbuffered
 
 Call: TypeAlias = Callable[[], object]
 
@@ -43,7 +43,7 @@ class Work:
 
     def do(self) -> None:
         """Arrange it and do it."""
-        with unbuffered():
+        with BLAS_ALONE, unbuffered():
             _run(self.before)
             each(lambda part: _run(self.arrange(part)), self.parts, alone=self.little)
             _run(self.after)
@@ -115,7 +115,7 @@ class Prepared:
         self._ready: dict[tuple[int, int], list[Call]] = {}
 
     def __call__(self) -> None:
-        with unbuffered():
+        with BLAS_ALONE, unbuffered():
             _run(self._work.before)
             each(self._part, self._numbers, alone=self._work.little)
             _run(self._work.after)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import watch
+from ..kernels.product import multiply
 from ..tensor import Tensor, get_default_dtype
 from .optimizer import PIECE
 from .options import Array, examined, flag, number
@@ -134,5 +135,5 @@ def _norm(gradients: Sequence[Array], order: float) -> float:
         )
         for piece in pieces:
             ratio = np.abs(piece / largest)
-            total += float(ratio @ ratio if order == 2 else np.sum(ratio**order))
+            total += float(multiply(ratio, ratio) if order == 2 else np.sum(ratio**order))
     return float(largest * total ** (1 / order))

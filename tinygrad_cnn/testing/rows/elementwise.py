@@ -48,6 +48,7 @@ CASES = [
     Case(ops.round, (Arg(away=HALVES),), np.round),
     Case(ops.round, (Arg(away=(-15.0, -5.0, 5.0, 15.0), low=-18, high=18),), np.round, {"decimals": -1}),
     Case(ops.copy, (REAL,), np.copy),
+    Case(ops.laid_out, (Arg((2, 3, 2)),), lambda a, axes: a, {"axes": (1, 0, 2)}),
     Case(ops.cast, (REAL,), lambda a, dtype: a, {"dtype": np.float64}),
     Case(ops.cast_discrete, (REAL,), lambda a, dtype: np.trunc(a).astype(dtype), {"dtype": np.int32}, order=0),
 ]

@@ -1,0 +1,88 @@
+"""Orders in which sums are added up: eager and compiled steps, and any number of threads, choose the same."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import optim
+from tinygrad_cnn.kernels.product import multiply
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads():
+    before = tg.get_num_threads()
+    yield
+    tg.set_num_threads(before)
+
+
+def gradients(run, parameters, *arguments):
+    """Of an eager and of a compiled call."""
+    found = []
+    for f in (lambda *xs: run(*map(tg.Tensor, xs)), tg.compile(run)):
+        for p in parameters:
+            p.zero_grad()
+        f(*arguments)
+        found.append([p.grad.numpy() for p in parameters])
+    return zip(*found, strict=True)
+
+
+@pytest.mark.parametrize("activation", [tg.gelu, tg.silu, tg.tanh, lambda x: x / (1 + x * x)])
+@pytest.mark.parametrize("images", [8, 104])
+def test_a_gradient_in_c_order_meets_images_with_channels_last(activation, images):
+    """Behind a flattened layer. In the large one NumPy reuses temporary arrays of a rule's expression, and so their order."""
+    rng = np.random.default_rng(0)
+    kernel, bias, last = (
+        tg.Tensor(rng.normal(0, 0.2, shape).astype(np.float32), requires_grad=True)
+        for shape in ((16, 3, 3, 3), (1, 16, 1, 1), (5, 1024))
+    )
+
+    def run(x):
+        h = activation(tg.conv2d(x, kernel, padding=1) + bias)
+        loss = (tg.linear(h.reshape(len(x), 1024), last) ** 2).mean()
+        loss.backward()
+        return loss
+
+    x = rng.normal(size=(images, 3, 8, 8)).astype(np.float32)
+    for eager, compiled in gradients(run, [kernel, bias, last], x):
+        np.testing.assert_array_equal(eager, compiled)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_gradients_that_are_added_lie_in_different_orders(order):
+    rng = np.random.default_rng(1)
+    b = tg.Tensor(rng.normal(size=7).astype(np.float32), requires_grad=True)
+    x, *rows = (rng.normal(size=(50, 7)).astype(np.float32) for _ in range(3))
+    columns = [rng.normal(size=(7, 50)).astype(np.float32) for _ in range(2)]
+
+    def run(x):
+        y = x + b
+        total = sum(((y * rows[i]).exp() if i < 2 else (y.T * columns[i - 2]).sin()).sum() for i in order)
+        total.backward()
+        return total
+
+    for eager, compiled in gradients(run, [b], x):
+        np.testing.assert_array_equal(eager, compiled)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_with_vectors_and_norms_have_the_same_bits_for_any_number_of_threads(dtype):
+    """From fewer elements on than products of matrices, BLAS shares these among its threads."""
+    rng = np.random.default_rng(2)
+    a, v = rng.normal(size=(300, 500)).astype(dtype), rng.normal(size=500).astype(dtype)
+    long = [rng.normal(size=40_001).astype(dtype) for _ in range(8)]
+    found = []
+    for n in (1, 2, 3, 4):
+        tg.set_num_threads(n)
+        norms = []
+        for w in long:
+            p = tg.Tensor(w, requires_grad=True)
+            (p * p).sum().backward()
+            norms.append(optim.clip_grad_norm_([p], 1.0).item())
+        sums = tg.sum(tg.Tensor(a), axis=0)
+        products = [multiply(a, v), multiply(v, a.T), multiply(v[None], a.T), *(multiply(w, w) for w in long)]
+        found.append([np.asarray(each).tobytes() for each in (*norms, sums, *products)])
+    assert found[1:] == found[:-1]
