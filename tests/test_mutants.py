@@ -39,6 +39,7 @@ EQUIVALENT = [
     ("relu_da", "value", MAGNITUDE, "the gradient is zero, whatever is done to it"),
     *((name, side, PASSED, "the rule is to pass g on") for name in ("add", "sub") for side in "ab" if name + side != "subb"),
     ("copy", "a", PASSED, "the rule is to pass g on"),
+    ("laid_out", "a", PASSED, "the rule is to pass g on"),
     ("checked_variance", "a", PASSED, "the rule is to pass g on"),
     ("cast", "a", {*PASSED, "widened to float64"}, "the rule passes g on in any dtype, and the walk converts it"),
     ("cholesky", "a", {"in memory that is used again"}, "its rows make the matrix inside, where the result is read at once"),
