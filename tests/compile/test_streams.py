@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import columns, rows, share, small, work
+from tinygrad_cnn.ops import pool, shape
 from tinygrad_cnn.program import plan, write
 
 from .test_prepared import stepping
@@ -42,7 +43,7 @@ def skewed(seed):
         patch.setattr(write, "get_num_threads", lambda: threads)
         for module, name, value in (
             (plan, "LEAST", 1), (write, "LARGE", 0), (share, "LARGE", 0), (small, "MOST_BYTES", 0), (columns, "ALONE", -1),
-            (rows, "SMALL", 1), (rows, "LONG", 1),
+            (rows, "SMALL", 1), (rows, "LONG", 1), (shape, "SMALL", 1), (pool, "SMALL", 1),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield

@@ -14,6 +14,9 @@ from .work import Call, Work, buffered, halved
 LARGE = 3 << 18
 """Elements from which on it pays to wake the threads."""
 
+SMALL = 1 << 17
+"""Elements with less of which arranging work in parts is too much."""
+
 PARTS = 4
 """Few, since the threads wait for each other at every call from Python; more than two, since one thread may be late."""
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..graph import Array, op
 from ..kernels import pooling as kernel
+from ..kernels.share import SMALL
 from ..kernels.window import Sizes, volume
 from .elementwise import abs, pow, where
 from .geometry import SizeLike, batched, shape_of, sizes, unbatched
@@ -57,8 +58,8 @@ def max_pool(
 @max_pool.bind
 def _pooling(
     x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
-) -> Work:
-    return kernel.pooling(x, out, window, stride, before, dilation)
+) -> Work | None:
+    return None if x.size < SMALL else kernel.pooling(x, out, window, stride, before, dilation)
 
 
 @op(batched=["x", "top", "y"])
@@ -70,8 +71,10 @@ def max_pool_which(
 
 
 @max_pool_which.bind
-def _finding(x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Work:
-    return kernel.finding(x, top, out, window, stride, before, dilation)
+def _finding(
+    x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
+) -> Work | None:
+    return None if x.size < SMALL else kernel.finding(x, top, out, window, stride, before, dilation)
 
 
 @op(batched=["u", "which", "y"])
@@ -93,8 +96,8 @@ def put_elements(
 @put_elements.bind
 def _putting(
     u: Array, which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
-) -> Work:
-    return kernel.putting(u, which, out, window, stride, before, dilation)
+) -> Work | None:
+    return None if out.size < SMALL else kernel.putting(u, which, out, window, stride, before, dilation)
 
 
 @op

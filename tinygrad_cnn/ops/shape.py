@@ -13,7 +13,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Array, implements, op
 from ..kernels.rows import total, totalling
-from ..kernels.share import by_images
+from ..kernels.share import SMALL, by_images
 
 if TYPE_CHECKING:
     from ..kernels.work import Work
@@ -46,9 +46,9 @@ def _copying(a: Array, out: Array, shape: Shape) -> Work | Callable[[], object] 
     if not out.flags.c_contiguous:
         return None
     target = out.reshape(a.shape)
-    return (
-        by_images(np.copyto, target, a) if out.ndim and out.shape[:1] == a.shape[:1] else partial(np.copyto, target, a)
-    )
+    if not out.ndim or out.size < SMALL or out.shape[:1] != a.shape[:1]:
+        return partial(np.copyto, target, a)
+    return by_images(np.copyto, target, a)
 
 
 @op(numpy=np.transpose)
