@@ -29,7 +29,7 @@ def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
     """np.matmul."""
     plain = _is_plain(a, b, out)
     size = len(a) * b.size if plain else _size(a, b)
-    if size < FEW or (size < SMALL and not _is_thin(a, b)):
+    if size < FEW or (size < SMALL and size != a.size and size != b.size):  # no vector is among them
         return a.dot(b, out) if plain else np.matmul(a, b, out=out)
     if size < LARGE or a.ndim != 2 or b.ndim != 2:
         with BLAS_ALONE:
@@ -42,7 +42,7 @@ def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
 def multiplying(a: Any, b: Any, out: np.ndarray) -> Callable[[], object]:
     """:func:`multiply` in the same memory every time."""
     size = _size(a, b)
-    if size < FEW or (size < SMALL and not _is_thin(a, b)):
+    if size < FEW or (size < SMALL and size != a.size and size != b.size):
         return partial(a.dot, b, out) if _is_plain(a, b, out) else partial(np.matmul, a, b, out)
     if size < LARGE or a.ndim != 2 or b.ndim != 2:
         return partial(multiply, a, b, out)
@@ -59,11 +59,6 @@ def _is_plain(a: Any, b: Any, out: np.ndarray | None) -> bool:
         and dtype.char in "fd"
         and (out is None or (out.dtype is dtype and out.flags.c_contiguous and out.shape == a.shape[:1] + b.shape[1:]))
     )
-
-
-def _is_thin(a: Any, b: Any) -> bool:
-    """Whether one of the factors is a vector, or a matrix of one row or column that BLAS takes for one."""
-    return 1 in (a.ndim, b.ndim, a.shape[-2], b.shape[-1]) if a.ndim > 1 else True
 
 
 def _size(a: Any, b: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,12 @@ __all__ = [
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """`axis` as a tuple of non-negative axes: all of them for None."""
-    return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
+    if axis is None:
+        return tuple(range(ndim))
+    return (_normalized if axis.__class__ in (int, tuple) else normalize_axis_tuple)(axis, ndim)
+
+
+_normalized = lru_cache(maxsize=1024)(normalize_axis_tuple)
 
 
 def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
@@ -47,9 +53,10 @@ def floating(a: Array) -> Any:
 @op(numpy=np.sum)
 def sum(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = sum of a over `axis`.   a' = g, repeated."""
-    if axis is None or np.ndim(a) < 2:
+    ndim = a.ndim if a.__class__ is np.ndarray else np.ndim(a)
+    if axis is None or ndim < 2:
         return np.sum(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
-    return total(a, reduced_axes(axis, np.ndim(a)), keepdims, out)
+    return total(a, reduced_axes(axis, ndim), keepdims, out)
 
 
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
