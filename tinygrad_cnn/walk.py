@@ -233,12 +233,9 @@ def _memory(value: Any) -> Any:
 def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
     """Whether a gradient may look at memory that others look at: the incoming gradient's or a saved value's."""
     if r.__class__ is np.ndarray and r.base is None:  # it is new, unless the rule handed on what it was given
-        for value in (g, *saved):  # by hand: this is asked for every gradient
-            if value is r:
-                return True
-            if value.__class__ is tuple and any(each is r for each in value):
-                return True
-        return False
+        if r is g:
+            return True
+        return any(value is r or (value.__class__ is tuple and any(each is r for each in value)) for value in saved)
     memory = _memory(r)
     if memory is None:
         return False

@@ -268,11 +268,15 @@ class Optimizer(ABC):
             entries.append(Entry(places[id(p)], p, data, state, again))
         known = [self._known[number] for number in range(len(self.param_groups))]
         given = [g is not None for g in gradients]
-        return Routine(self._params(), given, known, entries, mark)
+        return Routine(list(self._params()), given, known, entries, mark)
 
     def _params(self) -> list[Tensor]:
-        """All, in order."""
-        return [p for group in self.param_groups for p in group["params"]]
+        """All, in order: not to be written to."""
+        groups = self.param_groups
+        params: list[Tensor] = (
+            groups[0]["params"] if len(groups) == 1 else [p for group in groups for p in group["params"]]
+        )
+        return params
 
     def _work(self, gradients: Iterator[Array | None]) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
         """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""
