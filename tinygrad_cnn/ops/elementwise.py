@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..graph import Array, implements, op
+from ..kernels.columns import copy_channels_last
 from ..kernels.select import select, selecting
+from ..kernels.window import last_view
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -256,7 +258,10 @@ def laid_out(a: Array, *, axes: tuple[int, ...], out: Array = None) -> Array:
     """y = a, in memory of its own in which the axes follow each other in this order.   a' = g."""
     if out is None:
         out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
-    np.copyto(out, a)
+    if axes == (0, *range(2, a.ndim), 1):
+        copy_channels_last(last_view(out), a)
+    else:
+        np.copyto(out, a)
     return out
 
 
