@@ -83,7 +83,7 @@ def pull_back(
                 results[node] = g if fine else _own(g, shared)
                 if op is None or node.number < floor:
                     continue
-            if g.size >= LARGE and not op.batched:  # those hand it to a kernel as it is
+            if g.size >= LARGE and (op.in_place or not op.batched):  # others hand it to a kernel as it is
                 g = _laid_out(g, node.strides)
             parents = node.parents
             if useful is not None:

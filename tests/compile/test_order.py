@@ -51,6 +51,25 @@ def test_a_gradient_in_c_order_meets_images_with_channels_last(activation, image
         np.testing.assert_array_equal(eager, compiled)
 
 
+def test_a_step_that_differentiates_its_own_gradient():
+    """Then an incoming gradient is saved, beside images in their order."""
+    rng = np.random.default_rng(3)
+    kernel, scale, shift, last = (
+        tg.Tensor(rng.normal(0, 0.3, shape), requires_grad=True) for shape in ((12, 3, 3, 3), (12,), (12,), (5, 1728))
+    )
+
+    def run(x):
+        h = tg.batch_norm(tg.conv2d(x, kernel, padding=1), None, None, scale, shift, training=True)
+        loss = (tg.linear(h.reshape(len(x), 1728), last) ** 2).mean()
+        (first,) = tg.gradients(loss, kernel, create_graph=True)
+        loss = loss + (first * first).sum()
+        loss.backward()
+        return loss
+
+    for eager, compiled in gradients(run, [kernel, scale, shift, last], rng.normal(size=(24, 3, 12, 12))):
+        np.testing.assert_array_equal(eager, compiled)
+
+
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_gradients_that_are_added_lie_in_different_orders(order):
     rng = np.random.default_rng(1)
