@@ -38,6 +38,14 @@ def counted():
     return double
 
 
+def assert_same_gradients(some, others):
+    """Of two lists of Tensors."""
+    for a, b in zip(some, others, strict=True):
+        assert (a.grad is None) == (b.grad is None)
+        if a.grad is not None:
+            np.testing.assert_array_equal(a.grad, b.grad, strict=True)
+
+
 @given(f=expressions(inputs=3, max_steps=12, smooth=False), data=st.data())
 def test_random_graphs_leave_the_bits_of_eager(f, data):
     """Values that are used again, die at once or are never used; whatever is written in place or shares a buffer."""
@@ -53,10 +61,7 @@ def test_random_graphs_leave_the_bits_of_eager(f, data):
         eager, replayed = ([tg.Tensor(x, requires_grad=True) for x in xs] for _ in range(2))
         for a, b in zip(run(*eager), compiled(*replayed), strict=True):
             np.testing.assert_array_equal(a, b, strict=True)
-        for a, b in zip(eager, replayed, strict=True):
-            assert (a.grad is None) == (b.grad is None)
-            if a.grad is not None:
-                np.testing.assert_array_equal(a.grad, b.grad, strict=True)
+        assert_same_gradients(eager, replayed)
     assert compiled.captures <= 2  # what is drawn may lie in memory in two ways
 
 

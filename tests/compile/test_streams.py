@@ -21,6 +21,7 @@ from tinygrad_cnn.kernels import columns, rows, share, small, work
 from tinygrad_cnn.ops import pool, shape
 from tinygrad_cnn.program import plan, write
 
+from .test_compile import assert_same_gradients
 from .test_prepared import stepping
 from .test_training import OPTIMIZERS, assert_same, few, trained
 
@@ -125,10 +126,7 @@ def test_random_networks_on_images_leave_the_bits_of_eager(steps, backward, seed
             eager, replayed = ([tg.Tensor(a, requires_grad=True) for a in (x * factor, w)] for _ in range(2))
             for a, b in zip(run(*eager), compiled(*replayed), strict=True):
                 np.testing.assert_array_equal(a, b, strict=True)
-            for a, b in zip(eager, replayed, strict=True):
-                assert (a.grad is None) == (b.grad is None)
-                if a.grad is not None:
-                    np.testing.assert_array_equal(a.grad, b.grad, strict=True)
+            assert_same_gradients(eager, replayed)
 
 
 @few
@@ -181,6 +179,25 @@ def test_a_parameter_with_an_entry_for_each_image(form):
     run = lambda x: (masked((x * 2.0).relu() * 0.5, mask=mask) * 0.5).sum()  # noqa: E731
     x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
     assert run(tg.Tensor(x)).item() == tg.compile(run)(x).item()
+
+
+@tg.op(elementwise=True)
+def doubled(a, *, out=None):
+    return np.multiply(a, 2, out=out)
+
+
+@doubled.bind
+def _doubling(a, out, shared):
+    shared["seen"] = a
+    return lambda: np.multiply(a, 2, out=out)
+
+
+def test_what_is_prepared_with_something_shared_goes_along():
+    run = lambda x: (doubled((x * 2.0).relu() * 0.5) * 0.5).sum()  # noqa: E731
+    x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
+    compiled = tg.compile(run)
+    assert run(tg.Tensor(x)).item() == compiled(x).item()
+    assert "doubled" in streams_of(compiled)[0]
 
 
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):

@@ -169,7 +169,7 @@ class _Writer:
 
         def call(images: slice) -> Call:
             target, parts = whole[images], [a[images] if is_cut else a for a, is_cut in inputs]
-            bound = None if op.binder is None else op.binder(*parts, out=target, **params)
+            bound = None if op.binder is None or op.binder_shares else op.binder(*parts, out=target, **params)
             return bound if callable(bound) else partial(function, *parts, out=target, **params)
 
         return call
