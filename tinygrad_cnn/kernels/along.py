@@ -87,7 +87,7 @@ class Along:
             return [fill, *laid.calls, product]
 
         blocks, little = self._blocks(len(x), o, k * y.itemsize)
-        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, before, little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
@@ -153,7 +153,7 @@ class Along:
             return calls
 
         blocks, little = self._blocks(len(u), len(w), place, columns.image_blocks)
-        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, before, little)
 
     def _by_place(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """:meth:`input_gradient` where windows are larger than the grid of their places: they are added one by one."""
@@ -176,8 +176,7 @@ class Along:
             return calls
 
         blocks, little = self._blocks(len(u), len(w), place, columns.image_blocks)
-        before_all = [partial(np.copyto, filters, w)]
-        return Work(blocks, arrange, before_all, images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, [partial(np.copyto, filters, w)], little)
 
     def _blocks(
         self, n: int, filters: int, place: int, cut: Callable[..., list[Block]] = columns.blocks

@@ -14,7 +14,7 @@ import numpy as np
 
 from .scratch import scratch
 from .window import Pairs, Sizes, interior, last_view, volume, windows
-from .work import halved
+from .work import Call, Work, halved
 
 BLOCK_BYTES = 1 << 21
 """Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges
@@ -101,6 +101,13 @@ def shared(
     if little and 0 < places * multiplications <= ALONE // 8:
         return [Block(slice(0, n), slice(0, out[0]))], little
     return cut(n, out, place_bytes, block_bytes), little
+
+
+def by_block(
+    blocks: Sequence[Block], arrange: Callable[[Block], list[Call]], before: Sequence[Call], little: bool = False
+) -> Work:
+    """Work of which each part is a block."""
+    return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
 
 def images_of(lanes: Sequence[Sequence[Block]]) -> list[slice]:

@@ -48,7 +48,7 @@ class Depthwise:
             return [partial(self._convolve, x, filters, b, y, block)]
 
         blocks, little = self._blocks(len(x), len(w), y.itemsize)
-        return Work(blocks, arrange, [laid_out], images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, [laid_out], little)
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
@@ -61,7 +61,7 @@ class Depthwise:
             return [partial(self._scatter, u, filters, x, block)]
 
         blocks, little = self._blocks(len(u), len(w), x.itemsize, columns.image_blocks)
-        return Work(blocks, arrange, [laid_out], images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, [laid_out], little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (G o, 1, *k) and b (G o,) of x (N, G, *sizes) and u (N, G o, *out)."""

@@ -94,8 +94,7 @@ def convolution(
     def arrange(block: Block) -> list[Call]:
         return [partial(how.convolve, x, block, filters, b, y[block.images, :, block.rows])]
 
-    blocks = how.blocks(len(x), len(w), y.itemsize)
-    return Work(blocks, arrange, [partial(np.copyto, room, ordered)], images=[block.images for block in blocks])
+    return columns.by_block(how.blocks(len(x), len(w), y.itemsize), arrange, [partial(np.copyto, room, ordered)])
 
 
 def correlation(

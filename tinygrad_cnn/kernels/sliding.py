@@ -115,7 +115,7 @@ class Sliding:
             return [*filled, products, partial(np.add, wanted, repeated, last_view(part))]
 
         blocks, little = self._blocks(len(x), len(w), y.itemsize)
-        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, before, little)
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
@@ -147,7 +147,7 @@ class Sliding:
             return calls
 
         blocks, little = self._blocks(len(x), len(w), x.itemsize, columns.image_blocks)
-        return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
+        return columns.by_block(blocks, arrange, before, little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""

@@ -85,7 +85,7 @@ def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
-def streamed(stages: Sequence[Stage], cuts: Sequence[slice], little: bool = False) -> Work:
+def streamed(stages: Sequence[Stage], cuts: Sequence[slice]) -> Work:
     """The stages one after the other for some images, and the same for others, by as many threads as there are, which do not
     wait for each other in between. So a stage may read of an earlier one only what parts have written, of its own images.
     """
@@ -104,7 +104,7 @@ def streamed(stages: Sequence[Stage], cuts: Sequence[slice], little: bool = Fals
     works = [stage for stage in stages if isinstance(stage, Work)]
     before = [call for work in works for call in work.before]
     after = [call for work in works for call in work.after]
-    return Work(cuts, arrange, before, after, cuts, little)
+    return Work(cuts, arrange, before, after, cuts)
 
 
 class Prepared:
