@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["AnomalyError", "detect_anomaly"]
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
-_WRITTEN = re.compile(r"<\w+: (call|pull)>")  # the file names of the functions that are written for ops
+WRITTEN = re.compile(r"<\w+: (call|pull)>")  # the file names of the functions that are written for ops
 
 
 class AnomalyError(FloatingPointError):
@@ -86,7 +86,7 @@ def detect_anomaly() -> Iterator[None]:
         fault = None if _pulling.get() else _fault(output)
         node = output._node
         if fault or node is not None:
-            call = _Call(op, *_caller(), _described(op, inputs), _within.get())
+            call = _Call(op, *caller(), _described(op, inputs), _within.get())
             if fault:
                 raise call.error(f"the result {fault}")
             if isinstance(node, Node):
@@ -154,12 +154,12 @@ def _range(value: Any) -> str:
     return f"{array.dtype} {array.shape}{extent}, {array.size - finite.size} not finite"
 
 
-def _caller() -> tuple[str, int]:
-    """File and line of the innermost frame outside the package."""
+def caller() -> tuple[str, int]:
+    """File and line of the innermost frame that is the user's code."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_PACKAGE) and not _WRITTEN.fullmatch(name):
+        if not name.startswith(_PACKAGE) and not WRITTEN.fullmatch(name):
             break
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno

@@ -5,20 +5,21 @@ from __future__ import annotations
 import functools
 import threading
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-import numpy as np
-
 from . import watch
-from .graph import Leaf
 from .kernels.threads import BLAS_ALONE
-from .program.capture import Capture, CaptureError, Place
+from .program.alias import Written
+from .program.audit import Record
+from .program.capture import Capture, CaptureError
+from .program.results import Results
+from .program.signature import array_of, is_array, signature, stand_in, wrapped
 from .program.write import Program
-from .recording import is_grad_enabled
 from .run import check_callable
-from .tensor import Tensor, get_default_dtype
+from .tensor import Tensor
 from .trees import leaves, rebuild
 
 __all__ = ["CaptureError", "compile"]
@@ -29,14 +30,19 @@ R = TypeVar("R")
 MANY = 16
 """Captures after which one begins to wonder."""
 
+OFTEN = 8
+"""Captures for one form of the arguments after which plain calls are faster, if hardly any program was used again."""
+
 
 class _Ready:
-    """A program for one signature, with the structure of its results and the leaves among its arguments."""
+    """A program for one signature, with what tells whether it may be used, and the structure of its results."""
 
-    __slots__ = ("places", "program", "results")
-
-    def __init__(self, program: Program, results: _Results, places: list[tuple[int, Place]]) -> None:
-        self.program, self.results, self.places = program, results, places
+    def __init__(self, capture: Capture, results: Results, fresh: bool = False) -> None:
+        self.program = Program(capture, results.values, fresh)
+        self.results, self.record = results, Record(capture, results.compared)
+        self.places = [(i, p) for i, p in enumerate(capture.argument_places) if id(p.tensor) in capture.leaves]
+        self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
+        self.calls, self.audit = 1, 2
 
     def fits(self, given: list[Any]) -> bool:
         """Whether it is good for these arguments now."""
@@ -67,30 +73,47 @@ class _Turns:
 class Compiled(Generic[P, R]):
     """What :func:`compile` returns: call it as the function."""
 
-    def __init__(self, function: Callable[P, R], cache_size: int) -> None:
+    def __init__(self, function: Callable[P, R], cache_size: int, strict: bool) -> None:
         self._function = function
-        self._cache_size = cache_size
+        self._cache_size, self._strict = cache_size, strict
         self._programs: OrderedDict[Any, list[_Ready]] = OrderedDict()
+        self._times: Counter[Any] = Counter()  # of capture, for each form of the arguments
+        self._unsettled: set[Any] = set()  # forms for which the last capture changed Python state
         self._name = getattr(function, "__name__", type(function).__name__)
         self._alone = _Turns(self._name)
+        self._told = False
         self.captures = 0
-        functools.update_wrapper(self, function)
+        self.plain: str | None = None
+        """Why calls run as written, without a program; None as long as they do not."""
+        functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(self._function, name):
+            raise AttributeError(f"a compiled function has no attribute `{name}`")
+        raise AttributeError(
+            f"`{name}` belongs to the {type(self._function).__name__} that was compiled: ask that for it. To train it, compile "
+            "the whole step, with backward() and the optimizer in it: no gradient flows out of a compiled call"
+        )
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if watch.watchers and self._watched():
-            return self._function(*_wrapped(args), **_wrapped(kwargs))
-        key, given = _signature(self._name, args, kwargs)
+        if self.plain is not None or (watch.watchers and self._watched()):
+            return self._function(*wrapped(args), **wrapped(kwargs))
+        key, given = signature(self._name, args, kwargs)
         with self._alone:
-            ready = self._find(key, given, args, kwargs)
-            arrays = [x._data if isinstance(x, Tensor) else x for x in given]
-            if ready.program.is_small:
+            arrays = [array_of(x) for x in given]
+            ready = self._find(key, given, arrays, args, kwargs)
+            if ready is None:
+                pass
+            elif ready.program.is_small:
                 values = ready.program.run(*arrays)
             else:
                 with BLAS_ALONE:  # whose threads would spin beside those of the kernels
                     values = ready.program.run(*arrays)
+        if ready is None:
+            return self._function(*wrapped(args), **wrapped(kwargs))
         result: R = ready.results(values, given)
         return result
 
@@ -103,31 +126,69 @@ class Compiled(Generic[P, R]):
         """The program for these arguments, captured if need be but not run.
 
         Raises:
-            CaptureError: as the call.
+            CaptureError: as the call; and if calls run as written, without a program.
         """
-        key, given = _signature(self._name, args, kwargs)
+        key, given = signature(self._name, args, kwargs)
         with self._alone:
-            return self._find(key, given, args, kwargs).program
+            ready = self._find(key, given, [array_of(x) for x in given], args, kwargs) if self.plain is None else None
+        if ready is None:
+            raise CaptureError(f"compile: there is no program, since `{self._name}` {self.plain or 'is given an alias'}")
+        return ready.program
 
     def clear(self) -> None:
-        """Forget all programs, after something was exchanged that a program refers to."""
+        """Forget all programs, and what is known of the function."""
         with self._alone:
             self._programs.clear()
+            self._unsettled.clear()
+            self._times.clear()
+            self.plain = None
 
     def _watched(self) -> bool:
         """Whether someone in this context wants to see the ops: an outer capture, an observer, anomaly detection."""
         return watch.tracer() is not None or watch._observer.get() is not None
 
-    def _find(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> _Ready:
+    def _find(self, key: Any, given: list[Any], arrays: list[Any], args: Any, kwargs: Any) -> _Ready | None:
+        """The program for a call; None if it is to run as written."""
         several = self._programs.get(key)
-        if several is not None:
-            for ready in several:
-                if ready.fits(given):
-                    if len(self._programs) > 1:
-                        self._programs.move_to_end(key)
-                    return ready
-        ready = self._capture(given, args, kwargs)
+        if several is None:
+            return self._capture(key, given, arrays, args, kwargs)
+        for ready in several:
+            if not ready.fits(given):
+                continue
+            self._check_alone(ready.referred, given)
+            if ready.written.is_among(arrays):
+                return self._warn_of_aliases()
+            if len(self._programs) > 1:
+                self._programs.move_to_end(key)
+            ready.calls += 1
+            if ready.program.lends():
+                several[several.index(ready)] = ready = _Ready(*self._traced(given, args, kwargs), fresh=True)
+                ready.fits(given)
+            elif ready.calls == ready.audit:
+                return self._audited(ready, given, args, kwargs)
+            return ready
+        if self._times[key] >= OFTEN and all(ready.calls < 3 for ready in several):
+            change = several[-1].state.change(guarded=True)
+            self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
+            return None
+        return self._capture(key, given, arrays, args, kwargs)
+
+    def _capture(self, key: Any, given: list[Any], arrays: list[Any], args: Any, kwargs: Any) -> _Ready | None:
+        """A new program, which is kept if it can be used again."""
+        capture, results = self._traced(given, args, kwargs)
+        if Written(*capture.written).is_among(arrays):
+            capture.state.restore()
+            return self._warn_of_aliases()
+        ready = _Ready(capture, results)
         ready.fits(given)
+        if capture.state.impure or (capture.state.changed and key in self._unsettled):
+            self._give_up(capture.state.impure or f"changes what it reads: {capture.state.changed}")
+            return ready  # the Python of this call has run
+        if capture.state.changed:  # perhaps only the first time
+            self._unsettled.add(key)
+            return ready
+        self._unsettled.discard(key)
+        self._times[key] += 1
         several = self._programs.setdefault(key, [])
         several.append(ready)
         self._programs.move_to_end(key)
@@ -145,149 +206,81 @@ class Compiled(Generic[P, R]):
             )
         return ready
 
-    def _capture(self, given: list[Any], args: Any, kwargs: Any) -> _Ready:
-        stand_ins = [_stand_in(x) for x in given]
-        capture = Capture(stand_ins)
-        each = iter(stand_ins)
-        tree = (args, kwargs)
-        filled = rebuild(tree, [next(each) if _is_array(leaf) else leaf for _, leaf in leaves(tree)])
-        with capture.running():
-            result = self._function(*filled[0], **filled[1])
-            results = _Results(self._name, result, stand_ins, capture)
-            program = Program(capture, results.values)
-        referred = {id(leaf) for leaf, _ in capture.leaves.values()} | {id(guard.holder) for guard in capture.guards}
-        if any(x.requires_grad and id(x) in referred for x in given if isinstance(x, Tensor)):
-            raise CaptureError(
-                f"compile: `{self._name}` is given a Tensor that requires a gradient and also refers to it in another way, as "
-                "through an optimizer; do not pass parameters, refer to them"
+    def _audited(self, ready: _Ready, given: list[Any], args: Any, kwargs: Any) -> _Ready:
+        """`ready`, if the function still does what it did when it was captured; else what it does now, for this call."""
+        capture, results = self._traced(given, args, kwargs)
+        reason = capture.state.impure or capture.state.changed
+        if reason is None:
+            difference = ready.record.difference(Record(capture, results.compared))
+            if difference is None:
+                ready.audit = 2 * ready.audit - 1
+                return ready
+            reason = f"depends on Python state that is not compared: {difference}"
+        now = _Ready(capture, results)
+        now.fits(given)
+        self._give_up(reason)
+        return now
+
+    def _give_up(self, reason: str) -> None:
+        """Run as written from here on, and say why."""
+        text = f"compile: `{self._name}` {reason}"
+        remedy = "return what changes, pass it as an argument or draw it with tinygrad_cnn's functions"
+        if self._strict:
+            raise CaptureError(f"{text}. A replay would not do the same; {remedy}, or compile a part of the function")
+        self.plain = reason
+        self._programs.clear()
+        warnings.warn(
+            f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+    def _warn_of_aliases(self) -> None:
+        """Say, once, that a call runs as written for its arguments."""
+        if self._strict:
+            raise CaptureError(f"compile: an argument of `{self._name}` shares memory with what it writes; pass a copy")
+        if not self._told:
+            self._told = True
+            warnings.warn(
+                f"compile: an argument of `{self._name}` shares memory with what it writes. Such calls run as written, "
+                "uncompiled; pass a copy",
+                RuntimeWarning,
+                stacklevel=5,
             )
-        places = [(i, capture.places[id(t)]) for i, t in enumerate(stand_ins) if id(t) in capture.leaves]
+
+    def _traced(self, given: list[Any], args: Any, kwargs: Any) -> tuple[Capture, Results]:
+        """One run of the function, followed."""
+        stand_ins = {id(x): stand_in(x) for x in given}
+        capture = Capture([*stand_ins.values()])
+        tree = (args, kwargs)
+        parts = [leaf for _, leaf in leaves(tree)]
+        filled = rebuild(tree, [stand_ins[id(leaf)] if is_array(leaf) else leaf for leaf in parts])
+        with capture.running(self._function, [leaf for leaf in parts if not is_array(leaf)]):
+            result = self._function(*filled[0], **filled[1])
+            results = Results(self._name, result, [*stand_ins.values()], capture)
+            self._check_alone(capture.referred(), given)
         del result, filled
         if capture.escaped():
+            capture.state.restore()
             raise CaptureError(
                 f"compile: `{self._name}` keeps a Tensor that it computed outside of itself (in a list, an attribute, a global "
                 "variable), where later calls would not renew it; return it instead"
             )
-        return _Ready(program, results, places)
+        return capture, results
 
-
-class _Results:
-    """How to make what the function returns out of what the program returns."""
-
-    def __init__(self, name: str, result: Any, stand_ins: list[Tensor], capture: Capture) -> None:
-        positions = {id(t._data): i for i, t in enumerate(stand_ins)}
-        self.values: list[Any] = []
-        found: list[Callable[[tuple[Any, ...], list[Any]], Any]] = []
-        for path, leaf in leaves(result):
-            data = leaf._data if isinstance(leaf, Tensor) else leaf
-            if id(data) in positions:
-                found.append(functools.partial(_argument, positions[id(data)]))
-            elif isinstance(leaf, Tensor) and leaf.is_leaf and leaf.requires_grad:
-                found.append(functools.partial(_constant, leaf))
-            elif isinstance(leaf, Tensor):
-                found.append(functools.partial(_value, len(self.values)))
-                self.values.append(capture.of(leaf))
-            elif leaf is None or isinstance(leaf, bool | int | float | str | bytes | np.generic):
-                found.append(functools.partial(_constant, leaf))
-            else:
-                raise TypeError(
-                    f"compile: `{name}` returns a {type(leaf).__name__}{f' at {path}' if path else ''}; it must return "
-                    "Tensors, plain Python values, and lists, tuples and dicts of them"
-                )
-        self.single = found[0] if isinstance(result, Tensor) else None
-        self.found, self.tree = found, rebuild(result, found)
-
-    def __call__(self, values: tuple[Any, ...], given: list[Any]) -> Any:
-        if self.single is not None:
-            return self.single(values, given)
-        return rebuild(self.tree, [make(values, given) for make in self.found])
-
-
-def _value(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
-    return Tensor._of(values[i])
-
-
-def _argument(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
-    return given[i] if isinstance(given[i], Tensor) else Tensor._of(given[i])
-
-
-def _constant(constant: Any, values: tuple[Any, ...], given: list[Any]) -> Any:
-    return constant
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor | np.ndarray)
-
-
-def _wrapped(tree: Any) -> Any:
-    """The arguments as the function sees them: Tensors for arrays."""
-    return rebuild(tree, [Tensor._of(leaf) if isinstance(leaf, np.ndarray) else leaf for _, leaf in leaves(tree)])
-
-
-def _stand_in(x: Any) -> Tensor:
-    """A Tensor in the place of an argument, in its memory but with an identity of its own."""
-    tensor = Tensor._of((x._data if isinstance(x, Tensor) else x).view(np.ndarray))
-    if isinstance(x, Tensor) and x.requires_grad:
-        tensor._grad = x._grad if x.grad is not None else None
-        tensor._node = Leaf(tensor)
-    return tensor
-
-
-def _signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """What a program is good for, and the arrays and Tensors among the arguments, in order."""
-    given: list[Any] = []
-    key: list[Any] = [is_grad_enabled(), get_default_dtype()]
-    for i, x in enumerate(args):
-        if x.__class__ is Tensor and x._node is None:  # as _scan has it, in fewer steps
-            data = x._data
-            given.append(x)
-            key.append((data.shape, data.dtype, data.strides, False))
-        else:
-            _scan(name, i, x, given, key)
-    for word, x in kwargs.items():
-        key.append(word)
-        _scan(name, word, x, given, key)
-    return tuple(key), given
-
-
-def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any]) -> None:
-    if isinstance(x, np.ndarray):
-        if x.dtype.kind not in "biufc":
-            raise TypeError(f"{name}: argument {where!r} holds an array of {x.dtype}; it must hold numbers or Booleans")
-        given.append(x)
-        key.append((x.shape, x.dtype, x.strides))
-    elif isinstance(x, Tensor):
-        if not x.is_leaf and is_grad_enabled():
-            raise TypeError(
-                f"{name}: argument {where!r} is the result of `{x._op_name}` and requires a gradient, which cannot flow out of "
-                "a compiled call; detach() it, or compute it inside"
+    def _check_alone(self, referred: dict[int, Tensor], given: list[Any]) -> None:
+        if any(id(x) in referred and x._node is not None for x in given if isinstance(x, Tensor)):
+            raise CaptureError(
+                f"compile: `{self._name}` is given a Tensor that requires a gradient and also refers to it in another way, as "
+                "through an optimizer; do not pass parameters, refer to them"
             )
-        given.append(x)
-        key.append((x.shape, x.dtype, x._data.strides, x.requires_grad))
-    elif isinstance(x, list | tuple):
-        key.append((x.__class__, len(x)))
-        for part in x:
-            _scan(name, where, part, given, key)
-    elif isinstance(x, dict):
-        key.append((x.__class__, tuple(x)))
-        for part in x.values():
-            _scan(name, where, part, given, key)
-    else:
-        try:
-            hash(x)
-        except TypeError:
-            raise TypeError(
-                f"{name}: argument {where!r} holds a {type(x).__name__}, which cannot be hashed; arguments are arrays, "
-                "Tensors, lists, tuples and dicts of them, and Python values that a program may be kept for"
-            ) from None
-        key.append((x.__class__, x))
 
 
 @overload
-def compile(function: Callable[P, R], /, *, cache_size: int = 8) -> Compiled[P, R]: ...
+def compile(function: Callable[P, R], /, *, cache_size: int = 8, strict: bool = False) -> Compiled[P, R]: ...
 @overload
-def compile(*, cache_size: int = 8) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
-def compile(function: Any = None, /, *, cache_size: int = 8) -> Any:
+def compile(*, cache_size: int = 8, strict: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = False) -> Any:
     """A function that does what `function` does, bit for bit, but faster: without the Python, the graph and the allocation.
 
     The first call runs `function` once to capture it: forward and backward passes, the optimizer's step, schedules, random
@@ -331,6 +324,6 @@ def compile(function: Any = None, /, *, cache_size: int = 8) -> Any:
     if not isinstance(cache_size, int) or cache_size < 1:
         raise ValueError(f"compile: `cache_size` is {cache_size!r}; it must be a whole number of at least 1")
     if function is None:
-        return lambda function: compile(function, cache_size=cache_size)
+        return lambda function: compile(function, cache_size=cache_size, strict=strict)
     check_callable("compile", function)
-    return Compiled(function, cache_size)
+    return Compiled(function, cache_size, strict)

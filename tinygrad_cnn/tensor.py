@@ -137,11 +137,15 @@ class Tensor(Methods):
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this Tensor."""
+        if watch.watchers and (tracer := watch.tracer()) is not None:
+            tracer.form(self)
         return self._node is None or self._node.op is None
 
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to this Tensor. May be set on a leaf."""
+        if watch.watchers and (tracer := watch.tracer()) is not None:
+            tracer.form(self)
         return self._node is not None
 
     @requires_grad.setter
@@ -275,7 +279,7 @@ class Tensor(Methods):
             raise TypeError(
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
-        watch.effect(_write, self._data, values)
+        watch.effect(_write, self._data, values, writes=lambda: [self._data])
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -397,6 +401,8 @@ class Tensor(Methods):
         return format(self.item(), spec) if self.size == 1 and spec else format(str(self), spec)
 
     def __repr__(self) -> str:
+        if watch.watchers:
+            watch.read(self)
         values = np.array2string(self._data, separator=", ", prefix="Tensor(")
         made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, dtype={self.dtype}{made_by})"
@@ -442,7 +448,8 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
-            "was computed under no_grad()"
+            "was computed under no_grad() or by a compiled call, whose results have no graph: compile the whole step, with "
+            "backward() in it"
         )
     if gradient is None:
         if output.size != 1:

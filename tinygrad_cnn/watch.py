@@ -6,7 +6,7 @@ Nothing here costs a call that nobody watches: one look at whether ``watchers`` 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
@@ -34,14 +34,22 @@ class Tracer(Protocol):
     def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
         """An array, or a tuple of them, is computed without an op, such as a random draw: note how, and give it."""
 
-    def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...]) -> None:
+    def effect(
+        self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...], writes: Sequence[np.ndarray]
+    ) -> None:
         """State outside the graph would be changed by ``function(*arrays)``: note it. It is not to happen yet."""
 
     def read(self, tensor: Tensor) -> None:
         """Python is about to see the values of `tensor`."""
 
-    def state(self, holder: Any, attribute: str, value: Any) -> None:
-        """What happens next depends on a Python attribute, which is `value` now."""
+    def module(self, module: Any) -> None:
+        """A module takes part: what happens next depends on its attributes."""
+
+    def form(self, tensor: Tensor) -> None:
+        """What happens next depends on whether `tensor` requires a gradient."""
+
+    def parameters(self, optimizer: Any) -> None:
+        """What happens next depends on which parameters `optimizer` has."""
 
     def drawing(self, generator: np.random.Generator) -> None:
         """Numbers are about to be drawn from `generator`."""
@@ -117,17 +125,19 @@ def outcome(function: Callable[..., T], *arrays: np.ndarray) -> T:
     return function(*arrays) if current is None else current.outcome(function, arrays)
 
 
-def effect(function: Callable[..., None], *arrays: np.ndarray | None) -> None:
+def effect(
+    function: Callable[..., None], *arrays: np.ndarray | None, writes: Callable[[], Sequence[np.ndarray]] | None = None
+) -> None:
     """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
 
     While a run is captured it is noted and not called; a repetition calls it, with the arrays as they are then. So it
-    must read whatever else it needs when it is called.
+    must read whatever else it needs when it is called. `writes` gives the arrays that it writes and users can reach.
     """
     current = tracer()
     if current is None:
         function(*arrays)
     else:
-        current.effect(function, arrays)
+        current.effect(function, arrays, [] if writes is None else writes())
 
 
 def deferred(method: Callable[P, None]) -> Callable[P, None]:
@@ -155,15 +165,6 @@ def touch(leaf: Tensor, write: bool) -> None:
     current = tracer()
     if current is not None:
         current.touch(leaf, write)
-
-
-def state(holder: Any, attribute: str) -> Any:
-    """``getattr(holder, attribute)``, noted as something that the course of the run depends on, such as ``training``."""
-    value = getattr(holder, attribute)
-    current = tracer()
-    if current is not None:
-        current.state(holder, attribute, value)
-    return value
 
 
 def drawing(generator: np.random.Generator) -> None:

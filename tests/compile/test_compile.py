@@ -25,16 +25,13 @@ def ramp(*shape, dtype=np.float32):
 
 
 @pytest.fixture
-def counted():
-    """A function that counts how often Python runs it, compiled."""
-    runs = []
+def double():
+    """A compiled function of an array and a Python value."""
 
     @tg.compile
     def double(x, factor=2):
-        runs.append(1)
         return x * factor
 
-    double.runs = runs
     return double
 
 
@@ -117,23 +114,23 @@ def test_an_image_that_is_updated_is_laid_out_anew():
 
 
 class TestArguments:
-    def test_python_runs_once_for_one_form(self, counted):
+    def test_one_form_is_captured_once(self, double):
         for i in range(3):
-            np.testing.assert_array_equal(counted(np.full(3, i, np.float32)), np.full(3, 2 * i))
-        assert len(counted.runs) == counted.captures == 1
+            np.testing.assert_array_equal(double(np.full(3, i, np.float32)), np.full(3, 2 * i))
+        assert double.captures == 1
 
     @pytest.mark.parametrize(
         "other", [np.zeros((3, 1), np.float32), np.zeros(3), np.zeros((4, 2), np.float32)[:, 0][:3]]
     )
-    def test_another_shape_dtype_or_memory_order_is_captured_anew(self, counted, other):
-        counted(np.zeros(3, np.float32))
-        assert counted(other).dtype == other.dtype
-        assert counted.captures == 2
+    def test_another_shape_dtype_or_memory_order_is_captured_anew(self, double, other):
+        double(np.zeros(3, np.float32))
+        assert double(other).dtype == other.dtype
+        assert double.captures == 2
 
-    def test_python_values_are_static(self, counted):
+    def test_python_values_are_static(self, double):
         x = np.ones(2, np.float32)
-        assert [counted(x, factor=f).tolist()[0] for f in (2, 3, 2, 3.0, True)] == [2, 3, 2, 3, 1]
-        assert counted.captures == 4  # 3 and 3.0 are different values
+        assert [double(x, factor=f).tolist()[0] for f in (2, 3, 2, 3.0, True)] == [2, 3, 2, 3, 1]
+        assert double.captures == 4  # 3 and 3.0 are different values
 
     def test_tensors_arrays_and_containers_of_them(self):
         @tg.compile
@@ -160,16 +157,16 @@ class TestArguments:
             f(x)  # adds up
             assert x.grad.tolist() == [4 * value]
 
-    def test_what_cannot_be_hashed_is_named(self, counted):
+    def test_what_cannot_be_hashed_is_named(self, double):
         with pytest.raises(TypeError, match=r"double: argument 'factor' holds a set, which cannot be hashed"):
-            counted(np.ones(2), factor={1})
+            double(np.ones(2), factor={1})
 
-    def test_a_result_with_a_graph_cannot_be_an_argument(self, counted):
+    def test_a_result_with_a_graph_cannot_be_an_argument(self, double):
         x = tg.ones(2, requires_grad=True)
         with pytest.raises(TypeError, match=r"argument 0 is the result of `mul`.*detach"):
-            counted(x * 1)
+            double(x * 1)
         with tg.no_grad():
-            assert counted(x * 1).tolist() == [2, 2]
+            assert double(x * 1).tolist() == [2, 2]
 
     def test_few_programs_are_kept_and_many_captures_noticed(self):
         f = tg.compile(lambda x: x + 1, cache_size=2)
@@ -361,16 +358,17 @@ class TestResults:
         assert sum(isinstance(o, Node) for o in gc.get_objects()) == nodes
 
     def test_activations_of_the_capture_are_freed(self):
-        kept = []
+        arrays = weakref.WeakValueDictionary()
         w = tg.ones(3, requires_grad=True)
 
         def f(x):
             y = (w * x).exp()
-            kept.append(weakref.ref(y._data))
+            arrays["y"] = y._data
+            assert arrays
             return y.sum()
 
         tg.compile(f)(ramp(3))
-        assert kept[0]() is None
+        assert not arrays
 
     @pytest.mark.parametrize("result", [{1, 2}, object(), np.ones(2)])
     def test_others_are_refused(self, result):
@@ -486,18 +484,6 @@ class TestFaults:
         fail = False
         step(ramp(4, 3))
         assert optimizer.state_dict()["state"][0]["step"] == 1
-
-    def test_python_side_effects_happen_in_captures_alone(self):
-        calls = []
-
-        @tg.compile
-        def f(x):
-            calls.append(x.shape)
-            return x + 1
-
-        for _ in range(3):
-            f(np.ones(2))
-        assert calls == [(2,)]
 
     def test_calling_itself_is_refused(self):
         @deferred

@@ -63,8 +63,11 @@ class Module:
     _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _training = True
     _types: ClassVar[dict[Kind, type]] = {}
+    _guard_all: ClassVar[bool] = True  # a captured run that meets a module depends on all of its attributes
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if watch.watchers and (tracer := watch.tracer()) is not None:
+            tracer.module(self)
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -186,6 +189,8 @@ class Module:
             if id(self) in seen:
                 return
             seen.add(id(self))
+        if watch.watchers and (tracer := watch.tracer()) is not None:
+            tracer.module(self)
         yield path, self
         for name, child in self._own("module"):
             yield from child._walk(_joined(path, name), seen)
@@ -257,11 +262,16 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
-        return bool(watch.state(self, "_training"))
+        if watch.watchers and (tracer := watch.tracer()) is not None:
+            tracer.module(self)
+        return self._training
 
     @training.setter
     def training(self, mode: bool) -> None:
-        object.__setattr__(self, "_training", bool(mode))
+        if mode:
+            vars(self).pop("_training", None)  # as it is in a new module, so that a captured run finds no difference
+        else:
+            vars(self)["_training"] = False
 
     def train(self, mode: bool = True) -> Self:
         """Set :attr:`training` of this module and all below it; returns this module."""

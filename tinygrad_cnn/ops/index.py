@@ -312,8 +312,11 @@ def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
 
 
 def _ensure(name: str, argument: str, indices: Array, size: int) -> None:
-    """:func:`checked`, again whenever a captured run is repeated."""
-    effect(lambda array: _discard(checked(name, argument, array, size)), np.asarray(getattr(indices, "_data", indices)))
+    """:func:`checked`, now and whenever a captured run is repeated."""
+    array = np.asarray(getattr(indices, "_data", indices))
+    checked(name, argument, array, size)
+    if tracer() is not None:
+        effect(lambda array: _discard(checked(name, argument, array, size)), array)
 
 
 def _discard(_: Any) -> None:

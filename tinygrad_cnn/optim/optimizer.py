@@ -82,7 +82,6 @@ class Optimizer(ABC):
         self.defaults = self._checked(defaults)
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self._count = 0  # of parameters
         self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._routine: Routine | None = None
@@ -148,7 +147,6 @@ class Optimizer(ABC):
         params = self._parameters(param_group["params"], number)
         options = self._checked({**self.defaults, **param_group}, f" of group {number}")
         self.param_groups.append({"params": params, **options})
-        self._count += len(params)
 
     def _parameters(self, given: Any, number: int) -> list[Tensor]:
         if isinstance(given, set | frozenset | str):
@@ -194,6 +192,7 @@ class Optimizer(ABC):
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
         if watch.watchers:
+            self._tell()
             for p in self._params():
                 p.zero_grad()
             return
@@ -224,12 +223,18 @@ class Optimizer(ABC):
             with enable_grad():
                 loss = closure()
         if watch.watchers:
+            self._tell()
             gradients = [None if (g := p.grad) is None else g._data for p in self._params()]
-            watch.state(self, "_count")
-            watch.effect(self._update, *gradients)
+            watch.effect(self._update, *gradients, writes=lambda: [p._data for p in self._params()])
         else:
             self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._data for p in self._params()])
         return loss
+
+    def _tell(self) -> None:
+        """A captured run depends on which parameters there are."""
+        tracer = watch.tracer()
+        if tracer is not None:
+            tracer.parameters(self)
 
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
@@ -268,7 +273,8 @@ class Optimizer(ABC):
             entries.append(Entry(places[id(p)], p, data, state, again))
         known = [self._known[number] for number in range(len(self.param_groups))]
         given = [g is not None for g in gradients]
-        return Routine(list(self._params()), given, known, entries, mark)
+        sizes = [len(group["params"]) for group in self.param_groups]
+        return Routine(list(self._params()), sizes, given, known, entries, mark)
 
     def _params(self) -> list[Tensor]:
         """All, in order: not to be written to."""

@@ -28,15 +28,18 @@ class Routine(NamedTuple):
     """It can be done in the same way again as long as all this is as it was."""
 
     params: list[Tensor]
+    sizes: list[int]  # how many of them each group has
     given: list[bool]  # which of them had a gradient
     known: list[Any]  # each group as it was examined
     entries: list[Entry]
     mark: Callable[[], None]
 
     def holds(self, optimizer: Optimizer, gradients: tuple[Array | None, ...]) -> bool:
-        """Whether it is: the parameters and whether they may be written, the options, the state, and who has a gradient."""
+        """Whether it is: the parameters, their groups and whether they may be written, the options, the state, and who has a gradient."""
         params, groups = optimizer._params(), optimizer.param_groups
         if len(params) != len(self.params) or len(groups) != len(self.known) or not all(map(is_, params, self.params)):
+            return False
+        if [len(group["params"]) for group in groups] != self.sizes:
             return False
         if [g is not None for g in gradients] != self.given:
             return False

@@ -1,7 +1,8 @@
 """Capture: follow one run of a function and note every op, draw and effect in it as steps on values.
 
 The run computes with real arrays, but nothing outside changes: effects are noted and not called, gradients of leaves and
-the state of random generators are put back. What the run has for a value is known by the identity of its array.
+the state of random generators are put back. What the run has for a value is known by the identity of its array. What its
+Python reads, and must find unchanged when the steps are repeated, is kept in a :class:`~tinygrad_cnn.program.state.State`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..anomaly import caller
 from ..clock import owner
 from ..graph import Leaf, Node, Op, _adapt, pull_with
 from ..recording import is_grad_enabled
 from ..tensor import Tensor
 from ..watch import trace_with
+from .state import Place as Read
+from .state import State
 
 
 class CaptureError(RuntimeError):
@@ -52,19 +57,12 @@ class Step:
     op: Op | None = None
     kept: bool = False  # even if nothing uses its outputs
     several: bool = False  # whether `call` returns a tuple
+    line: tuple[str, int] = ("", 0)  # of the user's code
 
     @property
     def reads(self) -> list[Value]:
         """The values that it reads."""
         return [v for v in flat((self.inputs, self.params)) if isinstance(v, Value)]
-
-
-class Guard(NamedTuple):
-    """Something in Python that the course of the run depended on: `expression`, of `holder` in braces, was `value`."""
-
-    holder: Any
-    expression: str
-    value: Any
 
 
 class Form(NamedTuple):
@@ -101,11 +99,17 @@ class Capture:
 
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.steps: list[Step] = []
-        self.guards: list[Guard] = []
+        self.state = State()
+        self.written: tuple[list[np.ndarray], list[int]] = ([], [])  # by effects: arrays from outside, and which arguments
+        self.gradients: list[tuple[Place, Value | None]] = []  # leaves whose gradient the run replaced, with the new one
+        self._forms: dict[int, tuple[Tensor, bool]] = {}  # by identity, Tensors from outside: do they require a gradient?
+        self._graded: list[tuple[Place, bool]] = []  # leaves whose gradient the run read: was there one?
+        self._optimizers: dict[int, Any] = {}
         self._values: dict[int, Value] = {}  # by identity of the array
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
         self.arguments = [self._known(Value(t._data, "argument")) for t in arguments]
-        self.places = {id(t): Place(t) for t in arguments}
+        self.argument_places = [Place(t) for t in arguments]
+        self.places = dict(zip(map(id, arguments), self.argument_places, strict=True))
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # each leaf with the gradient it came with
         self._made: list[weakref.ref[Tensor]] = []
         self._states: dict[int, tuple[np.random.Generator, Any]] = {}
@@ -113,8 +117,23 @@ class Capture:
         self._suspects: list[Any] = []  # arrays that nothing is known of, met since the list was last emptied
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """The context of the run. After it, leaves and generators are as they were."""
+    def running(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[None]:
+        """The context of the run. After it, leaves and generators are as they were; if it fails, Python state is, too."""
+        try:
+            with self.state.watching(function, arguments), self._following():
+                yield
+                self.gradients = [
+                    (self._place(leaf), None if leaf._grad is None else self._value(leaf._grad._data))
+                    for leaf, before in self.leaves.values()
+                    if leaf._grad is not before
+                ]
+                self._note_forms()
+        except BaseException:
+            self.state.restore()
+            raise
+
+    @contextmanager
+    def _following(self) -> Iterator[None]:
         try:
             with trace_with(self), pull_with(self.pull):
                 yield
@@ -124,13 +143,33 @@ class Capture:
             for generator, state in self._states.values():
                 generator.bit_generator.state = state
 
-    def gradients(self) -> list[tuple[Place, Value | None]]:
-        """The leaves whose gradient the run replaced, with the new one. To be asked while it is running."""
-        return [
-            (self._place(leaf), None if leaf._grad is None else self._value(leaf._grad._data))
-            for leaf, before in self.leaves.values()
-            if leaf._grad is not before
+    def _note_forms(self) -> None:
+        """What the run depends on of the Tensors from outside, other than their values."""
+        places, tensors = [place for place, _ in self._graded], [tensor for tensor, _ in self._forms.values()]
+        had, formed = tuple(had for _, had in self._graded), tuple(needs for _, needs in self._forms.values())
+        self.state.places += [
+            Read(
+                "whether a leaf has a gradient",
+                lambda: tuple([getattr(p.tensor, "_grad", None) is not None for p in places]),
+                found=had,
+            ),
+            Read(
+                "whether a Tensor requires a gradient",
+                lambda: tuple([t._node is not None for t in tensors]),
+                found=formed,
+            ),
         ]
+        self.state.hooks([leaf for leaf, _ in self.leaves.values()])
+
+    def referred(self) -> dict[int, Tensor]:
+        """By identity, the Tensors that the run met otherwise than as arguments."""
+        stand_ins = {id(place.tensor) for place in self.argument_places}
+        met = [tensor for tensor, _ in (*self._forms.values(), *self.leaves.values())]
+        return {id(tensor): tensor for tensor in met if id(tensor) not in stand_ins}
+
+    def guard(self) -> Callable[[], bool]:
+        """A function that says whether all that the run read is as it was."""
+        return self.state.guard(lambda array: id(owner(array)) in self._owners)
 
     def escaped(self) -> bool:
         """Whether a Tensor that the run made is still held by someone, now that its results are dropped."""
@@ -163,6 +202,7 @@ class Capture:
             op=op,
             kept=drew,
             several=bool(residuals),
+            line=caller(),
         )
         step.outputs = (self._new(output._data), *(self._new(r) for r in residuals))
         self.steps.append(step)
@@ -174,25 +214,54 @@ class Capture:
         drew, self._drew = self._drew, False
         several = isinstance(made, tuple)
         outputs = tuple(self._new(a) for a in (made if several else (made,)))
-        self.steps.append(Step(_name(function), function, inputs, outputs=outputs, kept=drew, several=several))
+        step = Step(_name(function), function, inputs, outputs=outputs, kept=drew, several=several, line=caller())
+        self.steps.append(step)
         return made
 
-    def effect(self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...]) -> None:
+    def effect(
+        self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...], writes: Sequence[np.ndarray]
+    ) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        self.steps.append(Step(_name(function), function, tuple(self.of(a) for a in arrays), kept=True))
+        inputs = tuple(self.of(a) for a in arrays)
+        self.steps.append(Step(_name(function), function, inputs, kept=True, line=caller()))
+        for array in writes:
+            root = self._owners.get(id(owner(array)))
+            if root is None or root.origin == "outside":
+                self.written[0].append(array)
+            elif root.origin == "argument":
+                self.written[1].append(self.arguments.index(root))
 
     def read(self, tensor: Tensor) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        if id(tensor._data) in self._values or isinstance(tensor._node, Leaf):
+        root = self._owners.get(id(owner(tensor._data)))
+        if isinstance(tensor._node, Leaf) or (root is not None and root.origin != "outside"):
             raise CaptureError(
                 "compile: the function reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...). It "
                 "runs once, for the capture, and later calls would go on with the value it saw then. Choose with "
                 "tinygrad_cnn.where, return the Tensor and read it outside, or take this part out of the compiled function"
             )
+        if any(np.may_share_memory(tensor._data, array) for array in self.written[0]):
+            raise CaptureError(
+                "compile: the function writes a Tensor and then reads its value in Python (`if`, `float`, `item`, `numpy`, "
+                "...), but nothing is written before the whole function is captured; read the value first, or outside"
+            )
+        self.state.value(tensor)
 
-    def state(self, holder: Any, attribute: str, value: Any) -> None:
+    def module(self, module: Any) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        self._guard(holder, f"{{}}.{attribute}", value)
+        self.state.module(module)
+
+    def form(self, tensor: Tensor) -> None:
+        """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        root = self._values.get(id(tensor._data))
+        if root is None or root.origin == "outside":
+            self._forms.setdefault(id(tensor), (tensor, tensor._node is not None))
+
+    def parameters(self, optimizer: Any) -> None:
+        """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        if id(optimizer) not in self._optimizers:
+            self._optimizers[id(optimizer)] = optimizer
+            self.state.places.append(Read("the parameters of an optimizer", lambda: tuple(optimizer._params())))
 
     def drawing(self, generator: np.random.Generator) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
@@ -212,12 +281,10 @@ class Capture:
         if write:
             return  # what it was does not matter
         place = self._place(leaf)
-        self._guard(place, "{}.tensor.grad is None", before is None)
+        self._graded.append((place, before is not None))
         if before is not None:
-            leaf._grad = Tensor._of(self.outcome(lambda: np.array(place.tensor._grad._data, order="C"), ()))  # type: ignore[union-attr]
-            self.steps.insert(
-                0, self.steps.pop()
-            )  # before the program writes over the gradients that it left last time
+            leaf._grad = Tensor._of(self.outcome(partial(_gradient, place), ()))
+            self.steps.insert(0, self.steps.pop())  # before the program writes over the gradients it left last time
 
     def pull(self, node: Node, g: Tensor, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
         """One node's turn in a backward walk: its rules as they call ops, or where that is not enough as one step.
@@ -280,8 +347,7 @@ class Capture:
     def of(self, x: Any) -> Any:
         """What a step refers to for `x`: values for Tensors and for arrays that are known, in nested containers too."""
         if isinstance(x, Tensor):
-            if id(x._data) not in self._values:
-                self._guard(x, "{}._node is not None", x._node is not None)
+            self.form(x)
             return self._value(x._data)
         if isinstance(x, np.ndarray):
             if id(x) not in self._values:
@@ -329,10 +395,10 @@ class Capture:
     def _place(self, leaf: Tensor) -> Place:
         return self.places.setdefault(id(leaf), Place(leaf))
 
-    def _guard(self, holder: Any, expression: str, value: Any) -> None:
-        guard = Guard(holder, expression, value)
-        if not any(g.holder is holder and g.expression == expression for g in self.guards):
-            self.guards.append(guard)
+
+def _gradient(place: Place) -> np.ndarray:
+    gradient: Any = place.tensor._grad
+    return np.array(gradient._data, order="C")
 
 
 def _name(function: Any) -> str:

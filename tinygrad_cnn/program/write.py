@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from sys import getrefcount
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..kernels.share import LARGE
 from ..kernels.threads import get_num_threads
 from ..kernels.work import Call, Stage, Work, borders, streamed, streams
 from ..tensor import Tensor
-from .capture import Capture, CaptureError, Guard, Place, Step, Value
+from .capture import Capture, CaptureError, Place, Step, Value
 from .plan import ALIGNMENT, Plan, by_image, made, planned
 
 _serial = count(1)
@@ -39,16 +40,31 @@ class Line:
 class Program:
     """A captured run, ready to be repeated."""
 
-    def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
-        gradients = capture.gradients()
+    def __init__(self, capture: Capture, results: Sequence[Any], fresh: bool = False) -> None:
+        """`fresh`: gradients, too, get new memory in every run."""
         returned = [r for r in results if isinstance(r, Value)]
-        plan = planned(capture.steps, returned, [v for _, v in gradients if v is not None])
+        gradients = [v for _, v in capture.gradients if v is not None]
+        plan = planned(capture.steps, returned + gradients if fresh else returned, gradients)
         writer = _Writer(plan, capture.arguments)
-        self.source = writer.program(results, gradients)
+        self.source = writer.program(results, capture.gradients)
         self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
-        self.holds: Callable[[], bool] = _conjunction(capture.guards)
+        self.holds: Callable[[], bool] = capture.guard()
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self.is_small = plan.total < SMALL_BYTES
+        self._lent = writer.lent
+        del writer  # which refers to what is counted now
+        self._parts = [part for _, *parts in self._lent for part in parts]
+        self._alone = [*map(getrefcount, self._parts)]  # as long as no leaf refers to the gradients
+        self._usual = [n + 1 - i % 2 for i, n in enumerate(self._alone)]
+
+    def lends(self) -> bool:
+        """Whether a gradient of the last run, whose memory the next would write over, is held by others than its leaf."""
+        if not self._parts or [*map(getrefcount, self._parts)] == self._usual:
+            return False
+        now = [*map(getrefcount, self._parts)]
+        at_home = [getattr(place.tensor, "_grad", None) is gradient for place, gradient, _ in self._lent]
+        expected = [n + (not i % 2 and at_home[i // 2]) for i, n in enumerate(self._alone)]
+        return now != expected
 
     def describe(self) -> str:
         """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
@@ -79,10 +95,12 @@ class _Writer:
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[Line] = []
+        self.lent: list[tuple[Place, Tensor, np.ndarray]] = []  # gradients in memory of the program
+        self._gradients: dict[Value, np.ndarray] = {}
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
-        arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
+        self._arena = arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         for value, room in plan.rooms.items():
             a = value.array
@@ -90,21 +108,36 @@ class _Writer:
 
     def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
         """The source."""
+        self._gradients = {value: np.empty(0) for _, value in gradients if value is not None}
         body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
-        for place, value in gradients:
-            if value in self.fixed:
-                gradient = self.constant(Tensor._of(self.fixed[value]))
-            else:
-                gradient = "None" if value is None else f"{self.constant(Tensor._of)}({self.expression(value)})"
-            body.append(f"    {self.constant(place)}.tensor._grad = {gradient}")
+        body += [f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v)}" for place, v in gradients]
         shown = ", ".join(self._result(r) for r in results)
         body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
         return "\n".join([self.header, *body]) + "\n"
 
+    def _gradient(self, place: Place, value: Value | None) -> str:
+        """Python for the Tensor that a leaf gets for its gradient."""
+        if value is None:
+            return "None"
+        if value in self.fixed and value.root in self.plan.rooms:
+            gradient = Tensor._of(self._lend(value))
+            self.lent.append((place, gradient, gradient._data))
+            return self.constant(gradient)
+        return f"{self.constant(Tensor._of)}({self._result(value)})"
+
+    def _lend(self, value: Value) -> np.ndarray:
+        """Planned memory of a gradient as an array that only users refer to: not even views that kernels make do."""
+        if not self._gradients[value].size:
+            a = self.fixed[value]
+            offset = a.ctypes.data - self._arena.ctypes.data
+            self._gradients[value] = np.ndarray(a.shape, a.dtype, memoryview(self._arena), offset, a.strides)  # type: ignore[arg-type]
+        return self._gradients[value]
+
     def _result(self, result: Any) -> str:
-        in_arena = isinstance(result, Value) and result in self.plan.rooms
-        return f"{self.expression(result)}.copy('K')" if in_arena else self.expression(result)
+        """Python for something to give away, which later runs do not write to."""
+        live = isinstance(result, Value) and (result.root in self.plan.rooms or result.root.origin == "outside")
+        return f"{self.expression(result)}.copy('K')" if live else self.expression(result)
 
     def compile(self, source: str) -> Any:
         """The function that `source` defines."""
@@ -181,6 +214,12 @@ class _Writer:
         fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
         planned_output = step.outputs and step.outputs[0] in self.fixed
         arguments = [self.expression(x) for x in (_as_arrays(step) if planned_output else step.inputs)]
+        if not step.outputs:  # an effect, which may keep what it is given
+            lent = [x in self._gradients and x in self.fixed and x.root in self.plan.rooms for x in step.inputs]
+            arguments = [
+                self.constant(self._lend(x)) if is_lent else argument
+                for x, is_lent, argument in zip(step.inputs, lent, arguments, strict=True)
+            ]
         arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
         if planned_output:
             arguments.append(f"out={self.expression(step.outputs[0])}")
@@ -322,17 +361,6 @@ def _as_arrays(step: Step) -> list[Any]:
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
-
-
-def _conjunction(guards: Iterable[Guard]) -> Callable[[], bool]:
-    """A function that says whether all guards hold."""
-    holders = {f"h{i}": guard.holder for i, guard in enumerate(guards)}
-    values = {f"u{i}": guard.value for i, guard in enumerate(guards)}
-    terms = [f"({guard.expression.format(f'h{i}')}) == u{i}" for i, guard in enumerate(guards)]
-    text = f"def make({', '.join([*holders, *values])}):\n    return lambda: {' and '.join(terms) or True}\n"
-    scope: dict[str, Any] = {}
-    exec(text, scope)
-    return scope["make"](*holders.values(), *values.values())  # type: ignore[no-any-return]
 
 
 def _misfit(name: str, value: Any, shape: tuple[int, ...]) -> NoReturn:
