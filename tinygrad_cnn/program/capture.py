@@ -145,6 +145,8 @@ class Capture:
 
     def _note_forms(self) -> None:
         """What the run depends on of the Tensors from outside, other than their values."""
+        made = {id(tensor) for reference in self._made if (tensor := reference()) is not None}
+        self._forms = {key: form for key, form in self._forms.items() if key not in made}
         places, tensors = [place for place, _ in self._graded], [tensor for tensor, _ in self._forms.values()]
         had, formed = tuple(had for _, had in self._graded), tuple(needs for _, needs in self._forms.values())
         self.state.places += [

@@ -100,7 +100,8 @@ class State:
     @contextmanager
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
         """The context of the run."""
-        names = _names(_code_of(function))
+        code = _code_of(function)
+        names = frozenset[str]() if code is None or _is_foreign(code) else _names(code)
         for thing in (function, *arguments):
             self.note(thing, names)
         profiled = sys.getprofile() is not None  # by someone else; then only the function's own names are known
@@ -396,10 +397,8 @@ def _seeds() -> dict[str, bytes]:
 
 
 @functools.cache
-def _names(code: CodeType | None) -> frozenset[str]:
+def _names(code: CodeType) -> frozenset[str]:
     """The names in a function's code, and the strings, which ``getattr`` may be given."""
-    if code is None:
-        return frozenset()
     inner = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
     return frozenset(code.co_names).union((c for c in code.co_consts if isinstance(c, str) and c.isidentifier()), *inner)
 
