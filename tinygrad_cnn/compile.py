@@ -14,7 +14,7 @@ from . import watch
 from .kernels.threads import BLAS_ALONE
 from .program.alias import Written
 from .program.audit import Record
-from .program.capture import Capture, CaptureError
+from .program.capture import AliasError, Capture, CaptureError
 from .program.results import Results
 from .program.signature import array_of, is_array, signature, stand_in, wrapped
 from .program.write import Program
@@ -132,7 +132,9 @@ class Compiled(Generic[P, R]):
         with self._alone:
             ready = self._find(key, given, [array_of(x) for x in given], args, kwargs) if self.plain is None else None
         if ready is None:
-            raise CaptureError(f"compile: there is no program, since `{self._name}` {self.plain or 'is given an alias'}")
+            raise CaptureError(
+                f"compile: there is no program, since `{self._name}` {self.plain or 'is given an alias'}"
+            )
         return ready.program
 
     def clear(self) -> None:
@@ -157,7 +159,8 @@ class Compiled(Generic[P, R]):
                 continue
             self._check_alone(ready.referred, given)
             if ready.written.is_among(arrays):
-                return self._warn_of_aliases()
+                self._warn_of_aliases()
+                return None
             if len(self._programs) > 1:
                 self._programs.move_to_end(key)
             ready.calls += 1
@@ -175,10 +178,17 @@ class Compiled(Generic[P, R]):
 
     def _capture(self, key: Any, given: list[Any], arrays: list[Any], args: Any, kwargs: Any) -> _Ready | None:
         """A new program, which is kept if it can be used again."""
-        capture, results = self._traced(given, args, kwargs)
+        try:
+            capture, results = self._traced(given, args, kwargs)
+        except AliasError:
+            if any(isinstance(x, Tensor) and x._node is not None for x in given):
+                raise
+            self._warn_of_aliases()
+            return None
         if Written(*capture.written).is_among(arrays):
             capture.state.restore()
-            return self._warn_of_aliases()
+            self._warn_of_aliases()
+            return None
         ready = _Ready(capture, results)
         ready.fits(given)
         if capture.state.impure or (capture.state.changed and key in self._unsettled):
@@ -238,12 +248,14 @@ class Compiled(Generic[P, R]):
     def _warn_of_aliases(self) -> None:
         """Say, once, that a call runs as written for its arguments."""
         if self._strict:
-            raise CaptureError(f"compile: an argument of `{self._name}` shares memory with what it writes; pass a copy")
+            raise AliasError(
+                f"compile: an argument of `{self._name}` shares memory with what it refers to; pass a copy"
+            )
         if not self._told:
             self._told = True
             warnings.warn(
-                f"compile: an argument of `{self._name}` shares memory with what it writes. Such calls run as written, "
-                "uncompiled; pass a copy",
+                f"compile: an argument of `{self._name}` shares memory with what it refers to or writes. Such calls run as "
+                "written, uncompiled; pass a copy",
                 RuntimeWarning,
                 stacklevel=5,
             )

@@ -35,7 +35,7 @@ class Routine(NamedTuple):
     mark: Callable[[], None]
 
     def holds(self, optimizer: Optimizer, gradients: tuple[Array | None, ...]) -> bool:
-        """Whether it is: the parameters, their groups and whether they may be written, the options, the state, and who has a gradient."""
+        """Whether it is: the parameters, their groups, whether they may be written, options, state, and who has a gradient."""
         params, groups = optimizer._params(), optimizer.param_groups
         if len(params) != len(self.params) or len(groups) != len(self.known) or not all(map(is_, params, self.params)):
             return False

@@ -24,10 +24,7 @@ class Written:
         """Whether one of the arguments shares memory with an outside array that is written, or with another that is."""
         if self._roots and any(map(self._is_outside, given)):
             return True
-        for i in self._arguments:
-            if any(j != i and np.may_share_memory(given[i], a) for j, a in enumerate(given)):
-                return True
-        return False
+        return any(j != i and np.may_share_memory(given[i], a) for i in self._arguments for j, a in enumerate(given))
 
     def _is_outside(self, array: np.ndarray) -> bool:
         root = array if array.base is None else owner(array)

@@ -81,7 +81,12 @@ def _action(step: Step) -> Any:
 
 def _unlike(mine: Any, its: Any) -> str:
     """The first two parts of two trees that differ."""
-    if type(mine) is type(its) and isinstance(mine, list | tuple) and not isinstance(mine, _Made) and len(mine) == len(its):
+    if (
+        type(mine) is type(its)
+        and isinstance(mine, list | tuple)
+        and not isinstance(mine, _Made)
+        and len(mine) == len(its)
+    ):
         for a, b in zip(mine, its, strict=True):
             if not alike(a, b):
                 return _unlike(a, b)

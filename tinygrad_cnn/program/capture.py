@@ -31,6 +31,10 @@ class CaptureError(RuntimeError):
     """A function does what cannot be captured: the message says what, why, and the way out."""
 
 
+class AliasError(CaptureError):
+    """An argument shares memory with what the function refers to in another way."""
+
+
 @dataclass(eq=False, slots=True)
 class Value:
     """An array that a step makes, that an argument brings, or that lies outside: by reference."""
@@ -100,9 +104,16 @@ class Capture:
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.steps: list[Step] = []
         self.state = State()
-        self.written: tuple[list[np.ndarray], list[int]] = ([], [])  # by effects: arrays from outside, and which arguments
-        self.gradients: list[tuple[Place, Value | None]] = []  # leaves whose gradient the run replaced, with the new one
-        self._forms: dict[int, tuple[Tensor, bool]] = {}  # by identity, Tensors from outside: do they require a gradient?
+        self.written: tuple[list[np.ndarray], list[int]] = (
+            [],
+            [],
+        )  # by effects: arrays from outside, and which arguments
+        self.gradients: list[
+            tuple[Place, Value | None]
+        ] = []  # leaves whose gradient the run replaced, with the new one
+        self._forms: dict[
+            int, tuple[Tensor, bool]
+        ] = {}  # by identity, Tensors from outside: do they require a gradient?
         self._graded: list[tuple[Place, bool]] = []  # leaves whose gradient the run read: was there one?
         self._optimizers: dict[int, Any] = {}
         self._values: dict[int, Value] = {}  # by identity of the array
@@ -371,6 +382,11 @@ class Capture:
         if value is not None:
             return value
         root = self._owners.get(id(owner(array)))
+        if root is not None and root.origin == "argument":
+            raise AliasError(
+                "compile: an argument shares memory with a Tensor or array that the function refers to in another way; pass a "
+                "copy, and do not pass parameters, refer to them"
+            )
         if root is not None and root.origin != "outside":
             raise CaptureError(
                 "compile: an op is given an array that looks at the memory of a value without an op having made it; use "

@@ -45,7 +45,7 @@ def typed(x: Any) -> Hashable:
         return kind, repr(x)
     if kind is slice:
         return kind, typed(x.start), typed(x.stop), typed(x.step)
-    if dataclasses.is_dataclass(x) and not isinstance(x, type) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(x) and not isinstance(x, type) and kind.__dataclass_params__.frozen:
         return (kind, *(typed(getattr(x, part.name)) for part in dataclasses.fields(x)))
     return Held(x)
 
@@ -65,7 +65,9 @@ def alike(a: Any, b: Any) -> bool:
     if isinstance(a, slice):
         return alike((a.start, a.stop, a.step), (b.start, b.stop, b.step))
     if isinstance(a, FunctionType):
-        if a.__code__ is not b.__code__ or not alike((a.__defaults__, a.__kwdefaults__), (b.__defaults__, b.__kwdefaults__)):
+        if a.__code__ is not b.__code__ or not alike(
+            (a.__defaults__, a.__kwdefaults__), (b.__defaults__, b.__kwdefaults__)
+        ):
             return False
         cells = zip(a.__closure__ or (), b.__closure__ or (), strict=True)
         return all(x is y or alike(x.cell_contents, y.cell_contents) for x, y in cells)
@@ -78,7 +80,7 @@ def alike(a: Any, b: Any) -> bool:
     if isinstance(a, np.random.Generator):
         return repr(a.bit_generator.state) == repr(b.bit_generator.state)
     if isinstance(a, Held):
-        return a == b
+        return a.thing is b.thing
     if hasattr(a, "_data"):  # a Tensor
         return _same_array(a._data, b._data)
     return typed(a) == typed(b)

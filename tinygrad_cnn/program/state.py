@@ -41,7 +41,16 @@ CONSTANT = (bool, int, float, complex, str, bytes, type(None), type(...), np.gen
 
 
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
-IMPURE = {"print", "input", "urandom", "datetime.now", "datetime.utcnow", "date.today", *CLOCKS, *(f"{c}_ns" for c in CLOCKS)}
+IMPURE = {
+    "print",
+    "input",
+    "urandom",
+    "datetime.now",
+    "datetime.utcnow",
+    "date.today",
+    *CLOCKS,
+    *(f"{c}_ns" for c in CLOCKS),
+}
 """Built-in functions that write or read what no comparison sees."""
 
 
@@ -128,7 +137,7 @@ class State:
             if place.put is not None and place.change():
                 place.put(place.found)
         random.setstate(pickle.loads(self._seeds["random"]))
-        np.random.set_state(pickle.loads(self._seeds["np.random"]))
+        np.random.set_state(pickle.loads(self._seeds["np.random"]))  # noqa: NPY002
 
     def guard(self, follows: Callable[[np.ndarray], bool]) -> Callable[[], bool]:
         """A function that says whether all is as the run found it. Arrays that the program follows by itself do not count."""
@@ -243,8 +252,8 @@ class State:
         is_module = isinstance(thing, ModuleType)
         if not names or (is_module and _is_foreign_file(getattr(thing, "__file__", None))):
             return
-        kinds = thing.__mro__ if isinstance(thing, type) else () if is_module else type(thing).__mro__
-        kinds = [kind for kind in kinds if not _is_foreign_module(kind.__module__)]
+        line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else () if is_module else type(thing).__mro__
+        kinds = [kind for kind in line if not _is_foreign_module(kind.__module__)]
         self._methods(kinds)
         inherited = {name for kind in kinds for name in names & vars(kind).keys()}
         if not isinstance(thing, type) and (own := getattr(thing, "__dict__", None)) is not None:
@@ -393,14 +402,17 @@ def _container(thing: Any) -> Place:
 
 def _seeds() -> dict[str, bytes]:
     """The state of the generators that Python and NumPy share."""
-    return {"random": pickle.dumps(random.getstate()), "np.random": pickle.dumps(np.random.get_state(legacy=False))}
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002
+    return {"random": pickle.dumps(random.getstate()), "np.random": pickle.dumps(legacy)}
 
 
 @functools.cache
 def _names(code: CodeType) -> frozenset[str]:
     """The names in a function's code, and the strings, which ``getattr`` may be given."""
     inner = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
-    return frozenset(code.co_names).union((c for c in code.co_consts if isinstance(c, str) and c.isidentifier()), *inner)
+    return frozenset(code.co_names).union(
+        (c for c in code.co_consts if isinstance(c, str) and c.isidentifier()), *inner
+    )
 
 
 @functools.cache
@@ -426,7 +438,10 @@ def _is_foreign_file(path: str | None) -> bool:
 
 
 def _is_foreign_module(name: str) -> bool:
-    return name.partition(".")[0] in sys.stdlib_module_names or name.partition(".")[0] in ("numpy", __name__.partition(".")[0])
+    return name.partition(".")[0] in sys.stdlib_module_names or name.partition(".")[0] in (
+        "numpy",
+        __name__.partition(".")[0],
+    )
 
 
 def _runs_op(caller: FrameType | None) -> bool:

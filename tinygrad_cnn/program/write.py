@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from operator import add
 from sys import getrefcount
 from typing import Any, NoReturn
 
@@ -51,20 +52,22 @@ class Program:
         self.holds: Callable[[], bool] = capture.guard()
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self.is_small = plan.total < SMALL_BYTES
-        self._lent = writer.lent
+        self._lent = [(place, gradient) for place, gradient, _ in writer.lent]
+        self._arrays = [array for *_, array in writer.lent]
         del writer  # which refers to what is counted now
-        self._parts = [part for _, *parts in self._lent for part in parts]
-        self._alone = [*map(getrefcount, self._parts)]  # as long as no leaf refers to the gradients
-        self._usual = [n + 1 - i % 2 for i, n in enumerate(self._alone)]
+        self._alone = self._counts()  # while no leaf has the gradients
 
     def lends(self) -> bool:
         """Whether a gradient of the last run, whose memory the next would write over, is held by others than its leaf."""
-        if not self._parts or [*map(getrefcount, self._parts)] == self._usual:
+        if not self._lent:
             return False
-        now = [*map(getrefcount, self._parts)]
-        at_home = [getattr(place.tensor, "_grad", None) is gradient for place, gradient, _ in self._lent]
-        expected = [n + (not i % 2 and at_home[i // 2]) for i, n in enumerate(self._alone)]
-        return now != expected
+        at_home = [getattr(place.tensor, "_grad", None) is gradient for place, gradient in self._lent]
+        gradients, arrays = self._counts()
+        return arrays != self._alone[1] or gradients != [*map(add, self._alone[0], at_home)]
+
+    def _counts(self) -> tuple[list[int], list[int]]:
+        """How often the gradients in memory of the program are referred to, and their arrays."""
+        return [getrefcount(gradient) for _, gradient in self._lent], [*map(getrefcount, self._arrays)]
 
     def describe(self) -> str:
         """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
