@@ -37,10 +37,11 @@ OFTEN = 8
 class _Ready:
     """A program for one signature, with what tells whether it may be used, and the structure of its results."""
 
-    def __init__(self, capture: Capture, results: Results, fresh: bool = False) -> None:
-        self.program = Program(capture, results.values, fresh)
+    def __init__(self, capture: Capture, results: Results) -> None:
+        self.program = Program(capture, results.values)
         self.results, self.record = results, Record(capture, results.compared)
         self.places = [(i, p) for i, p in enumerate(capture.argument_places) if id(p.tensor) in capture.leaves]
+        self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
         self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
         self.calls, self.audit = 1, 2
 
@@ -102,16 +103,19 @@ class Compiled(Generic[P, R]):
         if self.plain is not None or (watch.watchers and self._watched()):
             return self._function(*wrapped(args), **wrapped(kwargs))
         key, given = signature(self._name, args, kwargs)
+        arrays = [x._data if x.__class__ is Tensor else array_of(x) for x in given]
         with self._alone:
-            arrays = [array_of(x) for x in given]
             ready = self._find(key, given, arrays, args, kwargs)
-            if ready is None:
-                pass
-            elif ready.program.is_small:
-                values = ready.program.run(*arrays)
-            else:
-                with BLAS_ALONE:  # whose threads would spin beside those of the kernels
-                    values = ready.program.run(*arrays)
+            if ready is not None:
+                try:
+                    if ready.program.is_small:
+                        values = ready.program.run(*arrays)
+                    else:
+                        with BLAS_ALONE:  # whose threads would spin beside those of the kernels
+                            values = ready.program.run(*arrays)
+                except BaseException:
+                    ready.program.recall()
+                    raise
         if ready is None:
             return self._function(*wrapped(args), **wrapped(kwargs))
         result: R = ready.results(values, given)
@@ -157,17 +161,15 @@ class Compiled(Generic[P, R]):
         for ready in several:
             if not ready.fits(given):
                 continue
-            self._check_alone(ready.referred, given)
+            if ready.leaves:
+                self._check_alone(ready.referred, given)
             if ready.written.is_among(arrays):
                 self._warn_of_aliases()
                 return None
             if len(self._programs) > 1:
                 self._programs.move_to_end(key)
             ready.calls += 1
-            if ready.program.lends():
-                several[several.index(ready)] = ready = _Ready(*self._traced(given, args, kwargs), fresh=True)
-                ready.fits(given)
-            elif ready.calls == ready.audit:
+            if ready.calls == ready.audit:
                 return self._audited(ready, given, args, kwargs)
             return ready
         if self._times[key] >= OFTEN and all(ready.calls < 3 for ready in several):

@@ -24,6 +24,9 @@ hooked: weakref.WeakSet[Node | Leaf] = weakref.WeakSet()
 ever = False
 """Whether there has been a hook at all: how many are left takes longer to say."""
 
+changes = 0
+"""How often a hook was put on or taken off."""
+
 
 class Handle:
     """Takes a hook off again, by :meth:`remove` or at the end of a ``with`` block."""
@@ -37,6 +40,8 @@ class Handle:
         place = self._place()
         if place is None or not hasattr(place, "hooks"):
             return
+        global changes
+        changes += 1
         place.hooks.pop(self._key, None)
         if not place.hooks:
             del place.hooks
@@ -53,8 +58,8 @@ def register(place: Node | Leaf, hook: Hook) -> Handle:
     """Put a hook on a place, after those that it has."""
     if not callable(hook):
         raise TypeError(f"register_hook: `hook` is {hook!r}; it must be a function of the gradient")
-    global ever
-    ever = True
+    global ever, changes
+    ever, changes = True, changes + 1
     if not hasattr(place, "hooks"):
         place.hooks = {}
     hooked.add(place)

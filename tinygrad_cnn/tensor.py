@@ -171,9 +171,12 @@ class Tensor(Methods):
         if watch.watchers:
             watch.touch(self, write=False)
         try:
-            return self._grad
+            gradient = self._grad
         except AttributeError:  # there has never been one
             return None
+        if gradient.__class__ is Lent:
+            gradient = self._grad = Tensor._of(gradient._data.copy())
+        return gradient
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -420,6 +423,12 @@ class Tensor(Methods):
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         return interop.array_function(function, args, kwargs, Tensor)
+
+
+class Lent(Tensor):
+    """The gradient of a leaf in memory that a compiled program writes over in its next run: ``grad`` gives a copy."""
+
+    __slots__ = ()
 
 
 def _write(target: NDArray[Any], values: NDArray[Any]) -> None:

@@ -225,10 +225,30 @@ class Optimizer(ABC):
         if watch.watchers:
             self._tell()
             gradients = [None if (g := p.grad) is None else g._data for p in self._params()]
+            if not self._is_of_the_package:
+                gradients = [None if g is None else watch.outcome(np.copy, g) for g in gradients]
             watch.effect(self._update, *gradients, writes=lambda: [p._data for p in self._params()])
         else:
+            if not self._is_of_the_package:
+                for p in self._params():
+                    p._grad = p.grad
             self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._data for p in self._params()])
         return loss
+
+    @property
+    def _is_of_the_package(self) -> bool:
+        """Whether the rule of the update is known to keep no gradient, whose memory a compiled program may write over."""
+        return type(self).update.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+    def _terms(self, bind: Callable[[Any], str], params: tuple[Tensor, ...]) -> list[str]:
+        """Python expressions that are true while these are the parameters and are in the same lists."""
+        groups, left = bind(self.param_groups), iter(params)
+        terms = [f"{bind(self)}.param_groups is {groups}", f"len({groups}) == {len(self.param_groups)}"]
+        for number, group in enumerate(self.param_groups):
+            here, size = bind(group["params"]), len(group["params"])
+            terms += [f"{groups}[{number}]['params'] is {here}", f"len({here}) == {size}"]
+            terms += [f"{here}[{i}] is {bind(next(left))}" for i in range(size)]
+        return terms
 
     def _tell(self) -> None:
         """A captured run depends on which parameters there are."""

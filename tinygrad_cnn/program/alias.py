@@ -22,9 +22,13 @@ class Written:
 
     def is_among(self, given: Sequence[np.ndarray]) -> bool:
         """Whether one of the arguments shares memory with an outside array that is written, or with another that is."""
-        if self._roots and any(map(self._is_outside, given)):
-            return True
-        return any(j != i and np.may_share_memory(given[i], a) for i in self._arguments for j, a in enumerate(given))
+        for array in given if self._roots else ():
+            if (array.base is not None or self._foreign or id(array) in self._roots) and self._is_outside(array):
+                return True
+        for i in self._arguments:
+            if any(j != i and np.may_share_memory(given[i], a) for j, a in enumerate(given)):
+                return True
+        return False
 
     def _is_outside(self, array: np.ndarray) -> bool:
         root = array if array.base is None else owner(array)

@@ -165,11 +165,17 @@ class Capture:
                 "whether a leaf has a gradient",
                 lambda: tuple([getattr(p.tensor, "_grad", None) is not None for p in places]),
                 found=had,
+                terms=lambda bind, found: [
+                    f"{bind(place)}.tensor._grad is {'not ' * has}None" for place, has in zip(places, found, strict=True)
+                ],
             ),
             Read(
                 "whether a Tensor requires a gradient",
                 lambda: tuple([t._node is not None for t in tensors]),
                 found=formed,
+                terms=lambda bind, found: [
+                    f"{bind(t)}._node is {'not ' * needs}None" for t, needs in zip(tensors, found, strict=True)
+                ],
             ),
         ]
         self.state.hooks([leaf for leaf, _ in self.leaves.values()])
@@ -274,7 +280,9 @@ class Capture:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
         if id(optimizer) not in self._optimizers:
             self._optimizers[id(optimizer)] = optimizer
-            self.state.places.append(Read("the parameters of an optimizer", lambda: tuple(optimizer._params())))
+            self.state.places.append(
+                Read("the parameters of an optimizer", lambda: tuple(optimizer._params()), terms=optimizer._terms)
+            )
 
     def drawing(self, generator: np.random.Generator) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import is_
 from types import CellType, CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,12 @@ SMALL_BYTES = 1 << 12
 
 MANY = 4096
 """Of a longer list or dict only the length is compared."""
+
+FEW = 256
+"""A longer list is compared by a loop."""
+
+REBOUND = 8
+"""Equal values in other objects are looked up anew so many times; then they are compared by value in each call."""
 
 FOREIGN = (__file__.rpartition("program")[0], str(np.__path__[0]), "<frozen ")
 STANDARD = sysconfig.get_path("stdlib")
@@ -62,10 +68,15 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
+Bind: TypeAlias = Callable[[Any], str]
+Terms: TypeAlias = Callable[[Bind, tuple[Any, ...]], list[str]]
+
+
 class Place:
     """Somewhere that the run read: `look` gives the objects that are there, `put` writes those that it found at first.
 
     `names`, if given, has one name for each object. What is not `guarded` may change between calls, but not in the run.
+    `terms(bind, found)` gives Python expressions that are true while the same objects are there, with `bind` for their names.
     """
 
     def __init__(
@@ -76,9 +87,15 @@ class Place:
         names: Sequence[str] = (),
         guarded: bool = True,
         found: tuple[Any, ...] | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self.label, self.look, self.put, self.names, self.guarded = label, look, put, names, guarded
         self.found = look() if found is None else found
+        self.terms = terms or self._compared
+
+    def _compared(self, bind: Bind, found: tuple[Any, ...]) -> list[str]:
+        look, same = bind(self.look), bind(_same)
+        return [f"{same}({look}(), {bind(found)})"]
 
     def change(self) -> str | None:
         """What is there now that was not found, in words."""
@@ -143,21 +160,25 @@ class State:
         """A function that says whether all is as the run found it. Arrays that the program follows by itself do not count."""
         for array, place in self._arrays:
             place.guarded = not follows(array)
-        looks = {f"look{i}": place.look for i, place in enumerate(self.places) if place.guarded}
-        look: Callable[[], tuple[Any, ...]] = eval(f"lambda: ({''.join(f'*{name}(), ' for name in looks)})", looks)
-        found = look()
+        places = [place for place in self.places if place.guarded]
+        holds, left = _conjunction(places), REBOUND
 
-        def holds() -> bool:
-            nonlocal found
-            now = look()
-            if len(now) == len(found) and all(map(is_, now, found)):
-                return True
+        def check() -> bool:
+            nonlocal holds, left
+            try:
+                if holds():
+                    return True
+            except (AttributeError, LookupError):  # something is gone
+                pass
             if self.change(guarded=True):
                 return False
-            found = now  # equal values in other objects
+            if left:  # equal values in other objects
+                for place in places:
+                    place.found = place.look()
+                holds, left = _conjunction(places), left - 1
             return True
 
-        return holds
+        return check
 
     # What is found
 
@@ -199,6 +220,11 @@ class State:
         own, name = vars(module), type(module).__name__
         names = tuple(own)
 
+        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
+            values, here = found[2 + len(names) :], bind(own)
+            kind = [f"{bind(module)}.__class__ is {bind(found[0])}", f"{bind(found[0])}.forward is {bind(found[1])}"]
+            return [*kind, *_entries(bind, here, dict(zip(names, values, strict=True)))]
+
         def look() -> tuple[Any, ...]:
             return module.__class__, module.__class__.forward, *own, *own.values()
 
@@ -207,7 +233,7 @@ class State:
             own.update(zip(names, found[2 + len(names) :], strict=True))
 
         shown = ("__class__", "forward", *(f"name of {n}" for n in names), *names)
-        self.places.append(Place(f" of {name}", look, put, shown))
+        self.places.append(Place(f" of {name}", look, put, shown, terms=terms))
         self._methods(type(module).__mro__, "forward")
         for value in own.values():
             self.note(value)
@@ -225,7 +251,8 @@ class State:
         def look() -> tuple[Any, ...]:
             return tuple([h for n in nodes if hasattr(n, "hooks") for h in n.hooks.values()]) if hooks.ever else ()
 
-        self.places.append(Place("a hook on a Tensor", look))
+        terms: Terms = lambda bind, found: [f"{bind(hooks)}.changes == {hooks.changes}"]  # noqa: E731
+        self.places.append(Place("a hook on a Tensor", look, terms=terms))
 
     def _cells(self, function: FunctionType, names: frozenset[str]) -> None:
         if (id(function), "cells") in self._done:
@@ -243,7 +270,11 @@ class State:
                 if value is not MISSING:
                     cell.cell_contents = value
 
-        self.places.append(Place(f" of {function.__name__}", look, put, function.__code__.co_freevars))
+        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
+            filled = [(cell, value) for cell, value in zip(cells, found, strict=True) if value is not MISSING]
+            return [f"{bind(cell)}.cell_contents is {bind(value)}" for cell, value in filled]
+
+        self.places.append(Place(f" of {function.__name__}", look, put, function.__code__.co_freevars, terms=terms))
         for value in look():
             self.note(value, names)
 
@@ -308,9 +339,13 @@ class State:
                 elif get(name, MISSING) is not value:
                     mapping[name] = value
 
+        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
+            here, absent = bind(get), bind(MISSING)
+            return [f"{here}({n!r}, {absent}) is {bind(value)}" for n, value in zip(wanted, found, strict=True)]
+
         if wanted:
             self._known[id(owner)] = owner
-            self.places.append(Place(label, look, put, wanted))
+            self.places.append(Place(label, look, put, wanted, terms=terms))
         for name in found:
             value = get(name)
             self.note(next((f for n in ("fget", "__func__", "func") if (f := getattr(value, n, None))), value), names)
@@ -391,13 +426,50 @@ def _container(thing: Any) -> Place:
             thing.clear()
             thing.update(zip(found[: len(found) // 2], found[len(found) // 2 :], strict=True))
 
-        return Place("a dict", lambda: (*thing, *thing.values()), put_items)
+        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
+            half = len(found) // 2
+            return _entries(bind, bind(thing), dict(zip(found[:half], found[half:], strict=True)))
+
+        return Place("a dict", lambda: (*thing, *thing.values()), put_items, terms=terms)
 
     def put(found: tuple[Any, ...]) -> None:
         thing.clear()
         (thing.update if isinstance(thing, set) else thing.extend)(found)
 
-    return Place(f"a {type(thing).__name__}", lambda: (*thing,), put)
+    def elements(bind: Bind, found: tuple[Any, ...]) -> list[str]:
+        here = bind(thing)
+        return [f"len({here}) == {len(found)}", *(f"{here}[{i}] is {bind(value)}" for i, value in enumerate(found))]
+
+    ordered = isinstance(thing, list) and len(thing) <= FEW
+    return Place(f"a {type(thing).__name__}", lambda: (*thing,), put, terms=elements if ordered else None)
+
+
+def _entries(bind: Bind, here: str, entries: dict[Any, Any]) -> list[str]:
+    """That a dict has these entries and no others."""
+    shown = [(repr(key) if isinstance(key, str) else bind(key), bind(value)) for key, value in entries.items()]
+    return [f"len({here}) == {len(entries)}", *(f"{here}[{key}] is {value}" for key, value in shown)]
+
+
+def _same(now: tuple[Any, ...], found: tuple[Any, ...]) -> bool:
+    return len(now) == len(found) and all(map(is_, now, found))
+
+
+def _conjunction(places: Iterable[Place]) -> Callable[[], bool]:
+    """A function that says whether the same objects are still in all places."""
+    names: dict[int, str] = {}
+    bound: list[Any] = []
+
+    def bind(thing: Any) -> str:
+        if id(thing) not in names:
+            names[id(thing)] = f"k{len(bound)}"
+            bound.append(thing)
+        return names[id(thing)]
+
+    terms = [term for place in places for term in place.terms(bind, place.found)]
+    parameters = ", ".join(names.values())
+    scope: dict[str, Any] = {}
+    exec(f"def make({parameters}):\n    return lambda: {' and '.join(terms) or True}\n", scope)
+    return scope["make"](*bound)  # type: ignore[no-any-return]
 
 
 def _seeds() -> dict[str, bytes]:

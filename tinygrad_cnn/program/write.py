@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from operator import add
-from sys import getrefcount
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,7 +15,7 @@ import numpy as np
 from ..kernels.share import LARGE
 from ..kernels.threads import get_num_threads
 from ..kernels.work import Call, Stage, Work, borders, streamed, streams
-from ..tensor import Tensor
+from ..tensor import Lent, Tensor
 from .capture import Capture, CaptureError, Place, Step, Value
 from .plan import ALIGNMENT, Plan, by_image, made, planned
 
@@ -41,33 +39,24 @@ class Line:
 class Program:
     """A captured run, ready to be repeated."""
 
-    def __init__(self, capture: Capture, results: Sequence[Any], fresh: bool = False) -> None:
-        """`fresh`: gradients, too, get new memory in every run."""
+    def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
         returned = [r for r in results if isinstance(r, Value)]
-        gradients = [v for _, v in capture.gradients if v is not None]
-        plan = planned(capture.steps, returned + gradients if fresh else returned, gradients)
+        gradients = [(place, v) for place, v in capture.gradients if v is not None]
+        given = [v for place, v in gradients if place in capture.argument_places]  # which the next run does not replace
+        plan = planned(capture.steps, returned + given, [v for _, v in gradients])
         writer = _Writer(plan, capture.arguments)
-        self.source = writer.program(results, capture.gradients)
+        self.source = writer.program(results, capture.gradients, given)
         self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
         self.holds: Callable[[], bool] = capture.guard()
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self.is_small = plan.total < SMALL_BYTES
-        self._lent = [(place, gradient) for place, gradient, _ in writer.lent]
-        self._arrays = [array for *_, array in writer.lent]
-        del writer  # which refers to what is counted now
-        self._alone = self._counts()  # while no leaf has the gradients
+        self._lent = writer.lent
 
-    def lends(self) -> bool:
-        """Whether a gradient of the last run, whose memory the next would write over, is held by others than its leaf."""
-        if not self._lent:
-            return False
-        at_home = [getattr(place.tensor, "_grad", None) is gradient for place, gradient in self._lent]
-        gradients, arrays = self._counts()
-        return arrays != self._alone[1] or gradients != [*map(add, self._alone[0], at_home)]
-
-    def _counts(self) -> tuple[list[int], list[int]]:
-        """How often the gradients in memory of the program are referred to, and their arrays."""
-        return [getrefcount(gradient) for _, gradient in self._lent], [*map(getrefcount, self._arrays)]
+    def recall(self) -> None:
+        """Take back the gradients of the last run, whose memory a run that failed may have written over."""
+        for place, gradient in self._lent:
+            if getattr(place.tensor, "_grad", None) is gradient:
+                place.tensor._grad = None
 
     def describe(self) -> str:
         """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
@@ -98,44 +87,37 @@ class _Writer:
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[Line] = []
-        self.lent: list[tuple[Place, Tensor, np.ndarray]] = []  # gradients in memory of the program
-        self._gradients: dict[Value, np.ndarray] = {}
+        self.lent: list[tuple[Place, Tensor]] = []  # gradients in memory of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
-        self._arena = arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
+        arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         for value, room in plan.rooms.items():
             a = value.array
             self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + room.offset, a.strides), "b")
 
-    def program(self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]]) -> str:
-        """The source."""
-        self._gradients = {value: np.empty(0) for _, value in gradients if value is not None}
+    def program(
+        self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]], given: Sequence[Value]
+    ) -> str:
+        """The source. The gradients `given` away are not written over by the next run, as results are not."""
         body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
-        body += [f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v)}" for place, v in gradients]
+        body += [f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v, v not in given)}" for place, v in gradients]
         shown = ", ".join(self._result(r) for r in results)
         body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
         return "\n".join([self.header, *body]) + "\n"
 
-    def _gradient(self, place: Place, value: Value | None) -> str:
+    def _gradient(self, place: Place, value: Value | None, lent: bool) -> str:
         """Python for the Tensor that a leaf gets for its gradient."""
         if value is None:
             return "None"
-        if value in self.fixed and value.root in self.plan.rooms:
-            gradient = Tensor._of(self._lend(value))
-            self.lent.append((place, gradient, gradient._data))
+        if lent and value in self.fixed and value.root in self.plan.rooms:
+            gradient = Lent.__new__(Lent)
+            gradient._data, gradient._node = self.fixed[value], None
+            self.lent.append((place, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
-
-    def _lend(self, value: Value) -> np.ndarray:
-        """Planned memory of a gradient as an array that only users refer to: not even views that kernels make do."""
-        if not self._gradients[value].size:
-            a = self.fixed[value]
-            offset = a.ctypes.data - self._arena.ctypes.data
-            self._gradients[value] = np.ndarray(a.shape, a.dtype, memoryview(self._arena), offset, a.strides)  # type: ignore[arg-type]
-        return self._gradients[value]
 
     def _result(self, result: Any) -> str:
         """Python for something to give away, which later runs do not write to."""
@@ -217,12 +199,6 @@ class _Writer:
         fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
         planned_output = step.outputs and step.outputs[0] in self.fixed
         arguments = [self.expression(x) for x in (_as_arrays(step) if planned_output else step.inputs)]
-        if not step.outputs:  # an effect, which may keep what it is given
-            lent = [x in self._gradients and x in self.fixed and x.root in self.plan.rooms for x in step.inputs]
-            arguments = [
-                self.constant(self._lend(x)) if is_lent else argument
-                for x, is_lent, argument in zip(step.inputs, lent, arguments, strict=True)
-            ]
         arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
         if planned_output:
             arguments.append(f"out={self.expression(step.outputs[0])}")
