@@ -45,11 +45,10 @@ class _Ready:
         self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
         self.calls, self.audit = 1, 2
 
-    def fits(self, given: list[Any]) -> bool:
-        """Whether it is good for these arguments now."""
+    def place(self, given: list[Any]) -> None:
+        """Let the program find the leaves among these arguments."""
         for i, place in self.places:
             place.tensor = given[i]
-        return self.program.holds()
 
 
 class _Turns:
@@ -159,11 +158,13 @@ class Compiled(Generic[P, R]):
         if several is None:
             return self._capture(key, given, arrays, args, kwargs)
         for ready in several:
-            if not ready.fits(given):
+            if ready.places:
+                ready.place(given)
+            if not ready.program.holds():
                 continue
             if ready.leaves:
                 self._check_alone(ready.referred, given)
-            if ready.written.is_among(arrays):
+            if ready.written and ready.written.is_among(arrays):
                 self._warn_of_aliases()
                 return None
             if len(self._programs) > 1:
@@ -192,7 +193,7 @@ class Compiled(Generic[P, R]):
             self._warn_of_aliases()
             return None
         ready = _Ready(capture, results)
-        ready.fits(given)
+        ready.place(given)
         if capture.state.impure or (capture.state.changed and key in self._unsettled):
             self._give_up(capture.state.impure or f"changes what it reads: {capture.state.changed}")
             return ready  # the Python of this call has run
@@ -229,7 +230,7 @@ class Compiled(Generic[P, R]):
                 return ready
             reason = f"depends on Python state that is not compared: {difference}"
         now = _Ready(capture, results)
-        now.fits(given)
+        now.place(given)
         self._give_up(reason)
         return now
 

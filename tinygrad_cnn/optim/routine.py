@@ -39,7 +39,7 @@ class Routine(NamedTuple):
         params, groups = optimizer._params(), optimizer.param_groups
         if len(params) != len(self.params) or len(groups) != len(self.known) or not all(map(is_, params, self.params)):
             return False
-        if [len(group["params"]) for group in groups] != self.sizes:
+        if len(groups) > 1 and [len(group["params"]) for group in groups] != self.sizes:
             return False
         if [g is not None for g in gradients] != self.given:
             return False

@@ -20,6 +20,9 @@ class Written:
         self._roots = {id(root) for root in roots}
         self._foreign = any(_is_foreign(root) for root in roots)
 
+    def __bool__(self) -> bool:
+        return bool(self._arrays or self._arguments)
+
     def is_among(self, given: Sequence[np.ndarray]) -> bool:
         """Whether one of the arguments shares memory with an outside array that is written, or with another that is."""
         for array in given if self._roots else ():

@@ -27,7 +27,7 @@ def signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
     for word, x in kwargs.items():
         key.append(word)
         _scan(name, word, x, given, key)
-    if len(given) > 1 and len({*map(id, given)}) < len(given):
+    if len(given) > 1 and (len(given) > 2 or given[0] is given[1]) and len({*map(id, given)}) < len(given):
         numbers = {id(x): i for i, x in enumerate(given)}
         key.append(tuple([numbers[id(x)] for x in given]))
         given = [x for i, x in enumerate(given) if numbers[id(x)] == i]

@@ -35,9 +35,6 @@ MANY = 4096
 FEW = 256
 """A longer list is compared by a loop."""
 
-REBOUND = 8
-"""Equal values in other objects are looked up anew so many times; then they are compared by value in each call."""
-
 FOREIGN = (__file__.rpartition("program")[0], str(np.__path__[0]), "<frozen ")
 STANDARD = sysconfig.get_path("stdlib")
 """Where code lies that is not the user's. This package tells the tracer what it reads."""
@@ -161,24 +158,7 @@ class State:
         for array, place in self._arrays:
             place.guarded = not follows(array)
         places = [place for place in self.places if place.guarded]
-        holds, left = _conjunction(places), REBOUND
-
-        def check() -> bool:
-            nonlocal holds, left
-            try:
-                if holds():
-                    return True
-            except (AttributeError, LookupError):  # something is gone
-                pass
-            if self.change(guarded=True):
-                return False
-            if left:  # equal values in other objects
-                for place in places:
-                    place.found = place.look()
-                holds, left = _conjunction(places), left - 1
-            return True
-
-        return check
+        return _conjunction(places, lambda: self.change(guarded=True) is None)
 
     # What is found
 
@@ -454,8 +434,8 @@ def _same(now: tuple[Any, ...], found: tuple[Any, ...]) -> bool:
     return len(now) == len(found) and all(map(is_, now, found))
 
 
-def _conjunction(places: Iterable[Place]) -> Callable[[], bool]:
-    """A function that says whether the same objects are still in all places."""
+def _conjunction(places: Iterable[Place], otherwise: Callable[[], bool]) -> Callable[[], bool]:
+    """A function that says whether the same objects are still in all places; if not, `otherwise` has the last word."""
     names: dict[int, str] = {}
     bound: list[Any] = []
 
@@ -465,10 +445,19 @@ def _conjunction(places: Iterable[Place]) -> Callable[[], bool]:
             bound.append(thing)
         return names[id(thing)]
 
-    terms = [term for place in places for term in place.terms(bind, place.found)]
-    parameters = ", ".join(names.values())
-    scope: dict[str, Any] = {}
-    exec(f"def make({parameters}):\n    return lambda: {' and '.join(terms) or True}\n", scope)
+    terms = dict.fromkeys(term for place in places for term in place.terms(bind, place.found))
+    scope: dict[str, Any] = {"otherwise": otherwise}
+    text = f"""def make({", ".join(names.values())}):
+    def holds():
+        try:
+            if {" and ".join(terms) or True}:
+                return True
+        except (AttributeError, LookupError):
+            pass
+        return otherwise()
+    return holds
+"""
+    exec(text, scope)
     return scope["make"](*bound)  # type: ignore[no-any-return]
 
 
