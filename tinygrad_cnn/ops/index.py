@@ -159,7 +159,7 @@ def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
 @op
 def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `indices` of `axis`: the adjoint of take.   u' = take(g)."""
-    if axis is None:
+    if axis is None or not shape:
         return _added(u, _wrapped(indices, math.prod(shape)), shape)
     axis = normalize_axis_index(axis, len(shape))
     before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
@@ -321,7 +321,8 @@ def _discard(_: Any) -> None:
 
 
 def _length(name: str, a: Array, axis: int | None) -> int:
-    return np.size(a) if axis is None else np.shape(a)[normalize_axis_index(axis, np.ndim(a), name)]
+    shape = np.shape(a) if axis is None else np.shape(a) or (1,)
+    return math.prod(shape) if axis is None else shape[normalize_axis_index(axis, len(shape), name)]
 
 
 def _lines(name: str, shape: tuple[int, ...], indices: Array, axis: int | None) -> np.ndarray:

@@ -37,7 +37,7 @@ flip.vjp(m=lambda g, axis: flip(g, axis=axis))
 @op(numpy=np.roll)
 def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     """y_((j + shift) mod n) = a_j along `axis`, or in the flattened a for None.   a' = g rolled by -shift."""
-    if np.asarray(shift).dtype.kind not in "iu":
+    if np.size(shift) and np.asarray(shift).dtype.kind not in "iu":
         raise TypeError(f"roll: `shift` is {shift!r}; it must be an integer or one per axis")
     return np.roll(a, shift, axis)
 
@@ -95,9 +95,9 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
         ValueError: if `repeats` are negative, or neither one number nor one for each slice.
         TypeError: if `repeats` are not integers.
     """
-    if axis is None:
-        a, axis = ravel(a), 0
-    shape, counts = np.shape(a), np.asarray(repeats)
+    if axis is None or not np.ndim(a):  # with an axis, too, a 0-d array counts as one of a single element
+        a, axis = ravel(a), 0 if axis is None else axis
+    shape, counts = np.shape(a), np.asarray(repeats, None if np.size(repeats) else np.intp)
     at = normalize_axis_index(axis, len(shape), "repeat")
     if counts.dtype.kind not in "iu":
         raise TypeError(f"repeat: `repeats` is {counts.dtype}; numbers of repeats must be integers")
@@ -201,7 +201,7 @@ def tril(m: Array, k: int = 0) -> Tensor:
     Raises:
         ValueError: if `m` has fewer than two axes.
     """
-    return where(_below("tril", m, k), m, 0)
+    return where(_below("tril", m, k), m, False)  # which, unlike 0, leaves Booleans Boolean
 
 
 @implements(np.triu)
@@ -211,7 +211,7 @@ def triu(m: Array, k: int = 0) -> Tensor:
     Raises:
         ValueError: if `m` has fewer than two axes.
     """
-    return where(_below("triu", m, k - 1), 0, m)
+    return where(_below("triu", m, k - 1), False, m)
 
 
 def _below(name: str, m: Array, k: int) -> np.ndarray:

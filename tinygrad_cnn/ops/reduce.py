@@ -24,8 +24,8 @@ __all__ = [
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """`axis` as a tuple of non-negative axes: all of them for None."""
-    if axis is None:
+    """`axis` as a tuple of non-negative axes: all of them for None. As in NumPy, 0-d arrays are reduced over 0 and -1."""
+    if axis is None or (not ndim and axis in (0, -1)):
         return tuple(range(ndim))
     return (_normalized if axis.__class__ in (int, tuple) else normalize_axis_tuple)(axis, ndim)
 
@@ -42,7 +42,9 @@ def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
 
 
 def _numpy_axis(axis: Axis) -> Any:
-    return axis if axis is None or isinstance(axis, int) else tuple(axis)
+    if axis is None or isinstance(axis, int):
+        return axis
+    return int(axis) if isinstance(axis, np.integer) else tuple(axis)
 
 
 def floating(a: Array) -> Any:

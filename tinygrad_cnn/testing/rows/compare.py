@@ -20,8 +20,15 @@ CASES = [
     Case(ops.logical_or, (TRUTH, TRUTH), np.logical_or, order=0),
     Case(ops.logical_xor, (TRUTH, TRUTH), np.logical_xor, order=0),
     Case(ops.logical_not, (TRUTH,), np.logical_not, order=0),
-    *(Case(f, (bits, bits), g, order=0) for bits in (TRUTH, BITS) for f, g in (
-        (ops.bitwise_and, np.bitwise_and), (ops.bitwise_or, np.bitwise_or), (ops.bitwise_xor, np.bitwise_xor))),
+    *(
+        Case(f, (bits, bits), g, order=0)
+        for bits in (TRUTH, BITS)
+        for f, g in (
+            (ops.bitwise_and, np.bitwise_and),
+            (ops.bitwise_or, np.bitwise_or),
+            (ops.bitwise_xor, np.bitwise_xor),
+        )
+    ),
     *(Case(ops.bitwise_not, (bits,), np.bitwise_not, order=0) for bits in (TRUTH, BITS)),
     Case(ops.isfinite, (REAL,), np.isfinite, order=0),
     Case(ops.isnan, (REAL,), np.isnan, order=0),
