@@ -225,6 +225,16 @@ def test_kl_div_of_a_distribution_from_itself_is_zero_with_zeros_in_it():
     assert np.isfinite(dt).all()
 
 
+def test_kl_div_of_a_negative_target_is_nan_as_its_logarithm_is():
+    x, t = (tg.Tensor(v, dtype=np.float64, requires_grad=True) for v in ([-1.0, -1.0, -1.0], [-0.5, 0.0, 0.5]))
+    with np.errstate(invalid="ignore"):
+        y = F.kl_div(x, t, reduction="none")
+        y.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), [np.nan, 0, 0.5 * (math.log(0.5) + 1)])
+    np.testing.assert_allclose(x.grad.numpy(), [0.5, 0, -0.5])
+    np.testing.assert_allclose(t.grad.numpy(), [np.nan, 1, math.log(0.5) + 2])
+
+
 def test_poisson_counts_of_zero_and_one_have_no_stirling_term():
     t = np.array([0.0, 1.0])
     y, (_, dt), _ = derivatives(lambda x, t: F.poisson_nll_loss(x, t, full=True, reduction="none"), np.ones(2), t)

@@ -132,7 +132,7 @@ def gaussian_nll_loss(
 def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """y = t (log t - x), the Kullback-Leibler divergence of log-probabilities x from probabilities t, reduced.
 
-    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, whose t log t is 0.
+    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, whose t log t is 0. NaN where t is negative.
 
     Args:
         prediction: log-probabilities x.
@@ -145,7 +145,7 @@ def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target
         ValueError: if `target` does not fit, or for another `reduction`.
     """
     x, t = pair("kl_div", prediction, target)
-    each = exp(t) * (t - x) if log_target else t * (log(where(t > 0, t, 1)) - x)
+    each = exp(t) * (t - x) if log_target else t * (log(where(t == 0, 1, t)) - x)
     if reduction == "batchmean":
         return each.sum() * (1 / x.shape[0] if x.ndim and x.shape[0] else 1)
     return reduced("kl_div", each, reduction)
