@@ -215,7 +215,7 @@ def var(
     Returns:
         NaN where n <= correction.
     """
-    return variance(a, axis=axis, keepdims=keepdims, correction=correction if ddof is None else ddof)
+    return variance(a, axis=axis, keepdims=keepdims, correction=_correction("var", correction, ddof))
 
 
 @implements(np.std)
@@ -226,7 +226,11 @@ def std(
 
     a' = g (a - mean) / ((n - correction) y); where all elements are equal the derivatives of every order are zero.
     """
-    return deviation(a, axis=axis, keepdims=keepdims, correction=correction if ddof is None else ddof)
+    return deviation(a, axis=axis, keepdims=keepdims, correction=_correction("std", correction, ddof))
+
+
+def _correction(function: str, correction: float, ddof: float | None) -> float:
+    return real(function, "correction", correction) if ddof is None else real(function, "ddof", ddof)
 
 
 @op(elementwise=True)
