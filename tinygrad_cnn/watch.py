@@ -55,6 +55,7 @@ watchers: list[int] = []
 
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 _tracer: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
+_repeating: ContextVar[bool] = ContextVar("repeating", default=False)
 
 
 @contextmanager
@@ -124,10 +125,20 @@ def effect(function: Callable[..., None], *arrays: np.ndarray | None) -> None:
     must read whatever else it needs when it is called.
     """
     current = tracer()
-    if current is None:
-        function(*arrays)
-    else:
+    if current is not None:
         current.effect(function, arrays)
+    elif not _repeating.get():
+        function(*arrays)
+
+
+@contextmanager
+def repeating(again: bool = True) -> Iterator[None]:
+    """Let a run in this context be one that took place before: its effects have had their effect, and are left out."""
+    token = _repeating.set(again)
+    try:
+        yield
+    finally:
+        _repeating.reset(token)
 
 
 def deferred(method: Callable[P, None]) -> Callable[P, None]:
