@@ -163,10 +163,10 @@ class Compiled(Generic[P, R]):
             )
         places = [(i, capture.places[id(t)]) for i, t in enumerate(stand_ins) if id(t) in capture.leaves]
         del result, filled
-        if capture.escaped():
+        if (place := capture.escaped()) is not None:
             raise CaptureError(
-                f"compile: `{self._name}` keeps a Tensor that it computed outside of itself (in a list, an attribute, a global "
-                "variable), where later calls would not renew it; return it instead"
+                f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not renew "
+                f"it; return it instead. It is in {place}"
             )
         return _Ready(program, results, places)
 
