@@ -72,7 +72,8 @@ def test_corners_are_numpys(name, shape, dtype, data):
     if documented(name, shape, how):
         return
     a = (np.arange(np.prod(shape, dtype=int)) % 5).reshape(shape).astype(dtype)
-    expected = outcome(lambda: getattr(np, name)(a, **how))
+    by_position = name == "reshape"  # whose keyword was another one in NumPy 2.0
+    expected = outcome(lambda: np.reshape(a, how["shape"]) if by_position else getattr(np, name)(a, **how))
     x = tg.Tensor(a, requires_grad=a.dtype.kind == "f")
     for given_as in (a, x):
         results = outcome(lambda given_as=given_as: getattr(tg, name)(given_as, **how))
