@@ -37,7 +37,8 @@ flip.vjp(m=lambda g, axis: flip(g, axis=axis))
 @op(numpy=np.roll)
 def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     """y_((j + shift) mod n) = a_j along `axis`, or in the flattened a for None.   a' = g rolled by -shift."""
-    if np.size(shift) and np.asarray(shift).dtype.kind not in "iu":
+    steps = np.asarray(shift)
+    if steps.size and steps.dtype.kind not in "iu":
         raise TypeError(f"roll: `shift` is {shift!r}; it must be an integer or one per axis")
     return np.roll(a, shift, axis)
 
@@ -97,9 +98,9 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
     """
     if axis is None or not np.ndim(a):  # with an axis, too, a 0-d array counts as one of a single element
         a, axis = ravel(a), 0 if axis is None else axis
-    shape, counts = np.shape(a), np.asarray(repeats, None if np.size(repeats) else np.intp)
+    shape, counts = np.shape(a), np.asarray(repeats)
     at = normalize_axis_index(axis, len(shape), "repeat")
-    if counts.dtype.kind not in "iu":
+    if counts.size and counts.dtype.kind not in "iu":
         raise TypeError(f"repeat: `repeats` is {counts.dtype}; numbers of repeats must be integers")
     if counts.ndim > 1 or counts.size not in (1, shape[at]) or (counts < 0).any():
         raise ValueError(
@@ -107,7 +108,7 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
             f"axis {axis}"
         )
     if counts.size != 1:
-        return take(a, np.repeat(np.arange(shape[at]), counts), axis=at)
+        return take(a, np.repeat(np.arange(shape[at]), counts.astype(np.intp)), axis=at)
     before, n, after, times = shape[:at], shape[at], shape[at + 1 :], int(counts.item())
     whole = broadcast_to(reshape(a, shape=(*before, n, 1, *after)), shape=(*before, n, times, *after))
     return reshape(whole, shape=(*before, n * times, *after))
