@@ -11,6 +11,7 @@ from ..graph import Array, implements, op
 from ..kernels.columns import copy_channels_last
 from ..kernels.select import select, selecting
 from ..kernels.window import last_view
+from .compare import isfinite
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -88,10 +89,10 @@ def _pow_base(g: Array, a: Array, b: Array) -> Array:
     return g * b * pow(where(((a == 0) | (a != a)) & (b == 0), 1, a), b - 1)
 
 
-def _pow_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
+def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
     if isinstance(a, int | float):
         a = np.asarray(a, y.dtype)
-    return g * y * log(where((a == 0) & (b >= 0), 1, a))
+    return g * y * log(where((a == 0) & isfinite(y), 1, a))
 
 
 pow.vjp(a=_pow_base, b=_pow_exponent)
