@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn import nn
 from tinygrad_cnn.testing import assert_gradients
 
 
@@ -21,6 +22,10 @@ def leaf(*values):
 
 def plain(f, *args, **kwargs):
     return f(*args, **kwargs)
+
+
+def plain_function(f):
+    return f
 
 
 def segments(draw, depth):
@@ -206,6 +211,71 @@ class TestRandomness:
         with pytest.raises(KeyError, match="second"):
             y.backward()
         assert generator.bit_generator.state == state
+
+
+class TestState:
+    """What the function changes in the library's way is changed in the first run only."""
+
+    @pytest.mark.parametrize("momentum", [0.1, None])
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_running_statistics_move_once_a_step_to_the_same_bits_eager_and_compiled(self, nested, momentum):
+        def trained(run, wrap):
+            tg.manual_seed(0)
+            body = nn.Sequential(
+                nn.Linear(4, 6), nn.BatchNorm1d(6, momentum=momentum), nn.ReLU(), nn.Dropout(0.4), nn.Linear(6, 1),
+                nn.BatchNorm1d(1),
+            )  # fmt: skip
+            optimizer = tg.optim.SGD(body.parameters(), lr=0.1, momentum=0.9)
+
+            def step(x):
+                optimizer.zero_grad()
+                y = run(lambda x: run(body, x), x) if nested else run(body, x)
+                loss = (y * x[:, :1]).mean()
+                loss.backward()
+                optimizer.step()
+                return loss
+
+            step = wrap(step)
+            losses = [step(x).item() for x in np.random.default_rng(0).normal(size=(5, 8, 4)).astype(np.float32)]
+            return losses, {**body.state_dict(), "draw": tg.rand(3)}
+
+        losses, state = trained(plain, plain_function)
+        assert state["1.num_batches_tracked"] == 5
+        for run, wrap in [(tg.checkpoint, plain_function), (plain, tg.compile), (tg.checkpoint, tg.compile)]:
+            other_losses, other = trained(run, wrap)
+            assert other_losses == losses
+            for name, value in state.items():
+                np.testing.assert_array_equal(np.asarray(other[name]), np.asarray(value), err_msg=name)
+
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_every_further_backward_leaves_it_alone_too(self, create_graph):
+        count, mean, var, x = tg.Tensor([0.0]), np.zeros(3), np.ones(3), tg.randn(4, 3, dtype=np.float64)
+        x.requires_grad = True
+
+        def f(x):
+            count.copy_(count + 1)
+            return tg.batch_norm(x, mean, var, training=True).sum() * 2.0
+
+        y = tg.checkpoint(f, x)
+        after = mean.copy(), var.copy()
+        for _ in range(2):
+            y.backward(retain_graph=True, create_graph=create_graph)
+        assert count.item() == 1
+        np.testing.assert_array_equal((mean, var), after)
+        count.copy_(count + 1)  # and afterwards all is as ever
+        assert count.item() == 2
+
+    def test_a_seed_that_is_set_inside_is_set_again(self):
+        def f(x):
+            tg.manual_seed(7)
+            return x * tg.rand(8, dtype=np.float64)
+
+        x = leaf(*[1.0] * 8)
+        y = tg.checkpoint(f, x)
+        after = tg.get_rng_state()
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+        assert tg.get_rng_state() == after
 
 
 class TestMemory:

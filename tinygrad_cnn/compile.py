@@ -99,7 +99,7 @@ class Compiled(Generic[P, R]):
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.plain is not None or (watch.watchers and self._watched()):
+        if self.plain is not None or (watch.watchers and watch.is_watched()):
             return self._function(*wrapped(args), **wrapped(kwargs))
         key, given = signature(self._name, args, kwargs)
         arrays = [x._data if x.__class__ is Tensor else array_of(x) for x in given]
@@ -147,10 +147,6 @@ class Compiled(Generic[P, R]):
             self._unsettled.clear()
             self._times.clear()
             self.plain = None
-
-    def _watched(self) -> bool:
-        """Whether someone in this context wants to see the ops: an outer capture, an observer, anomaly detection."""
-        return watch.tracer() is not None or watch._observer.get() is not None
 
     def _find(self, key: Any, given: list[Any], arrays: list[Any], args: Any, kwargs: Any) -> _Ready | None:
         """The program for a call; None if it is to run as written."""
@@ -275,11 +271,11 @@ class Compiled(Generic[P, R]):
             results = Results(self._name, result, [*stand_ins.values()], capture)
             self._check_alone(capture.referred(), given)
         del result, filled
-        if capture.escaped():
+        if (place := capture.escaped()) is not None:
             capture.state.restore()
             raise CaptureError(
-                f"compile: `{self._name}` keeps a Tensor that it computed outside of itself (in a list, an attribute, a global "
-                "variable), where later calls would not renew it; return it instead"
+                f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not renew "
+                f"it; return it instead. It is in {place}"
             )
         return capture, results
 

@@ -57,10 +57,10 @@ class Methods:
     __le__ = compare.less_equal
     __gt__ = compare.greater
     __ge__ = compare.greater_equal
-    __and__ = compare.logical_and
-    __or__ = compare.logical_or
-    __xor__ = compare.logical_xor
-    __invert__ = compare.logical_not
+    __and__ = compare.bitwise_and
+    __or__ = compare.bitwise_or
+    __xor__ = compare.bitwise_xor
+    __invert__ = compare.bitwise_not
     __eq__ = compare.equal  # type: ignore[assignment]
     __ne__ = compare.not_equal  # type: ignore[assignment]
     __hash__ = object.__hash__
@@ -82,6 +82,15 @@ class Methods:
 
     def __rmatmul__(self, other: TensorLike) -> Tensor:
         return linalg.matmul(other, self)
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        return compare.bitwise_and(other, self)
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        return compare.bitwise_or(other, self)
+
+    def __rxor__(self, other: TensorLike) -> Tensor:
+        return compare.bitwise_xor(other, self)
 
     # Ops as methods
 

@@ -31,7 +31,8 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     that `f` refers to otherwise, such as a layer's parameters. Random draws are repeated: the state of the library's
     generator, and of any ``Generator`` among the arguments, is restored for the second run and then put back.
 
-    What else `f` reads must be the same at backward, and what else it writes is written twice (running statistics).
+    What it changes through the library is changed once, in the first run: running statistics, ``copy_``, an optimizer's
+    update. What else `f` reads must be the same at backward, and what it changes by Python alone is changed twice.
 
     Raises:
         RuntimeError: in backward, if the second run gives results of other shapes, or uses other Tensors.
@@ -108,12 +109,13 @@ class _Segment:
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """Let the generators draw again what they drew in the first run, and go on afterwards as if they had not."""
+        """The context of the second run: generators draw again what they drew in the first, and nothing changes by it."""
         now = [source.bit_generator.state for source, _ in self.random]
         try:
             for source, state in self.random:
                 source.bit_generator.state = state
-            yield
+            with watch.repeating():
+                yield
         finally:
             for (source, _), state in zip(self.random, now, strict=True):
                 source.bit_generator.state = state

@@ -63,6 +63,7 @@ watchers: list[int] = []
 
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 _tracer: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
+_repeating: ContextVar[bool] = ContextVar("repeating", default=False)
 
 
 @contextmanager
@@ -134,10 +135,22 @@ def effect(
     must read whatever else it needs when it is called. `writes` gives the arrays that it writes and users can reach.
     """
     current = tracer()
-    if current is None:
-        function(*arrays)
-    else:
+    if current is not None:
         current.effect(function, arrays, [] if writes is None else writes())
+    elif not _repeating.get():
+        function(*arrays)
+
+
+@contextmanager
+def repeating(again: bool = True) -> Iterator[None]:
+    """Let a run in this context be one that took place before: its effects have had their effect, and are left out."""
+    with _watching(_repeating, again):
+        yield
+
+
+def is_watched() -> bool:
+    """Whether someone in this context wants each op to be called: a tracer, an observer, or a repetition of a run."""
+    return _tracer.get() is not None or _observer.get() is not None or _repeating.get()
 
 
 def deferred(method: Callable[P, None]) -> Callable[P, None]:

@@ -420,6 +420,31 @@ class TestRefusals:
         with pytest.raises(tg.CaptureError, match=r"`f` keeps a Tensor that it computed.*return it instead"):
             tg.compile(f)(np.ones(2))
 
+    @pytest.mark.parametrize("start", [np.int64(0), np.zeros(2, np.float32)])
+    def test_rebinding_a_buffer_names_it_and_the_remedy_works(self, start):
+        class Counter(nn.Module):
+            def __init__(self):
+                self.register_buffer("n", tg.Tensor(start))
+
+            def forward(self, x):
+                self.n += 1
+                return x * self.n
+
+        class Mended(Counter):
+            def forward(self, x):
+                self.n.copy_(self.n + 1)
+                return x * self.n
+
+        counter, eager, mended = Counter(), Counter(), Mended()
+        with pytest.raises(tg.CaptureError, match=r"`n` of Counter; .*: self\.n\.copy_\(self\.n \+ 1\)"):
+            tg.compile(lambda x: counter(x))(np.ones(2, np.float32))
+        step = tg.compile(lambda x: mended(x))
+        for _ in range(4):
+            x = tg.Tensor(np.random.default_rng(0).normal(size=2), dtype=np.float32)
+            np.testing.assert_array_equal(step(x).numpy(), eager(x).numpy())
+            np.testing.assert_array_equal(mended.n.numpy(), eager.n.numpy())
+        assert step.captures == 1
+
     def test_a_graph_from_outside(self):
         w = tg.ones(2, requires_grad=True)
         y = w * 2

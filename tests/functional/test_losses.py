@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 import tinygrad_cnn.functional as F
+from tinygrad_cnn import nn
 
 from ..ops.extremes import derivatives
 
@@ -225,6 +226,16 @@ def test_kl_div_of_a_distribution_from_itself_is_zero_with_zeros_in_it():
     assert np.isfinite(dt).all()
 
 
+def test_kl_div_of_a_negative_target_is_nan_as_its_logarithm_is():
+    x, t = (tg.Tensor(v, dtype=np.float64, requires_grad=True) for v in ([-1.0, -1.0, -1.0], [-0.5, 0.0, 0.5]))
+    with np.errstate(invalid="ignore"):
+        y = F.kl_div(x, t, reduction="none")
+        y.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), [np.nan, 0, 0.5 * (math.log(0.5) + 1)])
+    np.testing.assert_allclose(x.grad.numpy(), [0.5, 0, -0.5])
+    np.testing.assert_allclose(t.grad.numpy(), [np.nan, 1, math.log(0.5) + 2])
+
+
 def test_poisson_counts_of_zero_and_one_have_no_stirling_term():
     t = np.array([0.0, 1.0])
     y, (_, dt), _ = derivatives(lambda x, t: F.poisson_nll_loss(x, t, full=True, reduction="none"), np.ones(2), t)
@@ -256,6 +267,23 @@ BAD = [
     (lambda: F.huber_loss(LOGITS, LOGITS, delta=0), "huber_loss: `delta` is 0; it must be above 0"),
     (lambda: F.smooth_l1_loss(LOGITS, LOGITS, beta=-1), "smooth_l1_loss: `beta` is -1"),
     (lambda: F.triplet_margin_loss(LOGITS, LOGITS, LOGITS, margin=0), "triplet_margin_loss: `margin` is 0"),
+    (lambda: F.huber_loss(LOGITS, LOGITS, delta=np.nan), "huber_loss: `delta` is nan; it must be above 0"),
+    (lambda: F.smooth_l1_loss(LOGITS, LOGITS, beta=np.nan), "smooth_l1_loss: `beta` is nan; it must not be negative"),
+    (lambda: F.poisson_nll_loss(LOGITS, LOGITS, eps=-1), "poisson_nll_loss: `eps` is -1; it must not be negative"),
+    (lambda: F.gaussian_nll_loss(LOGITS, LOGITS, LOGITS**2, eps=-1), "gaussian_nll_loss: `eps` is -1"),
+    (lambda: F.cosine_similarity(LOGITS, LOGITS, eps=-1), "cosine_similarity: `eps` is -1; it must not be negative"),
+    (lambda: F.margin_ranking_loss(LOGITS, LOGITS, SIGNS, margin=np.nan), "margin_ranking_loss: `margin` is nan"),
+    *(
+        (
+            lambda i=i: F.cross_entropy(LOGITS, np.full_like(LOGITS, 0.25), ignore_index=i),
+            rf"cross_entropy: `ignore_index` is {i} but `target` holds probabilities, which have no index",
+        )
+        for i in (0, 2, 9)
+    ),
+    (
+        lambda: nn.CrossEntropyLoss(ignore_index=0)(LOGITS, np.full_like(LOGITS, 0.25)),
+        "cross_entropy: `ignore_index` is 0",
+    ),
     (lambda: F.triplet_margin_loss(LOGITS, LOGITS[0], LOGITS), r"triplet_margin_loss: .* one shape"),
     (lambda: F.cosine_embedding_loss(LOGITS, LOGITS, LABELS[:3]), r"`target` \(3,\) must be"),
     (lambda: F.cosine_embedding_loss(LOGITS, LOGITS, LABELS), r"^cosine_embedding_loss: `target` holds 0 at \(0,\)"),
@@ -284,3 +312,45 @@ def test_what_is_ignored_may_hold_anything():
     logits = tg.Tensor(x, requires_grad=True)
     each = tg.cross_entropy(logits, np.array([-100, -100, 1]), reduction="none")
     np.testing.assert_allclose(each.numpy(), [0, 0, np.log(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [1j, True, "1", None, np.ones(2)])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("huber_loss: `delta`", lambda v: F.huber_loss(LOGITS, LOGITS, delta=v)),
+        ("smooth_l1_loss: `beta`", lambda v: F.smooth_l1_loss(LOGITS, LOGITS, beta=v)),
+        ("gaussian_nll_loss: `eps`", lambda v: F.gaussian_nll_loss(LOGITS, LOGITS, LOGITS**2, eps=v)),
+        ("poisson_nll_loss: `eps`", lambda v: F.poisson_nll_loss(LOGITS, LOGITS, eps=v)),
+        ("cross_entropy: `label_smoothing`", lambda v: F.cross_entropy(LOGITS, LABELS, label_smoothing=v)),
+        ("CrossEntropyLoss: `label_smoothing`", lambda v: nn.CrossEntropyLoss(label_smoothing=v)),
+        ("cosine_similarity: `eps`", lambda v: F.cosine_similarity(LOGITS, LOGITS, eps=v)),
+        ("pairwise_distance: `eps`", lambda v: F.pairwise_distance(LOGITS, LOGITS, eps=v)),
+        ("cosine_embedding_loss: `margin`", lambda v: F.cosine_embedding_loss(LOGITS, LOGITS, LABELS, margin=v)),
+        ("hinge_embedding_loss: `margin`", lambda v: F.hinge_embedding_loss(LOGITS, SIGNS, margin=v)),
+        ("margin_ranking_loss: `margin`", lambda v: F.margin_ranking_loss(LOGITS, LOGITS, SIGNS, margin=v)),
+        ("triplet_margin_loss: `margin`", lambda v: F.triplet_margin_loss(LOGITS, LOGITS, LOGITS, margin=v)),
+        ("dropout: `p`", lambda v: F.dropout(LOGITS, p=v)),
+        ("Dropout: `p`", lambda v: nn.Dropout(p=v)),
+        ("var: `correction`", lambda v: tg.var(LOGITS, correction=v)),
+        ("std: `correction`", lambda v: tg.std(LOGITS, correction=v)),
+    ],
+)  # fmt: skip
+def test_options_are_real_numbers(name, call, value):
+    with pytest.raises(TypeError, match=f"^{name} is .*; it must be a number"):
+        call(value)
+
+
+def test_options_may_be_numpy_numbers_and_leave_float32_alone():
+    x = LOGITS.astype(np.float32)
+    for number in (np.float64(0.5), np.float32(0.5), np.int64(1)):
+        assert F.huber_loss(x, x, delta=number).dtype == np.float32
+        assert F.smooth_l1_loss(x, x, beta=number).dtype == np.float32
+        assert F.normalize(x, number).dtype == np.float32
+
+
+def test_a_class_that_cannot_be_is_nothing_to_ignore_among_probabilities():
+    probabilities = np.full_like(LOGITS, 1 / LOGITS.shape[1])
+    expected = F.cross_entropy(LOGITS, probabilities)
+    for index in (-100, -1):
+        assert F.cross_entropy(LOGITS, probabilities, ignore_index=index) == expected

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 import tinygrad_cnn.functional as F
+from tinygrad_cnn import nn
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(3, 2, (4, 6, 3, 2))
@@ -48,6 +49,74 @@ def test_the_update_is_not_recorded_even_into_statistics_that_require_a_gradient
     assert var.grad is None
 
 
+EMPTY = [
+    (F.batch_norm, (0, 6, 3, 2)),
+    (F.batch_norm, (4, 6, 0)),
+    (F.instance_norm, (0, 6, 3)),
+    (F.instance_norm, (4, 6, 0, 2)),
+]
+
+
+@pytest.mark.parametrize("kind", [tg.Tensor, np.array])
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("f", "shape"), EMPTY)
+def test_a_batch_without_elements_leaves_the_running_statistics_alone(f, shape, compiled, kind):
+    mean, var = (kind(s) for s in stats())
+
+    def step(x):
+        return normalized(f, x, mean, var, weight=tg.ones(6), bias=tg.ones(6))
+
+    for x in (np.zeros(shape), tg.Tensor(np.zeros(shape))):
+        assert (tg.compile(step) if compiled else step)(x).shape == shape
+    np.testing.assert_array_equal((np.asarray(mean), np.asarray(var)), stats())
+    x = tg.Tensor(np.zeros(shape), requires_grad=True)
+    step(x).sum().backward()
+    assert x.grad.shape == shape
+
+
+@pytest.mark.parametrize("shape", [(0, 6, 3), (4, 6, 0), (0, 6, 0)])
+def test_every_normalization_of_nothing_is_nothing_without_a_warning(shape):
+    x = tg.Tensor(np.zeros(shape), requires_grad=True)
+    for f in (F.instance_norm, F.normalize, lambda x: F.group_norm(x, 2), lambda x: F.layer_norm(x, x.shape[1:]),
+              lambda x: F.rms_norm(x, x.shape[2:]), lambda x: F.local_response_norm(x, 3)):  # fmt: skip
+        y = f(x)
+        assert y.shape == shape
+        (g,) = tg.gradients(y, x, np.ones(shape))
+        assert g.shape == shape
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_empty_batch_does_not_count(momentum, compiled):
+    batches = [IMAGES, IMAGES[:0], IMAGES * 2, IMAGES[:0]]
+    layers = [nn.BatchNorm2d(6, momentum=momentum, dtype=np.float64) for _ in range(2)]
+    with_empty = tg.compile(lambda x: layers[0](x)) if compiled else layers[0]
+    for x in batches:
+        with_empty(x)
+    for x in batches[::2]:
+        layers[1](x)
+    for name, value in layers[1].state_dict().items():
+        np.testing.assert_array_equal(layers[0].state_dict()[name], value, err_msg=name)
+    assert layers[0].num_batches_tracked.item() == 2
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("f", AXES)
+def test_running_statistics_that_are_arrays_are_followed_by_a_compiled_run(f, training):
+    how = {"training": training} if f is F.batch_norm else {"use_input_stats": training}
+    held, mirror = stats(np.float32), stats(np.float32)
+    weight, bias = np.ones(6, np.float32), np.zeros(6, np.float32)
+    step = tg.compile(lambda x: f(x, *held, weight, bias, **how))
+    for turn in range(4):
+        x = tg.Tensor(IMAGES * (turn + 1), dtype=np.float32)
+        y, expected = step(x), f(x, *mirror, weight, bias, **how)
+        np.testing.assert_array_equal(y.numpy(), expected.numpy())
+        np.testing.assert_array_equal(held, mirror)
+        for a in (*held, *mirror):  # the user goes on with them
+            a += 0.5
+    assert step.captures == 1
+
+
 @pytest.mark.parametrize("f", [F.batch_norm, lambda *a: F.instance_norm(*a, use_input_stats=False)])
 def test_outside_training_the_running_statistics_are_used_and_left_alone(f):
     mean, var = stats()
@@ -59,7 +128,7 @@ def test_outside_training_the_running_statistics_are_used_and_left_alone(f):
 @pytest.mark.parametrize(
     ("f", "axes"),
     [
-        (lambda x: normalized(F.batch_norm, x, eps=0), (0, 2, 3)),
+        (lambda x: normalized(F.batch_norm, x, eps=1e-300), (0, 2, 3)),
         (lambda x: normalized(F.instance_norm, x, eps=0), (2, 3)),
         (lambda x: F.group_norm(x, 1, eps=0), (1, 2, 3)),
         (lambda x: F.layer_norm(x, (3, 2), eps=0), (2, 3)),
@@ -131,6 +200,21 @@ BAD = [
     (lambda: F.layer_norm(IMAGES, 2, np.ones(3)), r"layer_norm: `weight` has shape \(3,\)"),
     (lambda: F.rms_norm(IMAGES, 2, np.ones(1)), r"rms_norm: `weight` has shape \(1,\)"),
     (lambda: F.local_response_norm(IMAGES, 0), "local_response_norm: `size` is 0"),
+    (lambda: normalized(F.batch_norm, IMAGES, eps=0), "batch_norm: `eps` is 0; it must be above 0"),
+    (lambda: normalized(F.batch_norm, IMAGES, eps=-1e-5), "batch_norm: `eps` is -1e-05; it must be above 0"),
+    (lambda: normalized(F.batch_norm, IMAGES, eps=np.nan), "batch_norm: `eps` is nan; it must be above 0"),
+    (lambda: nn.BatchNorm2d(6, eps=0)(IMAGES), "batch_norm: `eps` is 0; it must be above 0"),
+    (lambda: F.batch_norm(IMAGES, *stats(), eps=-1.0), "batch_norm: `eps` is -1.0; it must not be negative"),
+    (lambda: F.instance_norm(IMAGES, eps=-1), "instance_norm: `eps` is -1; it must not be negative"),
+    (lambda: F.group_norm(IMAGES, 2, eps=-1), "group_norm: `eps` is -1; it must not be negative"),
+    (lambda: F.layer_norm(IMAGES, 2, eps=-1), "layer_norm: `eps` is -1; it must not be negative"),
+    (lambda: F.rms_norm(IMAGES, 2, eps=-1), "rms_norm: `eps` is -1; it must not be negative"),
+    (lambda: F.normalize(IMAGES, eps=-1), "normalize: `eps` is -1; it must not be negative"),
+    (
+        lambda: normalized(F.batch_norm, IMAGES, *stats(), momentum=np.nan),
+        "batch_norm: `momentum` is nan; it must be a number",
+    ),
+    (lambda: F.local_response_norm(IMAGES, 2, beta=np.nan), "local_response_norm: `beta` is nan; it must be a number"),
     (lambda: F.local_response_norm(np.ones((2, 3)), 2), r"local_response_norm: `x` has shape \(2, 3\)"),
 ]
 
@@ -139,3 +223,28 @@ BAD = [
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("value", [1j, True, "1", np.ones(2)])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("batch_norm: `eps`", lambda v: normalized(F.batch_norm, IMAGES, eps=v)),
+        ("batch_norm: `eps`", lambda v: F.batch_norm(IMAGES, *stats(), eps=v)),
+        ("batch_norm: `momentum`", lambda v: normalized(F.batch_norm, IMAGES, *stats(), momentum=v)),
+        ("instance_norm: `eps`", lambda v: F.instance_norm(IMAGES, eps=v)),
+        ("group_norm: `eps`", lambda v: F.group_norm(IMAGES, 2, eps=v)),
+        ("layer_norm: `eps`", lambda v: F.layer_norm(IMAGES, 2, eps=v)),
+        ("rms_norm: `eps`", lambda v: F.rms_norm(IMAGES, 2, eps=v)),
+        ("local_response_norm: `alpha`", lambda v: F.local_response_norm(IMAGES, 2, alpha=v)),
+        ("normalize: `eps`", lambda v: F.normalize(IMAGES, eps=v)),
+    ],
+)  # fmt: skip
+def test_options_are_real_numbers(name, call, value):
+    with pytest.raises(TypeError, match=f"{name} is .*; it must be a number"):
+        call(value)
+
+
+def test_running_statistics_are_written_so_a_list_is_refused():
+    with pytest.raises(TypeError, match="batch_norm: `running_mean` is a list; it must be a Tensor or an array"):
+        F.batch_norm(IMAGES, [0.0] * 6, [1.0] * 6, training=True)

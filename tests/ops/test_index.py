@@ -152,6 +152,41 @@ def test_values_set_keep_the_dtype_of_what_they_are_set_in():
     assert tg.masked_fill(tg.zeros(3), np.ones(3, bool), 2.0).dtype == np.float32
 
 
+@given(
+    shape=hnp.array_shapes(min_dims=0, max_dims=3, max_side=3),
+    mask=hnp.array_shapes(min_dims=0, max_dims=3, max_side=3),
+)
+def test_masked_fill_broadcasts_what_it_fills(shape, mask):
+    try:
+        together = np.broadcast_shapes(shape, mask)
+    except ValueError:
+        with pytest.raises(ValueError, match="masked_fill: `mask` .* does not broadcast with `a`"):
+            tg.masked_fill(tg.zeros(*shape), np.zeros(mask, bool), 1.0)
+        return
+    where = np.arange(np.prod(mask, dtype=int)).reshape(mask) % 2 == 0
+    a, value = (tg.Tensor(np.full(s, v), requires_grad=True) for s, v in ((shape, 3.0), ((), 7.0)))
+    y = tg.masked_fill(a, where, value)
+    np.testing.assert_array_equal(y.detach().numpy(), np.where(np.broadcast_to(where, together), 7.0, 3.0))
+    y.sum().backward()
+    hits = np.broadcast_to(where, together).sum()
+    assert a.grad.shape == shape
+    assert (value.grad.item(), a.grad.numpy().sum()) == (hits, np.prod(together, dtype=int) - hits)
+
+
+@pytest.mark.parametrize("alpha", [2, -0.5, 0, 1, np.float64(3)])
+def test_index_add_adds_so_many_times(alpha):
+    x, src = counting((3, 2)), counting((2, 2), 10.0)
+    x, src = (tg.Tensor(a, requires_grad=True, dtype=np.float32) for a in (x, src))
+    y = tg.index_add(x, 0, [2, 2], src, alpha=alpha)
+    expected = x.numpy().copy()
+    expected[2] += alpha * src.numpy().sum(0)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y.detach().numpy(), expected)
+    y.sum().backward()
+    np.testing.assert_array_equal(src.grad.numpy(), np.full((2, 2), alpha, np.float32))
+    assert tg.index_add(np.zeros(2), 0, [0], [3.0], alpha=2).tolist() == [6, 0]
+
+
 X, I, F = np.zeros((2, 3)), np.zeros((2, 3), int), np.zeros((2, 3))
 
 
@@ -182,13 +217,15 @@ X, I, F = np.zeros((2, 3)), np.zeros((2, 3), int), np.zeros((2, 3))
         (lambda x: tg.index_add(x, 0, [0, 2], F), IndexError, "index_add: `index` holds 2, but the axis has size 2"),
         (lambda x: tg.index_add(x, 0, [0], F), ValueError, r"index_add: `src` is \(2, 3\) and `index` is \(1,\)"),
         (lambda x: tg.index_add(x, 0, I, F), ValueError, "index_add: .*`index` must be 1-D"),
+        (lambda x: tg.index_add(x, 0, [0], F[:1], alpha=1j), TypeError, "index_add: `alpha` is 1j; it must be a number"),
         (lambda x: tg.index_set(x, 2, 0.0), IndexError, r"index_set: index 2 is out of bounds .*`x` has shape \(2, 3\)"),
         (lambda x: tg.index_set(x, 0, np.zeros(2)), ValueError, r"index_set: .*\(2,\).* selection's shape \(3,\)"),
         (lambda x: tg.index_set(tg.Tensor(I), 0, 0.5), TypeError, "index_set: an array of int64 cannot hold .* float64"),
         (lambda x: tg.masked_fill(x, I, 0.0), TypeError, "masked_fill: `mask` is int64; it must be a Boolean"),
         (lambda x: tg.masked_fill(x, [True], 0.0), TypeError, "masked_fill: `mask` is list"),
-        (lambda x: tg.masked_fill(x, np.zeros((4, 2, 3), bool), 0.0), ValueError, r"masked_fill: `mask` \(4, 2, 3\)"),
+        (lambda x: tg.masked_fill(x, np.zeros((3, 2), bool), 0.0), ValueError, r"masked_fill: `mask` \(3, 2\)"),
         (lambda x: tg.masked_fill(x, np.zeros((2, 3), bool), np.zeros(2)), ValueError, r"masked_fill: `value` \(2,\)"),
+        (lambda x: tg.masked_fill(x, np.ones(3, bool), np.zeros((4, 2, 3))), ValueError, "masked_fill: `value` .* to .2, 3."),
     ],
 )  # fmt: skip
 def test_bad_indices_are_refused(call, error, message):

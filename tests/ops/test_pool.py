@@ -211,11 +211,20 @@ class TestLpPool:
         assert x.grad.tolist() == [[[0, 0]]]
         assert np.isnan(tg.lp_pool1d(np.array([[[np.nan, 1.0]]]), 2, 2)).all()
 
-    def test_one_sums_and_an_odd_exponent_has_a_negative_root(self):
+    def test_one_sums_and_another_odd_exponent_has_no_root_of_a_negative_sum(self):
         x = np.array([[[1.0, -3.0, 2.0, 2.0]]])
         assert tg.lp_pool1d(x, 1, 2).tolist() == [[[-2, 4]]]
         assert_gradients(lambda a: tg.lp_pool1d(a, 1, 2), np.zeros((1, 1, 4)), order=1)
-        np.testing.assert_allclose(tg.lp_pool1d(x, 3, 2), [[[-(26 ** (1 / 3)), 16 ** (1 / 3)]]], rtol=1e-14)
+        for pool, images in ((tg.lp_pool1d, x), (tg.lp_pool2d, x[:, None].repeat(2, 2))):
+            t = tg.Tensor(images, requires_grad=True)
+            with np.errstate(invalid="ignore"):
+                y = pool(t, 3, 2)
+                y.sum().backward()
+            assert np.isnan(y.numpy()[..., 0]).all()
+            n = images.size // x.size
+            np.testing.assert_allclose(y.numpy()[..., 1], (16 * n) ** (1 / 3), rtol=1e-14)
+            assert np.isnan(t.grad.numpy()[..., :2]).all()
+            np.testing.assert_allclose(t.grad.numpy()[..., 2:], 4 * (16 * n) ** (-2 / 3), rtol=1e-14)
 
 
 class TestAdaptive:
@@ -316,6 +325,12 @@ REFUSED = [
     (lambda: tg.max_pool2d(ONE, 3, dilation=(1, 2)), ValueError, "spans 5 along spatial axis 1 but the padded `x` has 4"),
     (lambda: tg.max_pool2d(ONE[..., :1], 2, padding=1, dilation=2), ValueError, "which has no largest element"),
     (lambda: tg.max_pool2d(ONE[..., :0], 1), ValueError, "`x` has spatial sizes (4, 0); every one must be at least 1"),
+    *((lambda pool=pool, n=n: pool(np.ones((2, 0, *(4,) * n)), 2), ValueError, f"{pool.__name__}: `x` has no channels")
+      for family in (MAX, AVG, ADAPTIVE_MAX) for n, pool in family.items()),
+    (lambda: tg.max_pool1d(np.ones((0, 4)), 2), ValueError, "max_pool1d: `x` has no channels; it must have at least 1"),
+    (lambda: tg.lp_pool2d(ONE[:, :0], 2, 2), ValueError, "lp_pool2d: `x` has no channels"),
+    (lambda: tg.max_unpool2d(TWO[:, :0], WHERE[:, :0], 2), ValueError, "max_unpool2d: `x` has no channels"),
+    (lambda: tg.lp_pool2d(ONE, 2j, 2), TypeError, "lp_pool2d: `norm_type` is 2j; it must be a number"),
     (lambda: tg.max_pool2d(ONE[0, 0], 2), ValueError, "max_pool2d: `x` has shape (4, 4); it must be (N, C, H, W)"),
     (lambda: tg.max_pool1d(ONE, 2), ValueError, "max_pool1d: `x` has shape (1, 1, 4, 4); it must be (N, C, L)"),
     (lambda: tg.max_pool3d(ONE[0], 2), ValueError, "max_pool3d: `x` has shape (1, 4, 4)"),
@@ -353,6 +368,23 @@ REFUSED = [
 def test_what_is_refused_and_how(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_one_number_in_a_sequence_stands_for_every_axis(n):
+    x, w = np.random.default_rng(0).normal(size=(2, 2, *(6,) * n)), np.ones((2, 2, *(3,) * n))
+    conv, transposed = getattr(tg, f"conv{n}d"), getattr(tg, f"conv_transpose{n}d")
+    same = [
+        (MAX[n], (x, (3,)), (x, 3), {}), (AVG[n], (x, [2]), (x, 2), {}),
+        *((MAX[n], (x, 2), (x, 2), {name: 1}) for name in ("stride", "padding", "dilation")),
+        *((AVG[n], (x, 2), (x, 2), {name: 1}) for name in ("stride", "padding")),
+        *((conv, (x, w), (x, w), {name: 2}) for name in ("stride", "padding", "dilation")),
+        *((transposed, (x, w), (x, w), {name: 2}) for name in ("stride", "padding", "dilation")),
+        (transposed, (x, w, None, 2), (x, w, None, 2), {"output_padding": 1}),
+    ]  # fmt: skip
+    for f, several, one, how in same:
+        y = f(*several, **{name: (value,) for name, value in how.items()})
+        np.testing.assert_array_equal(y, f(*one, **how))
 
 
 @pytest.mark.parametrize("family", [MAX, AVG, ADAPTIVE_MAX, ADAPTIVE_AVG])

@@ -192,3 +192,35 @@ def test_clip_gives_its_gradient_to_exactly_one_of_its_three_inputs(rows):
     np.testing.assert_array_equal(chosen, y)
     inside = (low <= a) & (a <= high)
     np.testing.assert_array_equal(first[0], inside.astype(float))
+
+
+CORNERS = [0.0, 1.0, -1.0, 2.0, -2.0, 3.0, np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize("exponent", [*CORNERS, 0, 2])
+@pytest.mark.parametrize("base", [*CORNERS, 0, 2])
+def test_powers_at_zero_infinity_and_nan_have_the_gradients_of_pytorch(base, exponent):
+    """a' is 0 where b = 0, whatever a is, and b' is 0 where a = 0 and b >= 0; elsewhere the formulas hold."""
+    with np.errstate(all="ignore"):
+        y = np.power(float(base), float(exponent))
+        by_base = np.float64(0) if exponent == 0 else exponent * np.power(float(base), exponent - 1.0)
+        by_exponent = 0.0 if base == 0 and exponent >= 0 else y * np.log(np.float64(base))
+        a, b = (tg.Tensor(np.float64(v), dtype=np.float64, requires_grad=True) for v in (base, exponent))
+        for result, slopes in (
+            (a**b, {a: by_base, b: by_exponent}),
+            (a**exponent, {a: by_base}),
+            (base**b, {b: by_exponent}),
+        ):
+            np.testing.assert_allclose(result.item(), y, rtol=1e-14)
+            found = tg.gradients(result, list(slopes))
+            np.testing.assert_allclose([g.item() for g in found], list(slopes.values()), rtol=1e-14)
+
+
+@both_dtypes
+def test_powers_of_0_are_constant_to_second_order(dtype):
+    x = np.array([np.inf, -np.inf, np.nan, 0, 2], dtype)
+    y, (first,), _ = derivatives(lambda a: a**0, x)
+    assert y.dtype == first.dtype == dtype
+    assert y.tolist() == [1] * 5
+    assert first.tolist() == [0] * 5
+    np.testing.assert_array_equal(derivatives(lambda a: a**2, x[3:])[2][0], [2, 2])

@@ -9,6 +9,7 @@ from ..ops.activation import logsigmoid
 from ..ops.elementwise import where
 from ..ops.label import label_weights, pick
 from ..ops.loss import bernoulli_nll, bernoulli_nll_logits, check_reduction, mean_by, softmax_nll
+from ..ops.real import real
 from ..ops.shape import reshape
 from ..ops.softmax import log_softmax
 from ..tensor import Tensor
@@ -39,7 +40,7 @@ def cross_entropy(
         logits: (N, C), (C,) or (N, C, d1, ...), of any size.
         target: class indices, (N,), () or (N, d1, ...), integers; or probabilities of the logits' shape and kind.
         weight: a factor for each class, (C,), or None; it has no gradient.
-        ignore_index: the index of what does not count.
+        ignore_index: the index of what does not count. Probabilities have no index.
         reduction: "mean" divides by the sum of the weights of the classes in `target` (for probabilities by their number),
             so it is NaN, with a gradient of 0, where nothing counts; "sum"; or "none".
         label_smoothing: the share of each t that is spread evenly over the classes, from 0 to 1.
@@ -47,7 +48,8 @@ def cross_entropy(
     Raises:
         IndexError: for a class that does not exist.
         TypeError: for class indices that are not integers, or probabilities that are.
-        ValueError: for shapes that do not fit, or another argument out of range.
+        ValueError: for shapes that do not fit, another argument out of range, or the `ignore_index` of a class beside
+            probabilities.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> logits = tg.Tensor([[100.0, 0.0], [0.0, 0.0]], requires_grad=True)
@@ -57,8 +59,7 @@ def cross_entropy(
     name = "cross_entropy"
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: `label_smoothing` is {label_smoothing!r}; it must be from 0 to 1")
+    real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
         single = reshape(logits, shape=(1, -1)), reshape(target, shape=(1, *target.shape))
         y = cross_entropy(*single, weight, ignore_index, reduction, label_smoothing)
@@ -69,6 +70,11 @@ def cross_entropy(
             raise TypeError(
                 f"{name}: `target` has the shape of `logits`, so it holds probabilities, but is {target.dtype}; "
                 "convert it with astype(np.float32)"
+            )
+        if ignore_index >= 0:
+            raise ValueError(
+                f"{name}: `ignore_index` is {ignore_index} but `target` holds probabilities, which have no index; leave it "
+                "out, and give the rows that do not count probabilities of 0"
             )
         t = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
         each = -_over_classes(t * log_softmax(logits, axis=1), weight)

@@ -6,14 +6,14 @@ import numpy as np
 
 from ..graph import Array
 from ..ops.random import Seed, keep_mask
+from ..ops.real import probability
 from ..tensor import Tensor
 
 __all__ = ["dropout", "dropout2d"]
 
 
 def _dropped(name: str, x: Array, p: float, training: bool, spatial: int, rng: Seed) -> Tensor:
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: `p` is {p!r}; it must be a probability, from 0 to 1")
+    probability(name, "p", p)
     y: Tensor = x * keep_mask(x, p=p, spatial=spatial, rng=rng) if training and p else x
     return y
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..graph import Array
 from ..ops.elementwise import maximum
+from ..ops.real import not_negative, positive, real
 from ..ops.reduce import norm
 from ..ops.shape import Axis, pad_constant, reshape, slice_axis
 from ..ops.standardize import affine, moments, normalized, over, standardize
@@ -43,15 +44,18 @@ def batch_norm(
 
     Args:
         x: (N, C, ...), at least two axes.
-        running_mean, running_var: (C,), leaf Tensors or arrays; may be None in training.
+        running_mean, running_var: (C,), leaf Tensors or arrays; may be None in training. An empty batch leaves them alone.
         weight, bias: (C,), or None for 1 and 0.
         training: use the statistics of the batch.
         momentum: the share of the batch in the running statistics.
-        eps: keeps the root away from zero.
+        eps: keeps the root away from zero: above 0 in training, else not negative.
 
     Raises:
-        ValueError: for a wrong shape, no running statistics outside training, or one value per channel in training.
+        ValueError: for a wrong shape, no running statistics outside training, one value per channel in training, or a number
+            out of range.
+        TypeError: for running statistics that are neither Tensors nor arrays, or an option that is not a real number.
     """
+    (positive if training else not_negative)("batch_norm", "eps", eps)
     channels = _channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
     if not training:
@@ -75,8 +79,11 @@ def instance_norm(
     The running statistics, if given, follow the means over the batch. Ulyanov et al., arXiv:1607.08022.
 
     Raises:
-        ValueError: for a wrong shape, no running statistics where they are to be used, or one value per channel.
+        ValueError: for a wrong shape, no running statistics where they are to be used, one value per channel, or a negative
+            `eps`.
+        TypeError: for running statistics that are neither Tensors nor arrays, or an option that is not a real number.
     """
+    not_negative("instance_norm", "eps", eps)
     stated = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     channels = _channels("instance_norm", x, least=3, **stated)
     shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
@@ -98,8 +105,9 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
         eps: keeps the root away from zero.
 
     Raises:
-        ValueError: for a wrong shape, or if `num_groups` does not divide the channels.
+        ValueError: for a wrong shape, a negative `eps`, or if `num_groups` does not divide the channels.
     """
+    not_negative("group_norm", "eps", eps)
     channels = _channels("group_norm", x, weight=weight, bias=bias)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
@@ -123,8 +131,9 @@ def layer_norm(
         eps: keeps the root away from zero.
 
     Raises:
-        ValueError: if a shape disagrees with `normalized_shape`.
+        ValueError: if a shape disagrees with `normalized_shape`, or for a negative `eps`.
     """
+    not_negative("layer_norm", "eps", eps)
     axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     y = _standardized(x, axis, eps)
     return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
@@ -142,10 +151,10 @@ def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = No
         eps: keeps the root away from zero; by default the dtype's machine epsilon.
 
     Raises:
-        ValueError: if a shape disagrees with `normalized_shape`.
+        ValueError: if a shape disagrees with `normalized_shape`, or for a negative `eps`.
     """
     axis = _last_axes("rms_norm", x, normalized_shape, weight=weight)
-    small = float(np.finfo(x.dtype).eps) if eps is None else eps
+    small = float(np.finfo(x.dtype).eps) if eps is None else not_negative("rms_norm", "eps", eps)
     y = _standardized(x, axis, small, centred=False)
     return _scaled(y, weight, None, tuple(np.shape(x)[i] for i in axis))
 
@@ -162,7 +171,10 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
 
     Raises:
         ValueError: if x has fewer axes, or `size` is below 1.
+        TypeError: if `alpha`, `beta` or `k` is not a real number.
     """
+    for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+        real("local_response_norm", name, value)
     channels = _channels("local_response_norm", x, least=3)
     if size < 1:
         raise ValueError(f"local_response_norm: `size` is {size!r}; it must be at least 1")
@@ -184,7 +196,11 @@ def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> T
         p: the order of the norm, see :func:`~tinygrad_cnn.norm`.
         axis: the axis along which the vectors lie, or several.
         eps: the smallest divisor.
+
+    Raises:
+        ValueError: for a negative `eps`, or an order that :func:`~tinygrad_cnn.norm` refuses.
     """
+    not_negative("normalize", "eps", eps)
     y: Tensor = x / maximum(norm(x, p, axis=axis, keepdims=True), eps)
     return y
 
@@ -226,7 +242,7 @@ def _by_batch(
             "batch, or the running statistics"
         )
     stats = moments(x, axis=axis)
-    _update(running_mean, running_var, stats, n, momentum)
+    _update(name, running_mean, running_var, stats, n, momentum)
     if weight is None or bias is None:
         return _scaled(standardize(x, stats, axis=axis, eps=eps), weight, bias, shape)
     return normalized(x, reshape(weight, shape=shape), reshape(bias, shape=shape), stats, axis=axis, eps=eps)
@@ -251,6 +267,8 @@ def _by_running(
     if mean is None or var is None:
         label = "running_mean" if mean is None else "running_var"
         raise ValueError(f"{name}: `{label}` is None; the statistics are needed unless those of the input are used")
+    if isinstance(x, Tensor):
+        mean, var = _shared(name, "running_mean", mean), _shared(name, "running_var", var)
     scale = (var + eps) ** -0.5
     scale = scale if weight is None else scale * weight
     shift = -mean * scale
@@ -258,14 +276,27 @@ def _by_running(
     return affine(x, reshape(scale, shape=shape), reshape(shift, shape=shape))
 
 
-def _update(running_mean: Array, running_var: Array, stats: Array, n: int, momentum: float) -> None:
+def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n: int, momentum: Any) -> None:
     """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
-    for running, batch, scale in ((running_mean, stats[0], 1.0), (running_var, stats[1], n / max(n - 1, 1))):
+    if not isinstance(momentum, Tensor):
+        real(name, "momentum", momentum)
+    if not n or not stats.size:  # an empty batch has no moments
+        return
+    for label, running, batch, scale in (
+        ("running_mean", running_mean, stats[0], 1.0),
+        ("running_var", running_var, stats[1], n / max(n - 1, 1)),
+    ):
         if running is not None:
-            mean: Any = reshape(batch, shape=(-1, *np.shape(running)))
+            held = _shared(name, label, running)
+            mean: Any = reshape(batch, shape=(-1, *held.shape))
             mean = mean[0] if len(mean) == 1 else mean.mean(axis=0)
-            moved = running * (1 - momentum) + mean * (momentum * scale)
-            if isinstance(running, Tensor):
-                running.copy_(moved)
-            else:
-                running[...] = moved
+            held.copy_(held * (1 - momentum) + mean * (momentum * scale))
+
+
+def _shared(name: str, label: str, statistic: Array) -> Tensor:
+    """A running statistic as a Tensor in the same memory. A captured run reads and writes it there whenever it is repeated."""
+    if isinstance(statistic, Tensor):
+        return statistic
+    if not isinstance(statistic, np.ndarray):
+        raise TypeError(f"{name}: `{label}` is a {type(statistic).__name__}; it must be a Tensor or an array")
+    return Tensor._of(statistic.view(np.ndarray))

@@ -7,6 +7,7 @@ import math
 from ..graph import Array
 from ..ops.elementwise import abs, clip, exp, log, square, where
 from ..ops.loss import check_target, checked_variance
+from ..ops.real import not_negative, positive
 from ..ops.shape import expand_dims
 from ..tensor import Tensor
 from .losses import numbers, pair, reduced
@@ -45,9 +46,9 @@ def huber_loss(
 
     Raises:
         ValueError: for shapes that do not fit, a `delta` that is not above 0, or another `reduction`.
+        TypeError: for a `delta` that is not a real number.
     """
-    if not delta > 0:
-        raise ValueError(f"huber_loss: `delta` is {delta!r}; it must be above 0")
+    delta = positive("huber_loss", "delta", delta)
     prediction, target = pair("huber_loss", prediction, target)
     each = _huber(prediction - target, delta)
     if weight is None:
@@ -63,9 +64,9 @@ def smooth_l1_loss(prediction: Array, target: Array, reduction: str = "mean", be
 
     Raises:
         ValueError: if `target` does not fit, for a negative `beta` or another `reduction`.
+        TypeError: for a `beta` that is not a real number.
     """
-    if not beta >= 0:
-        raise ValueError(f"smooth_l1_loss: `beta` is {beta!r}; it must be 0 or above")
+    beta = not_negative("smooth_l1_loss", "beta", beta)
     if beta == 0:
         return l1_loss(prediction, target, reduction)
     prediction, target = pair("smooth_l1_loss", prediction, target)
@@ -90,8 +91,9 @@ def poisson_nll_loss(
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: if `target` does not fit, or for another `reduction`.
+        ValueError: if `target` does not fit, for a negative `eps` or another `reduction`.
     """
+    not_negative("poisson_nll_loss", "eps", eps)
     x, t = pair("poisson_nll_loss", prediction, target)
     each = exp(x) - t * x if log_input else x - t * log(x + eps)
     if full:
@@ -116,9 +118,10 @@ def gaussian_nll_loss(
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: if a shape does not fit, for a negative variance, or another `reduction`.
+        ValueError: if a shape does not fit, for a negative variance or `eps`, or another `reduction`.
     """
     name = "gaussian_nll_loss"
+    not_negative(name, "eps", eps)
     prediction, target = pair(name, prediction, target)
     var = numbers(var, prediction.dtype)
     if var.ndim and var.shape == prediction.shape[:-1]:
@@ -132,7 +135,7 @@ def gaussian_nll_loss(
 def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """y = t (log t - x), the Kullback-Leibler divergence of log-probabilities x from probabilities t, reduced.
 
-    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, whose t log t is 0.
+    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, whose t log t is 0. NaN where t is negative.
 
     Args:
         prediction: log-probabilities x.
@@ -145,7 +148,7 @@ def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target
         ValueError: if `target` does not fit, or for another `reduction`.
     """
     x, t = pair("kl_div", prediction, target)
-    each = exp(t) * (t - x) if log_target else t * (log(where(t > 0, t, 1)) - x)
+    each = exp(t) * (t - x) if log_target else t * (log(where(t == 0, 1, t)) - x)
     if reduction == "batchmean":
         return each.sum() * (1 / x.shape[0] if x.ndim and x.shape[0] else 1)
     return reduced("kl_div", each, reduction)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..functional.dropouts import dropout, dropout2d
 from ..graph import Array
+from ..ops.real import probability
 from ..tensor import Tensor
 from .layer import Layer
 
@@ -17,8 +18,7 @@ class _Dropout(Layer):
     function: ClassVar[Callable[..., Tensor]]
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: `p` is {p!r}; it must be a probability, from 0 to 1")
+        probability(type(self).__name__, "p", p)
         self.p, self.inplace = p, inplace
 
     def forward(self, x: Array) -> Tensor:

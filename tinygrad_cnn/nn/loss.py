@@ -11,6 +11,7 @@ from typing import ClassVar
 from ..functional import classification, distance, regression
 from ..graph import Array
 from ..ops.loss import check_reduction, mse
+from ..ops.real import real
 from ..tensor import Tensor
 from .module import Module
 
@@ -185,8 +186,7 @@ class CrossEntropyLoss(_Loss):
     ) -> None:
         super().__init__(reduction)
         self._keep(weight=weight)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"CrossEntropyLoss: `label_smoothing` is {label_smoothing!r}; it must be from 0 to 1")
+        real("CrossEntropyLoss", "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, logits: Array, target: Array) -> Tensor:

@@ -106,7 +106,7 @@ class _BatchNorm(_RunningNorm):
         """x normalized; in training this moves the running statistics."""
         self._check(x)
         momentum: Any = self.momentum or 0.0
-        if self.training and self.num_batches_tracked is not None:
+        if self.training and self.num_batches_tracked is not None and 0 not in np.shape(x):
             count = self.num_batches_tracked + 1
             self.num_batches_tracked.copy_(count)
             if self.momentum is None:
@@ -139,7 +139,7 @@ class BatchNorm2d(_BatchNorm):
     Attributes:
         weight, bias: (C,), 1 and 0 at first; or None.
         running_mean, running_var: (C,), buffers, 0 and 1 at first; or None.
-        num_batches_tracked: the number of batches seen in training, a buffer; or None.
+        num_batches_tracked: the number of batches seen in training, without empty ones, a buffer; or None.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn

@@ -7,7 +7,7 @@ derivatives are finite for every finite input: a factor that has reached its lim
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..kernels.select import select
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
 from .elementwise import clip, div, exp, nothing, sub, where
+from .real import not_negative, positive, real
 from .shape import reshape
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
 
@@ -29,25 +30,7 @@ __all__ = [
     "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
-
-def _number(function: str, parameter: str, value: Any) -> float:
-    """`value` as a Python float, which beside an array leaves the dtype to the array.
-
-    Raises:
-        TypeError: if it is not a number.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        remedy = "; for a slope that is learned use prelu" if parameter == "negative_slope" else ""
-        raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
-    return float(value)
-
-
-def _positive(function: str, parameter: str, value: Any) -> float:
-    number = _number(function, parameter, value)
-    if not number > 0:
-        raise ValueError(f"{function}: `{parameter}` is {value!r}; it must be above 0")
-    return number
-
+REMEDY = "; for a slope that is learned use prelu"
 
 # Piecewise linear
 
@@ -79,7 +62,7 @@ def leaky_relu(a: Array, *, negative_slope: float = 0.01) -> Array:
     Raises:
         TypeError: if `negative_slope` is not a number.
     """
-    slope = _number("leaky_relu", "negative_slope", negative_slope)
+    slope = real("leaky_relu", "negative_slope", negative_slope, remedy=REMEDY)
     if abs(slope) <= 1:
         return np.maximum(a, np.multiply(a, slope))
     return select(np.greater(a, 0), a, np.minimum(a, 0) * slope)
@@ -130,7 +113,7 @@ def hardtanh(a: Array, *, min_val: float = -1.0, max_val: float = 1.0) -> Array:
         TypeError: if a bound is not a number.
         ValueError: if `min_val` is above `max_val`.
     """
-    low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
+    low, high = real("hardtanh", "min_val", min_val), real("hardtanh", "max_val", max_val)
     if low > high:
         raise ValueError(f"hardtanh: `min_val` {min_val!r} is above `max_val` {max_val!r}; exchange them")
     return np.clip(a, low, high)
@@ -168,7 +151,7 @@ def softshrink(a: Array, lambd: float = 0.5) -> Tensor:
         TypeError: if `lambd` is not a number.
         ValueError: if it is negative.
     """
-    width = _not_negative("softshrink", "lambd", lambd)
+    width = not_negative("softshrink", "lambd", lambd)
     return sub(a, clip(a, -width, width))
 
 
@@ -179,7 +162,7 @@ def hardshrink(a: Array, lambd: float = 0.5) -> Tensor:
         TypeError: if `lambd` is not a number.
         ValueError: if it is negative.
     """
-    width = _not_negative("hardshrink", "lambd", lambd)
+    width = not_negative("hardshrink", "lambd", lambd)
     return where(logical_and(greater_equal(a, -width), less_equal(a, width)), 0, a)
 
 
@@ -189,15 +172,8 @@ def threshold(a: Array, threshold: float, value: float) -> Tensor:
     Raises:
         TypeError: if `threshold` or `value` is not a number.
     """
-    limit, replacement = _number("threshold", "threshold", threshold), _number("threshold", "value", value)
+    limit, replacement = real("threshold", "threshold", threshold), real("threshold", "value", value)
     return where(less_equal(a, limit), replacement, a)
-
-
-def _not_negative(function: str, parameter: str, value: Any) -> float:
-    number = _number(function, parameter, value)
-    if not number >= 0:
-        raise ValueError(f"{function}: `{parameter}` is {value!r}; it must not be negative")
-    return number
 
 
 # Exponential
@@ -226,7 +202,7 @@ def elu(a: Array, alpha: float = 1.0) -> Tensor:
     Raises:
         TypeError: if `alpha` is not a number.
     """
-    return exponential_linear(a, alpha=_number("elu", "alpha", alpha), scale=1.0, rate=1.0)
+    return exponential_linear(a, alpha=real("elu", "alpha", alpha), scale=1.0, rate=1.0)
 
 
 def celu(a: Array, alpha: float = 1.0) -> Tensor:
@@ -238,7 +214,7 @@ def celu(a: Array, alpha: float = 1.0) -> Tensor:
         TypeError: if `alpha` is not a number.
         ValueError: if it is not above 0.
     """
-    alpha = _positive("celu", "alpha", alpha)
+    alpha = positive("celu", "alpha", alpha)
     return exponential_linear(a, alpha=alpha, scale=1.0, rate=1 / alpha)
 
 
@@ -269,7 +245,7 @@ def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
         TypeError: if `beta` or `threshold` is not a number.
         ValueError: if `beta` is not above 0.
     """
-    beta, threshold = _positive("softplus", "beta", beta), _number("softplus", "threshold", threshold)
+    beta, threshold = positive("softplus", "beta", beta), real("softplus", "threshold", threshold)
     z = _scaled(a, beta)
     return select(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
 

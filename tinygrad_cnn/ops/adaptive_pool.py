@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Array
 from ..kernels.pooling import regions
 from ..kernels.window import Sizes, volume
-from .geometry import batched, sizes, unbatched
+from .geometry import batched, check_filled, sizes, unbatched
 from .pool import Sliding, gather_windows, max_region_indices, max_result, sum_windows
 from .resize import resample
 
@@ -65,6 +65,7 @@ def adaptive_max_pool3d(x: Array, output_size: OutputSize, return_indices: bool 
 
 def _adaptive_max_pool(name: str, ndim: int, x: Array, output_size: OutputSize, return_indices: bool) -> Any:
     x, alone = batched(name, x, ndim)
+    check_filled(name, x.shape)
     inputs, grid = x.shape[2:], _regions(name, x.shape[2:], output_size)
     if not any(n % m for n, m in zip(inputs, grid, strict=True)):  # then the regions are windows that slide
         window = tuple(n // m for n, m in zip(inputs, grid, strict=True))
@@ -106,6 +107,7 @@ def adaptive_avg_pool3d(x: Array, output_size: OutputSize) -> Tensor:
 
 def _adaptive_avg_pool(name: str, ndim: int, x: Array, output_size: OutputSize) -> Tensor:
     x, alone = batched(name, x, ndim)
+    check_filled(name, x.shape, channels=False)
     inputs, grid = x.shape[2:], _regions(name, x.shape[2:], output_size)
     if not any(n % m for n, m in zip(inputs, grid, strict=True)):  # then the regions are windows that slide
         window = tuple(n // m for n, m in zip(inputs, grid, strict=True))
@@ -121,8 +123,6 @@ def _adaptive_avg_pool(name: str, ndim: int, x: Array, output_size: OutputSize) 
 
 
 def _regions(name: str, inputs: Sizes, output_size: OutputSize) -> Sizes:
-    if min(inputs) < 1:
-        raise ValueError(f"{name}: `x` has spatial sizes {inputs}; every one must be at least 1")
     several = isinstance(output_size, Sequence) and not isinstance(output_size, str) and len(output_size) == len(inputs)
     wanted: Any = output_size if several else (output_size,) * len(inputs)
     if not several and output_size is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -47,7 +48,7 @@ def linear(x: Array, w: Array, b: Array = None, *, out: Array = None) -> Array:
     if len(shape) == 2:
         y = multiply(x, w.T, out)
     else:
-        y = multiply(x.reshape(-1, sizes[1]), w.T).reshape(*shape[:-1], sizes[0])
+        y = multiply(x.reshape(math.prod(shape[:-1]), sizes[1]), w.T).reshape(*shape[:-1], sizes[0])
     if b is None:
         return y if out is None or y is out else np.positive(y, out=out)
     into = out if out is not None else y if np.result_type(y, b) == y.dtype else None
@@ -70,7 +71,8 @@ def _arranged(x: Array, w: Array, b: Array = None, *, out: Array) -> Callable[[]
 
 
 def _w(g: Array, x: Array, in_shape: tuple[int, ...]) -> Array:
-    rows, features = (reshape(a, shape=(-1, n)) for a, n in ((g, in_shape[0]), (x, in_shape[1])))
+    count = math.prod(g.shape[:-1])
+    rows, features = (reshape(a, shape=(count, n)) for a, n in ((g, in_shape[0]), (x, in_shape[1])))
     return matmul(rows.swapaxes(0, 1), features)
 
 

@@ -1,4 +1,4 @@
-"""Comparisons and logic: ops with Boolean results and no gradient.
+"""Comparisons, logic and bits: ops with Boolean or integer results and no gradient.
 
 They are ops, and not bare NumPy calls, so that a rule such as ``where(a > b, g, 0)`` reads the same on arrays and on
 Tensors, and so that whoever observes op calls sees these too.
@@ -11,6 +11,10 @@ import numpy as np
 from ..graph import Array, op
 
 __all__ = [
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "equal",
     "greater",
     "greater_equal",
@@ -74,6 +78,26 @@ def logical_xor(a: Array, b: Array) -> Array:
 @op(ufunc=np.logical_not)
 def logical_not(a: Array) -> Array:
     """y = not a, Boolean, without a gradient."""
+
+
+@op(ufunc=np.bitwise_and)
+def bitwise_and(a: Array, b: Array) -> Array:
+    """y = a & b, bit by bit: integers, or Booleans, for which it is logical_and. TypeError for other dtypes. No gradient."""
+
+
+@op(ufunc=np.bitwise_or)
+def bitwise_or(a: Array, b: Array) -> Array:
+    """y = a | b, bit by bit: integers, or Booleans, for which it is logical_or. TypeError for other dtypes. No gradient."""
+
+
+@op(ufunc=np.bitwise_xor)
+def bitwise_xor(a: Array, b: Array) -> Array:
+    """y = a ^ b, bit by bit: integers, or Booleans, for which it is logical_xor. TypeError for other dtypes. No gradient."""
+
+
+@op(ufunc=np.bitwise_not)
+def bitwise_not(a: Array) -> Array:
+    """y = ~a, bit by bit: integers, or Booleans, for which it is logical_not. TypeError for other dtypes. No gradient."""
 
 
 @op(ufunc=np.isfinite)

@@ -11,6 +11,7 @@ from ..graph import Array, implements, op
 from ..kernels.columns import copy_channels_last
 from ..kernels.select import select, selecting
 from ..kernels.window import last_view
+from .compare import isfinite
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -78,20 +79,20 @@ neg.vjp(a=lambda g: -g)
 
 @op(ufunc=np.power)
 def pow(a: Array, b: Array) -> Array:
-    """y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0."""
+    """y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0 and b >= 0."""
 
 
-# Where a factor of a product is 0 and the other one infinite, the infinite one's argument is replaced before it is used.
+# Where a factor of a product is 0 and the other one is not finite, the argument of the other is replaced before it is used.
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
     if isinstance(b, int | float):
-        return g * b * pow(a, b - 1 if b else 1)
-    return g * b * pow(where((a == 0) & (b == 0), 1, a), b - 1)
+        return g * b * pow(a, b - 1) if b else nothing(g)
+    return g * b * pow(where(((a == 0) | (a != a)) & (b == 0), 1, a), b - 1)
 
 
 def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
     if isinstance(a, int | float):
         a = np.asarray(a, y.dtype)
-    return g * y * log(where(a == 0, 1, a))
+    return g * y * log(where((a == 0) & isfinite(y), 1, a))
 
 
 pow.vjp(a=_pow_base, b=_pow_exponent)

@@ -35,13 +35,24 @@ def batched(name: str, x: Array, ndim: int) -> tuple[Array, bool]:
     return x, False
 
 
+def check_filled(name: str, shape: Sizes, channels: bool = True) -> None:
+    """ValueError unless images (N, C, *spatial) have elements, and if asked for `channels`, to take windows of."""
+    if min(shape[2:]) < 1:
+        raise ValueError(f"{name}: `x` has spatial sizes {shape[2:]}; every one must be at least 1")
+    if channels and shape[1] < 1:
+        raise ValueError(f"{name}: `x` has no channels; it must have at least 1")
+
+
 def unbatched(y: Array, alone: bool) -> Array:
     """y without the axis that :func:`batched` put in front, if it did."""
     return reshape(y, shape=y.shape[1:]) if alone else y
 
 
 def sizes(name: str, label: str, value: SizeLike, ndim: int, least: int) -> Sizes:
-    """`value`, an int or one int per axis, as a tuple of `ndim` ints that are at least `least`."""
+    """`value`, an int or one int per axis, as a tuple of `ndim` ints that are at least `least`.
+
+    A sequence of one int stands for all axes, too, unless it is the size of a result: as in PyTorch.
+    """
     several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value)
     parts: Any = value if several else (value,) * ndim
     try:
@@ -49,6 +60,8 @@ def sizes(name: str, label: str, value: SizeLike, ndim: int, least: int) -> Size
     except TypeError:
         wanted = "an integer" if ndim == 1 else f"an integer or {ndim} integers"
         raise TypeError(f"{name}: `{label}` is {value!r}; it must be {wanted}") from None
+    if len(whole) == 1 and label not in ("size", "output_size"):
+        whole *= ndim
     if len(whole) != ndim:
         raise ValueError(f"{name}: `{label}` is {value!r}; it must be one integer or {ndim}, one per spatial axis")
     if min(whole) < least:

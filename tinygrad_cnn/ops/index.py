@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..graph import Array, op
 from ..watch import effect, tracer
-from .elementwise import add, cast_discrete, copy, where
+from .elementwise import add, cast_discrete, copy, mul, where
+from .real import real
 from .shape import pad_constant, sum_to
 
 if TYPE_CHECKING:
@@ -111,24 +112,30 @@ def masked_fill(a: Array, mask: Array, value: Array) -> Tensor:
 
     Args:
         a: an array or Tensor.
-        mask: Boolean; broadcasts to a's shape.
-        value: a number, or an array that broadcasts to a's shape.
+        mask: Boolean; broadcasts with `a`. Their common shape is that of y.
+        value: a number, or an array that broadcasts to this shape.
 
     Raises:
         TypeError: if `mask` is not Boolean.
-        ValueError: if `mask` or `value` does not broadcast to a's shape.
+        ValueError: if `mask` does not broadcast with `a`, or `value` to their common shape.
     """
     if not hasattr(mask, "dtype") or mask.dtype != bool:
         raise TypeError(
             f"masked_fill: `mask` is {getattr(mask, 'dtype', type(mask).__name__)}; it must be a Boolean array, such as "
             "x > 0"
         )
-    for name, part in (("mask", mask), ("value", value)):
-        if not _fits(np.shape(part), np.shape(a)):
-            raise ValueError(
-                f"masked_fill: `{name}` {np.shape(part)} does not broadcast to `a` {np.shape(a)}; from the right, its "
-                "sizes must be equal or 1"
-            )
+    shapes = np.shape(a), np.shape(mask)
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"masked_fill: `mask` {shapes[1]} does not broadcast with `a` {shapes[0]}; from the right, sizes must be equal or 1"
+        ) from None
+    if not _fits(np.shape(value), shape):
+        raise ValueError(
+            f"masked_fill: `value` {np.shape(value)} does not broadcast to {shape}, the shape of `a` {shapes[0]} with `mask` "
+            f"{shapes[1]}; from the right, its sizes must be equal or 1"
+        )
     return where(mask, value, a)
 
 
@@ -159,7 +166,7 @@ def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
 @op
 def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `indices` of `axis`: the adjoint of take.   u' = take(g)."""
-    if axis is None:
+    if axis is None or not shape:
         return _added(u, _wrapped(indices, math.prod(shape)), shape)
     axis = normalize_axis_index(axis, len(shape))
     before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
@@ -171,19 +178,20 @@ take.vjp(a=lambda g, indices, in_shape, axis: add_taken(g, indices, axis=axis, s
 add_taken.vjp(u=lambda g, indices, axis: take(g, indices, axis=axis))
 
 
-def index_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
-    """y = x with the slices of `src` added to those of `x` at positions `index` of `axis`, repeats adding up.
+def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1) -> Tensor:
+    """y = x with the slices of alpha `src` added to those of `x` at positions `index` of `axis`, repeats adding up.
 
-    The order of arguments is that of torch.index_add.   x' = g,  src' = take(g, index).
+    The order of arguments is that of torch.index_add.   x' = g,  src' = alpha take(g, index).
 
     Args:
         x: an array or Tensor.
         axis: the axis that `index` counts along.
         index: 1-D integers; negative ones count from the end.
         src: x's shape, but with len(index) along `axis`.
+        alpha: a number.
 
     Raises:
-        TypeError: if `index` are not integers.
+        TypeError: if `index` are not integers, or `alpha` is not a real number.
         IndexError: if an index is outside the axis.
         ValueError: if the shapes do not fit.
     """
@@ -196,7 +204,8 @@ def index_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
             f"index_add: `src` is {np.shape(src)} and `index` is {np.shape(index)}, but `index` must be 1-D and `src` have "
             f"its length along axis {axis} of `x` {shape}"
         )
-    return add(x, add_taken(src, index, axis=at, shape=shape))
+    real("index_add", "alpha", alpha)
+    return add(x, add_taken(src if alpha == 1 else mul(src, alpha), index, axis=at, shape=shape))
 
 
 # One position per line along an axis
@@ -324,7 +333,8 @@ def _discard(_: Any) -> None:
 
 
 def _length(name: str, a: Array, axis: int | None) -> int:
-    return np.size(a) if axis is None else np.shape(a)[normalize_axis_index(axis, np.ndim(a), name)]
+    shape = np.shape(a) if axis is None else np.shape(a) or (1,)
+    return math.prod(shape) if axis is None else shape[normalize_axis_index(axis, len(shape), name)]
 
 
 def _lines(name: str, shape: tuple[int, ...], indices: Array, axis: int | None) -> np.ndarray:

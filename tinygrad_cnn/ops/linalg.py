@@ -69,7 +69,7 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     g = _matrix_cotangent(g, row, column)
     a = reshape(a, shape=(1, -1)) if row else a
     if len(in_shape) <= 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
-        a, g = (reshape(m, shape=(-1, m.shape[-1])) for m in (a, g))
+        a, g = (reshape(m, shape=(math.prod(m.shape[:-1]), m.shape[-1])) for m in (a, g))
     whole: Array = matmul(a.swapaxes(-1, -2), g)
     if whole.shape == in_shape:
         return whole

@@ -17,8 +17,9 @@ from ..graph import Array, op
 from ..kernels import pooling as kernel
 from ..kernels.share import SMALL
 from ..kernels.window import Sizes, volume
-from .elementwise import abs, pow, where
-from .geometry import SizeLike, batched, shape_of, sizes, unbatched
+from .elementwise import pow, where
+from .geometry import SizeLike, batched, check_filled, shape_of, sizes, unbatched
+from .real import real
 
 if TYPE_CHECKING:
     from ..kernels.work import Work
@@ -231,7 +232,7 @@ def _max_pool(
     dilation: SizeLike, ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
     x, alone = batched(name, x, ndim)
-    sliding = _sliding(name, x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+    sliding = _sliding(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     for axis, (n, k, o, s, p, d) in enumerate(zip(x.shape[2:], *sliding, strict=True)):
         if d == 1:
             continue
@@ -289,6 +290,7 @@ def max_unpool2d(
     if indices.dtype.kind not in "iu":
         raise TypeError(f"{name}: `indices` has dtype {indices.dtype}; it must hold integers: use return_indices=True")
     indices, _ = batched(name, indices, 2)
+    check_filled(name, x.shape)
     window = sizes(name, "kernel_size", kernel_size, 2, least=1)
     steps = window if stride is None else sizes(name, "stride", stride, 2, least=1)
     cut = sizes(name, "padding", padding, 2, least=0)
@@ -364,7 +366,7 @@ def _avg_pool(
     ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
 ) -> Tensor:  # fmt: skip
     x, alone = batched(name, x, ndim)
-    window, grid, steps, before, _ = _sliding(name, x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
+    window, grid, steps, before, _ = _sliding(name, x.shape, kernel_size, stride, padding, 1, ceil_mode)
     divisor: Any = divisor_override
     if divisor_override is None:
         divisor = _counts(x.shape[2:], window, grid, steps, before, count_include_pad)
@@ -405,8 +407,8 @@ def lp_pool2d(
     """The p-norm of each window of non-negative elements: y = (sum of x^p)^(1/p), with p = `norm_type`.
 
     x' = g x^(p-1) y^(1-p), and 0 where the sum is 0 and p is not 1. Like PyTorch's, it takes x^p and not |x|^p: p = 1 sums,
-    an odd p lets signs cancel (a negative sum has a negative root). With `ceil_mode`, a window that is cut off has its mean
-    for what is missing.
+    another odd p lets signs cancel, and is NaN where the sum is negative. With `ceil_mode`, a window that is cut off has its
+    mean for what is missing.
 
     Args:
         x: images (N, C, H, W), or one image (C, H, W).
@@ -427,34 +429,28 @@ def lp_pool2d(
 def _lp_pool(
     name: str, ndim: int, x: Array, norm_type: float, kernel_size: SizeLike, stride: SizeLike | None, ceil_mode: bool
 ) -> Tensor:
-    if not isinstance(norm_type, int | float | np.number):
-        raise TypeError(f"{name}: `norm_type` is {norm_type!r}; it must be a number")
-    p = float(norm_type)
-    if not 0 < p < math.inf:
-        raise ValueError(
-            f"{name}: `norm_type` is {norm_type!r}; it must be positive and finite: use max_pool for infinity"
-        )
+    rule = "be positive and finite: use max_pool for infinity"
+    p = real(name, "norm_type", norm_type, rule, lambda p: 0 < p < math.inf)
     x, alone = batched(name, x, ndim)
     mean = _avg_pool(name, ndim, pow(x, p), kernel_size, stride, 0, ceil_mode, True, None)
     total = mean * volume(sizes(name, "kernel_size", kernel_size, ndim, least=1))
     if p != 1:
-        root = pow(where(total == 0, 1, abs(total)), 1 / p)
-        total = where(total == 0, 0, where(total < 0, -root, root))
+        total = where(total == 0, 0, pow(where(total == 0, 1, total), 1 / p))
     return unbatched(total, alone)  # type: ignore[no-any-return]
 
 
 def _sliding(
-    name: str, inputs: Sizes, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike, dilation: SizeLike,
+    name: str, shape: Sizes, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike, dilation: SizeLike,
     ceil_mode: bool,
 ) -> Sliding:  # fmt: skip
-    """Windows that slide over axes of these sizes, checked."""
+    """Windows that slide over images of this shape, checked."""
+    inputs = shape[2:]
     ndim = len(inputs)
     window = sizes(name, "kernel_size", kernel_size, ndim, least=1)
     steps = window if stride is None else sizes(name, "stride", stride, ndim, least=1)
     before = sizes(name, "padding", padding, ndim, least=0)
     spread = sizes(name, "dilation", dilation, ndim, least=1)
-    if min(inputs) < 1:
-        raise ValueError(f"{name}: `x` has spatial sizes {inputs}; every one must be at least 1")
+    check_filled(name, shape)
     grid = []
     for axis, (n, k, s, p, d) in enumerate(zip(inputs, window, steps, before, spread, strict=True)):
         reach = d * (k - 1) + 1

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..graph import Array, op
-from ..watch import drawing, effect, watchers
+from ..watch import drawing, effect, repeating, watchers
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 
@@ -31,8 +31,14 @@ def manual_seed(seed: int) -> np.random.Generator:
     >>> bool((a == b).numpy().all())
     True
     """
-    effect(partial(_restart, np.random.default_rng(seed).bit_generator.state))
+    _restart_at(np.random.default_rng(seed).bit_generator.state)
     return _default
+
+
+def _restart_at(state: Any) -> None:
+    """Let the generator stand at `state`, in a repeated run too, which draws what the first one drew."""
+    with repeating(False):
+        effect(partial(_restart, state))
 
 
 def _restart(state: Any) -> None:
@@ -64,7 +70,7 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
         raise ValueError(
             f"set_rng_state: `state` is not what get_rng_state() returned: {type(error).__name__}: {error}"
         ) from None
-    effect(partial(_restart, trial.state))
+    _restart_at(trial.state)
 
 
 def generator(rng: Seed = None) -> np.random.Generator:

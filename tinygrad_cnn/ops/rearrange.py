@@ -37,7 +37,8 @@ flip.vjp(m=lambda g, axis: flip(g, axis=axis))
 @op(numpy=np.roll)
 def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     """y_((j + shift) mod n) = a_j along `axis`, or in the flattened a for None.   a' = g rolled by -shift."""
-    if np.asarray(shift).dtype.kind not in "iu":
+    steps = np.asarray(shift)
+    if steps.size and steps.dtype.kind not in "iu":
         raise TypeError(f"roll: `shift` is {shift!r}; it must be an integer or one per axis")
     return np.roll(a, shift, axis)
 
@@ -95,11 +96,11 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
         ValueError: if `repeats` are negative, or neither one number nor one for each slice.
         TypeError: if `repeats` are not integers.
     """
-    if axis is None:
-        a, axis = ravel(a), 0
+    if axis is None or not np.ndim(a):  # with an axis, too, a 0-d array counts as one of a single element
+        a, axis = ravel(a), 0 if axis is None else axis
     shape, counts = np.shape(a), np.asarray(repeats)
     at = normalize_axis_index(axis, len(shape), "repeat")
-    if counts.dtype.kind not in "iu":
+    if counts.size and counts.dtype.kind not in "iu":
         raise TypeError(f"repeat: `repeats` is {counts.dtype}; numbers of repeats must be integers")
     if counts.ndim > 1 or counts.size not in (1, shape[at]) or (counts < 0).any():
         raise ValueError(
@@ -107,7 +108,7 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
             f"axis {axis}"
         )
     if counts.size != 1:
-        return take(a, np.repeat(np.arange(shape[at]), counts), axis=at)
+        return take(a, np.repeat(np.arange(shape[at]), counts.astype(np.intp)), axis=at)
     before, n, after, times = shape[:at], shape[at], shape[at + 1 :], int(counts.item())
     whole = broadcast_to(reshape(a, shape=(*before, n, 1, *after)), shape=(*before, n, times, *after))
     return reshape(whole, shape=(*before, n * times, *after))
@@ -201,7 +202,7 @@ def tril(m: Array, k: int = 0) -> Tensor:
     Raises:
         ValueError: if `m` has fewer than two axes.
     """
-    return where(_below("tril", m, k), m, 0)
+    return where(_below("tril", m, k), m, False)  # which, unlike 0, leaves Booleans Boolean
 
 
 @implements(np.triu)
@@ -211,7 +212,7 @@ def triu(m: Array, k: int = 0) -> Tensor:
     Raises:
         ValueError: if `m` has fewer than two axes.
     """
-    return where(_below("triu", m, k - 1), 0, m)
+    return where(_below("triu", m, k - 1), False, m)
 
 
 def _below(name: str, m: Array, k: int) -> np.ndarray:

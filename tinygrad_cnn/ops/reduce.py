@@ -11,7 +11,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Array, implements, op
 from ..kernels.rows import total, totalling
-from .elementwise import abs, pow, where
+from .elementwise import abs, nothing, pow, sign, where
+from .real import real
 from .scan import cumprod, neighbour, reversed_along
 from .shape import Axis, broadcast_to, reshape, transpose
 
@@ -24,8 +25,8 @@ __all__ = [
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """`axis` as a tuple of non-negative axes: all of them for None."""
-    if axis is None:
+    """`axis` as a tuple of non-negative axes: all of them for None. As in NumPy, 0-d arrays are reduced over 0 and -1."""
+    if axis is None or (not ndim and axis in (0, -1)):
         return tuple(range(ndim))
     return (_normalized if axis.__class__ in (int, tuple) else normalize_axis_tuple)(axis, ndim)
 
@@ -42,7 +43,9 @@ def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
 
 
 def _numpy_axis(axis: Axis) -> Any:
-    return axis if axis is None or isinstance(axis, int) else tuple(axis)
+    if axis is None or isinstance(axis, int):
+        return axis
+    return int(axis) if isinstance(axis, np.integer) else tuple(axis)
 
 
 def floating(a: Array) -> Any:
@@ -212,7 +215,7 @@ def var(
     Returns:
         NaN where n <= correction.
     """
-    return variance(a, axis=axis, keepdims=keepdims, correction=correction if ddof is None else ddof)
+    return variance(a, axis=axis, keepdims=keepdims, correction=_correction("var", correction, ddof))
 
 
 @implements(np.std)
@@ -223,7 +226,11 @@ def std(
 
     a' = g (a - mean) / ((n - correction) y); where all elements are equal the derivatives of every order are zero.
     """
-    return deviation(a, axis=axis, keepdims=keepdims, correction=correction if ddof is None else ddof)
+    return deviation(a, axis=axis, keepdims=keepdims, correction=_correction("std", correction, ddof))
+
+
+def _correction(function: str, correction: float, ddof: float | None) -> float:
+    return real(function, "correction", correction) if ddof is None else real(function, "ddof", ddof)
 
 
 @op(elementwise=True)
@@ -262,19 +269,30 @@ logsumexp.vjp(
 
 @op
 def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = (sum of |a|^p over `axis`)^(1/p), without overflow.   a' = g sign(a) (|a| / y)^(p-1), and 0 where y = 0."""
+    """y = (sum of |a|^p over `axis`)^(1/p), without overflow.   a' = g sign(a) (|a| / y)^(p-1), and 0 where y = 0.
+
+    For p = 0 it is the number of elements that are not 0, with a gradient of 0.
+    """
     axes = _numpy_axis(axis)
     a = floating(np.abs(a))
-    scale = np.max(a, axis=axes, keepdims=True, initial=0)
+    if not p:
+        return np.sum(np.not_equal(a, 0), axis=axes, keepdims=keepdims, dtype=a.dtype)
+    scale = np.max(a, axis=axes, keepdims=True, initial=0) if p > 0 else np.min(a, axis=axes, keepdims=True)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
-    y = scale * np.sum((a / scale) ** p, axis=axes, keepdims=True) ** (1 / p)
+    with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0 has an infinite power
+        y = scale * np.sum((a / scale) ** p, axis=axes, keepdims=True) ** (1 / p)
     return y if keepdims else np.squeeze(y, axis=reduced_axes(axis, a.ndim))
 
 
 def _power_norm_rule(g: Array, y: Array, a: Array, p: float, axis: Axis, keepdims: bool) -> Array:
     g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
+    if not p:
+        return broadcast_to(nothing(g), shape=a.shape)
     zero = y == 0
-    return where(zero, 0, g) * _signed_power(a / where(zero, 1, y), p - 1)
+    ratio = a / where(zero, 1, y)
+    if p < 0:  # then y is 0 where a single element is
+        ratio = where(zero, 0, ratio)
+    return where(zero, 0, g) * _signed_power(ratio, p - 1)
 
 
 def _signed_power(t: Array, q: float) -> Array:
@@ -286,7 +304,7 @@ def _signed_power(t: Array, q: float) -> Array:
     if q > 0 and q % 2 == 0:
         return abs(t) * pow(t, q - 1)
     zero = t == 0
-    return where(zero, 0, t * pow(abs(where(zero, 1, t)), q - 1))
+    return where(zero, 0, sign(t) * pow(abs(where(zero, 1, t)), q))
 
 
 power_norm.vjp(a=_power_norm_rule)
@@ -298,30 +316,32 @@ def norm(
 ) -> Tensor:
     """The norm of the vectors that lie along `axis`, of all elements by default: (sum of |a|^ord)^(1/ord).
 
-    a' = g sign(a) (|a| / y)^(ord-1). A zero vector has gradient zero; ties of the largest |a| share the gradient evenly.
+    a' = g sign(a) (|a| / y)^(ord-1). A norm of 0 has gradient zero; ties of the largest |a| share the gradient evenly.
 
     Args:
         a: any shape.
-        ord: positive, or inf for the largest |a|, or -inf for the smallest; 2 by default.
+        ord: a number; inf is for the largest |a|, -inf for the smallest, and 0 for how many elements are not 0, which has
+            a gradient of zero. 2 by default.
         axis: an axis, several (whose elements then form one vector), or None for all.
         keepdims: keep the reduced axes with size 1.
         p: PyTorch's name for `ord`.
 
     Raises:
-        ValueError: if `ord` is not positive and not -inf.
+        TypeError: if `ord` is not a real number.
+        ValueError: if it is NaN or a string, or negative where there are no elements.
 
     >>> import tinygrad_cnn as tg
     >>> tg.norm(tg.Tensor([[3.0, 4.0], [0.0, 2.0]]), axis=1)
     Tensor([5., 2.], dtype=float32)
     """
     ord = p if ord is None else ord
-    ord = 2 if ord is None else ord
+    if isinstance(ord, str):
+        raise ValueError(f"norm: `ord` is {ord!r}; it must be a number, inf or -inf")
+    ord = real("norm", "ord", 2 if ord is None else ord)
     if ord == 1:
         return sum(abs(a), axis=axis, keepdims=keepdims)
-    if ord in (math.inf, -math.inf):
+    if math.isinf(ord):
         return (max if ord > 0 else min)(abs(a), axis=axis, keepdims=keepdims)
-    if isinstance(ord, str) or not ord > 0:
-        raise ValueError(f"norm: `ord` is {ord!r}; it must be positive, inf or -inf")
     return power_norm(a, p=ord, axis=axis, keepdims=keepdims)
 
 

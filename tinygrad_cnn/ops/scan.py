@@ -73,7 +73,7 @@ def cumprod(a: Array, *, axis: int | None = None) -> Array:
 
 
 def _cumprod_rule(g: Array, y: Array, a: Array, axis: int | None) -> Array:
-    factors, along = (reshape(a, shape=-1), 0) if axis is None else (a, axis)
+    factors, along = (reshape(a, shape=-1), 0) if axis is None or not a.ndim else (a, axis)
     s = _pulled(g, factors, along, reverse=False)
     return reshape(neighbour(y, along, before=True, fill=1.0) * s, shape=a.shape)
 

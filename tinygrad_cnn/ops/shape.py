@@ -61,6 +61,8 @@ transpose.vjp(a=lambda g, axes: transpose(g, axes=None if axes is None else _inv
 
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    if not np.ndim(axes):
+        return (0,)  # a number stands for the only axis
     return tuple(np.argsort(normalize_axis_tuple(axes, len(axes))).tolist())
 
 
@@ -146,7 +148,7 @@ def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
 def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
     """y = a with axes of size 1 inserted at `axis`, positions in the result.   a' = g without them."""
     shape = list(np.shape(a))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
     for i in sorted(normalize_axis_tuple(axes, len(shape) + len(axes), "expand_dims")):
         shape.insert(i, 1)
     return reshape(a, shape=tuple(shape))
@@ -158,7 +160,7 @@ def squeeze(a: Array, axis: Axis = None) -> Tensor:
     shape = np.shape(a)
     axes = (
         [i for i, n in enumerate(shape) if n == 1]
-        if axis is None
+        if axis is None or (not shape and axis in (0, -1))
         else normalize_axis_tuple(axis, len(shape), "squeeze")
     )
     wrong = [i for i in axes if shape[i] != 1]
@@ -233,7 +235,7 @@ PadWidth: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 @op
 def pad_constant(a: Array, *, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
     """y = a inside a border of `value`, `pad_width` giving (before, after) per axis.   a' = g without the border."""
-    return np.pad(a, pad_width, constant_values=value)
+    return np.pad(a, pad_width or ((0, 0),), constant_values=value)
 
 
 pad_constant.vjp(a=lambda g, pad_width: g[tuple(slice(b, n - e) for (b, e), n in zip(pad_width, g.shape, strict=True))])
@@ -282,7 +284,7 @@ def pad_pairs(pad_width: PadWidth, ndim: int) -> tuple[tuple[int, int], ...]:
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     except ValueError:
-        widths = np.full((ndim, 2), -1)
+        widths = np.full((ndim or 1, 2), -1)
     if widths.dtype.kind not in "iu" or (widths < 0).any():
         raise ValueError(
             f"pad: `pad_width` is {pad_width!r}; it must be one integer >= 0, a pair, or a pair for each of {ndim} axes"

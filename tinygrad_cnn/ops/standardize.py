@@ -50,8 +50,16 @@ def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
 
 @op(batched=["x"])
 def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) -> Array:
-    """y = (mean, variance) of x over `axis`, stacked, the axes kept; (0, mean of x^2) if not `centred`. No gradient."""
+    """y = (mean, variance) of x over `axis`, stacked, the axes kept; (0, mean of x^2) if not `centred`. No gradient.
+
+    An x without elements, of which nothing is standardized, has moments of 0.
+    """
     x = np.asarray(x)
+    if not x.size:
+        dtype = x.dtype if x.dtype.kind == "f" else np.float64
+        y = np.empty((2, *over(x.shape, axis)[0]), dtype) if out is None else out
+        y.fill(0)
+        return y
     if centred:
         return normal.moments(x, axis, out)
     square = _mean_product(x, x, axis)
@@ -60,7 +68,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
 
 @moments.bind
 def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Work | None:
-    return normal.measuring(x, axis, out) if centred else None
+    return normal.measuring(x, axis, out) if centred and x.size else None
 
 
 @op(in_place=True)
@@ -92,6 +100,8 @@ def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool, o
     As a function of u it is its own adjoint.   s' = -r (g mean of (u s) + u mean of (g s)),  r' = sum of g y / r.
     """
     u, s = np.asarray(u), np.asarray(s)
+    if not s.size:
+        return np.empty_like(s) if out is None else out
     product = _mean_product(u, s, axis)
     mean = [(np.subtract, kernel.means(u, axis))] if centred else []
     return kernel.chain(s, (np.multiply, -product), (np.add, u), *mean, (np.multiply, r), out=out)

@@ -190,11 +190,12 @@ class Capture:
         """A function that says whether all that the run read is as it was."""
         return self.state.guard(lambda array: id(owner(array)) in self._owners)
 
-    def escaped(self) -> bool:
-        """Whether a Tensor that the run made is still held by someone, now that its results are dropped."""
+    def escaped(self) -> str | None:
+        """Where a Tensor that the run made is still held, in words, now that its results are dropped."""
         if any(made() is not None for made in self._made):
             gc.collect()
-        return any(made() is not None for made in self._made)
+        held = [tensor for made in self._made if (tensor := made()) is not None]
+        return next(filter(None, map(_holder, held)), "a list, an attribute, a global variable") if held else None
 
     # What a tracer is told
 
@@ -425,6 +426,18 @@ class Capture:
 def _gradient(place: Place) -> np.ndarray:
     gradient: Any = place.tensor._grad
     return np.array(gradient._data, order="C")
+
+
+def _holder(tensor: Tensor) -> str | None:
+    """The attribute in which an object holds `tensor`."""
+    for referrer in gc.get_referrers(tensor):
+        above = gc.get_referrers(referrer) if isinstance(referrer, dict) else []
+        for holder in (referrer, *(o for o in above if getattr(o, "__dict__", None) is referrer)):
+            for name, value in getattr(holder, "__dict__", {}).items():
+                if value is tensor:
+                    remedy = f"self.{name}.copy_(self.{name} + 1)"
+                    return f"`{name}` of {type(holder).__name__}; to change a buffer, write into it: {remedy}"
+    return None
 
 
 def _name(function: Any) -> str:

@@ -130,6 +130,11 @@ KINKS: list[Kink] = [
     ),
     Kink("norm(x, 1)", lambda a: norm(a, 1), ([0.0, 2.0],), ([0.0, 1.0],), 0.0, "The sum of abs."),
     Kink("norm(x, inf)", lambda a: norm(a, math.inf), ([-2.0, 2.0],), ([-0.5, 0.5],), 0.0, "The max of abs: shared evenly."),
+    Kink("norm(x, 0)", lambda a: norm(a, 0), ([0.0, 2.0],), ([0.0, 0.0],), 0.0, "A step: it counts what is not 0."),
+    Kink(
+        "norm(x, -1)", lambda a: norm(a, -1), ([0.0, 2.0],), ([0.0, 0.0],), 0.0,
+        "As abs of the element that is 0; PyTorch's second is NaN.",
+    ),
     Kink("std(x)", std, ([2.0, 2.0, 2.0],), ([0.0, 0.0, 0.0],), 0.0, "No variance: the tip of a cone."),
     Kink(
         "prod(x)", prod, ([2.0, 0.0, 3.0],), ([0.0, 6.0, 0.0],), ((0.0, 3.0, 0.0), (3.0, 0.0, 2.0), (0.0, 2.0, 0.0)),

@@ -7,7 +7,7 @@ import numpy as np
 from ...ops import compare as ops
 from ..cases import Arg, Case
 
-REAL, TRUTH = Arg(), Arg(kind="bool")
+REAL, TRUTH, BITS = Arg(), Arg(kind="bool"), Arg(low=-9, high=9, kind="int")
 
 CASES = [
     Case(ops.equal, (REAL, REAL), np.equal, order=0),
@@ -20,6 +20,16 @@ CASES = [
     Case(ops.logical_or, (TRUTH, TRUTH), np.logical_or, order=0),
     Case(ops.logical_xor, (TRUTH, TRUTH), np.logical_xor, order=0),
     Case(ops.logical_not, (TRUTH,), np.logical_not, order=0),
+    *(
+        Case(f, (bits, bits), g, order=0)
+        for bits in (TRUTH, BITS)
+        for f, g in (
+            (ops.bitwise_and, np.bitwise_and),
+            (ops.bitwise_or, np.bitwise_or),
+            (ops.bitwise_xor, np.bitwise_xor),
+        )
+    ),
+    *(Case(ops.bitwise_not, (bits,), np.bitwise_not, order=0) for bits in (TRUTH, BITS)),
     Case(ops.isfinite, (REAL,), np.isfinite, order=0),
     Case(ops.isnan, (REAL,), np.isnan, order=0),
 ]

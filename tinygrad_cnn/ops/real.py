@@ -1,0 +1,34 @@
+"""Parameters that are real numbers: exponents, slopes, margins, probabilities, and the small numbers called eps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+
+def real(
+    function: str, parameter: str, value: Any, rule: str = "be a number", holds: Callable[[float], bool] | None = None,
+    remedy: str = "",
+) -> float:  # fmt: skip
+    """`value` as a Python float, which beside an array leaves the dtype to the array.
+
+    Raises:
+        TypeError: if it is no real number but complex, a Boolean, a string or an array.
+        ValueError: if it is NaN, or `holds` is not true of it; `rule` says what it must.
+    """
+    if value.__class__ is not float and (
+        isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating)
+    ):
+        raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
+    number = float(value)
+    if number != number or (holds is not None and not holds(number)):
+        raise ValueError(f"{function}: `{parameter}` is {value!r}; it must {rule}{remedy}")
+    return number
+
+
+positive = partial(real, rule="be above 0", holds=lambda x: x > 0)
+not_negative = partial(real, rule="not be negative", holds=lambda x: x >= 0)
+probability = partial(real, rule="be a probability, from 0 to 1", holds=lambda x: 0 <= x <= 1)
