@@ -298,25 +298,31 @@ def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = Fals
     draws, running statistics. From then on the flat list of these steps is replayed, most of them into memory that was
     planned beforehand. Inside, arrays among the arguments are Tensors.
 
-    A program is captured again for new shapes, dtypes and memory orders of the arguments, for new Python values among them,
-    and when something it depended on has changed: a module's ``training``, a Tensor's ``requires_grad``, whether
-    ``no_grad`` is on. Parameters, optimizer state, options such as ``lr``, and arrays from outside are referred to and not
-    copied, so what is written into them is seen. Python itself is not repeated: what else `function` does besides ops (prints,
-    counters, lists) happens in captures alone.
+    A call does what the plain call would do at that moment, or raises, or runs plainly and says so once:
 
-    What a call returns stays as it is and has no graph. The ``grad`` of leaves is set as `function` would set it, to memory
-    that the next call writes over.
+    - A program is captured again for new shapes, dtypes and memory orders of the arguments, for new Python values among them,
+      and when something that Python read has changed: attributes and hooks of modules, closures and globals, elements of lists
+      and dicts, the parameters of an optimizer, a Tensor's ``requires_grad``, the value of an outside Tensor that Python reads.
+      Parameters, optimizer state, options such as ``lr``, and arrays from outside are referred to, so what is written into
+      them is seen.
+    - If `function` draws from ``random`` or ``np.random``, prints, reads a clock, or changes Python state, a RuntimeWarning says
+      so and calls run as written from then on; `plain` says why.
+    - At calls 2, 3, 5, 9, 17 and so on the function is traced again. If it does something else than what was captured, because
+      of something that no comparison sees, the same happens. Between two of these audits that is not noticed.
+
+    What a call returns stays as it is and has no graph. The ``grad`` of leaves is set as `function` would set it.
 
     Args:
         function: of arrays, Tensors, lists, tuples and dicts of them, and hashable Python values.
         cache_size: how many programs are kept, those used last.
+        strict: raise where calls would run as written.
 
     Returns:
         A callable with ``program(*args)``, whose ``describe()`` prints the steps and the plan of the memory, and ``clear()``.
 
     Raises:
-        CaptureError: in the call, if `function` reads the value of a Tensor in Python, keeps one, or does something else that
-            cannot be repeated. Parameters, gradients, optimizers and generators are then as they were before the call.
+        CaptureError: in the call, if `function` reads the value of a Tensor that it computes, keeps one, or does something else
+            that cannot be repeated. Parameters, gradients, optimizers, generators and Python state are then as they were.
         TypeError: in the call, for an argument that cannot be hashed or a result that is not a Tensor or plain.
 
     >>> import numpy as np, tinygrad_cnn as tg

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import re
 import sys
+import warnings
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
+import tinygrad_cnn as tg
 from tinygrad_cnn.training import Callback, EarlyStopping, Progress
 from tinygrad_cnn.training import progress as module
 
@@ -132,3 +135,28 @@ def test_progress_changes_nothing():
     loud = Parts()
     loud.fit(callbacks=[Progress(io.StringIO())])
     assert_same(loud.state(), state)
+
+
+class Noisy(tg.nn.Module):
+    def __init__(self, noise):
+        self.linear, self.noise = tg.nn.Linear(2, 1), noise
+
+    def forward(self, x):
+        return self.linear(x) + (np.random.normal() if self.noise else 0)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("noise", "first"),
+    [(False, r"steps are compiled: \d+ operations in .*B of memory"), (True, r"steps run as written: `step` draws from `np")],
+)
+def test_the_first_line_says_what_is_compiled(noise, first, capsys):
+    x = np.ones((4, 2), np.float32)
+    model = Noisy(noise)
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.01)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tg.fit(model, [(x, x[:, :1])] * 3, tg.mse, optimizer, epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(first, lines[0])
+    assert len(lines) == 3
+    assert len(caught) == noise

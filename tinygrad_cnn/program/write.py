@@ -58,6 +58,11 @@ class Program:
             if getattr(place.tensor, "_grad", None) is gradient:
                 place.tensor._grad = None
 
+    @property
+    def summary(self) -> str:
+        """How many operations there are, and the memory that is planned for them."""
+        return f"{len(self.lines)} operations in {_bytes(self.peak)} of memory"
+
     def describe(self) -> str:
         """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
         width = max((len(line.name) for line in self.lines), default=0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from ..compile import CaptureError
+from ..compile import CaptureError, Compiled
 from ..compile import compile as compiled
 from ..io import load
 from ..optim import LRScheduler, Optimizer
@@ -58,7 +59,8 @@ def fit(
         validate: a loader of examples to measure the model on after each epoch.
         callbacks: called at the events of the training, in this order; checkpoints come last, so that they save what
             the others changed.
-        compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster.
+        compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster. The first line of the
+            progress says what was compiled, or why steps run as written.
         progress: show loss, accuracy, images per second and the time left.
         resume: a file that a Checkpoint saved, to go on from: to the same bits as without the pause, also from the
             middle of an epoch, if the loader has a state or gives the same batches each time.
@@ -88,10 +90,11 @@ def fit(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress),
     )  # fmt: skip
-    train = train_step(model, loss, optimizer, before_update=lambda: run.call("on_gradients"))
+    listening = [c.on_gradients for c in run.callbacks if _is_overridden(c.on_gradients)]
+    train = train_step(model, loss, optimizer, before_update=partial(_each, listening, run) if listening else None)
     test = eval_step(model, loss)
     if compile:
-        train, test = _compiled(train), _compiled(test)
+        train, test = compiled(train), compiled(test)
     if resume is not None:
         run.restore(load(resume))
     with modes(model), Interrupt() as interrupt:
@@ -112,17 +115,30 @@ def fit(
     return run.history
 
 
-def _compiled(step: Step) -> Step:
-    program = compiled(step)
+def _is_overridden(method: Callable[..., None]) -> bool:
+    return getattr(method, "__func__", None) is not Callback.on_gradients
 
-    def run(*batch: Tensor) -> tuple[Tensor, ...]:
-        try:
-            return program(*batch)
-        except CaptureError as error:
-            remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
-            raise CaptureError(f"{error}\n{remedy}") from error
 
-    return run
+def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:
+    for function in functions:
+        function(run)
+
+
+def _taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
+    try:
+        return step(*parts)
+    except CaptureError as error:
+        remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
+        raise CaptureError(f"{error}\n{remedy}") from error
+
+
+def _how(step: Compiled[..., Any]) -> str:
+    """How steps run, in words."""
+    if step.plain is not None:
+        return f"steps run as written: `step` {step.plain}"
+    if not step.programs:
+        return "steps run as written so far; a later one may be compiled"
+    return f"steps are compiled: {step.programs[-1].summary}"
 
 
 def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool) -> list[Callback]:
@@ -151,7 +167,9 @@ def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
     began = time.perf_counter()
     for batch in run.rest():
         parts = tensors(batch)
-        run.means.add(train(*parts), parts[-1])
+        run.means.add(_taken(train, *parts), parts[-1])
+        if not run.how and isinstance(train, Compiled):
+            run.how = _how(train)
         run.batch += 1
         run.step += 1
         now = time.perf_counter()
@@ -183,7 +201,7 @@ def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] |
     """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
     loader: Any = run.validate
     before = loader.state_dict() if hasattr(loader, "state_dict") else None
-    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), test)
+    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), partial(_taken, test))
     if interrupt.asked:
         if before is not None:
             loader.load_state_dict(before)

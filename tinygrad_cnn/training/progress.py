@@ -38,6 +38,7 @@ class Progress(Callback):
         self._bar: Any = None
         self._width = 0  # of the line that stands unfinished
         self._began = self._shown = 0.0
+        self._said = False
         self._first = 0
 
     def on_fit_begin(self, run: Run) -> None:
@@ -48,7 +49,10 @@ class Progress(Callback):
         self._first = run.step
 
     def on_step_end(self, run: Run) -> None:
-        """Rewrite the line, if it is a terminal's and time has passed."""
+        """Say how steps run, once; rewrite the line, if it is a terminal's and time has passed."""
+        if not self._said and run.how:
+            self._said = True
+            self._out.write(f"{run.how}\n")
         now = time.perf_counter()
         if self._live and now - self._shown >= INTERVAL:
             self._shown = now

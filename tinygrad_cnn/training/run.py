@@ -35,6 +35,7 @@ class Run:
         trained: whether the steps of the current epoch are done and only its end is missing.
         status: "running", "finished", "stopped" by a callback, "interrupted" by the user, or "failed" by an exception.
         stopped: the reason that was given to :meth:`stop`, or None.
+        how: what was compiled, or why steps run as written, in words; empty before the first step, and with compile=False.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Run:
         self.history = History()
         self.status = "running"
         self.stopped: str | None = None
+        self.how = ""
         self.epoch = self.step = 0
         self.start_epoch()
 
