@@ -116,7 +116,8 @@ class State:
         self.changed: str | None = None  # what the run changed of what it read
         self._known: dict[int, Any] = {}  # by identity, objects that were there before the run
         self._done: set[Any] = set()
-        self._functions: dict[CodeType, list[FunctionType]] = {}  # those that can be reached, and what they define
+        self._functions: dict[int, list[FunctionType]] = {}  # those that can be reached, by the identity of their code
+        self._users: set[int] = set()  # the user's code among it, and what it defines
         self._arrays: list[tuple[np.ndarray, Place]] = []
         self._seeds = _seeds()
 
@@ -169,11 +170,11 @@ class State:
         self._done.add((id(thing), names))
         self._known[id(thing)] = thing
         if isinstance(thing, FunctionType):
-            for code in _codes(thing.__code__):
-                self._functions.setdefault(code, [])
-            self._functions[thing.__code__].append(thing)
+            self._functions.setdefault(id(thing.__code__), []).append(thing)
             if _is_foreign(thing.__code__):
                 self._cells(thing, names)
+            else:
+                self._users.update(map(id, _codes(thing.__code__)))
         elif isinstance(thing, MethodType):
             self.note(thing.__func__, names)
             self.note(thing.__self__, names)
@@ -356,7 +357,7 @@ class State:
     # What runs
 
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:
-        if frame.f_code not in self._functions or _is_foreign(frame.f_code) or _runs_op(frame.f_back):
+        if id(frame.f_code) not in self._users or _runs_op(frame.f_back):
             return
         if event == "call":
             self._enter(frame)
@@ -374,7 +375,7 @@ class State:
             self._items(shared, shared, found, f" in {shared.get('__name__', 'the globals')}", names)
             for module in modules:
                 self.note(module, names)
-        for function in self._functions.get(code, ()):
+        for function in self._functions.get(id(code), ()):
             self._cells(function, names)
         for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]:
             thing = frame.f_locals.get(name)
