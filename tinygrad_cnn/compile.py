@@ -10,14 +10,16 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+import numpy as np
+
 from . import watch
 from .kernels.threads import BLAS_ALONE
 from .program.alias import Written
 from .program.audit import Record
-from .program.capture import AliasError, Capture, CaptureError
+from .program.capture import Capture, CaptureError, Value
 from .program.results import Results
 from .program.signature import array_of, is_array, signature, stand_in, wrapped
-from .program.write import Program
+from .program.write import Program, misfit
 from .run import check_callable
 from .tensor import Tensor
 from .trees import leaves, rebuild
@@ -44,6 +46,7 @@ class _Ready:
         self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
         self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
         self.calls, self.audit = 1, 2
+        self.place([None] * len(capture.arguments))
 
     def place(self, given: list[Any]) -> None:
         """Let the program find the leaves among these arguments."""
@@ -82,6 +85,7 @@ class Compiled(Generic[P, R]):
         self._name = getattr(function, "__name__", type(function).__name__)
         self._alone = _Turns(self._name)
         self._told = False
+        self._audited: _Ready | None = None
         self.captures = 0
         self.plain: str | None = None
         """Why calls run as written, without a program; None as long as they do not."""
@@ -100,12 +104,15 @@ class Compiled(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.plain is not None or (watch.watchers and watch.is_watched()):
-            return self._function(*wrapped(args), **wrapped(kwargs))
+            return self._as_written(args, kwargs)
         key, given = signature(self._name, args, kwargs)
         arrays = [x._data if x.__class__ is Tensor else array_of(x) for x in given]
         with self._alone:
-            ready = self._find(key, given, arrays, args, kwargs)
-            if ready is not None:
+            ready = self._find(key, given)
+            if ready is None:
+                followed: R = self._captured(key, given, args, kwargs)
+                return followed
+            if not (ready.written and ready.written.is_among(arrays)):
                 try:
                     if ready.program.is_small:
                         values = ready.program.run(*arrays)
@@ -115,10 +122,16 @@ class Compiled(Generic[P, R]):
                 except BaseException:
                     ready.program.recall()
                     raise
-        if ready is None:
-            return self._function(*wrapped(args), **wrapped(kwargs))
-        result: R = ready.results(values, given)
-        return result
+                finally:
+                    if ready.places:
+                        ready.place([None] * len(given))
+                result: R = ready.results(values, given)
+                return result
+        self._warn_of_aliases()
+        return self._as_written(args, kwargs)
+
+    def _as_written(self, args: Any, kwargs: Any) -> R:
+        return self._function(*wrapped(args), **wrapped(kwargs))
 
     @property
     def programs(self) -> list[Program]:
@@ -133,10 +146,13 @@ class Compiled(Generic[P, R]):
         """
         key, given = signature(self._name, args, kwargs)
         with self._alone:
-            ready = self._find(key, given, [array_of(x) for x in given], args, kwargs) if self.plain is None else None
+            ready = self._find(key, given) if self.plain is None else None
+            if ready is None and self.plain is None:
+                self._captured(key, given, args, kwargs, keep=False)
+                ready = self._programs.get(key, [None])[-1]
         if ready is None:
             raise CaptureError(
-                f"compile: there is no program, since `{self._name}` {self.plain or 'is given an alias'}"
+                f"compile: there is no program, since `{self._name}` {self.plain or 'cannot be repeated'}"
             )
         return ready.program
 
@@ -148,55 +164,94 @@ class Compiled(Generic[P, R]):
             self._times.clear()
             self.plain = None
 
-    def _find(self, key: Any, given: list[Any], arrays: list[Any], args: Any, kwargs: Any) -> _Ready | None:
-        """The program for a call; None if it is to run as written."""
-        several = self._programs.get(key)
-        if several is None:
-            return self._capture(key, given, arrays, args, kwargs)
-        for ready in several:
+    def _find(self, key: Any, given: list[Any]) -> _Ready | None:
+        """The program for a call; None if the function is to be captured, or audited."""
+        for ready in self._programs.get(key, ()):
             if ready.places:
                 ready.place(given)
             if not ready.program.holds():
                 continue
             if ready.leaves:
                 self._check_alone(ready.referred, given)
-            if ready.written and ready.written.is_among(arrays):
-                self._warn_of_aliases()
-                return None
             if len(self._programs) > 1:
                 self._programs.move_to_end(key)
             ready.calls += 1
-            if ready.calls == ready.audit:
-                return self._audited(ready, given, args, kwargs)
-            return ready
-        if self._times[key] >= OFTEN and all(ready.calls < 3 for ready in several):
-            change = several[-1].state.change(guarded=True)
-            self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
-            return None
-        return self._capture(key, given, arrays, args, kwargs)
+            self._audited = ready if ready.calls == ready.audit else None
+            return ready if self._audited is None else None
+        self._audited = None
+        return None
 
-    def _capture(self, key: Any, given: list[Any], arrays: list[Any], args: Any, kwargs: Any) -> _Ready | None:
-        """A new program, which is kept if it can be used again."""
+    def _captured(self, key: Any, given: list[Any], args: Any, kwargs: Any, keep: bool = True) -> Any:
+        """A plain call that is followed: for a new program, or to see whether the one that fits still does the same.
+
+        Without `keep`, all that it changed is put back.
+        """
+        audited, several = self._audited, self._programs.get(key, [])
+        if audited is None and self._times[key] >= OFTEN and all(ready.calls < 3 for ready in several):
+            change = several[-1].state.change(guarded=True) if several else "it is never the same"
+            self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
+            return self._as_written(args, kwargs)
+        stand_ins = {id(x): stand_in(x) for x in given}
+        capture = Capture([*stand_ins.values()])
+        tree = (args, kwargs)
+        parts = [leaf for _, leaf in leaves(tree)]
+        placed = [stand_ins[id(leaf)] if is_array(leaf) else leaf for leaf in parts]
+        filled = rebuild(tree, placed)
+        with capture.running(self._function, [leaf for leaf in parts if not is_array(leaf)], undo=audited is None):
+            result = self._function(*filled[0], **filled[1])
+            results = Results(self._name, result, [*stand_ins.values()], capture)
+            self._check_alone(capture.referred(), given)
         try:
-            capture, results = self._traced(given, args, kwargs)
-        except AliasError:
-            if any(isinstance(x, Tensor) and x._node is not None for x in given):
-                raise
-            self._warn_of_aliases()
+            edited = not _is_as_before(tree, filled, placed)
+            del result, filled, placed
+            if (place := capture.escaped()) is not None:
+                raise CaptureError(
+                    f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not "
+                    f"renew it; return it instead. It is in {place}"
+                )
+            if edited or any(
+                (t._node is None) is not (_node(x) is None) for x, t in zip(given, stand_ins.values(), strict=True)
+            ):
+                self._give_up("changes its arguments")
+                capture.undo()
+                return self._as_written(args, kwargs)
+            if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
+                self._warn_of_aliases()
+            elif capture.state.watched:
+                self._decide(key, capture, results, audited)
+            values = tuple([_apart(v) for v in results.values])
+        except BaseException:
+            capture.undo()
+            raise
+        if not keep:
+            capture.undo()
             return None
-        if Written(*capture.written).is_among(arrays):
-            capture.state.restore()
-            self._warn_of_aliases()
-            return None
-        ready = _Ready(capture, results)
-        ready.place(given)
-        if capture.state.impure or (capture.state.changed and key in self._unsettled):
-            self._give_up(capture.state.impure or f"changes what it reads: {capture.state.changed}")
-            return ready  # the Python of this call has run
-        if capture.state.changed:  # perhaps only the first time
+        for x, t in zip(given, stand_ins.values(), strict=True):
+            if id(t) in capture.leaves:
+                x._grad = t._grad
+        return results(values, given)
+
+    def _decide(self, key: Any, capture: Capture, results: Results, audited: _Ready | None) -> None:
+        """What follows from a call: a new program, a program that is as good as it was, or plain calls from here on."""
+        impure, changed = capture.state.impure, capture.state.changed
+        if impure or (changed and (audited is not None or key in self._unsettled)):
+            self._give_up(impure or f"changes what it reads: {changed}")
+        elif audited is not None:
+            now = Record(capture, results.compared)
+            if (shapes := audited.record.misfit(now)) is not None:
+                misfit(shapes[0], shapes[2], shapes[1])
+            difference = audited.record.difference(now)
+            if difference is None:
+                audited.audit = 2 * audited.audit - 1
+            else:
+                self._give_up(f"depends on Python state that is not compared: {difference}")
+        elif changed:  # perhaps only the first time
             self._unsettled.add(key)
-            return ready
-        self._unsettled.discard(key)
+        else:
+            self._unsettled.discard(key)
+            self._keep(key, _Ready(capture, results))
+
+    def _keep(self, key: Any, ready: _Ready) -> None:
         self._times[key] += 1
         several = self._programs.setdefault(key, [])
         several.append(ready)
@@ -211,30 +266,16 @@ class Compiled(Generic[P, R]):
                 f"compile: `{self._name}` was captured {MANY} times, for ever new shapes, dtypes or Python values; pass what "
                 "changes as an array, give batches one size (drop_last=True), or raise cache_size",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-        return ready
-
-    def _audited(self, ready: _Ready, given: list[Any], args: Any, kwargs: Any) -> _Ready:
-        """`ready`, if the function still does what it did when it was captured; else what it does now, for this call."""
-        capture, results = self._traced(given, args, kwargs)
-        reason = capture.state.impure or capture.state.changed
-        if reason is None:
-            difference = ready.record.difference(Record(capture, results.compared))
-            if difference is None:
-                ready.audit = 2 * ready.audit - 1
-                return ready
-            reason = f"depends on Python state that is not compared: {difference}"
-        now = _Ready(capture, results)
-        now.place(given)
-        self._give_up(reason)
-        return now
 
     def _give_up(self, reason: str) -> None:
         """Run as written from here on, and say why."""
         text = f"compile: `{self._name}` {reason}"
         remedy = "return what changes, pass it as an argument or draw it with tinygrad_cnn's functions"
         if self._strict:
+            self._programs.clear()
+            self._unsettled.clear()
             raise CaptureError(f"{text}. A replay would not do the same; {remedy}, or compile a part of the function")
         self.plain = reason
         self._programs.clear()
@@ -246,38 +287,12 @@ class Compiled(Generic[P, R]):
 
     def _warn_of_aliases(self) -> None:
         """Say, once, that a call runs as written for its arguments."""
+        text = f"compile: an argument of `{self._name}` shares memory with what it refers to or writes"
         if self._strict:
-            raise AliasError(
-                f"compile: an argument of `{self._name}` shares memory with what it refers to; pass a copy"
-            )
+            raise CaptureError(f"{text}; pass a copy")
         if not self._told:
             self._told = True
-            warnings.warn(
-                f"compile: an argument of `{self._name}` shares memory with what it refers to or writes. Such calls run as "
-                "written, uncompiled; pass a copy",
-                RuntimeWarning,
-                stacklevel=5,
-            )
-
-    def _traced(self, given: list[Any], args: Any, kwargs: Any) -> tuple[Capture, Results]:
-        """One run of the function, followed."""
-        stand_ins = {id(x): stand_in(x) for x in given}
-        capture = Capture([*stand_ins.values()])
-        tree = (args, kwargs)
-        parts = [leaf for _, leaf in leaves(tree)]
-        filled = rebuild(tree, [stand_ins[id(leaf)] if is_array(leaf) else leaf for leaf in parts])
-        with capture.running(self._function, [leaf for leaf in parts if not is_array(leaf)]):
-            result = self._function(*filled[0], **filled[1])
-            results = Results(self._name, result, [*stand_ins.values()], capture)
-            self._check_alone(capture.referred(), given)
-        del result, filled
-        if (place := capture.escaped()) is not None:
-            capture.state.restore()
-            raise CaptureError(
-                f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not renew "
-                f"it; return it instead. It is in {place}"
-            )
-        return capture, results
+            warnings.warn(f"{text}. Such calls run as written, uncompiled; pass a copy", RuntimeWarning, stacklevel=4)
 
     def _check_alone(self, referred: dict[int, Tensor], given: list[Any]) -> None:
         if any(id(x) in referred and x._node is not None for x in given if isinstance(x, Tensor)):
@@ -285,6 +300,22 @@ class Compiled(Generic[P, R]):
                 f"compile: `{self._name}` is given a Tensor that requires a gradient and also refers to it in another way, as "
                 "through an optimizer; do not pass parameters, refer to them"
             )
+
+
+def _node(x: Any) -> Any:
+    return x._node if isinstance(x, Tensor) else None
+
+
+def _is_as_before(tree: Any, filled: Any, placed: list[Any]) -> bool:
+    """Whether lists and dicts among the arguments hold what they held when the function was called with them."""
+    now = [leaf for _, leaf in leaves(filled)]
+    same = len(now) == len(placed) and all(a is b for a, b in zip(now, placed, strict=True))
+    return same and [path for path, _ in leaves(tree)] == [path for path, _ in leaves(filled)]
+
+
+def _apart(value: Value) -> np.ndarray:
+    """What is returned: not the memory of something outside."""
+    return value.array.copy() if value.root.origin == "outside" else value.array
 
 
 @overload

@@ -22,6 +22,7 @@ from .declaration import declared
 from .emit import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, emit_call, emit_pull
 from .recording import _recording
 from .watch import notify, watchers
+from .watch import tracer as current_tracer
 
 if TYPE_CHECKING:
     from .kernels.work import Work
@@ -360,6 +361,8 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 
 def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     """The same error in terms of the op: its name, and each input with dtype and shape."""
+    if watchers and (tracer := current_tracer()) is not None:
+        tracer.failed(op)
     text = str(error)
     speaker, _, rest = text.partition(": ")
     if speaker == op.name or (

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph
+from . import graph, watch
 from .clock import tick
 from .graph import Array, Leaf, Node
 from .recording import no_grad
@@ -73,6 +73,8 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
     tensor = graph._namespace["Tensor"]
     given = g if create else tensor._of(np.asarray(g))
     for hook in list(place.hooks.values()):
+        if watch.watchers and (tracer := watch.tracer()) is not None:
+            tracer.function(hook)
         if create:
             replacement = hook(given)
         else:  # values only: a recording would be of no use to anyone

@@ -51,6 +51,12 @@ class Tracer(Protocol):
     def parameters(self, optimizer: Any) -> None:
         """What happens next depends on which parameters `optimizer` has."""
 
+    def function(self, function: Callable[..., Any]) -> None:
+        """A function of the user's, such as a hook, is about to be called."""
+
+    def failed(self, op: Op) -> None:
+        """An op raises an error, which the function may catch."""
+
     def drawing(self, generator: np.random.Generator) -> None:
         """Numbers are about to be drawn from `generator`."""
 

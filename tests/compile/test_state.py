@@ -273,7 +273,9 @@ class TestValuesThatPythonReads:
                 return y
 
             run = tg.compile(f) if compiled else f
-            results.append([run(tg.ones(1)).item() for _ in range(6)])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                results.append([run(tg.ones(1)).item() for _ in range(6)])
         assert results[0] == results[1] == [1, 1, 10, 10, 10, 10]
 
     def test_after_the_function_wrote_them(self):
@@ -283,9 +285,10 @@ class TestValuesThatPythonReads:
             c.copy_(c + 1)
             return x * c.item()
 
-        with pytest.raises(tg.CaptureError, match="writes a Tensor and then reads its value"):
-            tg.compile(f)(ones())
-        assert c.item() == 0
+        run = tg.compile(f)
+        with pytest.warns(RuntimeWarning, match="writes a Tensor and then reads its value"):
+            assert run(ones()).tolist() == [1, 1]
+        assert run(ones()).tolist() == [2, 2]
 
     def test_a_buffer_before_its_layer_runs(self):
         def build():
@@ -297,7 +300,7 @@ class TestValuesThatPythonReads:
 
             return norm, f
 
-        drifts(build, lambda norm, i: None, calls=6)
+        drifts(build, lambda norm, i: None, calls=6, warns="the value of a Tensor that the function reads changed")
 
     def test_whether_a_parameter_is_trained(self):
         w = tg.ones(1, requires_grad=True)
@@ -399,8 +402,8 @@ class TestWhatAReplayCannotRepeat:
     def test_audits_are_rare(self):
         traced = []
         run = tg.compile(lambda x: x * 2)
-        made = run._traced
-        run._traced = lambda *arguments: traced.append(1) or made(*arguments)
+        made = run._captured
+        run._captured = lambda *arguments: traced.append(1) or made(*arguments)
         for _ in range(1000):
             run(ones())
         assert len(traced) == 11  # the capture, and calls 2, 3, 5, 9 ... 513

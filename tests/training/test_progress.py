@@ -147,7 +147,10 @@ class Noisy(tg.nn.Module):
 
 @pytest.mark.parametrize(
     ("noise", "first"),
-    [(False, r"steps are compiled: \d+ operations in .*B of memory"), (True, r"steps run as written: `step` draws from `np")],
+    [
+        (False, r"steps are compiled: \d+ operations in .*B of memory"),
+        (True, r"steps run as written: `step` draws from `np"),
+    ],
 )
 def test_the_first_line_says_what_is_compiled(noise, first, capsys):
     x = np.ones((4, 2), np.float32)

@@ -25,6 +25,7 @@ class _Noted:
     name: str
     does: Any  # the op, or the function that is called
     given: Any  # inputs and parameters
+    makes: tuple[Any, ...]  # the shapes of its outputs
     line: tuple[str, int]
 
 
@@ -40,8 +41,17 @@ class Record:
             for j, value in enumerate(step.outputs):
                 if value is not None and value.origin == "step":
                     known.setdefault(value, _Made(i, j))
-            self._steps.append(_Noted(step.name, _encoded(_action(step), known), given, step.line))
+            self._steps.append(_Noted(step.name, _encoded(_action(step), known), given, _shapes(step), step.line))
         self._results = _encoded([list(results), list(capture.gradients)], known)
+
+    def misfit(self, other: Record) -> tuple[str, Any, Any] | None:
+        """A step that made arrays of other shapes though it was given the same: its name and both shapes."""
+        for mine, its in zip(self._steps, other._steps, strict=False):
+            if mine.name != its.name or not alike(mine.given, its.given):
+                return None
+            if mine.makes != its.makes:
+                return mine.name, mine.makes[0], its.makes[0]
+        return None
 
     def difference(self, other: Record) -> str | None:
         """Where the other run first did something else, in words; None if it did the same."""
@@ -77,6 +87,10 @@ def _action(step: Step) -> Any:
     function = step.call if step.op is None else step.op
     parts = getattr(function, "func", None), getattr(function, "args", ())
     return parts if step.op is None and parts[0] is not None and not getattr(function, "keywords", {}) else function
+
+
+def _shapes(step: Step) -> tuple[Any, ...]:
+    return tuple([value and value.array.shape for value in step.outputs])
 
 
 def _unlike(mine: Any, its: Any) -> str:

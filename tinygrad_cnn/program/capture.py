@@ -1,8 +1,8 @@
 """Capture: follow one run of a function and note every op, draw and effect in it as steps on values.
 
-The run computes with real arrays, but nothing outside changes: effects are noted and not called, gradients of leaves and
-the state of random generators are put back. What the run has for a value is known by the identity of its array. What its
-Python reads, and must find unchanged when the steps are repeated, is kept in a :class:`~tinygrad_cnn.program.state.State`.
+The run is the plain call: it computes with real arrays, and its effects, gradients and draws are real. If it fails, they are
+taken back. What the run has for a value is known by the identity of its array. What its Python reads, and must find unchanged
+when the steps are repeated, is kept in a :class:`~tinygrad_cnn.program.state.State`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ import numpy as np
 from ..anomaly import caller
 from ..clock import owner
 from ..graph import Leaf, Node, Op, _adapt, pull_with
+from ..ops.random import generator
 from ..recording import is_grad_enabled
 from ..tensor import Tensor
 from ..watch import trace_with
-from .state import Place as Read
+from .places import Place as Read
 from .state import State
+from .undo import Remembered
 
 
 class CaptureError(RuntimeError):
     """A function does what cannot be captured: the message says what, why, and the way out."""
-
-
-class AliasError(CaptureError):
-    """An argument shares memory with what the function refers to in another way."""
 
 
 @dataclass(eq=False, slots=True)
@@ -104,17 +102,16 @@ class Capture:
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.steps: list[Step] = []
         self.state = State()
-        self.written: tuple[list[np.ndarray], list[int]] = (
-            [],
-            [],
-        )  # by effects: arrays from outside, and which arguments
-        self.gradients: list[
-            tuple[Place, Value | None]
-        ] = []  # leaves whose gradient the run replaced, with the new one
-        self._forms: dict[
-            int, tuple[Tensor, bool]
-        ] = {}  # by identity, Tensors from outside: do they require a gradient?
-        self._graded: list[tuple[Place, bool]] = []  # leaves whose gradient the run read: was there one?
+        self.is_aliased = False  # whether an argument shares memory with something that the run met in another way
+        # What effects write: arrays from outside, and which arguments.
+        self.written: tuple[list[np.ndarray], list[int]] = ([], [])
+        # Leaves whose gradient the run replaced, with the new one.
+        self.gradients: list[tuple[Place, Value | None]] = []
+        # Tensors from outside, by identity, and whether they required a gradient.
+        self._forms: dict[int, tuple[Tensor, bool]] = {}
+        # Leaves whose gradient the run read, and whether there was one.
+        self._graded: list[tuple[Place, bool]] = []
+        self._nodes: dict[int, tuple[Tensor, Any]] = {}  # where they stood in the graph
         self._optimizers: dict[int, Any] = {}
         self._values: dict[int, Value] = {}  # by identity of the array
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
@@ -122,37 +119,72 @@ class Capture:
         self.argument_places = [Place(t) for t in arguments]
         self.places = dict(zip(map(id, arguments), self.argument_places, strict=True))
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # each leaf with the gradient it came with
+        self._cleared: set[int] = set()  # leaves whose gradient was set, be it to what it was
         self._made: list[weakref.ref[Tensor]] = []
-        self._states: dict[int, tuple[np.random.Generator, Any]] = {}
+        self._generators: dict[
+            int, list[Any]
+        ] = {}  # by identity: the generator, its state before the run, and after the last draw
         self._drew = False
         self._suspects: list[Any] = []  # arrays that nothing is known of, met since the list was last emptied
+        self._undo: list[Callable[[], None]] = []
+        self._errors = np.geterr()
+        self._generator(generator())
 
     @contextmanager
-    def running(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[None]:
-        """The context of the run. After it, leaves and generators are as they were; if it fails, Python state is, too."""
+    def running(self, function: Callable[..., Any], arguments: Sequence[Any], undo: bool) -> Iterator[None]:
+        """The context of the run. If it fails, everything that it changed is put back; only for a CaptureError without `undo`."""
         try:
-            with self.state.watching(function, arguments), self._following():
+            with self.state.watching(function, arguments), trace_with(self), pull_with(self.pull):
                 yield
-                self.gradients = [
-                    (self._place(leaf), None if leaf._grad is None else self._value(leaf._grad._data))
-                    for leaf, before in self.leaves.values()
-                    if leaf._grad is not before
-                ]
-                self._note_forms()
-        except BaseException:
-            self.state.restore()
+                self._finish()
+            self._note_forms()
+        except BaseException as error:
+            if undo or isinstance(error, CaptureError):
+                self.undo()
             raise
 
-    @contextmanager
-    def _following(self) -> Iterator[None]:
-        try:
-            with trace_with(self), pull_with(self.pull):
-                yield
-        finally:
-            for leaf, gradient in self.leaves.values():
-                leaf._grad = gradient
-            for generator, state in self._states.values():
-                generator.bit_generator.state = state
+    def _finish(self) -> None:
+        """Note what is known at the end of the run."""
+        self._check_draws()
+        for source, *_ in self._generators.values():
+            self.state.forget_generator(source)
+        for leaf, before in self.leaves.values():
+            gradient = getattr(leaf, "_grad", None)
+            if gradient is not before or (id(leaf) in self._cleared and gradient is None):
+                self.gradients.append((self._place(leaf), None if gradient is None else self._value(gradient._data)))
+                if gradient is not None:  # without a graph, as in a replay, and not among what the run made
+                    leaf._grad = Tensor._of(gradient._data)
+        if any((tensor._node is not None) != needed for tensor, needed in self._forms.values()):
+            self.state.changed = "whether a Tensor requires a gradient"
+
+    def undo(self) -> None:
+        """Put back what the run changed: gradients, what effects wrote, generators, Python state."""
+        for leaf, gradient in self.leaves.values():
+            leaf._grad = gradient
+        for put_back in reversed(self._undo):
+            put_back()
+        for source, state, _ in self._generators.values():
+            source.bit_generator.state = state
+        for tensor, node in self._nodes.values():
+            tensor._node = node
+        self.state.restore()
+
+    def _generator(self, source: np.random.Generator) -> list[Any]:
+        state = source.bit_generator.state
+        return self._generators.setdefault(id(source), [source, state, state])
+
+    def _check_draws(self) -> None:
+        """Whether Python drew from a generator of the library's between two draws that steps make."""
+        for each in self._generators.values():
+            if each[0].bit_generator.state != each[2]:
+                self.state.impure = "draws in Python from a generator, and a replay would not draw anew"
+
+    def _drawn(self) -> bool:
+        """Whether the step that is noted draws: then the generators are where it left them."""
+        drew, self._drew = self._drew, False
+        for each in self._generators.values() if drew else ():
+            each[2] = each[0].bit_generator.state
+        return drew
 
     def _note_forms(self) -> None:
         """What the run depends on of the Tensors from outside, other than their values."""
@@ -166,7 +198,8 @@ class Capture:
                 lambda: tuple([getattr(p.tensor, "_grad", None) is not None for p in places]),
                 found=had,
                 terms=lambda bind, found: [
-                    f"{bind(place)}.tensor._grad is {'not ' * has}None" for place, has in zip(places, found, strict=True)
+                    f"{bind(place)}.tensor._grad is {'not ' * has}None"
+                    for place, has in zip(places, found, strict=True)
                 ],
             ),
             Read(
@@ -178,7 +211,7 @@ class Capture:
                 ],
             ),
         ]
-        self.state.hooks([leaf for leaf, _ in self.leaves.values()])
+        self.state.hooks(tensors)
 
     def referred(self) -> dict[int, Tensor]:
         """By identity, the Tensors that the run met otherwise than as arguments."""
@@ -191,10 +224,14 @@ class Capture:
         return self.state.guard(lambda array: id(owner(array)) in self._owners)
 
     def escaped(self) -> str | None:
-        """Where a Tensor that the run made is still held, in words, now that its results are dropped."""
+        """Where a Tensor that the run made is still held, in words, now that its results are dropped.
+
+        Not in an attribute that did not exist before: it was made once and for all.
+        """
         if any(made() is not None for made in self._made):
             gc.collect()
-        held = [tensor for made in self._made if (tensor := made()) is not None]
+        new = self.state.new()
+        held = [tensor for made in self._made if (tensor := made()) is not None and id(tensor) not in new]
         return next(filter(None, map(_holder, held)), "a list, an attribute, a global variable") if held else None
 
     # What a tracer is told
@@ -203,7 +240,9 @@ class Capture:
         self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
     ) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        drew, self._drew = self._drew, False
+        drew = self._drawn()
+        if np.geterr() != self._errors:
+            self.state.impure = "calls an op under another `np.errstate`, and a replay would not"
         self._made.append(weakref.ref(output))
         if output._node is not None:
             for t in inputs:
@@ -231,7 +270,7 @@ class Capture:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
         inputs = tuple(self.of(a) for a in arrays)
         made = function(*arrays)
-        drew, self._drew = self._drew, False
+        drew = self._drawn()
         several = isinstance(made, tuple)
         outputs = tuple(self._new(a) for a in (made if several else (made,)))
         step = Step(_name(function), function, inputs, outputs=outputs, kept=drew, several=several, line=caller())
@@ -250,6 +289,15 @@ class Capture:
                 self.written[0].append(array)
             elif root.origin == "argument":
                 self.written[1].append(self.arguments.index(root))
+        # What the effect looks up when it is called must be what it would find at the end of the run, when nothing is put back.
+        self.state.changed = self.state.changed or self.state.change()
+        subject = getattr(function, "__self__", None) or next(iter(getattr(function, "args", ())), None)
+        self._undo.append(Remembered([*writes, subject] if hasattr(subject, "__dict__") else writes))
+        self._check_draws()
+        with trace_with(None):
+            function(*arrays)
+        for each in self._generators.values():
+            each[2] = each[0].bit_generator.state
 
     def read(self, tensor: Tensor) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
@@ -261,10 +309,7 @@ class Capture:
                 "tinygrad_cnn.where, return the Tensor and read it outside, or take this part out of the compiled function"
             )
         if any(np.may_share_memory(tensor._data, array) for array in self.written[0]):
-            raise CaptureError(
-                "compile: the function writes a Tensor and then reads its value in Python (`if`, `float`, `item`, `numpy`, "
-                "...), but nothing is written before the whole function is captured; read the value first, or outside"
-            )
+            self.state.impure = "writes a Tensor and then reads its value in Python"
         self.state.value(tensor)
 
     def module(self, module: Any) -> None:
@@ -276,6 +321,7 @@ class Capture:
         root = self._values.get(id(tensor._data))
         if root is None or root.origin == "outside":
             self._forms.setdefault(id(tensor), (tensor, tensor._node is not None))
+            self._nodes.setdefault(id(tensor), (tensor, tensor._node))
 
     def parameters(self, optimizer: Any) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
@@ -287,11 +333,22 @@ class Capture:
 
     def drawing(self, generator: np.random.Generator) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        self._states.setdefault(id(generator), (generator, generator.bit_generator.state))
+        self._check_draws()
+        self._generator(generator)
         self._drew = True
+
+    def function(self, function: Callable[..., Any]) -> None:
+        """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        self.state.note(function, frozenset())
+
+    def failed(self, op: Op) -> None:
+        """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        self.state.impure = f"goes on after an error of `{op.name}`, which depends on values"
 
     def touch(self, leaf: Tensor, write: bool) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        if write:
+            self._cleared.add(id(leaf))
         if id(leaf) in self.leaves:
             return
         known = self._values.get(id(leaf._data))
@@ -392,10 +449,8 @@ class Capture:
             return value
         root = self._owners.get(id(owner(array)))
         if root is not None and root.origin == "argument":
-            raise AliasError(
-                "compile: an argument shares memory with a Tensor or array that the function refers to in another way; pass a "
-                "copy, and do not pass parameters, refer to them"
-            )
+            self.is_aliased = True  # then there will be no program
+            return self._known(Value(array, "outside"))
         if root is not None and root.origin != "outside":
             raise CaptureError(
                 "compile: an op is given an array that looks at the memory of a value without an op having made it; use "

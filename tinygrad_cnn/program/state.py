@@ -8,32 +8,29 @@ profile function sees which of the user's code runs; the names in that code say 
 from __future__ import annotations
 
 import functools
+import gc
 import pickle
 import random
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from operator import is_
-from types import CellType, CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, TypeAlias
+from types import CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any
 
 import numpy as np
 
 from .. import hooks
 from ..anomaly import WRITTEN
 from ..graph import Leaf, Node, Op
-from ..tensor import Tensor
-from .same import typed
+from ..tensor import Tensor, get_default_dtype
+from . import places
+from .places import MANY, Place
 
 SMALL_BYTES = 1 << 12
 """An array that Python code can reach is compared by value up to this size."""
-
-MANY = 4096
-"""Of a longer list or dict only the length is compared."""
-
-FEW = 256
-"""A longer list is compared by a loop."""
 
 FOREIGN = (__file__.rpartition("program")[0], str(np.__path__[0]), "<frozen ")
 STANDARD = sysconfig.get_path("stdlib")
@@ -42,69 +39,18 @@ STANDARD = sysconfig.get_path("stdlib")
 CONSTANT = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 """Types of values in which nothing can be changed."""
 
-
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 IMPURE = {
-    "print",
-    "input",
-    "urandom",
-    "datetime.now",
-    "datetime.utcnow",
-    "date.today",
-    *CLOCKS,
-    *(f"{c}_ns" for c in CLOCKS),
-}
+    "print", "input", "warn", "urandom", "datetime.now", "datetime.utcnow", "date.today", *CLOCKS,
+    *(f"{clock}_ns" for clock in CLOCKS),
+}  # fmt: skip
 """Built-in functions that write or read what no comparison sees."""
 
+WHOLE = {"vars", "__dict__", "asdict", "astuple"}
+"""Names in code that looks at all attributes of an object."""
 
-class _Missing:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-MISSING: Any = _Missing()
-
-
-Bind: TypeAlias = Callable[[Any], str]
-Terms: TypeAlias = Callable[[Bind, tuple[Any, ...]], list[str]]
-
-
-class Place:
-    """Somewhere that the run read: `look` gives the objects that are there, `put` writes those that it found at first.
-
-    `names`, if given, has one name for each object. What is not `guarded` may change between calls, but not in the run.
-    `terms(bind, found)` gives Python expressions that are true while the same objects are there, with `bind` for their names.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        look: Callable[[], tuple[Any, ...]],
-        put: Callable[[tuple[Any, ...]], object] | None = None,
-        names: Sequence[str] = (),
-        guarded: bool = True,
-        found: tuple[Any, ...] | None = None,
-        terms: Terms | None = None,
-    ) -> None:
-        self.label, self.look, self.put, self.names, self.guarded = label, look, put, names, guarded
-        self.found = look() if found is None else found
-        self.terms = terms or self._compared
-
-    def _compared(self, bind: Bind, found: tuple[Any, ...]) -> list[str]:
-        look, same = bind(self.look), bind(_same)
-        return [f"{same}({look}(), {bind(found)})"]
-
-    def change(self) -> str | None:
-        """What is there now that was not found, in words."""
-        now = self.look()
-        if len(now) != len(self.found):
-            return f"the length of {self.label} changed"
-        for i, (a, b) in enumerate(zip(self.found, now, strict=True)):
-            if a is not b and typed(a) != typed(b):
-                if not self.names:
-                    return f"{self.label} changed"
-                return f"`{self.names[i]}`{self.label} was {a!r:.40} and is {b!r:.40}"
-        return None
+SHARED = {random.random.__self__, np.random.random.__self__}  # type: ignore[attr-defined]
+"""The generators that Python and NumPy share."""
 
 
 class State:
@@ -114,268 +60,306 @@ class State:
         self.places: list[Place] = []
         self.impure: str | None = None  # what the run did that a replay cannot repeat
         self.changed: str | None = None  # what the run changed of what it read
+        self.watched = True  # whether the code that ran was seen
         self._known: dict[int, Any] = {}  # by identity, objects that were there before the run
         self._done: set[Any] = set()
-        self._functions: dict[int, list[FunctionType]] = {}  # those that can be reached, by the identity of their code
-        self._users: set[int] = set()  # the user's code among it, and what it defines
+        self._names: frozenset[str] = frozenset()  # in the user's code that ran
+        self._open: list[Any] = []  # the user's objects, of which attributes with those names count
+        self._functions: dict[int, list[FunctionType]] = {}  # by the identity of their code
+        self._code: dict[int, tuple[CodeType, bool]] = {}  # by identity, with whether it is the user's
         self._arrays: list[tuple[np.ndarray, Place]] = []
-        self._seeds = _seeds()
+        self._drawing: dict[int, Place] = {}  # generators that Python may draw from
+        self._seeds, self._drew = _seeds(), False
 
     @contextmanager
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
         """The context of the run."""
-        code = _code_of(function)
-        names = frozenset[str]() if code is None or _is_foreign(code) else _names(code)
         for thing in (function, *arguments):
-            self.note(thing, names)
-        profiled = sys.getprofile() is not None  # by someone else; then only the function's own names are known
+            self.note(thing, frozenset(), called=thing is function)
+        self.watched = sys.getprofile() is None or sys.gettrace() is None
+        collecting, dtype = gc.isenabled(), get_default_dtype()
+        gc.disable()  # whose callbacks are not the function's
+        profiled = sys.getprofile() is not None
         if not profiled:
             sys.setprofile(self._profile)
+        elif self.watched:
+            sys.settrace(self._trace)
         try:
             yield
         finally:
             if not profiled:
                 sys.setprofile(None)
+            elif self.watched:
+                sys.settrace(None)
+            if collecting:
+                gc.enable()
         for name, after in _seeds().items():
-            if after != self._seeds[name]:
+            if after != self._seeds[name] and (self._drew or threading.active_count() == 1):
                 self.impure = f"draws from `{name}`, and a replay would not draw anew; use tinygrad_cnn.rand or randn"
-        self.changed = self.change()
+        if get_default_dtype() != dtype:
+            self.impure = "sets the default dtype, and a replay would not"
+        self.changed = self.changed or self.change()
 
     def change(self, guarded: bool = False) -> str | None:
         """What is not as the run found it, in words."""
-        places = (place for place in self.places if place.guarded or not guarded)
-        return next((text for place in places if (text := place.change())), None)
+        found = (place for place in self.places if place.guarded or not guarded)
+        return next((text for place in found if (text := place.change())), None)
+
+    def new(self) -> set[int]:
+        """By identity, what stands under names of objects that did not exist before the run."""
+        return {id(value) for place in self.places for value in place.new()}
 
     def restore(self) -> None:
         """Put back what the run changed."""
         for place in self.places:
-            if place.put is not None and place.change():
-                place.put(place.found)
-        random.setstate(pickle.loads(self._seeds["random"]))
-        np.random.set_state(pickle.loads(self._seeds["np.random"]))  # noqa: NPY002
+            if place.change():
+                place.restore()
+        if self._drew:
+            random.setstate(pickle.loads(self._seeds["random"]))
+            np.random.set_state(pickle.loads(self._seeds["np.random"]))  # noqa: NPY002
 
     def guard(self, follows: Callable[[np.ndarray], bool]) -> Callable[[], bool]:
         """A function that says whether all is as the run found it. Arrays that the program follows by itself do not count."""
         for array, place in self._arrays:
             place.guarded = not follows(array)
-        places = [place for place in self.places if place.guarded]
-        return _conjunction(places, lambda: self.change(guarded=True) is None)
+        guarded = [place for place in self.places if place.guarded]
+        return places.conjunction(guarded, lambda: self.change(guarded=True) is None)
+
+    def forget_generator(self, generator: np.random.Generator) -> None:
+        """The library draws from a generator, and says so: that its state moves is no change by Python."""
+        place = self._drawing.pop(id(generator), None)
+        if place is not None:
+            self.places.remove(place)
 
     # What is found
 
-    def note(self, thing: Any, names: frozenset[str] = frozenset()) -> None:
+    def note(self, thing: Any, names: frozenset[str], called: bool = False) -> None:
         """Something from before the run, which code with these names can reach."""
+        if isinstance(thing, str) and "getattr" in self._names and thing.isidentifier():
+            self._add_names(frozenset((thing,)))
         if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or (id(thing), names) in self._done:
             return
         self._done.add((id(thing), names))
         self._known[id(thing)] = thing
         if isinstance(thing, FunctionType):
-            self._functions.setdefault(id(thing.__code__), []).append(thing)
-            if _is_foreign(thing.__code__):
-                self._cells(thing, names)
-            else:
-                self._users.update(map(id, _codes(thing.__code__)))
+            self._function(thing, names)
         elif isinstance(thing, MethodType):
             self.note(thing.__func__, names)
             self.note(thing.__self__, names)
         elif isinstance(thing, functools.partial):
             for part in (thing.func, *thing.args, *thing.keywords.values()):
-                self.note(part, names)
+                self.note(part, names, called)
         elif isinstance(thing, np.ndarray):
-            self._array(thing)
-        elif isinstance(thing, np.random.Generator):
+            self._array(thing, names)
+        elif isinstance(thing, np.random.Generator | np.random.RandomState | random.Random):
             self._generator(thing)
-        elif isinstance(thing, list | tuple | dict | set | frozenset):
+        elif isinstance(thing, list | tuple | dict | set | frozenset | deque):
             self._contents(thing, names)
         else:
             if getattr(type(thing), "_guard_all", False):
                 self.module(thing)
-            self._attributes(thing, names)
+            self._object(thing, names, called)
 
     def module(self, module: Any) -> None:
-        """A module that takes part: all of its attributes, and the modules below it."""
+        """A module of `nn` that takes part: all of its attributes, and the modules below it."""
         if (id(module), "all") in self._done:
             return
         self._done.add((id(module), "all"))
         self._known[id(module)] = module
-        own, name = vars(module), type(module).__name__
-        names = tuple(own)
-
-        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
-            values, here = found[2 + len(names) :], bind(own)
-            kind = [f"{bind(module)}.__class__ is {bind(found[0])}", f"{bind(found[0])}.forward is {bind(found[1])}"]
-            return [*kind, *_entries(bind, here, dict(zip(names, values, strict=True)))]
-
-        def look() -> tuple[Any, ...]:
-            return module.__class__, module.__class__.forward, *own, *own.values()
-
-        def put(found: tuple[Any, ...]) -> None:
-            own.clear()
-            own.update(zip(names, found[2 + len(names) :], strict=True))
-
-        shown = ("__class__", "forward", *(f"name of {n}" for n in names), *names)
-        self.places.append(Place(f" of {name}", look, put, shown, terms=terms))
+        self.places.append(places.everything(module))
         self._methods(type(module).__mro__, "forward")
-        for value in own.values():
-            self.note(value)
+        for value in list(vars(module).values()):
+            self.note(value, frozenset())
+        self.note(module, frozenset())
 
     def value(self, tensor: Tensor) -> None:
         """A Tensor from outside whose values are read in Python."""
         if (id(tensor._data), "value") not in self._done:
             self._done.add((id(tensor._data), "value"))
-            self.places.append(_values("the value of a Tensor that the function reads", tensor._data))
+            self.places.append(places.values("the value of a Tensor that the function reads", tensor._data))
+            self._known[id(tensor._data)] = tensor._data
 
-    def hooks(self, leaves: Iterable[Tensor]) -> None:
+    def hooks(self, tensors: Iterable[Tensor]) -> None:
         """The hooks on leaves of the graph."""
-        nodes = [leaf._node for leaf in leaves if leaf._node is not None]
+        leaves = list(tensors)
 
         def look() -> tuple[Any, ...]:
-            return tuple([h for n in nodes if hasattr(n, "hooks") for h in n.hooks.values()]) if hooks.ever else ()
+            if not hooks.ever:
+                return ()
+            nodes = [t._node for t in leaves]
+            return tuple([h for n in nodes if hasattr(n, "hooks") for h in n.hooks.values()])  # type: ignore[union-attr]
 
-        terms: Terms = lambda bind, found: [f"{bind(hooks)}.changes == {hooks.changes}"]  # noqa: E731
+        count = hooks.changes
+        terms: places.Terms = lambda bind, found: [f"{bind(hooks)}.changes == {count}"]  # noqa: E731
         self.places.append(Place("a hook on a Tensor", look, terms=terms))
 
+    def _function(self, function: FunctionType, names: frozenset[str]) -> None:
+        self._functions.setdefault(id(function.__code__), []).append(function)
+        if not self._is_users(function.__code__):
+            self._cells(function, names)
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self.note(default, names)
+        if vars(function):
+            self._open.append(function)
+            self._attributes(function, self._names)
+            self.note(vars(function).get("__wrapped__"), names)
+
     def _cells(self, function: FunctionType, names: frozenset[str]) -> None:
-        if (id(function), "cells") in self._done:
+        variables = function.__closure__ or ()
+        if variables and (id(function), "cells") not in self._done:
+            self._done.add((id(function), "cells"))
+            self.places.append(places.cells(f" of {function.__name__}", function.__code__.co_freevars, variables))
+            for value in self.places[-1].found:
+                self.note(value, names)
+
+    def _object(self, thing: Any, names: frozenset[str], called: bool) -> None:
+        """An object, a class or an imported module: of the user's own, what any of the user's code names; else, what this code does."""
+        if isinstance(thing, ModuleType):
+            if not _is_foreign_file(getattr(thing, "__file__", None)):
+                self._open.append(thing)
+                self._attributes(thing, self._names | names)
             return
-        self._done.add((id(function), "cells"))
-        cells = function.__closure__ or ()
-        if not cells:
+        if callable(function := getattr(thing, "_function", None)) and _is_foreign_module(type(thing).__module__):
+            self.note(function, names)  # a compiled function, of which the plain one is called
+        kinds = _kinds(thing)
+        if not kinds:
+            self._attributes(thing, names)
             return
-
-        def look() -> tuple[Any, ...]:
-            return tuple(map(_content, cells))
-
-        def put(found: tuple[Any, ...]) -> None:
-            for cell, value in zip(cells, found, strict=True):
-                if value is not MISSING:
-                    cell.cell_contents = value
-
-        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
-            filled = [(cell, value) for cell, value in zip(cells, found, strict=True) if value is not MISSING]
-            return [f"{bind(cell)}.cell_contents is {bind(value)}" for cell, value in filled]
-
-        self.places.append(Place(f" of {function.__name__}", look, put, function.__code__.co_freevars, terms=terms))
-        for value in look():
-            self.note(value, names)
+        self._open.append(thing)
+        self._methods(kinds)
+        own = getattr(thing, "__dict__", None)
+        if own is not None and not isinstance(thing, type) and not getattr(type(thing), "_guard_all", False):
+            self.places.append(places.form(thing, own, kinds))
+        self._attributes(thing, self._names | names)
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
-        """Those attributes of an object, a class or an imported module that the code names."""
-        is_module = isinstance(thing, ModuleType)
-        if not names or (is_module and _is_foreign_file(getattr(thing, "__file__", None))):
-            return
-        line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else () if is_module else type(thing).__mro__
-        kinds = [kind for kind in line if not _is_foreign_module(kind.__module__)]
-        self._methods(kinds)
+        """Those attributes that the code names."""
+        kinds, own = _kinds(thing), None if isinstance(thing, type) else getattr(thing, "__dict__", None)
+        if own is not None and kinds and not WHOLE.isdisjoint(names):
+            names = names.union(own)
         inherited = {name for kind in kinds for name in names & vars(kind).keys()}
-        if not isinstance(thing, type) and (own := getattr(thing, "__dict__", None)) is not None:
-            everything = getattr(type(thing), "_guard_all", False)
-            found = (names & own.keys()) | inherited
-            if found and not everything:
-                self._items(thing, own, found, f" of {_title(thing)}", names)
-            elif everything:
-                for name in names & own.keys():
-                    self.note(own[name], names)
+        if own is not None and getattr(type(thing), "_guard_all", False):
+            for name in names & own.keys():
+                self.note(own[name], names)
+        elif own is not None:
+            self._items(thing, own, (names & own.keys()) | inherited, f" of {_title(thing)}", names)
+        members = set()
         for kind in kinds:
-            found = {n for n in names & vars(kind).keys() if not isinstance(vars(kind)[n], MemberDescriptorType)}
-            if found:
-                self._items(kind, vars(kind), found, f" of {kind.__name__}", names)
-        slots = sorted(n for n in inherited if any(isinstance(vars(k).get(n), MemberDescriptorType) for k in kinds))
-        if slots and not isinstance(thing, type):
-
-            def look() -> tuple[Any, ...]:
-                return tuple([getattr(thing, name, MISSING) for name in slots])
-
-            def put(found: tuple[Any, ...]) -> None:
-                for name, value in zip(slots, found, strict=True):
-                    if value is not MISSING:
-                        setattr(thing, name, value)
-
-            self.places.append(Place(f" of {_title(thing)}", look, put, slots))
-            for value in look():
+            found = names & vars(kind).keys()
+            slots = {n for n in found if isinstance(vars(kind)[n], MemberDescriptorType)}
+            members |= slots
+            self._items(kind, vars(kind), found - slots, f" of {kind.__name__}", names)
+        wanted = sorted(n for n in members if (id(thing), n) not in self._done)
+        if wanted and not isinstance(thing, type):
+            self._done.update((id(thing), n) for n in wanted)
+            self.places.append(places.slots(f" of {_title(thing)}", thing, wanted))
+            for value in self.places[-1].found:
                 self.note(value, names)
 
     def _methods(self, kinds: Iterable[type], *names: str) -> None:
         """The methods of classes that Python calls by itself, or that have these names."""
         for kind in kinds:
-            for name, value in vars(kind).items():
+            for name, value in list(vars(kind).items()):
                 if name in names or (name.startswith("__") and isinstance(value, FunctionType)):
-                    self.note(value)
+                    self.note(value, frozenset())
 
     def _items(self, owner: Any, mapping: Any, found: Iterable[str], label: str, names: frozenset[str]) -> None:
         """The values of some names in the namespace of an object."""
-        wanted = tuple(n for n in sorted(found) if (id(owner), n) not in self._done and not n.startswith("__"))
-        self._done.update((id(owner), n) for n in wanted)
-        get, absent = mapping.get, (MISSING,) * len(wanted)
-
-        def look() -> tuple[Any, ...]:
-            return tuple(map(get, wanted, absent))
-
-        def put(seen: tuple[Any, ...]) -> None:
-            for name, value in zip(wanted, seen, strict=True):
-                if value is MISSING:
-                    mapping.pop(name, None)
-                elif get(name, MISSING) is not value and isinstance(owner, type):
-                    setattr(owner, name, value)
-                elif get(name, MISSING) is not value:
-                    mapping[name] = value
-
-        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
-            here, absent = bind(get), bind(MISSING)
-            return [f"{here}({n!r}, {absent}) is {bind(value)}" for n, value in zip(wanted, found, strict=True)]
-
-        if wanted:
+        fresh = [n for n in sorted(found) if (id(owner), n) not in self._done and not n.startswith("__")]
+        if fresh:
+            self._done.update((id(owner), n) for n in fresh)
             self._known[id(owner)] = owner
-            self.places.append(Place(label, look, put, wanted, terms=terms))
-        for name in found:
-            value = get(name)
-            self.note(next((f for n in ("fget", "__func__", "func") if (f := getattr(value, n, None))), value), names)
+            self.places.append(places.items(label, owner, mapping, fresh))
+        for name in list(found):
+            value = mapping.get(name)
+            self.note(_function_of(value) or value, names)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
-        """What is in a list, tuple, dict or set."""
-        parts = list(thing.values() if isinstance(thing, dict) else thing)
+        """What is in a list, tuple, dict, set or deque."""
+        parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
         if not isinstance(thing, tuple | frozenset) and (id(thing), "contents") not in self._done:
             self._done.add((id(thing), "contents"))
-            self.places.append(_container(thing))
-        for part in parts[:MANY]:
+            self.places.append(places.contents(thing))
+        for part in parts[: 2 * MANY]:
             self.note(part, names)
+        if _kinds(thing):
+            self._object(thing, names, False)
 
-    def _array(self, array: np.ndarray) -> None:
-        if array.nbytes <= SMALL_BYTES and array.dtype.kind in "biufcSU" and (id(array), "array") not in self._done:
-            self._done.add((id(array), "array"))
-            self.places.append(_values("the value of an array that the function can reach", array))
+    def _array(self, array: np.ndarray, names: frozenset[str]) -> None:
+        if array.nbytes > SMALL_BYTES or (id(array), "array") in self._done:
+            return
+        self._done.add((id(array), "array"))
+        if array.dtype.hasobject:
+            self.places.append(Place("an array of objects", lambda: tuple(array.ravel().tolist())))
+            self.note(array.ravel().tolist(), names)
+        else:
+            self.places.append(places.values("the value of an array that the function can reach", array))
             self._arrays.append((array, self.places[-1]))
 
-    def _generator(self, generator: np.random.Generator) -> None:
-        if (id(generator), "generator") not in self._done:
-            self._done.add((id(generator), "generator"))
-            state = pickle.dumps(generator.bit_generator.state)
-            look = lambda: (pickle.dumps(generator.bit_generator.state) == state,)  # noqa: E731
-            put = lambda _: setattr(generator.bit_generator, "state", pickle.loads(state))  # noqa: E731
-            self.places.append(Place("the state of a generator that Python draws from", look, put, guarded=False))
+    def _generator(self, generator: Any) -> None:
+        if id(generator) not in self._drawing:
+            place = Place(
+                "the state of a generator that Python draws from", lambda: (_drawn(generator),), guarded=False
+            )
+            before = pickle.dumps(generator)
+            place.put = lambda _: _wind_back(generator, pickle.loads(before))
+            self._drawing[id(generator)] = place
+            self.places.append(place)
+
+    def _add_names(self, names: frozenset[str]) -> None:
+        """What objects of the user's have under names that appear now."""
+        fresh = names - self._names
+        self._names |= fresh
+        if "getattr" in fresh:
+            for thing in [*self._known.values()]:
+                if isinstance(thing, list | tuple | set | frozenset | dict):
+                    fresh |= {part for part in thing if isinstance(part, str) and part.isidentifier()}
+            self._names |= fresh
+        for thing in [*self._open] if fresh else ():
+            self._attributes(thing, self._names if not WHOLE.isdisjoint(fresh) else fresh)
 
     # What runs
 
+    def _is_users(self, code: CodeType) -> bool:
+        known = self._code.get(id(code))
+        if known is None:
+            foreign = WRITTEN.fullmatch(code.co_filename) is not None or _is_foreign_file(code.co_filename)
+            known = self._code[id(code)] = code, not foreign
+        return known[1]
+
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:
-        if id(frame.f_code) not in self._users or _runs_op(frame.f_back):
-            return
         if event == "call":
+            if self._is_users(frame.f_code):
+                self._enter(frame)
+            elif frame.f_code.co_filename == random.__file__:
+                self._drew = True
+        elif event == "c_call" and self._is_users(frame.f_code) and not _runs_op(frame.f_back):
+            if called.__qualname__ in IMPURE:
+                self.impure = f"calls `{called.__qualname__}`, which a replay would not repeat"
+            elif any(getattr(called, "__self__", None) is shared for shared in SHARED):
+                self._drew = True
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> None:
+        """For a run under a profiler of the user's."""
+        if self._is_users(frame.f_code):
             self._enter(frame)
-        elif event == "c_call" and called.__qualname__ in IMPURE:
-            self.impure = f"calls `{called.__qualname__}`, which a replay would not repeat"
 
     def _enter(self, frame: FrameType) -> None:
-        """The names of code that begins to run are looked up where it can look them up: globals, closure, arguments."""
+        """Code of the user's begins to run: what it names is looked up where it can be, in globals, closure and arguments."""
+        if _runs_op(frame.f_back):
+            return  # an op's function, which a program calls again
         code, names = frame.f_code, _names(frame.f_code)
-        if (code, id(frame.f_globals)) not in self._done:
-            self._done.add((code, id(frame.f_globals)))
+        self._add_names(names)
+        if (id(code), id(frame.f_globals)) not in self._done:
+            self._done.add((id(code), id(frame.f_globals)))
             shared = frame.f_globals
             found = {n for n in code.co_names if n in shared and not isinstance(shared[n], ModuleType)}
             modules = [shared[n] for n in code.co_names if isinstance(shared.get(n), ModuleType)]
+            imported = [sys.modules[n] for n in code.co_names if n in sys.modules and n not in shared]
             self._items(shared, shared, found, f" in {shared.get('__name__', 'the globals')}", names)
-            for module in modules:
+            for module in (*modules, *imported):
                 self.note(module, names)
-        for function in self._functions.get(id(code), ()):
+        for function in list(self._functions.get(id(code), ())):
             self._cells(function, names)
         for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]:
             thing = frame.f_locals.get(name)
@@ -383,83 +367,34 @@ class State:
                 self.note(thing, names)
 
 
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # it is empty
-        return MISSING
+def _kinds(thing: Any) -> list[type]:
+    """The user's classes of an object, or a class: none for what belongs to others."""
+    line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
+    return [kind for kind in line if not _is_foreign_module(kind.__module__)]
 
 
-def _values(label: str, array: np.ndarray) -> Place:
-    """A place that is the values of an array."""
-    before = array.tobytes()
-    copy = array.copy()
-    return Place(label, lambda: (array.tobytes() == before,), lambda _: np.copyto(array, copy))
+def _function_of(value: Any) -> Any:
+    """The function of a method that is kept in a class in another form."""
+    if isinstance(value, property):
+        return value.fget
+    if isinstance(value, classmethod | staticmethod):
+        return value.__func__
+    if isinstance(value, functools.cached_property | functools.partialmethod):
+        return value.func
+    return None
 
 
-def _container(thing: Any) -> Place:
-    """A place that is what is in a list, dict or set."""
-    if len(thing) > MANY:
-        return Place(f"a {type(thing).__name__}", lambda: (len(thing),))
-    if isinstance(thing, dict):
-
-        def put_items(found: tuple[Any, ...]) -> None:
-            thing.clear()
-            thing.update(zip(found[: len(found) // 2], found[len(found) // 2 :], strict=True))
-
-        def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
-            half = len(found) // 2
-            return _entries(bind, bind(thing), dict(zip(found[:half], found[half:], strict=True)))
-
-        return Place("a dict", lambda: (*thing, *thing.values()), put_items, terms=terms)
-
-    def put(found: tuple[Any, ...]) -> None:
-        thing.clear()
-        (thing.update if isinstance(thing, set) else thing.extend)(found)
-
-    def elements(bind: Bind, found: tuple[Any, ...]) -> list[str]:
-        here = bind(thing)
-        return [f"len({here}) == {len(found)}", *(f"{here}[{i}] is {bind(value)}" for i, value in enumerate(found))]
-
-    ordered = isinstance(thing, list) and len(thing) <= FEW
-    return Place(f"a {type(thing).__name__}", lambda: (*thing,), put, terms=elements if ordered else None)
+def _drawn(generator: Any) -> bytes:
+    return pickle.dumps(generator)
 
 
-def _entries(bind: Bind, here: str, entries: dict[Any, Any]) -> list[str]:
-    """That a dict has these entries and no others."""
-    shown = [(repr(key) if isinstance(key, str) else bind(key), bind(value)) for key, value in entries.items()]
-    return [f"len({here}) == {len(entries)}", *(f"{here}[{key}] is {value}" for key, value in shown)]
-
-
-def _same(now: tuple[Any, ...], found: tuple[Any, ...]) -> bool:
-    return len(now) == len(found) and all(map(is_, now, found))
-
-
-def _conjunction(places: Iterable[Place], otherwise: Callable[[], bool]) -> Callable[[], bool]:
-    """A function that says whether the same objects are still in all places; if not, `otherwise` has the last word."""
-    names: dict[int, str] = {}
-    bound: list[Any] = []
-
-    def bind(thing: Any) -> str:
-        if id(thing) not in names:
-            names[id(thing)] = f"k{len(bound)}"
-            bound.append(thing)
-        return names[id(thing)]
-
-    terms = dict.fromkeys(term for place in places for term in place.terms(bind, place.found))
-    scope: dict[str, Any] = {"otherwise": otherwise}
-    text = f"""def make({", ".join(names.values())}):
-    def holds():
-        try:
-            if {" and ".join(terms) or True}:
-                return True
-        except (AttributeError, LookupError):
-            pass
-        return otherwise()
-    return holds
-"""
-    exec(text, scope)
-    return scope["make"](*bound)  # type: ignore[no-any-return]
+def _wind_back(generator: Any, before: Any) -> None:
+    if isinstance(generator, random.Random):
+        generator.setstate(before.getstate())
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = before.bit_generator.state
+    else:
+        generator.set_state(before.get_state(legacy=False))
 
 
 def _seeds() -> dict[str, bytes]:
@@ -471,26 +406,15 @@ def _seeds() -> dict[str, bytes]:
 @functools.cache
 def _names(code: CodeType) -> frozenset[str]:
     """The names in a function's code, and the strings, which ``getattr`` may be given."""
-    inner = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
-    return frozenset(code.co_names).union(
-        (c for c in code.co_consts if isinstance(c, str) and c.isidentifier()), *inner
-    )
+    return frozenset(code.co_names).union(*map(_strings, code.co_consts))
 
 
-@functools.cache
-def _codes(code: CodeType) -> list[CodeType]:
-    """A function's code, and that of what it defines."""
-    return [code, *(inner for part in code.co_consts if isinstance(part, CodeType) for inner in _codes(part))]
-
-
-def _code_of(function: Any) -> CodeType | None:
-    function = getattr(function, "__func__", function)
-    return getattr(function, "__code__", None)
-
-
-@functools.lru_cache(1 << 14)
-def _is_foreign(code: CodeType) -> bool:
-    return WRITTEN.fullmatch(code.co_filename) is not None or _is_foreign_file(code.co_filename)
+def _strings(constant: Any) -> frozenset[str]:
+    if isinstance(constant, CodeType):
+        return _names(constant)
+    if isinstance(constant, tuple | frozenset):
+        return frozenset[str]().union(*map(_strings, constant))
+    return frozenset((constant,)) if isinstance(constant, str) and constant.isidentifier() else frozenset()
 
 
 def _is_foreign_file(path: str | None) -> bool:
@@ -500,15 +424,13 @@ def _is_foreign_file(path: str | None) -> bool:
 
 
 def _is_foreign_module(name: str) -> bool:
-    return name.partition(".")[0] in sys.stdlib_module_names or name.partition(".")[0] in (
-        "numpy",
-        __name__.partition(".")[0],
-    )
+    first = name.partition(".")[0]
+    return first in sys.stdlib_module_names or first in ("numpy", __name__.partition(".")[0])
 
 
 def _runs_op(caller: FrameType | None) -> bool:
     """Whether a frame is that of an op that calls its function on arrays: the program will call that again."""
-    return caller is not None and WRITTEN.fullmatch(caller.f_code.co_filename) is not None
+    return caller is not None and caller.f_code.co_filename.endswith(": call>")
 
 
 def _title(thing: Any) -> str:

@@ -108,7 +108,10 @@ class _Writer:
         """The source. The gradients `given` away are not written over by the next run, as results are not."""
         body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
-        body += [f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v, v not in given)}" for place, v in gradients]
+        body += [
+            f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v, v not in given)}"
+            for place, v in gradients
+        ]
         shown = ", ".join(self._result(r) for r in results)
         body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
         return "\n".join([self.header, *body]) + "\n"
@@ -348,8 +351,13 @@ def _as_arrays(step: Step) -> list[Any]:
 
 
 def _misfit(name: str, value: Any, shape: tuple[int, ...]) -> NoReturn:
+    misfit(name, value.shape, shape)
+
+
+def misfit(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> NoReturn:
+    """CaptureError: a step makes arrays whose shape depends on values."""
     raise CaptureError(
-        f"compile: `{name}` made an array of shape {value.shape} where the captured run made {shape}; shapes that depend on "
+        f"compile: `{name}` made an array of shape {found} where the captured run made {shape}; shapes that depend on "
         "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
     )
 
