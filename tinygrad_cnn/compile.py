@@ -94,6 +94,9 @@ class Compiled(Generic[P, R]):
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def __reduce__(self) -> Any:
+        return Compiled, (self._function, self._cache_size, self._strict)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(self._function, name):
             raise AttributeError(f"a compiled function has no attribute `{name}`")
@@ -212,9 +215,10 @@ class Compiled(Generic[P, R]):
             if edited or any(
                 (t._node is None) is not (_node(x) is None) for x, t in zip(given, stand_ins.values(), strict=True)
             ):
-                self._give_up("changes its arguments")
-                capture.undo()
-                return self._as_written(args, kwargs)
+                raise CaptureError(
+                    f"compile: `{self._name}` changes its arguments: a list or dict among them, or whether one requires a "
+                    "gradient; return what it makes, or change them outside"
+                )
             if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
                 self._warn_of_aliases()
             elif capture.state.watched:

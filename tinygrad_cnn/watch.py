@@ -54,6 +54,9 @@ class Tracer(Protocol):
     def function(self, function: Callable[..., Any]) -> None:
         """A function of the user's, such as a hook, is about to be called."""
 
+    def python(self, what: str) -> None:
+        """Python reads or writes state that effects change: the function "loads a state"."""
+
     def failed(self, op: Op) -> None:
         """An op raises an error, which the function may catch."""
 
@@ -184,6 +187,13 @@ def touch(leaf: Tensor, write: bool) -> None:
     current = tracer()
     if current is not None:
         current.touch(leaf, write)
+
+
+def python(what: str) -> None:
+    """Python reads or writes state that effects change, which a repetition would not: the function "loads a state"."""
+    current = tracer()
+    if current is not None:
+        current.python(what)
 
 
 def drawing(generator: np.random.Generator) -> None:

@@ -380,6 +380,7 @@ class Optimizer(ABC):
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
             parameters are numbered through all groups. A parameter that nothing is kept for yet has no entry.
         """
+        watch.python("reads the state of an optimizer")
         state, groups, index = {}, [], 0
         for group in self.param_groups:
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
@@ -397,6 +398,7 @@ class Optimizer(ABC):
         Raises:
             ValueError: if anything does not fit this optimizer: all faults are listed and nothing is changed.
         """
+        watch.python("loads the state of an optimizer")
         groups, state = read(state_dict, self)
         for group, loaded in zip(self.param_groups, groups, strict=True):
             group.update(loaded)

@@ -107,11 +107,10 @@ class Capture:
         self.written: tuple[list[np.ndarray], list[int]] = ([], [])
         # Leaves whose gradient the run replaced, with the new one.
         self.gradients: list[tuple[Place, Value | None]] = []
-        # Tensors from outside, by identity, and whether they required a gradient.
-        self._forms: dict[int, tuple[Tensor, bool]] = {}
+        # Tensors from outside, by identity, and where they stood in the graph.
+        self._forms: dict[int, tuple[Tensor, Any]] = {}
         # Leaves whose gradient the run read, and whether there was one.
         self._graded: list[tuple[Place, bool]] = []
-        self._nodes: dict[int, tuple[Tensor, Any]] = {}  # where they stood in the graph
         self._optimizers: dict[int, Any] = {}
         self._values: dict[int, Value] = {}  # by identity of the array
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
@@ -154,7 +153,7 @@ class Capture:
                 self.gradients.append((self._place(leaf), None if gradient is None else self._value(gradient._data)))
                 if gradient is not None:  # without a graph, as in a replay, and not among what the run made
                     leaf._grad = Tensor._of(gradient._data)
-        if any((tensor._node is not None) != needed for tensor, needed in self._forms.values()):
+        if any((tensor._node is None) != (node is None) for tensor, node in self._forms.values()):
             self.state.changed = "whether a Tensor requires a gradient"
 
     def undo(self) -> None:
@@ -165,7 +164,7 @@ class Capture:
             put_back()
         for source, state, _ in self._generators.values():
             source.bit_generator.state = state
-        for tensor, node in self._nodes.values():
+        for tensor, node in self._forms.values():
             tensor._node = node
         self.state.restore()
 
@@ -191,7 +190,7 @@ class Capture:
         made = {id(tensor) for reference in self._made if (tensor := reference()) is not None}
         self._forms = {key: form for key, form in self._forms.items() if key not in made}
         places, tensors = [place for place, _ in self._graded], [tensor for tensor, _ in self._forms.values()]
-        had, formed = tuple(had for _, had in self._graded), tuple(needs for _, needs in self._forms.values())
+        had, formed = tuple(had for _, had in self._graded), tuple(node is not None for _, node in self._forms.values())
         self.state.places += [
             Read(
                 "whether a leaf has a gradient",
@@ -212,6 +211,11 @@ class Capture:
             ),
         ]
         self.state.hooks(tensors)
+
+    def is_made(self, tensor: Tensor) -> bool:
+        """Whether the run made a Tensor's values."""
+        value = self._values.get(id(tensor._data))
+        return value is not None and value.root.origin == "step"
 
     def referred(self) -> dict[int, Tensor]:
         """By identity, the Tensors that the run met otherwise than as arguments."""
@@ -289,13 +293,13 @@ class Capture:
                 self.written[0].append(array)
             elif root.origin == "argument":
                 self.written[1].append(self.arguments.index(root))
-        # What the effect looks up when it is called must be what it would find at the end of the run, when nothing is put back.
-        self.state.changed = self.state.changed or self.state.change()
+        self.state.check()  # a replay calls effects one after the other, with nothing done by Python in between
         subject = getattr(function, "__self__", None) or next(iter(getattr(function, "args", ())), None)
         self._undo.append(Remembered([*writes, subject] if hasattr(subject, "__dict__") else writes))
         self._check_draws()
         with trace_with(None):
             function(*arrays)
+        self.state.note_effect()
         for each in self._generators.values():
             each[2] = each[0].bit_generator.state
 
@@ -320,8 +324,7 @@ class Capture:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
         root = self._values.get(id(tensor._data))
         if root is None or root.origin == "outside":
-            self._forms.setdefault(id(tensor), (tensor, tensor._node is not None))
-            self._nodes.setdefault(id(tensor), (tensor, tensor._node))
+            self._forms.setdefault(id(tensor), (tensor, tensor._node))
 
     def parameters(self, optimizer: Any) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
@@ -340,6 +343,10 @@ class Capture:
     def function(self, function: Callable[..., Any]) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
         self.state.note(function, frozenset())
+
+    def python(self, what: str) -> None:
+        """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        self.state.impure = what
 
     def failed(self, op: Op) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""

@@ -49,18 +49,19 @@ class Place:
     ) -> None:
         self.label, self.look, self.put, self.names, self.guarded = label, look, put, names, guarded
         self.found = look() if found is None else found
+        self.last = self.found  # as Python or an effect left it
         self.terms = terms or self._compared
         self.grows = False  # whether more objects are new attributes
 
     def _compared(self, bind: Bind, found: tuple[Any, ...]) -> list[str]:
         return [f"{bind(_same)}({bind(self.look)}(), {bind(found)})"]
 
-    def change(self) -> str | None:
-        """What is there now that was not found, in words."""
-        now = self.look()
-        if len(now) != len(self.found):
+    def change(self, since: tuple[Any, ...] | None = None) -> str | None:
+        """What is there now that was not found, or not `since`, in words."""
+        now, before = self.look(), self.found if since is None else since
+        if len(now) != len(before):
             return f"the length of {self.label} changed"
-        for i, (a, b) in enumerate(zip(self.found, now, strict=True)):
+        for i, (a, b) in enumerate(zip(before, now, strict=True)):
             if a is not b and typed(a) != typed(b):
                 if not self.names:
                     return f"{self.label} changed"

@@ -207,11 +207,18 @@ def _needed(steps: Sequence[Step], wanted: set[Value]) -> list[Step]:
     alive = set(wanted)
     found = []
     for step in reversed(steps):
-        if step.kept or any(value in alive for value in made(step)):
+        if step.kept or _may_raise(step) or any(value in alive for value in made(step)):
             found.append(step)
             for value in step.reads:
                 alive.update((value, value.root))
     return found[::-1]
+
+
+def _may_raise(step: Step) -> bool:
+    """Whether a step checks values, as of labels and indices, so that it is called even if nothing uses what it makes."""
+    if step.op is None or step.op.elementwise:
+        return False
+    return any(v.root.origin != "step" and v.array.dtype.kind in "iu" for v in step.reads)
 
 
 def _dense(array: np.ndarray) -> bool:

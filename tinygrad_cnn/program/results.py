@@ -8,25 +8,34 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import Leaf
 from ..tensor import Tensor
 from ..trees import leaves, rebuild
 from .capture import Capture
+from .signature import array_of
 
 
 class Results:
     """How to make what the function returns out of what the program returns."""
 
     def __init__(self, name: str, result: Any, stand_ins: Sequence[Tensor], capture: Capture) -> None:
-        positions = {id(t._data): i for i, t in enumerate(stand_ins)}
+        positions = {id(t): i for i, t in enumerate(stand_ins)}
+        memory = {id(t._data): i for i, t in enumerate(stand_ins)}
         self.values: list[Any] = []  # those that the program returns
         self.compared: list[Any] = []  # by which two runs can be told apart
         found: list[Callable[[tuple[Any, ...], list[Any]], Any]] = []
         for path, leaf in leaves(result):
-            data = leaf._data if isinstance(leaf, Tensor) else leaf
-            if id(data) in positions:
-                found.append(partial(_argument, positions[id(data)]))
-                self.compared.append((path, "argument", positions[id(data)]))
-            elif isinstance(leaf, Tensor) and leaf.is_leaf and leaf._node is not None:
+            if id(leaf) in positions:
+                found.append(partial(_argument, positions[id(leaf)]))
+                self.compared.append((path, "argument", positions[id(leaf)]))
+            elif isinstance(leaf, Tensor) and id(leaf._data) in memory:
+                found.append(partial(_detached, memory[id(leaf._data)]))
+                self.compared.append((path, "memory of an argument", memory[id(leaf._data)]))
+            elif isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf) and capture.is_made(leaf):
+                found.append(partial(_leaf, len(self.values)))
+                self.values.append(capture.of(leaf))
+                self.compared.append((path, "leaf", self.values[-1]))
+            elif isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf):
                 found.append(partial(_constant, leaf))
                 self.compared.append((path, "leaf", id(leaf)))
             elif isinstance(leaf, Tensor):
@@ -52,6 +61,16 @@ class Results:
 
 def _value(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
     return Tensor._of(values[i])
+
+
+def _leaf(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
+    leaf = Tensor._of(values[i])
+    leaf.requires_grad = True
+    return leaf
+
+
+def _detached(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
+    return Tensor._of(array_of(given[i]))
 
 
 def _argument(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:

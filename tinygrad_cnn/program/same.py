@@ -37,8 +37,12 @@ def typed(x: Any) -> Hashable:
         return kind, x.hex()
     if kind is tuple or (isinstance(x, tuple) and hasattr(x, "_fields")):
         return (kind, *map(typed, x))
-    if kind is frozenset:
+    if kind in (frozenset, set):
         return kind, frozenset(map(typed, x))
+    if kind is list:
+        return (kind, *map(typed, x))
+    if kind is dict:
+        return kind, tuple([(typed(key), typed(value)) for key, value in x.items()])
     if isinstance(x, np.generic):
         return kind, x.dtype.str, x.tobytes()
     if kind in (complex, range) or isinstance(x, np.dtype):

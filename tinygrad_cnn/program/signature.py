@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..graph import Leaf
+from ..hooks import register
 from ..recording import is_grad_enabled
 from ..tensor import Tensor, get_default_dtype
 from ..trees import leaves, rebuild
-from .same import typed
+from .same import Held, typed
 
 
 def signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -47,7 +48,8 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
                 "a compiled call; detach() it, or compute it inside"
             )
         given.append(x)
-        key.append((x.shape, x.dtype, x._data.strides, x._node is not None))
+        hooked = [] if x._node is None else getattr(x._node, "hooks", {}).values()
+        key.append((x.shape, x.dtype, x._data.strides, x._node is not None, *map(Held, hooked)))
     elif isinstance(x, list | tuple):
         key.append((x.__class__, len(x)))
         for part in x:
@@ -80,7 +82,10 @@ def array_of(x: Any) -> np.ndarray:
 
 def wrapped(tree: Any) -> Any:
     """Arguments as the function sees them: Tensors for arrays."""
-    return rebuild(tree, [Tensor._of(array_of(x)) if isinstance(x, np.ndarray) else x for _, x in leaves(tree)])
+    found = [x for _, x in leaves(tree)]
+    if not any(isinstance(x, np.ndarray) for x in found):
+        return tree
+    return rebuild(tree, [Tensor._of(array_of(x)) if isinstance(x, np.ndarray) else x for x in found])
 
 
 def stand_in(x: Any) -> Tensor:
@@ -89,4 +94,6 @@ def stand_in(x: Any) -> Tensor:
     if isinstance(x, Tensor) and x._node is not None:
         tensor._grad = getattr(x, "_grad", None)
         tensor._node = Leaf(tensor)
+        for hook in getattr(x._node, "hooks", {}).values():
+            register(tensor._node, hook)
     return tensor

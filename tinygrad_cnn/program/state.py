@@ -46,6 +46,9 @@ IMPURE = {
 }  # fmt: skip
 """Built-in functions that write or read what no comparison sees."""
 
+OURS = (__name__.partition(".")[0], "numpy")
+"""Packages with objects that change by themselves, so that only code that has them at hand counts."""
+
 WHOLE = {"vars", "__dict__", "asdict", "astuple"}
 """Names in code that looks at all attributes of an object."""
 
@@ -75,7 +78,7 @@ class State:
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
         """The context of the run."""
         for thing in (function, *arguments):
-            self.note(thing, frozenset(), called=thing is function)
+            self.note(thing, frozenset())
         self.watched = sys.getprofile() is None or sys.gettrace() is None
         collecting, dtype = gc.isenabled(), get_default_dtype()
         gc.disable()  # whose callbacks are not the function's
@@ -94,11 +97,22 @@ class State:
             if collecting:
                 gc.enable()
         for name, after in _seeds().items():
-            if after != self._seeds[name] and (self._drew or threading.active_count() == 1):
+            if after != self._seeds[name] and (self._drew or "random" in self._names or not _other_threads()):
                 self.impure = f"draws from `{name}`, and a replay would not draw anew; use tinygrad_cnn.rand or randn"
         if get_default_dtype() != dtype:
             self.impure = "sets the default dtype, and a replay would not"
+        self.check()
         self.changed = self.changed or self.change()
+
+    def check(self) -> None:
+        """Note whether Python changed what the run reads since it began, or since the last effect."""
+        changes = (text for place in self.places if (text := place.change(place.last)))
+        self.changed = self.changed or next(changes, None)
+
+    def note_effect(self) -> None:
+        """What has changed now is the work of an effect."""
+        for place in self.places:
+            place.last = place.look()
 
     def change(self, guarded: bool = False) -> str | None:
         """What is not as the run found it, in words."""
@@ -133,7 +147,7 @@ class State:
 
     # What is found
 
-    def note(self, thing: Any, names: frozenset[str], called: bool = False) -> None:
+    def note(self, thing: Any, names: frozenset[str]) -> None:
         """Something from before the run, which code with these names can reach."""
         if isinstance(thing, str) and "getattr" in self._names and thing.isidentifier():
             self._add_names(frozenset((thing,)))
@@ -148,7 +162,7 @@ class State:
             self.note(thing.__self__, names)
         elif isinstance(thing, functools.partial):
             for part in (thing.func, *thing.args, *thing.keywords.values()):
-                self.note(part, names, called)
+                self.note(part, names)
         elif isinstance(thing, np.ndarray):
             self._array(thing, names)
         elif isinstance(thing, np.random.Generator | np.random.RandomState | random.Random):
@@ -158,7 +172,7 @@ class State:
         else:
             if getattr(type(thing), "_guard_all", False):
                 self.module(thing)
-            self._object(thing, names, called)
+            self._object(thing, names)
 
     def module(self, module: Any) -> None:
         """A module of `nn` that takes part: all of its attributes, and the modules below it."""
@@ -212,30 +226,30 @@ class State:
             for value in self.places[-1].found:
                 self.note(value, names)
 
-    def _object(self, thing: Any, names: frozenset[str], called: bool) -> None:
+    def _object(self, thing: Any, names: frozenset[str]) -> None:
         """An object, a class or an imported module: of the user's own, what any of the user's code names; else, what this code does."""
         if isinstance(thing, ModuleType):
             if not _is_foreign_file(getattr(thing, "__file__", None)):
                 self._open.append(thing)
                 self._attributes(thing, self._names | names)
             return
-        if callable(function := getattr(thing, "_function", None)) and _is_foreign_module(type(thing).__module__):
-            self.note(function, names)  # a compiled function, of which the plain one is called
-        kinds = _kinds(thing)
-        if not kinds:
+        kinds, kind = _kinds(thing), type(thing)
+        if not kinds and (isinstance(thing, type) or kind.__module__.startswith(OURS)):
+            if "_function" in (_dict(thing) or ()):  # of a compiled function, the plain one is called
+                self.note(thing._function, names)
             self._attributes(thing, names)
             return
         self._open.append(thing)
         self._methods(kinds)
-        own = getattr(thing, "__dict__", None)
-        if own is not None and not isinstance(thing, type) and not getattr(type(thing), "_guard_all", False):
+        own = _dict(thing)
+        if own is not None and not isinstance(thing, type) and not getattr(kind, "_guard_all", False):
             self.places.append(places.form(thing, own, kinds))
         self._attributes(thing, self._names | names)
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
         """Those attributes that the code names."""
-        kinds, own = _kinds(thing), None if isinstance(thing, type) else getattr(thing, "__dict__", None)
-        if own is not None and kinds and not WHOLE.isdisjoint(names):
+        kinds, own = _kinds(thing), None if isinstance(thing, type) else _dict(thing)
+        if own is not None and not type(thing).__module__.startswith(OURS) and not WHOLE.isdisjoint(names):
             names = names.union(own)
         inherited = {name for kind in kinds for name in names & vars(kind).keys()}
         if own is not None and getattr(type(thing), "_guard_all", False):
@@ -282,8 +296,8 @@ class State:
             self.places.append(places.contents(thing))
         for part in parts[: 2 * MANY]:
             self.note(part, names)
-        if _kinds(thing):
-            self._object(thing, names, False)
+        if _kinds(thing) or _dict(thing):
+            self._object(thing, names)
 
     def _array(self, array: np.ndarray, names: frozenset[str]) -> None:
         if array.nbytes > SMALL_BYTES or (id(array), "array") in self._done:
@@ -373,6 +387,18 @@ def _kinds(thing: Any) -> list[type]:
     return [kind for kind in line if not _is_foreign_module(kind.__module__)]
 
 
+def _other_threads() -> bool:
+    """Whether threads other than this and the kernels' may draw from the shared generators, too."""
+    return any(t is not threading.current_thread() and t.name != OURS[0] for t in threading.enumerate())
+
+
+def _dict(thing: Any) -> Any:
+    try:
+        return object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return None
+
+
 def _function_of(value: Any) -> Any:
     """The function of a method that is kept in a class in another form."""
     if isinstance(value, property):
@@ -434,4 +460,4 @@ def _runs_op(caller: FrameType | None) -> bool:
 
 
 def _title(thing: Any) -> str:
-    return str(getattr(thing, "__name__", type(thing).__name__))
+    return str(thing.__name__ if isinstance(thing, type | ModuleType | FunctionType) else type(thing).__name__)

@@ -141,7 +141,7 @@ class _Writer:
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         scope: dict[str, Any] = {}
         exec(compile(text, filename, "exec"), scope)
-        return scope["make"](*self.constants.values())
+        return scope.pop("make")(*self.constants.values())
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
         lines = self._streamed(group) if len(group) > 1 else self._step(group[0])
