@@ -46,12 +46,17 @@ class _Ready:
         self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
         self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
         self.calls, self.audit = 1, 2
-        self.place([None] * len(capture.arguments))
+        self.take_back()
 
     def place(self, given: list[Any]) -> None:
         """Let the program find the leaves among these arguments."""
         for i, place in self.places:
             place.tensor = given[i]
+
+    def take_back(self) -> None:
+        """Let it hold no arguments."""
+        for _, place in self.places:
+            place.tensor = None  # type: ignore[assignment]
 
 
 class _Turns:
@@ -127,7 +132,7 @@ class Compiled(Generic[P, R]):
                     raise
                 finally:
                     if ready.places:
-                        ready.place([None] * len(given))
+                        ready.take_back()
                 result: R = ready.results(values, given)
                 return result
         self._warn_of_aliases()
@@ -173,14 +178,18 @@ class Compiled(Generic[P, R]):
             if ready.places:
                 ready.place(given)
             if not ready.program.holds():
+                ready.take_back()
                 continue
             if ready.leaves:
                 self._check_alone(ready.referred, given)
             if len(self._programs) > 1:
                 self._programs.move_to_end(key)
             ready.calls += 1
-            self._audited = ready if ready.calls == ready.audit else None
-            return ready if self._audited is None else None
+            if ready.calls != ready.audit:
+                return ready
+            ready.take_back()
+            self._audited = ready
+            return None
         self._audited = None
         return None
 
@@ -338,8 +347,7 @@ def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = Fals
     - A program is captured again for new shapes, dtypes and memory orders of the arguments, for new Python values among them,
       and when something that Python read has changed: attributes and hooks of modules, closures and globals, elements of lists
       and dicts, the parameters of an optimizer, a Tensor's ``requires_grad``, the value of an outside Tensor that Python reads.
-      Parameters, optimizer state, options such as ``lr``, and arrays from outside are referred to, so what is written into
-      them is seen.
+      Parameters, optimizer state, options such as ``lr`` and outside arrays are referred to: what is written there is seen.
     - If `function` draws from ``random`` or ``np.random``, prints, reads a clock, or changes Python state, a RuntimeWarning says
       so and calls run as written from then on; `plain` says why.
     - At calls 2, 3, 5, 9, 17 and so on the function is traced again. If it does something else than what was captured, because

@@ -28,10 +28,8 @@ class Written:
         for array in given if self._roots else ():
             if (array.base is not None or self._foreign or id(array) in self._roots) and self._is_outside(array):
                 return True
-        for i in self._arguments:
-            if any(j != i and np.may_share_memory(given[i], a) for j, a in enumerate(given)):
-                return True
-        return False
+        pairs = ((given[i], a) for i in self._arguments for j, a in enumerate(given) if i != j)
+        return any(np.may_share_memory(a, b) for a, b in pairs)
 
     def _is_outside(self, array: np.ndarray) -> bool:
         root = array if array.base is None else owner(array)

@@ -131,7 +131,7 @@ class Capture:
 
     @contextmanager
     def running(self, function: Callable[..., Any], arguments: Sequence[Any], undo: bool) -> Iterator[None]:
-        """The context of the run. If it fails, everything that it changed is put back; only for a CaptureError without `undo`."""
+        """The context of the run. If it fails, what it changed is put back; without `undo`, only for a CaptureError."""
         try:
             with self.state.watching(function, arguments), trace_with(self), pull_with(self.pull):
                 yield
