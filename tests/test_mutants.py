@@ -27,8 +27,9 @@ for _case in CASES:
 OPS = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.") and op.rules and op.function in ROWS]
 every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 
+EXCHANGED = {"the first two equal axes exchanged", "the last two equal axes exchanged"}
 MAGNITUDE = {
-    "scaled by 1.001", "scaled by 1.01", "negated", "zero", "the largest element dropped", "transposed",
+    *EXCHANGED, "scaled by 1.001", "scaled by 1.01", "negated", "zero", "the largest element dropped", "transposed",
     "rounded to float32", "in memory that is used again", "the incoming gradient ignored", "the incoming gradient squared",
 }  # fmt: skip
 PASSED = {"the incoming gradient passed on"}
@@ -58,6 +59,13 @@ class OneShape(Draws):
 
     def broadcastable(self, count):
         return [(2, 3)] * count
+
+
+class Square(Draws):
+    """Inputs of the rows' square shapes."""
+
+    def square(self):
+        return True
 
 
 @cache
@@ -99,7 +107,7 @@ def attempts(op):
     """Checks of rows, those that notice most first: an op's own at first order, at second order, and rows that use it."""
     rows, others = ROWS[op.function], users()[op]
     yield from (
-        (case, draws(case, source, seed), 1) for seed in range(2) for source in (Draws, OneShape) for case in rows
+        (case, draws(case, source, seed), 1) for seed in range(2) for source in (Draws, Square, OneShape) for case in rows
     )
     yield from ((case, draws(case, OneShape, seed), 1) for seed in range(2, 6) for case in rows)
     yield from ((twice(case), draws(case, OneShape, 0) + draws(case, OneShape, 1), 1) for case in rows)

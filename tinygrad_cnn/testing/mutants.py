@@ -46,8 +46,9 @@ def mutants(op: Any) -> Iterator[Mutant]:
     """Every rule of an op, broken in every way that makes sense for it.
 
     A result may be scaled by 1.001 or 1.01, negated, zeroed, lack its largest element or have its elements in another order,
-    be rounded to float32 or widened to float64, or be memory that the next call writes again. The incoming gradient may be
-    passed on unchanged, ignored, squared, or written into. Each array that the rule asks for may be left out (ones in its
+    be rounded to float32 or widened to float64, or be memory that the next call writes again. Two of its axes that are equally
+    long may be exchanged: a sum whose gradient is spread along the wrong axis, a transposed gradient of a weight; only square
+    inputs show that. The incoming gradient may be passed on unchanged, ignored, squared, or written into. Each array that the rule asks for may be left out (ones in its
     place, which drops a factor) or exchanged for another. For an elementwise op that broadcasts, the sum over what was
     broadcast may be missing.
 
@@ -178,6 +179,17 @@ def _without_largest(result: Any) -> Any:
     return result * kept
 
 
+def _exchanged(which: int, result: Any) -> Any:
+    """With two axes of one length exchanged, the first such pair or the last: an error that no shape gives away."""
+    shape, order = result.shape, list(range(result.ndim))
+    pairs = [(i, j) for i in order for j in order[i + 1 :] if shape[i] == shape[j] > 1]
+    if not pairs:
+        return result
+    i, j = pairs[which]
+    order[i], order[j] = j, i
+    return transpose(result, axes=tuple(order))
+
+
 def _reordered(result: Any) -> Any:
     """Read with its axes reversed, or backward if only one of them is longer than 1."""
     if sum(n > 1 for n in result.shape) < 2:
@@ -192,6 +204,8 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "zero": lambda r: r * 0,
     "the largest element dropped": _without_largest,
     "transposed": _reordered,
+    "the first two equal axes exchanged": functools.partial(_exchanged, 0),
+    "the last two equal axes exchanged": functools.partial(_exchanged, -1),
     "rounded to float32": lambda r: r.astype(np.float32),
     "widened to float64": lambda r: r.astype(np.float64),
 }

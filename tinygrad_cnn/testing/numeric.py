@@ -170,7 +170,10 @@ class Line:
 
 @dataclass
 class Sides:
-    """Each output's derivative from the left and from the right, and its jump between them."""
+    """Each output's derivative from the left and from the right, and its jump between them.
+
+    `margin` is what a slope nearby must differ by, relative to the largest slope, to be that of another piece.
+    """
 
     left: Flat
     right: Flat
@@ -178,6 +181,7 @@ class Sides:
     weights: Flat
     step: float
     error: float = np.inf
+    margin: float = KINK
 
     def __post_init__(self) -> None:
         a, b = self.left * self.weights, self.right * self.weights
@@ -227,7 +231,7 @@ class Sides:
 
     def _outside(self, slopes: Flat, margin: Flat) -> tuple[NDArray[np.bool_], Flat]:
         values = slopes * self.weights
-        margin = margin + PIECE * np.fmax(self.size, np.abs(values))
+        margin = margin + self.margin * np.fmax(self.size, np.abs(values))
         return (values < self.low - margin) | (values > self.high + margin), values
 
     def bounds(self, outputs: Any = slice(None)) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .levels import Arrays, Flat, Level, Record
-from .numeric import EPS, Estimate, Line, Sides
+from .numeric import EPS, PIECE, Estimate, Line, Sides
 from .report import Failure, Kink, Report
 
 VISIBLE = 1e-3
@@ -20,8 +20,10 @@ CONFIDENCE = 6.0
 """Standard deviations that a sum of errors with random signs stays within: a chance of 3e-8 at most (Hoeffding)."""
 NEAR = 1e-5
 """The distance, relative to coordinates above 1, of points whose slopes count as slopes at a kink."""
-NEARBY = 32
+NEARBY = 128
 """Such points that are looked at before a gradient at a kink is called wrong."""
+FEW = 12
+"""Such points where nothing has bent so far."""
 
 Entries = NDArray[np.intp]
 
@@ -52,6 +54,7 @@ class Search:
         self.here, self.weights = _joined(record.values), _joined(us)
         self.point = level.flat([level.arrays[p] for p in level.floating])
         self.kinked, self.corners = np.zeros((2, level.size), bool)
+        self.bent = False
 
     def run(self, directions: int, budget: int) -> None:
         """Look along `directions` directions through everything, then at what they cannot show, then one by one."""
@@ -101,8 +104,10 @@ class Search:
         line, tolerance = self._line(direction), self._tolerance(direction)
         estimate = self._estimate(line, self.eps)
         if estimate.bent or not self._agrees(line, estimate):
-            if estimate.bent and line.central(self.eps / 8).bent and self._at_kink(entries, direction, line):
-                return np.asarray(direction != 0)
+            if estimate.bent and line.central(self.eps / 8).bent:
+                self.bent = True
+                if self._at_kink(entries, direction, line):
+                    return np.asarray(direction != 0)
             closer = estimate
             if not self.complex:
                 closer = self._refined(line)
@@ -157,10 +162,11 @@ class Search:
         for n in range(NEARBY):
             low, high = sides.bounds(slice(None) if outputs is None else outputs)
             fits = low - tolerance <= expected <= high + tolerance
-            if fits or (n == NEARBY / 4 and not found):
+            if fits or (n == FEW and not found and not self.bent):
                 break
             shift = reach * away_from_zero(self.rng, self.level.size)
-            found |= sides.take_in(lambda t: line.nearby(t * shift, h), noise)  # noqa: B023
+            if sides.take_in(lambda t: line.nearby(t * shift, h), noise):  # noqa: B023
+                found, tolerance = True, tolerance + noise * float(np.abs(self.weights).sum()) * (not found)
         return fits, expected, low, high
 
     def _note_kink(self, entry: int, direction: Flat, expected: float, low: float, high: float) -> None:
@@ -233,7 +239,7 @@ class Search:
             return False
         if not self.complex:  # a kink that does not show along this direction, as in the middle one of three that tie
             slopes = line.slopes(estimate.step)
-            around = Sides(slopes, slopes, np.zeros_like(slopes), self.weights, estimate.step, estimate.error)
+            around = Sides(slopes, slopes, np.zeros_like(slopes), self.weights, estimate.step, estimate.error, PIECE)
             fits, _, low, high = self._fits(line, around)
             if fits:
                 self._note_kink(int(entries[0]), direction, expected, low, high)
