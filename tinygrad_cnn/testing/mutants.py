@@ -48,9 +48,9 @@ def mutants(op: Any) -> Iterator[Mutant]:
     A result may be scaled by 1.001 or 1.01, negated, zeroed, lack its largest element or have its elements in another order,
     be rounded to float32 or widened to float64, or be memory that the next call writes again. Two of its axes that are equally
     long may be exchanged: a sum whose gradient is spread along the wrong axis, a transposed gradient of a weight; only square
-    inputs show that. The incoming gradient may be passed on unchanged, ignored, squared, or written into. Each array that the rule asks for may be left out (ones in its
-    place, which drops a factor) or exchanged for another. For an elementwise op that broadcasts, the sum over what was
-    broadcast may be missing.
+    inputs show that. The incoming gradient may be passed on unchanged, ignored, squared, or written into. Each array that the
+    rule asks for may be left out (ones in its place, which drops a factor) or exchanged for another. For an elementwise op that
+    broadcasts, the sum over what was broadcast may be missing.
 
     Some are no worse than the rule: transposing a symmetric matrix, passing on a gradient that is passed on anyway. Those
     are yours to exclude, by name and with a reason.
@@ -88,7 +88,7 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, survivors
-    >>> survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([0.5, -1.0]), order=1))
+    >>> survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([[0.5, -1.0], [1.5, 0.25]]), order=1))
     []
     """
     found = []

@@ -110,8 +110,8 @@ class Line:
         """The best of central differences with steps from 16 h down, or None where they are not finite.
 
         Three steps in a row give an estimate, and their disagreement is its error. :meth:`Estimate.beats` tells which is
-        best. Steps stop shrinking when its error is at most `tolerance` and it agrees with what is expected or with much smaller
-        steps; or, below h / 2^18, when rounding hides the derivative.
+        best. Steps stop shrinking when its error is at most `tolerance` and it agrees with what is expected or with steps that
+        are much smaller; or, below h / 2^18, when rounding hides the derivative.
         """
         ladder: list[Estimate] = []
         best: Estimate | None = None

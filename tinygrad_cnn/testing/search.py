@@ -48,7 +48,7 @@ class Search:
         self.analytic = level.flat(found)
         sizes = np.abs(self.analytic)
         self.allowed = self.atol + rtol * sizes
-        floor = 4 * max(self.atol, EPS * float(sizes.max(initial=0.0))) / VISIBLE
+        floor = 4 * (self.atol or float(np.finfo(float).tiny)) / VISIBLE
         self.small = sizes <= floor
         self.visible = np.where(self.small, floor, VISIBLE * sizes)  # the error of each entry that must be seen
         self.here, self.weights = _joined(record.values), _joined(us)
