@@ -63,7 +63,7 @@ def mutants(op: Any) -> Iterator[Mutant]:
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, mutants
-    >>> x = np.array([0.5, -1.0])
+    >>> x = np.array([[0.5, -1.0], [1.5, 0.25]])
     >>> for mutant in mutants(tg.exp):
     ...     with mutant:
     ...         if gradcheck(tg.exp, x, order=1):

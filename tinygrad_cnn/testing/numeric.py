@@ -103,8 +103,7 @@ class Line:
 
     def still(self, h: float) -> NDArray[np.bool_]:
         """Which outputs do not move at all with step h: they are independent, or move by less than their rounding."""
-        moved = (self.at(k * h) != self.here for k in (-2, -1, 1, 2))
-        return ~np.logical_or.reduce(list(moved))
+        return np.asarray(np.all([self.at(k * h) == self.here for k in (-2, -1, 1, 2)], axis=0))
 
     def refined(self, h: float, tolerance: float, agrees: Callable[[Estimate], bool]) -> Estimate | None:
         """The best of central differences with steps from 16 h down, or None where they are not finite.
@@ -159,7 +158,8 @@ class Line:
 
     def nearby(self, shift: Flat, h: float) -> Flat:
         """Every output's slope at a point close by, over h."""
-        return (self.sample(shift + h * self.direction) - self.sample(shift - h * self.direction)) / (2 * h)
+        forward, backward = (self.sample(shift + side * h * self.direction) for side in (1, -1))
+        return np.asarray((forward - backward) / (2 * h))
 
     def complex_step(self, h: float) -> Estimate:
         """imag y(x + i h d) / h: exact to rounding where y is analytic."""

@@ -106,11 +106,10 @@ class Search:
         if estimate.bent or not self._agrees(line, estimate):
             if estimate.bent and line.central(self.eps / 8).bent:
                 self.bent = True
-                if self._at_kink(entries, direction, line):
-                    return np.asarray(direction != 0)
-            closer = estimate
-            if not self.complex:
-                closer = self._refined(line)
+                seen = self._at_kink(entries, direction, line)
+                if seen is not None:
+                    return seen
+            closer = estimate if self.complex else self._refined(line)
             if closer is None:
                 self._fail(int(entries[0]), "f is not finite around this point with steps above 1e-8", entries)
                 return np.asarray(direction != 0)
@@ -125,20 +124,19 @@ class Search:
                 )  # fmt: skip
         return np.asarray(self.visible * np.abs(direction) > 2 * self._uncertainty(line, estimate))
 
-    def _at_kink(self, entries: Entries, direction: Flat, line: Line) -> bool:
-        """Whether there is a kink at the point, after judging the gradient at it."""
+    def _at_kink(self, entries: Entries, direction: Flat, line: Line) -> NDArray[np.bool_] | None:
+        """Judge the gradient if there is a kink at the point. Which elements' errors that showed, or None without a kink."""
         if entries.size == 1 and direction[entries[0]] != 1.0:
             direction = self._unit(int(entries[0]))
             line = self._line(direction)
         if entries.size > 1:
             known = len(self.report.kinks), len(self.report.failures)
-            for half in np.array_split(entries, 2):
-                self._look(half, _only(half, direction))
+            halves = [self._look(half, _only(half, direction)) for half in np.array_split(entries, 2)]
             if known != (len(self.report.kinks), len(self.report.failures)):
-                return True
+                return np.asarray(halves[0] | halves[1])
         sides = line.sides(self.eps)
         if not sides.kinked:
-            return False
+            return None
         if self.order > 1:
             sides.allow_jumps()
         self.kinked[entries] = True
@@ -151,7 +149,7 @@ class Search:
                 int(entries[0]), f"a kink; analytic {expected:.9g} does not lie between the one-sided derivatives {low:.9g} "
                 f"and {high:.9g}, step {sides.step:.2g}", entries, expected, (low + high) / 2, sides.step,
             )  # fmt: skip
-        return True
+        return np.asarray(direction != 0)
 
     def _fits(self, line: Line, sides: Sides, outputs: Any = None) -> tuple[bool, float, float, float]:
         """Whether the gradient in some outputs lies between the sides or slopes nearby; its derivative and the two bounds."""
