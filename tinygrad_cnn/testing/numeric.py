@@ -61,14 +61,16 @@ class Line:
         direction: d, as one vector.
         weights: u, as one vector.
         input_noise: the size of x times the gradient along d, whose rounding is part of the error.
+        expected: the derivative by the rules.
+        tolerance: what it may be wrong by.
     """
 
     def __init__(
         self, sample: Callable[[NDArray[Any]], NDArray[Any]], here: Flat, direction: Flat, weights: Flat,
-        input_noise: float,
+        input_noise: float, expected: float, tolerance: float,
     ) -> None:  # fmt: skip
         self.sample, self.here, self.direction, self.weights = sample, here, direction, weights
-        self.input_noise = input_noise
+        self.input_noise, self.expected, self.tolerance = input_noise, expected, tolerance
         self._known: dict[float, Flat] = {0.0: here}
 
     def at(self, t: float) -> Flat:

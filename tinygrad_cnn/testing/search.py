@@ -101,7 +101,7 @@ class Search:
         """
         if not entries.size:
             return np.zeros(self.level.size, bool)
-        line, tolerance = self._line(direction), self._tolerance(direction)
+        line = self._line(direction)
         estimate = self._estimate(line, self.eps)
         if estimate.bent or not self._agrees(line, estimate):
             if estimate.bent and line.central(self.eps / 8).bent:
@@ -116,8 +116,8 @@ class Search:
             estimate = closer
             if not self._agrees(line, estimate):
                 return np.asarray((direction != 0) & self._locate(entries, direction, estimate.step))
-            size = max(abs(self._expected(direction)), float(np.linalg.norm(self.analytic * direction)))
-            if estimate.error > max(10 * tolerance, VISIBLE * size, 1e-7 * float(np.linalg.norm(self.here))):
+            size = max(abs(line.expected), float(np.linalg.norm(self.analytic * direction)))
+            if estimate.error > max(10 * line.tolerance, VISIBLE * size, 1e-7 * float(np.linalg.norm(self.here))):
                 self._fail(
                     int(entries[0]), f"the numerical derivative {estimate.value:.6g} is uncertain by {estimate.error:.2g}; "
                     "f may round to a lower precision: choose a larger `eps`, or raise `rtol` and `atol`", entries,
@@ -143,7 +143,7 @@ class Search:
         self.corners[entries] = not sides.jumped.any()
         fits, expected, low, high = self._fits(line, sides)
         if fits:
-            self._note_kink(int(entries[0]), direction, expected, low, high)
+            self._note_kink(int(entries[0]), line, low, high)
         else:
             self._fail(
                 int(entries[0]), f"a kink; analytic {expected:.9g} does not lie between the one-sided derivatives {low:.9g} "
@@ -153,8 +153,8 @@ class Search:
 
     def _fits(self, line: Line, sides: Sides, outputs: Any = None) -> tuple[bool, float, float, float]:
         """Whether the gradient in some outputs lies between the sides or slopes nearby; its derivative and the two bounds."""
-        gradient = self.analytic if outputs is None else self._pulled(outputs)
-        expected, tolerance = float(gradient @ line.direction), self._tolerance(line.direction) + 2 * sides.error
+        expected = line.expected if outputs is None else float(self._pulled(outputs) @ line.direction)
+        tolerance = line.tolerance + 2 * sides.error
         reach, h, found = NEAR * np.maximum(1.0, np.abs(self.point)), NEAR / 500, False
         noise = 8 * EPS * float(np.abs(self.here).max(initial=0.0)) / h
         for n in range(NEARBY):
@@ -167,9 +167,9 @@ class Search:
                 found, tolerance = True, tolerance + noise * float(np.abs(self.weights).sum()) * (not found)
         return fits, expected, low, high
 
-    def _note_kink(self, entry: int, direction: Flat, expected: float, low: float, high: float) -> None:
-        low, high = (0.0 if abs(x) <= self._tolerance(direction) else x for x in (low, high))
-        self.report.kinks.append(Kink(self.order, *self.level.place(entry), expected, low, high))
+    def _note_kink(self, entry: int, line: Line, low: float, high: float) -> None:
+        low, high = (0.0 if abs(x) <= line.tolerance else x for x in (low, high))
+        self.report.kinks.append(Kink(self.order, *self.level.place(entry), line.expected, low, high))
 
     def _look_at_ties(self) -> None:
         """Judge kinked entries together that share a kink: each alone may lie between its sides, and their sum may not.
@@ -228,24 +228,24 @@ class Search:
         direction = _only(entries, direction)
         if entries.size == 1 and self._excess(self._unit(int(entries[0])), step) > 1:
             direction = self._unit(int(entries[0]))
-        line, expected = self._line(direction), self._expected(direction)
+        line = self._line(direction)
         estimate = self._estimate(line, step)
         if not self.complex:
             estimate = self._refined(line) or estimate
         uncertainty = self._uncertainty(line, estimate)
-        if self._gap(line, estimate) <= uncertainty:
+        if _gap(line, estimate) <= uncertainty:
             return False
         if not self.complex:  # a kink that does not show along this direction, as in the middle one of three that tie
             slopes = line.slopes(estimate.step)
             around = Sides(slopes, slopes, np.zeros_like(slopes), self.weights, estimate.step, estimate.error, PIECE)
             fits, _, low, high = self._fits(line, around)
             if fits:
-                self._note_kink(int(entries[0]), direction, expected, low, high)
+                self._note_kink(int(entries[0]), line, low, high)
                 return True
         self._fail(
-            int(entries[0]), f"analytic {expected:.12g}, numerical {estimate.value:.12g}, "
-            f"difference {abs(expected - estimate.value):.3g}, tolerance {uncertainty:.3g}, step {estimate.step:.2g}",
-            entries, expected, estimate.value, estimate.step,
+            int(entries[0]), f"analytic {line.expected:.12g}, numerical {estimate.value:.12g}, "
+            f"difference {_gap(line, estimate):.3g}, tolerance {uncertainty:.3g}, step {estimate.step:.2g}",
+            entries, line.expected, estimate.value, estimate.step,
         )  # fmt: skip
         return True
 
@@ -272,9 +272,6 @@ class Search:
             )
         )  # fmt: skip
 
-    def _expected(self, direction: Flat) -> float:
-        return float(self.analytic @ direction)
-
     def _tolerance(self, direction: Flat) -> float:
         """What elements that are right may add up to: at most the 1-norm, and with random signs CONFIDENCE 2-norms."""
         allowed = self.allowed * np.abs(direction)
@@ -286,8 +283,8 @@ class Search:
         An output that did not move either does not depend on the direction, or moves by less than it is rounded by. Where
         the rules say the second, what they say is uncertain.
         """
-        allowed = self._tolerance(line.direction) + estimate.error
-        missing = self._gap(line, estimate) - allowed
+        allowed = line.tolerance + estimate.error
+        missing = _gap(line, estimate) - allowed
         if missing > 0 and not self.complex:
             still = line.still(estimate.step)
             rounding = line.rounding(still, estimate.step)
@@ -295,20 +292,17 @@ class Search:
             allowed += claimed if claimed <= rounding else 0.0
         return allowed
 
-    def _gap(self, line: Line, estimate: Estimate) -> float:
-        return abs(self._expected(line.direction) - estimate.value)
-
     def _agrees(self, line: Line, estimate: Estimate) -> bool:
-        return self._gap(line, estimate) <= self._uncertainty(line, estimate)
+        return _gap(line, estimate) <= self._uncertainty(line, estimate)
 
     def _refined(self, line: Line) -> Estimate | None:
         """The derivative with steps that shrink until it is as good as the tolerance and the gradient agrees with it."""
-        return line.refined(self.eps, self._tolerance(line.direction), lambda e: self._agrees(line, e))
+        return line.refined(self.eps, line.tolerance, lambda e: self._agrees(line, e))
 
     def _excess(self, direction: Flat, step: float) -> float:
         line = self._line(direction)
         estimate = self._estimate(line, step)
-        gap = self._gap(line, estimate)
+        gap = _gap(line, estimate)
         return gap / self._uncertainty(line, estimate) if np.isfinite(gap) else np.inf
 
     def _estimate(self, line: Line, step: float) -> Estimate:
@@ -330,7 +324,8 @@ class Search:
 
     def _line(self, direction: Flat) -> Line:
         noise = float(np.linalg.norm(self.point * self.analytic * (direction != 0)))
-        return Line(self._sample, self.here, direction, self.weights, noise)
+        expected, tolerance = float(self.analytic @ direction), self._tolerance(direction)
+        return Line(self._sample, self.here, direction, self.weights, noise, expected, tolerance)
 
     def _sample(self, shift: NDArray[Any]) -> NDArray[Any]:
         arrays = self.level.moved(shift)
@@ -344,6 +339,10 @@ class Search:
             raise ValueError(
                 f"gradcheck: `method` is 'complex' but f is not defined for complex numbers ({error}); use method='central'"
             ) from error
+
+
+def _gap(line: Line, estimate: Estimate) -> float:
+    return abs(line.expected - estimate.value)
 
 
 def _close(real: Estimate | None, estimate: Estimate) -> bool:
