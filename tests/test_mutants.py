@@ -27,8 +27,9 @@ for _case in CASES:
 OPS = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.") and op.rules and op.function in ROWS]
 every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 
+EXCHANGED = {"the first two equal axes exchanged", "the last two equal axes exchanged"}
 MAGNITUDE = {
-    "scaled by 1.001", "scaled by 1.01", "negated", "zero", "the largest element dropped", "transposed",
+    *EXCHANGED, "scaled by 1.001", "scaled by 1.01", "negated", "zero", "the largest element dropped", "transposed",
     "rounded to float32", "in memory that is used again", "the incoming gradient ignored", "the incoming gradient squared",
 }  # fmt: skip
 PASSED = {"the incoming gradient passed on"}
@@ -43,7 +44,11 @@ EQUIVALENT = [
     ("checked_variance", "a", PASSED, "the rule is to pass g on"),
     ("cast", "a", {*PASSED, "widened to float64"}, "the rule passes g on in any dtype, and the walk converts it"),
     ("cholesky", "a", {"in memory that is used again"}, "its rows make the matrix inside, where the result is read at once"),
-    ("mean_by", "a", {"transposed"}, "the gradient is one value, repeated"),
+    ("mean_by", "a", {*EXCHANGED, "transposed"}, "the gradient is one value, repeated"),
+    ("cholesky", "a", {"the last two equal axes exchanged"}, "the gradient in a symmetric matrix is symmetric"),
+    *((name, x, EXCHANGED, "a vector, or one axis is longer than 1") for name, x in (
+        ("linear", "b"), ("convolve", "b"), ("normalized", "w"), ("normalized", "b"), ("normalized_dx", "w"),
+    )),
 ]  # fmt: skip
 
 
@@ -58,6 +63,13 @@ class OneShape(Draws):
 
     def broadcastable(self, count):
         return [(2, 3)] * count
+
+
+class Square(Draws):
+    """Inputs of the rows' square shapes."""
+
+    def square(self):
+        return True
 
 
 @cache
@@ -99,7 +111,10 @@ def attempts(op):
     """Checks of rows, those that notice most first: an op's own at first order, at second order, and rows that use it."""
     rows, others = ROWS[op.function], users()[op]
     yield from (
-        (case, draws(case, source, seed), 1) for seed in range(2) for source in (Draws, OneShape) for case in rows
+        (case, draws(case, source, seed), 1)
+        for seed in range(2)
+        for source in (Draws, Square, OneShape)
+        for case in rows
     )
     yield from ((case, draws(case, OneShape, seed), 1) for seed in range(2, 6) for case in rows)
     yield from ((twice(case), draws(case, OneShape, 0) + draws(case, OneShape, 1), 1) for case in rows)
@@ -178,7 +193,19 @@ def test_mutants_cover_every_rule_and_say_what_they_are():
 def test_a_weak_check_lets_mutants_live():
     weak = survivors(tg.exp, lambda: tg.exp(tg.Tensor([0.0], requires_grad=True)).backward())
     assert "scaled by 1.01" in [mutant.name for mutant in weak]
-    assert not survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([0.5, -1.0]), order=1))
+    assert not survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([[0.5, -1.0], [1.5, 0.25]]), order=1))
+
+
+@pytest.mark.parametrize("name", sorted(EXCHANGED))
+@pytest.mark.parametrize(
+    ("op", "served"), [(tg.sum, "a"), (tg.linear, "w"), (tg.max, "a"), (tg.prod, "a"), (tg.matmul, "b")]
+)
+def test_only_square_inputs_show_a_sum_along_the_wrong_axis_and_a_transposed_weight(op, served, name):
+    (mutant,) = (m for m in mutants(op) if (m.served, m.name) == (served, name))
+    rows = [case for case in ROWS[op] if case.square]
+    with mutant:
+        assert not all(passes(case, draws(case, Square, 0), 1) for case in rows)
+        assert op not in (tg.sum, tg.linear) or all(passes(case, draws(case, Draws, 0), 1) for case in rows)
 
 
 def test_only_ops_have_mutants():

@@ -20,6 +20,8 @@ from tinygrad_cnn.testing.strategies import case_inputs
 
 SMOOTH = [case for case in CASES if case.order]
 few = settings(max_examples=max(3, settings.default.max_examples // 4))
+SELECTIONS = [case for case in CASES if case.selects]
+every_selection = pytest.mark.parametrize("case", SELECTIONS, ids=lambda case: case.name)
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_smooth_case = pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
 
@@ -39,6 +41,43 @@ def test_every_op_has_a_row():
     public = {getattr(family, name) for family in (*families, tg.functional) for name in family.__all__}
     missing = sorted(f.__name__ for f in public - covered if inspect.isfunction(f))
     assert not missing, f"public functions without a row in tinygrad_cnn/testing/rows: {missing}"
+
+
+def test_every_row_whose_axes_could_be_exchanged_has_a_square_sample():
+    """Or another row of the function has one, where parameters say the shapes."""
+
+    def shapes(case):
+        return case.square or [(2, 3) if arg.shape is None else arg.shape for arg in case.args]
+
+    def axes(case):
+        return [[n for n in shape if n > 1] for shape in shapes(case)]
+
+    square = {case.function for case in CASES if any(len(set(sizes)) < len(sizes) for sizes in axes(case))}
+    wide = [case for case in CASES if any(len(sizes) > 1 for sizes in axes(case))]
+    assert not [case.name for case in wide if case.function not in square]
+    without = [case for case in wide if not case.square and not any(len(set(s)) < len(s) for s in axes(case))]
+    assert all(case.params or case.via is not Case.via for case in without)
+    assert len(without) < len(CASES) / 10
+
+
+@every_selection
+@few
+@given(data=st.data())
+def test_values_where_elements_are_equal(case: Case, data):
+    arrays = data.draw(case_inputs(case.tied()))
+    np.testing.assert_allclose(case.call(*arrays), case.expected(*arrays), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("case", [case for case in SELECTIONS if case.order], ids=lambda case: case.name)
+def test_gradients_where_elements_are_equal(case: Case):
+    """They lie between the one-sided derivatives, of an element that moves alone and of several that move together."""
+
+    def tie(arrays):
+        within = (np.unique(a).size < a.size for a, arg in zip(arrays, case.args, strict=True) if arg.distinct)
+        return any(within) or (len(arrays) > 1 and np.equal(*arrays[:2]).any())
+
+    arrays = next(filter(tie, (case.tied().draw(Draws(np.random.default_rng(seed))) for seed in range(10))))
+    assert_gradients(case, *arrays, order=1, directions=1, budget=0)
 
 
 @every_case

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import walk
-from tinygrad_cnn.testing import gradcheck
+from tinygrad_cnn.testing import assert_gradients, gradcheck
 from tinygrad_cnn.testing.gradcheck import FLOAT64
 
 from .broken import off_by, wrong
@@ -249,6 +249,88 @@ def test_many_small_elements_are_split_until_they_are_seen():
     assert report
     assert report.unseen > 1900, "0.1 % of 1e-6 is not seen in sums, and there are too many to look at each"
     assert f"{report.unseen} elements are too small" in str(report)
+
+
+def test_a_gradient_replaced_by_zero_is_not_called_seen():
+    """An entry that the rules call zero is looked at like others: what would not show there is counted."""
+    x = normal(0)
+    for size in (1e-6, 1e-5, 1e-3):
+        x[1234] = size / 2
+        assert not gradcheck(off_by(1234, 0.0), x, order=1, directions=1, budget=0), size
+    mostly = np.zeros(N)
+    mostly[17], mostly[18:28] = 1e-6, 1e4
+    report = gradcheck(off_by(17, 0.0), mostly, order=1, directions=1, budget=0)
+    assert not report or report.unseen
+
+
+def test_zeros_among_large_gradients_are_seen():
+    x = np.zeros(N)
+    x[::100] = normal(0)[::100]
+    report = gradcheck(lambda x: x * x, x, order=1, directions=1, budget=0)
+    assert report
+    assert report.unseen == 0
+
+
+def test_assert_gradients_fails_for_what_it_could_not_see():
+    small = np.full(2000, 1e-6)
+    with pytest.raises(AssertionError, match=r"assert_gradients: \d+ elements could not be checked.*allow_unseen=True"):
+        assert_gradients(lambda x: x * x, small, order=1)
+    assert_gradients(lambda x: x * x, small, order=1, allow_unseen=True)
+    with pytest.raises(AssertionError, match="1 failure"):
+        assert_gradients(off_by(0, 1.5), np.ones(3), order=1, allow_unseen=True)
+
+
+# What is beyond the rounding of f
+
+
+def test_an_output_that_is_rounded_more_than_it_moves_does_not_blame_the_rule():
+    for x in ([1e17, 1.0], [1.0, -1e17, 3.0], [1e17, 1e17, 1.0]):
+        report = gradcheck(lambda x: x.sum(), np.array(x), order=1)
+        assert report, report
+        assert report.unseen >= 1, "and it is not called seen"
+    report = gradcheck(lambda x, y: x * 1e17 + y, np.ones(3), np.ones(3))
+    assert report, report
+    assert report.unseen
+
+
+@given(
+    position=st.integers(0, 3), wrong_by=st.sampled_from([1.001, 0.0, -1.0]), large=st.sampled_from([0.0, 1e3, 1e17])
+)
+def test_an_output_that_does_not_move_excuses_no_other(position, wrong_by, large):
+    """y = (a^2, large): the second does not depend on a, whatever its rounding."""
+
+    def f(a):
+        return off_by(position, wrong_by)(a), tg.Tensor(np.array([large])) + 0.0 * a[0]
+
+    report = gradcheck(f, np.array([0.5, 1.0, -1.5, 2.0]), order=1)
+    assert not report
+    assert report.failures[0].index == (position,)
+
+
+# Steps near poles
+
+
+@given(
+    exponent=st.integers(1, 10), sign=st.sampled_from([-1.0, 1.0, 2.7]),
+    others=st.lists(st.sampled_from([1.0, -2.0]), max_size=2),
+    f=st.sampled_from([tg.reciprocal, lambda x: 1 / (x * x), lambda x: x - 1e-9 / x, lambda x: tg.log(tg.abs(x))]),
+    seed=seeds,
+)  # fmt: skip
+def test_the_step_does_not_reach_across_a_pole(exponent, sign, others, f, seed):
+    x = np.array([sign * 10.0**-exponent, *others])
+    report = gradcheck(f, x, order=1, rng=seed)
+    assert report, report
+    assert not report.kinks
+    assert not gradcheck(lambda x: f(off_by_one_percent(x)), x, order=1, rng=seed)
+
+
+@tg.op(elementwise=True)
+def off_by_one_percent(a):
+    """y = a, with a wrong gradient."""
+    return a * 1.0
+
+
+off_by_one_percent.vjp(a=lambda g: g * 1.01)
 
 
 # The complex step

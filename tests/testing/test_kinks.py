@@ -66,3 +66,98 @@ def test_near_a_kink_the_step_shrinks(distance, seed):
     assert report, report
     assert not report.kinks
     assert not gradcheck(wrong(lambda g, a: g * 1.001, lambda a: np.maximum(a, 0)), np.array([distance]))
+
+
+# Ties
+
+
+def greedy(**over):
+    """max, with a gradient that each of those that tie gets whole."""
+
+    @tg.op
+    def largest(a):
+        return np.asarray(np.max(a, **over))
+
+    def rule(g, a):
+        kept = {**over, "keepdims": True}
+        return tg.where(a == tg.max(a, **kept), tg.reshape(g, np.shape(np.max(np.zeros(a.shape), **kept))), 0)
+
+    largest.vjp(a=rule)
+    return largest
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (greedy(), [1.0, 1.0, 0.3]),
+        (greedy(), [2.0, 2.0, 2.0, 2.0]),
+        (greedy(axis=1), [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]),
+        (greedy(axis=0), [[0.5, 0.25, 1.0], [0.5, 0.75, 1.0]]),
+        (lambda x: (tg.relu(x) * 2, greedy()(x)), [0.0, 0.0, 0.0]),
+        (lambda x: greedy()(x * x) + x.exp().sum(), [0.5, -0.5, 0.25]),
+    ],
+)
+def test_elements_that_tie_are_judged_together(f, x):
+    """Each gradient lies between the two sides, and what they add up to does not."""
+    report = gradcheck(f, np.array(x), order=1)
+    assert not report
+    assert "a tie; analytic" in str(report)
+    assert report.kinks
+
+
+@given(seed=seeds, ties=st.integers(2, 6), sort=st.booleans())
+def test_a_sum_of_gradients_at_a_tie_must_be_that_of_the_tie(seed, ties, sort):
+    """Shared in any way that adds up, the gradient of max is right: otherwise it is not."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.ones(ties))
+    x = np.concatenate([np.ones(ties), [0.25, -0.5]])
+
+    def check(total):
+        def rule(g, a):
+            plain = a if isinstance(a, np.ndarray) else a.numpy()
+            top = plain == plain.max()
+            weights = np.zeros(plain.shape)
+            weights[top] = share * total if top.sum() == ties else 1 / top.sum()
+            return g * weights.astype(plain.dtype)
+
+        @tg.op
+        def largest(a):
+            return np.asarray(np.max(a))
+
+        largest.vjp(a=rule)
+        f = (lambda x: tg.concatenate([largest(x).reshape(1), tg.sort(x)])) if sort else largest
+        return gradcheck(f, x, order=1, rng=seed)
+
+    assert check(1.0), check(1.0)
+    assert not check(1.01)
+    assert not check(0.99)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: tg.sort(x)[1], [1.0, 1.0, 1.0]),  # flat along each of them, and yet the gradient goes to one
+        (tg.sort, [1.0, 1.0, 1.0, 1.0, 1.0]),
+        (lambda x: tg.topk(x, 2)[0], [0.5, 0.5, 0.5, 0.25]),
+        (lambda x: tg.clip(x[0], x[1], x[2]), [0.5, 0.5, 0.5]),
+        (tg.norm, [0.0, 0.0, 0.0]),
+        (lambda x: tg.norm(x, np.inf), [-1.0, 1.0, 1.0]),
+        (lambda x: (tg.relu(x) - 2 * tg.abs(x)).sum() + x.max(), [0.0, 0.0, 0.0]),
+        (lambda x: x.max() ** 2, [1.0, 1.0]),
+        (lambda x: tg.max_pool1d(x.reshape(1, 1, 5), 3, stride=1), [1.0, 1.0, 0.5, 1.0, 1.0]),
+    ],
+)
+def test_right_gradients_pass_where_several_tie(f, x):
+    for seed in range(5):
+        report = gradcheck(f, np.array(x), rng=seed)
+        assert report, report
+
+
+def test_the_tip_of_a_cone_is_judged_along_more_than_the_axes():
+    @tg.op
+    def length(a):
+        return np.asarray(np.sqrt((a * a).sum()))
+
+    length.vjp(a=lambda g, a: g * a / tg.norm(a) if np.any(np.asarray(a)) else g * np.ones(a.shape, a.dtype))
+    report = gradcheck(length, np.zeros(3), order=1)
+    assert "a tie; analytic" in str(report), "1 in each direction: sqrt(3) together"

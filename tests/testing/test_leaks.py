@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import types
 from contextlib import suppress
 
 import numpy as np
@@ -69,6 +70,27 @@ def test_the_first_calls_may_fill_caches():
         assert_no_leak(cached, warmup=0)
     with pytest.raises(ValueError, match="`warmup` is -1; it must be at least 0"):
         assert_no_leak(cached, warmup=-1)
+
+
+def test_objects_of_others_are_left_alone():
+    """A lazy module or a proxy runs code, and may import a package, when any attribute of it is asked for."""
+    touched = []
+
+    class Lazy:
+        def __getattribute__(self, name):
+            touched.append(name)
+            raise ImportError(name)
+
+    class LazyModule(types.ModuleType):
+        def __getattribute__(self, name):
+            touched.append(name)
+            return super().__getattribute__(name)
+
+    lazy = [Lazy(), LazyModule("lazy")]
+    touched.clear()
+    assert_no_leak(lambda: None)
+    assert not touched
+    assert len(lazy) == 2
 
 
 def test_collector_and_tracing_are_as_before():

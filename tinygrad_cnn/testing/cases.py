@@ -7,7 +7,8 @@ Hypothesis strategy, which is where shrinking to a small counterexample comes fr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,9 @@ class Source(Protocol):
     def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
         """`count` shapes that broadcast with each other."""
 
+    def square(self) -> bool:
+        """Whether a case takes its :attr:`Case.square` shapes."""
+
 
 @dataclass(frozen=True)
 class Arg:
@@ -39,6 +43,7 @@ class Arg:
         away: points from which values keep GAP, such as kinks and poles.
         distinct: whether all values keep GAP from each other; the range is then widened as far as needed.
         offset: shifts the grid of values: inputs with offsets 0 and GAP never come closer to each other than GAP.
+        ties: undoes `distinct` and `offset`: few values, so that many are equal within an input or between two.
         kind: "float", "int" or "bool".
     """
 
@@ -49,6 +54,7 @@ class Arg:
     distinct: bool = False
     offset: float | None = None
     kind: str = "float"
+    ties: bool = False
 
     def draw(self, source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
         """An array of float64, int64 or bool with values as declared."""
@@ -57,7 +63,7 @@ class Arg:
         if self.kind == "int":
             return np.asarray(source.integers(int(self.low), int(self.high), shape))
         grid = self._grid()
-        if self.distinct:
+        if self.distinct and not self.ties:
             keys = source.integers(0, 1 << 16, shape)
             ranks = np.argsort(np.argsort(keys, axis=None, kind="stable"), kind="stable").reshape(shape)
             return np.asarray((ranks - keys.size // 2) * (2 * GAP) + GAP / 2)
@@ -71,6 +77,8 @@ class Arg:
 
     def _grid(self) -> NDArray[np.float64]:
         """The values to choose from, the simplest (nearest to zero) first, which is where shrinking goes."""
+        if self.ties and (self.distinct or self.offset is not None):
+            return np.array([-0.75, 1.25])
         step, offset = (GAP / 8, 0.0) if self.offset is None else (2 * GAP, self.offset)
         grid = np.arange(np.ceil(self.low / step), np.floor(self.high / step) + 1) * step + offset
         for point in self.away:
@@ -89,6 +97,7 @@ class Case:
         params: keyword arguments.
         order: the derivatives that are checked: 0 for an op without a gradient, 3 where it is smooth.
         sequence: whether the arrays are passed as one sequence, as concatenate takes them.
+        fixed: whether parameters say the shapes, so that :attr:`square` has none.
         via: turns `function` and `reference` into what is called instead, where the arrays are not all that comes first,
             or the result is not one array: ``lambda f: lambda a: f("ij->i", a)``.
     """
@@ -99,6 +108,7 @@ class Case:
     params: Mapping[str, Any] = field(default_factory=dict)
     order: int = 3
     sequence: bool = False
+    fixed: bool = False
     via: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda f: f
 
     @property
@@ -110,8 +120,34 @@ class Case:
 
     def draw(self, source: Source) -> tuple[NDArray[Any], ...]:
         """Arrays for the inputs."""
+        if source.square() and self.square is not None:
+            return tuple(arg.draw(source, shape) for arg, shape in zip(self.args, self.square, strict=True))
         free = iter(source.broadcastable(sum(arg.shape is None for arg in self.args)))
         return tuple(arg.draw(source, next(free) if arg.shape is None else arg.shape) for arg in self.args)
+
+    @cached_property
+    def square(self) -> tuple[tuple[int, ...], ...] | None:
+        """Shapes with axes of one size wherever they are longer than 1, so that exchanged axes are no error but other values.
+
+        None where no input has two such axes, or where the function does not take such shapes with these parameters.
+        """
+        for n in (3, 4, 2) if not self.fixed else ():
+            shapes = [
+                (n, n) if a.shape is None else tuple(n if size > 1 else size for size in a.shape) for a in self.args
+            ]
+            args = tuple(replace(arg, shape=shape) for arg, shape in zip(self.args, shapes, strict=True))
+            if any(shape.count(n) > 1 for shape in shapes) and _accepted(replace(self, args=args)):
+                return tuple(shapes)
+        return None
+
+    @property
+    def selects(self) -> bool:
+        """Whether it chooses among elements that are drawn apart from each other, and may be drawn equal."""
+        return any(arg.distinct or arg.offset is not None for arg in self.args)
+
+    def tied(self) -> Case:
+        """The same with inputs of which many elements are equal."""
+        return replace(self, args=tuple(replace(arg, ties=True) for arg in self.args))
 
     def call(self, *arrays: Any) -> Any:
         """The function on arrays or Tensors."""
@@ -134,11 +170,27 @@ class Case:
         return f(list(arrays), **self.params) if self.sequence else f(*arrays, **self.params)
 
 
-class Draws:
-    """A :class:`Source` that draws from a NumPy generator."""
+def _accepted(case: Case) -> bool:
+    """Whether the reference and then the function take such arrays, for what indices it may."""
+    try:
+        for seed in range(8):
+            arrays = case.draw(Draws(np.random.default_rng(seed)))
+            case.expected(*arrays)
+            case.call(*arrays)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return False
+    return True
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+
+class Draws:
+    """A :class:`Source` that draws from a NumPy generator: square shapes or others."""
+
+    def __init__(self, rng: np.random.Generator, square: bool = False) -> None:
+        self.rng, self._square = rng, square
+
+    def square(self) -> bool:
+        """As told."""
+        return self._square
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
         """Integers from low to high, both included."""

@@ -57,21 +57,24 @@ def gradcheck(
     the first with probability 2 exp(-6^2 / 2) = 3e-8 (Hoeffding), which bounds false alarms. Elements that are not seen are
     gathered and looked at along directions of their own, whose tolerance is smaller as they are smaller and fewer; at last
     one by one, which shows all above 4e3 atol = 4e-7. So among 10^4 normally distributed elements the probability to miss
-    the error is about 0.8 * 4e-7, far below 1e-3. For other gradients, ``unseen`` counts the elements above 4e3 atol that 32
-    directions did not show.
+    the error is about 0.8 * 4e-7, far below 1e-3. Elements that the rules say are smaller than that, zeros above all, are
+    looked at too: an error of 4e3 atol must show. ``unseen`` counts the elements of which 32 directions did not show that.
 
     Also checked, at order 1: the gradients' shapes and dtypes, linearity in the incoming gradient, the same result twice
     and for another memory layout, the inputs left unmodified, gradients that share memory with nothing, and that rules
     on arrays and rules on Tensors (``create_graph=True``) agree.
 
     A point where the derivatives from the left and from the right differ is a kink: the analytic value must then lie between
-    the two, output by output.
+    the two, output by output, or between slopes at points nearby. Elements with a kink in common, such as two that are both
+    the largest, are also moved together. Above order 1, where a gradient jumps, outputs that jump are not judged.
 
     Args:
         f: a function of Tensors to a Tensor or a sequence of them.
         inputs: arrays or Tensors. Floating-point ones are differentiated, others passed as they are.
         order: the highest derivative checked.
-        rtol, atol: tolerances for an element; by default from ``TOLERANCES``.
+        rtol, atol: tolerances for an element; by default from ``TOLERANCES``. Against numerical derivatives, atol is absolute:
+            scale f so that the gradients that matter are well above 4e3 atol. Where narrow dtypes are compared with float64, it
+            counts relative to the largest element of all gradients, if that is above 1.
         eps: the first step of the differences: 1e-3, whose error of order eps^4 is near rounding; 1e-30 for complex.
         rng: a generator or seed for directions and incoming gradients; None is a fixed seed, so that a check repeats itself.
         method: "central" for differences of fourth order, "complex" for the imaginary part of f(x + i h d) / h, which is
@@ -126,8 +129,15 @@ def gradcheck(
     return report
 
 
-def assert_gradients(f: Function, *inputs: Any, **options: Any) -> None:
-    """AssertionError with the report's text unless :func:`gradcheck`, which takes the same arguments, finds all well.
+def assert_gradients(f: Function, *inputs: Any, allow_unseen: bool = False, **options: Any) -> None:
+    """AssertionError with the report's text unless :func:`gradcheck` finds all well, and saw all that it should.
+
+    Args:
+        f: a function of Tensors to a Tensor or a sequence of them.
+        inputs: arrays or Tensors.
+        allow_unseen: whether to pass although the report's ``unseen`` is not zero: where gradients are so small, beside the
+            others or beside f's values, that an error of 0.1 % in them did not show.
+        options: those of :func:`gradcheck`. A larger ``budget`` leaves less unseen.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import assert_gradients
@@ -136,6 +146,11 @@ def assert_gradients(f: Function, *inputs: Any, **options: Any) -> None:
     report = gradcheck(f, *inputs, **options)
     if not report:
         raise AssertionError(str(report))
+    if report.unseen and not allow_unseen:
+        raise AssertionError(
+            f"assert_gradients: {report.unseen} elements could not be checked. Check fewer elements at a time, raise `budget`, "
+            f"or pass allow_unseen=True\n{report}"
+        )
 
 
 DEFAULTS = {name: p.default for name, p in inspect.signature(gradcheck).parameters.items()}

@@ -46,10 +46,11 @@ def mutants(op: Any) -> Iterator[Mutant]:
     """Every rule of an op, broken in every way that makes sense for it.
 
     A result may be scaled by 1.001 or 1.01, negated, zeroed, lack its largest element or have its elements in another order,
-    be rounded to float32 or widened to float64, or be memory that the next call writes again. The incoming gradient may be
-    passed on unchanged, ignored, squared, or written into. Each array that the rule asks for may be left out (ones in its
-    place, which drops a factor) or exchanged for another. For an elementwise op that broadcasts, the sum over what was
-    broadcast may be missing.
+    be rounded to float32 or widened to float64, or be memory that the next call writes again. Two of its axes that are equally
+    long may be exchanged: a sum whose gradient is spread along the wrong axis, a transposed gradient of a weight; only square
+    inputs show that. The incoming gradient may be passed on unchanged, ignored, squared, or written into. Each array that the
+    rule asks for may be left out (ones in its place, which drops a factor) or exchanged for another. For an elementwise op that
+    broadcasts, the sum over what was broadcast may be missing.
 
     Some are no worse than the rule: transposing a symmetric matrix, passing on a gradient that is passed on anyway. Those
     are yours to exclude, by name and with a reason.
@@ -62,7 +63,7 @@ def mutants(op: Any) -> Iterator[Mutant]:
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, mutants
-    >>> x = np.array([0.5, -1.0])
+    >>> x = np.array([[0.5, -1.0], [1.5, 0.25]])
     >>> for mutant in mutants(tg.exp):
     ...     with mutant:
     ...         if gradcheck(tg.exp, x, order=1):
@@ -87,7 +88,7 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, survivors
-    >>> survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([0.5, -1.0]), order=1))
+    >>> survivors(tg.exp, lambda: gradcheck(tg.exp, np.array([[0.5, -1.0], [1.5, 0.25]]), order=1))
     []
     """
     found = []
@@ -178,6 +179,17 @@ def _without_largest(result: Any) -> Any:
     return result * kept
 
 
+def _exchanged(which: int, result: Any) -> Any:
+    """With two axes of one length exchanged, the first such pair or the last: an error that no shape gives away."""
+    shape, order = result.shape, list(range(result.ndim))
+    pairs = [(i, j) for i in order for j in order[i + 1 :] if shape[i] == shape[j] > 1]
+    if not pairs:
+        return result
+    i, j = pairs[which]
+    order[i], order[j] = j, i
+    return transpose(result, axes=tuple(order))
+
+
 def _reordered(result: Any) -> Any:
     """Read with its axes reversed, or backward if only one of them is longer than 1."""
     if sum(n > 1 for n in result.shape) < 2:
@@ -192,6 +204,8 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "zero": lambda r: r * 0,
     "the largest element dropped": _without_largest,
     "transposed": _reordered,
+    "the first two equal axes exchanged": functools.partial(_exchanged, 0),
+    "the last two equal axes exchanged": functools.partial(_exchanged, -1),
     "rounded to float32": lambda r: r.astype(np.float32),
     "widened to float64": lambda r: r.astype(np.float64),
 }

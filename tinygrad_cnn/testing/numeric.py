@@ -15,6 +15,10 @@ from .levels import Flat
 EPS = float(np.finfo(np.float64).eps)
 KINK = 1e-5
 """A change of slope, relative to the largest slope, that is looked into."""
+PIECE = 1e-2
+"""A change of slope, relative to the largest slope, that tells another piece of a function from curvature and rounding."""
+SETTLED = 1e-3
+"""The error, relative to the absolute derivatives of all outputs, of an estimate that is trusted."""
 
 
 @dataclass
@@ -35,6 +39,18 @@ class Estimate:
     bent: bool = False
     size: float = 0.0
 
+    def beats(self, other: Estimate) -> bool:
+        """Whether to trust this estimate rather than one with larger steps.
+
+        Of two settled ones that contradict each other, this one: a derivative is a limit, and larger steps may reach across a
+        pole or a kink.
+        """
+        settled, before = (e.error <= SETTLED * e.size for e in (self, other))
+        if settled != before:
+            return settled
+        contradicts = settled and abs(self.value - other.value) > self.error + other.error
+        return contradicts or self.error < other.error
+
 
 class Line:
     """y(x + t d) and the weights u, so that derivatives of <y, u> are taken output by output, and no two errors cancel.
@@ -45,14 +61,16 @@ class Line:
         direction: d, as one vector.
         weights: u, as one vector.
         input_noise: the size of x times the gradient along d, whose rounding is part of the error.
+        expected: the derivative by the rules.
+        tolerance: what it may be wrong by.
     """
 
     def __init__(
         self, sample: Callable[[NDArray[Any]], NDArray[Any]], here: Flat, direction: Flat, weights: Flat,
-        input_noise: float,
+        input_noise: float, expected: float, tolerance: float,
     ) -> None:  # fmt: skip
         self.sample, self.here, self.direction, self.weights = sample, here, direction, weights
-        self.input_noise = input_noise
+        self.input_noise, self.expected, self.tolerance = input_noise, expected, tolerance
         self._known: dict[float, Flat] = {0.0: here}
 
     def at(self, t: float) -> Flat:
@@ -68,35 +86,56 @@ class Line:
         shows in that too, or if y is in its middle, in that slopes fall by half as h doubles.
         """
         far_left, left, right, far_right = (self.at(t) for t in (-2 * h, -h, h, 2 * h))
-        slopes = (8 * (right - left) - (far_right - far_left)) / (12 * h)
+        slopes = self.slopes(h)
         bends = np.abs(far_left - 4 * left + 6 * self.here - 4 * right + far_right) / (2 * h)
         halved = np.abs(2 * (right - left) - (far_right - far_left)) / (4 * h)
         size, height = (float(np.abs(a).max(initial=0.0)) for a in (slopes, self.here))
         noise = 64 * EPS * height / h
         bent = bool(((bends > KINK * size + noise) | (halved > 0.1 * size + noise)).any())
-        rounding = float(np.linalg.norm((self.here * self.weights)[slopes != 0])) + self.input_noise
-        return Estimate(float(slopes @ self.weights), 4 * EPS / h * rounding, h, bent)
+        total = float(np.abs(slopes * self.weights).sum())
+        return Estimate(float(slopes @ self.weights), self.rounding(slopes != 0, h, self.input_noise), h, bent, total)
 
-    def refined(self, h: float, enough: float) -> Estimate | None:
-        """The best of central differences with steps from 16 h down to h / 2^18, or None where they are not finite.
+    def slopes(self, h: float) -> Flat:
+        """The derivative of every output, by central differences."""
+        return (8 * (self.at(h) - self.at(-h)) - (self.at(2 * h) - self.at(-2 * h))) / (12 * h)
 
-        The best is where three steps in a row agree best, and their disagreement is its error. Steps stop shrinking when
-        the error is no more than `enough`.
+    def rounding(self, outputs: NDArray[np.bool_], h: float, more: float = 0.0) -> float:
+        """What the rounding of some outputs, and `more`, may add to a derivative with step h."""
+        return float(4 * EPS / h * (np.linalg.norm((self.here * self.weights)[outputs]) + more))
+
+    def still(self, h: float) -> NDArray[np.bool_]:
+        """Which outputs do not move at all with step h: they are independent, or move by less than their rounding."""
+        return np.asarray(np.all([self.at(k * h) == self.here for k in (-2, -1, 1, 2)], axis=0))
+
+    def refined(self, h: float, tolerance: float, agrees: Callable[[Estimate], bool]) -> Estimate | None:
+        """The best of central differences with steps from 16 h down, or None where they are not finite.
+
+        Three steps in a row give an estimate, and their disagreement is its error. :meth:`Estimate.beats` tells which is
+        best. Steps stop shrinking when its error is at most `tolerance` and it agrees with what is expected or with steps that
+        are much smaller; or, below h / 2^18, when rounding hides the derivative.
         """
         ladder: list[Estimate] = []
         best: Estimate | None = None
-        for k in range(-2, 10):
+        for k in range(-2, 24):
             step = self.central(h * 4.0**-k)
-            ladder = [*ladder, step] if np.isfinite(step.value) else []
+            ladder = [*ladder[-2:], step] if np.isfinite(step.value) else []
+            if k >= 9 and (not ladder or step.error >= SETTLED * step.size):
+                break
             if len(ladder) < 3:
                 continue
-            a, b, c = ladder[-3:]
+            a, b, c = ladder
             error = max(abs(a.value - b.value), abs(b.value - c.value)) + b.error
-            if best is None or error < best.error:
-                best = Estimate(b.value, error, b.step)
-            if best.error <= enough:
+            found = Estimate(b.value, error, b.step, size=b.size)
+            if best is None or found.beats(best):
+                best = found
+            if best.error <= tolerance and (agrees(best) or self._persists(best, h)):
                 break
         return best
+
+    def _persists(self, estimate: Estimate, h: float) -> bool:
+        """Whether two much smaller steps agree, as they do not where the estimate's reached across a pole."""
+        closer = (self.central(h * 4.0**-k) for k in (9, 14))
+        return all(abs(step.value - estimate.value) <= step.error + estimate.error for step in closer)
 
     def sides(self, h: float) -> Sides:
         """Derivatives from either side, with the smallest step from h down to h / 4096 that the next one confirms."""
@@ -119,6 +158,11 @@ class Line:
         (left_value, left), (right_value, right) = ends
         return Sides(left, right, np.abs(right_value - left_value), self.weights, h)
 
+    def nearby(self, shift: Flat, h: float) -> Flat:
+        """Every output's slope at a point close by, over h."""
+        forward, backward = (self.sample(shift + side * h * self.direction) for side in (1, -1))
+        return np.asarray((forward - backward) / (2 * h))
+
     def complex_step(self, h: float) -> Estimate:
         """imag y(x + i h d) / h: exact to rounding where y is analytic."""
         slopes = self.sample(1j * h * self.direction).imag / h
@@ -128,7 +172,10 @@ class Line:
 
 @dataclass
 class Sides:
-    """Each output's derivative from the left and from the right, and its jump between them."""
+    """Each output's derivative from the left and from the right, and its jump between them.
+
+    `margin` is what a slope nearby must differ by, relative to the largest slope, to be that of another piece.
+    """
 
     left: Flat
     right: Flat
@@ -136,22 +183,59 @@ class Sides:
     weights: Flat
     step: float
     error: float = np.inf
+    margin: float = KINK
+
+    def __post_init__(self) -> None:
+        a, b = self.left * self.weights, self.right * self.weights
+        self.low, self.high = np.minimum(a, b), np.maximum(a, b)
 
     @property
     def size(self) -> float:
         """The largest weighted derivative."""
-        return max(float(np.abs(side * self.weights).max(initial=0.0)) for side in (self.left, self.right))
+        return float(np.maximum(np.abs(self.low), np.abs(self.high)).max(initial=0.0))
+
+    @property
+    def jumped(self) -> NDArray[np.bool_]:
+        """Which outputs have another value to the right than to the left."""
+        return self.jump > 1e-6 * max(1.0, self.size) + 10 * self.error * self.step
+
+    @property
+    def bends(self) -> NDArray[np.bool_]:
+        """Which outputs have two sides that differ by more than their error allows."""
+        return self.high - self.low > KINK * self.size + 10 * self.error
 
     @property
     def kinked(self) -> bool:
-        """Whether the two sides differ by more than their error allows."""
-        change = np.abs(self.weights) * np.abs(self.right - self.left)
-        size = self.size
-        broken = bool((self.jump > 1e-6 * max(1.0, size) + 10 * self.error * self.step).any())
-        return np.isfinite(self.error) and (broken or float(change.max(initial=0.0)) > KINK * size + 10 * self.error)
+        """Whether there is a kink or a jump."""
+        return bool(np.isfinite(self.error) and (self.jumped.any() or self.bends.any()))
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The least and the greatest derivative of <y, u> that lies, output by output, between the two sides."""
-        a, b = self.left * self.weights, self.right * self.weights
-        return float(np.minimum(a, b).sum()), float(np.maximum(a, b).sum())
+    def allow_jumps(self) -> None:
+        """No bounds for outputs that jump, which have no derivative."""
+        self.low, self.high = np.where(self.jumped, -np.inf, self.low), np.where(self.jumped, np.inf, self.high)
+
+    def take_in(self, nearby: Callable[[float], Flat], noise: float) -> bool:
+        """Widen the bounds to slopes nearby that lie outside of them. Whether there were any.
+
+        `nearby` gives slopes at a point at 1 or less of some distance. Those that are the same at a tenth of the distance
+        belong to another piece of the function, and what they tend to counts.
+        """
+        margin = noise * np.abs(self.weights)
+        outside, near = self._outside(nearby(0.1), margin)
+        if not outside.any():
+            return False
+        far = nearby(1.0) * self.weights
+        same = np.abs(far - near) <= 0.1 * np.maximum(np.abs(far), np.abs(near))
+        still, limit = self._outside((near + (near - far) / 9) / self.weights, margin)
+        outside &= same & still
+        self.low = np.where(outside, np.fmin(self.low, limit), self.low)
+        self.high = np.where(outside, np.fmax(self.high, limit), self.high)
+        return bool(outside.any())
+
+    def _outside(self, slopes: Flat, margin: Flat) -> tuple[NDArray[np.bool_], Flat]:
+        values = slopes * self.weights
+        margin = margin + self.margin * np.fmax(self.size, np.abs(values))
+        return (values < self.low - margin) | (values > self.high + margin), values
+
+    def bounds(self, outputs: Any = slice(None)) -> tuple[float, float]:
+        """The least and the greatest derivative of <y, u> over some outputs that lies, output by output, between the bounds."""
+        return float(self.low[outputs].sum()), float(self.high[outputs].sum())

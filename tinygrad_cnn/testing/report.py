@@ -71,7 +71,8 @@ class Report:
     Args:
         failures: what is wrong, empty if all is well.
         kinks: points at which f is not differentiable and its gradient is one of the possible ones.
-        unseen: elements whose gradient is so small, beside what surrounds it, that an error of 0.1 % in it would not show.
+        unseen: elements whose gradient is so small, beside what surrounds it, that an error of 0.1 % in it would not show;
+            or in a gradient that is zero or nearly, an error of 4e3 atol.
         reproducer: Python that fails again.
     """
 

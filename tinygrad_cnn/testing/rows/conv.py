@@ -106,6 +106,7 @@ GEOMETRIES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 4, 3), (2, 3, 1, 1), {}),
     ((1, 1, 6, 6), (1, 1, 2, 2), {"stride": 3}),
     ((1, 1, 7, 5), (2, 1, 3, 2), {"dilation": (3, 2)}),
+    ((3, 3, 3, 3), (3, 3, 3, 3), {"padding": 1}),
 ]
 
 
@@ -157,15 +158,15 @@ CASES = [
     *(Case(ops.conv2d, (Arg(x), Arg(w)), naive_conv, g) for x, w, g in GEOMETRIES[:2]),
     *(Case(ops.convolve, (Arg(x), Arg(w), Arg((w[0],))), naive, _inner(g)) for x, w, g in GEOMETRIES[1:4]),
     *(
-        Case(ops.convolve_dx, (Arg(_out(x, w, g)), Arg(w)), _naive_dx, {"shape": x, **_inner(g)})
+        Case(ops.convolve_dx, (Arg(_out(x, w, g)), Arg(w)), _naive_dx, {"shape": x, **_inner(g)}, fixed=True)
         for x, w, g in GEOMETRIES
     ),
     *(
-        Case(ops.convolve_dw, (Arg(x), Arg(_out(x, w, g))), _naive_dw, {"shape": w, **_inner(g)})
+        Case(ops.convolve_dw, (Arg(x), Arg(_out(x, w, g))), _naive_dw, {"shape": w, **_inner(g)}, fixed=True)
         for x, w, g in GEOMETRIES
     ),
     *(
-        Case(ops.convolve_dwb, (Arg(x), Arg(_out(x, w, g))), _naive_dwb, {"shape": w, **_inner(g)})
+        Case(ops.convolve_dwb, (Arg(x), Arg(_out(x, w, g))), _naive_dwb, {"shape": w, **_inner(g)}, fixed=True)
         for x, w, g in GEOMETRIES
     ),
     Case(ops.conv1d, (Arg((2, 2, 6)), Arg((2, 1, 3)), Arg((2,))), naive_conv, {"stride": 2, "padding": 1, "groups": 2}),
@@ -186,6 +187,16 @@ CASES = [
     Case(conv_transpose.conv_transpose3d, (Arg((1, 1, 2, 1, 2)), Arg((1, 2, 2, 2, 1))), naive_transpose, {"stride": 2}),
     Case(ops.unfold, (Arg((1, 2, 4, 3)),), naive_unfold, {"kernel_size": (3, 2), "padding": (1, 0), "stride": (2, 1)}),
     Case(ops.fold, (Arg((1, 4, 6)),), _naive_fold, {"output_size": (3, 4), "kernel_size": 2}),
+    Case(ops.fold, (Arg((1, 4, 4)),), _naive_fold, {"output_size": (3, 3), "kernel_size": 2}),
     Case(ops.columns, (Arg((1, 2, 4, 3)),), naive_columns, {"kernel": (3, 2), **WINDOW}),
-    Case(ops.add_columns, (Arg((1, 1, 3, 2, 2, 1)),), _naive_add_columns, {"shape": (1, 1, 4, 3), **WINDOW}),
+    Case(
+        ops.add_columns, (Arg((1, 1, 3, 2, 2, 1)),), _naive_add_columns, {"shape": (1, 1, 4, 3), **WINDOW}, fixed=True
+    ),
+    Case(
+        ops.add_columns,
+        (Arg((1, 1, 2, 2, 2, 2)),),
+        _naive_add_columns,
+        {"shape": (1, 1, 3, 3), "stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)},
+        fixed=True,
+    ),
 ]

@@ -131,11 +131,11 @@ CASES = [
     *(
         Case(
             ops.add_along_axis,
-            (Arg(shape), _ints(shape, SHAPE[axis])),
+            (Arg(shape), _ints(shape, whole[axis])),
             lambda u, indices, axis, shape: _scatter_add(np.zeros(shape), axis, indices, u),
-            {"axis": axis, "shape": SHAPE},
+            {"axis": axis, "shape": whole},
         )
-        for axis, shape in ((0, (2, 4, 2)), (-1, (3, 4, 3)))
+        for axis, shape, whole in ((0, (2, 4, 2), SHAPE), (-1, (3, 4, 3), SHAPE), (1, (3, 2, 3), (3, 3, 3)))
     ),
     *(
         Case(ops.put_along_axis, (WHOLE, _ints(shape, SHAPE[axis]), Arg(shape)), _put_along_axis, {"axis": axis})

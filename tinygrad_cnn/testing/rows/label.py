@@ -16,7 +16,7 @@ SCORES = Arg((2, 4, 3))
 
 def picked(a: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     """One element for each label."""
-    return np.array([[a[n, labels[n, i], i] for i in range(3)] for n in range(2)])
+    return np.array([[a[n, c, i] for i, c in enumerate(row)] for n, row in enumerate(labels)])
 
 
 def added(u: NDArray[Any], indices: NDArray[Any], rows: int) -> NDArray[Any]:

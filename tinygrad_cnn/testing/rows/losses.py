@@ -14,7 +14,7 @@ from ..cases import GAP, Arg, Case
 REDUCTIONS = ("mean", "sum", "none")
 PAIR = (Arg((2, 3), offset=0.0), Arg((2, 3), offset=GAP))  # nowhere equal
 FAR = (Arg((2, 3), low=-0.5, high=0.5), Arg((2, 3), low=-0.5, high=0.5))
-SIGNS = np.array([[1, -1, 1], [-1, -1, 1]])
+SIGNS = np.array([[1, -1, 1], [-1, -1, 1], [1, 1, -1]])
 PROBABILITY = Arg((2, 3), low=0.25, high=0.75)
 SCORES = Arg((2, 3, 2))
 LABELS = Arg((2, 2), kind="int", low=0, high=2)
@@ -147,7 +147,7 @@ CASES = [
     Case(
         fn.kl_div,
         (Arg((2, 3)), PROBABILITY),
-        lambda x, t, reduction: (t * (np.log(t) - x)).sum() / 2,
+        lambda x, t, reduction: (t * (np.log(t) - x)).sum() / len(x),
         {"reduction": "batchmean"},
     ),
     Case(
@@ -184,13 +184,13 @@ CASES = [
     ),
     Case(
         fn.hinge_embedding_loss,
-        (Arg((2, 3), away=(1.0,)),),
+        (Arg((3, 3), away=(1.0,)),),
         lambda x, target: np.where(target == 1, x, np.maximum(1 - x, 0)).mean(),
         {"target": SIGNS},
     ),
     Case(
         fn.margin_ranking_loss,
-        PAIR,
+        (Arg((3, 3), offset=0.0), Arg((3, 3), offset=GAP)),
         lambda a, b, target, reduction: np.maximum(-target * (a - b), 0).sum(),
         {"target": SIGNS, "reduction": "sum"},
     ),

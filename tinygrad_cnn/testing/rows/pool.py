@@ -131,9 +131,12 @@ def _slide(x: NDArray[Any], grid: Any, window: Any, stride: Any, before: Any, di
 
 
 def _at(x: NDArray[Any], axes: list[list[Span]]) -> NDArray[Any]:
-    y = pooled(x, axes, lambda e, _: e.max(-1))
-    found = x.reshape(*x.shape[:2], 1, -1) == y.reshape(*y.shape[:2], -1, 1)  # values are distinct
-    return np.reshape(found.argmax(-1), y.shape)
+    """Where in its plane the largest element of every region is, the first one if several are."""
+    flat, out = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:]), []
+    for chosen in product(*axes):
+        places: Any = np.ix_(*(elements for elements, _ in chosen))
+        out.append(flat[places].ravel()[x[(..., *places)].reshape(*x.shape[:2], -1).argmax(-1)])
+    return np.stack(out, -1).reshape(*x.shape[:2], *map(len, axes))
 
 
 def _places(which: NDArray[Any], sizes: Any, window: Any, stride: Any, before: Any, dilation: Any) -> Iterator[Any]:
@@ -148,10 +151,11 @@ def _places(which: NDArray[Any], sizes: Any, window: Any, stride: Any, before: A
 
 
 def _which(x: NDArray[Any], y: NDArray[Any], window: Any, **kw: Any) -> NDArray[Any]:
+    """Which element of its window is the largest, the first one if several are."""
     out = np.zeros(y.shape, int)
-    for i in range(math.prod(window)):
+    for i in reversed(range(math.prod(window))):
         for at, place in _places(np.full_like(y, i, int), x.shape[2:], window, **kw):
-            if x[place] == y[at]:  # values are distinct
+            if x[place] == y[at]:
                 out[at] = i
     return out
 
@@ -196,6 +200,8 @@ CASES = [
          {"norm_type": 2, "kernel_size": (2, 3), "stride": 2, "ceil_mode": True}),
     Case(pool.max_unpool2d, (Arg((1, 2, 1, 3)),), lambda x, indices, **kw: _unpool(x, indices, **kw),
          {"indices": FOUND, "kernel_size": (2, 1), "output_size": (2, 3)}),
+    Case(pool.max_unpool2d, (Arg((1, 2, 2, 2)),), lambda x, indices, **kw: _unpool(x, indices, **kw),
+         {"indices": np.array([0, 3, 9, 15, 4, 6, 12, 11]).reshape(1, 2, 2, 2), "kernel_size": 2, "output_size": (4, 4)}),
     *(Case(getattr(adaptive_pool, f"adaptive_max_pool{len(shape) - 2}d"), _max(*shape),
            lambda x, output_size: pooled(x, regions(x.shape[2:], output_size), lambda e, _: e.max(-1)),
            {"output_size": size}) for shape, size in ((LINE, 4), (IMAGE, (3, None)), (VOLUME, 2))),
@@ -204,10 +210,10 @@ CASES = [
            {"output_size": size}) for shape, size in ((LINE, 4), (IMAGE, (3, None)), (VOLUME, 2))),
     Case(pool.max_pool, _max(*IMAGE), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.max(-1)),
          {**SLIDE, "dilation": (1, 1)}),
-    Case(pool.max_pool_which, _max(*IMAGE), _which, {**SLIDE, "dilation": (1, 1)}, order=0,
+    Case(pool.max_pool_which, _max(1, 2, 5, 5), _which, {**SLIDE, "dilation": (1, 1)}, order=0, fixed=True,
          via=lambda f: lambda x, grid, **kw: f(x, pool.max_pool(x, grid=grid, **kw), **kw)),
-    Case(pool.flat_indices, (Arg((2, 1, 2, 3), 0, 3, kind="int"),), _flat,
-         {"sizes": (6, 5), "window": (2, 2), "stride": (3, 1), "before": (0, 0), "dilation": (2, 1)}, order=0),
+    Case(pool.flat_indices, (Arg((2, 1, 2, 2), 0, 3, kind="int"),), _flat,
+         {"sizes": (6, 5), "window": (2, 2), "stride": (3, 1), "before": (0, 0), "dilation": (2, 1)}, order=0, fixed=True),
     Case(pool.put_elements, (Arg((1, 2, 2, 4)), Arg((1, 2, 2, 4), 0, 6, kind="int")), _put, {"sizes": (5, 5), **WHICH}),
     Case(pool.put_elements, (Arg((1, 2, 2, 4)), Arg((1, 2, 2, 4), 0, 4, kind="int")), _put,
          {"sizes": (4, 8), "window": (2, 2), "stride": (2, 2), "before": (0, 0), "dilation": (1, 1)}),

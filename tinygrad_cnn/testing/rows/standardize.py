@@ -85,4 +85,5 @@ CASES = [
     Case(ops.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
     Case(ops.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),
     Case(ops.affine, (WHOLE, Arg((3, 1))), lambda x, w: x * w),
+    Case(ops.affine, (WHOLE, Arg((3, 2)), Arg((3, 2))), lambda x, w, b: x * w + b),
 ]

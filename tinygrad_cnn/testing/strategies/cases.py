@@ -30,6 +30,10 @@ class Drawn:
         """`count` shapes of up to three axes, sizes 0 to 3, that broadcast with each other."""
         return self.draw(broadcastable(count)) if count else ()
 
+    def square(self) -> bool:
+        """Half of the time."""
+        return self.draw(st.booleans())  # type: ignore[no-any-return]
+
 
 @st.composite
 def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
