@@ -82,6 +82,13 @@ def number_dtype(text: str) -> np.dtype[Any]:
     return np.dtype(text)
 
 
+def checked(name: str, array: Array) -> Array:
+    """The array, if each Boolean in it is 0 or 1: NumPy takes any other byte for True here and for that number there."""
+    if array.dtype.kind == "b" and array.size and (largest := array.view(np.uint8).max()) > 1:
+        raise ValueError(f"{name!r} holds the byte {largest} as a Boolean; it must be 0 or 1")
+    return array
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
@@ -180,7 +187,7 @@ def _decode(node: Any, arrays: Arrays, depth: int) -> Any:
         dtype, data = number_dtype(content[0]), bytes.fromhex(content[1])
         if len(data) != dtype.itemsize:
             raise ValueError(f"a scalar of the structure has {len(data)} bytes, which are no {dtype}")
-        return np.frombuffer(data, dtype)[0]
+        return checked("a scalar of the structure", np.frombuffer(data, dtype))[0]
     if kind == "int":
         return int(content, 16)
     if kind == "float":
