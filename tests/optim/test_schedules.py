@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -125,6 +125,59 @@ def test_factors_multiply_in_any_order_and_with_the_users(gamma, size, steps, fl
     assert rates(chained, steps)[-1] == pytest.approx(0.5 * gamma**steps * 0.1 ** (steps // size))
     optimizer.param_groups[0]["lr"] *= 3
     assert rates(chained, 2)[-1] == pytest.approx(3 * 0.5 * gamma ** (steps + 2) * 0.1 ** ((steps + 2) // size))
+
+
+CURVES = [
+    lambda o, a: lrs.CosineAnnealingLR(o, a),
+    lambda o, a: lrs.LinearLR(o, 1.0, 0.0, a),
+    lambda o, a: lrs.ConstantLR(o, 0.0, a),
+    lambda o, a: lrs.MultiStepLR(o, [a], 0.0),
+    lambda o, a: lrs.ExponentialLR(o, 1 - a / 10),
+    lambda o, a: lrs.StepLR(o, a, 0.5),
+]
+
+
+@given(
+    curves=st.lists(st.tuples(st.sampled_from(CURVES), st.integers(1, 5)), min_size=2, max_size=4),
+    course=st.lists(st.integers(0, 3) | st.sampled_from(["by hand", "saved", "saved, optimizer last"]), max_size=40),
+)
+@example([(CURVES[0], 2), (CURVES[4], 1)], [0, 1] * 8)  # a cosine beyond its lowest beside a decay
+@example([(CURVES[1], 2), (CURVES[0], 2)], [0, 1] * 3 + ["saved, optimizer last"] + [1, 0] * 3)  # two zeros at once
+def test_schedules_of_one_optimizer_multiply_also_past_a_rate_of_0(curves, course):
+    def start():
+        optimizer = stepper()
+        return optimizer, [make(optimizer, argument) for make, argument in curves]
+
+    optimizer, built = start()
+    hand = 1.0
+    for event in course:
+        if event == "by hand" and optimizer.param_groups[0]["lr"]:
+            hand *= 0.75
+            for group in optimizer.param_groups:
+                group["lr"] *= 0.75
+        elif isinstance(event, int):
+            built[event % len(built)].step()
+        elif event != "by hand":
+            states = [schedule.state_dict() for schedule in built]
+            kept = optimizer.state_dict()
+            optimizer, built = start()
+            for schedule, state in zip(built, states, strict=True):
+                schedule.load_state_dict(state)
+            if event == "saved, optimizer last":
+                optimizer.load_state_dict(kept)
+        factor = math.prod(schedule.at(schedule.last_epoch) for schedule in built)
+        expected = [lr * hand * factor for lr in LRS]
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_a_schedule_at_its_floor_keeps_what_others_do_meanwhile():
+    optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
+    cosine = lrs.CosineAnnealingLR(optimizer, 1, eta_min=0.25)
+    decay = lrs.ExponentialLR(optimizer, 0.5)
+    cosine.step()  # at its floor
+    decay.step()
+    cosine.step()  # back at the top, with the excess scaled
+    assert optimizer.param_groups[0]["lr"] == 0.25 + (0.5 - 0.25) * 0.5
 
 
 def test_a_part_begins_at_the_initial_rate_whatever_came_before():

@@ -50,10 +50,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if (
-                fcntl is None
-            ):  # Windows does not rename open files; elsewhere the file stays locked until it has its name
-                file.close()
+            if fcntl is None:
+                file.close()  # Windows does not rename open files; elsewhere the file stays locked until it has its name
             os.replace(new, target)
         _sync_folder(target.parent)
     except BaseException:

@@ -83,6 +83,9 @@ class Optimizer(ABC):
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._count = 0  # of parameters
+        self._zeroed: dict[
+            int, tuple[float, int]
+        ] = {}  # of groups whose learning rate a schedule has made 0, see Curve
         self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._routine: Routine | None = None

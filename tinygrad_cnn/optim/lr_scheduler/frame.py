@@ -58,6 +58,8 @@ class LRScheduler:
     options: ClassVar[Table] = {}
     kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
 
+    optional: ClassVar[Table] = {}  # what a state may have besides
+
     last_epoch: int
     _last_lr: list[float]
 
@@ -122,7 +124,8 @@ class LRScheduler:
         """What was saved, and what is wrong with it."""
         if not isinstance(given, Mapping):
             return {}, [f"the state of {self._name} is a {type(given).__name__}; it must be a dict"]
-        table = {"lr": Each(non_negative), **self.options, **self.kept}
+        optional = {name: check for name, check in self.optional.items() if name in given}
+        table = {"lr": Each(non_negative), **self.options, **self.kept, **optional}
         values, faults = examined(self._checks(table), given, f" of {self._name}")
         unexpected = [f"`{name}` of {self._name} is unexpected" for name in given if name not in table]
         return values, [*map(str, faults), *unexpected]
