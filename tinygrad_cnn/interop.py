@@ -80,3 +80,12 @@ def copied(value: Any) -> NDArray[Any]:
         return array.copy("K")
     except Exception as error:  # each library has its own
         raise ValueError(f"a {type(value).__name__} that NumPy cannot read: {error}") from None
+
+
+def shown(value: Any) -> str:
+    """The beginning of its ``repr``, for an error message."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out integers of more than 4,300 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]}..."

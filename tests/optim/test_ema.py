@@ -148,13 +148,19 @@ def test_a_resumed_average_goes_on_to_the_same_bits(travel):
     [
         ({"decay": 1.5}, "`decay` is 1.5; it must be a number in [0, 1]"),
         ({"warmup": 0}, "`warmup` is 0; it must be True or False"),
-        ({"updates": -1}, "`updates` is -1; it must be a whole number of steps"),
-        ({"updates": None}, "`updates` is None; it must be a whole number of steps"),
+        ({"updates": -1}, "`updates` is -1; it must be a whole number of at least 0"),
+        ({"updates": None}, "`updates` is None; it must be a whole number of at least 0"),
         ({"colour": 1}, "`colour` is unexpected"),
-        ({"averages": []}, "`averages` must be a list of 2 arrays"),
-        ({"averages": None}, "`averages` must be a list of 2 arrays"),
-        ({"averages": [np.ones(2), np.ones(2)]}, "average 1 is float64 (2,); the parameter is float64 (3,)"),
-        ({"averages": [[1.0, 2.0], np.ones(3)]}, "average 0 is a list; it must be an array"),
+        ({"averages": []}, "`averages` is []; it must be a list of 2 arrays"),
+        ({"averages": None}, "`averages` is None; it must be a list of 2 arrays"),
+        (
+            {"averages": [np.ones(2), np.ones(2)]},
+            "`averages` is [array([1., 1.]), array([1., 1.])]; average 1 is float64 (2,); the parameter is float64 (3,)",
+        ),
+        (
+            {"averages": [[1.0, 2.0], np.ones(3)]},
+            "`averages` is [[1.0, 2.0], array([1., 1., 1.])]; average 0 is a list; it must be an array",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_whole(change, message):

@@ -6,8 +6,9 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..interop import shown
 from ..tensor import Tensor
-from .options import INITIAL_LR, Options
+from .options import INITIAL_LR, Options, refusal
 from .slots import plain
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def read(state_dict: Any, optimizer: Optimizer) -> tuple[list[Options], State]:
     saved = _entry(state_dict, "state", Mapping, "a dict", faults)
     state = _state(saved or {}, places, optimizer, faults)
     if faults:
-        name = type(optimizer).__name__
-        raise ValueError(f"{name}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))
+        raise refusal(type(optimizer).__name__, faults)
     return groups, state
 
 
@@ -62,11 +62,11 @@ def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[O
             continue
         indices = given.get("params")
         if not isinstance(indices, list | tuple) or not all(isinstance(i, int) for i in indices):
-            faults.append(f"'params' of group {number} is {indices!r}; it must be a list of indices")
+            faults.append(f"'params' of group {number} is {shown(indices)}; it must be a list of indices")
             indices = ()
         if len(set(indices)) < len(indices) or not places.keys().isdisjoint(indices):
             faults.append(
-                f"'params' of group {number} is {indices!r}, which repeats an index; each parameter has its own"
+                f"'params' of group {number} is {shown(indices)}, which repeats an index; each parameter has its own"
             )
         places.update(dict.fromkeys(indices))
         if number >= len(optimizer.param_groups):

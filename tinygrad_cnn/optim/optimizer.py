@@ -374,11 +374,18 @@ class Optimizer(ABC):
         Raises:
             ValueError: if anything does not fit this optimizer: all faults are listed and nothing is changed.
         """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         groups, state = read(state_dict, self)
-        for group, loaded in zip(self.param_groups, groups, strict=True):
-            group.update(loaded)
-        self.state.clear()
-        self.state.update(state)
+
+        def load() -> None:
+            for group, loaded in zip(self.param_groups, groups, strict=True):
+                group.update(loaded)
+            self.state.clear()
+            self.state.update(state)
+
+        return load
 
     def __repr__(self) -> str:
         groups = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..interop import copied
+from ..interop import copied, shown
 from ..tensor import Tensor
 from .options import Array, Options, finite, non_negative
 
@@ -64,7 +64,7 @@ class Number(Slot):
         try:
             return finite(plain(value))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{value!r}; {error}") from None
+            raise ValueError(f"{shown(value)}; {error}") from None
 
 
 class Count(Slot):
@@ -78,7 +78,7 @@ class Count(Slot):
         try:
             number = non_negative(plain(value))
         except (TypeError, ValueError):
-            raise ValueError(f"{value!r}; {rule}") from None
+            raise ValueError(f"{shown(value)}; {rule}") from None
         if number >= 2**63 or number != int(number):
-            raise ValueError(f"{value!r}; {rule}")
+            raise ValueError(f"{shown(value)}; {rule}")
         return int(plain(value))

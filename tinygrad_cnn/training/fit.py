@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compile import CaptureError
 from ..compile import compile as compiled
-from ..io import load
+from ..io import CheckpointError, load
 from ..optim import LRScheduler, Optimizer
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
@@ -70,7 +70,8 @@ def fit(
 
     Raises:
         TypeError: if a batch is not a tuple of arrays.
-        ValueError: if the loader is empty, or for a file to resume that does not fit; nothing is changed then.
+        ValueError: if the loader is empty.
+        CheckpointError: for a file to resume that is damaged or does not fit; nothing is changed then.
         KeyboardInterrupt: as said.
 
     >>> import numpy as np, tinygrad_cnn as tg
@@ -93,7 +94,7 @@ def fit(
     if compile:
         train, test = _compiled(train), _compiled(test)
     if resume is not None:
-        run.restore(load(resume))
+        _resume(run, resume)
     with modes(model), Interrupt() as interrupt:
         model.train()
         try:
@@ -110,6 +111,14 @@ def fit(
     if run.status == "interrupted":
         raise _interruption(run)
     return run.history
+
+
+def _resume(run: Run, path: str | os.PathLike[str]) -> None:
+    state = load(path)
+    try:
+        run.restore(state)
+    except ValueError as error:
+        raise CheckpointError(f"fit: cannot resume from {os.fspath(path)}: {error}") from error
 
 
 def _compiled(step: Step) -> Step:

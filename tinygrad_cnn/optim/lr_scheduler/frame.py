@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from ...watch import deferred
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, Check, Options, examined, non_negative, whole
+from ..options import INITIAL_LR, Check, Options, examined, non_negative, refusal, whole
 
 
 class Each:
@@ -113,12 +114,13 @@ class LRScheduler:
         Raises:
             ValueError: if anything does not fit: all faults are listed and nothing is changed.
         """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         values, faults = self._read(state_dict)
         if faults:
-            raise ValueError(
-                f"{self._name}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults)
-            )
-        self._take(values)
+            raise refusal(self._name, faults)
+        return partial(self._take, values)
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         """What was saved, and what is wrong with it."""
