@@ -13,7 +13,7 @@ import numpy as np
 
 from . import watch
 from .graph import Leaf
-from .kernels.threads import BLAS_ALONE
+from .kernels.threads import blas_alone
 from .program.capture import Capture, CaptureError, Place
 from .program.write import Program
 from .recording import is_grad_enabled
@@ -89,8 +89,7 @@ class Compiled(Generic[P, R]):
             if ready.program.is_small:
                 values = ready.program.run(*arrays)
             else:
-                with BLAS_ALONE:  # whose threads would spin beside those of the kernels
-                    values = ready.program.run(*arrays)
+                values = blas_alone(ready.program.run, *arrays)  # whose threads would spin beside those of the kernels
         result: R = ready.results(values, given)
         return result
 
