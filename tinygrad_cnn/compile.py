@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -25,6 +27,7 @@ __all__ = ["CaptureError", "compile"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MANY = 16
 """Captures after which one begins to wonder."""
@@ -46,22 +49,41 @@ class _Ready:
 
 
 class _Turns:
-    """A context for one call at a time: programs write to memory of their own."""
+    """Makes one call at a time: programs write to memory of their own."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._lock = name, threading.Lock()
-        self._busy: int | None = None  # the thread that is inside
+        self._name = name
+        self.forget()
+        _TURNS.add(self)
 
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        if self._busy == me:
-            raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
-        self._lock.acquire()
-        self._busy = me
+    def forget(self) -> None:
+        """Nobody is inside."""
+        self._lock = threading.RLock()
+        self.busy: int | None = None  # the thread that is inside
 
-    def __exit__(self, *_: object) -> None:
-        self._busy = None
-        self._lock.release()
+    def __call__(self, call: Callable[..., T], *args: Any) -> T:
+        with self._lock:  # of C: an interrupt comes before or after it is taken, but not in between
+            if self.busy is not None:
+                raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
+            try:
+                self.busy = threading.get_ident()
+                return call(*args)
+            finally:
+                self.busy = None
+
+
+_TURNS: weakref.WeakSet[_Turns] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    """In the child of a fork, the other threads do not come back out of the calls that they are in."""
+    for turns in list(_TURNS):
+        if turns.busy != threading.get_ident():
+            turns.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 class Compiled(Generic[P, R]):
@@ -83,15 +105,16 @@ class Compiled(Generic[P, R]):
         if watch.watchers and self._watched():
             return self._function(*_wrapped(args), **_wrapped(kwargs))
         key, given = _signature(self._name, args, kwargs)
-        with self._alone:
-            ready = self._find(key, given, args, kwargs)
-            arrays = [x._data if isinstance(x, Tensor) else x for x in given]
-            if ready.program.is_small:
-                values = ready.program.run(*arrays)
-            else:
-                values = blas_alone(ready.program.run, *arrays)  # whose threads would spin beside those of the kernels
+        ready, values = self._alone(self._run, key, given, args, kwargs)
         result: R = ready.results(values, given)
         return result
+
+    def _run(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> tuple[_Ready, tuple[Any, ...]]:
+        ready = self._find(key, given, args, kwargs)
+        arrays = [x._data if isinstance(x, Tensor) else x for x in given]
+        if ready.program.is_small:
+            return ready, ready.program.run(*arrays)
+        return ready, blas_alone(ready.program.run, *arrays)  # whose threads would spin beside those of the kernels
 
     @property
     def programs(self) -> list[Program]:
@@ -105,13 +128,11 @@ class Compiled(Generic[P, R]):
             CaptureError: as the call.
         """
         key, given = _signature(self._name, args, kwargs)
-        with self._alone:
-            return self._find(key, given, args, kwargs).program
+        return self._alone(self._find, key, given, args, kwargs).program
 
     def clear(self) -> None:
         """Forget all programs, after something was exchanged that a program refers to."""
-        with self._alone:
-            self._programs.clear()
+        self._alone(self._programs.clear)
 
     def _watched(self) -> bool:
         """Whether someone in this context wants to see the ops: an outer capture, an observer, anomaly detection."""
@@ -140,7 +161,7 @@ class Compiled(Generic[P, R]):
                 f"compile: `{self._name}` was captured {MANY} times, for ever new shapes, dtypes or Python values; pass what "
                 "changes as an array, give batches one size (drop_last=True), or raise cache_size",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return ready
 
