@@ -205,6 +205,18 @@ def test_bad_arguments_are_named(arguments, error, message):
         EMA([leaf(2)], warmup=1)
 
 
+@pytest.mark.parametrize("second", [slice(0, 4), slice(2, 6), slice(None, None, -1)])
+def test_parameters_that_share_memory_come_back(second):
+    array = np.arange(6.0)
+    ema = EMA([tg.from_numpy(array[:4]), tg.from_numpy(array[second])], 0.5)
+    array += 10
+    ema.update()
+    before = array.copy()
+    with ema:
+        assert not np.array_equal(array, before)
+    np.testing.assert_array_equal(array, before)
+
+
 def test_a_read_only_parameter_stops_the_exchange_before_it_begins():
     array = np.ones(2)
     array.flags.writeable = False

@@ -196,6 +196,32 @@ def test_chains_in_chains_multiply():
     assert rates(schedule, 3) == [0.0625, 0.125, 0.125, 0.0625]
 
 
+def test_a_chain_leaves_other_schedules_and_the_progress_of_its_parts_alone():
+    optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
+    warm_up = lrs.ConstantLR(optimizer, 0.5, total_iters=2)
+    decay = lrs.ExponentialLR(optimizer, 0.5)
+    decay.step()
+    chain = lrs.ChainedScheduler([decay])
+    assert chain.get_last_lr() == [0.125]
+    chain.step()
+    assert chain.get_last_lr() == [0.0625]
+    for _ in range(2):
+        warm_up.step()
+    assert optimizer.param_groups[0]["lr"] == 0.125
+
+
+def test_a_sequence_whose_part_has_ended_stays_where_it_is():
+    optimizer = stepper()
+    cycle = lrs.OneCycleLR(optimizer, 1.0, 2)
+    schedule = lrs.SequentialLR(optimizer, [lrs.LinearLR(optimizer), cycle], [1])
+    for _ in range(3):
+        schedule.step()
+    before = look(optimizer), schedule.state_dict()
+    with pytest.raises(ValueError, match="OneCycleLR: step 3 is beyond `total_steps`"):
+        schedule.step()
+    assert before == (look(optimizer), schedule.state_dict())
+
+
 def test_a_rate_of_zero_can_be_raised_by_hand():
     optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
     schedule = lrs.LinearLR(optimizer, 1.0, 0.0, total_iters=2)
@@ -327,7 +353,7 @@ def test_steps_name_a_bad_argument():
     for wrong, error in [(-1, ValueError), (math.nan, ValueError), ("1", TypeError)]:
         with pytest.raises(error, match="CosineAnnealingWarmRestarts.step: `epoch` is .*; it must be a finite number"):
             restarts.step(wrong)
-    for wrong in ("low", None, [1, 2], tg.ones(2)):
+    for wrong in ("low", "3.0", b"3", None, [1, 2], tg.ones(2), 10**400):
         with pytest.raises(
             (TypeError, ValueError), match="ReduceLROnPlateau.step: `metrics` is .*; it must be one number"
         ):

@@ -100,7 +100,8 @@ class EMA:
                 raise ValueError(
                     f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
                 )
-        for p, kept in zip(self._parameters, self._kept, strict=True):
+        pairs = list(zip(self._parameters, self._kept, strict=True))
+        for p, kept in reversed(pairs) if self._swapped else pairs:  # the way back, also where parameters share memory
             weights = p._data.copy()
             p._data[...] = kept
             kept[...] = weights
