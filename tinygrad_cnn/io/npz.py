@@ -109,4 +109,4 @@ def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
             raise ValueError(f"entry {entry.filename!r} ends after {at} of {there} bytes")
         memory[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
         at += len(piece)
-    return checked(entry.filename, array.T if fortran else array)
+    return checked(f"entry {entry.filename!r}", array.T if fortran else array)

@@ -83,7 +83,7 @@ def read(path: Path) -> tuple[Arrays, str | None]:
                 raise ValueError(
                     f"array {name!r} is {dtype}, which NumPy does not have; convert it where it was written"
                 )
-            arrays[name] = checked(name, file.get_tensor(name))
+            arrays[name] = checked(f"array {name!r}", file.get_tensor(name))
     text = metadata.get(STRUCTURE)
     if (text is None) != (DIGEST not in metadata):
         raise ValueError("its metadata is damaged")
