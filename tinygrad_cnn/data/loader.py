@@ -212,11 +212,11 @@ def _read(state: Any, loader: DataLoader) -> list[int]:
 def _whole(name: str, value: Any, least: int, most: float = 2**63) -> int:
     rule = f"it must be a whole number of at least {least}"
     try:
+        if isinstance(value, bool | np.bool):
+            raise TypeError
         number = index(value)
     except TypeError:
         raise TypeError(f"DataLoader: `{name}` is {shown(value)}; {rule}") from None
-    if isinstance(value, bool):
-        raise TypeError(f"DataLoader: `{name}` is {value!r}; {rule}")
     if not least <= number < most:
         raise ValueError(f"DataLoader: `{name}` is {shown(value)}; {rule}{' and below 2^63' * (number >= most)}")
     return number
