@@ -88,4 +88,4 @@ def shown(value: Any) -> str:
         text = repr(value)
     except ValueError:  # Python does not write out integers of more than 4,300 digits
         text = f"a {type(value).__name__}"
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return text if len(text) <= 500 else f"{text[:500]}..."
