@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 import warnings
+import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from types import FunctionType
@@ -13,7 +16,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 import numpy as np
 
 from . import watch
-from .kernels.threads import BLAS_ALONE
+from .kernels.threads import blas_alone
 from .program.alias import Written
 from .program.audit import Record
 from .program.capture import Capture, CaptureError, Value
@@ -28,9 +31,12 @@ __all__ = ["CaptureError", "compile"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MANY = 16
 """Captures after which one begins to wonder."""
+
+_ALIASED = object()  # in place of a result: the call is to run as written
 
 OFTEN = 8
 """Captures for one form of the arguments after which plain calls are faster, if hardly any program was used again."""
@@ -60,22 +66,41 @@ class _Ready:
 
 
 class _Turns:
-    """A context for one call at a time: programs write to memory of their own."""
+    """Makes one call at a time: programs write to memory of their own."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._lock = name, threading.Lock()
-        self._busy: int | None = None  # the thread that is inside
+        self._name = name
+        self.forget()
+        _TURNS.add(self)
 
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        if self._busy == me:
-            raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
-        self._lock.acquire()
-        self._busy = me
+    def forget(self) -> None:
+        """Nobody is inside."""
+        self._lock = threading.RLock()
+        self.busy: int | None = None  # the thread that is inside
 
-    def __exit__(self, *_: object) -> None:
-        self._busy = None
-        self._lock.release()
+    def __call__(self, call: Callable[..., T], *args: Any) -> T:
+        with self._lock:  # of C: an interrupt comes before or after it is taken, but not in between
+            if self.busy is not None:
+                raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
+            try:
+                self.busy = threading.get_ident()
+                return call(*args)
+            finally:
+                self.busy = None
+
+
+_TURNS: weakref.WeakSet[_Turns] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    """In the child of a fork, the other threads do not come back out of the calls that they are in."""
+    for turns in list(_TURNS):
+        if turns.busy != threading.get_ident():
+            turns.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 class Compiled(Generic[P, R]):
@@ -114,32 +139,34 @@ class Compiled(Generic[P, R]):
         if self.plain is not None or (watch.watchers and watch.is_watched()):
             return self._as_written(args, kwargs)
         key, given = signature(self._name, args, kwargs)
-        arrays = [x._data if x.__class__ is Tensor else array_of(x) for x in given]
-        with self._alone:
-            ready = self._find(key, given)
-            if ready is None:
-                followed: R = self._captured(key, given, args, kwargs)
-                return followed
-            if not (ready.written and ready.written.is_among(arrays)):
-                try:
-                    if ready.program.is_small:
-                        values = ready.program.run(*arrays)
-                    else:
-                        with BLAS_ALONE:  # whose threads would spin beside those of the kernels
-                            values = ready.program.run(*arrays)
-                except BaseException:
-                    ready.program.recall()
-                    raise
-                finally:
-                    if ready.places:
-                        ready.take_back()
-                result: R = ready.results(values, given)
-                return result
-        self._warn_of_aliases()
-        return self._as_written(args, kwargs)
+        result = self._alone(self._run, key, given, args, kwargs)
+        if result is _ALIASED:
+            self._warn_of_aliases()
+            return self._as_written(args, kwargs)
+        return result  # type: ignore[no-any-return]
 
     def _as_written(self, args: Any, kwargs: Any) -> R:
         return self._function(*wrapped(args), **wrapped(kwargs))
+
+    def _run(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
+        ready = self._find(key, given)
+        if ready is None:
+            return self._captured(key, given, args, kwargs)
+        arrays = [x._data if x.__class__ is Tensor else array_of(x) for x in given]
+        if ready.written and ready.written.is_among(arrays):
+            return _ALIASED
+        try:
+            if ready.program.is_small:
+                values = ready.program.run(*arrays)
+            else:
+                values = blas_alone(ready.program.run, *arrays)  # whose threads would spin beside those of the kernels
+        except BaseException:
+            ready.program.recall()
+            raise
+        finally:
+            if ready.places:
+                ready.take_back()
+        return ready.results(values, given)
 
     @property
     def programs(self) -> list[Program]:
@@ -153,11 +180,7 @@ class Compiled(Generic[P, R]):
             CaptureError: as the call; and if calls run as written, without a program.
         """
         key, given = signature(self._name, args, kwargs)
-        with self._alone:
-            ready = self._find(key, given) if self.plain is None else None
-            if ready is None and self.plain is None:
-                self._captured(key, given, args, kwargs, keep=False)
-                ready = self._programs.get(key, [None])[-1]
+        ready = self._alone(self._program, key, given, args, kwargs) if self.plain is None else None
         if ready is None:
             raise CaptureError(
                 f"compile: there is no program, since `{self._name}` {self.plain or 'cannot be repeated'}"
@@ -166,11 +189,19 @@ class Compiled(Generic[P, R]):
 
     def clear(self) -> None:
         """Forget all programs, and what is known of the function."""
-        with self._alone:
-            self._programs.clear()
-            self._unsettled.clear()
-            self._times.clear()
-            self.plain = None
+        self._alone(self._forget)
+
+    def _program(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> _Ready | None:
+        ready = self._find(key, given)
+        if ready is None:
+            self._captured(key, given, args, kwargs, keep=False)
+            ready = self._programs.get(key, [None])[-1]
+        return ready
+
+    def _forget(self) -> None:
+        for known in (self._programs, self._unsettled, self._times):
+            known.clear()
+        self.plain = None
 
     def _find(self, key: Any, given: list[Any]) -> _Ready | None:
         """The program for a call; None if the function is to be captured, or audited."""
@@ -275,11 +306,9 @@ class Compiled(Generic[P, R]):
             self._programs.popitem(last=False)
         self.captures += 1
         if self.captures == MANY:
-            warnings.warn(
+            _warn(
                 f"compile: `{self._name}` was captured {MANY} times, for ever new shapes, dtypes or Python values; pass what "
-                "changes as an array, give batches one size (drop_last=True), or raise cache_size",
-                RuntimeWarning,
-                stacklevel=5,
+                "changes as an array, give batches one size (drop_last=True), or raise cache_size"
             )
 
     def _give_up(self, reason: str) -> None:
@@ -292,11 +321,7 @@ class Compiled(Generic[P, R]):
             raise CaptureError(f"{text}. A replay would not do the same; {remedy}, or compile a part of the function")
         self.plain = reason
         self._programs.clear()
-        warnings.warn(
-            f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}",
-            RuntimeWarning,
-            stacklevel=5,
-        )
+        _warn(f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}")
 
     def _warn_of_aliases(self) -> None:
         """Say, once, that a call runs as written for its arguments."""
@@ -305,7 +330,7 @@ class Compiled(Generic[P, R]):
             raise CaptureError(f"{text}; pass a copy")
         if not self._told:
             self._told = True
-            warnings.warn(f"{text}. Such calls run as written, uncompiled; pass a copy", RuntimeWarning, stacklevel=4)
+            _warn(f"{text}. Such calls run as written, uncompiled; pass a copy")
 
     def _check_alone(self, referred: dict[int, Tensor], given: list[Any]) -> None:
         if any(id(x) in referred and x._node is not None for x in given if isinstance(x, Tensor)):
@@ -313,6 +338,14 @@ class Compiled(Generic[P, R]):
                 f"compile: `{self._name}` is given a Tensor that requires a gradient and also refers to it in another way, as "
                 "through an optimizer; do not pass parameters, refer to them"
             )
+
+
+def _warn(text: str) -> None:
+    """Warn, at the line of the user's that made the call."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.dirname(__file__)):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RuntimeWarning, stacklevel=level - 1)
 
 
 def _node(x: Any) -> Any:

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .graph import numpy_ops
 
@@ -63,3 +64,28 @@ def _unknown(name: str) -> TypeError:
         f"{name}: no op records it on Tensors; call {name} on t.numpy() for values without a gradient, or declare an op "
         "with @tinygrad_cnn.op"
     )
+
+
+def copied(value: Any) -> NDArray[Any]:
+    """A copy of the values of an array, of this library or another one, such as a PyTorch tensor that requires a gradient.
+
+    Raises:
+        ValueError: that says what it is if it is no array, or none that NumPy can read.
+    """
+    if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
+        raise ValueError(f"a {type(value).__name__}; it must be an array")
+    try:
+        value = value.detach() if hasattr(value, "detach") else value
+        array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
+        return array.copy("K")
+    except Exception as error:  # each library has its own
+        raise ValueError(f"a {type(value).__name__} that NumPy cannot read: {error}") from None
+
+
+def shown(value: Any) -> str:
+    """The beginning of its ``repr``, for an error message."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out integers of more than 4,300 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 500 else f"{text[:500]}..."

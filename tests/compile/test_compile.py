@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import linecache
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
 import weakref
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +24,80 @@ from tinygrad_cnn import nn, optim
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.testing.strategies import arrays, expressions
 from tinygrad_cnn.watch import deferred
+
+FORKS = """
+import os, signal, threading
+import numpy as np
+import tinygrad_cnn as tg
+from tinygrad_cnn.watch import deferred
+
+inside, go = threading.Event(), threading.Event()
+
+@tg.compile
+def double(x):
+    inside.set()
+    go.wait(60)
+    return x * 2
+
+def in_child(check):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # which ends a child that never returns
+        try:
+            check()
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+def works():
+    go.set()
+    for n in (1, 2):
+        assert double(np.ones(n)).tolist() == [2] * n
+
+other = threading.Thread(target=double, args=(np.ones(1),))
+other.start()
+inside.wait()
+in_child(works)  # while another thread is in the function
+go.set()
+other.join()
+in_child(works)
+
+children = []
+
+@deferred
+def fork():
+    children.append(os.fork())
+
+@tg.compile
+def forks(x):
+    fork()
+    return x * 2
+
+assert forks(np.ones(1)).tolist() == [2]  # by the thread that is in it: the child, too, comes out of it
+if not children[-1]:
+    works()
+    assert forks(np.ones(1)).tolist() == [2]
+    if children[-1]:
+        os.waitpid(children[-1], 0)
+    os._exit(0)
+assert os.waitpid(children[-1], 0)[1] == 0
+"""
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt at the n-th point where CPython looks for signals: as a function begins, or as one of C's has
+    ended."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, frame, event, argument):
+        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(str(Path(tg.__file__).parent)):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
 
 
 def ramp(*shape, dtype=np.float32):
@@ -176,6 +256,7 @@ class TestArguments:
                 f(np.zeros(n))
         assert len(f.programs) == 2
         assert ["captured 16 times" in str(w.message) for w in caught] == [True]
+        assert caught[0].filename == __file__
         assert f.captures == 19
         f(np.zeros(18))
         assert f.captures == 19
@@ -544,6 +625,55 @@ class TestFaults:
         for thread in threads:
             thread.join()
         assert not wrong
+
+    def test_the_child_of_a_fork_does_not_wait_for_the_threads_of_its_parent(self):
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", FORKS],
+            capture_output=True, text=True, cwd=Path(tg.__file__).parents[1], timeout=120, check=False,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    def test_an_interrupt_anywhere_leaves_the_function_usable(self):
+        x = ramp(3, 4)
+        for size in (None, 200_000):  # of a small program, and of one for which BLAS is set
+            x = x if size is None else ramp(size) / 1e5
+            f = tg.compile(lambda x: (x * 2).exp().sum())
+            expected = f(x).item()
+            for n in itertools.count():
+                interrupts, before = Interrupts(n), sys.getprofile()
+                sys.setprofile(interrupts)
+                try:
+                    f(x)
+                except KeyboardInterrupt:
+                    pass
+                finally:
+                    sys.setprofile(before)
+                other = ThreadPool(1)  # a lock of this thread's own would let this thread in
+                assert other.apply_async(f, (x,)).get(timeout=20).item() == expected
+                other.terminate()
+                if interrupts.left >= 0:
+                    break
+            assert n > 5
+
+    def test_the_source_of_a_program_is_kept_for_as_long_as_it_can_run(self):
+        def sources():
+            gc.collect()
+            return [name for name in linecache.cache if name.startswith("<compiled program")]
+
+        before = sources()
+        f = tg.compile(lambda x: x + 1, cache_size=2)
+        for n in range(1, 8):
+            f(np.zeros(n))
+        assert len(sources()) == len(before) + 2
+        for program in f.programs:
+            name = program.run.__code__.co_filename
+            assert "".join(linecache.getlines(name)).count("def program(x0):") == 1
+        del program
+        run = f.programs[-1].run
+        f.clear()
+        assert sources() == [*before, run.__code__.co_filename]
+        del run, f
+        assert sources() == before
 
     def test_anomaly_detection_sees_every_op(self):
         f = tg.compile(lambda x: x.log().sum())

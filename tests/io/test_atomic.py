@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.io import npz
+from tinygrad_cnn.io import atomic, npz
 
 from .states import SUFFIXES
 
@@ -22,7 +26,7 @@ import itertools, os, random, signal, sys, time
 import numpy as np
 import tinygrad_cnn as tg
 
-path, rng, n = sys.argv[1], random.Random(0), 0
+path, rng, n, most = sys.argv[1], random.Random(0), 0, 0
 for _ in range(20):
     child = os.fork()
     if not child:
@@ -34,7 +38,8 @@ for _ in range(20):
     state = tg.load(path)
     assert all((array == state["n"]).all() for array in state["arrays"]), state
     n = state["n"]
-print(n)
+    most = max(most, len(os.listdir(os.path.dirname(path))) - 1)
+print(n, most)
 """
 
 
@@ -46,8 +51,172 @@ def test_a_process_that_is_killed_leaves_a_whole_file(suffix, tmp_path):
     root = Path(tg.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", KILLS, path], capture_output=True, text=True, cwd=root, check=False)
     assert not run.returncode, run.stderr
-    assert int(run.stdout) > 1  # it was killed in the midst of saving, not before
-    assert len(list(tmp_path.iterdir())) > 1  # and some left their new file behind
+    n, most = map(int, run.stdout.split())
+    assert n > 1  # it was killed in the midst of saving, not before
+    assert most > 0  # and some left their new file behind
+    tg.save(path, {})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def left_behind(path: Path, name: str, age: float = 0) -> Path:
+    """A file like those of killed savers to `path`, last written so many seconds ago."""
+    file = path.with_name(name)
+    file.write_bytes(b"half of")
+    now = time.time() - age
+    os.utime(file, (now, now))
+    return file
+
+
+@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+def test_what_killed_savers_left_is_swept_and_nothing_else(tmp_path, monkeypatch):
+    path, here = tmp_path / "a.npz", atomic._machine()
+    there = "0" * 8 if here != "0" * 8 else "1" * 8
+    day = atomic.FOREIGN
+    gone = [
+        left_behind(path, f".a.npz.{here}-{'0' * 16}.tmp"),
+        left_behind(path, f".a.npz.{there}-{'1' * 16}.tmp", day + 60),
+        left_behind(path, f".a.npz.{'2' * 16}.tmp", day + 60),
+    ]
+    stay = [
+        left_behind(path, f".a.npz.{there}-{'3' * 16}.tmp", day - 60),  # a saver on another machine, maybe alive
+        left_behind(path, f".a.npz.{'4' * 16}.tmp", day - 60),
+        left_behind(path, f".b.npz.{here}-{'5' * 16}.tmp"),  # of another path
+        left_behind(path, f".a.npz.b.npz.{here}-{'6' * 16}.tmp"),
+        left_behind(path, f"a.npz.{here}-{'7' * 16}.tmp"),
+        left_behind(path, f".a.npz.{here}-notes.tmp", day + 60),
+    ]
+    folder = path.with_name(f".a.npz.{here}-{'8' * 16}.tmp")
+    folder.mkdir()
+    link = path.with_name(f".a.npz.{here}-{'9' * 16}.tmp")
+    link.symlink_to(stay[2])
+    os.mkfifo(path.with_name(f".a.npz.{here}-{'a' * 16}.tmp"))
+    tg.save(path, {"a": 1})
+    assert tg.load(path) == {"a": 1}
+    assert not any(file.exists() for file in gone)
+    assert all(file.exists() for file in (*stay, folder, link))
+
+    def no_list(folder):
+        raise PermissionError("not to be listed")
+
+    monkeypatch.setattr(os, "scandir", no_list)
+    tg.save(path, {"a": 2})
+    assert tg.load(path) == {"a": 2}
+
+
+@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+def test_a_saver_at_work_is_not_swept_by_another(tmp_path):
+    path = tmp_path / "a.npz"
+    with atomic.replacing(path) as file:
+        tg.save(path, {"a": 1})  # as another process would, meanwhile
+        assert tg.load(path) == {"a": 1}
+        file.write(b"slow")
+    assert path.read_bytes() == b"slow"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_saver_whose_file_is_taken_before_it_is_locked_makes_another(removed, tmp_path, monkeypatch):
+    path, fcntl, taken = tmp_path / "a.npz", atomic.fcntl, []
+    flock = fcntl.flock
+
+    def late(descriptor, how):
+        if not taken:
+            (new,) = tmp_path.glob(".a.npz.*.tmp")
+            taken.append(os.open(new, os.O_RDONLY))
+            flock(taken[0], fcntl.LOCK_SH)  # the sweeper has it
+            if removed:
+                os.unlink(new)
+                os.close(taken[0])
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    tg.save(path, {"a": 1})
+    assert taken
+    assert tg.load(path) == {"a": 1}
+
+
+@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+def test_where_files_cannot_be_locked_saving_works_and_nothing_is_swept(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    old = left_behind(path, f".a.npz.{atomic._machine()}-{'0' * 16}.tmp")
+
+    def refuse(descriptor, how):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(atomic.fcntl, "flock", refuse)
+    tg.save(path, {"a": 1})
+    assert tg.load(path) == {"a": 1}
+    assert old.exists()
+
+
+def test_savers_at_once_each_replace_the_file_whole(tmp_path):
+    path, errors = tmp_path / "a.npz", []
+
+    def saves(n):
+        try:
+            for _ in range(20):
+                tg.save(path, {"n": n, "a": np.full(1000, n)})
+                state = tg.load(path)
+                assert (state["a"] == state["n"]).all()
+        except BaseException as error:
+            errors.append(error)
+
+    savers = [threading.Thread(target=saves, args=(n,)) for n in range(4)]
+    for saver in savers:
+        saver.start()
+    for saver in savers:
+        saver.join()
+    assert not errors
+    assert list(tmp_path.iterdir()) == [path]
+
+
+UNREADABLE = """
+import os, sys
+import tinygrad_cnn as tg
+tg.save("a.npz", {"a": 0})
+tg.load("a.npz")  # imports all it needs
+os.chmod(".", 0o300)
+if not os.geteuid():
+    os.chown(".", 65534, 65534)
+    os.chown("a.npz", 65534, 65534)
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    os.listdir(".")
+except PermissionError:
+    tg.save("a.npz", {"a": 1})
+    assert tg.load("a.npz") == {"a": 1}
+    print("saved")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_folder_that_can_be_written_but_not_read():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's lies below one that others may not enter
+        environment = {**os.environ, "PYTHONPATH": str(Path(tg.__file__).parents[1])}
+        run = subprocess.run(
+            [sys.executable, "-c", UNREADABLE], capture_output=True, text=True, cwd=folder, env=environment, check=False
+        )
+        os.chmod(folder, 0o700)
+        assert (run.returncode, run.stdout) == (0, "saved\n"), run.stderr
+        assert os.listdir(folder) == ["a.npz"]
+
+
+@pytest.mark.parametrize("fails", ["open", "fsync"])
+def test_a_folder_that_cannot_be_synced_does_not_make_a_saving_fail_that_is_done(fails, tmp_path, monkeypatch):
+    path, call = tmp_path / "a.npz", getattr(os, fails)
+    tg.save(path, {"a": 1})
+
+    def refuse(what, *more):
+        if os.path.isdir(what) if fails == "open" else stat.S_ISDIR(os.fstat(what).st_mode):
+            raise OSError(errno.EACCES if fails == "open" else errno.EINVAL, "not here")
+        return call(what, *more)
+
+    monkeypatch.setattr(os, fails, refuse)
+    tg.save(path, {"a": 2})
+    assert tg.load(path) == {"a": 2}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

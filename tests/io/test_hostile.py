@@ -266,6 +266,21 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize("byte", [2, 255])
+def test_a_boolean_that_is_neither_0_nor_1(byte, tmp_path):
+    """NumPy would take it for True in one place and for that number in another."""
+    flags = npy(descr="|b1", shape="(3,)", data=bytes([0, 1, byte]))
+    refused(archive(tmp_path / "a.npz", ("mask.npy", flags)), f"'mask.npy' holds the byte {byte} as a Boolean; it must")
+    text = json.dumps([{"array": "a"}, {"dict": [["on", {"scalar": ["|b1", f"{byte:02x}"]}]]}])
+    path = archive(tmp_path / "a.npz", ("structure.json", text.encode()), ("a.npy", npy()))
+    refused(path, rf"`state\[1\]\['on'\]`: it holds the byte {byte} as a Boolean")
+    pytest.importorskip("safetensors")
+    header = json.dumps({"mask": {"dtype": "BOOL", "shape": [1, 3], "data_offsets": [0, 3]}}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes([0, 1, byte]))
+    refused(path, f"'mask' holds the byte {byte} as a Boolean; it must be 0 or 1")
+
+
 # safetensors
 
 

@@ -35,13 +35,15 @@ def test_the_state_of_a_training_run_comes_back(suffix, tmp_path):
     assert_same(state, tg.load(str(tmp_path / f"run{suffix}")))
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @in_a_folder
 @given(state=states)
-def test_the_same_state_makes_the_same_file(state, tmp_path):
-    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+def test_the_same_state_makes_the_same_file_also_when_it_was_loaded(suffix, state, tmp_path):
+    first = tmp_path / f"first{suffix}"
     tg.save(first, state)
-    tg.save(second, state)
-    assert first.read_bytes() == second.read_bytes()
+    for again in (state, state, tg.load(first)):
+        tg.save(tmp_path / f"again{suffix}", again)
+        assert first.read_bytes() == (tmp_path / f"again{suffix}").read_bytes()
 
 
 def test_numpy_reads_a_flat_dict_and_its_archive_is_read(tmp_path):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+import subprocess
+import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +18,8 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import threads
+from tinygrad_cnn.kernels.product import multiply
+from tinygrad_cnn.kernels.work import Work
 
 
 @given(st.integers(1, 5), st.integers(0, 40))
@@ -38,6 +46,166 @@ def test_an_error_in_a_part_arrives_and_what_was_set_is_as_before(n):
     if threads._blas is not None:
         assert threads._blas.get() == n
     test_every_part_is_done_once.hypothesis.inner_test(n, 7)
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt at the n-th point where CPython looks for signals: as a function begins, or as one of C's has
+    ended."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, frame, event, argument):
+        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(str(Path(tg.__file__).parent)):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+
+def interrupted_everywhere(call):
+    """Call it again and again, interrupted at each point in turn; gives how many there were."""
+    for n in itertools.count():
+        interrupts, before = Interrupts(n), sys.getprofile()
+        sys.setprofile(interrupts)
+        try:
+            call()
+        except KeyboardInterrupt:
+            yield n
+        finally:
+            sys.setprofile(before)
+        if interrupts.left >= 0:
+            return
+
+
+CALLS = {
+    "each": lambda: threads.each(lambda part: None, range(3)),
+    "each in each": lambda: threads.each(lambda part: threads.each(lambda inner: None, range(2)), range(2)),
+    "work": Work([0, 1], lambda part: [lambda: None]).do,
+    "prepared work": Work([0, 1], lambda part: [lambda: None]).prepared(),
+    "a product": lambda: multiply(np.ones((80, 80)), np.ones((80, 80))),
+    "convolution": lambda: tg.conv2d(np.ones((2, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("n", [1, 2])
+def test_an_interrupt_anywhere_leaves_blas_and_buffers_as_they_were(name, n):
+    tg.set_num_threads(n)
+    size, count = np.getbufsize(), 0
+    CALLS[name]()
+    for point in interrupted_everywhere(CALLS[name]):
+        count += 1
+        assert np.getbufsize() == size, point
+        if threads._blas is not None:
+            assert threads._blas.get() == n, point
+    assert count > 5
+
+
+SIGNALS = """
+import random, signal
+import numpy as np
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import threads
+from tinygrad_cnn.kernels.work import Work
+
+armed = False
+
+def interrupt(number, frame):
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
+
+def struck(call, delay):
+    global armed
+    armed = True
+    signal.setitimer(signal.ITIMER_REAL, delay)
+    while armed:
+        call()
+
+tg.set_num_threads(2)
+size, rng = np.getbufsize(), random.Random(0)
+signal.signal(signal.SIGALRM, interrupt)
+work = Work([0, 1], lambda part: [lambda: None]).prepared()
+for call in (work, lambda: threads.each(lambda part: None, range(3))):
+    for _ in range(300):
+        try:
+            struck(call, rng.uniform(1e-5, 3e-4))
+        except KeyboardInterrupt:
+            pass
+        assert np.getbufsize() == size
+        assert threads._blas is None or threads._blas.get() == 2
+"""
+
+
+def run(script):
+    arguments = [sys.executable, "-W", "ignore", "-c", script]
+    ended = subprocess.run(
+        arguments, capture_output=True, text=True, cwd=Path(tg.__file__).parents[1], timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers are POSIX's")
+def test_real_signals_at_random_leave_blas_and_buffers_as_they_were():
+    run(SIGNALS)
+
+
+FORKS = """
+import os, signal, sys, threading
+import numpy as np
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import threads
+
+def in_child(check):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # which ends a child that never returns
+        try:
+            check()
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+def kernels_work():
+    if threads._blas is not None:
+        assert threads._blas.get() == 2, threads._blas.get()
+    done = []
+    threads.each(lambda part: done.append((part, threads._blas and threads._blas.get())), range(20))
+    assert sorted(done) == [(part, threads._blas and 1) for part in range(20)]
+    if threads._blas is not None:
+        assert threads._blas.get() == 2, threads._blas.get()
+
+tg.set_num_threads(2)
+inside, go = threading.Event(), threading.Event()
+
+def waits(part):
+    inside.set()
+    go.wait(60)
+
+other = threading.Thread(target=threads.each, args=(waits, range(1)))
+other.start()
+inside.wait()
+in_child(kernels_work)  # while another thread is in a kernel
+go.set()
+other.join()
+kernels_work()
+
+def forks(part):
+    def check():
+        assert threads._blas is None or threads._blas.get() == 1
+    in_child(check)
+
+threads.each(forks, range(1))  # by the thread that is in a kernel
+kernels_work()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX's")
+def test_the_child_of_a_fork_goes_on_without_the_threads_of_its_parent():
+    run(FORKS)
 
 
 def test_parts_may_be_cut_again():

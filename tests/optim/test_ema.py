@@ -148,13 +148,19 @@ def test_a_resumed_average_goes_on_to_the_same_bits(travel):
     [
         ({"decay": 1.5}, "`decay` is 1.5; it must be a number in [0, 1]"),
         ({"warmup": 0}, "`warmup` is 0; it must be True or False"),
-        ({"updates": -1}, "`updates` is -1; it must be a whole number of steps"),
-        ({"updates": None}, "`updates` is None; it must be a whole number of steps"),
+        ({"updates": -1}, "`updates` is -1; it must be a whole number of at least 0"),
+        ({"updates": None}, "`updates` is None; it must be a whole number of at least 0"),
         ({"colour": 1}, "`colour` is unexpected"),
-        ({"averages": []}, "`averages` must be a list of 2 arrays"),
-        ({"averages": None}, "`averages` must be a list of 2 arrays"),
-        ({"averages": [np.ones(2), np.ones(2)]}, "average 1 is float64 (2,); the parameter is float64 (3,)"),
-        ({"averages": [[1.0, 2.0], np.ones(3)]}, "average 0 is a list; it must be an array"),
+        ({"averages": []}, "`averages` is []; it must be a list of 2 arrays"),
+        ({"averages": None}, "`averages` is None; it must be a list of 2 arrays"),
+        (
+            {"averages": [np.ones(2), np.ones(2)]},
+            "`averages` is [array([1., 1.]), array([1., 1.])]; average 1 is float64 (2,); the parameter is float64 (3,)",
+        ),
+        (
+            {"averages": [[1.0, 2.0], np.ones(3)]},
+            "`averages` is [[1.0, 2.0], array([1., 1., 1.])]; average 0 is a list; it must be an array",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_whole(change, message):
@@ -197,6 +203,18 @@ def test_bad_arguments_are_named(arguments, error, message):
     assert str(caught.value) == f"EMA: {message}"
     with pytest.raises(TypeError, match="EMA: `warmup` is 1; it must be True or False"):
         EMA([leaf(2)], warmup=1)
+
+
+@pytest.mark.parametrize("second", [slice(0, 4), slice(2, 6), slice(None, None, -1)])
+def test_parameters_that_share_memory_come_back(second):
+    array = np.arange(6.0)
+    ema = EMA([tg.from_numpy(array[:4]), tg.from_numpy(array[second])], 0.5)
+    array += 10
+    ema.update()
+    before = array.copy()
+    with ema:
+        assert not np.array_equal(array, before)
+    np.testing.assert_array_equal(array, before)
 
 
 def test_a_read_only_parameter_stops_the_exchange_before_it_begins():

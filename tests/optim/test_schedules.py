@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -127,6 +127,59 @@ def test_factors_multiply_in_any_order_and_with_the_users(gamma, size, steps, fl
     assert rates(chained, 2)[-1] == pytest.approx(3 * 0.5 * gamma ** (steps + 2) * 0.1 ** ((steps + 2) // size))
 
 
+CURVES = [
+    lambda o, a: lrs.CosineAnnealingLR(o, a),
+    lambda o, a: lrs.LinearLR(o, 1.0, 0.0, a),
+    lambda o, a: lrs.ConstantLR(o, 0.0, a),
+    lambda o, a: lrs.MultiStepLR(o, [a], 0.0),
+    lambda o, a: lrs.ExponentialLR(o, 1 - a / 10),
+    lambda o, a: lrs.StepLR(o, a, 0.5),
+]
+
+
+@given(
+    curves=st.lists(st.tuples(st.sampled_from(CURVES), st.integers(1, 5)), min_size=2, max_size=4),
+    course=st.lists(st.integers(0, 3) | st.sampled_from(["by hand", "saved", "saved, optimizer last"]), max_size=40),
+)
+@example([(CURVES[0], 2), (CURVES[4], 1)], [0, 1] * 8)  # a cosine beyond its lowest beside a decay
+@example([(CURVES[1], 2), (CURVES[0], 2)], [0, 1] * 3 + ["saved, optimizer last"] + [1, 0] * 3)  # two zeros at once
+def test_schedules_of_one_optimizer_multiply_also_past_a_rate_of_0(curves, course):
+    def start():
+        optimizer = stepper()
+        return optimizer, [make(optimizer, argument) for make, argument in curves]
+
+    optimizer, built = start()
+    hand = 1.0
+    for event in course:
+        if event == "by hand" and optimizer.param_groups[0]["lr"]:
+            hand *= 0.75
+            for group in optimizer.param_groups:
+                group["lr"] *= 0.75
+        elif isinstance(event, int):
+            built[event % len(built)].step()
+        elif event != "by hand":
+            states = [schedule.state_dict() for schedule in built]
+            kept = optimizer.state_dict()
+            optimizer, built = start()
+            for schedule, state in zip(built, states, strict=True):
+                schedule.load_state_dict(state)
+            if event == "saved, optimizer last":
+                optimizer.load_state_dict(kept)
+        factor = math.prod(schedule.at(schedule.last_epoch) for schedule in built)
+        expected = [lr * hand * factor for lr in LRS]
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_a_schedule_at_its_floor_keeps_what_others_do_meanwhile():
+    optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
+    cosine = lrs.CosineAnnealingLR(optimizer, 1, eta_min=0.25)
+    decay = lrs.ExponentialLR(optimizer, 0.5)
+    cosine.step()  # at its floor
+    decay.step()
+    cosine.step()  # back at the top, with the excess scaled
+    assert optimizer.param_groups[0]["lr"] == 0.25 + (0.5 - 0.25) * 0.5
+
+
 def test_a_part_begins_at_the_initial_rate_whatever_came_before():
     optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
     inner = lrs.ChainedScheduler([lrs.ConstantLR(optimizer, 0.5, 2), lrs.ExponentialLR(optimizer, 0.5)])
@@ -141,6 +194,32 @@ def test_chains_in_chains_multiply():
     inner = lrs.ChainedScheduler([lrs.ConstantLR(optimizer, 0.5, 2), lrs.ExponentialLR(optimizer, 0.5)])
     schedule = lrs.ChainedScheduler([lrs.ConstantLR(optimizer, 0.25, 1), inner])
     assert rates(schedule, 3) == [0.0625, 0.125, 0.125, 0.0625]
+
+
+def test_a_chain_leaves_other_schedules_and_the_progress_of_its_parts_alone():
+    optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
+    warm_up = lrs.ConstantLR(optimizer, 0.5, total_iters=2)
+    decay = lrs.ExponentialLR(optimizer, 0.5)
+    decay.step()
+    chain = lrs.ChainedScheduler([decay])
+    assert chain.get_last_lr() == [0.125]
+    chain.step()
+    assert chain.get_last_lr() == [0.0625]
+    for _ in range(2):
+        warm_up.step()
+    assert optimizer.param_groups[0]["lr"] == 0.125
+
+
+def test_a_sequence_whose_part_has_ended_stays_where_it_is():
+    optimizer = stepper()
+    cycle = lrs.OneCycleLR(optimizer, 1.0, 2)
+    schedule = lrs.SequentialLR(optimizer, [lrs.LinearLR(optimizer), cycle], [1])
+    for _ in range(3):
+        schedule.step()
+    before = look(optimizer), schedule.state_dict()
+    with pytest.raises(ValueError, match="OneCycleLR: step 3 is beyond `total_steps`"):
+        schedule.step()
+    assert before == (look(optimizer), schedule.state_dict())
 
 
 def test_a_rate_of_zero_can_be_raised_by_hand():
@@ -274,7 +353,7 @@ def test_steps_name_a_bad_argument():
     for wrong, error in [(-1, ValueError), (math.nan, ValueError), ("1", TypeError)]:
         with pytest.raises(error, match="CosineAnnealingWarmRestarts.step: `epoch` is .*; it must be a finite number"):
             restarts.step(wrong)
-    for wrong in ("low", None, [1, 2], tg.ones(2)):
+    for wrong in ("low", "3.0", b"3", None, [1, 2], tg.ones(2), 10**400):
         with pytest.raises(
             (TypeError, ValueError), match="ReduceLROnPlateau.step: `metrics` is .*; it must be one number"
         ):

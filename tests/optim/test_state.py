@@ -93,6 +93,94 @@ def test_a_state_of_other_indices_array_types_and_key_order_is_taken(optimizer, 
     assert all(type(m) is float for m in products)
 
 
+class Foreign:
+    """An array of another library, as far as a state shows it: like a PyTorch tensor that requires a gradient."""
+
+    def __init__(self, array, attached=True):
+        self.array, self.attached = np.array(array), attached
+
+    def detach(self):
+        return Foreign(self.array, attached=False)
+
+    def __array__(self, dtype=None, copy=None):
+        if self.attached:
+            raise RuntimeError("cannot be read while it requires a gradient; use detach()")
+        assert not copy  # PyTorch's tensors have no such argument, and NumPy warns of that
+        return self.array
+
+
+class OnlyDLPack:
+    """An array that is handed on by DLPack and in no other way."""
+
+    def __init__(self, array):
+        self.array = np.array(array)
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+ADAMS = {"foreach": None, "capturable": False, "differentiable": False}
+OTHERS = {"foreach": True, "differentiable": False, "fused": None, "param_names": ["a.weight", "a.bias"]}
+
+
+@every_optimizer
+@pytest.mark.parametrize("array", [Foreign, OnlyDLPack])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_state_as_pytorch_saves_it_is_taken(optimizer, options, array, old):
+    """Tensors as values, counts too, and entries of the groups that say how PyTorch computes."""
+    params, others = ([leaf(2, 3), leaf()] for _ in range(2))
+    stepping, taking = optimizer(params, **options), optimizer(others, **options)
+    descend(stepping, params, 2)
+    for p, q in zip(params, others, strict=True):
+        q.copy_(p)
+    state = stepping.state_dict()
+    state["state"] = {
+        i: {name: array(np.float32(v) if name in NUMBERS else v) for name, v in slots.items()}
+        for i, slots in state["state"].items()
+    }
+    for extra in (ADAMS, OTHERS):
+        group = {**state["param_groups"][0], **extra, "lr": array(0.05)}
+        if "betas" in group:
+            group["betas"] = tuple(array(beta) for beta in group["betas"])
+        if old:
+            group = {name: v for name, v in group.items() if name not in ("maximize", "decoupled_weight_decay")}
+        taking.load_state_dict({**state, "param_groups": [group]})
+    stepping.param_groups[0]["lr"] = 0.05
+    assert stepping.param_groups[0].keys() == taking.param_groups[0].keys()
+    for slots in stepping.state.values():
+        if "mu_product" in slots:
+            slots["mu_product"] = float(np.float32(slots["mu_product"]))
+    assert_same(snapshot(stepping), snapshot(taking))
+    descend(stepping, params, 2)
+    descend(taking, others, 2)
+    assert_same(snapshot(stepping), snapshot(taking))
+
+
+def test_a_slot_that_is_not_in_use_may_be_none_as_in_pytorch():
+    p = leaf(2)
+    stepping = SGD([p])
+    stepping.load_state_dict({**stepping.state_dict(), "state": {0: {"momentum_buffer": None}}})
+    assert stepping.state_dict()["state"] == {0: {}}
+    descend(stepping, [p])
+
+
+def test_an_array_that_cannot_be_read_is_named():
+    class Elsewhere:
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("it is on another device")
+
+    p = leaf(2)
+    stepping = Adam([p])
+    descend(stepping, [p])
+    saved = stepping.state_dict()
+    saved["state"][0]["exp_avg"] = Elsewhere()
+    with pytest.raises(ValueError, match="'exp_avg' in .* is a Elsewhere that NumPy cannot read: it is on another dev"):
+        stepping.load_state_dict(saved)
+
+
 def spoil(path, value):
     """A change to a state_dict: set the entry at `path`, or delete it if `value` is `spoil`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..interop import shown
 from ..ops.random import generator
 from ..tensor import Tensor
 from .dataset import Array, Batch, Dataset, as_dataset
@@ -19,7 +21,6 @@ from .transforms.compose import draws
 
 Transform: TypeAlias = Callable[..., Any]
 _COUNTS = ("seed", "epoch", "position")
-_SETTINGS = ("length", "batch_size", "shuffle", "drop_last")
 
 
 class DataLoader:
@@ -76,7 +77,7 @@ class DataLoader:
         self.collate = collate
         self.transform = transform
         self._transform_draws = transform is not None and draws(transform)
-        self._seed = int(generator().integers(2**63)) if seed is None else _whole("seed", seed, 0)
+        self._seed = int(generator().integers(2**63)) if seed is None else _whole("seed", seed, 0, math.inf)
         self._epoch = self._position = 0
         self._goes_on = False  # the next iterator does not begin an epoch, but goes on with a loaded one
         self._newest: object = None  # the iterator that the state follows
@@ -168,53 +169,72 @@ class DataLoader:
             ValueError: that lists all faults: what is missing or wrong and, for a state in the middle of an epoch, which
                 settings are not this loader's. Nothing is changed then.
         """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         seed, epoch, position = _read(state_dict, self)
-        self._seed, self._epoch, self._position = seed, epoch, position
-        self._goes_on = True
-        self._newest = None
+
+        def load() -> None:
+            self._seed, self._epoch, self._position = seed, epoch, position
+            self._goes_on = True
+            self._newest = None
+
+        return load
 
 
-def _read(state: Mapping[str, Any], loader: DataLoader) -> list[int]:
+def _read(state: Any, loader: DataLoader) -> list[int]:
+    faults, values = [], {}
     if not isinstance(state, Mapping):
-        raise ValueError(f"DataLoader.load_state_dict: `state_dict` is a {type(state).__name__}; it must be a dict")
-    faults = [f"'{name}' is missing" for name in (*_COUNTS, *_SETTINGS) if name not in state]
-    faults += [f"'{name}' is unexpected" for name in state if name not in (*_COUNTS, *_SETTINGS)]
-    counts = []
-    for name in _COUNTS:
+        faults, state = [f"the state is a {type(state).__name__}; it must be a dict"], {}
+    else:
+        faults += [f"'{name}' is missing" for name in _CHECKS if name not in state]
+        faults += [f"'{name}' is unexpected" for name in state if name not in _CHECKS]
+    for name in _CHECKS.keys() & state.keys():
         try:
-            counts.append(_whole(name, state.get(name, 0), 0))
+            values[name] = _CHECKS[name](name, state[name])
         except (TypeError, ValueError) as error:
             faults.append(str(error).removeprefix("DataLoader: "))
-    if not faults and counts[-1]:
+    if not faults and values["position"]:
         mine = loader.state_dict()
         faults += [
-            f"'{name}' is {state[name]!r}; it must be the loader's {mine[name]!r}, as the state is in the middle of an epoch"
-            for name in _SETTINGS
-            if state[name] != mine[name]
+            f"'{name}' is {value!r}; it must be the loader's {mine[name]!r}, as the state is in the middle of an epoch"
+            for name, value in values.items()
+            if name not in _COUNTS and value != mine[name]
         ]
-        if not faults and counts[-1] > len(loader):
-            faults.append(f"'position' is {counts[-1]}; an epoch has {len(loader)} batches")
+        if not faults and values["position"] > len(loader):
+            faults.append(f"'position' is {values['position']}; an epoch has {len(loader)} batches")
     if faults:
-        raise ValueError(
-            "DataLoader.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults)
-        )
-    return counts
+        lines = "\n".join(f"- {fault}" for fault in sorted(faults))
+        raise ValueError(f"DataLoader.load_state_dict: nothing was loaded:\n{lines}")
+    return [values[name] for name in _COUNTS]
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    rule = f"DataLoader: `{name}` is {value!r}; it must be a whole number of at least {least}"
+def _whole(name: str, value: Any, least: int, most: float = 2**63) -> int:
+    rule = f"it must be a whole number of at least {least}"
     try:
+        if isinstance(value, bool | np.bool):
+            raise TypeError
         number = index(value)
     except TypeError:
-        raise TypeError(rule) from None
-    if isinstance(value, bool):
-        raise TypeError(rule)
-    if number < least:
-        raise ValueError(rule)
+        raise TypeError(f"DataLoader: `{name}` is {shown(value)}; {rule}") from None
+    if not least <= number < most:
+        raise ValueError(f"DataLoader: `{name}` is {shown(value)}; {rule}{' and below 2^63' * (number >= most)}")
     return number
 
 
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool):
-        raise TypeError(f"DataLoader: `{name}` is {value!r}; it must be True or False")
+        raise TypeError(f"DataLoader: `{name}` is {shown(value)}; it must be True or False")
     return bool(value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "seed": partial(_whole, least=0, most=math.inf),
+    "epoch": partial(_whole, least=0),
+    "position": partial(_whole, least=0),
+    "length": partial(_whole, least=0),
+    "batch_size": partial(_whole, least=1),
+    "shuffle": _flag,
+    "drop_last": _flag,
+}
+"""What a state has."""

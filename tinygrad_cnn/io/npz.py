@@ -14,7 +14,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from . import structure
-from .structure import Array, Arrays, number_dtype
+from .structure import Array, Arrays, checked, number_dtype
 
 STRUCTURE = "structure.json"
 MAGIC = b"\x93NUMPY"
@@ -109,4 +109,4 @@ def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
             raise ValueError(f"entry {entry.filename!r} ends after {at} of {there} bytes")
         memory[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
         at += len(piece)
-    return array.T if fortran else array
+    return checked(f"entry {entry.filename!r}", array.T if fortran else array)

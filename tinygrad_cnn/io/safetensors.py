@@ -7,18 +7,23 @@ everything, because the format itself has no checksum.
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from .structure import Arrays
+from .structure import Arrays, checked
 
 STRUCTURE = "tinygrad_cnn.structure"
 DIGEST = "tinygrad_cnn.sha256"
 
-_DTYPES = {*map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8"])}
+_KINDS = {"b": "BOOL", "i": "I", "u": "U", "f": "F", "c": "C"}
+_DTYPES = {
+    dtype: _KINDS[dtype.kind] + str(8 * dtype.itemsize) * (dtype.kind != "b")
+    for dtype in map(np.dtype, ["?", "i1", "<i2", "<i4", "<i8", "u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8", "<c8"])
+}
 
 
 def package(caller: str) -> ModuleType:
@@ -36,20 +41,31 @@ def package(caller: str) -> ModuleType:
 def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
     """Write `arrays`, in C order and the machine's byte order, with the text of their structure.
 
+    The package would put the metadata in an order that differs from call to call, so the header is written here: its length
+    in 8 bytes, JSON padded to a multiple of 8, then the arrays, the largest items first so that all are aligned.
+
     Raises:
         TypeError: if an array has a dtype that the format does not have.
     """
-    safetensors = package("save")
     dense = {}
     for name, array in arrays.items():
-        native = array.dtype.newbyteorder("=")
+        native = array.dtype.newbyteorder("<")
         if native not in _DTYPES:
             raise TypeError(
                 f"save: array {name!r} is {native}, which .safetensors does not have; convert it, or save as .npz"
             )
-        dense[name] = np.asarray(array, native, order="C")  # the package writes any other order scrambled
-    metadata = {STRUCTURE: text, DIGEST: digest(dense, text)}
-    file.write(safetensors.numpy.save(dense, metadata))
+        dense[name] = np.asarray(array, native, order="C")
+    header: dict[str, Any] = {"__metadata__": {STRUCTURE: text, DIGEST: digest(dense, text)}}
+    order, end = sorted(dense, key=lambda name: (-dense[name].itemsize, name)), 0
+    for name in order:
+        array, start = dense[name], end
+        end += array.nbytes
+        header[name] = {"dtype": _DTYPES[array.dtype], "shape": array.shape, "data_offsets": (start, end)}
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    file.write(len(encoded).to_bytes(8, "little") + encoded)
+    for name in order:
+        file.write(dense[name].reshape(-1).view(np.uint8).data)
 
 
 def read(path: Path) -> tuple[Arrays, str | None]:
@@ -67,7 +83,7 @@ def read(path: Path) -> tuple[Arrays, str | None]:
                 raise ValueError(
                     f"array {name!r} is {dtype}, which NumPy does not have; convert it where it was written"
                 )
-            arrays[name] = file.get_tensor(name)
+            arrays[name] = checked(f"array {name!r}", file.get_tensor(name))
     text = metadata.get(STRUCTURE)
     if (text is None) != (DIGEST not in metadata):
         raise ValueError("its metadata is damaged")
@@ -80,7 +96,7 @@ def digest(arrays: Arrays, text: str) -> str:
     """SHA-256 of the names, dtypes, shapes and values of arrays in C order, and of a text."""
     total = hashlib.sha256(text.encode())
     for name in sorted(arrays):
-        array = arrays[name]
+        array = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False)
         total.update(repr((name, array.dtype.name, array.shape)).encode())
         total.update(array.reshape(-1).view(np.uint8).data)
     return total.hexdigest()

@@ -82,6 +82,13 @@ def number_dtype(text: str) -> np.dtype[Any]:
     return np.dtype(text)
 
 
+def checked(name: str, array: Array) -> Array:
+    """The array of that name, if each Boolean in it is 0 or 1: NumPy takes other bytes for True here and for numbers there."""
+    if array.dtype.kind == "b" and array.size and (largest := array.view(np.uint8).max()) > 1:
+        raise ValueError(f"{name} holds the byte {largest} as a Boolean; it must be 0 or 1")
+    return array
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
@@ -156,35 +163,43 @@ def _where(path: tuple[Any, ...]) -> str:
     return f"`state{''.join(f'[{key!r}]' for key in path)}`"
 
 
-def _decode(node: Any, arrays: Arrays, depth: int) -> Any:
+def _decode(node: Any, arrays: Arrays, depth: int, path: tuple[Any, ...] = ()) -> Any:
     if node is None or isinstance(node, bool | int | float | str):
         return node
     if depth < 0:
         raise ValueError(f"the structure nests more than {DEPTH} deep")
     if isinstance(node, list):
-        return [_decode(branch, arrays, depth - 1) for branch in node]
+        return [_decode(branch, arrays, depth - 1, (*path, i)) for i, branch in enumerate(node)]
     ((kind, content),) = node.items()
-    if kind == "array":
-        if content not in arrays:
-            raise ValueError(f"the structure names array {content!r}, which is missing or named twice")
-        return arrays.pop(content)
     if kind == "dict":
-        items = [(_decode(key, {}, 0), _decode(value, arrays, depth - 1)) for key, value in content]
-        result = dict(items)
-        if len(result) < len(items):
+        keys = [_decode(key, {}, 0, path) for key, _ in content]
+        values = [_decode(v, arrays, depth - 1, (*path, key)) for key, (_, v) in zip(keys, content, strict=True)]
+        result = dict(zip(keys, values, strict=True))
+        if len(result) < len(keys):
             raise ValueError("a dict of the structure repeats a key")
         return result
     if kind == "tuple":
-        return tuple([_decode(branch, arrays, depth - 1) for branch in content])
+        return tuple([_decode(branch, arrays, depth - 1, (*path, i)) for i, branch in enumerate(content)])
+    try:
+        return _leaf(kind, content, arrays)
+    except Exception as error:  # parsers raise anything
+        raise ValueError(f"{_where(path)}: {error}") from error
+
+
+def _leaf(kind: str, content: Any, arrays: Arrays) -> Any:
+    if kind == "array":
+        if content not in arrays:
+            raise ValueError(f"names array {content!r}, which is missing or named twice")
+        return arrays.pop(content)
     if kind == "scalar":
         dtype, data = number_dtype(content[0]), bytes.fromhex(content[1])
         if len(data) != dtype.itemsize:
-            raise ValueError(f"a scalar of the structure has {len(data)} bytes, which are no {dtype}")
-        return np.frombuffer(data, dtype)[0]
+            raise ValueError(f"has {len(data)} bytes, which are no {dtype}")
+        return checked("it", np.frombuffer(data, dtype))[0]
     if kind == "int":
         return int(content, 16)
     if kind == "float":
         return float(content)
     if kind == "bytes":
         return base64.b64decode(content, validate=True)
-    raise ValueError(f"the structure has an unknown kind {kind!r}")
+    raise ValueError(f"has an unknown kind {kind!r}")

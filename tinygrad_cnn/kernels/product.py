@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .threads import BLAS_ALONE, each
+from .threads import blas_alone, each
 
 SMALL, FEW = 1 << 18, 1 << 13
 """Multiplications for which BLAS uses one thread anyway: of two matrices, and where one of them is a vector."""
@@ -32,8 +32,7 @@ def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
     if size < FEW or (size < SMALL and size != a.size and size != b.size):  # no vector is among them
         return a.dot(b, out) if plain else np.matmul(a, b, out=out)
     if size < LARGE or a.ndim != 2 or b.ndim != 2:
-        with BLAS_ALONE:
-            return np.matmul(a, b, out=out)
+        return blas_alone(np.matmul, a, b, out)
     y = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
     each(_call, _parts(a, b, y))
     return y

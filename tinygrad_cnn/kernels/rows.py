@@ -8,7 +8,7 @@ more than the arithmetic. So F rows are joined to one of F C elements, and the s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -205,7 +205,12 @@ def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any], out: np.ndarray | None = 
     else:
         source, target = how.matrix(a), how.matrix(y)
         operands = [how.matrix(o) if o.shape == a.shape else how.repeated(o) for o in operands]
-    with unbuffered():
-        for (ufunc, _), operand in zip(steps, operands, strict=True):
-            source = ufunc(source, operand, out=target)
+    unbuffered(_in_a_row, [ufunc for ufunc, _ in steps], source, operands, target)
     return y
+
+
+def _in_a_row(
+    ufuncs: Sequence[np.ufunc], source: np.ndarray, operands: Sequence[np.ndarray], target: np.ndarray
+) -> None:
+    for ufunc, operand in zip(ufuncs, operands, strict=True):
+        source = ufunc(source, operand, out=target)

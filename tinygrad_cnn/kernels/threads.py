@@ -8,21 +8,24 @@ threads then wait for the interpreter and are woken all the time, which is slowe
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from operator import index
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from threading import get_ident
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from .blas import THREADS
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 BUFFER, RUN = 8192, 256
@@ -50,7 +53,7 @@ def set_num_threads(n: int) -> None:
     1
     >>> tg.set_num_threads(before)
     """
-    global _threads
+    global _threads, _in_blas
     try:
         n = index(n)
     except TypeError:
@@ -59,7 +62,8 @@ def set_num_threads(n: int) -> None:
         raise ValueError(f"set_num_threads: `n` is {n}; it must be at least 1")
     with _lock:
         _threads = n
-        if _blas is not None and not _alone:
+        if _blas is not None and not _inside:
+            _in_blas = n
             _blas.set(n)
 
 
@@ -73,15 +77,18 @@ def each(work: Callable[[T], object], parts: Sequence[T], alone: bool = False) -
 
     The parts must be independent.
     """
-    with BLAS_ALONE:
-        helpers = 0 if alone else _helpers_for(len(parts) - 1)
-        if not helpers:
-            for part in parts:
-                work(part)
-            return
-        job = Job(work, parts)
-        _ask(partial(job.run, copy_context()), helpers)
-        job.finish()
+    blas_alone(_each, work, parts, alone)
+
+
+def _each(work: Callable[[T], object], parts: Sequence[T], alone: bool) -> None:
+    helpers = 0 if alone else _helpers_for(len(parts) - 1)
+    if not helpers:
+        for part in parts:
+            work(part)
+        return
+    job = Job(work, parts)
+    _ask(partial(job.run, copy_context()), helpers)
+    job.finish()
 
 
 class Job(Generic[T]):
@@ -118,8 +125,12 @@ class Job(Generic[T]):
 
     def finish(self) -> None:
         """Do what no one has begun, wait for what someone has, and raise what a part raised."""
-        self._drain()
-        self._ended.acquire()
+        try:
+            self._drain()
+            self._ended.acquire()
+        except BaseException:  # an interrupt
+            self._todo.clear()
+            raise
         del self._work  # a thread that comes too late holds no arrays
         if self._error is not None:
             raise self._error
@@ -141,14 +152,17 @@ def in_lanes(parts: Sequence[T]) -> list[Sequence[T]]:
     return [parts[i : i + length] for i in range(0, len(parts), length)]
 
 
-@contextmanager
-def unbuffered() -> Iterator[None]:
-    """Ufuncs work on runs of RUN elements or more where they lie."""
-    before = np.setbufsize(RUN)
-    try:
-        yield
-    finally:
-        np.setbufsize(before)
+def unbuffered(call: Callable[..., R], *args: Any) -> R:
+    """call(*args), in which ufuncs work on runs of RUN elements or more where they lie.
+
+    NumPy keeps the size of its buffer in the context, so leaving a copy of the context is what sets it back.
+    """
+    return copy_context().run(_unbuffered, call, *args)
+
+
+def _unbuffered(call: Callable[..., R], *args: Any) -> R:
+    np.setbufsize(RUN)
+    return call(*args)
 
 
 # Threads that wait for calls. They start when they are first wanted, and end with the process.
@@ -169,7 +183,9 @@ def _ask(call: Callable[[], object], helpers: int) -> None:
     global _helpers
     with _lock:
         while _helpers < helpers:
-            threading.Thread(target=_help, args=(_calls,), name="tinygrad_cnn", daemon=True).start()
+            _thread.start_new_thread(
+                _help, (_calls,)
+            )  # which an interrupt cannot stop halfway, as it can a Thread's start
             _helpers += 1
     for _ in range(helpers):
         _calls.put(call)
@@ -185,8 +201,12 @@ def _help(calls: SimpleQueue[Callable[[], object]]) -> None:
 
 def _forget_threads() -> None:
     """In the child of a fork there are none."""
-    global _calls, _helpers, _lock, _alone
-    _calls, _helpers, _lock, _alone = SimpleQueue(), 0, threading.Lock(), 0
+    global _calls, _helpers, _lock, _inside, _in_blas
+    _calls, _helpers, _lock = SimpleQueue(), 0, threading.Lock()
+    _inside = {token: thread for token, thread in _inside.items() if thread == get_ident()}
+    if _blas is not None and not _inside and _in_blas != _threads:
+        _in_blas = _threads
+        _blas.set(_threads)
 
 
 if hasattr(os, "register_at_fork"):
@@ -195,27 +215,32 @@ if hasattr(os, "register_at_fork"):
 
 _blas = THREADS
 _threads = _blas.get() if _blas else 1
-_alone = 0
+_in_blas = _threads  # of them, BLAS has now
+_inside: dict[object, int] = {}  # for each call of blas_alone that is not over, its thread
 
 
-class _BlasAlone:
-    """One thread in BLAS, until the last that asked for it has ended."""
+def blas_alone(call: Callable[..., R], *args: Any) -> R:
+    """call(*args), with one thread in BLAS until the last that asked for it has ended.
 
-    def __enter__(self) -> None:
-        global _alone
-        if _blas is not None:
+    An interrupt is raised where CPython looks for signals: where a function begins or has ended, not between other steps. So
+    what must not be left out is one call of a C function in a ``finally``, and a context manager written in Python will not do.
+    """
+    global _in_blas
+    if _blas is None:
+        return call(*args)
+    token, thread = object(), get_ident()
+    try:
+        _inside[token] = thread
+        with _lock:
+            if _in_blas != 1:
+                _in_blas = 1
+                _blas.set(1)
+        return call(*args)
+    finally:
+        try:
+            _inside.pop(token, None)
+        finally:
             with _lock:
-                _alone += 1
-                if _alone == 1:
-                    _blas.set(1)
-
-    def __exit__(self, *_: object) -> None:
-        global _alone
-        if _blas is not None:
-            with _lock:
-                _alone -= 1
-                if not _alone:
+                if not _inside and _in_blas != _threads:
+                    _in_blas = _threads
                     _blas.set(_threads)
-
-
-BLAS_ALONE = _BlasAlone()

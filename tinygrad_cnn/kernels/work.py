@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .threads import BLAS_ALONE, BUFFER, RUN, each, unbuffered
+from .threads import BUFFER, RUN, blas_alone, each, unbuffered
 
 Call: TypeAlias = Callable[[], object]
 
@@ -43,10 +43,12 @@ class Work:
 
     def do(self) -> None:
         """Arrange it and do it."""
-        with BLAS_ALONE, unbuffered():
-            _run(self.before)
-            each(lambda part: _run(self.arrange(part)), self.parts, alone=self.little)
-            _run(self.after)
+        blas_alone(unbuffered, self._do, lambda part: _run(self.arrange(part)), self.parts)
+
+    def _do(self, work: Callable[[Any], object], parts: Sequence[Any]) -> None:
+        _run(self.before)
+        each(work, parts, alone=self.little)
+        _run(self.after)
 
     def prepared(self) -> Prepared:
         """A function that does it, and arranges only what it has not done before."""
@@ -115,10 +117,7 @@ class Prepared:
         self._ready: dict[tuple[int, int], list[Call]] = {}
 
     def __call__(self) -> None:
-        with BLAS_ALONE, unbuffered():
-            _run(self._work.before)
-            each(self._part, self._numbers, alone=self._work.little)
-            _run(self._work.after)
+        blas_alone(unbuffered, self._work._do, self._part, self._numbers)
 
     def _part(self, i: int) -> None:
         key = get_ident(), i

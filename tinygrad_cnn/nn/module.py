@@ -14,7 +14,7 @@ from .. import watch
 from ..tensor import Tensor
 from .handle import Handle
 from .parameter import Parameter
-from .state import IncompatibleKeys, load
+from .state import IncompatibleKeys, prepare
 from .summary import Summary, summarize
 
 __all__ = ["Module"]
@@ -327,11 +327,15 @@ class Module:
             The names that were missing and those that were unexpected: ``missing_keys`` and ``unexpected_keys``.
 
         Raises:
-            TypeError: if `state_dict` is not a dict.
             ValueError: that lists every missing, unexpected, misshaped, wrongly typed or non-finite entry. Nothing has
                 changed.
         """
-        return load(self._stateful(), state_dict, f"{type(self).__name__}.load_state_dict", strict, finite)
+        return self._prepare_load(state_dict, strict, finite)()
+
+    def _prepare_load(
+        self, state_dict: Any, strict: bool = True, finite: bool = False
+    ) -> Callable[[], IncompatibleKeys]:
+        return prepare(self._stateful(), state_dict, type(self).__name__, strict, finite)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy registers on its own from here on."""

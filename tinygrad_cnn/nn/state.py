@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..interop import copied
 from ..tensor import Tensor
 
 
@@ -18,19 +19,22 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-def load(tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, finite: bool) -> IncompatibleKeys:
-    """Write the arrays of `state` into the `tensors` of the same names, or nothing at all.
+def prepare(
+    tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, finite: bool
+) -> Callable[[], IncompatibleKeys]:
+    """The function that writes the arrays of `state`, which fit, into the `tensors` of the same names.
 
     Raises:
-        TypeError: if `state` is not a dict.
         ValueError: that lists all the faults.
     """
+    faults, missing, unexpected = [], [], []
     if not isinstance(state, Mapping):
-        raise TypeError(f"{owner}: the state is a {type(state).__name__}; it must be a dict of arrays by name")
-    missing = [name for name in tensors if name not in state]
-    unexpected = [name for name in state if name not in tensors]
-    faults = [f"{name!r} is missing" for name in missing] if strict else []
-    faults += [f"{name!r} is unexpected" for name in unexpected] if strict else []
+        faults, state = [f"the state is a {type(state).__name__}; it must be a dict of arrays by name"], {}
+    else:
+        missing = [name for name in tensors if name not in state]
+        unexpected = [name for name in state if name not in tensors]
+    if strict:
+        faults += [f"{name!r} is missing" for name in missing] + [f"{name!r} is unexpected" for name in unexpected]
     arrays: dict[str, NDArray[Any]] = {}
     for name in tensors.keys() & state.keys():
         try:
@@ -38,17 +42,22 @@ def load(tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, fi
         except ValueError as error:
             faults.append(f"{name!r} {error}")
     if faults:
-        raise ValueError(f"{owner}: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in sorted(faults)))
-    for name, array in arrays.items():
-        tensors[name].copy_(array)
-    return IncompatibleKeys(missing, unexpected)
+        lines = "\n".join(f"- {fault}" for fault in sorted(faults))
+        raise ValueError(f"{owner}.load_state_dict: nothing was loaded:\n{lines}")
+
+    def load() -> IncompatibleKeys:
+        for name, array in arrays.items():
+            tensors[name].copy_(array)
+        return IncompatibleKeys(missing, unexpected)
+
+    return load
 
 
 def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
     """A copy of `value`, which may look at the very memory that is to be written. ValueError that says what it is."""
     try:
-        array = np.asarray(value).copy()  # np.array warns of PyTorch's tensors
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError is PyTorch's
+        array = copied(value) if hasattr(value, "__array__") or hasattr(value, "__dlpack__") else np.array(value)
+    except Exception as error:  # NumPy's own are of many kinds
         raise ValueError(f"is no array: {error}") from None
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
         raise ValueError(f"is {array.dtype} {array.shape}; it must be {tensor.dtype} {tensor.shape}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -63,14 +63,24 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
     Raises:
         ValueError: if `state` is not such a state; nothing is changed then.
     """
+    prepare_rng_state(state)()
+
+
+def prepare_rng_state(state: Any) -> Callable[[], None]:
+    """The function that does what :func:`set_rng_state` does, for a state that is one.
+
+    Raises:
+        ValueError: if it is none.
+    """
     trial = type(_default.bit_generator)()
     try:
         trial.state = dict(state)
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise ValueError(
-            f"set_rng_state: `state` is not what get_rng_state() returned: {type(error).__name__}: {error}"
-        ) from None
-    _restart_at(trial.state)
+        if trial.state != state:  # NumPy takes other numbers and keeps some of their bits
+            raise ValueError("a number in it is of another type or too large")
+    except Exception as error:  # NumPy's are of many kinds
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"set_rng_state: `state` is not what get_rng_state() returned: {reason}") from None
+    return partial(_restart_at, trial.state)
 
 
 def generator(rng: Seed = None) -> np.random.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,8 +11,8 @@ from ..clock import mark_written
 from ..tensor import Tensor
 from ..watch import deferred
 from .optimizer import PIECE
-from .options import Array, Check, examined, flag, share
-from .slots import Count, Slot
+from .options import Array, Check, examined, flag, read, share, whole
+from .slots import Slot
 
 
 class EMA:
@@ -100,7 +100,8 @@ class EMA:
                 raise ValueError(
                     f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
                 )
-        for p, kept in zip(self._parameters, self._kept, strict=True):
+        pairs = list(zip(self._parameters, self._kept, strict=True))
+        for p, kept in reversed(pairs) if self._swapped else pairs:  # the way back, also where parameters share memory
             weights = p._data.copy()
             p._data[...] = kept
             kept[...] = weights
@@ -139,30 +140,29 @@ class EMA:
             ValueError: if anything does not fit: all faults are listed and nothing is changed.
             RuntimeError: while the averages are in use.
         """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         self._at_home("load_state_dict")
-        if not isinstance(state_dict, Mapping):
-            raise ValueError(f"EMA.load_state_dict: the state is a {type(state_dict).__name__}; it must be a dict")
-        names = {*self._options, "updates", "averages"}
-        options, wrong = examined(self._options, state_dict)
-        faults = [*map(str, wrong), *(f"`{name}` is unexpected" for name in state_dict if name not in names)]
-        saved = state_dict.get("averages")
-        updates, kept = 0, []
-        try:
-            updates = Count().read(state_dict.get("updates"), self._parameters[0])
-        except ValueError as error:
-            faults.append(f"`updates` is {error}")
+        values = read("EMA", state_dict, {**self._options, "updates": whole(0), "averages": self._averages})
+
+        def load() -> None:
+            self.decay, self.warmup, self.updates, self._kept = values.values()
+
+        return load
+
+    def _averages(self, saved: Any) -> list[Array]:
         if not isinstance(saved, list | tuple) or len(saved) != len(self._parameters):
-            faults.append(f"`averages` must be a list of {len(self._parameters)} arrays")
-            saved = ()
-        for i, (p, value) in enumerate(zip(self._parameters, saved, strict=False)):
+            raise ValueError(f"it must be a list of {len(self._parameters)} arrays")
+        kept, faults = [], []
+        for i, (p, value) in enumerate(zip(self._parameters, saved, strict=True)):
             try:
                 kept.append(Slot().read(value, p))
             except ValueError as error:
                 faults.append(f"average {i} is {error}")
         if faults:
-            raise ValueError("EMA.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))
-        vars(self).update(options)
-        self.updates, self._kept = updates, kept
+            raise ValueError("; ".join(faults))
+        return kept
 
     def __repr__(self) -> str:
         return f"EMA({len(self._parameters)} tensors: decay={self.decay}, warmup={self.warmup}, updates={self.updates})"

@@ -6,11 +6,19 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..interop import shown
 from ..tensor import Tensor
-from .options import INITIAL_LR, Options
+from .options import INITIAL_LR, Options, refusal
+from .slots import plain
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
+
+PYTORCHS = frozenset({"foreach", "fused", "capturable", "differentiable", "param_names"})
+"""Entries of PyTorch's groups that say how it computes, not what. They are passed over."""
+
+LATER = frozenset({"maximize", "decoupled_weight_decay"})
+"""Options that PyTorch's groups have only in its later versions. The optimizer's own values stand in for them."""
 
 Places: TypeAlias = dict[Hashable, tuple[Tensor, Options] | None]
 State: TypeAlias = dict[Tensor, dict[str, Any]]
@@ -28,8 +36,7 @@ def read(state_dict: Any, optimizer: Optimizer) -> tuple[list[Options], State]:
     saved = _entry(state_dict, "state", Mapping, "a dict", faults)
     state = _state(saved or {}, places, optimizer, faults)
     if faults:
-        name = type(optimizer).__name__
-        raise ValueError(f"{name}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))
+        raise refusal(type(optimizer).__name__, faults)
     return groups, state
 
 
@@ -55,11 +62,11 @@ def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[O
             continue
         indices = given.get("params")
         if not isinstance(indices, list | tuple) or not all(isinstance(i, int) for i in indices):
-            faults.append(f"'params' of group {number} is {indices!r}; it must be a list of indices")
+            faults.append(f"'params' of group {number} is {shown(indices)}; it must be a list of indices")
             indices = ()
         if len(set(indices)) < len(indices) or not places.keys().isdisjoint(indices):
             faults.append(
-                f"'params' of group {number} is {indices!r}, which repeats an index; each parameter has its own"
+                f"'params' of group {number} is {shown(indices)}, which repeats an index; each parameter has its own"
             )
         places.update(dict.fromkeys(indices))
         if number >= len(optimizer.param_groups):
@@ -67,13 +74,16 @@ def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[O
         group = optimizer.param_groups[number]
         if len(indices) != len(group["params"]):
             faults.append(f"group {number} has {len(indices)} parameters; the optimizer's has {len(group['params'])}")
+        given = {name: plain(value) for name, value in given.items() if name not in PYTORCHS or name in group} | {
+            name: group[name] for name in LATER & group.keys() if name not in given and PYTORCHS & given.keys()
+        }
         options, wrong = optimizer.examined(given, f" of group {number}")
         faults += map(str, wrong)
         # A group has an initial rate once it has a schedule, which may be made before or after this state is loaded.
         checked = {*optimizer.options, INITIAL_LR}
         faults += [f"`{n}` of group {number} is missing" for n in group if n not in given and n not in checked]
         faults += [f"`{n}` of group {number} is unexpected" for n in given if n not in group and n != INITIAL_LR]
-        extra = {n: copy.deepcopy(given[n]) for n in given if n not in checked and n != "params"}
+        extra = {n: copy.deepcopy(given[n]) for n in given if n in group and n not in checked and n != "params"}
         loaded.append({**options, **extra})
         places.update({i: (p, options) for i, p in zip(indices, group["params"], strict=False)})
     return loaded, places
@@ -99,6 +109,8 @@ def _slots(
     faults += [f"{which} lacks '{name}'" for name in called_for if name not in given]
     slots: dict[str, Any] = {}
     for name, value in given.items():
+        if value is None and name in optimizer.slots and name not in called_for:
+            continue  # as PyTorch has it for SGD without momentum
         try:
             if name not in optimizer.slots:
                 raise ValueError(f"unexpected; there may be {', '.join(optimizer.slots)}")

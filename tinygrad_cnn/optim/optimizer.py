@@ -82,6 +82,7 @@ class Optimizer(ABC):
         self.defaults = self._checked(defaults)
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._zeroed: dict[int, tuple[float, int]] = {}  # of groups with a rate that a schedule made 0: see Curve
         self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._routine: Routine | None = None
@@ -398,12 +399,19 @@ class Optimizer(ABC):
         Raises:
             ValueError: if anything does not fit this optimizer: all faults are listed and nothing is changed.
         """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         watch.python("loads the state of an optimizer")
         groups, state = read(state_dict, self)
-        for group, loaded in zip(self.param_groups, groups, strict=True):
-            group.update(loaded)
-        self.state.clear()
-        self.state.update(state)
+
+        def load() -> None:
+            for group, loaded in zip(self.param_groups, groups, strict=True):
+                group.update(loaded)
+            self.state.clear()
+            self.state.update(state)
+
+        return load
 
     def __repr__(self) -> str:
         groups = [

@@ -7,11 +7,13 @@ ValueError that says what it must be.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..interop import shown
 
 Array: TypeAlias = NDArray[Any]
 Options: TypeAlias = dict[str, Any]
@@ -41,6 +43,7 @@ def number(rule: str, holds: Callable[[float], bool]) -> Check:
 finite = number("a finite number", math.isfinite)
 non_negative = number("a finite number of at least 0", lambda x: 0 <= x < math.inf)
 positive = number("a finite number above 0", lambda x: 0 < x < math.inf)
+any_number = number("a number", lambda x: True)
 fraction = number("a number in [0, 1)", lambda x: 0 <= x < 1)
 share = number("a number in [0, 1]", lambda x: 0 <= x <= 1)
 
@@ -52,7 +55,7 @@ def whole(least: int) -> Check:
         rule = f"it must be a whole number of at least {least}"
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise TypeError(rule)
-        if value < least:
+        if not least <= value < 2**63:  # which a float and a NumPy integer can hold
             raise ValueError(rule)
         return int(value)
 
@@ -63,7 +66,7 @@ def one_of(*names: str) -> Check:
     """A check for one of these strings."""
 
     def check(value: Any) -> str:
-        if value not in names:
+        if not isinstance(value, str) or value not in names:
             raise ValueError(f"it must be {' or '.join(map(repr, names))}")
         return str(value)
 
@@ -104,5 +107,24 @@ def examined(
         try:
             values[name] = check(given[name])
         except (TypeError, ValueError) as error:
-            faults.append(type(error)(f"`{name}`{where} is {given[name]!r}; {error}"))
+            faults.append(type(error)(f"`{name}`{where} is {shown(given[name])}; {error}"))
     return values, faults
+
+
+def read(owner: str, state: Any, table: Mapping[str, Check]) -> Options:
+    """The values in a saved state that has just the names in `table`.
+
+    Raises:
+        ValueError: that lists all that is wrong.
+    """
+    if not isinstance(state, Mapping):
+        raise refusal(owner, [f"the state is a {type(state).__name__}; it must be a dict"])
+    values, faults = examined(table, state)
+    if faults or state.keys() - table.keys():
+        raise refusal(owner, [*map(str, faults), *(f"`{name}` is unexpected" for name in state if name not in table)])
+    return values
+
+
+def refusal(owner: str, faults: Iterable[str]) -> ValueError:
+    """What ``load_state_dict`` raises for a state with these faults, before anything has changed."""
+    return ValueError(f"{owner}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))

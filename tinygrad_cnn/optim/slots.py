@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..interop import copied, shown
 from ..tensor import Tensor
-from .options import Array, Options
+from .options import Array, Options, finite, non_negative
 
 STEP = "step"
 """The slot that counts the updates of a parameter."""
@@ -36,20 +37,21 @@ class Slot:
 
     def read(self, value: Any, p: Tensor) -> Any:
         """A copy of what was saved. ValueError that says what it is and must be."""
-        if not isinstance(value, np.ndarray | Tensor):
-            raise ValueError(f"a {type(value).__name__}; it must be an array")
-        if value.shape != p.shape or value.dtype != p.dtype:
-            raise ValueError(f"{value.dtype} {value.shape}; the parameter is {p.dtype} {p.shape}")
-        return np.array(value)
+        array = copied(value)
+        if array.shape != p.shape or array.dtype != p.dtype:
+            raise ValueError(f"{array.dtype} {array.shape}; the parameter is {p.dtype} {p.shape}")
+        return array
 
 
-def _scalar(value: Any) -> Array | None:
-    """The number in a Python number or an array without axes, or None."""
+def plain(value: Any) -> Any:
+    """The number in an array without axes, of any library, also in a tuple; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
     try:
-        array = np.asarray(value)
+        array = copied(value)
     except ValueError:
-        return None
-    return array if array.ndim == 0 and array.dtype.kind in "iuf" else None
+        return value
+    return array[()] if array.ndim == 0 else value
 
 
 class Number(Slot):
@@ -59,10 +61,10 @@ class Number(Slot):
         return self.start
 
     def read(self, value: Any, p: Tensor) -> Any:
-        number = _scalar(value)
-        if number is None or not np.isfinite(number):
-            raise ValueError(f"{value!r}; it must be a finite number")
-        return float(number)
+        try:
+            return finite(plain(value))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{shown(value)}; {error}") from None
 
 
 class Count(Slot):
@@ -72,7 +74,11 @@ class Count(Slot):
         return 0
 
     def read(self, value: Any, p: Tensor) -> Any:
-        number = _scalar(value)
-        if number is None or not 0 <= number < 2**63 or number != np.floor(number):
-            raise ValueError(f"{value!r}; it must be a whole number of steps")
-        return int(number)
+        rule = "it must be a whole number of steps"
+        try:
+            number = non_negative(plain(value))
+        except (TypeError, ValueError):
+            raise ValueError(f"{shown(value)}; {rule}") from None
+        if number >= 2**63 or number != int(number):
+            raise ValueError(f"{shown(value)}; {rule}")
+        return int(plain(value))

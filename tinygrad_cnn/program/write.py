@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -141,7 +142,9 @@ class _Writer:
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         scope: dict[str, Any] = {}
         exec(compile(text, filename, "exec"), scope)
-        return scope.pop("make")(*self.constants.values())
+        program = scope.pop("make")(*self.constants.values())
+        weakref.finalize(program.__code__, linecache.cache.pop, filename, None).atexit = False
+        return program
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
         lines = self._streamed(group) if len(group) > 1 else self._step(group[0])

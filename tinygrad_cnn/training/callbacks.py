@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..optim import LRScheduler, ReduceLROnPlateau
+from ..optim.options import any_number, read, whole
+from .state import prepared
 
 if TYPE_CHECKING:
+    from ..nn import Module
     from .run import Run
 
 
@@ -101,8 +107,11 @@ class Best:
         return {"value": self.value, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave."""
-        self.value, self.epoch = float(state_dict["value"]), int(state_dict["epoch"])
+        """Take over what :meth:`state_dict` gave; ValueError for anything else, before anything changes."""
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
+        return partial(vars(self).update, read("Best", state_dict, {"value": any_number, "epoch": whole(0)}))
 
 
 class EarlyStopping(Callback):
@@ -135,6 +144,7 @@ class EarlyStopping(Callback):
         self.patience = patience
         self.restore_best = restore_best
         self.best = Best(metric, min_delta, mode)
+        self.model: Module | None = None  # that restored weights must fit, where it is known
         self._weights: dict[str, Any] = {}
 
     def on_fit_begin(self, run: Run) -> None:
@@ -166,9 +176,19 @@ class EarlyStopping(Callback):
         return {"best": self.best.state_dict(), "weights": {k: v.copy() for k, v in self._weights.items()}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave."""
-        self.best.load_state_dict(state_dict["best"])
-        self._weights = dict(state_dict["weights"])
+        """Take over what :meth:`state_dict` gave; ValueError for anything else, before anything changes."""
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
+        values = read("EarlyStopping", state_dict, {"best": self.best._prepare_load, "weights": _arrays})
+        if values["weights"] and self.model is not None:
+            prepared(self.model, values["weights"])
+
+        def load() -> None:
+            values["best"]()
+            self._weights = values["weights"]
+
+        return load
 
 
 class EachEpoch(Callback):
@@ -201,6 +221,9 @@ class EachEpoch(Callback):
         """Take over the state of the schedule."""
         self.scheduler.load_state_dict(state_dict)
 
+    def _prepare_load(self, state_dict: Any) -> Callable[[], object] | None:
+        return prepared(self.scheduler, state_dict)
+
 
 class EachStep(Callback):
     """Steps a schedule after each step of the optimizer: ``fit(..., scheduler=EachStep(OneCycleLR(...)))``.
@@ -226,3 +249,12 @@ class EachStep(Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over the state of the schedule."""
         self.scheduler.load_state_dict(state_dict)
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], object] | None:
+        return prepared(self.scheduler, state_dict)
+
+
+def _arrays(saved: Any) -> dict[str, Any]:
+    if not isinstance(saved, Mapping) or not all(isinstance(array, np.ndarray) for array in saved.values()):
+        raise ValueError("it must be a dict of arrays by name")
+    return {name: array.copy() for name, array in saved.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..io import save
+from ..optim.options import read
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ class Checkpoint(Callback):
         return {} if self.best is None else {"best": self.best.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the best value."""
-        if self.best is not None:
-            self.best.load_state_dict(state_dict["best"])
+        """Take over the best value; ValueError for anything that is none, before anything changes."""
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
+        best = Best("") if self.best is None else self.best
+        load: Callable[[], None] = read("Checkpoint", state_dict, {"best": best._prepare_load})["best"]
+        return load

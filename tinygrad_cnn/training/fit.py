@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compile import CaptureError, Compiled
 from ..compile import compile as compiled
-from ..io import load
+from ..io import CheckpointError, load
 from ..optim import LRScheduler, Optimizer
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
@@ -72,7 +72,8 @@ def fit(
 
     Raises:
         TypeError: if a batch is not a tuple of arrays.
-        ValueError: if the loader is empty, or for a file to resume that does not fit; nothing is changed then.
+        ValueError: if the loader is empty.
+        CheckpointError: for a file to resume that is damaged or does not fit; nothing is changed then.
         KeyboardInterrupt: as said.
 
     >>> import numpy as np, tinygrad_cnn as tg
@@ -96,7 +97,7 @@ def fit(
     if compile:
         train, test = compiled(train), compiled(test)
     if resume is not None:
-        run.restore(load(resume))
+        _resume(run, resume)
     with modes(model), Interrupt() as interrupt:
         model.train()
         try:
@@ -117,6 +118,14 @@ def fit(
 
 def _is_overridden(method: Callable[..., None]) -> bool:
     return getattr(method, "__func__", None) is not Callback.on_gradients
+
+
+def _resume(run: Run, path: str | os.PathLike[str]) -> None:
+    state = load(path)
+    try:
+        run.restore(state)
+    except ValueError as error:
+        raise CheckpointError(f"fit: cannot resume from {os.fspath(path)}: {error}") from error
 
 
 def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..creation import from_numpy
 from ..ops.reduce import argmax
+from ..optim.options import any_number, read, whole
 from ..recording import no_grad
 from ..tensor import Tensor
 
@@ -131,9 +132,13 @@ class Means:
         """A copy of the sums."""
         return dict(vars(self))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the sums."""
-        vars(self).update({name: type(value)(state[name]) for name, value in vars(self).items()})
+    @classmethod
+    def of(cls, state: Any) -> Means:
+        """Those with a saved state; ValueError for another one."""
+        counts = {"examples": whole(0), "loss": any_number, "targets": whole(0), "right": whole(0)}
+        means = cls()
+        vars(means).update(read("Means", state, counts))
+        return means
 
 
 @contextmanager

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from functools import partial
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from ..optim import Optimizer
-from .callbacks import Callback
+from ..optim.options import Check, any_number, flag, non_negative, read, whole
+from .callbacks import Callback, EarlyStopping
 from .history import History
 from .measure import Batch, Loader, Loss, Means
-from .state import Stateful, restore, snapshot
+from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
     from ..nn import Module
 
-_COUNTS = ("epoch", "batch", "step", "lr", "seconds", "train_seconds", "trained")
+_COUNTS: dict[str, Check] = {
+    "epoch": whole(0), "batch": whole(0), "step": whole(0), "lr": non_negative, "seconds": non_negative,
+    "train_seconds": non_negative, "trained": flag,
+}  # fmt: skip
 
 
 class Run:
@@ -104,59 +109,67 @@ class Run:
         return {**counts, "means": self.means.state_dict(), "history": {k: list(v) for k, v in self.history.items()}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave."""
-        for name in _COUNTS:
-            setattr(self, name, type(getattr(self, name))(state_dict[name]))
-        self.means.load_state_dict(state_dict["means"])
-        self.history = History({name: list(map(float, values)) for name, values in state_dict["history"].items()})
+        """Take over what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: if anything does not fit: all faults are listed and nothing is changed.
+        """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
+        return partial(vars(self).update, read("Run", state_dict, {**_COUNTS, "means": Means.of, "history": _history}))
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.
 
         The dict has the model's, the optimizer's, the schedule's and the loader's state under "model", "optimizer",
-        "scheduler" and "loader", "callbacks", this run's own under "run", and "rng".
+        "scheduler" and "loader", this run's own under "run", "rng", and under "callbacks" those of callbacks by the names of
+        their classes, numbered where there are several.
         """
-        return snapshot(**self._parts())
+        states = {name: callback.state_dict() for name, callback in self._callbacks().items()}
+        return {**snapshot(**self._parts()), "callbacks": {name: state for name, state in states.items() if state}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a :meth:`snapshot`: all of it, or nothing.
+        """Take over a :meth:`snapshot`: all of it, or nothing. Callbacks may have been added or left out.
 
         Raises:
             ValueError: if anything does not fit.
         """
         parts = self._parts()
-        if "validate" not in state:  # it may be added when a run is resumed
+        if isinstance(state, Mapping) and "validate" not in state:  # it may be added when a run is resumed
             parts.pop("validate", None)
-        restore(state, **parts)
+        examine(state, (*parts, "callbacks", RNG))
+        examine(state["callbacks"], (), "the state of 'callbacks'")
+        entries = [(f"'{name}'", part, state[name]) for name, part in parts.items()]
+        for name, callback in self._callbacks().items():
+            if name in state["callbacks"]:
+                if isinstance(callback, EarlyStopping):
+                    callback.model = self.model
+                entries.append((f"'callbacks', '{name}',", callback, state["callbacks"][name]))
+        load_all(entries, state[RNG])
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
         parts |= {name: part for name in ("loader", "validate") if hasattr(part := getattr(self, name), "state_dict")}
-        parts |= {"callbacks": _Callbacks(self.callbacks, self.scheduler), "run": self}
-        return {name: part for name, part in parts.items() if part is not None}
+        return {name: part for name, part in {**parts, "run": self}.items() if part is not None}
+
+    def _callbacks(self) -> dict[str, Callback]:
+        """All but the schedule's, by the names of their classes, numbered where there are several."""
+        named: dict[str, Callback] = {}
+        for callback in self.callbacks:
+            if callback is not self.scheduler:
+                name = type(callback).__name__
+                numbers = (f"{name}{number}" for number in count(2))
+                named[name if name not in named else next(n for n in numbers if n not in named)] = callback
+        return named
 
 
-class _Callbacks:
-    """The states of callbacks by the names of their classes, numbered where there are several.
-
-    Callbacks may be added or left out when a run is resumed.
-    """
-
-    def __init__(self, callbacks: Sequence[Callback], scheduler: Callback | None) -> None:
-        self._named: dict[str, Callback] = {}
-        for callback in callbacks:
-            if callback is scheduler:
-                continue
-            name, number = type(callback).__name__, 1
-            while (key := name if number == 1 else f"{name}{number}") in self._named:
-                number += 1
-            self._named[key] = callback
-
-    def state_dict(self) -> dict[str, Any]:
-        states = {name: callback.state_dict() for name, callback in self._named.items()}
-        return {name: state for name, state in states.items() if state}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        for name, callback in self._named.items():
-            if name in state_dict:
-                callback.load_state_dict(state_dict[name])
+def _history(saved: Any) -> History:
+    rule = "it must be a dict of lists of numbers, one for each epoch"
+    try:
+        history = History({name: [any_number(value) for value in values] for name, values in saved.items()})
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError(rule) from None
+    if not all(isinstance(name, str) for name in history) or len({len(values) for values in history.values()}) > 1:
+        raise ValueError(rule)
+    return history

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
-from ..ops.random import get_rng_state, set_rng_state
+from ..ops.random import get_rng_state, prepare_rng_state, set_rng_state
 
 RNG = "rng"
 
@@ -42,21 +43,76 @@ def restore(state: Mapping[str, Any], **parts: Stateful) -> None:
         parts: what is to take over its entry, by name.
 
     Raises:
-        ValueError: if a part has no entry.
-        Exception: whatever a part raises about its entry. All parts are then as they were.
+        ValueError: if a part has no entry, or one that does not fit: it names the part and what is wrong. All parts are then
+            as they were.
     """
-    missing = [name for name in (*parts, RNG) if name not in state]
-    if missing:
-        raise ValueError(f"restore: the state has no {', '.join(missing)}; it has {', '.join(state)}")
-    before = snapshot(**parts)
+    examine(state, (*parts, RNG))
+    load_all([(f"'{name}'", part, state[name]) for name, part in parts.items()], state[RNG])
+
+
+def examine(state: Any, names: Iterable[str], what: str = "the state") -> None:
+    """ValueError if `state` is not a dict that has these names."""
+    if not isinstance(state, Mapping):
+        raise ValueError(f"restore: {what} is a {type(state).__name__}; it must be a dict")
+    if missing := [name for name in names if name not in state]:
+        raise ValueError(f"restore: {what} has no {', '.join(missing)}; it has {', '.join(map(str, state))}")
+
+
+def load_all(entries: Iterable[tuple[str, Stateful, Any]], rng: Any) -> None:
+    """Let each part take over its state, and the library's generator `rng`: all of them, or none.
+
+    What is the library's own checks a state first and takes it over afterwards, which cannot fail. Parts of the user's are
+    loaded in between, and loaded again with what they had if one of them fails.
+
+    Raises:
+        ValueError: with the name of the part, whatever it raised.
+    """
+    loads: list[Callable[[], object]] = []
+    others: list[tuple[str, Stateful, Any]] = []
+    for name, part, state in entries:
+        with _naming(name):
+            load = prepared(part, state)
+        if load is None:
+            others.append((name, part, state))
+        else:
+            loads.append(load)
+    with _naming(f"'{RNG}'"):
+        loads.append(prepare_rng_state(rng))
+    before = [(part, part.state_dict()) for _, part, _ in others]
+    random = get_rng_state()
     try:
-        _put(state, parts)
+        for name, part, state in others:
+            with _naming(name):
+                part.load_state_dict(state)
     except BaseException:
-        _put(before, parts)
+        for part, kept in before:
+            part.load_state_dict(kept)
+        set_rng_state(random)
         raise
+    for load in loads:
+        load()
 
 
-def _put(state: Mapping[str, Any], parts: Mapping[str, Stateful]) -> None:
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    set_rng_state(state[RNG])
+def prepared(part: Stateful, state: Any) -> Callable[[], object] | None:
+    """The function by which `part` takes over a state that fits; None if it can only check and load at once.
+
+    The class that defines ``load_state_dict`` must define ``_prepare_load`` too: a user's override of the one does not know of
+    the other.
+
+    Raises:
+        ValueError: if the state does not fit.
+    """
+    definer: type | None = next((c for c in type(part).__mro__ if "load_state_dict" in vars(c)), None)
+    if definer is None or "_prepare_load" not in vars(definer):
+        return None
+    load: Callable[[], object] | None = part._prepare_load(state)  # type: ignore[attr-defined]
+    return load
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise ValueError(f"restore: nothing was changed, for the state of {name} does not fit: {reason}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..optimizer import Optimizer
 from ..options import INITIAL_LR, Options, whole
-from .frame import Timed
+from .frame import LRScheduler, Timed
 from .plateau import ReduceLROnPlateau
 
 
@@ -18,7 +18,7 @@ class _Composed(Timed):
 
     _schedulers: list[Timed]
 
-    def __init__(self, optimizer: Optimizer, schedulers: Sequence[Timed], last_epoch: int = -1) -> None:
+    def _compose(self, optimizer: Optimizer, schedulers: Sequence[Timed]) -> None:
         self._schedulers = list(schedulers)
         for i, part in enumerate(self._schedulers):
             which = f"{type(self).__name__}: scheduler {i} is a {type(part).__name__}"
@@ -30,9 +30,7 @@ class _Composed(Timed):
                 raise ValueError(f"{which} of another optimizer; all must have the same")
             if any(part is other for other in self._schedulers[:i]):
                 raise ValueError(f"{which} that was given before; each must be its own")
-            for group in part._groups():
-                group["lr"] = group[INITIAL_LR]  # each part has taken its first step; together they take it anew
-        super().__init__(optimizer, {}, last_epoch)
+            part._groups()
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
@@ -93,7 +91,10 @@ class SequentialLR(_Composed):
             raise type(error)(f"SequentialLR: `milestones` is {milestones!r}; {rule}") from None
         if len(ends) != len(schedulers) or any(a >= b for a, b in pairwise(ends)):
             raise ValueError(f"SequentialLR: `milestones` is {milestones!r}; {rule}")
-        super().__init__(optimizer, schedulers, last_epoch)
+        self._compose(optimizer, schedulers)
+        for group in optimizer.param_groups:
+            group["lr"] = group[INITIAL_LR]  # each part has taken its first step; the first one takes it anew
+        super().__init__(optimizer, {}, last_epoch)
 
     def begin(self) -> None:
         self.last_epoch = 0
@@ -101,20 +102,21 @@ class SequentialLR(_Composed):
         self._last_lr = self._rates()
 
     def step(self) -> None:
-        groups = self._groups()
-        self.last_epoch += 1
-        part = bisect_right(self._milestones, self.last_epoch)
-        if part and self._milestones[part - 1] == self.last_epoch:
+        groups, n = self._groups(), self.last_epoch + 1
+        part = bisect_right(self._milestones, n)
+        if part and self._milestones[part - 1] == n:
             for group in groups:
                 group["lr"] = group[INITIAL_LR]
             self._schedulers[part].begin()
         else:
             self._schedulers[part].step()
-        self._last_lr = self._rates()
+        self._last_lr, self.last_epoch = self._rates(), n
 
 
 class ChainedScheduler(_Composed):
     """Several schedules at once: each step is a step of all of them, in their order, so that their factors multiply.
+
+    Each goes on from where it is when it is given.
 
     Args:
         schedulers: the schedules, made for the same optimizer.
@@ -139,7 +141,10 @@ class ChainedScheduler(_Composed):
     def __init__(self, schedulers: Sequence[Timed], optimizer: Optimizer | None = None) -> None:
         if not schedulers:
             raise ValueError("ChainedScheduler: `schedulers` is empty; give at least one")
-        super().__init__(schedulers[0].optimizer if optimizer is None else optimizer, schedulers)
+        if optimizer is None:
+            optimizer = schedulers[0].optimizer
+        self._compose(optimizer, schedulers)
+        LRScheduler.__init__(self, optimizer, {})  # it does not begin: each part goes on from where it is
 
     def begin(self) -> None:
         self.last_epoch = 0

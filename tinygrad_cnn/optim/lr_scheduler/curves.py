@@ -9,8 +9,16 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, finite, non_negative, number, share, whole
+from ..options import INITIAL_LR, Options, finite, non_negative, number, share, whole
 from .frame import Each, Table, Timed
+
+
+def _rate_and_zeros(value: Any) -> tuple[float, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise TypeError("it must be None, or a learning rate and how many factors of it are 0")
+    return finite(value[0]), whole(1)(value[1])
 
 
 class Curve(Timed):
@@ -18,7 +26,8 @@ class Curve(Timed):
 
     Schedules of one optimizer multiply: if the rate is not what this schedule wrote last, because another one or the
     user has changed it, then the excess over the floor has been scaled and stays scaled. Where the factor does not
-    change, the rate is left alone.
+    change, the rate is left alone. A rate of 0 does not tell the other factors, so the optimizer keeps their product
+    until the factor that is 0 has changed.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -44,6 +53,7 @@ class Curve(Timed):
     """
 
     kept: ClassVar[Table] = {**Timed.kept, "base_lrs": Each(non_negative), "scales": Each(finite)}
+    optional: ClassVar[Table] = {"zeroed": Each(_rate_and_zeros)}
     chains: ClassVar[bool] = True
 
     base_lrs: list[float]
@@ -69,15 +79,40 @@ class Curve(Timed):
 
     def _move(self, before: float, n: float) -> None:
         """Write the rates after n steps; the factor has been `before`."""
-        now, floor = self.at(n), self.floor
+        now, floor, zeroed = self.at(n), self.floor, self.optimizer._zeroed
         for i, group in enumerate(self._groups()):
-            found, written = float(group["lr"]), self._last_lr[i]
-            if self.chains and found != written and written != floor:
-                self.scales[i] *= (found - floor) / (written - floor)
+            found, written, kept = float(group["lr"]), self._last_lr[i], zeroed.pop(i, None)
+            # The rate without the factors that are 0, and how many these are.
+            rate, zeros = kept if kept and not found else (found, 0)
+            if not written and (zeros or before):
+                written = self._without_zero(i, before)
+            if self.chains and rate != written and written:
+                self.scales[i] *= rate / written if written == floor else (rate - floor) / (written - floor)
             if now != before or not self.chains:
-                group["lr"] = floor + (self.base_lrs[i] - floor) * self.scales[i] * now
+                rate = self._without_zero(i, now) if self.chains else floor + (self.base_lrs[i] - floor) * now
+                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0) if self.chains else 0
+                group["lr"] = 0.0 if zeros else rate
+            if zeros:
+                zeroed[i] = rate, zeros
             self._last_lr[i] = float(group["lr"])
         self.last_epoch = int(n)
+
+    def _without_zero(self, i: int, factor: float) -> float:
+        """The rate of a group where the factor, if it makes the rate 0, is left out."""
+        floor = self.floor
+        return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        state, zeroed = super().state_dict(), self.optimizer._zeroed
+        kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
+        return {**state, "zeroed": kept} if any(kept) else state
+
+    def _take(self, values: Options) -> None:
+        kept = values.pop("zeroed", ())
+        super()._take(values)
+        self.optimizer._zeroed = {i: pair for i, pair in enumerate(kept) if pair is not None}
 
 
 class StepLR(Curve):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from ...watch import deferred
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, Check, Options, examined, non_negative, whole
+from ..options import INITIAL_LR, Check, Options, examined, non_negative, refusal, whole
 
 
 class Each:
@@ -57,6 +58,8 @@ class LRScheduler:
 
     options: ClassVar[Table] = {}
     kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
+
+    optional: ClassVar[Table] = {}  # what a state may have besides
 
     last_epoch: int
     _last_lr: list[float]
@@ -111,18 +114,20 @@ class LRScheduler:
         Raises:
             ValueError: if anything does not fit: all faults are listed and nothing is changed.
         """
+        self._prepare_load(state_dict)()
+
+    def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         values, faults = self._read(state_dict)
         if faults:
-            raise ValueError(
-                f"{self._name}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults)
-            )
-        self._take(values)
+            raise refusal(self._name, faults)
+        return partial(self._take, values)
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         """What was saved, and what is wrong with it."""
         if not isinstance(given, Mapping):
             return {}, [f"the state of {self._name} is a {type(given).__name__}; it must be a dict"]
-        table = {"lr": Each(non_negative), **self.options, **self.kept}
+        optional = {name: check for name, check in self.optional.items() if name in given}
+        table = {"lr": Each(non_negative), **self.options, **self.kept, **optional}
         values, faults = examined(self._checks(table), given, f" of {self._name}")
         unexpected = [f"`{name}` of {self._name} is unexpected" for name in given if name not in table]
         return values, [*map(str, faults), *unexpected]

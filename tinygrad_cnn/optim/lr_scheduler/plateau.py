@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, SupportsFloat
 
+from ...interop import shown
 from ..optimizer import Optimizer
 from ..options import fraction, non_negative, number, one_of, whole
 from .frame import Each, LRScheduler, Table
@@ -91,9 +92,12 @@ class ReduceLROnPlateau(LRScheduler):
             TypeError, ValueError: if `metrics` is not one number.
         """
         try:
+            if isinstance(metrics, str | bytes):
+                raise TypeError
             measure = float(metrics)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{self._name}.step: `metrics` is {metrics!r}; it must be one number") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{self._name}.step: `metrics` is {shown(metrics)}; it must be one number") from None
         groups = self._groups()
         if self._better(measure):
             self.best, self.num_bad_epochs = measure, 0
