@@ -10,6 +10,8 @@ import pytest
 
 from tinygrad_cnn.testing import mutants
 
+from .pictures import check_saved_pictures
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient"]
 DRAWS = importlib.util.find_spec("matplotlib") is not None
@@ -33,6 +35,8 @@ def quick(folder, monkeypatch, capsys):
 
     def run(name):
         monkeypatch.chdir(folder)
+        if DRAWS:
+            check_saved_pictures(monkeypatch)
         assert load(name).main(["--quick", *(["--plot", f"{name}.png"] if DRAWS else [])]) == 0
         out, err = capsys.readouterr()
         assert err == ""

@@ -13,6 +13,8 @@ import pytest
 
 from tinygrad_cnn import data
 
+from .pictures import check_saved_pictures
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples" / "train_digits.py"
 LABELS = ["gradient descent", "RMSprop", "Adam"]
@@ -160,8 +162,9 @@ def test_divergence_is_reported_without_a_warning(example, capsys):
     assert err == "\ndiverged: gradient descent; try a smaller --lr\n"
 
 
-def test_the_picture(example, tmp_path, capsys):
+def test_the_picture(example, tmp_path, monkeypatch, capsys):
     image = pytest.importorskip("matplotlib.image")
+    check_saved_pictures(monkeypatch)
     target = tmp_path / "digits.png"
     assert example.main(["--quick", "--epochs", "2", "--plot", str(target)]) == 0
     assert f"drawn: {target}" in capsys.readouterr().out
