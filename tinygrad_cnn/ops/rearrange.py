@@ -39,10 +39,10 @@ def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     """y_((j + shift) mod n) = a_j along `axis`, or in the flattened a for None.   a' = g rolled by -shift."""
     if np.asarray(shift).dtype.kind not in "iu":
         raise TypeError(f"roll: `shift` is {shift!r}; it must be an integer or one per axis")
-    return np.roll(a, shift, axis)
+    return np.roll(a, np.asarray(shift, np.int64), axis)  # unsigned ones have no negative
 
 
-roll.vjp(a=lambda g, shift, axis: roll(g, shift=tuple(-s for s in shift) if np.ndim(shift) else -shift, axis=axis))
+roll.vjp(a=lambda g, shift, axis: roll(g, shift=np.negative(shift, dtype=np.int64).tolist(), axis=axis))
 
 
 @implements(np.rot90)
