@@ -39,10 +39,15 @@ def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     """y_((j + shift) mod n) = a_j along `axis`, or in the flattened a for None.   a' = g rolled by -shift."""
     if np.asarray(shift).dtype.kind not in "iu":
         raise TypeError(f"roll: `shift` is {shift!r}; it must be an integer or one per axis")
-    return np.roll(a, np.asarray(shift, np.int64), axis)  # unsigned ones have no negative
+    return np.roll(a, np.array(np.asarray(shift).tolist(), np.int64), axis)
 
 
-roll.vjp(a=lambda g, shift, axis: roll(g, shift=np.negative(shift, dtype=np.int64).tolist(), axis=axis))
+def _roll_rule(g: Array, shift: Integers, axis: Axis) -> Array:
+    steps = np.asarray(shift).tolist()  # Python's own integers, since unsigned ones have no negative
+    return roll(g, shift=[-step for step in steps] if isinstance(steps, list) else -steps, axis=axis)
+
+
+roll.vjp(a=_roll_rule)
 
 
 @implements(np.rot90)
