@@ -8,9 +8,11 @@ Run:  python examples/custom_op.py --plot errors.png    (the property test needs
 """
 
 import argparse
+import contextlib
 import importlib.util
 import math
 import sys
+import tempfile
 
 import numpy as np
 
@@ -99,7 +101,8 @@ def main(argv=None):
         print(f"{name:8}  largest relative error of the value {value}, of the gradient {gradient}")
     if importlib.util.find_spec("hypothesis"):
         examples = QUICK_EXAMPLES if given.quick else EXAMPLES
-        property_test(examples)
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # where Hypothesis leaves files
+            property_test(examples)
         print(f"the property test passed, with {examples} draws")
     else:
         print("the property test is left out: Hypothesis is not installed; pip install 'tinygrad_cnn[test]'")

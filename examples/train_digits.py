@@ -138,13 +138,13 @@ def classify(given):
 
 
 class Progress:
-    """Tells how training goes: one line that is rewritten in a terminal, about ten lines for each optimizer elsewhere."""
+    """Tells how training goes: one line that is rewritten in a terminal, a line for each epoch elsewhere."""
 
     def __init__(self, stream):
         self.stream, self.live = stream, stream.isatty()
 
     def show(self, name, epoch, epochs):
-        """Print the record of an epoch, if it is one of those to print."""
+        """Print the record of an epoch."""
         line = (
             f"{name:<7}  epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:6.3f}  "
             f"RMSE train {epoch.train_rmse:.3f} test {epoch.test_rmse:.3f}  {epoch.rate:6,.0f} images/s"
@@ -152,7 +152,7 @@ class Progress:
         if self.live:
             width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten
             print(f"\r{line[:width]:<{width}}", end="", file=self.stream, flush=True)
-        elif epoch.number in (1, epochs) or epoch.number % math.ceil(epochs / 10) == 0 or not math.isfinite(epoch.loss):
+        else:
             print(line, file=self.stream, flush=True)
 
     def end(self):

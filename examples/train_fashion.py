@@ -107,7 +107,7 @@ def pictures(folder, figure_class, model, history, images, labels, p, classes):
         "filters": (lambda figure: draw_filters(figure, model[0].weight.numpy()[:, 0]), (9, 2.6)),
     }
     for name, (draw, size) in drawings.items():
-        figure = figure_class(figsize=size, dpi=130, layout="constrained")
+        figure = figure_class(figsize=size, dpi=130, layout="compressed")
         draw(figure)
         figure.savefig(folder / f"{name}.png")
         print(f"drawn: {folder / name}.png")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .benchmarks import measure, problems, report
@@ -16,6 +18,7 @@ from .benchmarks.rows import BY_NAME, ROWS, SIDES
 
 
 @given(st.integers(1, 6), st.integers(0, 99))
+@example(1, 63)  # all but meets a large target
 def test_the_step_by_hand_descends_as_ours(images, seed):
     problem = problems.notebook(images)
     # A loss that stays finite when every weight has taken several steps: each gradient shows in the next loss.
@@ -25,9 +28,11 @@ def test_the_step_by_hand_descends_as_ours(images, seed):
         ours.notebook(problem, compiled=True),
         handwritten.notebook(problem),
     )
+    # The loss is a mean of squared differences, so its root carries the rounding of what was subtracted, however small it is.
+    rounding = float(64 * np.finfo(np.float32).eps * np.abs(problem.target).max())
     for _ in range(5):
         loss = eager()
-        assert by_hand() == pytest.approx(loss, rel=1e-4)
+        assert math.sqrt(by_hand()) == pytest.approx(math.sqrt(loss), rel=0, abs=rounding)
         assert compiled() == loss
 
 

@@ -14,14 +14,18 @@ dtypes = st.sampled_from([np.bool_, np.int8, np.int64, np.uint8, np.float16, np.
 arrays = hnp.arrays(dtypes, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
 
 
-class Legacy:
-    """A consumer's view of a Tensor before version 1 of the protocol: it asks for no version, so it cannot be told much."""
+class Asking:
+    """A Tensor that a consumer asks for its memory with these options, whatever the options of np.from_dlpack are.
 
-    def __init__(self, tensor: tg.Tensor) -> None:
-        self.tensor = tensor
+    Without `max_version`, it is a consumer of before version 1 of the protocol, which cannot be told much. NumPy before
+    2.1 is one.
+    """
 
-    def __dlpack__(self, **options):
-        return self.tensor.__dlpack__()
+    def __init__(self, tensor: tg.Tensor, **options) -> None:
+        self.tensor, self.options = tensor, options
+
+    def __dlpack__(self, **_):
+        return self.tensor.__dlpack__(**self.options)
 
     def __dlpack_device__(self):
         return self.tensor.__dlpack_device__()
@@ -47,26 +51,45 @@ def test_a_tensor_of_an_array_of_another_library_shares_its_memory(a):
 
 def test_a_consumer_that_cannot_be_told_gets_the_memory_as_it_is():
     t = tg.zeros(3)
-    assert np.shares_memory(np.from_dlpack(Legacy(t)), t.numpy())
+    assert np.shares_memory(np.from_dlpack(Asking(t)), t.numpy())
     fixed = tg.broadcast_to(tg.ones(3), (2, 3))  # NumPy alone would refuse to give this away
-    np.testing.assert_array_equal(np.from_dlpack(Legacy(fixed)), np.ones((2, 3)))
+    np.testing.assert_array_equal(np.from_dlpack(Asking(fixed)), np.ones((2, 3)))
 
 
-def test_reversed_memory_is_copied_because_pytorch_cannot_take_it():
+versions = pytest.mark.parametrize("options", [{}, {"max_version": (1, 0)}, {"max_version": (0, 8)}])
+
+
+@versions
+def test_reversed_memory_is_copied_because_pytorch_cannot_take_it(options):
     t = tg.from_numpy(np.arange(3.0)[::-1])
-    given_away = np.from_dlpack(t)
+    given_away = np.from_dlpack(Asking(t, **options))
     np.testing.assert_array_equal(given_away, [2, 1, 0])
     assert given_away.strides > (0,)
     assert not np.shares_memory(given_away, t.numpy())
     with pytest.raises(BufferError, match="reversed or read-only and cannot be shared; leave out copy=False"):
-        np.from_dlpack(t, copy=False)
+        t.__dlpack__(copy=False, **options)
 
 
-def test_a_copy_on_request():
+@versions
+def test_a_copy_on_request(options):
     t = tg.ones(2)
-    copied = np.from_dlpack(t, copy=True)
-    copied[0] = 7
-    assert t.tolist() == [1, 1]
+    copied = np.from_dlpack(Asking(t, copy=True, **options))
+    np.testing.assert_array_equal(copied, [1, 1])
+    assert not np.shares_memory(copied, t.numpy())
+    for copy in (None, False):
+        assert np.shares_memory(np.from_dlpack(Asking(t, copy=copy, **options)), t.numpy())
+
+
+@given(arrays)
+def test_an_array_that_is_read_only_is_shared_read_only(a):
+    a.flags.writeable = False
+    t = tg.from_dlpack(a)
+    np.testing.assert_array_equal(t.numpy(), a)
+    assert np.shares_memory(t.numpy(), a) or not a.size
+    if a.dtype.kind == "f":
+        t.requires_grad = True
+        with pytest.raises(ValueError, match="read-only and cannot be updated; copy it"):
+            tg.optim.SGD([t], lr=0.5)
 
 
 def test_an_optimizer_writes_into_the_memory_of_the_other_library():
@@ -85,8 +108,10 @@ def test_what_cannot_be_given_away():
     assert np.from_dlpack(w.detach()).tolist() == [1, 1]
     with pytest.raises(BufferError, match="byte order"):
         np.from_dlpack(tg.ones(2, dtype=">f4"))
-    with pytest.raises((BufferError, ValueError)):
-        w.detach().__dlpack__(max_version=(1, 0), dl_device=(2, 0))  # a GPU
+    for options in ({}, {"max_version": (1, 0)}):
+        with pytest.raises((BufferError, ValueError)):
+            w.detach().__dlpack__(dl_device=(2, 0), **options)  # a GPU
+        assert np.from_dlpack(Asking(w.detach(), dl_device=(1, 0), **options)).tolist() == [1, 1]
 
 
 def test_what_cannot_be_taken():

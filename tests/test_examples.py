@@ -2,7 +2,10 @@
 
 import importlib.util
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,10 @@ import pytest
 
 from tinygrad_cnn.testing import mutants
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+from .pictures import check_saved_pictures
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient"]
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
@@ -33,6 +39,8 @@ def quick(folder, monkeypatch, capsys):
 
     def run(name):
         monkeypatch.chdir(folder)
+        if DRAWS:
+            check_saved_pictures(monkeypatch)
         assert load(name).main(["--quick", *(["--plot", f"{name}.png"] if DRAWS else [])]) == 0
         out, err = capsys.readouterr()
         assert err == ""
@@ -90,6 +98,17 @@ def test_custom_op(quick):
     assert max(number(f"^op +{row}", out)) < 1e-5
     assert min(number(f"^composed +{row}", out)) == math.inf
     assert "the property test passed" in out
+
+
+def test_custom_op_leaves_nothing_where_it_runs(tmp_path):
+    """In a process of its own: here, Hypothesis has its folder already."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HYPOTHESIS")}
+    env["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "custom_op.py"), "--quick"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the property test passed" in done.stdout
+    assert not any(tmp_path.iterdir())
 
 
 def test_custom_op_runs_without_hypothesis(monkeypatch, capsys):

@@ -50,23 +50,21 @@ def test_the_page_shows_the_table():
     assert shown == table(), "replace the table in docs/subgradients.md with print(tinygrad_cnn.testing.kinks.table())"
 
 
-@every_kink
+FINITE = [kink for kink in KINKS if all(np.isfinite(np.array(p, float)).all() for p in kink.point)]
+
+
+@pytest.mark.parametrize("kink", FINITE, ids=[f"{k.label}-{n}" for n, k in enumerate(FINITE)])
 def test_the_subgradient_lies_between_the_one_sided_derivatives(kink: Kink):
-    """Along each input alone, unless the function jumps there or leaves the real numbers."""
+    """Along each input alone; where the function jumps, the derivatives are those beside the point."""
     point = [np.array(p, float) for p in kink.point]
-    if not all(np.isfinite(p).all() for p in point):
-        return
     step = 2.0**-20
-    middle = np.sum(kink.function(*point))
     for position, p in enumerate(point):
         for index in np.ndindex(p.shape):
-            sides = []
-            for sign in (-1, 1):
+            values = {}
+            for steps in (-2, -1, 1, 2):
                 moved = [q.copy() for q in point]
-                moved[position][index] += sign * step
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    sides.append(sign * (np.sum(kink.function(*moved)) - middle) / step)
-            if not np.isfinite(sides).all() or max(map(abs, sides)) > 1e3:
-                continue
+                moved[position][index] += steps * step
+                values[steps] = np.sum(kink.function(*moved))
+            sides = [(values[-1] - values[-2]) / step, (values[2] - values[1]) / step]
             slope = np.asarray(kink.subgradient[position])[index]
             assert min(sides) - 1e-5 <= slope <= max(sides) + 1e-5, (position, index, sides)

@@ -12,6 +12,8 @@ import pytest
 
 import tinygrad_cnn as tg
 
+from .pictures import check_saved_pictures
+
 SCRIPT = Path(__file__).parents[1] / "examples" / "train_fashion.py"
 
 
@@ -47,8 +49,9 @@ def test_a_quick_run_learns_and_says_what_it_mixes_up(example, files, capsys):
     assert len(re.findall(r"^ *\d+ of \d+ .+ taken for .+$", out, re.MULTILINE)) == 3
 
 
-def test_the_pictures_are_drawn(example, files, tmp_path, capsys):
+def test_the_pictures_are_drawn(example, files, tmp_path, monkeypatch, capsys):
     image = pytest.importorskip("matplotlib.image")
+    check_saved_pictures(monkeypatch)
     folder = tmp_path / "made" / "pictures"
     assert example.main(["--quick", "--root", str(files), "--epochs", "1", "--plot", str(folder)]) == 0
     out = capsys.readouterr().out

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.lib import NumpyVersion
 from numpy.typing import NDArray
+
+VERSIONED = NumpyVersion(np.__version__) >= "2.1.0"
+"""Whether NumPy speaks version 1 of the protocol, which has flags for read-only memory and copies."""
 
 
 def export(array: NDArray[Any], max_version: tuple[int, int] | None, copy: bool | None, **options: Any) -> Any:
@@ -17,13 +22,17 @@ def export(array: NDArray[Any], max_version: tuple[int, int] | None, copy: bool 
     Raises:
         BufferError: if it could not be done without a copy, on another device, or for a dtype that DLPack does not have.
     """
-    versioned = max_version is not None and max_version >= (1, 0)
+    versioned = VERSIONED and max_version is not None and max_version >= (1, 0)
     if any(stride < 0 for stride in array.strides) or not (versioned or array.flags.writeable):
         if copy is False:
             raise BufferError(
                 "__dlpack__: the memory of this Tensor is reversed or read-only and cannot be shared; leave out copy=False"
             )
         array = array.copy()
+    if not VERSIONED:
+        if options.pop("dl_device") not in (None, array.__dlpack_device__()):
+            raise BufferError("__dlpack__: NumPy can give this Tensor's memory to the CPU only; leave out dl_device")
+        return (array.copy() if copy else array).__dlpack__(**options)
     if versioned and not copy:
         array = array.view()
         array.flags.writeable = False

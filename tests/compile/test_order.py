@@ -105,3 +105,42 @@ def test_products_with_vectors_and_norms_have_the_same_bits_for_any_number_of_th
         products = [multiply(a, v), multiply(v, a.T), multiply(v[None], a.T), *(multiply(w, w) for w in long)]
         found.append([np.asarray(each).tobytes() for each in (*norms, sums, *products)])
     assert found[1:] == found[:-1]
+
+
+@pytest.mark.parametrize("function", [tg.sum, tg.mean, tg.var, tg.std, tg.norm, tg.logsumexp, tg.prod])
+@pytest.mark.parametrize("axis", [0, 1, (0, 2), None])
+def test_reductions_of_reversed_memory(function, axis):
+    """NumPy before 2.2 goes through it the other way round where it writes into an array that it is given."""
+    a = np.random.default_rng(0).normal(size=(7, 6, 5))
+
+    def run(x):
+        return [function(y, axis=axis) for y in (x, x * 2, x[::-1], x[:, ::-1], (x + 1).T[::-1].T)]
+
+    for argument in (a, a[::-1], a[:, :, ::-1]):
+        x = tg.from_numpy(argument)
+        for eager, compiled in zip(run(x), tg.compile(run)(x), strict=True):
+            np.testing.assert_array_equal(eager, compiled, strict=True)
+
+
+def test_what_a_step_writes_does_not_touch_what_it_reads():
+    """NumPy before 2.0.2 takes touching arrays for overlapping ones, and computes exp and others of these with other bits."""
+    met = []
+
+    @tg.op(elementwise=True)
+    def doubled(a, *, out=None):
+        if out is not None:
+            met.append([(array.ctypes.data, array.ctypes.data + array.nbytes) for array in (a, out)])
+        return np.multiply(a, 2, out=out)
+
+    x = tg.Tensor(np.ones((8, 8)))  # in whole cache lines
+
+    def run(x):
+        known = [x]
+        for _ in range(6):
+            known.append(doubled(known[-1]))
+        return sum(known).sum()
+
+    assert run(x).item() == tg.compile(run)(x).item()
+    assert met
+    for (start, stop), (first, last) in met:
+        assert (start, stop) == (first, last) or stop < first or last < start

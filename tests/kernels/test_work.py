@@ -136,6 +136,14 @@ class TestStreams:
             assert len(sizes) == min(most, n)
             assert max(sizes) - min(sizes) <= 1
 
+    @pytest.mark.parametrize("most", [1, 2, 3, 4, 5, 8, 100])
+    @pytest.mark.parametrize("n", [0, 1, 2, 3, 7])
+    def test_fewer_images_than_streams_get_a_stream_each(self, n, most):
+        sizes = [images.stop - images.start for images in streams([], n, most)]
+        assert sum(sizes) == n
+        assert len(sizes) == min(most, n)
+        assert max(sizes, default=0) - min(sizes, default=0) <= 1
+
     def test_ufuncs_have_their_buffer_between_works(self):
         seen = []
         look = lambda *_: partial(lambda: seen.append(np.getbufsize()))  # noqa: E731

@@ -244,3 +244,37 @@ def test_assignment_names_the_function_that_replaces_it():
     x = tg.zeros(3)
     with pytest.raises(TypeError, match=r"index_set\(x, i, v\)"):
         x[0] = 1.0
+
+
+INTEGERS = ["i1", "i2", "i4", "u1", "u2", "u4", "u8", ">i2", ">i8", ">u8"]
+
+BY_INDEX = {
+    "take": lambda a, i: tg.take(a, i, axis=0),
+    "take of all": lambda a, i: tg.take(a, i),
+    "take_along_axis": lambda a, i: tg.take_along_axis(a, i[:, None], axis=0),
+    "take_along_axis of all": lambda a, i: tg.take_along_axis(a, i, axis=None),
+    "put_along_axis": lambda a, i: tg.put_along_axis(a, i[:, None], 5.0, axis=0),
+    "getitem": lambda a, i: a[i, 1:],
+    "index_set": lambda a, i: tg.index_set(a, i, 7.0),
+    "index_add": lambda a, i: tg.index_add(a, 0, i, a[:3]),
+    "scatter_add": lambda a, i: tg.scatter_add(a, 0, i[:, None], a),
+    "embedding": lambda a, i: tg.embedding(i, a),
+    "one_hot": lambda a, i: tg.one_hot(i, num_classes=4) @ a,
+    "cross_entropy": lambda a, i: tg.cross_entropy(a.T, i, ignore_index=-100),
+    "roll": lambda a, i: tg.roll(a, i[0], 1),
+    "roll of two": lambda a, i: tg.roll(a, i[:2], (0, 1)),
+}
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("f", BY_INDEX.values(), ids=BY_INDEX.keys())
+def test_integers_of_any_dtype_select(f, dtype):
+    """As int64 does; NumPy has exceptions for unsigned integers and for another byte order, old versions even a crash."""
+    found = []
+    for kind in ("i8", dtype):
+        a = tg.Tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
+        y = f(a, np.array([3, 2, 1], kind))
+        (y * y).sum().backward()
+        found.append((y.numpy(), a.grad.numpy()))
+    for expected, y in zip(*found, strict=True):
+        np.testing.assert_array_equal(y, expected, strict=True)

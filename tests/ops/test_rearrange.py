@@ -152,3 +152,14 @@ X = np.arange(6.0).reshape(2, 3)
 def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(tg.Tensor(X, requires_grad=True))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint32, np.int64])
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_roll_by_the_ends_of_an_integer_type(dtype, end):
+    shift = dtype(getattr(np.iinfo(dtype), end) // (2 if dtype is np.int64 else 1))
+    x = tg.Tensor(np.arange(3.0), requires_grad=True)
+    y = tg.roll(x, shift)
+    y.backward(np.arange(3.0))
+    np.testing.assert_array_equal(y.numpy(), np.roll(np.arange(3.0), int(shift)))
+    np.testing.assert_array_equal(x.grad.numpy(), np.roll(np.arange(3.0), -int(shift)))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib import NumpyVersion
 
 import tinygrad_cnn as tg
 
@@ -145,7 +146,7 @@ def test_small_arguments_keep_their_precision(x):
 
 # NumPy's names
 
-UFUNCS = [name for name in (*DOMAINS, *PAIRED) if hasattr(np, name) and name != "round"]
+UFUNCS = [name for name in (*DOMAINS, *sorted(PAIRED)) if hasattr(np, name) and name != "round"]
 
 
 @pytest.mark.parametrize("name", UFUNCS)
@@ -169,7 +170,7 @@ def test_rounding_clipping_and_their_numpy_spellings():
     for y in (
         np.clip(x, -1, 1),
         np.clip(x, a_min=-1, a_max=1),
-        np.clip(x, min=-1, max=1),
+        *([np.clip(x, min=-1, max=1)] if NumpyVersion(np.__version__) >= "2.1.0" else []),
         tg.clip(x, -1, max=1),
         x.clip(-1, 1),
     ):

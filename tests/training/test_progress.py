@@ -77,6 +77,34 @@ def test_a_terminal_gets_a_bar_if_there_is_tqdm(monkeypatch):
     assert "Error" not in text
 
 
+@pytest.mark.parametrize("columns", [0, 1, 20, 60, 300])
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_terminal_of_any_width_shows_the_whole_line_of_an_epoch(monkeypatch, columns, bar):
+    """Width 0 is that of a terminal whose size nobody has set: in containers, and of programs that run others in one."""
+    pty, termios = map(pytest.importorskip, ("pty", "termios"))
+    if bar:
+        pytest.importorskip("tqdm")
+    monkeypatch.setattr(module, "INTERVAL", 0.0)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        with open(theirs, "w") as stream:
+            termios.tcsetwinsize(stream, (0, columns))
+            parts = Parts()
+            parts.fit(epochs=1, validate=parts.validate, callbacks=[Progress(stream, bar=bar)])
+            stream.write("end")
+        written = b""
+        while not written.endswith(b"end"):
+            written += terminal.read(1024)
+    text = written.removesuffix(b"end").decode()
+    assert text.endswith("\r\n")
+    *lines, last = text.removesuffix("\r\n").split("\r")
+    assert re.match(LINE.pattern.replace("/3", "/1"), last)
+    assert len(lines) >= 6
+    assert max(map(len, lines)) < max(columns or 80, 2)
+    assert ("█" in last or "#" in last) is bar
+
+
 def test_without_tqdm_a_bar_that_was_asked_for_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError, match=r"pip install 'tinygrad_cnn\[progress\]'"):

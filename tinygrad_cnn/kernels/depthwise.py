@@ -119,7 +119,8 @@ class Depthwise:
             into = total[(slice(None), *places[1:])]
             np.add(into, term[(slice(None), *spans[1:])], out=into)
         if ub.shape[-1] > x.shape[1]:
-            total = total.reshape(*total.shape[:-1], x.shape[1], -1).sum(-1)
+            each = ub.shape[-1] // x.shape[1]
+            total = total.reshape(*total.shape[:-1], x.shape[1], each).sum(-1)
         columns.copy_channels_first(x[block.images], total)
 
     @property

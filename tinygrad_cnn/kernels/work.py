@@ -83,7 +83,8 @@ def borders(stages: Sequence[Stage], n: int) -> list[int]:
 def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
     """n images cut along borders of the stages in up to `most` streams of nearly one size."""
     free = borders(stages, n)
-    cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(min(most, n))} | {n})
+    most = min(most, n)
+    cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(most)} | {n})
     return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 

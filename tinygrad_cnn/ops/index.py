@@ -299,14 +299,20 @@ def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
 # Checks and positions
 
 
+def native(a: Array) -> np.ndarray:
+    """`a` as an array in native byte order: of another, NumPy before 2.2 may crash on a comparison with a Python number."""
+    array = np.asarray(a)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder())
+
+
 def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
-    """`indices` as an integer array whose values lie from -size to size - 1.
+    """`indices` as an array of np.intp whose values lie from -size to size - 1.
 
     Raises:
         TypeError: if they are not integers.
         IndexError: if one lies outside.
     """
-    array = np.asarray(indices)
+    array = native(indices)
     if not array.size and array.dtype.kind == "f":
         return array.astype(np.intp)  # the empty list
     if array.dtype.kind not in "iu":
@@ -317,7 +323,7 @@ def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
         raise IndexError(
             f"{name}: `{argument}` holds {array[outside].flat[0]}, but the axis has size {size}; its indices {span}"
         )
-    return array
+    return array.astype(np.intp, copy=False)
 
 
 def _ensure(name: str, argument: str, indices: Array, size: int) -> None:

@@ -10,19 +10,20 @@ from ..graph import Array, op
 from ..kernels.select import select
 from .compare import not_equal
 from .elementwise import where
+from .index import native
 from .shape import expand_dims
 
 __all__ = ["embedding", "one_hot"]
 
 
 def checked(name: str, label: str, values: Array, classes: int, ignore: int | None = None) -> Any:
-    """`values` as an array of integers from 0 to classes - 1, or `ignore`.
+    """`values` as an array of np.intp from 0 to classes - 1, or `ignore`.
 
     Raises:
         TypeError: if they are not integers.
         IndexError: naming the first one out of range and its position.
     """
-    values = np.asarray(values)
+    values = native(values)
     if values.dtype.kind not in "iu":
         raise TypeError(
             f"{name}: `{label}` is {values.dtype}; it must be integers: convert it with astype(int), or pass an integer array"
@@ -34,7 +35,7 @@ def checked(name: str, label: str, values: Array, classes: int, ignore: int | No
         at = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
         also = "" if ignore is None else f", or `ignore_index` {ignore}"
         raise IndexError(f"{name}: `{label}` holds {values[at]} at {at}; it must be from 0 to {classes - 1}{also}")
-    return values
+    return np.asarray(values.astype(np.intp, copy=False))
 
 
 @op

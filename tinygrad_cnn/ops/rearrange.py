@@ -40,10 +40,15 @@ def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     steps = np.asarray(shift)
     if steps.size and steps.dtype.kind not in "iu":
         raise TypeError(f"roll: `shift` is {shift!r}; it must be an integer or one per axis")
-    return np.roll(a, shift, axis)
+    return np.roll(a, np.array(np.asarray(shift).tolist(), np.int64), axis)
 
 
-roll.vjp(a=lambda g, shift, axis: roll(g, shift=tuple(-s for s in shift) if np.ndim(shift) else -shift, axis=axis))
+def _roll_rule(g: Array, shift: Integers, axis: Axis) -> Array:
+    steps = np.asarray(shift).tolist()  # Python's own integers, since unsigned ones have no negative
+    return roll(g, shift=[-step for step in steps] if isinstance(steps, list) else -steps, axis=axis)
+
+
+roll.vjp(a=_roll_rule)
 
 
 @implements(np.rot90)

@@ -35,7 +35,8 @@ MOST_BYTES = 1 << 24
 """What the steps of a group may make, since all of it is kept to its end: for more, a wait is little beside the work."""
 
 ALIGNMENT = 64
-"""Places begin at multiples of a cache line."""
+"""Places begin at multiples of a cache line. They do not touch: NumPy before 2.0.2 takes touching arrays for overlapping ones,
+for which it computes exp and others in another way, with other bits."""
 
 
 @dataclass(eq=False, slots=True)
@@ -85,7 +86,7 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
                 continue
             room = _overwritten(step, out, k, rooms, whole if len(group) > 1 else set())
             if room is None:
-                room = Room(-(-out.array.nbytes // ALIGNMENT) * ALIGNMENT, i, last[out], until[out])
+                room = Room((out.array.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out], until[out])
             room.end, room.until = max(room.end, last[out]), max(room.until, until[out])
             rooms[out] = room
     peak = _placed(list(dict.fromkeys(rooms.values())))
@@ -94,9 +95,14 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
 
 
 def _planned(step: Step, returned: Collection[Value]) -> Value | None:
-    """What a step makes, if it can be written into a place of the arena."""
+    """What a step makes, if it can be written into a place of the arena.
+
+    NumPy before 2.2 sums reversed memory from its end if it is given `out`, and from its start if not.
+    """
     out = step.outputs[0] if step.outputs else None
     if step.op is None or not step.op.takes_out or out is None or out.base is not None:
+        return None
+    if not step.op.elementwise and any(stride < 0 for value in step.reads for stride in value.array.strides):
         return None
     return out if out not in returned and out.array.size and _dense(out.array) else None
 

@@ -81,25 +81,26 @@ class Progress(Callback):
         return (time.perf_counter() - self._began) / (run.step - self._first) * remaining
 
     def _show(self, run: Run, text: str, end: bool = False) -> None:
+        columns = max(1, shutil.get_terminal_size().columns - 1)  # a line that wraps could not be rewritten
         if not self._live:
             self._out.write(text + "\n")
         elif self._make_bar is not None:
-            self._show_bar(run, text, end)
+            self._show_bar(run, text, columns, end)
         else:
-            columns = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten
             if end:
                 columns = max(columns, len(text))
             self._out.write(f"\r{text[:columns]:<{self._width}}" + "\n" * end)
             self._width = 0 if end else min(len(text), columns)
         self._out.flush()
 
-    def _show_bar(self, run: Run, text: str, end: bool) -> None:
+    def _show_bar(self, run: Run, text: str, columns: int, end: bool) -> None:
         if self._bar is None:
             self._bar = self._make_bar(
-                total=run.batches, file=self._out, bar_format="{desc}  {bar:20}", dynamic_ncols=True, mininterval=0
+                total=run.batches, file=self._out, bar_format="{desc}  {bar:20}", ncols=columns, mininterval=0
             )
+        self._bar.ncols = None if end else columns  # the line that is left standing is whole, and written once
         self._bar.n = run.batches or run.batch if end else run.batch
-        self._bar.set_description_str(text)
+        self._bar.set_description_str(text, refresh=not end)
         if end:
             self._bar.close()
             self._bar = None
