@@ -345,7 +345,7 @@ def _warn(text: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.dirname(__file__)):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, RuntimeWarning, stacklevel=level - 1)
+    warnings.warn(text, RuntimeWarning, stacklevel=level)
 
 
 def _node(x: Any) -> Any:
@@ -381,8 +381,8 @@ def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = Fals
       and when something that Python read has changed: attributes and hooks of modules, closures and globals, elements of lists
       and dicts, the parameters of an optimizer, a Tensor's ``requires_grad``, the value of an outside Tensor that Python reads.
       Parameters, optimizer state, options such as ``lr`` and outside arrays are referred to: what is written there is seen.
-    - If `function` draws from ``random`` or ``np.random``, prints, reads a clock, or changes Python state, a RuntimeWarning says
-      so and calls run as written from then on; `plain` says why.
+    - If `function` draws from ``random`` or ``np.random``, prints, reads a clock, or changes Python state, a RuntimeWarning
+      says so and calls run as written from then on; `plain` says why.
     - At calls 2, 3, 5, 9, 17 and so on the function is traced again. If it does something else than what was captured, because
       of something that no comparison sees, the same happens. Between two of these audits that is not noticed.
 

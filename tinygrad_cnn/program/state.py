@@ -227,7 +227,7 @@ class State:
                 self.note(value, names)
 
     def _object(self, thing: Any, names: frozenset[str]) -> None:
-        """An object, a class or an imported module. If it is the user's, all names in the user's code count, else this code's."""
+        """An object, a class or an imported module: of the user's, all names in their code count, else this code's."""
         if isinstance(thing, ModuleType):
             if not _is_foreign_file(getattr(thing, "__file__", None)):
                 self._open.append(thing)
