@@ -152,7 +152,7 @@ class Compiled(Generic[P, R]):
         ready = self._find(key, given)
         if ready is None:
             return self._captured(key, given, args, kwargs)
-        arrays = [x._data if x.__class__ is Tensor else array_of(x) for x in given]
+        arrays = [x._array if x.__class__ is Tensor else array_of(x) for x in given]
         if ready.written and ready.written.is_among(arrays):
             return _ALIASED
         try:

@@ -88,7 +88,7 @@ def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
 
 def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of one repeated value."""
-    value = Tensor(fill_value, dtype=dtype)._data
+    value = Tensor(fill_value, dtype=dtype)._array
     return _made(np.full(shape, value, value.dtype), requires_grad)
 
 
@@ -144,7 +144,7 @@ def randn(
 
 
 def _like(t: TensorLike) -> NDArray[Any]:
-    return t._data if isinstance(t, Tensor) else np.asarray(t)
+    return t._array if isinstance(t, Tensor) else np.asarray(t)
 
 
 @implements(np.zeros_like)

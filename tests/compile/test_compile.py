@@ -444,7 +444,7 @@ class TestResults:
 
         def f(x):
             y = (w * x).exp()
-            arrays["y"] = y._data
+            arrays["y"] = y._array
             assert arrays
             return y.sum()
 

@@ -225,7 +225,7 @@ def test_a_program_with_streams_keeps_no_array_of_its_capture():
 
     def f(x):
         y = (x * 2.0).relu() * 0.5
-        arrays["y"] = y._data
+        arrays["y"] = y._array
         assert arrays
         return y.sum()
 

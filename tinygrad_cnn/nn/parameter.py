@@ -40,4 +40,4 @@ class Parameter(Tensor):
         return super().__repr__().replace("Tensor(", "Parameter(", 1)
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
-        return type(self), (self._data, self.requires_grad)
+        return type(self), (self._array, self.requires_grad)

@@ -114,7 +114,7 @@ class Capture:
         self._optimizers: dict[int, Any] = {}
         self._values: dict[int, Value] = {}  # by identity of the array
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
-        self.arguments = [self._known(Value(t._data, "argument")) for t in arguments]
+        self.arguments = [self._known(Value(t._array, "argument")) for t in arguments]
         self.argument_places = [Place(t) for t in arguments]
         self.places = dict(zip(map(id, arguments), self.argument_places, strict=True))
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # each leaf with the gradient it came with
@@ -150,9 +150,9 @@ class Capture:
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
             if gradient is not before or (id(leaf) in self._cleared and gradient is None):
-                self.gradients.append((self._place(leaf), None if gradient is None else self._value(gradient._data)))
+                self.gradients.append((self._place(leaf), None if gradient is None else self._value(gradient._array)))
                 if gradient is not None:  # without a graph, as in a replay, and not among what the run made
-                    leaf._grad = Tensor._of(gradient._data)
+                    leaf._grad = Tensor._of(gradient._array)
         if any((tensor._node is None) != (node is None) for tensor, node in self._forms.values()):
             self.state.changed = "whether a Tensor requires a gradient"
 
@@ -214,7 +214,7 @@ class Capture:
 
     def is_made(self, tensor: Tensor) -> bool:
         """Whether the run made a Tensor's values."""
-        value = self._values.get(id(tensor._data))
+        value = self._values.get(id(tensor._array))
         return value is not None and value.root.origin == "step"
 
     def referred(self) -> dict[int, Tensor]:
@@ -250,12 +250,12 @@ class Capture:
         self._made.append(weakref.ref(output))
         if output._node is not None:
             for t in inputs:
-                if isinstance(t, Tensor) and isinstance(t._node, Node) and id(t._data) not in self._values:
+                if isinstance(t, Tensor) and isinstance(t._node, Node) and id(t._array) not in self._values:
                     raise CaptureError(
                         f"compile: `{op.name}` is given a Tensor that was computed outside the function and requires a "
                         "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
                     )
-        if id(output._data) in self._values:
+        if id(output._array) in self._values:
             return  # the op returned its input
         step = Step(
             op.name,
@@ -267,7 +267,7 @@ class Capture:
             several=bool(residuals),
             line=caller(),
         )
-        step.outputs = (self._new(output._data), *(self._new(r) for r in residuals))
+        step.outputs = (self._new(output._array), *(self._new(r) for r in residuals))
         self.steps.append(step)
 
     def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
@@ -305,14 +305,14 @@ class Capture:
 
     def read(self, tensor: Tensor) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        root = self._owners.get(id(owner(tensor._data)))
+        root = self._owners.get(id(owner(tensor._array)))
         if isinstance(tensor._node, Leaf) or (root is not None and root.origin != "outside"):
             raise CaptureError(
                 "compile: the function reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...). It "
                 "runs once, for the capture, and later calls would go on with the value it saw then. Choose with "
                 "tinygrad_cnn.where, return the Tensor and read it outside, or take this part out of the compiled function"
             )
-        if any(np.may_share_memory(tensor._data, array) for array in self.written[0]):
+        if any(np.may_share_memory(tensor._array, array) for array in self.written[0]):
             self.state.impure = "writes a Tensor and then reads its value in Python"
         self.state.value(tensor)
 
@@ -322,7 +322,7 @@ class Capture:
 
     def form(self, tensor: Tensor) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        root = self._values.get(id(tensor._data))
+        root = self._values.get(id(tensor._array))
         if root is None or root.origin == "outside":
             self._forms.setdefault(id(tensor), (tensor, tensor._node))
 
@@ -358,7 +358,7 @@ class Capture:
             self._cleared.add(id(leaf))
         if id(leaf) in self.leaves:
             return
-        known = self._values.get(id(leaf._data))
+        known = self._values.get(id(leaf._array))
         if known is not None and known.origin == "step":
             return  # a leaf that the run made itself
         before = getattr(leaf, "_grad", None)
@@ -421,7 +421,7 @@ class Capture:
         del self.steps[mark:]
         assert node.saved is not None
         forms = tuple([p and Form(p.shape, p.dtype) for p in parents])
-        results = op.pull(g._data, node.saved, node.params, forms)
+        results = op.pull(g._array, node.saved, node.params, forms)
         inputs = tuple(self.of(x) for x in (g, node.saved, node.params))
         step = Step(f"{op.name}'", op.pull, (*inputs, forms), several=True)
         step.outputs = tuple(None if r is None else self._new(np.asarray(r)) for r in results)
@@ -434,7 +434,7 @@ class Capture:
         """What a step refers to for `x`: values for Tensors and for arrays that are known, in nested containers too."""
         if isinstance(x, Tensor):
             self.form(x)
-            return self._value(x._data)
+            return self._value(x._array)
         if isinstance(x, np.ndarray):
             if id(x) not in self._values:
                 self._suspects.append(x)
@@ -487,7 +487,7 @@ class Capture:
 
 def _gradient(place: Place) -> np.ndarray:
     gradient: Any = place.tensor._grad
-    return np.array(gradient._data, order="C")
+    return np.array(gradient._array, order="C")
 
 
 def _holder(tensor: Tensor) -> str | None:

@@ -20,7 +20,7 @@ class Results:
 
     def __init__(self, name: str, result: Any, stand_ins: Sequence[Tensor], capture: Capture) -> None:
         positions = {id(t): i for i, t in enumerate(stand_ins)}
-        memory = {id(t._data): i for i, t in enumerate(stand_ins)}
+        memory = {id(t._array): i for i, t in enumerate(stand_ins)}
         self.values: list[Any] = []  # those that the program returns
         self.compared: list[Any] = []  # by which two runs can be told apart
         found: list[Callable[[tuple[Any, ...], list[Any]], Any]] = []
@@ -28,9 +28,9 @@ class Results:
             if id(leaf) in positions:
                 found.append(partial(_argument, positions[id(leaf)]))
                 self.compared.append((path, "argument", positions[id(leaf)]))
-            elif isinstance(leaf, Tensor) and id(leaf._data) in memory:
-                found.append(partial(_detached, memory[id(leaf._data)]))
-                self.compared.append((path, "memory of an argument", memory[id(leaf._data)]))
+            elif isinstance(leaf, Tensor) and id(leaf._array) in memory:
+                found.append(partial(_detached, memory[id(leaf._array)]))
+                self.compared.append((path, "memory of an argument", memory[id(leaf._array)]))
             elif isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf) and capture.is_made(leaf):
                 found.append(partial(_leaf, len(self.values)))
                 self.values.append(capture.of(leaf))

@@ -85,8 +85,8 @@ def alike(a: Any, b: Any) -> bool:
         return repr(a.bit_generator.state) == repr(b.bit_generator.state)
     if isinstance(a, Held):
         return a.thing is b.thing
-    if hasattr(a, "_data"):  # a Tensor
-        return _same_array(a._data, b._data)
+    if hasattr(a, "_array"):  # a Tensor
+        return _same_array(a._array, b._array)
     return typed(a) == typed(b)
 
 

@@ -20,7 +20,7 @@ def signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
     key: list[Any] = [is_grad_enabled(), get_default_dtype()]
     for i, x in enumerate(args):
         if x.__class__ is Tensor and x._node is None:  # as _scan has it, in fewer steps
-            data = x._data
+            data = x._array
             given.append(x)
             key.append((data.shape, data.dtype, data.strides, False))
         else:
@@ -49,7 +49,7 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
             )
         given.append(x)
         hooked = [] if x._node is None else getattr(x._node, "hooks", {}).values()
-        key.append((x.shape, x.dtype, x._data.strides, x._node is not None, *map(Held, hooked)))
+        key.append((x.shape, x.dtype, x._array.strides, x._node is not None, *map(Held, hooked)))
     elif isinstance(x, list | tuple):
         key.append((x.__class__, len(x)))
         for part in x:
@@ -76,7 +76,7 @@ def is_array(leaf: Any) -> bool:
 
 def array_of(x: Any) -> np.ndarray:
     """The plain array of an argument: what a subclass such as a memmap, a matrix or a masked array adds does not count."""
-    data: np.ndarray = x._data if isinstance(x, Tensor) else x
+    data: np.ndarray = x._array if isinstance(x, Tensor) else x
     return data if data.__class__ is np.ndarray else np.asarray(data)
 
 

@@ -188,10 +188,10 @@ class State:
 
     def value(self, tensor: Tensor) -> None:
         """A Tensor from outside whose values are read in Python."""
-        if (id(tensor._data), "value") not in self._done:
-            self._done.add((id(tensor._data), "value"))
-            self.places.append(places.values("the value of a Tensor that the function reads", tensor._data))
-            self._known[id(tensor._data)] = tensor._data
+        if (id(tensor._array), "value") not in self._done:
+            self._done.add((id(tensor._array), "value"))
+            self.places.append(places.values("the value of a Tensor that the function reads", tensor._array))
+            self._known[id(tensor._array)] = tensor._array
 
     def hooks(self, tensors: Iterable[Tensor]) -> None:
         """The hooks on leaves of the graph."""

@@ -26,7 +26,7 @@ class Remembered:
             return
         self._seen[id(thing)] = thing
         if isinstance(thing, Tensor):
-            self._visit(thing._data)
+            self._visit(thing._array)
         elif isinstance(thing, np.ndarray):
             if thing.flags.writeable and not thing.dtype.hasobject:
                 self._was.append((thing, thing.copy()))

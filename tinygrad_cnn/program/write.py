@@ -123,7 +123,7 @@ class _Writer:
             return "None"
         if lent and value in self.fixed and value.root in self.plan.rooms:
             gradient = Lent.__new__(Lent)
-            gradient._data, gradient._node = self.fixed[value], None
+            gradient._array, gradient._node = self.fixed[value], None
             self.lent.append((place, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
