@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..clock import owner
-from ..graph import Leaf, Node, Op, _adapt, pull_with
+from ..graph import Leaf, Node, Op, pull_with
+from ..operands import adapt
 from ..recording import is_grad_enabled
 from ..tensor import Tensor
 from ..watch import trace_with
@@ -158,7 +159,7 @@ class Capture:
         step = Step(
             op.name,
             op.raw,
-            tuple(self.of(_adapt(x)) for x in inputs),
+            tuple(self.of(adapt(x)) for x in inputs),
             {name: self.of(p) for name, p in zip(op.signature.params, params, strict=True)},
             op=op,
             kept=drew,
