@@ -57,7 +57,7 @@ class TestAccumulation:
     def test_gradients_are_writable_contiguous_arrays(self):
         x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
         (x.T.sum() + x.mean(axis=0).sum()).backward()
-        assert x.grad._data.flags.carray
+        assert x.grad._array.flags.carray
 
     @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12))
     def test_a_sum_of_picked_leaves_counts_each(self, picks):
@@ -126,7 +126,7 @@ class TestOverwrittenValues:
     def test_a_window_on_what_was_written_counts(self, view):
         w = leaf(1.0, 2.0, 3.0)
         x = leaf(4.0, 5.0, 6.0)
-        y = (x * tg.from_numpy(view(w._data))).sum()
+        y = (x * tg.from_numpy(view(w._array))).sum()
         w.copy_(0.0)
         with pytest.raises(RuntimeError, match="overwritten"):
             y.backward()

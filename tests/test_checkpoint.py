@@ -224,7 +224,7 @@ class TestMemory:
         def f(x):
             a = (x * w).exp()
             b = a * a
-            seen.extend(weakref.ref(thing) for thing in (a._data, b._data, a._node, b._node))
+            seen.extend(weakref.ref(thing) for thing in (a._array, b._array, a._node, b._node))
             return b * 1.0, a + 1.0
 
         y, z = tg.checkpoint(f, x)
@@ -240,7 +240,7 @@ class TestMemory:
     @pytest.mark.parametrize("count", [1, 2])
     def test_the_result_is_not_kept_either(self, count):
         outputs = tg.checkpoint(lambda x: [x * x for _ in range(count)], leaf(1.0, 2.0))
-        arrays = [weakref.ref(y._data) for y in outputs]
+        arrays = [weakref.ref(y._array) for y in outputs]
         loss = tg.concatenate([y + 1.0 for y in outputs]).sum()
         del outputs
         assert not any(array() is not None for array in arrays)
@@ -287,7 +287,7 @@ class TestMemory:
         def f(x):
             for _ in range(5):
                 x = probe(x)
-                saved.append(weakref.ref(x._data))
+                saved.append(weakref.ref(x._array))
             return x * 1.0
 
         y = tg.checkpoint(f, leaf(1.0))

@@ -133,7 +133,7 @@ class TestSaving:
     def test_what_rules_name(self):
         x = leaf(2.0)
         assert cube.op.signature.saved == ("a",)
-        assert cube(x)._node.saved == (x._data,)
+        assert cube(x)._node.saved == (x._array,)
         assert largest.op.signature.saved == ("best",)
         assert weighted_sum.op.signature.saved == ()
         assert (x + 1.0)._node.saved == ()
@@ -141,9 +141,9 @@ class TestSaving:
 
     def test_only_for_inputs_that_require_a_gradient(self):
         a, b = leaf(2.0), tg.Tensor(np.array([3.0]))
-        assert (a * b)._node.saved == (None, b._data)  # b serves a's rule; a would serve b's, which will not run
-        assert (b * a)._node.saved == (b._data, None)
-        assert (a * a)._node.saved == (a._data, a._data)
+        assert (a * b)._node.saved == (None, b._array)  # b serves a's rule; a would serve b's, which will not run
+        assert (b * a)._node.saved == (b._array, None)
+        assert (a * a)._node.saved == (a._array, a._array)
         assert (b * b)._node is None
 
     def test_a_rule_for_an_input_without_a_gradient_never_runs(self):

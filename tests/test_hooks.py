@@ -217,7 +217,7 @@ def test_hooks_leave_no_cycle():
         handle = middle.register_hook(lambda g: g * 2.0)
         x.register_hook(lambda g: None)
         middle.sum().backward()
-        things = [weakref.ref(thing) for thing in (x, middle, middle._node, x._node, middle._data)]
+        things = [weakref.ref(thing) for thing in (x, middle, middle._node, x._node, middle._array)]
         del x, middle
         assert not any(thing() is not None for thing in things)
         assert not hooks.hooked

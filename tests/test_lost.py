@@ -368,7 +368,17 @@ DTYPE_OR_OPTION_COMES_SECOND = {
 @pytest.mark.parametrize("name", [n for n in dir(np.ndarray) if callable(getattr(np.ndarray, n, None))])
 @pytest.mark.filterwarnings("ignore")
 def test_every_method_of_an_array_records_or_raises(name):
-    if name in {"fill", "__setitem__", "__array__", "astype", "view", "getfield", "__deepcopy__", "byteswap", "setfield"}:
+    if name in {
+        "fill",
+        "__setitem__",
+        "__array__",
+        "astype",
+        "view",
+        "getfield",
+        "__deepcopy__",
+        "byteswap",
+        "setfield",
+    }:
         pytest.skip("takes a Python number, as float(t) gives it, or no operand")
     t = leaf(3) * 2
     for args in ((t,), (t[0],), ([t[0], t[1], t[2]],), ([0, 1, 2], t), (0, t[0])):
@@ -560,5 +570,12 @@ def test_modules_called_with_arrays_return_tensors():
 def test_layers_record_lists():
     w = leaf(2, 3)
     rows = list(w)
-    for layer in (nn.Linear(3, 2), nn.ReLU(), nn.Flatten(), nn.LayerNorm(3), nn.BatchNorm1d(3), nn.Unflatten(1, (3, 1))):
+    for layer in (
+        nn.Linear(3, 2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LayerNorm(3),
+        nn.BatchNorm1d(3),
+        nn.Unflatten(1, (3, 1)),
+    ):
         assert tg.gradients(layer(rows).sum(), w)[0].shape == (2, 3)

@@ -47,7 +47,7 @@ def test_dropping_the_output_frees_the_graph(leaves):
     y = network(**leaves)
     things = [weakref.ref(node) for node in nodes_behind(y) if isinstance(node, Node)]
     things += [weakref.ref(v) for node in nodes_behind(y) for v in node.saved if isinstance(v, np.ndarray) and node.op]
-    kept = {id(leaf._data) for leaf in leaves.values()}
+    kept = {id(leaf._array) for leaf in leaves.values()}
     things = [thing for thing in things if id(thing()) not in kept]
     assert len(things) >= 8
     del y
@@ -60,7 +60,7 @@ def test_dropping_everything_after_backward_frees_everything(leaves, create_grap
     y.backward(create_graph=create_graph)
     things = [weakref.ref(node) for node in ([y._node] if not create_graph else nodes_behind(y))]
     things += [weakref.ref(leaf) for leaf in leaves.values()]
-    things += [weakref.ref(leaf._data) for leaf in leaves.values()] + [
+    things += [weakref.ref(leaf._array) for leaf in leaves.values()] + [
         weakref.ref(leaf.grad) for leaf in leaves.values()
     ]
     del y
@@ -92,7 +92,7 @@ def test_backward_frees_saved_arrays_as_it_goes():
     y, saved = x, []
     for _ in range(10):
         y = probe(y)
-        saved.append(weakref.ref(y._data))
+        saved.append(weakref.ref(y._array))
     y.backward(np.ones(3))
     assert alive == [10, 10, 9, 8, 7, 6, 5, 4, 3, 2]  # y itself stays alive
 
@@ -100,7 +100,7 @@ def test_backward_frees_saved_arrays_as_it_goes():
 def test_an_intermediate_that_no_rule_needs_dies_at_once():
     x = tg.Tensor(np.ones(3), requires_grad=True)
     middle = x + 1.0
-    data = weakref.ref(middle._data)
+    data = weakref.ref(middle._array)
     y = middle + 2.0
     del middle
     assert data() is None

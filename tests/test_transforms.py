@@ -332,7 +332,7 @@ class TestMemory:
         def f(x):
             middle = x * x
             nodes.append(weakref.ref(middle._node))
-            nodes.append(weakref.ref(middle._data))
+            nodes.append(weakref.ref(middle._array))
             return middle * x
 
         with tg.enable_grad() if recording else tg.no_grad():

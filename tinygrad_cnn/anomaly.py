@@ -125,7 +125,7 @@ def _error(op: Op, call: _Call | None, what: str) -> AnomalyError:
 
 def _fault(value: Any) -> str | None:
     """What is not finite in an array or Tensor, or None."""
-    array = getattr(value, "_data", value)
+    array = getattr(value, "_array", value)
     if isinstance(array, np.generic):
         array = np.asarray(array)
     if not isinstance(array, np.ndarray):
@@ -146,7 +146,7 @@ def _described(op: Op, inputs: Sequence[Any]) -> str:
 
 
 def _range(value: Any) -> str:
-    array = getattr(value, "_data", value)
+    array = getattr(value, "_array", value)
     if not isinstance(array, np.ndarray):
         return f"{value!r:.60}"
     finite = array[np.isfinite(array)]

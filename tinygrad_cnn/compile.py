@@ -85,7 +85,7 @@ class Compiled(Generic[P, R]):
         key, given = _signature(self._name, args, kwargs)
         with self._alone:
             ready = self._find(key, given, args, kwargs)
-            arrays = [x._data if isinstance(x, Tensor) else x for x in given]
+            arrays = [x._array if isinstance(x, Tensor) else x for x in given]
             if ready.program.is_small:
                 values = ready.program.run(*arrays)
             else:
@@ -175,11 +175,11 @@ class _Results:
     """How to make what the function returns out of what the program returns."""
 
     def __init__(self, name: str, result: Any, stand_ins: list[Tensor], capture: Capture) -> None:
-        positions = {id(t._data): i for i, t in enumerate(stand_ins)}
+        positions = {id(t._array): i for i, t in enumerate(stand_ins)}
         self.values: list[Any] = []
         found: list[Callable[[tuple[Any, ...], list[Any]], Any]] = []
         for path, leaf in leaves(result):
-            data = leaf._data if isinstance(leaf, Tensor) else leaf
+            data = leaf._array if isinstance(leaf, Tensor) else leaf
             if id(data) in positions:
                 found.append(functools.partial(_argument, positions[id(data)]))
             elif isinstance(leaf, Tensor) and leaf.is_leaf and leaf.requires_grad:
@@ -226,7 +226,7 @@ def _wrapped(tree: Any) -> Any:
 
 def _stand_in(x: Any) -> Tensor:
     """A Tensor in the place of an argument, in its memory but with an identity of its own."""
-    tensor = Tensor._of((x._data if isinstance(x, Tensor) else x).view(np.ndarray))
+    tensor = Tensor._of((x._array if isinstance(x, Tensor) else x).view(np.ndarray))
     if isinstance(x, Tensor) and x.requires_grad:
         tensor._grad = x._grad if x.grad is not None else None
         tensor._node = Leaf(tensor)
@@ -239,7 +239,7 @@ def _signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
     key: list[Any] = [is_grad_enabled(), get_default_dtype()]
     for i, x in enumerate(args):
         if x.__class__ is Tensor and x._node is None:  # as _scan has it, in fewer steps
-            data = x._data
+            data = x._array
             given.append(x)
             key.append((data.shape, data.dtype, data.strides, False))
         else:
@@ -263,7 +263,7 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
                 "a compiled call; detach() it, or compute it inside"
             )
         given.append(x)
-        key.append((x.shape, x.dtype, x._data.strides, x.requires_grad))
+        key.append((x.shape, x.dtype, x._array.strides, x.requires_grad))
     elif isinstance(x, list | tuple):
         key.append((x.__class__, len(x)))
         for part in x:

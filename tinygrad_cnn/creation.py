@@ -98,7 +98,7 @@ def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, require
     fill_value = gather(fill_value)
     value = Tensor(fill_value, dtype=dtype)
     if not isinstance(fill_value, Tensor):
-        return _made(np.full(shape, value._data, value.dtype), requires_grad)
+        return _made(np.full(shape, value._array, value.dtype), requires_grad)
     repeated = copy(broadcast_to(value, shape=shape), order="C")
     return Tensor(repeated, requires_grad=True) if requires_grad else repeated
 
@@ -156,7 +156,7 @@ def randn(
 
 def _like(t: TensorLike) -> NDArray[Any]:
     plain = gather(t)
-    return plain._data if isinstance(plain, Tensor) else np.asarray(plain)
+    return plain._array if isinstance(plain, Tensor) else np.asarray(plain)
 
 
 @implements(np.zeros_like)

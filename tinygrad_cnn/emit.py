@@ -129,7 +129,7 @@ def emit_call(sig: Signature) -> str:
             f"    {xs} = tuple([_gather(x, '{sig.name}') if {ODD.format('x', '_FINE')} else x for x in {xs}])",
             f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
             f"        {_plain(sig, [f'*{xs}'])}",
-            f"    {xs}_ = [x._data if isinstance(x, Tensor) else _adapt(x) for x in {xs}]",
+            f"    {xs}_ = [x._array if isinstance(x, Tensor) else _adapt(x) for x in {xs}]",
         ]
         arguments, shown = [f"*{xs}_"], f"tuple({xs}_)"
     else:
@@ -137,7 +137,7 @@ def emit_call(sig: Signature) -> str:
             node = f"; {n}_n = {n}._node" if n in sig.rules else ""
             absent = f"; {n}_n = None" if n in sig.rules else ""
             out += [
-                f"    if isinstance({n}, Tensor): {n}_ = {n}._data{node}",
+                f"    if isinstance({n}, Tensor): {n}_ = {n}._array{node}",
                 f"    else: {n}_ = {n}{absent}",
             ]
         out.append(f"    if {' and '.join(f'{n}_ is {n}' for n in sig.inputs)}:")
@@ -154,7 +154,7 @@ def emit_call(sig: Signature) -> str:
                 out += [
                     f"    if {n}_ is {n} and {odd}:",
                     f"        {n}_ = {take}({n}_, '{sig.name}')",
-                    f"        if isinstance({n}_, Tensor): {n} = {n}_; {n}_ = {n}._data{node}",
+                    f"        if isinstance({n}_, Tensor): {n} = {n}_; {n}_ = {n}._array{node}",
                 ]
         arguments = [f"{n}_" for n in sig.inputs]
         shown = _tuple(arguments)
@@ -163,7 +163,7 @@ def emit_call(sig: Signature) -> str:
         f"    except (ValueError, TypeError, IndexError) as _error: raise _explain(_op, _error, {shown}) from _error",
         "    if _y.__class__ is not _ndarray: _y = _asarray(_y)",
         "    _t = _new(Tensor)",
-        "    _t._data = _y",
+        "    _t._array = _y",
         "    _t._node = None",
     ]
     out += _emit_record(sig)

@@ -75,7 +75,7 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
                 replacement = hook(given)
         if replacement is not None:
             given = _checked(replacement, given, tensor)
-    return given if create else given._data
+    return given if create else given._array
 
 
 def _checked(replacement: Any, given: Any, tensor: Any) -> Any:

@@ -53,7 +53,7 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     if op is not None:
         return op(*args, **kwargs)
     if function in _FORM or function in _QUERIES:
-        look = attrgetter("_data") if function in _FORM else methodcaller("numpy")
+        look = attrgetter("_array") if function in _FORM else methodcaller("numpy")
         given = [gather(v) for v in args]
         plain = {k: look(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
         return function(*(look(v) if isinstance(v, tensor) else v for v in given), **plain)

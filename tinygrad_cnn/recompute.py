@@ -49,14 +49,14 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     segment = _Segment(f, args, kwargs)
     since = tick()
-    result = segment.run([_leaf(t._data) if t.requires_grad else t for t in given])
+    result = segment.run([_leaf(t._array) if t.requires_grad else t for t in given])
     values = [leaf for _, leaf in leaves(result)]
     recorded = [_recorded(value) for value in values]
     outputs = [value for value, is_recorded in zip(values, recorded, strict=True) if is_recorded]
     if not outputs:
         return result  # type: ignore[no-any-return]
     inputs = [*given, *map(_stand_in, segment.note(outputs, since))]
-    segment.value = outputs[0]._data if len(outputs) == 1 else np.concatenate([t._data.reshape(-1) for t in outputs])
+    segment.value = outputs[0]._array if len(outputs) == 1 else np.concatenate([t._array.reshape(-1) for t in outputs])
     whole = _op.function(inputs, segment=segment)
     segment.value = None
     parts = iter(segment.parts(whole))
@@ -180,7 +180,7 @@ def _leaf(array: Any) -> Tensor:
 def _stand_in(place: Place) -> Tensor:
     """A Tensor in the place of one that f refers to. A leaf comes with its values, so that a later write is noticed."""
     tensor = place.tensor() if isinstance(place, Leaf) else None
-    return Tensor._of(np.empty(0) if tensor is None else tensor._data, place)
+    return Tensor._of(np.empty(0) if tensor is None else tensor._array, place)
 
 
 def _recorded(value: Any) -> bool:

@@ -168,7 +168,7 @@ def _fresh(leaf: Any) -> Tensor:
     """A leaf in a new place: above the one it has, else at a new end of the graph."""
     if isinstance(leaf, Tensor) and leaf._node is not None:
         return cast(leaf, dtype=leaf.dtype)
-    fresh = Tensor._of(leaf._data) if isinstance(leaf, Tensor) else Tensor(leaf)
+    fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else Tensor(leaf)
     fresh.requires_grad = True
     return fresh
 

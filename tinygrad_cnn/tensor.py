@@ -104,9 +104,9 @@ class Tensor(Methods):
     Tensor([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_node")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node")
 
-    _data: NDArray[Any]
+    _array: NDArray[Any]
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until there is one: most Tensors never have a gradient
 
@@ -115,9 +115,9 @@ class Tensor(Methods):
         if isinstance(data, Tensor):
             wanted = data.dtype if dtype is None else np.dtype(dtype)
             made = elementwise.copy(data) if wanted == data.dtype else data.astype(wanted)
-            self._data, self._node = made._data, made._node
+            self._array, self._node = made._array, made._node
         else:
-            self._data, self._node = to_array(data, dtype), None
+            self._array, self._node = to_array(data, dtype), None
         if requires_grad:
             if self._node is not None:
                 warnings.warn(
@@ -131,7 +131,7 @@ class Tensor(Methods):
     @staticmethod
     def _of(data: NDArray[Any], node: Node | Leaf | None = None) -> Tensor:
         tensor = Tensor.__new__(Tensor)
-        tensor._data = data
+        tensor._array = data
         tensor._node = node
         return tensor
 
@@ -140,22 +140,22 @@ class Tensor(Methods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The size of each axis."""
-        return self._data.shape
+        return self._array.shape
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._data.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size
+        return self._array.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype of the elements."""
-        return self._data.dtype
+        return self._array.dtype
 
     @property
     def T(self) -> Tensor:
@@ -234,7 +234,7 @@ class Tensor(Methods):
         """
         if watch.watchers:
             watch.read(self)
-        view = self._data.view()
+        view = self._array.view()
         view.flags.writeable = False
         return view
 
@@ -272,28 +272,28 @@ class Tensor(Methods):
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
         if watch.watchers:
             watch.read(self)
-        return dlpack.export(self._data, max_version, copy, stream=stream, dl_device=dl_device)
+        return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._data.__dlpack_device__()
+        return self._array.__dlpack_device__()
 
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there is more or less than one."""
-        if self._data.size != 1:
+        if self._array.size != 1:
             raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
         if watch.watchers:
             watch.read(self)
-        return self._data.item()
+        return self._array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         if watch.watchers:
             watch.read(self)
-        return self._data.tolist()
+        return self._array.tolist()
 
     def detach(self) -> Tensor:
         """The same values, sharing memory, outside the graph."""
-        return Tensor._of(self._data)
+        return Tensor._of(self._array)
 
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values refuse backward.
@@ -307,7 +307,7 @@ class Tensor(Methods):
                 f"copy_: this Tensor is the result of `{self._op_name}`; nothing recorded is ever written"
             )
         source = gather(source, "copy_")
-        values = source._data if isinstance(source, Tensor) else np.asarray(source)
+        values = source._array if isinstance(source, Tensor) else np.asarray(source)
         try:
             np.broadcast_to(values, self.shape)
         except ValueError:
@@ -318,7 +318,7 @@ class Tensor(Methods):
             raise TypeError(
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
-        watch.effect(_write, self._data, values)
+        watch.effect(_write, self._array, values)
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -354,7 +354,7 @@ class Tensor(Methods):
                 continue
             old = tensor.grad if watched else getattr(tensor, "_grad", None)
             if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient which the user holds never changes
-                g = of(g if old is None else np.asarray(old._data + g))
+                g = of(g if old is None else np.asarray(old._array + g))
             elif old is not None:
                 with enable_grad() if create_graph else no_grad():
                     g = old + g
@@ -444,7 +444,7 @@ class Tensor(Methods):
         return format(self.item(), spec) if self.size == 1 and spec else format(str(self), spec)
 
     def __repr__(self) -> str:
-        values = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        values = np.array2string(self._array, separator=", ", prefix="Tensor(")
         made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, dtype={self.dtype}{made_by})"
 
@@ -538,7 +538,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
         g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
         return output._node, Tensor._of(g) if tensors else g
     gradient = gather(gradient, name)
-    array = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
+    array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != output.shape:
         raise ValueError(
             f"{name}: the gradient has shape {array.shape} but the Tensor has shape {output.shape}; they must agree"

@@ -122,7 +122,7 @@ def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
     Where orders meet, C order wins. But NumPy reuses large temporary arrays in an expression, and then it is theirs that wins:
     a rule would give one order to arrays, and another to Tensors, and sums over it other bits.
     """
-    data = g if g.__class__ is np.ndarray else g._data
+    data = g if g.__class__ is np.ndarray else g._array
     if data.strides == strides or 0 in data.strides or 0 in strides:
         return g
     long = [i for i, n in enumerate(data.shape) if n > 1]
@@ -226,7 +226,7 @@ def input_name(op: Op, position: int) -> str:
 
 def _memory(value: Any) -> Any:
     """What owns the memory that a value looks at: nothing if it is no array."""
-    data = value if value.__class__ is np.ndarray else getattr(value, "_data", value)
+    data = value if value.__class__ is np.ndarray else getattr(value, "_array", value)
     return owner(data) if isinstance(data, np.ndarray) else None
 
 
@@ -254,4 +254,4 @@ def _own(g: Array, borrowed: bool) -> Array:
         return np.array(g, order="C") if borrowed or not g.flags.carray else g
     if isinstance(g, np.generic):
         return np.asarray(g)
-    return copy(g, order="C") if borrowed or not g._data.flags.carray else g
+    return copy(g, order="C") if borrowed or not g._array.flags.carray else g

@@ -136,7 +136,7 @@ def deferred(method: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         for argument in (*args, *kwargs.values()):
-            if hasattr(argument, "_data"):
+            if hasattr(argument, "_array"):
                 read(argument)  # type: ignore[arg-type]
         effect(functools.partial(method, *args, **kwargs))
 

@@ -366,7 +366,7 @@ class TestResults:
 
         def f(x):
             y = (w * x).exp()
-            kept.append(weakref.ref(y._data))
+            kept.append(weakref.ref(y._array))
             return y.sum()
 
         tg.compile(f)(ramp(3))

@@ -225,7 +225,7 @@ def test_a_program_with_streams_keeps_no_array_of_its_capture():
 
     def f(x):
         y = (x * 2.0).relu() * 0.5
-        kept.append(weakref.ref(y._data))
+        kept.append(weakref.ref(y._array))
         return y.sum()
 
     compiled = tg.compile(f)

@@ -311,5 +311,5 @@ def test_what_is_kept_for_which_gradients(size):
         y.sum().backward()
         if "b" in wanted:
             np.testing.assert_array_equal(leaves["b"].grad.numpy(), np.full(3, 2.0 * (size - 2) ** 2))
-            held = leaves["b"].grad._data
+            held = leaves["b"].grad._array
             assert (held if held.base is None else held.base).size == 3

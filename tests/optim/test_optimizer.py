@@ -327,7 +327,7 @@ def test_a_parameter_that_became_read_only_stops_the_step_before_it_begins(optim
     p.grad, q.grad = tg.ones(2, dtype=np.float64), tg.ones(2, dtype=np.float64)
     stepping.step()
     before = snapshot(stepping)
-    q._data.flags.writeable = False
+    q._array.flags.writeable = False
     with pytest.raises(ValueError, match="parameter 1 of group 0 has become read-only"):
         stepping.step()
     assert_same(before, snapshot(stepping))

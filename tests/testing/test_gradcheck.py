@@ -71,7 +71,7 @@ def test_a_wrong_second_derivative_is_found_at_order_two():
     [
         (lambda g, a: 2 * a + 0 * g, "not linear in the incoming gradient"),
         (lambda g, a: 2 * g * a * (1.0 if isinstance(g, np.ndarray) else 1.001), "create_graph=True"),
-        (lambda g, a: 2 * g * a * (1.0 if getattr(a, "_data", a).flags.c_contiguous else 1.001), "memory layout"),
+        (lambda g, a: 2 * g * a * (1.0 if getattr(a, "_array", a).flags.c_contiguous else 1.001), "memory layout"),
         (lambda g, a: 2.0 * g * a * np.ones(a.shape), "a rule of broken returned float64 where g is float32"),
         (lambda g, a: 2 * g * a * np.nan, "not finite"),
     ],

@@ -43,4 +43,4 @@ class Parameter(Tensor):
         return super().__repr__().replace("Tensor(", "Parameter(", 1)
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
-        return partial(type(self), requires_grad=self.requires_grad), (self._data,)
+        return partial(type(self), requires_grad=self.requires_grad), (self._array,)

@@ -55,6 +55,6 @@ def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
     if finite and array.dtype.kind in "fc" and not np.isfinite(array).all():
         wrong = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"holds {array[tuple(wrong)]} at {tuple(wrong)}; it must be finite")
-    if not tensor.is_leaf or not tensor._data.flags.writeable:
+    if not tensor.is_leaf or not tensor._array.flags.writeable:
         raise ValueError("cannot be written here: the Tensor is the result of an op, or read-only")
     return array

@@ -139,7 +139,7 @@ def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -
         rows,
         parameters=sum(p.size for p in parameters),
         trainable=sum(p.size for p in parameters if p.requires_grad),
-        size=sum(t._data.nbytes for t in (*parameters, *buffers)),
+        size=sum(t._array.nbytes for t in (*parameters, *buffers)),
     )
 
 

@@ -88,14 +88,14 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
     """
     index = plain_index(index)
     try:
-        size = np.asarray(getattr(x, "_data", x))[index].shape
+        size = np.asarray(getattr(x, "_array", x))[index].shape
     except IndexError as error:
         raise IndexError(f"index_set: {error} (`x` has shape {np.shape(x)})") from None
     return _set("index_set", x, index, value, size)
 
 
 def _set(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...]) -> Tensor:
-    have, got = (np.asarray(getattr(part, "_data", part)).dtype for part in (x, value))
+    have, got = (np.asarray(getattr(part, "_array", part)).dtype for part in (x, value))
     if not np.can_cast(got, have, "same_kind"):
         raise TypeError(f"{name}: an array of {have} cannot hold values of {got}; convert one of them with astype")
     if not _fits(np.shape(value), size):
@@ -313,7 +313,9 @@ def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
 
 def _ensure(name: str, argument: str, indices: Array, size: int) -> None:
     """:func:`checked`, again whenever a captured run is repeated."""
-    effect(lambda array: _discard(checked(name, argument, array, size)), np.asarray(getattr(indices, "_data", indices)))
+    effect(
+        lambda array: _discard(checked(name, argument, array, size)), np.asarray(getattr(indices, "_array", indices))
+    )
 
 
 def _discard(_: Any) -> None:
@@ -355,7 +357,7 @@ def _wrapped(indices: Array, size: int) -> np.ndarray:
     """Indices counted from the start."""
     whole = cast_discrete(indices, dtype=np.dtype(np.intp))
     wrapped: Any = where(whole < 0, whole + size, whole)
-    return wrapped if isinstance(wrapped, np.ndarray) else np.asarray(getattr(wrapped, "_data", wrapped))
+    return wrapped if isinstance(wrapped, np.ndarray) else np.asarray(getattr(wrapped, "_array", wrapped))
 
 
 def plain_index(index: Any) -> Any:
@@ -369,7 +371,7 @@ def _plain(part: Any) -> Any:
     if not hasattr(part, "__array__"):
         return part
     if tracer() is not None:
-        return getattr(copy(part), "_data", part)  # the index is a value of the captured run, and stays an array
+        return getattr(copy(part), "_array", part)  # the index is a value of the captured run, and stays an array
     array = np.array(part)
     return array if array.ndim else array[()]
 

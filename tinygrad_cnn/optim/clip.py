@@ -118,7 +118,7 @@ def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tu
     for i, p in enumerate(listed):
         if not isinstance(p, Tensor):
             raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}; it must be a Tensor")
-    return [(p, p.grad._data) for p in {id(p): p for p in listed}.values() if p.grad is not None]
+    return [(p, p.grad._array) for p in {id(p): p for p in listed}.values() if p.grad is not None]
 
 
 def _norm(gradients: Sequence[Array], order: float) -> float:

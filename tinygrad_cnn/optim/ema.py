@@ -71,7 +71,7 @@ class EMA:
                 raise ValueError(f"EMA: parameter {i} is not a leaf but the result of an op; average what it came from")
             if any(p is other for other in self._parameters[:i]):
                 raise ValueError(f"EMA: parameter {i} was given before; list it once")
-        self._kept: list[Array] = [np.array(p._data) for p in self._parameters]
+        self._kept: list[Array] = [np.array(p._array) for p in self._parameters]
         self._swapped = False
 
     @deferred
@@ -86,7 +86,7 @@ class EMA:
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
         with np.errstate(all="ignore"):
             for p, average in zip(self._parameters, self._kept, strict=True):
-                _approach(average, p._data, 1 - decay)
+                _approach(average, p._array, 1 - decay)
 
     @deferred
     def swap(self) -> None:
@@ -96,15 +96,15 @@ class EMA:
             ValueError: if a parameter is read-only; nothing is exchanged then.
         """
         for i, p in enumerate(self._parameters):
-            if not p._data.flags.writeable:
+            if not p._array.flags.writeable:
                 raise ValueError(
                     f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
                 )
         for p, kept in zip(self._parameters, self._kept, strict=True):
-            weights = p._data.copy()
-            p._data[...] = kept
+            weights = p._array.copy()
+            p._array[...] = kept
             kept[...] = weights
-            mark_written(p._data)
+            mark_written(p._array)
         self._swapped = not self._swapped
 
     def __enter__(self) -> EMA:
@@ -124,7 +124,7 @@ class EMA:
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the options, the count of updates and the averages, also while these are in use."""
-        averages = [p._data for p in self._parameters] if self._swapped else self._kept
+        averages = [p._array for p in self._parameters] if self._swapped else self._kept
         return {
             "decay": self.decay,
             "warmup": self.warmup,

@@ -169,7 +169,7 @@ class Optimizer(ABC):
                 raise ValueError(f"{which} is not a leaf but the result of an op; optimize the Tensors it came from")
             if not p.requires_grad:
                 raise ValueError(f"{which} does not require a gradient; set requires_grad = True or leave it out")
-            if not p._data.flags.writeable:
+            if not p._array.flags.writeable:
                 raise ValueError(f"{which} is read-only and cannot be updated; copy it with Tensor(...)")
             if id(p) in seen:
                 raise ValueError(f"{which} was given before; a parameter is updated once per step, list it once")
@@ -224,11 +224,11 @@ class Optimizer(ABC):
             with enable_grad():
                 loss = closure()
         if watch.watchers:
-            gradients = [None if (g := p.grad) is None else g._data for p in self._params()]
+            gradients = [None if (g := p.grad) is None else g._array for p in self._params()]
             watch.state(self, "_count")
             watch.effect(self._update, *gradients)
         else:
-            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._data for p in self._params()])
+            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()])
         return loss
 
     def _update(self, *gradients: Any) -> None:
@@ -247,7 +247,7 @@ class Optimizer(ABC):
     def _first(self, gradients: tuple[Array | None, ...]) -> Routine:
         """:meth:`_update` where something is not as it was, and how to do it again."""
         work = self._work(iter(gradients))
-        mark = marking(*(p._data for p, *_ in work))
+        mark = marking(*(p._array for p, *_ in work))
         mark()
         places = {id(p): i for i, p in enumerate(self._params())}
         overridden = type(self).advance is not Optimizer.advance
@@ -255,7 +255,7 @@ class Optimizer(ABC):
         for p, g, made, options in work:
             if made:
                 self.state.setdefault(p, {}).update(made)
-            state, data = self.state.get(p, {}), p._data
+            state, data = self.state.get(p, {}), p._array
             room = self._room_for(data) if data.size <= PIECE else None
             self.advance(state, options)
             if room is None:
@@ -287,7 +287,7 @@ class Optimizer(ABC):
                 g = next(gradients)
                 if g is None:
                     continue
-                if not p._data.flags.writeable:
+                if not p._array.flags.writeable:
                     raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
                 work.append((p, g, self._missing(p, slots, options) if slots else {}, options))
         return work
@@ -311,7 +311,7 @@ class Optimizer(ABC):
     def _missing(self, p: Tensor, slots: dict[str, Slot], options: Options) -> dict[str, Any]:
         """Those of the slots that the state does not have, as they start."""
         kept = self.state.get(p, {})
-        return {name: slot.first(p._data, options) for name, slot in slots.items() if name not in kept}
+        return {name: slot.first(p._array, options) for name, slot in slots.items() if name not in kept}
 
     def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
         """Update a parameter in pieces, so that what is between two steps of the rule stays in the cache."""

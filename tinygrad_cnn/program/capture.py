@@ -105,7 +105,7 @@ class Capture:
         self.guards: list[Guard] = []
         self._values: dict[int, Value] = {}  # by identity of the array
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
-        self.arguments = [self._known(Value(t._data, "argument")) for t in arguments]
+        self.arguments = [self._known(Value(t._array, "argument")) for t in arguments]
         self.places = {id(t): Place(t) for t in arguments}
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # each leaf with the gradient it came with
         self._made: list[weakref.ref[Tensor]] = []
@@ -128,7 +128,7 @@ class Capture:
     def gradients(self) -> list[tuple[Place, Value | None]]:
         """The leaves whose gradient the run replaced, with the new one. To be asked while it is running."""
         return [
-            (self._place(leaf), None if leaf._grad is None else self._value(leaf._grad._data))
+            (self._place(leaf), None if leaf._grad is None else self._value(leaf._grad._array))
             for leaf, before in self.leaves.values()
             if leaf._grad is not before
         ]
@@ -149,12 +149,12 @@ class Capture:
         self._made.append(weakref.ref(output))
         if output._node is not None:
             for t in inputs:
-                if isinstance(t, Tensor) and isinstance(t._node, Node) and id(t._data) not in self._values:
+                if isinstance(t, Tensor) and isinstance(t._node, Node) and id(t._array) not in self._values:
                     raise CaptureError(
                         f"compile: `{op.name}` is given a Tensor that was computed outside the function and requires a "
                         "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
                     )
-        if id(output._data) in self._values:
+        if id(output._array) in self._values:
             return  # the op returned its input
         step = Step(
             op.name,
@@ -165,7 +165,7 @@ class Capture:
             kept=drew,
             several=bool(residuals),
         )
-        step.outputs = (self._new(output._data), *(self._new(r) for r in residuals))
+        step.outputs = (self._new(output._array), *(self._new(r) for r in residuals))
         self.steps.append(step)
 
     def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
@@ -184,7 +184,7 @@ class Capture:
 
     def read(self, tensor: Tensor) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
-        if id(tensor._data) in self._values or isinstance(tensor._node, Leaf):
+        if id(tensor._array) in self._values or isinstance(tensor._node, Leaf):
             raise CaptureError(
                 "compile: the function reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...). It "
                 "runs once, for the capture, and later calls would go on with the value it saw then. Choose with "
@@ -204,7 +204,7 @@ class Capture:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
         if id(leaf) in self.leaves:
             return
-        known = self._values.get(id(leaf._data))
+        known = self._values.get(id(leaf._array))
         if known is not None and known.origin == "step":
             return  # a leaf that the run made itself
         before = getattr(leaf, "_grad", None)
@@ -215,7 +215,7 @@ class Capture:
         place = self._place(leaf)
         self._guard(place, "{}.tensor.grad is None", before is None)
         if before is not None:
-            leaf._grad = Tensor._of(self.outcome(lambda: np.array(place.tensor._grad._data, order="C"), ()))  # type: ignore[union-attr]
+            leaf._grad = Tensor._of(self.outcome(lambda: np.array(place.tensor._grad._array, order="C"), ()))  # type: ignore[union-attr]
             self.steps.insert(
                 0, self.steps.pop()
             )  # before the program writes over the gradients that it left last time
@@ -269,7 +269,7 @@ class Capture:
         del self.steps[mark:]
         assert node.saved is not None
         forms = tuple([p and Form(p.shape, p.dtype) for p in parents])
-        results = op.pull(g._data, node.saved, node.params, forms)
+        results = op.pull(g._array, node.saved, node.params, forms)
         inputs = tuple(self.of(x) for x in (g, node.saved, node.params))
         step = Step(f"{op.name}'", op.pull, (*inputs, forms), several=True)
         step.outputs = tuple(None if r is None else self._new(np.asarray(r)) for r in results)
@@ -281,9 +281,9 @@ class Capture:
     def of(self, x: Any) -> Any:
         """What a step refers to for `x`: values for Tensors and for arrays that are known, in nested containers too."""
         if isinstance(x, Tensor):
-            if id(x._data) not in self._values:
+            if id(x._array) not in self._values:
                 self._guard(x, "{}._node is not None", x._node is not None)
-            return self._value(x._data)
+            return self._value(x._array)
         if isinstance(x, np.ndarray):
             if id(x) not in self._values:
                 self._suspects.append(x)

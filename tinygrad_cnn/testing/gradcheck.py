@@ -180,7 +180,7 @@ def _checked(
         raise ValueError(f"gradcheck: `eps` is {eps!r}; it must be a positive number")
     if method not in EPS:
         raise ValueError(f"gradcheck: `method` is {method!r}; it must be one of {', '.join(map(repr, EPS))}")
-    arrays = [np.array(x._data if isinstance(x, Tensor) else x) for x in inputs]
+    arrays = [np.array(x._array if isinstance(x, Tensor) else x) for x in inputs]
     for i, a in enumerate(arrays):
         if a.dtype.kind not in "biuf" or (a.dtype.kind == "f" and a.dtype not in TOLERANCES):
             allowed = ", ".join(map(str, TOLERANCES))

@@ -40,7 +40,7 @@ class Level:
         """The values at other arrays, nothing recorded at the top."""
         tensors = [from_numpy(a) for a in arrays]
         with no_grad():
-            return [y._data for y in self._outputs(len(self.counts), tensors, create=False)]
+            return [y._array for y in self._outputs(len(self.counts), tensors, create=False)]
 
     def record(self, arrays: Arrays) -> Record:
         """Run it at `arrays` and keep the graph."""
@@ -102,13 +102,13 @@ class Record:
 
     def __init__(self, ys: Sequence[Tensor], wanted: Sequence[Tensor]) -> None:
         self._ys, self._wanted = ys, wanted
-        self.values = [y._data for y in ys]
+        self.values = [y._array for y in ys]
 
     def pull(self, us: Arrays, create: bool = False) -> list[NDArray[Any] | None]:
         """The gradient of sum <y, u> for every floating-point array, None where nothing depends on it."""
         starts: Sequence[Any] = [from_numpy(u) for u in us] if create else us
         found = _pull(self._ys, self._wanted, starts, create=create, retain=True)
-        return [None if g is None else g._data for g in found]
+        return [None if g is None else g._array for g in found]
 
 
 def floating_outputs(result: Any) -> list[Tensor]:
@@ -157,4 +157,4 @@ def _pull(
 def _start(u: Any, dtype: np.dtype[Any], create: bool) -> Any:
     if create:
         return u if u.dtype == dtype else u.astype(dtype)
-    return (u._data if isinstance(u, Tensor) else u).astype(dtype, copy=False)
+    return (u._array if isinstance(u, Tensor) else u).astype(dtype, copy=False)
