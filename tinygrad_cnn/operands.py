@@ -62,25 +62,24 @@ def gather(value: Any, name: str = "Tensor") -> Any:
         return value
     if not _holds_tensor(value):
         if getattr(value, "dtype", None) == OBJECT:
-            raise TypeError(
-                f"{name}: an array of dtype object is no operand; give numbers, with astype(np.float32), or Tensors"
-            )
+            raise TypeError(f"{name}: {_NO_OPERAND}")
         return value
     try:
         return _joined(value, _common(value))
     except ValueError as error:
         raise ValueError(f"{name}: a list that holds Tensors must be full, with parts of one shape: {error}") from None
-    except KeyError as error:
-        raise TypeError(f"{name}: a list that holds Tensors holds {error}; it must hold numbers or Booleans") from None
 
 
 def members(values: Iterable[Any]) -> list[Any]:
-    """What is to be joined, with arrays for the scalars and lists in it if there is a Tensor: as :func:`gather` has them."""
+    """What is to be joined: if there is a Tensor, Tensors for the arrays, scalars and lists too, as in :func:`gather`."""
     found = list(values)
-    if all(value.__class__ in (_tensor, np.ndarray) for value in found) or not _holds_tensor(found):
+    if all(value.__class__ is _tensor for value in found) or not _holds_tensor(found):
         return found
     dtype = _common(found)
     return [_joined(value, dtype) for value in found]
+
+
+_NO_OPERAND = "an array of dtype object is no operand; give numbers, with astype(np.float32), or Tensors"
 
 
 def _holds_tensor(value: Any) -> bool:
@@ -104,13 +103,15 @@ _PYTHON = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 def _kinds(value: Any) -> set[Any]:
     """The dtypes of the Tensors and arrays in a nested list, and Python's class for each kind of scalar."""
     parts = _parts(value)
+    if isinstance(value, np.ndarray) and parts is not None and not _holds_tensor(value):
+        raise TypeError(f"Tensor: {_NO_OPERAND}")
     if parts is not None:
         return set().union(*map(_kinds, parts))
     if isinstance(value, _tensor):
         return {value.dtype}
     array = np.asarray(value)
     if array.dtype.kind not in _PYTHON:
-        raise KeyError(value)
+        raise TypeError(f"Tensor: a list that holds Tensors holds {value!r:.60}; it must hold numbers or Booleans")
     return {array.dtype if array.ndim or isinstance(value, np.ndarray) else _PYTHON[array.dtype.kind]}
 
 
@@ -122,7 +123,7 @@ def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(value, _tensor):
         return value
     if not _holds_tensor(value):
-        return value if isinstance(value, np.ndarray) else foreign[list](value, dtype)
+        return _tensor._of(value if isinstance(value, np.ndarray) else foreign[list](value, dtype))
     joined = _stack([_joined(part, dtype) for part in _parts(value)])
     return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined
 
