@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -91,20 +91,30 @@ def last_write() -> int:
 
 def written_since(time: int, values: Iterable[Any]) -> bool:
     """Whether memory of one of the arrays in `values`, or in tuples there, has been written after `time`."""
-    flat = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in values)
-    roots = {id(root): root for root in (owner(v) for v in flat if isinstance(v, np.ndarray))}
-    if any(key in _writes and _writes[key].time > time for key in roots):
-        return True
-    # Memory that an array owns is another array's only if that one does not own it.
+    roots = []
+    for value in values:
+        for array in value if value.__class__ is tuple else (value,):
+            if isinstance(array, np.ndarray):
+                root = array if array.base is None else owner(array)
+                write = _writes.get(id(root))
+                if write is not None and write.time > time:
+                    return True
+                roots.append(root)
+    for root in roots:  # memory that an array owns is another array's only if that one does not own it
+        if _foreign or not root.flags.owndata:
+            return _written_by_another(time, roots)
+    return False
+
+
+def _written_by_another(time: int, roots: Sequence[np.ndarray]) -> bool:
+    """Whether memory of arrays has been written after `time` as that of other arrays, of which one does not own it."""
     late = [place for places, write in _foreign.items() if write.time > time for place in places]
-    if late and any(_overlap(_places(root), late) for root in roots.values()):
+    if late and any(_overlap(_places(root), late) for root in roots):
         return True
-    strangers = [place for root in roots.values() if not root.flags.owndata for place in _places(root)]
-    return bool(strangers) and any(
-        _overlap(_places(root), strangers)
-        for write in list(_writes.values())
-        if write.time > time and write.reference is not None and (root := write.reference()) is not None
-    )
+    strangers = [place for root in roots if not root.flags.owndata for place in _places(root)]
+    writes = [write.reference for write in list(_writes.values()) if write.time > time] if strangers else []
+    written = [root for reference in writes if reference is not None and (root := reference()) is not None]
+    return any(_overlap(_places(root), strangers) for root in written)
 
 
 def _overlap(ours: Iterable[_Place], theirs: Iterable[_Place]) -> bool:
