@@ -78,6 +78,12 @@ class Leaf:
         self.number = tick()
 
 
+class Argument(Leaf):
+    """A leaf that the library made for the argument of a function: to the function it is a value, not its own to write."""
+
+    __slots__ = ()
+
+
 Puller: TypeAlias = Callable[[Node, Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
 _puller: ContextVar[Puller | None] = ContextVar("puller", default=None)
 

@@ -27,26 +27,26 @@ ODD = "({0}.dtype is _OBJECT if {0}.__class__ is _ndarray else {0}.__class__ not
 """In Python, whether an operand needs a closer look: all others cost no call."""
 
 F = TypeVar("F", bound=Callable[..., Any])
-foreign: dict[type, Callable[..., Any]] = {kind: lambda scalar: scalar.item() for kind in NUMPY_NUMBERS}
+_item = {kind: kind.item for kind in NUMPY_NUMBERS}
 _tensor: Any = ()
+_from_list: Any = None
 _stack: Any = None
 
 
 def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., Any]) -> None:
     """Say what a Tensor is, how a list of numbers beside one becomes an array, and how Tensors are joined."""
-    global _tensor, _stack
-    _tensor, _stack = tensor, stack
-    foreign[list] = foreign[tuple] = from_list
+    global _tensor, _from_list, _stack
+    _tensor, _from_list, _stack = tensor, from_list, stack
     FINE.add(tensor)
 
 
 def adapt(value: Any, name: str = "Tensor") -> Any:
     """What stands beside a Tensor, in its world: a NumPy scalar counts as a Python number, a list as Tensor(list)."""
-    convert = foreign.get(value.__class__)
-    if convert is None or value.__class__ in (list, tuple):
-        value = gather(value, name)
-        convert = foreign.get(value.__class__)
-    return value if convert is None else convert(value)
+    item = _item.get(value.__class__)
+    if item is not None:
+        return item(value)
+    value = gather(value, name)
+    return _from_list(value) if isinstance(value, list | tuple) else value
 
 
 def gather(value: Any, name: str = "Tensor") -> Any:
@@ -123,7 +123,7 @@ def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(value, _tensor):
         return value
     if not _holds_tensor(value):
-        return _tensor._of(value if isinstance(value, np.ndarray) else foreign[list](value, dtype))
+        return _tensor._of(value if isinstance(value, np.ndarray) else _from_list(value, dtype))
     joined = _stack([_joined(part, dtype) for part in _parts(value)])
     return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined
 

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import dlpack, hooks, interop, watch
 from .clock import mark_written
-from .graph import Leaf, Node, register_tensor
+from .graph import Argument, Leaf, Node, register_tensor
 from .methods import Methods, TensorLike
 from .operands import gather
 from .ops import compare, elementwise, index
@@ -461,7 +461,7 @@ class Tensor(Methods):
             RuntimeError: outside of no_grad.
             TypeError, ValueError: if the result has another shape, or is no floating-point number.
         """
-        if not self.is_leaf or not self.requires_grad:
+        if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
             return NotImplemented  # x += y then stands for x = x + y
         sign = f"{name}="
         if is_grad_enabled():
