@@ -383,6 +383,6 @@ def _refuse(op: Op, name: str) -> None:
 
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather, _OBJECT=operands.OBJECT,
+    _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather,
     _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse,
 )  # fmt: skip

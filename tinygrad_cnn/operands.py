@@ -23,7 +23,7 @@ FLAT = NUMBERS | NUMPY_NUMBERS
 FINE = set(FLAT)
 """Classes of operands that are no lists: numbers, and the Tensor from when it is registered."""
 
-ODD = "({0}.dtype is _OBJECT if {0}.__class__ is _ndarray else {0}.__class__ not in {1})"
+ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in {1})"
 """In Python, whether an operand needs a closer look: all others cost no call."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -157,7 +157,7 @@ def accepting_lists(function: F) -> F:
     lines += [f"    if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{function.__name__}')" for n in arrays]
     source = "\n".join([*lines, f"    return _function({', '.join(given)})\n"])
     scope: dict[str, Any] = {
-        "_function": function, "_gather": gather, "_OBJECT": OBJECT, "_FINE": FINE, "_ndarray": np.ndarray,
+        "_function": function, "_gather": gather, "_FINE": FINE, "_ndarray": np.ndarray,
         **{f"_default_{n}": p.default for n, p in parameters.items()},
     }  # fmt: skip
     filename = f"<{function.__name__}: lists>"

@@ -29,7 +29,7 @@ def leaves(arrays):
 
 
 def same(a, b) -> bool:
-    a, b = (None if v is None else np.asarray(v) for v in (a, b))
+    a, b = (v.numpy() if isinstance(v, tg.Tensor) else None if v is None else np.asarray(v) for v in (a, b))
     if a is None or b is None:
         return a is b
     return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
