@@ -160,7 +160,7 @@ def accepting_lists(function: F) -> F:
         "_function": function, "_gather": gather, "_FINE": FINE, "_ndarray": np.ndarray,
         **{f"_default_{n}": p.default for n, p in parameters.items()},
     }  # fmt: skip
-    filename = f"<{function.__name__}: lists>"
+    filename = f"<{function.__name__}: call>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), scope)
     functools.update_wrapper(scope[function.__name__], function)
