@@ -145,29 +145,10 @@ def public():
             yield f"Tensor.{name}", method
 
 
-OPERATORS = {
-    f"__{sort}{name}__"
-    for name in [
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "pow",
-        "matmul",
-        "and",
-        "or",
-        "xor",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "eq",
-        "ne",
-    ]
-    for sort in ("", "r", "i")
-}
+NAMES = [
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lt", "le", "gt", "ge", "eq", "ne",
+]  # fmt: skip
+OPERATORS = {f"__{sort}{name}__" for name in NAMES for sort in ("", "r", "i")}
 PUBLIC = dict(public())
 
 
