@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the ground up. A folder stands for the modules in it; modules of one row may import each other, but not in a circle.
 FLOORS = [
-    ("kernels", "emit", "declaration", "clock", "watch", "recording", "allocator"),
+    ("kernels", "emit", "declaration", "clock", "watch", "recording", "allocator", "operands"),
     ("graph",),
     ("ops",),
     ("hooks", "walk", "interop", "methods", "dlpack"),

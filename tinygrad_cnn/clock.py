@@ -6,18 +6,33 @@ Leaves are written in place between steps. A graph that recorded the old values 
 from __future__ import annotations
 
 import itertools
+import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 tick = itertools.count(1).__next__
 """The next time: greater than any before."""
 
-_writes: dict[int, tuple[weakref.ref[np.ndarray], int]] = {}  # by identity of the owner of the memory, while it lives
+_writes: dict[int, _Write] = {}  # by identity of the owner of the memory, while it lives
+_foreign: dict[tuple[_Place, ...], _Write] = {}  # by place, of memory that no array owns
 _last_write = 0
+
+_Place: TypeAlias = tuple[str, int, int]
+"""Where bytes lie: from and to which address in memory (""), or position in a file that ``np.memmap`` maps."""
+
+
+class _Write:
+    """When memory was last written."""
+
+    __slots__ = ("reference", "time")
+
+    def __init__(self, reference: weakref.ref[np.ndarray] | None) -> None:
+        self.reference, self.time = reference, 0
 
 
 def owner(array: np.ndarray) -> np.ndarray:
@@ -37,25 +52,36 @@ def mark_written(*arrays: np.ndarray) -> None:
 
 def marking(*arrays: np.ndarray) -> Callable[[], None]:
     """:func:`mark_written` for the same arrays every time."""
-    roots = [array if array.base is None else owner(array) for array in arrays]
-    written = [(id(root), _reference(root)) for root in roots]
+    writes = [_write_of(array if array.base is None else owner(array)) for array in arrays]
 
     def mark() -> None:
         global _last_write
         _last_write = now = tick()
-        for key, reference in written:
-            _writes[key] = reference, now
+        for write in writes:
+            write.time = now
 
     return mark
 
 
-def _reference(root: np.ndarray) -> weakref.ref[np.ndarray]:
+def _write_of(root: np.ndarray) -> _Write:
+    if not root.flags.owndata:  # another array may look at the same memory, and outlive this one
+        return _foreign.setdefault(_places(root), _Write(None))
     known = _writes.get(id(root))
-    return known[0] if known else weakref.ref(root, partial(_forget, id(root)))
+    if known is None:
+        known = _writes[id(root)] = _Write(weakref.ref(root, partial(_forget, id(root))))
+    return known
 
 
 def _forget(key: int, _: object) -> None:
     _writes.pop(key, None)
+
+
+def _places(root: np.ndarray) -> tuple[_Place, ...]:
+    """Where the bytes of an array lie: at an address, and in a file if it shares one."""
+    start, stop = byte_bounds(root)
+    if isinstance(root, np.memmap) and root.filename is not None and root.mode != "c":
+        return ("", start, stop), (os.path.realpath(root.filename), root.offset, root.offset + stop - start)
+    return (("", start, stop),)
 
 
 def last_write() -> int:
@@ -65,6 +91,31 @@ def last_write() -> int:
 
 def written_since(time: int, values: Iterable[Any]) -> bool:
     """Whether memory of one of the arrays in `values`, or in tuples there, has been written after `time`."""
-    flat = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in values)
-    roots = (id(owner(v)) for v in flat if isinstance(v, np.ndarray))
-    return any(key in _writes and _writes[key][1] > time for key in roots)
+    roots = []
+    for value in values:
+        for array in value if value.__class__ is tuple else (value,):
+            if isinstance(array, np.ndarray):
+                root = array if array.base is None else owner(array)
+                write = _writes.get(id(root))
+                if write is not None and write.time > time:
+                    return True
+                roots.append(root)
+    for root in roots:  # memory that an array owns is another array's only if that one does not own it
+        if _foreign or not root.flags.owndata:
+            return _written_by_another(time, roots)
+    return False
+
+
+def _written_by_another(time: int, roots: Sequence[np.ndarray]) -> bool:
+    """Whether memory of arrays has been written after `time` as that of other arrays, of which one does not own it."""
+    late = [place for places, write in _foreign.items() if write.time > time for place in places]
+    if late and any(_overlap(_places(root), late) for root in roots):
+        return True
+    strangers = [place for root in roots if not root.flags.owndata for place in _places(root)]
+    writes = [write.reference for write in list(_writes.values()) if write.time > time] if strangers else []
+    written = [root for reference in writes if reference is not None and (root := reference()) is not None]
+    return any(_overlap(_places(root), strangers) for root in written)
+
+
+def _overlap(ours: Iterable[_Place], theirs: Iterable[_Place]) -> bool:
+    return any(a == b and start < end and begin < stop for a, start, stop in ours for b, begin, end in theirs)

@@ -10,7 +10,10 @@ from numpy.typing import DTypeLike, NDArray
 from . import watch
 from .graph import implements
 from .methods import TensorLike, unpacked
+from .operands import gather
+from .ops.elementwise import copy
 from .ops.random import generator
+from .ops.shape import broadcast_to
 from .tensor import Tensor, get_default_dtype
 
 __all__ = [
@@ -34,8 +37,12 @@ def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
     return wanted
 
 
-def from_numpy(array: NDArray[Any], requires_grad: bool = False) -> Tensor:
+def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     """A Tensor that shares the memory of `array`: a change to either is seen in both.
+
+    What this library writes there is noticed by graphs that have saved the old values, through whichever array; what NumPy
+    writes cannot be: such a graph gives a gradient at the new values. Nor can it be seen that two arrays are the same memory
+    at two addresses, unless they are ``np.memmap`` of one file.
 
     Raises:
         TypeError: if `array` is not an ndarray of numbers or Booleans.
@@ -49,8 +56,10 @@ def from_numpy(array: NDArray[Any], requires_grad: bool = False) -> Tensor:
     return tensor
 
 
-def from_dlpack(x: Any, requires_grad: bool = False) -> Tensor:
+def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
     """A Tensor that shares the memory of an array of another library (PyTorch, JAX, CuPy...), by the protocol DLPack.
+
+    As with :func:`from_numpy`, graphs notice what this library writes there, and not what others write.
 
     Raises:
         TypeError: if `x` does not speak DLPack, or has a dtype that NumPy does not have, such as bfloat16.
@@ -64,7 +73,7 @@ def from_dlpack(x: Any, requires_grad: bool = False) -> Tensor:
     [1.0, 0.0]
     """
     if isinstance(x, np.ndarray):
-        return from_numpy(x, requires_grad)  # NumPy before 2.1 makes everything read-only that comes by DLPack
+        return from_numpy(x, requires_grad=requires_grad)  # NumPy before 2.1 makes everything read-only that comes by DLPack
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: `x` is a {type(x).__name__}, which has no __dlpack__; use Tensor(...)")
     try:
@@ -73,7 +82,7 @@ def from_dlpack(x: Any, requires_grad: bool = False) -> Tensor:
         raise TypeError(
             f"from_dlpack: NumPy cannot hold `x` ({error}); convert it or move it to the CPU first"
         ) from None
-    return from_numpy(array, requires_grad)
+    return from_numpy(array, requires_grad=requires_grad)
 
 
 def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -86,10 +95,14 @@ def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     return _made(np.ones(unpacked(shape), get_default_dtype() if dtype is None else dtype), requires_grad)
 
 
-def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor of one repeated value."""
-    value = Tensor(fill_value, dtype=dtype)._array
-    return _made(np.full(shape, value, value.dtype), requires_grad)
+def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
+    """A Tensor of one repeated value: a number, or an array that broadcasts to `shape`. It is recorded if that is a Tensor."""
+    fill_value = gather(fill_value)
+    value = Tensor(fill_value, dtype=dtype)
+    if not isinstance(fill_value, Tensor):
+        return _made(np.full(shape, value._array, value.dtype), requires_grad)
+    repeated = copy(broadcast_to(value, shape=shape), order="C")
+    return Tensor(repeated, requires_grad=True) if requires_grad else repeated
 
 
 def arange(*bounds: float, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -100,7 +113,7 @@ def arange(*bounds: float, dtype: DTypeLike | None = None, requires_grad: bool =
     return _made(values, requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros; m is n by default."""
     return _made(np.eye(n, m, dtype=get_default_dtype() if dtype is None else np.dtype(dtype)), requires_grad)
 
@@ -144,31 +157,33 @@ def randn(
 
 
 def _like(t: TensorLike) -> NDArray[Any]:
-    return t._array if isinstance(t, Tensor) else np.asarray(t)
+    plain = gather(t)
+    return plain._array if isinstance(plain, Tensor) else np.asarray(plain)
 
 
 @implements(np.zeros_like)
-def zeros_like(t: TensorLike, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """Zeros of t's shape and dtype."""
     return _made(np.zeros(_like(t).shape, dtype or _like(t).dtype), requires_grad)
 
 
 @implements(np.ones_like)
-def ones_like(t: TensorLike, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def ones_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """Ones of t's shape and dtype."""
     return _made(np.ones(_like(t).shape, dtype or _like(t).dtype), requires_grad)
 
 
 @implements(np.full_like)
-def full_like(t: TensorLike, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def full_like(t: TensorLike, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """One repeated value in t's shape and dtype."""
-    return full(_like(t).shape, fill_value, dtype or _like(t).dtype, requires_grad)
+    return full(_like(t).shape, fill_value, dtype or _like(t).dtype, requires_grad=requires_grad)
 
 
 def rand_like(
     t: TensorLike,
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike | None = None,
+    *,
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform draws from [0, 1) in t's shape and dtype."""
@@ -179,6 +194,7 @@ def randn_like(
     t: TensorLike,
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike | None = None,
+    *,
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal draws in t's shape and dtype."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from .operands import ODD
+
 TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
 """Names that the written functions use, and ..."""
 
@@ -124,7 +126,7 @@ def emit_call(sig: Signature) -> str:
     if sig.variadic:
         xs = sig.inputs[0]
         out += [
-            f"    {xs} = tuple({xs})",
+            f"    {xs} = tuple([_gather(x, '{sig.name}') if {ODD.format('x', '_FINE')} else x for x in {xs}])",
             f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
             f"        {_plain(sig, [f'*{xs}'])}",
             f"    {xs}_ = [x._array if isinstance(x, Tensor) else _adapt(x) for x in {xs}]",
@@ -138,16 +140,22 @@ def emit_call(sig: Signature) -> str:
                 f"    if isinstance({n}, Tensor): {n}_ = {n}._array{node}",
                 f"    else: {n}_ = {n}{absent}",
             ]
+        out.append(f"    if {' and '.join(f'{n}_ is {n}' for n in sig.inputs)}:")
+        out += [f"        if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{sig.name}')" for n in sig.inputs]
         out += [
-            f"    if {' and '.join(f'{n}_ is {n}' for n in sig.inputs)}:",
-            f"        {_plain(sig, list(sig.inputs))}",
+            f"        if {' and '.join(f'{n}_ is {n}' for n in sig.inputs)}: {_plain(sig, list(sig.inputs))}",
+            f"        return _op.function({', '.join([*sig.inputs, *(f'{p}={p}' for p in sig.params)])})",
         ]
         if len(sig.inputs) > 1:
-            out += [
-                f"    if {n}_ is {n} and {n}_.__class__ in _foreign: {n}_ = _adapt({n}_)"
-                for n in sig.inputs
-                if n in sig.rules or not sig.rules
-            ]
+            for n in sig.inputs:  # labels and indices have no rule: lists of integers stay as they are
+                take = "_adapt" if n in sig.rules or not sig.rules else "_gather"
+                odd = ODD.format(f"{n}_", "_NUMBERS")
+                node = f"; {n}_n = {n}._node" if n in sig.rules else ""
+                out += [
+                    f"    if {n}_ is {n} and {odd}:",
+                    f"        {n}_ = {take}({n}_, '{sig.name}')",
+                    f"        if isinstance({n}_, Tensor): {n} = {n}_; {n}_ = {n}._array{node}",
+                ]
         arguments = [f"{n}_" for n in sig.inputs]
         shown = _tuple(arguments)
     out += [

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
+from . import operands
 from .clock import tick
 from .declaration import declared
 from .emit import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, emit_call, emit_pull
+from .operands import adapt
 from .recording import _recording
 from .watch import notify, watchers
 from .watch import tracer as current_tracer
@@ -77,6 +79,12 @@ class Leaf:
         self.number = tick()
 
 
+class Argument(Leaf):
+    """A leaf that the library made for the argument of a function: to the function it is a value, not its own to write."""
+
+    __slots__ = ()
+
+
 Puller: TypeAlias = Callable[[Node, Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
 _puller: ContextVar[Puller | None] = ContextVar("puller", default=None)
 
@@ -126,20 +134,11 @@ registry: dict[str, Op] = {}
 numpy_ops: dict[Any, Callable[..., Any]] = {}
 
 _namespace: dict[str, Any] = {}
-_foreign: dict[type, Callable[[Any], Any]] = {
-    kind: lambda scalar: scalar.item() for kind in {np.dtype(code).type for code in "?bhilqBHILQefd"}
-}
 
 
-def _adapt(value: Any) -> Any:
-    """What stands beside a Tensor, in its world: a NumPy scalar counts as a Python number, a list as Tensor(list)."""
-    convert = _foreign.get(value.__class__)
-    return value if convert is None else convert(value)
-
-
-def register_tensor(cls: type[Tensor], from_list: Callable[[Any], Any]) -> None:
+def register_tensor(cls: type[Tensor], from_list: Callable[..., Any]) -> None:
     """Tell ops which class wraps their results, and how a list beside a Tensor becomes an array."""
-    _foreign[list] = _foreign[tuple] = from_list
+    operands.register(cls, from_list, numpy_ops[np.stack])
     _namespace["Tensor"] = cls
     for known in registry.values():
         known.globals["Tensor"] = cls
@@ -389,5 +388,6 @@ def _refuse(op: Op, name: str) -> None:
 
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _watchers=watchers, _notify=notify, _foreign=_foreign, _adapt=_adapt, _explain=_explain, _refuse=_refuse,
+    _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather,
+    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse,
 )  # fmt: skip

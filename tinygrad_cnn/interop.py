@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .graph import numpy_ops
+from .operands import gather
 
 # These look at an array and return nothing that could carry a gradient: the first at its form only, the others at values.
 _FORM = {
@@ -53,9 +54,10 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     if op is not None:
         return op(*args, **kwargs)
     if function in _FORM or function in _QUERIES:
-        look = attrgetter("_array") if function in _FORM else np.asarray
+        look = attrgetter("_array") if function in _FORM else methodcaller("numpy")
+        given = [gather(v) for v in args]
         plain = {k: look(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
-        return function(*(look(v) if isinstance(v, tensor) else v for v in args), **plain)
+        return function(*(look(v) if isinstance(v, tensor) else v for v in given), **plain)
     raise _unknown(f"{function.__module__.replace('numpy', 'np')}.{function.__name__}")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import watch
 from .clock import tick
-from .graph import Array, Leaf, Op
+from .graph import Argument, Array, Leaf, Op
 from .ops.elementwise import cast
 from .ops.random import generator
 from .recording import enable_grad, is_grad_enabled
@@ -175,7 +175,7 @@ def _placed(value: Array, parent: Place | None) -> Tensor:
 
 def _leaf(array: Any) -> Tensor:
     tensor = Tensor._of(array)
-    tensor.requires_grad = True
+    tensor._node = Argument(tensor)
     return tensor
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from .clock import tick
+from .graph import Argument
 from .ops.elementwise import cast
 from .ops.shape import stack
 from .recording import enable_grad, is_grad_enabled
@@ -169,7 +170,7 @@ def _fresh(leaf: Any) -> Tensor:
     if isinstance(leaf, Tensor) and leaf._node is not None:
         return cast(leaf, dtype=leaf.dtype)
     fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else Tensor(leaf)
-    fresh.requires_grad = True
+    fresh._node = Argument(fresh)
     return fresh
 
 

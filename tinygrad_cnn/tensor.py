@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from opcode import opmap
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,10 +16,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import dlpack, hooks, interop, watch
 from .clock import mark_written
-from .graph import Leaf, Node, register_tensor
+from .graph import Argument, Leaf, Node, register_tensor
 from .methods import Methods, TensorLike
+from .operands import gather
 from .ops import compare, elementwise, index
-from .recording import enable_grad, no_grad
+from .recording import enable_grad, is_grad_enabled, no_grad
 from .walk import in_tensors, pull_back
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -45,10 +51,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         TypeError: if `data` holds something else than numbers or Booleans.
         ValueError: if a nested list is ragged.
     """
-    if isinstance(data, Tensor):
-        plain = data.detach()
-        array = (elementwise.copy(plain) if dtype is None else elementwise.cast_discrete(plain, dtype=dtype))._array
-    elif watch.watchers:
+    if watch.watchers:
         array = watch.outcome(partial(_copied, data, dtype))
     else:
         array = _copied(data, dtype)
@@ -68,13 +71,26 @@ def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
     return array
 
 
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
+    "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor,
+}  # fmt: skip
+
+
+def _operator(name: str) -> Callable[[Any, Any], Any]:
+    """The method that stands for an operator in place."""
+    return lambda self, other: self._in_place(name, other)
+
+
 class Tensor(Methods):
     """An n-dimensional array that records the ops applied to it, so that gradients can be taken.
 
     Args:
         data: an array (keeps its dtype), or Python numbers and nested lists of them (become float32, see
-            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares instead.
-        requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``.
+            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares instead. The copy of a Tensor is recorded,
+            as is that of a list that holds Tensors, which are stacked.
+        requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``. The graph behind `data` is
+            cut then, with a warning if there is one: ``Tensor(t.detach(), requires_grad=True)`` says that it is meant.
         dtype: convert to this dtype.
 
     Raises:
@@ -94,10 +110,22 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until there is one: most Tensors never have a gradient
 
-    def __init__(self, data: Any, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
-        self._array = to_array(data, dtype)
-        self._node = None
+    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
+        data = gather(data)
+        if isinstance(data, Tensor):
+            wanted = data.dtype if dtype is None else np.dtype(dtype)
+            made = elementwise.copy(data) if wanted == data.dtype else data.astype(wanted)
+            self._array, self._node = made._array, made._node
+        else:
+            self._array, self._node = to_array(data, dtype), None
         if requires_grad:
+            if self._node is not None:
+                warnings.warn(
+                    f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
+                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
+                    stacklevel=2 if type(self).__init__ is Tensor.__init__ else 3,
+                )
+            self._node = None
             self.requires_grad = True
 
     @staticmethod
@@ -206,7 +234,11 @@ class Tensor(Methods):
     # Values
 
     def numpy(self) -> NDArray[Any]:
-        """The values, as a read-only view; ``np.array(t)`` gives a copy to write to."""
+        """The values, as a read-only view; ``t.numpy().copy()`` can be written to.
+
+        Where the memory is shared (:func:`from_numpy`), NumPy may write to it. No graph notices that: one which has saved
+        the values gives a gradient at the new ones.
+        """
         if watch.watchers:
             watch.read(self)
         view = self._array.view()
@@ -214,11 +246,21 @@ class Tensor(Methods):
         return view
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """The values, for NumPy. RuntimeError for a Tensor that requires a gradient, unless under :class:`no_grad`."""
+        self._ensure_nothing_lost()
         if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
             if copy is False:
                 raise ValueError(f"Tensor: {self.dtype} cannot become {np.dtype(dtype)} without a copy")
             return np.array(self.numpy(), dtype=dtype)
         return self.numpy()
+
+    def _ensure_nothing_lost(self) -> None:
+        if self.requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                "Tensor: NumPy asks for the values of a Tensor that requires a gradient, and the gradient would be lost; "
+                "say t.detach() or t.numpy() if that is meant, work under no_grad(), or use the function of tinygrad_cnn "
+                "that records"
+            )
 
     def __dlpack__(
         self,
@@ -271,6 +313,7 @@ class Tensor(Methods):
             raise RuntimeError(
                 f"copy_: this Tensor is the result of `{self._op_name}`; nothing recorded is ever written"
             )
+        source = gather(source, "copy_")
         values = source._array if isinstance(source, Tensor) else np.asarray(source)
         try:
             np.broadcast_to(values, self.shape)
@@ -390,9 +433,13 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __float__(self) -> float:
+        if self.requires_grad and _is_stored(sys._getframe(1)):
+            self._ensure_nothing_lost()
         return float(self.item())
 
     def __int__(self) -> int:
+        if self.requires_grad and _is_stored(sys._getframe(1)):
+            self._ensure_nothing_lost()
         return int(self.item())
 
     def __index__(self) -> int:
@@ -414,6 +461,39 @@ class Tensor(Methods):
         """Pickle and copy the values without the graph; a leaf stays one that requires a gradient."""
         return _rebuild, (self.numpy(), self.is_leaf and self.requires_grad)
 
+    # In place
+
+    def _in_place(self, name: str, other: Any) -> Any:
+        """``self`` with ``self name other`` written into it if it is a leaf that requires a gradient, else NotImplemented.
+
+        Raises:
+            RuntimeError: outside of no_grad.
+            TypeError, ValueError: if the result has another shape, or is no floating-point number.
+        """
+        if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
+            return NotImplemented  # x += y then stands for x = x + y
+        sign = f"{name}="
+        if is_grad_enabled():
+            raise RuntimeError(
+                f"Tensor: `{sign}` would overwrite a leaf that requires a gradient, or name another Tensor in its place; write "
+                "it under no_grad(), or let an optimizer of tinygrad_cnn.optim move it; for a new Tensor, write x = x "
+                f"{name} y"
+            )
+        result = _OPERATORS[name](self, other)
+        if result.shape != self.shape:
+            raise ValueError(
+                f"Tensor: `{sign}` has a result of shape {result.shape}, which does not fit into a leaf of shape {self.shape}"
+            )
+        if result.dtype.kind != "f":
+            raise TypeError(
+                f"Tensor: `{sign}` has a result of {result.dtype}, which cannot be written into {self.dtype}"
+            )
+        return self.copy_(result)
+
+    __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
+        _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
+    )
+
     # NumPy called on Tensors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -429,6 +509,11 @@ class Lent(Tensor):
     """The gradient of a leaf in memory that a compiled program writes over in its next run: ``grad`` gives a copy."""
 
     __slots__ = ()
+
+
+def _is_stored(frame: FrameType) -> bool:
+    """Whether a frame is at an assignment ``a[i] = t``: for a single place NumPy asks a 0-d Tensor for a Python number."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
@@ -468,6 +553,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
             )
         g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
         return output._node, Tensor._of(g) if tensors else g
+    gradient = gather(gradient, name)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != output.shape:
         raise ValueError(

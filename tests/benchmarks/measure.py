@@ -166,7 +166,10 @@ def _figure(values: list[float]) -> Figure:
 
 
 def _arrays(value: Any) -> list[Array]:
-    return [np.array(v) for v in (value if isinstance(value, list | tuple) else [value])]
+    return [
+        np.array(v.detach() if hasattr(v, "detach") else v)
+        for v in (value if isinstance(value, list | tuple) else [value])
+    ]
 
 
 def _peak() -> float:

@@ -32,7 +32,7 @@ def looks_at_values(case: Case) -> bool:
 
 
 def same(a, b) -> bool:
-    a, b = (None if v is None else np.asarray(v) for v in (a, b))
+    a, b = (v.numpy() if isinstance(v, tg.Tensor) else None if v is None else np.asarray(v) for v in (a, b))
     if a is None or b is None:
         return a is b
     return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")

@@ -62,7 +62,7 @@ def test_ten_steps_for_any_number_of_threads(n):
     tg.set_num_threads(n)
     assert [compiled(x * np.float32(1 - 0.01 * i), y).item() for i in range(10)] == expected
     for a, b in zip(left, right, strict=True):
-        np.testing.assert_array_equal(a, b, strict=True)
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
         if a.requires_grad:
             np.testing.assert_array_equal(a.grad, b.grad, strict=True)
     assert compiled.captures == 1

@@ -126,7 +126,7 @@ def test_clipping_that_sets_in_or_ends_after_the_capture(factors):
         for factor in factors:
             x = np.full((2, 2), factor, np.float32)
             norm = run(x if compiled else tg.Tensor(x))
-            found += [np.array(t) for t in (norm, w, b, w.grad, b.grad)]
+            found += [t.numpy().copy() for t in (norm, w, b, w.grad, b.grad)]
         return found
 
     for a, b in zip(clipped(False), clipped(True), strict=True):

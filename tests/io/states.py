@@ -107,7 +107,7 @@ def training_state() -> dict[str, Any]:
         plateau.step(1.0)
     bits = [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM]
     return {
-        "model": {name: np.array(w) for name, w in weights.items()},
+        "model": {name: w.numpy().copy() for name, w in weights.items()},
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
         "average": average.state_dict(),
         "schedules": [cycle.state_dict(), plateau.state_dict()],

@@ -76,6 +76,7 @@ def layer_in_double(number):
 
 
 def close(ours, theirs, rtol=1e-10):
+    ours = ours.numpy() if isinstance(ours, tg.Tensor) else ours
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=1e-12)
 
@@ -244,3 +245,29 @@ def test_an_embedding_keeps_its_padding_row():
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@with_values
+def test_arrays_give_tensors(number):
+    y = made(number)(*(a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays(number)))
+    assert isinstance(y, tg.Tensor)
+
+
+@with_values
+def test_a_list_of_tensors_is_recorded(number):
+    layer, given = made(number), arrays(number)
+    xs = [tg.Tensor(a, dtype=np.float32, requires_grad=True) if a.dtype.kind == "f" else a for a in given]
+    if CASES[number][0] == "Identity":
+        rows = list(xs[0])
+        assert layer(rows) is rows
+        return
+    y = layer(*(list(x) if isinstance(x, tg.Tensor) else x for x in xs))
+    expected = layer(*xs)
+    assert y.requires_grad == expected.requires_grad
+    np.testing.assert_array_equal(y.numpy(), expected.numpy())
+    for x in xs:
+        if isinstance(x, tg.Tensor):
+            (g,), (theirs,) = (tg.gradients(f.sum(), x, retain_graph=True, allow_unused=True) for f in (y, expected))
+            assert (g is None) == (theirs is None)
+            if g is not None:
+                np.testing.assert_allclose(g.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-6)

@@ -282,3 +282,21 @@ def test_an_iterator_that_is_used_up_is_noticed_in_the_second_epoch():
     parts.loader = iter([(IMAGES[:4], DIGITS[:4])])
     with pytest.raises(ValueError, match="no batch in epoch 2; .* an iterator that can be used once"):
         parts.fit()
+
+
+def test_an_optimizer_of_another_model_is_refused_before_anything_changes():
+    parts, other = Parts(), Parts()
+    before = {name: value.copy() for name, value in parts.model.state_dict().items()}
+    for foreign in (other.optimizer, tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.1)):
+        with pytest.raises(ValueError, match=r"fit: `optimizer` holds none of the \w+'s parameters"):
+            tg.fit(parts.model, parts.loader, tg.cross_entropy, foreign, epochs=1, progress=False)
+    for name, value in parts.model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_an_optimizer_of_one_of_the_parameters_will_do():
+    parts = Parts()
+    last = list(parts.model.parameters())[-1]
+    before = last.numpy().copy()
+    tg.fit(parts.model, parts.loader, tg.cross_entropy, tg.optim.SGD([last], lr=0.1), epochs=1, progress=False)
+    assert not np.array_equal(last.numpy(), before)

@@ -3,6 +3,8 @@
 Some are ops and some are composed of ops, which makes no difference to who calls them.
 """
 
+from ..graph import numpy_ops
+from ..operands import accept_lists
 from ..ops import activation, adaptive_pool, affine, conv, conv_transpose, label, loss, pool, resize
 from ..ops import softmax as soft
 from ..ops.activation import *
@@ -38,3 +40,7 @@ __all__ += pool.__all__
 __all__ += regression.__all__
 __all__ += resize.__all__
 __all__ += soft.__all__
+
+for module in (classification, distance, dropouts, normalization, regression):
+    accept_lists(vars(module), numpy_ops)
+    globals().update({name: vars(module)[name] for name in module.__all__})

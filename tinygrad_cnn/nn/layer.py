@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from .. import creation
+from ..operands import accepting_lists
 from ..ops.geometry import sizes
 from ..tensor import Tensor
 from . import init
@@ -17,7 +18,11 @@ from .parameter import Parameter
 
 
 class Layer(Module):
-    """A module that shows in its ``repr`` the arguments it was made with."""
+    """A module of one step, which takes lists that hold Tensors, and shows in its ``repr`` what it was made with."""
+
+    def __init_subclass__(cls) -> None:
+        if "forward" in vars(cls):
+            cls.forward = accepting_lists(vars(cls)["forward"])
 
     def extra_repr(self) -> str:
         """The constructor's arguments, from the attributes of the same names."""

@@ -121,7 +121,7 @@ class Embedding(Layer):
 
     def reset_parameters(self) -> None:
         """Draw the table anew."""
-        table = np.array(init.normal_(self.weight))
+        table = init.normal_(self.weight).numpy().copy()
         if self.padding_idx is not None:
             table[self.padding_idx] = 0
         self.weight.copy_(table)

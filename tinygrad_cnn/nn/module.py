@@ -31,6 +31,8 @@ def _no_forward(self: Module, *_: Any, **__: Any) -> Any:
 class Module:
     """The base of layers and models: define ``forward``, and call the module itself.
 
+    ``forward`` is given what the call is given. Arrays that it returns, alone or in a tuple, become Tensors.
+
     A :class:`Parameter` or Module that is assigned to an attribute is registered under its name: :meth:`parameters` and
     :meth:`state_dict` find it, :meth:`train`, :meth:`eval` and :meth:`apply` reach it. A Tensor that belongs to the state
     without being learned is a buffer, see :meth:`register_buffer`.
@@ -72,7 +74,7 @@ class Module:
             changed = pre_hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
+        output = _in_tensors(self.forward(*args, **kwargs))
         for hook in list(self._hooks.values()):
             changed = hook(self, args, output)
             if changed is not None:
@@ -311,7 +313,7 @@ class Module:
 
         ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in model.state_dict().items()})`` takes them over.
         """
-        return {name: np.array(tensor) for name, tensor in self._stateful(prefix).items()}
+        return {name: tensor.numpy().copy() for name, tensor in self._stateful(prefix).items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, finite: bool = False
@@ -414,6 +416,13 @@ class Module:
 
 
 Module._types.update({"parameter": Parameter, "buffer": Tensor, "module": Module})
+
+
+def _in_tensors(output: Any) -> Any:
+    """Tensors for the arrays that `forward` made of arrays: whoever is given the output may go on as with Tensors."""
+    if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
+        return Tensor._of(np.asarray(output))
+    return tuple(map(_in_tensors, output)) if type(output) is tuple else output
 
 
 def _joined(path: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numpy.typing import DTypeLike
@@ -33,11 +34,13 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = True, dtype: DTypeLike | None = None) -> None:
-        super().__init__(data, requires_grad, dtype)
+    def __init__(self, data: Any, *, requires_grad: bool = True, dtype: DTypeLike | None = None) -> None:
+        super().__init__(data, requires_grad=requires_grad, dtype=dtype)
+        if not requires_grad:
+            self._node = None  # a Parameter is a leaf, whatever it is copied from
 
     def __repr__(self) -> str:
         return super().__repr__().replace("Tensor(", "Parameter(", 1)
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
-        return type(self), (self._array, self.requires_grad)
+        return partial(type(self), requires_grad=self.requires_grad), (self._array,)

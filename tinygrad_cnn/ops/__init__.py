@@ -1,5 +1,7 @@
 """Every primitive op, by family. Importing this package declares them all."""
 
+from ..graph import numpy_ops
+from ..operands import accept_lists
 from . import (
     activation,
     adaptive_pool,
@@ -53,3 +55,6 @@ __all__ = [
     "standardize",
     "transcendental",
 ]
+
+for name in __all__:
+    accept_lists(vars(globals()[name]), numpy_ops)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..graph import Array, implements, op
+from ..operands import gather
 from .elementwise import where
 from .shape import broadcast_to, reshape
 
@@ -83,6 +84,7 @@ def einsum(*args: Any, optimize: Any = True) -> Tensor:
     >>> tg.einsum("ii->", tg.Tensor([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
     """
+    args = tuple([gather(x, "einsum") for x in args])
     lists = bool(args) and not isinstance(args[0], str)
     subscripts, operands = _from_lists(args) if lists else ("".join(args[:1]), args[1:])
     return contract(operands, subscripts=explicit(subscripts, [np.shape(x) for x in operands]))

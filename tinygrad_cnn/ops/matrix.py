@@ -115,7 +115,7 @@ def det(a: Array) -> Array:
 def _det_rule(g: Array, y: Array, a: Array) -> Array:
     cofactors = [
         reshape(w * (y if shift is None else det(m)), shape=(*y.shape, 1, 1)) * _transposed(inv(m))
-        for w, shift in _well_conditioned(np.asarray(a))
+        for w, shift in _well_conditioned(a if isinstance(a, np.ndarray) else a.numpy())
         for m in [a if shift is None else a + shift]
     ]
     total = cofactors[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import index
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -154,7 +155,7 @@ def _parts(name: str, a: Array, sections: Integers, axis: int) -> list[Tensor]:
             raise ValueError(f"{name}: `indices_or_sections` is {sections}; a number of sections must be >= 1")
         bounds = [i * (n // sections) + min(i, n % sections) for i in range(int(sections) + 1)]
     else:
-        bounds = [0, *(int(i) for i in sections), n]
+        bounds = [0, *map(index, sections), n]
     return [slice_axis(a, start, stop, axis) for start, stop in pairwise(bounds)]
 
 

@@ -14,6 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..graph import Array, implements, op
 from ..kernels.rows import total, totalling
 from ..kernels.share import SMALL, by_images
+from ..operands import members
 
 if TYPE_CHECKING:
     from ..kernels.work import Work
@@ -141,7 +142,7 @@ def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:
 @implements(np.stack)
 def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
     """y = arrays of one shape joined along a new `axis`.   Each gets its own slice of g."""
-    return concatenate([expand_dims(a, axis) for a in arrays], axis=axis)
+    return concatenate([expand_dims(a, axis) for a in members(arrays)], axis=axis)
 
 
 @implements(np.expand_dims)

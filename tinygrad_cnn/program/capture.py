@@ -19,7 +19,8 @@ import numpy as np
 
 from ..anomaly import caller
 from ..clock import owner
-from ..graph import Leaf, Node, Op, _adapt, pull_with
+from ..graph import Leaf, Node, Op, pull_with
+from ..operands import adapt
 from ..ops.random import generator
 from ..recording import is_grad_enabled
 from ..tensor import Tensor
@@ -260,7 +261,7 @@ class Capture:
         step = Step(
             op.name,
             op.raw,
-            tuple(self.of(_adapt(x)) for x in inputs),
+            tuple(self.of(adapt(x)) for x in inputs),
             {name: self.of(p) for name, p in zip(op.signature.params, params, strict=True)},
             op=op,
             kept=drew,

@@ -175,7 +175,7 @@ def _other(value: Any) -> Any:
 def _without_largest(result: Any) -> Any:
     kept = np.ones(result.shape, result.dtype)
     if result.size:
-        kept.reshape(-1)[np.argmax(np.abs(np.asarray(result)))] = 0
+        kept.reshape(-1)[np.argmax(np.abs(np.asarray(getattr(result, "_array", result))))] = 0
     return result * kept
 
 

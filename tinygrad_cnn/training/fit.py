@@ -72,7 +72,7 @@ def fit(
 
     Raises:
         TypeError: if a batch is not a tuple of arrays.
-        ValueError: if the loader is empty.
+        ValueError: if the loader is empty, or the optimizer has none of the model's parameters.
         CheckpointError: for a file to resume that is damaged or does not fit; nothing is changed then.
         KeyboardInterrupt: as said.
 
@@ -87,6 +87,12 @@ def fit(
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ValueError(f"fit: `epochs` is {epochs!r}; it must be a whole number of at least 0")
     stepper = _stepper(scheduler)
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if moved.isdisjoint(map(id, model.parameters())):
+        raise ValueError(
+            f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
+            "it of model.parameters(), after the model has been built or copied"
+        )
     run = Run(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress),

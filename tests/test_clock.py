@@ -1,0 +1,156 @@
+"""Graphs notice what the library writes into memory that they have saved, through whichever array it is written."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.lib import NumpyVersion
+
+import tinygrad_cnn as tg
+
+N = 8
+
+# Each way gives a function (start, stop) -> array: two arrays of its making are two owners of the same memory.
+
+
+def numpy_views(tmp_path):
+    base = np.ones(N)
+    return lambda start, stop: tg.from_numpy(base[start:stop])
+
+
+class Foreign:
+    """Memory of another library."""
+
+    def __init__(self, array):
+        self.array = array
+        self.__dlpack_device__ = array.__dlpack_device__
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+
+def dlpack(tmp_path):
+    base = np.ones(N)
+    return lambda start, stop: tg.from_dlpack(Foreign(base[start:stop]))
+
+
+def buffers(tmp_path):
+    memory = bytearray(np.ones(N).tobytes())
+    return lambda start, stop: tg.from_numpy(np.frombuffer(memory, np.float64, stop - start, 8 * start))
+
+
+def maps(tmp_path):
+    np.ones(N).tofile(tmp_path / "memory")
+    return lambda start, stop: tg.from_numpy(
+        np.memmap(tmp_path / "memory", np.float64, "r+", offset=8 * start, shape=(stop - start,))
+    )
+
+
+def owner_and_stranger(tmp_path):
+    base = np.ones(N)
+    owners = iter([base, np.frombuffer(base)])
+    return lambda start, stop: tg.from_numpy(next(owners)[start:stop])
+
+
+def stranger_and_owner(tmp_path):
+    base = np.ones(N)
+    owners = iter([np.frombuffer(base), base])
+    return lambda start, stop: tg.from_numpy(next(owners)[start:stop])
+
+
+WAYS = [numpy_views, buffers, maps, owner_and_stranger, stranger_and_owner]
+if NumpyVersion(np.__version__) >= "2.1.0":
+    WAYS.append(dlpack)  # before, memory that comes by DLPack cannot be written to
+
+
+def by_copy(t):
+    t.copy_(2.0)
+
+
+def by_operator(t):
+    t.requires_grad = True
+    with tg.no_grad():
+        t += 1
+
+
+def by_optimizer(t):
+    t.requires_grad = True
+    t.sum().backward()
+    tg.optim.SGD([t], lr=0.5).step()
+
+
+windows = st.tuples(st.integers(0, N), st.integers(0, N)).map(sorted).filter(lambda w: w[0] < w[1])
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@given(read=windows, written=windows, write=st.sampled_from([by_copy, by_operator, by_optimizer]), gone=st.booleans())
+def test_a_write_through_another_owner_of_the_memory_is_noticed(way, tmp_path_factory, read, written, write, gone):
+    shared = way(tmp_path_factory.mktemp("clock"))
+    x, other = shared(*read), shared(*written)
+    w = tg.Tensor(np.ones(x.shape), requires_grad=True)
+    y = (w * x).sum()
+    write(other)
+    later = (w * x).sum()
+    if gone:
+        del other
+        gc.collect()
+    overlap = max(read[0], written[0]) < min(read[1], written[1])
+    if overlap:
+        assert x.numpy().max() > 1 or x.numpy().min() < 1, "the memory is not shared"
+        with pytest.raises(RuntimeError, match="overwritten in place"):
+            y.backward()
+    elif way in (dlpack, buffers, maps):
+        y.backward()
+        assert w.grad.tolist() == [1.0] * x.size
+        w.zero_grad()
+    later.backward()
+    assert w.grad.tolist() == x.tolist()
+
+
+def test_a_private_map_of_a_file_is_memory_of_its_own(tmp_path):
+    np.ones(N).tofile(tmp_path / "memory")
+    mapped = [tg.from_numpy(np.memmap(tmp_path / "memory", np.float64, mode)) for mode in ("r+", "c")]
+    w = tg.ones(N, dtype=np.float64, requires_grad=True)
+    y = (w * mapped[0]).sum()
+    mapped[1].copy_(2.0)
+    y.backward()
+    assert w.grad.tolist() == [1.0] * N
+
+
+def test_two_names_of_one_file_are_one_file(tmp_path):
+    np.ones(N).tofile(tmp_path / "memory")
+    (tmp_path / "link").symlink_to(tmp_path / "memory")
+    x, other = (tg.from_numpy(np.memmap(tmp_path / name, np.float64, "r+")) for name in ("memory", "link"))
+    w = tg.ones(N, dtype=np.float64, requires_grad=True)
+    y = (w * x).sum()
+    other.copy_(2.0)
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        y.backward()
+
+
+def test_what_is_known_of_memory_goes_with_the_array_that_owns_it():
+    from tinygrad_cnn import clock
+
+    before = len(clock._writes)
+    for _ in range(5):
+        t = tg.zeros(3)
+        t.copy_(1.0)
+    assert len(clock._writes) == before + 1
+    del t
+    assert len(clock._writes) == before
+
+
+def test_an_address_that_is_used_again_is_written_anew():
+    """Memory of the same buffer that is mapped again and again is one entry."""
+    from tinygrad_cnn import clock
+
+    memory = bytearray(np.ones(N).tobytes())
+    tg.from_numpy(np.frombuffer(memory)).copy_(2.0)
+    before = len(clock._foreign)
+    for _ in range(5):
+        tg.from_numpy(np.frombuffer(memory)).copy_(3.0)
+    assert len(clock._foreign) == before

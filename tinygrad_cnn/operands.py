@@ -1,0 +1,167 @@
+"""What may stand where an op takes an array: Tensors, arrays, numbers and lists.
+
+A list, tuple or array of objects that holds Tensors becomes one Tensor, as ``stack`` makes it, so that the gradient
+reaches each of them. NumPy by itself would read their values, and the graph would end there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import linecache
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+OBJECT = np.dtype(object)
+NUMBERS = frozenset({bool, int, float, complex, type(None)})
+"""Classes of operands that ops take as they are."""
+
+NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
+FLAT = NUMBERS | NUMPY_NUMBERS
+FINE = set(FLAT)
+"""Classes of operands that are no lists: numbers, and the Tensor from when it is registered."""
+
+ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in {1})"
+"""In Python, whether an operand needs a closer look: all others cost no call."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+_item = {kind: kind.item for kind in NUMPY_NUMBERS}
+_tensor: Any = ()
+_from_list: Any = None
+_stack: Any = None
+
+
+def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., Any]) -> None:
+    """Say what a Tensor is, how a list of numbers beside one becomes an array, and how Tensors are joined."""
+    global _tensor, _from_list, _stack
+    _tensor, _from_list, _stack = tensor, from_list, stack
+    FINE.add(tensor)
+
+
+def adapt(value: Any, name: str = "Tensor") -> Any:
+    """What stands beside a Tensor, in its world: a NumPy scalar counts as a Python number, a list as Tensor(list)."""
+    item = _item.get(value.__class__)
+    if item is not None:
+        return item(value)
+    value = gather(value, name)
+    return _from_list(value) if isinstance(value, list | tuple) else value
+
+
+def gather(value: Any, name: str = "Tensor") -> Any:
+    """`value`; or if it is a list, tuple or array of objects that holds Tensors, the Tensor that it stands for.
+
+    Its dtype is that to which NumPy promotes the Tensors and arrays in it; Python and NumPy scalars promote nothing.
+
+    Raises:
+        TypeError: in the words of `name`, for an array of objects that holds no Tensor.
+        ValueError: for a ragged one.
+    """
+    if isinstance(value, _tensor):
+        return value
+    if not _holds_tensor(value):
+        if getattr(value, "dtype", None) == OBJECT:
+            raise TypeError(f"{name}: {_NO_OPERAND}")
+        return value
+    try:
+        return _joined(value, _common(value))
+    except ValueError as error:
+        raise ValueError(f"{name}: a list that holds Tensors must be full, with parts of one shape: {error}") from None
+
+
+def members(values: Iterable[Any]) -> list[Any]:
+    """What is to be joined: if there is a Tensor, Tensors for the arrays, scalars and lists too, as in :func:`gather`."""
+    found = list(values)
+    if all(value.__class__ is _tensor for value in found) or not _holds_tensor(found):
+        return found
+    dtype = _common(found)
+    return [_joined(value, dtype) for value in found]
+
+
+_NO_OPERAND = "an array of dtype object is no operand; give numbers, with astype(np.float32), or Tensors"
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return not FLAT.issuperset(map(type, value)) and any(map(_holds_tensor, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype == OBJECT and any(map(_holds_tensor, value.flat))
+    return isinstance(value, _tensor)
+
+
+def _parts(value: Any) -> Any:
+    """What a list, tuple or array of objects is made of; None for anything else."""
+    if isinstance(value, np.ndarray) and value.dtype == OBJECT:
+        return value if value.ndim else [value.item()]
+    return value if isinstance(value, list | tuple) else None
+
+
+_PYTHON = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+
+
+def _kinds(value: Any) -> set[Any]:
+    """The dtypes of the Tensors and arrays in a nested list, and Python's class for each kind of scalar."""
+    parts = _parts(value)
+    if isinstance(value, np.ndarray) and parts is not None and not _holds_tensor(value):
+        raise TypeError(f"Tensor: {_NO_OPERAND}")
+    if parts is not None:
+        return set().union(*map(_kinds, parts))
+    if isinstance(value, _tensor):
+        return {value.dtype}
+    array = np.asarray(value)
+    if array.dtype.kind not in _PYTHON:
+        raise TypeError(f"Tensor: a list that holds Tensors holds {value!r:.60}; it must hold numbers or Booleans")
+    return {array.dtype if array.ndim or isinstance(value, np.ndarray) else _PYTHON[array.dtype.kind]}
+
+
+def _common(value: Any) -> np.dtype[Any]:
+    return np.result_type(*(kind(0) if isinstance(kind, type) else kind for kind in _kinds(value)))
+
+
+def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
+    if isinstance(value, _tensor):
+        return value
+    if not _holds_tensor(value):
+        return _tensor._of(value if isinstance(value, np.ndarray) else _from_list(value, dtype))
+    joined = _stack([_joined(part, dtype) for part in _parts(value)])
+    return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined
+
+
+def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[Any, Any]) -> None:
+    """Let the public functions of a module take lists that hold Tensors wherever a parameter is annotated as ``Array``.
+
+    Ops do so by themselves. A function that is composed of ops may ask for a shape first, for which NumPy would read the
+    values. Modules that took a function before keep it as it was written, so calls within the library cost nothing.
+    `replace` has functions as its values, and these are replaced too.
+    """
+    for name in namespace["__all__"]:
+        function = namespace[name]
+        if inspect.isfunction(function) and not hasattr(function, "op"):
+            namespace[name] = accepting = accepting_lists(function)
+            replace.update({key: accepting for key, value in replace.items() if value is function})
+
+
+def accepting_lists(function: F) -> F:
+    """`function`, called with the Tensor that a list stands for; itself if no parameter is annotated as ``Array``."""
+    parameters = inspect.signature(function).parameters
+    arrays = [name for name, p in parameters.items() if p.annotation in ("Array", "TensorLike")]
+    if not arrays:
+        return function
+    given = [f"{name}={name}" if p.kind is p.KEYWORD_ONLY else name for name, p in parameters.items()]
+    taken = [f"{n}=_default_{n}" if p.default is not p.empty else n for n, p in parameters.items()]
+    star = next((i for i, p in enumerate(parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
+    if star is not None:
+        taken.insert(star, "*")
+    lines = [f"def {function.__name__}({', '.join(taken)}):"]
+    lines += [f"    if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{function.__name__}')" for n in arrays]
+    source = "\n".join([*lines, f"    return _function({', '.join(given)})\n"])
+    scope: dict[str, Any] = {
+        "_function": function, "_gather": gather, "_FINE": FINE, "_ndarray": np.ndarray,
+        **{f"_default_{n}": p.default for n, p in parameters.items()},
+    }  # fmt: skip
+    filename = f"<{function.__name__}: call>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), scope)
+    functools.update_wrapper(scope[function.__name__], function)
+    return scope[function.__name__]  # type: ignore[no-any-return]
