@@ -298,9 +298,8 @@ class Capture:
         subject = getattr(function, "__self__", None) or next(iter(getattr(function, "args", ())), None)
         self._undo.append(Remembered([*writes, subject] if hasattr(subject, "__dict__") else writes))
         self._check_draws()
-        with trace_with(None):
+        with trace_with(None), self.state.effect():
             function(*arrays)
-        self.state.note_effect()
         for each in self._generators.values():
             each[2] = each[0].bit_generator.state
 

@@ -73,6 +73,7 @@ class State:
         self._arrays: list[tuple[np.ndarray, Place]] = []
         self._drawing: dict[int, Place] = {}  # generators that Python may draw from
         self._seeds, self._drew = _seeds(), False
+        self._paused = False
 
     @contextmanager
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
@@ -109,10 +110,16 @@ class State:
         changes = (text for place in self.places if (text := place.change(place.last)))
         self.changed = self.changed or next(changes, None)
 
-    def note_effect(self) -> None:
-        """What has changed now is the work of an effect."""
-        for place in self.places:
-            place.last = place.look()
+    @contextmanager
+    def effect(self) -> Iterator[None]:
+        """The context of an effect, which a program calls again: what its Python reads does not count, nor what it changes."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+            for place in self.places:
+                place.last = place.look()
 
     def change(self, guarded: bool = False) -> str | None:
         """What is not as the run found it, in words."""
@@ -342,6 +349,8 @@ class State:
         return known[1]
 
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:
+        if self._paused:
+            return
         if event == "call":
             if self._is_users(frame.f_code):
                 self._enter(frame)
@@ -355,7 +364,7 @@ class State:
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> None:
         """For a run under a profiler of the user's."""
-        if self._is_users(frame.f_code):
+        if self._is_users(frame.f_code) and not self._paused:
             self._enter(frame)
 
     def _enter(self, frame: FrameType) -> None:
