@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .rows import Rows, product_sums, rows
+from .rows import Rows, rows
 from .scratch import scratch
+from .sums import means, product_sums, total
 from .work import Call, Work, halved
 
 BLOCK = 1 << 18
@@ -30,9 +31,8 @@ def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None)
     y = np.empty(shape, x.dtype if x.dtype.kind == "f" else np.float64) if out is None else out
     work = measuring(x, axes, y)
     if work is None:
-        mean = np.mean(x, axis=axes, keepdims=True)
+        y[0] = mean = means(x, axes)
         deviation = x - mean
-        y[0] = mean
         y[1] = product_sums(deviation, deviation, axes) * (y[0].size / (x.size or 1))
     else:
         work.do()
@@ -136,7 +136,7 @@ def correlate(
     y = np.empty(stats.shape, np.result_type(u, x, stats)) if out is None else out
     work = correlating(u, x, stats, eps, axes, y)
     if work is None:
-        y[0] = np.add.reduce(u, axis=axes, keepdims=True)
+        y[0] = total(u, axes, True)
         y[1] = product_sums(np.asarray(x - stats[0], y.dtype), np.asarray(u, y.dtype), axes) / np.sqrt(stats[1] + eps)
     else:
         work.do()

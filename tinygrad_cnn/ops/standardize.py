@@ -17,8 +17,9 @@ import numpy as np
 from ..graph import Array, op
 from ..kernels import normal
 from ..kernels import rows as kernel
+from ..kernels.sums import means, product_sums
 from ..kernels.work import Work
-from .reduce import sum
+from .reduce import mean, sum
 from .shape import broadcast_to, sum_to
 
 __all__: list[str] = []
@@ -32,7 +33,7 @@ def product_to(a: Array, b: Array, *, shape: tuple[int, ...]) -> Array:
     a, b = np.asarray(a), np.asarray(b)
     extra = a.ndim - len(shape)
     repeated = tuple(i for i in range(a.ndim) if i < extra or shape[i - extra] != a.shape[i])
-    return kernel.product_sums(a, b, repeated).reshape(shape)
+    return product_sums(a, b, repeated).reshape(shape)
 
 
 product_to.vjp(a=lambda g, b: broadcast_to(g, shape=b.shape) * b,
@@ -45,7 +46,7 @@ def over(shape: tuple[int, ...], axis: Axes) -> tuple[tuple[int, ...], int]:
 
 
 def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
-    return kernel.product_sums(a, b, axis) * (1 / (over(a.shape, axis)[1] or 1))
+    return product_sums(a, b, axis) * (1 / (over(a.shape, axis)[1] or 1))
 
 
 @op(batched=["x"])
@@ -93,12 +94,12 @@ def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool, o
     """
     u, s = np.asarray(u), np.asarray(s)
     product = _mean_product(u, s, axis)
-    mean = [(np.subtract, kernel.means(u, axis))] if centred else []
-    return kernel.chain(s, (np.multiply, -product), (np.add, u), *mean, (np.multiply, r), out=out)
+    centre = [(np.subtract, means(u, axis))] if centred else []
+    return kernel.chain(s, (np.multiply, -product), (np.add, u), *centre, (np.multiply, r), out=out)
 
 
 def _mean(a: Array, axis: Axes) -> Array:
-    return a.mean(axis=axis, keepdims=True)
+    return mean(a, axis=axis, keepdims=True)
 
 
 standardize.vjp(
