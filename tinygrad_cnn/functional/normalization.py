@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Array
 from ..ops.elementwise import maximum
-from ..ops.reduce import norm
+from ..ops.reduce import mean, norm
 from ..ops.shape import Axis, pad_constant, reshape, slice_axis
 from ..ops.standardize import affine, moments, normalized, over, standardize
 from ..tensor import Tensor
@@ -262,9 +262,8 @@ def _update(running_mean: Array, running_var: Array, stats: Array, n: int, momen
     """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
     for running, batch, scale in ((running_mean, stats[0], 1.0), (running_var, stats[1], n / max(n - 1, 1))):
         if running is not None:
-            mean: Any = reshape(batch, shape=(-1, *np.shape(running)))
-            mean = mean[0] if len(mean) == 1 else mean.mean(axis=0)
-            moved = running * (1 - momentum) + mean * (momentum * scale)
+            each: Any = reshape(batch, shape=(-1, *np.shape(running)))
+            moved = running * (1 - momentum) + (each[0] if len(each) == 1 else mean(each, axis=0)) * (momentum * scale)
             if isinstance(running, Tensor):
                 running.copy_(moved)
             else:

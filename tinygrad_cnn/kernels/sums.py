@@ -96,7 +96,7 @@ def _pairwise(a: np.ndarray, axes: tuple[int, ...]) -> bool:
     """Whether `axes` are one run of memory, along which NumPy adds pairwise. Many long runs BLAS adds up sooner."""
     if len(axes) == a.ndim:
         return a.flags.c_contiguous or a.flags.f_contiguous
-    return a.size < SMALL and axes[0] == a.ndim - len(axes) and a.flags.c_contiguous
+    return a.size < SMALL and min(axes) == a.ndim - len(axes) and a.flags.c_contiguous
 
 
 @lru_cache(maxsize=256)
@@ -188,16 +188,18 @@ def _across(x: np.ndarray) -> Any:
     return y + np.add.reduce(x[:, rows - left :].astype(np.float64), axis=1) if left else y
 
 
-def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> Any:
-    """The sum of a b, of one shape, over `axes`, which are kept."""
+def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
+    """The sum of a b, of one shape, over `axes`, which are kept, divided by `share`."""
     if a.shape != b.shape:
         raise ValueError(f"product_sums: operands of shapes {a.shape} and {b.shape} do not agree; they must be equal")
+    dtype = np.result_type(a, b)
     plan = _plan(a.shape, a.strides, axes)
     first, second = (m.transpose(plan.order) for m in (a, b))
     at = max((i for i, (reduced, _) in enumerate(plan.groups) if reduced), default=-1)
-    dense = a.dtype is b.dtype and a.dtype in NATIVE and first.flags.c_contiguous and second.flags.c_contiguous
-    if not dense or at < 0:
-        return total(np.multiply(a, b), axes, True)
+    dense = a.dtype == b.dtype and dtype in NATIVE and first.flags.c_contiguous and second.flags.c_contiguous
+    if not dense or at < 0 or not a.size:
+        products = np.multiply(a, b, dtype=np.result_type(dtype, np.float32) if dtype.kind == "f" else dtype)
+        return np.asarray(total(products, axes, True, None, share), dtype if dtype.kind == "f" else None)
     sizes = [n for _, n in plan.groups]
     lead, length, columns = sizes[:at], sizes[at], math.prod(sizes[at + 1 :])
     fold = math.gcd(length, 1 << max(0, (LONG // columns).bit_length() - 1)) if columns > 1 else 1
@@ -212,8 +214,8 @@ def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> Any:
     ]  # fmt: skip
     sums = (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)).reshape(*lead, -1, columns)
     over = (*(i for i, (reduced, _) in enumerate(plan.groups[:at]) if reduced), at)
-    y = wide(sums, over).reshape(plan.kept).transpose(plan.back)
-    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
+    y = (wide(sums, over) / share).reshape(plan.kept).transpose(plan.back)
+    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(dtype)
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> Any:

@@ -46,7 +46,7 @@ def over(shape: tuple[int, ...], axis: Axes) -> tuple[tuple[int, ...], int]:
 
 
 def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
-    return product_sums(a, b, axis) * (1 / (over(a.shape, axis)[1] or 1))
+    return product_sums(a, b, axis, over(a.shape, axis)[1] or 1)
 
 
 @op(batched=["x"])
@@ -55,7 +55,8 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
     x = np.asarray(x)
     if centred:
         return normal.moments(x, axis, out)
-    square = _mean_product(x, x, axis)
+    with np.errstate(over="ignore"):
+        square = _mean_product(x, x, axis)
     return np.concatenate([np.zeros_like(square)[None], square[None]], out=out)
 
 
@@ -83,7 +84,7 @@ def standardize(
 def rstd(x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool = True) -> Array:
     """y = 1 / sqrt(variance of x over `axis` + eps), the axes kept.   x' = -g y^2 standardize(x) / n."""
     stats = moments(x, axis=axis, centred=centred) if stats is None else stats
-    return 1 / np.sqrt(stats[1] + eps)
+    return normal.rstd(np.asarray(x), stats, eps, axis, centred)
 
 
 @op
