@@ -21,6 +21,9 @@ from .work import Call, Work, halved
 BLOCK = 1 << 18
 """Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
 
+LONGEST = 256
+"""Rows in a block from which on BLAS, which adds them up one after the other, would lose too much."""
+
 LARGE, PARTS = 1 << 19, 4
 """Elements from which on the blocks are shared by threads, in so many parts."""
 
@@ -75,9 +78,11 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
     if not (np.may_share_memory(mean, out) and np.may_share_memory(variance, out)):
         return None
     cuts = _cuts(how, x)
-    means, squares, between = np.empty((3, len(cuts.blocks), matrix.shape[1]), x.dtype)
-    weights = np.array([[block.stop - block.start] for block in cuts.blocks], np.float64)
-    counts, n = weights.astype(x.dtype), len(matrix) * how.fold
+    if cuts.step > LONGEST:
+        return None
+    sums, means, squares, between = np.empty((4, len(cuts.blocks), matrix.shape[1]), x.dtype)
+    counts = np.array([[block.stop - block.start] for block in cuts.blocks], x.dtype)
+    n = len(matrix) * how.fold
 
     def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
@@ -86,7 +91,8 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
             block = matrix[cuts.blocks[i]]
             m = len(block)
             calls += [
-                partial(np.matmul, np.full(m, 1 / m, x.dtype), block, means[i]),
+                partial(np.matmul, ones[:m], block, sums[i]),
+                partial(np.divide, sums[i], counts[i], means[i]),
                 partial(np.subtract, block, means[i], deviation[:m]),
                 partial(np.square, deviation[:m], deviation[:m]),
                 partial(np.matmul, ones[:m], deviation[:m], squares[i]),
@@ -94,12 +100,12 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
         return calls
 
     def put_together() -> None:
-        np.multiply(_added(how, means * weights), 1 / n, mean, casting="same_kind")
+        np.divide(_added(how, sums), n, mean, casting="same_kind")
         np.subtract(how.folds(means), mean, how.folds(between))
         np.square(between, between)
         np.multiply(between, counts, between)
         np.add(between, squares, between)
-        np.multiply(_added(how, between), 1 / n, variance, casting="same_kind")
+        np.divide(_added(how, between), n, variance, casting="same_kind")
         _mend(out, x, axes)
 
     return cuts.work(arrange, (), [put_together])
@@ -182,6 +188,8 @@ def correlating(
     if not (np.may_share_memory(first, out) and np.may_share_memory(second, out)):
         return None
     cuts = _cuts(how, x)
+    if cuts.step > LONGEST:
+        return None
     mean, sums = np.empty(values.shape[1], x.dtype), np.empty((2, len(cuts.blocks), values.shape[1]), x.dtype)
     centre = how.vector(stats[0])
 

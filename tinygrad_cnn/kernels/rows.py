@@ -8,6 +8,7 @@ more than the arithmetic. So F rows are joined to one of F C elements, and the s
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,24 @@ def rows(axes: tuple[int, ...], *arrays: np.ndarray) -> Rows | None:
     if not all(a.transpose(order).flags.c_contiguous for a in arrays):
         return None
     columns = math.prod(n for i, n in enumerate(first.shape) if i not in axes)
-    fold = math.gcd(first.size // columns, 1 << max(0, (LONG // columns).bit_length() - 1))
+    fold = joined(first.size // columns, len(first) if order[0] == 0 else 1, most_joined(columns))
     shape = tuple(1 if i in axes else n for i, n in enumerate(first.shape))
     return Rows(order, shape, columns, fold)
+
+
+def most_joined(columns: int) -> int:
+    """How many rows are enough to make one that is long."""
+    return 1 << max(0, (LONG // columns).bit_length() - 1)
+
+
+@lru_cache(maxsize=1024)
+def joined(n: int, images: int, most: int) -> int:
+    """How many of n rows, those of some images, are joined to one: a divisor of n, and rather of the rows of an image."""
+    fold = math.gcd(n, most)
+    for whole in (n // images, n):
+        if 2 * fold <= most:
+            fold = max(fold, next(i for i in range(min(most, whole), 0, -1) if whole % i == 0))
+    return fold
 
 
 def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any], out: np.ndarray | None = None) -> np.ndarray:

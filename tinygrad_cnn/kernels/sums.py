@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .rows import joined, most_joined
 from .threads import BLAS_ALONE
 
 SMALL = 1 << 12
@@ -21,9 +22,6 @@ SMALL = 1 << 12
 
 BLOCK, SHORT = 128, 16
 """Terms that BLAS adds up well enough, and terms that may be added one after the other."""
-
-LONG = 1 << 12
-"""Elements of a row that is long enough for BLAS: shorter rows are joined."""
 
 NATIVE = frozenset(map(np.dtype, (np.float32, np.float64)))
 """What BLAS multiplies as it is."""
@@ -174,7 +172,7 @@ def _across(x: np.ndarray) -> Any:
         return np.add.reduce(x, axis=1)
     if rows <= BLOCK:
         return np.matmul(_ones(rows, x.dtype), x)
-    fold = 1 << max(0, min(LONG // columns, rows // SHORT).bit_length() - 1)
+    fold = min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1)
     length, left = divmod(rows, fold)
     body = x[:, : rows - left].reshape(n, length, fold * columns)
     blocks, rest = divmod(length, BLOCK)
@@ -202,9 +200,10 @@ def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: flo
         return np.asarray(total(products, axes, True, None, share), dtype if dtype.kind == "f" else None)
     sizes = [n for _, n in plan.groups]
     lead, length, columns = sizes[:at], sizes[at], math.prod(sizes[at + 1 :])
-    fold = math.gcd(length, 1 << max(0, (LONG // columns).bit_length() - 1)) if columns > 1 else 1
+    few = BLOCK if columns == 1 else 2 * SHORT
+    fold = joined(length, 1, min(most_joined(columns), max(1, length // few))) if columns > 1 else 1
     terms = length // fold
-    step = min(terms, BLOCK if columns == 1 else 2 * SHORT)
+    step = min(terms, few)
     whole = terms - terms % step
     parts = [
         _products(*(m.reshape(-1, terms, fold * columns)[:, start:stop].reshape(math.prod(lead), -1, most, fold * columns)
