@@ -24,6 +24,9 @@ BLOCK = 1 << 18
 LONGEST = 256
 """Rows in a block from which on BLAS, which adds them up one after the other, would lose too much."""
 
+FAR = 64
+"""How many times the variance the square of the mean is where it needs a second pass."""
+
 LARGE, PARTS = 1 << 19, 4
 """Elements from which on the blocks are shared by threads, in so many parts."""
 
@@ -37,9 +40,11 @@ def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.asarray(means(x, axes), y.dtype)
             deviation = x - mean
-            y[0] = mean + means(deviation, axes)  # the first mean was rounded
-            deviation += mean - y[0]
-            y[1] = product_sums(deviation, deviation, axes, x.size / (y[0].size or 1) or 1)
+            variance = product_sums(deviation, deviation, axes, x.size / (mean.size or 1) or 1)
+            if np.any(mean * mean > FAR * variance):  # then its rounding shows
+                rest = means(deviation, axes)
+                mean, variance = mean + rest, variance - rest * rest
+            y[0], y[1] = mean, variance
         _mend(y, x, axes)
     else:
         work.do()
@@ -231,6 +236,8 @@ def _finish(
 
 def _added(how: Rows, parts: np.ndarray) -> Any:
     """Rows (m, F C) added up to C, in float64: there may be many, and few columns."""
+    if 1 < how.fold <= LONGEST // 2:
+        parts = np.matmul(np.ones(how.fold, parts.dtype), how.folds(parts))
     return np.add.reduce(parts.astype(np.float64).reshape(-1, how.columns), 0)
 
 

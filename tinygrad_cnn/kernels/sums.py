@@ -23,29 +23,29 @@ SMALL = 1 << 12
 BLOCK, SHORT = 128, 16
 """Terms that BLAS adds up well enough, and terms that may be added one after the other."""
 
-NATIVE = frozenset(map(np.dtype, (np.float32, np.float64)))
-"""What BLAS multiplies as it is."""
-
 
 def total(
     a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None, share: float = 1
 ) -> Any:
     """np.sum over `axes`, divided by `share`, rounded once."""
-    call = _in_one_call(a, axes, out, keepdims)
-    if call is not None:
-        y = call()
-        if share != 1:
-            y = np.divide(y, np.asarray(share, y.dtype), out)
-        return y
-    y = wide(a, axes)
-    if share != 1:
-        y /= share
-    if keepdims:
-        y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
-    if out is None:
-        return y.astype(a.dtype)[()]
-    np.copyto(out, y, casting="same_kind")
-    return out
+    given: Any = out
+    if a.__class__ is np.ndarray:
+        if axes == (0,) and not keepdims and _meets_ones(a, out):
+            y = _ones(len(a), a.dtype).dot(a, out)  # sooner than NumPy sums
+            return y if share == 1 else np.divide(y, np.asarray(share, y.dtype), given)
+        if _is_long(a, axes):
+            y = wide(a, axes)
+            if share != 1:
+                y /= share
+            if keepdims:
+                y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
+            if out is None:
+                return y.astype(a.dtype)[()]
+            np.copyto(out, y, casting="same_kind")
+            return out
+    add: Any = np.add.reduce
+    y = add(a, axes, None, given, keepdims)
+    return y if share == 1 else np.divide(y, np.asarray(share, y.dtype), given)
 
 
 def totalling(
@@ -54,8 +54,10 @@ def totalling(
     """:func:`total` of the same memory every time."""
     if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
         return None
-    if share == 1 and (call := _in_one_call(a, axes, out, keepdims)) is not None:
-        return call
+    if share == 1 and axes == (0,) and not keepdims and _meets_ones(a, out):
+        return partial(_ones(len(a), a.dtype).dot, a, out)
+    if share == 1 and not _is_long(a, axes):
+        return partial(np.add.reduce, a, axes, None, out, keepdims)
     return partial(total, a, axes, keepdims, out, share)
 
 
@@ -69,32 +71,40 @@ def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
     return total(a, axes, True, None, math.prod(a.shape[i] for i in axes) or 1)
 
 
-def _in_one_call(a: Any, axes: tuple[int, ...], out: np.ndarray | None, keepdims: bool) -> Callable[[], Any] | None:
-    """The call of NumPy that adds up well enough, or None."""
-    if a.__class__ is np.ndarray:
-        if a.dtype.char == "e" and a.size:
-            return None
-        if a.dtype in NATIVE and a.ndim > 1 and axes:
-            if a.size < SMALL and axes == (0,) and not keepdims and _meets_ones(a, out):
-                return partial(_ones(len(a), a.dtype).dot, a, out)  # sooner than NumPy sums
-            if not _pairwise(a, axes) and (a.size >= SMALL or math.prod([a.shape[i] for i in axes]) > SHORT):
-                return None
-    given: Any = out
-    return partial(np.add.reduce, a, axes, None, given, keepdims)
-
-
 def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
-    """Whether BLAS can multiply a vector of ones with a few rows."""
-    if a.ndim != 2 or not 0 < len(a) <= BLOCK or not a.flags.c_contiguous:
+    """Whether BLAS can multiply a vector of ones with a few short rows."""
+    if (
+        a.ndim != 2
+        or a.size >= SMALL
+        or not 0 < len(a) <= BLOCK
+        or a.dtype.char not in "fd"
+        or not a.flags.c_contiguous
+    ):
         return False
     return out is None or (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:])
 
 
-def _pairwise(a: np.ndarray, axes: tuple[int, ...]) -> bool:
-    """Whether `axes` are one run of memory, along which NumPy adds pairwise. Many long runs BLAS adds up sooner."""
-    if len(axes) == a.ndim:
-        return a.flags.c_contiguous or a.flags.f_contiguous
-    return a.size < SMALL and min(axes) == a.ndim - len(axes) and a.flags.c_contiguous
+def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
+    """Whether NumPy would add up too many terms one after the other, or BLAS is sooner."""
+    char = a.dtype.char
+    if char not in "efd" or not a.size or not axes:
+        return False
+    if char == "e":
+        return True
+    if a.ndim == 1:
+        return False
+    return _chain(a.shape, a.strides, axes) > SHORT or (a.size >= SMALL and len(axes) < a.ndim)
+
+
+@lru_cache(maxsize=1024)
+def _chain(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many terms NumPy adds one after the other: the runs of memory, within which it adds pairwise."""
+    terms, stride = math.prod(shape[i] for i in axes), 0
+    for i in sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i])):
+        if i not in axes or (stride and strides[i] != stride):
+            break
+        terms, stride = terms // shape[i], strides[i] * shape[i]
+    return terms
 
 
 @lru_cache(maxsize=256)
@@ -135,8 +145,8 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...
 
 def wide(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """The sum of floating-point numbers over `axes`, in float64 and memory of its own."""
-    if not a.size:
-        return np.asarray(np.add.reduce(a, axes, np.float64))
+    if a.size < SMALL:
+        return np.asarray(np.add.reduce(a.astype(np.float64), axes))
     plan = _plan(a.shape, a.strides, axes)
     y = a[plan.once].transpose(plan.order)
     y = np.asarray(y, np.float32 if a.dtype.char == "e" else None, order="C")
@@ -194,7 +204,7 @@ def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: flo
     plan = _plan(a.shape, a.strides, axes)
     first, second = (m.transpose(plan.order) for m in (a, b))
     at = max((i for i, (reduced, _) in enumerate(plan.groups) if reduced), default=-1)
-    dense = a.dtype == b.dtype and dtype in NATIVE and first.flags.c_contiguous and second.flags.c_contiguous
+    dense = a.dtype == b.dtype and dtype.char in "fd" and first.flags.c_contiguous and second.flags.c_contiguous
     if not dense or at < 0 or not a.size:
         products = np.multiply(a, b, dtype=np.result_type(dtype, np.float32) if dtype.kind == "f" else dtype)
         return np.asarray(total(products, axes, True, None, share), dtype if dtype.kind == "f" else None)
