@@ -47,7 +47,8 @@ def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None)
             y[0], y[1] = mean, variance
         _mend(y, x, axes)
     else:
-        work.do()
+        with np.errstate(over="ignore", invalid="ignore"):
+            work.do()
     return y
 
 
@@ -177,7 +178,8 @@ def correlate(
             y[1] = product_sums(np.asarray(x - stats[0], y.dtype), np.asarray(u, y.dtype), axes)
             _finish(y, u, x, stats, eps, axes)
     else:
-        work.do()
+        with np.errstate(over="ignore", invalid="ignore"):
+            work.do()
     return y
 
 

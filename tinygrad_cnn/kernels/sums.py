@@ -68,7 +68,8 @@ def summing(u: np.ndarray, sums: np.ndarray) -> Callable[[], object]:
 
 def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
     """The mean of a over `axes`, which are kept."""
-    return total(a, axes, True, None, math.prod(a.shape[i] for i in axes) or 1)
+    y = wide(a, axes) / (math.prod(a.shape[i] for i in axes) or 1)
+    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
 
 
 def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
@@ -151,14 +152,17 @@ def wide(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     y = a[plan.once].transpose(plan.order)
     y = np.asarray(y, np.float32 if a.dtype.char == "e" else None, order="C")
     groups = list(plan.groups)
-    with BLAS_ALONE:
+    with BLAS_ALONE, np.errstate(over="ignore", invalid="ignore"):
         while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
             lead = math.prod(n for _, n in groups[:at])
             length = groups.pop(at)[1]
             y = _along(y.reshape(lead, length)) if at == len(groups) else _across(y.reshape(lead, length, -1))
             if 0 < at < len(groups):
                 groups[at - 1 : at + 1] = [(False, groups[at - 1][1] * groups[at][1])]
-    y = np.array(y, np.float64).reshape(plan.kept).transpose(plan.back)
+    y = np.array(y, np.float64)
+    if not np.isfinite(y).all():  # a block was too large for float32
+        return np.asarray(np.add.reduce(a.astype(np.float64), axes))
+    y = y.reshape(plan.kept).transpose(plan.back)
     return y * plan.repeats if plan.repeats != 1 else y
 
 
