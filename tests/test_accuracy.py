@@ -178,3 +178,22 @@ def test_running_statistics_of_instances_follow_their_mean():
     exact = x.astype(np.float64)
     np.testing.assert_allclose(mean, exact.mean((0, 2)), rtol=ALLOWED * ULP)
     np.testing.assert_allclose(var, exact.var(2, ddof=1).mean(0), rtol=ALLOWED * ULP)
+
+
+@pytest.mark.parametrize("subscripts", ["ij->j", "ji->j", "ij,k->jk", "ij,j->j"])
+def test_einsum_of_letters_that_one_operand_has_alone(subscripts):
+    terms = subscripts.split("->")[0].split(",")
+    arrays = [rng.random([{"i": 60_000, "j": 3, "k": 2}[c] for c in term], np.float32) for term in terms]
+    expected = np.einsum(subscripts, *(a.astype(np.float64) for a in arrays))
+    np.testing.assert_allclose(tg.einsum(subscripts, *arrays), expected, rtol=ALLOWED * ULP)
+
+
+@pytest.mark.parametrize("f", [lambda x: tg.avg_pool2d(x, 200), lambda x: tg.adaptive_avg_pool2d(x, 2)])
+def test_means_of_large_windows(f):
+    x = tg.Tensor(np.full((1, 3, 400, 400), 0.7, np.float32) + rng.random((1, 3, 400, 400), np.float32) / 100)
+    x.requires_grad = True
+    y = f(x)
+    exact = x.numpy().astype(np.float64).reshape(1, 3, 2, 200, 2, 200).mean((3, 5))
+    np.testing.assert_allclose(y.numpy(), exact, rtol=ALLOWED * ULP)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 1 / 40_000, rtol=ALLOWED * ULP)
