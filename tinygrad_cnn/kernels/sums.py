@@ -32,7 +32,7 @@ def total(
     if a.__class__ is np.ndarray:
         if axes == (0,) and not keepdims and _meets_ones(a, out):
             y = _ones(len(a), a.dtype).dot(a, out)  # sooner than NumPy sums
-            return y if share == 1 else np.divide(y, np.asarray(share, y.dtype), given)
+            return y if share == 1 else np.divide(y, share, given)
         if _is_long(a, axes):
             y = wide(a, axes)
             if share != 1:
@@ -45,7 +45,9 @@ def total(
             return out
     add: Any = np.add.reduce
     y = add(a, axes, None, given, keepdims)
-    return y if share == 1 else np.divide(y, np.asarray(share, y.dtype), given)
+    if share == 1:
+        return y
+    return y / share if out is None else np.divide(y, share, out)
 
 
 def totalling(

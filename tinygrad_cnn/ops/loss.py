@@ -144,10 +144,13 @@ softmax_nll_dx.vjp(
 @op
 def mean_by(a: Array, w: Array) -> Array:
     """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or g then, when all of a is 0."""
-    dtype = np.asarray(a).dtype
-    a, w = (np.asarray(v, np.result_type(dtype, np.float32)) for v in (a, w))  # sums of float16 would overflow
+    a, w = np.asarray(a), np.asarray(w)
+    dtype = a.dtype
+    if dtype.char == "e":  # whose sums would overflow
+        a = a.astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (total(a, tuple(range(a.ndim))) / total(w, tuple(range(w.ndim)))).astype(dtype)
+        y = total(a, tuple(range(a.ndim))) / total(w.astype(a.dtype, copy=False), tuple(range(w.ndim)))
+    return y.astype(dtype)
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
