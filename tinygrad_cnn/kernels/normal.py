@@ -54,7 +54,7 @@ def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None)
 
 def _mend(stats: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> None:
     """Compute in float64 what was too large for float32."""
-    if not np.isfinite(stats).all():
+    if stats.size and not np.maximum.reduce(stats[1], None) < np.inf:
         with np.errstate(over="ignore", invalid="ignore"):
             stats[...] = _exact(x, axes)
 

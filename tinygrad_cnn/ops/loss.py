@@ -63,7 +63,10 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean", out: Array
     if reduction == "none":
         return np.square(squares, out=out)
     squares = np.square(squares, out=squares if squares.ndim and squares.dtype.kind == "f" else None)
-    y = total(squares, tuple(range(squares.ndim)), share=(squares.size or math.nan) if reduction == "mean" else 1)
+    share = (squares.size or math.nan) if reduction == "mean" else 1
+    half = squares.dtype.char == "e"  # whose sum would overflow
+    y = total(squares, tuple(range(squares.ndim)), share=share) if half else np.add.reduce(squares, axis=None)
+    y = y if half or reduction == "sum" else y / share
     return y if out is None else np.positive(y, out=out)
 
 
