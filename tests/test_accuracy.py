@@ -165,6 +165,35 @@ class TestFloat16:
         np.testing.assert_allclose(tg.layer_norm(tg.Tensor(x), 1000).numpy(), expected, rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("f", [tg.sum, tg.mean, tg.var, tg.std, tg.prod, tg.logsumexp, tg.norm, tg.cumsum, tg.cumprod])
+def test_a_number_alone(f, dtype):
+    x = tg.Tensor(np.array(3, dtype), requires_grad=True)
+    y = f(x)
+    assert y.dtype == dtype
+    assert y.item() == (0 if f in (tg.var, tg.std) else 3)
+    y.sum().backward()
+    assert x.grad.shape == ()
+    assert x.grad.item() == (0 if f in (tg.var, tg.std) else 1)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.broadcast_to(rng.random((8, 2), np.float32), (3000, 8, 2)),
+        np.broadcast_to(rng.random((3000, 1, 2), np.float32), (3000, 50, 2)),
+        np.broadcast_to(rng.random((40, 8, 1), np.float32), (40, 8, 3000)),
+        rng.random((3000, 3, 2), np.float32)[::-1, :, ::-1],
+        rng.random((6000, 3, 4), np.float32)[::2, :, ::2],
+    ],
+    ids=["repeated rows", "repeated columns", "repeated elements", "turned", "gaps"],
+)
+def test_views(x, axes):
+    np.testing.assert_allclose(tg.sum(x, axis=axes), x.astype(np.float64).sum(axes), rtol=ALLOWED * ULP)
+    np.testing.assert_allclose(tg.var(x, axis=axes), x.astype(np.float64).var(axes), rtol=ALLOWED * ULP, atol=1e-14)
+
+
 def test_ties_are_counted_exactly():
     x = tg.Tensor(np.zeros((100_003, 2), np.float32), requires_grad=True)
     tg.max(x, axis=0).sum().backward()

@@ -104,7 +104,7 @@ def _chain(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ..
     """How many terms NumPy adds one after the other: the runs of memory, within which it adds pairwise."""
     terms, stride = math.prod(shape[i] for i in axes), 0
     for i in sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i])):
-        if i not in axes or (stride and strides[i] != stride):
+        if i not in axes or not strides[i] or (stride and strides[i] != stride):
             break
         terms, stride = terms // shape[i], strides[i] * shape[i]
     return terms

@@ -158,7 +158,7 @@ def _centred(a: np.ndarray, axis: Axis) -> Any:
     """a - its mean over `axis`, in float32 at least. The first mean was rounded, which the second makes good."""
     axes = reduced_axes(axis, a.ndim)
     y = np.asarray(a, np.result_type(a, np.float32 if a.dtype.kind == "f" else np.float64))
-    y = y - means(y, axes)
+    y = np.asarray(y - means(y, axes))
     y -= means(y, axes)
     return y
 
