@@ -155,6 +155,9 @@ class TestFloat16:
         np.testing.assert_allclose(hundreds.grad.numpy(), 200 / 6000, rtol=2**-9)
         assert tg.mean(hundreds, axis=0).tolist() == [100, 100, 100]
         assert tg.l1_loss(hundreds, np.zeros((2000, 3), np.float16)).item() == 100
+        many = tg.Tensor(np.ones(70_000, np.float16), requires_grad=True)
+        tg.mean(many).backward()
+        np.testing.assert_allclose(many.grad.numpy(), 1 / 70_000, rtol=0, atol=2.0**-25)  # subnormal
         logits = tg.Tensor(np.zeros((70_000, 2), np.float16))
         assert tg.cross_entropy(logits, np.zeros(70_000, int)).item() == np.float16(math.log(2))
 

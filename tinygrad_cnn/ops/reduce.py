@@ -75,7 +75,8 @@ def mean(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = No
 
 def _mean_rule(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
     n = math.prod(in_shape[i] for i in reduced_axes(axis, len(in_shape)))
-    return broadcast_to(restore(g / (n or 1), in_shape, axis, keepdims), shape=in_shape)
+    g = g / (n or 1) if n < 1 << 16 else g * (1 / n)  # float16 does not reach so far
+    return broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape)
 
 
 mean.vjp(a=_mean_rule)
