@@ -73,7 +73,9 @@ def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
     [1.0, 0.0]
     """
     if isinstance(x, np.ndarray):
-        return from_numpy(x, requires_grad=requires_grad)  # NumPy before 2.1 makes everything read-only that comes by DLPack
+        return from_numpy(
+            x, requires_grad=requires_grad
+        )  # NumPy before 2.1 makes everything read-only that comes by DLPack
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: `x` is a {type(x).__name__}, which has no __dlpack__; use Tensor(...)")
     try:

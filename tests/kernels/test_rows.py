@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_cnn.kernels import normal, rows
+from tinygrad_cnn.kernels import normal, rows, sums
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -18,6 +18,8 @@ def small_arrays_too():
     patch = pytest.MonkeyPatch()
     patch.setattr(rows, "SMALL", 1)
     patch.setattr(rows, "LONG", 16)
+    for name, value in (("SMALL", 1), ("BLOCK", 4), ("SHORT", 2)):
+        patch.setattr(sums, name, value)
     yield
     patch.undo()
 
@@ -42,15 +44,14 @@ def test_sums_over_axes_in_any_layout(case):
     b = np.empty_like(a)
     b[...] = rng.integers(-8, 9, a.shape) / 4
     for y, expected in (
-        (rows.sums(a, axes), a.sum(axes, keepdims=True)),
-        (rows.total(a, axes, True), a.sum(axes, keepdims=True)),
-        (rows.total(a, axes), a.sum(axes)),
-        (rows.total(a, axes, out=np.empty_like(a.sum(axes))), a.sum(axes)),
-        (rows.product_sums(a, b, axes), (a * b).sum(axes, keepdims=True)),
+        (sums.total(a, axes, True), a.sum(axes, keepdims=True)),
+        (sums.total(a, axes), a.sum(axes)),
+        (sums.total(a, axes, out=np.empty_like(a.sum(axes))), a.sum(axes)),
+        (sums.product_sums(a, b, axes), (a * b).sum(axes, keepdims=True)),
     ):  # quarters and their products are exact in float32
         assert y.dtype == a.dtype
         np.testing.assert_array_equal(y, expected)
-    np.testing.assert_allclose(rows.means(a, axes), a.mean(axes, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(sums.means(a, axes), a.mean(axes, keepdims=True), rtol=1e-6)
 
 
 @given(laid_out())
@@ -79,7 +80,7 @@ def test_rows_are_found_where_they_lie(n, c, seed):
 def test_float32_sums_of_many_rows_stay_accurate():
     a = np.random.default_rng(0).random((1 << 16, 8), dtype=np.float32) + np.float32(100)
     exact = a.astype(np.float64)
-    mean = rows.means(a, (0,))
+    mean = sums.means(a, (0,))
     np.testing.assert_allclose(mean, exact.mean(0, keepdims=True), rtol=2e-6)
     np.testing.assert_allclose(normal.moments(a, (0,))[1], exact.var(0, keepdims=True), rtol=1e-5)
 
@@ -87,7 +88,7 @@ def test_float32_sums_of_many_rows_stay_accurate():
 def test_arrays_that_disagree_are_refused():
     a = np.ones((4, 3), np.float32)
     with pytest.raises(ValueError, match=r"operand|broadcast"):
-        rows.product_sums(a, a[:2], (0,))
+        sums.product_sums(a, a[:2], (0,))
     with pytest.raises(ValueError, match="broadcast"):
         rows.chain(a, (np.add, np.ones(2, np.float32)))
     with pytest.raises(ValueError, match="broadcast"):

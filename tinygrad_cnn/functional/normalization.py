@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Array
 from ..ops.elementwise import maximum
 from ..ops.real import not_negative, positive, real
-from ..ops.reduce import norm
+from ..ops.reduce import mean, norm
 from ..ops.shape import Axis, pad_constant, reshape, slice_axis
 from ..ops.standardize import affine, moments, normalized, over, standardize
 from ..tensor import Tensor
@@ -288,9 +288,9 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
     ):
         if running is not None:
             held = _shared(name, label, running)
-            mean: Any = reshape(batch, shape=(-1, *held.shape))
-            mean = mean[0] if len(mean) == 1 else mean.mean(axis=0)
-            held.copy_(held * (1 - momentum) + mean * (momentum * scale))
+            each: Any = reshape(batch, shape=(-1, *held.shape))
+            each = each[0] if len(each) == 1 else mean(each, axis=0)
+            held.copy_(held * (1 - momentum) + each * (momentum * scale))
 
 
 def _shared(name: str, label: str, statistic: Array) -> Tensor:

@@ -19,8 +19,8 @@ import numpy as np
 
 from . import columns
 from .columns import Block, Geometry
-from .rows import summing
 from .scratch import scratch
+from .sums import summing
 from .threads import in_lanes
 from .window import last_view, overlaps, volume, windows
 from .work import Call, Work
@@ -81,7 +81,7 @@ class Depthwise:
 
         after: list[Call] = [partial(np.add.reduce, terms, 0, None, last)]
         if b is not None:
-            after.append(partial(np.add.reduce, sums, 0, None, b))
+            after.append(summing(sums, b))
         return Work(range(len(lanes)), arrange, (), after, columns.images_of(in_lanes(blocks)), little)
 
     def _convolve(self, x: np.ndarray, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray, block: Block) -> None:

@@ -13,12 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .rows import Rows, product_sums, rows
+from .rows import Rows, rows
 from .scratch import scratch
+from .sums import means, product_sums, total
 from .work import Call, Work, halved
 
 BLOCK = 1 << 18
 """Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
+
+LONGEST = 256
+"""Rows in a block from which on BLAS, which adds them up one after the other, would lose too much."""
+
+FAR = 64
+"""How many times the variance the square of the mean is where it needs a second pass."""
 
 LARGE, PARTS = 1 << 19, 4
 """Elements from which on the blocks are shared by threads, in so many parts."""
@@ -30,13 +37,41 @@ def moments(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray | None = None)
     y = np.empty(shape, x.dtype if x.dtype.kind == "f" else np.float64) if out is None else out
     work = measuring(x, axes, y)
     if work is None:
-        mean = np.mean(x, axis=axes, keepdims=True)
-        deviation = x - mean
-        y[0] = mean
-        y[1] = product_sums(deviation, deviation, axes) * (y[0].size / (x.size or 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.asarray(means(x, axes), y.dtype)
+            deviation = x - mean
+            variance = product_sums(deviation, deviation, axes, x.size / (mean.size or 1) or 1)
+            if np.any(mean * mean > FAR * variance):  # then its rounding shows
+                rest = means(deviation, axes)
+                mean, variance = mean + rest, variance - rest * rest
+            y[0], y[1] = mean, variance
+        _mend(y, x, axes)
     else:
-        work.do()
+        with np.errstate(over="ignore", invalid="ignore"):
+            work.do()
     return y
+
+
+def _mend(stats: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> None:
+    """Compute in float64 what was too large for float32."""
+    if stats.size and not np.maximum.reduce(stats[1], None) < np.inf:
+        with np.errstate(over="ignore", invalid="ignore"):
+            stats[...] = _exact(x, axes)
+
+
+def _exact(x: np.ndarray, axes: tuple[int, ...], centred: bool = True) -> np.ndarray:
+    """(mean, variance) in float64."""
+    wide = np.asarray(x, np.float64)
+    mean = np.mean(wide, axes, keepdims=True) * centred
+    return np.stack([mean, np.mean(np.square(wide - mean), axes, keepdims=True)])
+
+
+def rstd(x: np.ndarray, stats: np.ndarray, eps: float, axes: tuple[int, ...], centred: bool = True) -> Any:
+    """1 / sqrt(variance + eps), also where the variance is too large for its dtype."""
+    variance = stats[1]
+    if variance.size and np.maximum.reduce(variance, None) == np.inf:
+        variance = _exact(x, axes, centred)[1]
+    return np.asarray(1 / np.sqrt(variance + eps), stats.dtype)
 
 
 def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | None:
@@ -49,33 +84,35 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
     if not (np.may_share_memory(mean, out) and np.may_share_memory(variance, out)):
         return None
     cuts = _cuts(how, x)
-    means, squares, between = np.empty((3, len(cuts.blocks), matrix.shape[1]), x.dtype)
-    counts = np.array([block.stop - block.start for block in cuts.blocks], x.dtype)
-    shares, total = counts / (len(matrix) * how.fold), np.empty(matrix.shape[1], x.dtype)
+    if cuts.step > LONGEST:
+        return None
+    sums, means, squares, between = np.empty((4, len(cuts.blocks), matrix.shape[1]), x.dtype)
+    counts = np.array([[block.stop - block.start] for block in cuts.blocks], x.dtype)
+    n = len(matrix) * how.fold
 
     def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
         deviation, ones = scratch("deviation", (cuts.step, matrix.shape[1]), x.dtype), np.ones(cuts.step, x.dtype)
         for i in part:
             block = matrix[cuts.blocks[i]]
-            n = len(block)
+            m = len(block)
             calls += [
-                partial(np.matmul, np.full(n, 1 / n, x.dtype), block, means[i]),
-                partial(np.subtract, block, means[i], deviation[:n]),
-                partial(np.square, deviation[:n], deviation[:n]),
-                partial(np.matmul, ones[:n], deviation[:n], squares[i]),
+                partial(np.matmul, ones[:m], block, sums[i]),
+                partial(np.divide, sums[i], counts[i], means[i]),
+                partial(np.subtract, block, means[i], deviation[:m]),
+                partial(np.square, deviation[:m], deviation[:m]),
+                partial(np.matmul, ones[:m], deviation[:m], squares[i]),
             ]
         return calls
 
     def put_together() -> None:
-        np.matmul(shares, means, total)
-        np.add.reduce(how.folds(total), 0, out=mean)
+        np.divide(_added(how, sums), n, mean, casting="same_kind")
         np.subtract(how.folds(means), mean, how.folds(between))
         np.square(between, between)
-        np.multiply(between, counts[:, None], between)
+        np.multiply(between, counts, between)
         np.add(between, squares, between)
-        np.add.reduce(how.folds(between), (0, 1), out=variance)
-        np.multiply(variance, shares[0] / counts[0], variance)
+        np.divide(_added(how, between), n, variance, casting="same_kind")
+        _mend(out, x, axes)
 
     return cuts.work(arrange, (), [put_together])
 
@@ -89,7 +126,7 @@ def normalize(
     work = normalizing(x, stats, w, b, eps, axes, y)
     if work is None:
         np.subtract(x, stats[0], out=y)
-        np.multiply(y, _factor(stats[1], w, eps), out=y)
+        np.multiply(y, w * rstd(x, stats, eps, axes), out=y)
         np.add(y, b, out=y)
     else:
         work.do()
@@ -105,12 +142,12 @@ def normalizing(
         return None
     source, target = how.matrix(x), how.matrix(out)
     row = np.empty((3, source.shape[1]), out.dtype)
-    folds, centre, spread = how.folds(row), how.vector(stats[0]), stats[1]
+    folds, centre = how.folds(row), how.vector(stats[0])
 
     def settle() -> None:
         folds[0] = centre
-        folds[1] = how.vector(_factor(spread, w, eps))
-        folds[2] = how.vector(np.broadcast_to(b, spread.shape))
+        folds[1] = how.vector(w * rstd(x, stats, eps, axes))
+        folds[2] = how.vector(np.broadcast_to(b, stats.shape[1:]))
 
     mean, factor, shift = row
     cuts = _cuts(how, x)
@@ -136,10 +173,13 @@ def correlate(
     y = np.empty(stats.shape, np.result_type(u, x, stats)) if out is None else out
     work = correlating(u, x, stats, eps, axes, y)
     if work is None:
-        y[0] = np.add.reduce(u, axis=axes, keepdims=True)
-        y[1] = product_sums(np.asarray(x - stats[0], y.dtype), np.asarray(u, y.dtype), axes) / np.sqrt(stats[1] + eps)
+        y[0] = total(u, axes, True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            y[1] = product_sums(np.asarray(x - stats[0], y.dtype), np.asarray(u, y.dtype), axes)
+            _finish(y, u, x, stats, eps, axes)
     else:
-        work.do()
+        with np.errstate(over="ignore", invalid="ignore"):
+            work.do()
     return y
 
 
@@ -155,8 +195,10 @@ def correlating(
     if not (np.may_share_memory(first, out) and np.may_share_memory(second, out)):
         return None
     cuts = _cuts(how, x)
+    if cuts.step > LONGEST:
+        return None
     mean, sums = np.empty(values.shape[1], x.dtype), np.empty((2, len(cuts.blocks), values.shape[1]), x.dtype)
-    centre, variance = how.vector(stats[0]), how.vector(stats[1])
+    centre = how.vector(stats[0])
 
     def settle() -> None:
         how.folds(mean)[...] = centre
@@ -176,11 +218,29 @@ def correlating(
         return calls
 
     def put_together() -> None:
-        np.add.reduce(how.folds(sums[0]), (0, 1), out=first)
-        np.add.reduce(how.folds(sums[1]), (0, 1), out=second)
-        np.divide(second, np.sqrt(variance + eps), second)
+        for vector, parts in zip((first, second), sums, strict=True):
+            vector[...] = _added(how, parts)
+        _finish(out, u, x, stats, eps, axes)
 
     return cuts.work(arrange, [settle], [put_together])
+
+
+def _finish(
+    sums: np.ndarray, u: np.ndarray, x: np.ndarray, stats: np.ndarray, eps: float, axes: tuple[int, ...]
+) -> None:
+    """From the sum of u (x - mean) that of u s."""
+    r = rstd(x, stats, eps, axes)
+    sums[1] *= r
+    if not np.isfinite(sums[1]).all():  # the product was too large for float32
+        s = (np.asarray(x, np.float64) - stats[0]) * r
+        sums[1] = np.add.reduce(s * u, axes, keepdims=True)
+
+
+def _added(how: Rows, parts: np.ndarray) -> Any:
+    """Rows (m, F C) added up to C, in float64: there may be many, and few columns."""
+    if 1 < how.fold <= LONGEST // 2:
+        parts = np.matmul(np.ones(how.fold, parts.dtype), how.folds(parts))
+    return np.add.reduce(parts.astype(np.float64).reshape(-1, how.columns), 0)
 
 
 def pull(
@@ -192,8 +252,9 @@ def pull(
     work = pulling(u, x, w, sums, stats, eps, axes, y)
     if work is None:
         share = stats[0].size / (x.size or 1)
-        deviation = (x - stats[0]) * (sums[1] * _factor(stats[1], -share, eps))  # y may be u or x
-        np.multiply(deviation + u - sums[0] * share, _factor(stats[1], w, eps), out=y)
+        r = rstd(x, stats, eps, axes)
+        deviation = (x - stats[0]) * (sums[1] * r * -share)  # y may be u or x
+        np.multiply(deviation + u - sums[0] * share, w * r, out=y)
     else:
         work.do()
     return y
@@ -209,11 +270,11 @@ def pulling(
         return None
     slopes, values, target = how.matrix(u), how.matrix(x), how.matrix(out)
     row = np.empty((4, values.shape[1]), out.dtype)
-    folds, variance, share = how.folds(row), stats[1], out.dtype.type(stats[0].size / x.size)
+    folds, share = how.folds(row), out.dtype.type(stats[0].size / x.size)
     centre, total, product = how.vector(stats[0]), how.vector(sums[0]), sums[1]
 
     def settle() -> None:
-        r = _factor(variance, 1, eps)
+        r = rstd(x, stats, eps, axes)
         folds[0] = centre
         folds[1] = how.vector(product * r)
         folds[2] = total
@@ -237,10 +298,6 @@ def pulling(
         return calls
 
     return cuts.work(arrange, [settle])
-
-
-def _factor(variance: np.ndarray, w: Any, eps: float) -> Any:
-    return w / np.sqrt(variance + eps)
 
 
 class _Cuts(NamedTuple):

@@ -12,9 +12,9 @@ import numpy as np
 from . import columns
 from .along import Along
 from .columns import Block, Geometry, is_last, pieces
-from .rows import summing
 from .sliding import Sliding
 from .strips import Strips
+from .sums import summing
 from .threads import in_lanes
 from .window import Sizes, last_view, volume
 from .work import Call, Work
@@ -129,7 +129,7 @@ def correlation(
             total += totals.pop(lane)
         ordered[...] = total.reshape(ordered.shape)
         if b is not None:
-            np.add.reduce(sums, axis=0, out=b)
+            summing(sums, b)()
 
     images = columns.images_of(in_lanes(blocks))
     return Work(range(len(lanes)), lambda lane: [partial(add, lane)], [totals.clear], [end], images)

@@ -27,8 +27,8 @@ from . import columns
 from .blas import Matrix, Products, Term
 from .columns import Block, Geometry
 from .lattice import Lattice, lattice
-from .rows import summing
 from .scratch import blank, scratch
+from .sums import summing
 from .threads import in_lanes
 from .window import Pairs, Sizes, last_view, volume
 from .work import Call, Work
@@ -178,7 +178,7 @@ class Sliding:
         ordered = w.transpose(self._axes)
         after.append(partial(np.copyto, ordered, totals[0].reshape(ordered.shape)))
         if b is not None:
-            after.append(partial(np.add.reduce, sums, 0, None, b))
+            after.append(summing(sums, b))
         return Work(range(len(lanes)), arrange, (), after, columns.images_of(in_lanes(blocks)), little)
 
     def _around(self, sizes: Sizes, filters: int, dtype: DType) -> Sliding | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..graph import Array, implements, op
+from ..kernels.sums import total
 from ..operands import gather
 from .elementwise import where
 from .shape import broadcast_to, reshape
@@ -28,7 +29,15 @@ def contract(*operands: Array, subscripts: str) -> Array:
     """
     dtype = np.result_type(*operands)  # np.einsum would count a Python number as a float64
     arrays = [np.asarray(x, dtype) if isinstance(x, int | float) else x for x in operands]
-    return np.einsum(subscripts, *arrays, optimize=len(arrays) > 1)
+    terms, out = _parsed(subscripts)
+    for i, (term, a) in enumerate(zip(terms, arrays, strict=True)):
+        alone = tuple(
+            p for p, c in enumerate(term) if subscripts.count(c) == 1
+        )  # no other operand has them, nor the output
+        if alone and dtype.kind == "f":
+            arrays[i] = total(np.asarray(a), alone)
+            terms[i] = "".join(c for p, c in enumerate(term) if p not in alone)
+    return np.einsum(f"{','.join(terms)}->{out}", *arrays, optimize=len(arrays) > 1)
 
 
 def _contract_rule(g: Array, operands: Sequence[Array], i: int, in_shape: tuple[int, ...], subscripts: str) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..graph import Array, op
 from ..kernels.select import select
+from ..kernels.sums import total
 from .activation import logsigmoid
 from .elementwise import maximum, sub, where
 from .label import pick, places
@@ -62,8 +63,10 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean", out: Array
     if reduction == "none":
         return np.square(squares, out=out)
     squares = np.square(squares, out=squares if squares.ndim and squares.dtype.kind == "f" else None)
-    sum_of = np.add.reduce(squares, axis=None)
-    y = sum_of / (squares.size or math.nan) if reduction == "mean" else sum_of
+    share = (squares.size or math.nan) if reduction == "mean" else 1
+    half = squares.dtype.char == "e"  # whose sum would overflow
+    y = total(squares, tuple(range(squares.ndim)), share=share) if half else np.add.reduce(squares, axis=None)
+    y = y if half or reduction == "sum" else y / share
     return y if out is None else np.positive(y, out=out)
 
 
@@ -71,7 +74,7 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean", out: Array
 def _arranged(prediction: Array, target: Array, *, reduction: str = "mean", out: Array) -> Callable[[], object] | None:
     arrays = prediction, target
     alike = all(a.shape == prediction.shape and a.dtype == out.dtype and a.flags.c_contiguous for a in arrays)
-    if not alike or reduction == "none" or not prediction.size or out.dtype.kind != "f":
+    if not alike or reduction == "none" or not prediction.size or out.dtype.char not in "fd":
         return None
     squares, count = np.empty_like(prediction), np.array(prediction.size if reduction == "mean" else 1, out.dtype)
 
@@ -107,9 +110,9 @@ def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
     index, valid = places(target, z.shape[1])
     hit = z[index]
     p = np.exp(z, out=z)
-    total = p.sum(axis=1)
-    p /= np.expand_dims(total, 1)
-    return np.multiply(w, select(valid, np.log(total) - hit, 0)), p
+    sums = total(p, (1,))
+    p /= np.expand_dims(sums, 1)
+    return np.multiply(w, select(valid, np.log(sums) - hit, 0)), p
 
 
 @op
@@ -144,13 +147,18 @@ softmax_nll_dx.vjp(
 @op
 def mean_by(a: Array, w: Array) -> Array:
     """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or g then, when all of a is 0."""
+    a, w = np.asarray(a), np.asarray(w)
+    dtype = a.dtype
+    if dtype.char == "e":  # whose sums would overflow
+        a = a.astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sum(a) / np.sum(w, dtype=np.asarray(a).dtype)
+        y = total(a, tuple(range(a.ndim))) / total(w.astype(a.dtype, copy=False), tuple(range(w.ndim)))
+    return y.astype(dtype)
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
-    total = w.astype(g.dtype).sum()
-    return broadcast_to(g / where(total == 0, 1, total), shape=in_shape)
+    weight: Array = sum(w.astype(g.dtype))
+    return broadcast_to(g / where(weight == 0, 1, weight), shape=in_shape)
 
 
 mean_by.vjp(a=_mean_by_rule)

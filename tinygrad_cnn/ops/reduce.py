@@ -10,10 +10,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Array, implements, op
-from ..kernels.rows import total, totalling
+from ..kernels.sums import means, total, totalling, wide
 from .elementwise import abs, nothing, pow, sign, where
 from .real import real
-from .scan import cumprod, neighbour, reversed_along
+from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def floating(a: Array) -> Any:
 @op(numpy=np.sum)
 def sum(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = sum of a over `axis`.   a' = g, repeated."""
-    ndim = a.ndim if a.__class__ is np.ndarray else np.ndim(a)
-    if axis is None or ndim < 2:
-        return np.sum(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
-    return total(a, reduced_axes(axis, ndim), keepdims, out)
+    return total(a, reduced_axes(axis, a.ndim if a.__class__ is np.ndarray else np.ndim(a)), keepdims, out)
 
 
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
@@ -71,12 +68,18 @@ sum.bind(
 @op(numpy=np.mean)
 def mean(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = sum of a over `axis` / n.   a' = g / n, repeated."""
-    return np.mean(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
+    a = np.asarray(a)
+    axes = reduced_axes(axis, a.ndim)
+    n = math.prod([a.shape[i] for i in axes])
+    if a.dtype.kind != "f" or not n:
+        return np.mean(a, axis=axes, keepdims=keepdims, out=out)
+    return total(a, axes, keepdims, out, n)
 
 
 def _mean_rule(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
     n = math.prod(in_shape[i] for i in reduced_axes(axis, len(in_shape)))
-    return broadcast_to(restore(g / (n or 1), in_shape, axis, keepdims), shape=in_shape)
+    g = g / (n or 1) if n < 1 << 16 else g * (1 / n)  # float16 does not reach so far
+    return broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape)
 
 
 mean.vjp(a=_mean_rule)
@@ -97,7 +100,7 @@ def min(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = Non
 def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
     g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
     hits = (a == y).astype(g.dtype)
-    return g * (hits / hits.sum(axis=_numpy_axis(axis), keepdims=True))
+    return g * (hits / sum(hits, axis=axis, keepdims=True))
 
 
 max.vjp(a=_extremum_rule)
@@ -131,7 +134,7 @@ def all(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 @op(numpy=np.prod)
 def prod(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = product of a over `axis`.   a' = g times the product of the others: exact with zeros, at every order."""
-    return np.prod(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    return rounded(np.prod(a, axis=_numpy_axis(axis), keepdims=keepdims, dtype=accumulator(a)), a)
 
 
 def _others(a: Array, axis: Axis) -> Array:
@@ -152,20 +155,33 @@ prod.vjp(a=lambda g, a, axis, keepdims: restore(g, a.shape, axis, keepdims) * _o
 @op
 def centre(a: Array, *, axis: Axis = None) -> Array:
     """y = a - mean of a over `axis`, exactly zero where all elements are equal.   a' = g - mean of g: its own adjoint."""
-    axes = _numpy_axis(axis)
-    y = a - np.mean(a, axis=axes, keepdims=True)
-    y -= np.mean(y, axis=axes, keepdims=True)  # the first mean was rounded
+    return rounded(_centred(np.asarray(a), axis), a)
+
+
+def _centred(a: np.ndarray, axis: Axis) -> Any:
+    """a - its mean over `axis`, in float32 at least. The first mean was rounded, which the second makes good."""
+    axes = reduced_axes(axis, a.ndim)
+    y = np.asarray(a, np.result_type(a, np.float32 if a.dtype.kind == "f" else np.float64))
+    y = np.asarray(y - means(y, axes))
+    y -= means(y, axes)
     return y
 
 
 centre.vjp(a=lambda g, axis: centre(g, axis=axis))
 
 
+def _variance(a: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
+    """In float64 at least, so that the squares neither overflow nor vanish."""
+    a = np.asarray(a)
+    squares = _centred(a, axis).astype(np.result_type(a, np.float64), copy=False)
+    np.square(squares, squares)
+    return total(squares, reduced_axes(axis, a.ndim), keepdims) * _freedom(a.shape, axis, correction)
+
+
 @op
 def variance(a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Array:
     """y = sum of (a - mean)^2 over `axis` / (n - correction).   a' = 2 g (a - mean) / (n - correction)."""
-    squares = np.square(centre(a, axis=axis))
-    return np.sum(squares, axis=_numpy_axis(axis), keepdims=keepdims) * _freedom(np.shape(a), axis, correction)
+    return rounded(_variance(a, axis, keepdims, correction), a)
 
 
 @op
@@ -173,7 +189,8 @@ def deviation(
     a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0, out: Array = None
 ) -> Array:
     """y = the square root of the variance.   a' = g (a - mean) / ((n - correction) y), and 0 where y = 0."""
-    return np.sqrt(variance(a, axis=axis, keepdims=keepdims, correction=correction), out=out)
+    y = rounded(np.sqrt(_variance(a, axis, keepdims, correction)), a)
+    return y if out is None else np.positive(y, out=out)
 
 
 def _freedom(shape: tuple[int, ...], axis: Axis, correction: float) -> float:
@@ -190,8 +207,8 @@ def _variance_rule(g: Array, a: Array, axis: Axis, keepdims: bool, correction: f
 def _deviation_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool, correction: float) -> Array:
     g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
     flat = y == 0
-    slope = where(flat, 0, g) * _freedom(a.shape, axis, correction) / where(flat, 1, y)
-    return slope * centre(a, axis=axis)
+    slope = where(flat, 0, g) * _freedom(a.shape, axis, correction)
+    return slope * (centre(a, axis=axis) / where(flat, 1, y))
 
 
 variance.vjp(a=_variance_rule)
@@ -251,13 +268,14 @@ def logsumexp(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
     Where every element is -inf, y is -inf and its gradient 0; where one is inf, y is inf and its gradient NaN.
     """
-    axes = _numpy_axis(axis)
     a = floating(a)
+    axes = reduced_axes(axis, a.ndim)
     top = np.max(a, axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore", over="ignore"):
-        y = np.log(np.sum(np.exp(a - top), axis=axes, keepdims=True)) + top
-    return y if keepdims else np.squeeze(y, axis=reduced_axes(axis, a.ndim))
+        parts = np.exp(np.subtract(a, top, dtype=np.result_type(a, np.float32)))
+        y = (np.log(wide(parts, axes)).reshape(top.shape) + top).astype(a.dtype)
+    return y if keepdims else np.squeeze(y, axis=axes)
 
 
 logsumexp.vjp(
@@ -273,15 +291,16 @@ def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False)
 
     For p = 0 it is the number of elements that are not 0, with a gradient of 0.
     """
-    axes = _numpy_axis(axis)
     a = floating(np.abs(a))
+    axes = reduced_axes(axis, a.ndim)
     if not p:
-        return np.sum(np.not_equal(a, 0), axis=axes, keepdims=keepdims, dtype=a.dtype)
+        return np.asarray(np.count_nonzero(a, axis=axes, keepdims=keepdims)).astype(a.dtype)
     scale = np.max(a, axis=axes, keepdims=True, initial=0) if p > 0 else np.min(a, axis=axes, keepdims=True)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
     with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0 has an infinite power
-        y = scale * np.sum((a / scale) ** p, axis=axes, keepdims=True) ** (1 / p)
-    return y if keepdims else np.squeeze(y, axis=reduced_axes(axis, a.ndim))
+        powers = np.divide(a, scale, dtype=np.result_type(a, np.float32)) ** p
+        y = (scale * wide(powers, axes).reshape(scale.shape) ** (1 / p)).astype(a.dtype)
+    return y if keepdims else np.squeeze(y, axis=axes)
 
 
 def _power_norm_rule(g: Array, y: Array, a: Array, p: float, axis: Axis, keepdims: bool) -> Array:

@@ -6,6 +6,8 @@ rule divides, and zeros among the factors need no special case at any order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
@@ -21,13 +23,24 @@ def recurrence(a: Array, b: Array, *, axis: int = -1, reverse: bool = False) -> 
 
     b' = s with s_j = g_j + a_(j+1) s_(j+1), the recurrence walked the other way,  a'_j = s_j y_(j-1).
     """
-    y = np.array(np.broadcast_to(b, np.broadcast_shapes(np.shape(a), np.shape(b))))
+    y = np.array(np.broadcast_to(b, np.broadcast_shapes(np.shape(a), np.shape(b))), accumulator(b))
     factors, out = np.moveaxis(a, axis, 0), np.moveaxis(y, axis, 0)
     if reverse:
         factors, out = factors[::-1], out[::-1]
     for j in range(1, len(out)):
         out[j] += factors[j] * out[j - 1]
-    return y
+    return rounded(y, b)
+
+
+def accumulator(a: Array) -> Any:
+    """The dtype in which a scan of `a` is computed: float64 for shorter ones, or each step would round; else None."""
+    dtype = np.asarray(a).dtype
+    return np.float64 if dtype.kind == "f" and dtype.itemsize < 8 else None
+
+
+def rounded(y: Any, a: Array) -> Any:
+    """The result of a scan of `a`, in its dtype."""
+    return y if accumulator(a) is None else y.astype(np.asarray(a).dtype)
 
 
 def neighbour(a: Array, axis: int, before: bool, fill: float) -> Array:
@@ -52,7 +65,7 @@ recurrence.vjp(
 @op(numpy=np.cumsum)
 def cumsum(a: Array, *, axis: int | None = None) -> Array:
     """y_j = a_0 + ... + a_j along `axis`, of the flattened array by default.   a'_j = g_j + g_(j+1) + ... ."""
-    return np.cumsum(a, axis=axis)
+    return rounded(np.cumsum(a, axis=axis, dtype=accumulator(a)), a)
 
 
 def _cumsum_rule(g: Array, in_shape: tuple[int, ...], axis: int | None) -> Array:
@@ -69,7 +82,7 @@ def cumprod(a: Array, *, axis: int | None = None) -> Array:
 
     a'_j = y_(j-1) s_j with s_j = g_j + a_(j+1) s_(j+1): exact with zeros, at every order.
     """
-    return np.cumprod(a, axis=axis)
+    return rounded(np.cumprod(a, axis=axis, dtype=accumulator(a)), a)
 
 
 def _cumprod_rule(g: Array, y: Array, a: Array, axis: int | None) -> Array:

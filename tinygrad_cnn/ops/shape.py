@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Array, implements, op
-from ..kernels.rows import total, totalling
 from ..kernels.share import SMALL, by_images
+from ..kernels.sums import total, totalling
 from ..operands import members
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array, op
+from ..kernels.sums import total
 from .elementwise import exp
-from .reduce import floating, sum
+from .reduce import floating, reduced_axes, sum
 
 __all__ = ["log_softmax", "softmax", "softmin"]
 
@@ -29,7 +30,7 @@ def softmax(a: Array, *, axis: int = -1) -> Array:
     """y = e^a / sum of e^a along `axis`.   a' = y (g - sum of g y)."""
     y = below_top(a, axis)
     np.exp(y, out=y)
-    y /= y.sum(axis=axis, keepdims=True)
+    y /= total(y, reduced_axes(axis, y.ndim), True)
     return y
 
 
@@ -43,7 +44,7 @@ def softmin(a: Array, *, axis: int = -1) -> Array:
 def log_softmax(a: Array, *, axis: int = -1) -> Array:
     """y = a - log of the sum of e^a along `axis`.   a' = g - e^y sum of g."""
     y = below_top(a, axis)
-    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    y -= np.log(total(np.exp(y), reduced_axes(axis, y.ndim), True))
     return y
 
 
@@ -52,8 +53,8 @@ def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
 
 
 def _log_softmax_rule(g: Array, y: Array, axis: int) -> Array:
-    total: Array = sum(g, axis=axis, keepdims=True)
-    return g - exp(y) * total
+    whole: Array = sum(g, axis=axis, keepdims=True)
+    return g - exp(y) * whole
 
 
 softmax.vjp(a=_softmax_rule)

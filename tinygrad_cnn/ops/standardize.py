@@ -17,8 +17,9 @@ import numpy as np
 from ..graph import Array, op
 from ..kernels import normal
 from ..kernels import rows as kernel
+from ..kernels.sums import means, product_sums
 from ..kernels.work import Work
-from .reduce import sum
+from .reduce import mean, sum
 from .shape import broadcast_to, sum_to
 
 __all__: list[str] = []
@@ -32,7 +33,7 @@ def product_to(a: Array, b: Array, *, shape: tuple[int, ...]) -> Array:
     a, b = np.asarray(a), np.asarray(b)
     extra = a.ndim - len(shape)
     repeated = tuple(i for i in range(a.ndim) if i < extra or shape[i - extra] != a.shape[i])
-    return kernel.product_sums(a, b, repeated).reshape(shape)
+    return product_sums(a, b, repeated).reshape(shape)
 
 
 product_to.vjp(a=lambda g, b: broadcast_to(g, shape=b.shape) * b,
@@ -45,7 +46,7 @@ def over(shape: tuple[int, ...], axis: Axes) -> tuple[tuple[int, ...], int]:
 
 
 def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
-    return kernel.product_sums(a, b, axis) * (1 / (over(a.shape, axis)[1] or 1))
+    return product_sums(a, b, axis, over(a.shape, axis)[1] or 1)
 
 
 @op(batched=["x"])
@@ -62,7 +63,8 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
         return y
     if centred:
         return normal.moments(x, axis, out)
-    square = _mean_product(x, x, axis)
+    with np.errstate(over="ignore"):
+        square = _mean_product(x, x, axis)
     return np.concatenate([np.zeros_like(square)[None], square[None]], out=out)
 
 
@@ -90,7 +92,7 @@ def standardize(
 def rstd(x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool = True) -> Array:
     """y = 1 / sqrt(variance of x over `axis` + eps), the axes kept.   x' = -g y^2 standardize(x) / n."""
     stats = moments(x, axis=axis, centred=centred) if stats is None else stats
-    return 1 / np.sqrt(stats[1] + eps)
+    return normal.rstd(np.asarray(x), stats, eps, axis, centred)
 
 
 @op
@@ -103,12 +105,12 @@ def standardize_dx(u: Array, s: Array, r: Array, *, axis: Axes, centred: bool, o
     if not s.size:
         return np.empty_like(s) if out is None else out
     product = _mean_product(u, s, axis)
-    mean = [(np.subtract, kernel.means(u, axis))] if centred else []
-    return kernel.chain(s, (np.multiply, -product), (np.add, u), *mean, (np.multiply, r), out=out)
+    centre = [(np.subtract, means(u, axis))] if centred else []
+    return kernel.chain(s, (np.multiply, -product), (np.add, u), *centre, (np.multiply, r), out=out)
 
 
 def _mean(a: Array, axis: Axes) -> Array:
-    return a.mean(axis=axis, keepdims=True)
+    return mean(a, axis=axis, keepdims=True)
 
 
 standardize.vjp(

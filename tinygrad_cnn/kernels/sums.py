@@ -1,0 +1,242 @@
+"""Sums over any axes, in any memory order, that lose no more than a few units in the last place of float32.
+
+NumPy adds pairwise only along the innermost axis in memory; along any other it adds one term after the other, and a million
+terms cost four digits. So a long sum is cut into blocks of up to BLOCK terms, BLAS adds up each as a product with a vector of
+ones, in several sums at a time, and the blocks are added in float64. float16 is added in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .rows import joined, most_joined
+from .threads import blas_alone
+
+SMALL = 1 << 12
+"""Arrays with fewer elements are added up in one call, in float64 if need be."""
+
+BLOCK, SHORT = 128, 16
+"""Terms that BLAS adds up well enough, and terms that may be added one after the other."""
+
+
+def total(
+    a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None, share: float = 1
+) -> Any:
+    """np.sum over `axes`, divided by `share`, rounded once."""
+    given: Any = out
+    if a.__class__ is np.ndarray:
+        if axes == (0,) and not keepdims and _meets_ones(a, out):
+            y = _ones(len(a), a.dtype).dot(a, out)  # sooner than NumPy sums
+            return y if share == 1 else np.divide(y, share, given)
+        if _is_long(a, axes):
+            y = wide(a, axes)
+            if share != 1:
+                y /= share
+            if keepdims:
+                y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
+            if out is None:
+                return y.astype(a.dtype)[()]
+            np.copyto(out, y, casting="same_kind")
+            return out
+    add: Any = np.add.reduce
+    y = add(a, axes, None, given, keepdims)
+    if share == 1:
+        return y
+    return y / share if out is None else np.divide(y, share, out)
+
+
+def totalling(
+    a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = False, share: float = 1
+) -> Callable[[], object] | None:
+    """:func:`total` of the same memory every time."""
+    if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
+        return None
+    if share == 1 and axes == (0,) and not keepdims and _meets_ones(a, out):
+        return partial(_ones(len(a), a.dtype).dot, a, out)
+    if share == 1 and not _is_long(a, axes):
+        return partial(np.add.reduce, a, axes, None, out, keepdims)
+    return partial(total, a, axes, keepdims, out, share)
+
+
+def summing(u: np.ndarray, sums: np.ndarray) -> Callable[[], object]:
+    """What sums u (n, O, *sizes) over all axes but O, in the same memory every time."""
+    return partial(total, u, (0, *range(2, u.ndim)), False, sums)
+
+
+def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
+    """The mean of a over `axes`, which are kept."""
+    y = wide(a, axes) / (math.prod(a.shape[i] for i in axes) or 1)
+    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
+
+
+def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
+    """Whether BLAS can multiply a vector of ones with a few short rows."""
+    if (
+        a.ndim != 2
+        or a.size >= SMALL
+        or not 0 < len(a) <= BLOCK
+        or a.dtype.char not in "fd"
+        or not a.flags.c_contiguous
+    ):
+        return False
+    return out is None or (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:])
+
+
+def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
+    """Whether NumPy would add up too many terms one after the other, or BLAS is sooner."""
+    char = a.dtype.char
+    if char not in "efd" or not a.size or not axes:
+        return False
+    if char == "e":
+        return True
+    if a.ndim == 1:
+        return False
+    return _chain(a.shape, a.strides, axes) > SHORT or (a.size >= SMALL and len(axes) < a.ndim)
+
+
+@lru_cache(maxsize=1024)
+def _chain(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many terms NumPy adds one after the other: the runs of memory, within which it adds pairwise."""
+    terms, stride = math.prod(shape[i] for i in axes), 0
+    for i in sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i])):
+        if i not in axes or not strides[i] or (stride and strides[i] != stride):
+            break
+        terms, stride = terms // shape[i], strides[i] * shape[i]
+    return terms
+
+
+@lru_cache(maxsize=256)
+def _ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
+
+
+class _Plan(NamedTuple):
+    """How to add up arrays of one layout: the part that is not repeated, its axes in the order of memory, joined to groups
+    that are all kept or all reduced, and the way back."""
+
+    once: tuple[slice, ...]
+    repeats: int
+    order: tuple[int, ...]
+    groups: tuple[tuple[bool, int], ...]
+    kept: tuple[int, ...]
+    back: tuple[int, ...]
+
+
+@lru_cache(maxsize=1024)
+def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> _Plan:
+    repeated = [i for i in axes if strides[i] == 0]
+    sizes = [1 if i in repeated else n for i, n in enumerate(shape)]
+    order = tuple(sorted(range(len(shape)), key=lambda i: -abs(strides[i])))
+    groups: list[tuple[bool, int]] = []
+    for i in order:
+        if groups and groups[-1][0] == (i in axes):
+            groups[-1] = groups[-1][0], groups[-1][1] * sizes[i]
+        elif sizes[i] > 1:
+            groups.append((i in axes, sizes[i]))
+    kept = [i for i in order if i not in axes]
+    once = tuple(slice(0, 1) if i in repeated else slice(None) for i in range(len(shape)))
+    back = tuple(np.argsort(kept).tolist())
+    return _Plan(once, math.prod(shape[i] for i in repeated), order, tuple(groups), tuple(shape[i] for i in kept), back)
+
+
+def wide(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The sum of floating-point numbers over `axes`, in float64 and memory of its own."""
+    if a.size < SMALL:
+        return np.asarray(np.add.reduce(a.astype(np.float64), axes))
+    plan = _plan(a.shape, a.strides, axes)
+    y = a[plan.once].transpose(plan.order)
+    y = np.asarray(y, np.float32 if a.dtype.char == "e" else None, order="C")
+    y = np.array(blas_alone(_reduced, y, list(plan.groups)), np.float64)
+    if not np.isfinite(y).all():  # a block was too large for float32
+        return np.asarray(np.add.reduce(a.astype(np.float64), axes))
+    y = y.reshape(plan.kept).transpose(plan.back)
+    return y * plan.repeats if plan.repeats != 1 else y
+
+
+def _reduced(y: np.ndarray, groups: list[tuple[bool, int]]) -> np.ndarray:
+    """Sums over those of the groups of axes that are reduced, by BLAS."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
+            lead = math.prod(n for _, n in groups[:at])
+            length = groups.pop(at)[1]
+            y = _along(y.reshape(lead, length)) if at == len(groups) else _across(y.reshape(lead, length, -1))
+            if 0 < at < len(groups):
+                groups[at - 1 : at + 1] = [(False, groups[at - 1][1] * groups[at][1])]
+    return y
+
+
+def _along(x: np.ndarray) -> Any:
+    """The sums of the rows of a matrix."""
+    length = x.shape[1]
+    if SHORT < length <= BLOCK:
+        return np.matmul(x, _ones(length, x.dtype))
+    blocks, rest = divmod(length, BLOCK)
+    if length <= SHORT or (rest and blocks < 8):
+        return np.add.reduce(x, axis=1)
+    whole = x[:, : length - rest].reshape(len(x), blocks, BLOCK) if rest else x.reshape(-1, BLOCK)
+    y = np.add.reduce(np.matmul(whole, _ones(BLOCK, x.dtype)).reshape(len(x), blocks).astype(np.float64), axis=1)
+    return y + np.add.reduce(x[:, length - rest :], axis=1) if rest else y
+
+
+def _across(x: np.ndarray) -> Any:
+    """The sums of matrices' columns: x (n, rows, columns)."""
+    n, rows, columns = x.shape
+    if rows <= SHORT:
+        return np.add.reduce(x, axis=1)
+    if rows <= BLOCK:
+        return np.matmul(_ones(rows, x.dtype), x)
+    fold = min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1)
+    length, left = divmod(rows, fold)
+    body = x[:, : rows - left].reshape(n, length, fold * columns)
+    blocks, rest = divmod(length, BLOCK)
+    parts = np.empty((n, blocks + (rest > 0), fold * columns), x.dtype)
+    if blocks:
+        whole = body[:, : length - rest].reshape(n, blocks, BLOCK, fold * columns)
+        np.matmul(_ones(BLOCK, x.dtype), whole, out=parts[:, :blocks])
+    if rest:
+        np.matmul(_ones(rest, x.dtype), body[:, length - rest :], out=parts[:, blocks])
+    y = np.add.reduce(parts.reshape(n, -1, columns).astype(np.float64), axis=1)
+    return y + np.add.reduce(x[:, rows - left :].astype(np.float64), axis=1) if left else y
+
+
+def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
+    """The sum of a b, of one shape, over `axes`, which are kept, divided by `share`."""
+    if a.shape != b.shape:
+        raise ValueError(f"product_sums: operands of shapes {a.shape} and {b.shape} do not agree; they must be equal")
+    dtype = np.result_type(a, b)
+    plan = _plan(a.shape, a.strides, axes)
+    first, second = (m.transpose(plan.order) for m in (a, b))
+    at = max((i for i, (reduced, _) in enumerate(plan.groups) if reduced), default=-1)
+    dense = a.dtype == b.dtype and dtype.char in "fd" and first.flags.c_contiguous and second.flags.c_contiguous
+    if not dense or at < 0 or not a.size:
+        products = np.multiply(a, b, dtype=np.result_type(dtype, np.float32) if dtype.kind == "f" else dtype)
+        return np.asarray(total(products, axes, True, None, share), dtype if dtype.kind == "f" else None)
+    sizes = [n for _, n in plan.groups]
+    lead, length, columns = sizes[:at], sizes[at], math.prod(sizes[at + 1 :])
+    few = BLOCK if columns == 1 else 2 * SHORT
+    fold = joined(length, 1, min(most_joined(columns), max(1, length // few))) if columns > 1 else 1
+    terms = length // fold
+    step = min(terms, few)
+    whole = terms - terms % step
+    parts = [
+        _products(*(m.reshape(-1, terms, fold * columns)[:, start:stop].reshape(math.prod(lead), -1, most, fold * columns)
+                    for m in (first, second)))
+        for start, stop, most in ((0, whole, step), (whole, terms, terms - whole))
+        if start < stop
+    ]  # fmt: skip
+    sums = (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)).reshape(*lead, -1, columns)
+    over = (*(i for i, (reduced, _) in enumerate(plan.groups[:at]) if reduced), at)
+    y = (wide(sums, over) / share).reshape(plan.kept).transpose(plan.back)
+    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(dtype)
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> Any:
+    """The sum of a b over the last axis but one."""
+    return np.vecdot(a[..., 0], b[..., 0])[..., None] if a.shape[-1] == 1 else np.einsum("nbij,nbij->nbj", a, b)
