@@ -51,6 +51,9 @@ class Tracer(Protocol):
     def parameters(self, optimizer: Any) -> None:
         """What happens next depends on which parameters `optimizer` has."""
 
+    def array(self, array: np.ndarray) -> None:
+        """Steps read an array where it lies, whatever it holds then."""
+
     def function(self, function: Callable[..., Any]) -> None:
         """A function of the user's, such as a hook, is about to be called."""
 

@@ -31,6 +31,11 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return (_normalized if axis.__class__ in (int, tuple) else normalize_axis_tuple)(axis, ndim)
 
 
+def _axes_of_mean(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """:func:`reduced_axes` for means and variances, which NumPy does not take of a number over an axis."""
+    return reduced_axes(axis, ndim) if ndim or axis is None else normalize_axis_tuple(axis, 0)
+
+
 _normalized = lru_cache(maxsize=1024)(normalize_axis_tuple)
 
 
@@ -69,7 +74,7 @@ sum.bind(
 def mean(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
     """y = sum of a over `axis` / n.   a' = g / n, repeated."""
     a = np.asarray(a)
-    axes = reduced_axes(axis, a.ndim)
+    axes = _axes_of_mean(axis, a.ndim)
     n = math.prod([a.shape[i] for i in axes])
     if a.dtype.kind != "f" or not n:
         return np.mean(a, axis=axes, keepdims=keepdims, out=out)
@@ -175,7 +180,7 @@ def _variance(a: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
     a = np.asarray(a)
     squares = _centred(a, axis).astype(np.result_type(a, np.float64), copy=False)
     np.square(squares, squares)
-    return total(squares, reduced_axes(axis, a.ndim), keepdims) * _freedom(a.shape, axis, correction)
+    return total(squares, _axes_of_mean(axis, a.ndim), keepdims) * _freedom(a.shape, axis, correction)
 
 
 @op

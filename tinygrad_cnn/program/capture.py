@@ -119,6 +119,7 @@ class Capture:
         self.argument_places = [Place(t) for t in arguments]
         self.places = dict(zip(map(id, arguments), self.argument_places, strict=True))
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # each leaf with the gradient it came with
+        self._followed: dict[int, np.ndarray] = {}  # arrays that are taken by views of them
         self._cleared: set[int] = set()  # leaves whose gradient was set, be it to what it was
         self._made: list[weakref.ref[Tensor]] = []
         self._generators: dict[
@@ -146,6 +147,7 @@ class Capture:
     def _finish(self) -> None:
         """Note what is known at the end of the run."""
         self._check_draws()
+        self.state.follow(lambda array: id(array) in self._values or id(array) in self._followed)
         for source, *_ in self._generators.values():
             self.state.forget_generator(source)
         for leaf, before in self.leaves.values():
@@ -226,7 +228,7 @@ class Capture:
 
     def guard(self) -> Callable[[], bool]:
         """A function that says whether all that the run read is as it was."""
-        return self.state.guard(lambda array: id(owner(array)) in self._owners)
+        return self.state.guard()
 
     def escaped(self) -> str | None:
         """Where a Tensor that the run made is still held, in words, now that its results are dropped.
@@ -339,6 +341,10 @@ class Capture:
         self._check_draws()
         self._generator(generator)
         self._drew = True
+
+    def array(self, array: np.ndarray) -> None:
+        """See :class:`~tinygrad_cnn.watch.Tracer`."""
+        self._followed[id(array)] = array
 
     def function(self, function: Callable[..., Any]) -> None:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""

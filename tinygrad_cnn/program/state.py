@@ -52,9 +52,6 @@ OURS = (__name__.partition(".")[0], "numpy")
 WHOLE = {"vars", "__dict__", "asdict", "astuple"}
 """Names in code that looks at all attributes of an object."""
 
-SHARED = {random.random.__self__, np.random.random.__self__}  # type: ignore[attr-defined]
-"""The generators that Python and NumPy share."""
-
 
 class State:
     """What one run read so far."""
@@ -103,7 +100,7 @@ class State:
         if get_default_dtype() != dtype:
             self.impure = "sets the default dtype, and a replay would not"
         self.check()
-        self.changed = self.changed or self.change()
+        self.changed = self.changed or self.change(guarded=True)
 
     def check(self) -> None:
         """Note whether Python changed what the run reads since it began, or since the last effect."""
@@ -139,10 +136,13 @@ class State:
             random.setstate(pickle.loads(self._seeds["random"]))
             np.random.set_state(pickle.loads(self._seeds["np.random"]))  # noqa: NPY002
 
-    def guard(self, follows: Callable[[np.ndarray], bool]) -> Callable[[], bool]:
-        """A function that says whether all is as the run found it. Arrays that the program follows by itself do not count."""
+    def follow(self, follows: Callable[[np.ndarray], bool]) -> None:
+        """The values of arrays that ops take do not count: a program reads them there."""
         for array, place in self._arrays:
             place.guarded = not follows(array)
+
+    def guard(self) -> Callable[[], bool]:
+        """A function that says whether all is as the run found it."""
         guarded = [place for place in self.places if place.guarded]
         return places.conjunction(guarded, lambda: self.change(guarded=True) is None)
 
@@ -359,7 +359,7 @@ class State:
         elif event == "c_call" and self._is_users(frame.f_code) and not _runs_op(frame.f_back):
             if called.__qualname__ in IMPURE:
                 self.impure = f"calls `{called.__qualname__}`, which a replay would not repeat"
-            elif any(getattr(called, "__self__", None) is shared for shared in SHARED):
+            elif getattr(called, "__self__", None) is random.random.__self__:  # type: ignore[attr-defined]
                 self._drew = True
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> None:

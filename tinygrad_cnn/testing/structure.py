@@ -15,6 +15,9 @@ from .report import Failure
 
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
 
+TERMS = 64
+"""Terms of the size of the inputs whose rounding may be left where they cancel."""
+
 ROUNDING = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-4, np.dtype(np.float16): 5e-2}
 """How far two ways to compute the same thing may differ, relative to the largest element."""
 
@@ -118,6 +121,8 @@ class _Comparison:
 
     def __init__(self, level: Level, rtol: float, failures: list[Failure]) -> None:
         self.level, self.rtol, self.failures = level, rtol, failures
+        found = [np.abs(a).max(initial=0.0) for a in level.arrays if a.dtype.kind == "f"]
+        self.largest = float(max(found, default=0.0))  # of the terms, which may cancel
 
     def __call__(self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True) -> None:
         scale = max((float(np.abs(x).max(initial=0.0)) for x in a if x is not None), default=0.0)
@@ -129,7 +134,9 @@ class _Comparison:
                 continue
             gap = np.abs(x - y)
             worst = float(gap.max(initial=0.0))
-            if not worst <= (0.0 if exact else max(self.rtol, ROUNDING[min(x.dtype, y.dtype)]) * scale):
+            dtype = min(x.dtype, y.dtype)
+            allowed = max(self.rtol, ROUNDING[dtype]) * scale + TERMS * float(np.finfo(dtype).eps) * self.largest
+            if not worst <= (0.0 if exact else allowed):
                 index = tuple(int(i) for i in np.unravel_index(np.argmax(gap), gap.shape))
                 p = self.level.floating[k] if gradient else None
                 where = f"output {k}" if p is None else self.level.name(p)
