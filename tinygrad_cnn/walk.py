@@ -72,7 +72,7 @@ def pull_back(
             if g is None:  # leads to no wanted place
                 continue
             grads[node] = None
-            if hooked and hasattr(node, "hooks"):
+            if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
                 g = hooks.run(node, g, tensors)
                 borrowed.add(node)  # a hook may have kept what it was given
                 summed.discard(node)

@@ -65,7 +65,7 @@ class Module:
     _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _training = True
     _types: ClassVar[dict[Kind, type]] = {}
-    _guard_all: ClassVar[bool] = True  # a captured run that meets a module depends on all of its attributes
+    _is_module: ClassVar[bool] = True  # for a captured run, which stands below and does not know this class
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if watch.watchers and (tracer := watch.tracer()) is not None:

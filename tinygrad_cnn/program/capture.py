@@ -148,8 +148,6 @@ class Capture:
         """Note what is known at the end of the run."""
         self._check_draws()
         self.state.follow(lambda array: id(array) in self._values or id(array) in self._followed)
-        for source, *_ in self._generators.values():
-            self.state.forget_generator(source)
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
             if gradient is not before or (id(leaf) in self._cleared and gradient is None):
@@ -340,6 +338,7 @@ class Capture:
         """See :class:`~tinygrad_cnn.watch.Tracer`."""
         self._check_draws()
         self._generator(generator)
+        self.state.forget_generator(generator)
         self._drew = True
 
     def array(self, array: np.ndarray) -> None:

@@ -51,7 +51,7 @@ class Place:
         self.found = look() if found is None else found
         self.last = self.found  # as Python or an effect left it
         self.terms = terms or self._compared
-        self.grows = False  # whether more objects are new attributes
+        self.added: Callable[[], list[Any]] = list
 
     def _compared(self, bind: Bind, found: tuple[Any, ...]) -> list[str]:
         return [f"{bind(_same)}({bind(self.look)}(), {bind(found)})"]
@@ -67,13 +67,6 @@ class Place:
                     return f"{self.label} changed"
                 return f"`{self.names[i]}`{self.label} was {a!r:.40} and is {b!r:.40}"
         return None
-
-    def new(self) -> list[Any]:
-        """What is there now under names that stood for nothing."""
-        now = self.look()
-        if len(now) != len(self.found):
-            return [value for value in now if not any(value is other for other in self.found)] if self.grows else []
-        return [b for a, b in zip(self.found, now, strict=True) if a is MISSING and b is not MISSING]
 
     def restore(self) -> None:
         """Put back what was found."""
@@ -149,29 +142,14 @@ def form(thing: Any, own: Any, kinds: Sequence[type]) -> Place:
         sizes = [f"len({bind(vars(kind))}) == {n}" for kind, n in zip(kinds, found[2:], strict=True)]
         return [f"{bind(thing)}.__class__ is {bind(found[0])}", f"len({bind(own)}) == {found[1]}", *sizes]
 
-    return Place(label, look, terms=terms)
-
-
-def everything(module: Any) -> Place:
-    """All attributes of a module of `nn`, its class and its method."""
-    own, name = vars(module), type(module).__name__
-    names = tuple(own)
-
-    def look() -> tuple[Any, ...]:
-        return module.__class__, module.__class__.forward, *own, *own.values()
+    before = frozenset(own)
 
     def put(found: tuple[Any, ...]) -> None:
-        own.clear()
-        own.update(zip(names, found[2 + len(names) :], strict=True))
+        for name in own.keys() - before:
+            del own[name]
 
-    def terms(bind: Bind, found: tuple[Any, ...]) -> list[str]:
-        half = (len(found) - 2) // 2
-        kind = [f"{bind(module)}.__class__ is {bind(found[0])}", f"{bind(found[0])}.forward is {bind(found[1])}"]
-        return [*kind, *_entries(bind, bind(own), dict(zip(found[2 : 2 + half], found[2 + half :], strict=True)))]
-
-    shown = ("__class__", "forward", *(f"name of {n}" for n in names), *names)
-    place = Place(f" of {name}", look, put, shown, terms=terms)
-    place.grows = True
+    place = Place(label, look, put, terms=terms)
+    place.added = lambda: [own[name] for name in own.keys() - before]
     return place
 
 

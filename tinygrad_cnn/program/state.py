@@ -7,6 +7,7 @@ profile function sees which of the user's code runs; the names in that code say 
 
 from __future__ import annotations
 
+import dis
 import functools
 import gc
 import pickle
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,12 @@ IMPURE = {
 OURS = (__name__.partition(".")[0], "numpy")
 """Packages with objects that change by themselves, so that only code that has them at hand counts."""
 
+CALLED_BY_LOAD = sys.version_info >= (3, 12)
+"""Whether one instruction looks up attributes and the methods that are called at once."""
+
+BY_STRING = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "methodcaller"}
+"""Names in code for which strings may be names of attributes."""
+
 WHOLE = {"vars", "__dict__", "asdict", "astuple"}
 """Names in code that looks at all attributes of an object."""
 
@@ -64,6 +71,10 @@ class State:
         self._known: dict[int, Any] = {}  # by identity, objects that were there before the run
         self._done: set[Any] = set()
         self._names: frozenset[str] = frozenset()  # in the user's code that ran
+        self._called: frozenset[str] = frozenset()  # of these names, those of methods that are called at once
+        self._read: frozenset[str] = frozenset()  # and those of attributes that are read
+        self._strings: frozenset[str] = frozenset()  # strings, which are names if code looks attributes up by them
+        self._by_string = False
         self._open: list[Any] = []  # the user's objects, of which attributes with those names count
         self._functions: dict[int, list[FunctionType]] = {}  # by the identity of their code
         self._code: dict[int, tuple[CodeType, bool]] = {}  # by identity, with whether it is the user's
@@ -125,7 +136,7 @@ class State:
 
     def new(self) -> set[int]:
         """By identity, what stands under names of objects that did not exist before the run."""
-        return {id(value) for place in self.places for value in place.new()}
+        return {id(value) for place in self.places for value in place.added()}
 
     def restore(self) -> None:
         """Put back what the run changed."""
@@ -148,16 +159,20 @@ class State:
 
     def forget_generator(self, generator: np.random.Generator) -> None:
         """The library draws from a generator, and says so: that its state moves is no change by Python."""
-        place = self._drawing.pop(id(generator), None)
-        if place is not None:
+        place = self._drawing.get(id(generator))
+        if place in self.places:
             self.places.remove(place)
+        self._drawing.setdefault(id(generator), _NOWHERE)
 
     # What is found
 
     def note(self, thing: Any, names: frozenset[str]) -> None:
         """Something from before the run, which code with these names can reach."""
-        if isinstance(thing, str) and "getattr" in self._names and thing.isidentifier():
-            self._add_names(frozenset((thing,)))
+        if isinstance(thing, str) and thing.isidentifier():
+            self._strings |= {thing}
+            if self._by_string:
+                self._read |= {thing}
+                self._add_names(frozenset((thing,)))
         if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or (id(thing), names) in self._done:
             return
         self._done.add((id(thing), names))
@@ -177,20 +192,27 @@ class State:
         elif isinstance(thing, list | tuple | dict | set | frozenset | deque):
             self._contents(thing, names)
         else:
-            if getattr(type(thing), "_guard_all", False):
+            if hasattr(type(thing), "_is_module"):
                 self.module(thing)
             self._object(thing, names)
 
     def module(self, module: Any) -> None:
-        """A module of `nn` that takes part: all of its attributes, and the modules below it."""
+        """A module of `nn` that takes part: what it has registered, and what methods of the package name."""
         if (id(module), "all") in self._done:
             return
         self._done.add((id(module), "all"))
         self._known[id(module)] = module
-        self.places.append(places.everything(module))
-        self._methods(type(module).__mro__, "forward")
-        for value in list(vars(module).values()):
-            self.note(value, frozenset())
+        own, line = vars(module), type(module).__mro__
+        named = frozenset[str]().union(
+            *(_named_by_methods(kind) for kind in line if kind.__module__.startswith(OURS[0]))
+        )
+        wanted = {*module._kinds, *(named & own.keys()), "forward", "_kinds", "_hooks", "_pre_hooks", "_training"}
+        self.places.append(places.form(module, own, [kind for kind in line if not kind.__module__.startswith(OURS[0])]))
+        self.places.append(places.items(f" of {type(module).__name__}", module, own, sorted(wanted)))
+        self._done.update((id(module), name) for name in wanted)
+        self._methods(line, "forward")
+        for name in wanted & own.keys():
+            self.note(own[name], frozenset())
         self.note(module, frozenset())
 
     def value(self, tensor: Tensor) -> None:
@@ -249,7 +271,7 @@ class State:
         self._open.append(thing)
         self._methods(kinds)
         own = _dict(thing)
-        if own is not None and not isinstance(thing, type) and not getattr(kind, "_guard_all", False):
+        if own is not None and not isinstance(thing, type) and not hasattr(kind, "_is_module"):
             self.places.append(places.form(thing, own, kinds))
         self._attributes(thing, self._names | names)
 
@@ -259,10 +281,7 @@ class State:
         if own is not None and not type(thing).__module__.startswith(OURS) and not WHOLE.isdisjoint(names):
             names = names.union(own)
         inherited = {name for kind in kinds for name in names & vars(kind).keys()}
-        if own is not None and getattr(type(thing), "_guard_all", False):
-            for name in names & own.keys():
-                self.note(own[name], names)
-        elif own is not None:
+        if own is not None:
             self._items(thing, own, (names & own.keys()) | inherited, f" of {_title(thing)}", names)
         members = set()
         for kind in kinds:
@@ -286,7 +305,14 @@ class State:
 
     def _items(self, owner: Any, mapping: Any, found: Iterable[str], label: str, names: frozenset[str]) -> None:
         """The values of some names in the namespace of an object."""
-        fresh = [n for n in sorted(found) if (id(owner), n) not in self._done and not n.startswith("__")]
+        called = self._called - self._read  # which no number, string or None can have been
+        fresh = [
+            n
+            for n in sorted(found)
+            if (id(owner), n) not in self._done
+            and not n.startswith("__")
+            and not (n in called and label[:3] == " of" and isinstance(mapping.get(n), CONSTANT))
+        ]
         if fresh:
             self._done.update((id(owner), n) for n in fresh)
             self._known[id(owner)] = owner
@@ -331,11 +357,6 @@ class State:
         """What objects of the user's have under names that appear now."""
         fresh = names - self._names
         self._names |= fresh
-        if "getattr" in fresh:
-            for thing in [*self._known.values()]:
-                if isinstance(thing, list | tuple | set | frozenset | dict):
-                    fresh |= {part for part in thing if isinstance(part, str) and part.isidentifier()}
-            self._names |= fresh
         for thing in [*self._open] if fresh else ():
             self._attributes(thing, self._names if not WHOLE.isdisjoint(fresh) else fresh)
 
@@ -371,14 +392,23 @@ class State:
         """Code of the user's begins to run: what it names is looked up where it can be, in globals, closure and arguments."""
         if _runs_op(frame.f_back):
             return  # an op's function, which a program calls again
-        code, names = frame.f_code, _names(frame.f_code)
+        code, named = frame.f_code, _names(frame.f_code)
+        names = named.attributes | named.methods
+        self._called |= named.methods
+        self._read |= named.attributes
+        self._strings |= named.strings
+        self._by_string |= not BY_STRING.isdisjoint(named.globals | names)
+        if self._by_string:
+            names |= self._strings
+            self._read |= self._strings
+        names |= WHOLE & named.globals
         self._add_names(names)
         if (id(code), id(frame.f_globals)) not in self._done:
             self._done.add((id(code), id(frame.f_globals)))
             shared = frame.f_globals
-            found = {n for n in code.co_names if n in shared and not isinstance(shared[n], ModuleType)}
-            modules = [shared[n] for n in code.co_names if isinstance(shared.get(n), ModuleType)]
-            imported = [sys.modules[n] for n in code.co_names if n in sys.modules and n not in shared]
+            found = {n for n in named.globals if n in shared and not isinstance(shared[n], ModuleType)}
+            modules = [shared[n] for n in named.globals if isinstance(shared.get(n), ModuleType)]
+            imported = [sys.modules[n] for n in named.globals if n in sys.modules and n not in shared]
             self._items(shared, shared, found, f" in {shared.get('__name__', 'the globals')}", names)
             for module in (*modules, *imported):
                 self.note(module, names)
@@ -388,6 +418,13 @@ class State:
             thing = frame.f_locals.get(name)
             if id(thing) in self._known:
                 self.note(thing, names)
+            elif type(thing) in (list, tuple, dict):  # that the call made
+                for part in thing.values() if isinstance(thing, dict) else thing:  # type: ignore[union-attr]
+                    if id(part) in self._known:
+                        self.note(part, names)
+
+
+_NOWHERE = Place("nothing", lambda: ())
 
 
 def _kinds(thing: Any) -> list[type]:
@@ -438,18 +475,53 @@ def _seeds() -> dict[str, bytes]:
     return {"random": pickle.dumps(random.getstate()), "np.random": pickle.dumps(legacy)}
 
 
+class Names(NamedTuple):
+    """What code names: global variables, attributes, methods that it calls at once, and strings, which may be either."""
+
+    globals: frozenset[str]
+    attributes: frozenset[str]
+    methods: frozenset[str]
+    strings: frozenset[str]
+
+
 @functools.cache
-def _names(code: CodeType) -> frozenset[str]:
-    """The names in a function's code, and the strings, which ``getattr`` may be given."""
-    return frozenset(code.co_names).union(*map(_strings, code.co_consts))
+def _names(code: CodeType) -> Names:
+    """The names in a function's code and in what it defines."""
+    globals, attributes, methods, strings = set[str](), set[str](), set[str](), set[str]()
+    for step in dis.get_instructions(code):
+        name = step.argval
+        if step.opname.endswith(("_GLOBAL", "_NAME")):
+            globals.add(name)
+        elif step.opname == "LOAD_METHOD" or (
+            CALLED_BY_LOAD and step.opname == "LOAD_ATTR" and step.arg and step.arg & 1
+        ):
+            methods.add(name)
+        elif step.opname.endswith("_ATTR"):
+            attributes.add(name)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = _names(constant)
+            globals, attributes = globals | inner.globals, attributes | inner.attributes
+            methods, strings = methods | inner.methods, strings | inner.strings
+        else:
+            strings |= _strings(constant)
+    if any(step.opname == "MATCH_CLASS" for step in dis.get_instructions(code)):
+        attributes |= strings
+    return Names(*map(frozenset, (globals, attributes, methods - attributes, strings)))
 
 
 def _strings(constant: Any) -> frozenset[str]:
-    if isinstance(constant, CodeType):
-        return _names(constant)
     if isinstance(constant, tuple | frozenset):
         return frozenset[str]().union(*map(_strings, constant))
     return frozenset((constant,)) if isinstance(constant, str) and constant.isidentifier() else frozenset()
+
+
+@functools.cache
+def _named_by_methods(kind: type) -> frozenset[str]:
+    """The attributes that the methods of a class name."""
+    functions = [_function_of(value) or value for value in vars(kind).values()]
+    named = [_names(f.__code__) for f in functions if isinstance(f, FunctionType)]
+    return frozenset[str]().union(*(names.attributes | names.methods for names in named))
 
 
 def _is_foreign_file(path: str | None) -> bool:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import random
+from collections import deque
 from collections.abc import Iterable
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..tensor import Tensor
 
-_PACKAGE = __name__.partition(".")[0]
-
 
 class Remembered:
-    """Arrays, containers and objects of this package, with what is in them: call it to put back how they are now."""
+    """Arrays, containers, generators and objects, with all that is in them: call it to put back how they are now."""
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._seen: dict[int, Any] = {}
         self._was: list[tuple[Any, Any]] = []
         for thing in things:
-            self._visit(thing, root=True)
+            self._visit(thing)
 
-    def _visit(self, thing: Any, root: bool = False) -> None:
+    def _visit(self, thing: Any) -> None:
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
@@ -30,22 +31,28 @@ class Remembered:
         elif isinstance(thing, np.ndarray):
             if thing.flags.writeable and not thing.dtype.hasobject:
                 self._was.append((thing, thing.copy()))
-        elif isinstance(thing, dict | list):
+        elif isinstance(thing, dict | list | set | deque):
             self._was.append((thing, thing.copy()))
-            for part in [*thing, *thing.values()] if isinstance(thing, dict) else thing:
+            for part in [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]:
                 self._visit(part)
         elif isinstance(thing, tuple):
             for part in thing:
                 self._visit(part)
-        elif root or type(thing).__module__.partition(".")[0] == _PACKAGE:
+        elif isinstance(thing, np.random.Generator):
+            self._was.append((thing, thing.bit_generator.state))
+        elif isinstance(thing, random.Random):
+            self._was.append((thing, thing.getstate()))
+        elif not isinstance(thing, type | ModuleType | FunctionType | MethodType):
             self._visit(getattr(thing, "__dict__", None))
 
     def __call__(self) -> None:
         for thing, before in reversed(self._was):
             if isinstance(thing, np.ndarray):
                 np.copyto(thing, before)
-            elif isinstance(thing, dict):
-                thing.clear()
-                thing.update(before)
+            elif isinstance(thing, np.random.Generator):
+                thing.bit_generator.state = before
+            elif isinstance(thing, random.Random):
+                thing.setstate(before)
             else:
-                thing[:] = before
+                thing.clear()
+                (thing.update if isinstance(thing, dict | set) else thing.extend)(before)

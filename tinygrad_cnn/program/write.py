@@ -93,6 +93,7 @@ class _Writer:
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[Line] = []
+        self._dying: dict[Any, list[Value]] = {}  # by the last group that reads them, values that runs make
         self.lent: list[tuple[Place, Tensor]] = []  # gradients in memory of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
@@ -148,11 +149,7 @@ class _Writer:
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
         lines = self._streamed(group) if len(group) > 1 else self._step(group[0])
-        dead = [
-            name
-            for v, name in self.names.items()
-            if v not in self.fixed and v.origin == "step" and self.plan.last.get(v.root) == i
-        ]
+        dead = [self.names[v] for v in self._dying.pop(i, ()) if v not in self.fixed]
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
     def _streamed(self, group: Sequence[Step]) -> list[str]:
@@ -222,6 +219,7 @@ class _Writer:
             call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
         for v in fresh:
             self.names[v] = f"v{len(self.names)}"
+            self._dying.setdefault(self.plan.last.get(v.root), []).append(v)
         self._describe(step)
         targets = [self.names.get(v, "_") if v in fresh else "_" for v in step.outputs]
         if fresh and step.several:
