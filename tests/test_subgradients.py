@@ -64,7 +64,11 @@ def test_the_subgradient_lies_between_the_one_sided_derivatives(kink: Kink):
             for steps in (-2, -1, 1, 2):
                 moved = [q.copy() for q in point]
                 moved[position][index] += steps * step
-                values[steps] = np.sum(kink.function(*moved))
+                with np.errstate(invalid="ignore"):
+                    values[steps] = np.sum(kink.function(*moved))
+            if np.isnan([*values.values()]).any():
+                assert kink.label == "kl_div(x, t)"  # which ends at t = 0, with an infinite slope
+                continue
             sides = [(values[-1] - values[-2]) / step, (values[2] - values[1]) / step]
             slope = np.asarray(kink.subgradient[position])[index]
             assert min(sides) - 1e-5 <= slope <= max(sides) + 1e-5, (position, index, sides)

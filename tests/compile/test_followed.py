@@ -614,3 +614,130 @@ class TestHousekeeping:
             return norm.state_dict()
 
         np.testing.assert_equal(build(False), build(True))
+
+
+step = loss = shape = 0  # globals with names that the code below has for attributes and methods
+
+
+class TestOrdinaryCode:
+    """What changes outside and is not read does not matter: one capture, and no warning."""
+
+    def test_globals_with_names_of_attributes(self, monkeypatch):
+        model = nn.Linear(2, 1)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def train(x):
+            value = (model(x) ** 2).mean().reshape(x.shape[0])
+            optimizer.zero_grad()
+            value.sum().backward()
+            optimizer.step()
+            return {"loss": value}
+
+        def change(_, i):
+            for name in ("step", "loss", "shape"):
+                monkeypatch.setitem(globals(), name, i)
+
+        run = tg.compile(train)
+        for i in range(20):
+            change(None, i)
+            run(np.ones((1, 2), np.float32))
+        assert (run.captures, run.plain) == (1, None)
+
+    def test_a_trainer_that_counts_outside(self):
+        class Trainer:
+            def __init__(self):
+                self.model = nn.Linear(2, 1)
+                self.optimizer = optim.SGD(self.model.parameters(), lr=0.1)
+                self.step, self.loss, self.history = 0, None, []
+                self.compiled = tg.compile(self.train_step)
+
+            def train_step(self, x):
+                value = (self.model(x) ** 2).mean()
+                self.optimizer.zero_grad()
+                value.backward()
+                self.optimizer.step()
+                return {"loss": value}
+
+        trainer = Trainer()
+        for _ in range(20):
+            trainer.loss = trainer.compiled(np.ones((1, 2), np.float32))["loss"].item()
+            trainer.step += 1
+            trainer.history.append(trainer.loss)
+        assert (trainer.compiled.captures, trainer.compiled.plain) == (1, None)
+
+    def test_a_module_that_is_noted_on_outside(self):
+        class Noted(nn.Module):
+            def __init__(self):
+                self.inner, self.global_step, self.losses = nn.Linear(2, 1), 0, []
+
+            def forward(self, x):
+                return self.inner(x)
+
+        model = Noted()
+        run = tg.compile(lambda x: model(x).sum())
+        for _ in range(20):
+            model.losses.append(run(np.ones((1, 2), np.float32)).item())
+            model.global_step += 1
+        assert (run.captures, run.plain) == (1, None)
+
+    def test_draws_from_a_generator_beside_an_optimizer(self):
+        def build():
+            rng = np.random.default_rng(0)
+            w = tg.ones(2, requires_grad=True)
+            optimizer = optim.SGD([w], lr=0.1)
+
+            def train(x):
+                optimizer.zero_grad()
+                (w * x * tg.rand(2, rng=rng)).sum().backward()
+                optimizer.step()
+
+            return train, [w, rng]
+
+        assert twins(build).captures == 1
+
+    def test_a_hook_beside_checkpoint_runs_once(self):
+        for compiled in (False, True):
+            w = tg.Tensor([1.0, 2.0], requires_grad=True)
+            w.register_hook(lambda g: g * 2)
+
+            def f(x, w=w):
+                w.grad = None
+                tg.checkpoint(lambda x: x * w, x).sum().backward()
+
+            (tg.compile(f) if compiled else f)(tg.ones(2))
+            assert w.grad.tolist() == [2, 2]
+
+    def test_an_optimizer_s_option_in_a_list_that_the_call_makes(self):
+        def rate(optimizers):
+            return sum(each.param_groups[0]["lr"] for each in optimizers)
+
+        def build():
+            optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
+            return (lambda x: x * rate([optimizer])), optimizer.param_groups
+
+        twins(build, change=lambda groups, i: groups[0].update(lr=1.0 + i // 4))
+
+    def test_what_an_update_of_one_s_own_changes_is_taken_back(self):
+        class Noting(optim.Optimizer):
+            def update(self, p, g, state, group, new, t, u):
+                self.box.n += 1
+                self.seen.add(1)
+                self.queue.append(1)
+                self.rng.random()
+                p -= g
+
+        w = tg.ones(1, requires_grad=True)
+        noting = Noting([w], {})
+        noting.box, noting.seen, noting.queue = types.SimpleNamespace(n=0), set(), collections.deque()
+        noting.rng = np.random.default_rng(0)
+
+        def train(x):
+            (w * x).sum().backward()
+            noting.step()
+            raise KeyError("halfway")
+
+        before = noting.rng.bit_generator.state
+        with pytest.raises(KeyError):
+            tg.compile(train)(ones(1))
+        assert (noting.box.n, noting.seen, list(noting.queue), w.item()) == (0, set(), [], 1)
+        assert noting.rng.bit_generator.state == before
