@@ -45,13 +45,19 @@ OFTEN = 8
 class _Ready:
     """A program for one signature, with what tells whether it may be used, and the structure of its results."""
 
+    __slots__ = (
+        "audit", "holds", "is_small", "leaves", "left", "places", "program", "record", "referred", "results", "run", "state",
+        "written",
+    )  # fmt: skip
+
     def __init__(self, capture: Capture, results: Results) -> None:
         self.program = Program(capture, results.values)
+        self.holds, self.run, self.is_small = self.program.holds, self.program.run, self.program.is_small
         self.results, self.record = results, Record(capture, results.compared)
         self.places = [(i, p) for i, p in enumerate(capture.argument_places) if id(p.tensor) in capture.leaves]
         self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
         self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
-        self.calls, self.audit = 1, 2
+        self.audit, self.left = 2, 1  # the next of its calls that is followed, and how far it is
         self.take_back()
 
     def place(self, given: list[Any]) -> None:
@@ -153,13 +159,14 @@ class Compiled(Generic[P, R]):
         if ready is None:
             return self._captured(key, given, args, kwargs)
         arrays = [x._array if x.__class__ is Tensor else array_of(x) for x in given]
-        if ready.written and ready.written.is_among(arrays):
-            return _ALIASED
+        for array in arrays:
+            if (array.base is not None or id(array) in ready.written.roots) and ready.written.is_among(arrays):
+                return _ALIASED
         try:
-            if ready.program.is_small:
-                values = ready.program.run(*arrays)
+            if ready.is_small:
+                values = ready.run(*arrays)
             else:
-                values = blas_alone(ready.program.run, *arrays)  # whose threads would spin beside those of the kernels
+                values = blas_alone(ready.run, *arrays)  # whose threads would spin beside those of the kernels
         except BaseException:
             ready.program.recall()
             raise
@@ -208,15 +215,15 @@ class Compiled(Generic[P, R]):
         for ready in self._programs.get(key, ()):
             if ready.places:
                 ready.place(given)
-            if not ready.program.holds():
+            if not ready.holds():
                 ready.take_back()
                 continue
             if ready.leaves:
                 self._check_alone(ready.referred, given)
             if len(self._programs) > 1:
                 self._programs.move_to_end(key)
-            ready.calls += 1
-            if ready.calls != ready.audit:
+            ready.left -= 1
+            if ready.left:
                 return ready
             ready.take_back()
             self._audited = ready
@@ -230,7 +237,7 @@ class Compiled(Generic[P, R]):
         Without `keep`, all that it changed is put back.
         """
         audited, several = self._audited, self._programs.get(key, [])
-        if audited is None and self._times[key] >= OFTEN and all(ready.calls < 3 for ready in several):
+        if audited is None and self._times[key] >= OFTEN and all(ready.audit < 5 for ready in several):
             change = several[-1].state.change(guarded=True) if several else "it is never the same"
             self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
             return self._as_written(args, kwargs)
@@ -286,7 +293,8 @@ class Compiled(Generic[P, R]):
                 misfit(shapes[0], shapes[2], shapes[1])
             difference = audited.record.difference(now)
             if difference is None:
-                audited.audit = 2 * audited.audit - 1
+                audited.left = audited.audit - 1  # after 2: 3, 5, 9, 17 ...
+                audited.audit += audited.left
             else:
                 self._give_up(f"depends on Python state that is not compared: {difference}")
         elif changed:  # perhaps only the first time

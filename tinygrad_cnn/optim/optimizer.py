@@ -76,6 +76,12 @@ class Optimizer(ABC):
 
     options: ClassVar[Mapping[str, Check]] = {}
     slots: ClassVar[Mapping[str, Slot]] = {}
+    _is_of_the_package: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """The rules of this package keep no gradient, whose memory a compiled program may write over. Others may."""
+        super().__init_subclass__(**kwargs)
+        cls._is_of_the_package = cls.update.__module__.partition(".")[0] == __name__.partition(".")[0]
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -236,11 +242,6 @@ class Optimizer(ABC):
             self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()])
         return loss
 
-    @property
-    def _is_of_the_package(self) -> bool:
-        """Whether the rule of the update is known to keep no gradient, whose memory a compiled program may write over."""
-        return type(self).update.__module__.partition(".")[0] == __name__.partition(".")[0]
-
     def _terms(self, bind: Callable[[Any], str], params: tuple[Tensor, ...]) -> list[str]:
         """Python expressions that are true while these are the parameters and are in the same lists."""
         groups, left = bind(self.param_groups), iter(params)
@@ -295,7 +296,8 @@ class Optimizer(ABC):
         known = [self._known[number] for number in range(len(self.param_groups))]
         given = [g is not None for g in gradients]
         sizes = [len(group["params"]) for group in self.param_groups]
-        return Routine(list(self._params()), sizes, given, known, entries, mark)
+        states = [(entry.parameter, entry.state) for entry in entries if entry.state]
+        return Routine(list(self._params()), sizes, given, known, entries, states, mark)
 
     def _params(self) -> list[Tensor]:
         """All, in order: not to be written to."""

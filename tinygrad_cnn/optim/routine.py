@@ -32,6 +32,7 @@ class Routine(NamedTuple):
     given: list[bool]  # which of them had a gradient
     known: list[Any]  # each group as it was examined
     entries: list[Entry]
+    states: list[tuple[Tensor, dict[str, Any]]]  # of those entries for which something is kept
     mark: Callable[[], None]
 
     def holds(self, optimizer: Optimizer, gradients: tuple[Array | None, ...]) -> bool:
@@ -46,8 +47,7 @@ class Routine(NamedTuple):
         for number, group in enumerate(groups):
             if optimizer._current(number, group) is not self.known[number]:
                 return False
-        kept = optimizer.state
-        for _, p, data, state, _ in self.entries:
-            if not data.flags.writeable or (state and kept.get(p) is not state):
+        for entry in self.entries:
+            if not entry[2].flags.writeable:
                 return False
-        return True
+        return not self.states or all(optimizer.state.get(p) is state for p, state in self.states)

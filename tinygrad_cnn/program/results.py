@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ class Results:
         memory = {id(t._array): i for i, t in enumerate(stand_ins)}
         self.values: list[Any] = []  # those that the program returns
         self.compared: list[Any] = []  # by which two runs can be told apart
-        found: list[Callable[[tuple[Any, ...], list[Any]], Any]] = []
+        found: list[partial[Any]] = []
         for path, leaf in leaves(result):
             if id(leaf) in positions:
                 found.append(partial(_argument, positions[id(leaf)]))
@@ -51,9 +51,12 @@ class Results:
                     "Tensors, plain Python values, and lists, tuples and dicts of them"
                 )
         self.single = found[0] if isinstance(result, Tensor) else None
+        self.is_value = self.single is not None and len(self.values) == 1 and self.single.func is _value
         self.found, self.tree = found, rebuild(result, found)
 
     def __call__(self, values: tuple[Any, ...], given: list[Any]) -> Any:
+        if self.is_value:
+            return Tensor._of(values[0])
         if self.single is not None:
             return self.single(values, given)
         return rebuild(self.tree, [make(values, given) for make in self.found])
