@@ -96,6 +96,27 @@ class TestPythonAroundEffects:
 
         twins(stepping(body), warns="changed")
 
+    def test_a_rate_that_an_effect_puts_back(self):
+        class Reset(optim.LRScheduler):
+            def step(self):
+                self.optimizer.param_groups[0]["lr"] = 0.1
+
+        def build():
+            w = tg.ones(2, requires_grad=True)
+            optimizer = optim.SGD([w], lr=0.1)
+            schedule = Reset(optimizer, {})
+
+            def train(x):
+                optimizer.zero_grad()
+                (w * w * x).sum().backward()
+                optimizer.param_groups[0]["lr"] = 0.3
+                optimizer.step()
+                schedule.step()
+
+            return train, [w, optimizer.param_groups[0]]
+
+        twins(build, warns="changed")
+
     def test_a_state_that_is_cleared(self):
         def body(w, optimizer, x):
             optimizer.step()
