@@ -19,9 +19,10 @@ from . import watch
 from .kernels.threads import blas_alone
 from .program.alias import Written
 from .program.audit import Record
-from .program.capture import Capture, CaptureError, Value
+from .program.capture import Capture
 from .program.results import Results
 from .program.signature import array_of, is_array, signature, stand_in, wrapped
+from .program.steps import CaptureError, Value
 from .program.write import Program, misfit
 from .run import check_callable
 from .tensor import Tensor

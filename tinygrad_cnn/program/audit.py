@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from .capture import Capture, Place, Step, Value
+from .capture import Capture
 from .same import Held, alike
+from .steps import Place, Step, Value
 
 
 class _Made(NamedTuple):

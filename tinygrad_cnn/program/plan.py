@@ -17,7 +17,7 @@ from math import inf
 import numpy as np
 
 from ..emit import OUTPUT
-from .capture import Step, Value, flat
+from .steps import Step, Value, flat
 
 SMALL_BYTES = 1 << 19
 """Copying an argument of this size costs less than arranging views of it anew in every call."""

@@ -7,19 +7,17 @@ profile function sees which of the user's code runs; the names in that code say 
 
 from __future__ import annotations
 
-import dis
 import functools
 import gc
 import pickle
 import random
 import sys
-import sysconfig
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +26,11 @@ from ..anomaly import WRITTEN
 from ..graph import Leaf, Node, Op
 from ..tensor import Tensor, get_default_dtype
 from . import places
+from .names import BY_STRING, OURS, WHOLE, function_of, is_foreign_file, kinds_of, named_by_methods, names_of
 from .places import MANY, Place
 
 SMALL_BYTES = 1 << 12
 """An array that Python code can reach is compared by value up to this size."""
-
-FOREIGN = (__file__.rpartition("program")[0], str(np.__path__[0]), "<frozen ")
-STANDARD = sysconfig.get_path("stdlib")
-"""Where code lies that is not the user's. This package tells the tracer what it reads."""
 
 CONSTANT = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 """Types of values in which nothing can be changed."""
@@ -46,18 +41,6 @@ IMPURE = {
     *(f"{clock}_ns" for clock in CLOCKS),
 }  # fmt: skip
 """Built-in functions that write or read what no comparison sees."""
-
-OURS = (__name__.partition(".")[0], "numpy")
-"""Packages with objects that change by themselves, so that only code that has them at hand counts."""
-
-CALLED_BY_LOAD = sys.version_info >= (3, 12)
-"""Whether one instruction looks up attributes and the methods that are called at once."""
-
-BY_STRING = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "methodcaller"}
-"""Names in code for which strings may be names of attributes."""
-
-WHOLE = {"vars", "__dict__", "asdict", "astuple"}
-"""Names in code that looks at all attributes of an object."""
 
 
 class State:
@@ -204,7 +187,7 @@ class State:
         self._known[id(module)] = module
         own, line = vars(module), type(module).__mro__
         named = frozenset[str]().union(
-            *(_named_by_methods(kind) for kind in line if kind.__module__.startswith(OURS[0]))
+            *(named_by_methods(kind) for kind in line if kind.__module__.startswith(OURS[0]))
         )
         wanted = {*module._kinds, *(named & own.keys()), "forward", "_kinds", "_hooks", "_pre_hooks", "_training"}
         self.places.append(places.form(module, own, [kind for kind in line if not kind.__module__.startswith(OURS[0])]))
@@ -258,11 +241,11 @@ class State:
     def _object(self, thing: Any, names: frozenset[str]) -> None:
         """An object, a class or an imported module: of the user's, all names in their code count, else this code's."""
         if isinstance(thing, ModuleType):
-            if not _is_foreign_file(getattr(thing, "__file__", None)):
+            if not is_foreign_file(getattr(thing, "__file__", None)):
                 self._open.append(thing)
                 self._attributes(thing, self._names | names)
             return
-        kinds, kind = _kinds(thing), type(thing)
+        kinds, kind = kinds_of(thing), type(thing)
         if not kinds and (isinstance(thing, type) or kind.__module__.startswith(OURS)):
             if "_function" in (_dict(thing) or ()):  # of a compiled function, the plain one is called
                 self.note(thing._function, names)
@@ -277,7 +260,7 @@ class State:
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
         """Those attributes that the code names."""
-        kinds, own = _kinds(thing), None if isinstance(thing, type) else _dict(thing)
+        kinds, own = kinds_of(thing), None if isinstance(thing, type) else _dict(thing)
         if own is not None and not type(thing).__module__.startswith(OURS) and not WHOLE.isdisjoint(names):
             names = names.union(own)
         inherited = {name for kind in kinds for name in names & vars(kind).keys()}
@@ -319,7 +302,7 @@ class State:
             self.places.append(places.items(label, owner, mapping, fresh))
         for name in list(found):
             value = mapping.get(name)
-            self.note(_function_of(value) or value, names)
+            self.note(function_of(value) or value, names)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """What is in a list, tuple, dict, set or deque."""
@@ -329,7 +312,7 @@ class State:
             self.places.append(places.contents(thing))
         for part in parts[: 2 * MANY]:
             self.note(part, names)
-        if _kinds(thing) or _dict(thing):
+        if kinds_of(thing) or _dict(thing):
             self._object(thing, names)
 
     def _array(self, array: np.ndarray, names: frozenset[str]) -> None:
@@ -365,7 +348,7 @@ class State:
     def _is_users(self, code: CodeType) -> bool:
         known = self._code.get(id(code))
         if known is None:
-            foreign = WRITTEN.fullmatch(code.co_filename) is not None or _is_foreign_file(code.co_filename)
+            foreign = WRITTEN.fullmatch(code.co_filename) is not None or is_foreign_file(code.co_filename)
             known = self._code[id(code)] = code, not foreign
         return known[1]
 
@@ -392,7 +375,7 @@ class State:
         """Code of the user's begins to run: what it names is looked up where it can be, in globals, closure and arguments."""
         if _runs_op(frame.f_back):
             return  # an op's function, which a program calls again
-        code, named = frame.f_code, _names(frame.f_code)
+        code, named = frame.f_code, names_of(frame.f_code)
         names = named.attributes | named.methods
         self._called |= named.methods
         self._read |= named.attributes
@@ -427,12 +410,6 @@ class State:
 _NOWHERE = Place("nothing", lambda: ())
 
 
-def _kinds(thing: Any) -> list[type]:
-    """The user's classes of an object, or a class: none for what belongs to others."""
-    line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
-    return [kind for kind in line if not _is_foreign_module(kind.__module__)]
-
-
 def _other_threads() -> bool:
     """Whether threads other than this and the kernels' may draw from the shared generators, too."""
     return any(t is not threading.current_thread() and t.name != OURS[0] for t in threading.enumerate())
@@ -443,17 +420,6 @@ def _dict(thing: Any) -> Any:
         return object.__getattribute__(thing, "__dict__")
     except AttributeError:
         return None
-
-
-def _function_of(value: Any) -> Any:
-    """The function of a method that is kept in a class in another form."""
-    if isinstance(value, property):
-        return value.fget
-    if isinstance(value, classmethod | staticmethod):
-        return value.__func__
-    if isinstance(value, functools.cached_property | functools.partialmethod):
-        return value.func
-    return None
 
 
 def _drawn(generator: Any) -> bytes:
@@ -473,66 +439,6 @@ def _seeds() -> dict[str, bytes]:
     """The state of the generators that Python and NumPy share."""
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002
     return {"random": pickle.dumps(random.getstate()), "np.random": pickle.dumps(legacy)}
-
-
-class Names(NamedTuple):
-    """What code names: global variables, attributes, methods that it calls at once, and strings, which may be either."""
-
-    globals: frozenset[str]
-    attributes: frozenset[str]
-    methods: frozenset[str]
-    strings: frozenset[str]
-
-
-@functools.cache
-def _names(code: CodeType) -> Names:
-    """The names in a function's code and in what it defines."""
-    globals, attributes, methods, strings = set[str](), set[str](), set[str](), set[str]()
-    for step in dis.get_instructions(code):
-        name = step.argval
-        if step.opname.endswith(("_GLOBAL", "_NAME")):
-            globals.add(name)
-        elif step.opname == "LOAD_METHOD" or (
-            CALLED_BY_LOAD and step.opname == "LOAD_ATTR" and step.arg and step.arg & 1
-        ):
-            methods.add(name)
-        elif step.opname.endswith("_ATTR"):
-            attributes.add(name)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            inner = _names(constant)
-            globals, attributes = globals | inner.globals, attributes | inner.attributes
-            methods, strings = methods | inner.methods, strings | inner.strings
-        else:
-            strings |= _strings(constant)
-    if any(step.opname == "MATCH_CLASS" for step in dis.get_instructions(code)):
-        attributes |= strings
-    return Names(*map(frozenset, (globals, attributes, methods - attributes, strings)))
-
-
-def _strings(constant: Any) -> frozenset[str]:
-    if isinstance(constant, tuple | frozenset):
-        return frozenset[str]().union(*map(_strings, constant))
-    return frozenset((constant,)) if isinstance(constant, str) and constant.isidentifier() else frozenset()
-
-
-@functools.cache
-def _named_by_methods(kind: type) -> frozenset[str]:
-    """The attributes that the methods of a class name."""
-    functions = [_function_of(value) or value for value in vars(kind).values()]
-    named = [_names(f.__code__) for f in functions if isinstance(f, FunctionType)]
-    return frozenset[str]().union(*(names.attributes | names.methods for names in named))
-
-
-def _is_foreign_file(path: str | None) -> bool:
-    if path is None or path.startswith(FOREIGN):
-        return True
-    return path.startswith(STANDARD) and "-packages" not in path
-
-
-def _is_foreign_module(name: str) -> bool:
-    first = name.partition(".")[0]
-    return first in sys.stdlib_module_names or first in ("numpy", __name__.partition(".")[0])
 
 
 def _runs_op(caller: FrameType | None) -> bool:

@@ -17,8 +17,9 @@ from ..kernels.share import LARGE
 from ..kernels.threads import get_num_threads
 from ..kernels.work import Call, Stage, Work, borders, streamed, streams
 from ..tensor import Lent, Tensor
-from .capture import Capture, CaptureError, Place, Step, Value
+from .capture import Capture
 from .plan import ALIGNMENT, Plan, by_image, made, planned
+from .steps import CaptureError, Place, Step, Value
 
 _serial = count(1)
 
