@@ -651,7 +651,7 @@ class TestMessages:
 
 def test_a_failed_capture_puts_python_state_back():
     box = types.SimpleNamespace(calls=0, names=["a"], table={"k": 1}, array=np.zeros(2))
-    state = random.getstate()
+    state, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
 
     def f(x):
         box.calls += 1
@@ -659,12 +659,14 @@ def test_a_failed_capture_puts_python_state_back():
         box.table["new"] = 2
         box.array[0] = 5
         random.random()
+        np.random.normal()  # noqa: NPY002
         return x if x.sum().item() > 0 else -x
 
     with pytest.raises(tg.CaptureError):
         tg.compile(f)(ones())
     assert (box.calls, box.names, box.table, box.array.tolist()) == (0, ["a"], {"k": 1}, [0, 0])
     assert random.getstate() == state
+    np.testing.assert_equal(np.random.get_state(), legacy)  # noqa: NPY002
 
 
 class Mixed(nn.Module):

@@ -126,7 +126,7 @@ class State:
         for place in self.places:
             if place.change():
                 place.restore()
-        if self._drew:
+        if self._drew or "random" in self._names:
             random.setstate(pickle.loads(self._seeds["random"]))
             np.random.set_state(pickle.loads(self._seeds["np.random"]))  # noqa: NPY002
 
