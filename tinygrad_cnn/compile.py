@@ -224,7 +224,7 @@ class Compiled(Generic[P, R]):
             if len(self._programs) > 1:
                 self._programs.move_to_end(key)
             ready.left -= 1
-            if ready.left:
+            if ready.left > 0:
                 return ready
             ready.take_back()
             self._audited = ready
@@ -241,7 +241,7 @@ class Compiled(Generic[P, R]):
         if audited is None and self._times[key] >= OFTEN and all(ready.audit < 5 for ready in several):
             change = several[-1].state.change(guarded=True) if several else "it is never the same"
             self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
-            return self._as_written(args, kwargs)
+            return self._as_written(args, kwargs) if keep else None
         stand_ins = {id(x): stand_in(x) for x in given}
         capture = Capture([*stand_ins.values()])
         tree = (args, kwargs)

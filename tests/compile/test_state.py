@@ -399,6 +399,16 @@ class TestWhatAReplayCannotRepeat:
         table[7] = 4
         assert run(ones()).tolist() == [4, 4]
 
+    def test_an_audit_that_fails_is_made_up_for(self):
+        table = np.zeros(5000)
+        run = tg.compile(lambda x, i: x[i] * float(table.sum()))
+        run(ones(), np.array([0]))
+        with pytest.raises(IndexError):
+            run(ones(), np.array([7]))  # an audit
+        table[7] = 3
+        with pytest.warns(RuntimeWarning, match="was given"):
+            assert run(ones(), np.array([0])).tolist() == [3]
+
     def test_audits_are_rare(self):
         traced = []
         run = tg.compile(lambda x: x * 2)
