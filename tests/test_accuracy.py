@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -68,6 +68,7 @@ def test_many_terms(name, situation):
 
 
 @given(st.floats(0.5, 1, width=32), st.integers(2, 3000), st.integers(1, 5), st.booleans())
+@example(0.9420945048332214, 53, 5, False)
 def test_equal_numbers_have_their_mean_and_no_deviation(value, n, columns, turned):
     x = np.full((n, columns), value, np.float32)
     x = np.asfortranarray(x) if turned else x

@@ -31,7 +31,7 @@ def total(
     given: Any = out
     if a.__class__ is np.ndarray:
         if axes == (0,) and not keepdims and _meets_ones(a, out):
-            y = _ones(len(a), a.dtype).dot(a, out)  # sooner than NumPy sums
+            y = _met(a, out)  # sooner than NumPy sums
             return y if share == 1 else np.divide(y, share, given)
         if _is_long(a, axes):
             y = wide(a, axes)
@@ -57,7 +57,7 @@ def totalling(
     if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
         return None
     if share == 1 and axes == (0,) and not keepdims and _meets_ones(a, out):
-        return partial(_ones(len(a), a.dtype).dot, a, out)
+        return partial(_ones(len(a), a.dtype).dot if _is_short(a) else _met, a, out)
     if share == 1 and not _is_long(a, axes):
         return partial(np.add.reduce, a, axes, None, out, keepdims)
     return partial(total, a, axes, keepdims, out, share)
@@ -85,6 +85,22 @@ def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
     ):
         return False
     return out is None or (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:])
+
+
+def _is_short(a: np.ndarray) -> bool:
+    return len(a) <= SHORT or a.dtype.char == "d"
+
+
+def _met(a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """The sum of the rows of a, as a product with ones: in float64 if there are too many for float32."""
+    if _is_short(a):
+        added: np.ndarray = _ones(len(a), a.dtype).dot(a, out)
+        return added
+    y: np.ndarray = _ones(len(a), np.dtype(np.float64)).dot(a.astype(np.float64))
+    if out is None:
+        return y.astype(a.dtype)
+    np.copyto(out, y, casting="same_kind")
+    return out
 
 
 def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
