@@ -78,7 +78,7 @@ def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
     """Whether BLAS can multiply a vector of ones with a few short rows."""
     if (
         a.ndim != 2
-        or a.size >= SMALL
+        or a.size >= 2 * SMALL  # BLAS would share more among its threads
         or not 0 < len(a) <= BLOCK
         or a.dtype.char not in "fd"
         or not a.flags.c_contiguous
