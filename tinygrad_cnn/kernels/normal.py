@@ -15,7 +15,7 @@ import numpy as np
 
 from .rows import Rows, rows
 from .scratch import scratch
-from .sums import means, product_sums, total
+from .sums import means, ones, product_sums, total
 from .work import Call, Work, halved
 
 BLOCK = 1 << 18
@@ -23,6 +23,9 @@ BLOCK = 1 << 18
 
 LONGEST = 256
 """Rows in a block from which on BLAS, which adds them up one after the other, would lose too much."""
+
+ALONE = 9000
+"""Elements up to which BLAS multiplies with a vector on one thread, so that the bits do not depend on their number."""
 
 FAR = 64
 """How many times the variance the square of the mean is where it needs a second pass."""
@@ -92,16 +95,16 @@ def measuring(x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> Work | N
 
     def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
-        deviation, ones = scratch("deviation", (cuts.step, matrix.shape[1]), x.dtype), np.ones(cuts.step, x.dtype)
+        deviation, each = scratch("deviation", (cuts.step, matrix.shape[1]), x.dtype), ones(cuts.step, x.dtype)
         for i in part:
             block = matrix[cuts.blocks[i]]
             m = len(block)
             calls += [
-                partial(np.matmul, ones[:m], block, sums[i]),
+                partial(np.matmul, each[:m], block, sums[i]),
                 partial(np.divide, sums[i], counts[i], means[i]),
                 partial(np.subtract, block, means[i], deviation[:m]),
                 partial(np.square, deviation[:m], deviation[:m]),
-                partial(np.matmul, ones[:m], deviation[:m], squares[i]),
+                partial(np.matmul, each[:m], deviation[:m], squares[i]),
             ]
         return calls
 
@@ -205,15 +208,15 @@ def correlating(
 
     def arrange(part: range) -> list[Call]:
         calls: list[Call] = []
-        product, ones = scratch("deviation", (cuts.step, values.shape[1]), x.dtype), np.ones(cuts.step, x.dtype)
+        product, each = scratch("deviation", (cuts.step, values.shape[1]), x.dtype), ones(cuts.step, x.dtype)
         for i in part:
             g, a = (matrix[cuts.blocks[i]] for matrix in (slopes, values))
             n = len(a)
             calls += [
-                partial(np.matmul, ones[:n], g, sums[0, i]),
+                partial(np.matmul, each[:n], g, sums[0, i]),
                 partial(np.subtract, a, mean, product[:n]),
                 partial(np.multiply, product[:n], g, product[:n]),
-                partial(np.matmul, ones[:n], product[:n], sums[1, i]),
+                partial(np.matmul, each[:n], product[:n], sums[1, i]),
             ]
         return calls
 
@@ -238,9 +241,10 @@ def _finish(
 
 def _added(how: Rows, parts: np.ndarray) -> Any:
     """Rows (m, F C) added up to C, in float64: there may be many, and few columns."""
-    if 1 < how.fold <= LONGEST // 2:
-        parts = np.matmul(np.ones(how.fold, parts.dtype), how.folds(parts))
-    return np.add.reduce(parts.astype(np.float64).reshape(-1, how.columns), 0)
+    wide = parts.reshape(-1, how.columns).astype(np.float64)
+    if wide.size > ALONE:
+        return np.add.reduce(wide, 0)
+    return ones(len(wide), wide.dtype).dot(wide)  # sooner than NumPy
 
 
 def pull(

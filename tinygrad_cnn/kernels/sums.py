@@ -57,7 +57,7 @@ def totalling(
     if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
         return None
     if share == 1 and axes == (0,) and not keepdims and _meets_ones(a, out):
-        return partial(_ones(len(a), a.dtype).dot if _is_short(a) else _met, a, out)
+        return partial(ones(len(a), a.dtype).dot, a, out) if _is_short(a) else _meeting(a, out)
     if share == 1 and not _is_long(a, axes):
         return partial(np.add.reduce, a, axes, None, out, keepdims)
     return partial(total, a, axes, keepdims, out, share)
@@ -94,13 +94,25 @@ def _is_short(a: np.ndarray) -> bool:
 def _met(a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
     """The sum of the rows of a, as a product with ones: in float64 if there are too many for float32."""
     if _is_short(a):
-        added: np.ndarray = _ones(len(a), a.dtype).dot(a, out)
+        added: np.ndarray = ones(len(a), a.dtype).dot(a, out)
         return added
-    y: np.ndarray = _ones(len(a), np.dtype(np.float64)).dot(a.astype(np.float64))
+    y: np.ndarray = ones(len(a), np.dtype(np.float64)).dot(a.astype(np.float64))
     if out is None:
         return y.astype(a.dtype)
     np.copyto(out, y, casting="same_kind")
     return out
+
+
+def _meeting(a: np.ndarray, out: np.ndarray) -> Callable[[], object]:
+    """:func:`_met` of the same memory every time, for rows that are not few."""
+    rows, y, each = np.empty(a.shape, np.float64), np.empty(out.shape, np.float64), ones(len(a), np.dtype(np.float64))
+
+    def meet() -> None:
+        np.copyto(rows, a)
+        each.dot(rows, y)
+        np.copyto(out, y, casting="same_kind")
+
+    return meet
 
 
 def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
@@ -127,7 +139,7 @@ def _chain(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ..
 
 
 @lru_cache(maxsize=256)
-def _ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
+def ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
     ones = np.ones(n, dtype)
     ones.flags.writeable = False
     return ones
@@ -192,12 +204,12 @@ def _along(x: np.ndarray) -> Any:
     """The sums of the rows of a matrix."""
     length = x.shape[1]
     if SHORT < length <= BLOCK:
-        return np.matmul(x, _ones(length, x.dtype))
+        return np.matmul(x, ones(length, x.dtype))
     blocks, rest = divmod(length, BLOCK)
     if length <= SHORT or (rest and blocks < 8):
         return np.add.reduce(x, axis=1)
     whole = x[:, : length - rest].reshape(len(x), blocks, BLOCK) if rest else x.reshape(-1, BLOCK)
-    y = np.add.reduce(np.matmul(whole, _ones(BLOCK, x.dtype)).reshape(len(x), blocks).astype(np.float64), axis=1)
+    y = np.add.reduce(np.matmul(whole, ones(BLOCK, x.dtype)).reshape(len(x), blocks).astype(np.float64), axis=1)
     return y + np.add.reduce(x[:, length - rest :], axis=1) if rest else y
 
 
@@ -207,7 +219,7 @@ def _across(x: np.ndarray) -> Any:
     if rows <= SHORT:
         return np.add.reduce(x, axis=1)
     if rows <= BLOCK:
-        return np.matmul(_ones(rows, x.dtype), x)
+        return np.matmul(ones(rows, x.dtype), x)
     fold = min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1)
     length, left = divmod(rows, fold)
     body = x[:, : rows - left].reshape(n, length, fold * columns)
@@ -215,9 +227,9 @@ def _across(x: np.ndarray) -> Any:
     parts = np.empty((n, blocks + (rest > 0), fold * columns), x.dtype)
     if blocks:
         whole = body[:, : length - rest].reshape(n, blocks, BLOCK, fold * columns)
-        np.matmul(_ones(BLOCK, x.dtype), whole, out=parts[:, :blocks])
+        np.matmul(ones(BLOCK, x.dtype), whole, out=parts[:, :blocks])
     if rest:
-        np.matmul(_ones(rest, x.dtype), body[:, length - rest :], out=parts[:, blocks])
+        np.matmul(ones(rest, x.dtype), body[:, length - rest :], out=parts[:, blocks])
     y = np.add.reduce(parts.reshape(n, -1, columns).astype(np.float64), axis=1)
     return y + np.add.reduce(x[:, rows - left :].astype(np.float64), axis=1) if left else y
 
