@@ -229,6 +229,8 @@ def blas_alone(call: Callable[..., R], *args: Any) -> R:
     if _blas is None:
         return call(*args)
     token, thread = object(), get_ident()
+    if thread in _inside.values():  # within another call, which ends later
+        return call(*args)
     try:
         _inside[token] = thread
         with _lock:
