@@ -140,9 +140,10 @@ def _chain(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ..
 
 @lru_cache(maxsize=256)
 def ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
-    ones = np.ones(n, dtype)
-    ones.flags.writeable = False
-    return ones
+    """A row of ones, the same in every call."""
+    row = np.ones(n, dtype)
+    row.flags.writeable = False
+    return row
 
 
 class _Plan(NamedTuple):
