@@ -41,7 +41,7 @@ def plain(value):
     return value if isinstance(value, bool | int | float | str | None) else type(value).__name__
 
 
-def twins(build, calls=10, change=None, warns=None, strict=False):
+def twins_agree(build, calls=10, change=None, warns=None, strict=False):
     """`build()` gives a function of an array and what to compare after each call; both ways must agree in all of it."""
     found = []
     for compiled in (False, True):
@@ -94,7 +94,7 @@ class TestPythonAroundEffects:
             optimizer.step()
             group["lr"] = before
 
-        twins(stepping(body), warns="changed")
+        twins_agree(stepping(body), warns="changed")
 
     def test_a_rate_that_an_effect_puts_back(self):
         class Reset(optim.LRScheduler):
@@ -115,14 +115,14 @@ class TestPythonAroundEffects:
 
             return train, [w, optimizer.param_groups[0]]
 
-        twins(build, warns="changed")
+        twins_agree(build, warns="changed")
 
     def test_a_state_that_is_cleared(self):
         def body(w, optimizer, x):
             optimizer.step()
             optimizer.state.clear()
 
-        twins(stepping(body, momentum=0.9), warns="changed")
+        twins_agree(stepping(body, momentum=0.9), warns="changed")
 
     @pytest.mark.parametrize(
         "read",
@@ -148,7 +148,7 @@ class TestPythonAroundEffects:
 
             return step, [w]
 
-        twins(build, warns=...)
+        twins_agree(build, warns=...)
 
     def test_averages_in_use_for_a_while(self):
         def build():
@@ -164,7 +164,7 @@ class TestPythonAroundEffects:
 
             return step, [w]
 
-        twins(build)
+        twins_agree(build)
 
     def test_an_array_in_the_memory_of_a_buffer(self):
         def build():
@@ -177,7 +177,7 @@ class TestPythonAroundEffects:
 
             return step, [buffer]
 
-        twins(build, warns="changed")
+        twins_agree(build, warns="changed")
 
     def test_a_gradient_that_is_cleared_where_there_was_none(self):
         def build():
@@ -193,23 +193,23 @@ class TestPythonAroundEffects:
             if i in (3, 5):
                 w.grad = tg.ones(2)
 
-        twins(build, change=change)
+        twins_agree(build, change=change)
 
 
 class TestDraws:
     def test_layers_that_are_made_inside(self):
-        twins(lambda: (lambda x: nn.Linear(2, 1)(x), None), warns="draws in Python")
+        twins_agree(lambda: (lambda x: nn.Linear(2, 1)(x), None), warns="draws in Python")
 
     def test_initialization_inside(self):
         w = tg.ones(2, requires_grad=True)
-        twins(lambda: (lambda x: nn.init.normal_(w.detach()) * x, None), warns="draws in Python")
+        twins_agree(lambda: (lambda x: nn.init.normal_(w.detach()) * x, None), warns="draws in Python")
 
     def test_a_generator_that_ops_and_python_share(self):
         def build():
             rng = np.random.default_rng(0)
             return (lambda x: (x + tg.rand(2, rng=rng)) * rng.random()), rng
 
-        twins(build, warns="draws in Python")
+        twins_agree(build, warns="draws in Python")
 
     @pytest.mark.parametrize("kind", [random.Random, np.random.RandomState])
     def test_a_generator_that_decides(self, kind):
@@ -217,21 +217,21 @@ class TestDraws:
             rng = kind(3)
             return (lambda x: x * 2 if rng.random() < 0.7 else x * 0), None
 
-        twins(build, warns="generator")
+        twins_agree(build, warns="generator")
 
     def test_ordinary_draws_are_compiled(self):
         def build():
             dropout = nn.Dropout(0.5)
             return (lambda x: dropout(x) + tg.rand(2) + tg.dropout(x, 0.5)), None
 
-        assert twins(build).captures == 1
+        assert twins_agree(build).captures == 1
 
     def test_a_seed_that_is_set_inside(self):
         def f(x):
             tg.manual_seed(3)
             return x + tg.rand(2)
 
-        twins(lambda: (f, None))
+        twins_agree(lambda: (f, None))
 
 
 class TestArguments:
@@ -372,7 +372,7 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_an_object_that_is_reached(name):
     try:
-        twins(lambda: (WAYS[name], None), change=lambda _, i: setattr(REACHED, "scale", 2.0 + i // 3))
+        twins_agree(lambda: (WAYS[name], None), change=lambda _, i: setattr(REACHED, "scale", 2.0 + i // 3))
     finally:
         REACHED.scale = 2.0
 
@@ -388,7 +388,7 @@ def test_an_attribute_that_appears():
         if i == 7:
             box.other = 1
 
-    twins(build, change=change)
+    twins_agree(build, change=change)
 
 
 def test_a_class_that_an_attribute_appears_in():
@@ -404,7 +404,7 @@ def test_a_class_that_an_attribute_appears_in():
         thing = Derived()
         return (lambda x: x * thing.k), None
 
-    twins(build, change=lambda _, i: setattr(Derived, "k", 7.0) if i == 4 else None)
+    twins_agree(build, change=lambda _, i: setattr(Derived, "k", 7.0) if i == 4 else None)
 
 
 def on(turn, edit):
@@ -446,7 +446,7 @@ def test_containers(name):
         things = make()
         return (lambda x: f(things, x)), things
 
-    twins(build, change=change)
+    twins_agree(build, change=change)
 
 
 class TestWhatIsNotRepeated:
@@ -462,7 +462,7 @@ class TestWhatIsNotRepeated:
 
             return f, a
 
-        twins(build, change=lambda a, i: a.copy_(np.eye(2) * (i > 3)), warns="after an error of `inv`")
+        twins_agree(build, change=lambda a, i: a.copy_(np.eye(2) * (i > 3)), warns="after an error of `inv`")
 
     def test_another_error_state(self):
         def f(x):
@@ -472,7 +472,7 @@ class TestWhatIsNotRepeated:
                 except FloatingPointError:
                     return x * 0
 
-        twins(lambda: (f, None), warns="np.errstate")
+        twins_agree(lambda: (f, None), warns="np.errstate")
 
     def test_a_default_dtype(self):
         def f(x):
@@ -486,9 +486,9 @@ class TestWhatIsNotRepeated:
             return x * 2
 
         try:
-            twins(lambda: (f, None))
+            twins_agree(lambda: (f, None))
             tg.set_default_dtype(np.float32)
-            twins(lambda: (tg.set_default_dtype(np.float32), (g, None))[1], warns="default dtype")
+            twins_agree(lambda: (tg.set_default_dtype(np.float32), (g, None))[1], warns="default dtype")
         finally:
             tg.set_default_dtype(np.float32)
 
@@ -511,7 +511,7 @@ class TestWhatIsNotRepeated:
                 self.shapes.append(x.shape)
                 return x * 2
 
-        run = twins(lambda: ((model := Noting()), (lambda x: model(x), None))[1])
+        run = twins_agree(lambda: ((model := Noting()), (lambda x: model(x), None))[1])
         assert run.captures == 1
 
     def test_a_lazy_buffer(self):
@@ -521,7 +521,7 @@ class TestWhatIsNotRepeated:
                     self.table = tg.arange(2) * 0.5
                 return x * self.table
 
-        run = twins(lambda: ((model := Lazy()), (lambda x: model(x), None))[1])
+        run = twins_agree(lambda: ((model := Lazy()), (lambda x: model(x), None))[1])
         assert run.captures == 1
 
 
@@ -714,7 +714,7 @@ class TestOrdinaryCode:
 
             return train, [w, rng]
 
-        assert twins(build).captures == 1
+        assert twins_agree(build).captures == 1
 
     def test_a_hook_beside_checkpoint_runs_once(self):
         for compiled in (False, True):
@@ -736,7 +736,7 @@ class TestOrdinaryCode:
             optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
             return (lambda x: x * rate([optimizer])), optimizer.param_groups
 
-        twins(build, change=lambda groups, i: groups[0].update(lr=1.0 + i // 4))
+        twins_agree(build, change=lambda groups, i: groups[0].update(lr=1.0 + i // 4))
 
     def test_what_an_update_of_one_s_own_changes_is_taken_back(self):
         class Noting(optim.Optimizer):

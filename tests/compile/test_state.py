@@ -31,7 +31,7 @@ def ones(n=2):
     return np.ones(n, np.float32)
 
 
-def drifts(build, change, calls=12, *, warns=None):
+def drifting_twins_agree(build, change, calls=12, *, warns=None):
     """Call `build()`, a function and what it looks at, eagerly and compiled, with `change(what, i)` before call i.
 
     Results are the same in every call. With `warns`, that is because calls run as written from some call on, and the one
@@ -97,7 +97,7 @@ MODULE_CHANGES = {
 
 @pytest.mark.parametrize("name", MODULE_CHANGES)
 def test_attributes_of_modules_are_compared(name):
-    drifts(layer, MODULE_CHANGES[name])
+    drifting_twins_agree(layer, MODULE_CHANGES[name])
 
 
 def test_hooks_of_modules_and_tensors_are_compared():
@@ -109,7 +109,7 @@ def test_hooks_of_modules_and_tensors_are_compared():
         if i == 8:
             handles.pop().remove()
 
-    drifts(layer, change)
+    drifting_twins_agree(layer, change)
     for compiled in (False, True):
         w = tg.ones(2, requires_grad=True)
 
@@ -167,7 +167,7 @@ OBJECTS = {
 def test_objects_that_the_function_reaches_are_compared(name):
     make, f, change = OBJECTS[name]
     try:
-        drifts(reading(make, f), change) if name != "a class" else None
+        drifting_twins_agree(reading(make, f), change) if name != "a class" else None
     finally:
         Named.scale = 2.0
     if name == "a class":
@@ -219,8 +219,8 @@ def test_a_method_sees_its_object():
             return self.part(x) * self.scale
 
     model = Model()
-    drifts(lambda: (model, model.step), lambda m, i: setattr(m, "scale", i // 4))
-    drifts(lambda: (model, model.step), lambda m, i: setattr(m.parts[0], "k", i // 4))
+    drifting_twins_agree(lambda: (model, model.step), lambda m, i: setattr(m, "scale", i // 4))
+    drifting_twins_agree(lambda: (model, model.step), lambda m, i: setattr(m.parts[0], "k", i // 4))
 
 
 def test_a_loss_that_a_callback_changes():
@@ -300,7 +300,9 @@ class TestValuesThatPythonReads:
 
             return norm, f
 
-        drifts(build, lambda norm, i: None, calls=6, warns="the value of a Tensor that the function reads changed")
+        drifting_twins_agree(
+            build, lambda norm, i: None, calls=6, warns="the value of a Tensor that the function reads changed"
+        )
 
     def test_whether_a_parameter_is_trained(self):
         w = tg.ones(1, requires_grad=True)
@@ -350,7 +352,7 @@ class TestWhatAReplayCannotRepeat:
             rng = np.random.default_rng(0)
             return rng, lambda x: x * rng.random()
 
-        drifts(build, lambda rng, i: None, warns="a generator that Python draws from changed")
+        drifting_twins_agree(build, lambda rng, i: None, warns="a generator that Python draws from changed")
 
     def test_state_that_the_function_changes(self):
         counts = []
@@ -366,7 +368,7 @@ class TestWhatAReplayCannotRepeat:
 
             return box, f
 
-        drifts(build, lambda box, i: None, warns="changes what it reads")
+        drifting_twins_agree(build, lambda box, i: None, warns="changes what it reads")
         assert counts[0] == counts[1]
 
     def test_what_it_makes_for_itself_the_first_time(self):
@@ -376,7 +378,7 @@ class TestWhatAReplayCannotRepeat:
                     self.table = np.arange(2, dtype="f4")
                 return x * self.table
 
-        run = drifts(lambda: (model := Lazy(), lambda x: model(x)), lambda model, i: None)
+        run = drifting_twins_agree(lambda: (model := Lazy(), lambda x: model(x)), lambda model, i: None)
         assert run.captures == 1
 
     def test_an_iterator_is_noticed_by_an_audit(self):
@@ -384,7 +386,7 @@ class TestWhatAReplayCannotRepeat:
             numbers = itertools.count()
             return numbers, lambda x: x * next(numbers)
 
-        drifts(build, lambda numbers, i: None, warns="`mul` at")
+        drifting_twins_agree(build, lambda numbers, i: None, warns="`mul` at")
 
     def test_a_large_array_is_noticed_by_an_audit(self):
         table = np.zeros(5000)
@@ -419,7 +421,9 @@ class TestWhatAReplayCannotRepeat:
         assert len(traced) == 11  # the capture, and calls 2, 3, 5, 9 ... 513
 
     def test_what_keeps_changing_is_not_captured_for_ever(self):
-        run = drifts(layer, lambda m, i: setattr(m, "temperature", i / 8), calls=20, warns="`temperature` of Layer was")
+        run = drifting_twins_agree(
+            layer, lambda m, i: setattr(m, "temperature", i / 8), calls=20, warns="`temperature` of Layer was"
+        )
         assert run.captures == 8
 
 
