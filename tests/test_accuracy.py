@@ -78,6 +78,15 @@ def test_equal_numbers_have_their_mean_and_no_deviation(value, n, columns, turne
         assert not np.any(tg.var(x, axis=axis))
 
 
+@pytest.mark.parametrize("shape", [(1981, 112), (2477, 123), (3130, 139), (112, 38), (71, 106)])
+def test_equal_numbers_in_columns_that_blas_adds_one_by_one(shape):
+    for value in (0.9420945, 0.7, 0.55):
+        x = np.full(shape, value, np.float32)
+        for layout in (x, np.asfortranarray(x)):
+            for axis in (0, 1):
+                np.testing.assert_allclose(tg.mean(layout, axis=axis), np.float32(value), rtol=ALLOWED * ULP)
+
+
 def test_many_equal_numbers():
     assert tg.mean(np.ones(20_000_000, np.float32)) == 1
     assert tg.sum(np.broadcast_to(np.float32(1), (20_000_000, 2)), axis=0).tolist() == [2e7, 2e7]

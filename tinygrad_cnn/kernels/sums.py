@@ -20,6 +20,9 @@ from .threads import blas_alone
 SMALL = 1 << 12
 """Arrays with fewer elements are added up in one call, in float64 if need be."""
 
+STEP = 8
+"""Columns that BLAS adds up at once, several rows at a time."""
+
 BLOCK, SHORT = 128, 16
 """Terms that BLAS adds up well enough, and terms that may be added one after the other."""
 
@@ -220,7 +223,7 @@ def _across(x: np.ndarray) -> Any:
     if rows <= SHORT:
         return np.add.reduce(x, axis=1)
     if rows <= BLOCK:
-        return np.matmul(ones(rows, x.dtype), x)
+        return _last_by_numpy(np.matmul(ones(rows, x.dtype), x), x)
     fold = min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1)
     length, left = divmod(rows, fold)
     body = x[:, : rows - left].reshape(n, length, fold * columns)
@@ -232,7 +235,16 @@ def _across(x: np.ndarray) -> Any:
     if rest:
         np.matmul(ones(rest, x.dtype), body[:, length - rest :], out=parts[:, blocks])
     y = np.add.reduce(parts.reshape(n, -1, columns).astype(np.float64), axis=1)
+    if fold == 1:
+        return _last_by_numpy(y, x)
     return y + np.add.reduce(x[:, rows - left :].astype(np.float64), axis=1) if left else y
+
+
+def _last_by_numpy(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The sums y of the columns of x, with those of the last columns, which BLAS adds up one term at a time, in float64."""
+    if rest := x.shape[2] % STEP:
+        y[:, -rest:] = np.add.reduce(x[:, :, -rest:].astype(np.float64), axis=1)
+    return y
 
 
 def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
