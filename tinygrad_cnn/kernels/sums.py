@@ -20,10 +20,13 @@ from .threads import blas_alone
 SMALL = 1 << 12
 """Arrays with fewer elements are added up in one call, in float64 if need be."""
 
-STEP = 8
-"""Columns that BLAS adds up at once, several rows at a time."""
+FEW = 8
+"""Parts of a matrix that are added up in a call each."""
 
-BLOCK, SHORT = 128, 16
+PARTS = 1 << 16
+"""Sums of a few terms that are made before they are added in float64, so that they stay in the cache."""
+
+BLOCK, SHORT = 64, 16
 """Terms that BLAS adds up well enough, and terms that may be added one after the other."""
 
 
@@ -125,20 +128,18 @@ def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
         return False
     if char == "e":
         return True
-    if a.ndim == 1:
-        return False
-    return _chain(a.shape, a.strides, axes) > SHORT or (a.size >= SMALL and len(axes) < a.ndim)
+    return a.size >= SMALL or _loses(a.shape, a.strides, axes)
 
 
 @lru_cache(maxsize=1024)
-def _chain(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> int:
-    """How many terms NumPy adds one after the other: the runs of memory, within which it adds pairwise."""
-    terms, stride = math.prod(shape[i] for i in axes), 0
+def _loses(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> bool:
+    """Whether NumPy adds many terms one after the other, or, within a run of memory, in its eight sums."""
+    terms, stride, run = math.prod(shape[i] for i in axes), 0, 1
     for i in sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i])):
         if i not in axes or not strides[i] or (stride and strides[i] != stride):
             break
-        terms, stride = terms // shape[i], strides[i] * shape[i]
-    return terms
+        run, stride = run * shape[i], strides[i] * shape[i]
+    return terms // run > SHORT or run > 2 * SHORT
 
 
 @lru_cache(maxsize=256)
@@ -206,45 +207,42 @@ def _reduced(y: np.ndarray, groups: list[tuple[bool, int]]) -> np.ndarray:
 
 def _along(x: np.ndarray) -> Any:
     """The sums of the rows of a matrix."""
-    length = x.shape[1]
-    if SHORT < length <= BLOCK:
-        return np.matmul(x, ones(length, x.dtype))
-    blocks, rest = divmod(length, BLOCK)
-    if length <= SHORT or (rest and blocks < 8):
+    rows, length = x.shape
+    if length <= SHORT:
         return np.add.reduce(x, axis=1)
-    whole = x[:, : length - rest].reshape(len(x), blocks, BLOCK) if rest else x.reshape(-1, BLOCK)
-    y = np.add.reduce(np.matmul(whole, ones(BLOCK, x.dtype)).reshape(len(x), blocks).astype(np.float64), axis=1)
+    blocks, rest = divmod(length, BLOCK)
+    y = np.zeros(rows)
+    if blocks < FEW < rows:
+        for start in range(0, length, BLOCK):
+            part = x[:, start : start + BLOCK]
+            y += np.matmul(part, ones(part.shape[1], x.dtype))
+        return y
+    whole = x[:, : length - rest].reshape(rows, blocks, BLOCK) if rest else x.reshape(-1, BLOCK)
+    y += np.add.reduce(np.matmul(whole, ones(BLOCK, x.dtype)).reshape(rows, blocks).astype(np.float64), axis=1)
     return y + np.add.reduce(x[:, length - rest :], axis=1) if rest else y
 
 
 def _across(x: np.ndarray) -> Any:
-    """The sums of matrices' columns: x (n, rows, columns)."""
+    """The sums of matrices' columns: x (n, rows, columns). BLAS may add up a column one term after the other."""
     n, rows, columns = x.shape
     if rows <= SHORT:
         return np.add.reduce(x, axis=1)
-    if rows <= BLOCK:
-        return _last_by_numpy(np.matmul(ones(rows, x.dtype), x), x)
-    fold = min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1)
+    few = -(-rows // SHORT) if rows <= SHORT * SHORT else 1
+    fold = max(few if few <= FEW else 1, min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1))
     length, left = divmod(rows, fold)
-    body = x[:, : rows - left].reshape(n, length, fold * columns)
-    blocks, rest = divmod(length, BLOCK)
-    parts = np.empty((n, blocks + (rest > 0), fold * columns), x.dtype)
-    if blocks:
-        whole = body[:, : length - rest].reshape(n, blocks, BLOCK, fold * columns)
-        np.matmul(ones(BLOCK, x.dtype), whole, out=parts[:, :blocks])
+    width = fold * columns
+    y = np.zeros((n, width))
+    body = x[:, : rows - left].reshape(n, length, width)
+    most = max(1, PARTS // (n * width))
+    whole, rest = divmod(length, SHORT)
+    for start in range(0, whole, most):
+        parts = body[:, start * SHORT : min(whole, start + most) * SHORT].reshape(n, -1, SHORT, width)
+        sums = np.matmul(ones(SHORT, x.dtype), parts).astype(np.float64)
+        y += sums[:, 0] if sums.shape[1] == 1 else np.matmul(ones(sums.shape[1], sums.dtype), sums)
     if rest:
-        np.matmul(ones(rest, x.dtype), body[:, length - rest :], out=parts[:, blocks])
-    y = np.add.reduce(parts.reshape(n, -1, columns).astype(np.float64), axis=1)
-    if fold == 1:
-        return _last_by_numpy(y, x)
-    return y + np.add.reduce(x[:, rows - left :].astype(np.float64), axis=1) if left else y
-
-
-def _last_by_numpy(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The sums y of the columns of x, with those of the last columns, which BLAS adds up one term at a time, in float64."""
-    if rest := x.shape[2] % STEP:
-        y[:, -rest:] = np.add.reduce(x[:, :, -rest:].astype(np.float64), axis=1)
-    return y
+        y += np.matmul(ones(rest, x.dtype), body[:, length - rest :])
+    y = np.add.reduce(y.reshape(n, fold, columns), axis=1)
+    return y + np.add.reduce(x[:, rows - left :], axis=1, dtype=np.float64) if left else y
 
 
 def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
