@@ -22,15 +22,15 @@ FOLDER = ROOT / "docs" / "reference"
 PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "tensor": ("Tensors", "The Tensor, functions that make Tensors, and the source of randomness.", [
         ("The Tensor", "tg", "tensor: Tensor get_default_dtype set_default_dtype"),
-        ("Creation", "tg", "creation"),
+        ("Creation", "tg", "tensor.creation"),
         ("Randomness", "tg", "ops.random"),
     ]),
     "gradients": ("Gradients", "Derivatives of what was computed and of functions, and what governs how they are recorded.", [
-        ("Derivatives", "tg", "autograd"),
-        ("Recording", "tg", "recording: no_grad enable_grad is_grad_enabled"),
-        ("", "tg", "graph: op"),
-        ("Memory and faults", "tg", "recompute"),
-        ("", "tg", "anomaly"),
+        ("Derivatives", "tg", "transforms.autograd"),
+        ("Recording", "tg", "core.grad_mode: no_grad enable_grad is_grad_enabled"),
+        ("", "tg", "core.graph: op"),
+        ("Memory and faults", "tg", "transforms.checkpoint"),
+        ("", "tg", "transforms.anomaly"),
     ]),
     "elementwise": ("Elementwise ops", "Inputs broadcast as in NumPy; gradients are summed back to the shapes of the inputs.", [
         ("Arithmetic", "tg", "ops.elementwise"),
@@ -112,7 +112,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [
         ("Compilation", "tg", "compile: compile CaptureError"),
         ("What `compile` returns", "", "compile: Compiled Program"),
-        ("Threads", "tg", "kernels.threads: get_num_threads set_num_threads"),
+        ("Threads", "tg", "kernels.parallel.threads: get_num_threads set_num_threads"),
         ("Memory", "tg", "allocator: keep_freed_memory"),
     ]),
     "testing": ("Testing", "`tinygrad_cnn.testing`: tools that prove gradients right, imported by that name.", [

@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn import graph, watch
+from tinygrad_cnn.core import graph, tracing
 
 
 def line():
@@ -237,7 +237,7 @@ def test_outside_the_block_nothing_is_watched():
         pass
     with pytest.raises(tg.AnomalyError), tg.detect_anomaly():
         tg.Tensor([0.0]).log()
-    assert not watch.watchers
+    assert not tracing.watchers
     assert graph._puller.get() is None
     with np.errstate(all="ignore"):
         assert tg.Tensor([0.0]).log().item() == -np.inf
@@ -262,7 +262,7 @@ def test_it_holds_in_its_own_context_only():
 
 def test_observers_outside_still_see_every_call():
     seen = []
-    with watch.observe(lambda op, *_: seen.append(op.name)), tg.detect_anomaly():
+    with tracing.observe(lambda op, *_: seen.append(op.name)), tg.detect_anomaly():
         leaf(1.0).exp()
     assert seen == ["exp"]
 

@@ -133,24 +133,24 @@ def test_two_names_of_one_file_are_one_file(tmp_path):
 
 
 def test_what_is_known_of_memory_goes_with_the_array_that_owns_it():
-    from tinygrad_cnn import clock
+    from tinygrad_cnn.core import versions
 
-    before = len(clock._writes)
+    before = len(versions._writes)
     for _ in range(5):
         t = tg.zeros(3)
         t.copy_(1.0)
-    assert len(clock._writes) == before + 1
+    assert len(versions._writes) == before + 1
     del t
-    assert len(clock._writes) == before
+    assert len(versions._writes) == before
 
 
 def test_an_address_that_is_used_again_is_written_anew():
     """Memory of the same buffer that is mapped again and again is one entry."""
-    from tinygrad_cnn import clock
+    from tinygrad_cnn.core import versions
 
     memory = bytearray(np.ones(N).tobytes())
     tg.from_numpy(np.frombuffer(memory)).copy_(2.0)
-    before = len(clock._foreign)
+    before = len(versions._foreign)
     for _ in range(5):
         tg.from_numpy(np.frombuffer(memory)).copy_(3.0)
-    assert len(clock._foreign) == before
+    assert len(versions._foreign) == before

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn import hooks
+from tinygrad_cnn.core import hooks
 
 
 def leaf(*values):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.graph import Leaf, Node
-from tinygrad_cnn.watch import observe
+from tinygrad_cnn.core.graph import Leaf, Node
+from tinygrad_cnn.core.tracing import observe
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.graph import registry
+from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import Mutant, gradcheck, mutants, survivors
 from tinygrad_cnn.testing.cases import Draws
 from tinygrad_cnn.testing.rows import CASES
-from tinygrad_cnn.watch import observe
 
 ROWS = defaultdict(list)
 for _case in CASES:

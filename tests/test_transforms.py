@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.graph import Node
-from tinygrad_cnn.trees import leaves, matched, rebuild
+from tinygrad_cnn.core.graph import Node
+from tinygrad_cnn.transforms.pytree import leaves, matched, rebuild
 
 numbers = st.floats(-2, 2).map(lambda v: round(v, 3))
 vectors = hnp.arrays(np.float64, st.integers(0, 4), elements=numbers)

@@ -39,4 +39,4 @@ def test_a_typed_program_passes_the_strictest_check(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     report, _, status = api.run(["--strict", f"--cache-dir={tmp_path}", str(tmp_path / "program.py")])
     assert status == 0, report
-    assert report.count('Revealed type is "tinygrad_cnn.tensor.Tensor"') == 2, report
+    assert report.count('Revealed type is "tinygrad_cnn.tensor.tensor.Tensor"') == 2, report

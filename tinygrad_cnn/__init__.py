@@ -2,29 +2,19 @@
 
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
-from . import anomaly, autograd, creation, data, functional, io, linalg, nn, ops, optim, recompute, training
+from . import autograd, data, functional, io, linalg, nn, ops, optim, training
 from .allocator import keep_freed_memory
-from .anomaly import *
-from .autograd import *
 from .compile import CaptureError, compile
-from .creation import *
+from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
+from .core.graph import op
 from .functional.classification import *
 from .functional.distance import *
 from .functional.dropouts import *
 from .functional.normalization import *
 from .functional.regression import *
-from .graph import op
 from .io import load, save
-from .kernels.threads import get_num_threads, set_num_threads
-from .ops import (
-    compare,
-    elementwise,
-    random,
-    reduce,
-    scan,
-    shape,
-    transcendental,
-)
+from .kernels.parallel.threads import get_num_threads, set_num_threads
+from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
 from .ops.affine import *
@@ -47,10 +37,13 @@ from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
-from .recompute import *
-from .recording import enable_grad, is_grad_enabled, no_grad
-from .tensor import Tensor, get_default_dtype, set_default_dtype
+from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
+from .tensor.creation import *
 from .training import fit
+from .transforms import anomaly
+from .transforms.anomaly import *
+from .transforms.autograd import *
+from .transforms.checkpoint import *
 
 __version__ = "0.1.0"
 
@@ -103,7 +96,7 @@ __all__ += ops.index.__all__
 __all__ += ops.linalg.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
-__all__ += recompute.__all__
+__all__ += ["checkpoint"]
 __all__ += reduce.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__

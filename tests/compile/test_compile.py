@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.graph import Node
+from tinygrad_cnn.core.graph import Node
+from tinygrad_cnn.core.tracing import deferred
 from tinygrad_cnn.testing.strategies import arrays, expressions
-from tinygrad_cnn.watch import deferred
 
 FORKS = """
 import os, signal, threading
 import numpy as np
 import tinygrad_cnn as tg
-from tinygrad_cnn.watch import deferred
+from tinygrad_cnn.core.tracing import deferred
 
 inside, go = threading.Event(), threading.Event()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.graph import op
+from tinygrad_cnn.core.graph import op
 from tinygrad_cnn.ops import index
 from tinygrad_cnn.testing.cases import Case, Draws
 from tinygrad_cnn.testing.rows import CASES

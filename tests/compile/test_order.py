@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
-from tinygrad_cnn.kernels.product import multiply
+from tinygrad_cnn.kernels.matmul import multiply
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import columns, rows, share, small, work
+from tinygrad_cnn.compile import codegen, memory
+from tinygrad_cnn.kernels import blocking, channelwise
+from tinygrad_cnn.kernels.conv import cached_im2col
+from tinygrad_cnn.kernels.parallel import chunks, task
 from tinygrad_cnn.ops import pool, shape
-from tinygrad_cnn.program import plan, write
 
 from .test_compile import assert_same_gradients
 from .test_prepared import stepping
@@ -38,17 +40,18 @@ def skewed(seed):
         for part in rng.sample(parts, len(parts)):
             call(part)
 
-    small._thread.__dict__.clear()  # what was arranged for small convolutions
+    cached_im2col._thread.__dict__.clear()  # what was arranged for small convolutions
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "each", each)
-        patch.setattr(write, "get_num_threads", lambda: threads)
+        patch.setattr(task, "each", each)
+        patch.setattr(codegen, "get_num_threads", lambda: threads)
         for module, name, value in (
-            (plan, "LEAST", 1), (write, "LARGE", 0), (share, "LARGE", 0), (small, "MOST_BYTES", 0), (columns, "ALONE", -1),
-            (rows, "SMALL", 1), (rows, "LONG", 1), (shape, "SMALL", 1), (pool, "SMALL", 1),
+            (memory, "LEAST", 1), (codegen, "LARGE", 0), (chunks, "LARGE", 0),
+            (cached_im2col, "MOST_BYTES", 0), (blocking, "ALONE", -1),
+            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (shape, "SMALL", 1), (pool, "SMALL", 1),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield
-    small._thread.__dict__.clear()
+    cached_im2col._thread.__dict__.clear()
 
 
 def streams_of(compiled):
@@ -203,8 +206,8 @@ def test_what_is_prepared_with_something_shared_goes_along():
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     """Of what the steps of a group read and make, while some may be at their first images and others at their last."""
     plans = []
-    made = write.planned
-    monkeypatch.setattr(write, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
+    made = codegen.planned
+    monkeypatch.setattr(codegen, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
     step, x, y, _ = stepping()
     tg.compile(step)(x, y)
     (found,) = plans

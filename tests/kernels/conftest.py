@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinygrad_cnn.kernels import threads
+from tinygrad_cnn.kernels.parallel import threads
 
 
 @pytest.fixture(autouse=True)

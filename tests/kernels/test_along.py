@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import along, columns, threads
-from tinygrad_cnn.kernels.along import Along
-from tinygrad_cnn.kernels.columns import Geometry
-from tinygrad_cnn.kernels.falling import LINES, fall
+from tinygrad_cnn.kernels import blocking
+from tinygrad_cnn.kernels.blocking import Geometry
+from tinygrad_cnn.kernels.conv import im2col
+from tinygrad_cnn.kernels.conv.col2im import LINES, fall
+from tinygrad_cnn.kernels.conv.im2col import Along
+from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.window import overlaps
 
 from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
@@ -28,17 +30,17 @@ HOW = ["one block", "small blocks", "images together", "parts of images", "place
 def how(request):
     patch = pytest.MonkeyPatch()
     if request.param == "small blocks":
-        for function in (columns.blocks, columns.cut, columns.image_blocks):
+        for function in (blocking.blocks, blocking.cut, blocking.image_blocks):
             patch.setattr(function, "__defaults__", (300,))
-        patch.setattr(columns, "ALONE", 0)
+        patch.setattr(blocking, "ALONE", 0)
         patch.setattr(threads, "LANES", 1)
     if request.param == "images together":
-        patch.setattr(columns, "UNCOPIED", 1)
+        patch.setattr(blocking, "UNCOPIED", 1)
     if request.param == "parts of images":
-        patch.setattr(columns, "UNCOPIED", 50)
-        patch.setattr(columns, "SHORTEST", 1)
+        patch.setattr(blocking, "UNCOPIED", 50)
+        patch.setattr(blocking, "SHORTEST", 1)
     if request.param == "place by place":
-        patch.setattr(along, "MOST_WASTE", 0)
+        patch.setattr(im2col, "MOST_WASTE", 0)
     yield
     patch.undo()
 
@@ -115,7 +117,7 @@ def test_windows_larger_than_their_grid_are_added_place_by_place():
     """A grid of all pixels would be 784 times as large."""
     x, u, w = np.empty((64, 1, 28, 28)), np.ones((64, 4, 1, 1)), np.arange(4.0 * 784).reshape(4, 1, 28, 28)
     how = Along(Geometry((28, 28), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 1)
-    assert fall(how.g, (28, 28), 0, 1).waste > along.MOST_WASTE
+    assert fall(how.g, (28, 28), 0, 1).waste > im2col.MOST_WASTE
     work = how.input_gradient(u, w, x)
     tracemalloc.start()
     work.do()

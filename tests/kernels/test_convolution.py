@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import columns, depthwise, products, small, strips, threads
-from tinygrad_cnn.kernels.convolution import forward, input_gradient, parameter_gradients, weight_gradient
+from tinygrad_cnn.kernels import blocking
+from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, products, strips
+from tinygrad_cnn.kernels.conv.convolution import forward, input_gradient, parameter_gradients, weight_gradient
+from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.window import output_sizes
 
 seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
@@ -93,12 +95,12 @@ layouts = st.sampled_from([np.ascontiguousarray, channels_last, images_apart, ap
 @pytest.fixture(params=["small blocks", "default blocks"], autouse=True)
 def block_size(request, monkeypatch):
     if request.param == "small blocks":
-        for function in (columns.blocks, columns.cut, columns.image_blocks):
+        for function in (blocking.blocks, blocking.cut, blocking.image_blocks):
             monkeypatch.setattr(function, "__defaults__", (600,))
         monkeypatch.setattr(depthwise, "BLOCK_BYTES", 600)
         monkeypatch.setattr(strips, "LEAST_BYTES", 600)
         monkeypatch.setattr(strips, "MOST_BYTES", 600)
-        monkeypatch.setattr(small, "plan", lambda *_: None)
+        monkeypatch.setattr(cached_im2col, "plan", lambda *_: None)
 
 
 @given(shapes(), layouts, layouts, seeds)
@@ -217,7 +219,7 @@ def test_a_layout_is_chosen_by_shape():
     def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32, filters=96):
         pads = ((padding, padding),) * 2
         out = output_sizes((size, size), kernel, stride, pads, dilation)
-        g = columns.Geometry(kernel, out, stride, pads, dilation)
+        g = blocking.Geometry(kernel, out, stride, pads, dilation)
         return type(products.layout(g, channels, filters)).__name__
 
     assert chosen((3, 3), 32, 1, channels=16, filters=16) == "Sliding"  # copies would take most of the time
@@ -240,7 +242,7 @@ def test_a_layout_is_chosen_by_shape():
 @pytest.mark.parametrize("shape", [(2, 3, 200), (2, 1, 30, 9)])
 def test_the_gradient_of_a_long_image_of_few_channels_is_cut_into_rows(shape, monkeypatch):
     """Blocks are parts of an image then, of which the rows of two reach into the same pixels."""
-    for function in (columns.blocks, columns.cut, columns.image_blocks):
+    for function in (blocking.blocks, blocking.cut, blocking.image_blocks):
         monkeypatch.setattr(function, "__defaults__", (300,))
     rng = np.random.default_rng(0)
     d = len(shape) - 2
@@ -255,7 +257,7 @@ def test_work_that_failed_leaves_nothing_behind():
     """Prepared, as in a program: a lane that was done is not added to the next time."""
     rng = np.random.default_rng(0)
     x, u = (channels_last(rng.normal(size=(8, 16, 6, 6))) for _ in range(2))
-    g = columns.Geometry((5, 5), (6, 6), (1, 1), ((2, 2), (2, 2)), (1, 1))
+    g = blocking.Geometry((5, 5), (6, 6), (1, 1), ((2, 2), (2, 2)), (1, 1))
     w, expected = np.empty((16, 16, 5, 5)), weight_gradient(x, u, (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1)
     for how in (products.Direct(g, 16), products.Strips.on(g, 16)):
         run = products.correlation(how, x, u, w).prepared()

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import columns, depthwise
-from tinygrad_cnn.kernels.columns import Geometry
-from tinygrad_cnn.kernels.convolution import forward, input_gradient, parameter_gradients
-from tinygrad_cnn.kernels.depthwise import Depthwise
+from tinygrad_cnn.kernels import blocking
+from tinygrad_cnn.kernels.blocking import Geometry
+from tinygrad_cnn.kernels.conv import depthwise
+from tinygrad_cnn.kernels.conv.convolution import forward, input_gradient, parameter_gradients
+from tinygrad_cnn.kernels.conv.depthwise import Depthwise
 from tinygrad_cnn.kernels.window import output_sizes
 
 from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
@@ -22,7 +23,7 @@ def block_size(request):
     patch = pytest.MonkeyPatch()
     if request.param == "small blocks":
         patch.setattr(depthwise, "BLOCK_BYTES", 600)
-        patch.setattr(columns, "ALONE", 0)
+        patch.setattr(blocking, "ALONE", 0)
     yield
     patch.undo()
 

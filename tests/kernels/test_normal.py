@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import normal, rows
+from tinygrad_cnn.kernels import batch_norm, channelwise
 
 seeds = st.integers(0, 2**32 - 1)
 EPS = 0.01
@@ -16,7 +16,12 @@ EPS = 0.01
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays_too():
     patch = pytest.MonkeyPatch()
-    for module, name, value in ((rows, "SMALL", 1), (rows, "LONG", 16), (normal, "BLOCK", 64), (normal, "LARGE", 256)):
+    for module, name, value in (
+        (channelwise, "SMALL", 1),
+        (channelwise, "LONG", 16),
+        (batch_norm, "BLOCK", 64),
+        (batch_norm, "LARGE", 256),
+    ):
         patch.setattr(module, name, value)
     yield
     patch.undo()
@@ -57,10 +62,10 @@ def formulas(x, u, w, b, axes):
 def test_the_formulas(case):
     x, u, w, b, axes = case
     expected = formulas(*case)
-    stats = normal.moments(x, axes)
-    y = normal.normalize(x, stats, w, b, EPS, axes)
-    sums = normal.correlate(u, x, stats, EPS, axes)
-    dx = normal.pull(u, x, w, sums, stats, EPS, axes)
+    stats = batch_norm.moments(x, axes)
+    y = batch_norm.normalize(x, stats, w, b, EPS, axes)
+    sums = batch_norm.correlate(u, x, stats, EPS, axes)
+    dx = batch_norm.pull(u, x, w, sums, stats, EPS, axes)
     accuracy = 2e-4 if x.dtype == np.float32 else 1e-11
     for got, wanted in zip((stats, y, sums, dx), expected, strict=True):
         assert got.dtype == x.dtype
@@ -71,25 +76,25 @@ def test_the_formulas(case):
 @given(images(steps=(1,)))
 def test_results_may_be_written_over_inputs_and_computed_again(case):
     x, u, w, b, axes = case
-    stats = normal.moments(x, axes)
-    sums = normal.correlate(u, x, stats, EPS, axes)
-    expected = normal.normalize(x, stats, w, b, EPS, axes), normal.pull(u, x, w, sums, stats, EPS, axes)
+    stats = batch_norm.moments(x, axes)
+    sums = batch_norm.correlate(u, x, stats, EPS, axes)
+    expected = batch_norm.normalize(x, stats, w, b, EPS, axes), batch_norm.pull(u, x, w, sums, stats, EPS, axes)
     for which, inputs in ((0, "x"), (1, "x"), (1, "u")):
         named = {"x": x.copy("K"), "u": u.copy("K")}
         out = named[inputs]
         if which == 0:
-            got = normal.normalize(named["x"], stats, w, b, EPS, axes, out)
+            got = batch_norm.normalize(named["x"], stats, w, b, EPS, axes, out)
         else:
-            got = normal.pull(named["u"], named["x"], w, sums, stats, EPS, axes, out)
+            got = batch_norm.pull(named["u"], named["x"], w, sums, stats, EPS, axes, out)
         assert got is out
         np.testing.assert_array_equal(got, expected[which])
 
     out, measured, correlated = np.empty_like(x), np.empty_like(stats), np.empty_like(sums)
     works = (
-        normal.measuring(x, axes, measured),
-        normal.normalizing(x, stats, w, b, EPS, axes, out),
-        normal.correlating(u, x, stats, EPS, axes, correlated),
-        normal.pulling(u, x, w, sums, stats, EPS, axes, out),
+        batch_norm.measuring(x, axes, measured),
+        batch_norm.normalizing(x, stats, w, b, EPS, axes, out),
+        batch_norm.correlating(u, x, stats, EPS, axes, correlated),
+        batch_norm.pulling(u, x, w, sums, stats, EPS, axes, out),
     )
     for work, result, wanted in zip(
         works, (measured, out, correlated, out), (stats, expected[0], sums, expected[1]), strict=True
@@ -104,13 +109,13 @@ def test_results_may_be_written_over_inputs_and_computed_again(case):
 
 def test_channels_last_images_are_rows():
     x = np.moveaxis(np.ones((4, 5, 5, 3), np.float32), -1, 1)
-    assert normal.measuring(x, (0, 2, 3), np.empty((2, 1, 3, 1, 1), np.float32)) is not None
-    assert normal.measuring(x, (0, 2, 3), np.empty((2, 1, 3, 1, 1))) is None
+    assert batch_norm.measuring(x, (0, 2, 3), np.empty((2, 1, 3, 1, 1), np.float32)) is not None
+    assert batch_norm.measuring(x, (0, 2, 3), np.empty((2, 1, 3, 1, 1))) is None
 
 
 def test_a_mean_far_from_zero_costs_no_digits():
     rng = np.random.default_rng(0)
     x = np.moveaxis((rng.normal(size=(8, 16, 16, 8)) + 1000).astype(np.float32), -1, 1)
     exact = x.astype(np.float64)
-    stats = normal.moments(x, (0, 2, 3))
+    stats = batch_norm.moments(x, (0, 2, 3))
     np.testing.assert_allclose(stats[1], exact.var((0, 2, 3), keepdims=True), rtol=1e-4)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_cnn.kernels import normal, rows, sums
+from tinygrad_cnn.kernels import batch_norm, channelwise, sums
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -16,8 +16,8 @@ seeds = st.integers(0, 2**32 - 1)
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays_too():
     patch = pytest.MonkeyPatch()
-    patch.setattr(rows, "SMALL", 1)
-    patch.setattr(rows, "LONG", 16)
+    patch.setattr(channelwise, "SMALL", 1)
+    patch.setattr(channelwise, "LONG", 16)
     for name, value in (("SMALL", 1), ("BLOCK", 4), ("SHORT", 2)):
         patch.setattr(sums, name, value)
     yield
@@ -62,7 +62,9 @@ def test_a_chain_keeps_the_memory_order_and_does_what_the_ufuncs_do(case):
     whole = np.empty_like(a)
     whole[...] = rng.integers(-8, 9, a.shape)
     before = a.copy()
-    y = rows.chain(a, (np.subtract, small), (np.multiply, a.dtype.type(0.5)), (np.add, whole), (np.multiply, short))
+    y = channelwise.chain(
+        a, (np.subtract, small), (np.multiply, a.dtype.type(0.5)), (np.add, whole), (np.multiply, short)
+    )
     np.testing.assert_array_equal(y, ((a - small) * 0.5 + whole) * short)
     np.testing.assert_array_equal(a, before)
     assert y.dtype == a.dtype
@@ -73,8 +75,8 @@ def test_a_chain_keeps_the_memory_order_and_does_what_the_ufuncs_do(case):
 def test_rows_are_found_where_they_lie(n, c, seed):
     a = np.random.default_rng(seed).normal(size=(n, c, 2)).transpose(0, 2, 1)
     image = np.ascontiguousarray(a).transpose(0, 2, 1)  # (n, c, 2), channels last
-    assert (rows.rows((0, 2), image) is None) == (c == 1)
-    assert rows.rows((0, 2), image.astype(np.float16)) is None
+    assert (channelwise.rows((0, 2), image) is None) == (c == 1)
+    assert channelwise.rows((0, 2), image.astype(np.float16)) is None
 
 
 def test_float32_sums_of_many_rows_stay_accurate():
@@ -82,7 +84,7 @@ def test_float32_sums_of_many_rows_stay_accurate():
     exact = a.astype(np.float64)
     mean = sums.means(a, (0,))
     np.testing.assert_allclose(mean, exact.mean(0, keepdims=True), rtol=2e-6)
-    np.testing.assert_allclose(normal.moments(a, (0,))[1], exact.var(0, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(batch_norm.moments(a, (0,))[1], exact.var(0, keepdims=True), rtol=1e-5)
 
 
 def test_arrays_that_disagree_are_refused():
@@ -90,6 +92,6 @@ def test_arrays_that_disagree_are_refused():
     with pytest.raises(ValueError, match=r"operand|broadcast"):
         sums.product_sums(a, a[:2], (0,))
     with pytest.raises(ValueError, match="broadcast"):
-        rows.chain(a, (np.add, np.ones(2, np.float32)))
+        channelwise.chain(a, (np.add, np.ones(2, np.float32)))
     with pytest.raises(ValueError, match="broadcast"):
-        rows.chain(a, (np.add, np.ones((2, 4, 3), np.float32)))
+        channelwise.chain(a, (np.add, np.ones((2, 4, 3), np.float32)))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.runs import LONG, copying, in_runs
+from tinygrad_cnn.kernels.conv.runs import LONG, copying, in_runs
 
 
 @st.composite

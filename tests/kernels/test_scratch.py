@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from tinygrad_cnn.kernels import scratch as module
-from tinygrad_cnn.kernels.scratch import arranged, blank, scratch
+from tinygrad_cnn.kernels.parallel import workspace as module
+from tinygrad_cnn.kernels.parallel.workspace import arranged, blank, scratch
 
 F = np.dtype("f")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_cnn.kernels.select import select
+from tinygrad_cnn.kernels.where import select
 
 DTYPES = [np.float16, np.float32, np.float64, np.dtype(">f4"), np.int64, np.uint8, np.bool_, np.complex64]
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import pooling, rectify, select, share, threads
+from tinygrad_cnn.kernels import pool, rectify, where
+from tinygrad_cnn.kernels.parallel import chunks, threads
 from tinygrad_cnn.testing.strategies import arrays
 
 ORDERS = st.permutations(range(4))
@@ -16,7 +17,7 @@ SHAPES = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch):
-    for module in (share, select, rectify):
+    for module in (chunks, where, rectify):
         monkeypatch.setattr(module, "LARGE", 2)
     monkeypatch.setattr(rectify, "SHORT", 1)
     before = threads.get_num_threads()
@@ -40,7 +41,7 @@ def test_every_element_is_worked_on_once(shape, order, axis, count, data):
         assert number == 3.0
         out += a * b + row + number
 
-    share.share(work, counts, a, b, row, number, axis=axis)
+    chunks.share(work, counts, a, b, row, number, axis=axis)
     np.testing.assert_array_equal(counts, a * b + row + 3.0)
 
 
@@ -50,8 +51,8 @@ def test_choosing_and_relu(shape, order, other, count, data):
     a = lying(data.draw(arrays(shape, low=-1.0, high=1.0)).astype(np.float32), order)
     b = lying(data.draw(arrays(shape, low=-1.0, high=1.0)).astype(np.float32), other)
     mask = lying(a > b, order)
-    np.testing.assert_array_equal(select.select(mask, a, b), np.where(mask, a, b), strict=True)
-    np.testing.assert_array_equal(select.select(mask, a, 0), np.where(mask, a, np.float32(0)), strict=True)
+    np.testing.assert_array_equal(where.select(mask, a, b), np.where(mask, a, b), strict=True)
+    np.testing.assert_array_equal(where.select(mask, a, 0), np.where(mask, a, np.float32(0)), strict=True)
     np.testing.assert_array_equal(rectify.positive_part(a), np.maximum(a, 0), strict=True)
     expected = np.where(b > 0, a, np.float32(0))
     np.testing.assert_array_equal(rectify.pass_positive(a, b), expected, strict=True)
@@ -59,7 +60,7 @@ def test_choosing_and_relu(shape, order, other, count, data):
     for prepared, value in (
         (rectify.passing_positive(a, b, out), expected),
         (rectify.rectifying(a, out), np.maximum(a, 0)),
-        (select.selecting(mask, a, 0, out), np.where(mask, a, np.float32(0))),
+        (where.selecting(mask, a, 0, out), np.where(mask, a, np.float32(0))),
     ):
         if prepared is not None:
             out[...] = np.nan
@@ -79,9 +80,9 @@ def test_max_pooling(images, order, count, data):
     how = ((2, 2), (2, 2), (0, 0), (1, 1))
 
     def there_and_back(x, u):
-        y = pooling.max_windows(x, (2, 2), (2, 3), (2, 2), (0, 0), (1, 1))
-        which = pooling.which_elements(x, y, *how)
-        return y, which, pooling.put_elements(u, which, (4, 6), *how)
+        y = pool.max_windows(x, (2, 2), (2, 3), (2, 2), (0, 0), (1, 1))
+        which = pool.which_elements(x, y, *how)
+        return y, which, pool.put_elements(u, which, (4, 6), *how)
 
     threads.set_num_threads(count)
     whole = there_and_back(x, u)
@@ -97,4 +98,4 @@ def test_what_a_part_raises_is_raised():
         raise ArithmeticError("here")
 
     with pytest.raises(ArithmeticError, match="here"):
-        share.share(work, np.zeros((4, 4)))
+        chunks.share(work, np.zeros((4, 4)))

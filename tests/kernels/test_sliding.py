@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import blas, columns, sliding
-from tinygrad_cnn.kernels.columns import Geometry
-from tinygrad_cnn.kernels.lattice import lattice
-from tinygrad_cnn.kernels.sliding import Sliding
+from tinygrad_cnn.kernels import blas, blocking
+from tinygrad_cnn.kernels.blocking import Geometry
+from tinygrad_cnn.kernels.conv import kn2row
+from tinygrad_cnn.kernels.conv.kn2row import Sliding
+from tinygrad_cnn.kernels.conv.kn2row_layout import lattice
 from tinygrad_cnn.kernels.window import output_sizes
 
 from .test_convolution import booleans, channels_last, check_gradients, definition, layouts, operands, seeds, shapes
@@ -22,8 +23,8 @@ def how(request):
     if request.param == "NumPy":
         patch.setattr(blas, "GEMM", {})
     if request.param == "small blocks":
-        patch.setattr(sliding, "BLOCK_BYTES", 600)
-        patch.setattr(columns, "ALONE", 0)
+        patch.setattr(kn2row, "BLOCK_BYTES", 600)
+        patch.setattr(blocking, "ALONE", 0)
     yield
     patch.undo()
 
@@ -114,7 +115,7 @@ def test_images_that_fit_are_used_where_they_lie():
     x = channels_last(rng.normal(size=(2, 4, 6, 8)))
     geometry = Geometry((3, 3), (4, 6), (1, 1), ((0, 0), (0, 0)), (1, 1))
     how = Sliding(geometry, 4)
-    block = columns.blocks(2, (4, 6), 1)[0]
+    block = blocking.blocks(2, (4, 6), 1)[0]
     where, image, calls = how._image(x, block, x.dtype)
     assert where.in_place
     assert np.shares_memory(image, x)
@@ -127,7 +128,7 @@ def test_images_that_fit_are_used_where_they_lie():
     np.testing.assert_allclose(y, definition(x, w, **options))
     check_gradients(x, w, u, dx, dw, options, rng)
     padded = Sliding(geometry._replace(out=(6, 8), padding=((1, 1), (1, 1))), 4)
-    where, image, calls = padded._image(x, columns.blocks(2, (6, 8), 1)[0], x.dtype)
+    where, image, calls = padded._image(x, blocking.blocks(2, (6, 8), 1)[0], x.dtype)
     assert not where.in_place
     assert not np.shares_memory(image, x)
     assert len(calls) == 1
@@ -139,7 +140,7 @@ def test_every_window_is_multiplied_once(stride):
     out = (32 + 2 - 3) // stride + 1
     g = Geometry((3, 3), (out, out), (stride, stride), ((1, 1), (1, 1)), (1, 1))
     how = lattice(4, (32, 32), g, False)
-    products = sliding._products("y", how, 16, 16, np.dtype("f"))
+    products = kn2row._products("y", how, 16, 16, np.dtype("f"))
     rows = sum(term.a.rows for term in products.terms)
     assert 3 * 4 * out * out <= rows <= 3 * 4 * out * out * how.waste
     assert how.waste < 1.07

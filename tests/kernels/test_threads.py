@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import threads
-from tinygrad_cnn.kernels.product import multiply
-from tinygrad_cnn.kernels.work import Work
+from tinygrad_cnn.kernels.matmul import multiply
+from tinygrad_cnn.kernels.parallel import threads
+from tinygrad_cnn.kernels.parallel.task import Work
 
 
 @given(st.integers(1, 5), st.integers(0, 40))
@@ -110,8 +110,8 @@ SIGNALS = """
 import random, signal
 import numpy as np
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import threads
-from tinygrad_cnn.kernels.work import Work
+from tinygrad_cnn.kernels.parallel import threads
+from tinygrad_cnn.kernels.parallel.task import Work
 
 armed = False
 
@@ -160,7 +160,7 @@ FORKS = """
 import os, signal, sys, threading
 import numpy as np
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import threads
+from tinygrad_cnn.kernels.parallel import threads
 
 def in_child(check):
     child = os.fork()

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels.threads import BUFFER, RUN
-from tinygrad_cnn.kernels.work import KEPT, Work, streamed, streams
+from tinygrad_cnn.kernels.parallel.task import KEPT, Work, streamed, streams
+from tinygrad_cnn.kernels.parallel.threads import BUFFER, RUN
 
 
 def noted(parts):

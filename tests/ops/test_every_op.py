@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn import walk
-from tinygrad_cnn.graph import registry
+from tinygrad_cnn.core import backward
+from tinygrad_cnn.core.graph import registry
 from tinygrad_cnn.testing import assert_gradients
 from tinygrad_cnn.testing.cases import Case, Draws
 from tinygrad_cnn.testing.rows import CASES
@@ -131,7 +131,7 @@ def test_float32_stays_float32_in_every_rule(case: Case, seed):
         a.astype(np.float32) if a.dtype == np.float64 else a for a in case.draw(Draws(np.random.default_rng(seed)))
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "_fit", _fit_without_a_cast)
+        patch.setattr(backward, "_fit", _fit_without_a_cast)
         xs = tensors(arrays)
         y = case.call(*xs)
         assert y.dtype == np.float32
@@ -144,7 +144,7 @@ def test_float32_stays_float32_in_every_rule(case: Case, seed):
             sum(first, tg.Tensor(0.0)).backward()
 
 
-_fit = walk._fit
+_fit = backward._fit
 
 
 def _fit_without_a_cast(r, parent, op, served):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn import walk
+from tinygrad_cnn.core import backward
 from tinygrad_cnn.testing import assert_gradients, gradcheck
 from tinygrad_cnn.testing.gradcheck import FLOAT64
 
@@ -107,7 +107,7 @@ def test_writing_into_inputs_and_incoming_gradients():
 
 
 def test_memory_shared_between_gradients(monkeypatch):
-    monkeypatch.setattr(walk, "_own", lambda g, borrowed: g)  # the walk then hands out what rules return
+    monkeypatch.setattr(backward, "_own", lambda g, borrowed: g)  # the walk then hands out what rules return
     assert "its gradient shares memory with the incoming gradient" in str(gradcheck(lambda a: a + 0.0, np.ones(3)))
     report = gradcheck(lambda a, b: (a * 1.0) + b, np.ones(3), np.ones(3))
     assert "shares memory" in str(report)

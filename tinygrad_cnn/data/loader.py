@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..interop import shown
 from ..ops.random import generator
 from ..tensor import Tensor
+from ..tensor.interop import shown
 from .dataset import Array, Batch, Dataset, as_dataset
 from .prefetch import ahead
 from .transforms.compose import draws

@@ -3,8 +3,8 @@
 Some are ops and some are composed of ops, which makes no difference to who calls them.
 """
 
-from ..graph import numpy_ops
-from ..operands import accept_lists
+from ..core.graph import numpy_ops
+from ..core.operands import accept_lists
 from ..ops import activation, adaptive_pool, affine, conv, conv_transpose, label, loss, pool, resize
 from ..ops import softmax as soft
 from ..ops.activation import *

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.activation import logsigmoid
 from ..ops.elementwise import where
 from ..ops.label import label_weights, pick

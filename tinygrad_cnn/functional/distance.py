@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.elementwise import clip, maximum, minimum, sqrt, where
 from ..ops.loss import is_positive
 from ..ops.real import not_negative, real

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.random import Seed, keep_mask
 from ..ops.real import probability
 from ..tensor import Tensor

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.loss import check_reduction, check_target
 from ..tensor import Tensor
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import watch
-from ..graph import Array
+from ..core import tracing
+from ..core.graph import Array
 from ..ops.elementwise import maximum
 from ..ops.real import not_negative, positive, real
 from ..ops.reduce import mean, norm
@@ -300,6 +300,6 @@ def _shared(name: str, label: str, statistic: Array) -> Tensor:
         return statistic
     if not isinstance(statistic, np.ndarray):
         raise TypeError(f"{name}: `{label}` is a {type(statistic).__name__}; it must be a Tensor or an array")
-    if (tracer := watch.tracer()) is not None:
+    if (tracer := tracing.tracer()) is not None:
         tracer.array(statistic)
     return Tensor._of(statistic.view(np.ndarray))

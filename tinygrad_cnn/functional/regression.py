@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.elementwise import abs, clip, exp, log, square, where
 from ..ops.loss import check_target, checked_variance
 from ..ops.real import not_negative, positive

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .select import BITS, select
-from .share import LARGE, share, sharing
+from .parallel.chunks import LARGE, share, sharing
+from .where import BITS, select
 
 SHORT = 1 << 12
 """Elements that are dealt with sooner than they are seen as one run of memory."""

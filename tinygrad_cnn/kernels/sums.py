@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .rows import joined, most_joined
-from .threads import blas_alone
+from .channelwise import joined, most_joined
+from .parallel.threads import blas_alone
 
 SMALL = 1 << 12
 """Arrays with fewer elements are added up in one call, in float64 if need be."""

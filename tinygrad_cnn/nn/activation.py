@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from numpy.typing import DTypeLike
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops import activation as f
 from ..ops.softmax import log_softmax, softmax, softmin
 from ..ops.transcendental import sigmoid, tanh

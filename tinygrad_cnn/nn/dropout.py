@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from ..core.graph import Array
 from ..functional.dropouts import dropout, dropout2d
-from ..graph import Array
 from ..ops.real import probability
 from ..tensor import Tensor
 from .layer import Layer

@@ -8,10 +8,9 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from .. import creation
-from ..operands import accepting_lists
+from ..core.operands import accepting_lists
 from ..ops.geometry import sizes
-from ..tensor import Tensor
+from ..tensor import Tensor, creation
 from . import init
 from .module import Module
 from .parameter import Parameter

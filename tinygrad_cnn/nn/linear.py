@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.affine import linear
 from ..ops.label import embedding
 from ..ops.shape import flatten, reshape

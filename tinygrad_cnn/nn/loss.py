@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from ..core.graph import Array
 from ..functional import classification, distance, regression
-from ..graph import Array
 from ..ops.loss import check_reduction, mse
 from ..ops.real import real
 from ..tensor import Tensor

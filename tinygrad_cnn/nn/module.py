@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .. import watch
+from ..core import tracing
 from ..tensor import Tensor
 from .handle import Handle
 from .parameter import Parameter
@@ -68,7 +68,7 @@ class Module:
     _is_module: ClassVar[bool] = True  # for a captured run, which stands below and does not know this class
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if watch.watchers and (tracer := watch.tracer()) is not None:
+        if tracing.watchers and (tracer := tracing.tracer()) is not None:
             tracer.module(self)
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
@@ -191,7 +191,7 @@ class Module:
             if id(self) in seen:
                 return
             seen.add(id(self))
-        if watch.watchers and (tracer := watch.tracer()) is not None:
+        if tracing.watchers and (tracer := tracing.tracer()) is not None:
             tracer.module(self)
         yield path, self
         for name, child in self._own("module"):
@@ -264,7 +264,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
-        if watch.watchers and (tracer := watch.tracer()) is not None:
+        if tracing.watchers and (tracer := tracing.tracer()) is not None:
             tracer.module(self)
         return self._training
 

@@ -8,18 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import creation
-from ..functional.normalization import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    local_response_norm,
-    rms_norm,
-)
-from ..graph import Array
+from ..core.graph import Array
+from ..functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from ..ops.geometry import batched, unbatched
-from ..tensor import Tensor
+from ..tensor import Tensor, creation
 from . import init
 from .layer import Layer, parameter, size
 from .parameter import Parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops import adaptive_pool as adaptive
 from ..ops import pool as f
 from ..ops.adaptive_pool import OutputSize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..graph import Array
+from ..core.graph import Array
 from ..ops.conv import fold, unfold
 from ..ops.geometry import SizeLike
 from ..ops.resize import interpolate, pixel_shuffle, pixel_unshuffle

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..graph import Op
-from ..recording import no_grad
+from ..core.grad_mode import no_grad
+from ..core.graph import Op
+from ..core.tracing import observe
 from ..tensor import Tensor, get_default_dtype
-from ..watch import observe
 
 if TYPE_CHECKING:
     from .module import Module

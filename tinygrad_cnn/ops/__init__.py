@@ -1,7 +1,7 @@
 """Every primitive op, by family. Importing this package declares them all."""
 
-from ..graph import numpy_ops
-from ..operands import accept_lists
+from ..core.graph import numpy_ops
+from ..core.operands import accept_lists
 from . import (
     activation,
     adaptive_pool,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph import Array, op
+from ..core.graph import Array, op
 from ..kernels import erf as kernel
 from ..kernels.rectify import pass_positive, passing_positive, positive_part, rectifying
-from ..kernels.select import select
+from ..kernels.where import select
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
 from .elementwise import clip, div, exp, nothing, sub, where

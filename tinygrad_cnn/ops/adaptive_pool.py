@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..graph import Array
-from ..kernels.pooling import regions
+from ..core.graph import Array
+from ..kernels.pool import regions
 from ..kernels.window import Sizes, volume
 from .geometry import batched, check_filled, sizes, unbatched
 from .pool import Sliding, gather_windows, max_region_indices, max_result, sum_windows

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Array, op
-from ..kernels.product import multiply, multiplying
+from ..core.graph import Array, op
+from ..kernels.matmul import multiply, multiplying
 from .geometry import shape_of
 from .linalg import matmul
 from .reduce import sum

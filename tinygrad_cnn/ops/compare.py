@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Array, op
+from ..core.graph import Array, op
 
 __all__ = [
     "bitwise_and",

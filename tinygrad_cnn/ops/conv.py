@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..graph import Array, op
-from ..kernels import convolution as kernel
+from ..core.graph import Array, op
 from ..kernels import window
+from ..kernels.conv import convolution as kernel
+from ..kernels.parallel.task import Work
 from ..kernels.window import Pairs, Sizes, output_sizes, volume
-from ..kernels.work import Work
 from .elementwise import copy
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .reduce import sum

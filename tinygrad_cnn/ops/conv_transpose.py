@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..graph import Array
+from ..core.graph import Array
 from .conv import convolve_dx
 from .geometry import LAYOUTS, SizeLike, batched, shape_of, sizes, unbatched
 from .shape import pad, reshape

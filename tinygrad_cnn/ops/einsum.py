@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Array, implements, op
+from ..core.graph import Array, implements, op
+from ..core.operands import gather
 from ..kernels.sums import total
-from ..operands import gather
 from .elementwise import where
 from .shape import broadcast_to, reshape
 

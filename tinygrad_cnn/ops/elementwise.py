@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..graph import Array, implements, op
-from ..kernels.columns import copy_channels_last
-from ..kernels.select import select, selecting
+from ..core.graph import Array, implements, op
+from ..kernels.blocking import copy_channels_last
+from ..kernels.where import select, selecting
 from ..kernels.window import last_view
 from .compare import isfinite
 

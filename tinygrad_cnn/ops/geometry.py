@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..graph import Array
+from ..core.graph import Array
 from ..kernels.window import Pairs, Sizes
 from .shape import reshape
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..graph import Array, op
-from ..watch import effect, tracer
+from ..core.graph import Array, op
+from ..core.tracing import effect, tracer
 from .elementwise import add, cast_discrete, copy, mul, where
 from .real import real
 from .shape import pad_constant, sum_to

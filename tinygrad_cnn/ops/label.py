@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, op
-from ..kernels.select import select
+from ..core.graph import Array, op
+from ..kernels.where import select
 from .compare import not_equal
 from .elementwise import where
 from .index import native

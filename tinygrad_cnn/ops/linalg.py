@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..graph import Array, implements, op
-from ..kernels.product import multiply, multiplying
+from ..core.graph import Array, implements, op
+from ..kernels.matmul import multiply, multiplying
 from .elementwise import mul
 from .rearrange import diagonal
 from .reduce import sum

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Array, op
-from ..kernels.select import select
+from ..core.graph import Array, op
 from ..kernels.sums import total
+from ..kernels.where import select
 from .activation import logsigmoid
 from .elementwise import maximum, sub, where
 from .label import pick, places

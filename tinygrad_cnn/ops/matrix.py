@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..graph import Array, implements, op
+from ..core.graph import Array, implements, op
 from .rearrange import tril
 from .shape import reshape, sum_to
 

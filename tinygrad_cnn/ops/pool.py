@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..graph import Array, op
-from ..kernels import pooling as kernel
-from ..kernels.share import SMALL
+from ..core.graph import Array, op
+from ..kernels import pool as kernel
+from ..kernels.parallel.chunks import SMALL
 from ..kernels.window import Sizes, volume
 from .elementwise import pow, where
 from .geometry import SizeLike, batched, check_filled, shape_of, sizes, unbatched
 from .real import real
 
 if TYPE_CHECKING:
-    from ..kernels.work import Work
+    from ..kernels.parallel.task import Work
     from ..tensor import Tensor
 
 __all__ = [

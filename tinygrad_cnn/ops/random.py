@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..graph import Array, op
-from ..watch import drawing, effect, repeating, watchers
+from ..core.graph import Array, op
+from ..core.tracing import drawing, effect, repeating, watchers
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 

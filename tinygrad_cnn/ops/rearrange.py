@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..graph import Array, implements, op
+from ..core.graph import Array, implements, op
 from .elementwise import where
 from .index import add_at_zeros, take
 from .shape import Axis, Shape, broadcast_to, different_axes, moveaxis, ravel, reshape, slice_axis, swapaxes

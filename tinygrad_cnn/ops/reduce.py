@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..graph import Array, implements, op
+from ..core.graph import Array, implements, op
 from ..kernels.sums import means, total, totalling, wide
 from .elementwise import abs, nothing, pow, sign, where
 from .real import real

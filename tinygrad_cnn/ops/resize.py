@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph import Array, op
-from ..kernels import resampling as kernel
-from ..kernels.resampling import Taps
+from ..core.graph import Array, op
+from ..kernels import resize as kernel
+from ..kernels.resize import Taps
 from .geometry import SizeLike, shape_of, sizes
 from .shape import reshape, transpose
 

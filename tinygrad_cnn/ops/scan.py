@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..graph import Array, op
+from ..core.graph import Array, op
 from .shape import pad_constant, reshape, slice_axis
 
 __all__ = ["cumprod", "cumsum"]

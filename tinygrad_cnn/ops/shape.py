@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..graph import Array, implements, op
-from ..kernels.share import SMALL, by_images
+from ..core.graph import Array, implements, op
+from ..core.operands import members
+from ..kernels.parallel.chunks import SMALL, by_images
 from ..kernels.sums import total, totalling
-from ..operands import members
 
 if TYPE_CHECKING:
-    from ..kernels.work import Work
+    from ..kernels.parallel.task import Work
     from ..tensor import Tensor
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, op
+from ..core.graph import Array, op
 from ..kernels.sums import total
 from .elementwise import exp
 from .reduce import floating, reduced_axes, sum

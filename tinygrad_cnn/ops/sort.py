@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..graph import Array, implements, op
+from ..core.graph import Array, implements, op
 from .index import take_along_axis
 from .shape import slice_axis
 

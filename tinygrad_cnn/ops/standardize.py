@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, op
-from ..kernels import normal
-from ..kernels import rows as kernel
+from ..core.graph import Array, op
+from ..kernels import batch_norm
+from ..kernels import channelwise as kernel
+from ..kernels.parallel.task import Work
 from ..kernels.sums import means, product_sums
-from ..kernels.work import Work
 from .reduce import mean, sum
 from .shape import broadcast_to, sum_to
 
@@ -62,7 +62,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
         y.fill(0)
         return y
     if centred:
-        return normal.moments(x, axis, out)
+        return batch_norm.moments(x, axis, out)
     with np.errstate(over="ignore"):
         square = _mean_product(x, x, axis)
     return np.concatenate([np.zeros_like(square)[None], square[None]], out=out)
@@ -70,7 +70,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
 
 @moments.bind
 def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Work | None:
-    return normal.measuring(x, axis, out) if centred and x.size else None
+    return batch_norm.measuring(x, axis, out) if centred and x.size else None
 
 
 @op(in_place=True)
@@ -92,7 +92,7 @@ def standardize(
 def rstd(x: Array, stats: Array = None, *, axis: Axes, eps: float, centred: bool = True) -> Array:
     """y = 1 / sqrt(variance of x over `axis` + eps), the axes kept.   x' = -g y^2 standardize(x) / n."""
     stats = moments(x, axis=axis, centred=centred) if stats is None else stats
-    return normal.rstd(np.asarray(x), stats, eps, axis, centred)
+    return batch_norm.rstd(np.asarray(x), stats, eps, axis, centred)
 
 
 @op
@@ -140,14 +140,14 @@ def normalized(
     """
     x = np.asarray(x)
     stats = moments(x, axis=axis) if stats is None else stats
-    return normal.normalize(x, stats, w, b, eps, axis, out)
+    return batch_norm.normalize(x, stats, w, b, eps, axis, out)
 
 
 @normalized.bind
 def _normalizing(
     x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array
 ) -> Work | None:
-    return None if stats is None else normal.normalizing(x, stats, w, b, eps, axis, out)
+    return None if stats is None else batch_norm.normalizing(x, stats, w, b, eps, axis, out)
 
 
 @op(batched=["u", "x"])
@@ -155,12 +155,12 @@ def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: fl
     """y = (sum of u, sum of u s) over `axis`, stacked, the axes kept, with s = standardize(x).   u' = g[0] + g[1] s."""
     u, x = np.asarray(u), np.asarray(x)
     stats = moments(x, axis=axis) if stats is None else stats
-    return normal.correlate(u, x, stats, eps, axis, out)
+    return batch_norm.correlate(u, x, stats, eps, axis, out)
 
 
 @correlations.bind
 def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Work | None:
-    return None if stats is None else normal.correlating(u, x, stats, eps, axis, out)
+    return None if stats is None else batch_norm.correlating(u, x, stats, eps, axis, out)
 
 
 @op(in_place=True, batched=["u", "x", "y"])
@@ -174,7 +174,7 @@ def normalized_dx(
     u, x = np.asarray(u), np.asarray(x)
     stats = moments(x, axis=axis) if stats is None else stats
     sums = correlations(u, x, stats, axis=axis, eps=eps) if sums is None else sums
-    return normal.pull(u, x, w, sums, stats, eps, axis, out)
+    return batch_norm.pull(u, x, w, sums, stats, eps, axis, out)
 
 
 @normalized_dx.bind
@@ -183,7 +183,7 @@ def _pulling(
 ) -> Work | None:
     if sums is None or stats is None:
         return None
-    return normal.pulling(u, x, w, sums, stats, eps, axis, out)
+    return batch_norm.pulling(u, x, w, sums, stats, eps, axis, out)
 
 
 def _hint(a: Array) -> Array:

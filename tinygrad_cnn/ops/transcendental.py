@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from ..graph import Array, op
+from ..core.graph import Array, op
 from ..kernels import erf as kernel
-from ..kernels.select import select
+from ..kernels.where import select
 from .elementwise import clip, exp, sqrt, where
 
 __all__ = [

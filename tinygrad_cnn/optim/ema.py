@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..clock import mark_written
+from ..core.tracing import deferred
+from ..core.versions import mark_written
 from ..tensor import Tensor
-from ..watch import deferred
 from .optimizer import PIECE
 from .options import Array, Check, examined, flag, read, share, whole
 from .slots import Slot

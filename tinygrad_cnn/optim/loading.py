@@ -6,8 +6,8 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..interop import shown
 from ..tensor import Tensor
+from ..tensor.interop import shown
 from .options import INITIAL_LR, Options, refusal
 from .slots import plain
 

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from .. import watch
-from ..clock import marking
-from ..kernels.scratch import scratch
-from ..kernels.threads import each
-from ..recording import enable_grad
+from ..core import tracing
+from ..core.grad_mode import enable_grad
+from ..core.versions import marking
+from ..kernels.parallel.threads import each
+from ..kernels.parallel.workspace import scratch
 from ..tensor import Tensor
 from .loading import read
 from .options import INITIAL_LR, Array, Check, Options, examined, non_negative
@@ -198,7 +198,7 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        if watch.watchers:
+        if tracing.watchers:
             self._tell()
             for p in self._params():
                 p.zero_grad()
@@ -229,12 +229,12 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        if watch.watchers:
+        if tracing.watchers:
             self._tell()
             gradients = [None if (g := p.grad) is None else g._array for p in self._params()]
             if not self._is_of_the_package:
-                gradients = [None if g is None else watch.outcome(np.copy, g) for g in gradients]
-            watch.effect(self._update, *gradients, writes=lambda: [p._array for p in self._params()])
+                gradients = [None if g is None else tracing.outcome(np.copy, g) for g in gradients]
+            tracing.effect(self._update, *gradients, writes=lambda: [p._array for p in self._params()])
         else:
             if not self._is_of_the_package:
                 for p in self._params():
@@ -254,7 +254,7 @@ class Optimizer(ABC):
 
     def _tell(self) -> None:
         """A captured run depends on which parameters there are."""
-        tracer = watch.tracer()
+        tracer = tracing.tracer()
         if tracer is not None:
             tracer.parameters(self)
 
@@ -383,7 +383,7 @@ class Optimizer(ABC):
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
             parameters are numbered through all groups. A parameter that nothing is kept for yet has no entry.
         """
-        watch.python("reads the state of an optimizer")
+        tracing.python("reads the state of an optimizer")
         state, groups, index = {}, [], 0
         for group in self.param_groups:
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
@@ -404,7 +404,7 @@ class Optimizer(ABC):
         self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        watch.python("loads the state of an optimizer")
+        tracing.python("loads the state of an optimizer")
         groups, state = read(state_dict, self)
 
         def load() -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..interop import shown
+from ..tensor.interop import shown
 
 Array: TypeAlias = NDArray[Any]
 Options: TypeAlias = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..interop import copied, shown
 from ..tensor import Tensor
+from ..tensor.interop import copied, shown
 from .options import Array, Options, finite, non_negative
 
 STEP = "step"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Leaf, Node
+from ..core.graph import Leaf, Node
 from ..tensor import Tensor
 
 

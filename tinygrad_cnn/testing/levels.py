@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..creation import from_numpy
-from ..graph import Leaf
-from ..recording import enable_grad, no_grad
+from ..core.backward import pull_back
+from ..core.grad_mode import enable_grad, no_grad
+from ..core.graph import Leaf
 from ..tensor import Tensor
-from ..walk import pull_back
+from ..tensor.creation import from_numpy
 
 Arrays: TypeAlias = Sequence[NDArray[Any]]
 Flat: TypeAlias = NDArray[np.float64]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Op
+from ..core.graph import Op
 from ..ops.compare import logical_not
 from ..ops.elementwise import copy
 from ..ops.shape import reshape, transpose

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..graph import Node, pull_with
+from ..core.graph import Node, pull_with
 from .layouts import strided
 from .levels import Arrays, Level, Record
 from .report import Failure

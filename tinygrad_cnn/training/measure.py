@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from ..creation import from_numpy
+from ..core.grad_mode import no_grad
 from ..ops.reduce import argmax
 from ..optim.options import any_number, read, whole
-from ..recording import no_grad
 from ..tensor import Tensor
+from ..tensor.creation import from_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...graph import Array
+from ...core.graph import Array
 from ...ops.pool import max_pool2d
 from ...ops.shape import flatten
 from ...tensor import Tensor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...graph import Array
+from ...core.graph import Array
 from ...ops.shape import flatten
 from ...tensor import Tensor
 from ..conv import Conv2d

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...graph import Array
+from ...core.graph import Array
 from ...tensor import Tensor
 from .. import init
 from ..containers import Sequential

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from ...watch import deferred
+from ...core.tracing import deferred
 from ..optimizer import Optimizer
 from ..options import INITIAL_LR, Check, Options, examined, non_negative, refusal, whole
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, SupportsFloat
 
-from ...interop import shown
+from ...tensor.interop import shown
 from ..optimizer import Optimizer
 from ..options import fraction, non_negative, number, one_of, whole
 from .frame import Each, LRScheduler, Table

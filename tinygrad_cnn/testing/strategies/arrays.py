@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import DTypeLike, NDArray
 
-from ...creation import from_numpy
 from ...tensor import Tensor
+from ...tensor.creation import from_numpy
 from ..cases import Arg
 from ..layouts import LAYOUTS
 from .cases import Drawn

@@ -1,0 +1,431 @@
+"""``compile``: capture what a function does, once for every form of its arguments, and replay it as a flat program."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+import numpy as np
+
+from ..core import tracing
+from ..kernels.parallel.threads import blas_alone
+from ..tensor import Tensor
+from ..transforms.pytree import leaves, rebuild
+from ..transforms.recorded_call import check_callable
+from .alias import Written
+from .audit import Record
+from .codegen import Program, misfit
+from .results import Results
+from .signature import array_of, is_array, signature, stand_in, wrapped
+from .steps import CaptureError, Value
+from .trace import Capture
+
+__all__ = ["CaptureError", "compile"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+MANY = 16
+"""Captures after which one begins to wonder."""
+
+_ALIASED = object()  # in place of a result: the call is to run as written
+
+OFTEN = 8
+"""Captures for one form of the arguments after which plain calls are faster, if hardly any program was used again."""
+
+
+class _Ready:
+    """A program for one signature, with what tells whether it may be used, and the structure of its results."""
+
+    __slots__ = (
+        "audit", "holds", "is_small", "leaves", "left", "places", "program", "record", "referred", "results", "run", "state",
+        "written",
+    )  # fmt: skip
+
+    def __init__(self, capture: Capture, results: Results) -> None:
+        self.program = Program(capture, results.values)
+        self.holds, self.run, self.is_small = self.program.holds, self.program.run, self.program.is_small
+        self.results, self.record = results, Record(capture, results.compared)
+        self.places = [(i, p) for i, p in enumerate(capture.argument_places) if id(p.tensor) in capture.leaves]
+        self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
+        self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
+        self.audit, self.left = 2, 1  # the next of its calls that is followed, and how far it is
+        self.take_back()
+
+    def place(self, given: list[Any]) -> None:
+        """Let the program find the leaves among these arguments."""
+        for i, place in self.places:
+            place.tensor = given[i]
+
+    def take_back(self) -> None:
+        """Let it hold no arguments."""
+        for _, place in self.places:
+            place.tensor = None  # type: ignore[assignment]
+
+
+class _Turns:
+    """Makes one call at a time: programs write to memory of their own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.forget()
+        _TURNS.add(self)
+
+    def forget(self) -> None:
+        """Nobody is inside."""
+        self._lock = threading.RLock()
+        self.busy: int | None = None  # the thread that is inside
+
+    def __call__(self, call: Callable[..., T], *args: Any) -> T:
+        with self._lock:  # of C: an interrupt comes before or after it is taken, but not in between
+            if self.busy is not None:
+                raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
+            try:
+                self.busy = threading.get_ident()
+                return call(*args)
+            finally:
+                self.busy = None
+
+
+_TURNS: weakref.WeakSet[_Turns] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    """In the child of a fork, the other threads do not come back out of the calls that they are in."""
+    for turns in list(_TURNS):
+        if turns.busy != threading.get_ident():
+            turns.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+class Compiled(Generic[P, R]):
+    """What :func:`compile` returns: call it as the function."""
+
+    def __init__(self, function: Callable[P, R], cache_size: int, strict: bool) -> None:
+        self._function = function
+        self._cache_size, self._strict = cache_size, strict
+        self._programs: OrderedDict[Any, list[_Ready]] = OrderedDict()
+        self._times: Counter[Any] = Counter()  # of capture, for each form of the arguments
+        self._unsettled: set[Any] = set()  # forms for which the last capture changed Python state
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._alone = _Turns(self._name)
+        self._told = False
+        self._audited: _Ready | None = None
+        self.captures = 0
+        self.plain: str | None = None
+        """Why calls run as written, without a program; None as long as they do not."""
+        functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        return Compiled, (self._function, self._cache_size, self._strict)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(self._function, name):
+            raise AttributeError(f"a compiled function has no attribute `{name}`")
+        raise AttributeError(
+            f"`{name}` belongs to the {type(self._function).__name__} that was compiled: ask that for it. To train it, compile "
+            "the whole step, with backward() and the optimizer in it: no gradient flows out of a compiled call"
+        )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.plain is not None or (tracing.watchers and tracing.is_watched()):
+            return self._as_written(args, kwargs)
+        key, given = signature(self._name, args, kwargs)
+        result = self._alone(self._run, key, given, args, kwargs)
+        if result is _ALIASED:
+            self._warn_of_aliases()
+            return self._as_written(args, kwargs)
+        return result  # type: ignore[no-any-return]
+
+    def _as_written(self, args: Any, kwargs: Any) -> R:
+        return self._function(*wrapped(args), **wrapped(kwargs))
+
+    def _run(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
+        ready = self._find(key, given)
+        if ready is None:
+            return self._captured(key, given, args, kwargs)
+        arrays = [x._array if x.__class__ is Tensor else array_of(x) for x in given]
+        for array in arrays:
+            if (array.base is not None or id(array) in ready.written.roots) and ready.written.is_among(arrays):
+                return _ALIASED
+        try:
+            if ready.is_small:
+                values = ready.run(*arrays)
+            else:
+                values = blas_alone(ready.run, *arrays)  # whose threads would spin beside those of the kernels
+        except BaseException:
+            ready.program.recall()
+            raise
+        finally:
+            if ready.places:
+                ready.take_back()
+        return ready.results(values, given)
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs that are kept, the one that was used last at the end."""
+        return [ready.program for several in self._programs.values() for ready in several]
+
+    def program(self, *args: P.args, **kwargs: P.kwargs) -> Program:
+        """The program for these arguments, captured if need be but not run.
+
+        Raises:
+            CaptureError: as the call; and if calls run as written, without a program.
+        """
+        key, given = signature(self._name, args, kwargs)
+        ready = self._alone(self._program, key, given, args, kwargs) if self.plain is None else None
+        if ready is None:
+            raise CaptureError(
+                f"compile: there is no program, since `{self._name}` {self.plain or 'cannot be repeated'}"
+            )
+        return ready.program
+
+    def clear(self) -> None:
+        """Forget all programs, and what is known of the function."""
+        self._alone(self._forget)
+
+    def _program(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> _Ready | None:
+        ready = self._find(key, given)
+        if ready is None:
+            self._captured(key, given, args, kwargs, keep=False)
+            ready = self._programs.get(key, [None])[-1]
+        return ready
+
+    def _forget(self) -> None:
+        for known in (self._programs, self._unsettled, self._times):
+            known.clear()
+        self.plain = None
+
+    def _find(self, key: Any, given: list[Any]) -> _Ready | None:
+        """The program for a call; None if the function is to be captured, or audited."""
+        for ready in self._programs.get(key, ()):
+            if ready.places:
+                ready.place(given)
+            if not ready.holds():
+                ready.take_back()
+                continue
+            if ready.leaves:
+                self._check_alone(ready.referred, given)
+            if len(self._programs) > 1:
+                self._programs.move_to_end(key)
+            ready.left -= 1
+            if ready.left > 0:
+                return ready
+            ready.take_back()
+            self._audited = ready
+            return None
+        self._audited = None
+        return None
+
+    def _captured(self, key: Any, given: list[Any], args: Any, kwargs: Any, keep: bool = True) -> Any:
+        """A plain call that is followed: for a new program, or to see whether the one that fits still does the same.
+
+        Without `keep`, all that it changed is put back.
+        """
+        audited, several = self._audited, self._programs.get(key, [])
+        if audited is None and self._times[key] >= OFTEN and all(ready.audit < 5 for ready in several):
+            change = several[-1].state.change(guarded=True) if several else "it is never the same"
+            self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
+            return self._as_written(args, kwargs) if keep else None
+        stand_ins = {id(x): stand_in(x) for x in given}
+        capture = Capture([*stand_ins.values()])
+        tree = (args, kwargs)
+        parts = [leaf for _, leaf in leaves(tree)]
+        placed = [stand_ins[id(leaf)] if is_array(leaf) else leaf for leaf in parts]
+        filled = rebuild(tree, placed)
+        with capture.running(self._function, [leaf for leaf in parts if not is_array(leaf)], undo=audited is None):
+            result = self._function(*filled[0], **filled[1])
+            results = Results(self._name, result, [*stand_ins.values()], capture)
+            self._check_alone(capture.referred(), given)
+        try:
+            edited = not _is_as_before(tree, filled, placed)
+            del result, filled, placed
+            if (place := capture.escaped()) is not None:
+                raise CaptureError(
+                    f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not "
+                    f"renew it; return it instead. It is in {place}"
+                )
+            if edited or any(
+                (t._node is None) is not (_node(x) is None) for x, t in zip(given, stand_ins.values(), strict=True)
+            ):
+                raise CaptureError(
+                    f"compile: `{self._name}` changes its arguments: a list or dict among them, or whether one requires a "
+                    "gradient; return what it makes, or change them outside"
+                )
+            if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
+                self._warn_of_aliases()
+            elif capture.state.watched:
+                self._decide(key, capture, results, audited)
+            values = tuple([_apart(v) for v in results.values])
+        except BaseException:
+            capture.undo()
+            raise
+        if not keep:
+            capture.undo()
+            return None
+        for x, t in zip(given, stand_ins.values(), strict=True):
+            if id(t) in capture.leaves:
+                x._grad = t._grad
+        return results(values, given)
+
+    def _decide(self, key: Any, capture: Capture, results: Results, audited: _Ready | None) -> None:
+        """What follows from a call: a new program, a program that is as good as it was, or plain calls from here on."""
+        impure, changed = capture.state.impure, capture.state.changed
+        if impure or (changed and (audited is not None or key in self._unsettled)):
+            self._give_up(impure or f"changes what it reads: {changed}")
+        elif audited is not None:
+            now = Record(capture, results.compared)
+            if (shapes := audited.record.misfit(now)) is not None:
+                misfit(shapes[0], shapes[2], shapes[1])
+            difference = audited.record.difference(now)
+            if difference is None:
+                audited.left = audited.audit - 1  # after 2: 3, 5, 9, 17 ...
+                audited.audit += audited.left
+            else:
+                self._give_up(f"depends on Python state that is not compared: {difference}")
+        elif changed:  # perhaps only the first time
+            self._unsettled.add(key)
+        else:
+            self._unsettled.discard(key)
+            self._keep(key, _Ready(capture, results))
+
+    def _keep(self, key: Any, ready: _Ready) -> None:
+        self._times[key] += 1
+        several = self._programs.setdefault(key, [])
+        several.append(ready)
+        self._programs.move_to_end(key)
+        if len(several) > self._cache_size:
+            del several[0]
+        if len(self._programs) > self._cache_size:
+            self._programs.popitem(last=False)
+        self.captures += 1
+        if self.captures == MANY:
+            _warn(
+                f"compile: `{self._name}` was captured {MANY} times, for ever new shapes, dtypes or Python values; pass what "
+                "changes as an array, give batches one size (drop_last=True), or raise cache_size"
+            )
+
+    def _give_up(self, reason: str) -> None:
+        """Run as written from here on, and say why."""
+        text = f"compile: `{self._name}` {reason}"
+        remedy = "return what changes, pass it as an argument or draw it with tinygrad_cnn's functions"
+        if self._strict:
+            self._programs.clear()
+            self._unsettled.clear()
+            raise CaptureError(f"{text}. A replay would not do the same; {remedy}, or compile a part of the function")
+        self.plain = reason
+        self._programs.clear()
+        _warn(f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}")
+
+    def _warn_of_aliases(self) -> None:
+        """Say, once, that a call runs as written for its arguments."""
+        text = f"compile: an argument of `{self._name}` shares memory with what it refers to or writes"
+        if self._strict:
+            raise CaptureError(f"{text}; pass a copy")
+        if not self._told:
+            self._told = True
+            _warn(f"{text}. Such calls run as written, uncompiled; pass a copy")
+
+    def _check_alone(self, referred: dict[int, Tensor], given: list[Any]) -> None:
+        if any(id(x) in referred and x._node is not None for x in given if isinstance(x, Tensor)):
+            raise CaptureError(
+                f"compile: `{self._name}` is given a Tensor that requires a gradient and also refers to it in another way, as "
+                "through an optimizer; do not pass parameters, refer to them"
+            )
+
+
+def _warn(text: str) -> None:
+    """Warn, at the line of the user's that made the call."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(tracing.PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RuntimeWarning, stacklevel=level)
+
+
+def _node(x: Any) -> Any:
+    return x._node if isinstance(x, Tensor) else None
+
+
+def _is_as_before(tree: Any, filled: Any, placed: list[Any]) -> bool:
+    """Whether lists and dicts among the arguments hold what they held when the function was called with them."""
+    now = [leaf for _, leaf in leaves(filled)]
+    same = len(now) == len(placed) and all(a is b for a, b in zip(now, placed, strict=True))
+    return same and [path for path, _ in leaves(tree)] == [path for path, _ in leaves(filled)]
+
+
+def _apart(value: Value) -> np.ndarray:
+    """What is returned: not the memory of something outside."""
+    return value.array.copy() if value.root.origin == "outside" else value.array
+
+
+@overload
+def compile(function: Callable[P, R], /, *, cache_size: int = 8, strict: bool = False) -> Compiled[P, R]: ...
+@overload
+def compile(*, cache_size: int = 8, strict: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = False) -> Any:
+    """A function that does what `function` does, bit for bit, but faster: without the Python, the graph and the allocation.
+
+    The first call runs `function` once to capture it: forward and backward passes, the optimizer's step, schedules, random
+    draws, running statistics. From then on the flat list of these steps is replayed, most of them into memory that was
+    planned beforehand. Inside, arrays among the arguments are Tensors.
+
+    A call does what the plain call would do at that moment, or raises, or runs plainly and says so once:
+
+    - A program is captured again for new shapes, dtypes and memory orders of the arguments, for new Python values among them,
+      and when something that Python read has changed: attributes and hooks of modules, closures and globals, elements of lists
+      and dicts, the parameters of an optimizer, a Tensor's ``requires_grad``, the value of an outside Tensor that Python reads.
+      Parameters, optimizer state, options such as ``lr`` and outside arrays are referred to: what is written there is seen.
+    - If `function` draws from ``random`` or ``np.random``, prints, reads a clock, or changes Python state, a RuntimeWarning
+      says so and calls run as written from then on; `plain` says why.
+    - At calls 2, 3, 5, 9, 17 and so on the function is traced again. If it does something else than what was captured, because
+      of something that no comparison sees, the same happens. Between two of these audits that is not noticed.
+
+    What a call returns stays as it is and has no graph. The ``grad`` of leaves is set as `function` would set it.
+
+    Args:
+        function: of arrays, Tensors, lists, tuples and dicts of them, and hashable Python values.
+        cache_size: how many programs are kept, those used last.
+        strict: raise where calls would run as written.
+
+    Returns:
+        A callable with ``program(*args)``, whose ``describe()`` prints the steps and the plan of the memory, and ``clear()``.
+
+    Raises:
+        CaptureError: in the call, if `function` reads the value of a Tensor that it computes, keeps one, or does something else
+            that cannot be repeated. Parameters, gradients, optimizers, generators and Python state are then as they were.
+        TypeError: in the call, for an argument that cannot be hashed or a result that is not a Tensor or plain.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> w = tg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = tg.optim.SGD([w], lr=0.1)
+    >>> @tg.compile
+    ... def step(x):
+    ...     optimizer.zero_grad()
+    ...     loss = (w * x).sum()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> [round(step(np.ones(2, np.float32)).item(), 2) for _ in range(3)]
+    [3.0, 2.8, 2.6]
+    """
+    if not isinstance(cache_size, int) or cache_size < 1:
+        raise ValueError(f"compile: `cache_size` is {cache_size!r}; it must be a whole number of at least 1")
+    if function is None:
+        return lambda function: compile(function, cache_size=cache_size, strict=strict)
+    check_callable("compile", function)
+    return Compiled(function, cache_size, strict)

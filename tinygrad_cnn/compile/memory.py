@@ -1,0 +1,272 @@
+"""The plan of a program: which steps are needed, and where in one piece of memory their results are.
+
+Steps in a row that go image by image are a group: a thread may take some images through all of them, while another is still at
+the first with others. A value whose op can write into an array that it is given gets a place in the arena, from the group that
+makes it to the last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest
+comes as it comes in eager mode: from the op, in new memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import count
+from math import inf
+
+import numpy as np
+
+from ..core.codegen import OUTPUT
+from .steps import Step, Value, flat
+
+SMALL_BYTES = 1 << 19
+"""Copying an argument of this size costs less than arranging views of it anew in every call."""
+
+TINY_BYTES = 1 << 10
+"""A result of this size is sooner copied out of the arena than made by an op that cannot be prepared."""
+
+NUMBER = (bool, int, float, str, type(None))
+"""Types of parameters that are the same for all images."""
+
+LEAST = 1 << 12
+"""Elements for which it matters that they go image by image."""
+
+MOST_BYTES = 1 << 24
+"""What the steps of a group may make, since all of it is kept to its end: for more, a wait is little beside the work."""
+
+ALIGNMENT = 64
+"""Places begin at multiples of a cache line. They do not touch: NumPy before 2.0.2 takes touching arrays for overlapping ones,
+for which it computes exp and others in another way, with other bits."""
+
+
+@dataclass(eq=False, slots=True)
+class Room:
+    """Bytes of the arena, for one value or for several that follow each other in place."""
+
+    size: int
+    start: float  # the first group that writes it
+    end: float  # the last group that reads it
+    until: float  # the last step that does
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """The needed steps in groups, the rooms of the values that have one, and the sizes in bytes."""
+
+    groups: list[list[Step]]
+    rooms: dict[Value, Room]
+    last: dict[Value, float]  # the last group that reads the memory of a value that has its own
+    copied: set[Value]  # arguments that are copied to a fixed place first, so that all behind them can be fixed
+    peak: int  # of the arena
+    total: int  # of all values that steps make, had each its own memory
+
+
+def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection[Value]) -> Plan:
+    """A plan for `steps`: what is `returned` gets memory of its own in every run, what is `kept` lasts to the end.
+
+    A tiny result has a room that lasts to the end instead, and is copied, if no other result looks at its memory.
+    """
+    wanted = {*returned, *kept}
+    needed = _needed(steps, wanted | {value.root for value in wanted})
+    roots = Counter(value.root for value in returned)
+    tiny = {v for v in returned if v.root is v and roots[v] == 1 and v.array.nbytes <= TINY_BYTES}
+    returned, kept = roots.keys() - tiny, {value.root for value in kept} | tiny
+    groups = _grouped(needed, returned)
+    last, until = _lifetimes(groups, kept | returned)
+
+    rooms: dict[Value, Room] = {}
+    numbers = count()
+    for i, group in enumerate(groups):
+        # A view may divide its memory in another way.
+        whole = {v.root for step in group for v in step.reads if v.base is not None or v not in by_image(step)}
+        for step in group:
+            k, out = next(numbers), _planned(step, returned)
+            if out is None:
+                continue
+            room = _overwritten(step, out, k, rooms, whole if len(group) > 1 else set())
+            if room is None:
+                room = Room((out.array.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out], until[out])
+            room.end, room.until = max(room.end, last[out]), max(room.until, until[out])
+            rooms[out] = room
+    peak = _placed(list(dict.fromkeys(rooms.values())))
+    total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
+    return Plan(groups, rooms, last, _copied(needed, set(roots)), peak, total)
+
+
+def _planned(step: Step, returned: Collection[Value]) -> Value | None:
+    """What a step makes, if it can be written into a place of the arena.
+
+    NumPy before 2.2 sums reversed memory from its end if it is given `out`, and from its start if not.
+    """
+    out = step.outputs[0] if step.outputs else None
+    if step.op is None or not step.op.takes_out or out is None or out.base is not None:
+        return None
+    if not step.op.elementwise and any(stride < 0 for value in step.reads for stride in value.array.strides):
+        return None
+    return out if out not in returned and out.array.size and _dense(out.array) else None
+
+
+def by_image(step: Step) -> set[Value]:
+    """The values of a step, read and made, that go image by image: it touches those of some images for these images alone."""
+    if step.op is None or not step.outputs or step.outputs[0] is None:
+        return set()
+    out = step.outputs[0]
+    if step.op.elementwise:
+        read = [v for v in step.inputs if isinstance(v, Value) and v.array.ndim == out.array.ndim]
+        return {v for v in (*read, out) if v.array.ndim and len(v.array) == len(out.array)}
+    named = [*zip(step.op.signature.inputs, step.inputs, strict=False), (OUTPUT, out)]
+    along = {v for name, v in named if name in step.op.batched and isinstance(v, Value) and v.array.ndim}
+    return along.difference([v for name, v in named if name not in step.op.batched and isinstance(v, Value)])
+
+
+def _length(step: Step, out: Value | None) -> int | None:
+    """Of how many images a step goes through one after the other: None if it does not, or if they are too small to matter."""
+    along = by_image(step)
+    lengths = {len(value.array) for value in along}
+    if out is None or step.kept or not len(lengths) == len(step.outputs) == 1:
+        return None
+    if step.op is None or (step.op.elementwise and not all(isinstance(p, NUMBER) for p in step.params.values())):
+        return None  # a parameter that is an array may have an entry for each image
+    return lengths.pop() if max(value.array.size for value in along) >= LEAST else None
+
+
+def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[Step]]:
+    """Steps that go image by image, each through as many images, and read by image what others of them make.
+
+    An op among them that goes otherwise comes before them all, or after if it reads what they make. Effects and draws stay
+    where they are.
+    """
+    groups: list[list[Step]] = []
+    group: list[Step] = []
+    makes: dict[Value, bool] = {}  # what the group makes, and whether by image
+    later: list[Step] = []  # what comes after it
+    awaits: set[Value] = set()  # and makes this
+    n, size = None, 0
+
+    def close() -> None:
+        groups.extend(each for each in (group, *([step] for step in later)) if each)
+        makes.clear()
+        awaits.clear()
+        later.clear()
+
+    for step in steps:
+        out, along, reads = _planned(step, returned), by_image(step), {v.root for v in step.reads}
+        length, nbytes = _length(step, out), 0 if out is None else out.array.nbytes
+        moves = step.op is not None and not step.kept
+        ready = awaits.isdisjoint(reads)
+        fits = ready and all(makes[v.root] and v in along for v in step.reads if v.root in makes)
+        if group and length == n and fits and size + nbytes <= MOST_BYTES:
+            group.append(step)
+        elif group and length != n and moves and ready and reads.isdisjoint(makes):
+            groups.append([step])
+            continue
+        elif group and length != n and moves:
+            later.append(step)
+            awaits.update(v.root for v in made(step))
+            continue
+        else:
+            close()
+            group, n, size = ([], None, 0) if length is None else ([step], length, 0)
+            if not group:
+                groups.append([step])
+                continue
+        size += nbytes
+        if out is not None:
+            makes[out] = out in along
+    close()
+    return groups
+
+
+def _lifetimes(
+    groups: Sequence[Sequence[Step]], kept: Collection[Value]
+) -> tuple[dict[Value, float], dict[Value, float]]:
+    """The last group, and the last step, that reads or makes the memory of each value: none for those that are kept."""
+    last: dict[Value, float] = {}
+    until: dict[Value, float] = {}
+    steps = [(i, step) for i, group in enumerate(groups) for step in group]
+    for k, (i, step) in enumerate(steps):
+        for value in (*step.reads, *made(step)):
+            last[value.root], until[value.root] = i, k
+    for value in kept:
+        last[value] = until[value] = inf
+    return last, until
+
+
+def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
+    """Small arguments that are only read: neither returned, nor in the hands of an effect, which may write to them."""
+    found: set[Value] = set()
+    shared: set[Value] = set(returned)
+    for step in steps:
+        roots = {v.root for v in step.reads if v.root.origin == "argument"}
+        (found if step.op is not None else shared).update(roots)
+    return {v for v in found - shared if 0 < v.array.nbytes <= SMALL_BYTES and _dense(v.array)}
+
+
+def made(step: Step) -> list[Value]:
+    """The values that a step makes, without what it only hands on."""
+    return [value for value in step.outputs if value is not None and value.origin == "step"]
+
+
+def _needed(steps: Sequence[Step], wanted: set[Value]) -> list[Step]:
+    """The steps that something depends on: a result, an effect, or the order of random draws."""
+    alive = set(wanted)
+    found = []
+    for step in reversed(steps):
+        if step.kept or _may_raise(step) or any(value in alive for value in made(step)):
+            found.append(step)
+            for value in step.reads:
+                alive.update((value, value.root))
+    return found[::-1]
+
+
+def _may_raise(step: Step) -> bool:
+    """Whether a step checks values, as of labels and indices, so that it is called even if nothing uses what it makes."""
+    if step.op is None or step.op.elementwise:
+        return False
+    return any(v.root.origin != "step" and v.array.dtype.kind in "iu" for v in step.reads)
+
+
+def _dense(array: np.ndarray) -> bool:
+    """Whether the array fills its memory, in some order of its axes."""
+    order = np.argsort([-s for s in array.strides], kind="stable")
+    return bool(array.transpose(order).flags.c_contiguous)
+
+
+def _overwritten(step: Step, out: Value, k: int, rooms: dict[Value, Room], whole: set[Value]) -> Room | None:
+    """The room of an input that dies at step k and that its output fits exactly, if there is one.
+
+    What some step of the group reads as a `whole` is not written over: others may be at their first images still.
+    """
+    if step.op is None or not step.op.in_place:
+        return None
+    for value in flat(step.inputs):
+        if not isinstance(value, Value) or (room := rooms.get(value.root)) is None or room.until != k:
+            continue
+        sharing = [v for v in step.reads if rooms.get(v.root) is room]
+        if all(_fills(v, out.array) for v in sharing) and not any(rooms.get(v) is room for v in whole):
+            return room
+    return None
+
+
+def _fills(value: Value, out: np.ndarray) -> bool:
+    """Whether `value` is all of its memory, laid out as `out` is."""
+    a, whole = value.array, value.root.array
+    same = a.shape == out.shape and a.dtype == out.dtype and a.strides == out.strides
+    return same and a.nbytes == whole.nbytes and a.ctypes.data == whole.ctypes.data
+
+
+def _placed(rooms: list[Room]) -> int:
+    """Give every room its offset: the largest first, each at the lowest place that is free while it lives."""
+    done: list[Room] = []
+    for room in sorted(rooms, key=lambda room: -room.size):
+        offset = 0
+        for other in sorted(done, key=lambda other: other.offset):
+            if other.end < room.start or room.end < other.start:
+                continue
+            if other.offset - offset >= room.size:
+                break
+            offset = max(offset, other.offset + other.size)
+        room.offset = offset
+        done.append(room)
+    return max((room.offset + room.size for room in done), default=0)

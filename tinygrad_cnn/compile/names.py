@@ -1,0 +1,107 @@
+"""What the user's code names: its globals and attributes, by its bytecode, and whose code and classes are the user's."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import sys
+import sysconfig
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.tracing import PACKAGE
+
+FOREIGN = (PACKAGE, str(np.__path__[0]), "<frozen ")
+STANDARD = sysconfig.get_path("stdlib")
+"""Where code lies that is not the user's. This package tells the tracer what it reads."""
+
+OURS = (__name__.partition(".")[0], "numpy")
+"""Packages with objects that change by themselves, so that only code that has them at hand counts."""
+
+CALLED_BY_LOAD = sys.version_info >= (3, 12)
+"""Whether one instruction looks up attributes and the methods that are called at once."""
+
+BY_STRING = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "methodcaller"}
+"""Names in code for which strings may be names of attributes."""
+
+WHOLE = {"vars", "__dict__", "asdict", "astuple"}
+"""Names in code that looks at all attributes of an object."""
+
+
+class Names(NamedTuple):
+    """What code names: global variables, attributes, methods that it calls at once, and strings, which may be either."""
+
+    globals: frozenset[str]
+    attributes: frozenset[str]
+    methods: frozenset[str]
+    strings: frozenset[str]
+
+
+@functools.cache
+def names_of(code: CodeType) -> Names:
+    """The names in a function's code and in what it defines."""
+    globals, attributes, methods, strings = set[str](), set[str](), set[str](), set[str]()
+    for step in dis.get_instructions(code):
+        name = step.argval
+        if step.opname.endswith(("_GLOBAL", "_NAME")):
+            globals.add(name)
+        elif step.opname == "LOAD_METHOD" or (
+            CALLED_BY_LOAD and step.opname == "LOAD_ATTR" and step.arg and step.arg & 1
+        ):
+            methods.add(name)
+        elif step.opname.endswith("_ATTR"):
+            attributes.add(name)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = names_of(constant)
+            globals, attributes = globals | inner.globals, attributes | inner.attributes
+            methods, strings = methods | inner.methods, strings | inner.strings
+        else:
+            strings |= _strings(constant)
+    if any(step.opname == "MATCH_CLASS" for step in dis.get_instructions(code)):
+        attributes |= strings
+    return Names(*map(frozenset, (globals, attributes, methods - attributes, strings)))
+
+
+def _strings(constant: Any) -> frozenset[str]:
+    if isinstance(constant, tuple | frozenset):
+        return frozenset[str]().union(*map(_strings, constant))
+    return frozenset((constant,)) if isinstance(constant, str) and constant.isidentifier() else frozenset()
+
+
+@functools.cache
+def named_by_methods(kind: type) -> frozenset[str]:
+    """The attributes that the methods of a class name."""
+    functions = [function_of(value) or value for value in vars(kind).values()]
+    named = [names_of(f.__code__) for f in functions if isinstance(f, FunctionType)]
+    return frozenset[str]().union(*(names.attributes | names.methods for names in named))
+
+
+def kinds_of(thing: Any) -> list[type]:
+    """The user's classes of an object, or a class: none for what belongs to others."""
+    line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
+    return [kind for kind in line if not is_foreign_module(kind.__module__)]
+
+
+def function_of(value: Any) -> Any:
+    """The function of a method that is kept in a class in another form."""
+    if isinstance(value, property):
+        return value.fget
+    if isinstance(value, classmethod | staticmethod):
+        return value.__func__
+    if isinstance(value, functools.cached_property | functools.partialmethod):
+        return value.func
+    return None
+
+
+def is_foreign_file(path: str | None) -> bool:
+    if path is None or path.startswith(FOREIGN):
+        return True
+    return path.startswith(STANDARD) and "-packages" not in path
+
+
+def is_foreign_module(name: str) -> bool:
+    first = name.partition(".")[0]
+    return first in sys.stdlib_module_names or first in ("numpy", __name__.partition(".")[0])

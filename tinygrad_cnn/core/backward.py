@@ -1,0 +1,255 @@
+"""The backward walk: reverse-mode differentiation as one pass over the nodes, newest first.
+
+Node numbers grow with time, so sorting the nodes that can be reached by number is a topological order: when a node's
+turn comes, every use of its output has already sent its gradient. The node's op turns that gradient into one for each
+parent, and the sums at the leaves are the answer. With ``create`` the same rules are handed Tensors and are recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import graph, hooks, tracing
+from .grad_mode import enable_grad, no_grad
+from .graph import Array, Leaf, Node, Op, above
+from .versions import last_write, owner, written_since
+
+Place: TypeAlias = Node | Leaf
+
+LARGE = 1 << 15
+"""Elements from which on the memory order of a gradient is looked at."""
+
+ARRAYS = nullcontext()
+"""The context of rules that are given arrays: nothing they do is recorded."""
+
+
+def pull_back(
+    roots: Sequence[tuple[Place, Array]],
+    wanted: Collection[Place] | None,
+    *,
+    retain: bool,
+    create: bool,
+    floor: int = 0,
+) -> dict[Place, Array]:
+    """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; absent where none arrives.
+
+    `roots` are pairs of a place and its incoming gradient: arrays, or Tensors :func:`in_tensors`. The arrays returned share
+    memory with nothing. Without `retain`, the saved values of every node on the way are freed. Places numbered below
+    `floor` are taken for leaves: the walk ends there.
+
+    Raises:
+        RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
+    """
+    oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # older ones lead to none
+    grads: dict[Place, Array] = _reached([place for place, _ in roots], oldest)
+    order: list[Any] = sorted(grads, key=attrgetter("number"), reverse=True)
+    _check_unwritten(order, oldest)
+    useful = None if wanted is None else _leading_to(wanted, order, oldest)
+    ends: Collection[Place] = () if wanted is None else wanted
+    summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
+    borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
+    results: dict[Place, Array] = {}
+    puller = graph._puller.get()
+    hooked = hooks.ever and bool(hooks.hooked)
+    tensors = in_tensors(create)
+
+    for place, g in roots:
+        if useful is None or place in useful:
+            old = grads[place]
+            grads[place] = g if old is None else _sum(old, g, place, summed)
+            borrowed.add(place)
+
+    with enable_grad() if create else no_grad() if tensors else ARRAYS:
+        for node in order:
+            g = grads[node]
+            if g is None:  # leads to no wanted place
+                continue
+            grads[node] = None
+            if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
+                g = hooks.run(node, g, tensors)
+                borrowed.add(node)  # a hook may have kept what it was given
+                summed.discard(node)
+            op = node.op
+            if op is None or node in ends:
+                shared = node in borrowed and node not in summed
+                fine = not shared and g.__class__ is np.ndarray and g.flags.carray
+                results[node] = g if fine else _own(g, shared)
+                if op is None or node.number < floor:
+                    continue
+            if g.size >= LARGE and (op.in_place or not op.batched):  # others hand it to a kernel as it is
+                g = _laid_out(g, node.strides)
+            parents = node.parents
+            if useful is not None:
+                parents = tuple([p if p in useful else None for p in parents])
+            saved = op.revive(node) if tensors else node.saved
+            if puller is None:
+                pulled = op.pull(g, saved, node.params, parents)
+            else:
+                pulled = puller(node, g, saved, parents)
+            i = -1
+            for r in pulled:  # by hand: zip and enumerate cost as much as all that is done here
+                i += 1
+                parent = parents[i]
+                if parent is None:
+                    continue
+                try:
+                    fits = r.shape == parent.shape and r.dtype is parent.dtype
+                except AttributeError:
+                    raise TypeError(
+                        f"{op.name}: the rule for {input_name(op, i)} returned {r!r}, not an array"
+                    ) from None
+                if not fits:
+                    r = _fit(r, parent, op, i)
+                if (parent.op is None or parent in ends) and _shares(r, g, saved):
+                    borrowed.add(parent)
+                old = grads[parent]
+                grads[parent] = r if old is None else _sum(old, r, parent, summed)
+            if not retain:
+                node.saved = node.parents = None
+    return results
+
+
+def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
+    """g in the memory order of what it is the gradient of, if both have one.
+
+    Where orders meet, C order wins. But NumPy reuses large temporary arrays in an expression, and then it is theirs that wins:
+    a rule would give one order to arrays, and another to Tensors, and sums over it other bits.
+    """
+    data = g if g.__class__ is np.ndarray else g._array
+    if data.strides == strides or 0 in data.strides or 0 in strides:
+        return g
+    long = [i for i, n in enumerate(data.shape) if n > 1]
+    axes = sorted(long, key=lambda i: -strides[i])
+    if axes == sorted(long, key=lambda i: -data.strides[i]):
+        return g
+    return above.laid_out(g, axes=(*axes, *(i for i, n in enumerate(data.shape) if n == 1)))
+
+
+def in_tensors(create: bool) -> bool:
+    """Whether a walk hands its rules Tensors: to record what they compute, or because a tracer follows the ops."""
+    return create or tracing.tracer() is not None
+
+
+def outside(roots: Iterable[Place], since: int) -> set[Place]:
+    """The places numbered below `since` that the roots were computed from, without a look behind them."""
+    found = list(dict.fromkeys(roots))
+    seen = set(found)
+    for node in found:
+        if node.number >= since and node.parents:
+            new = [p for p in dict.fromkeys(node.parents) if p is not None and p not in seen]
+            seen.update(new)
+            found.extend(new)
+    return {node for node in found if node.number < since}
+
+
+def _reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
+    """Each place that can be reached from the roots without a look behind those below `oldest`, with no gradient yet.
+
+    RuntimeError if one of them was freed.
+    """
+    reached: dict[Place, Any] = dict.fromkeys(roots)
+    found = list(reached)
+    for node in found:
+        if node.number < oldest:
+            continue
+        if node.parents is None:
+            raise RuntimeError(
+                f"backward: the graph behind `{node.op}` was freed by an earlier backward; "
+                "pass retain_graph=True to that one if you need a second"
+            )
+        for parent in node.parents:
+            if parent is not None and parent not in reached:
+                reached[parent] = None
+                found.append(parent)
+    return reached
+
+
+def _check_unwritten(order: Sequence[Place], oldest: int) -> None:
+    """RuntimeError if a value that one of the places saved has been overwritten since."""
+    latest = last_write()
+    for node in reversed(order):
+        if node.number > latest:
+            break
+        if node.number >= oldest and node.saved and written_since(node.number, node.saved):
+            raise RuntimeError(
+                f"backward: a value that {node.op} saved was overwritten in place after it was recorded (by an "
+                "optimizer's step or copy_); run backward before the update, or run the forward pass again after it"
+            )
+
+
+def _leading_to(wanted: Collection[Place], order: Sequence[Place], oldest: int) -> set[Place]:
+    """The places from which some wanted place can be reached."""
+    useful = set(wanted)
+    for node in reversed(order):
+        if node.number >= oldest and node.parents and not useful.isdisjoint(node.parents):
+            useful.add(node)
+    return useful
+
+
+def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
+    """One more gradient for `place` added to those so far, in place where their sum is the walk's own array and lies as r does:
+    else NumPy chooses the memory order, as it does for Tensors."""
+    if place in summed and isinstance(old, np.ndarray) and old.strides == r.strides:
+        return np.add(old, r, out=old)
+    summed.add(place)
+    return old + r
+
+
+def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
+    """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
+    if r.shape != parent.shape:
+        try:
+            if not op.elementwise:
+                raise ValueError
+            r = above.sum_to(r, shape=parent.shape)
+        except ValueError:
+            raise ValueError(
+                f"{op.name}: the rule for {input_name(op, position)} returned shape {r.shape} for an input of shape "
+                f"{parent.shape}"
+            ) from None
+    return r if r.dtype == parent.dtype else r.astype(parent.dtype)
+
+
+def input_name(op: Op, position: int) -> str:
+    """The name, in messages, of the input that the parent at `position` stands for."""
+    sig = op.signature
+    served = [name for name in sig.inputs if name in sig.rules]
+    return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
+
+
+def _memory(value: Any) -> Any:
+    """What owns the memory that a value looks at: nothing if it is no array."""
+    data = value if value.__class__ is np.ndarray else getattr(value, "_array", value)
+    return owner(data) if isinstance(data, np.ndarray) else None
+
+
+def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
+    """Whether a gradient may look at memory that others look at: the incoming gradient's or a saved value's."""
+    if r.__class__ is np.ndarray and r.base is None:  # it is new, unless the rule handed on what it was given
+        if r is g:
+            return True
+        return any(value is r or (value.__class__ is tuple and any(each is r for each in value)) for value in saved)
+    memory = _memory(r)
+    if memory is None:
+        return False
+    for value in (g, *saved):
+        if value.__class__ is tuple:
+            if any(_memory(each) is memory for each in value):
+                return True
+        elif _memory(value) is memory:
+            return True
+    return False
+
+
+def _own(g: Array, borrowed: bool) -> Array:
+    """g in memory of its own: C-ordered and writable."""
+    if isinstance(g, np.ndarray):
+        return np.array(g, order="C") if borrowed or not g.flags.carray else g
+    if isinstance(g, np.generic):
+        return np.asarray(g)
+    return above.copy(g, order="C") if borrowed or not g._array.flags.carray else g

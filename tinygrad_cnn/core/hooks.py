@@ -1,0 +1,100 @@
+"""Functions that the backward walk calls with a finished gradient.
+
+A hook lives on its node or leaf and dies with it. The set of places that have one says, once for each walk, whether
+any place need be asked: a program without hooks pays for nothing else.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import graph, tracing
+from .grad_mode import no_grad
+from .graph import Array, Leaf, Node
+from .versions import tick
+
+Hook: TypeAlias = Callable[[Any], Any]
+
+hooked: weakref.WeakSet[Node | Leaf] = weakref.WeakSet()
+
+ever = False
+"""Whether there has been a hook at all: how many are left takes longer to say."""
+
+changes = 0
+"""How often a hook was put on or taken off."""
+
+
+class Handle:
+    """Takes a hook off again, by :meth:`remove` or at the end of a ``with`` block."""
+
+    def __init__(self, place: Node | Leaf, key: int) -> None:
+        self._place = weakref.ref(place)
+        self._key = key
+
+    def remove(self) -> None:
+        """Call the hook no more. Nothing happens if it is gone already."""
+        place = self._place()
+        if place is None or not hasattr(place, "hooks"):
+            return
+        global changes
+        changes += 1
+        place.hooks.pop(self._key, None)
+        if not place.hooks:
+            del place.hooks
+            hooked.discard(place)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def register(place: Node | Leaf, hook: Hook) -> Handle:
+    """Put a hook on a place, after those that it has."""
+    if not callable(hook):
+        raise TypeError(f"register_hook: `hook` is {hook!r}; it must be a function of the gradient")
+    global ever, changes
+    ever, changes = True, changes + 1
+    if not hasattr(place, "hooks"):
+        place.hooks = {}
+    hooked.add(place)
+    key = tick()
+    place.hooks[key] = hook
+    return Handle(place, key)
+
+
+def run(place: Node | Leaf, g: Array, create: bool) -> Array:
+    """The gradient after the hooks of `place`: a Tensor if `create`, else an array."""
+    tensor = graph._namespace["Tensor"]
+    given = g if create else tensor._of(np.asarray(g))
+    for hook in list(place.hooks.values()):
+        if tracing.watchers and (tracer := tracing.tracer()) is not None:
+            tracer.function(hook)
+        if create:
+            replacement = hook(given)
+        else:  # values only: a recording would be of no use to anyone
+            with no_grad():
+                replacement = hook(given)
+        if replacement is not None:
+            given = _checked(replacement, given, tensor)
+    return given if create else given._array
+
+
+def _checked(replacement: Any, given: Any, tensor: Any) -> Any:
+    if isinstance(replacement, np.ndarray | np.generic):
+        replacement = tensor._of(np.asarray(replacement))
+    if not isinstance(replacement, tensor):
+        raise TypeError(
+            f"register_hook: the hook returned {replacement!r:.60}; it must return None or a Tensor for the gradient"
+        )
+    if replacement.shape != given.shape or replacement.dtype != given.dtype:
+        raise ValueError(
+            f"register_hook: the hook returned {replacement.dtype} {replacement.shape} for the gradient "
+            f"{given.dtype} {given.shape}; a replacement must have its shape and dtype"
+        )
+    return replacement

@@ -1,0 +1,51 @@
+"""What a declaration of an op may say: names, inputs and parameters are checked before any Python is written for it."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .codegen import OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature
+
+
+def declared(
+    raw: Callable[..., Any], residuals: tuple[str, ...], ufunc: np.ufunc | None, batched: tuple[str, ...]
+) -> Signature:
+    """The signature of an op that is `raw`, or `ufunc` by raw's names. TypeError if the declaration is ill-formed."""
+    parameters = inspect.signature(raw).parameters.values()
+    variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+    inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != OUT)
+    reserved = sorted({"g", "y", "i", "in_shape", OUT} & {*inputs, *variadic, *keywords, *residuals})
+    if reserved:
+        raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
+    if not raw.__name__.isidentifier() or keyword.iskeyword(raw.__name__):
+        raise TypeError(f"op {raw.__name__}: the name must be an identifier, as `def` gives it; a lambda has none")
+    taken = sorted(n for n in (*inputs, *variadic, *keywords, *residuals) if n in TAKEN or TAKEN_FORM.search(n))
+    if taken:
+        raise TypeError(
+            f"op {raw.__name__}: {', '.join(taken)} may clash with names in the function that is written for the op; "
+            "rename what begins or ends with `_`, ends with `_n`, or is a builtin"
+        )
+    if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        raise TypeError(
+            f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
+            f"got {inspect.signature(raw)}"
+        )
+    optional = frozenset(p.name for p in parameters if p.name in inputs and p.default is None)
+    required = frozenset(p.name for p in parameters if p.name in keywords and p.default is p.empty)
+    names = tuple(inputs or variadic)
+    if ufunc is not None and (ufunc.nin, ufunc.nout) != (len(names), 1):
+        raise TypeError(
+            f"op {raw.__name__}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
+            f"{len(names)} and 1, and they must agree: declare a function with a body"
+        )
+    unknown = [repr(n) for n in batched if n not in (*names, OUTPUT)]
+    if unknown:
+        legal = ", ".join((*names, OUTPUT))
+        raise TypeError(f"op {raw.__name__}: `batched` names {', '.join(unknown)}; legal names are {legal}")
+    return Signature(raw.__name__, names, keywords, required, residuals, bool(variadic), optional)

@@ -1,0 +1,203 @@
+"""Functions that make Tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..core import tracing
+from ..core.graph import implements
+from ..core.operands import gather
+from ..ops.elementwise import copy
+from ..ops.random import generator
+from ..ops.shape import broadcast_to
+from .methods import TensorLike, unpacked
+from .tensor import Tensor, get_default_dtype
+
+__all__ = [
+    "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "ones", "ones_like", "rand", "rand_like", "randn",
+    "randn_like", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
+    # In a captured run every repetition needs a new array, which may be written to.
+    tensor = Tensor._of(tracing.outcome(data.copy) if tracing.watchers else data)
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
+
+
+def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
+    wanted = get_default_dtype() if dtype is None else np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"{name}: `dtype` is {wanted}; random numbers are drawn in a floating-point dtype")
+    return wanted
+
+
+def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
+    """A Tensor that shares the memory of `array`: a change to either is seen in both.
+
+    What this library writes there is noticed by graphs that have saved the old values, through whichever array; what NumPy
+    writes cannot be: such a graph gives a gradient at the new values. Nor can it be seen that two arrays are the same memory
+    at two addresses, unless they are ``np.memmap`` of one file.
+
+    Raises:
+        TypeError: if `array` is not an ndarray of numbers or Booleans.
+    """
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"from_numpy: `array` is {type(array).__name__}; it must be a numeric ndarray, or use Tensor(...)"
+        )
+    tensor = Tensor._of(array.view(np.ndarray))
+    tensor.requires_grad = requires_grad
+    return tensor
+
+
+def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
+    """A Tensor that shares the memory of an array of another library (PyTorch, JAX, CuPy...), by the protocol DLPack.
+
+    As with :func:`from_numpy`, graphs notice what this library writes there, and not what others write.
+
+    Raises:
+        TypeError: if `x` does not speak DLPack, or has a dtype that NumPy does not have, such as bfloat16.
+        BufferError: from the library of `x`, if it cannot share it: a PyTorch tensor that requires a gradient, say.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> a = np.zeros(2)
+    >>> t = tg.from_dlpack(a)
+    >>> a[0] = 1
+    >>> t.tolist()
+    [1.0, 0.0]
+    """
+    if isinstance(x, np.ndarray):
+        return from_numpy(
+            x, requires_grad=requires_grad
+        )  # NumPy before 2.1 makes everything read-only that comes by DLPack
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"from_dlpack: `x` is a {type(x).__name__}, which has no __dlpack__; use Tensor(...)")
+    try:
+        array = np.from_dlpack(x)
+    except RuntimeError as error:
+        raise TypeError(
+            f"from_dlpack: NumPy cannot hold `x` ({error}); convert it or move it to the CPU first"
+        ) from None
+    return from_numpy(array, requires_grad=requires_grad)
+
+
+def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor of zeros; the shape is one tuple or separate sizes."""
+    return _made(np.zeros(unpacked(shape), get_default_dtype() if dtype is None else dtype), requires_grad)
+
+
+def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor of ones; the shape is one tuple or separate sizes."""
+    return _made(np.ones(unpacked(shape), get_default_dtype() if dtype is None else dtype), requires_grad)
+
+
+def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
+    """A Tensor of one repeated value: a number, or an array that broadcasts to `shape`. It is recorded if that is a Tensor."""
+    fill_value = gather(fill_value)
+    value = Tensor(fill_value, dtype=dtype)
+    if not isinstance(fill_value, Tensor):
+        return _made(np.full(shape, value._array, value.dtype), requires_grad)
+    repeated = copy(broadcast_to(value, shape=shape), order="C")
+    return Tensor(repeated, requires_grad=True) if requires_grad else repeated
+
+
+def arange(*bounds: float, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """start, start + step, ... below stop, as np.arange: integers from integers, else the default dtype."""
+    values = np.arange(*bounds, dtype=dtype)
+    if dtype is None and values.dtype.kind == "f":
+        values = values.astype(get_default_dtype())
+    return _made(values, requires_grad)
+
+
+def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
+    """Ones on the diagonal of an n x m matrix of zeros; m is n by default."""
+    return _made(np.eye(n, m, dtype=get_default_dtype() if dtype is None else np.dtype(dtype)), requires_grad)
+
+
+def rand(
+    *shape: Any,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform draws from [0, 1), from `rng` or the library's seeded generator."""
+    wanted = _float("rand", dtype)
+    draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
+    sizes = unpacked(shape)
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(generator(rng).random(sizes, dtype=draw_in.type), dtype=wanted)
+
+    tensor = Tensor._of(tracing.outcome(draw))
+    tensor.requires_grad = requires_grad
+    return tensor
+
+
+def randn(
+    *shape: Any,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal draws, from `rng` or the library's seeded generator."""
+    wanted = _float("randn", dtype)
+    draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
+    sizes = unpacked(shape)
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(generator(rng).standard_normal(sizes, dtype=draw_in.type), dtype=wanted)
+
+    tensor = Tensor._of(tracing.outcome(draw))
+    tensor.requires_grad = requires_grad
+    return tensor
+
+
+def _like(t: TensorLike) -> NDArray[Any]:
+    plain = gather(t)
+    return plain._array if isinstance(plain, Tensor) else np.asarray(plain)
+
+
+@implements(np.zeros_like)
+def zeros_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
+    """Zeros of t's shape and dtype."""
+    return _made(np.zeros(_like(t).shape, dtype or _like(t).dtype), requires_grad)
+
+
+@implements(np.ones_like)
+def ones_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
+    """Ones of t's shape and dtype."""
+    return _made(np.ones(_like(t).shape, dtype or _like(t).dtype), requires_grad)
+
+
+@implements(np.full_like)
+def full_like(t: TensorLike, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
+    """One repeated value in t's shape and dtype."""
+    return full(_like(t).shape, fill_value, dtype or _like(t).dtype, requires_grad=requires_grad)
+
+
+def rand_like(
+    t: TensorLike,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform draws from [0, 1) in t's shape and dtype."""
+    return rand(_like(t).shape, rng=rng, dtype=dtype or _like(t).dtype, requires_grad=requires_grad)
+
+
+def randn_like(
+    t: TensorLike,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal draws in t's shape and dtype."""
+    return randn(_like(t).shape, rng=rng, dtype=dtype or _like(t).dtype, requires_grad=requires_grad)

@@ -1,0 +1,93 @@
+"""NumPy functions called on Tensors: recorded if an op stands for them, refused with a remedy if none does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, methodcaller
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.graph import numpy_ops
+from ..core.operands import gather
+
+# These look at an array and return nothing that could carry a gradient: the first at its form only, the others at values.
+_FORM = {
+    np.shape, np.ndim, np.size, np.shares_memory, np.may_share_memory, np.result_type, np.can_cast, np.iscomplexobj,
+    np.isrealobj,
+}  # fmt: skip
+_QUERIES = {np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str, np.array2string}
+
+
+def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What ``Tensor.__array_ufunc__`` does: call the op that stands for the ufunc.
+
+    Raises:
+        TypeError: for ``out=`` and other keywords, for methods such as ``reduce``, and for a ufunc without an op.
+    """
+    name = f"np.{ufunc.__name__}"
+    op = numpy_ops.get(ufunc)
+    if op is None:
+        raise _unknown(name)
+    if method != "__call__":
+        raise TypeError(
+            f"{name}.{method}: not recorded on Tensors; use a reduction such as tinygrad_cnn.sum, or t.numpy() for values "
+            "without a gradient"
+        )
+    if kwargs:
+        keyword = next(iter(kwargs))
+        remedy = "nothing recorded is ever written" if keyword == "out" else "the op has no such parameter"
+        raise TypeError(
+            f"{name}: `{keyword}=` is refused beside a Tensor, {remedy}; use y = tinygrad_cnn.{op.__name__}(...)"
+        )
+    return op(*inputs)
+
+
+def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> Any:
+    """What ``Tensor.__array_function__`` does: call what stands for the function, or answer a question about values.
+
+    Raises:
+        TypeError: for a function that no op stands for, or an argument that its op does not take.
+    """
+    op = numpy_ops.get(function)
+    if op is not None:
+        return op(*args, **kwargs)
+    if function in _FORM or function in _QUERIES:
+        look = attrgetter("_array") if function in _FORM else methodcaller("numpy")
+        given = [gather(v) for v in args]
+        plain = {k: look(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
+        return function(*(look(v) if isinstance(v, tensor) else v for v in given), **plain)
+    raise _unknown(f"{function.__module__.replace('numpy', 'np')}.{function.__name__}")
+
+
+def _unknown(name: str) -> TypeError:
+    return TypeError(
+        f"{name}: no op records it on Tensors; call {name} on t.numpy() for values without a gradient, or declare an op "
+        "with @tinygrad_cnn.op"
+    )
+
+
+def copied(value: Any) -> NDArray[Any]:
+    """A copy of the values of an array, of this library or another one, such as a PyTorch tensor that requires a gradient.
+
+    Raises:
+        ValueError: that says what it is if it is no array, or none that NumPy can read.
+    """
+    if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
+        raise ValueError(f"a {type(value).__name__}; it must be an array")
+    try:
+        value = value.detach() if hasattr(value, "detach") else value
+        array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
+        return array.copy("K")
+    except Exception as error:  # each library has its own
+        raise ValueError(f"a {type(value).__name__} that NumPy cannot read: {error}") from None
+
+
+def shown(value: Any) -> str:
+    """The beginning of its ``repr``, for an error message."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out integers of more than 4,300 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 500 else f"{text[:500]}..."

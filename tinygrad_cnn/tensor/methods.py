@@ -1,0 +1,265 @@
+"""The operators and methods that ops give to Tensors.
+
+An op is a function whose first input is an array or a Tensor, so it serves as a method as it is; methods that take
+parameters by position, as NumPy's do, are written out for their signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ops import (
+    activation,
+    compare,
+    elementwise,
+    index,
+    linalg,
+    rearrange,
+    reduce,
+    scan,
+    shape,
+    softmax,
+    sort,
+    transcendental,
+)
+from ..ops.shape import Axis, Shape
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Scalar: TypeAlias = float | int | bool
+TensorLike: TypeAlias = "Tensor | NDArray[Any] | Scalar | Sequence[Any]"
+
+
+def unpacked(sizes: tuple[Any, ...]) -> Any:
+    """Sizes that were given either as one sequence or one by one."""
+    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
+
+
+class Methods:
+    """What a Tensor can do by calling ops. Only :class:`~tinygrad_cnn.Tensor` derives from it."""
+
+    __slots__ = ()
+
+    __add__ = elementwise.add
+    __sub__ = elementwise.sub
+    __mul__ = elementwise.mul
+    __truediv__ = elementwise.div
+    __pow__ = elementwise.pow
+    __matmul__ = linalg.matmul
+    __neg__ = elementwise.neg
+    __abs__ = elementwise.abs
+    __lt__ = compare.less
+    __le__ = compare.less_equal
+    __gt__ = compare.greater
+    __ge__ = compare.greater_equal
+    __and__ = compare.bitwise_and
+    __or__ = compare.bitwise_or
+    __xor__ = compare.bitwise_xor
+    __invert__ = compare.bitwise_not
+    __eq__ = compare.equal  # type: ignore[assignment]
+    __ne__ = compare.not_equal  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return elementwise.add(other, self)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return elementwise.sub(other, self)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return elementwise.mul(other, self)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return elementwise.div(other, self)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return elementwise.pow(other, self)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return linalg.matmul(other, self)
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        return compare.bitwise_and(other, self)
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        return compare.bitwise_or(other, self)
+
+    def __rxor__(self, other: TensorLike) -> Tensor:
+        return compare.bitwise_xor(other, self)
+
+    # Ops as methods
+
+    abs = elementwise.abs
+    ceil = elementwise.ceil
+    copy = elementwise.copy
+    exp = elementwise.exp
+    floor = elementwise.floor
+    log = elementwise.log
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    reciprocal = elementwise.reciprocal
+    sign = elementwise.sign
+    pow = elementwise.pow
+    sqrt = elementwise.sqrt
+    square = elementwise.square
+
+    arccos = transcendental.arccos
+    arccosh = transcendental.arccosh
+    arcsin = transcendental.arcsin
+    arcsinh = transcendental.arcsinh
+    arctan = transcendental.arctan
+    arctan2 = transcendental.arctan2
+    arctanh = transcendental.arctanh
+    cos = transcendental.cos
+    cosh = transcendental.cosh
+    erf = transcendental.erf
+    exp2 = transcendental.exp2
+    expm1 = transcendental.expm1
+    hypot = transcendental.hypot
+    log1p = transcendental.log1p
+    log2 = transcendental.log2
+    log10 = transcendental.log10
+    logaddexp = transcendental.logaddexp
+    sigmoid = transcendental.sigmoid
+    sin = transcendental.sin
+    sinh = transcendental.sinh
+    tan = transcendental.tan
+    tanh = transcendental.tanh
+
+    gelu = activation.gelu
+    relu = activation.relu
+    silu = activation.silu
+    softplus = activation.softplus
+    matmul = linalg.matmul
+    dot = linalg.dot
+    trace = linalg.trace
+    diagonal = rearrange.diagonal
+    pad = shape.pad
+    repeat = rearrange.repeat
+    scatter_add = index.scatter_add
+    tile = rearrange.tile
+    tril = rearrange.tril
+    triu = rearrange.triu
+    ravel = shape.ravel
+    flatten = shape.flatten
+    moveaxis = shape.moveaxis
+    masked_fill = index.masked_fill
+    topk = sort.topk
+
+    def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+        """Brought into the interval from `min` to `max`; None is no bound. The gradient passes at the bounds too."""
+        return elementwise.clip(self, min, max)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """To so many decimals, halves to the even neighbour; the gradient is zero."""
+        return elementwise.round(self, decimals=decimals)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Sum over `axis`, all axes by default."""
+        return reduce.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Mean over `axis`, all axes by default."""
+        return reduce.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Largest element over `axis`, all axes by default; ties share the gradient evenly."""
+        return reduce.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Smallest element over `axis`, all axes by default; ties share the gradient evenly."""
+        return reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Product over `axis`, all axes by default; zeros are exact."""
+        return reduce.prod(self, axis=axis, keepdims=keepdims)
+
+    var = reduce.var
+    std = reduce.std
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Logarithm of the sum of exponentials over `axis`, all axes by default."""
+        return reduce.logsumexp(self, axis=axis, keepdims=keepdims)
+
+    norm = reduce.norm
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """Running sum along `axis`, of the flattened elements by default."""
+        return scan.cumsum(self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Tensor:
+        """Running product along `axis`, of the flattened elements by default."""
+        return scan.cumprod(self, axis=axis)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Index of the largest element along `axis`, the first of equals."""
+        return reduce.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Index of the smallest element along `axis`, the first of equals."""
+        return reduce.argmin(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether some element over `axis` is not zero."""
+        return reduce.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether no element over `axis` is zero."""
+        return reduce.all(self, axis=axis, keepdims=keepdims)
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        """Exponentials along `axis` divided by their sum."""
+        return softmax.softmax(self, axis=axis)
+
+    def log_softmax(self, axis: int = -1) -> Tensor:
+        """Logarithm of the softmax along `axis`."""
+        return softmax.log_softmax(self, axis=axis)
+
+    def reshape(self, *sizes: Any) -> Tensor:
+        """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1."""
+        return shape.reshape(self, shape=unpacked(sizes))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Axes permuted, given as one tuple or separately; reversed if none are given."""
+        return shape.transpose(self, axes=unpacked(axes) if axes else None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """Two axes exchanged."""
+        return shape.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """Axes of size 1 dropped: all of them, or those in `axis`."""
+        return shape.squeeze(self, axis)
+
+    def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
+        """New axes of size 1 at `axis`."""
+        return shape.expand_dims(self, axis)
+
+    def broadcast_to(self, sizes: Shape) -> Tensor:
+        """Repeated to a larger shape, as a view."""
+        return shape.broadcast_to(self, shape=sizes)
+
+    def flip(self, axis: Axis = None) -> Tensor:
+        """The order along `axis` reversed, along every axis by default."""
+        return rearrange.flip(self, axis=axis)
+
+    def roll(self, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+        """Elements moved on by `shift` along `axis`, those that leave at the end entering at the start."""
+        return rearrange.roll(self, shift=shift, axis=axis)
+
+    def take(self, indices: TensorLike, axis: int | None = None) -> Tensor:
+        """The elements at integer `indices` of `axis`, or of the flattened Tensor by default."""
+        return index.take(self, indices, axis=axis)
+
+    def argsort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
+        """The indices that sort along `axis`, equal elements in their order."""
+        return sort.argsort(self, axis=axis, descending=descending)
+
+    def sort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
+        """A new Tensor, sorted along `axis`: unlike ndarray.sort, this writes nothing in place."""
+        return sort.sort(self, axis=axis, descending=descending)

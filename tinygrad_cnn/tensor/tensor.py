@@ -1,0 +1,571 @@
+"""The Tensor: an array that remembers how it was computed."""
+
+from __future__ import annotations
+
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from opcode import opmap
+from types import FrameType
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..core import hooks, tracing
+from ..core.backward import in_tensors, pull_back
+from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
+from ..core.graph import Argument, Leaf, Node, register_tensor
+from ..core.operands import gather
+from ..core.versions import mark_written
+from ..ops import compare, elementwise, index, shape
+from . import dlpack, interop
+from .methods import Methods, TensorLike
+
+_default_dtype: np.dtype[Any] = np.dtype(np.float32)
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Set the floating-point dtype that Python numbers and lists get: float32 unless set.
+
+    Raises:
+        TypeError: if `dtype` is not a floating-point dtype.
+    """
+    global _default_dtype
+    wanted = np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"set_default_dtype: `dtype` is {wanted}; it must be a floating-point dtype such as float32")
+    _default_dtype = wanted
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The floating-point dtype that Python numbers and lists get."""
+    return _default_dtype
+
+
+def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """A new array from anything that holds numbers: arrays keep their dtype, Python numbers get the default one.
+
+    Raises:
+        TypeError: if `data` holds something else than numbers or Booleans.
+        ValueError: if a nested list is ragged.
+    """
+    if tracing.watchers:
+        array = tracing.outcome(partial(_copied, data, dtype))
+    else:
+        array = _copied(data, dtype)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
+    return array
+
+
+def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
+    try:
+        array = np.array(data, dtype=dtype, copy=True)
+    except ValueError as error:
+        raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
+    pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
+    if dtype is None and pythonic and array.dtype.kind in "iuf":
+        return array.astype(_default_dtype)
+    return array
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
+    "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor,
+}  # fmt: skip
+
+
+def _operator(name: str) -> Callable[[Any, Any], Any]:
+    """The method that stands for an operator in place."""
+    return lambda self, other: self._in_place(name, other)
+
+
+class Tensor(Methods):
+    """An n-dimensional array that records the ops applied to it, so that gradients can be taken.
+
+    Args:
+        data: an array (keeps its dtype), or Python numbers and nested lists of them (become float32, see
+            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares instead. The copy of a Tensor is recorded,
+            as is that of a list that holds Tensors, which are stacked.
+        requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``. The graph behind `data` is
+            cut then, with a warning if there is one: ``Tensor(t.detach(), requires_grad=True)`` says that it is meant.
+        dtype: convert to this dtype.
+
+    Raises:
+        TypeError: if `data` is not numeric, or `requires_grad` is asked of integers or Booleans.
+        ValueError: if a nested list is ragged.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2., 4., 6.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_array", "_grad", "_node")
+
+    _array: NDArray[Any]
+    _node: Node | Leaf | None
+    _grad: Tensor | None  # unset until there is one: most Tensors never have a gradient
+
+    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
+        data = gather(data)
+        if isinstance(data, Tensor):
+            wanted = data.dtype if dtype is None else np.dtype(dtype)
+            made = elementwise.copy(data) if wanted == data.dtype else data.astype(wanted)
+            self._array, self._node = made._array, made._node
+        else:
+            self._array, self._node = to_array(data, dtype), None
+        if requires_grad:
+            if self._node is not None:
+                warnings.warn(
+                    f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
+                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
+                    stacklevel=2 if type(self).__init__ is Tensor.__init__ else 3,
+                )
+            self._node = None
+            self.requires_grad = True
+
+    @staticmethod
+    def _of(data: NDArray[Any], node: Node | Leaf | None = None) -> Tensor:
+        tensor = Tensor.__new__(Tensor)
+        tensor._array = data
+        tensor._node = node
+        return tensor
+
+    # Properties
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._array.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose: all axes reversed."""
+        return self.transpose()
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this Tensor."""
+        if tracing.watchers and (tracer := tracing.tracer()) is not None:
+            tracer.form(self)
+        return self._node is None or self._node.op is None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor. May be set on a leaf."""
+        if tracing.watchers and (tracer := tracing.tracer()) is not None:
+            tracer.form(self)
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"requires_grad: this Tensor is the result of `{self._op_name}` and not a leaf; use detach() for one "
+                "without a graph"
+            )
+        if not value:
+            self._node = None
+        elif self._node is None:
+            if self.dtype.kind != "f":
+                raise TypeError(
+                    f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype}; "
+                    "convert it with astype(np.float32) first"
+                )
+            self._node = Leaf(self)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that ``backward()`` has summed into this leaf, or None."""
+        if tracing.watchers:
+            tracing.touch(self, write=False)
+        try:
+            gradient = self._grad
+        except AttributeError:  # there has never been one
+            return None
+        if gradient.__class__ is Lent:
+            gradient = self._grad = Tensor._of(gradient._array.copy())
+        return gradient
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"grad: this Tensor is the result of `{self._op_name}` and not a leaf; only leaves hold gradients"
+            )
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: the value is a {type(value).__name__}; it must be a Tensor or None")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ValueError(
+                    f"grad: the value is {value.dtype} {value.shape} but the Tensor is {self.dtype} {self.shape}; "
+                    "a gradient has the shape and dtype of its Tensor"
+                )
+        if tracing.watchers:
+            tracing.touch(self, write=True)
+        self._grad = value
+
+    @property
+    def _op_name(self) -> str | None:
+        return None if self._node is None or self._node.op is None else self._node.op.name
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    # Values
+
+    def numpy(self) -> NDArray[Any]:
+        """The values, as a read-only view; ``t.numpy().copy()`` can be written to.
+
+        Where the memory is shared (:func:`from_numpy`), NumPy may write to it. No graph notices that: one which has saved
+        the values gives a gradient at the new ones.
+        """
+        if tracing.watchers:
+            tracing.read(self)
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """The values, for NumPy. RuntimeError for a Tensor that requires a gradient, unless under :class:`no_grad`."""
+        self._ensure_nothing_lost()
+        if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
+            if copy is False:
+                raise ValueError(f"Tensor: {self.dtype} cannot become {np.dtype(dtype)} without a copy")
+            return np.array(self.numpy(), dtype=dtype)
+        return self.numpy()
+
+    def _ensure_nothing_lost(self) -> None:
+        if self.requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                "Tensor: NumPy asks for the values of a Tensor that requires a gradient, and the gradient would be lost; "
+                "say t.detach() or t.numpy() if that is meant, work under no_grad(), or use the function of tinygrad_cnn "
+                "that records"
+            )
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice what it writes there.
+
+        Raises:
+            BufferError: if this Tensor requires a gradient, or its memory cannot be shared as asked.
+        """
+        if self.requires_grad:
+            raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
+        if tracing.watchers:
+            tracing.read(self)
+        return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The only element, as a Python number. ValueError if there is more or less than one."""
+        if self._array.size != 1:
+            raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
+        if tracing.watchers:
+            tracing.read(self)
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        if tracing.watchers:
+            tracing.read(self)
+        return self._array.tolist()
+
+    def detach(self) -> Tensor:
+        """The same values, sharing memory, outside the graph."""
+        return Tensor._of(self._array)
+
+    def copy_(self, source: TensorLike) -> Tensor:
+        """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values refuse backward.
+
+        Raises:
+            RuntimeError: if this Tensor is the result of a recorded op.
+            ValueError: if `source` does not broadcast to its shape.
+        """
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"copy_: this Tensor is the result of `{self._op_name}`; nothing recorded is ever written"
+            )
+        source = gather(source, "copy_")
+        values = source._array if isinstance(source, Tensor) else np.asarray(source)
+        try:
+            np.broadcast_to(values, self.shape)
+        except ValueError:
+            raise ValueError(
+                f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
+            ) from None
+        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
+            )
+        tracing.effect(_write, self._array, values, writes=lambda: [self._array])
+        return self
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The values in another dtype; recorded between floating-point dtypes, without a gradient to others."""
+        wanted = np.dtype(dtype)
+        convert = elementwise.cast if wanted.kind in "fc" else elementwise.cast_discrete
+        return convert(self, dtype=wanted)
+
+    # Gradients
+
+    def backward(
+        self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add to the ``grad`` of every leaf behind this Tensor the gradient of sum(self * gradient).
+
+        Args:
+            gradient: the incoming gradient, of this Tensor's shape; may be left out if it has a single element.
+            retain_graph: keep what nodes saved, so that backward can run again; by default, what `create_graph` is.
+            create_graph: record the computation of the gradients, so that they can be differentiated in turn.
+
+        Raises:
+            RuntimeError: if this Tensor does not require a gradient, has several elements and no `gradient`, or if its
+                graph was freed by an earlier backward or a value in it has been overwritten since.
+            ValueError: if `gradient` has another shape.
+        """
+        root = incoming("backward", self, gradient, create_graph)
+        retain = create_graph if retain_graph is None else retain_graph
+        results = pull_back([root], None, retain=retain, create=create_graph)
+        watched, of = bool(tracing.watchers), Tensor._of
+        for leaf, g in results.items():
+            tensor = leaf.tensor()  # type: ignore[union-attr]
+            if tensor is None:
+                continue
+            old = tensor.grad if watched else getattr(tensor, "_grad", None)
+            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient which the user holds never changes
+                g = of(g if old is None else np.asarray(old._array + g))
+            elif old is not None:
+                with enable_grad() if create_graph else no_grad():
+                    g = old + g
+            if watched:
+                tracing.touch(tensor, write=True)
+            tensor._grad = g
+
+    def zero_grad(self) -> None:
+        """Forget the gradient: ``grad`` becomes None."""
+        if tracing.watchers:
+            tracing.touch(self, write=True)
+        self._grad = None
+
+    def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
+        """Call ``hook(g)`` in every backward walk, once the gradient g of this Tensor is complete.
+
+        What the hook returns replaces the gradient, in ``grad`` and for everything behind this Tensor; None leaves it as
+        it is. Hooks run in the order of registration. g must not be written to.
+
+        Returns:
+            A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
+
+        Raises:
+            RuntimeError: if this Tensor does not require a gradient.
+            TypeError: if `hook` cannot be called; in the walk, if it returns something else than an array.
+            ValueError: in the walk, if it returns another shape or dtype.
+
+        >>> import tinygrad_cnn as tg
+        >>> x = tg.Tensor([3.0, 4.0], requires_grad=True)
+        >>> with x.register_hook(lambda g: g * 10):
+        ...     x.sum().backward()
+        >>> x.grad.tolist()
+        [10.0, 10.0]
+        """
+        if self._node is None:
+            raise RuntimeError(
+                "register_hook: this Tensor does not require a gradient, so none arrives; set requires_grad=True on it or "
+                "on what it is computed from"
+            )
+        return hooks.register(self._node, hook)
+
+    # Container protocol
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len: a 0-d Tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration: a 0-d Tensor has no axis to iterate over; use item() for its value")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(compare.equal(self, value).numpy().any())
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return index.getitem(self, index=index.plain_index(key))
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "Tensor: `x[i] = v` would overwrite what may be recorded; build the result instead with "
+            "tinygrad_cnn.index_set(x, i, v) or tinygrad_cnn.where(mask, v, x), or write a leaf with copy_"
+        )
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        if self.requires_grad and _is_stored(sys._getframe(1)):
+            self._ensure_nothing_lost()
+        return float(self.item())
+
+    def __int__(self) -> int:
+        if self.requires_grad and _is_stored(sys._getframe(1)):
+            self._ensure_nothing_lost()
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"index: only integer Tensors can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.size == 1 and spec else format(str(self), spec)
+
+    def __repr__(self) -> str:
+        if tracing.watchers:
+            tracing.read(self)
+        values = np.array2string(self._array, separator=", ", prefix="Tensor(")
+        made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({values}, dtype={self.dtype}{made_by})"
+
+    def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        """Pickle and copy the values without the graph; a leaf stays one that requires a gradient."""
+        return _rebuild, (self.numpy(), self.is_leaf and self.requires_grad)
+
+    # In place
+
+    def _in_place(self, name: str, other: Any) -> Any:
+        """``self`` with ``self name other`` written into it if it is a leaf that requires a gradient, else NotImplemented.
+
+        Raises:
+            RuntimeError: outside of no_grad.
+            TypeError, ValueError: if the result has another shape, or is no floating-point number.
+        """
+        if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
+            return NotImplemented  # x += y then stands for x = x + y
+        sign = f"{name}="
+        if is_grad_enabled():
+            raise RuntimeError(
+                f"Tensor: `{sign}` would overwrite a leaf that requires a gradient, or name another Tensor in its place; write "
+                "it under no_grad(), or let an optimizer of tinygrad_cnn.optim move it; for a new Tensor, write x = x "
+                f"{name} y"
+            )
+        result = _OPERATORS[name](self, other)
+        if result.shape != self.shape:
+            raise ValueError(
+                f"Tensor: `{sign}` has a result of shape {result.shape}, which does not fit into a leaf of shape {self.shape}"
+            )
+        if result.dtype.kind != "f":
+            raise TypeError(
+                f"Tensor: `{sign}` has a result of {result.dtype}, which cannot be written into {self.dtype}"
+            )
+        return self.copy_(result)
+
+    __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
+        _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
+    )
+
+    # NumPy called on Tensors
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return interop.array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        return interop.array_function(function, args, kwargs, Tensor)
+
+
+class Lent(Tensor):
+    """The gradient of a leaf in memory that a compiled program writes over in its next run: ``grad`` gives a copy."""
+
+    __slots__ = ()
+
+
+def _is_stored(frame: FrameType) -> bool:
+    """Whether a frame is at an assignment ``a[i] = t``: for a single place NumPy asks a 0-d Tensor for a Python number."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
+
+
+def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
+    np.copyto(target, values, casting="same_kind")
+    mark_written(target)
+
+
+def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
+    tensor = Tensor._of(np.array(data))
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
+
+
+@cache
+def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The gradient of most walks' beginnings."""
+    one = np.ones((), dtype)
+    one.flags.writeable = False
+    return one
+
+
+def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
+    """The place of `output` and the gradient to start from there, checked, as the walk wants it."""
+    tensors = in_tensors(create)
+    if output._node is None:
+        raise RuntimeError(
+            f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
+            "was computed under no_grad() or by a compiled call, whose results have no graph: compile the whole step, with "
+            "backward() in it"
+        )
+    if gradient is None:
+        if output.size != 1:
+            raise RuntimeError(
+                f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
+                "with sum() or mean(), or pass the gradient"
+            )
+        g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
+        return output._node, Tensor._of(g) if tensors else g
+    gradient = gather(gradient, name)
+    array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
+    if array.shape != output.shape:
+        raise ValueError(
+            f"{name}: the gradient has shape {array.shape} but the Tensor has shape {output.shape}; they must agree"
+        )
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: the gradient has dtype {array.dtype}; it must hold real numbers")
+    if not tensors:
+        return output._node, array.astype(output.dtype, copy=False)
+    start = gradient if isinstance(gradient, Tensor) else Tensor._of(array)
+    return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
+
+
+register_tensor(Tensor, to_array, copy=elementwise.copy, laid_out=elementwise.laid_out, sum_to=shape.sum_to)

@@ -1,0 +1,1 @@
+"""Functions of functions: derivatives, checkpointing, and the search for what is not finite."""

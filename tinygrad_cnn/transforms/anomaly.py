@@ -1,0 +1,161 @@
+"""Find the op that made a value or a gradient infinite or NaN, and where it was called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..core.backward import input_name
+from ..core.graph import Node, Op, pull_with
+from ..core.tracing import PACKAGE, WRITTEN, observe
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["AnomalyError", "detect_anomaly"]
+
+
+class AnomalyError(FloatingPointError):
+    """A value or a gradient that is not finite. `op`, `filename` and `lineno` tell which op, and where it was called."""
+
+    __module__ = "tinygrad_cnn"  # where users find it
+
+    def __init__(self, message: str, op: str, filename: str | None = None, lineno: int | None = None) -> None:
+        super().__init__(message)
+        self.op, self.filename, self.lineno = op, filename, lineno
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is known of an op's call: where it was made, and what went in."""
+
+    op: Op
+    filename: str
+    lineno: int
+    inputs: str
+    within: _Call | None  # the call whose gradient made this one
+
+    @property
+    def place(self) -> str:
+        derived = f", in the gradient of {self.within.op.name} {self.within.place}" if self.within else ""
+        return f"called at {self.filename}:{self.lineno} with {self.inputs}{derived}"
+
+    def error(self, what: str) -> AnomalyError:
+        remedy = "keep its inputs where it is finite, or mask them before it"
+        return AnomalyError(f"{self.op.name}: {what}; {self.place}; {remedy}", self.op.name, self.filename, self.lineno)
+
+
+_pulling: ContextVar[bool] = ContextVar("pulling", default=False)
+_within: ContextVar[_Call | None] = ContextVar("within", default=None)
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Raise at the first op whose result is infinite or NaN, or whose gradient is while what came in was finite.
+
+    The error says which op and input, the file and line that called the op, and for each of its inputs dtype, shape,
+    smallest and largest finite value, and how many are not finite. It holds in this context (thread or task), for ops on
+    Tensors. Enter it around the forward and the backward pass: of an op recorded before, only the name is known. NumPy's
+    own warnings are off inside. Everything is looked at, so it is slow; outside it costs nothing.
+
+    Raises:
+        AnomalyError: a FloatingPointError, in the call of the op, or in backward.
+
+    >>> import tinygrad_cnn as tg
+    >>> with tg.detect_anomaly():
+    ...     tg.Tensor([1.0, 0.0]).log()
+    Traceback (most recent call last):
+        ...
+    tinygrad_cnn.AnomalyError: log: the result float32 (2,) has 1 element that is not finite, the first -inf at (1,); called
+    at ... with `a` float32 (2,) from 0.0 to 1.0, 0 not finite; keep its inputs where it is finite, ...
+    """
+    calls: WeakKeyDictionary[Node, _Call] = WeakKeyDictionary()
+
+    def look(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor) -> None:
+        fault = None if _pulling.get() else _fault(output)
+        node = output._node
+        if fault or node is not None:
+            call = _Call(op, *caller(), _described(op, inputs), _within.get())
+            if fault:
+                raise call.error(f"the result {fault}")
+            if isinstance(node, Node):
+                calls[node] = call
+
+    def pull(node: Node, g: Any, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
+        call = calls.get(node)
+        fault = _fault(g)
+        if fault:
+            raise _error(node.op, call, f"the gradient of its result {fault} as it comes in, or as its uses add up")
+        tokens = _pulling.set(True), _within.set(call)
+        try:
+            pulled = node.op.pull(g, saved, node.params, parents)
+        finally:
+            _pulling.reset(tokens[0])
+            _within.reset(tokens[1])
+        for position, (parent, r) in enumerate(zip(parents, pulled, strict=True)):
+            fault = None if parent is None else _fault(r)
+            if fault:
+                raise _error(node.op, call, f"the gradient for {input_name(node.op, position)} {fault}")
+        return pulled
+
+    with np.errstate(all="ignore"), observe(look), pull_with(pull):
+        yield
+
+
+def _error(op: Op, call: _Call | None, what: str) -> AnomalyError:
+    if call is not None:
+        return call.error(what)
+    return AnomalyError(
+        f"{op.name}: {what}; it was recorded before detect_anomaly() was entered: enter that around the forward pass too, "
+        "to see where",
+        op.name,
+    )
+
+
+def _fault(value: Any) -> str | None:
+    """What is not finite in an array or Tensor, or None."""
+    array = getattr(value, "_array", value)
+    if isinstance(array, np.generic):
+        array = np.asarray(array)
+    if not isinstance(array, np.ndarray):
+        return None
+    finite = np.isfinite(array)
+    if finite.all():
+        return None
+    wrong = np.argwhere(~finite)
+    first = tuple(wrong[0].tolist())
+    several = "1 element that is" if len(wrong) == 1 else f"{len(wrong)} elements that are"
+    return f"{array.dtype} {array.shape} has {several} not finite, the first {array[first]} at {first}"
+
+
+def _described(op: Op, inputs: Sequence[Any]) -> str:
+    sig = op.signature
+    names = [f"{sig.inputs[0]}[{i}]" for i in range(len(inputs))] if sig.variadic else sig.inputs
+    return ", ".join(f"`{name}` {_range(value)}" for name, value in zip(names, inputs, strict=True))
+
+
+def _range(value: Any) -> str:
+    array = getattr(value, "_array", value)
+    if not isinstance(array, np.ndarray):
+        return f"{value!r:.60}"
+    finite = array[np.isfinite(array)]
+    extent = f" from {finite.min()} to {finite.max()}" if finite.size else ""
+    return f"{array.dtype} {array.shape}{extent}, {array.size - finite.size} not finite"
+
+
+def caller() -> tuple[str, int]:
+    """File and line of the innermost frame that is the user's code."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE) and not WRITTEN.fullmatch(name):
+            break
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno

@@ -1,0 +1,288 @@
+"""Derivatives as function calls: of Tensors that have been computed, and of functions.
+
+A transform such as :func:`grad` calls its function on fresh places of the graph, one for each floating-point leaf of
+the arguments, and walks back from the results to exactly those. Fresh places are what keeps nested derivatives apart:
+the inner walk cannot take the outer variable for its own. Where an argument is itself part of a graph, its fresh place
+is a node above it, so an outer derivative passes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, overload
+
+import numpy as np
+
+from ..core.backward import pull_back
+from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..ops.elementwise import copy
+from ..tensor.methods import TensorLike
+from ..tensor.tensor import Tensor, incoming
+from .pytree import leaves, matched, rebuild
+from .recorded_call import Argnums, Run, as_tensor, check_callable, directed, kind, moves, named_after, shaped
+
+__all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
+P = ParamSpec("P")
+
+
+def gradients(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of sum <output, grad_output> with respect to each input, without touching any ``grad``.
+
+    Args:
+        outputs: one Tensor or several.
+        inputs: the Tensors, leaves or not, to differentiate by.
+        grad_outputs: one incoming gradient per output; None for an output of a single element means 1.
+        retain_graph: keep the graph for another backward; by default, what `create_graph` is.
+        create_graph: record the gradients, so that they can be differentiated in turn.
+        allow_unused: give None for an input that no output depends on, instead of raising.
+
+    Returns:
+        One gradient per input, in its shape and dtype.
+
+    Raises:
+        RuntimeError: if an output or input does not require a gradient, an input is unused, or the graph was freed.
+        ValueError: if the numbers of outputs and gradients, or their shapes, disagree.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(3.0, requires_grad=True)
+    >>> (g,) = tg.gradients(x**3, x, create_graph=True)
+    >>> (h,) = tg.gradients(g, x)
+    >>> g.item(), h.item()
+    (27.0, 18.0)
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    starts = (
+        list(grad_outputs)
+        if isinstance(grad_outputs, list | tuple) and not isinstance(outputs, Tensor)
+        else [grad_outputs]
+    )
+    if grad_outputs is None:
+        starts = [None] * len(outs)
+    if len(starts) != len(outs):
+        raise ValueError(f"gradients: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
+    for i, t in enumerate(ins):
+        if t._node is None:
+            raise RuntimeError(
+                f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before using it"
+            )
+    roots = [incoming("gradients", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    places = {t._node for t in ins if t._node is not None}
+    found = pull_back(roots, places, retain=retain, create=create_graph)
+    results: list[Tensor | None] = []
+    for i, t in enumerate(ins):
+        g = found.get(t._node) if t._node is not None else None
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"gradients: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it"
+            )
+        if g is not None and any(t is earlier for earlier in ins[:i]):
+            g = copy(g)  # an input named twice gets two gradients that share nothing
+        results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
+    return tuple(results)
+
+
+@overload
+def grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, Any]: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]: ...
+def grad(*args: Any, **kwargs: Any) -> Any:
+    """The function that gives the gradient of `f`, a function with one scalar result.
+
+    The gradient is taken by the arguments at `argnums`, and has their structure of lists, tuples and dicts. Every
+    floating-point leaf in them (a Tensor, an array or a Python float) gives a Tensor of its shape and dtype, zero if `f`
+    does not depend on it. Other leaves reach `f` untouched, and give None.
+
+    Nothing is added to any ``grad``. The gradient is part of a graph only if gradients are recorded where it is called
+    and something outside, which requires a gradient, went into it: so ``grad(grad(f))`` works, and no graph is left.
+
+    Called on Tensors instead of a function, as in PyTorch, this is :func:`gradients`. A Tensor cannot be called, so no
+    call can mean both.
+
+    Args:
+        f: the function, of arrays in nested containers and of anything else.
+        argnums: the position, or positions, of the arguments to differentiate by.
+        has_aux: `f` returns a pair (result, more), and the new function returns (gradient, more).
+
+    Returns:
+        A function with f's arguments: its gradient for an integer `argnums`, a tuple of them for a sequence.
+
+    Raises:
+        TypeError: when called, if f's result is not a floating-point number, or an argument holds none.
+        ValueError: when called, if f's result has several elements, or `argnums` does not fit the arguments.
+
+    >>> import tinygrad_cnn as tg
+    >>> f = lambda p: (p["w"] * p["w"] * p["b"]).sum()
+    >>> tg.grad(f)({"w": tg.Tensor([1.0, 2.0]), "b": 3.0})
+    {'w': Tensor([ 6., 12.], dtype=float32), 'b': Tensor(5., dtype=float32)}
+    >>> tg.grad(tg.grad(tg.grad(lambda x: x**4)))(2.0).item()
+    48.0
+    """
+    first = args[0] if args else kwargs.get("f", kwargs.get("outputs"))
+    if isinstance(first, Tensor | list | tuple):
+        return gradients(*args, **kwargs)
+    return _grad(*args, **kwargs)
+
+
+def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, Any]:
+    both = _value_and_grad("grad", f, argnums, has_aux)
+
+    def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
+        value, found = both(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return named_after(f, gradient)
+
+
+def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
+    """The function that gives (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
+
+    With `has_aux` it gives ((result, more), gradient).
+
+    >>> import tinygrad_cnn as tg
+    >>> y, g = tg.value_and_grad(lambda x: (x * x).sum())(tg.Tensor([1.0, 2.0]))
+    >>> y.item(), g.tolist()
+    (5.0, [2.0, 4.0])
+    """
+    return _value_and_grad("value_and_grad", f, argnums, has_aux)
+
+
+def _value_and_grad(name: str, f: Callable[P, Any], argnums: Argnums, has_aux: bool) -> Callable[P, tuple[Any, Any]]:
+    check_callable(name, f)
+
+    def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
+        run = Run(name, f, args, kwargs, argnums)
+        if has_aux and not (isinstance(run.result, tuple) and len(run.result) == 2):
+            raise TypeError(f"{name}: f returned {kind(run.result)}; with `has_aux` it must return (result, more)")
+        y = run.scalar(run.result[0] if has_aux else run.result)
+        found = run.pull([(y, None)], create=run.open, retain=run.open)
+        return run.settled(run.result), run.settled(run.like_arguments(found))
+
+    return named_after(f, value_and_gradient)
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """f's result, and the function u -> (u^T df/dx for each primal x), which may be called any number of times.
+
+    u has the structure and shapes of the result; None for a leaf means zero. Leaves of the result that are not floating
+    point take no part. The graph lives as long as the function.
+
+    Raises:
+        ValueError: if u differs from the result in structure or shape.
+
+    >>> import tinygrad_cnn as tg
+    >>> y, pull = tg.vjp(lambda a, b: a * b, tg.Tensor([1.0, 2.0]), tg.Tensor([3.0, 4.0]))
+    >>> pull(tg.Tensor([1.0, 10.0]))
+    (Tensor([ 3., 40.], dtype=float32), Tensor([ 1., 20.], dtype=float32))
+    """
+    check_callable("vjp", f)
+    run = Run("vjp", f, primals, {}, None)
+
+    def pull(cotangents: Any) -> tuple[Any, ...]:
+        roots = []
+        for path, y, u in matched("vjp", "the cotangent", cotangents, run.result):
+            if u is not None and moves(y):
+                roots.append((as_tensor(y), shaped("vjp", f"the cotangent{path}", u, np.shape(y), as_tensor(y).dtype)))
+        asked = is_grad_enabled() and any(u.requires_grad for _, u in roots)
+        found = run.like_arguments(run.pull(roots, create=asked or (is_grad_enabled() and run.open), retain=True))
+        return tuple(found if asked else run.settled(found))
+
+    return run.settled(run.result), pull
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """f's result at `primals`, and its derivative along `tangents`: (df/dx) t, in the structure of the result.
+
+    `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The derivative is exact: u^T df/dx
+    is linear in u, and its own gradient, pulled back from t, is (df/dx) t. So it costs two walks and no forward-mode rules.
+    (Townsend, "A new trick for calculating Jacobian vector products", 2017.)
+
+    Raises:
+        TypeError: if `primals` or `tangents` is not a tuple or list.
+        ValueError: if they differ in structure or shape.
+
+    >>> import tinygrad_cnn as tg
+    >>> y, t = tg.jvp(lambda x: x**3, (tg.Tensor([1.0, 2.0]),), (tg.Tensor([1.0, 0.5]),))
+    >>> y.tolist(), t.tolist()
+    ([1.0, 8.0], [3.0, 6.0])
+    """
+    run, directions = directed("jvp", f, primals, tangents)
+    outputs = [as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]
+    with enable_grad():
+        us = [Tensor(np.ones(y.shape, y.dtype), requires_grad=True) for y in outputs]
+        linear = run.pull(list(zip(outputs, us, strict=True)), create=True, retain=True)
+    found = iter(run.along(linear, directions, us))
+    moved = rebuild(run.result, [next(found) if moves(leaf) else None for _, leaf in leaves(run.result)])
+    return run.settled(run.result), run.settled(moved)
+
+
+def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a scalar function times `tangents`, without the Hessian: the gradient of <grad f, t>.
+
+    For one primal its product, in its structure; for several a tuple, with the Hessian over all of them.
+
+    Raises:
+        TypeError, ValueError: as :func:`grad` and :func:`jvp`.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.hvp(lambda x: (x**3).sum(), (tg.Tensor([1.0, 2.0]),), (tg.Tensor([1.0, 1.0]),)).tolist()
+    [6.0, 12.0]
+    """
+    run, directions = directed("hvp", f, primals, tangents)
+    with enable_grad():
+        slopes = run.pull([(run.scalar(run.result), None)], create=True, retain=True)
+    products = run.settled(run.like_arguments(run.along(slopes, directions, run.inputs)))
+    return products[0] if len(primals) == 1 else products
+
+
+def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """The function that gives df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
+
+    Where f's result is nested, the Jacobian has its structure, and for each leaf the structure of the arguments at
+    `argnums`. Leaves that are not floating point give None.
+
+    Raises:
+        TypeError: when called, if an argument holds no floating-point number.
+        ValueError: when called, if `argnums` does not fit the arguments.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.jacobian(lambda x: x * x)(tg.Tensor([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+    return _jacobian("jacobian", f, argnums)
+
+
+def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """The function that gives the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(tg.Tensor([3.0, 4.0])).tolist()
+    [[8.0, 6.0], [6.0, 0.0]]
+    """
+    return _jacobian("hessian", _jacobian("hessian", f, argnums), argnums)
+
+
+def _jacobian(name: str, f: Callable[P, Any], argnums: Argnums) -> Callable[P, Any]:
+    check_callable(name, f)
+
+    def rows(*args: P.args, **kwargs: P.kwargs) -> Any:
+        run = Run(name, f, args, kwargs, argnums)
+        return rebuild(run.result, [run.settled(run.jacobian(leaf)) for _, leaf in leaves(run.result)])
+
+    return named_after(f, rows)

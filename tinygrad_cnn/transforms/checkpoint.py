@@ -1,0 +1,198 @@
+"""Trade memory for time: keep a function's inputs instead of what it computes, and run it again in backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..core import tracing
+from ..core.backward import Place, outside, pull_back
+from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..core.graph import Argument, Array, Leaf, Op
+from ..core.versions import tick
+from ..ops.elementwise import cast
+from ..ops.random import generator
+from ..tensor import Tensor
+from .pytree import leaves, rebuild
+from .recorded_call import check_callable
+
+__all__ = ["checkpoint"]
+
+T = TypeVar("T")
+
+
+def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """f(*args, **kwargs), without keeping what `f` computes on the way: backward runs `f` again and then through it.
+
+    Gradients are exact, to any order, for Tensors among the arguments (nested in lists, tuples and dicts) and for those
+    that `f` refers to otherwise, such as a layer's parameters. Random draws are repeated: the state of the library's
+    generator, and of any ``Generator`` among the arguments, is restored for the second run and then put back.
+
+    What it changes through the library is changed once, in the first run: running statistics, ``copy_``, an optimizer's
+    update. What else `f` reads must be the same at backward, and what it changes by Python alone is changed twice.
+
+    Raises:
+        RuntimeError: in backward, if the second run gives results of other shapes, or uses other Tensors.
+    (Griewank and Walther, "Revolve", 2000; Chen et al., "Training deep nets with sublinear memory cost", 2016.)
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> tg.checkpoint(lambda x: x.exp().log(), x).sum().backward()
+    >>> x.grad.tolist()
+    [1.0, 1.0]
+    """
+    check_callable("checkpoint", f)
+    if not is_grad_enabled() or tracing.tracer() is not None:  # a captured program has memory of its own to spare
+        return f(*args, **kwargs)
+    given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    segment = _Segment(f, args, kwargs)
+    since = tick()
+    result = segment.run([_leaf(t._array) if t.requires_grad else t for t in given])
+    values = [leaf for _, leaf in leaves(result)]
+    recorded = [_recorded(value) for value in values]
+    outputs = [value for value, is_recorded in zip(values, recorded, strict=True) if is_recorded]
+    if not outputs:
+        return result  # type: ignore[no-any-return]
+    inputs = [*given, *map(_stand_in, segment.note(outputs, since))]
+    segment.value = outputs[0]._array if len(outputs) == 1 else np.concatenate([t._array.reshape(-1) for t in outputs])
+    whole = _op.function(inputs, segment=segment)
+    segment.value = None
+    parts = iter(segment.parts(whole))
+    return rebuild(result, [next(parts) if r else v for v, r in zip(values, recorded, strict=True)])  # type: ignore[no-any-return]
+
+
+class _Hole:
+    """Where a Tensor stood among the arguments."""
+
+
+class _Segment:
+    """A function with its arguments but for their Tensors, and what is needed to run it again as it ran before."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.f = f
+        found = [leaf for _, leaf in leaves((args, kwargs))]
+        self.arguments = rebuild((args, kwargs), [_Hole() if isinstance(leaf, Tensor) else leaf for leaf in found])
+        sources = [generator(), *(leaf for leaf in found if isinstance(leaf, np.random.Generator))]
+        self.random = [(source, source.bit_generator.state) for source in dict.fromkeys(sources)]
+        self.count = sum(isinstance(leaf, Tensor) for leaf in found)
+        self.value: Any = None  # the result of the first run, for the op that is about to stand for it
+
+    def run(self, tensors: list[Tensor]) -> Any:
+        """The function's result on these Tensors, recorded."""
+        each = iter(tensors)
+        filled = [next(each) if isinstance(leaf, _Hole) else leaf for _, leaf in leaves(self.arguments)]
+        args, kwargs = rebuild(self.arguments, filled)
+        with enable_grad():
+            return self.f(*args, **kwargs)
+
+    def note(self, outputs: list[Tensor], since: int) -> list[Place]:
+        """The places outside that the outputs were computed from. They and the outputs' forms are remembered."""
+        self.forms = [(t.shape, t.dtype) for t in outputs]
+        places = sorted(outside([t._node for t in outputs if t._node is not None], since), key=lambda p: p.number)
+        self.used = {place.number for place in places}
+        return places
+
+    def parts(self, whole: Array) -> list[Array]:
+        """The outputs, or gradients, that were joined to one array, in their shapes and dtypes."""
+        if len(self.forms) == 1:
+            return [whole]
+        found, start = [], 0
+        for shape, dtype in self.forms:
+            stop = start + int(np.prod(shape))
+            part = whole[start:stop].reshape(shape)
+            found.append(part if part.dtype == dtype else part.astype(dtype))
+            start = stop
+        return found
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """The context of the second run: generators draw again what they drew in the first, and nothing changes by it."""
+        now = [source.bit_generator.state for source, _ in self.random]
+        try:
+            for source, state in self.random:
+                source.bit_generator.state = state
+            with tracing.repeating():
+                yield
+        finally:
+            for (source, _), state in zip(self.random, now, strict=True):
+                source.bit_generator.state = state
+
+    def outputs_again(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The outputs of a second run, which must be like the first."""
+        since = tick()
+        with self.replayed():
+            result = self.run(tensors)
+        outputs = [leaf for _, leaf in leaves(result) if _recorded(leaf)]
+        forms = [(t.shape, t.dtype) for t in outputs]
+        if forms != self.forms:
+            raise RuntimeError(
+                f"checkpoint: run again, f gave {_listed(forms)} where it gave {_listed(self.forms)}; what it computes must "
+                "depend on its arguments alone"
+            )
+        given = {t._node.number for t in tensors if t._node is not None}
+        used = {place.number for place in outside([t._node for t in outputs if t._node is not None], since)}
+        if used - given != self.used:
+            raise RuntimeError(
+                "checkpoint: run again, f used other Tensors than the first time; do not exchange them between the forward "
+                "and the backward pass"
+            )
+        return outputs
+
+
+def _rerun(*inputs: Array, segment: _Segment) -> Array:
+    """y = f(inputs), its outputs joined, which the caller has computed.   inputs' = the gradients of f, run again."""
+    return segment.value
+
+
+def _pull(g: Array, saved: Any, params: Any, parents: tuple[Place | None, ...]) -> tuple[Array | None, ...]:
+    """The gradients for all inputs at once, from one second run of f."""
+    ((values,), (segment,)) = saved, params
+    create = isinstance(g, Tensor)
+    with enable_grad():
+        count = segment.count
+        tensors = [_placed(v, p) for v, p in zip(values[:count], parents[:count], strict=True)]
+        floor = tick()  # where the walk ends: at the inputs and at what f refers to, which the outer walk goes on from
+        outputs = segment.outputs_again(tensors)
+        places = [t._node if p is not None else None for t, p in zip(tensors, parents[:count], strict=True)]
+        places += parents[count:]
+        roots = [(t._node, part) for t, part in zip(outputs, segment.parts(g), strict=True)]
+        wanted = {place for place in places if place is not None}
+        found = pull_back(roots, wanted, retain=create, create=create, floor=floor)
+    zeros = [p if p is None else np.zeros(p.shape, p.dtype) for p in parents]
+    nothing = [Tensor._of(z) if create and z is not None else z for z in zeros]
+    return tuple([z if place is None else found.get(place, z) for place, z in zip(places, nothing, strict=True)])
+
+
+def _placed(value: Array, parent: Place | None) -> Tensor:
+    """An input for the second run: in a place of its own, connected to where it came from if the gradient is recorded."""
+    if isinstance(value, Tensor):
+        return cast(value, dtype=value.dtype)
+    return Tensor._of(value) if parent is None else _leaf(value)
+
+
+def _leaf(array: Any) -> Tensor:
+    tensor = Tensor._of(array)
+    tensor._node = Argument(tensor)
+    return tensor
+
+
+def _stand_in(place: Place) -> Tensor:
+    """A Tensor in the place of one that f refers to. A leaf comes with its values, so that a later write is noticed."""
+    tensor = place.tensor() if isinstance(place, Leaf) else None
+    return Tensor._of(np.empty(0) if tensor is None else tensor._array, place)
+
+
+def _recorded(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def _listed(forms: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
+    return ", ".join(f"{dtype} {shape}" for shape, dtype in forms) or "nothing with a gradient"
+
+
+_op = Op(_rerun, elementwise=False, residuals=())
+_op.vjp(inputs=lambda inputs: inputs)  # says that a node saves its inputs; the rule itself is _pull, for all of them
+_op.pull = _pull

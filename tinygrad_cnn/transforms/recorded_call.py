@@ -1,0 +1,217 @@
+"""One call of a function, recorded so that derivatives can be taken from it: what the transforms share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from ..core.backward import outside, pull_back
+from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..core.graph import Argument
+from ..core.versions import tick
+from ..ops.elementwise import cast
+from ..ops.shape import stack
+from ..tensor.tensor import Tensor, incoming
+from .pytree import leaves, matched, rebuild
+
+Argnums: TypeAlias = int | Sequence[int]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Run:
+    """One recorded call of a function on fresh places, for the floating-point leaves of some of its arguments.
+
+    With `argnums` these arguments must have such leaves; without, all arguments count, whatever they are.
+    """
+
+    def __init__(
+        self, name: str, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], argnums: Argnums | None
+    ) -> None:
+        self.name = name
+        self.single = isinstance(argnums, int)
+        positions = list(range(len(args))) if argnums is None else _positions(name, argnums, len(args))
+        self.recorded = is_grad_enabled()
+        self.since = tick()
+        self.selected = tuple(args[i] for i in positions)
+        for i, argument in zip(positions, self.selected, strict=True):
+            found = [leaf for _, leaf in leaves(argument)]
+            if argnums is not None and found and not any(map(moves, found)):
+                raise TypeError(
+                    f"{name}: argument {i} is {kind(found[0])}, which has no derivative; pass floating-point numbers, or "
+                    "leave it out of `argnums`"
+                )
+        with enable_grad():
+            placed = [_fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
+            call = list(args)
+            for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
+                call[i] = argument
+            self.result = f(*call, **kwargs)
+        self.moving = [moves(leaf) for leaf in placed]
+        self.inputs = [leaf for leaf, free in zip(placed, self.moving, strict=True) if free]
+
+    @functools.cached_property
+    def open(self) -> bool:
+        """Whether results are to stay in the graph: something recorded outside went into them."""
+        return self.recorded and self._reaches_out(leaf for _, leaf in leaves(self.result))
+
+    def _reaches_out(self, results: Iterable[Any]) -> bool:
+        return bool(outside([t._node for t in results if isinstance(t, Tensor) and t._node is not None], self.since))
+
+    def settled(self, tree: Any) -> Any:
+        """Results as Tensors, cut from the graph unless an outer derivative may ask for them."""
+        return rebuild(tree, [self._settle(leaf) for _, leaf in leaves(tree)])
+
+    def _settle(self, leaf: Any) -> Any:
+        if not moves(leaf):
+            return leaf
+        tensor = as_tensor(leaf)
+        return tensor if self.recorded and self._reaches_out([tensor]) else tensor.detach()
+
+    def scalar(self, result: Any) -> Tensor:
+        """The result of a function that must have a single, floating-point element."""
+        if not moves(result):
+            remedy = "return (result, more) and pass has_aux=True" if isinstance(result, tuple) else "return a Tensor"
+            raise TypeError(
+                f"{self.name}: f returned {kind(result)}, but only a floating-point number has a gradient; {remedy}"
+            )
+        y = as_tensor(result)
+        if y.size != 1:
+            raise ValueError(
+                f"{self.name}: f returned shape {y.shape}, but only a single element has a gradient; reduce it with sum() "
+                "or mean(), or use jacobian"
+            )
+        return y
+
+    def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
+        """Gradients of sum <y, u> by the inputs, for roots (y, u)."""
+        return self._walk(roots, self.inputs, create, retain)
+
+    def along(
+        self, slopes: Sequence[Tensor], directions: Sequence[Tensor | None], by: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Gradients of sum <slope, direction> by some Tensors, which ends this run."""
+        roots = [(slope, t) for slope, t in zip(slopes, directions, strict=True) if t is not None]
+        create = self.open or (self.recorded and any(t.requires_grad for _, t in roots))
+        return self._walk(roots, by, create, create)
+
+    def _walk(
+        self, roots: Sequence[tuple[Tensor, Tensor | None]], by: Sequence[Tensor], create: bool, retain: bool
+    ) -> list[Tensor]:
+        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
+        places = [x._node for x in by]
+        wanted = {place for place in places if place is not None}
+        found = pull_back(starts, wanted, retain=retain, create=create) if starts and wanted else {}
+        gradients = [None if place is None else found.get(place) for place in places]
+        return [
+            Tensor(np.zeros(x.shape, x.dtype)) if g is None else g if isinstance(g, Tensor) else Tensor._of(g)
+            for x, g in zip(by, gradients, strict=True)
+        ]
+
+    def like_arguments(self, found: Sequence[Tensor]) -> Any:
+        """One result per input in the structure of the arguments, None where these do not move."""
+        each = iter(found)
+        tree = rebuild(self.selected, [next(each) if free else None for free in self.moving])
+        return tree[0] if self.single else tree
+
+    def jacobian(self, leaf: Any) -> Any:
+        """The rows for one leaf of the result, in the structure of the arguments."""
+        if not moves(leaf):
+            return None
+        y, rows = as_tensor(leaf), []
+        for k in range(y.size):
+            u = np.zeros(y.shape, y.dtype)
+            u.reshape(-1)[k] = 1
+            rows.append(self.pull([(y, Tensor._of(u))], create=self.open, retain=True))
+        if not rows:
+            return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
+        return self.like_arguments(
+            [
+                stack(column).reshape(y.shape + x.shape)
+                for x, column in zip(self.inputs, zip(*rows, strict=True), strict=True)
+            ]
+        )
+
+
+def directed(
+    name: str, f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[Run, list[Tensor | None]]:
+    """A run on `primals`, and a tangent for each of its inputs."""
+    check_callable(name, f)
+    for what, value in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(value, list | tuple):
+            raise TypeError(
+                f"{name}: `{what}` is {kind(value)}; it must be a tuple with one entry for each argument of f"
+            )
+    directions = []
+    for path, x, t in matched(name, "`tangents`", list(tangents), list(primals)):
+        if moves(x):
+            dtype = as_tensor(x).dtype
+            directions.append(None if t is None else shaped(name, f"`tangents{path}`", t, np.shape(x), dtype))
+    return Run(name, f, primals, {}, None), directions
+
+
+def moves(leaf: Any) -> bool:
+    """Whether a leaf can have a derivative: a Tensor, array or Python number of floating-point dtype."""
+    if isinstance(leaf, Tensor | np.ndarray):
+        return leaf.dtype.kind == "f"
+    return isinstance(leaf, float | np.floating)
+
+
+def as_tensor(leaf: Any) -> Tensor:
+    """A leaf as a Tensor: itself, or its values."""
+    return leaf if isinstance(leaf, Tensor) else Tensor(leaf)
+
+
+def _fresh(leaf: Any) -> Tensor:
+    """A leaf in a new place: above the one it has, else at a new end of the graph."""
+    if isinstance(leaf, Tensor) and leaf._node is not None:
+        return cast(leaf, dtype=leaf.dtype)
+    fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else Tensor(leaf)
+    fresh._node = Argument(fresh)
+    return fresh
+
+
+def shaped(name: str, what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+    """`value` as a Tensor of this dtype; ValueError, in the words of `name` and `what`, for another shape."""
+    tensor = as_tensor(value)
+    if tensor.shape != shape:
+        raise ValueError(f"{name}: {what} has shape {tensor.shape} but belongs to shape {shape}; they must agree")
+    if tensor.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: {what} has dtype {tensor.dtype}; it must hold real numbers")
+    return tensor if tensor.dtype == dtype else tensor.astype(dtype)
+
+
+def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
+    given = list(argnums) if isinstance(argnums, Sequence) else [argnums]
+    if any(isinstance(i, bool) or not isinstance(i, int) for i in given):
+        raise TypeError(f"{name}: `argnums` is {argnums!r}; it must be an integer or a sequence of integers")
+    wrong = [i for i in given if not -count <= i < count]
+    if wrong:
+        raise ValueError(
+            f"{name}: `argnums` asks for argument {wrong[0]}, but f was called with {count} by position; pass it by position"
+        )
+    positions = [i % count for i in given]
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"{name}: `argnums` is {argnums!r}, which names an argument twice; give each position once")
+    return positions
+
+
+def kind(value: Any) -> str:
+    """What a value is, in a few words for a message."""
+    dtype = getattr(value, "dtype", None)
+    return f"{value!r:.60}" if dtype is None else f"{type(value).__name__} of {dtype}"
+
+
+def check_callable(name: str, f: Any) -> None:
+    """TypeError, in the name of the transform, unless f can be called."""
+    if not callable(f):
+        raise TypeError(f"{name}: `f` is {kind(f)}; it must be a function")
+
+
+def named_after(f: Callable[..., Any], function: F) -> F:
+    """Name and documentation of f for a function derived from it, but not its attributes: an op's are its own."""
+    functools.update_wrapper(function, f, updated=())
+    return function
