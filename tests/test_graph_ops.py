@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.graph import accelerate, registry
 from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import assert_gradients
 
@@ -273,104 +273,134 @@ class TestDeclarations:
         assert (a.grad.item(), b.grad.item()) == (3.0, 2.0)
 
 
-class TestCommonParts:
-    def test_are_computed_once_for_all_rules_that_ask_for_them_and_only_then(self):
-        calls = []
-        f = tg.op(_named("def f(a, b, c): return a * b + c"))
-
-        def product(g, a, b):
-            calls.append(1)
-            return g * a * b
-
-        f.common(product=product)
-        f.vjp(a=lambda product, a: product / a, b=lambda product, b: product / b, c=lambda g: g)
-        a, b, c = leaf(2.0), leaf(3.0), leaf(5.0)
-        f(a, b, c).backward()
-        assert (a.grad.item(), b.grad.item(), c.grad.item()) == (3.0, 2.0, 1.0)
-        assert len(calls) == 1
-        f(2.0, 3.0, c).backward()  # no rule asks for it, and what it needs is not kept
-        assert len(calls) == 1
-        assert f(2.0, 3.0, c)._node.saved == (None, None)
-
-    def test_what_a_part_needs_is_kept_for_those_that_ask_for_it(self):
-        f = tg.op(_named("def f(a, b): return a * b"))
-        f.common(through_b=lambda g, a: g * a)
-        f.vjp(a=lambda g, b: g * b, b=lambda through_b: through_b)
-        a, b = leaf(2.0), leaf(3.0)
-        f(2.0, b).backward()
-        assert b.grad.item() == 2.0
-        assert f(2.0, b)._node.saved == (2.0, None)
-        f(a, 3.0).backward()
-        assert a.grad.item() == 3.0
-        assert f(a, 3.0)._node.saved == (None, 3.0)
-
+class TestJointRules:
     @pytest.mark.parametrize(
         "wanted", [(True, True, False), (True, True, True), (True, False, True), (False, True, False)]
     )
-    def test_are_for_two_rules_at_least(self, wanted):
-        """A rule alone does without them, and what they need is not kept for it."""
+    def test_give_the_gradients_that_are_wanted_in_one_call(self, wanted):
         f = tg.op(_named("def f(a, b, c): return a * b + c"))
         asked = []
 
-        def both(g, a, b, a_shape, b_shape, c_shape):
-            asked.append((a_shape, b_shape, c_shape))
-            return g * b, g * a
+        @f.joint_vjp("a", "b")
+        def both(g, a, b, needs, in_shapes):
+            asked.append((needs, in_shapes))
+            return g * b if needs[0] else None, g * a if needs[1] else None
 
-        f.common(both=both)
-        f.vjp(
-            a=lambda g, b, both: both[0] if both else g * b,
-            b=lambda g, a, both: both[1] if both else g * a,
-            c=lambda g, both: g,
-        )
+        f.vjp(c=lambda g: g)
         tensors = [tg.Tensor(v, requires_grad=w) for v, w in zip(([2.0], [3.0], [5.0]), wanted, strict=True)]
-        y = f(*tensors)
-        several = sum(wanted) > 1
-        assert [value is not None for value in y._node.saved] == [several or wanted[1], several or wanted[0]]
-        y.backward()
-        assert asked == [tuple((1,) if w else None for w in wanted)] * several
+        f(*tensors).backward()
+        assert asked == [(wanted[:2], tuple((1,) if w else None for w in wanted[:2]))]
         expected = [v if w else None for v, w in zip((3.0, 2.0, 1.0), wanted, strict=True)]
         assert [t.grad and t.grad.item() for t in tensors] == expected
 
-    def test_a_declared_name_is_what_it_says(self):
-        """And the shape of an input without a rule is None."""
-        f = tg.op(_named("def f(a, b, *, a_shape=7.0): return a * b"))
-        f.common(part=lambda g, a_shape, b_shape: (g * a_shape, b_shape))
-        f.vjp(a=lambda part: part[0])
-        a = leaf(2.0)
-        f(a, 3.0).backward()
-        assert a.grad.item() == 7.0
-        g = tg.op(_named("def f(a, b): return a * b"))
-        g.common(part=lambda g, b_shape: g if b_shape is None else b_shape)
-        g.vjp(a=lambda part: part)
-        g(a, 3.0).backward()
-        assert a.grad.item() == 8.0
+    def test_are_not_called_and_keep_nothing_where_none_of_their_gradients_is_wanted(self):
+        f = tg.op(_named("def f(a, b, c): return a * b + c"))
+        calls = []
+        f.joint_vjp("a", "b")(lambda g, a, b: (calls.append(1), g * b, g * a)[1:])
+        f.vjp(c=lambda g: g)
+        y = f(2.0, 3.0, leaf(5.0))
+        assert y._node.saved == (None, None)
+        y.backward()
+        assert not calls
 
-    def test_are_differentiated_with_the_rules(self):
+    def test_are_differentiated(self):
         f = tg.op(_named("def f(a, b): return a * b"))
-        f.common(g2=lambda g: g * 1.0)
-        f.vjp(a=lambda g2, b: g2 * b, b=lambda g2, a: g2 * a)
+        f.joint_vjp("a", "b")(lambda g, a, b: (g * b, g * a))
         assert_gradients(f, np.array([2.0, -1.0]), np.array([3.0, 0.5]), order=3)
 
+    def test_of_a_variadic_op_give_a_gradient_for_each_input(self):
+        f = tg.op(_named("def total(*xs): return sum(xs)"))
+        asked = []
+
+        @f.joint_vjp("xs")
+        def each(g, xs, needs, in_shapes):
+            asked.append((len(xs), needs, in_shapes))
+            return tuple(g * (i + 1) if need else None for i, need in enumerate(needs))
+
+        a, b = leaf(2.0), leaf(3.0)
+        f([a, 1.0, b]).backward()
+        assert (a.grad.item(), b.grad.item()) == (1.0, 3.0)
+        assert asked == [(3, (True, False, True), ((1,), None, (1,)))]
+
+    def test_a_later_rule_takes_the_place_of_those_for_its_inputs(self):
+        f = tg.op(_named("def f(a, b): return a * b"))
+        f.joint_vjp("a", "b")(lambda g, a, b: (g * b * 10, g * a * 10))
+        f.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
+        a, b = leaf(2.0), leaf(3.0)
+        f(a, b).backward()
+        assert (a.grad.item(), b.grad.item()) == (3.0, 2.0)
+
     @pytest.mark.parametrize(
-        ("source", "name", "part", "message"),
+        ("source", "inputs", "rule", "message"),
         [
-            ("def f(a): pass", "a", lambda g: g, "f.common: f has a; rename the part"),
-            ("def f(a): pass", "y", lambda g: g, "f.common: f has y; rename the part"),
-            ("def f(a): pass", "in_shape", lambda g: g, "f.common: f has in_shape; rename the part"),
-            ("def f(a): pass", "part_", lambda g: g, "f.common: f has part_; rename the part"),
-            ("def f(*xs): pass", "part", lambda g: g, "f.common: f is variadic, and has but one rule"),
-            ("def f(a): pass", "part", lambda b: b, "f.common: `part` names `b`; legal names are g, a, y, a_shape$"),
+            ("def f(a, b): pass", ("a", "c"), lambda g: g, "f.joint_vjp: `c` is not an input; the inputs are a, b"),
+            ("def f(a, b): pass", ("a",), lambda g: g, "f.joint_vjp: give the names of two inputs at least"),
             (
-                "def f(a): pass",
-                "part",
+                "def f(a, b): pass",
+                ("a", "b"),
                 lambda in_shape: 1,
-                "f.common: `part` names `in_shape`; legal names are g, a, y, a_shape$",
+                "f.joint_vjp: the rule for `a`, `b` names `in_shape`; legal names are g, a, b, y, needs, in_shapes, parents$",
             ),
         ],
     )
-    def test_ill_formed_ones_are_refused(self, source, name, part, message):
+    def test_ill_formed_ones_are_refused(self, source, inputs, rule, message):
+        f = tg.op(_named(source))
         with pytest.raises(TypeError, match=message):
-            tg.op(_named(source)).common(**{name: part})
+            f.joint_vjp(*inputs)(rule)
+
+
+class TestAccelerations:
+    """A kernel computes what the definition does, in eager mode and in compiled programs, and may decline."""
+
+    @staticmethod
+    def made(along=(), in_place=False):
+        f = tg.op(_named("def triple(a, *, extra=0.0): return a * 3 + extra"))
+        f.vjp(a=lambda g: g * 3)
+        runs = []
+
+        def prepare(out, a, *, extra):
+            if a.size < 3:
+                return None
+            y = np.empty_like(a) if out is None else out
+
+            def task():
+                runs.append(out is None)
+                np.multiply(a, 3, y)
+                return np.add(y, extra, y)
+
+            return task
+
+        accelerate(f, prepare, along=along, in_place=in_place)
+        return f, runs
+
+    def test_eager_calls_prepare_and_run(self):
+        f, runs = self.made()
+        x = leaf(1.0, 2.0, 3.0)
+        y = f(x, extra=1.0)
+        assert y.tolist() == [4.0, 7.0, 10.0]
+        assert f(np.ones(4)).tolist() == [3.0] * 4
+        assert runs == [True, True]
+        y.backward(np.ones(3))
+        assert x.grad.tolist() == [3.0] * 3
+
+    def test_where_it_declines_the_definition_computes(self):
+        f, runs = self.made()
+        assert f(tg.Tensor([1.0, 2.0])).tolist() == [3.0, 6.0]
+        step = tg.compile(lambda x: f(x + 0.0) * 1.0)
+        assert [step(tg.Tensor([1.0, i])).tolist() for i in range(3)] == [[3.0, 3.0 * i] for i in range(3)]
+        assert not runs
+
+    def test_a_program_prepares_once_and_runs_in_each_replay(self):
+        f, runs = self.made()
+        step = tg.compile(lambda x: f(x + 0.0, extra=1.0) * 1.0)
+        for i in range(8):
+            x = tg.Tensor([1.0, 2.0, i])
+            assert step(x).tolist() == [4.0, 7.0, 3.0 * i + 1]
+        assert runs.count(False) >= 3
+
+    def test_inputs_that_do_not_exist_are_refused(self):
+        with pytest.raises(TypeError, match="accelerate: `along` names 'b'; legal names of <op triple> are a, y"):
+            self.made(along=["b"])
 
 
 @contextmanager
@@ -474,13 +504,6 @@ class TestCalls:
     def test_a_ufunc_has_as_many_inputs_as_the_op_and_one_output(self, ufunc, inputs):
         with pytest.raises(TypeError, match=f"`ufunc` is {ufunc.__name__}, of"), declared(ufunc, inputs):
             pass
-
-    def test_what_is_batched_is_an_input_or_the_output(self):
-        with pytest.raises(TypeError, match="op own: `batched` names 'b'; legal names are a, y"):
-
-            @tg.op(batched=["a", "b", "y"])
-            def own(a):
-                return a
 
     def test_own_ops_make_no_cycle(self):
         gc.collect()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.compile import codegen, memory
+from tinygrad_cnn.core.graph import accelerate
 from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
@@ -185,14 +186,17 @@ def test_a_parameter_with_an_entry_for_each_image(form):
 
 
 @tg.op(elementwise=True)
-def doubled(a, *, out=None):
-    return np.multiply(a, 2, out=out)
+def doubled(a):
+    return np.multiply(a, 2)
 
 
-@doubled.bind
-def _doubling(a, out, shared):
-    shared["seen"] = a
+def _prepare_doubled(out, a, shared=None):
+    if shared is not None:
+        shared["seen"] = a
     return lambda: np.multiply(a, 2, out=out)
+
+
+accelerate(doubled, _prepare_doubled)
 
 
 def test_what_is_prepared_with_something_shared_goes_along():

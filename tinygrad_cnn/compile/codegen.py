@@ -7,7 +7,6 @@ import math
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from typing import Any, NoReturn
 
@@ -192,12 +191,11 @@ class _Writer:
             return None
         along, whole = by_image(step), self.fixed[out]
         inputs = [(self._filled(x), isinstance(x, Value) and x in along) for x in _as_arrays(step)]
-        function, params = step.call, self._filled(step.params)  # the step would keep the arrays of the capture alive
+        params = self._filled(step.params)  # the step would keep the arrays of the capture alive
 
         def call(images: slice) -> Call:
             target, parts = whole[images], [a[images] if is_cut else a for a, is_cut in inputs]
-            bound = None if op.binder is None or op.binder_shares else op.binder(*parts, out=target, **params)
-            return bound if callable(bound) else partial(function, *parts, out=target, **params)
+            return op.bind(target, *parts, **params)
 
         return call
 
@@ -209,14 +207,17 @@ class _Writer:
         planned_output = step.outputs and step.outputs[0] in self.fixed
         arguments = [self.expression(x) for x in (_as_arrays(step) if planned_output else step.inputs)]
         arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
-        if planned_output:
-            arguments.append(f"out={self.expression(step.outputs[0])}")
         bound = self._bound(step) if planned_output else None
         if isinstance(bound, Work):
             bound = bound.prepared()
         if bound is not None:
             call = f"{self.constant(bound, step.name)}()"
+        elif planned_output and step.op is not None and step.op.prepare is not None:
+            given = ", ".join([self.expression(step.outputs[0]), *arguments])
+            call = f"{self.constant(step.op.bind, step.name)}({given})()"
         else:
+            if planned_output:
+                arguments.append(f"out={self.expression(step.outputs[0])}")
             call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
         for v in fresh:
             self.names[v] = f"v{len(self.names)}"
@@ -249,16 +250,16 @@ class _Writer:
 
     def _bind(self, step: Step) -> Work | Callable[[], object] | None:
         out = step.outputs[0]
-        if step.op is None or step.op.binder is None or out is None:
+        if step.op is None or step.op.prepare is None or out is None:
             return None
         if any(v not in self.fixed and v.origin != "outside" for v in step.reads):
             return None
         params = self._filled(step.params)
-        if step.op.binder_shares:  # what lies outside may change between two steps
+        if step.op.shares:  # what lies outside may change between two steps
             first = step.inputs[0]
             inside = isinstance(first, Value) and first.origin != "outside"
             params["shared"] = self._shared.setdefault(first, {}) if inside else {}
-        return step.op.binder(*self._filled(step.inputs), out=self.fixed[out], **params)
+        return step.op.bind(self.fixed[out], *self._filled(step.inputs), **params)
 
     def _is_fixed_view(self, step: Step) -> bool:
         """Whether the step only looks at fixed memory in another way, which is then done once and for all."""

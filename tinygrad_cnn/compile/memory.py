@@ -116,8 +116,8 @@ def by_image(step: Step) -> set[Value]:
         read = [v for v in step.inputs if isinstance(v, Value) and v.array.ndim == out.array.ndim]
         return {v for v in (*read, out) if v.array.ndim and len(v.array) == len(out.array)}
     named = [*zip(step.op.signature.inputs, step.inputs, strict=False), (OUTPUT, out)]
-    along = {v for name, v in named if name in step.op.batched and isinstance(v, Value) and v.array.ndim}
-    return along.difference([v for name, v in named if name not in step.op.batched and isinstance(v, Value)])
+    along = {v for name, v in named if name in step.op.along and isinstance(v, Value) and v.array.ndim}
+    return along.difference([v for name, v in named if name not in step.op.along and isinstance(v, Value)])
 
 
 def _length(step: Step, out: Value | None) -> int | None:

@@ -193,7 +193,7 @@ class Capture:
             return  # the op returned its input
         step = Step(
             op.name,
-            op.raw,
+            op.raw if op.prepare is None else op.run,
             tuple(self.of(adapt(x)) for x in inputs),
             {name: self.of(p) for name, p in zip(op.signature.params, params, strict=True)},
             op=op,

@@ -81,7 +81,7 @@ def pull_back(
                 results[node] = g if fine else _own(g, shared)
                 if op is None or node.number < floor:
                     continue
-            if g.size >= LARGE and (op.in_place or not op.batched):  # others hand it to a kernel as it is
+            if g.size >= LARGE and (op.in_place or not op.along):  # others hand it to a kernel as it is
                 g = _laid_out(g, node.strides)
             parents = node.parents
             if useful is not None:
@@ -218,7 +218,7 @@ def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
 def input_name(op: Op, position: int) -> str:
     """The name, in messages, of the input that the parent at `position` stands for."""
     sig = op.signature
-    served = [name for name in sig.inputs if name in sig.rules]
+    served = sig.served
     return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
 
 

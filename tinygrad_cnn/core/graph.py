@@ -7,27 +7,29 @@ the rules will need, and its parameters. Reverse-mode differentiation is then a 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import linecache
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import RLock
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 
 from . import operands
-from .codegen import IN_SHAPE, OUT, OUTPUT, TAKEN, TAKEN_FORM, emit_call, emit_pull
+from .codegen import OUTPUT, Signature, emit_call, emit_pull, rule_name
 from .grad_mode import _recording
 from .operands import adapt
-from .signature import declared
+from .signature import OUT, declared
 from .tracing import notify, watchers
 from .tracing import tracer as current_tracer
 from .versions import tick
 
 if TYPE_CHECKING:
-    from ..kernels.parallel.task import Work
     from ..tensor import Tensor
 
 Array: TypeAlias = Any
@@ -109,26 +111,18 @@ class OpFunction(Protocol[P]):
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register the gradient rules, one per differentiable input, named by the input."""
 
-    def common(self, **parts: Callable[..., Any]) -> None:
-        """Register what several rules need, to be computed once for all of them: a rule asks for it by the name it has here.
+    def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
+        """Register, as a decorator, one rule for several inputs, or for all of a variadic op: it returns a gradient for each.
 
-        Where the gradient of only one of them is wanted it is None, and the rule does what it can do better alone. What a part
-        asks for is kept only where it is computed. It may ask for what a rule may, but for ``in_shape`` and other parts; and
-        for ``a_shape``, the shape of input `a`, or None if no gradient in it is wanted. Register parts before the rules.
-        """
-
-    def bind(self, binder: Callable[..., Any]) -> Callable[..., Any]:
-        """Register, as a decorator, how the op is prepared for being called again and again on the same memory.
-
-        ``binder(*inputs, out, **params)`` is given what the raw function is given, and returns a function without arguments
-        that does the same, with checks made and views arranged, or None where nothing is gained. Where it would be work for
-        several threads, it may be given as such (``kernels/work.py``), to be done together with that of other ops. If it has a
-        parameter ``shared``, it is also given a dictionary, the same for all that is prepared in a program with the same first
-        input: what one call works out of that input, those after it need not.
+        It may ask for what a rule may, but for ``in_shape`` and ``i``, and for ``needs``, whether the gradient in each input
+        is wanted; ``in_shapes``, the shape of each, or None where it is not; ``parents``, their nodes. Where a gradient is not
+        wanted it returns None.
         """
 
 
-Binder: TypeAlias = "Callable[..., Work | Callable[[], object] | None]"
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+
+Prepare: TypeAlias = Callable[..., Callable[[], Any] | None]
 
 registry: dict[str, Op] = {}
 numpy_ops: dict[Any, Callable[..., Any]] = {}
@@ -157,45 +151,44 @@ def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Cal
 
 
 class Op:
-    """An op's declaration: its raw NumPy function, its signature, and the rules that pull gradients back."""
+    """An op's declaration: its definition in NumPy, its signature, the rules that pull gradients back, and its kernel."""
 
     def __init__(
         self,
         raw: Callable[..., Any],
-        elementwise: bool,
-        residuals: tuple[str, ...],
+        elementwise: bool = False,
+        residuals: tuple[str, ...] = (),
         numpy: Any = None,
         in_place: bool = False,
         ufunc: np.ufunc | None = None,
-        batched: tuple[str, ...] = (),
     ) -> None:
         self.raw = ufunc or raw
         self.numpy = ufunc or numpy
         self.name = raw.__name__
         self.elementwise = elementwise or ufunc is not None
-        self.in_place = in_place or self.elementwise
-        self.takes_out = ufunc is not None or OUT in inspect.signature(raw).parameters
-        self.batched = batched
-        self.binder: Binder | None = None
-        self.binder_shares = False
-        self.rules: dict[str, Callable[..., Any]] = {}
-        self.signature = declared(raw, residuals, ufunc, batched)
+        self.in_place = ufunc is not None  # whether `out` may be an input
+        self.prepare: Prepare | None = None
+        self.along: tuple[str, ...] = ()
+        self.shares = False
+        self.rules: dict[str, Callable[..., Any]] = {}  # by input; several may have one
+        self.signature = declared(raw, residuals, ufunc)
+        parameters = inspect.signature(raw).parameters
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
             "_op": self,
             "_raw": self.raw,
-            **{f"_default_{p.name}": p.default for p in inspect.signature(raw).parameters.values()},
+            **{f"_default_{name}": p.default for name, p in parameters.items()},
         }
-        self.function: Any = self._compile(emit_call(self.signature))
-        self.function.__doc__ = raw.__doc__
-        self.function.__module__ = raw.__module__
-        self.function.__qualname__ = raw.__qualname__
-        self.function.op = self
-        self.function.vjp = self.vjp
-        self.function.common = self.common
-        self.function.bind = self.bind
-        self.pull: Callable[..., tuple[Any, ...]] = self._compile(emit_pull(self.signature))
+        function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
+        functools.update_wrapper(function, raw)
+        function.__signature__ = _by_position(inspect.signature(raw), self.signature)
+        function.op, function.vjp, function.joint_vjp = self, self.vjp, self.joint_vjp
+        self.function: Any = function
+        self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
+        if OUT in parameters and ufunc is None:
+            prepare = _into_out(raw)
+            self.accelerate(prepare, (), in_place or elementwise)
 
     def __reduce__(self) -> Any:
         return _op_of, (self.function,)
@@ -205,36 +198,91 @@ class Op:
 
     @property
     def source(self) -> str:
-        """The Python that was written for this op."""
+        """The Python that is written for this op."""
         return emit_call(self.signature) + "\n" + emit_pull(self.signature)
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether it can write its result into an array that it is given."""
+        return self.prepare is not None or isinstance(self.raw, np.ufunc)
+
+    def run(self, *inputs: Any, **params: Any) -> Any:
+        """The output for arrays."""
+        task = None if self.prepare is None else self.prepare(None, *inputs, **params)
+        return self.raw(*inputs, **params) if task is None else task()
+
+    def bind(self, out: np.ndarray, *inputs: Any, **params: Any) -> Callable[[], Any]:
+        """A task that writes the output for arrays into `out`, each time that it is called."""
+        if isinstance(self.raw, np.ufunc):
+            return functools.partial(self.raw, *inputs, **params, out=out)
+        task = None if self.prepare is None else self.prepare(out, *inputs, **params)
+        return task or (lambda: np.copyto(out, self.raw(*inputs, **params)))
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
-        asked = {served: self._names(served, rule) for served, rule in rules.items()}
-        self.rules.update(rules)
-        self.signature.rules = {
-            n: asked.get(n, self.signature.rules.get(n, ())) for n in self.signature.inputs if n in self.rules
-        }
-        self.globals.update({f"_rule_{served}": rule for served, rule in rules.items()})
-        self.function.__code__ = self._compile(emit_call(self.signature)).__code__
-        self.pull = self._compile(emit_pull(self.signature))
+        self._register({(served,): rule for served, rule in rules.items()}, joint=False)
 
-    def common(self, **parts: Callable[..., Any]) -> None:
-        """See :meth:`OpFunction.common`. TypeError, naming the legal names, if a part is ill-formed."""
+    def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
+        """See :meth:`OpFunction.joint_vjp`. TypeError, naming the legal names, if the rule is ill-formed."""
+
+        def register(rule: Rule) -> Rule:
+            if len(inputs) < 2 and not self.signature.variadic:
+                raise TypeError(f"{self.name}.joint_vjp: give the names of two inputs at least; for one there is vjp")
+            self._register({inputs: rule}, joint=True)
+            return rule
+
+        return register
+
+    def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool) -> None:
+        """See :func:`accelerate`."""
+        self.prepare, self.along, self.in_place = prepare, along, in_place
+        self.shares = "shared" in inspect.signature(prepare).parameters
+        self.signature.accelerated = True
+        self.globals["_prepare"] = prepare
+        self._forget()
+
+    def _register(self, rules: dict[tuple[str, ...], Callable[..., Any]], joint: bool) -> None:
         sig = self.signature
-        legal = (*(n for n in sig.legal(sig.inputs[0]) if n not in (IN_SHAPE, *sig.common)), *sig.shapes)
-        clash = [n for n in parts if n in (*legal, IN_SHAPE, OUT) or n in TAKEN or TAKEN_FORM.search(n)]
-        if clash or sig.variadic:
-            fault = "is variadic, and has but one rule" if sig.variadic else f"has {', '.join(clash)}; rename the part"
-            raise TypeError(f"{sig.name}.common: {sig.name} {fault}")
-        sig.common = {**sig.common, **{n: self._legal(f"common: `{n}`", part, legal) for n, part in parts.items()}}
-        self.globals.update({f"_common_{name}": part for name, part in parts.items()})
+        kind = "joint_vjp" if joint else "vjp"
+        for inputs, rule in rules.items():
+            for served in inputs:
+                if served not in sig.inputs:
+                    raise TypeError(
+                        f"{sig.name}.{kind}: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}"
+                    )
+            legal = sig.legal(joint)
+            unknown = [n for n in inspect.signature(rule).parameters if n not in legal]
+            if unknown:
+                raise TypeError(
+                    f"{sig.name}.{kind}: the rule for {', '.join(f'`{n}`' for n in inputs)} names "
+                    f"{', '.join(f'`{n}`' for n in unknown)}; legal names are {', '.join(legal)}"
+                )
+        for inputs, rule in rules.items():
+            self.rules.update(dict.fromkeys(inputs, rule))
+            self.globals[rule_name(inputs)] = rule
+            sig.rules = {known: names for known, names in sig.rules.items() if set(known).isdisjoint(inputs)}
+            sig.rules[inputs] = tuple(inspect.signature(rule).parameters)
+        self.rules = {n: self.rules[n] for n in sig.served}
+        sig.joins = joint and sig.variadic
+        self._forget()
 
-    def bind(self, binder: Binder) -> Binder:
-        """See :meth:`OpFunction.bind`."""
-        self.binder = binder
-        self.binder_shares = "shared" in inspect.signature(binder).parameters
-        return binder
+    def _forget(self) -> None:
+        """What is written for the op depends on its declaration, rules and kernel; it is written when it is first called."""
+        self.function.__code__ = _build_and_call.__code__
+        self.pull = self._build_and_pull
+
+    def build(self) -> Any:
+        """The public function, written if it is not."""
+        with _building:
+            if self.function.__code__ is _build_and_call.__code__:
+                made = self._compile(emit_call(self.signature))
+                self.function.__defaults__, self.function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
+                self.function.__code__ = made.__code__
+        return self.function
+
+    def _build_and_pull(self, *args: Any) -> tuple[Any, ...]:
+        self.pull = self._compile(emit_pull(self.signature))
+        return self.pull(*args)
 
     def revive(self, node: Node) -> tuple[Any, ...]:
         """What `node` saved, with differentiable inputs and output as Tensors that stand where they stood in the graph."""
@@ -245,29 +293,12 @@ class Op:
         if sig.variadic:
             places: dict[str, Any] = {sig.inputs[0]: node.parents}
         else:
-            places = dict(zip([n for n in sig.inputs if n in sig.rules], node.parents, strict=True))
+            places = dict(zip(sig.served, node.parents, strict=True))
         places[OUTPUT] = node
         return tuple(
             _place(value, places[n], tensor_of) if n in places else value
             for n, value in zip(sig.saved, node.saved, strict=True)
         )
-
-    def _names(self, served: str, rule: Callable[..., Any]) -> tuple[str, ...]:
-        sig = self.signature
-        if served not in sig.inputs:
-            raise TypeError(f"{sig.name}.vjp: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}")
-        return self._legal(f"vjp: the rule for `{served}`", rule, sig.legal(served))
-
-    def _legal(self, what: str, rule: Callable[..., Any], legal: tuple[str, ...]) -> tuple[str, ...]:
-        """The names that a rule asks for. TypeError if one of them is not `legal`."""
-        names = tuple(inspect.signature(rule).parameters)
-        unknown = [n for n in names if n not in legal]
-        if unknown:
-            raise TypeError(
-                f"{self.signature.name}.{what} names {', '.join(f'`{n}`' for n in unknown)}; legal names are "
-                f"{', '.join(legal)}"
-            )
-        return names
 
     def _compile(self, source: str) -> Any:
         filename = f"<{self.name}: {'call' if source.startswith(f'def {self.name}(') else 'pull'}>"
@@ -275,6 +306,36 @@ class Op:
         scope: dict[str, Any] = {}
         exec(compile(source, filename, "exec"), self.globals, scope)
         return scope.popitem()[1]
+
+
+_building = RLock()
+
+
+def _build_and_call(*args: Any, **kwargs: Any) -> Any:
+    """What the function of an op does until it has been written: write it, and call it."""
+    return _op.build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _by_position(given: inspect.Signature, sig: Signature) -> inspect.Signature:
+    """The signature of the function of an op, which takes parameters by position as well, and a sequence if it is variadic."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    keyword = sig.required and sig.optional
+    found = [
+        p.replace(annotation=p.empty, kind=p.kind if keyword and p.kind is p.KEYWORD_ONLY else kind)
+        for name, p in given.parameters.items()
+        if name != OUT
+    ]
+    found.sort(key=lambda p: (p.kind, p.default is not p.empty))
+    return inspect.Signature(found)
+
+
+def _into_out(raw: Callable[..., Any]) -> Prepare:
+    """The kernel of an op whose definition has a keyword `out`."""
+
+    def prepare(out: np.ndarray | None, *inputs: Any, **params: Any) -> Callable[[], Any] | None:
+        return None if out is None else functools.partial(raw, *inputs, **params, out=out)
+
+    return prepare
 
 
 def _place(value: Any, at: Any, tensor_of: Callable[..., Any]) -> Any:
@@ -298,7 +359,6 @@ def op(
     numpy: Any = None,
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
-    batched: Sequence[str] = (),
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -309,7 +369,6 @@ def op(
     numpy: Any = None,
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
-    batched: Sequence[str] = (),
 ) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
@@ -319,8 +378,8 @@ def op(
 
     Give the gradients with ``.vjp(input=rule, ...)``; a rule's parameter names say what it needs: ``g`` the incoming
     gradient, ``y`` the output, ``in_shape`` the shape of the input it serves, any input, parameter or residual, and in a
-    variadic op ``i``, the position of the input it serves. An input without a rule cannot require a gradient; an op
-    without rules gives constants.
+    variadic op ``i``, the position of the input it serves. Gradients that share work are given by one rule:
+    ``@f.joint_vjp("a", "b")``. An input without a rule cannot require a gradient; an op without rules gives constants.
 
     Args:
         elementwise: inputs broadcast, so a gradient is summed back to its input's shape.
@@ -329,8 +388,6 @@ def op(
         in_place: `out` may be an input, as it may be for every elementwise op.
         ufunc: NumPy's function that this elementwise op is, and stands for: it is what runs, and the function below the
             decorator only names it and its inputs.
-        batched: the inputs, and ``y``, whose first axis counts the same images (or rows), where the op is prepared as work of
-            which each part touches some of them alone; see ``kernels/work.py``.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the inputs are not
@@ -348,13 +405,34 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(batched))
+        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc)
         registry[f"{raw.__module__}.{raw.__qualname__}"] = made
         if made.numpy is not None:
             numpy_ops[made.numpy] = made.function
         return made.function
 
     return declare if raw is None else declare(raw)
+
+
+def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in_place: bool = False) -> None:
+    """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes what the definition does.
+
+    A task is a function without arguments that returns the result. Eager calls give ``out=None``, for a new array, and run the
+    task once. A compiled program gives an array of the result's shape, dtype and memory order, and runs the task in each
+    replay, on the same memory. ``prepare`` returns None where the definition is good enough.
+
+    Args:
+        function: what ``@op`` returned.
+        prepare: the kernel. If it has a parameter ``shared``, a program also gives it a dictionary, the same for all that is
+            prepared with the same first input: what one task works out of that input, those after it need not.
+        along: the inputs, and ``y``, whose first axis counts the same images, where a task may touch the images one by one.
+        in_place: whether `out` may be an input. Elementwise kernels must allow it.
+    """
+    unknown = [repr(n) for n in along if n not in (*function.op.signature.inputs, OUTPUT)]
+    if unknown:
+        legal = ", ".join((*function.op.signature.inputs, OUTPUT))
+        raise TypeError(f"accelerate: `along` names {', '.join(unknown)}; legal names of {function.op} are {legal}")
+    function.op.accelerate(prepare, tuple(along), in_place or function.op.elementwise)
 
 
 F = TypeVar("F", bound=Callable[..., Any])

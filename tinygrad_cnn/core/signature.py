@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from .codegen import OUT, OUTPUT, TAKEN, TAKEN_FORM, Signature
+from .codegen import IN_SHAPE, JOINT, TAKEN, TAKEN_FORM, Signature
+
+OUT = "out"
 
 
-def declared(
-    raw: Callable[..., Any], residuals: tuple[str, ...], ufunc: np.ufunc | None, batched: tuple[str, ...]
-) -> Signature:
+def declared(raw: Callable[..., Any], residuals: tuple[str, ...], ufunc: np.ufunc | None) -> Signature:
     """The signature of an op that is `raw`, or `ufunc` by raw's names. TypeError if the declaration is ill-formed."""
     parameters = inspect.signature(raw).parameters.values()
     variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != OUT)
-    reserved = sorted({"g", "y", "i", "in_shape", OUT} & {*inputs, *variadic, *keywords, *residuals})
+    reserved = sorted({"g", "y", "i", IN_SHAPE, OUT, *JOINT} & {*inputs, *variadic, *keywords, *residuals})
     if reserved:
         raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
     if not raw.__name__.isidentifier() or keyword.iskeyword(raw.__name__):
@@ -44,8 +44,4 @@ def declared(
             f"op {raw.__name__}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
             f"{len(names)} and 1, and they must agree: declare a function with a body"
         )
-    unknown = [repr(n) for n in batched if n not in (*names, OUTPUT)]
-    if unknown:
-        legal = ", ".join((*names, OUTPUT))
-        raise TypeError(f"op {raw.__name__}: `batched` names {', '.join(unknown)}; legal names are {legal}")
     return Signature(raw.__name__, names, keywords, required, residuals, bool(variadic), optional)

@@ -15,6 +15,7 @@ from ..core.graph import Array, op
 from ..kernels import erf as kernel
 from ..kernels.rectify import pass_positive, passing_positive, positive_part, rectifying
 from ..kernels.where import select
+from .binders import bind
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
 from .elementwise import clip, div, exp, nothing, sub, where
@@ -41,7 +42,7 @@ def relu(a: Array, *, out: Array = None) -> Array:
     return positive_part(a, out)
 
 
-relu.bind(rectifying)
+bind(relu)(rectifying)
 
 
 @op(elementwise=True)
@@ -50,7 +51,7 @@ def relu_da(u: Array, value: Array, *, out: Array = None) -> Array:
     return pass_positive(u, value, out)
 
 
-relu_da.bind(passing_positive)
+bind(relu_da)(passing_positive)
 relu_da.vjp(u=lambda g, value: relu_da(g, value), value=nothing)
 relu.vjp(a=lambda g, y: relu_da(g, y))
 

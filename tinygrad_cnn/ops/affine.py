@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.graph import Array, op
 from ..kernels.matmul import multiply, multiplying
+from .binders import bind
 from .geometry import shape_of
 from .linalg import matmul
 from .reduce import sum
@@ -55,7 +56,7 @@ def linear(x: Array, w: Array, b: Array = None, *, out: Array = None) -> Array:
     return np.add(y, b, out=into)
 
 
-@linear.bind
+@bind(linear)
 def _arranged(x: Array, w: Array, b: Array = None, *, out: Array) -> Callable[[], object] | None:
     if x.ndim != 2:
         return None

@@ -1,6 +1,5 @@
 """Convolution. The form <conv(x, w), u> is linear in x, in w and in u, so three ops close under differentiation:
 the convolution, its adjoint in x (the transposed convolution) and its adjoint in w; each one's rules are the other two.
-A fourth is the third together with the adjoint in b, which cost one pass over u together.
 
 Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
 """
@@ -16,7 +15,7 @@ from ..kernels import window
 from ..kernels.conv import convolution as kernel
 from ..kernels.parallel.task import Work
 from ..kernels.window import Pairs, Sizes, output_sizes, volume
-from .elementwise import copy
+from .binders import bind
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .reduce import sum
 from .shape import reshape
@@ -27,11 +26,7 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-LITTLE = 1 << 12
-"""Numbers that are sooner read twice than two gradients are taken apart."""
-
-
-@op(batched=["x", "y"])
+@op
 def convolve(
     x: Array,
     w: Array,
@@ -47,14 +42,14 @@ def convolve(
     return kernel.forward(x, w, b, stride, padding, dilation, groups, out)
 
 
-@convolve.bind
+@bind(convolve, ["x", "y"])
 def _convolving(
     x: Array, w: Array, b: Array = None, *, out: Array, shared: dict[Any, Any], **geometry: Any
 ) -> Work | Callable[[], object] | None:
     return kernel.forwarding(x, w, b, out=out, shared=shared, **geometry)
 
 
-@op(batched=["u", "y"])
+@op
 def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
@@ -62,12 +57,12 @@ def convolve_dx(
     return kernel.input_gradient(u, w, shape[2:], stride, padding, dilation, groups, out)
 
 
-@convolve_dx.bind
+@bind(convolve_dx, ["u", "y"])
 def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -> Work | Callable[[], object] | None:
     return kernel.pulling(u, w, shape[2:], out=out, **geometry)
 
 
-@op(batched=["x", "u"])
+@op
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
@@ -75,26 +70,11 @@ def convolve_dw(
     return kernel.weight_gradient(x, u, shape[2:], stride, padding, dilation, groups, out)
 
 
-@convolve_dw.bind
+@bind(convolve_dw, ["x", "u"])
 def _weighing(
     x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
 ) -> Work | Callable[[], object] | None:
     return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
-
-
-@op(batched=["x", "u"])
-def convolve_dwb(
-    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
-) -> Array:
-    """The adjoints of convolve in w, of the given shape, and b, one behind the other in one vector."""
-    return kernel.parameter_gradients(x, u, shape[2:], stride, padding, dilation, groups, out)
-
-
-@convolve_dwb.bind
-def _weighing_both(
-    x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Work | Callable[[], object] | None:
-    return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry, biased=True)
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
@@ -109,28 +89,10 @@ def _conv(x: Array, w: Array, stride: Sizes, padding: Pairs, dilation: Sizes, gr
     return convolve(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-def _both(
-    g: Array, x: Array, w_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
-) -> tuple[Array, Array] | None:
-    """The gradients in w and b, from one pass over g, if it is worth one."""
-    if g.size < LITTLE:
-        return None
-    both = convolve_dwb(x, g, shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    dw, db = kernel.parted(both, w_shape)
-    return dw, copy(db)  # so that who keeps it keeps no more
-
-
-def _convolve_dw(
-    g: Array, x: Array, both: Any, in_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
-) -> Array:
-    return both[0] if both else _dw(x, g, in_shape, stride, padding, dilation, groups)
-
-
-convolve.common(both=_both)
 convolve.vjp(
     x=lambda g, w, in_shape, stride, padding, dilation, groups: _dx(g, w, in_shape, stride, padding, dilation, groups),
-    w=_convolve_dw,
-    b=lambda g, both: both[1] if both else sum(g, axis=(0, *range(2, g.ndim))),
+    w=lambda g, x, in_shape, stride, padding, dilation, groups: _dw(x, g, in_shape, stride, padding, dilation, groups),
+    b=lambda g: sum(g, axis=(0, *range(2, g.ndim))),
 )
 convolve_dx.vjp(
     u=lambda g, w, stride, padding, dilation, groups: _conv(g, w, stride, padding, dilation, groups),
@@ -139,14 +101,6 @@ convolve_dx.vjp(
 convolve_dw.vjp(
     x=lambda g, u, in_shape, stride, padding, dilation, groups: _dx(u, g, in_shape, stride, padding, dilation, groups),
     u=lambda g, x, stride, padding, dilation, groups: _conv(x, g, stride, padding, dilation, groups),
-)
-convolve_dwb.vjp(
-    x=lambda g, u, in_shape, shape, stride, padding, dilation, groups: _dx(
-        u, kernel.parted(g, shape)[0], in_shape, stride, padding, dilation, groups
-    ),
-    u=lambda g, x, shape, stride, padding, dilation, groups: convolve(
-        x, *kernel.parted(g, shape), stride=stride, padding=padding, dilation=dilation, groups=groups
-    ),
 )
 
 

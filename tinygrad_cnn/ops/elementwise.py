@@ -11,6 +11,7 @@ from ..core.graph import Array, implements, op
 from ..kernels.blocking import copy_channels_last
 from ..kernels.where import select, selecting
 from ..kernels.window import last_view
+from .binders import bind
 from .compare import isfinite
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def where(condition: Array, a: Array, b: Array, *, out: Array = None) -> Array:
 
 where.vjp(a=lambda g, condition: where(condition, g, 0),
           b=lambda g, condition: where(condition, 0, g))  # fmt: skip
-where.bind(selecting)
+bind(where)(selecting)
 
 
 @op(ufunc=np.add)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.graph import Array, implements, op
 from ..kernels.matmul import multiply, multiplying
+from .binders import bind
 from .elementwise import mul
 from .rearrange import diagonal
 from .reduce import sum
@@ -76,7 +77,7 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     return reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
 
 
-matmul.bind(multiplying)
+bind(matmul)(multiplying)
 matmul.vjp(a=_matmul_a, b=_matmul_b)
 
 

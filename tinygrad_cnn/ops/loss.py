@@ -11,6 +11,7 @@ from ..core.graph import Array, op
 from ..kernels.sums import total
 from ..kernels.where import select
 from .activation import logsigmoid
+from .binders import bind
 from .elementwise import maximum, sub, where
 from .label import pick, places
 from .reduce import sum
@@ -70,7 +71,7 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean", out: Array
     return y if out is None else np.positive(y, out=out)
 
 
-@mse.bind
+@bind(mse)
 def _arranged(prediction: Array, target: Array, *, reduction: str = "mean", out: Array) -> Callable[[], object] | None:
     arrays = prediction, target
     alike = all(a.shape == prediction.shape and a.dtype == out.dtype and a.flags.c_contiguous for a in arrays)

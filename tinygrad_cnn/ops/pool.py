@@ -17,6 +17,7 @@ from ..core.graph import Array, op
 from ..kernels import pool as kernel
 from ..kernels.parallel.chunks import SMALL
 from ..kernels.window import Sizes, volume
+from .binders import bind
 from .elementwise import pow, where
 from .geometry import SizeLike, batched, check_filled, shape_of, sizes, unbatched
 from .real import real
@@ -48,7 +49,7 @@ class Sliding(NamedTuple):
     dilation: Sizes
 
 
-@op(batched=["x", "y"])
+@op
 def max_pool(
     x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
 ) -> Array:
@@ -56,14 +57,14 @@ def max_pool(
     return kernel.max_windows(x, window, grid, stride, before, dilation, out)
 
 
-@max_pool.bind
+@bind(max_pool, ["x", "y"])
 def _pooling(
     x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
 ) -> Work | None:
     return None if x.size < SMALL else kernel.pooling(x, out, window, stride, before, dilation)
 
 
-@op(batched=["x", "top", "y"])
+@op
 def max_pool_which(
     x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
 ) -> Array:
@@ -71,14 +72,14 @@ def max_pool_which(
     return kernel.which_elements(x, top, window, stride, before, dilation, out)
 
 
-@max_pool_which.bind
+@bind(max_pool_which, ["x", "top", "y"])
 def _finding(
     x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
 ) -> Work | None:
     return None if x.size < SMALL else kernel.finding(x, top, out, window, stride, before, dilation)
 
 
-@op(batched=["u", "which", "y"])
+@op
 def put_elements(
     u: Array,
     which: Array,
@@ -94,7 +95,7 @@ def put_elements(
     return kernel.put_elements(u, which, sizes, window, stride, before, dilation, out)
 
 
-@put_elements.bind
+@bind(put_elements, ["u", "which", "y"])
 def _putting(
     u: Array, which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
 ) -> Work | None:

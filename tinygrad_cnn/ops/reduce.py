@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..core.graph import Array, implements, op
 from ..kernels.sums import means, total, totalling, wide
+from .binders import bind
 from .elementwise import abs, nothing, pow, sign, where
 from .real import real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
@@ -65,7 +66,7 @@ def sum(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = Non
 
 
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
-sum.bind(
+bind(sum)(
     lambda a, out, axis, keepdims: totalling(a, reduced_axes(axis, np.ndim(a)), out, keepdims) if np.ndim(a) else None
 )
 

@@ -15,6 +15,7 @@ from ..core.graph import Array, implements, op
 from ..core.operands import members
 from ..kernels.parallel.chunks import SMALL, by_images
 from ..kernels.sums import total, totalling
+from .binders import bind
 
 if TYPE_CHECKING:
     from ..kernels.parallel.task import Work
@@ -29,7 +30,7 @@ Shape: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = int | Sequence[int] | None
 
 
-@op(numpy=np.reshape, batched=["a", "y"])
+@op(numpy=np.reshape)
 def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
     y = a.reshape(shape) if isinstance(a, np.ndarray) else np.reshape(a, shape)
@@ -42,7 +43,7 @@ def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
 reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
 
 
-@reshape.bind
+@bind(reshape, ["a", "y"])
 def _copying(a: Array, out: Array, shape: Shape) -> Work | Callable[[], object] | None:
     if not out.flags.c_contiguous:
         return None
@@ -111,7 +112,7 @@ broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))
 sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
 
 
-@sum_to.bind
+@bind(sum_to)
 def _summing(a: Array, out: Array, shape: tuple[int, ...]) -> Callable[[], object] | None:
     axes = _repeated(np.shape(a), shape)
     return totalling(a, axes, _without(out, np.ndim(a), axes))

@@ -10,6 +10,7 @@ arXiv:1607.06450; Zhang and Sennrich, "Root mean square layer normalization", ar
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..kernels import batch_norm
 from ..kernels import channelwise as kernel
 from ..kernels.parallel.task import Work
 from ..kernels.sums import means, product_sums
+from .binders import bind
 from .reduce import mean, sum
 from .shape import broadcast_to, sum_to
 
@@ -49,7 +51,7 @@ def _mean_product(a: Array, b: Array, axis: Axes) -> Any:
     return product_sums(a, b, axis, over(a.shape, axis)[1] or 1)
 
 
-@op(batched=["x"])
+@op
 def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) -> Array:
     """y = (mean, variance) of x over `axis`, stacked, the axes kept; (0, mean of x^2) if not `centred`. No gradient.
 
@@ -68,7 +70,7 @@ def moments(x: Array, *, axis: Axes, centred: bool = True, out: Array = None) ->
     return np.concatenate([np.zeros_like(square)[None], square[None]], out=out)
 
 
-@moments.bind
+@bind(moments, ["x"])
 def _measuring(x: Array, *, axis: Axes, centred: bool, out: Array) -> Work | None:
     return batch_norm.measuring(x, axis, out) if centred and x.size else None
 
@@ -130,7 +132,7 @@ standardize_dx.vjp(
 )
 
 
-@op(in_place=True, batched=["x", "y"])
+@op(in_place=True)
 def normalized(
     x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
 ) -> Array:
@@ -143,14 +145,14 @@ def normalized(
     return batch_norm.normalize(x, stats, w, b, eps, axis, out)
 
 
-@normalized.bind
+@bind(normalized, ["x", "y"], in_place=True)
 def _normalizing(
     x: Array, w: Array, b: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array
 ) -> Work | None:
     return None if stats is None else batch_norm.normalizing(x, stats, w, b, eps, axis, out)
 
 
-@op(batched=["u", "x"])
+@op
 def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array = None) -> Array:
     """y = (sum of u, sum of u s) over `axis`, stacked, the axes kept, with s = standardize(x).   u' = g[0] + g[1] s."""
     u, x = np.asarray(u), np.asarray(x)
@@ -158,12 +160,12 @@ def correlations(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: fl
     return batch_norm.correlate(u, x, stats, eps, axis, out)
 
 
-@correlations.bind
+@bind(correlations, ["u", "x"])
 def _correlating(u: Array, x: Array, stats: Array = None, *, axis: Axes, eps: float, out: Array) -> Work | None:
     return None if stats is None else batch_norm.correlating(u, x, stats, eps, axis, out)
 
 
-@op(in_place=True, batched=["u", "x", "y"])
+@op(in_place=True)
 def normalized_dx(
     u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array = None
 ) -> Array:
@@ -177,7 +179,7 @@ def normalized_dx(
     return batch_norm.pull(u, x, w, sums, stats, eps, axis, out)
 
 
-@normalized_dx.bind
+@bind(normalized_dx, ["u", "x", "y"], in_place=True)
 def _pulling(
     u: Array, x: Array, w: Array, sums: Array = None, stats: Array = None, *, axis: Axes, eps: float, out: Array
 ) -> Work | None:
@@ -205,14 +207,18 @@ def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Arr
     return standardize_dx(through_s, s, r, axis=axis, centred=True) - through_r * s
 
 
-normalized.common(sums=lambda g, x, stats, axis, eps: correlations(g, x, stats, axis=axis, eps=eps))
-normalized.vjp(
-    x=lambda g, x, w, stats, sums, axis, eps: normalized_dx(g, x, w, _hint(sums), stats, axis=axis, eps=eps),
-    w=lambda g, x, stats, sums, axis, eps, in_shape: sum_to(
-        (correlations(g, x, stats, axis=axis, eps=eps) if sums is None else sums)[1], shape=in_shape
-    ),
-    b=lambda g, sums, in_shape: sum_to(g if sums is None else sums[0], shape=in_shape),
-)
+@normalized.joint_vjp("x", "w", "b")
+def _normalized_vjp(
+    g: Array, x: Array, w: Array, stats: Array, axis: Axes, eps: float, needs: Sequence[bool], in_shapes: Sequence[Any]
+) -> tuple[Array | None, ...]:
+    sums = correlations(g, x, stats, axis=axis, eps=eps)
+    return (
+        normalized_dx(g, x, w, _hint(sums), stats, axis=axis, eps=eps) if needs[0] else None,
+        sum_to(sums[1], shape=in_shapes[1]) if needs[1] else None,
+        sum_to(sums[0], shape=in_shapes[2]) if needs[2] else None,
+    )
+
+
 correlations.vjp(
     u=lambda g, x, stats, axis, eps: g[0] + g[1] * standardize(x, stats, axis=axis, eps=eps),
     x=lambda g, u, x, stats, axis, eps: standardize_dx(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,9 +72,10 @@ def mutants(op: Any) -> Iterator[Mutant]:
     declared = getattr(op, "op", op)
     if not isinstance(declared, Op):
         raise TypeError(f"mutants: `op` is {op!r}; it must be an op, made with @tinygrad_cnn.op")
-    for served, rule in list(declared.rules.items()):
-        for name, broken in _broken(declared, served, rule):
-            yield _rule_mutant(declared, served, name, functools.wraps(rule)(broken), rule)
+    for inputs in list(declared.signature.rules):
+        rule = declared.rules[inputs[0]]
+        for served, name, broken in _broken(declared, inputs, rule):
+            yield _rule_mutant(declared, inputs, served, name, functools.wraps(rule)(broken), rule)
     if declared.elementwise and declared.rules and len(declared.signature.inputs) > 1:
         yield Mutant(
             declared, "", "no sum over what was broadcast",
@@ -103,25 +104,45 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
     return found
 
 
-def _rule_mutant(op: Op, served: str, name: str, broken: Rule, rule: Rule) -> Mutant:
-    return Mutant(op, served, name, lambda: op.vjp(**{served: broken}), lambda: op.vjp(**{served: rule}))
+def _rule_mutant(op: Op, inputs: tuple[str, ...], served: str, name: str, broken: Rule, rule: Rule) -> Mutant:
+    def register(rule: Rule) -> None:
+        if _is_joint(op, inputs):
+            op.joint_vjp(*inputs)(rule)
+        else:
+            op.vjp(**{inputs[0]: rule})
+
+    return Mutant(op, served, name, lambda: register(broken), lambda: register(rule))
 
 
-def _broken(op: Op, served: str, rule: Rule) -> Iterator[tuple[str, Rule]]:
-    names = op.signature.rules[served]
+def _is_joint(op: Op, inputs: tuple[str, ...]) -> bool:
+    return len(inputs) > 1 or op.signature.joins
+
+
+def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, str, Rule]]:
+    """For each way to break a rule: the input whose gradient is wrong, or all that it serves, what is wrong, and the rule."""
+    names, joint = op.signature.rules[inputs], _is_joint(op, inputs)
     for name, change in RESULTS.items():
-        yield name, functools.partial(_with_result, rule, change)
-    yield "in memory that is used again", _Buffered(rule)
+        for at, served in enumerate(inputs):
+            changed = functools.partial(_changed, change, at) if joint else change
+            yield served, name, functools.partial(_with_result, rule, changed)
+    served = ", ".join(inputs)
+    yield served, "in memory that is used again", _Buffered(rule)
     if "g" in names:
         at = names.index("g")
-        yield "the incoming gradient passed on", lambda *values: values[at]
-        yield "the incoming gradient ignored", functools.partial(_with_value, rule, at, _ones)
-        yield "the incoming gradient squared", functools.partial(_with_value, rule, at, lambda g: g * g)
-        yield "the incoming gradient written into", functools.partial(_writing, rule, at)
+        passed = (lambda g: (g,) * len(inputs)) if joint else (lambda g: g)
+        yield served, "the incoming gradient passed on", lambda *values: passed(values[at])
+        yield served, "the incoming gradient ignored", functools.partial(_with_value, rule, at, _ones)
+        yield served, "the incoming gradient squared", functools.partial(_with_value, rule, at, lambda g: g * g)
+        yield served, "the incoming gradient written into", functools.partial(_writing, rule, at)
     for at, asked in enumerate(names):
         if asked in op.signature.saveable:
-            yield f"`{asked}` left out", functools.partial(_with_value, rule, at, _ones)
-            yield f"`{asked}` exchanged", functools.partial(_with_value, rule, at, _other)
+            yield served, f"`{asked}` left out", functools.partial(_with_value, rule, at, _ones)
+            yield served, f"`{asked}` exchanged", functools.partial(_with_value, rule, at, _other)
+
+
+def _changed(change: Callable[[Any], Any], at: int, gradients: Sequence[Any]) -> tuple[Any, ...]:
+    """The gradients of a joint rule, of which one is changed."""
+    return tuple(change(g) if i == at and g is not None else g for i, g in enumerate(gradients))
 
 
 def _with_result(rule: Rule, change: Callable[[Any], Any], *values: Any) -> Any:
@@ -147,6 +168,9 @@ class _Buffered:
 
     def __call__(self, *values: Any) -> Any:
         result = self.rule(*values)
+        return tuple(map(self._kept, result)) if isinstance(result, tuple) else self._kept(result)
+
+    def _kept(self, result: Any) -> Any:
         if not isinstance(result, np.ndarray):
             return result
         buffer = self.buffers.setdefault((result.shape, result.dtype), np.empty(result.shape, result.dtype))

@@ -147,18 +147,19 @@ def _rerun(*inputs: Array, segment: _Segment) -> Array:
     return segment.value
 
 
-def _pull(g: Array, saved: Any, params: Any, parents: tuple[Place | None, ...]) -> tuple[Array | None, ...]:
+def _gradients(
+    g: Array, inputs: tuple[Array, ...], segment: _Segment, parents: tuple[Place | None, ...]
+) -> tuple[Array | None, ...]:
     """The gradients for all inputs at once, from one second run of f."""
-    ((values,), (segment,)) = saved, params
     create = isinstance(g, Tensor)
     with enable_grad():
         count = segment.count
-        tensors = [_placed(v, p) for v, p in zip(values[:count], parents[:count], strict=True)]
+        tensors = [_placed(v, p) for v, p in zip(inputs[:count], parents[:count], strict=True)]
         floor = tick()  # where the walk ends: at the inputs and at what f refers to, which the outer walk goes on from
         outputs = segment.outputs_again(tensors)
         places = [t._node if p is not None else None for t, p in zip(tensors, parents[:count], strict=True)]
         places += parents[count:]
-        roots = [(t._node, part) for t, part in zip(outputs, segment.parts(g), strict=True)]
+        roots: list[tuple[Any, Array]] = [(t._node, part) for t, part in zip(outputs, segment.parts(g), strict=True)]
         wanted = {place for place in places if place is not None}
         found = pull_back(roots, wanted, retain=create, create=create, floor=floor)
     zeros = [p if p is None else np.zeros(p.shape, p.dtype) for p in parents]
@@ -193,6 +194,5 @@ def _listed(forms: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
     return ", ".join(f"{dtype} {shape}" for shape, dtype in forms) or "nothing with a gradient"
 
 
-_op = Op(_rerun, elementwise=False, residuals=())
-_op.vjp(inputs=lambda inputs: inputs)  # says that a node saves its inputs; the rule itself is _pull, for all of them
-_op.pull = _pull
+_op = Op(_rerun)
+_op.joint_vjp("inputs")(_gradients)

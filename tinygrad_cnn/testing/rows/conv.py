@@ -137,11 +137,6 @@ def _naive_dw(x: NDArray[Any], u: NDArray[Any], *, shape: Any, **inner: Any) -> 
     return _adjoint(lambda w: naive(x, w, None, **inner), shape, u)
 
 
-def _naive_dwb(x: NDArray[Any], u: NDArray[Any], *, shape: Any, **inner: Any) -> NDArray[Any]:
-    dw = _naive_dw(x, u, shape=shape, **inner)
-    return np.concatenate((dw.reshape(-1), [np.sum(u[:, o]) for o in range(u.shape[1])]))
-
-
 def _naive_fold(x: NDArray[Any], output_size: Any, **kwargs: Any) -> NDArray[Any]:
     c = x.shape[1] // int(np.prod(_each(kwargs["kernel_size"], 2)))
     return _adjoint(lambda image: naive_unfold(image, **kwargs), (x.shape[0], c, *_each(output_size, 2)), x)
@@ -163,10 +158,6 @@ CASES = [
     ),
     *(
         Case(ops.convolve_dw, (Arg(x), Arg(_out(x, w, g))), _naive_dw, {"shape": w, **_inner(g)}, fixed=True)
-        for x, w, g in GEOMETRIES
-    ),
-    *(
-        Case(ops.convolve_dwb, (Arg(x), Arg(_out(x, w, g))), _naive_dwb, {"shape": w, **_inner(g)}, fixed=True)
         for x, w, g in GEOMETRIES
     ),
     Case(ops.conv1d, (Arg((2, 2, 6)), Arg((2, 1, 3)), Arg((2,))), naive_conv, {"stride": 2, "padding": 1, "groups": 2}),
