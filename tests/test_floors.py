@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the ground up. Folders of one row may import each other, but not in a circle.
 FLOORS = [
-    ("kernels", "core", "allocator"),
-    ("ops",),
+    ("core", "allocator"),
+    ("ops", "kernels"),
     ("functional", "linalg", "tensor"),
     ("transforms", "autograd"),
     ("compile",),

@@ -13,6 +13,7 @@ from .functional.dropouts import *
 from .functional.normalization import *
 from .functional.regression import *
 from .io import load, save
+from .kernels import table as _table  # noqa: F401 - it attaches the kernels
 from .kernels.parallel.threads import get_num_threads, set_num_threads
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *

@@ -15,7 +15,7 @@ from tinygrad_cnn.kernels.conv import im2col
 from tinygrad_cnn.kernels.conv.col2im import LINES, fall
 from tinygrad_cnn.kernels.conv.im2col import Along
 from tinygrad_cnn.kernels.parallel import threads
-from tinygrad_cnn.kernels.window import overlaps
+from tinygrad_cnn.ops.windows import overlaps
 
 from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
 from .test_sliding import ungrouped

@@ -11,7 +11,7 @@ from tinygrad_cnn.kernels import blocking
 from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, products, strips
 from tinygrad_cnn.kernels.conv.convolution import forward, input_gradient, parameter_gradients, weight_gradient
 from tinygrad_cnn.kernels.parallel import threads
-from tinygrad_cnn.kernels.window import output_sizes
+from tinygrad_cnn.ops.windows import output_sizes
 
 seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
 

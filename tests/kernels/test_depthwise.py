@@ -13,7 +13,7 @@ from tinygrad_cnn.kernels.blocking import Geometry
 from tinygrad_cnn.kernels.conv import depthwise
 from tinygrad_cnn.kernels.conv.convolution import forward, input_gradient, parameter_gradients
 from tinygrad_cnn.kernels.conv.depthwise import Depthwise
-from tinygrad_cnn.kernels.window import output_sizes
+from tinygrad_cnn.ops.windows import output_sizes
 
 from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
 

@@ -12,7 +12,7 @@ from tinygrad_cnn.kernels.blocking import Geometry
 from tinygrad_cnn.kernels.conv import kn2row
 from tinygrad_cnn.kernels.conv.kn2row import Sliding
 from tinygrad_cnn.kernels.conv.kn2row_layout import lattice
-from tinygrad_cnn.kernels.window import output_sizes
+from tinygrad_cnn.ops.windows import output_sizes
 
 from .test_convolution import booleans, channels_last, check_gradients, definition, layouts, operands, seeds, shapes
 

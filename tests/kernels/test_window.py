@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import window
+from tinygrad_cnn.ops import windows as window
 
 axes = st.tuples(  # n, kernel, out, stride, before, dilation: any, whether or not it fits
     st.integers(0, 6), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(0, 4), st.integers(1, 3)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..ops.windows import Pairs, Sizes, interior, last_view, volume, windows
 from .parallel.task import Call, Work, halved
 from .parallel.workspace import scratch
-from .window import Pairs, Sizes, interior, last_view, volume, windows
 
 BLOCK_BYTES = 1 << 21
 """Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.windows import Sizes, last_view, overlaps, volume
 from .blocking import copy_channels_last
 from .parallel.chunks import by_images
 from .parallel.task import Work
 from .sums import SHORT, total
 from .where import select
-from .window import Sizes, last_view, overlaps, volume
 
 
 def sum_windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes) -> np.ndarray:

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..core.graph import Array
 from ..kernels.pool import regions
-from ..kernels.window import Sizes, volume
 from .geometry import batched, check_filled, sizes, unbatched
 from .pool import Sliding, gather_windows, max_region_indices, max_result, sum_windows
 from .resize import resample
+from .windows import Sizes, volume
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -11,14 +11,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..core.graph import Array, op
-from ..kernels import window
 from ..kernels.conv import convolution as kernel
 from ..kernels.parallel.task import Work
-from ..kernels.window import Pairs, Sizes, output_sizes, volume
+from . import windows
 from .binders import bind
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .reduce import sum
 from .shape import reshape
+from .windows import Pairs, Sizes, output_sizes, volume
 
 __all__ = ["conv1d", "conv2d", "conv3d", "fold", "unfold"]
 
@@ -227,13 +227,13 @@ _known_geometry = lru_cache(maxsize=1024)(_geometry)
 def columns(x: Array, *, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
     """y[n, c, k, p] = x[n, c, p stride + k dilation - padding], 0 outside x.   x' = add_columns of g."""
     out = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    return window.columns(x, kernel, out, stride, tuple(before for before, _ in padding), dilation)
+    return windows.columns(x, kernel, out, stride, tuple(before for before, _ in padding), dilation)
 
 
 @op
 def add_columns(u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
     """The adjoint of columns, of the given shape: each u[n, c, k, p] added where it came from.   u' = columns of g."""
-    return window.add_columns(u, shape[2:], stride, tuple(before for before, _ in padding), dilation)
+    return windows.add_columns(u, shape[2:], stride, tuple(before for before, _ in padding), dilation)
 
 
 columns.vjp(x=lambda g, in_shape, stride, padding, dilation: add_columns(

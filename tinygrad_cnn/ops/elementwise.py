@@ -10,9 +10,9 @@ from numpy.typing import DTypeLike
 from ..core.graph import Array, implements, op
 from ..kernels.blocking import copy_channels_last
 from ..kernels.where import select, selecting
-from ..kernels.window import last_view
 from .binders import bind
 from .compare import isfinite
+from .windows import last_view
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.graph import Array
-from ..kernels.window import Pairs, Sizes
 from .shape import reshape
+from .windows import Pairs, Sizes
 
 SizeLike: TypeAlias = int | Sequence[int]
 

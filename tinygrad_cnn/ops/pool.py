@@ -16,11 +16,11 @@ import numpy as np
 from ..core.graph import Array, op
 from ..kernels import pool as kernel
 from ..kernels.parallel.chunks import SMALL
-from ..kernels.window import Sizes, volume
 from .binders import bind
 from .elementwise import pow, where
 from .geometry import SizeLike, batched, check_filled, shape_of, sizes, unbatched
 from .real import real
+from .windows import Sizes, volume
 
 if TYPE_CHECKING:
     from ..kernels.parallel.task import Work

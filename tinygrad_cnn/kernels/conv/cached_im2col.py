@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry
 from ..matmul import multiply, multiplying
-from ..window import Sizes, interior, last_view, volume, windows
 
 MOST_BYTES = 1 << 20
 """Columns larger than this are laid out in blocks instead."""

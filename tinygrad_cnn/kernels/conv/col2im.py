@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...ops.windows import Sizes, volume
 from ..blocking import Geometry
-from ..window import Sizes, volume
 
 LINES = 128
 """Numbers: rows a multiple of so many apart fall on the same few lines of the cache."""

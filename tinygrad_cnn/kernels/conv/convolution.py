@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
 from ..blocking import Geometry, is_last, turning
 from ..parallel.task import Work
-from ..window import Pairs, Sizes, last_view, output_sizes, volume
 from . import cached_im2col
 from .depthwise import Depthwise
 from .im2col import Along

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.windows import last_view, overlaps, volume, windows
 from .. import blocking
 from ..blocking import Block, Geometry
 from ..parallel.task import Call, Work
 from ..parallel.threads import in_lanes
 from ..parallel.workspace import scratch
 from ..sums import summing
-from ..window import last_view, overlaps, volume, windows
 
 BLOCK_BYTES = 1 << 20
 """Size of the output that is worked on at a time: it and what it is made of stay in a third-level cache."""

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ...ops.windows import Pairs, Sizes, interior, last_view, overlaps, volume, windows
 from .. import blocking
 from ..blocking import Block, Geometry, is_last, pieces, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.threads import in_lanes
 from ..parallel.workspace import arranged, blank, scratch
-from ..window import Pairs, Sizes, interior, last_view, overlaps, volume, windows
 from .col2im import Fall, Phase, fall
 from .runs import copying
 

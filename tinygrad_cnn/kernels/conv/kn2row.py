@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.windows import Pairs, Sizes, last_view, volume
 from .. import blocking
 from ..blas import Matrix, Products, Term
 from ..blocking import Block, Geometry
@@ -30,7 +31,6 @@ from ..parallel.task import Call, Work
 from ..parallel.threads import in_lanes
 from ..parallel.workspace import blank, scratch
 from ..sums import summing
-from ..window import Pairs, Sizes, last_view, volume
 from .kn2row_layout import Lattice, lattice
 
 BLOCK_BYTES = 5 << 18

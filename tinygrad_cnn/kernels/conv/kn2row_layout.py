@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...ops.windows import Sizes, volume
 from ..blocking import Geometry
-from ..window import Sizes, volume
 
 
 class Part(NamedTuple):

@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...ops.windows import Sizes, last_view, volume
 from .. import blocking
 from ..blocking import Block, Geometry, is_last, pieces
 from ..parallel.task import Call, Work
 from ..parallel.threads import in_lanes
 from ..sums import summing
-from ..window import Sizes, last_view, volume
 from .im2col import Along
 from .kn2row import Sliding
 from .strips import Strips

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...ops.windows import Pairs, Sizes, last_view, overlaps, volume
 from .. import blocking
 from ..blocking import Block, Geometry, is_last
 from ..parallel.workspace import scratch
-from ..window import Pairs, Sizes, last_view, overlaps, volume
 
 LEAST_BYTES, MOST_BYTES = 1 << 20, 1 << 21
 """Size of the strips, or of their products, that are computed at a time: an eighth of all, within these limits."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..window import Sizes, volume
+from ...ops.windows import Sizes, volume
 
 T = TypeVar("T")
 
