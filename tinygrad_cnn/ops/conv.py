@@ -6,19 +6,17 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.graph import Array, op
-from ..kernels.conv import convolution as kernel
-from ..kernels.parallel.task import Work
 from . import windows
-from .binders import bind
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .reduce import sum
 from .shape import reshape
-from .windows import Pairs, Sizes, output_sizes, volume
+from .windows import Pairs, Sizes, elements, interior, output_sizes, pad_last, volume
 
 __all__ = ["conv1d", "conv2d", "conv3d", "fold", "unfold"]
 
@@ -26,55 +24,46 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+def _split(a: Array, axis: int, groups: int) -> Array:
+    """`a` with an axis split in two: groups, and what belongs to each."""
+    return a.reshape(*a.shape[:axis], groups, a.shape[axis] // groups, *a.shape[axis + 1 :])
+
+
 @op
 def convolve(
-    x: Array,
-    w: Array,
-    b: Array = None,
-    *,
-    stride: Sizes,
-    padding: Pairs,
-    dilation: Sizes,
-    groups: int,
-    out: Array = None,
+    x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
     """y[n, o, p] = b[o] + sum over c, k of x[n, c, p stride + k dilation - padding] w[o, c, k], in any dimension."""
-    return kernel.forward(x, w, b, stride, padding, dilation, groups, out)
-
-
-@bind(convolve, ["x", "y"])
-def _convolving(
-    x: Array, w: Array, b: Array = None, *, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Work | Callable[[], object] | None:
-    return kernel.forwarding(x, w, b, out=out, shared=shared, **geometry)
+    out = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    xg, wg, y = _split(pad_last(x, padding), 1, groups), _split(w, 0, groups), 0
+    for k, places in elements(w.shape[2:], out, stride, dilation):
+        y = y + np.einsum("ngc...,goc->ngo...", xg[places], wg[k], optimize=True)
+    y = np.reshape(y, (len(x), len(w), *out))
+    return y if b is None else y + np.reshape(b, (-1, *(1 for _ in out)))
 
 
 @op
 def convolve_dx(
-    u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
+    u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
     """The adjoint of convolve in x, of the given shape: the transposed convolution."""
-    return kernel.input_gradient(u, w, shape[2:], stride, padding, dilation, groups, out)
-
-
-@bind(convolve_dx, ["u", "y"])
-def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -> Work | Callable[[], object] | None:
-    return kernel.pulling(u, w, shape[2:], out=out, **geometry)
+    x = pad_last(np.zeros(shape, np.result_type(u, w)), padding)
+    xg, ug, wg = _split(x, 1, groups), _split(u, 1, groups), _split(w, 0, groups)
+    for k, places in elements(w.shape[2:], u.shape[2:], stride, dilation):
+        xg[places] += np.einsum("ngo...,goc->ngc...", ug, wg[k], optimize=True)
+    return x[interior(shape[2:], padding)]
 
 
 @op
 def convolve_dw(
-    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
+    x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
     """The adjoint of convolve in w, of the given shape."""
-    return kernel.weight_gradient(x, u, shape[2:], stride, padding, dilation, groups, out)
-
-
-@bind(convolve_dw, ["x", "u"])
-def _weighing(
-    x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Work | Callable[[], object] | None:
-    return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
+    w = np.empty(shape, np.result_type(x, u))
+    xg, ug, wg = _split(pad_last(x, padding), 1, groups), _split(u, 1, groups), _split(w, 0, groups)
+    for k, places in elements(shape[2:], u.shape[2:], stride, dilation):
+        wg[k] = np.einsum("ngc...,ngo...->goc", xg[places], ug, optimize=True)
+    return w
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:

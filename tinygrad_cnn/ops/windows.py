@@ -73,13 +73,15 @@ def add_windows(out: np.ndarray, values: np.ndarray, stride: Sizes, dilation: Si
     spatial = len(stride)
     counts, kernel = values.shape[-2 * spatial : -spatial], values.shape[-spatial:]
     _check_inside(out.shape[-spatial:], kernel, counts, stride, dilation)
+    for k, places in elements(kernel, counts, stride, dilation):
+        out[places] += values[k]
+
+
+def elements(kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> Iterator[tuple[Any, Any]]:
+    """For each element k of a window: its index, and that of the places where the windows have it, p stride + k dilation."""
     for k in product(*map(range, kernel)):
-        places: Any = (
-            ...,
-            *(slice(i * d, i * d + (o - 1) * s + 1, s) for i, d, o, s in zip(k, dilation, counts, stride, strict=True)),
-        )
-        element: Any = (..., *k)
-        out[places] += values[element]
+        axes = zip(k, out, stride, dilation, strict=True)
+        yield (..., *k), (..., *(slice(i * d, i * d + (o - 1) * s + 1, s) for i, o, s, d in axes))
 
 
 def _check_inside(sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> None:
