@@ -24,7 +24,7 @@ from . import operands
 from .codegen import OUTPUT, Signature, emit_call, emit_pull, rule_name
 from .grad_mode import _recording
 from .operands import adapt
-from .signature import OUT, declared
+from .signature import OUT, asked, declared
 from .tracing import notify, watchers
 from .tracing import tracer as current_tracer
 from .versions import tick
@@ -171,8 +171,9 @@ class Op:
         self.along: tuple[str, ...] = ()
         self.shares = False
         self.rules: dict[str, Callable[..., Any]] = {}  # by input; several may have one
-        self.signature = declared(raw, residuals, ufunc)
-        parameters = inspect.signature(raw).parameters
+        given = inspect.signature(raw)
+        parameters = given.parameters
+        self.signature = declared(raw, given, residuals, ufunc)
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
@@ -182,7 +183,7 @@ class Op:
         }
         function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
-        function.__signature__ = _by_position(inspect.signature(raw), self.signature)
+        function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp = self, self.vjp, self.joint_vjp
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
@@ -236,7 +237,7 @@ class Op:
     def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool) -> None:
         """See :func:`accelerate`."""
         self.prepare, self.along, self.in_place = prepare, along, in_place
-        self.shares = "shared" in inspect.signature(prepare).parameters
+        self.shares = "shared" in asked(prepare)
         self.signature.accelerated = True
         self.globals["_prepare"] = prepare
         self._forget()
@@ -251,7 +252,7 @@ class Op:
                         f"{sig.name}.{kind}: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}"
                     )
             legal = sig.legal(joint)
-            unknown = [n for n in inspect.signature(rule).parameters if n not in legal]
+            unknown = [n for n in asked(rule) if n not in legal]
             if unknown:
                 raise TypeError(
                     f"{sig.name}.{kind}: the rule for {', '.join(f'`{n}`' for n in inputs)} names "
@@ -261,7 +262,7 @@ class Op:
             self.rules.update(dict.fromkeys(inputs, rule))
             self.globals[rule_name(inputs)] = rule
             sig.rules = {known: names for known, names in sig.rules.items() if set(known).isdisjoint(inputs)}
-            sig.rules[inputs] = tuple(inspect.signature(rule).parameters)
+            sig.rules[inputs] = asked(rule)
         self.rules = {n: self.rules[n] for n in sig.served}
         sig.joins = joint and sig.variadic
         self._forget()

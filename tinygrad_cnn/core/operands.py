@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import linecache
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, TypeVar
 
@@ -144,24 +143,25 @@ def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[An
 
 def accepting_lists(function: F) -> F:
     """`function`, called with the Tensor that a list stands for; itself if no parameter is annotated as ``Array``."""
-    parameters = inspect.signature(function).parameters
-    arrays = [name for name, p in parameters.items() if p.annotation in ("Array", "TensorLike")]
+    code, name, annotations = function.__code__, function.__name__, function.__annotations__
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    arrays = {n for n in named if annotations.get(n) in ("Array", "TensorLike")}
     if not arrays:
         return function
-    given = [f"{name}={name}" if p.kind is p.KEYWORD_ONLY else name for name, p in parameters.items()]
-    taken = [f"{n}=_default_{n}" if p.default is not p.empty else n for n, p in parameters.items()]
-    star = next((i for i, p in enumerate(parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
-    if star is not None:
-        taken.insert(star, "*")
-    lines = [f"def {function.__name__}({', '.join(taken)}):"]
-    lines += [f"    if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{function.__name__}')" for n in arrays]
-    source = "\n".join([*lines, f"    return _function({', '.join(given)})\n"])
-    scope: dict[str, Any] = {
-        "_function": function, "_gather": gather, "_FINE": FINE, "_ndarray": np.ndarray,
-        **{f"_default_{n}": p.default for n, p in parameters.items()},
-    }  # fmt: skip
-    filename = f"<{function.__name__}: call>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    exec(compile(source, filename, "exec"), scope)
-    functools.update_wrapper(scope[function.__name__], function)
-    return scope[function.__name__]  # type: ignore[no-any-return]
+    places = [i for i, n in enumerate(named[: code.co_argcount]) if n in arrays]
+
+    @functools.wraps(function)
+    def accepting(*args: Any, **kwargs: Any) -> Any:
+        for i in places:
+            if i < len(args) and _is_odd(args[i]):
+                args = (*args[:i], gather(args[i], name), *args[i + 1 :])
+        for n, value in kwargs.items():
+            if n in arrays and _is_odd(value):
+                kwargs[n] = gather(value, name)
+        return function(*args, **kwargs)
+
+    return accepting  # type: ignore[return-value]
+
+
+def _is_odd(value: Any) -> bool:
+    return value.dtype.hasobject if value.__class__ is np.ndarray else value.__class__ not in FINE

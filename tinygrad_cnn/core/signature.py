@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,19 @@ from .codegen import IN_SHAPE, JOINT, TAKEN, TAKEN_FORM, Signature
 OUT = "out"
 
 
-def declared(raw: Callable[..., Any], residuals: tuple[str, ...], ufunc: np.ufunc | None) -> Signature:
+def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a rule's parameters."""
+    if isinstance(rule, FunctionType) and not hasattr(rule, "__wrapped__"):
+        code = rule.__code__  # which takes a tenth of the time of `inspect`
+        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return tuple(inspect.signature(rule).parameters)
+
+
+def declared(
+    raw: Callable[..., Any], given: inspect.Signature, residuals: tuple[str, ...], ufunc: np.ufunc | None
+) -> Signature:
     """The signature of an op that is `raw`, or `ufunc` by raw's names. TypeError if the declaration is ill-formed."""
-    parameters = inspect.signature(raw).parameters.values()
+    parameters = given.parameters.values()
     variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != OUT)
@@ -34,7 +45,7 @@ def declared(raw: Callable[..., Any], residuals: tuple[str, ...], ufunc: np.ufun
     if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
             f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
-            f"got {inspect.signature(raw)}"
+            f"got {given}"
         )
     optional = frozenset(p.name for p in parameters if p.name in inputs and p.default is None)
     required = frozenset(p.name for p in parameters if p.name in keywords and p.default is p.empty)

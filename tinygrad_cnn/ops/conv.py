@@ -35,7 +35,7 @@ def convolve(
 ) -> Array:
     """y[n, o, p] = b[o] + sum over c, k of x[n, c, p stride + k dilation - padding] w[o, c, k], in any dimension."""
     out = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    xg, wg, y = _split(pad_last(x, padding), 1, groups), _split(w, 0, groups), 0
+    xg, wg, y = _split(pad_last(x, padding), 1, groups), _split(w, 0, groups), np.zeros((), np.result_type(x, w))
     for k, places in elements(w.shape[2:], out, stride, dilation):
         y = y + np.einsum("ngc...,goc->ngo...", xg[places], wg[k], optimize=True)
     y = np.reshape(y, (len(x), len(w), *out))
