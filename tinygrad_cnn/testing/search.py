@@ -226,7 +226,7 @@ class Search:
         position, index = self.level.place(int(entries[0]))
         others = entries.size - 1
         where = f"index {index}" + (f" and {others} others along a random direction" if others else "")
-        text = f"{self.level.name(position)}, {where}: {text}"
+        text = f"{self.level.names[position]}, {where}: {text}"
         if step is not None:
             text += f", step {step:.2g}"
         if position in self.absent and numeric:
