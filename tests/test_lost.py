@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.testing.cases import Draws
-from tinygrad_cnn.testing.rows import CASES
 from tinygrad_cnn.testing.strategies import case_inputs
+
+from .rows import CASES
 
 few = settings(max_examples=max(3, settings.default.max_examples // 4))
 NAMES_A_REMEDY = r"t\.detach\(\) or t\.numpy\(\)"

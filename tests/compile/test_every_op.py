@@ -9,7 +9,8 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.core.graph import op
 from tinygrad_cnn.ops import index
 from tinygrad_cnn.testing.cases import Case, Draws
-from tinygrad_cnn.testing.rows import CASES
+
+from ..rows import CASES
 
 DTYPES = [np.float64, np.float32]
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.ops.conv import convolve, convolve_dw, convolve_dx, geometry
 from tinygrad_cnn.testing import assert_gradients
-from tinygrad_cnn.testing.rows.conv import naive_conv, naive_transpose, naive_unfold
 from tinygrad_cnn.testing.strategies import ConvGeometry, conv_geometries
+
+from ..rows.conv import naive_conv, naive_transpose, naive_unfold
 
 CONV = {1: tg.conv1d, 2: tg.conv2d, 3: tg.conv3d}
 TRANSPOSED = {1: tg.conv_transpose1d, 2: tg.conv_transpose2d, 3: tg.conv_transpose3d}

@@ -15,8 +15,9 @@ from tinygrad_cnn.core import backward
 from tinygrad_cnn.core.graph import registry
 from tinygrad_cnn.testing import assert_gradients
 from tinygrad_cnn.testing.cases import Case, Draws
-from tinygrad_cnn.testing.rows import CASES
 from tinygrad_cnn.testing.strategies import case_inputs
+
+from ..rows import CASES
 
 SMOOTH = [case for case in CASES if case.order]
 few = settings(max_examples=max(3, settings.default.max_examples // 4))
@@ -36,11 +37,11 @@ def test_every_op_has_a_row():
     kept = [op for op in declared if hasattr(sys.modules[op.function.__module__], op.name)]  # not a docstring's example
     primitives = {op.function for op in kept}
     missing = sorted(f.__name__ for f in primitives - covered)
-    assert not missing, f"ops without a row in tinygrad_cnn/testing/rows: {missing}"
+    assert not missing, f"ops without a row in tests/rows: {missing}"
     families = (getattr(tg.ops, name) for name in tg.ops.__all__ if name != "random")
     public = {getattr(family, name) for family in (*families, tg.functional) for name in family.__all__}
     missing = sorted(f.__name__ for f in public - covered if inspect.isfunction(f))
-    assert not missing, f"public functions without a row in tinygrad_cnn/testing/rows: {missing}"
+    assert not missing, f"public functions without a row in tests/rows: {missing}"
 
 
 def test_every_row_whose_axes_could_be_exchanged_has_a_square_sample():

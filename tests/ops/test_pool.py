@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing import assert_gradients
-from tinygrad_cnn.testing.rows.pool import naive_avg_pool, naive_max_pool, pooled, regions, windows
 from tinygrad_cnn.testing.strategies import pool_geometries
+
+from ..rows.pool import naive_avg_pool, naive_max_pool, pooled, regions, windows
 
 MAX = {1: tg.max_pool1d, 2: tg.max_pool2d, 3: tg.max_pool3d}
 AVG = {1: tg.avg_pool1d, 2: tg.avg_pool2d, 3: tg.avg_pool3d}

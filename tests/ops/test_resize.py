@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing import assert_gradients
-from tinygrad_cnn.testing.rows.resize import naive_interpolate, naive_shuffle, naive_unshuffle
+
+from ..rows.resize import naive_interpolate, naive_shuffle, naive_unshuffle
 
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 seeds = st.integers(0, 2**32 - 1)

@@ -14,8 +14,8 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing import assert_gradients
 from tinygrad_cnn.testing.cases import Arg, Case, Draws
-from tinygrad_cnn.testing.rows import CASES
 
+from ..rows import CASES
 from .broken import off_by
 
 

@@ -100,20 +100,15 @@ def gradcheck(
     arrays = _checked(inputs, order, rtol, atol, eps, method, directions, budget)
     seed = 0 if rng is None else rng if isinstance(rng, int | np.integer) else int(rng.integers(2**32))
     generator = np.random.default_rng(seed)
-    report = Report()
-    level, before = Level(f, arrays), [a.copy() for a in arrays]
+    report, before = Report(), [a.copy() for a in arrays]
+    level = Level(f, arrays, [f"input {i}" for i in range(len(arrays))])
     for n in range(1, order + 1):
         record = level.record(level.arrays)
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
             check_structure(level, record, us, before, rtol or 0.0, generator, report.failures)
-        wide = (
-            level
-            if all(a.dtype == np.float64 for a in (*level.arrays, *us) if a.dtype.kind == "f")
-            else level.widened()
-        )
-        wide_us = [u.astype(np.float64) for u in us]
-        if wide is not level:
+        wide, wide_us = level.widened(), [u.astype(np.float64) for u in us]
+        if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
             coarse, record = record, wide.record(wide.arrays)
             _compare_precisions(level, coarse.pull(us), record.pull(wide_us), n, rtol, atol, report.failures)
         if report:
@@ -125,7 +120,7 @@ def gradcheck(
                        "directions": directions, "budget": budget}  # fmt: skip
             report.reproducer = reproducer(f, before, {k: v for k, v in options.items() if v != DEFAULTS[k]})
             break
-        level = level.above(us)
+        level = level.above(us, n)
     return report
 
 
@@ -173,7 +168,7 @@ def _compare_precisions(
         if excess[index] > 1:
             failures.append(
                 Failure(
-                    f"{level.name(position)}, index {index}: the rules give {float(a[index])!r} in {a.dtype} but "
+                    f"{level.names[position]}, index {index}: the rules give {float(a[index])!r} in {a.dtype} but "
                     f"{float(b[index])!r} in float64, tolerance {tolerance[index]:.3g}",
                     order, position, index, float(a[index]), float(b[index]),
                 )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.backward import pull_back
-from ..core.grad_mode import enable_grad, no_grad
+from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import Leaf
 from ..tensor import Tensor
 from ..tensor.creation import from_numpy
@@ -24,13 +24,13 @@ class Level:
     Differentiating this function once is therefore all that an order needs.
 
     Args:
-        f: the function of Tensors under test.
-        arrays: f's inputs, followed by the incoming gradients `u` of every level below.
-        counts: how many of the arrays each level below takes, lowest first.
+        f: the function of Tensors, to a Tensor or a sequence of them.
+        arrays: its inputs.
+        names: what messages call them.
     """
 
-    def __init__(self, f: Callable[..., Any], arrays: Arrays, counts: tuple[int, ...] = ()) -> None:
-        self.f, self.arrays, self.counts = f, list(arrays), counts
+    def __init__(self, f: Callable[..., Any], arrays: Arrays, names: Sequence[str]) -> None:
+        self.f, self.arrays, self.names = f, list(arrays), list(names)
         self.floating = [p for p, a in enumerate(self.arrays) if a.dtype.kind == "f"]
         ends = np.cumsum([0, *(self.arrays[p].size for p in self.floating)])
         self.slices = {p: slice(b, e) for p, b, e in zip(self.floating, ends, ends[1:], strict=False)}
@@ -38,24 +38,35 @@ class Level:
 
     def outputs(self, arrays: Arrays) -> list[NDArray[Any]]:
         """The values at other arrays, nothing recorded at the top."""
-        tensors = [from_numpy(a) for a in arrays]
         with no_grad():
-            return [y._array for y in self._outputs(len(self.counts), tensors, create=False)]
+            return [y._array for y in floating_outputs(self.f(*map(from_numpy, arrays)))]
 
     def record(self, arrays: Arrays) -> Record:
         """Run it at `arrays` and keep the graph."""
         xs = _leaves([from_numpy(a) for a in arrays])
         with enable_grad():
-            ys = self._outputs(len(self.counts), xs, create=True)
-        return Record(ys, [xs[p] for p in self.floating])
-
-    def above(self, us: Arrays) -> Level:
-        """The next level."""
-        return Level(self.f, [*self.arrays, *us], (*self.counts, len(self.arrays)))
+            return Record(floating_outputs(self.f(*xs)), [xs[p] for p in self.floating])
 
     def widened(self) -> Level:
         """The same in float64."""
-        return Level(self.f, [a.astype(np.float64) if a.dtype.kind == "f" else a for a in self.arrays], self.counts)
+        arrays = [a.astype(np.float64, copy=False) if a.dtype.kind == "f" else a for a in self.arrays]
+        return Level(self.f, arrays, self.names)
+
+    def above(self, us: Arrays, order: int) -> Level:
+        """The next level, where this one is that of `order`."""
+        count = len(self.arrays)
+
+        def gradients(*tensors: Tensor) -> list[Tensor]:
+            create, xs = is_grad_enabled(), _leaves(tensors[:count])
+            with enable_grad():
+                ys = floating_outputs(self.f(*xs))
+            wanted = [x for x in xs if x.requires_grad]
+            found = _pull(ys, wanted, tensors[count:], create, retain=create)
+            zeros = (from_numpy(np.zeros(x.shape, x.dtype)) for x in wanted)
+            return [zero if g is None else g for zero, g in zip(zeros, found, strict=True)]
+
+        names = [*self.names, *(f"incoming gradient {i} of order {order}" for i in range(len(us)))]
+        return Level(gradients, [*self.arrays, *us], names)
 
     def flat(self, arrays: Iterable[NDArray[Any] | None]) -> Flat:
         """The floating-point arrays as one vector of float64, absent ones as zeros."""
@@ -78,24 +89,6 @@ class Level:
         index = np.unravel_index(flat - self.slices[position].start, self.arrays[position].shape)
         return position, tuple(int(i) for i in index)
 
-    def name(self, position: int) -> str:
-        """What to call an array in a message."""
-        if not self.counts or position < self.counts[0]:
-            return f"input {position}"
-        order = sum(position >= count for count in self.counts)
-        return f"incoming gradient {position - self.counts[order - 1]} of order {order}"
-
-    def _outputs(self, depth: int, tensors: Sequence[Tensor], create: bool) -> list[Tensor]:
-        if not depth:
-            return floating_outputs(self.f(*tensors))
-        count = self.counts[depth - 1]
-        xs, us = _leaves(tensors[:count]), tensors[count:]
-        with enable_grad():
-            ys = self._outputs(depth - 1, xs, create=True)
-        wanted = [x for x in xs if x.requires_grad]
-        found = _pull(ys, wanted, us, create=create, retain=create)
-        return [from_numpy(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(wanted, found, strict=True)]
-
 
 class Record:
     """A run whose graph is kept, so that several incoming gradients can be pulled back through it."""
@@ -106,8 +99,7 @@ class Record:
 
     def pull(self, us: Arrays, create: bool = False) -> list[NDArray[Any] | None]:
         """The gradient of sum <y, u> for every floating-point array, None where nothing depends on it."""
-        starts: Sequence[Any] = [from_numpy(u) for u in us] if create else us
-        found = _pull(self._ys, self._wanted, starts, create=create, retain=True)
+        found = _pull(self._ys, self._wanted, [from_numpy(u) for u in us], create, retain=True)
         return [None if g is None else g._array for g in found]
 
 
@@ -145,16 +137,11 @@ def _leaf(tensor: Tensor) -> Tensor:
 
 
 def _pull(
-    ys: Sequence[Tensor], wanted: Sequence[Tensor], us: Sequence[Any], create: bool, retain: bool
+    ys: Sequence[Tensor], wanted: Sequence[Tensor], us: Sequence[Tensor], create: bool, retain: bool
 ) -> Sequence[Tensor | None]:
-    """The walk itself, which unlike ``gradients`` takes complex numbers."""
-    roots = [(y._node, _start(u, y.dtype, create)) for y, u in zip(ys, us, strict=True) if y._node is not None]
+    """The backward pass itself, which unlike ``gradients`` takes complex numbers."""
+    starts = [u if u.dtype == y.dtype else u.astype(y.dtype) for y, u in zip(ys, us, strict=True)]
+    roots = [(y._node, u if create else u._array) for y, u in zip(ys, starts, strict=True) if y._node is not None]
     places = [x._node for x in wanted if x._node is not None]
     found = pull_back(roots, set(places), retain=retain, create=create) if places else {}
     return [None if g is None else g if isinstance(g, Tensor) else from_numpy(g) for g in map(found.get, places)]
-
-
-def _start(u: Any, dtype: np.dtype[Any], create: bool) -> Any:
-    if create:
-        return u if u.dtype == dtype else u.astype(dtype)
-    return (u._array if isinstance(u, Tensor) else u).astype(dtype, copy=False)

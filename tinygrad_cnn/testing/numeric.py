@@ -1,9 +1,9 @@
-"""Numerical derivatives along a line, with what they are worth: their error, and whether there is a kink."""
+"""Numerical derivatives along a line, how far they may be off, and the derivatives on either side of a kink."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -23,14 +23,14 @@ SETTLED = 1e-3
 
 @dataclass
 class Estimate:
-    """A numerical derivative of <y, u> along a line.
+    """A numerical derivative along a line.
 
     Args:
-        value: the derivative.
+        value: the sum of the derivatives of all outputs.
         error: what it may be wrong by.
         step: the step it was computed with.
         bent: whether the slopes at both sides seem to differ at this step.
-        size: the absolute derivatives of all outputs, summed.
+        size: the sum of the absolute derivatives.
     """
 
     value: float
@@ -52,32 +52,32 @@ class Estimate:
         return contradicts or self.error < other.error
 
 
+@dataclass
 class Line:
-    """y(x + t d) and the weights u, so that derivatives of <y, u> are taken output by output, and no two errors cancel.
+    """y(x + t d), of which derivatives are taken output by output and summed, so that no two errors cancel.
 
     Args:
         sample: the outputs, as one vector, after a shift of the inputs.
         here: the outputs at x.
         direction: d, as one vector.
-        weights: u, as one vector.
         input_noise: the size of x times the gradient along d, whose rounding is part of the error.
         expected: the derivative by the rules.
         tolerance: what it may be wrong by.
     """
 
-    def __init__(
-        self, sample: Callable[[NDArray[Any]], NDArray[Any]], here: Flat, direction: Flat, weights: Flat,
-        input_noise: float, expected: float, tolerance: float,
-    ) -> None:  # fmt: skip
-        self.sample, self.here, self.direction, self.weights = sample, here, direction, weights
-        self.input_noise, self.expected, self.tolerance = input_noise, expected, tolerance
-        self._known: dict[float, Flat] = {0.0: here}
+    sample: Callable[[NDArray[Any]], NDArray[Any]]
+    here: Flat
+    direction: Flat
+    input_noise: float
+    expected: float
+    tolerance: float
+    known: dict[float, Flat] = field(default_factory=dict)
 
     def at(self, t: float) -> Flat:
         """The outputs at x + t d."""
-        if t not in self._known:
-            self._known[t] = self.sample(t * self.direction)
-        return self._known[t]
+        if t not in self.known:
+            self.known[t] = self.sample(t * self.direction)
+        return self.known[t]
 
     def central(self, h: float) -> Estimate:
         """(8 (y(h) - y(-h)) - (y(2h) - y(-2h))) / 12 h, whose error is h^4 y^(5) / 30 and rounding.
@@ -92,8 +92,8 @@ class Line:
         size, height = (float(np.abs(a).max(initial=0.0)) for a in (slopes, self.here))
         noise = 64 * EPS * height / h
         bent = bool(((bends > KINK * size + noise) | (halved > 0.1 * size + noise)).any())
-        total = float(np.abs(slopes * self.weights).sum())
-        return Estimate(float(slopes @ self.weights), self.rounding(slopes != 0, h, self.input_noise), h, bent, total)
+        error = self.rounding(slopes != 0, h, self.input_noise)
+        return Estimate(float(slopes.sum()), error, h, bent, float(np.abs(slopes).sum()))
 
     def slopes(self, h: float) -> Flat:
         """The derivative of every output, by central differences."""
@@ -101,7 +101,7 @@ class Line:
 
     def rounding(self, outputs: NDArray[np.bool_], h: float, more: float = 0.0) -> float:
         """What the rounding of some outputs, and `more`, may add to a derivative with step h."""
-        return float(4 * EPS / h * (np.linalg.norm((self.here * self.weights)[outputs]) + more))
+        return float(4 * EPS / h * (np.linalg.norm(self.here[outputs]) + more))
 
     def still(self, h: float) -> NDArray[np.bool_]:
         """Which outputs do not move at all with step h: they are independent, or move by less than their rounding."""
@@ -140,23 +140,20 @@ class Line:
     def sides(self, h: float) -> Sides:
         """Derivatives from either side, with the smallest step from h down to h / 4096 that the next one confirms."""
         found = [self._sides(h * 4.0**-k) for k in range(7)]
-        weight = np.abs(self.weights)
         for wide, narrow in pairwise(found):
-            gap = np.abs(wide.left - narrow.left) + np.abs(wide.right - narrow.right)
-            narrow.error = float((weight * gap).sum())
+            narrow.error = float((np.abs(wide.low - narrow.low) + np.abs(wide.high - narrow.high)).sum())
         size = max((s.size for s in found if np.isfinite(s.error)), default=0.0)
         confirmed = [s for s in found if s.error <= 1e-6 * max(1.0, size)]
         return confirmed[-1] if confirmed else min(found, key=lambda s: s.error)
 
     def _sides(self, h: float) -> Sides:
         """From the cubic through four points that leave out the middle one, where a jump may put any value."""
-        ends = []
+        values, slopes = [], []
         for side in (-h, h):
             one, two, three, four = (self.at(side * k) for k in (1, 2, 3, 4))
-            slope = (-26 * one + 57 * two - 42 * three + 11 * four) / (6 * side)
-            ends.append((4 * one - 6 * two + 4 * three - four, slope))
-        (left_value, left), (right_value, right) = ends
-        return Sides(left, right, np.abs(right_value - left_value), self.weights, h)
+            values.append(4 * one - 6 * two + 4 * three - four)
+            slopes.append((-26 * one + 57 * two - 42 * three + 11 * four) / (6 * side))
+        return Sides(np.minimum(*slopes), np.maximum(*slopes), np.abs(values[1] - values[0]), h)
 
     def nearby(self, shift: Flat, h: float) -> Flat:
         """Every output's slope at a point close by, over h."""
@@ -166,32 +163,27 @@ class Line:
     def complex_step(self, h: float) -> Estimate:
         """imag y(x + i h d) / h: exact to rounding where y is analytic."""
         slopes = self.sample(1j * h * self.direction).imag / h
-        size = float(np.abs(slopes * self.weights).sum())
-        return Estimate(float(slopes @ self.weights), 64 * EPS * size, h, size=size)
+        size = float(np.abs(slopes).sum())
+        return Estimate(float(slopes.sum()), 64 * EPS * size, h, size=size)
 
 
 @dataclass
 class Sides:
-    """Each output's derivative from the left and from the right, and its jump between them.
+    """The smaller and the larger one of each output's derivatives from the left and from the right, and its jump in between.
 
     `margin` is what a slope nearby must differ by, relative to the largest slope, to be that of another piece.
     """
 
-    left: Flat
-    right: Flat
+    low: Flat
+    high: Flat
     jump: Flat
-    weights: Flat
     step: float
     error: float = np.inf
     margin: float = KINK
 
-    def __post_init__(self) -> None:
-        a, b = self.left * self.weights, self.right * self.weights
-        self.low, self.high = np.minimum(a, b), np.maximum(a, b)
-
     @property
     def size(self) -> float:
-        """The largest weighted derivative."""
+        """The largest derivative."""
         return float(np.maximum(np.abs(self.low), np.abs(self.high)).max(initial=0.0))
 
     @property
@@ -219,23 +211,18 @@ class Sides:
         `nearby` gives slopes at a point at 1 or less of some distance. Those that are the same at a tenth of the distance
         belong to another piece of the function, and what they tend to counts.
         """
-        margin = noise * np.abs(self.weights)
-        outside, near = self._outside(nearby(0.1), margin)
-        if not outside.any():
+
+        def outside(values: Flat) -> NDArray[np.bool_]:
+            margin = noise + self.margin * np.fmax(self.size, np.abs(values))
+            return (values < self.low - margin) | (values > self.high + margin)
+
+        near = nearby(0.1)
+        if not outside(near).any():
             return False
-        far = nearby(1.0) * self.weights
+        far = nearby(1.0)
+        limit = near + (near - far) / 9
         same = np.abs(far - near) <= 0.1 * np.maximum(np.abs(far), np.abs(near))
-        still, limit = self._outside((near + (near - far) / 9) / self.weights, margin)
-        outside &= same & still
-        self.low = np.where(outside, np.fmin(self.low, limit), self.low)
-        self.high = np.where(outside, np.fmax(self.high, limit), self.high)
-        return bool(outside.any())
-
-    def _outside(self, slopes: Flat, margin: Flat) -> tuple[NDArray[np.bool_], Flat]:
-        values = slopes * self.weights
-        margin = margin + self.margin * np.fmax(self.size, np.abs(values))
-        return (values < self.low - margin) | (values > self.high + margin), values
-
-    def bounds(self, outputs: Any = slice(None)) -> tuple[float, float]:
-        """The least and the greatest derivative of <y, u> over some outputs that lies, output by output, between the bounds."""
-        return float(self.low[outputs].sum()), float(self.high[outputs].sum())
+        other = same & outside(near) & outside(limit)
+        self.low = np.where(other, np.fmin(self.low, limit), self.low)
+        self.high = np.where(other, np.fmax(self.high, limit), self.high)
+        return bool(other.any())

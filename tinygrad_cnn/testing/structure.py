@@ -74,12 +74,12 @@ def check_structure(
 
 def _modified(level: Level, before: Arrays, failures: list[Failure]) -> bool:
     changed = [p for p, (a, b) in enumerate(zip(level.arrays, before, strict=True)) if not np.array_equal(a, b)]
-    failures.extend(Failure(f"{level.name(p)}: was modified", 1, p) for p in changed)
+    failures.extend(Failure(f"{level.names[p]}: was modified", 1, p) for p in changed)
     return bool(changed)
 
 
 def _types_and_memory(level: Level, record: Record, us: Arrays, found: Gradients, failures: list[Failure]) -> None:
-    known: list[tuple[str, NDArray[Any]]] = [(level.name(p), a) for p, a in enumerate(level.arrays)]
+    known: list[tuple[str, NDArray[Any]]] = [(level.names[p], a) for p, a in enumerate(level.arrays)]
     known += [("the incoming gradient", u) for u in us]
     known += [("f's result", y) for y in record.values]
     for p, g in zip(level.floating, found, strict=True):
@@ -88,11 +88,11 @@ def _types_and_memory(level: Level, record: Record, us: Arrays, found: Gradients
         x = level.arrays[p]
         if g.shape != x.shape or g.dtype != x.dtype:
             text = f"the gradient is {g.dtype} {g.shape} but the input is {x.dtype} {x.shape}"
-            failures.append(Failure(f"{level.name(p)}: {text}", 1, p))
+            failures.append(Failure(f"{level.names[p]}: {text}", 1, p))
         shared = next((name for name, array in known if np.may_share_memory(g, array)), None)
         if shared is not None:
-            failures.append(Failure(f"{level.name(p)}: its gradient shares memory with {shared}", 1, p))
-        known.append((f"the gradient of {level.name(p)}", g))
+            failures.append(Failure(f"{level.names[p]}: its gradient shares memory with {shared}", 1, p))
+        known.append((f"the gradient of {level.names[p]}", g))
 
 
 def _rules_keep_dtypes(level: Level, us: Arrays, failures: list[Failure]) -> None:
@@ -139,6 +139,6 @@ class _Comparison:
             if not worst <= (0.0 if exact else allowed):
                 index = tuple(int(i) for i in np.unravel_index(np.argmax(gap), gap.shape))
                 p = self.level.floating[k] if gradient else None
-                where = f"output {k}" if p is None else self.level.name(p)
+                where = f"output {k}" if p is None else self.level.names[p]
                 values = f"{float(x[index])!r} and {float(y[index])!r}"
                 self.failures.append(Failure(f"{where}, index {index}: {text} ({values})", 1, p, index))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import loss as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import loss as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 SCORES, LABELS, KEPT = Arg((2, 3, 2)), Arg((2, 2), kind="int", low=0, high=2), Arg((2, 2), kind="bool")
 PROBABILITY, CERTAIN = Arg((2, 3), low=0.25, high=0.75), Arg((2, 3), low=0.0, high=1.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ops import compare as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import compare as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 REAL, TRUTH, BITS = Arg(), Arg(kind="bool"), Arg(low=-9, high=9, kind="int")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import resize as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import resize as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 
 def _line(x: NDArray[Any], m: int, r: float, mode: str, align_corners: bool) -> NDArray[Any]:

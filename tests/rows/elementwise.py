@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ops import elementwise as ops
-from ..cases import GAP, Arg, Case
+from tinygrad_cnn.ops import elementwise as ops
+from tinygrad_cnn.testing.cases import GAP, Arg, Case
 
 REAL = Arg()
 POSITIVE = Arg(low=0.25, high=3.0)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import scan as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import scan as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 
 def loop(a: NDArray[Any], b: NDArray[Any], axis: int = -1, reverse: bool = False) -> NDArray[Any]:

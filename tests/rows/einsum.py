@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import einsum as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import einsum as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 SUBSCRIPTS: list[tuple[str, list[tuple[int, ...]]]] = [
     ("ij,jk->ik", [(2, 3), (3, 4)]),
@@ -41,7 +41,7 @@ CASES = [
             ops.einsum,
             tuple(Arg(shape) for shape in shapes),
             _reference,
-            via=lambda f, subscripts=subscripts: lambda *arrays: f(subscripts, *arrays),  # type: ignore[misc]
+            via=lambda f, subscripts=subscripts: lambda *arrays: f(subscripts, *arrays),
         )
         for subscripts, shapes in SUBSCRIPTS
     ),

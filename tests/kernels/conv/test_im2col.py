@@ -18,7 +18,7 @@ from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.ops.windows import overlaps
 
 from .test_convolution import booleans, check_gradients, layouts, operands, seeds, shapes
-from .test_sliding import ungrouped
+from .test_kn2row import ungrouped
 
 cases = shapes(depthwise=st.just(False)).map(ungrouped)
 

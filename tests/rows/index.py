@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import index as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import index as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 SHAPE = (3, 4, 2)
 INDICES: list[Any] = [

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from ...ops import transcendental as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import transcendental as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 REAL = Arg()
 POSITIVE = Arg(low=0.25, high=3.0)

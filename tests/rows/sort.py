@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import sort as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import sort as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 DISTINCT, TIES = Arg((2, 3, 4), distinct=True), Arg((4, 5), low=-1, high=1, kind="int")
 

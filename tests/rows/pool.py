@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import adaptive_pool, pool
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import adaptive_pool, pool
+from tinygrad_cnn.testing.cases import Arg, Case
 
 Span = tuple[list[int], int]
 

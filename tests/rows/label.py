@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import label as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import label as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 LABELS = Arg((2, 3), kind="int", low=0, high=3)
 SCORES = Arg((2, 4, 3))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import standardize as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import standardize as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 WHOLE = Arg((2, 3, 2))
 AXES: list[dict[str, Any]] = [{"axis": (0, 2), "centred": True}, {"axis": (1,), "centred": False}]

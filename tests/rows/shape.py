@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import shape as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import shape as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 CUBE = Arg((2, 3, 4))
 BORDER = ((1, 0), (0, 2), (1, 1))

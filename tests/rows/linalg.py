@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ops import linalg as ops
-from ...ops.affine import linear
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import linalg as ops
+from tinygrad_cnn.ops.affine import linear
+from tinygrad_cnn.testing.cases import Arg, Case
 
 SHAPES = [
     ((3,), (3,)),

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...ops import activation as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import activation as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 Values: TypeAlias = Any
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import conv as ops
-from ...ops import conv_transpose
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import conv as ops
+from tinygrad_cnn.ops import conv_transpose
+from tinygrad_cnn.testing.cases import Arg, Case
 
 
 def naive(

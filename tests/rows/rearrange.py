@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import rearrange as ops
-from ...ops.shape import concatenate
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import rearrange as ops
+from tinygrad_cnn.ops.shape import concatenate
+from tinygrad_cnn.testing.cases import Arg, Case
 
 CUBE, MATRIX, LINE = Arg((2, 3, 4)), Arg((3, 4)), Arg((3,))
 

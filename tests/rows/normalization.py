@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import functional as fn
-from ...ops import random
-from ..cases import Arg, Case
+from tinygrad_cnn import functional as fn
+from tinygrad_cnn.ops import random
+from tinygrad_cnn.testing.cases import Arg, Case
 
 IMAGES = Arg((2, 4, 2, 1))
 PER_CHANNEL = Arg((4,))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import functional as fn
-from ..cases import GAP, Arg, Case
+from tinygrad_cnn import functional as fn
+from tinygrad_cnn.testing.cases import GAP, Arg, Case
 
 REDUCTIONS = ("mean", "sum", "none")
 PAIR = (Arg((2, 3), offset=0.0), Arg((2, 3), offset=GAP))  # nowhere equal

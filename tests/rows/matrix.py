@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import matrix as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import matrix as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 SHAPES = [(1, 1), (3, 3), (2, 1, 2, 2)]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops import reduce as ops
-from ..cases import Arg, Case
+from tinygrad_cnn.ops import reduce as ops
+from tinygrad_cnn.testing.cases import Arg, Case
 
 WHOLE = Arg((2, 3, 4))
 DISTINCT = Arg((2, 3, 4), distinct=True)
