@@ -9,8 +9,6 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from ..compile import CaptureError, Compiled
-from ..compile import compile as compiled
 from ..io import CheckpointError, load
 from ..optim import LRScheduler, Optimizer
 from .callbacks import Callback, EachEpoch, EachStep
@@ -20,6 +18,12 @@ from .interrupt import Interrupt
 from .measure import Loader, Loss, Step, eval_step, measure, modes, tensors, train_step
 from .progress import Progress
 from .run import Run
+
+try:
+    from ..compile import CaptureError, Compiled
+    from ..compile import compile as compiled
+except ModuleNotFoundError:  # the folder may be absent
+    compiled = CaptureError = Compiled = ()  # type: ignore[assignment, misc]
 
 if TYPE_CHECKING:
     from ..nn import Module
@@ -100,8 +104,10 @@ def fit(
     listening = [c.on_gradients for c in run.callbacks if _is_overridden(c.on_gradients)]
     train = train_step(model, loss, optimizer, before_update=partial(_each, listening, run) if listening else None)
     test = eval_step(model, loss)
-    if compile:
+    if compile and callable(compiled):
         train, test = compiled(train), compiled(test)
+    elif compile:
+        run.how = "steps run as written: the folder tinygrad_cnn/compile is absent"
     if resume is not None:
         _resume(run, resume)
     with modes(model), Interrupt() as interrupt:
