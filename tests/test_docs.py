@@ -47,6 +47,14 @@ def test_names_in_the_text_exist(page: Path):
             found = getattr(found, name)
 
 
+def test_the_readme_counts_the_lines_of_the_engine():
+    files = [path for folder in ("core", "tensor") for path in (ROOT / "tinygrad_cnn" / folder).glob("*.py")]
+    lines = sum(len(path.read_text().splitlines()) for path in files)
+    told = re.search(r"`core/` and `tensor/`, is ([\d,]+) lines", (ROOT / "README.md").read_text())
+    assert told is not None
+    assert int(told[1].replace(",", "")) == lines
+
+
 def test_the_index_has_every_page():
     index = (DOCS / "README.md").read_text()
     missing = [page.name for page in DOCS.glob("*.md") if page.name != "README.md" and f"]({page.name})" not in index]

@@ -116,3 +116,9 @@ def test_no_name_comes_twice_on_a_page(texts):
 
 def _anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_package_lists_public_names_only():
+    assert dir(tg) == sorted([*tg.__all__, "__version__"])
+    assert not [name for name in dir(tg) if name.startswith("_") and name != "__version__"]
+    assert not {"walk", "watch", "emit", "clock", "trees", "run", "kernels", "core"} & set(dir(tg))

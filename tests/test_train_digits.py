@@ -76,6 +76,20 @@ def test_the_table_compares_the_optimizers_and_each_has_learned(quick):
         assert row["epochs"] == "5"
 
 
+def test_the_end_says_what_the_error_means(quick, example):
+    """The share of rounded answers that are right, counted again here, and the accuracy of the classifier, which is higher."""
+    rounded = float(re.search(r"^Rounded, ([\d.]+)% of its answers on the test images are right\.$", quick, re.M)[1])
+    accuracy = float(re.search(r"a score for each digit: ([\d.]+)% right\.$", quick, re.M)[1])
+    label = re.search(r"^The network answers with a value: (.+) is off by ([\d.]+) \(RMSE\)\.$", quick, re.M)[1]
+    name = next(name for name, (known, *_) in example.OPTIMIZERS.items() if known == label)
+    split = example.load(quick=True)
+    again = example.train(name, None, split, 5, 32, 0, example.Progress(io.StringIO()))
+    answers = example.predict(again.model, split.test_x)[:, 0]
+    right = sum(round(float(answer)) == digit for answer, digit in zip(answers, split.test_y[:, 0], strict=True))
+    assert rounded == round(100 * right / len(split.test_y), 1)
+    assert accuracy > max(80, rounded)
+
+
 def test_a_long_run_prints_every_epoch(example):
     stream = io.StringIO()
     progress = example.Progress(stream)

@@ -112,3 +112,8 @@ __all__ += scan.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return sorted([*__all__, "__version__"])
