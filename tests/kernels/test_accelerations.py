@@ -1,0 +1,111 @@
+"""Every kernel computes what the definition of its op does: a new kernel is proven by being registered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.tracing import observe
+from tinygrad_cnn.testing.cases import Draws
+
+from ..rows import CASES
+
+ACCELERATED = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.") and op.prepare is not None]
+every_accelerated = pytest.mark.parametrize("op", ACCELERATED, ids=lambda op: op.name)
+TOLERANCE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 2e-4}
+
+
+def run(case, rng, dtype=np.float64):
+    """The function of a row, and its gradients to second order."""
+    arrays = case.draw(Draws(rng))
+    xs = [tg.Tensor(a.astype(dtype), requires_grad=True) if a.dtype.kind == "f" else a for a in arrays]
+    y = case.call(*xs)
+    floats = [x for x in xs if isinstance(x, tg.Tensor)]
+    if not case.order or not isinstance(y, tg.Tensor) or not y.requires_grad:
+        return
+    grads = tg.gradients(
+        y, floats, tg.Tensor(rng.normal(size=y.shape).astype(y.dtype)), create_graph=True, allow_unused=True
+    )
+    total = sum([(g * g).sum() for g in grads if g is not None and g.requires_grad], tg.Tensor(0.0))
+    if total.requires_grad:
+        tg.gradients(total, floats, allow_unused=True)
+
+
+@cache
+def users():
+    """The rows that call an op, in their function or its gradients, by op."""
+    found = defaultdict(list)
+    for case in CASES:
+        ran = set()
+        with observe(lambda op, *_: ran.add(op)):  # noqa: B023
+            run(case, np.random.default_rng(0))
+        for op in ran:
+            found[op].append(case)
+    return found
+
+
+class Compared:
+    """The kernel of an op, each of whose results is compared with what the definition gives."""
+
+    def __init__(self, op):
+        self.op, self.prepare, self.results = op, op.prepare, 0
+
+    def __call__(self, out, *inputs, **params):
+        given = [x.copy() if isinstance(x, np.ndarray) else x for x in inputs]
+        expected = np.asarray(self.op.raw(*given, **{k: v for k, v in params.items() if k != "shared"}))
+        task = self.prepare(out, *inputs, **params)
+        y = expected if task is None else np.array(task(), order="K", copy=True)
+        if task is not None:
+            self.agree(y, expected)
+        again = np.empty_like(y)
+        into = self.prepare(again, *inputs, **params) if y.ndim else None
+        for _ in range(2 if into else 0):
+            again.fill(0)
+            into()
+            self.agree(again, expected)
+            assert task is None or np.array_equal(again, y, equal_nan=y.dtype.kind == "f"), "eager and compiled differ"
+        for x, before in zip(inputs, given, strict=True):
+            assert not isinstance(x, np.ndarray) or np.array_equal(x, before, equal_nan=x.dtype.kind == "f")
+        return None if task is None else self.prepare(out, *inputs, **params)
+
+    def agree(self, y, expected):
+        self.results += 1
+        assert (y.shape, y.dtype) == (expected.shape, expected.dtype), self.op
+        tolerance = TOLERANCE.get(y.dtype, 0)
+        scale = max(1.0, np.abs(expected[np.isfinite(expected)]).max(initial=0)) if tolerance else 1
+        np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+@every_accelerated
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
+def test_a_kernel_computes_what_the_definition_does(op, seed, dtype, data):
+    case = data.draw(st.sampled_from(users()[op]))
+    compared = Compared(op)
+    op.accelerate(compared, op.along, op.in_place)
+    try:
+        run(case, np.random.default_rng(seed), dtype)
+    finally:
+        op.accelerate(compared.prepare, op.along, op.in_place)
+
+
+@every_accelerated
+def test_rows_run_the_kernel(op):
+    """Else the test above would compare nothing."""
+    compared = Compared(op)
+    op.accelerate(compared, op.along, op.in_place)
+    try:
+        for case in users()[op]:
+            for seed in range(3):
+                run(case, np.random.default_rng(seed))
+                if compared.results:
+                    return
+    finally:
+        op.accelerate(compared.prepare, op.along, op.in_place)
+    raise AssertionError(f"no row of the case table runs the kernel of {op}")
