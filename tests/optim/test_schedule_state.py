@@ -182,8 +182,8 @@ FAULTS = [
     (CYCLE, lambda s: s | {"momentum": [0.9, 1.0]}, "`momentum` of OneCycleLR is [0.9, 1.0]; it must be a number in"),
     (CYCLE, lambda s: {k: v for k, v in s.items() if k != "momentum"}, "`momentum` of OneCycleLR is missing"),
     (CYCLE, lambda s: [], "the state of OneCycleLR is a list; it must be a dict"),
-    (CHAIN, lambda s: [], "the state of ChainedScheduler must be a dict with a list under '_schedulers'"),
-    (CHAIN, lambda s: s | {"_schedulers": {}}, "the state of ChainedScheduler must be a dict with a list under"),
+    (CHAIN, lambda s: [], "the state of ChainedScheduler is a list; it must be a dict"),
+    (CHAIN, lambda s: s | {"_schedulers": {}}, "`_schedulers` of ChainedScheduler is {}; it must be a list"),
     (CHAIN, lambda s: s | {"_schedulers": s["_schedulers"][:1]}, "ChainedScheduler has 2 schedulers; there are 1"),
     (CHAIN, lambda s: s | {"_schedulers": s["_schedulers"][::-1]}, "scheduler 0: `step_size` of StepLR is missing"),
     (

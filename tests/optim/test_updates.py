@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import optimizer as frame
+from tinygrad_cnn.optim import pieces
 
 
 def sgd(x, gradients, lr, momentum, dampening, nesterov, weight_decay, maximize):
@@ -240,8 +240,8 @@ def test_layout_and_pieces_do_not_matter(optimizer, options, layout, shape, piec
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=shape), rng.normal(size=(3, *shape))
     expected, _ = run(optimizer, options, start, gradients, np.array)
-    monkeypatch.setattr(frame, "PIECE", piece)
-    monkeypatch.setattr(frame, "LONG", piece)
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    monkeypatch.setattr(pieces, "LONG", piece)
     p, stepping = run(optimizer, options, start, gradients, layout)
     np.testing.assert_array_equal(p.numpy(), expected.numpy())
     assert p.shape == shape
@@ -325,8 +325,8 @@ def test_a_gradient_that_is_the_parameter_is_read_before_it_is_written(optimizer
     start = np.array([1.0, -2.0, 3.0, -4.0, 5.0])
     expected, _ = run(optimizer, options, start, [start], np.array)
     reversed_, _ = run(optimizer, options, start, [start[::-1]], np.array)
-    monkeypatch.setattr(frame, "PIECE", piece)
-    monkeypatch.setattr(frame, "LONG", piece)
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    monkeypatch.setattr(pieces, "LONG", piece)
     for view, result in ((lambda a: a, expected), (lambda a: a[::-1], reversed_)):
         array = start.copy()
         p = tg.from_numpy(array, requires_grad=True)

@@ -1,15 +1,13 @@
 """Gradient descent whose steps have the size of recent steps, so that it needs no learning rate."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent
-from .options import Array, Check, Options, flag, non_negative, share
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, NonNegative, Options, Share
+from .optimizer import Optimizer, Params
+from .rules import average, descent
+from .state import STEP, Count, Slot
 
 
 class Adadelta(Optimizer):
@@ -43,20 +41,13 @@ class Adadelta(Optimizer):
     15.75
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "rho": share,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {STEP: Count(), "square_avg": Slot(), "acc_delta": Slot()}
+    slots: ClassVar = {STEP: Count(), "square_avg": Slot(), "acc_delta": Slot()}
 
     def __init__(
-        self, params: Params, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
-        *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1.0, rho: Share = 0.9, eps: NonNegative = 1e-6,
+        weight_decay: NonNegative = 0, *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         d = descent(p, g, group, out=t)

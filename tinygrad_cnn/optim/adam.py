@@ -1,16 +1,14 @@
 """Momentum and step size, each averaged over time and corrected for its start at zero."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent, shrink
-from .options import Array, Check, Options, flag, fractions, non_negative
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import average, descent, shrink
+from .state import STEP, Count, Slot
 
 
 class Adam(Optimizer):
@@ -48,16 +46,7 @@ class Adam(Optimizer):
     2.5
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "betas": fractions,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "amsgrad": flag,
-        "maximize": flag,
-        "decoupled_weight_decay": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {
+    slots: ClassVar = {
         STEP: Count(),
         "exp_avg": Slot(),
         "exp_avg_sq": Slot(),
@@ -65,22 +54,11 @@ class Adam(Optimizer):
     }
 
     def __init__(
-        self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
-        decoupled_weight_decay: bool = False,
+        self, params: Params, lr: NonNegative = 1e-3, betas: Fractions = (0.9, 0.999), eps: NonNegative = 1e-8,
+        weight_decay: NonNegative = 0, amsgrad: Flag = False, *, maximize: Flag = False,
+        decoupled_weight_decay: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-                "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         (beta1, beta2), n = group["betas"], state[STEP]

@@ -15,8 +15,8 @@ import numpy as np
 from ..core import tracing
 from ..kernels.matmul import multiply
 from ..tensor import Tensor, get_default_dtype
-from .optimizer import PIECE
-from .options import Array, examined, flag, number
+from .hyperparameters import Array, examined, flag, number
+from .pieces import PIECE
 
 _limit = number("a number of at least 0", lambda x: x >= 0)
 _order = number("a number above 0, or math.inf", lambda x: x > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..tensor import Tensor
-from .optimizer import PIECE
-from .options import Array, Check, examined, flag, read, share, whole
-from .slots import Slot
+from .hyperparameters import Array, Check, examined, flag, read, share, whole
+from .pieces import sweep
+from .state import Slot
 
 
 class EMA:
@@ -84,9 +85,8 @@ class EMA:
         self._at_home("update")
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
-        with np.errstate(all="ignore"):
-            for p, average in zip(self._parameters, self._kept, strict=True):
-                _approach(average, p._array, 1 - decay)
+        for p, average in zip(self._parameters, self._kept, strict=True):
+            sweep(partial(_approach, 1 - decay), average, p._array)
 
     @deferred
     def swap(self) -> None:
@@ -168,16 +168,8 @@ class EMA:
         return f"EMA({len(self._parameters)} tensors: decay={self.decay}, warmup={self.warmup}, updates={self.updates})"
 
 
-def _approach(a: Array, b: Array, share: float) -> None:
-    """a = a + share (b - a), piece by piece."""
-    difference = np.empty(min(PIECE, a.size), a.dtype)
-    with np.nditer(
-        [a, b],
-        flags=["external_loop", "buffered", "zerosize_ok"],
-        op_flags=[["readwrite"], ["readonly"]],
-        buffersize=PIECE,
-    ) as pieces:
-        for x, y in pieces:
-            d = np.subtract(y, x, out=difference[: x.size])
-            d *= share
-            x += d
+def _approach(share: float, a: Array, b: Array, t: Array, _: Array) -> None:
+    """a = a + share (b - a)."""
+    np.subtract(b, a, out=t)
+    t *= share
+    a += t

@@ -1,15 +1,13 @@
 """Descent by the sign of a momentum."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, shrink
-from .options import Array, Check, Options, flag, fractions, non_negative
-from .slots import Slot
+from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import shrink
+from .state import Slot
 
 
 class Lion(Optimizer):
@@ -40,19 +38,13 @@ class Lion(Optimizer):
     [2.5, 0.25]
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "betas": fractions,
-        "weight_decay": non_negative,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {"exp_avg": Slot()}
+    slots: ClassVar = {"exp_avg": Slot()}
 
     def __init__(
-        self, params: Params, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0,
-        *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1e-4, betas: Fractions = (0.9, 0.99), weight_decay: NonNegative = 0,
+        *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         (beta1, beta2), m = group["betas"], state["exp_avg"]

@@ -1,16 +1,14 @@
 """Adam with Nesterov's look ahead."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent, shrink
-from .options import Array, Check, Options, flag, fractions, non_negative
-from .slots import STEP, Count, Number, Slot
+from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import average, descent, shrink
+from .state import STEP, Count, Number, Slot
 
 
 class NAdam(Optimizer):
@@ -48,16 +46,7 @@ class NAdam(Optimizer):
     2.5
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "betas": fractions,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "momentum_decay": non_negative,
-        "decoupled_weight_decay": flag,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {
+    slots: ClassVar = {
         STEP: Count(),
         "mu_product": Number(start=1.0),
         "exp_avg": Slot(),
@@ -65,22 +54,11 @@ class NAdam(Optimizer):
     }
 
     def __init__(
-        self, params: Params, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False,
-        *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 2e-3, betas: Fractions = (0.9, 0.999), eps: NonNegative = 1e-8,
+        weight_decay: NonNegative = 0, momentum_decay: NonNegative = 4e-3, decoupled_weight_decay: Flag = False,
+        *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum_decay": momentum_decay,
-                "decoupled_weight_decay": decoupled_weight_decay,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, locals())
 
     def advance(self, state: dict[str, Any], group: Options) -> None:
         super().advance(state, group)

@@ -1,15 +1,13 @@
 """Gradient descent with each step divided by the recent size of the gradient."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent
-from .options import Array, Check, Options, flag, fraction, non_negative
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, Fraction, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import average, descent
+from .state import STEP, Count, Slot
 
 
 class RMSprop(Optimizer):
@@ -47,16 +45,7 @@ class RMSprop(Optimizer):
     2.0
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "alpha": fraction,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "momentum": non_negative,
-        "centered": flag,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {
+    slots: ClassVar = {
         STEP: Count(),
         "square_avg": Slot(),
         "momentum_buffer": Slot("momentum"),
@@ -64,21 +53,10 @@ class RMSprop(Optimizer):
     }
 
     def __init__(
-        self, params: Params, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
-        momentum: float = 0, centered: bool = False, *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1e-2, alpha: Fraction = 0.99, eps: NonNegative = 1e-8,
+        weight_decay: NonNegative = 0, momentum: NonNegative = 0, centered: Flag = False, *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "alpha": alpha,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum": momentum,
-                "centered": centered,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         d = descent(p, g, group, out=t)

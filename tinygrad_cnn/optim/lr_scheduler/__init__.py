@@ -1,5 +1,6 @@
 """Learning rates that change from step to step: PyTorch's names, arguments and values."""
 
+from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
 from .curves import (
     ConstantLR,
@@ -11,7 +12,6 @@ from .curves import (
     MultiStepLR,
     StepLR,
 )
-from .frame import LRScheduler
 from .one_cycle import OneCycleLR
 from .plateau import ReduceLROnPlateau
 

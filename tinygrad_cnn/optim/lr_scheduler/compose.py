@@ -7,10 +7,16 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ..hyperparameters import INITIAL_LR, Options, whole
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, Options, whole
-from .frame import LRScheduler, Timed
+from .base import LRScheduler, Table, Timed
 from .plateau import ReduceLROnPlateau
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise TypeError("it must be a list")
+    return list(value)
 
 
 class _Composed(Timed):
@@ -35,12 +41,13 @@ class _Composed(Timed):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
+    def _more(self, given: Mapping[str, Any]) -> Table:
+        return {"_schedulers": _listed}
+
     def _read(self, given: Any) -> tuple[Options, list[str]]:
-        if not isinstance(given, Mapping) or not isinstance(given.get("_schedulers"), list | tuple):
-            return {}, [f"the state of {self._name} must be a dict with a list under '_schedulers'"]
-        values, faults = super()._read({name: v for name, v in given.items() if name != "_schedulers"})
-        saved = given["_schedulers"]
-        if len(saved) != len(self._schedulers):
+        values, faults = super()._read(given)
+        saved = values.get("_schedulers", [])
+        if "_schedulers" in values and len(saved) != len(self._schedulers):
             faults.append(f"{self._name} has {len(self._schedulers)} schedulers; there are {len(saved)}")
         parts = [part._read(state) for part, state in zip(self._schedulers, saved, strict=False)]
         values["_schedulers"] = [loaded for loaded, _ in parts]

@@ -1,14 +1,15 @@
 """One rise and fall of the learning rate, with the momentum the other way."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, TypeAlias
 
+from ..hyperparameters import Flag, Options, Positive, Share, checked, fraction, non_negative, one_of, whole
 from ..optimizer import Optimizer
-from ..options import Options, examined, flag, fraction, non_negative, one_of, positive, share, whole
-from .frame import Each, Table, Timed
+from .base import Each, Table, Timed
+
+Rates: TypeAlias = Annotated[float | Sequence[float], Each(non_negative)]
+Momentums: TypeAlias = Annotated[float | Sequence[float], Each(fraction)]
 
 
 class OneCycleLR(Timed):
@@ -51,18 +52,6 @@ class OneCycleLR(Timed):
     [0.25, 0.625, 1.0, 0.5, 0.0]
     """
 
-    options: ClassVar[Table] = {
-        "max_lr": Each(non_negative),
-        "total_steps": whole(1),
-        "pct_start": share,
-        "anneal_strategy": one_of("cos", "linear"),
-        "cycle_momentum": flag,
-        "base_momentum": Each(fraction),
-        "max_momentum": Each(fraction),
-        "div_factor": positive,
-        "final_div_factor": positive,
-        "three_phase": flag,
-    }
     max_lr: list[float]
     total_steps: int
     pct_start: float
@@ -75,36 +64,18 @@ class OneCycleLR(Timed):
     three_phase: bool
 
     def __init__(
-        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
-        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
-        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.85,
-        max_momentum: float | Sequence[float] = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
-        three_phase: bool = False, last_epoch: int = -1,
+        self, optimizer: Optimizer, max_lr: Rates, total_steps: Annotated[int | None, whole(1)] = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: Share = 0.3,
+        anneal_strategy: Annotated[str, one_of("cos", "linear")] = "cos", cycle_momentum: Flag = True,
+        base_momentum: Momentums = 0.85, max_momentum: Momentums = 0.95, div_factor: Positive = 25.0,
+        final_div_factor: Positive = 1e4, three_phase: Flag = False, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: `total_steps` is missing; give it, or `epochs` and `steps_per_epoch`")
             given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
-            counts, faults = examined(dict.fromkeys(given, whole(1)), given)
-            if faults:
-                raise type(faults[0])(f"OneCycleLR: {faults[0]}")
-            total_steps = counts["epochs"] * counts["steps_per_epoch"]
-        super().__init__(
-            optimizer,
-            {
-                "max_lr": max_lr,
-                "total_steps": total_steps,
-                "pct_start": pct_start,
-                "anneal_strategy": anneal_strategy,
-                "cycle_momentum": cycle_momentum,
-                "base_momentum": base_momentum,
-                "max_momentum": max_momentum,
-                "div_factor": div_factor,
-                "final_div_factor": final_div_factor,
-                "three_phase": three_phase,
-            },
-            last_epoch,
-        )
+            total_steps = math.prod(checked("OneCycleLR", dict.fromkeys(given, whole(1)), given).values())
+        super().__init__(optimizer, locals(), last_epoch)
 
     def begin(self) -> None:
         if conflict := self._conflict(self.cycle_momentum):
@@ -172,17 +143,15 @@ class OneCycleLR(Timed):
         return [float(group["betas"][0] if "betas" in group else group["momentum"]) for group in groups]
 
     def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        return state | {"momentum": self._momentums()} if self.cycle_momentum else state
+        return super().state_dict() | ({"momentum": self._momentums()} if self.cycle_momentum else {})
+
+    def _more(self, given: Mapping[str, Any]) -> Table:
+        return {"momentum": Each(fraction)} if given.get("cycle_momentum") is True else {}
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
-        cycles = isinstance(given, Mapping) and given.get("cycle_momentum") is True
-        values, faults = super()._read({k: v for k, v in given.items() if k != "momentum"} if cycles else given)
-        if cycles:
-            momentum, wrong = examined(self._checks({"momentum": Each(fraction)}), given, f" of {self._name}")
-            values |= momentum
-            faults += [*map(str, wrong), *filter(None, [self._conflict(cycles)])]
-        return values, faults
+        values, faults = super()._read(given)
+        conflict = self._conflict(values.get("cycle_momentum", False))
+        return values, [*faults, conflict] if conflict else faults
 
     def _take(self, values: Options) -> None:
         momentums = values.pop("momentum", None)

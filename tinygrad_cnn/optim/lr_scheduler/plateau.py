@@ -1,15 +1,13 @@
 """A learning rate that falls when training stops getting better."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, SupportsFloat
+from typing import Annotated, ClassVar, SupportsFloat
 
 from ...tensor.interop import shown
+from ..hyperparameters import Fraction, NonNegative, non_negative, number, one_of, whole
 from ..optimizer import Optimizer
-from ..options import fraction, non_negative, number, one_of, whole
-from .frame import Each, LRScheduler, Table
+from .base import Each, LRScheduler, Table
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -41,16 +39,6 @@ class ReduceLROnPlateau(LRScheduler):
     0.25
     """
 
-    options: ClassVar[Table] = {
-        "mode": one_of("min", "max"),
-        "factor": fraction,
-        "patience": whole(0),
-        "threshold": non_negative,
-        "threshold_mode": one_of("rel", "abs"),
-        "cooldown": whole(0),
-        "min_lr": Each(non_negative),
-        "eps": non_negative,
-    }
     kept: ClassVar[Table] = {
         **LRScheduler.kept,
         "best": number("a number", lambda x: not math.isnan(x)),
@@ -67,21 +55,12 @@ class ReduceLROnPlateau(LRScheduler):
     eps: float
 
     def __init__(
-        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
-        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
-        min_lr: float | Sequence[float] = 0, eps: float = 1e-8,
+        self, optimizer: Optimizer, mode: Annotated[str, one_of("min", "max")] = "min", factor: Fraction = 0.1,
+        patience: Annotated[int, whole(0)] = 10, threshold: NonNegative = 1e-4,
+        threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel", cooldown: Annotated[int, whole(0)] = 0,
+        min_lr: Annotated[float | Sequence[float], Each(non_negative)] = 0, eps: NonNegative = 1e-8,
     ) -> None:  # fmt: skip
-        options: dict[str, Any] = {
-            "mode": mode,
-            "factor": factor,
-            "patience": patience,
-            "threshold": threshold,
-            "threshold_mode": threshold_mode,
-            "cooldown": cooldown,
-            "min_lr": min_lr,
-            "eps": eps,
-        }
-        super().__init__(optimizer, options)
+        super().__init__(optimizer, locals())
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
 

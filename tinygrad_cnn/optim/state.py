@@ -9,7 +9,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from ..tensor.interop import copied, shown
-from .options import Array, Options, finite, non_negative
+from .hyperparameters import Array, Options, finite, non_negative
 
 STEP = "step"
 """The slot that counts the updates of a parameter."""

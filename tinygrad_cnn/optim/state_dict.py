@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..tensor import Tensor
 from ..tensor.interop import shown
-from .options import INITIAL_LR, Options, refusal
-from .slots import plain
+from .hyperparameters import INITIAL_LR, Options, refusal
+from .state import plain
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
