@@ -177,7 +177,7 @@ FAULTS = [
     (STEP, lambda s: s | {"base_lrs": [0.1]}, "`base_lrs` of StepLR is [0.1]; it must be one value, or 2"),
     (STEP, lambda s: s | {"lr": [0.1, "a"]}, "`lr` of StepLR is [0.1, 'a']; it must be a finite number"),
     (STEP, lambda s: s | {"zeroed": [None, [0.1]]}, "`zeroed` of StepLR is [None, [0.1]]; it must be None, or a"),
-    (STEP, lambda s: s | {"zeroed": [None, [0.1, 0]]}, "`zeroed` of StepLR is [None, [0.1, 0]]; it must be a whole"),
+    (STEP, lambda s: s | {"zeroed": [None, [0.1, 0]]}, "`zeroed` of StepLR is [None, [0.1, 0]]; it must be None, or a"),
     (CYCLE, lambda s: s | {"zeroed": [None, [0.1, 1]]}, "`zeroed` of OneCycleLR is unexpected"),
     (CYCLE, lambda s: s | {"momentum": [0.9, 1.0]}, "`momentum` of OneCycleLR is [0.9, 1.0]; it must be a number in"),
     (CYCLE, lambda s: {k: v for k, v in s.items() if k != "momentum"}, "`momentum` of OneCycleLR is missing"),

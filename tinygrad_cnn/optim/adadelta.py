@@ -1,4 +1,4 @@
-"""Gradient descent whose steps have the size of recent steps, so that it needs no learning rate."""
+"""Adadelta."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from .state import STEP, Count, Slot
 
 
 class Adadelta(Optimizer):
-    """Gradient descent in units of the recent size of gradients, times the recent size of steps.
+    """Gradient descent with each step scaled by the RMS of recent steps over the RMS of recent gradients.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     v = rho v + (1 - rho) d^2
@@ -22,15 +22,12 @@ class Adadelta(Optimizer):
     Reference: Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701, where lr is 1.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
-        lr: factor of the step.
-        rho: how much of the averages stays from step to step.
-        eps: size of the first steps, and what keeps the division away from 0.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
+        lr: learning rate.
+        rho: the share of the averages v and a that stays from step to step.
+        eps: added under both roots; it sets the size of the first steps.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

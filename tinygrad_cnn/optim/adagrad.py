@@ -1,4 +1,4 @@
-"""Gradient descent with each step divided by the size of all gradients so far."""
+"""Adagrad."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from .state import STEP, Count, Slot
 
 
 class Adagrad(Optimizer):
-    """Gradient descent in units of the root of the sum of squares of all gradients so far.
+    """Gradient descent with each step divided by the root of the sum of squares of all gradients so far.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     s = s + d^2,  from initial_accumulator_value
@@ -21,16 +21,13 @@ class Adagrad(Optimizer):
     JMLR 12 (2011).
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        lr_decay: how fast the learning rate falls with the number of steps.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        initial_accumulator_value: what s starts from.
-        eps: keeps the division away from 0.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        lr_decay: how fast the learning rate decreases with the number of steps.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        initial_accumulator_value: the first value of s.
+        eps: added to the denominator, which could be 0.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(4.0, requires_grad=True)

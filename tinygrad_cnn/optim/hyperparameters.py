@@ -67,18 +67,21 @@ def one_of(*names: str) -> Check:
     return check
 
 
-def fractions(value: Any) -> tuple[float, float]:
-    """A check for a pair of numbers in [0, 1)."""
-    rule = "it must be a pair of numbers in [0, 1)"
-    if not isinstance(value, tuple | list):
-        raise TypeError(rule)
-    if len(value) != 2:
-        raise ValueError(rule)
-    try:
-        pair = fraction(value[0]), fraction(value[1])
-    except (TypeError, ValueError) as error:
-        raise type(error)(rule) from None
-    return value if type(value) is tuple and value[0] is pair[0] and value[1] is pair[1] else pair
+def pair(rule: str, first: Check, second: Check) -> Check:
+    """A check for a tuple or list of two values, with a check for each; `rule` says in words what they must be."""
+
+    def check(value: Any) -> tuple[Any, Any]:
+        if not isinstance(value, tuple | list):
+            raise TypeError(f"it must be {rule}")
+        if len(value) != 2:
+            raise ValueError(f"it must be {rule}")
+        try:
+            plain = first(value[0]), second(value[1])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"it must be {rule}") from None
+        return value if type(value) is tuple and value[0] is plain[0] and value[1] is plain[1] else plain
+
+    return check
 
 
 finite = number("a finite number", math.isfinite)
@@ -87,6 +90,7 @@ positive = number("a finite number above 0", lambda x: 0 < x < math.inf)
 any_number = number("a number", lambda x: True)
 fraction = number("a number in [0, 1)", lambda x: 0 <= x < 1)
 share = number("a number in [0, 1]", lambda x: 0 <= x <= 1)
+fractions = pair("a pair of numbers in [0, 1)", fraction, fraction)
 flag = _check((bool, np.bool), bool, "True or False", lambda x: True)
 
 Finite: TypeAlias = Annotated[float, finite]

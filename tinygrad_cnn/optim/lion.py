@@ -1,4 +1,4 @@
-"""Descent by the sign of a momentum."""
+"""Lion."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from .state import Slot
 
 
 class Lion(Optimizer):
-    """Steps of one size in every element: the sign of the gradient, averaged over time with two memories.
+    """Sign descent: the step is lr times the sign of an average of gradients, the same size in every element.
 
     p = (1 - lr weight_decay) p - lr sign(beta1 m + (1 - beta1) g)             (-g in place of g to maximize)
     m = beta2 m + (1 - beta2) g
@@ -20,14 +20,11 @@ class Lion(Optimizer):
     a learning rate 3 to 10 times smaller than AdamW's and a weight decay as much larger.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
-        lr: learning rate: the length of the step in every element.
-        betas: how much of m goes into the step, and how much of it stays from step to step.
-        weight_decay: share of p, times lr, that is taken off at each step.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
+        lr: learning rate: the size of the step in every element.
+        betas: the share of m in the step, and the share of m that stays from step to step.
+        weight_decay: at each step, p is multiplied by 1 - lr weight_decay.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([3.0, -0.25], requires_grad=True)

@@ -1,4 +1,4 @@
-"""Adam with Nesterov's look ahead."""
+"""Adam with Nesterov momentum."""
 
 import math
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from .state import STEP, Count, Number, Slot
 
 
 class NAdam(Optimizer):
-    """Adam that looks ahead by one step of momentum, along a momentum that warms up.
+    """Adam with Nesterov momentum, whose factor mu grows during training.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     m = beta1 m + (1 - beta1) d
@@ -25,17 +25,14 @@ class NAdam(Optimizer):
     arXiv:1711.05101.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        betas: how much of m and of v stays from step to step.
-        eps: keeps the division away from 0.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        betas: the shares of m and of v that stay from step to step.
+        eps: added to the denominator, which could be 0.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         momentum_decay: how fast mu grows from beta1 / 2 to beta1.
-        decoupled_weight_decay: shrink p itself by lr weight_decay and leave d alone, as :class:`AdamW` does.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        decoupled_weight_decay: multiply p by 1 - lr weight_decay instead of changing d, as :class:`AdamW` does.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -46,12 +43,7 @@ class NAdam(Optimizer):
     2.5
     """
 
-    slots: ClassVar = {
-        STEP: Count(),
-        "mu_product": Number(start=1.0),
-        "exp_avg": Slot(),
-        "exp_avg_sq": Slot(),
-    }
+    slots: ClassVar = {STEP: Count(), "mu_product": Number(start=1.0), "exp_avg": Slot(), "exp_avg_sq": Slot()}
 
     def __init__(
         self, params: Params, lr: NonNegative = 2e-3, betas: Fractions = (0.9, 0.999), eps: NonNegative = 1e-8,

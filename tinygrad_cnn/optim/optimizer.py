@@ -18,7 +18,7 @@ from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..tensor import Tensor
-from . import pieces
+from . import rules
 from .hyperparameters import INITIAL_LR, Array, Check, Faults, Options, accepted, declared, examined, non_negative
 from .state import STEP, Slot
 from .state_dict import read
@@ -167,10 +167,12 @@ class Optimizer(ABC):
             seen.add(id(p))
         return params
 
-    def examined(self, group: Mapping[str, Any], where: str = "") -> tuple[Options, Faults]:
-        """The checked options of a group, and the errors."""
-        table = {**self.options, INITIAL_LR: non_negative} if INITIAL_LR in group else self.options
-        options, faults = examined(table, group, where)
+    def examined(
+        self, group: Mapping[str, Any], where: str = "", others: Mapping[str, Check] | None = None
+    ) -> tuple[Options, Faults]:
+        """The checked options of a group and the errors, `others` being the checks of further entries."""
+        initial: dict[str, Check] = {INITIAL_LR: non_negative} if INITIAL_LR in group else {}
+        options, faults = examined({**self.options, **initial, **(others or {})}, group, where)
         conflict = None if faults else self.conflict(options, where)
         return options, [ValueError(conflict)] if conflict else faults
 
@@ -206,15 +208,13 @@ class Optimizer(ABC):
             with enable_grad():
                 loss = closure()
         self._tell()
-        params = self._params()
-        if (
-            tracing.watchers or not self._is_of_the_package
-        ):  # `grad` tells the tracer, and copies what a program may write over
+        params, is_own = self._params(), not self._is_of_the_package
+        if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
             gradients = [p.grad for p in params]
         else:
             gradients = [getattr(p, "_grad", None) for p in params]
         arrays = [None if g is None else g._array for g in gradients]
-        if tracing.watchers and not self._is_of_the_package:
+        if tracing.watchers and is_own:
             arrays = [None if g is None else tracing.outcome(np.copy, g) for g in arrays]
         tracing.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
         return loss
@@ -257,9 +257,10 @@ class Optimizer(ABC):
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity the cached step depends on."""
         key: list[Any] = []
+        params: list[Tensor] = []
         for number, group in enumerate(self.param_groups):
             key += self._current(number, group), *group["params"]
-        params = self._params()
+            params += group["params"]
         key += map(self.state.get, params)
         key += [p._array.flags.writeable for p in params]
         key += [g is None for g in gradients]
@@ -282,31 +283,26 @@ class Optimizer(ABC):
         for place, p, options, missing in given:
             if missing:
                 self.state.setdefault(p, {}).update(missing)
-            room = self._room_for(p._array) if p.size <= pieces.PIECE else (None, None)
+            room = self._room_for(p._array) if p.size <= rules.PIECE else (None, None)
             tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), *room))
         step = key, tasks, marking(*(p._array for _, p, _, _ in given))
         self._cache = None if any(missing for *_, missing in given) else step
         return step
 
     def _params(self) -> list[Tensor]:
-        """All, in order: not to be written to."""
-        groups = self.param_groups
-        params: list[Tensor] = (
-            groups[0]["params"] if len(groups) == 1 else [p for group in groups for p in group["params"]]
-        )
-        return params
+        return [p for group in self.param_groups for p in group["params"]]
 
     def _current(self, number: int, group: Options) -> tuple[Options, ...]:
         """The checked options of a group and the slots that they need: the same objects while no value is another object."""
         known = self._known.get(number)
         if known is None or not all(map(is_, map(group.get, known[2]), known[2].values())):
             options = accepted(self._name, *self.examined(group, f" of group {number}"))
-            known = options, self._called_for(options), {INITIAL_LR: None, **options}
+            known = options, self._needed(options), {INITIAL_LR: None, **options}
             self._known[number] = known
         return known
 
-    def _called_for(self, options: Options) -> dict[str, Slot]:
-        return {name: slot for name, slot in self.slots.items() if slot.called_for(options)}
+    def _needed(self, options: Options) -> dict[str, Slot]:
+        return {name: slot for name, slot in self.slots.items() if slot.is_needed(options)}
 
     def _missing(self, p: Tensor, slots: dict[str, Slot], options: Options) -> dict[str, Any]:
         """Those slots that the state does not have yet, with their first values."""
@@ -321,12 +317,12 @@ class Optimizer(ABC):
             *slots, t, u = slots_t_u
             self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        pieces.sweep(rule, p, g, *arrays.values())
+        rules.sweep(rule, p, g, *arrays.values())
 
     def _room_for(self, data: Array) -> tuple[Array, Array]:
         """Two scratch arrays of the shape of `data`, in memory that all small parameters share."""
         if data.dtype not in self._scratch:
-            self._scratch[data.dtype] = np.empty(pieces.PIECE, data.dtype), np.empty(pieces.PIECE, data.dtype)
+            self._scratch[data.dtype] = np.empty(rules.PIECE, data.dtype), np.empty(rules.PIECE, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
         return t, u
 
@@ -349,7 +345,7 @@ class Optimizer(ABC):
             groups.append({**options, "params": list(range(index, index + len(group["params"])))})
             for p in group["params"]:
                 if p in self.state:  # and the slots that options need which were changed since the last step
-                    kept = {**self.state[p], **self._missing(p, self._called_for(options), options)}
+                    kept = {**self.state[p], **self._missing(p, self._needed(options), options)}
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}

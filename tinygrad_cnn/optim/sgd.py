@@ -1,4 +1,4 @@
-"""Gradient descent."""
+"""Stochastic gradient descent."""
 
 from typing import Any, ClassVar
 
@@ -11,27 +11,24 @@ from .state import Slot
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked for.
+    """Gradient descent, optionally with momentum.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     b = d at the first step, then momentum b + (1 - dampening) d
     p = p - lr d  without momentum,  p - lr b  with it,  p - lr (d + momentum b)  with nesterov.
 
     References: Polyak, "Some methods of speeding up the convergence of iteration methods" (1964); Sutskever et al.,
-    "On the importance of initialization and momentum in deep learning" (2013). As in PyTorch, lr multiplies b when it
-    is used and not when it is summed.
+    "On the importance of initialization and momentum in deep learning" (2013). As in PyTorch, lr multiplies b
+    in the step, and not the gradients that are summed in b.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        momentum: share of the last step that goes into the next.
-        dampening: share of the gradient that is left out of b.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        nesterov: look ahead by one step of momentum; needs momentum > 0 and dampening = 0.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        momentum: the share of b that stays from step to step.
+        dampening: the share of d that is left out of b.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        nesterov: use Nesterov momentum; needs momentum > 0 and dampening = 0.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

@@ -6,17 +6,17 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, whole
+from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
 from ..optimizer import Optimizer
 from .base import Each, Table, Timed
 
+__all__ = [
+    "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "Curve", "ExponentialLR", "LinearLR", "MultiStepLR",
+    "StepLR",
+]  # fmt: skip
 
-def _rate_and_zeros(value: Any) -> tuple[float, int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise TypeError("it must be None, or a learning rate and how many factors of it are 0")
-    return finite(value[0]), whole(1)(value[1])
+
+_rate_and_zeros = pair("None, or a learning rate and how many factors of it are 0", finite, whole(1))
 
 
 class Curve(Timed):
@@ -36,6 +36,9 @@ class Curve(Timed):
     Attributes:
         base_lrs: the initial learning rate of each group.
         scales: by how much others have scaled the excess of each group's rate.
+
+    Raises:
+        TypeError, ValueError: if an option has the wrong type or is out of range.
 
     >>> import tinygrad_cnn as tg
     >>> class InverseLR(tg.optim.lr_scheduler.Curve):
@@ -107,7 +110,7 @@ class Curve(Timed):
         return {**state, "zeroed": kept} if any(kept) else state
 
     def _more(self, given: Mapping[str, Any]) -> Table:
-        return {"zeroed": Each(_rate_and_zeros)} if "zeroed" in given else {}
+        return {"zeroed": Each(lambda x: None if x is None else _rate_and_zeros(x))} if "zeroed" in given else {}
 
     def _take(self, values: Options) -> None:
         kept = values.pop("zeroed", ())
@@ -119,13 +122,9 @@ class StepLR(Curve):
     """lr = initial_lr gamma^(n // step_size) after n steps.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         step_size: the number of steps between two changes of the rate.
         gamma: the factor of each change.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.8)
@@ -161,13 +160,9 @@ class MultiStepLR(Curve):
     """lr = initial_lr gamma^k after n steps, where k of the milestones are at most n.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         milestones: the numbers of steps after which the rate changes; a number that is listed twice counts twice.
         gamma: the factor of each change.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
     milestones: list[int]
@@ -187,13 +182,9 @@ class ConstantLR(Curve):
     """lr = initial_lr factor for the first total_iters steps, then initial_lr: a warm-up in one jump.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         factor: from 0 to 1.
         total_iters: the number of steps with the reduced rate.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
     factor: float
@@ -214,23 +205,15 @@ class LinearLR(Curve):
     The defaults make a warm-up; start_factor=1 and end_factor=0 make a linear decay to 0.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         start_factor: above 0, at most 1.
         end_factor: from 0 to 1.
         total_iters: the number of steps from one factor to the other.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.Adam([tg.ones(2, requires_grad=True)], lr=0.5)
     >>> schedule = tg.optim.LinearLR(optimizer, start_factor=0.25, total_iters=3)
-    >>> rates = schedule.get_last_lr()
-    >>> for batch in range(4):
-    ...     schedule.step()  # after a step of the optimizer
-    ...     rates += schedule.get_last_lr()
-    >>> rates
+    >>> [0.5 * schedule.at(n) for n in range(5)]
     [0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
@@ -253,12 +236,8 @@ class ExponentialLR(Curve):
     """lr = initial_lr gamma^n after n steps.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         gamma: the factor of each step.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
     gamma: float
@@ -279,22 +258,14 @@ class CosineAnnealingLR(Curve):
     the restarts.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         T_max: the number of steps from the initial rate to the lowest.
         eta_min: the lowest rate.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
     >>> schedule = tg.optim.CosineAnnealingLR(optimizer, T_max=2, eta_min=0.25)
-    >>> rates = schedule.get_last_lr()
-    >>> for epoch in range(2):
-    ...     schedule.step()  # after an epoch of the optimizer's steps
-    ...     rates += schedule.get_last_lr()
-    >>> rates
+    >>> [0.25 + (0.5 - 0.25) * schedule.at(n) for n in range(3)]
     [0.5, 0.375, 0.25]
     """
 
@@ -316,14 +287,10 @@ class CosineAnnealingWarmRestarts(Curve):
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         T_0: the number of steps in the first cycle.
         T_mult: how many times longer each further cycle is.
         eta_min: the lowest rate.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
     kept: ClassVar[Table] = {**Curve.kept, "_position": non_negative}
