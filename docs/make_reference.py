@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 
 # For each page its title, a line about it, and its sections: a title, the name under which users reach what is in it, and the
-# module that defines it, with the names to show where these are not its `__all__`.
+# module that defines it, with the names to show where these are not its `__all__`; "<Base" stands for the classes in `__all__`
+# that have this base.
 PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "tensor": ("Tensors", "The Tensor, functions that make Tensors, and the source of randomness.", [
         ("The Tensor", "tg", "tensor: Tensor get_default_dtype set_default_dtype"),
@@ -94,7 +95,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "optim": ("Optimizers", "`tg.optim`: optimizers, schedules of the learning rate, clipping and averaged weights.", [
         ("The base", "tg.optim", "optim: Optimizer"),
-        ("Optimizers", "tg.optim", "optim: SGD RMSprop Adam AdamW NAdam Adagrad Adadelta Lion"),
+        ("Optimizers", "tg.optim", "optim: <Optimizer"),
         ("Clipping and averaging", "tg.optim", "optim: clip_grad_norm_ clip_grad_value_ EMA"),
         ("Schedules", "tg.optim.lr_scheduler", "optim.lr_scheduler"),
     ]),
@@ -153,7 +154,16 @@ def shown(page: str, prefix: str, source: str) -> list[Entry]:
     """What a section shows, without members."""
     path, _, names = source.partition(":")
     module = importlib.import_module(f"tinygrad_cnn.{path}")
-    return [Entry(page, f"{prefix}.{n}".lstrip("."), getattr(module, n)) for n in names.split() or module.__all__]
+    listed = [n for name in names.split() for n in (_derived(module, name[1:]) if name[0] == "<" else [name])]
+    return [Entry(page, f"{prefix}.{n}".lstrip("."), getattr(module, n)) for n in listed or module.__all__]
+
+
+def _derived(module: Any, base: str) -> list[str]:
+    """The public names in a module of the classes that have this base."""
+    things = {name: getattr(module, name) for name in module.__all__ if name != base}
+    return [
+        name for name, thing in things.items() if inspect.isclass(thing) and issubclass(thing, getattr(module, base))
+    ]
 
 
 @functools.cache

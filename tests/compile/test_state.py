@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tests.optim.optimizers import every_optimizer
 from tinygrad_cnn import nn, optim
 
 SCALE = 2.0
@@ -567,22 +568,22 @@ class TestParameterGroups:
     }
 
     @pytest.mark.parametrize("edit", EDITS)
-    @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
-    def test_edited_between_calls(self, edit, kind):
+    @every_optimizer
+    def test_edited_between_calls(self, edit, optimizer, options):
         found = []
         for compiled in (False, True):
             ws = [tg.Tensor([i / 4 + 0.25], requires_grad=True) for i in range(4)]
-            optimizer = kind([{"params": ws[:3]}, {"params": ws[3:], "lr": 0.5}], lr=0.1)
+            stepping = optimizer([{"params": ws[:3]}, {"params": ws[3:], "lr": 0.5}], **options)
 
-            def step(x, ws=ws, optimizer=optimizer):
-                optimizer.zero_grad()
+            def step(x, ws=ws, stepping=stepping):
+                stepping.zero_grad()
                 (ws[0] * x + ws[1] * x * 2 + ws[2] ** 2 + ws[3] ** 3).sum().backward()
-                optimizer.step()
+                stepping.step()
 
             run = tg.compile(step) if compiled else (lambda x, step=step: step(tg.Tensor(x)))
             for i in range(6):
                 if i == 3:
-                    self.EDITS[edit](optimizer)
+                    self.EDITS[edit](stepping)
                 run(ones(1))
             found.append([w.item() for w in ws])
         assert found[0] == found[1]

@@ -8,18 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tests.optim.optimizers import ROWS, VARIANTS
 from tinygrad_cnn import nn, optim
 
 OPTIMIZERS = {
-    "SGD": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "plain SGD": lambda p: optim.SGD(p, lr=0.05),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01, centered=True, momentum=0.5),
-    "Adam": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
-    "AdamW": lambda p: optim.AdamW(p, lr=0.01),
-    "Adagrad": lambda p: optim.Adagrad(p, lr=0.05),
-    "Adadelta": lambda p: optim.Adadelta(p),
-    "NAdam": lambda p: optim.NAdam(p, lr=0.01),
-    "Lion": lambda p: optim.Lion(p, lr=0.001),
+    **{row.name: (row.optimizer, row.full | {"lr": 0.01}) for row in ROWS},
+    **{name: (kind, options | {"lr": 0.01}) for name, (kind, options) in VARIANTS.items()},
 }
 few = settings(max_examples=max(4, settings.default.max_examples // 4))
 
@@ -40,7 +34,8 @@ def network(kind: str, seed: int) -> nn.Module:
 
 def trained(compiled: bool, kind: str, optimizer: str, seed: int, steps: int, clip: bool = False) -> dict:
     model = network(kind, seed)
-    rule = OPTIMIZERS[optimizer](model.parameters())
+    kind_of_rule, options = OPTIMIZERS[optimizer]
+    rule = kind_of_rule(model.parameters(), **options)
     schedule = optim.ExponentialLR(rule, gamma=0.97)
     average = optim.EMA(model.parameters(), decay=0.9)
     rng = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
+from tests.optim.optimizers import ROWS
 
 SUFFIXES = [
     ".npz",
@@ -91,10 +92,7 @@ def training_state() -> dict[str, Any]:
     weights = {
         name: tg.randn(*shape, requires_grad=True) for name, shape in [("w", (3, 2)), ("b", (3,)), ("scale", ())]
     }
-    optimizers = {
-        name: getattr(tg.optim, name)(list(weights.values()), lr=0.1)
-        for name in ["SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta", "NAdam", "Lion"]
-    }
+    optimizers = {row.name: row.optimizer(list(weights.values()), lr=0.1) for row in ROWS}
     average = tg.optim.EMA(list(weights.values()), decay=0.9)
     cycle = tg.optim.OneCycleLR(optimizers["Adam"], max_lr=1.0, total_steps=5)
     plateau = tg.optim.ReduceLROnPlateau(optimizers["SGD"])

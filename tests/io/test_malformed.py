@@ -8,7 +8,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tests.optim.common import FULL, descend, leaf
+from tests.optim.common import descend, leaf
+from tests.optim.optimizers import ROWS
 from tests.training.common import Parts, assert_same
 from tinygrad_cnn import nn
 from tinygrad_cnn.io import CheckpointError
@@ -83,7 +84,7 @@ PARTS = {
     "EMA": average,
     "ReduceLROnPlateau": lambda: schedule(LRS.ReduceLROnPlateau, 1.0),
     **{name: lambda make=make: schedule(make) for name, make in SCHEDULES.items()},
-    **{kind.__name__: lambda kind=kind, options=options: optimizer(kind, options) for kind, options in FULL},
+    **{row.name: lambda row=row: optimizer(row.optimizer, row.full) for row in ROWS},
 }
 
 

@@ -1,23 +1,8 @@
-"""Shared by the tests of optimizers: one of each with all its slots in use, steps of descent, and exact comparison."""
+"""Shared by the tests of optimizers: leaves, steps of descent, and exact comparison."""
 
 import numpy as np
-import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
-
-FULL = [
-    (SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
-    (RMSprop, {"lr": 0.1, "momentum": 0.9, "centered": True, "eps": 0.1}),
-    (Adam, {"lr": 0.1, "amsgrad": True}),
-    (AdamW, {"lr": 0.1, "amsgrad": True}),
-    (Adagrad, {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.1}),
-    (Adadelta, {"eps": 0.1}),
-    (NAdam, {"lr": 0.1, "decoupled_weight_decay": True}),
-    (Lion, {"lr": 0.1}),
-]
-every_optimizer = pytest.mark.parametrize(("optimizer", "options"), FULL, ids=[o.__name__ for o, _ in FULL])
-every_class = pytest.mark.parametrize("optimizer", [o for o, _ in FULL])
 
 
 def leaf(*shape, dtype=np.float64):

@@ -1,4 +1,4 @@
-"""Record what PyTorch's optimizers do, for test_trajectories.py: needs PyTorch, run by hand.
+"""Record what PyTorch's optimizers do, for test_trajectories.py: needs PyTorch, and is run by hand.
 
 python tests/optim/record_trajectories.py
 
@@ -12,76 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from optimizers import ROWS
 
 STEPS = 12
-SGD = [
-    {},
-    {"lr": 0.1},
-    {"lr": 0.1, "weight_decay": 0.3},
-    {"lr": 0.1, "maximize": True},
-    {"lr": 0.1, "momentum": 0.9},
-    {"lr": 0.1, "momentum": 0.9, "dampening": 0.4},
-    {"lr": 0.1, "momentum": 0.9, "dampening": -0.4, "weight_decay": 0.3},
-    {"lr": 0.1, "momentum": 0.9, "nesterov": True},
-    {"lr": 0.1, "momentum": 0.6, "nesterov": True, "weight_decay": 0.3, "maximize": True},
-]
-RMSPROP = [
-    {},
-    {"lr": 0.05, "alpha": 0.9},
-    {"lr": 0.05, "alpha": 0.0},
-    {"lr": 0.05, "eps": 0.1},
-    {"lr": 0.05, "weight_decay": 0.3},
-    {"lr": 0.05, "maximize": True},
-    {"lr": 0.05, "momentum": 0.9},
-    {"lr": 0.05, "eps": 1e-3, "centered": True},
-    {"lr": 0.05, "alpha": 0.7, "eps": 1e-2, "centered": True, "momentum": 0.6, "maximize": True},
-]
-ADAM = [
-    {},
-    {"lr": 0.05},
-    {"lr": 0.05, "betas": [0.5, 0.6]},
-    {"lr": 0.05, "betas": [0.0, 0.0]},
-    {"lr": 0.05, "eps": 0.1},
-    {"lr": 0.05, "weight_decay": 0.3},
-    {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True},
-    {"lr": 0.05, "maximize": True},
-    {"lr": 0.05, "betas": [0.5, 0.6], "amsgrad": True},
-    {"lr": 0.05, "betas": [0.7, 0.4], "eps": 1e-2, "amsgrad": True, "weight_decay": 0.3, "maximize": True},
-]
-ADAMW = [
-    {},
-    {"lr": 0.05, "weight_decay": 0.3},
-    {"lr": 0.05, "betas": [0.7, 0.4], "eps": 1e-2, "amsgrad": True, "weight_decay": 0.3, "maximize": True},
-]
-ADAGRAD = [
-    {},
-    {"lr": 0.1},
-    {"lr": 0.1, "lr_decay": 0.2},
-    {"lr": 0.1, "initial_accumulator_value": 0.5},
-    {"lr": 0.1, "weight_decay": 0.3},
-    {"lr": 0.1, "lr_decay": 0.2, "initial_accumulator_value": 0.5, "eps": 0.1, "weight_decay": 0.3, "maximize": True},
-]
-ADADELTA = [
-    {},
-    {"lr": 0.5, "rho": 0.6},
-    {"lr": 0.5, "rho": 0.0},
-    {"lr": 0.5, "rho": 1.0},
-    {"lr": 0.5, "eps": 1e-2},
-    {"lr": 0.5, "rho": 0.6, "eps": 1e-2, "weight_decay": 0.3, "maximize": True},
-]
-NADAM = [
-    {},
-    {"lr": 0.05},
-    {"lr": 0.05, "betas": [0.5, 0.6]},
-    {"lr": 0.05, "betas": [0.0, 0.0]},
-    {"lr": 0.05, "momentum_decay": 0.5},
-    {"lr": 0.05, "momentum_decay": 0.0, "eps": 0.1},
-    {"lr": 0.05, "weight_decay": 0.3},
-    {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True},
-    {"lr": 0.05, "betas": [0.7, 0.4], "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True},
-]
-TABLES = {"SGD": SGD, "RMSprop": RMSPROP, "Adam": ADAM}
-TABLES |= {"AdamW": ADAMW, "Adagrad": ADAGRAD, "Adadelta": ADADELTA, "NAdam": NADAM}
 
 
 def record(name: str, options: dict, start: list[np.ndarray], gradients: list[np.ndarray], dtype: type) -> tuple:
@@ -116,7 +49,7 @@ def main() -> None:
     gradients = [rng.normal(size=(STEPS, *a.shape)) * 10.0 ** rng.uniform(-2, 1, a.shape) for a in start]
     gradients[0][:, 0, 0] = 0
     data = {f"start{i}": a for i, a in enumerate(start)} | {f"gradients{i}": a for i, a in enumerate(gradients)}
-    cases = [(name, options) for name, table in TABLES.items() for options in table]
+    cases = [(row.name, options) for row in ROWS for options in row.recorded]
     for dtype in (np.float64, np.float32):
         runs = [record(name, options, start, gradients, dtype) for name, options in cases]
         data[f"paths/{np.dtype(dtype)}"] = np.stack([path for path, _ in runs])

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import EMA
-from tinygrad_cnn.optim import ema as module
+from tinygrad_cnn.optim import EMA, rules
 
 from .common import assert_same, leaf
 from .test_updates import LAYOUTS
@@ -62,7 +61,8 @@ def test_pieces_do_not_matter(layout, monkeypatch):
     start, later = np.random.default_rng(0).normal(size=(2, 3, 7))
     results = []
     for piece in (5, 32768):
-        monkeypatch.setattr(module, "PIECE", piece)
+        monkeypatch.setattr(rules, "PIECE", piece)
+        monkeypatch.setattr(rules, "LONG", piece)
         p = tg.from_numpy(layout(start))
         ema = EMA([p], 0.75)
         p.copy_(later)

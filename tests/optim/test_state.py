@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from tinygrad_cnn.optim import SGD, Adam, NAdam
 
-from .common import FULL, assert_same, descend, every_optimizer, leaf, snapshot
+from .common import assert_same, descend, leaf, snapshot
+from .optimizers import COUNT, FLOAT, NUMBERS, ROWS, every_optimizer
 
 
 @every_optimizer
@@ -222,21 +223,10 @@ FAULTS = [
     (spoil(["state", "0"], {}), "the state of parameter '0' is unexpected; no group has this index"),
     (spoil([*STATE, "noise"], np.ones(2)), "'noise' in the state of parameter 0 is unexpected"),
 ]
-SLOTS = {
-    SGD: ["momentum_buffer"],
-    RMSprop: ["square_avg", "momentum_buffer", "grad_avg"],
-    Adam: ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
-    AdamW: ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
-    Adagrad: ["sum"],
-    Adadelta: ["square_avg", "acc_delta"],
-    NAdam: ["exp_avg", "exp_avg_sq"],
-    Lion: ["exp_avg"],
-}
-NUMBERS = {"step", "mu_product"}
 
 
-def faults_of_slots(optimizer):
-    for name in SLOTS[optimizer]:
+def faults_of_slots(row):
+    for name in row.arrays:
         at, which = [*STATE, name], f"'{name}' in the state of parameter 0"
         yield spoil(at, spoil), f"the state of parameter 0 lacks '{name}'"
         yield spoil(at, np.ones(3)), f"{which} is float64 (3,); the parameter is float64 (2,)"
@@ -244,26 +234,24 @@ def faults_of_slots(optimizer):
         yield spoil(at, np.ones(2, object)), f"{which} is object (2,); the parameter is float64 (2,)"
         yield spoil(at, [1.0, 2.0]), f"{which} is a list; it must be an array"
         yield spoil(at, None), f"{which} is a NoneType; it must be an array"
-    if optimizer is SGD:
-        yield spoil([*GROUP, "dampening"], 0.5), "`nesterov` of group 0 is True with momentum=0.9 and dampening=0.5"
-        return
-    if optimizer is Lion:
-        return
-    yield spoil([*STATE, "step"], spoil), "the state of parameter 0 lacks 'step'"
-    for step in (-1, 1.5, np.nan, np.inf, "3", None, True, 10**30, [1, [2]], np.ones(2)):
-        yield spoil([*STATE, "step"], step), f"'step' in the state of parameter 0 is {step!r}; it must be"
-    if optimizer is NAdam:
-        for value in (np.nan, np.inf, "3", None, True, [1, [2]], np.ones(2)):
-            yield (
-                spoil([*STATE, "mu_product"], value),
-                f"'mu_product' in the state of parameter 0 is {value!r}; it must",
-            )
+    for name, kind in row.slots.items():
+        at, which = [*STATE, name], f"'{name}' in the state of parameter 0"
+        if kind in (COUNT, FLOAT):
+            yield spoil(at, spoil), f"the state of parameter 0 lacks '{name}'"
+            fractions = (-1, 1.5, 10**30) if kind is COUNT else ()
+            for value in (*fractions, np.nan, np.inf, "3", None, True, [1, [2]], np.ones(2)):
+                yield spoil(at, value), f"{which} is {value!r}; it must be"
+
+
+def faults_of_options(row):
+    for change, message in row.conflicts:
+        yield lambda saved, change=change: saved["param_groups"][0].update(change), message.format(" of group 0")
 
 
 CASES = [
-    pytest.param(o, options, change, message, id=f"{o.__name__}-{message}")
-    for o, options in FULL
-    for change, message in [*FAULTS, *faults_of_slots(o)]
+    pytest.param(row.optimizer, row.full, change, message, id=f"{row.name}-{message}")
+    for row in ROWS
+    for change, message in [*FAULTS, *faults_of_slots(row), *faults_of_options(row)]
 ]
 
 

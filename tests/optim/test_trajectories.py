@@ -8,6 +8,8 @@ import pytest
 
 import tinygrad_cnn as tg
 
+from .optimizers import ROWS
+
 with np.load(Path(__file__).with_name("trajectories.npz")) as archive:
     DATA = {key: archive[key] for key in archive.files}
 CASES = json.loads(str(DATA["cases"]))
@@ -81,31 +83,6 @@ def test_the_state_is_pytorchs_in_names_and_values(case, dtype):
             assert units(values, theirs, np.maximum(np.abs(theirs), summands)) <= 8
 
 
-def test_options_have_pytorchs_names_and_defaults():
-    assert PYTORCH_DEFAULTS.keys() == {name for name, _, _ in CASES}
-    for name, theirs in PYTORCH_DEFAULTS.items():
-        assert getattr(tg.optim, name)([tg.ones(1, requires_grad=True)]).defaults == theirs
-
-
-PYTORCH_DEFAULTS = {
-    "SGD": {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False},
-    "RMSprop": {
-        "lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False, "maximize": False,
-    },
-    "Adam": {
-        "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False, "maximize": False,
-        "decoupled_weight_decay": False,
-    },
-    "AdamW": {
-        "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False, "maximize": False,
-        "decoupled_weight_decay": True,
-    },
-    "Adagrad": {
-        "lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10, "maximize": False,
-    },
-    "Adadelta": {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0, "maximize": False},
-    "NAdam": {
-        "lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "momentum_decay": 4e-3,
-        "decoupled_weight_decay": False, "maximize": False,
-    },
-}  # fmt: skip
+def test_the_recorded_cases_are_those_of_the_table():
+    recorded = [(name, options) for name, options, _ in CASES]
+    assert recorded == [(row.name, options) for row in ROWS for options in row.recorded]

@@ -1,19 +1,17 @@
-"""Gradient descent whose steps have the size of recent steps, so that it needs no learning rate."""
+"""Adadelta."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent
-from .options import Array, Check, Options, flag, non_negative, share
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, NonNegative, Options, Share
+from .optimizer import Optimizer, Params
+from .rules import average, descent
+from .state import STEP, Count, Slot
 
 
 class Adadelta(Optimizer):
-    """Gradient descent in units of the recent size of gradients, times the recent size of steps.
+    """Gradient descent with each step scaled by the RMS of recent steps over the RMS of recent gradients.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     v = rho v + (1 - rho) d^2
@@ -24,15 +22,12 @@ class Adadelta(Optimizer):
     Reference: Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701, where lr is 1.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
-        lr: factor of the step.
-        rho: how much of the averages stays from step to step.
-        eps: size of the first steps, and what keeps the division away from 0.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
+        lr: learning rate.
+        rho: the share of the averages v and a that stays from step to step.
+        eps: added under both roots; it sets the size of the first steps.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -43,20 +38,13 @@ class Adadelta(Optimizer):
     15.75
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "rho": share,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {STEP: Count(), "square_avg": Slot(), "acc_delta": Slot()}
+    slots: ClassVar = {STEP: Count(), "square_avg": Slot(), "acc_delta": Slot()}
 
     def __init__(
-        self, params: Params, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
-        *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1.0, rho: Share = 0.9, eps: NonNegative = 1e-6,
+        weight_decay: NonNegative = 0, *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         d = descent(p, g, group, out=t)

@@ -1,19 +1,17 @@
-"""Gradient descent with each step divided by the size of all gradients so far."""
+"""Adagrad."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, descent
-from .options import Array, Check, Options, flag, non_negative
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import descent
+from .state import STEP, Count, Slot
 
 
 class Adagrad(Optimizer):
-    """Gradient descent in units of the root of the sum of squares of all gradients so far.
+    """Gradient descent with each step divided by the root of the sum of squares of all gradients so far.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     s = s + d^2,  from initial_accumulator_value
@@ -23,16 +21,13 @@ class Adagrad(Optimizer):
     JMLR 12 (2011).
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        lr_decay: how fast the learning rate falls with the number of steps.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        initial_accumulator_value: what s starts from.
-        eps: keeps the division away from 0.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        lr_decay: how fast the learning rate decreases with the number of steps.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        initial_accumulator_value: the first value of s.
+        eps: added to the denominator, which could be 0.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(4.0, requires_grad=True)
@@ -43,31 +38,13 @@ class Adagrad(Optimizer):
     3.2
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "lr_decay": non_negative,
-        "weight_decay": non_negative,
-        "initial_accumulator_value": non_negative,
-        "eps": non_negative,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {STEP: Count(), "sum": Slot(start="initial_accumulator_value")}
+    slots: ClassVar = {STEP: Count(), "sum": Slot(start="initial_accumulator_value")}
 
     def __init__(
-        self, params: Params, lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
-        initial_accumulator_value: float = 0, eps: float = 1e-10, *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1e-2, lr_decay: NonNegative = 0, weight_decay: NonNegative = 0,
+        initial_accumulator_value: NonNegative = 0, eps: NonNegative = 1e-10, *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "lr_decay": lr_decay,
-                "weight_decay": weight_decay,
-                "initial_accumulator_value": initial_accumulator_value,
-                "eps": eps,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         d, s = descent(p, g, group, out=t), state["sum"]

@@ -1,20 +1,18 @@
-"""Momentum and step size, each averaged over time and corrected for its start at zero."""
-
-from __future__ import annotations
+"""Adam and AdamW."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent, shrink
-from .options import Array, Check, Options, flag, fractions, non_negative
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import average, descent, shrink
+from .state import STEP, Count, Slot
 
 
 class Adam(Optimizer):
-    """Gradient descent along an averaged gradient, in units of its root mean square.
+    """Adaptive moment estimation: averages of the gradient and of its square, corrected for their start at 0.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     m = beta1 m + (1 - beta1) d
@@ -27,17 +25,14 @@ class Adam(Optimizer):
     correction.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        betas: how much of m and of v stays from step to step.
-        eps: keeps the division away from 0.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        amsgrad: never let the step grow because v shrank.
-        maximize: climb instead.
-        decoupled_weight_decay: shrink p itself by lr weight_decay and leave d alone, as :class:`AdamW` does.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        betas: the shares of m and of v that stay from step to step.
+        eps: added to the denominator, which could be 0.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        amsgrad: divide by the largest v so far.
+        maximize: maximize instead of minimize.
+        decoupled_weight_decay: multiply p by 1 - lr weight_decay instead of changing d, as :class:`AdamW` does.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -48,39 +43,14 @@ class Adam(Optimizer):
     2.5
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "betas": fractions,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "amsgrad": flag,
-        "maximize": flag,
-        "decoupled_weight_decay": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {
-        STEP: Count(),
-        "exp_avg": Slot(),
-        "exp_avg_sq": Slot(),
-        "max_exp_avg_sq": Slot("amsgrad"),
-    }
+    slots: ClassVar = {STEP: Count(), "exp_avg": Slot(), "exp_avg_sq": Slot(), "max_exp_avg_sq": Slot("amsgrad")}
 
     def __init__(
-        self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
-        decoupled_weight_decay: bool = False,
+        self, params: Params, lr: NonNegative = 1e-3, betas: Fractions = (0.9, 0.999), eps: NonNegative = 1e-8,
+        weight_decay: NonNegative = 0, amsgrad: Flag = False, *, maximize: Flag = False,
+        decoupled_weight_decay: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-                "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         (beta1, beta2), n = group["betas"], state[STEP]
@@ -98,3 +68,36 @@ class Adam(Optimizer):
         if group["decoupled_weight_decay"]:
             shrink(p, group)
         p -= u
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay, which acts on the parameter and not on the gradient.
+
+    p = (1 - lr weight_decay) p, then Adam's step along d = g                (-g in place of g to maximize)
+
+    Reference: Loshchilov and Hutter, "Decoupled weight decay regularization", arXiv:1711.05101. As in PyTorch, the
+    decay is multiplied by lr.
+
+    Args:
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
+        lr: learning rate.
+        betas: the shares of Adam's averages m and v that stay from step to step.
+        eps: added to the denominator, which could be 0.
+        weight_decay: at each step, p is multiplied by 1 - lr weight_decay.
+        amsgrad: divide by the largest v so far.
+        maximize: maximize instead of minimize.
+
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.Tensor(4.0, requires_grad=True)
+    >>> optimizer = tg.optim.AdamW([x], lr=0.5, weight_decay=0.5)
+    >>> (x * x).backward()
+    >>> optimizer.step()  # 4 (1 - 0.25), then a step of length lr
+    >>> round(x.item(), 6)
+    2.5
+    """
+
+    def __init__(
+        self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)

@@ -1,7 +1,6 @@
-"""Gradients kept to a size.
+"""Clipping of gradients by their norm or by value.
 
-A gradient that is cut is replaced by a new one. The arrays of the old one are not written: two parameters may share one,
-and the user may hold it.
+A clipped gradient is a new array. The old one is not written, since two parameters may share it and the user may hold it.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import numpy as np
 from ..core import tracing
 from ..kernels.matmul import multiply
 from ..tensor import Tensor, get_default_dtype
-from .optimizer import PIECE
-from .options import Array, examined, flag, number
+from .hyperparameters import Array, checked, flag, number
+from .rules import PIECE
 
 _limit = number("a number of at least 0", lambda x: x >= 0)
 _order = number("a number above 0, or math.inf", lambda x: x > 0)
@@ -28,23 +27,23 @@ def clip_grad_norm_(
 ) -> Tensor:  # fmt: skip
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)), where norm = (sum |g|^p)^(1/p) over all their elements.
 
-    Call it between ``backward()`` and the optimizer's step. The new gradients are not recorded. A norm that is not
-    finite makes gradients of 0 and nan, as in PyTorch, unless max_norm is infinite.
+    Call it between ``backward()`` and the optimizer's step. The new gradients are not recorded. If the norm is infinite or
+    nan, the gradients become 0 and nan, as in PyTorch, unless max_norm is infinite.
 
     Reference: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", arXiv:1211.5063.
 
     Args:
-        parameters: one Tensor or several; those without a gradient are left out, one that is listed twice counts once.
-        max_norm: what the norm is kept to; math.inf to only measure.
+        parameters: one Tensor or several. Those without a gradient are left out; a Tensor that is listed twice counts once.
+        max_norm: the largest norm that is left as it is; math.inf to only measure.
         norm_type: p; math.inf or "inf" for the largest |g|.
         error_if_nonfinite: whether to raise if the norm is infinite or nan.
 
     Returns:
-        The norm before, as a Tensor without axes, in the dtype of the gradients. It is summed in float64.
+        The norm before clipping, as a Tensor without axes, in the dtype of the gradients. It is summed in float64.
 
     Raises:
-        TypeError, ValueError: for an argument that is not what it must be.
-        RuntimeError: if asked for; no gradient is changed then.
+        TypeError, ValueError: if an argument has the wrong type or is out of range.
+        RuntimeError: if `error_if_nonfinite` is set and the norm is infinite or nan; no gradient is changed then.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([3.0, 4.0], requires_grad=True)
@@ -54,21 +53,16 @@ def clip_grad_norm_(
     >>> [round(g, 5) for g in x.grad.tolist()]
     [0.6, 0.8]
     """
-    given = {
-        "max_norm": max_norm,
-        "norm_type": math.inf if norm_type == "inf" else norm_type,
-        "error_if_nonfinite": error_if_nonfinite,
-    }
-    options, faults = examined({"max_norm": _limit, "norm_type": _order, "error_if_nonfinite": flag}, given)
-    if faults:
-        raise type(faults[0])(f"clip_grad_norm_: {faults[0]}")
-    limit = options["max_norm"]
+    if norm_type == "inf":
+        norm_type = math.inf
+    table = {"max_norm": _limit, "norm_type": _order, "error_if_nonfinite": flag}
+    limit, order, _ = checked("clip_grad_norm_", table, locals()).values()
     clipped = _with_gradients("clip_grad_norm_", parameters)
-    repeated = tracing.tracer() is not None  # then the next call may scale what this one leaves, or the other way round
+    captured = tracing.tracer() is not None  # then a later call may scale the gradients, even if this one does not
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
-            norm = _norm(gradients, options["norm_type"])
+            norm = _norm(gradients, order)
             if error_if_nonfinite and not math.isfinite(norm):
                 raise RuntimeError(
                     f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be scaled; look for the op that "
@@ -78,7 +72,7 @@ def clip_grad_norm_(
             dtype = np.result_type(*gradients) if gradients else get_default_dtype()
             if limit < math.inf and not scale >= 1:
                 gradients = tuple(np.multiply(g, scale, out=np.empty_like(g)) for g in gradients)
-            elif repeated:
+            elif captured:
                 gradients = tuple(np.array(g) for g in gradients)
             return np.asarray(norm, dtype), *gradients
 
@@ -90,19 +84,16 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Cut every element of the gradients to [-clip_value, clip_value]; not a number stays so.
+    """Clip every element of the gradients to [-clip_value, clip_value]; nan stays nan.
 
     Args:
-        parameters: one Tensor or several; those without a gradient are left out.
-        clip_value: the largest size of an element.
+        parameters: one Tensor or several. Those without a gradient are left out.
+        clip_value: the largest absolute value of an element.
 
     Raises:
-        TypeError, ValueError: for an argument that is not what it must be.
+        TypeError, ValueError: if an argument has the wrong type or is out of range.
     """
-    options, faults = examined({"clip_value": _limit}, {"clip_value": clip_value})
-    if faults:
-        raise type(faults[0])(f"clip_grad_value_: {faults[0]}")
-    limit = options["clip_value"]
+    limit = checked("clip_grad_value_", {"clip_value": _limit}, locals())["clip_value"]
 
     def cut(g: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -113,7 +104,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
-    """Each parameter that has a gradient, once, with the gradient's values."""
+    """Each parameter that has a gradient, once, with the array of its gradient."""
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for i, p in enumerate(listed):
         if not isinstance(p, Tensor):
@@ -126,13 +117,12 @@ def _norm(gradients: Sequence[Array], order: float) -> float:
     largest = float(np.max(extremes)) if extremes else 0.0
     if order == math.inf or not 0 < largest < math.inf:
         return largest
-    # In units of the largest element, since powers of the elements themselves may be too large or small for a number.
+    # Relative to the largest element, since powers of the elements themselves may overflow or underflow.
     total = 0.0
     for g in gradients:
-        wide = np.result_type(g.dtype, np.float64)
-        pieces: Any = np.nditer(
-            g, flags=["external_loop", "buffered", "zerosize_ok"], op_dtypes=[wide], buffersize=PIECE
-        )
+        flags: Any = ["external_loop", "buffered", "zerosize_ok"]
+        wide: Any = [np.result_type(g.dtype, np.float64)]
+        pieces: Any = np.nditer(g, flags=flags, op_dtypes=wide, buffersize=PIECE)
         for piece in pieces:
             ratio = np.abs(piece / largest)
             total += float(multiply(ratio, ratio) if order == 2 else np.sum(ratio**order))

@@ -1,40 +1,42 @@
-"""Weights averaged over the steps of training, which often do better than the last ones."""
+"""Weights averaged over the steps of training, which often predict better than the last ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..tensor import Tensor
-from .optimizer import PIECE
-from .options import Array, Check, examined, flag, read, share, whole
-from .slots import Slot
+from .hyperparameters import Array, checked, flag, read, share, whole
+from .rules import sweep
+from .state import Slot
+
+_OPTIONS = {"decay": share, "warmup": flag}
 
 
 class EMA:
     """An exponential moving average of weights: average = decay average + (1 - decay) weights at each update.
 
     The average starts from the weights as they are. With warmup the n-th update takes min(decay, n / (n + 9)), so that
-    it soon forgets them. The weights themselves are trained as ever; to use the averages, exchange the two, with
-    :meth:`swap` or for a ``with`` block.
+    it soon forgets them. The weights themselves are trained as before; to use the averages, exchange the two with
+    :meth:`swap`, or for a ``with`` block.
 
     Reference: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992), with equal weights.
 
     Args:
-        parameters: the leaf Tensors to average, of floating-point dtype; statistics such as batch norm's may be among
-            them.
-        decay: how much of the average stays from update to update, from 0 to 1.
+        parameters: the leaf Tensors to average, of floating-point dtype; they may include statistics such as batch norm's.
+        decay: the share of the average that stays from update to update, from 0 to 1.
         warmup: whether to begin with a smaller decay.
 
     Attributes:
         updates: how many updates were made.
 
     Raises:
-        TypeError, ValueError: for an argument that is not what it must be.
+        TypeError, ValueError: if an argument has the wrong type or is out of range.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([4.0, 8.0], requires_grad=True)
@@ -48,15 +50,11 @@ class EMA:
     [0.0, 0.0]
     """
 
-    _options: ClassVar[Mapping[str, Check]] = {"decay": share, "warmup": flag}
+    decay: float
+    warmup: bool
 
     def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999, *, warmup: bool = False) -> None:
-        options, faults = examined(self._options, {"decay": decay, "warmup": warmup})
-        if faults:
-            raise type(faults[0])(f"EMA: {faults[0]}")
-        self.decay: float = options["decay"]
-        self.warmup: bool = options["warmup"]
-        self.updates = 0
+        vars(self).update(checked("EMA", _OPTIONS, locals()))
         if isinstance(parameters, Tensor):
             raise TypeError("EMA: `parameters` is one Tensor; put it in a list")
         self._parameters = list(parameters)
@@ -71,26 +69,26 @@ class EMA:
                 raise ValueError(f"EMA: parameter {i} is not a leaf but the result of an op; average what it came from")
             if any(p is other for other in self._parameters[:i]):
                 raise ValueError(f"EMA: parameter {i} was given before; list it once")
+        self.updates = 0
         self._kept: list[Array] = [np.array(p._array) for p in self._parameters]
         self._swapped = False
 
     @deferred
     def update(self) -> None:
-        """Let the weights as they are now into the average: after each step of the optimizer.
+        """Update the average with the current weights: after each step of the optimizer.
 
         Raises:
             RuntimeError: while the averages are in use.
         """
-        self._at_home("update")
+        self._check_not_swapped("update")
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
-        with np.errstate(all="ignore"):
-            for p, average in zip(self._parameters, self._kept, strict=True):
-                _approach(average, p._array, 1 - decay)
+        for p, average in zip(self._parameters, self._kept, strict=True):
+            sweep(partial(_approach, 1 - decay), average, p._array)
 
     @deferred
     def swap(self) -> None:
-        """Exchange weights and averages, in place; a second time exchanges them back. Or use ``with``.
+        """Exchange weights and averages, in place; a second call exchanges them back. Or use ``with``.
 
         Raises:
             ValueError: if a parameter is read-only; nothing is exchanged then.
@@ -101,7 +99,8 @@ class EMA:
                     f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
                 )
         pairs = list(zip(self._parameters, self._kept, strict=True))
-        for p, kept in reversed(pairs) if self._swapped else pairs:  # the way back, also where parameters share memory
+        # Back in reverse order, which matters where parameters share memory.
+        for p, kept in reversed(pairs) if self._swapped else pairs:
             weights = p._array.copy()
             p._array[...] = kept
             kept[...] = weights
@@ -109,7 +108,7 @@ class EMA:
         self._swapped = not self._swapped
 
     def __enter__(self) -> EMA:
-        self._at_home("with")
+        self._check_not_swapped("with")
         self.swap()
         return self
 
@@ -117,24 +116,20 @@ class EMA:
         if self._swapped:
             self.swap()
 
-    def _at_home(self, what: str) -> None:
+    def _check_not_swapped(self, what: str) -> None:
         if self._swapped:
             raise RuntimeError(f"EMA: {what} while the averages are in use as weights; swap() back first")
 
     # State
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the options, the count of updates and the averages, also while these are in use."""
+        """A copy of the options, the number of updates and the averages, also while these are in use."""
         averages = [p._array for p in self._parameters] if self._swapped else self._kept
-        return {
-            "decay": self.decay,
-            "warmup": self.warmup,
-            "updates": self.updates,
-            "averages": [np.array(a) for a in averages],
-        }
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return {**options, "updates": self.updates, "averages": [np.array(a) for a in averages]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a copy of what :meth:`state_dict` gave.
+        """Load a copy of what :meth:`state_dict` gave.
 
         Raises:
             ValueError: if anything does not fit: all faults are listed and nothing is changed.
@@ -143,13 +138,10 @@ class EMA:
         self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        self._at_home("load_state_dict")
-        values = read("EMA", state_dict, {**self._options, "updates": whole(0), "averages": self._averages})
-
-        def load() -> None:
-            self.decay, self.warmup, self.updates, self._kept = values.values()
-
-        return load
+        self._check_not_swapped("load_state_dict")
+        values = read("EMA", state_dict, {**_OPTIONS, "updates": whole(0), "averages": self._averages})
+        values["_kept"] = values.pop("averages")
+        return partial(vars(self).update, values)
 
     def _averages(self, saved: Any) -> list[Array]:
         if not isinstance(saved, list | tuple) or len(saved) != len(self._parameters):
@@ -168,16 +160,8 @@ class EMA:
         return f"EMA({len(self._parameters)} tensors: decay={self.decay}, warmup={self.warmup}, updates={self.updates})"
 
 
-def _approach(a: Array, b: Array, share: float) -> None:
-    """a = a + share (b - a), piece by piece."""
-    difference = np.empty(min(PIECE, a.size), a.dtype)
-    with np.nditer(
-        [a, b],
-        flags=["external_loop", "buffered", "zerosize_ok"],
-        op_flags=[["readwrite"], ["readonly"]],
-        buffersize=PIECE,
-    ) as pieces:
-        for x, y in pieces:
-            d = np.subtract(y, x, out=difference[: x.size])
-            d *= share
-            x += d
+def _approach(share: float, a: Array, b: Array, t: Array, _: Array) -> None:
+    """a = a + share (b - a)."""
+    np.subtract(b, a, out=t)
+    t *= share
+    a += t

@@ -1,19 +1,17 @@
-"""Descent by the sign of a momentum."""
+"""Lion."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, shrink
-from .options import Array, Check, Options, flag, fractions, non_negative
-from .slots import Slot
+from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import shrink
+from .state import Slot
 
 
 class Lion(Optimizer):
-    """Steps of one size in every element: the sign of the gradient, averaged over time with two memories.
+    """Sign descent: the step is lr times the sign of an average of gradients, the same size in every element.
 
     p = (1 - lr weight_decay) p - lr sign(beta1 m + (1 - beta1) g)             (-g in place of g to maximize)
     m = beta2 m + (1 - beta2) g
@@ -22,14 +20,11 @@ class Lion(Optimizer):
     a learning rate 3 to 10 times smaller than AdamW's and a weight decay as much larger.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
-        lr: learning rate: the length of the step in every element.
-        betas: how much of m goes into the step, and how much of it stays from step to step.
-        weight_decay: share of p, times lr, that is taken off at each step.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
+        lr: learning rate: the size of the step in every element.
+        betas: the share of m in the step, and the share of m that stays from step to step.
+        weight_decay: at each step, p is multiplied by 1 - lr weight_decay.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([3.0, -0.25], requires_grad=True)
@@ -40,19 +35,13 @@ class Lion(Optimizer):
     [2.5, 0.25]
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "betas": fractions,
-        "weight_decay": non_negative,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {"exp_avg": Slot()}
+    slots: ClassVar = {"exp_avg": Slot()}
 
     def __init__(
-        self, params: Params, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0,
-        *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1e-4, betas: Fractions = (0.9, 0.99), weight_decay: NonNegative = 0,
+        *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         (beta1, beta2), m = group["betas"], state["exp_avg"]

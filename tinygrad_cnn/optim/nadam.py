@@ -1,20 +1,18 @@
-"""Adam with Nesterov's look ahead."""
-
-from __future__ import annotations
+"""Adam with Nesterov momentum."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent, shrink
-from .options import Array, Check, Options, flag, fractions, non_negative
-from .slots import STEP, Count, Number, Slot
+from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import average, descent, shrink
+from .state import STEP, Count, Number, Slot
 
 
 class NAdam(Optimizer):
-    """Adam that looks ahead by one step of momentum, along a momentum that warms up.
+    """Adam with Nesterov momentum, whose factor mu grows during training.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     m = beta1 m + (1 - beta1) d
@@ -27,17 +25,14 @@ class NAdam(Optimizer):
     arXiv:1711.05101.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        betas: how much of m and of v stays from step to step.
-        eps: keeps the division away from 0.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
+        betas: the shares of m and of v that stay from step to step.
+        eps: added to the denominator, which could be 0.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         momentum_decay: how fast mu grows from beta1 / 2 to beta1.
-        decoupled_weight_decay: shrink p itself by lr weight_decay and leave d alone, as :class:`AdamW` does.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        decoupled_weight_decay: multiply p by 1 - lr weight_decay instead of changing d, as :class:`AdamW` does.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -48,39 +43,14 @@ class NAdam(Optimizer):
     2.5
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "betas": fractions,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "momentum_decay": non_negative,
-        "decoupled_weight_decay": flag,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {
-        STEP: Count(),
-        "mu_product": Number(start=1.0),
-        "exp_avg": Slot(),
-        "exp_avg_sq": Slot(),
-    }
+    slots: ClassVar = {STEP: Count(), "mu_product": Number(start=1.0), "exp_avg": Slot(), "exp_avg_sq": Slot()}
 
     def __init__(
-        self, params: Params, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False,
-        *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 2e-3, betas: Fractions = (0.9, 0.999), eps: NonNegative = 1e-8,
+        weight_decay: NonNegative = 0, momentum_decay: NonNegative = 4e-3, decoupled_weight_decay: Flag = False,
+        *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum_decay": momentum_decay,
-                "decoupled_weight_decay": decoupled_weight_decay,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, locals())
 
     def advance(self, state: dict[str, Any], group: Options) -> None:
         super().advance(state, group)

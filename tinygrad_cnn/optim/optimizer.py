@@ -1,15 +1,14 @@
-"""What optimizers share: parameter groups, state, and the step that sweeps an update rule over every parameter.
+"""The base of optimizers: parameter groups, state, and the step that applies an update rule to every parameter.
 
 An optimizer is a table of its options, a table of the arrays it keeps for each parameter, and one rule, ``update``.
-The rule is plain NumPy in place: it may see a whole parameter or a piece of one, so it must be elementwise.
+The rule is plain NumPy in place and elementwise, since it may be given a whole parameter or a piece of one.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
@@ -18,32 +17,25 @@ import numpy as np
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
-from ..kernels.parallel.threads import each
-from ..kernels.parallel.workspace import scratch
 from ..tensor import Tensor
-from .loading import read
-from .options import INITIAL_LR, Array, Check, Options, examined, non_negative
-from .routine import Entry, Routine
-from .slots import STEP, Slot
+from . import rules
+from .hyperparameters import INITIAL_LR, Array, Check, Faults, Options, accepted, declared, examined, non_negative
+from .state import STEP, Slot
+from .state_dict import read
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
-Update: TypeAlias = "Callable[[Any, Array], object]"
 T = TypeVar("T")
 
-PIECE = 49152
-"""Elements that a rule sees at once: small enough for its dozen passes to stay in the cache, large enough to make the
-calls of NumPy few."""
-
-LONG = 300_000
-"""Elements, at most, that a rule sees at once where threads share the work: enough for its calls to run side by side, since a
-thread that returns from a short one waits for the interpreter."""
+_Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
+"""A prepared step: its key, see ``Optimizer._key``; for each parameter with a gradient its index and the arguments of its
+update; and a function that marks the parameters as written."""
 
 
 class Optimizer(ABC):
     """The base of optimizers.
 
-    A subclass states its options in ``options`` (a check for each), what it keeps for each parameter in ``slots``,
-    and one step of its mathematics in :meth:`update`.
+    A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
+    with checks. It declares what it keeps for each parameter in ``slots``, and computes one step in :meth:`update`.
 
     Args:
         params: leaf Tensors that require gradients, or dicts with such Tensors under "params" and their own options.
@@ -51,7 +43,7 @@ class Optimizer(ABC):
 
     Attributes:
         param_groups: the groups, each a dict of "params" and every option. Options may be written between steps.
-        state: what is kept for each parameter, by slot.
+        state: for each parameter a dict of its slots.
 
     Raises:
         TypeError: if a parameter is not a Tensor, or an option has the wrong type.
@@ -59,7 +51,7 @@ class Optimizer(ABC):
             read-only, or if an option is unknown or out of its range.
 
     >>> import numpy as np, tinygrad_cnn as tg
-    >>> from tinygrad_cnn.optim.options import non_negative
+    >>> from tinygrad_cnn.optim.hyperparameters import non_negative
     >>> class SignDescent(tg.optim.Optimizer):
     ...     options = {"lr": non_negative}
     ...     def update(self, p, g, state, group, new, t, u):
@@ -79,19 +71,21 @@ class Optimizer(ABC):
     _is_of_the_package: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """The rules of this package keep no gradient, whose memory a compiled program may write over. Others may."""
         super().__init_subclass__(**kwargs)
+        if "options" not in vars(cls):
+            cls.options = declared(cls)
+        # The rules of this package keep no gradient, whose memory a compiled program may write over. Others may.
         cls._is_of_the_package = cls.update.__module__.partition(".")[0] == __name__.partition(".")[0]
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
-        self.defaults = self._checked(defaults)
+        self.defaults = accepted(self._name, *self.examined(defaults))
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._zeroed: dict[int, tuple[float, int]] = {}  # of groups with a rate that a schedule made 0: see Curve
-        self._known: dict[int, tuple[Options, dict[str, Slot]]] = {}  # what groups were when they were last examined
+        self._known: dict[int, tuple[Options, ...]] = {}  # by number of the group, what :meth:`_current` found last
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
-        self._routine: Routine | None = None
+        self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
         entries = list(params)
@@ -108,28 +102,20 @@ class Optimizer(ABC):
         Args:
             p: the values, to be written in place.
             g: the gradient, not to be written.
-            state: the slots that the options call for: arrays to be written in place, and numbers to be read.
+            state: the slots that the options need: arrays to be written in place, and numbers to be read.
             group: the options.
-            new: whether a slot of this parameter was made for this very step.
-            t: scratch of the shape and dtype of p, with any content.
+            new: whether a slot of this parameter was created in this step.
+            t: scratch of the shape and dtype of p; its content is undefined.
             u: more scratch.
         """
 
-    def prepared(self, p: Array, state: dict[str, Any], group: Options, t: Array, u: Array) -> Update:
-        """:meth:`update` with these arguments, and `new` False, again and again, as a function of the optimizer and g.
-
-        It is asked for anew when the parameters, the state or the options are other ones. A subclass may spare it what depends
-        on the options alone. It must not hold on to the optimizer, which holds it.
-        """
-        return lambda optimizer, g: optimizer.update(p, g, state, group, False, t, u)
-
     def advance(self, state: dict[str, Any], group: Options) -> None:
-        """Move the numbers of a parameter's state on, once before its pieces are updated: "step" counts from 1."""
+        """Update the numbers in a parameter's state, once before its pieces are updated: "step" counts from 1."""
         if STEP in state:
             state[STEP] += 1
 
     def conflict(self, options: Options, where: str) -> str | None:
-        """What is wrong between options that are right one by one, or None; `where` names the group in the message."""
+        """What is wrong with options that are valid one by one, or None; `where` names the group in the message."""
         return None
 
     # Groups
@@ -152,7 +138,7 @@ class Optimizer(ABC):
                 f"and may have {', '.join(self.options)}"
             )
         params = self._parameters(param_group["params"], number)
-        options = self._checked({**self.defaults, **param_group}, f" of group {number}")
+        options = accepted(self._name, *self.examined({**self.defaults, **param_group}, f" of group {number}"))
         self.param_groups.append({"params": params, **options})
 
     def _parameters(self, given: Any, number: int) -> list[Tensor]:
@@ -181,16 +167,12 @@ class Optimizer(ABC):
             seen.add(id(p))
         return params
 
-    def _checked(self, group: Mapping[str, Any], where: str = "") -> Options:
-        options, faults = self.examined(group, where)
-        if faults:
-            raise type(faults[0])(f"{self._name}: {faults[0]}")
-        return options
-
-    def examined(self, group: Mapping[str, Any], where: str) -> tuple[Options, list[TypeError | ValueError]]:
-        """The options of a group in plain Python, and what is wrong with them."""
-        scheduled: dict[str, Check] = {INITIAL_LR: non_negative} if INITIAL_LR in group else {}
-        options, faults = examined({**self.options, **scheduled}, group, where)
+    def examined(
+        self, group: Mapping[str, Any], where: str = "", others: Mapping[str, Check] | None = None
+    ) -> tuple[Options, Faults]:
+        """The checked options of a group and the errors, `others` being the checks of further entries."""
+        initial: dict[str, Check] = {INITIAL_LR: non_negative} if INITIAL_LR in group else {}
+        options, faults = examined({**self.options, **initial, **(others or {})}, group, where)
         conflict = None if faults else self.conflict(options, where)
         return options, [ValueError(conflict)] if conflict else faults
 
@@ -198,13 +180,9 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        if tracing.watchers:
-            self._tell()
-            for p in self._params():
-                p.zero_grad()
-            return
+        self._tell()
         for p in self._params():
-            p._grad = None
+            p.zero_grad()
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -229,21 +207,20 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        if tracing.watchers:
-            self._tell()
-            gradients = [None if (g := p.grad) is None else g._array for p in self._params()]
-            if not self._is_of_the_package:
-                gradients = [None if g is None else tracing.outcome(np.copy, g) for g in gradients]
-            tracing.effect(self._update, *gradients, writes=lambda: [p._array for p in self._params()])
+        self._tell()
+        params, is_own = self._params(), not self._is_of_the_package
+        if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
+            gradients = [p.grad for p in params]
         else:
-            if not self._is_of_the_package:
-                for p in self._params():
-                    p._grad = p.grad
-            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()])
+            gradients = [getattr(p, "_grad", None) for p in params]
+        arrays = [None if g is None else g._array for g in gradients]
+        if tracing.watchers and is_own:
+            arrays = [None if g is None else tracing.outcome(np.copy, g) for g in arrays]
+        tracing.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
         return loss
 
     def _terms(self, bind: Callable[[Any], str], params: tuple[Tensor, ...]) -> list[str]:
-        """Python expressions that are true while these are the parameters and are in the same lists."""
+        """Python expressions that are true while these are the parameters, in the same lists."""
         groups, left = bind(self.param_groups), iter(params)
         terms = [f"{bind(self)}.param_groups is {groups}", f"len({groups}) == {len(self.param_groups)}"]
         for number, group in enumerate(self.param_groups):
@@ -253,128 +230,106 @@ class Optimizer(ABC):
         return terms
 
     def _tell(self) -> None:
-        """A captured run depends on which parameters there are."""
+        """Tell a tracer that the run depends on which parameters there are."""
         tracer = tracing.tracer()
         if tracer is not None:
             tracer.parameters(self)
 
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
-        # A floating-point error that the user turned into an exception would stop the sweep halfway.
+        # A floating-point error that the user turned into an exception would stop the step halfway.
         with np.errstate(all="ignore"):
-            routine = self._routine
-            if routine is None or not routine.holds(self, gradients):
-                self._routine = None
-                self._routine = self._first(gradients)
-                return
-            routine.mark()
-            for place, _, _, _, update in routine.entries:
-                update(self, gradients[place])
+            key = self._key(gradients)
+            step = self._cache
+            if step is None or len(key) != len(step[0]) or not all(map(is_, key, step[0])):
+                step = self._prepared(key, gradients)
+            _, tasks, mark = step
+            mark()
+            overridden = type(self).advance is not Optimizer.advance
+            for place, p, state, group, new, t, u in tasks:
+                if STEP in state or overridden:
+                    self.advance(state, group)
+                if t is None:
+                    self._sweep(p, gradients[place], state, group, new)
+                else:
+                    self.update(p, gradients[place], state, group, new, t, u)
 
-    def _first(self, gradients: tuple[Array | None, ...]) -> Routine:
-        """:meth:`_update` where something is not as it was, and how to do it again."""
-        work = self._work(iter(gradients))
-        mark = marking(*(p._array for p, *_ in work))
-        mark()
-        places = {id(p): i for i, p in enumerate(self._params())}
-        overridden = type(self).advance is not Optimizer.advance
-        entries = []
-        for p, g, made, options in work:
-            if made:
-                self.state.setdefault(p, {}).update(made)
-            state, data = self.state.get(p, {}), p._array
-            room = self._room_for(data) if data.size <= PIECE else None
-            self.advance(state, options)
-            if room is None:
-                self._sweep(data, g, state, options, bool(made))
-            else:
-                self.update(data, g, state, options, bool(made), *room)
-            again = _sweeping(data, state, options) if room is None else self.prepared(data, state, options, *room)
-            if overridden or STEP in state:
-                again = _advancing(again, state, options)
-            entries.append(Entry(places[id(p)], p, data, state, again))
-        known = [self._known[number] for number in range(len(self.param_groups))]
-        given = [g is not None for g in gradients]
-        sizes = [len(group["params"]) for group in self.param_groups]
-        states = [(entry.parameter, entry.state) for entry in entries if entry.state]
-        return Routine(list(self._params()), sizes, given, known, entries, states, mark)
-
-    def _params(self) -> list[Tensor]:
-        """All, in order: not to be written to."""
-        groups = self.param_groups
-        params: list[Tensor] = (
-            groups[0]["params"] if len(groups) == 1 else [p for group in groups for p in group["params"]]
-        )
-        return params
-
-    def _work(self, gradients: Iterator[Array | None]) -> list[tuple[Tensor, Array, dict[str, Any], Options]]:
-        """What a step will do, checked before the first write: parameter, gradient, slots yet to be kept, options."""
-        work = []
+    def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
+        """The objects whose identity the cached step depends on."""
+        key: list[Any] = []
+        params: list[Tensor] = []
         for number, group in enumerate(self.param_groups):
-            options, slots = self._current(number, group)
+            key += self._current(number, group), *group["params"]
+            params += group["params"]
+        key += map(self.state.get, params)
+        key += [p._array.flags.writeable for p in params]
+        key += [g is None for g in gradients]
+        return key
+
+    def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
+        """A step, kept for the next one if it creates no slots. Whatever can fail fails before the first write."""
+        given: list[tuple[int, Tensor, Options, dict[str, Any]]] = []
+        place = -1
+        for number, group in enumerate(self.param_groups):
+            options, slots, _ = self._current(number, group)
             for i, p in enumerate(group["params"]):
-                g = next(gradients)
-                if g is None:
+                place += 1
+                if gradients[place] is None:
                     continue
                 if not p._array.flags.writeable:
                     raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
-                work.append((p, g, self._missing(p, slots, options) if slots else {}, options))
-        return work
+                given.append((place, p, options, self._missing(p, slots, options)))
+        tasks = []
+        for place, p, options, missing in given:
+            if missing:
+                self.state.setdefault(p, {}).update(missing)
+            room = self._room_for(p._array) if p.size <= rules.PIECE else (None, None)
+            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), *room))
+        step = key, tasks, marking(*(p._array for _, p, _, _ in given))
+        self._cache = None if any(missing for *_, missing in given) else step
+        return step
 
-    def _current(self, number: int, group: Options) -> tuple[Options, dict[str, Slot]]:
-        """The options of a group and the slots that they call for, examined anew if a value is another object."""
+    def _params(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _current(self, number: int, group: Options) -> tuple[Options, ...]:
+        """The checked options of a group and the slots that they need: the same objects while no value is another object."""
         known = self._known.get(number)
-        if known is not None:
-            values = known[0]
-            if all(map(is_, map(group.get, values), values.values())) and (INITIAL_LR in group) == (
-                INITIAL_LR in values
-            ):
-                return known
-        options = self._checked(group, f" of group {number}")
-        self._known[number] = known = options, self._called_for(options)
+        if known is None or not all(map(is_, map(group.get, known[2]), known[2].values())):
+            options = accepted(self._name, *self.examined(group, f" of group {number}"))
+            known = options, self._needed(options), {INITIAL_LR: None, **options}
+            self._known[number] = known
         return known
 
-    def _called_for(self, options: Options) -> dict[str, Slot]:
-        return {name: slot for name, slot in self.slots.items() if slot.called_for(options)}
+    def _needed(self, options: Options) -> dict[str, Slot]:
+        return {name: slot for name, slot in self.slots.items() if slot.is_needed(options)}
 
     def _missing(self, p: Tensor, slots: dict[str, Slot], options: Options) -> dict[str, Any]:
-        """Those of the slots that the state does not have, as they start."""
+        """Those slots that the state does not have yet, with their first values."""
         kept = self.state.get(p, {})
         return {name: slot.first(p._array, options) for name, slot in slots.items() if name not in kept}
 
     def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
-        """Update a parameter in pieces, so that what is between two steps of the rule stays in the cache."""
-        names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
-        arrays = [p, g, *(state[name] for name in names)]
+        """Update a large parameter."""
+        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
-        def work(piece: Sequence[Array]) -> None:
-            part, slope, *slots = piece
-            t, u = (scratch(name, part.shape, part.dtype) for name in ("step", "step 2"))
-            with np.errstate(all="ignore"):  # which is each thread's own
-                self.update(part, slope, {**state, **dict(zip(names, slots, strict=True))}, group, new, t, u)
+        def rule(p: Array, g: Array, *slots_t_u: Array) -> None:
+            *slots, t, u = slots_t_u
+            self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        if all(a.flags.c_contiguous for a in arrays) and not np.may_share_memory(p, g):
-            flat = [a.reshape(-1) for a in arrays]
-            step = -(-p.size // -(-p.size // LONG))  # pieces of nearly one size
-            each(work, [[a[i : i + step] for a in flat] for i in range(0, p.size, step)])
-            return
-        access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in names)]
-        flags: Any = ["external_loop", "buffered", "copy_if_overlap"]
-        with np.nditer(arrays, flags=flags, op_flags=access, buffersize=PIECE) as pieces:
-            for piece in pieces:
-                work(piece)
+        rules.sweep(rule, p, g, *arrays.values())
 
     def _room_for(self, data: Array) -> tuple[Array, Array]:
-        """Scratch of the shape of `data`, twice, which all small parameters share."""
+        """Two scratch arrays of the shape of `data`, in memory that all small parameters share."""
         if data.dtype not in self._scratch:
-            self._scratch[data.dtype] = np.empty(PIECE, data.dtype), np.empty(PIECE, data.dtype)
+            self._scratch[data.dtype] = np.empty(rules.PIECE, data.dtype), np.empty(rules.PIECE, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
         return t, u
 
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_routine": None}  # which is about this object and its parameters
+        return {**self.__dict__, "_cache": None}  # its key has the objects and not their copies
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout.
@@ -389,8 +344,8 @@ class Optimizer(ABC):
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
             groups.append({**options, "params": list(range(index, index + len(group["params"])))})
             for p in group["params"]:
-                if p in self.state:  # with the slots that options changed since the last step call for
-                    kept = {**self.state[p], **self._missing(p, self._called_for(options), options)}
+                if p in self.state:  # and the slots that options need which were changed since the last step
+                    kept = {**self.state[p], **self._missing(p, self._needed(options), options)}
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}
@@ -421,56 +376,3 @@ class Optimizer(ABC):
             for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
-
-
-def _sweeping(p: Array, state: dict[str, Any], group: Options) -> Update:
-    return lambda optimizer, g: optimizer._sweep(p, g, state, group, False)
-
-
-def _advancing(update: Update, state: dict[str, Any], group: Options) -> Update:
-    def run(optimizer: Optimizer, g: Array) -> None:
-        optimizer.advance(state, group)
-        update(optimizer, g)
-
-    return run
-
-
-# What rules share.
-
-
-@lru_cache(maxsize=1024)
-def number(value: float, dtype: np.dtype[Any]) -> Array:
-    """A number as an array without axes, which ufuncs take in sooner than Python's."""
-    array = np.array(value, dtype)
-    array.flags.writeable = False
-    return array
-
-
-def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
-    """d = g + weight_decay p, with -g in place of g to maximize: in `out`, or g itself where nothing is to be done.
-
-    A decay that is decoupled from the gradient is left to :func:`shrink`.
-    """
-    if group["weight_decay"] and not group.get("decoupled_weight_decay"):
-        np.multiply(p, group["weight_decay"], out=out)
-        (np.subtract if group["maximize"] else np.add)(out, g, out=out)
-        return out
-    if group["maximize"]:
-        np.negative(g, out=out)
-        return out
-    return g
-
-
-def shrink(p: Array, group: Options) -> None:
-    """p = (1 - lr weight_decay) p: a decay that does not pass through the averages of the gradient."""
-    if group["weight_decay"]:
-        p *= 1 - group["lr"] * group["weight_decay"]
-
-
-def average(mean: Array, beta: float, a: Array, out: Array, square: bool = False) -> None:
-    """mean = beta mean + (1 - beta) a, or a^2, with `out` for scratch: an exponential moving average."""
-    np.multiply(a, number(1 - beta, out.dtype), out)
-    if square:
-        np.multiply(out, a, out)
-    np.multiply(mean, number(beta, mean.dtype), mean)
-    np.add(mean, out, mean)

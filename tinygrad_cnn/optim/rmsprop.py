@@ -1,19 +1,17 @@
-"""Gradient descent with each step divided by the recent size of the gradient."""
+"""RMSprop."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, average, descent
-from .options import Array, Check, Options, flag, fraction, non_negative
-from .slots import STEP, Count, Slot
+from .hyperparameters import Array, Flag, Fraction, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import average, descent
+from .state import STEP, Count, Slot
 
 
 class RMSprop(Optimizer):
-    """Gradient descent in units of the root mean square of recent gradients.
+    """Gradient descent with each step divided by the root mean square of recent gradients.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     v = alpha v + (1 - alpha) d^2
@@ -23,20 +21,17 @@ class RMSprop(Optimizer):
 
     References: Tieleman and Hinton, "Lecture 6.5: RMSprop", Neural Networks for Machine Learning (2012); centered:
     Graves, "Generating sequences with recurrent neural networks", arXiv:1308.0850. As in PyTorch, eps is added outside
-    the root. The variance v - m^2 is taken as 0 where rounding would make it negative.
+    the root. A variance v - m^2 that rounding makes negative is taken as 0.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        alpha: how much of the averages stays from step to step.
-        eps: keeps the division away from 0.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        momentum: share of the last step that goes into the next.
+        alpha: the share of the averages v and m that stays from step to step.
+        eps: added to the denominator, which could be 0.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        momentum: the share of b that stays from step to step.
         centered: divide by the standard deviation instead of the root mean square.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -47,38 +42,15 @@ class RMSprop(Optimizer):
     2.0
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "alpha": fraction,
-        "eps": non_negative,
-        "weight_decay": non_negative,
-        "momentum": non_negative,
-        "centered": flag,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {
-        STEP: Count(),
-        "square_avg": Slot(),
-        "momentum_buffer": Slot("momentum"),
-        "grad_avg": Slot("centered"),
-    }
+    slots: ClassVar = {
+        STEP: Count(), "square_avg": Slot(), "momentum_buffer": Slot("momentum"), "grad_avg": Slot("centered")
+    }  # fmt: skip
 
     def __init__(
-        self, params: Params, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
-        momentum: float = 0, centered: bool = False, *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1e-2, alpha: Fraction = 0.99, eps: NonNegative = 1e-8,
+        weight_decay: NonNegative = 0, momentum: NonNegative = 0, centered: Flag = False, *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "alpha": alpha,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum": momentum,
-                "centered": centered,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         d = descent(p, g, group, out=t)

@@ -1,39 +1,34 @@
-"""Gradient descent."""
+"""Stochastic gradient descent."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, Update, descent, number
-from .options import Array, Check, Options, finite, flag, non_negative
-from .slots import Slot
+from .hyperparameters import Array, Finite, Flag, NonNegative, Options
+from .optimizer import Optimizer, Params
+from .rules import descent, scalar
+from .state import Slot
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked for.
+    """Gradient descent, optionally with momentum.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     b = d at the first step, then momentum b + (1 - dampening) d
     p = p - lr d  without momentum,  p - lr b  with it,  p - lr (d + momentum b)  with nesterov.
 
     References: Polyak, "Some methods of speeding up the convergence of iteration methods" (1964); Sutskever et al.,
-    "On the importance of initialization and momentum in deep learning" (2013). As in PyTorch, lr multiplies b when it
-    is used and not when it is summed.
+    "On the importance of initialization and momentum in deep learning" (2013). As in PyTorch, lr multiplies b
+    in the step, and not the gradients that are summed in b.
 
     Args:
-        params: Tensors, or dicts of Tensors and options; see :class:`Optimizer`.
+        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
         lr: learning rate.
-        momentum: share of the last step that goes into the next.
-        dampening: share of the gradient that is left out of b.
-        weight_decay: factor of the L2 penalty weight_decay |p|^2 / 2.
-        nesterov: look ahead by one step of momentum; needs momentum > 0 and dampening = 0.
-        maximize: climb instead.
-
-    Raises:
-        TypeError, ValueError: for a parameter or option that does not fit; see :class:`Optimizer`.
+        momentum: the share of b that stays from step to step.
+        dampening: the share of d that is left out of b.
+        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
+        nesterov: use Nesterov momentum; needs momentum > 0 and dampening = 0.
+        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -44,31 +39,13 @@ class SGD(Optimizer):
     1.5
     """
 
-    options: ClassVar[Mapping[str, Check]] = {
-        "lr": non_negative,
-        "momentum": non_negative,
-        "dampening": finite,
-        "weight_decay": non_negative,
-        "nesterov": flag,
-        "maximize": flag,
-    }
-    slots: ClassVar[Mapping[str, Slot]] = {"momentum_buffer": Slot("momentum")}
+    slots: ClassVar = {"momentum_buffer": Slot("momentum")}
 
     def __init__(
-        self, params: Params, lr: float = 1e-3, momentum: float = 0, dampening: float = 0, weight_decay: float = 0,
-        nesterov: bool = False, *, maximize: bool = False,
+        self, params: Params, lr: NonNegative = 1e-3, momentum: NonNegative = 0, dampening: Finite = 0,
+        weight_decay: NonNegative = 0, nesterov: Flag = False, *, maximize: Flag = False,
     ) -> None:  # fmt: skip
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, locals())
 
     def conflict(self, options: Options, where: str) -> str | None:
         momentum, dampening = options["momentum"], options["dampening"]
@@ -86,23 +63,12 @@ class SGD(Optimizer):
             if new:
                 np.copyto(b, d)
             else:
-                np.multiply(b, number(group["momentum"], b.dtype), b)
-                share = number(1 - group["dampening"], u.dtype)
+                np.multiply(b, scalar(group["momentum"], b.dtype), b)
+                share = scalar(1 - group["dampening"], u.dtype)
                 np.add(b, np.multiply(d, share, u) if group["dampening"] else d, b)
             if group["nesterov"]:
-                np.multiply(b, number(group["momentum"], u.dtype), u)
+                np.multiply(b, scalar(group["momentum"], u.dtype), u)
                 d = np.add(d, u, out=u)
             else:
                 d = b
-        _descend(p, d, number(group["lr"], t.dtype), t)
-
-    def prepared(self, p: Array, state: dict[str, Any], group: Options, t: Array, u: Array) -> Update:
-        overridden = getattr(self.update, "__func__", None) is not SGD.update
-        if overridden or group["momentum"] or group["weight_decay"] or group["maximize"]:
-            return super().prepared(p, state, group, t, u)
-        rate = number(group["lr"], t.dtype)
-        return lambda _, g: _descend(p, g, rate, t)
-
-
-def _descend(p: Array, d: Array, rate: Array, t: Array) -> None:
-    np.subtract(p, np.multiply(d, rate, t), p)
+        np.subtract(p, np.multiply(d, scalar(group["lr"], t.dtype), t), p)

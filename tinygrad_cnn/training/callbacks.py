@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..optim import LRScheduler, ReduceLROnPlateau
-from ..optim.options import any_number, read, whole
+from ..optim.hyperparameters import any_number, read, whole
 from .state import prepared
 
 if TYPE_CHECKING:

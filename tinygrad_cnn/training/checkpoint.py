@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..io import save
-from ..optim.options import read
+from ..optim.hyperparameters import read
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
 from ..ops.reduce import argmax
-from ..optim.options import any_number, read, whole
+from ..optim.hyperparameters import any_number, read, whole
 from ..tensor import Tensor
 from ..tensor.creation import from_numpy
 

@@ -8,7 +8,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from ..optim import Optimizer
-from ..optim.options import Check, any_number, flag, non_negative, read, whole
+from ..optim.hyperparameters import Check, any_number, flag, non_negative, read, whole
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .measure import Batch, Loader, Loss, Means

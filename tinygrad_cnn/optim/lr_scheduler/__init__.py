@@ -1,32 +1,11 @@
-"""Learning rates that change from step to step: PyTorch's names, arguments and values."""
+"""Schedules of the learning rate, with PyTorch's names, arguments and values."""
 
+from . import curves
+from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
-from .curves import (
-    ConstantLR,
-    CosineAnnealingLR,
-    CosineAnnealingWarmRestarts,
-    Curve,
-    ExponentialLR,
-    LinearLR,
-    MultiStepLR,
-    StepLR,
-)
-from .frame import LRScheduler
+from .curves import *
 from .one_cycle import OneCycleLR
 from .plateau import ReduceLROnPlateau
 
-__all__ = [
-    "ChainedScheduler",
-    "ConstantLR",
-    "CosineAnnealingLR",
-    "CosineAnnealingWarmRestarts",
-    "Curve",
-    "ExponentialLR",
-    "LRScheduler",
-    "LinearLR",
-    "MultiStepLR",
-    "OneCycleLR",
-    "ReduceLROnPlateau",
-    "SequentialLR",
-    "StepLR",
-]
+__all__ = ["ChainedScheduler", "LRScheduler", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
+__all__ += curves.__all__

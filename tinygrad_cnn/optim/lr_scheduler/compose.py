@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after another, or several at once."""
+"""Schedules composed of schedules: one after another, or several at once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ..hyperparameters import INITIAL_LR, Options, whole
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, Options, whole
-from .frame import LRScheduler, Timed
+from .base import LRScheduler, Table, Timed
 from .plateau import ReduceLROnPlateau
 
 
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise TypeError("it must be a list")
+    return list(value)
+
+
 class _Composed(Timed):
-    """A schedule whose parts are schedules."""
+    """The base of schedules that are composed of schedules."""
 
     _schedulers: list[Timed]
 
@@ -23,7 +29,7 @@ class _Composed(Timed):
         for i, part in enumerate(self._schedulers):
             which = f"{type(self).__name__}: scheduler {i} is a {type(part).__name__}"
             if isinstance(part, ReduceLROnPlateau):
-                raise ValueError(f"{which}, whose step needs a measure; step it beside this one")
+                raise ValueError(f"{which}, whose step needs a metric; step it beside this one")
             if not isinstance(part, Timed):
                 raise TypeError(f"{which}; it must be a schedule")
             if part.optimizer is not optimizer:
@@ -35,12 +41,13 @@ class _Composed(Timed):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
+    def _more(self, given: Mapping[str, Any]) -> Table:
+        return {"_schedulers": _listed}
+
     def _read(self, given: Any) -> tuple[Options, list[str]]:
-        if not isinstance(given, Mapping) or not isinstance(given.get("_schedulers"), list | tuple):
-            return {}, [f"the state of {self._name} must be a dict with a list under '_schedulers'"]
-        values, faults = super()._read({name: v for name, v in given.items() if name != "_schedulers"})
-        saved = given["_schedulers"]
-        if len(saved) != len(self._schedulers):
+        values, faults = super()._read(given)
+        saved = values.get("_schedulers", [])
+        if "_schedulers" in values and len(saved) != len(self._schedulers):
             faults.append(f"{self._name} has {len(self._schedulers)} schedulers; there are {len(saved)}")
         parts = [part._read(state) for part, state in zip(self._schedulers, saved, strict=False)]
         values["_schedulers"] = [loaded for loaded, _ in parts]
@@ -56,13 +63,12 @@ class SequentialLR(_Composed):
     """One schedule after another; each begins at the initial learning rate.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
-        schedulers: the schedules, made for the same optimizer.
-        milestones: after how many steps the second begins, the third and so on.
-        last_epoch: -1 to start; to go on without a saved schedule, the number of steps taken before, less one.
+        optimizer, last_epoch: see :class:`Curve`.
+        schedulers: the schedules, created for the same optimizer.
+        milestones: the numbers of steps after which the second schedule begins, the third and so on.
 
     Raises:
-        TypeError, ValueError: if there is no schedule, one does not fit, or the milestones do not increase or are not one
+        TypeError, ValueError: if there is no schedule, one cannot be composed, or the milestones do not increase or are not one
             fewer than the schedules.
 
     >>> import tinygrad_cnn as tg
@@ -93,7 +99,7 @@ class SequentialLR(_Composed):
             raise ValueError(f"SequentialLR: `milestones` is {milestones!r}; {rule}")
         self._compose(optimizer, schedulers)
         for group in optimizer.param_groups:
-            group["lr"] = group[INITIAL_LR]  # each part has taken its first step; the first one takes it anew
+            group["lr"] = group[INITIAL_LR]  # each part has written its first rate; the first part writes it again
         super().__init__(optimizer, {}, last_epoch)
 
     def begin(self) -> None:
@@ -114,16 +120,16 @@ class SequentialLR(_Composed):
 
 
 class ChainedScheduler(_Composed):
-    """Several schedules at once: each step is a step of all of them, in their order, so that their factors multiply.
+    """Several schedules at once: each step is a step of all of them in turn, so their factors multiply.
 
-    Each goes on from where it is when it is given.
+    Each schedule continues from its state when it is given.
 
     Args:
-        schedulers: the schedules, made for the same optimizer.
-        optimizer: their optimizer, if it is to be named.
+        schedulers: the schedules, created for the same optimizer.
+        optimizer: their optimizer; it is known from the schedules.
 
     Raises:
-        TypeError, ValueError: if there is no schedule, or one does not fit.
+        TypeError, ValueError: if there is no schedule, or one cannot be composed.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
@@ -144,7 +150,7 @@ class ChainedScheduler(_Composed):
         if optimizer is None:
             optimizer = schedulers[0].optimizer
         self._compose(optimizer, schedulers)
-        LRScheduler.__init__(self, optimizer, {})  # it does not begin: each part goes on from where it is
+        LRScheduler.__init__(self, optimizer, {})  # without begin(): each part continues from its state
 
     def begin(self) -> None:
         self.last_epoch = 0

@@ -1,43 +1,44 @@
 """Schedules that multiply the initial learning rate by a function of the number of steps."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar
 
+from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, Options, finite, non_negative, number, share, whole
-from .frame import Each, Table, Timed
+from .base import Each, Table, Timed
+
+__all__ = [
+    "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "Curve", "ExponentialLR", "LinearLR", "MultiStepLR",
+    "StepLR",
+]  # fmt: skip
 
 
-def _rate_and_zeros(value: Any) -> tuple[float, int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise TypeError("it must be None, or a learning rate and how many factors of it are 0")
-    return finite(value[0]), whole(1)(value[1])
+_rate_and_zeros = pair("None, or a learning rate and how many factors of it are 0", finite, whole(1))
 
 
 class Curve(Timed):
-    """The base of these: lr = floor + (initial_lr - floor) at(n) after n steps.
+    """The base of schedules with lr = floor + (initial_lr - floor) at(n) after n steps.
 
-    Schedules of one optimizer multiply: if the rate is not what this schedule wrote last, because another one or the
-    user has changed it, then the excess over the floor has been scaled and stays scaled. Where the factor does not
-    change, the rate is left alone. A rate of 0 does not tell the other factors, so the optimizer keeps their product
-    until the factor that is 0 has changed.
+    Schedules of one optimizer multiply: if a rate is not the one that this schedule wrote last, then another schedule or the
+    user has scaled the excess of the rate over the floor, and it stays scaled. A step that leaves the factor unchanged leaves
+    the rate unchanged. A rate of 0 does not show the other factors, so the optimizer keeps their product until the factor
+    that is 0 has changed.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
-        options: the value of every option.
-        last_epoch: -1 to start; to go on without a saved schedule, the number of steps taken before, less one: the
+        options: the value of every option. Other names are ignored.
+        last_epoch: -1 to start; to continue without a saved schedule, the number of steps taken before, less one: the
             groups must then hold their "initial_lr".
 
     Attributes:
         base_lrs: the initial learning rate of each group.
         scales: by how much others have scaled the excess of each group's rate.
+
+    Raises:
+        TypeError, ValueError: if an option has the wrong type or is out of range.
 
     >>> import tinygrad_cnn as tg
     >>> class InverseLR(tg.optim.lr_scheduler.Curve):
@@ -53,11 +54,10 @@ class Curve(Timed):
     """
 
     kept: ClassVar[Table] = {**Timed.kept, "base_lrs": Each(non_negative), "scales": Each(finite)}
-    optional: ClassVar[Table] = {"zeroed": Each(_rate_and_zeros)}
     chains: ClassVar[bool] = True
-
     base_lrs: list[float]
     scales: list[float]
+    eta_min: float = 0.0
 
     @abstractmethod
     def at(self, n: float) -> float:
@@ -65,8 +65,8 @@ class Curve(Timed):
 
     @property
     def floor(self) -> float:
-        """What the rates approach where the factor goes to 0."""
-        return 0.0
+        """The rate where the factor is 0."""
+        return self.eta_min
 
     def begin(self) -> None:
         self.base_lrs = [float(group[INITIAL_LR]) for group in self.optimizer.param_groups]
@@ -82,7 +82,7 @@ class Curve(Timed):
         now, floor, zeroed = self.at(n), self.floor, self.optimizer._zeroed
         for i, group in enumerate(self._groups()):
             found, written, kept = float(group["lr"]), self._last_lr[i], zeroed.pop(i, None)
-            # The rate without the factors that are 0, and how many these are.
+            # The rate without the factors that are 0, and the number of these.
             rate, zeros = kept if kept and not found else (found, 0)
             if not written and (zeros or before):
                 written = self._without_zero(i, before)
@@ -98,7 +98,7 @@ class Curve(Timed):
         self.last_epoch = int(n)
 
     def _without_zero(self, i: int, factor: float) -> float:
-        """The rate of a group where the factor, if it makes the rate 0, is left out."""
+        """The rate of a group, without the factor where that makes the rate 0."""
         floor = self.floor
         return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
 
@@ -108,6 +108,9 @@ class Curve(Timed):
         state, zeroed = super().state_dict(), self.optimizer._zeroed
         kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
         return {**state, "zeroed": kept} if any(kept) else state
+
+    def _more(self, given: Mapping[str, Any]) -> Table:
+        return {"zeroed": Each(lambda x: None if x is None else _rate_and_zeros(x))} if "zeroed" in given else {}
 
     def _take(self, values: Options) -> None:
         kept = values.pop("zeroed", ())
@@ -119,13 +122,9 @@ class StepLR(Curve):
     """lr = initial_lr gamma^(n // step_size) after n steps.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
-        step_size: how many steps the rate stays.
-        gamma: what it is multiplied by then.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        optimizer, last_epoch: see :class:`Curve`.
+        step_size: the number of steps between two changes of the rate.
+        gamma: the factor of each change.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.8)
@@ -138,12 +137,11 @@ class StepLR(Curve):
     [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
     """
 
-    options: ClassVar[Table] = {"step_size": whole(1), "gamma": non_negative}
     step_size: int
     gamma: float
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, {"step_size": step_size, "gamma": gamma}, last_epoch)
+    def __init__(self, optimizer: Optimizer, step_size: Count, gamma: NonNegative = 0.1, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
         return math.pow(self.gamma, n // self.step_size)
@@ -162,96 +160,73 @@ class MultiStepLR(Curve):
     """lr = initial_lr gamma^k after n steps, where k of the milestones are at most n.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
-        milestones: after how many steps the rate is multiplied by gamma; one that is listed twice counts twice.
-        gamma: what it is multiplied by.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        optimizer, last_epoch: see :class:`Curve`.
+        milestones: the numbers of steps after which the rate changes; a number that is listed twice counts twice.
+        gamma: the factor of each change.
     """
 
-    options: ClassVar[Table] = {"milestones": _milestones, "gamma": non_negative}
     milestones: list[int]
     gamma: float
 
     def __init__(
-        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        super().__init__(optimizer, {"milestones": milestones, "gamma": gamma}, last_epoch)
+        self, optimizer: Optimizer, milestones: Annotated[Iterable[int], _milestones], gamma: NonNegative = 0.1,
+        last_epoch: int = -1,
+    ) -> None:  # fmt: skip
+        super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
         return math.pow(self.gamma, bisect_right(self.milestones, n))
 
 
 class ConstantLR(Curve):
-    """lr = initial_lr factor for the first total_iters steps, then initial_lr: a warm-up in one leap.
+    """lr = initial_lr factor for the first total_iters steps, then initial_lr: a warm-up in one jump.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         factor: from 0 to 1.
-        total_iters: how many steps the rate stays reduced.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        total_iters: the number of steps with the reduced rate.
     """
 
-    options: ClassVar[Table] = {"factor": share, "total_iters": whole(1)}
     factor: float
     total_iters: int
 
-    def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, {"factor": factor, "total_iters": total_iters}, last_epoch)
+    def __init__(
+        self, optimizer: Optimizer, factor: Share = 1 / 3, total_iters: Count = 5, last_epoch: int = -1
+    ) -> None:
+        super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
         return self.factor if n < self.total_iters else 1.0
 
 
 class LinearLR(Curve):
-    """lr = initial_lr (start_factor + (end_factor - start_factor) n / total_iters) up to n = total_iters, then as there.
+    """lr = initial_lr (start_factor + (end_factor - start_factor) n / total_iters) up to n = total_iters, then constant.
 
-    With the defaults a warm-up; with start_factor=1 and end_factor=0 a straight way down to nothing.
+    The defaults make a warm-up; start_factor=1 and end_factor=0 make a linear decay to 0.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         start_factor: above 0, at most 1.
         end_factor: from 0 to 1.
-        total_iters: how many steps the way takes.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        total_iters: the number of steps from one factor to the other.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.Adam([tg.ones(2, requires_grad=True)], lr=0.5)
     >>> schedule = tg.optim.LinearLR(optimizer, start_factor=0.25, total_iters=3)
-    >>> rates = schedule.get_last_lr()
-    >>> for batch in range(4):
-    ...     schedule.step()  # after a step of the optimizer
-    ...     rates += schedule.get_last_lr()
-    >>> rates
+    >>> [0.5 * schedule.at(n) for n in range(5)]
     [0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    options: ClassVar[Table] = {
-        "start_factor": number("a number above 0 and at most 1", lambda x: 0 < x <= 1),
-        "end_factor": share,
-        "total_iters": whole(1),
-    }
     start_factor: float
     end_factor: float
     total_iters: int
 
     def __init__(
-        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5,
-        last_epoch: int = -1,
+        self, optimizer: Optimizer,
+        start_factor: Annotated[float, number("a number above 0 and at most 1", lambda x: 0 < x <= 1)] = 1 / 3,
+        end_factor: Share = 1.0, total_iters: Count = 5, last_epoch: int = -1,
     ) -> None:  # fmt: skip
-        super().__init__(
-            optimizer,
-            {"start_factor": start_factor, "end_factor": end_factor, "total_iters": total_iters},
-            last_epoch,
-        )
+        super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
         return self.start_factor + (self.end_factor - self.start_factor) * min(n, self.total_iters) / self.total_iters
@@ -261,101 +236,72 @@ class ExponentialLR(Curve):
     """lr = initial_lr gamma^n after n steps.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
-        gamma: what the rate is multiplied by at each step.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        optimizer, last_epoch: see :class:`Curve`.
+        gamma: the factor of each step.
     """
 
-    options: ClassVar[Table] = {"gamma": non_negative}
     gamma: float
 
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, {"gamma": gamma}, last_epoch)
+    def __init__(self, optimizer: Optimizer, gamma: NonNegative, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
         return math.pow(self.gamma, n)
 
 
-class _Cosine(Curve):
-    """A curve that falls to a smallest learning rate, `eta_min`."""
-
-    eta_min: float
-
-    @property
-    def floor(self) -> float:
-        return self.eta_min
-
-
-class CosineAnnealingLR(_Cosine):
+class CosineAnnealingLR(Curve):
     """lr = eta_min + (initial_lr - eta_min) (1 + cos(pi n / T_max)) / 2 after n steps.
 
-    Beyond T_max steps the rate climbs back as it fell.
+    Beyond T_max steps the rate rises again, as it fell.
 
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, without
     the restarts.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
-        T_max: how many steps the way down takes.
-        eta_min: the rate at its end.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        optimizer, last_epoch: see :class:`Curve`.
+        T_max: the number of steps from the initial rate to the lowest.
+        eta_min: the lowest rate.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
     >>> schedule = tg.optim.CosineAnnealingLR(optimizer, T_max=2, eta_min=0.25)
-    >>> rates = schedule.get_last_lr()
-    >>> for epoch in range(2):
-    ...     schedule.step()  # after an epoch of the optimizer's steps
-    ...     rates += schedule.get_last_lr()
-    >>> rates
+    >>> [0.25 + (0.5 - 0.25) * schedule.at(n) for n in range(3)]
     [0.5, 0.375, 0.25]
     """
 
-    options: ClassVar[Table] = {"T_max": whole(1), "eta_min": non_negative}
     T_max: int
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, {"T_max": T_max, "eta_min": eta_min}, last_epoch)
+    def __init__(self, optimizer: Optimizer, T_max: Count, eta_min: NonNegative = 0.0, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
         return (1 + math.cos(math.pi * n / self.T_max)) / 2
 
 
-class CosineAnnealingWarmRestarts(_Cosine):
+class CosineAnnealingWarmRestarts(Curve):
     """lr = eta_min + (initial_lr - eta_min) (1 + cos(pi t / T)) / 2, at the t-th step of a cycle of T steps.
 
-    The first cycle takes T_0 steps, each further one T_mult times as many. The rate is set outright: as in PyTorch, it
-    does not multiply with other schedules.
+    The first cycle takes T_0 steps, and each further cycle T_mult times as many as the one before. The rate is set outright:
+    as in PyTorch, it does not multiply with other schedules.
 
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
-        T_0: how many steps the first cycle takes.
+        optimizer, last_epoch: see :class:`Curve`.
+        T_0: the number of steps in the first cycle.
         T_mult: how many times longer each further cycle is.
-        eta_min: the rate that a cycle falls to.
-        last_epoch: see :class:`Curve`.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        eta_min: the lowest rate.
     """
 
-    options: ClassVar[Table] = {"T_0": whole(1), "T_mult": whole(1), "eta_min": non_negative}
     kept: ClassVar[Table] = {**Curve.kept, "_position": non_negative}
     chains: ClassVar[bool] = False
     T_0: int
     T_mult: int
 
     def __init__(
-        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+        self, optimizer: Optimizer, T_0: Count, T_mult: Count = 1, eta_min: NonNegative = 0.0, last_epoch: int = -1
     ) -> None:
-        super().__init__(optimizer, {"T_0": T_0, "T_mult": T_mult, "eta_min": eta_min}, last_epoch)
+        super().__init__(optimizer, locals(), last_epoch)
 
     def step(self, epoch: float | None = None) -> None:
         """Write the next learning rates, or those after `epoch` steps, which may be a fraction: epoch + batch / batches.

@@ -1,44 +1,44 @@
-"""One rise and fall of the learning rate, with the momentum the other way."""
-
-from __future__ import annotations
+"""The 1cycle schedule of the learning rate and momentum."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, TypeAlias
 
+from ..hyperparameters import Flag, Options, Positive, Share, checked, fraction, non_negative, one_of, whole
 from ..optimizer import Optimizer
-from ..options import Options, examined, flag, fraction, non_negative, one_of, positive, share, whole
-from .frame import Each, Table, Timed
+from .base import Each, Table, Timed
+
+Rates: TypeAlias = Annotated[float | Sequence[float], Each(non_negative)]
+Momentums: TypeAlias = Annotated[float | Sequence[float], Each(fraction)]
 
 
 class OneCycleLR(Timed):
-    """The rate rises from max_lr / div_factor to max_lr and falls to a tiny end; the momentum does the opposite.
+    """The rate rises from max_lr / div_factor to max_lr and falls to a very low one, while the momentum falls and rises.
 
-    With three_phase the fall takes as long as the rise and ends where that began, then comes the fall to the tiny end.
-    The way from a to b is b + (a - b) (1 + cos(pi t)) / 2, or straight, for t from 0 to 1. The rate is set outright: as
-    in PyTorch, it does not multiply with other schedules.
+    With three_phase the rate first falls to its first value, in as many steps as it rose, and then to the lowest. Between a
+    and b it is b + (a - b) (1 + cos(pi t)) / 2, or linear, for t from 0 to 1. The rate is set outright: as in PyTorch, it
+    does not multiply with other schedules.
 
     Reference: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates",
     arXiv:1708.07120.
 
     Args:
-        optimizer: the optimizer whose learning rates are written.
+        optimizer, last_epoch: see :class:`Curve`.
         max_lr: the highest rate; or a list, one for each parameter group.
-        total_steps: how many steps the cycle takes; or give epochs and steps_per_epoch, which are multiplied.
+        total_steps: the number of steps in the cycle; or give epochs and steps_per_epoch, which are multiplied.
         epochs: see total_steps.
         steps_per_epoch: see total_steps.
-        pct_start: share of the steps that the rise takes.
+        pct_start: the share of the steps in which the rate rises.
         anneal_strategy: "cos" or "linear".
-        cycle_momentum: whether to write the momentum too: "momentum" of the groups, or the first of their "betas".
+        cycle_momentum: whether to write the momentum too: the first of "betas" of the groups, or "momentum".
         base_momentum: the lowest momentum; or a list.
         max_momentum: the highest momentum; or a list.
-        div_factor: max_lr divided by this is the rate at the start.
-        final_div_factor: the rate at the start divided by this is the one at the end.
-        three_phase: whether to fall in two phases.
-        last_epoch: -1 to start; to go on without a saved schedule, the number of steps taken before, less one.
+        div_factor: the first rate is max_lr divided by this.
+        final_div_factor: the last rate is the first divided by this.
+        three_phase: whether the rate falls in two phases.
 
     Raises:
-        TypeError, ValueError: if an option is not what it must be, or the optimizer has no momentum to cycle.
+        TypeError, ValueError: if an option has the wrong type or is out of range, or the optimizer has no momentum to cycle.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], momentum=0.9)
@@ -51,18 +51,6 @@ class OneCycleLR(Timed):
     [0.25, 0.625, 1.0, 0.5, 0.0]
     """
 
-    options: ClassVar[Table] = {
-        "max_lr": Each(non_negative),
-        "total_steps": whole(1),
-        "pct_start": share,
-        "anneal_strategy": one_of("cos", "linear"),
-        "cycle_momentum": flag,
-        "base_momentum": Each(fraction),
-        "max_momentum": Each(fraction),
-        "div_factor": positive,
-        "final_div_factor": positive,
-        "three_phase": flag,
-    }
     max_lr: list[float]
     total_steps: int
     pct_start: float
@@ -75,36 +63,18 @@ class OneCycleLR(Timed):
     three_phase: bool
 
     def __init__(
-        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
-        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
-        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.85,
-        max_momentum: float | Sequence[float] = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
-        three_phase: bool = False, last_epoch: int = -1,
+        self, optimizer: Optimizer, max_lr: Rates, total_steps: Annotated[int | None, whole(1)] = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: Share = 0.3,
+        anneal_strategy: Annotated[str, one_of("cos", "linear")] = "cos", cycle_momentum: Flag = True,
+        base_momentum: Momentums = 0.85, max_momentum: Momentums = 0.95, div_factor: Positive = 25.0,
+        final_div_factor: Positive = 1e4, three_phase: Flag = False, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: `total_steps` is missing; give it, or `epochs` and `steps_per_epoch`")
             given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
-            counts, faults = examined(dict.fromkeys(given, whole(1)), given)
-            if faults:
-                raise type(faults[0])(f"OneCycleLR: {faults[0]}")
-            total_steps = counts["epochs"] * counts["steps_per_epoch"]
-        super().__init__(
-            optimizer,
-            {
-                "max_lr": max_lr,
-                "total_steps": total_steps,
-                "pct_start": pct_start,
-                "anneal_strategy": anneal_strategy,
-                "cycle_momentum": cycle_momentum,
-                "base_momentum": base_momentum,
-                "max_momentum": max_momentum,
-                "div_factor": div_factor,
-                "final_div_factor": final_div_factor,
-                "three_phase": three_phase,
-            },
-            last_epoch,
-        )
+            total_steps = math.prod(checked("OneCycleLR", dict.fromkeys(given, whole(1)), given).values())
+        super().__init__(optimizer, locals(), last_epoch)
 
     def begin(self) -> None:
         if conflict := self._conflict(self.cycle_momentum):
@@ -131,15 +101,11 @@ class OneCycleLR(Timed):
                 f"{self._name}: step {n} is beyond `total_steps`, which is {self.total_steps}; make a longer schedule"
             )
         k, t = self._phase(n)
-        groups = self._groups()
-        for i, group in enumerate(groups):
+        for i, group in enumerate(self._groups()):
             top, low, high = self.max_lr[i], self.base_momentum[i], self.max_momentum[i]
             start = top / self.div_factor
-            rates = [start, top, start / self.final_div_factor]
-            momentums = [high, low, high]
-            if self.three_phase:
-                rates.insert(2, start)
-                momentums.insert(2, high)
+            rates = [start, top, *[start] * self.three_phase, start / self.final_div_factor]
+            momentums = [high, low, *[high] * self.three_phase, high]
             group["lr"] = self._between(rates[k], rates[k + 1], t)
             if self.cycle_momentum:
                 self._write_momentum(group, self._between(momentums[k], momentums[k + 1], t))
@@ -147,7 +113,7 @@ class OneCycleLR(Timed):
         self.last_epoch = n
 
     def _phase(self, n: int) -> tuple[int, float]:
-        """Which phase step n is in, and which share of it is over."""
+        """The index of the phase of step n, and the share of the phase that is over."""
         rise, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
         ends = [rise, 2 * rise, last] if self.three_phase else [rise, last]
         k = next((k for k, end in enumerate(ends) if n <= end), len(ends) - 1)
@@ -159,7 +125,7 @@ class OneCycleLR(Timed):
             return (b - a) * t + a
         return b + (a - b) / 2 * (math.cos(math.pi * t) + 1)
 
-    # The momentum is saved and loaded as the learning rate is.
+    # State: the momentum is saved and loaded as the learning rate is.
 
     def _write_momentum(self, group: Options, value: float) -> None:
         if "betas" in group:
@@ -172,17 +138,15 @@ class OneCycleLR(Timed):
         return [float(group["betas"][0] if "betas" in group else group["momentum"]) for group in groups]
 
     def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        return state | {"momentum": self._momentums()} if self.cycle_momentum else state
+        return super().state_dict() | ({"momentum": self._momentums()} if self.cycle_momentum else {})
+
+    def _more(self, given: Mapping[str, Any]) -> Table:
+        return {"momentum": Each(fraction)} if given.get("cycle_momentum") is True else {}
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
-        cycles = isinstance(given, Mapping) and given.get("cycle_momentum") is True
-        values, faults = super()._read({k: v for k, v in given.items() if k != "momentum"} if cycles else given)
-        if cycles:
-            momentum, wrong = examined(self._checks({"momentum": Each(fraction)}), given, f" of {self._name}")
-            values |= momentum
-            faults += [*map(str, wrong), *filter(None, [self._conflict(cycles)])]
-        return values, faults
+        values, faults = super()._read(given)
+        conflict = self._conflict(values.get("cycle_momentum", False))
+        return values, [*faults, conflict] if conflict else faults
 
     def _take(self, values: Options) -> None:
         momentums = values.pop("momentum", None)

@@ -1,56 +1,41 @@
-"""A learning rate that falls when training stops getting better."""
-
-from __future__ import annotations
+"""A schedule that reduces the learning rate when training stops improving."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, SupportsFloat
+from typing import Annotated, ClassVar, SupportsFloat
 
 from ...tensor.interop import shown
+from ..hyperparameters import Fraction, NonNegative, non_negative, number, one_of, whole
 from ..optimizer import Optimizer
-from ..options import fraction, non_negative, number, one_of, whole
-from .frame import Each, LRScheduler, Table
+from .base import Each, LRScheduler, Table
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """lr = max(factor lr, min_lr), when a measure has not become better for more than `patience` steps.
+    """lr = max(factor lr, min_lr) when a metric has not improved for more than `patience` steps.
 
-    Better is: less than best (1 - threshold) with "rel", less than best - threshold with "abs"; in mode "max", more than
-    best (1 + threshold), or best + threshold.
+    An improvement is a value below best (1 - threshold) with "rel", or below best - threshold with "abs"; in mode "max", a
+    value above best (1 + threshold), or above best + threshold.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
-        mode: "min" if a small measure is good, "max" if a large one is.
-        factor: what the rate is multiplied by, from 0, less than 1.
-        patience: how many steps without a better measure are suffered.
-        threshold: by how much a measure must be better to count.
+        mode: "min" if small values are good, "max" if large values are.
+        factor: the factor of a reduction, at least 0 and less than 1.
+        patience: the number of steps without an improvement before the rate is reduced.
+        threshold: the smallest improvement that counts.
         threshold_mode: "rel" or "abs".
-        cooldown: for how many steps after a reduction nothing is counted.
+        cooldown: the number of steps after a reduction that do not count.
         min_lr: the lowest rate; or a list, one for each parameter group.
-        eps: a reduction by less than this is not made.
-
-    Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        eps: a reduction that is no larger than this is not made.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
     >>> schedule = tg.optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
     >>> for loss in [3.0, 2.0, 2.0, 2.0]:
-    ...     schedule.step(loss)  # after an epoch, with the loss on images not trained on
+    ...     schedule.step(loss)  # after an epoch, with the validation loss
     >>> optimizer.param_groups[0]["lr"]
     0.25
     """
 
-    options: ClassVar[Table] = {
-        "mode": one_of("min", "max"),
-        "factor": fraction,
-        "patience": whole(0),
-        "threshold": non_negative,
-        "threshold_mode": one_of("rel", "abs"),
-        "cooldown": whole(0),
-        "min_lr": Each(non_negative),
-        "eps": non_negative,
-    }
     kept: ClassVar[Table] = {
         **LRScheduler.kept,
         "best": number("a number", lambda x: not math.isnan(x)),
@@ -67,26 +52,17 @@ class ReduceLROnPlateau(LRScheduler):
     eps: float
 
     def __init__(
-        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
-        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
-        min_lr: float | Sequence[float] = 0, eps: float = 1e-8,
+        self, optimizer: Optimizer, mode: Annotated[str, one_of("min", "max")] = "min", factor: Fraction = 0.1,
+        patience: Annotated[int, whole(0)] = 10, threshold: NonNegative = 1e-4,
+        threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel", cooldown: Annotated[int, whole(0)] = 0,
+        min_lr: Annotated[float | Sequence[float], Each(non_negative)] = 0, eps: NonNegative = 1e-8,
     ) -> None:  # fmt: skip
-        options: dict[str, Any] = {
-            "mode": mode,
-            "factor": factor,
-            "patience": patience,
-            "threshold": threshold,
-            "threshold_mode": threshold_mode,
-            "cooldown": cooldown,
-            "min_lr": min_lr,
-            "eps": eps,
-        }
-        super().__init__(optimizer, options)
+        super().__init__(optimizer, locals())
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
 
     def step(self, metrics: SupportsFloat) -> None:
-        """Look at the measure of an epoch, and reduce the learning rates if it is time. Not a number is never better.
+        """Note the metric of an epoch, and reduce the learning rates if it is time. NaN is never an improvement.
 
         Raises:
             TypeError, ValueError: if `metrics` is not one number.

@@ -1,7 +1,7 @@
-"""What schedules share: their options, the groups whose learning rates they write, and their state.
+"""The base of schedules: their options, the groups whose learning rates they write, and their state.
 
-A schedule writes ``group["lr"]`` of every parameter group when it is made and at each step. The rate that it found is
-kept in the group as "initial_lr", where further schedules of the same optimizer find it; it is saved with the group.
+A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. It keeps the rate that it
+found in the group as "initial_lr", where further schedules of the same optimizer find it; it is saved with the group.
 """
 
 from __future__ import annotations
@@ -9,65 +9,70 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from ...core.tracing import deferred
+from ..hyperparameters import (
+    INITIAL_LR,
+    Check,
+    Options,
+    checked,
+    declared,
+    examined_state,
+    non_negative,
+    refusal,
+    whole,
+)
 from ..optimizer import Optimizer
-from ..options import INITIAL_LR, Check, Options, examined, non_negative, refusal, whole
 
 
+@dataclass(frozen=True)
 class Each:
     """A check for a list of one value per parameter group; a single value stands for all of them."""
 
-    def __init__(self, check: Check) -> None:
-        self.check = check
+    check: Check
 
-    def of(self, groups: int) -> Check:
-        """The check for so many groups."""
-
-        def check(value: Any) -> list[Any]:
-            values = list(value) if isinstance(value, list | tuple) else [value] * groups
-            if len(values) != groups:
-                raise ValueError(f"it must be one value, or {groups}: one for each parameter group")
-            return [self.check(v) for v in values]
-
-        return check
+    def __call__(self, value: Any, groups: int) -> list[Any]:
+        values = list(value) if isinstance(value, list | tuple) else [value] * groups
+        if len(values) != groups:
+            raise ValueError(f"it must be one value, or {groups}: one for each parameter group")
+        return [self.check(v) for v in values]
 
 
-Table = Mapping[str, Check | Each]
+Table: TypeAlias = Mapping[str, Check | Each]
 
 
 class LRScheduler:
     """The base of schedules.
 
-    A subclass states its options in ``options`` and what else it saves in ``kept``, with a check for each. Both are
-    attributes under these names.
+    A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
+    with checks. What else it saves is in ``kept``, with a check for each. Both are attributes under these names.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
-        options: the value of every option.
+        options: the value of every option. Other names are ignored.
 
     Attributes:
         optimizer: the optimizer.
         last_epoch: how many steps were taken.
 
     Raises:
-        TypeError, ValueError: if an option is not what it must be.
+        TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
     options: ClassVar[Table] = {}
     kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
 
-    optional: ClassVar[Table] = {}  # what a state may have besides
-
     last_epoch: int
     _last_lr: list[float]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A compiled function takes the schedule's steps when it is run, not when it is captured."""
         super().__init_subclass__(**kwargs)
-        if "step" in vars(cls):
+        if "options" not in vars(cls):
+            cls.options = declared(cls)
+        if "step" in vars(cls):  # a compiled function takes the schedule's steps when it runs, not when it is captured
             cls.step = deferred(vars(cls)["step"])  # type: ignore[attr-defined]
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:
@@ -75,10 +80,7 @@ class LRScheduler:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self._name}: `optimizer` is a {type(optimizer).__name__}; it must be an Optimizer")
         self.optimizer = optimizer
-        values, faults = examined(self._checks(self.options), options)
-        if faults:
-            raise type(faults[0])(f"{self._name}: {faults[0]}")
-        vars(self).update(values)
+        vars(self).update(checked(self._name, self._checks(self.options), options))
         self.last_epoch = 0
         self._last_lr = self._rates()
 
@@ -106,10 +108,10 @@ class LRScheduler:
         return {"lr": self._rates(), **{name: copy.deepcopy(getattr(self, name)) for name in names}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a copy of :meth:`state_dict`, and set the optimizer's learning rates to what they were then.
+        """Load a copy of :meth:`state_dict`, and set the optimizer's learning rates to what they were then.
 
         So it does not matter whether the optimizer's state is loaded before or after, nor whether that was before the
-        schedule was made.
+        schedule was created.
 
         Raises:
             ValueError: if anything does not fit: all faults are listed and nothing is changed.
@@ -123,23 +125,26 @@ class LRScheduler:
         return partial(self._take, values)
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
-        """What was saved, and what is wrong with it."""
-        if not isinstance(given, Mapping):
-            return {}, [f"the state of {self._name} is a {type(given).__name__}; it must be a dict"]
-        optional = {name: check for name, check in self.optional.items() if name in given}
-        table = {"lr": Each(non_negative), **self.options, **self.kept, **optional}
-        values, faults = examined(self._checks(table), given, f" of {self._name}")
-        unexpected = [f"`{name}` of {self._name} is unexpected" for name in given if name not in table]
-        return values, [*map(str, faults), *unexpected]
+        """The checked entries of a saved state, and the faults."""
+        more = self._more(given) if isinstance(given, Mapping) else {}
+        table = self._checks({"lr": Each(non_negative), **self.options, **self.kept, **more})
+        return examined_state(given, table, f"the state of {self._name}", f" of {self._name}")
+
+    def _more(self, given: Mapping[str, Any]) -> Table:
+        """The checks of further entries that this saved state must have."""
+        return {}
 
     def _take(self, values: Options) -> None:
+        """Write the entries of a saved state to the optimizer and the schedule."""
         for group, lr in zip(self.optimizer.param_groups, values.pop("lr"), strict=True):
             group["lr"] = lr
         vars(self).update(values)
 
     def _checks(self, table: Table) -> dict[str, Check]:
         groups = len(self.optimizer.param_groups)
-        return {name: check.of(groups) if isinstance(check, Each) else check for name, check in table.items()}
+        return {
+            name: partial(check, groups=groups) if isinstance(check, Each) else check for name, check in table.items()
+        }
 
     def __repr__(self) -> str:
         options = [f"{name}={getattr(self, name)!r}" for name in self.options]
@@ -147,24 +152,22 @@ class LRScheduler:
 
 
 class Timed(LRScheduler, ABC):
-    """A schedule that goes by the count of its steps alone, so that others can start it when its time has come."""
+    """A schedule that depends on the number of its steps alone, so that another schedule can begin it at any time."""
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any], last_epoch: int = -1) -> None:
         super().__init__(optimizer, options)
-        values, faults = examined({"last_epoch": whole(-1)}, {"last_epoch": last_epoch})
-        if faults:
-            raise type(faults[0])(f"{self._name}: {faults[0]}")
+        steps = 1 + checked(self._name, {"last_epoch": whole(-1)}, {"last_epoch": last_epoch})["last_epoch"]
         for i, group in enumerate(optimizer.param_groups):
-            if last_epoch != -1 and INITIAL_LR not in group:
+            if steps and INITIAL_LR not in group:
                 raise ValueError(
-                    f"{self._name}: `last_epoch` is {last_epoch} but group {i} has no '{INITIAL_LR}' to go on from; load "
+                    f"{self._name}: `last_epoch` is {last_epoch} but group {i} has no '{INITIAL_LR}' to continue from; load "
                     "the optimizer's state first, or leave last_epoch out"
                 )
             initial = group.setdefault(INITIAL_LR, float(group["lr"]))
-            if last_epoch != -1:
+            if steps:
                 group["lr"] = initial
         self.begin()
-        for _ in range(values["last_epoch"] + 1):
+        for _ in range(steps):
             self.step()
 
     @abstractmethod

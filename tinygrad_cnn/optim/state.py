@@ -1,4 +1,4 @@
-"""What an optimizer may keep for each parameter: how a slot starts, and how it is read back from a saved state."""
+"""The slots of an optimizer's state: what it keeps for each parameter, how that starts and how it is loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from ..tensor.interop import copied, shown
-from .options import Array, Options, finite, non_negative
+from .hyperparameters import Array, Options, finite, non_negative
 
 STEP = "step"
 """The slot that counts the updates of a parameter."""
@@ -20,23 +20,23 @@ class Slot:
     """An array like the parameter.
 
     Attributes:
-        option: the option that calls for the slot; None if it is always kept.
+        option: the option that needs the slot; None if it is always kept.
         start: the first value of every element, or the name of the option that gives it.
     """
 
     option: str | None = None
     start: float | str = 0.0
 
-    def called_for(self, options: Options) -> bool:
+    def is_needed(self, options: Options) -> bool:
         """Whether these options need the slot."""
         return self.option is None or bool(options.get(self.option))
 
     def first(self, p: Array, options: Options) -> Any:
-        """What the slot holds before the first step."""
+        """The value before the first step."""
         return np.full_like(p, options[self.start] if isinstance(self.start, str) else self.start)
 
     def read(self, value: Any, p: Tensor) -> Any:
-        """A copy of what was saved. ValueError that says what it is and must be."""
+        """A copy of a saved value; if it does not fit, a ValueError that says what it is and must be."""
         array = copied(value)
         if array.shape != p.shape or array.dtype != p.dtype:
             raise ValueError(f"{array.dtype} {array.shape}; the parameter is {p.dtype} {p.shape}")
@@ -44,7 +44,7 @@ class Slot:
 
 
 def plain(value: Any) -> Any:
-    """The number in an array without axes, of any library, also in a tuple; anything else as it is."""
+    """The number in an array without axes, of any library, also inside a tuple; any other value unchanged."""
     if isinstance(value, tuple):
         return tuple(map(plain, value))
     try:
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 class Number(Slot):
-    """One number for the whole parameter, moved by :meth:`Optimizer.advance`."""
+    """One number for the whole parameter, updated by :meth:`Optimizer.advance`."""
 
     def first(self, p: Array, options: Options) -> Any:
         return self.start
@@ -68,17 +68,16 @@ class Number(Slot):
 
 
 class Count(Slot):
-    """A count of steps."""
+    """The number of steps."""
 
     def first(self, p: Array, options: Options) -> Any:
         return 0
 
     def read(self, value: Any, p: Tensor) -> Any:
-        rule = "it must be a whole number of steps"
         try:
-            number = non_negative(plain(value))
+            number = plain(value)
+            if non_negative(number) == int(number) < 2**63:
+                return int(number)
         except (TypeError, ValueError):
-            raise ValueError(f"{shown(value)}; {rule}") from None
-        if number >= 2**63 or number != int(number):
-            raise ValueError(f"{shown(value)}; {rule}")
-        return int(plain(value))
+            pass
+        raise ValueError(f"{shown(value)}; it must be a whole number of steps")

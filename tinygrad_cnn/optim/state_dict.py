@@ -1,4 +1,4 @@
-"""Reading a saved state against the optimizer that is to take it over: everything is looked at before anything counts."""
+"""Reading the saved state of an optimizer: everything is checked, and every fault listed, before anything changes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..tensor import Tensor
 from ..tensor.interop import shown
-from .options import INITIAL_LR, Options, refusal
-from .slots import plain
+from .hyperparameters import INITIAL_LR, Options, refusal
+from .state import plain
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 PYTORCHS = frozenset({"foreach", "fused", "capturable", "differentiable", "param_names"})
-"""Entries of PyTorch's groups that say how it computes, not what. They are passed over."""
+"""Entries of PyTorch's groups that say how PyTorch computes, not what. They are ignored."""
 
 LATER = frozenset({"maximize", "decoupled_weight_decay"})
-"""Options that PyTorch's groups have only in its later versions. The optimizer's own values stand in for them."""
+"""Options that older versions of PyTorch do not save. The optimizer keeps its own values for them."""
 
 Places: TypeAlias = dict[Hashable, tuple[Tensor, Options] | None]
 State: TypeAlias = dict[Tensor, dict[str, Any]]
 
 
 def read(state_dict: Any, optimizer: Optimizer) -> tuple[list[Options], State]:
-    """The options of each group and the state of each parameter, copied out of what ``state_dict()`` gave.
+    """A copy of the options of each group and of the state of each parameter in what ``state_dict()`` gave.
 
     Raises:
-        ValueError: that lists all the faults.
+        ValueError: that lists all faults.
     """
     faults: list[str] = []
     saved = _entry(state_dict, "param_groups", list | tuple, "a list", faults)
@@ -51,40 +51,36 @@ def _entry(state_dict: Any, name: str, kind: Any, rule: str, faults: list[str]) 
 
 
 def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[Options], Places]:
-    """The options of each group, and which parameter and options each index stands for: None if for no parameter."""
+    """The options of each group, and by index in the saved state the parameter and its options, or None if there is none."""
     places: Places = {}
     loaded: list[Options] = []
     if len(saved) != len(optimizer.param_groups):
         faults.append(f"there are {len(saved)} parameter groups; the optimizer has {len(optimizer.param_groups)}")
     for number, given in enumerate(saved):
+        where = f" of group {number}"
         if not isinstance(given, Mapping):
             faults.append(f"group {number} is a {type(given).__name__}; it must be a dict")
             continue
         indices = given.get("params")
         if not isinstance(indices, list | tuple) or not all(isinstance(i, int) for i in indices):
-            faults.append(f"'params' of group {number} is {shown(indices)}; it must be a list of indices")
+            faults.append(f"'params'{where} is {shown(indices)}; it must be a list of indices")
             indices = ()
         if len(set(indices)) < len(indices) or not places.keys().isdisjoint(indices):
-            faults.append(
-                f"'params' of group {number} is {shown(indices)}, which repeats an index; each parameter has its own"
-            )
+            faults.append(f"'params'{where} is {shown(indices)}, which repeats an index; each parameter has its own")
         places.update(dict.fromkeys(indices))
         if number >= len(optimizer.param_groups):
             continue
         group = optimizer.param_groups[number]
         if len(indices) != len(group["params"]):
             faults.append(f"group {number} has {len(indices)} parameters; the optimizer's has {len(group['params'])}")
-        given = {name: plain(value) for name, value in given.items() if name not in PYTORCHS or name in group} | {
-            name: group[name] for name in LATER & group.keys() if name not in given and PYTORCHS & given.keys()
-        }
-        options, wrong = optimizer.examined(given, f" of group {number}")
-        faults += map(str, wrong)
-        # A group has an initial rate once it has a schedule, which may be made before or after this state is loaded.
-        checked = {*optimizer.options, INITIAL_LR}
-        faults += [f"`{n}` of group {number} is missing" for n in group if n not in given and n not in checked]
-        faults += [f"`{n}` of group {number} is unexpected" for n in given if n not in group and n != INITIAL_LR]
-        extra = {n: copy.deepcopy(given[n]) for n in given if n in group and n not in checked and n != "params"}
-        loaded.append({**options, **extra})
+        later = {n: group[n] for n in LATER & group.keys()} if PYTORCHS & given.keys() else {}
+        given = {**later, **{n: plain(v) for n, v in given.items() if n in group or n not in PYTORCHS}}
+        others = group.keys() - {*optimizer.options, INITIAL_LR, "params"}
+        options, wrong = optimizer.examined(given, where, dict.fromkeys(others, copy.deepcopy))
+        # A group has an initial rate once it has a schedule, which may be created before or after this state is loaded.
+        unexpected = [f"`{n}`{where} is unexpected" for n in given if n not in group and n != INITIAL_LR]
+        faults += [*map(str, wrong), *unexpected]
+        loaded.append(options)
         places.update({i: (p, options) for i, p in zip(indices, group["params"], strict=False)})
     return loaded, places
 
@@ -105,12 +101,12 @@ def _state(saved: Mapping[Any, Any], places: Places, optimizer: Optimizer, fault
 def _slots(
     given: Mapping[str, Any], p: Tensor, options: Options, which: str, optimizer: Optimizer, faults: list[str]
 ) -> dict[str, Any]:
-    called_for = [name for name, slot in optimizer.slots.items() if slot.called_for(options)]
-    faults += [f"{which} lacks '{name}'" for name in called_for if name not in given]
+    needed = [name for name, slot in optimizer.slots.items() if slot.is_needed(options)]
+    faults += [f"{which} lacks '{name}'" for name in needed if name not in given]
     slots: dict[str, Any] = {}
     for name, value in given.items():
-        if value is None and name in optimizer.slots and name not in called_for:
-            continue  # as PyTorch has it for SGD without momentum
+        if value is None and name in optimizer.slots and name not in needed:
+            continue  # as PyTorch saves SGD without momentum
         try:
             if name not in optimizer.slots:
                 raise ValueError(f"unexpected; there may be {', '.join(optimizer.slots)}")
