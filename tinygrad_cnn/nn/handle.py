@@ -1,4 +1,4 @@
-"""What takes a forward hook off again."""
+"""The handle of a forward hook."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Hooks: TypeAlias = dict[object, Callable[..., Any]]
 
 
 class Handle:
-    """Takes a hook off, by :meth:`remove` or at the end of a ``with`` block."""
+    """Removes a hook, by :meth:`remove` or at the end of a ``with`` block."""
 
     def __init__(self, hooks: Hooks, hook: Callable[..., Any]) -> None:
         if not callable(hook):
@@ -18,7 +18,7 @@ class Handle:
         hooks[self._key] = hook
 
     def remove(self) -> None:
-        """Call the hook no more. Nothing happens if it is gone already."""
+        """Remove the hook; do nothing if it is already removed."""
         self._hooks.pop(self._key, None)
 
     def __enter__(self) -> Handle:
