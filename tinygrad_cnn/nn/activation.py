@@ -89,7 +89,7 @@ class LeakyReLU(Layer, function=f.leaky_relu):
         self.negative_slope, self.inplace = negative_slope, inplace
 
 
-class PReLU(Layer, function=f.prelu):
+class PReLU(Layer, function=f.prelu, shown="num_parameters={num_parameters}"):
     """y = x where x > 0, else weight x, with a learned weight: :func:`~tinygrad_cnn.prelu`.
 
     Args:
@@ -99,7 +99,6 @@ class PReLU(Layer, function=f.prelu):
     """
 
     weight: Parameter
-    shown = "num_parameters={num_parameters}"
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: DTypeLike | None = None) -> None:
         self.num_parameters, self.init = size(self, "num_parameters", num_parameters), init
@@ -119,10 +118,8 @@ class Hardtanh(Layer, function=f.hardtanh):
         self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
 
 
-class Softshrink(Layer, function=f.softshrink):
+class Softshrink(Layer, function=f.softshrink, shown="{lambd}"):
     """y = x moved towards 0 by lambd, or 0 where |x| <= lambd: :func:`~tinygrad_cnn.softshrink`."""
-
-    shown = "{lambd}"
 
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
@@ -147,7 +144,7 @@ class Softplus(Layer, function=f.softplus):
 
 
 class GELU(Layer, function=f.gelu):
-    """y = x P(x), with P the normal distribution function or, for "tanh", an approximation: :func:`~tinygrad_cnn.gelu`."""
+    """y = x P(x), with P the normal distribution function, or its approximation by "tanh": :func:`~tinygrad_cnn.gelu`."""
 
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):

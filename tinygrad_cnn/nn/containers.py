@@ -90,10 +90,7 @@ class Sequential(_Sequence):
     """Modules called one after the other, each with the output of the one before.
 
     Args:
-        modules: modules; or one dict of them, whose keys become their names.
-
-    Raises:
-        TypeError: if one is not a Module.
+        modules: modules; or one dict of them, whose keys become their names. TypeError for anything else.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn

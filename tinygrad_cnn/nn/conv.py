@@ -85,14 +85,12 @@ class _Conv(Weighted):
         return ", ".join([super().extra_repr(), *others])
 
 
-class Conv1d(_Conv):
+class Conv1d(_Conv, ndim=1, function=conv1d):
     """1-D convolution: :class:`Conv2d` on signals x (N, C, L) or (C, L), with weight (O, C / groups, k)."""
 
-    ndim, function = 1, staticmethod(conv1d)
 
-
-class Conv2d(_Conv):
-    """2-D convolution of images with learned filters: :func:`~tinygrad_cnn.conv2d`.
+class Conv2d(_Conv, ndim=2, function=conv2d):
+    """2-D convolution of images (N, C, H, W) or (C, H, W) with learned filters: :func:`~tinygrad_cnn.conv2d`.
 
     Args:
         in_channels, out_channels: C and O, the channels of x and y.
@@ -106,8 +104,7 @@ class Conv2d(_Conv):
         weight: (O, C / groups, kH, kW), drawn uniformly from +-1 / sqrt(C / groups kH kW).
         bias: (O,), drawn from the same; or None.
 
-    Raises:
-        ValueError, TypeError: already in the constructor, for an argument out of range or of another type.
+    The constructor raises ValueError or TypeError for an argument out of range or of another type.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -115,18 +112,12 @@ class Conv2d(_Conv):
     (5, 16, 16, 16)
     """
 
-    ndim, function = 2, staticmethod(conv2d)
 
-
-class Conv3d(_Conv):
+class Conv3d(_Conv, ndim=3, function=conv3d):
     """3-D convolution: :class:`Conv2d` on x (N, C, D, H, W) or (C, D, H, W), with weight (O, C / groups, kD, kH, kW)."""
 
-    ndim, function = 3, staticmethod(conv3d)
 
-
-class _ConvTranspose(_Conv):
-    transposed = True
-
+class _ConvTranspose(_Conv, transposed=True):
     def __init__(
         self,
         in_channels: int,
@@ -172,22 +163,21 @@ class _ConvTranspose(_Conv):
         return extra
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(_ConvTranspose, ndim=1, function=conv_transpose1d):
     """1-D transposed convolution: :class:`ConvTranspose2d` on signals (N, C, L) or (C, L)."""
 
-    ndim, function = 1, staticmethod(conv_transpose1d)
 
-
-class ConvTranspose2d(_ConvTranspose):
-    """2-D transposed convolution with learned filters, the adjoint of :class:`Conv2d`.
+class ConvTranspose2d(_ConvTranspose, ndim=2, function=conv_transpose2d):
+    """2-D transposed convolution of images (N, C, H, W) or (C, H, W): :func:`~tinygrad_cnn.conv_transpose2d`.
 
     Args:
         in_channels, out_channels, kernel_size, bias, dtype: as for :class:`Conv2d`.
-        stride, padding, output_padding, groups, dilation: as for :func:`~tinygrad_cnn.conv_transpose2d`.
+        stride, padding, output_padding, groups, dilation: those of the function.
         padding_mode: only "zeros".
 
     Attributes:
-        weight: (C, O / groups, kH, kW), drawn uniformly from +-1 / sqrt(O / groups kH kW), as is the bias (O,), or None.
+        weight: (C, O / groups, kH, kW), drawn uniformly from +-1 / sqrt(O / groups kH kW).
+        bias: (O,), drawn from the same; or None.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -195,10 +185,6 @@ class ConvTranspose2d(_ConvTranspose):
     (5, 3, 16, 16)
     """
 
-    ndim, function = 2, staticmethod(conv_transpose2d)
 
-
-class ConvTranspose3d(_ConvTranspose):
+class ConvTranspose3d(_ConvTranspose, ndim=3, function=conv_transpose3d):
     """3-D transposed convolution: :class:`ConvTranspose2d` on volumes (N, C, D, H, W) or (C, D, H, W)."""
-
-    ndim, function = 3, staticmethod(conv_transpose3d)

@@ -9,9 +9,7 @@ from .layer import Layer
 __all__ = ["Dropout", "Dropout2d"]
 
 
-class _Dropout(Layer):
-    shown = "p={p}, inplace={inplace}"
-
+class _Dropout(Layer, shown="p={p}, inplace={inplace}"):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         probability(type(self).__name__, "p", p)
         self.p, self.inplace = p, inplace

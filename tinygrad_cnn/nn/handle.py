@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
-
-Hooks: TypeAlias = dict[object, Callable[..., Any]]
+from typing import Any
 
 
 class Handle:
     """Removes a hook, by :meth:`remove` or at the end of a ``with`` block."""
 
-    def __init__(self, hooks: Hooks, hook: Callable[..., Any]) -> None:
+    def __init__(self, hooks: dict[object, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         if not callable(hook):
             raise TypeError(f"register_forward_hook: `hook` is {hook!r:.60}; it must be a function")
         self._hooks, self._key = hooks, object()

@@ -40,11 +40,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, rng: Seed = Non
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, rng: Seed = None
 ) -> Tensor:
-    """Draw from the normal distribution truncated to [a, b].
-
-    Raises:
-        ValueError: if less than a hundredth of the normal distribution lies in [a, b].
-    """
+    """Draw from the normal distribution truncated to [a, b]. ValueError if less than a hundredth of it lies there."""
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
     share = (high - low) / 2
     if share < 0.01:
@@ -85,11 +81,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor for a layer's weights that compensates for how the activation after it changes the standard deviation.
 
     Args:
-        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu" or the name of a convolution.
+        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu" or the name of a convolution; else a ValueError.
         param: the slope of leaky_relu; 0.01 by default.
-
-    Raises:
-        ValueError: for another name.
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
@@ -186,8 +179,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Write filters (O, C, ...) that copy input channel i to output channel i in each group: 1 at the centre, else 0.
 
-    Raises:
-        ValueError: unless there are three to five axes, or if `groups` does not divide the first.
+    ValueError unless there are three to five axes, of which `groups` divides the first.
     """
     if tensor.ndim not in (3, 4, 5):
         raise ValueError(

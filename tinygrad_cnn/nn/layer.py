@@ -29,15 +29,21 @@ class Layer(Module):
     """
 
     function: ClassVar[Callable[..., Any]]
-    reset_parameters: Callable[[], None]
+    reset_parameters: Callable[[], None]  # of layers with parameters
     shown: ClassVar[str | None] = None
     """The format of what ``repr`` shows, such as "{size}, alpha={alpha}"; None for all arguments of ``__init__``."""
 
-    def __init_subclass__(cls, function: Callable[..., Any] | None = None) -> None:
-        if function is not None:
-            cls.function, cls.forward = staticmethod(function), _forward(cls, function)
-        elif "forward" in vars(cls):
+    def __init_subclass__(cls, function: Callable[..., Any] | None = None, **attributes: Any) -> None:
+        """Keywords in the head of a class are its attributes; `function` gives it a ``forward`` unless one is defined."""
+        for name, value in attributes.items():
+            setattr(cls, name, value)
+        definer = next(base for base in cls.__mro__ if "forward" in vars(base))
+        if definer is cls:
             cls.forward = accepting_lists(vars(cls)["forward"])
+        elif function is not None and (definer is Module or "function" in vars(definer)):
+            cls.forward = _forward(cls, function)
+        if function is not None:
+            cls.function = staticmethod(function)
 
     def extra_repr(self) -> str:
         """The arguments, in the format :attr:`shown`. A parameter stands for whether there is one."""
@@ -85,9 +91,7 @@ def _forward(cls: type[Layer], function: Callable[..., Any]) -> Callable[..., An
     exec(compile(source, filename, "exec"), scope)
     forward: Callable[..., Any] = scope["forward"]
     forward.__module__, forward.__qualname__ = cls.__module__, f"{cls.__qualname__}.forward"
-    forward.__doc__ = (
-        f":func:`~tinygrad_cnn.{function.__name__}` of {' and '.join(inputs)}, with the layer's arguments."
-    )
+    forward.__doc__ = f":func:`~tinygrad_cnn.{function.__name__}` of {', '.join(inputs)}, with the layer's arguments."
     return forward
 
 

@@ -132,7 +132,7 @@ class Flatten(Layer, function=flatten):
 
 
 class Unflatten(Layer):
-    """Split the axis `dim` into several, of sizes `unflattened_size`, one of which may be -1 for what is left.
+    """Split the axis `dim` into several, of sizes `unflattened_size`, one of which may be -1, to be inferred.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn

@@ -19,10 +19,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Loss(Layer):
+class Loss(Layer, shown=""):
     """A layer that compares its inputs."""
-
-    shown = ""
 
     def __init__(self, reduction: str = "mean") -> None:
         check_reduction(type(self).__name__, reduction)
@@ -31,9 +29,6 @@ class Loss(Layer):
     def _keep(self, name: str, weight: Array) -> None:
         """Register a weight as a buffer, so that it is part of the state."""
         self.register_buffer(name, weight if weight is None or isinstance(weight, Tensor) else Tensor(weight))
-
-
-# Numbers
 
 
 class MSELoss(Loss, function=mse):
@@ -101,9 +96,6 @@ class KLDivLoss(Loss, function=regression.kl_div):
         self.reduction, self.log_target = reduction, log_target
 
 
-# Classes
-
-
 class _WeightedLoss(Loss):
     weight: Tensor | None
 
@@ -164,9 +156,6 @@ class BCEWithLogitsLoss(_WeightedLoss, function=classification.binary_cross_entr
 
 class SoftMarginLoss(Loss, function=classification.soft_margin_loss):
     """log(1 + e^(-target prediction)), with targets 1 and -1: :func:`~tinygrad_cnn.soft_margin_loss`."""
-
-
-# Distances
 
 
 class HingeEmbeddingLoss(Loss):

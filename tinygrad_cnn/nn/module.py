@@ -122,8 +122,7 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Register a parameter, as assigning it does; None if this module has no such parameter.
 
-        Raises:
-            TypeError, ValueError: as :meth:`register_buffer`.
+        Errors are those of :meth:`register_buffer`.
         """
         self._register("parameter", name, param, new=True)
 
@@ -142,11 +141,7 @@ class Module:
         self._register("buffer" if persistent else "transient buffer", name, tensor, new=True)
 
     def register_module(self, name: str, module: Module | None) -> None:
-        """Register a child, as assigning it does.
-
-        Raises:
-            TypeError, ValueError: as :meth:`register_buffer`.
-        """
+        """Register a child, as assigning it does. Errors are those of :meth:`register_buffer`."""
         self._register("module", name, module, new=True)
 
     add_module = register_module
@@ -325,16 +320,14 @@ class Module:
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> Handle:
         """Call ``hook(module, args)`` before every forward. A result other than None replaces the positional arguments.
 
-        Returns:
-            A handle: ``handle.remove()``, or the end of ``with handle:``, removes the hook.
+        ``remove()`` of the handle that is returned, or the end of ``with handle:``, removes the hook.
         """
         return Handle(self._own_dict("_pre_hooks"), hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
         """Call ``hook(module, args, output)`` after every forward. A result other than None replaces the output.
 
-        Returns:
-            A handle, as for :meth:`register_forward_pre_hook`.
+        It returns a handle as :meth:`register_forward_pre_hook` does.
         """
         return Handle(self._own_dict("_hooks"), hook)
 

@@ -98,13 +98,11 @@ class _BatchNorm(_RunningNorm):
         return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(_BatchNorm, layouts=("(N, C)", "(N, C, L)")):
     """:class:`BatchNorm2d` for features (N, C) or signals (N, C, L)."""
 
-    layouts = ("(N, C)", "(N, C, L)")
 
-
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(_BatchNorm, layouts=("(N, C, H, W)",)):
     """y = (x - mean) / sqrt(var + eps) weight + bias for images (N, C, H, W), with a mean and variance for each channel.
 
     In training they are those of the batch, and the running statistics are updated:
@@ -132,13 +130,9 @@ class BatchNorm2d(_BatchNorm):
     Tensor([0.1, 0.1, 0.1], dtype=float32)
     """
 
-    layouts = ("(N, C, H, W)",)
 
-
-class BatchNorm3d(_BatchNorm):
+class BatchNorm3d(_BatchNorm, layouts=("(N, C, D, H, W)",)):
     """:class:`BatchNorm2d` for volumes (N, C, D, H, W)."""
-
-    layouts = ("(N, C, D, H, W)",)
 
 
 class _InstanceNorm(_RunningNorm):
@@ -166,13 +160,11 @@ class _InstanceNorm(_RunningNorm):
         return unbatched(y, alone)  # type: ignore[no-any-return]
 
 
-class InstanceNorm1d(_InstanceNorm):
+class InstanceNorm1d(_InstanceNorm, ndim=1):
     """:class:`InstanceNorm2d` for signals (N, C, L) or (C, L)."""
 
-    ndim = 1
 
-
-class InstanceNorm2d(_InstanceNorm):
+class InstanceNorm2d(_InstanceNorm, ndim=2):
     """:class:`BatchNorm2d` with a mean and variance for each channel of each image: :func:`~tinygrad_cnn.instance_norm`.
 
     As in PyTorch, and unlike BatchNorm2d, it has no parameters and no running statistics by default.
@@ -182,16 +174,12 @@ class InstanceNorm2d(_InstanceNorm):
         eps, momentum, affine, track_running_stats, dtype, bias: as for :class:`BatchNorm2d`.
     """
 
-    ndim = 2
 
-
-class InstanceNorm3d(_InstanceNorm):
+class InstanceNorm3d(_InstanceNorm, ndim=3):
     """:class:`InstanceNorm2d` for volumes (N, C, D, H, W) or (C, D, H, W)."""
 
-    ndim = 3
 
-
-class GroupNorm(_Norm):
+class GroupNorm(_Norm, shown="{num_groups}, {num_channels}, eps={eps}, affine={affine}, bias={bias}"):
     """Normalization over groups of channels of each example of x (N, C, ...): :func:`~tinygrad_cnn.group_norm`.
 
     Args:
@@ -199,8 +187,6 @@ class GroupNorm(_Norm):
         num_channels: C.
         eps, affine, dtype, bias: as for :class:`BatchNorm2d`, and so are the attributes `weight` and `bias`.
     """
-
-    shown = "{num_groups}, {num_channels}, eps={eps}, affine={affine}, bias={bias}"
 
     def __init__(
         self,
@@ -274,13 +260,8 @@ class RMSNorm(_Norm, function=rms_norm):
         self._make_parameters(dtype, weight=self.normalized_shape if elementwise_affine else None)
 
 
-class LocalResponseNorm(Layer, function=local_response_norm):
-    """y = x / (k + alpha mean)^beta, with the mean of x^2 over `size` neighbouring channels.
-
-    See :func:`~tinygrad_cnn.local_response_norm`.
-    """
-
-    shown = "{size}, alpha={alpha}, beta={beta}, k={k}"
+class LocalResponseNorm(Layer, function=local_response_norm, shown="{size}, alpha={alpha}, beta={beta}, k={k}"):
+    """y = x / (k + alpha mean)^beta, with the mean of x^2 over `size` channels: :func:`~tinygrad_cnn.local_response_norm`."""
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k

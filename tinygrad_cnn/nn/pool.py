@@ -19,9 +19,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-# The largest element
-
-
 class _MaxPool(Layer):
     shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}"
 
@@ -44,9 +41,10 @@ class MaxPool1d(_MaxPool, function=f.max_pool1d):
 
 
 class MaxPool2d(_MaxPool, function=f.max_pool2d):
-    """The largest element of each window: :func:`~tinygrad_cnn.max_pool2d`, whose arguments it has.
+    """The largest element of each window of images (N, C, H, W) or (C, H, W): :func:`~tinygrad_cnn.max_pool2d`.
 
-    With `return_indices` it returns a pair: the elements, and their indices for :class:`MaxUnpool2d`.
+    The arguments are those of the function. With `return_indices` a call returns a pair: the elements, and their indices
+    for :class:`MaxUnpool2d`.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -60,23 +58,18 @@ class MaxPool3d(_MaxPool, function=f.max_pool3d):
 
 
 class MaxUnpool2d(Layer):
-    """A partial inverse of :class:`MaxPool2d`, to be given its arguments: :func:`~tinygrad_cnn.max_unpool2d`."""
+    """A partial inverse of :class:`MaxPool2d` with the same arguments: :func:`~tinygrad_cnn.max_unpool2d`."""
 
     def __init__(self, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0) -> None:
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding = padding
 
     def forward(self, x: Array, indices: Array, output_size: Any = None) -> Tensor:
-        """Put each x back at its index, as the max-pool returned it; all else is zero."""
+        """Put each x at its index, which the max-pool returned; all other elements are zero."""
         return f.max_unpool2d(x, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
-# The mean
-
-
-class _AvgPool(Layer):
-    shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}"
-
+class _AvgPool(Layer, shown="kernel_size={kernel_size}, stride={stride}, padding={padding}"):
     def __init__(
         self,
         kernel_size: SizeLike,
@@ -96,7 +89,7 @@ class AvgPool1d(_AvgPool, function=f.avg_pool1d):
 
 
 class AvgPool2d(_AvgPool, function=f.avg_pool2d):
-    """The mean of each window: :func:`~tinygrad_cnn.avg_pool2d`, whose arguments it has."""
+    """The mean of each window of images (N, C, H, W) or (C, H, W): :func:`~tinygrad_cnn.avg_pool2d`, whose arguments it has."""
 
 
 class AvgPool3d(_AvgPool, function=f.avg_pool3d):
@@ -116,9 +109,6 @@ class LPPool1d(_LPPool, function=f.lp_pool1d):
 
 class LPPool2d(_LPPool, function=f.lp_pool2d):
     """The p-norm of each window, with p = `norm_type`: :func:`~tinygrad_cnn.lp_pool2d`."""
-
-
-# Adaptive pooling: the number of windows is given
 
 
 class _AdaptiveAvgPool(Layer):
@@ -144,9 +134,7 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool, function=adaptive.adaptive_avg_pool3d)
     """The mean of each region of a volume: :class:`AdaptiveAvgPool2d` on (N, C, D, H, W) or (C, D, H, W)."""
 
 
-class _AdaptiveMaxPool(Layer):
-    shown = "output_size={output_size}"
-
+class _AdaptiveMaxPool(Layer, shown="output_size={output_size}"):
     def __init__(self, output_size: OutputSize, return_indices: bool = False) -> None:
         self.output_size, self.return_indices = output_size, return_indices
 
@@ -158,7 +146,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool, function=adaptive.adaptive_max_pool1d)
 class AdaptiveMaxPool2d(_AdaptiveMaxPool, function=adaptive.adaptive_max_pool2d):
     """The largest element of each of `output_size` regions: :func:`~tinygrad_cnn.adaptive_max_pool2d`.
 
-    With `return_indices` it returns a pair: the elements and their indices.
+    With `return_indices` a call returns a pair: the elements and their indices.
     """
 
 

@@ -41,17 +41,14 @@ class Upsample(Layer, function=interpolate):
 
 
 class PixelShuffle(Layer, function=pixel_shuffle):
-    """Channels moved into space: (..., C r^2, H, W) to (..., C, H r, W r), with r = `upscale_factor`.
-
-    See :func:`~tinygrad_cnn.pixel_shuffle`.
-    """
+    """Channels moved into space, (..., C r^2, H, W) to (..., C, H r, W r): :func:`~tinygrad_cnn.pixel_shuffle`."""
 
     def __init__(self, upscale_factor: int) -> None:
         self.upscale_factor = size(self, "upscale_factor", upscale_factor)
 
 
 class PixelUnshuffle(Layer, function=pixel_unshuffle):
-    """Space moved into channels, the inverse of :class:`PixelShuffle`, with r = `downscale_factor`."""
+    """Space moved into channels, the inverse of :class:`PixelShuffle`: :func:`~tinygrad_cnn.pixel_unshuffle`."""
 
     def __init__(self, downscale_factor: int) -> None:
         self.downscale_factor = size(self, "downscale_factor", downscale_factor)

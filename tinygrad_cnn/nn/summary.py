@@ -41,38 +41,23 @@ WORK: dict[str, Callable[..., int]] = {
 
 @dataclass
 class Row:
-    """One call of a module.
+    """One call of a module."""
 
-    Attributes:
-        path: its path, such as "features.0"; "" for the model itself.
-        kind: its class.
-        output: the shape of its output; None if that is no array.
-        parameters: the elements of its own parameters, without its children's; 0 if they were counted before.
-        multiply_adds: of the ops that it called itself, without its children's.
-    """
-
-    path: str
-    kind: str
-    output: Shape | None = None
-    parameters: int = 0
-    multiply_adds: int = 0
+    path: str  # of the module, such as "features.0"; "" for the model itself
+    kind: str  # the name of its class
+    output: Shape | None = None  # None if the output is no array
+    parameters: int = 0  # elements of its own parameters, without its children's; 0 if they were counted before
+    multiply_adds: int = 0  # of the ops that it called itself, without its children's
 
 
 @dataclass
 class Summary:
-    """The rows of a model in the order of the calls, and their sums. ``str`` gives the table.
-
-    Attributes:
-        rows: one for each call of a module.
-        parameters: the elements of all parameters of the model, used or not.
-        trainable: those of them that require gradients.
-        size: the bytes of parameters and buffers.
-    """
+    """The rows of a model in the order of the calls, and their sums. ``str`` gives the table."""
 
     rows: list[Row] = field(repr=False)
-    parameters: int
-    trainable: int
-    size: int
+    parameters: int  # elements of all parameters of the model, used or not
+    trainable: int  # elements of those that require gradients
+    size: int  # bytes of parameters and buffers
 
     @property
     def multiply_adds(self) -> int:

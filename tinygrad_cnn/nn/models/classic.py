@@ -62,9 +62,6 @@ class MnistCNN(Module):
     It has the parameters of the example, with their names. It returns scores instead of log_softmax: train it with
     cross_entropy.
 
-    Args:
-        classes: the number of scores.
-
     Shapes: (N, 1, 28, 28) to (N, classes).
 
     >>> import tinygrad_cnn as tg
