@@ -56,7 +56,7 @@ class _Conv(Weighted):
         self.kernel_size = sizes(name, "kernel_size", kernel_size, self.ndim, least=1)
         self.stride = sizes(name, "stride", stride, self.ndim, least=1)
         self.dilation = sizes(name, "dilation", dilation, self.ndim, least=1)
-        padding_pairs(name, padding, self.kernel_size, self.stride, self.dilation)  # raises for what is no padding
+        padding_pairs(name, padding, self.kernel_size, self.stride, self.dilation)  # raises if it is invalid
         self.padding = padding if isinstance(padding, str) else sizes(name, "padding", padding, self.ndim, least=0)
         if padding_mode not in MODES:
             raise ValueError(

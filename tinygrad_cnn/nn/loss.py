@@ -46,7 +46,7 @@ class L1Loss(Loss, function=regression.l1_loss):
 
 
 class HuberLoss(Loss, function=regression.huber_loss):
-    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2): :func:`~tinygrad_cnn.huber_loss`."""
+    """d^2 / 2 where |d| = |prediction - target| <= delta, else delta (|d| - delta / 2): :func:`~tinygrad_cnn.huber_loss`."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -54,7 +54,7 @@ class HuberLoss(Loss, function=regression.huber_loss):
 
 
 class SmoothL1Loss(Loss, function=regression.smooth_l1_loss):
-    """d^2 / (2 beta) where |d| <= beta, else |d| - beta / 2: :func:`~tinygrad_cnn.smooth_l1_loss`."""
+    """d^2 / (2 beta) where |d| = |prediction - target| <= beta, else |d| - beta / 2: :func:`~tinygrad_cnn.smooth_l1_loss`."""
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
