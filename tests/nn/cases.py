@@ -1,12 +1,44 @@
-"""Layers and the arguments and inputs they are compared with PyTorch by: class, arguments, keyword arguments, inputs.
+"""The table of layers that the tests run through: name, arguments, keyword arguments, and inputs.
 
-An input is the kind of its values and its shape: "normal", "positive", "unit" (from 0 to 1), "sign" (1 or -1), or a number
-of classes for integers below it. Layers that draw have no inputs.
+An input is the kind of its values and its shape. The kinds are "normal", "positive", "unit" (from 0 to 1), "sign" (1 or -1),
+and a number of classes, for integers below it. Layers that draw random numbers have no inputs.
 """
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Case(NamedTuple):
+    """A layer with arguments, and inputs for it."""
+
+    name: str
+    args: tuple
+    kwargs: dict[str, Any]
+    inputs: list[tuple[str | int, tuple[int, ...]]]
+
+    def __str__(self) -> str:
+        """The layer as a call, by which the record of PyTorch is found."""
+        return f"{self.name}({', '.join([*map(str, self.args), *(f'{k}={v}' for k, v in self.kwargs.items())])})"
+
+    def arrays(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Random inputs."""
+        return [values(kind, shape, rng) for kind, shape in self.inputs]
+
+
+def values(kind: str | int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A random array of a kind."""
+    if isinstance(kind, int):
+        return rng.integers(kind, size=shape)
+    normal = rng.normal(size=shape) * 2
+    if kind == "sign":
+        return normal / abs(normal)
+    return {"normal": normal, "positive": abs(normal) + 0.1, "unit": 1 / (1 + 2.7**normal)}[kind]
+
 
 W = [1.0, 2.0, 0.5, 1.5]
 
-CASES = [
+CASES = [Case(*row) for row in [
     ("Identity", (3,), {"anything": 1}, [("normal", (3,))]),
     ("Linear", (4, 3), {}, [("normal", (2, 4))]),
     ("Linear", (4, 3), {"bias": False}, [("normal", (2, 3, 4))]),
@@ -113,20 +145,4 @@ CASES = [
     ("CosineEmbeddingLoss", (), {"margin": 0.2}, [("normal", (3, 4)), ("normal", (3, 4)), ("sign", (3,))]),
     ("MarginRankingLoss", (), {"margin": 0.2}, [("normal", (3,)), ("normal", (3,)), ("sign", (3,))]),
     ("TripletMarginLoss", (), {"swap": True}, [("normal", (3, 4)), ("normal", (3, 4)), ("normal", (3, 4))]),
-]  # fmt: skip
-
-
-def title(case):
-    """The case as a call."""
-    name, args, kwargs, _ = case
-    return f"{name}({', '.join([*map(str, args), *(f'{k}={v}' for k, v in kwargs.items())])})"
-
-
-def values(kind, shape, rng):
-    """An array of the kind."""
-    if isinstance(kind, int):
-        return rng.integers(kind, size=shape)
-    normal = rng.normal(size=shape) * 2
-    if kind == "sign":
-        return normal / abs(normal)
-    return {"normal": normal, "positive": abs(normal) + 0.1, "unit": 1 / (1 + 2.7**normal)}[kind]
+]]  # fmt: skip

@@ -1,9 +1,10 @@
-"""Record what PyTorch's layers are and do, for test_layers.py: needs PyTorch, run by hand.
+"""Record PyTorch's layers for test_layers.py. It needs PyTorch and is run by hand.
 
 python tests/nn/record_layers.py
 
-Writes layers.npz beside this file. For each case of cases.py: the text, the names, shapes and dtypes of the state, and in
-float64 inputs, a state, the output and gradients in training, the state after it, and the output in evaluation.
+It writes layers.npz beside this file. For each case of cases.py, that has the ``repr`` and the names, shapes and dtypes of
+the state; and in float64: inputs, a state, the output and gradients in training mode, the state after that, and the output
+in evaluation mode.
 """
 
 import json
@@ -11,29 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cases import CASES, title, values
+from cases import CASES, Case, values
 
 
-def record(number: int, case: tuple, data: dict[str, np.ndarray]) -> dict:
-    name, args, kwargs, inputs = case
+def record(number: int, case: Case, data: dict[str, np.ndarray]) -> dict:
     rng = np.random.default_rng(number)
     torch.set_default_dtype(torch.float32)
-    options = {k: torch.tensor(v) if isinstance(v, list) else v for k, v in kwargs.items()}
-    layer = getattr(torch.nn, name)(*args, **options)
+    options = {k: torch.tensor(v) if isinstance(v, list) else v for k, v in case.kwargs.items()}
+    layer = getattr(torch.nn, case.name)(*case.args, **options)
     row = {
-        "title": title(case),
+        "title": str(case),
         "repr": repr(layer),
         "state": [[k, list(v.shape), str(v.dtype).removeprefix("torch.")] for k, v in layer.state_dict().items()],
         "parameters": [k for k, _ in layer.named_parameters()],
     }
-    if not inputs:
+    if not case.inputs:
         return row
     layer = layer.double()
     for key, tensor in layer.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.from_numpy(values("positive", tuple(tensor.shape), rng)))
         data[f"{number}/state/{key}"] = tensor.numpy().copy()
-    arrays = [values(kind, shape, rng) for kind, shape in inputs]
+    arrays = case.arrays(rng)
     tensors = [torch.tensor(a) for a in arrays]
     tensors[0].requires_grad_(tensors[0].is_floating_point())
     y = layer(*(t.clone() for t in tensors))

@@ -1,4 +1,4 @@
-"""A compiled step moves parameters, running statistics and modes as the same step does without."""
+"""Compiled calls and training steps of layers give the bits of eager ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
+
+from .cases import CASES
+from .test_layers import made
 
 NETWORKS = {
     "BatchNorm2d": lambda: nn.Sequential(
@@ -24,7 +27,7 @@ NETWORKS = {
 
 
 def trained(make, compiled):
-    """The state after steps in training, and a loss in evaluation."""
+    """The state and a loss in evaluation mode, after training steps; and the state before and after that evaluation."""
     tg.manual_seed(0)
     model, rng = make(), np.random.default_rng(0)
     optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
@@ -53,3 +56,47 @@ def test_compiled_steps_leave_the_same_bits(name):
     for key, value in eager.items():
         np.testing.assert_array_equal(replayed[key], value, err_msg=key)
     assert all(np.array_equal(after[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_compiled_layer_gives_the_same_bits(case):
+    """In training and in evaluation mode, and after running statistics have moved."""
+    tg.manual_seed(0)
+    layer, rng = made(case), np.random.default_rng(0)
+    twin = made(case)
+    twin.load_state_dict(layer.state_dict())
+    given = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in case.arrays(rng)]
+    given = given or [np.ones((2, 3, 4, 4), np.float32)]  # for dropout
+    call = tg.compile(lambda *inputs: layer(*inputs))
+    for mode in (True, True, False, False):
+        layer.train(mode)
+        twin.train(mode)
+        tg.manual_seed(1)
+        found = call(*given).numpy().copy()
+        tg.manual_seed(1)
+        np.testing.assert_array_equal(found, twin(*given).numpy())
+    for name, value in twin.state_dict().items():
+        np.testing.assert_array_equal(layer.state_dict()[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value"),
+    [
+        (nn.LeakyReLU(0.1), "negative_slope", 0.5),
+        (nn.Softmax(0), "dim", 1),
+        (nn.HuberLoss(delta=0.1), "reduction", "sum"),
+        (nn.AvgPool1d(2), "kernel_size", 3),
+        (nn.LayerNorm(4), "eps", 1.0),
+        (nn.CrossEntropyLoss(), "weight", tg.Tensor([1.0, 2.0, 3.0, 4.0])),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_a_compiled_layer_follows_an_attribute_that_changes(layer, name, value):
+    x, target = tg.randn(3, 4), tg.softmax(tg.randn(3, 4))
+    given = (x, target) if "Loss" in type(layer).__name__ else (x,)
+    call = tg.compile(lambda *inputs: layer(*inputs))
+    before = call(*given).numpy().copy()
+    setattr(layer, name, value)
+    after = call(*given).numpy().copy()
+    np.testing.assert_array_equal(after, layer(*given).numpy())
+    assert not np.array_equal(after, before)

@@ -44,7 +44,7 @@ actions = st.lists(
 
 @pytest.mark.parametrize("make", SEQUENCES, ids=["Sequential", "ModuleList"])
 @given(actions=actions)
-def test_they_do_what_a_list_does(make, actions):
+def test_sequences_behave_like_lists(make, actions):
     model, twin = make(), []
     for action, i in actions:
         new = nn.ReLU()

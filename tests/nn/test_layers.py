@@ -1,4 +1,4 @@
-"""Every layer beside PyTorch's, by what record_layers.py recorded, and what holds for all layers."""
+"""Every layer of the table beside PyTorch's, as record_layers.py recorded it, and what holds for all layers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
+from tinygrad_cnn.nn.layer import Layer
 
-from .cases import CASES, title
+from .cases import CASES, Case
 
 
 def unpacked():
@@ -28,10 +29,8 @@ def unpacked():
 
 
 ROWS, DATA = unpacked()
-every_case = pytest.mark.parametrize("number", range(len(CASES)), ids=map(title, CASES))
-with_values = pytest.mark.parametrize(
-    "number", [i for i, case in enumerate(CASES) if case[3]], ids=[title(case) for case in CASES if case[3]]
-)
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+with_inputs = pytest.mark.parametrize("case", [case for case in CASES if case.inputs], ids=str)
 LAYERS = [
     value
     for name in nn.__all__
@@ -39,25 +38,27 @@ LAYERS = [
 ]
 
 
-def made(number):
-    name, args, kwargs, _ = CASES[number]
-    return getattr(nn, name)(
-        *args, **{k: np.array(v, np.float32) if isinstance(v, list) else v for k, v in kwargs.items()}
-    )
+def made(case: Case, **more):
+    """The layer, with lists as float32 arrays."""
+    kwargs = {k: np.array(v, np.float32) if isinstance(v, list) else v for k, v in case.kwargs.items()}
+    return getattr(nn, case.name)(*case.args, **kwargs, **more)
 
 
-def recorded(number, *path):
-    start = "/".join([str(number), *path]) + "/"
-    return {key.removeprefix(start): value for key, value in DATA.items() if key.startswith(start)}
+def recorded(case: Case, *path):
+    """What was recorded of PyTorch: an array, or a dict of those below the path."""
+    key = "/".join([str(CASES.index(case)), *path])
+    return DATA[key] if key in DATA else {k[len(key) + 1 :]: v for k, v in DATA.items() if k.startswith(f"{key}/")}
 
 
-def arrays(number):
-    return [value for _, value in sorted(recorded(number, "input").items())]
+def arrays(case: Case, dtype=np.float64):
+    """The recorded inputs, with floating-point ones in `dtype`."""
+    given = [value for _, value in sorted(recorded(case, "input").items())]
+    return [a.astype(dtype) if a.dtype.kind == "f" else a for a in given]
 
 
-def inputs(number):
+def inputs(case: Case, dtype=np.float64):
     """The recorded inputs; the first requires a gradient if it can."""
-    first, *rest = arrays(number)
+    first, *rest = arrays(case, dtype)
     return [tg.Tensor(first, requires_grad=first.dtype.kind == "f"), *rest]
 
 
@@ -68,99 +69,144 @@ def double():
     tg.set_default_dtype(np.float32)
 
 
-def layer_in_double(number):
-    name, args, kwargs, _ = CASES[number]
-    layer = getattr(nn, name)(*args, **kwargs)
-    layer.load_state_dict(recorded(number, "state"))
-    return layer
-
-
 def close(ours, theirs, rtol=1e-10):
     ours = ours.numpy() if isinstance(ours, tg.Tensor) else ours
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=1e-12)
 
 
-def test_the_record_is_of_these_cases():
-    assert [row["title"] for row in ROWS] == [title(case) for case in CASES]
+def test_the_record_is_of_this_table():
+    assert [row["title"] for row in ROWS] == list(map(str, CASES))
 
 
-def test_every_layer_is_compared():
-    apart = {
-        "MaxUnpool2d",
-        "Module",
-        "Parameter",
-    }  # the first has no class of arguments like the others; it has its own test
-    assert {layer.__name__ for layer in LAYERS} - apart == {case[0] for case in CASES}
+def test_every_layer_is_in_the_table():
+    apart = {"MaxUnpool2d", "Module", "Parameter"}  # MaxUnpool2d takes two outputs of a pool; it has a test of its own
+    assert {layer.__name__ for layer in LAYERS} - apart == {case.name for case in CASES}
 
 
 @every_case
-def test_state_has_the_names_shapes_and_dtypes_of_pytorch(number):
-    layer, row = made(number), ROWS[number]
+def test_state_has_the_names_shapes_and_dtypes_of_pytorch(case):
+    layer, row = made(case), ROWS[CASES.index(case)]
     assert [[k, list(v.shape), str(v.dtype)] for k, v in layer.state_dict().items()] == row["state"]
     assert [name for name, _ in layer.named_parameters()] == row["parameters"]
 
 
-@pytest.mark.parametrize(
-    "number", [i for i, case in enumerate(CASES) if case[0] != "AvgPool1d"], ids=lambda i: title(CASES[i])
-)  # of the average pools, PyTorch shows this one's sizes as tuples
-def test_repr_is_that_of_pytorch(number):
-    assert repr(made(number)) == ROWS[number]["repr"]
+@pytest.mark.parametrize("case", [case for case in CASES if case.name != "AvgPool1d"], ids=str)
+def test_repr_is_that_of_pytorch(case):  # of the average pools, PyTorch shows the sizes of AvgPool1d as tuples
+    assert repr(made(case)) == ROWS[CASES.index(case)]["repr"]
 
 
-@with_values
+@with_inputs
 @pytest.mark.usefixtures("double")
-def test_outputs_gradients_and_running_statistics_are_those_of_pytorch(number):
-    layer, given = layer_in_double(number), inputs(number)
+def test_outputs_gradients_and_running_statistics_are_those_of_pytorch(case):
+    layer, given = getattr(nn, case.name)(*case.args, **case.kwargs), inputs(case)
+    layer.load_state_dict(recorded(case, "state"))
     y = layer(*given)
-    close(y, DATA[f"{number}/train"])
-    y.backward(DATA[f"{number}/g"])
+    close(y, recorded(case, "train"))
+    y.backward(recorded(case, "g"))
     gradients = {name: p.grad for name, p in layer.named_parameters()}
     if given[0].requires_grad:
         gradients[""] = given[0].grad
-    theirs = recorded(number, "gradient")
+    theirs = recorded(case, "gradient")
     assert gradients.keys() == theirs.keys()
     for name, gradient in gradients.items():
         # PyTorch multiplies Hardsigmoid's gradient by a float32 sixth.
-        close(gradient, theirs[name], rtol=1e-7 if CASES[number][0] == "Hardsigmoid" else 1e-10)
+        close(gradient, theirs[name], rtol=1e-7 if case.name == "Hardsigmoid" else 1e-10)
     after = layer.state_dict()
-    for name, value in recorded(number, "after").items():
+    for name, value in recorded(case, "after").items():
         close(after[name], value)
-    close(layer.eval()(*given), DATA[f"{number}/eval"])
+    close(layer.eval()(*given), recorded(case, "eval"))
     assert all(np.array_equal(after[name], value) for name, value in layer.state_dict().items())
 
 
-@with_values
-def test_float32_stays_float32(number):
-    layer = made(number)
-    x, *rest = (a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays(number))
-    x = tg.Tensor(x, requires_grad=x.dtype.kind == "f")
-    y = layer(x, *rest)
+@with_inputs
+def test_float32_stays_float32(case):
+    layer, given = made(case), inputs(case, np.float32)
+    y = layer(*given)
     assert y.dtype == np.float32
     y.sum().backward()
     assert all(p.grad.dtype == np.float32 for p in layer.parameters())
-    assert layer.eval()(x, *rest).dtype == np.float32
+    assert layer.eval()(*given).dtype == np.float32
 
 
 @every_case
-def test_dtype_is_an_argument_of_layers_with_parameters(number):
-    name, args, kwargs, _ = CASES[number]
-    cls = getattr(nn, name)
-    if "dtype" in inspect.signature(cls).parameters:
-        layer = cls(*args, **kwargs, dtype=np.float64)
+def test_dtype_is_an_argument_of_layers_with_parameters(case):
+    if "dtype" in inspect.signature(getattr(nn, case.name)).parameters:
+        layer = made(case, dtype=np.float64)
         assert {t.dtype for t in (*layer.parameters(), *layer.buffers())} <= {np.dtype("float64"), np.dtype("int64")}
     else:
-        assert not list(made(number).parameters())
+        assert not list(made(case).parameters())
+
+
+@with_inputs
+def test_arrays_give_tensors(case):
+    assert isinstance(made(case)(*arrays(case, np.float32)), tg.Tensor)
+
+
+@with_inputs
+def test_a_list_of_tensors_is_recorded(case):
+    layer = made(case)
+    xs = [tg.Tensor(a, requires_grad=True) if a.dtype.kind == "f" else a for a in arrays(case, np.float32)]
+    if case.name == "Identity":
+        rows = list(xs[0])
+        assert layer(rows) is rows
+        return
+    y = layer(*(list(x) if isinstance(x, tg.Tensor) else x for x in xs))
+    expected = layer(*xs)
+    assert y.requires_grad == expected.requires_grad
+    np.testing.assert_array_equal(y.numpy(), expected.numpy())
+    for x in xs:
+        if isinstance(x, tg.Tensor):
+            (g,), (theirs,) = (tg.gradients(f.sum(), x, retain_graph=True, allow_unused=True) for f in (y, expected))
+            assert (g is None) == (theirs is None)
+            if g is not None:
+                np.testing.assert_allclose(g.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
 def test_every_layer_is_documented(cls):
     assert inspect.getdoc(cls)
     assert cls.__doc__, "a docstring of its own, not its base's"
+    assert not hasattr(cls, "forward") or cls is nn.Module or cls.forward.__doc__
     assert not {"args", "kwargs"} & set(inspect.signature(cls).parameters) or cls is nn.Identity
 
 
-# What no function of the library does for them
+# The base
+
+
+class Scaled(
+    Layer, function=lambda a, weight, factor=1.0, axis=0, offset=0.0: (a * weight).sum(axis) * factor + offset
+):
+    """Its function has a parameter of each sort: an input, a learned one, two arguments, and one that the layer lacks."""
+
+    weight: nn.Parameter
+
+    def __init__(self, factor, dim):
+        self.factor, self.dim, self.weight = factor, dim, nn.Parameter([2.0, 3.0])
+
+
+def test_a_layer_passes_its_attributes_to_the_function_that_it_names():
+    layer = Scaled(10, dim=1)
+    assert str(inspect.signature(layer.forward)) == "(x)"
+    assert layer(tg.ones(3, 2)).tolist() == [50, 50, 50]
+    layer.factor = 1
+    assert layer(x=tg.ones(3, 2)).tolist() == [5, 5, 5]
+    assert repr(layer) == "Scaled(factor=1, dim=1)"
+
+
+def test_a_forward_that_a_class_defines_is_kept():
+    class Own(nn.ELU):
+        def forward(self, x):
+            return x * 2
+
+    class Renamed(Own, function=tg.relu, shown="alpha is {alpha}"):
+        pass
+
+    assert Renamed()(tg.ones(1)).tolist() == [2]
+    assert repr(Renamed(3)) == "Renamed(alpha is 3)"
+
+
+# What the table does not test
 
 
 def test_unpool_puts_back_what_the_pool_took():
@@ -245,29 +291,3 @@ def test_an_embedding_keeps_its_padding_row():
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
-
-
-@with_values
-def test_arrays_give_tensors(number):
-    y = made(number)(*(a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays(number)))
-    assert isinstance(y, tg.Tensor)
-
-
-@with_values
-def test_a_list_of_tensors_is_recorded(number):
-    layer, given = made(number), arrays(number)
-    xs = [tg.Tensor(a, dtype=np.float32, requires_grad=True) if a.dtype.kind == "f" else a for a in given]
-    if CASES[number][0] == "Identity":
-        rows = list(xs[0])
-        assert layer(rows) is rows
-        return
-    y = layer(*(list(x) if isinstance(x, tg.Tensor) else x for x in xs))
-    expected = layer(*xs)
-    assert y.requires_grad == expected.requires_grad
-    np.testing.assert_array_equal(y.numpy(), expected.numpy())
-    for x in xs:
-        if isinstance(x, tg.Tensor):
-            (g,), (theirs,) = (tg.gradients(f.sum(), x, retain_graph=True, allow_unused=True) for f in (y, expected))
-            assert (g is None) == (theirs is None)
-            if g is not None:
-                np.testing.assert_allclose(g.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The models that ship, and summaries with numbers found by hand."""
+"""The models of nn.models, and summaries compared with numbers found by hand."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_work_of_an_einsum_is_counted():
     assert summary(Outer(), (2, 3, 3)).multiply_adds == 2 * 3 * 3 * 3
 
 
-def test_rows_are_the_calls_and_what_is_shared_counts_once():
+def test_rows_are_calls_and_shared_parameters_count_once():
     layer = nn.Linear(3, 3)
     result = summary(nn.Sequential(layer, nn.ReLU(), layer), (2, 3))
     assert [(r.path, r.kind, r.output, r.parameters, r.multiply_adds) for r in result.rows] == [

@@ -1,4 +1,4 @@
-"""Modules: registration, walks, modes, copies, hooks, text."""
+"""Modules: registration, traversal, modes, copies, hooks, text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def names(pairs):
 # Parameters
 
 
-def test_a_parameter_is_a_leaf_and_what_is_made_of_it_is_a_tensor():
+def test_a_parameter_is_a_leaf_and_ops_on_it_return_tensors():
     p = nn.Parameter(np.ones(3))
     assert isinstance(p, tg.Tensor)
     assert p.requires_grad
@@ -55,7 +55,7 @@ def test_a_parameter_is_a_leaf_and_what_is_made_of_it_is_a_tensor():
     assert not nn.Parameter([1.0], requires_grad=False).requires_grad
 
 
-def test_a_parameter_does_not_share_what_it_was_made_of():
+def test_a_parameter_does_not_share_memory_with_its_data():
     data = np.ones(3)
     p = nn.Parameter(data)
     data[:] = 0
@@ -78,7 +78,7 @@ def test_copies_of_a_parameter_are_parameters(copied, grad):
 # Registration
 
 
-def test_what_is_assigned_is_found_in_order():
+def test_assigned_values_are_found_in_order():
     net = Net()
     assert names(net.named_parameters()) == ["scale", "first.weight", "rest.0.weight", "rest.0.bias"]
     assert names(net.named_buffers()) == [
@@ -102,7 +102,7 @@ def test_plain_tensors_and_lists_are_not_registered():
     assert len(list(net.parameters())) == 4
 
 
-def test_an_attribute_can_change_what_it_is():
+def test_an_attribute_can_change_its_kind():
     net = Net()
     net.first = nn.ReLU()
     net.scale = nn.Linear(2, 2)
@@ -173,10 +173,10 @@ def test_mistakes_are_named_and_change_nothing(act, error, message):
     assert (dict(vars(net)), repr(net)) == before
 
 
-# What is shared
+# Shared parameters
 
 
-def test_what_is_shared_comes_once_but_is_saved_under_each_name():
+def test_shared_parameters_come_once_but_are_saved_under_each_name():
     net = Tied()
     assert names(net.named_parameters()) == ["encode.weight"]
     assert names(net.named_parameters(remove_duplicate=False)) == ["encode.weight", "decode.weight", "again.weight"]
@@ -216,7 +216,7 @@ def test_a_deep_copy_is_equal_and_apart(copied, make):
     assert all(np.array_equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-def test_a_shallow_copy_shares_the_parameters_but_not_the_books():
+def test_a_shallow_copy_shares_the_parameters_but_registers_on_its_own():
     net = Net()
     twin = copy.copy(net)
     twin.added = nn.Linear(1, 1)
@@ -238,7 +238,7 @@ def test_train_and_eval_reach_everything():
     assert all(m.training for m in net.modules())
 
 
-def test_frozen_parameters_get_no_gradient_and_thaw():
+def test_frozen_parameters_get_no_gradient_until_unfrozen():
     net = Net()
     assert net.first.requires_grad_(False) is net.first
     x = tg.randn(4, 3)
@@ -260,7 +260,7 @@ def test_a_fully_frozen_model_records_nothing():
 # Hooks
 
 
-def test_hooks_see_and_replace_what_comes_and_goes():
+def test_hooks_see_and_replace_inputs_and_outputs():
     layer, seen = nn.Identity(), []
     before = layer.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
     after = layer.register_forward_hook(lambda module, args, y: seen.append((module, args, y)))

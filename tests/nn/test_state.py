@@ -19,7 +19,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
 
 
-def test_a_state_goes_round():
+def test_a_state_round_trips():
     a, b = model(), model()
     a(tg.randn(2, 1, 4, 4))
     assert not same(a.state_dict(), b.state_dict())
@@ -67,7 +67,7 @@ def test_states_of_other_kinds_of_array_load(wrap):
     assert same(a.state_dict(), b.state_dict())
 
 
-def test_a_state_may_look_at_the_memory_that_it_is_written_to():
+def test_a_state_may_share_memory_with_the_parameters():
     net = nn.Module()
     net.a, net.b = nn.Parameter([1.0, 2.0]), nn.Parameter([3.0, 4.0])
     net.load_state_dict({"a": net.b.numpy(), "b": net.a.numpy()})
@@ -137,7 +137,7 @@ def test_without_strict_names_may_differ_but_not_shapes():
     assert same(net.state_dict(), before)
 
 
-def test_what_is_none_or_not_persistent_is_not_a_part_of_the_state():
+def test_missing_and_non_persistent_tensors_are_not_in_the_state():
     net = nn.Linear(2, 3, bias=False)
     net.register_buffer("scratch", tg.zeros(1), persistent=False)
     assert list(net.state_dict()) == ["weight"]
@@ -145,9 +145,13 @@ def test_what_is_none_or_not_persistent_is_not_a_part_of_the_state():
         net.load_state_dict({**net.state_dict(), "bias": np.zeros(3, np.float32)})
     net.register_buffer("scratch", tg.zeros(1))
     assert list(net.state_dict()) == ["weight", "scratch"]
+    net.register_buffer("scratch", tg.zeros(1), persistent=False)
+    net.scratch = tg.ones(1)
+    assert list(net.state_dict()) == ["weight"]
+    assert [name for name, _ in net.named_buffers()] == ["scratch"]
 
 
-def test_what_cannot_be_written_is_said_before_anything_is():
+def test_tensors_that_cannot_be_written_are_listed_before_anything_is_written():
     net = nn.Linear(2, 1)
     fixed = np.zeros(2, np.float32)
     fixed.flags.writeable = False

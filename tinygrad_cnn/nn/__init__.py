@@ -1,20 +1,8 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
-from . import (
-    activation,
-    containers,
-    conv,
-    dropout,
-    init,
-    linear,
-    loss,
-    models,
-    module,
-    normalization,
-    parameter,
-    pool,
-    resize,
-)
+from . import activation, containers, conv, dropout, linear, loss, module, normalization, parameter, pool, resize
+from . import init as init
+from . import models as models
 from .activation import *
 from .containers import *
 from .conv import *

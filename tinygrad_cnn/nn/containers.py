@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, groupby
-from operator import index
+from operator import index, itemgetter
 from typing import Any, Self, overload
 
 from .module import Module
@@ -12,26 +12,8 @@ from .module import Module
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 
-class _Numbered(Module):
-    """A sequence of modules, registered as "0", "1" and so on unless they were named."""
-
-    def _names(self) -> list[str]:
-        return [name for name, _ in self._own("module")]
-
-    def _checked(self, modules: Iterable[Module]) -> list[Module]:
-        listed = list(modules)
-        for module in listed:
-            if not isinstance(module, Module):
-                raise TypeError(
-                    f"{type(self).__name__}: {module!r:.60} is a {type(module).__name__}; it must be a Module"
-                )
-        return listed
-
-    def _renumber(self, modules: list[Module]) -> None:
-        """Hold `modules`, numbered from 0, in place of what is here."""
-        for name in self._names():
-            delattr(self, name)
-        self.extend(modules)
+class _Sequence(Module):
+    """A sequence of modules, registered as "0", "1" and so on unless they have names."""
 
     def __len__(self) -> int:
         return len(self._names())
@@ -57,14 +39,7 @@ class _Numbered(Module):
     def __delitem__(self, key: int | slice) -> None:
         kept = list(self)
         del kept[key if isinstance(key, slice) else self._names().index(self._name(key))]
-        self._renumber(kept)
-
-    def _name(self, key: int) -> str:
-        names = self._names()
-        try:
-            return names[index(key)]
-        except IndexError:
-            raise IndexError(f"{type(self).__name__}: there is no module {key} among {len(names)}") from None
+        self._replace(kept)
 
     def append(self, module: Module) -> Self:
         """Add a module at the end."""
@@ -80,21 +55,42 @@ class _Numbered(Module):
     __iadd__ = extend
 
     def insert(self, index: int, module: Module) -> Self:
-        """Put a module before place `index`, as in a list. All are numbered afresh."""
+        """Insert a module before position `index`, as in a list. All modules are renumbered."""
         modules = list(self)
         modules.insert(index, *self._checked([module]))
-        self._renumber(modules)
-        return self
+        return self._replace(modules)
+
+    def _names(self) -> list[str]:
+        return [name for name, _ in self._own("module")]
+
+    def _name(self, key: int) -> str:
+        names = self._names()
+        try:
+            return names[index(key)]
+        except IndexError:
+            raise IndexError(f"{type(self).__name__}: there is no module {key} among {len(names)}") from None
+
+    def _checked(self, modules: Iterable[Module]) -> list[Module]:
+        listed = list(modules)
+        for module in listed:
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"{type(self).__name__}: {module!r:.60} is a {type(module).__name__}; it must be a Module"
+                )
+        return listed
+
+    def _replace(self, modules: list[Module]) -> Self:
+        """Hold `modules`, numbered from 0, instead of the present ones."""
+        for name in self._names():
+            delattr(self, name)
+        return self.extend(modules)
 
 
-class Sequential(_Numbered):
-    """Modules one after the other: each gets what the one before it gave.
+class Sequential(_Sequence):
+    """Modules called one after the other, each with the output of the one before.
 
     Args:
-        modules: modules; or one dict of them, whose keys become their names.
-
-    Raises:
-        TypeError: if one is not a Module.
+        modules: modules; or one dict of them, whose keys become their names. TypeError for anything else.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -116,14 +112,14 @@ class Sequential(_Numbered):
             self.extend(modules)  # type: ignore[arg-type]
 
     def forward(self, x: Any) -> Any:
-        """What the last module makes of what the one before it makes of ... x."""
+        """Call every module in turn, the first with x, and return the last output."""
         for module in self:
             x = module(x)
         return x
 
 
-class ModuleList(_Numbered):
-    """A list of modules that are registered; ``forward`` of the module that owns it decides what to do with them.
+class ModuleList(_Sequence):
+    """A list whose modules are registered. It is not called; the module that owns it uses its elements.
 
     >>> from tinygrad_cnn import nn
     >>> nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
@@ -135,22 +131,15 @@ class ModuleList(_Numbered):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
-    def _rows(self) -> Iterator[tuple[str, Any]]:
+    def _rows(self) -> Iterator[tuple[str, str]]:
         """Equal neighbours on one line."""
-        for text, group in groupby(super()._rows(), key=lambda row: repr(row[1])):
+        for text, group in groupby(super()._rows(), key=itemgetter(1)):
             names = [name for name, _ in group]
-            several = f"{len(names)} x {text}"
-            yield (names[0], _Text(text)) if len(names) == 1 else (f"{names[0]}-{names[-1]}", _Text(several))
-
-
-class _Text(str):
-    """Text that is its own ``repr``."""
-
-    __repr__ = str.__str__
+            yield (names[0], text) if len(names) == 1 else (f"{names[0]}-{names[-1]}", f"{len(names)} x {text}")
 
 
 class ModuleDict(Module):
-    """Modules by name, registered; in the order in which they were added.
+    """A dict whose modules are registered, in the order in which they were added.
 
     >>> from tinygrad_cnn import nn
     >>> heads = nn.ModuleDict({"digit": nn.Linear(8, 10), "parity": nn.Linear(8, 2)})
@@ -178,9 +167,6 @@ class ModuleDict(Module):
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
-    def __contains__(self, key: object) -> bool:
-        return key in self.keys()
-
     def keys(self) -> list[str]:
         """The names."""
         return [name for name, _ in self._own("module")]
@@ -190,12 +176,12 @@ class ModuleDict(Module):
         return [module for _, module in self._own("module")]
 
     def items(self) -> list[tuple[str, Any]]:
-        """The names and modules."""
+        """The names with their modules."""
         return list(self._own("module"))
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add modules, or put them in the place of those of the same names."""
-        for name, module in modules.items() if isinstance(modules, Mapping) else modules:
+        """Add modules, or replace those of the same names."""
+        for name, module in dict(modules).items():
             self.register_module(name, module)
 
     def pop(self, key: str) -> Any:

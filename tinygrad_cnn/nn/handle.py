@@ -1,24 +1,22 @@
-"""What takes a forward hook off again."""
+"""The handle of a forward hook."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
-
-Hooks: TypeAlias = dict[object, Callable[..., Any]]
+from typing import Any
 
 
 class Handle:
-    """Takes a hook off, by :meth:`remove` or at the end of a ``with`` block."""
+    """Removes a hook, by :meth:`remove` or at the end of a ``with`` block."""
 
-    def __init__(self, hooks: Hooks, hook: Callable[..., Any]) -> None:
+    def __init__(self, hooks: dict[object, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         if not callable(hook):
             raise TypeError(f"register_forward_hook: `hook` is {hook!r:.60}; it must be a function")
         self._hooks, self._key = hooks, object()
         hooks[self._key] = hook
 
     def remove(self) -> None:
-        """Call the hook no more. Nothing happens if it is gone already."""
+        """Remove the hook; do nothing if it is already removed."""
         self._hooks.pop(self._key, None)
 
     def __enter__(self) -> Handle:

@@ -1,7 +1,7 @@
-"""Initialization of parameters, in place, by PyTorch's names; ``rng`` stands for its ``generator``.
+"""Initialization of parameters in place, under PyTorch's names; `rng` stands for its `generator`.
 
-Each function writes into a leaf Tensor and returns it. Draws come from `rng`, a generator or a seed, or from the library's
-own generator, see :func:`~tinygrad_cnn.manual_seed`.
+Each function writes into a leaf Tensor and returns it. Numbers are drawn from `rng`, a generator or a seed, or by default
+from the library's generator, see :func:`~tinygrad_cnn.manual_seed`.
 """
 
 from __future__ import annotations
@@ -15,28 +15,16 @@ from ..ops.random import Seed, generator
 from ..tensor import Tensor
 
 __all__ = [
-    "calculate_gain",
-    "constant_",
-    "dirac_",
-    "eye_",
-    "kaiming_normal_",
-    "kaiming_uniform_",
-    "normal_",
-    "ones_",
-    "orthogonal_",
-    "trunc_normal_",
-    "uniform_",
-    "xavier_normal_",
-    "xavier_uniform_",
-    "zeros_",
-]
+    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
+    "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
     return tensor.copy_(np.asarray(values, tensor.dtype))
 
 
-# Plain
+# Independent of the shape
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, rng: Seed = None) -> Tensor:
@@ -52,11 +40,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, rng: Seed = Non
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, rng: Seed = None
 ) -> Tensor:
-    """Draw from the normal distribution, again and again until every value lies in [a, b].
-
-    Raises:
-        ValueError: if less than a hundredth of the distribution lies between a and b.
-    """
+    """Draw from the normal distribution truncated to [a, b]. ValueError if less than a hundredth of it lies there."""
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
     share = (high - low) / 2
     if share < 0.01:
@@ -88,34 +72,32 @@ def zeros_(tensor: Tensor) -> Tensor:
     return tensor.copy_(0)
 
 
-# By the number of inputs and outputs
+# Scaled by the numbers of inputs and outputs
+
+GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor by which a layer's weights make up for what its activation does to the standard deviation.
+    """The factor for a layer's weights that compensates for how the activation after it changes the standard deviation.
 
     Args:
-        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu" or the name of a convolution.
+        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu" or the name of a convolution; else a ValueError.
         param: the slope of leaky_relu; 0.01 by default.
-
-    Raises:
-        ValueError: for another name.
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity.startswith("conv"):
         return 1.0
-    try:
-        return {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}[nonlinearity]
-    except KeyError:
+    if nonlinearity not in GAINS:
         raise ValueError(
             f"calculate_gain: `nonlinearity` is {nonlinearity!r}; it must be 'linear', 'sigmoid', 'tanh', 'relu', "
             "'leaky_relu' or 'selu'"
-        ) from None
+        )
+    return GAINS[nonlinearity]
 
 
 def fans(name: str, tensor: Tensor) -> tuple[int, int]:
-    """The inputs of each output and the outputs of each input, for a weight (outputs, inputs, *window)."""
+    """The number of inputs of each output, and of outputs of each input, for a weight (outputs, inputs, *window)."""
     if tensor.ndim < 2:
         raise ValueError(f"{name}: the Tensor has shape {tensor.shape}; it must have two axes or more, as weights have")
     window = math.prod(tensor.shape[2:])
@@ -151,8 +133,8 @@ def kaiming_uniform_(
 
     Args:
         tensor: (outputs, inputs, ...).
-        a: the slope of leaky_relu, if that follows.
-        mode: "fan_in" keeps the variance on the way forward, "fan_out" on the way back.
+        a: the slope of leaky_relu, if that is the activation.
+        mode: "fan_in" preserves the variance in the forward pass, "fan_out" in the backward pass.
         nonlinearity: the activation that follows.
         rng: a generator or a seed.
 
@@ -175,12 +157,10 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
-    """Orthonormal rows, or columns if there are fewer of them, times `gain`; all axes after the first count as columns.
+    """Draw a matrix with orthonormal rows, or columns if there are fewer, and multiply it by `gain`.
 
+    All axes after the first count as columns. ValueError for fewer than two axes.
     Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", arXiv:1312.6120.
-
-    Raises:
-        ValueError: for fewer than two axes.
     """
     fans("orthogonal_", tensor)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
@@ -190,21 +170,16 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix.
-
-    Raises:
-        ValueError: unless there are two axes.
-    """
+    """Write the identity matrix. ValueError unless there are two axes."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the Tensor has shape {tensor.shape}; it must have two axes")
     return _write(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Filters (O, C, ...) that pass channels on: 1 in the centre of the window, from channel i to output i of each group.
+    """Write filters (O, C, ...) that copy input channel i to output channel i in each group: 1 at the centre, else 0.
 
-    Raises:
-        ValueError: unless there are three to five axes, or if `groups` does not divide the first.
+    ValueError unless there are three to five axes, of which `groups` divides the first.
     """
     if tensor.ndim not in (3, 4, 5):
         raise ValueError(
@@ -212,9 +187,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         )
     if groups < 1 or tensor.shape[0] % groups:
         raise ValueError(f"dirac_: `groups` is {groups}; it must divide the {tensor.shape[0]} filters")
-    outputs = tensor.shape[0] // groups
-    filters = np.zeros((groups, outputs, *tensor.shape[1:]))
-    centre = tuple(size // 2 for size in tensor.shape[2:])
+    filters = np.zeros((groups, tensor.shape[0] // groups, *tensor.shape[1:]))
+    centre = tuple(n // 2 for n in tensor.shape[2:])
     for group in filters:
         for i in range(min(group.shape[:2])):
             group[(i, i, *centre)] = 1

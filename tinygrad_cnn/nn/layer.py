@@ -1,47 +1,100 @@
-"""What the layers of the library share."""
+"""The base of layers: a layer stores its arguments, calls a function with them, and shows them in its ``repr``."""
 
 from __future__ import annotations
 
 import inspect
+import linecache
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
 from ..core.operands import accepting_lists
 from ..ops.geometry import sizes
-from ..tensor import Tensor, creation
+from ..tensor import creation
 from . import init
 from .module import Module
 from .parameter import Parameter
 
+TORCH_NAMES = {"a": "x", "axis": "dim", "start_axis": "start_dim", "end_axis": "end_dim"}
+"""What layers, like PyTorch, call some parameters of functions."""
+
 
 class Layer(Module):
-    """A module of one step, which takes lists that hold Tensors, and shows in its ``repr`` what it was made with."""
+    """A module that calls one function. ``class ELU(Layer, function=elu)`` names it and needs no ``forward``.
 
-    def __init_subclass__(cls) -> None:
-        if "forward" in vars(cls):
+    For a parameter of the function that is an argument of ``__init__``, or an attribute that the class annotates or defines,
+    ``forward`` passes the attribute of the layer. The other parameters without a default are the inputs of ``forward``.
+    """
+
+    function: ClassVar[Callable[..., Any]]
+    reset_parameters: Callable[[], None]  # of layers with parameters
+    shown: ClassVar[str | None] = None
+    """The format of what ``repr`` shows, such as "{size}, alpha={alpha}"; None for all arguments of ``__init__``."""
+
+    def __init_subclass__(cls, function: Callable[..., Any] | None = None, **attributes: Any) -> None:
+        """Keywords in the head of a class are its attributes; `function` gives it a ``forward`` unless one is defined."""
+        for name, value in attributes.items():
+            setattr(cls, name, value)
+        definer = next(base for base in cls.__mro__ if "forward" in vars(base))
+        if definer is cls:
             cls.forward = accepting_lists(vars(cls)["forward"])
+        elif function is not None and (definer is Module or "function" in vars(definer)):
+            cls.forward = _forward(cls, function)
+        if function is not None:
+            cls.function = staticmethod(function)
 
     def extra_repr(self) -> str:
-        """The constructor's arguments, from the attributes of the same names."""
-        shown = [n for n in inspect.signature(type(self).__init__).parameters if n != "inplace" or vars(self).get(n)]
-        return ", ".join(f"{name}={vars(self)[name]!r}" for name in shown if name in vars(self))
+        """The arguments, in the format :attr:`shown`. A parameter stands for whether there is one."""
+        values = vars(self) | {name: vars(self)[name] is not None for name in self._kinds}
+        if self.shown is not None:
+            return self.shown.format_map(values)
+        names = [name for name in inspect.signature(type(self)).parameters if name in values]
+        return ", ".join(f"{name}={values[name]!r}" for name in names if name != "inplace" or values[name])
+
+    def _make_parameters(self, dtype: DTypeLike | None, **shapes: Sequence[int] | None) -> None:
+        """Register parameters of these shapes, None for one that is missing, and initialize them."""
+        for name, shape in shapes.items():
+            self.register_parameter(name, None if shape is None else Parameter(creation.zeros(shape, dtype=dtype)))
+        self.reset_parameters()
 
 
-def size(layer: Module, name: str, value: Any, least: int = 1) -> int:
-    """`value`, the argument `name` of `layer`, as an int that is at least `least`."""
-    return sizes(type(layer).__name__, name, value, 1, least)[0]
+class Weighted(Layer):
+    """A layer with a weight and perhaps a bias, drawn uniformly from +-1 / sqrt(fan in), as in PyTorch."""
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # a slope for which the bound is 1 / sqrt(fan in)
+        if self.bias is not None:
+            bound = 1 / math.sqrt(init.fans("reset_parameters", self.weight)[0])
+            init.uniform_(self.bias, -bound, bound)
 
 
-def parameter(*shape: int, dtype: DTypeLike | None) -> Parameter:
-    """A Parameter of this shape, zero until it is drawn."""
-    return Parameter(creation.zeros(shape, dtype=dtype))
+def _forward(cls: type[Layer], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``forward`` that calls `function`, written as source: nothing is looked up in a call but the attributes it names."""
+    attributes = set(inspect.signature(cls).parameters).union(*map(inspect.get_annotations, cls.__mro__))
+    inputs, arguments = [], []
+    for name, parameter in inspect.signature(function).parameters.items():
+        ours = TORCH_NAMES.get(name, name)
+        if ours in attributes or hasattr(cls, ours):
+            arguments.append(f"{name}=self.{ours}")
+        elif parameter.default is parameter.empty:
+            inputs.append(ours)
+    source = f"def forward(self, {', '.join(inputs)}):\n    return function({', '.join([*inputs, *arguments])})\n"
+    filename = f"<{cls.__name__}: call>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    scope: dict[str, Any] = {"function": function}
+    exec(compile(source, filename, "exec"), scope)
+    forward: Callable[..., Any] = scope["forward"]
+    forward.__module__, forward.__qualname__ = cls.__module__, f"{cls.__qualname__}.forward"
+    forward.__doc__ = f":func:`~tinygrad_cnn.{function.__name__}` of {', '.join(inputs)}, with the layer's arguments."
+    return forward
 
 
-def reset(weight: Tensor, bias: Tensor | None) -> None:
-    """Draw weight and bias uniformly from +-1 / sqrt(fan in), as PyTorch does for linear and convolutional layers."""
-    init.kaiming_uniform_(weight, a=math.sqrt(5))  # that slope makes the bound what it is
-    if bias is not None:
-        bound = 1 / math.sqrt(init.fans("reset", weight)[0])
-        init.uniform_(bias, -bound, bound)
+def size(layer: Module, name: str, value: Any) -> int:
+    """`value`, the argument `name` of `layer`, as an int that is at least 1."""
+    return sizes(type(layer).__name__, name, value, 1, least=1)[0]

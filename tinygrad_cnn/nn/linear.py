@@ -1,4 +1,4 @@
-"""Layers without a place in space: linear maps, tables, and changes of shape."""
+"""Layers without spatial axes: linear maps, embeddings, and changes of shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..ops.label import embedding
 from ..ops.shape import flatten, reshape
 from ..tensor import Tensor
 from . import init
-from .layer import Layer, parameter, reset, size
+from .layer import Layer, Weighted, size
 from .module import Module
 from .parameter import Parameter
 
@@ -28,11 +28,11 @@ class Identity(Module):
         pass
 
     def forward(self, x: Array) -> Array:
-        """x."""
+        """Return x."""
         return x
 
 
-class Linear(Layer):
+class Linear(Weighted):
     """y = x W^T + b, for x (..., in_features).
 
     Args:
@@ -50,19 +50,10 @@ class Linear(Layer):
     (5, 10)
     """
 
-    weight: Parameter
-    bias: Parameter | None
-
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: DTypeLike | None = None) -> None:
         self.in_features = size(self, "in_features", in_features)
         self.out_features = size(self, "out_features", out_features)
-        self.weight = parameter(self.out_features, self.in_features, dtype=dtype)
-        self.register_parameter("bias", parameter(self.out_features, dtype=dtype) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw the parameters anew."""
-        reset(self.weight, self.bias)
+        self._make_parameters(dtype, weight=(out_features, in_features), bias=(out_features,) if bias else None)
 
     def forward(self, x: Array) -> Tensor:
         """y for x (..., in_features). ValueError for another size."""
@@ -73,11 +64,8 @@ class Linear(Layer):
             )
         return linear(x, self.weight, self.bias)
 
-    def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
-
-class Embedding(Layer):
+class Embedding(Layer, function=embedding):
     """Rows of a table: y[...] = weight[indices[...]].
 
     Args:
@@ -106,8 +94,7 @@ class Embedding(Layer):
                 f"Embedding: `padding_idx` is {padding_idx}; it must be a row, from {-num_embeddings} to {num_embeddings - 1}"
             )
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.weight = parameter(num_embeddings, embedding_dim, dtype=dtype)
-        self.reset_parameters()
+        self._make_parameters(dtype, weight=(num_embeddings, embedding_dim))
 
     @classmethod
     def from_pretrained(cls, embeddings: Array, freeze: bool = True, padding_idx: int | None = None) -> Self:
@@ -120,23 +107,19 @@ class Embedding(Layer):
         return layer
 
     def reset_parameters(self) -> None:
-        """Draw the table anew."""
+        """Draw the table."""
         table = init.normal_(self.weight).numpy().copy()
         if self.padding_idx is not None:
             table[self.padding_idx] = 0
         self.weight.copy_(table)
-
-    def forward(self, indices: Array) -> Tensor:
-        """(*indices.shape, embedding_dim) for integers of any shape."""
-        return embedding(indices, self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
-class Flatten(Layer):
-    """The axes from `start_dim` to `end_dim` become one; by default all but the batch.
+class Flatten(Layer, function=flatten):
+    """Join the axes from `start_dim` to `end_dim` into one; by default all but the batch.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -147,13 +130,9 @@ class Flatten(Layer):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Array) -> Tensor:
-        """x with fewer axes."""
-        return flatten(x, self.start_dim, self.end_dim)
-
 
 class Unflatten(Layer):
-    """The axis `dim` becomes several, of sizes `unflattened_size`, one of which may be -1 for what is left.
+    """Split the axis `dim` into several, of sizes `unflattened_size`, one of which may be -1, to be inferred.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -170,9 +149,8 @@ class Unflatten(Layer):
         if not -len(shape) <= self.dim < len(shape):
             raise ValueError(f"Unflatten: `x` has shape {shape}, which has no axis `dim` {self.dim}")
         at = self.dim % len(shape)
-        wanted = (*shape[:at], *self.unflattened_size, *shape[at + 1 :])
         try:
-            return reshape(x, shape=wanted)
+            return reshape(x, shape=(*shape[:at], *self.unflattened_size, *shape[at + 1 :]))
         except ValueError:
             raise ValueError(
                 f"Unflatten: `x` has {shape[at]} elements along axis {self.dim}, which cannot take the shape "

@@ -19,7 +19,7 @@ from .summary import Summary, summarize
 
 __all__ = ["Module"]
 
-Kind: TypeAlias = Literal["parameter", "buffer", "module"]
+Kind: TypeAlias = Literal["parameter", "buffer", "transient buffer", "module"]
 
 
 def _no_forward(self: Module, *_: Any, **__: Any) -> Any:
@@ -31,13 +31,11 @@ def _no_forward(self: Module, *_: Any, **__: Any) -> Any:
 class Module:
     """The base of layers and models: define ``forward``, and call the module itself.
 
-    ``forward`` is given what the call is given. Arrays that it returns, alone or in a tuple, become Tensors.
+    A call passes its arguments to ``forward``. Arrays that ``forward`` returns, alone or in a tuple, become Tensors.
 
-    A :class:`Parameter` or Module that is assigned to an attribute is registered under its name: :meth:`parameters` and
-    :meth:`state_dict` find it, :meth:`train`, :meth:`eval` and :meth:`apply` reach it. A Tensor that belongs to the state
-    without being learned is a buffer, see :meth:`register_buffer`.
-
-    Registration works from the first line of ``__init__``; calling ``super().__init__()`` before it is not needed.
+    Assigning a :class:`Parameter` or a Module to an attribute registers it under that name: :meth:`parameters` and
+    :meth:`state_dict` find it; :meth:`train`, :meth:`eval` and :meth:`apply` reach it. Register a Tensor that belongs to the
+    state but is not learned with :meth:`register_buffer`. Calling ``super().__init__()`` first is not necessary.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -57,15 +55,13 @@ class Module:
 
     forward: Callable[..., Any] = _no_forward
 
-    # Registered values are ordinary attributes. Which of them are registered, and as what, is kept beside them, in order.
-    # A module has these books from the first time that something is written in them, so no constructor need make them.
+    # Registered values are ordinary attributes; `_kinds` has their names, in order, and what each is. A module gets its own
+    # `_kinds` and hooks when the first one is added, so that it works without a call of ``super().__init__()``.
     _kinds: Mapping[str, Kind] = MappingProxyType({})
-    _unsaved: frozenset[str] = frozenset()
     _pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _training = True
-    _types: ClassVar[dict[Kind, type]] = {}
-    _is_module: ClassVar[bool] = True  # for a captured run, which stands below and does not know this class
+    _is_module: ClassVar[bool] = True  # by which `compile`, which does not import this class, recognizes a module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if tracing.watchers and (tracer := tracing.tracer()) is not None:
@@ -84,127 +80,111 @@ class Module:
     # Registration
 
     def __setattr__(self, name: str, value: Any) -> None:
+        kind = self._kinds.get(name)
         if isinstance(value, Parameter):
-            self._register("parameter", name, value)
+            kind = "parameter"
         elif isinstance(value, Module):
-            self._register("module", name, value)
-        elif (kind := self._kinds.get(name)) is not None:
-            self._register(kind, name, value)
-        else:
+            kind = "module"
+        if kind is None:
             object.__setattr__(self, name, value)
+        else:
+            self._register(kind, name, value)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
-        self._forget(name)
+        self._own_dict("_kinds").pop(name, None)
 
-    def _forget(self, name: str) -> None:
-        self._book("_kinds").pop(name, None)
-        vars(self)["_unsaved"] = self._unsaved - {name}
+    def _own_dict(self, name: str) -> dict[Any, Any]:
+        own: dict[Any, Any] = vars(self).setdefault(name, {})
+        return own
 
-    def _book(self, name: str) -> dict[Any, Any]:
-        book: dict[Any, Any] = vars(self).setdefault(name, {})
-        return book
-
-    def _register(self, kind: Kind, name: str, value: Any) -> None:
-        owner = type(self).__name__
-        if value is not None and not isinstance(value, self._types[kind]):
+    def _register(self, kind: Kind, name: str, value: Any, new: bool = False) -> None:
+        """Set an attribute and record its kind. If it is to be `new`, it must not replace an attribute of another type."""
+        owner, wanted = type(self).__name__, TYPES[kind]
+        if value is not None and not isinstance(value, wanted):
             raise TypeError(
                 f"{owner}: `{name}` is a {kind}, which cannot be set to a {type(value).__name__}; assign a "
-                f"{self._types[kind].__name__} or None, or `del` it first"
+                f"{wanted.__name__} or None, or `del` it first"
             )
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{owner}: {name!r} cannot name a {kind}; give a word without dots")
+        is_same = TYPES.get(self._kinds.get(name, "")) is wanted
+        if new and hasattr(self, name) and not is_same:
+            raise ValueError(f"{owner}: there is an attribute `{name}` already; give the {kind} another name")
         if hasattr(Module, name):
             raise ValueError(f"{owner}: `{name}` is an attribute of every module; give the {kind} another name")
         object.__setattr__(self, name, value)
-        if self._kinds.get(name) != kind:
-            self._forget(name)
-            self._book("_kinds")[name] = kind
-
-    def _register_new(self, kind: Kind, name: str, value: Any) -> None:
-        if isinstance(name, str) and hasattr(self, name) and self._kinds.get(name) != kind:
-            raise ValueError(
-                f"{type(self).__name__}: there is an attribute `{name}` already; give the {kind} another name"
-            )
-        self._register(kind, name, value)
+        kinds = self._own_dict("_kinds")
+        if not is_same:
+            kinds.pop(name, None)  # so that it comes last
+        kinds[name] = kind
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Register a parameter, as assigning it does; or None, for one that this module does without.
+        """Register a parameter, as assigning it does; None if this module has no such parameter.
 
-        Raises:
-            TypeError: if `param` is not a Parameter.
-            ValueError: if the name is taken, empty or has a dot.
+        Errors are those of :meth:`register_buffer`.
         """
-        self._register_new("parameter", name, param)
+        self._register("parameter", name, param, new=True)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a Tensor that belongs to the state but is not learned, such as the running mean of BatchNorm2d.
 
         Args:
             name: the attribute.
-            tensor: its value; or None, for one that this module does without.
-            persistent: whether it is a part of :meth:`state_dict`.
+            tensor: its value; None if this module has no such buffer.
+            persistent: whether :meth:`state_dict` contains it.
 
         Raises:
-            TypeError: if `tensor` is not a Tensor.
+            TypeError: if `tensor` is of another type.
             ValueError: if the name is taken, empty or has a dot.
         """
-        self._register_new("buffer", name, tensor)
-        vars(self)["_unsaved"] = self._unsaved - {name} if persistent else self._unsaved | {name}
+        self._register("buffer" if persistent else "transient buffer", name, tensor, new=True)
 
     def register_module(self, name: str, module: Module | None) -> None:
-        """Register a child, as assigning it does.
-
-        Raises:
-            TypeError: if `module` is not a Module.
-            ValueError: if the name is taken, empty or has a dot.
-        """
-        self._register_new("module", name, module)
+        """Register a child, as assigning it does. Errors are those of :meth:`register_buffer`."""
+        self._register("module", name, module, new=True)
 
     add_module = register_module
 
-    # Walks
+    # Traversal
 
-    def _own(self, kind: Kind) -> Iterator[tuple[str, Any]]:
-        for name, registered in list(self._kinds.items()):
-            if registered == kind and (value := vars(self)[name]) is not None:
+    def _own(self, *kinds: Kind) -> Iterator[tuple[str, Any]]:
+        """The registered values of these kinds, by name."""
+        for name, kind in list(self._kinds.items()):
+            if kind in kinds and (value := vars(self)[name]) is not None:
                 yield name, value
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below, by their names, each once."""
-        seen: set[int] = set()
-        for name, child in self._own("module"):
-            if id(child) not in seen:
-                seen.add(id(child))
-                yield name, child
+        """The child modules with their names, each once."""
+        return self._named("", False, True, "module")
 
     def children(self) -> Iterator[Module]:
-        """The modules directly below, each once."""
+        """The child modules, each once."""
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with their paths: "" for itself, then "features", "features.0" and so on."""
-        return self._walk(prefix, set() if remove_duplicate else None)
-
-    def _walk(self, path: str, seen: set[int] | None) -> Iterator[tuple[str, Module]]:
-        if seen is not None:
-            if id(self) in seen:
-                return
-            seen.add(id(self))
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.module(self)
-        yield path, self
-        for name, child in self._own("module"):
-            yield from child._walk(_joined(path, name), seen)
+        """This module and all below it with their paths: "" for itself, then "features", "features.0" and so on."""
+        seen: set[int] = set()
+        waiting = [(prefix, self)]
+        while waiting:
+            path, module = waiting.pop()
+            if id(module) in seen:
+                continue
+            if remove_duplicate:
+                seen.add(id(module))
+            if tracing.watchers and (tracer := tracing.tracer()) is not None:
+                tracer.module(module)
+            yield path, module
+            waiting += [(_joined(path, name), child) for name, child in reversed([*module._own("module")])]
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _named(self, kind: Kind, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+    def _named(self, prefix: str, recurse: bool, remove_duplicate: bool, *kinds: Kind) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         for path, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            for name, value in module._own(kind):
+            for name, value in module._own(*kinds):
                 if id(value) not in seen:
                     if remove_duplicate:
                         seen.add(id(value))
@@ -213,29 +193,25 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their paths, "features.0.weight". One with several names comes once, unless all are wanted."""
-        return self._named("parameter", prefix, recurse, remove_duplicate)
+        """The parameters with their paths, such as "features.0.weight"; a shared one once, if `remove_duplicate`."""
+        return self._named(prefix, recurse, remove_duplicate, "parameter")
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters of this module and, with `recurse`, of all below it, each once."""
+        """The parameters of this module and, if `recurse`, of all below it, each once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """The buffers with their paths."""
-        return self._named("buffer", prefix, recurse, remove_duplicate)
+        return self._named(prefix, recurse, remove_duplicate, "buffer", "transient buffer")
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers of this module and, with `recurse`, of all below it, each once."""
+        """The buffers of this module and, if `recurse`, of all below it, each once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
-        """The module at a path such as "features.0"; this one for "".
-
-        Raises:
-            AttributeError: if there is none.
-        """
+        """The module at a path such as "features.0", or this one for ""; AttributeError if there is none."""
         module = self
         for name in target.split(".") if target else ():
             if module._kinds.get(name) != "module":
@@ -246,7 +222,7 @@ class Module:
         return module
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call ``fn(module)`` for every module below and then for this one; returns this module.
+        """Call ``fn(module)`` for every module below this one and then for this one; return this module.
 
         >>> from tinygrad_cnn import nn
         >>> def quiet(module):
@@ -263,7 +239,7 @@ class Module:
 
     @property
     def training(self) -> bool:
-        """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
+        """Whether layers such as Dropout and BatchNorm2d are in training mode: :meth:`train` and :meth:`eval` set it."""
         if tracing.watchers and (tracer := tracing.tracer()) is not None:
             tracer.module(self)
         return self._training
@@ -271,12 +247,12 @@ class Module:
     @training.setter
     def training(self, mode: bool) -> None:
         if mode:
-            vars(self).pop("_training", None)  # as it is in a new module, so that a captured run finds no difference
+            vars(self).pop("_training", None)  # as in a new module, so that `compile` sees no difference
         else:
             vars(self)["_training"] = False
 
     def train(self, mode: bool = True) -> Self:
-        """Set :attr:`training` of this module and all below it; returns this module."""
+        """Set :attr:`training` of this module and all below it; return this module."""
         for module in self.modules():
             module.training = mode
         return self
@@ -286,98 +262,89 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Freeze all parameters with False, or thaw them; returns this module."""
+        """Freeze all parameters if False, or unfreeze them; return this module."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def zero_grad(self) -> None:
-        """Forget the gradient of every parameter."""
+        """Reset the gradient of every parameter to None."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
     # State
 
     def _stateful(self, prefix: str = "") -> dict[str, Tensor]:
-        """The Tensors of the state by their paths, those with several names under each of them."""
+        """The Tensors of the state by path, a shared one under each of its names."""
         return {
             _joined(path, name): value
             for path, module in self.named_modules(prefix, remove_duplicate=False)
-            for kind in ("parameter", "buffer")
-            for name, value in module._own(kind)
-            if name not in module._unsaved
+            for name, value in (*module._own("parameter"), *module._own("buffer"))
         }
 
     def state_dict(self, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """Copies of all parameters and persistent buffers, as arrays, by the names that PyTorch gives them.
+        """Copies of all parameters and persistent buffers as arrays, under PyTorch's names.
 
-        ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in model.state_dict().items()})`` takes them over.
+        PyTorch loads them: ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})``.
         """
         return {name: tensor.numpy().copy() for name, tensor in self._stateful(prefix).items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, finite: bool = False
     ) -> IncompatibleKeys:
-        """Write a state into the parameters and buffers, in place: all of it or nothing.
+        """Write a state into the parameters and buffers, in place: all of it, or nothing if there is an error.
 
         Args:
-            state_dict: arrays by name, from :meth:`state_dict`; or Tensors, or PyTorch's ``state_dict()`` as it is.
-            strict: refuse missing and unexpected names; else they are only returned.
-            finite: refuse NaN and infinity.
+            state_dict: arrays or Tensors by name, from :meth:`state_dict` or from PyTorch's.
+            strict: raise for missing and unexpected names; else only return them.
+            finite: raise for NaN and infinity.
 
         Returns:
-            The names that were missing and those that were unexpected: ``missing_keys`` and ``unexpected_keys``.
+            A named tuple of the missing and the unexpected names: ``missing_keys`` and ``unexpected_keys``.
 
         Raises:
-            ValueError: that lists every missing, unexpected, misshaped, wrongly typed or non-finite entry. Nothing has
-                changed.
+            ValueError: with a list of all missing, unexpected, misshaped, wrongly typed and non-finite entries.
         """
         return self._prepare_load(state_dict, strict, finite)()
 
-    def _prepare_load(
-        self, state_dict: Any, strict: bool = True, finite: bool = False
-    ) -> Callable[[], IncompatibleKeys]:
-        return prepare(self._stateful(), state_dict, type(self).__name__, strict, finite)
+    def _prepare_load(self, state: Any, strict: bool = True, finite: bool = False) -> Callable[[], IncompatibleKeys]:
+        return prepare(self._stateful(), state, type(self).__name__, strict, finite)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy registers on its own from here on."""
-        books: dict[str, Any] = {
-            name: dict(vars(self)[name]) for name in ("_kinds", "_pre_hooks", "_hooks") if name in vars(self)
-        }
-        return {**vars(self), **books}
+        """The attributes, for a copy, which must not share the dicts of kinds and hooks."""
+        own = ("_kinds", "_pre_hooks", "_hooks")
+        return {name: dict(value) if name in own else value for name, value in vars(self).items()}
 
     # Hooks
 
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> Handle:
-        """Call ``hook(module, args)`` before every forward. What it returns, unless None, replaces the positional arguments.
+        """Call ``hook(module, args)`` before every forward. A result other than None replaces the positional arguments.
 
-        Returns:
-            A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
+        ``remove()`` of the handle that is returned, or the end of ``with handle:``, removes the hook.
         """
-        return Handle(self._book("_pre_hooks"), hook)
+        return Handle(self._own_dict("_pre_hooks"), hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
-        """Call ``hook(module, args, output)`` after every forward. What it returns, unless None, replaces the output.
+        """Call ``hook(module, args, output)`` after every forward. A result other than None replaces the output.
 
-        Returns:
-            A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
+        It returns a handle as :meth:`register_forward_pre_hook` does.
         """
-        return Handle(self._book("_hooks"), hook)
+        return Handle(self._own_dict("_hooks"), hook)
 
     # Text
 
     def summary(self, input_shape: Any, *more: Any, dtype: DTypeLike | None = None) -> Summary:
-        """Print what the model consists of: its modules as they are called, outputs, parameters and multiply-adds.
+        """Print a table of the modules in the order of their calls, with outputs, parameters and multiply-adds.
 
-        The model is called once, in evaluation and without gradients, and is afterwards as it was.
+        The model is called once, in evaluation mode and without gradients; its modes and state stay as they are.
 
         Args:
-            input_shape: the shape of the input, with the batch: (1, 3, 32, 32); or an array, as an example of it.
-            more: the same of further inputs.
+            input_shape: the shape of the input with its batch, such as (1, 3, 32, 32); or an example, an array.
+            more: the same for further inputs.
             dtype: of the inputs that are given as shapes; the default dtype unless given.
 
         Returns:
-            What was printed, as a :class:`~tinygrad_cnn.nn.summary.Summary`, with numbers to compute with.
+            The table as a :class:`~tinygrad_cnn.nn.summary.Summary`.
 
         >>> from tinygrad_cnn import nn
         >>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
@@ -398,28 +365,24 @@ class Module:
         return result
 
     def extra_repr(self) -> str:
-        """What stands between the parentheses of ``repr``; for layers to override."""
+        """The text between the parentheses of ``repr``; override it to show arguments."""
         return ""
 
     def __repr__(self) -> str:
-        extra = self.extra_repr()
-        lines = [f"({name}): {child!r}" for name, child in self._rows()]
-        if not lines:
-            return f"{type(self).__name__}({extra})"
-        return (
-            f"{type(self).__name__}(\n" + "".join(indent(line, "  ") + "\n" for line in [extra, *lines] if line) + ")"
-        )
+        extra, rows = self.extra_repr(), [f"({name}): {text}" for name, text in self._rows()]
+        inside = "".join(indent(line, "  ") + "\n" for line in [extra, *rows] if line)
+        return f"{type(self).__name__}(\n{inside})" if rows else f"{type(self).__name__}({extra})"
 
-    def _rows(self) -> Iterator[tuple[str, Any]]:
-        """The children as they are listed in ``repr``."""
-        return ((name, vars(self)[name]) for name, kind in self._kinds.items() if kind == "module")
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """The names and texts of the children in ``repr``."""
+        return ((name, repr(vars(self)[name])) for name, kind in self._kinds.items() if kind == "module")
 
 
-Module._types.update({"parameter": Parameter, "buffer": Tensor, "module": Module})
+TYPES: dict[str, type] = {"parameter": Parameter, "buffer": Tensor, "transient buffer": Tensor, "module": Module}
 
 
 def _in_tensors(output: Any) -> Any:
-    """Tensors for the arrays that `forward` made of arrays: whoever is given the output may go on as with Tensors."""
+    """The output with arrays as Tensors, so that a caller can use Tensor methods whatever the inputs were."""
     if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
         return Tensor._of(np.asarray(output))
     return tuple(map(_in_tensors, output)) if type(output) is tuple else output

@@ -1,4 +1,4 @@
-"""The Parameter: a Tensor that a module owns and an optimizer moves."""
+"""The Parameter: a Tensor that a module owns and an optimizer updates."""
 
 from __future__ import annotations
 
@@ -14,18 +14,9 @@ __all__ = ["Parameter"]
 
 
 class Parameter(Tensor):
-    """A leaf Tensor that becomes a parameter of the :class:`Module` it is assigned to.
+    """A leaf Tensor that becomes a parameter of the :class:`Module` it is assigned to. Ops on it return plain Tensors.
 
-    What ops make of it is a plain Tensor.
-
-    Args:
-        data: as for :class:`~tinygrad_cnn.Tensor`; it is copied.
-        requires_grad: whether gradients are computed for it.
-        dtype: convert to this dtype.
-
-    Raises:
-        TypeError: if `data` is not numeric, or a gradient is asked of integers or Booleans.
-        ValueError: if a nested list is ragged.
+    Arguments and errors are those of :class:`~tinygrad_cnn.Tensor`; `data` is copied.
 
     >>> from tinygrad_cnn import nn
     >>> nn.Parameter([1.0, 2.0])
@@ -37,7 +28,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any, *, requires_grad: bool = True, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, requires_grad=requires_grad, dtype=dtype)
         if not requires_grad:
-            self._node = None  # a Parameter is a leaf, whatever it is copied from
+            self._node = None  # a Parameter is a leaf, also when `data` is recorded
 
     def __repr__(self) -> str:
         return super().__repr__().replace("Tensor(", "Parameter(", 1)

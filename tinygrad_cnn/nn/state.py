@@ -1,4 +1,4 @@
-"""Reading a saved state against the Tensors that are to take it over: everything is looked at before anything counts."""
+"""Loading a state: every entry is checked before any is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tensor.interop import copied
 
 
 class IncompatibleKeys(NamedTuple):
-    """What a state lacked, and what it had beyond need."""
+    """The names that a loaded state lacked, and those that the module does not have."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -22,11 +22,7 @@ class IncompatibleKeys(NamedTuple):
 def prepare(
     tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, finite: bool
 ) -> Callable[[], IncompatibleKeys]:
-    """The function that writes the arrays of `state`, which fit, into the `tensors` of the same names.
-
-    Raises:
-        ValueError: that lists all the faults.
-    """
+    """Check `state` and return the function that writes it into `tensors`. ValueError with a list of all faults."""
     faults, missing, unexpected = [], [], []
     if not isinstance(state, Mapping):
         faults, state = [f"the state is a {type(state).__name__}; it must be a dict of arrays by name"], {}
@@ -54,10 +50,10 @@ def prepare(
 
 
 def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
-    """A copy of `value`, which may look at the very memory that is to be written. ValueError that says what it is."""
+    """A copy of `value`, which may share the memory of a Tensor that is about to be written. ValueError if it does not fit."""
     try:
         array = copied(value) if hasattr(value, "__array__") or hasattr(value, "__dlpack__") else np.array(value)
-    except Exception as error:  # NumPy's own are of many kinds
+    except Exception as error:  # NumPy raises several kinds
         raise ValueError(f"is no array: {error}") from None
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
         raise ValueError(f"is {array.dtype} {array.shape}; it must be {tensor.dtype} {tensor.shape}")

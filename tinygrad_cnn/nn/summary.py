@@ -1,4 +1,4 @@
-"""What a model consists of: a row for every module that is called, with its output, its parameters and its work."""
+"""The summary of a model: a row for each call of a module, with its output, parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,10 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def _contraction(_: Shape, *operands: Shape, params: tuple[Any, ...]) -> int:
-    """One for each combination of the letters of an einsum."""
+    """One for each combination of the indices of an einsum."""
     terms = params[0].partition("->")[0].split(",")
-    sizes = {
-        letter: n for term, shape in zip(terms, operands, strict=True) for letter, n in zip(term, shape, strict=True)
-    }
-    return math.prod(sizes.values())
+    pairs = zip(terms, operands, strict=True)
+    return math.prod(dict(pair for term, shape in pairs for pair in zip(term, shape, strict=True)).values())
 
 
 WORK: dict[str, Callable[..., int]] = {
@@ -38,59 +36,38 @@ WORK: dict[str, Callable[..., int]] = {
     "convolve_dx": lambda y, u, w, *_, params: math.prod(u) * math.prod(w[1:]),
     "contract": _contraction,
 }
-"""Multiplications, each with an addition, of the ops that have most of them, from the shapes of output and inputs."""
+"""The number of multiply-adds of the ops that have most of them, from the shapes of output and inputs."""
 
 
 @dataclass
 class Row:
-    """One call of a module.
+    """One call of a module."""
 
-    Attributes:
-        path: its name, such as "features.0"; "" for the model itself.
-        kind: its class.
-        output: the shape of what it returned; None for something else than an array.
-        parameters: the elements of its own parameters, not of its children's; 0 if they were counted before.
-        multiply_adds: of the ops that it called itself, not its children.
-    """
-
-    path: str
-    kind: str
-    output: Shape | None = None
-    parameters: int = 0
-    multiply_adds: int = 0
+    path: str  # of the module, such as "features.0"; "" for the model itself
+    kind: str  # the name of its class
+    output: Shape | None = None  # None if the output is no array
+    parameters: int = 0  # elements of its own parameters, without its children's; 0 if they were counted before
+    multiply_adds: int = 0  # of the ops that it called itself, without its children's
 
 
 @dataclass
 class Summary:
-    """The rows of a model, in the order of the calls, and their sums. ``str`` gives the table.
-
-    Attributes:
-        rows: one for each call of a module.
-        parameters: elements of all parameters of the model, whether or not they were used.
-        trainable: those of them that require gradients.
-        size: bytes of parameters and buffers.
-    """
+    """The rows of a model in the order of the calls, and their sums. ``str`` gives the table."""
 
     rows: list[Row] = field(repr=False)
-    parameters: int
-    trainable: int
-    size: int
+    parameters: int  # elements of all parameters of the model, used or not
+    trainable: int  # elements of those that require gradients
+    size: int  # bytes of parameters and buffers
 
     @property
     def multiply_adds(self) -> int:
-        """Multiplications, each with an addition, of all matrix products and convolutions."""
+        """The multiply-adds of all matrix products and convolutions."""
         return sum(row.multiply_adds for row in self.rows)
 
     def __str__(self) -> str:
-        table: list[tuple[str, ...]] = [("layer", "output", "parameters", "multiply-adds")]
-        for row in self.rows:
-            depth = row.path.count(".") + bool(row.path)
-            name = row.path.rpartition(".")[2]
-            label = "  " * depth + (f"{name} ({row.kind})" if name else row.kind)
-            output = "-" if row.output is None else " x ".join(map(str, row.output)) or "scalar"
-            table.append((label, output, *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))))
+        table = [("layer", "output", "parameters", "multiply-adds"), *map(_cells, self.rows)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
+        header, *lines = [
             f"{label:<{widths[0]}}  {output:<{widths[1]}}  {count:>{widths[2]}}  {work:>{widths[3]}}".rstrip()
             for label, output, count, work in table
         ]
@@ -100,11 +77,20 @@ class Summary:
             f"parameters: {self.parameters:,}{frozen} ({self.size / 1e6:,.2f} MB with buffers)",
             f"multiply-adds: {self.multiply_adds:,}",
         ]
-        return "\n".join([lines[0], rule, *lines[1:], rule, *sums])
+        return "\n".join([header, rule, *lines, rule, *sums])
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    """The texts of a row in the table."""
+    depth, name = row.path.count(".") + bool(row.path), row.path.rpartition(".")[2]
+    label = "  " * depth + (f"{name} ({row.kind})" if name else row.kind)
+    output = "-" if row.output is None else " x ".join(map(str, row.output)) or "scalar"
+    count, work = (f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))
+    return label, output, count, work
 
 
 def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -> Summary:
-    """The summary of one call of the model, in evaluation and without gradients. The model is as it was, afterwards."""
+    """The summary of one call of the model, in evaluation mode and without gradients, which leaves the model as it was."""
     arguments = [_example(value, dtype) for value in inputs]
     paths = {id(module): path for path, module in model.named_modules()}
     rows: list[Row] = []
@@ -124,27 +110,26 @@ def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -
         if op.name in WORK and active:
             active[-1].multiply_adds += WORK[op.name](output.shape, *map(np.shape, given), params=params)
 
-    modes = [(module, module._training) for module in model.modules()]
     with ExitStack() as stack:
-        for module, mode in modes:
-            stack.callback(setattr, module, "training", mode)
+        for module in model.modules():
+            stack.callback(setattr, module, "training", module._training)
             stack.enter_context(module.register_forward_pre_hook(enter))
             stack.enter_context(module.register_forward_hook(leave))
         model.eval()
         stack.enter_context(no_grad())
         stack.enter_context(observe(count))
         model(*arguments)
-    parameters, buffers = list(model.parameters()), list(model.buffers())
+    parameters = list(model.parameters())
     return Summary(
         rows,
         parameters=sum(p.size for p in parameters),
         trainable=sum(p.size for p in parameters if p.requires_grad),
-        size=sum(t._array.nbytes for t in (*parameters, *buffers)),
+        size=sum(t._array.nbytes for t in (*parameters, *model.buffers())),
     )
 
 
 def _example(value: Any, dtype: DTypeLike | None) -> Tensor:
-    """A Tensor of the shape `value`, or `value` if it is an array already."""
+    """A Tensor of the shape `value`, or `value` if it is an array."""
     if isinstance(value, Tensor | np.ndarray):
         return value if isinstance(value, Tensor) else Tensor(value)
     if not isinstance(value, Sequence) or not all(isinstance(n, int) for n in value):

@@ -1,4 +1,4 @@
-"""Models that ship: small, whole, and meant to be read."""
+"""Small complete models, to use and to read."""
 
 from .classic import LeNet5, MnistCNN
 from .mlp import MLP

@@ -1,4 +1,4 @@
-"""Classifiers of small grey images."""
+"""Two classic classifiers of small grey images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..pool import AvgPool2d
 
 
 class LeNet5(Module):
-    """Two convolutions, each with mean-pooling, then three linear layers, with tanh between them.
+    """Two convolutions with average pooling, then three linear layers, with tanh between them.
 
-    LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998: with the scores of
-    today's classifiers in place of its radial basis functions, and all maps of C3 connected.
+    LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998. Unlike there, the
+    last layer is linear instead of radial basis functions, and the second convolution connects all channels.
 
     Args:
         classes: the number of scores.
-        padding: zeros around the image; 2, the default, is for 28 x 28 images, 0 for 32 x 32.
+        padding: of the first convolution: 2 for images of 28 x 28, 0 for 32 x 32.
 
     Shapes: (N, 1, 28, 28) to (N, classes).
 
@@ -47,12 +47,7 @@ class LeNet5(Module):
             AvgPool2d(2),
         )
         self.classifier = Sequential(
-            Flatten(),
-            Linear(16 * 5 * 5, 120),
-            Tanh(),
-            Linear(120, 84),
-            Tanh(),
-            Linear(84, classes),
+            Flatten(), Linear(16 * 5 * 5, 120), Tanh(), Linear(120, 84), Tanh(), Linear(84, classes)
         )
 
     def forward(self, x: Array) -> Tensor:
@@ -62,13 +57,10 @@ class LeNet5(Module):
 
 
 class MnistCNN(Module):
-    """The network of PyTorch's MNIST example: two convolutions, one max-pool, two linear layers, dropout.
+    """The network of PyTorch's MNIST example: two convolutions, a max-pool, two linear layers and dropout.
 
-    It answers with scores, where the example goes on to their log_softmax; so train it with cross_entropy. Names and
-    shapes of its parameters are those of the example.
-
-    Args:
-        classes: the number of scores.
+    It has the parameters of the example, with their names. It returns scores instead of log_softmax: train it with
+    cross_entropy.
 
     Shapes: (N, 1, 28, 28) to (N, classes).
 

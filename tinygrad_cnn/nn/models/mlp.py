@@ -1,4 +1,4 @@
-"""A network of linear layers."""
+"""The multilayer perceptron."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from ..module import Module
 
 
 class MLP(Sequential):
-    """A multilayer perceptron: linear layers with an activation between each two.
+    """A multilayer perceptron: linear layers with an activation after each but the last.
 
     Args:
-        sizes: the number of features at the start, between layers and at the end, such as (784, 128, 10).
-        activation: makes the module between two layers.
-        dropout: the probability with which a hidden feature is dropped; 0 for no dropout.
+        sizes: the number of input, hidden and output features, such as (784, 128, 10). ValueError for fewer than two.
+        activation: a class or function that makes the activation layers.
+        dropout: the probability with which a hidden feature is dropped; 0 for no dropout layers.
 
     Shapes: (N, ...), flattened to (N, sizes[0]), to (N, sizes[-1]).
-
-    Raises:
-        ValueError: for fewer than two sizes.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn

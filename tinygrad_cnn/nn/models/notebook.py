@@ -11,9 +11,9 @@ from ..module import Module
 
 
 class NotebookNet(Module):
-    """Four filters 3 x 3 of stride 2, relu, 1024 to 10, 10 to 1: it answers an image with a number.
+    """A convolution with four 3 x 3 filters and stride 2, relu, and linear layers from 1024 to 10 features and to 1.
 
-    As in the notebook, nothing bends between the two linear layers.
+    As in the notebook, there is no activation between the two linear layers.
 
     Shapes: (N, 1, 32, 32) to (N, 1).
 

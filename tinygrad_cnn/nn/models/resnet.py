@@ -16,9 +16,9 @@ from ..pool import AdaptiveAvgPool2d
 
 
 class BasicBlock(Module):
-    """y = relu(x + f(x)), with f two convolutions 3 x 3, each with BatchNorm2d, and relu between them.
+    """y = relu(x + f(x)), where f is two 3 x 3 convolutions, each with BatchNorm2d, and relu between them.
 
-    Where the size changes, x goes through a convolution 1 x 1 with BatchNorm2d.
+    Where the shape changes, the shortcut for x is a 1 x 1 convolution with BatchNorm2d.
 
     Args:
         in_channels, out_channels: the channels of x and y.
@@ -45,18 +45,18 @@ class BasicBlock(Module):
 
 
 class ResNet(Module):
-    """A residual network for small images: stages of :class:`BasicBlock`, each of half the size and more channels.
+    """A residual network for small images: stages of :class:`BasicBlock`, each but the first of half the size.
 
-    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016: its networks for CIFAR-10, with
-    convolutions 1 x 1 where the size changes.
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016: the networks for CIFAR-10, with 1 x 1
+    convolutions as shortcuts where the shape changes.
 
     Args:
         in_channels: the channels of the images.
         classes: the number of scores.
-        blocks: the number of blocks in each stage; n in each of three make 6n + 2 layers.
+        blocks: the number of blocks in each stage; three stages of n blocks make 6n + 2 layers.
         widths: the channels of each stage.
 
-    Shapes: (N, in_channels, H, W), of any size such as 32 x 32, to (N, classes).
+    Shapes: (N, in_channels, H, W) to (N, classes).
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -83,21 +83,15 @@ class ResNet(Module):
         self.stages = Sequential()
         before = widths[0]
         for i, (count, width) in enumerate(zip(blocks, widths, strict=True)):
-            strides = [1 if i == 0 else 2] + [1] * (count - 1)
-            stage = Sequential()
-            for stride in strides:
-                stage.append(BasicBlock(before, width, stride))
-                before = width
-            self.stages.append(stage)
+            first = BasicBlock(before, width, stride=1 if i == 0 else 2)
+            self.stages.append(Sequential(first, *(BasicBlock(width, width) for _ in range(count - 1))))
+            before = width
         self.head = Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(before, classes))
-        self.apply(_initialize)
+        for module in self.modules():
+            if isinstance(module, Conv2d):
+                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Array) -> Tensor:
         """Scores (N, classes)."""
         scores: Tensor = self.head(self.stages(self.bn(self.conv(x)).relu()))
         return scores
-
-
-def _initialize(module: Module) -> None:
-    if isinstance(module, Conv2d):
-        init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
