@@ -2,7 +2,10 @@
 
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
-from . import autograd, data, functional, io, linalg, nn, ops, optim, training
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import autograd, functional, linalg, nn, ops, optim
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
@@ -11,7 +14,6 @@ from .functional.distance import *
 from .functional.dropouts import *
 from .functional.normalization import *
 from .functional.regression import *
-from .io import load, save
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
@@ -37,11 +39,15 @@ from .ops.sort import *
 from .ops.transcendental import *
 from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
 from .tensor.creation import *
-from .training import fit
 from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
 from .transforms.checkpoint import *
+
+if TYPE_CHECKING:
+    from . import data, io, training
+    from .io import load, save
+    from .training import fit
 
 try:  # both folders may be absent: the definitions suffice
     from .kernels import table as _table  # noqa: F401 - it attaches the kernels
@@ -112,6 +118,17 @@ __all__ += scan.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
+
+_LATER = {"data": "data", "io": "io", "load": "io", "save": "io", "training": "training", "fit": "training"}
+"""Names that are imported when they are first used, and where from."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f".{_LATER[name]}", __name__)
+    globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
+    return value
 
 
 def __dir__() -> list[str]:
