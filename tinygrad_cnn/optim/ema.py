@@ -120,8 +120,6 @@ class EMA:
         if self._swapped:
             raise RuntimeError(f"EMA: {what} while the averages are in use as weights; swap() back first")
 
-    # State
-
     def state_dict(self) -> dict[str, Any]:
         """A copy of the options, the number of updates and the averages, also while these are in use."""
         averages = [p._array for p in self._parameters] if self._swapped else self._kept

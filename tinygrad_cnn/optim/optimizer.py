@@ -255,7 +255,7 @@ class Optimizer(ABC):
                     self.update(p, gradients[place], state, group, new, t, u)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
-        """The objects whose identity the cached step depends on."""
+        """The objects whose identity a cached step depends on."""
         key: list[Any] = []
         params: list[Tensor] = []
         for number, group in enumerate(self.param_groups):
@@ -267,26 +267,21 @@ class Optimizer(ABC):
         return key
 
     def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
-        """A step, kept for the next one if it creates no slots. Whatever can fail fails before the first write."""
-        given: list[tuple[int, Tensor, Options, dict[str, Any]]] = []
-        place = -1
-        for number, group in enumerate(self.param_groups):
-            options, slots, _ = self._current(number, group)
-            for i, p in enumerate(group["params"]):
-                place += 1
-                if gradients[place] is None:
-                    continue
-                if not p._array.flags.writeable:
-                    raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
-                given.append((place, p, options, self._missing(p, slots, options)))
+        """A step; it is cached if it creates no slots. What can fail fails before anything is written."""
+        members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
+        given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
+        for _, number, i, p in given:
+            if not p._array.flags.writeable:
+                raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
         tasks = []
-        for place, p, options, missing in given:
-            if missing:
+        for place, number, _, p in given:
+            options, slots, _ = self._known[number]
+            if missing := self._missing(p, slots, options):
                 self.state.setdefault(p, {}).update(missing)
-            room = self._room_for(p._array) if p.size <= rules.PIECE else (None, None)
-            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), *room))
-        step = key, tasks, marking(*(p._array for _, p, _, _ in given))
-        self._cache = None if any(missing for *_, missing in given) else step
+            t, u = self._room_for(p._array)
+            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), t, u))
+        step = key, tasks, marking(*(p._array for *_, p in given))
+        self._cache = None if any(new for *_, new, _, _ in tasks) else step
         return step
 
     def _params(self) -> list[Tensor]:
@@ -319,8 +314,10 @@ class Optimizer(ABC):
 
         rules.sweep(rule, p, g, *arrays.values())
 
-    def _room_for(self, data: Array) -> tuple[Array, Array]:
-        """Two scratch arrays of the shape of `data`, in memory that all small parameters share."""
+    def _room_for(self, data: Array) -> tuple[Array | None, Array | None]:
+        """Two scratch arrays of the shape of a small parameter, in memory that all of them share."""
+        if data.size > rules.PIECE:
+            return None, None
         if data.dtype not in self._scratch:
             self._scratch[data.dtype] = np.empty(rules.PIECE, data.dtype), np.empty(rules.PIECE, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
@@ -329,7 +326,7 @@ class Optimizer(ABC):
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # its key has the objects and not their copies
+        return {**self.__dict__, "_cache": None}  # its key has these objects, not their copies
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout.

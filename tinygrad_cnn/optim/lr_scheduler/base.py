@@ -14,17 +14,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 from ...core.tracing import deferred
-from ..hyperparameters import (
-    INITIAL_LR,
-    Check,
-    Options,
-    checked,
-    declared,
-    examined_state,
-    non_negative,
-    refusal,
-    whole,
-)
+from ..hyperparameters import INITIAL_LR, Check, Options, checked, declared, entries, loadable, non_negative, whole
 from ..optimizer import Optimizer
 
 
@@ -48,7 +38,8 @@ class LRScheduler:
     """The base of schedules.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. What else it saves is in ``kept``, with a check for each. Both are attributes under these names.
+    with checks. ``kept`` has checks for what else it saves, and ``optional`` for what a saved state need not have. Options and
+    what is kept are attributes under these names.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -64,7 +55,7 @@ class LRScheduler:
 
     options: ClassVar[Table] = {}
     kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
-
+    optional: ClassVar[Table] = {}
     last_epoch: int
     _last_lr: list[float]
 
@@ -100,8 +91,6 @@ class LRScheduler:
             )
         return groups
 
-    # State
-
     def state_dict(self) -> dict[str, Any]:
         """A copy of the options, of what the schedule keeps, and of the current learning rates, in plain Python."""
         names = (*self.options, *self.kept)
@@ -119,20 +108,17 @@ class LRScheduler:
         self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        values, faults = self._read(state_dict)
-        if faults:
-            raise refusal(self._name, faults)
-        return partial(self._take, values)
+        return partial(self._take, loadable(self._name, *self._read(state_dict)))
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         """The checked entries of a saved state, and the faults."""
         more = self._more(given) if isinstance(given, Mapping) else {}
         table = self._checks({"lr": Each(non_negative), **self.options, **self.kept, **more})
-        return examined_state(given, table, f"the state of {self._name}", f" of {self._name}")
+        return entries(given, table, f"the state of {self._name}", f" of {self._name}")
 
     def _more(self, given: Mapping[str, Any]) -> Table:
-        """The checks of further entries that this saved state must have."""
-        return {}
+        """The checks of further entries of this saved state."""
+        return {name: check for name, check in self.optional.items() if name in given}
 
     def _take(self, values: Options) -> None:
         """Write the entries of a saved state to the optimizer and the schedule."""

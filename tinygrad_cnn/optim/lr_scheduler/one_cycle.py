@@ -125,8 +125,6 @@ class OneCycleLR(Timed):
             return (b - a) * t + a
         return b + (a - b) / 2 * (math.cos(math.pi * t) + 1)
 
-    # State: the momentum is saved and loaded as the learning rate is.
-
     def _write_momentum(self, group: Options, value: float) -> None:
         if "betas" in group:
             group["betas"] = (value, *group["betas"][1:])
