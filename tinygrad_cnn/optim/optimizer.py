@@ -180,7 +180,7 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        self._tell()
+        self._report_parameters()
         for p in self._params():
             p.zero_grad()
 
@@ -207,7 +207,7 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._tell()
+        self._report_parameters()
         params, is_own = self._params(), not self._is_of_the_package
         if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
             gradients = [p.grad for p in params]
@@ -229,7 +229,7 @@ class Optimizer(ABC):
             terms += [f"{here}[{i}] is {bind(next(left))}" for i in range(size)]
         return terms
 
-    def _tell(self) -> None:
+    def _report_parameters(self) -> None:
         """Tell a tracer that the run depends on which parameters there are."""
         tracer = tracing.tracer()
         if tracer is not None:
@@ -245,14 +245,14 @@ class Optimizer(ABC):
                 step = self._prepared(key, gradients)
             _, tasks, mark = step
             mark()
-            overridden = type(self).advance is not Optimizer.advance
+            update, overridden = self.update, type(self).advance is not Optimizer.advance
             for place, p, state, group, new, t, u in tasks:
                 if STEP in state or overridden:
                     self.advance(state, group)
                 if t is None:
-                    self._sweep(p, gradients[place], state, group, new)
+                    self._update_in_pieces(p, gradients[place], state, group, new)
                 else:
-                    self.update(p, gradients[place], state, group, new, t, u)
+                    update(p, gradients[place], state, group, new, t, u)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
@@ -278,7 +278,7 @@ class Optimizer(ABC):
             options, slots, _ = self._known[number]
             if missing := self._missing(p, slots, options):
                 self.state.setdefault(p, {}).update(missing)
-            t, u = self._room_for(p._array)
+            t, u = self._scratch_for(p._array)
             tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), t, u))
         step = key, tasks, marking(*(p._array for *_, p in given))
         self._cache = None if any(new for *_, new, _, _ in tasks) else step
@@ -304,7 +304,7 @@ class Optimizer(ABC):
         kept = self.state.get(p, {})
         return {name: slot.first(p._array, options) for name, slot in slots.items() if name not in kept}
 
-    def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
+    def _update_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
         """Update a large parameter."""
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
@@ -312,9 +312,9 @@ class Optimizer(ABC):
             *slots, t, u = slots_t_u
             self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        rules.sweep(rule, p, g, *arrays.values())
+        rules.in_pieces(rule, p, g, *arrays.values())
 
-    def _room_for(self, data: Array) -> tuple[Array | None, Array | None]:
+    def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
         """Two scratch arrays of the shape of a small parameter, in memory that all of them share."""
         if data.size > rules.PIECE:
             return None, None

@@ -19,7 +19,7 @@ from ..optimizer import Optimizer
 
 
 @dataclass(frozen=True)
-class Each:
+class PerGroup:
     """A check for a list of one value per parameter group; a single value stands for all of them."""
 
     check: Check
@@ -31,7 +31,7 @@ class Each:
         return [self.check(v) for v in values]
 
 
-Table: TypeAlias = Mapping[str, Check | Each]
+Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
 
 class LRScheduler:
@@ -53,9 +53,9 @@ class LRScheduler:
         TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
-    options: ClassVar[Table] = {}
-    kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
-    optional: ClassVar[Table] = {}
+    options: ClassVar[Checks] = {}
+    kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
+    optional: ClassVar[Checks] = {}
     last_epoch: int
     _last_lr: list[float]
 
@@ -113,10 +113,10 @@ class LRScheduler:
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         """The checked entries of a saved state, and the faults."""
         more = self._more(given) if isinstance(given, Mapping) else {}
-        table = self._checks({"lr": Each(non_negative), **self.options, **self.kept, **more})
+        table = self._checks({"lr": PerGroup(non_negative), **self.options, **self.kept, **more})
         return entries(given, table, f"the state of {self._name}", f" of {self._name}")
 
-    def _more(self, given: Mapping[str, Any]) -> Table:
+    def _more(self, given: Mapping[str, Any]) -> Checks:
         """The checks of further entries of this saved state."""
         return {name: check for name, check in self.optional.items() if name in given}
 
@@ -126,10 +126,11 @@ class LRScheduler:
             group["lr"] = lr
         vars(self).update(values)
 
-    def _checks(self, table: Table) -> dict[str, Check]:
+    def _checks(self, table: Checks) -> dict[str, Check]:
         groups = len(self.optimizer.param_groups)
         return {
-            name: partial(check, groups=groups) if isinstance(check, Each) else check for name, check in table.items()
+            name: partial(check, groups=groups) if isinstance(check, PerGroup) else check
+            for name, check in table.items()
         }
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..hyperparameters import INITIAL_LR, Options, whole
 from ..optimizer import Optimizer
-from .base import LRScheduler, Table, Timed
+from .base import Checks, LRScheduler, Timed
 from .plateau import ReduceLROnPlateau
 
 
@@ -46,7 +46,7 @@ class _Composed(Timed):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
-    def _more(self, given: Mapping[str, Any]) -> Table:
+    def _more(self, given: Mapping[str, Any]) -> Checks:
         return {"_schedulers": _listed}
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
 from ..optimizer import Optimizer
-from .base import Each, Table, Timed
+from .base import Checks, PerGroup, Timed
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "Curve", "ExponentialLR", "LinearLR", "MultiStepLR",
@@ -53,8 +53,8 @@ class Curve(Timed):
     0.25
     """
 
-    kept: ClassVar[Table] = {**Timed.kept, "base_lrs": Each(non_negative), "scales": Each(finite)}
-    optional: ClassVar[Table] = {"zeroed": Each(lambda x: None if x is None else _rate_and_zeros(x))}
+    kept: ClassVar[Checks] = {**Timed.kept, "base_lrs": PerGroup(non_negative), "scales": PerGroup(finite)}
+    optional: ClassVar[Checks] = {"zeroed": PerGroup(lambda x: None if x is None else _rate_and_zeros(x))}
     chains: ClassVar[bool] = True
     base_lrs: list[float]
     scales: list[float]
@@ -289,7 +289,7 @@ class CosineAnnealingWarmRestarts(Curve):
         eta_min: the lowest rate.
     """
 
-    kept: ClassVar[Table] = {**Curve.kept, "_position": non_negative}
+    kept: ClassVar[Checks] = {**Curve.kept, "_position": non_negative}
     chains: ClassVar[bool] = False
     T_0: int
     T_mult: int
