@@ -6,7 +6,7 @@ import numpy as np
 
 from .hyperparameters import Array, Flag, NonNegative, Options, Share
 from .optimizer import Optimizer, Params
-from .rules import average, descent
+from .rules import direction, moving_average
 from .state import STEP, Count, Slot
 
 
@@ -47,12 +47,12 @@ class Adadelta(Optimizer):
         super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
-        d = descent(p, g, group, out=t)
+        d = direction(p, g, group, out=t)
         v, a = state["square_avg"], state["acc_delta"]
-        average(v, group["rho"], d, out=u, square=True)
+        moving_average(v, group["rho"], d, out=u, square=True)
         np.add(v, group["eps"], out=u)
         s = np.divide(d, np.sqrt(u, out=u), out=t)
         np.add(a, group["eps"], out=u)
         s *= np.sqrt(u, out=u)
-        average(a, group["rho"], s, out=u, square=True)
+        moving_average(a, group["rho"], s, out=u, square=True)
         p -= np.multiply(s, group["lr"], out=u)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .hyperparameters import Array, Flag, NonNegative, Options
 from .optimizer import Optimizer, Params
-from .rules import descent
+from .rules import direction
 from .state import STEP, Count, Slot
 
 
@@ -47,7 +47,7 @@ class Adagrad(Optimizer):
         super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
-        d, s = descent(p, g, group, out=t), state["sum"]
+        d, s = direction(p, g, group, out=t), state["sum"]
         s += np.multiply(d, d, out=u)
         np.sqrt(s, out=u)
         u += group["eps"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
 from .optimizer import Optimizer, Params
-from .rules import average, descent, shrink
+from .rules import decay, direction, moving_average
 from .state import STEP, Count, Slot
 
 
@@ -55,9 +55,9 @@ class Adam(Optimizer):
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
         (beta1, beta2), n = group["betas"], state[STEP]
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        d = descent(p, g, group, out=t)
-        average(m, beta1, d, out=u)
-        average(v, beta2, d, out=u, square=True)
+        d = direction(p, g, group, out=t)
+        moving_average(m, beta1, d, out=u)
+        moving_average(v, beta2, d, out=u, square=True)
         if group["amsgrad"]:
             v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
         root = math.sqrt(1 - beta2**n)  # m~ / (sqrt(v~) + eps) with numerator and denominator multiplied by it
@@ -66,7 +66,7 @@ class Adam(Optimizer):
         np.divide(m, u, out=u)
         u *= group["lr"] * root / (1 - beta1**n)
         if group["decoupled_weight_decay"]:
-            shrink(p, group)
+            decay(p, group)
         p -= u
 
 

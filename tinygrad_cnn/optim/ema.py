@@ -12,7 +12,7 @@ from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..tensor import Tensor
 from .hyperparameters import Array, checked, flag, read, share, whole
-from .rules import sweep
+from .rules import in_pieces
 from .state import Slot
 
 _OPTIONS = {"decay": share, "warmup": flag}
@@ -84,7 +84,7 @@ class EMA:
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
         for p, average in zip(self._parameters, self._kept, strict=True):
-            sweep(partial(_approach, 1 - decay), average, p._array)
+            in_pieces(partial(_approach, 1 - decay), average, p._array)
 
     @deferred
     def swap(self) -> None:
@@ -119,8 +119,6 @@ class EMA:
     def _check_not_swapped(self, what: str) -> None:
         if self._swapped:
             raise RuntimeError(f"EMA: {what} while the averages are in use as weights; swap() back first")
-
-    # State
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the options, the number of updates and the averages, also while these are in use."""

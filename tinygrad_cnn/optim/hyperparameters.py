@@ -8,8 +8,8 @@ check, as in ``lr: NonNegative = 1e-3``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, TypeAlias, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Array: TypeAlias = NDArray[Any]
 Options: TypeAlias = dict[str, Any]
 Check: TypeAlias = Callable[[Any], Any]
 Faults: TypeAlias = list[TypeError | ValueError]
+T = TypeVar("T")
 
 INITIAL_LR = "initial_lr"
 """The entry of a group that keeps the learning rate its schedules start from. A group without a schedule has none."""
@@ -125,11 +126,6 @@ def examined(table: Mapping[str, Check], given: Mapping[str, Any], where: str = 
     return values, faults
 
 
-def checked(owner: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> Options:
-    """The checked values of every name in `table`. The first error is raised, with `owner` in its message."""
-    return accepted(owner, *examined(table, given))
-
-
 def accepted(owner: str, values: Options, faults: Faults) -> Options:
     """The values if there are no errors; else the first one is raised, with `owner` in its message."""
     if faults:
@@ -137,26 +133,26 @@ def accepted(owner: str, values: Options, faults: Faults) -> Options:
     return values
 
 
-def read(owner: str, state: Any, table: Mapping[str, Check]) -> Options:
-    """The checked values of a saved state that has exactly the names in `table`.
-
-    Raises:
-        ValueError: that lists all faults.
-    """
-    values, faults = examined_state(state, table, "the state")
-    if faults:
-        raise refusal(owner, faults)
-    return values
+def checked(owner: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> Options:
+    """The checked values of every name in `table`; the first error is raised, with `owner` in its message."""
+    return accepted(owner, *examined(table, given))
 
 
-def examined_state(state: Any, table: Mapping[str, Check], what: str, where: str = "") -> tuple[Options, list[str]]:
-    """:func:`examined` for a saved state, which must be a dict and have no other names."""
+def entries(state: Any, table: Mapping[str, Check], what: str, where: str = "") -> tuple[Options, list[str]]:
+    """The checked values of a saved state that has exactly the names in `table`, and its faults in words."""
     if not isinstance(state, Mapping):
         return {}, [f"{what} is a {type(state).__name__}; it must be a dict"]
     values, faults = examined(table, state, where)
     return values, [*map(str, faults), *(f"`{name}`{where} is unexpected" for name in state if name not in table)]
 
 
-def refusal(owner: str, faults: Iterable[str]) -> ValueError:
-    """The error with which ``load_state_dict`` refuses a state that has these faults, before anything changes."""
-    return ValueError(f"{owner}.load_state_dict: nothing was loaded:\n" + "\n".join(f"- {fault}" for fault in faults))
+def loadable(owner: str, values: T, faults: Sequence[str]) -> T:
+    """The values of a saved state if it has no faults; else a ValueError is raised that lists them all."""
+    if faults:
+        raise ValueError("\n- ".join([f"{owner}.load_state_dict: nothing was loaded:", *faults]))
+    return values
+
+
+def read(owner: str, state: Any, table: Mapping[str, Check]) -> Options:
+    """The checked values of a saved state that has exactly the names in `table`; a ValueError lists all faults."""
+    return loadable(owner, *entries(state, table, "the state"))

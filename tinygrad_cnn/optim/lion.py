@@ -6,7 +6,7 @@ import numpy as np
 
 from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
 from .optimizer import Optimizer, Params
-from .rules import shrink
+from .rules import decay
 from .state import Slot
 
 
@@ -51,5 +51,5 @@ class Lion(Optimizer):
         m *= beta2
         m += np.multiply(g, sign * (1 - beta2), out=t)
         np.sign(u, out=u)
-        shrink(p, group)
+        decay(p, group)
         p -= np.multiply(u, group["lr"], out=u)

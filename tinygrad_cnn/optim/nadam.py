@@ -7,7 +7,7 @@ import numpy as np
 
 from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
 from .optimizer import Optimizer, Params
-from .rules import average, descent, shrink
+from .rules import decay, direction, moving_average
 from .state import STEP, Count, Number, Slot
 
 
@@ -60,16 +60,16 @@ class NAdam(Optimizer):
         (beta1, beta2), n, lr = group["betas"], state[STEP], group["lr"]
         m, v = state["exp_avg"], state["exp_avg_sq"]
         mu, ahead, product = _mu(n, group), _mu(n + 1, group), state["mu_product"]
-        d = descent(p, g, group, out=t)
-        average(m, beta1, d, out=u)
-        average(v, beta2, d, out=u, square=True)
+        d = direction(p, g, group, out=t)
+        moving_average(m, beta1, d, out=u)
+        moving_average(v, beta2, d, out=u, square=True)
         np.sqrt(v, out=u)
         u /= math.sqrt(1 - beta2**n)
         u += group["eps"]
         np.multiply(d, lr * (1 - mu) / (1 - product), out=t)
         t /= u
         if group["decoupled_weight_decay"]:
-            shrink(p, group)
+            decay(p, group)
         p -= t
         np.multiply(m, lr * ahead / (1 - product * ahead), out=t)
         t /= u

@@ -180,7 +180,7 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        self._tell()
+        self._report_parameters()
         for p in self._params():
             p.zero_grad()
 
@@ -207,7 +207,7 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._tell()
+        self._report_parameters()
         params, is_own = self._params(), not self._is_of_the_package
         if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
             gradients = [p.grad for p in params]
@@ -229,7 +229,7 @@ class Optimizer(ABC):
             terms += [f"{here}[{i}] is {bind(next(left))}" for i in range(size)]
         return terms
 
-    def _tell(self) -> None:
+    def _report_parameters(self) -> None:
         """Tell a tracer that the run depends on which parameters there are."""
         tracer = tracing.tracer()
         if tracer is not None:
@@ -245,17 +245,17 @@ class Optimizer(ABC):
                 step = self._prepared(key, gradients)
             _, tasks, mark = step
             mark()
-            overridden = type(self).advance is not Optimizer.advance
+            update, overridden = self.update, type(self).advance is not Optimizer.advance
             for place, p, state, group, new, t, u in tasks:
                 if STEP in state or overridden:
                     self.advance(state, group)
                 if t is None:
-                    self._sweep(p, gradients[place], state, group, new)
+                    self._update_in_pieces(p, gradients[place], state, group, new)
                 else:
-                    self.update(p, gradients[place], state, group, new, t, u)
+                    update(p, gradients[place], state, group, new, t, u)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
-        """The objects whose identity the cached step depends on."""
+        """The objects whose identity a cached step depends on."""
         key: list[Any] = []
         params: list[Tensor] = []
         for number, group in enumerate(self.param_groups):
@@ -267,26 +267,21 @@ class Optimizer(ABC):
         return key
 
     def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
-        """A step, kept for the next one if it creates no slots. Whatever can fail fails before the first write."""
-        given: list[tuple[int, Tensor, Options, dict[str, Any]]] = []
-        place = -1
-        for number, group in enumerate(self.param_groups):
-            options, slots, _ = self._current(number, group)
-            for i, p in enumerate(group["params"]):
-                place += 1
-                if gradients[place] is None:
-                    continue
-                if not p._array.flags.writeable:
-                    raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
-                given.append((place, p, options, self._missing(p, slots, options)))
+        """A step; it is cached if it creates no slots. What can fail fails before anything is written."""
+        members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
+        given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
+        for _, number, i, p in given:
+            if not p._array.flags.writeable:
+                raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
         tasks = []
-        for place, p, options, missing in given:
-            if missing:
+        for place, number, _, p in given:
+            options, slots, _ = self._known[number]
+            if missing := self._missing(p, slots, options):
                 self.state.setdefault(p, {}).update(missing)
-            room = self._room_for(p._array) if p.size <= rules.PIECE else (None, None)
-            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), *room))
-        step = key, tasks, marking(*(p._array for _, p, _, _ in given))
-        self._cache = None if any(missing for *_, missing in given) else step
+            t, u = self._scratch_for(p._array)
+            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), t, u))
+        step = key, tasks, marking(*(p._array for *_, p in given))
+        self._cache = None if any(new for *_, new, _, _ in tasks) else step
         return step
 
     def _params(self) -> list[Tensor]:
@@ -309,7 +304,7 @@ class Optimizer(ABC):
         kept = self.state.get(p, {})
         return {name: slot.first(p._array, options) for name, slot in slots.items() if name not in kept}
 
-    def _sweep(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
+    def _update_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
         """Update a large parameter."""
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
@@ -317,10 +312,12 @@ class Optimizer(ABC):
             *slots, t, u = slots_t_u
             self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        rules.sweep(rule, p, g, *arrays.values())
+        rules.in_pieces(rule, p, g, *arrays.values())
 
-    def _room_for(self, data: Array) -> tuple[Array, Array]:
-        """Two scratch arrays of the shape of `data`, in memory that all small parameters share."""
+    def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
+        """Two scratch arrays of the shape of a small parameter, in memory that all of them share."""
+        if data.size > rules.PIECE:
+            return None, None
         if data.dtype not in self._scratch:
             self._scratch[data.dtype] = np.empty(rules.PIECE, data.dtype), np.empty(rules.PIECE, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
@@ -329,7 +326,7 @@ class Optimizer(ABC):
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # its key has the objects and not their copies
+        return {**self.__dict__, "_cache": None}  # its key has these objects, not their copies
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout.

@@ -6,7 +6,7 @@ import numpy as np
 
 from .hyperparameters import Array, Flag, Fraction, NonNegative, Options
 from .optimizer import Optimizer, Params
-from .rules import average, descent
+from .rules import direction, moving_average
 from .state import STEP, Count, Slot
 
 
@@ -53,12 +53,12 @@ class RMSprop(Optimizer):
         super().__init__(params, locals())
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
-        d = descent(p, g, group, out=t)
+        d = direction(p, g, group, out=t)
         v = state["square_avg"]
-        average(v, group["alpha"], d, out=u, square=True)
+        moving_average(v, group["alpha"], d, out=u, square=True)
         if group["centered"]:
             m = state["grad_avg"]
-            average(m, group["alpha"], d, out=u)
+            moving_average(m, group["alpha"], d, out=u)
             np.multiply(m, m, out=u)
             np.subtract(v, u, out=u)
             np.maximum(u, 0, out=u)

@@ -1,4 +1,4 @@
-"""What update rules share: elementwise parts, in place, and the sweep that applies a rule to large arrays in pieces."""
+"""What update rules share: elementwise parts, in place, and the loop that applies a rule to large arrays in pieces."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def scalar(value: float, dtype: np.dtype[Any]) -> Array:
     return array
 
 
-def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
+def direction(p: Array, g: Array, group: Options, out: Array) -> Array:
     """d = g + weight_decay p, with -g in place of g to maximize: written to `out`, or g itself if there is nothing to do.
 
-    A decoupled decay is left to :func:`shrink`.
+    A decoupled decay is left to :func:`decay`.
     """
     if group["weight_decay"] and not group.get("decoupled_weight_decay"):
         np.multiply(p, group["weight_decay"], out=out)
@@ -44,13 +44,13 @@ def descent(p: Array, g: Array, group: Options, out: Array) -> Array:
     return g
 
 
-def shrink(p: Array, group: Options) -> None:
+def decay(p: Array, group: Options) -> None:
     """p = (1 - lr weight_decay) p: a weight decay that does not pass through the averages of the gradient."""
     if group["weight_decay"]:
         p *= 1 - group["lr"] * group["weight_decay"]
 
 
-def average(mean: Array, beta: float, a: Array, out: Array, square: bool = False) -> None:
+def moving_average(mean: Array, beta: float, a: Array, out: Array, square: bool = False) -> None:
     """mean = beta mean + (1 - beta) a, or a^2 in place of a: an exponential moving average. `out` is scratch."""
     np.multiply(a, scalar(1 - beta, out.dtype), out)
     if square:
@@ -59,7 +59,7 @@ def average(mean: Array, beta: float, a: Array, out: Array, square: bool = False
     np.add(mean, out, mean)
 
 
-def sweep(rule: Callable[..., object], p: Array, g: Array, *kept: Array) -> None:
+def in_pieces(rule: Callable[..., object], p: Array, g: Array, *kept: Array) -> None:
     """Call ``rule(p, g, *kept, t, u)`` on pieces of these arrays. It writes all but `g`, and may use t and u for scratch."""
     arrays = [p, g, *kept]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .hyperparameters import Array, Finite, Flag, NonNegative, Options
 from .optimizer import Optimizer, Params
-from .rules import descent, scalar
+from .rules import direction, scalar
 from .state import Slot
 
 
@@ -57,7 +57,7 @@ class SGD(Optimizer):
         return None
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:
-        d = descent(p, g, group, out=t) if group["weight_decay"] or group["maximize"] else g
+        d = direction(p, g, group, out=t) if group["weight_decay"] or group["maximize"] else g
         if group["momentum"]:
             b = state["momentum_buffer"]
             if new:

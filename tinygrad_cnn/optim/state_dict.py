@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..tensor import Tensor
 from ..tensor.interop import shown
-from .hyperparameters import INITIAL_LR, Options, refusal
+from .hyperparameters import INITIAL_LR, Options, loadable
 from .state import plain
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def read(state_dict: Any, optimizer: Optimizer) -> tuple[list[Options], State]:
     groups, places = _groups(saved or (), optimizer, faults)
     saved = _entry(state_dict, "state", Mapping, "a dict", faults)
     state = _state(saved or {}, places, optimizer, faults)
-    if faults:
-        raise refusal(type(optimizer).__name__, faults)
-    return groups, state
+    return loadable(type(optimizer).__name__, (groups, state), faults)
 
 
 def _entry(state_dict: Any, name: str, kind: Any, rule: str, faults: list[str]) -> Any:

@@ -14,22 +14,12 @@ from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 from ...core.tracing import deferred
-from ..hyperparameters import (
-    INITIAL_LR,
-    Check,
-    Options,
-    checked,
-    declared,
-    examined_state,
-    non_negative,
-    refusal,
-    whole,
-)
+from ..hyperparameters import INITIAL_LR, Check, Options, checked, declared, entries, loadable, non_negative, whole
 from ..optimizer import Optimizer
 
 
 @dataclass(frozen=True)
-class Each:
+class PerGroup:
     """A check for a list of one value per parameter group; a single value stands for all of them."""
 
     check: Check
@@ -41,14 +31,15 @@ class Each:
         return [self.check(v) for v in values]
 
 
-Table: TypeAlias = Mapping[str, Check | Each]
+Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
 
 class LRScheduler:
     """The base of schedules.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. What else it saves is in ``kept``, with a check for each. Both are attributes under these names.
+    with checks. ``kept`` has checks for what else it saves, and ``optional`` for what a saved state need not have. Options and
+    what is kept are attributes under these names.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -62,9 +53,9 @@ class LRScheduler:
         TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
-    options: ClassVar[Table] = {}
-    kept: ClassVar[Table] = {"last_epoch": whole(0), "_last_lr": Each(non_negative)}
-
+    options: ClassVar[Checks] = {}
+    kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
+    optional: ClassVar[Checks] = {}
     last_epoch: int
     _last_lr: list[float]
 
@@ -100,8 +91,6 @@ class LRScheduler:
             )
         return groups
 
-    # State
-
     def state_dict(self) -> dict[str, Any]:
         """A copy of the options, of what the schedule keeps, and of the current learning rates, in plain Python."""
         names = (*self.options, *self.kept)
@@ -119,20 +108,17 @@ class LRScheduler:
         self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        values, faults = self._read(state_dict)
-        if faults:
-            raise refusal(self._name, faults)
-        return partial(self._take, values)
+        return partial(self._take, loadable(self._name, *self._read(state_dict)))
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         """The checked entries of a saved state, and the faults."""
         more = self._more(given) if isinstance(given, Mapping) else {}
-        table = self._checks({"lr": Each(non_negative), **self.options, **self.kept, **more})
-        return examined_state(given, table, f"the state of {self._name}", f" of {self._name}")
+        table = self._checks({"lr": PerGroup(non_negative), **self.options, **self.kept, **more})
+        return entries(given, table, f"the state of {self._name}", f" of {self._name}")
 
-    def _more(self, given: Mapping[str, Any]) -> Table:
-        """The checks of further entries that this saved state must have."""
-        return {}
+    def _more(self, given: Mapping[str, Any]) -> Checks:
+        """The checks of further entries of this saved state."""
+        return {name: check for name, check in self.optional.items() if name in given}
 
     def _take(self, values: Options) -> None:
         """Write the entries of a saved state to the optimizer and the schedule."""
@@ -140,10 +126,11 @@ class LRScheduler:
             group["lr"] = lr
         vars(self).update(values)
 
-    def _checks(self, table: Table) -> dict[str, Check]:
+    def _checks(self, table: Checks) -> dict[str, Check]:
         groups = len(self.optimizer.param_groups)
         return {
-            name: partial(check, groups=groups) if isinstance(check, Each) else check for name, check in table.items()
+            name: partial(check, groups=groups) if isinstance(check, PerGroup) else check
+            for name, check in table.items()
         }
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..hyperparameters import INITIAL_LR, Options, whole
 from ..optimizer import Optimizer
-from .base import LRScheduler, Table, Timed
+from .base import Checks, LRScheduler, Timed
 from .plateau import ReduceLROnPlateau
 
 
@@ -24,24 +24,29 @@ class _Composed(Timed):
 
     _schedulers: list[Timed]
 
-    def _compose(self, optimizer: Optimizer, schedulers: Sequence[Timed]) -> None:
+    def _compose(self, optimizer: Optimizer | None, schedulers: Sequence[Timed]) -> Optimizer:
+        """Keep the parts, and return their optimizer."""
+        name = type(self).__name__
+        if not schedulers:
+            raise ValueError(f"{name}: `schedulers` is empty; give at least one")
         self._schedulers = list(schedulers)
         for i, part in enumerate(self._schedulers):
-            which = f"{type(self).__name__}: scheduler {i} is a {type(part).__name__}"
+            which = f"{name}: scheduler {i} is a {type(part).__name__}"
             if isinstance(part, ReduceLROnPlateau):
                 raise ValueError(f"{which}, whose step needs a metric; step it beside this one")
             if not isinstance(part, Timed):
                 raise TypeError(f"{which}; it must be a schedule")
-            if part.optimizer is not optimizer:
+            if part.optimizer is not (optimizer or schedulers[0].optimizer):
                 raise ValueError(f"{which} of another optimizer; all must have the same")
             if any(part is other for other in self._schedulers[:i]):
                 raise ValueError(f"{which} that was given before; each must be its own")
             part._groups()
+        return schedulers[0].optimizer
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
-    def _more(self, given: Mapping[str, Any]) -> Table:
+    def _more(self, given: Mapping[str, Any]) -> Checks:
         return {"_schedulers": _listed}
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
@@ -87,8 +92,7 @@ class SequentialLR(_Composed):
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[Timed], milestones: Sequence[int], last_epoch: int = -1
     ) -> None:
-        if not schedulers:
-            raise ValueError("SequentialLR: `schedulers` is empty; give at least one")
+        self._compose(optimizer, schedulers)
         self._milestones = list(milestones)
         rule = f"it must be {len(schedulers) - 1} increasing numbers of steps: one fewer than schedulers"
         try:
@@ -97,7 +101,6 @@ class SequentialLR(_Composed):
             raise type(error)(f"SequentialLR: `milestones` is {milestones!r}; {rule}") from None
         if len(ends) != len(schedulers) or any(a >= b for a, b in pairwise(ends)):
             raise ValueError(f"SequentialLR: `milestones` is {milestones!r}; {rule}")
-        self._compose(optimizer, schedulers)
         for group in optimizer.param_groups:
             group["lr"] = group[INITIAL_LR]  # each part has written its first rate; the first part writes it again
         super().__init__(optimizer, {}, last_epoch)
@@ -145,12 +148,8 @@ class ChainedScheduler(_Composed):
     """
 
     def __init__(self, schedulers: Sequence[Timed], optimizer: Optimizer | None = None) -> None:
-        if not schedulers:
-            raise ValueError("ChainedScheduler: `schedulers` is empty; give at least one")
-        if optimizer is None:
-            optimizer = schedulers[0].optimizer
-        self._compose(optimizer, schedulers)
-        LRScheduler.__init__(self, optimizer, {})  # without begin(): each part continues from its state
+        # Not Timed's constructor, which calls begin(): each part continues from its state.
+        LRScheduler.__init__(self, self._compose(optimizer, schedulers), {})
 
     def begin(self) -> None:
         self.last_epoch = 0

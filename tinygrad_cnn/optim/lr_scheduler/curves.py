@@ -3,12 +3,12 @@
 import math
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
 from ..optimizer import Optimizer
-from .base import Each, Table, Timed
+from .base import Checks, PerGroup, Timed
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "Curve", "ExponentialLR", "LinearLR", "MultiStepLR",
@@ -53,7 +53,8 @@ class Curve(Timed):
     0.25
     """
 
-    kept: ClassVar[Table] = {**Timed.kept, "base_lrs": Each(non_negative), "scales": Each(finite)}
+    kept: ClassVar[Checks] = {**Timed.kept, "base_lrs": PerGroup(non_negative), "scales": PerGroup(finite)}
+    optional: ClassVar[Checks] = {"zeroed": PerGroup(lambda x: None if x is None else _rate_and_zeros(x))}
     chains: ClassVar[bool] = True
     base_lrs: list[float]
     scales: list[float]
@@ -102,15 +103,10 @@ class Curve(Timed):
         floor = self.floor
         return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
 
-    # State
-
     def state_dict(self) -> dict[str, Any]:
         state, zeroed = super().state_dict(), self.optimizer._zeroed
         kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
         return {**state, "zeroed": kept} if any(kept) else state
-
-    def _more(self, given: Mapping[str, Any]) -> Table:
-        return {"zeroed": Each(lambda x: None if x is None else _rate_and_zeros(x))} if "zeroed" in given else {}
 
     def _take(self, values: Options) -> None:
         kept = values.pop("zeroed", ())
@@ -293,7 +289,7 @@ class CosineAnnealingWarmRestarts(Curve):
         eta_min: the lowest rate.
     """
 
-    kept: ClassVar[Table] = {**Curve.kept, "_position": non_negative}
+    kept: ClassVar[Checks] = {**Curve.kept, "_position": non_negative}
     chains: ClassVar[bool] = False
     T_0: int
     T_mult: int

@@ -6,10 +6,10 @@ from typing import Annotated, Any, TypeAlias
 
 from ..hyperparameters import Flag, Options, Positive, Share, checked, fraction, non_negative, one_of, whole
 from ..optimizer import Optimizer
-from .base import Each, Table, Timed
+from .base import Checks, PerGroup, Timed
 
-Rates: TypeAlias = Annotated[float | Sequence[float], Each(non_negative)]
-Momentums: TypeAlias = Annotated[float | Sequence[float], Each(fraction)]
+Rates: TypeAlias = Annotated[float | Sequence[float], PerGroup(non_negative)]
+Momentums: TypeAlias = Annotated[float | Sequence[float], PerGroup(fraction)]
 
 
 class OneCycleLR(Timed):
@@ -125,8 +125,6 @@ class OneCycleLR(Timed):
             return (b - a) * t + a
         return b + (a - b) / 2 * (math.cos(math.pi * t) + 1)
 
-    # State: the momentum is saved and loaded as the learning rate is.
-
     def _write_momentum(self, group: Options, value: float) -> None:
         if "betas" in group:
             group["betas"] = (value, *group["betas"][1:])
@@ -140,8 +138,8 @@ class OneCycleLR(Timed):
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | ({"momentum": self._momentums()} if self.cycle_momentum else {})
 
-    def _more(self, given: Mapping[str, Any]) -> Table:
-        return {"momentum": Each(fraction)} if given.get("cycle_momentum") is True else {}
+    def _more(self, given: Mapping[str, Any]) -> Checks:
+        return {"momentum": PerGroup(fraction)} if given.get("cycle_momentum") is True else {}
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         values, faults = super()._read(given)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, SupportsFloat
 from ...tensor.interop import shown
 from ..hyperparameters import Fraction, NonNegative, non_negative, number, one_of, whole
 from ..optimizer import Optimizer
-from .base import Each, LRScheduler, Table
+from .base import Checks, LRScheduler, PerGroup
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -20,7 +20,7 @@ class ReduceLROnPlateau(LRScheduler):
         optimizer: the optimizer whose learning rates are written.
         mode: "min" if small values are good, "max" if large values are.
         factor: the factor of a reduction, at least 0 and less than 1.
-        patience: the number of steps without an improvement before the rate is reduced.
+        patience: how many steps without an improvement are allowed; the next one reduces the rate.
         threshold: the smallest improvement that counts.
         threshold_mode: "rel" or "abs".
         cooldown: the number of steps after a reduction that do not count.
@@ -36,7 +36,7 @@ class ReduceLROnPlateau(LRScheduler):
     0.25
     """
 
-    kept: ClassVar[Table] = {
+    kept: ClassVar[Checks] = {
         **LRScheduler.kept,
         "best": number("a number", lambda x: not math.isnan(x)),
         "num_bad_epochs": whole(0),
@@ -55,7 +55,7 @@ class ReduceLROnPlateau(LRScheduler):
         self, optimizer: Optimizer, mode: Annotated[str, one_of("min", "max")] = "min", factor: Fraction = 0.1,
         patience: Annotated[int, whole(0)] = 10, threshold: NonNegative = 1e-4,
         threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel", cooldown: Annotated[int, whole(0)] = 0,
-        min_lr: Annotated[float | Sequence[float], Each(non_negative)] = 0, eps: NonNegative = 1e-8,
+        min_lr: Annotated[float | Sequence[float], PerGroup(non_negative)] = 0, eps: NonNegative = 1e-8,
     ) -> None:  # fmt: skip
         super().__init__(optimizer, locals())
         self.best = math.inf if mode == "min" else -math.inf
