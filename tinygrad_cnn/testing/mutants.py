@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,11 @@ def mutants(op: Any) -> Iterator[Mutant]:
         raise TypeError(f"mutants: `op` is {op!r}; it must be an op, made with @tinygrad_cnn.op")
     for served, rule in list(declared.rules.items()):
         for name, broken in _broken(declared, served, rule):
-            yield _rule_mutant(declared, served, name, functools.wraps(rule)(broken), rule)
+            install, restore = (partial(declared.vjp, **{served: r}) for r in (functools.wraps(rule)(broken), rule))
+            yield Mutant(declared, served, name, install, restore)
     if declared.elementwise and declared.rules and len(declared.signature.inputs) > 1:
-        yield Mutant(
-            declared, "", "no sum over what was broadcast",
-            functools.partial(setattr, declared, "elementwise", False),
-            functools.partial(setattr, declared, "elementwise", True),
-        )  # fmt: skip
+        install, restore = (partial(setattr, declared, "elementwise", value) for value in (False, True))
+        yield Mutant(declared, "", "no sum over what was broadcast", install, restore)
 
 
 def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
@@ -103,55 +102,45 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
     return found
 
 
-def _rule_mutant(op: Op, served: str, name: str, broken: Rule, rule: Rule) -> Mutant:
-    return Mutant(op, served, name, lambda: op.vjp(**{served: broken}), lambda: op.vjp(**{served: rule}))
-
-
 def _broken(op: Op, served: str, rule: Rule) -> Iterator[tuple[str, Rule]]:
+    def with_value(at: int, change: Callable[[Any], Any]) -> Rule:
+        return lambda *values: rule(*values[:at], change(values[at]), *values[at + 1 :])
+
     names = op.signature.rules[served]
     for name, change in RESULTS.items():
-        yield name, functools.partial(_with_result, rule, change)
-    yield "in memory that is used again", _Buffered(rule)
+        yield name, lambda *values, change=change: change(rule(*values))
+    yield "in memory that is used again", _buffered(rule)
     if "g" in names:
         at = names.index("g")
         yield "the incoming gradient passed on", lambda *values: values[at]
-        yield "the incoming gradient ignored", functools.partial(_with_value, rule, at, _ones)
-        yield "the incoming gradient squared", functools.partial(_with_value, rule, at, lambda g: g * g)
-        yield "the incoming gradient written into", functools.partial(_writing, rule, at)
+        yield "the incoming gradient ignored", with_value(at, _ones)
+        yield "the incoming gradient squared", with_value(at, lambda g: g * g)
+        yield "the incoming gradient written into", lambda *values: _overwritten(copy(rule(*values)), values[at])
     for at, asked in enumerate(names):
         if asked in op.signature.saveable:
-            yield f"`{asked}` left out", functools.partial(_with_value, rule, at, _ones)
-            yield f"`{asked}` exchanged", functools.partial(_with_value, rule, at, _other)
+            yield f"`{asked}` left out", with_value(at, _ones)
+            yield f"`{asked}` exchanged", with_value(at, _other)
 
 
-def _with_result(rule: Rule, change: Callable[[Any], Any], *values: Any) -> Any:
-    return change(rule(*values))
-
-
-def _with_value(rule: Rule, at: int, change: Callable[[Any], Any], *values: Any) -> Any:
-    return rule(*(change(value) if i == at else value for i, value in enumerate(values)))
-
-
-def _writing(rule: Rule, at: int, *values: Any) -> Any:
-    result = copy(rule(*values))
-    if isinstance(values[at], np.ndarray) and values[at].flags.writeable:
-        values[at][...] = 0
+def _overwritten(result: Any, g: Any) -> Any:
+    if isinstance(g, np.ndarray) and g.flags.writeable:
+        g[...] = 0
     return result
 
 
-class _Buffered:
+def _buffered(rule: Rule) -> Rule:
     """Returns one and the same array, filled anew by every call; Tensors stay as they are."""
+    buffers: dict[Any, Any] = {}
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule, self.buffers = rule, dict[Any, Any]()
-
-    def __call__(self, *values: Any) -> Any:
-        result = self.rule(*values)
+    def broken(*values: Any) -> Any:
+        result = rule(*values)
         if not isinstance(result, np.ndarray):
             return result
-        buffer = self.buffers.setdefault((result.shape, result.dtype), np.empty(result.shape, result.dtype))
+        buffer = buffers.setdefault((result.shape, result.dtype), np.empty(result.shape, result.dtype))
         buffer[...] = result
         return buffer
+
+    return broken
 
 
 def _ones(value: Any) -> Any:
@@ -204,8 +193,8 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "zero": lambda r: r * 0,
     "the largest element dropped": _without_largest,
     "transposed": _reordered,
-    "the first two equal axes exchanged": functools.partial(_exchanged, 0),
-    "the last two equal axes exchanged": functools.partial(_exchanged, -1),
+    "the first two equal axes exchanged": partial(_exchanged, 0),
+    "the last two equal axes exchanged": partial(_exchanged, -1),
     "rounded to float32": lambda r: r.astype(np.float32),
     "widened to float64": lambda r: r.astype(np.float64),
 }
