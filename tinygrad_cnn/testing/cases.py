@@ -1,7 +1,10 @@
-"""One row per op: inputs on which it is smooth, and what NumPy says its value is. The test suite runs every row.
+"""Rows of a table of ops: for each op the inputs on which it is smooth, and a reference for its value.
 
-A row does not hold arrays but says where they may lie, so that the same row serves a fixed example, a random one, and a
-Hypothesis strategy, which is where shrinking to a small counterexample comes from.
+A row does not hold arrays but says where their values lie, so that the same row serves a fixed example, a random one, and
+the strategy ``case_inputs``, with which Hypothesis shrinks a failure to a small one::
+
+    row = Case(cube, (Arg(),), lambda a: a**3)
+    assert_gradients(row, *row.draw(Draws(np.random.default_rng(0))), order=row.order)
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +23,24 @@ GAP = 1 / 8
 """The distance that values keep from kinks and, where they must be distinct, from each other."""
 
 
-class Source(Protocol):
-    """Where the choices in a case come from: a random generator, or Hypothesis."""
+class Draws:
+    """Where the choices in a case come from: a NumPy generator. Shapes are square or others, as told."""
 
-    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        """Integers from low to high, both included."""
-
-    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
-        """`count` shapes that broadcast with each other."""
+    def __init__(self, rng: np.random.Generator, square: bool = False) -> None:
+        self.rng, self._square = rng, square
 
     def square(self) -> bool:
         """Whether a case takes its :attr:`Case.square` shapes."""
+        return self._square
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Integers from low to high, both included."""
+        return np.asarray(self.rng.integers(low, high, shape, endpoint=True))
+
+    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
+        """The whole shape (2, 3) for the first input, and for the others with axes of size 1 or missing."""
+        shapes = [(2, 3), (3,), (2, 1), ()]
+        return [shapes[i % len(shapes)] for i in range(count)]
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Arg:
     kind: str = "float"
     ties: bool = False
 
-    def draw(self, source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
+    def draw(self, source: Draws, shape: tuple[int, ...]) -> NDArray[Any]:
         """An array of float64, int64 or bool with values as declared."""
         if self.kind == "bool":
             return source.integers(0, 1, shape).astype(bool)
@@ -118,7 +128,7 @@ class Case:
         shapes = "" if all(arg.shape is None for arg in self.args) else "x".join(str(a.shape) for a in self.args)
         return f"{self.function.__name__}-{shapes}-{shown}".replace(" ", "").strip("-")
 
-    def draw(self, source: Source) -> tuple[NDArray[Any], ...]:
+    def draw(self, source: Draws) -> tuple[NDArray[Any], ...]:
         """Arrays for the inputs."""
         if source.square() and self.square is not None:
             return tuple(arg.draw(source, shape) for arg, shape in zip(self.args, self.square, strict=True))
@@ -180,23 +190,3 @@ def _accepted(case: Case) -> bool:
     except (ValueError, IndexError, ZeroDivisionError):
         return False
     return True
-
-
-class Draws:
-    """A :class:`Source` that draws from a NumPy generator: square shapes or others."""
-
-    def __init__(self, rng: np.random.Generator, square: bool = False) -> None:
-        self.rng, self._square = rng, square
-
-    def square(self) -> bool:
-        """As told."""
-        return self._square
-
-    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        """Integers from low to high, both included."""
-        return np.asarray(self.rng.integers(low, high, shape, endpoint=True))
-
-    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
-        """The whole shape (2, 3) for the first input, and for the others with axes of size 1 or missing."""
-        shapes = [(2, 3), (3,), (2, 1), ()]
-        return [shapes[i % len(shapes)] for i in range(count)]

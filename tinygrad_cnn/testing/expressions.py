@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from ..ops.activation import relu
-from ..ops.elementwise import abs, exp, log, maximum, minimum, sqrt
-from ..ops.transcendental import tanh
+from ..ops import activation, elementwise, transcendental
 
 Operand: TypeAlias = int | float
 """A value by its number, an int, or a constant, a float."""
 
-SMOOTH: dict[str, tuple[str, Callable[..., Any]]] = {
-    "neg": ("-{}", lambda a: -a),
-    "add": ("{} + {}", lambda a, b: a + b),
-    "sub": ("{} - {}", lambda a, b: a - b),
-    "mul": ("{} * {}", lambda a, b: a * b),
-    "tanh": ("tg.tanh({})", tanh),
-    "bump": ("tg.exp(-({0} * {0}))", lambda a: exp(-(a * a))),
-    "log1p_square": ("tg.log({0} * {0} + 1.0)", lambda a: log(a * a + 1.0)),
-    "norm1": ("tg.sqrt({0} * {0} + 1.0)", lambda a: sqrt(a * a + 1.0)),
-    "ratio": ("{0} / ({1} * {1} + 1.0)", lambda a, b: a / (b * b + 1.0)),
+SMOOTH = {
+    "neg": "-a",
+    "add": "a + b",
+    "sub": "a - b",
+    "mul": "a * b",
+    "tanh": "tg.tanh(a)",
+    "bump": "tg.exp(-(a * a))",
+    "log1p_square": "tg.log(a * a + 1.0)",
+    "norm1": "tg.sqrt(a * a + 1.0)",
+    "ratio": "a / (b * b + 1.0)",
 }
-"""Operations that are defined and smooth everywhere: how they are written, and what they are."""
+"""Operations that are defined and smooth everywhere, of one operand or two."""
 
-KINKED: dict[str, tuple[str, Callable[..., Any]]] = {
-    "abs": ("tg.abs({})", abs),
-    "relu": ("tg.relu({})", relu),
-    "maximum": ("tg.maximum({}, {})", maximum),
-    "minimum": ("tg.minimum({}, {})", minimum),
-}
+KINKED = {"abs": "tg.abs(a)", "relu": "tg.relu(a)", "maximum": "tg.maximum(a, b)", "minimum": "tg.minimum(a, b)"}
 """Operations with a kink."""
 
 OPERATIONS = {**SMOOTH, **KINKED}
 
+_TG = SimpleNamespace(**{**vars(activation), **vars(elementwise), **vars(transcendental)})
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: eval(f"lambda a, b=None: {text}", {"tg": _TG}) for name, text in OPERATIONS.items()
+}
+
 
 def arity(operation: str) -> int:
     """How many operands an operation takes."""
-    return 2 if operation in ("add", "sub", "mul", "ratio", "maximum", "minimum") else 1
+    return len(set(re.findall(r"\b[ab]\b", OPERATIONS[operation])))
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Expression:
 
     def __call__(self, *xs: Any) -> Any:
         """The value, of Tensors or of arrays."""
-        return self.evaluate({name: function for name, (_, function) in OPERATIONS.items()}, *xs)
+        return self.evaluate(FUNCTIONS, *xs)
 
     def evaluate(self, operations: Mapping[str, Callable[..., Any]], *xs: Any) -> Any:
         """The value by other operations, such as those of a reference."""
@@ -95,7 +95,7 @@ class Expression:
     def _lines(self) -> list[tuple[str, str]]:
         names, lines = self._names(), []
         for name, *operands in self.steps:
-            shown = [names[o] if isinstance(o, int) else repr(o) for o in operands]
+            shown = dict(zip("ab", (names[o] if isinstance(o, int) else repr(o) for o in operands), strict=False))
             names.append(f"v{len(names)}")
-            lines.append((names[-1], OPERATIONS[name][0].format(*shown)))
+            lines.append((names[-1], re.sub(r"\b[ab]\b", lambda match: shown[match.group()], OPERATIONS[name])))  # noqa: B023
         return lines

@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .levels import Arrays, Level
 from .report import Failure, Report, reproducer
 from .search import Search, away_from_zero
-from .structure import check_structure
+from .structure import Structure
 
 Function: TypeAlias = Callable[..., Any]
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
@@ -106,7 +106,7 @@ def gradcheck(
         record = level.record(level.arrays)
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
-            check_structure(level, record, us, before, rtol or 0.0, generator, report.failures)
+            Structure(level, rtol or 0.0, report.failures).check(record, us, before, generator)
         wide, wide_us = level.widened(), [u.astype(np.float64) for u in us]
         if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
             coarse, record = record, wide.record(wide.arrays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,49 +11,30 @@ from numpy.typing import NDArray
 __all__ = ["LAYOUTS", "strided"]
 
 
-def transposed(a: NDArray[Any]) -> NDArray[Any]:
-    """Axes in reverse order in memory."""
-    return np.array(a, order="F")
-
-
-def backward(a: NDArray[Any]) -> NDArray[Any]:
-    """Negative strides along every axis."""
-    return _each(np.array(_each(a, -1), order="C"), -1)
-
-
-def skipping(a: NDArray[Any]) -> NDArray[Any]:
-    """Every second element of a larger array, along every axis."""
-    view = _each(np.zeros([2 * n for n in a.shape], a.dtype), 2)
-    view[...] = a
-    return view
-
-
-def readonly(a: NDArray[Any]) -> NDArray[Any]:
-    """Memory that cannot be written."""
-    copy = np.array(a)
-    copy.flags.writeable = False
-    return copy
-
-
 def strided(a: NDArray[Any]) -> NDArray[Any]:
-    """All of it: axes reversed, elements skipped, walked backward, read-only."""
-    view = _each(np.zeros([2 * n for n in a.shape[::-1]], a.dtype).T, -2)
+    """All at once: axes reversed in memory, elements skipped, negative strides, read-only."""
+    return _readonly(_within(a, -2, order="F"))
+
+
+def _within(a: NDArray[Any], step: int, order: Literal["C", "F"] = "C") -> NDArray[Any]:
+    """A copy that takes one element in `step` of a larger array, along every axis; backward if that is negative."""
+    each: Any = (..., *(slice(None, None, step),) * a.ndim)
+    view: NDArray[Any] = np.zeros([n * abs(step) for n in a.shape], a.dtype, order)[each]
     view[...] = a
-    view.flags.writeable = False
     return view
 
 
-def _each(a: NDArray[Any], step: int) -> NDArray[Any]:
-    index: Any = (..., *(slice(None, None, step),) * a.ndim)
-    return a[index]  # type: ignore[no-any-return]
+def _readonly(a: NDArray[Any]) -> NDArray[Any]:
+    a.flags.writeable = False
+    return a
 
 
 LAYOUTS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "plain": np.array,
-    "transposed": transposed,
-    "backward": backward,
-    "skipping": skipping,
-    "readonly": readonly,
+    "transposed": lambda a: np.array(a, order="F"),
+    "backward": lambda a: _within(a, -1),
+    "skipping": lambda a: _within(a, 2),
+    "readonly": lambda a: _readonly(np.array(a)),
     "strided": strided,
 }
 """Functions that copy an array into another layout, the plainest first."""

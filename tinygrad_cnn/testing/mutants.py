@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,13 +76,11 @@ def mutants(op: Any) -> Iterator[Mutant]:
     for inputs in list(declared.signature.rules):
         rule = declared.rules[inputs[0]]
         for served, name, broken in _broken(declared, inputs, rule):
-            yield _rule_mutant(declared, inputs, served, name, functools.wraps(rule)(broken), rule)
+            install, restore = (partial(_register, declared, inputs, r) for r in (functools.wraps(rule)(broken), rule))
+            yield Mutant(declared, served, name, install, restore)
     if declared.elementwise and declared.rules and len(declared.signature.inputs) > 1:
-        yield Mutant(
-            declared, "", "no sum over what was broadcast",
-            functools.partial(setattr, declared, "elementwise", False),
-            functools.partial(setattr, declared, "elementwise", True),
-        )  # fmt: skip
+        install, restore = (partial(setattr, declared, "elementwise", value) for value in (False, True))
+        yield Mutant(declared, "", "no sum over what was broadcast", install, restore)
 
 
 def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
@@ -104,78 +103,79 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
     return found
 
 
-def _rule_mutant(op: Op, inputs: tuple[str, ...], served: str, name: str, broken: Rule, rule: Rule) -> Mutant:
-    def register(rule: Rule) -> None:
-        if _is_joint(op, inputs):
-            op.joint_vjp(*inputs)(rule)
-        else:
-            op.vjp(**{inputs[0]: rule})
-
-    return Mutant(op, served, name, lambda: register(broken), lambda: register(rule))
-
-
 def _is_joint(op: Op, inputs: tuple[str, ...]) -> bool:
     return len(inputs) > 1 or op.signature.joins
 
 
+def _register(op: Op, inputs: tuple[str, ...], rule: Rule) -> None:
+    if _is_joint(op, inputs):
+        op.joint_vjp(*inputs)(rule)
+    else:
+        op.vjp(**{inputs[0]: rule})
+
+
 def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, str, Rule]]:
-    """For each way to break a rule: the input whose gradient is wrong, or all that it serves, what is wrong, and the rule."""
-    names, joint = op.signature.rules[inputs], _is_joint(op, inputs)
+    """For each way to break a rule: the input whose gradient is wrong, or all that it serves; what is wrong; the broken rule."""
+
+    def with_value(at: int, change: Callable[[Any], Any]) -> Rule:
+        return lambda *values: rule(*values[:at], change(values[at]), *values[at + 1 :])
+
+    def with_result(at: int, change: Callable[[Any], Any]) -> Rule:
+        def broken(*values: Any) -> Any:
+            result = rule(*values)
+            if not joint:
+                return change(result)
+            return tuple(change(g) if i == at and g is not None else g for i, g in enumerate(result))
+
+        return broken
+
+    names, joint, together = op.signature.rules[inputs], _is_joint(op, inputs), ", ".join(inputs)
     for name, change in RESULTS.items():
         for at, served in enumerate(inputs):
-            changed = functools.partial(_changed, change, at) if joint else change
-            yield served, name, functools.partial(_with_result, rule, changed)
-    served = ", ".join(inputs)
-    yield served, "in memory that is used again", _Buffered(rule)
+            yield served, name, with_result(at, change)
+    yield together, "in memory that is used again", _buffered(rule)
     if "g" in names:
-        at = names.index("g")
-        passed = (lambda g: (g,) * len(inputs)) if joint else (lambda g: g)
-        yield served, "the incoming gradient passed on", lambda *values: passed(values[at])
-        yield served, "the incoming gradient ignored", functools.partial(_with_value, rule, at, _ones)
-        yield served, "the incoming gradient squared", functools.partial(_with_value, rule, at, lambda g: g * g)
-        yield served, "the incoming gradient written into", functools.partial(_writing, rule, at)
+        g = names.index("g")
+        yield (
+            together,
+            "the incoming gradient passed on",
+            lambda *values: (values[g],) * len(inputs) if joint else values[g],
+        )
+        yield together, "the incoming gradient ignored", with_value(g, _ones)
+        yield together, "the incoming gradient squared", with_value(g, lambda g: g * g)
+        yield (
+            together,
+            "the incoming gradient written into",
+            lambda *values: _overwritten(copy(rule(*values)), values[g]),
+        )
     for at, asked in enumerate(names):
         if asked in op.signature.saveable:
-            yield served, f"`{asked}` left out", functools.partial(_with_value, rule, at, _ones)
-            yield served, f"`{asked}` exchanged", functools.partial(_with_value, rule, at, _other)
+            yield together, f"`{asked}` left out", with_value(at, _ones)
+            yield together, f"`{asked}` exchanged", with_value(at, _other)
 
 
-def _changed(change: Callable[[Any], Any], at: int, gradients: Sequence[Any]) -> tuple[Any, ...]:
-    """The gradients of a joint rule, of which one is changed."""
-    return tuple(change(g) if i == at and g is not None else g for i, g in enumerate(gradients))
-
-
-def _with_result(rule: Rule, change: Callable[[Any], Any], *values: Any) -> Any:
-    return change(rule(*values))
-
-
-def _with_value(rule: Rule, at: int, change: Callable[[Any], Any], *values: Any) -> Any:
-    return rule(*(change(value) if i == at else value for i, value in enumerate(values)))
-
-
-def _writing(rule: Rule, at: int, *values: Any) -> Any:
-    result = copy(rule(*values))
-    if isinstance(values[at], np.ndarray) and values[at].flags.writeable:
-        values[at][...] = 0
+def _overwritten(result: Any, g: Any) -> Any:
+    if isinstance(g, np.ndarray) and g.flags.writeable:
+        g[...] = 0
     return result
 
 
-class _Buffered:
+def _buffered(rule: Rule) -> Rule:
     """Returns one and the same array, filled anew by every call; Tensors stay as they are."""
+    buffers: dict[Any, Any] = {}
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule, self.buffers = rule, dict[Any, Any]()
+    def broken(*values: Any) -> Any:
+        result = rule(*values)
+        return tuple(map(kept, result)) if isinstance(result, tuple) else kept(result)
 
-    def __call__(self, *values: Any) -> Any:
-        result = self.rule(*values)
-        return tuple(map(self._kept, result)) if isinstance(result, tuple) else self._kept(result)
-
-    def _kept(self, result: Any) -> Any:
+    def kept(result: Any) -> Any:
         if not isinstance(result, np.ndarray):
             return result
-        buffer = self.buffers.setdefault((result.shape, result.dtype), np.empty(result.shape, result.dtype))
+        buffer = buffers.setdefault((result.shape, result.dtype), np.empty(result.shape, result.dtype))
         buffer[...] = result
         return buffer
+
+    return broken
 
 
 def _ones(value: Any) -> Any:
@@ -228,8 +228,8 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "zero": lambda r: r * 0,
     "the largest element dropped": _without_largest,
     "transposed": _reordered,
-    "the first two equal axes exchanged": functools.partial(_exchanged, 0),
-    "the last two equal axes exchanged": functools.partial(_exchanged, -1),
+    "the first two equal axes exchanged": partial(_exchanged, 0),
+    "the last two equal axes exchanged": partial(_exchanged, -1),
     "rounded to float32": lambda r: r.astype(np.float32),
     "widened to float64": lambda r: r.astype(np.float64),
 }

@@ -7,11 +7,11 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .levels import Arrays
 
@@ -97,25 +97,19 @@ class Report:
 
 def reproducer(f: Callable[..., Any], inputs: Arrays, options: dict[str, Any]) -> str:
     """A script that calls :func:`~tinygrad_cnn.testing.assert_gradients` as it was called."""
-    imports, shown = _function(f)
-    arrays, comments = zip(*(_array(a, i) for i, a in enumerate(inputs)), strict=True)
-    arguments = [*arrays, *(f"{name}={value!r}" for name, value in options.items())]
+    imports, shown = expression(f)
     lines = ["import numpy as np", "from tinygrad_cnn.testing import assert_gradients", *sorted(imports), ""]
-    lines += [comment for comment in comments if comment]
+    arguments = []
+    for i, a in enumerate(inputs):
+        arguments.append(literal(a) if a.size <= LITERALS else f"input{i}")
+        if a.size > LITERALS:
+            about = f"{a.dtype} {a.shape}: write it where the check failed"
+            lines.append(f'input{i} = np.load("input{i}.npy")  # {about}, np.save("input{i}.npy", ...)')
+    arguments += [f"{name}={value!r}" for name, value in options.items()]
     if not shown.isidentifier():
         lines.append(f"f = {shown}")
         shown = "f"
     return "\n".join([*lines, f"assert_gradients({shown}, {', '.join(arguments)})"])
-
-
-def _array(a: NDArray[Any], position: int) -> tuple[str, str]:
-    """An expression for an input, and the line that it needs above it."""
-    if a.size > LITERALS:
-        return f"input{position}", (
-            f'input{position} = np.load("input{position}.npy")  # {a.dtype} {a.shape}: write it where the check failed, '
-            f'np.save("input{position}.npy", ...)'
-        )
-    return literal(a), ""
 
 
 def literal(value: Any) -> str:
@@ -125,52 +119,43 @@ def literal(value: Any) -> str:
         return f"np.array({_finite(value.tolist())}, {name})" if value.size else f"np.zeros({value.shape}, {name})"
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return f"np.{np.dtype(value).name}"
-    if isinstance(value, np.generic):
-        return _finite(value.item())
     if value is Ellipsis:
         return "..."
     if isinstance(value, tuple | list):
         body = ", ".join(map(literal, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
         return f"({body})" if isinstance(value, tuple) else f"[{body}]"
-    return _finite(value) if isinstance(value, float) else repr(value)
+    return _finite(value.item() if isinstance(value, np.generic) else value)
 
 
 def _finite(value: Any) -> str:
     """repr, with names that Python knows for what is not finite."""
-    return re.sub(r"\b(nan|inf)\b", r"np.\1", repr(value))
+    return re.sub(r"\b(nan|inf)\b", r"np.\1", repr(value)) if isinstance(value, float | list) else repr(value)
+
+
+def expression(f: Callable[..., Any]) -> tuple[set[str], str]:
+    """Imports and an expression for a function, a comment in place of what Python cannot import."""
+    if hasattr(f, "python"):
+        return f.python()  # type: ignore[no-any-return]
+    if isinstance(f, functools.partial) and not f.args:
+        return called(f.func, f.keywords)
+    module, name = getattr(f, "__module__", None), getattr(f, "__qualname__", "")
+    if module and name.isidentifier() and module != "__main__":
+        with suppress(ImportError):
+            if getattr(importlib.import_module(module), name, None) is f:
+                return {f"from {module} import {name}"}, name
+    f = f.op.raw if hasattr(f, "op") else f
+    place = ""
+    with suppress(OSError, TypeError):
+        place = f" at {inspect.getsourcefile(f)}, line {inspect.getsourcelines(f)[1]}"
+    return set(), f"...  # put the function here: {name or repr(f)}{place}"
 
 
 def called(f: Callable[..., Any], params: Any, sequence: bool = False) -> tuple[set[str], str]:
     """Imports and an expression for f with keyword arguments bound, taking its arrays as a sequence or one by one."""
-    imports, name = _function(f)
+    imports, name = expression(f)
     if name.startswith("..."):
         return imports, name
     bound = "".join(f", {key}={literal(value)}" for key, value in params.items())
     if sequence:
         return imports, f"lambda *arrays: {name}(arrays{bound})"
     return (imports | {"from functools import partial"}, f"partial({name}{bound})") if bound else (imports, name)
-
-
-def _function(f: Callable[..., Any]) -> tuple[set[str], str]:
-    """Imports and an expression for a function, a comment in place of what Python cannot import."""
-    if hasattr(f, "python"):
-        imports, text = f.python()
-        return set(imports), text
-    if isinstance(f, functools.partial) and not f.args:
-        return called(f.func, f.keywords)
-    module, name = getattr(f, "__module__", None), getattr(f, "__qualname__", "")
-    if module and name.isidentifier() and module != "__main__" and _importable(f, module, name):
-        return {f"from {module} import {name}"}, name
-    f = f.op.raw if hasattr(f, "op") else f
-    try:
-        place = f" at {inspect.getsourcefile(f)}, line {inspect.getsourcelines(f)[1]}"
-    except (OSError, TypeError):
-        place = ""
-    return set(), f"...  # put the function here: {name or repr(f)}{place}"
-
-
-def _importable(f: Callable[..., Any], module: str, name: str) -> bool:
-    try:
-        return getattr(importlib.import_module(module), name, None) is f
-    except ImportError:
-        return False

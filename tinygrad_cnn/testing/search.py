@@ -54,7 +54,7 @@ class Search:
         self.weights = _joined(us)
         self.here = _joined(record.values) * self.weights
         self.point = level.flat([level.arrays[p] for p in level.floating])
-        self.kinked, self.corners = np.zeros((2, level.size), bool)
+        self.seen, self.kinked, self.corners = np.zeros((3, level.size), bool)
         self.bent = False
 
     def run(self, directions: int, budget: int) -> None:
@@ -62,47 +62,46 @@ class Search:
         if not np.isfinite(self.analytic).all():
             self._fail(np.flatnonzero(~np.isfinite(self.analytic))[:1], "the gradient is not finite")
             return
-        failures, seen = self.report.failures, np.zeros(self.level.size, bool)
+        failures = self.report.failures
         with np.errstate(all="ignore"):
             for _ in range(directions):
                 if not failures:
-                    seen |= self._look(np.flatnonzero(~self.kinked))
-            seen |= self._look_closer(np.flatnonzero(~seen))
+                    self._look(np.flatnonzero(~self.kinked))
+            self._look_closer()
             if failures:  # tell for every other input whether it is wrong too
                 for position, part in self.level.slices.items():
                     if all(failure.input != position for failure in failures):
                         self._look(np.arange(part.start, part.stop))
                 return
             singles = self.rng.permutation(np.flatnonzero(~self.kinked))
-            for entry in singles[np.argsort(seen[singles], kind="stable")][:budget]:
-                seen |= self._look(np.array([entry]))
+            for entry in singles[np.argsort(self.seen[singles], kind="stable")][:budget]:
+                self._look(np.array([entry]))
             self._look_at_ties()
-        self.report.unseen += int((~seen).sum())
+        self.report.unseen += int((~self.seen).sum())
 
-    def _look_closer(self, hidden: Entries) -> NDArray[np.bool_]:
+    def _look_closer(self) -> None:
         """Look at hidden elements along directions of their own, together while that helps, else in halves by size."""
-        seen = np.zeros(self.level.size, bool)
-        queue = [hidden[self.small[hidden]], hidden[~self.small[hidden]]]
+        queue = [np.flatnonzero(~self.seen & self.small), np.flatnonzero(~self.seen & ~self.small)]
         for _ in range(CLOSER_LOOKS):
+            queue = [entries for entries in queue if entries.size]
             if not queue or self.report.failures:
                 break
             entries = queue.pop(0)
-            seen |= self._look(entries)
-            rest = entries[~seen[entries]]
-            if rest.size > entries.size / 2 and rest.size > 1:
-                queue += np.array_split(rest[np.argsort(-np.abs(self.analytic[rest]))], 2)
-            elif 0 < rest.size < entries.size:
+            self._look(entries)
+            rest = entries[~self.seen[entries]]
+            if rest.size <= entries.size / 2:
                 queue.append(rest)
-        return seen
+            elif rest.size > 1:
+                queue += np.array_split(rest[np.argsort(-np.abs(self.analytic[rest]))], 2)
 
-    def _look(self, entries: Entries, direction: Flat | None = None) -> NDArray[np.bool_]:
-        """Compare derivatives along a direction through `entries`, by default a random one. Which elements' errors it shows.
+    def _look(self, entries: Entries, direction: Flat | None = None) -> None:
+        """Compare derivatives along a direction through `entries`, by default a random one. Note which errors that shows.
 
         Where they disagree, smaller steps tell whether the numerical derivative is to blame. If not, or if there is a kink,
         the halves of `entries` are looked at, and what neither of them shows by itself is reported.
         """
         if not entries.size:
-            return np.zeros(self.level.size, bool)
+            return
         if entries.size == 1:
             direction = self._unit(entries[0])
         elif direction is None:
@@ -118,7 +117,7 @@ class Search:
                     refined = line.refined(self.eps, line.tolerance, lambda e: self._agrees(line, e))
                     if refined is None:
                         self._fail(entries, "f is not finite around this point with steps above 1e-8")
-                        return np.asarray(direction != 0)
+                        return
                     estimate = refined
                 size = max(abs(line.expected), float(np.linalg.norm(self.analytic * direction)))
                 most = max(10 * line.tolerance, VISIBLE * size, 1e-7 * float(np.linalg.norm(self.here)))
@@ -128,15 +127,15 @@ class Search:
                         "f may round to a lower precision: choose a larger `eps`, or raise `rtol` and `atol`",
                     )  # fmt: skip
             if self._agrees(line, estimate):
-                return np.asarray(self.visible * np.abs(direction) > 2 * self._uncertainty(line, estimate))
-        seen, known = np.zeros(self.level.size, bool), (len(self.report.kinks), len(self.report.failures))
+                self.seen |= self.visible * np.abs(direction) > 2 * self._uncertainty(line, estimate)
+                return
+        failures, kinks = len(self.report.failures), len(self.report.kinks)
         for half in np.array_split(entries, 2) if entries.size > 1 else ():
-            if len(self.report.failures) == known[1]:
-                seen |= self._look(half, _only(half, direction))
-        if known == (len(self.report.kinks), len(self.report.failures)):
+            if len(self.report.failures) == failures:
+                self._look(half, _only(half, direction))
+        if (len(self.report.failures), len(self.report.kinks)) == (failures, kinks):
             self._judge(entries, line, estimate, sides)
-            seen = np.asarray(direction != 0)
-        return seen
+            self.seen[entries] = True
 
     def _judge(self, entries: Entries, line: Line, estimate: Estimate, sides: Sides | None) -> None:
         """Report a kink if one explains the gradient along `line`, else a failure."""

@@ -1,4 +1,4 @@
-"""What must hold of a gradient before its numbers are looked at: types, linearity, memory, one result however asked."""
+"""What must hold of a gradient before its numbers are looked at: dtypes, linearity, memory, one result however asked."""
 
 from __future__ import annotations
 
@@ -22,115 +22,108 @@ ROUNDING = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-4, np.dtype(np
 """How far two ways to compute the same thing may differ, relative to the largest element."""
 
 
-def check_structure(
-    level: Level,
-    record: Record,
-    us: Arrays,
-    before: Arrays,
-    rtol: float,
-    rng: np.random.Generator,
-    failures: list[Failure],
-) -> None:
-    """Add to `failures` whatever does not hold of f's first gradient (see :func:`~tinygrad_cnn.testing.gradcheck`).
-
-    `before` are the inputs as they were before f ran.
-    """
-    if _modified(level, before, failures):
-        return
-    if not all(np.isfinite(y).all() for y in record.values):
-        failures.append(Failure("f is not finite at this point", 1))
-        return
-    kept = [u.copy() for u in us]
-    found = record.pull(us)
-    if not all(g is None or np.isfinite(g).all() for g in found):
-        failures.append(Failure("the gradient is not finite at this point", 1))
-        return
-    _types_and_memory(level, record, us, found, failures)
-
-    _rules_keep_dtypes(level, us, failures)
-
-    compare = _Comparison(level, rtol, failures)
-    vs = [np.asarray(rng.uniform(-1, 1, u.shape)).astype(u.dtype) for u in us]
-    other, mixed = record.pull(vs), record.pull([np.asarray(2 * u - v / 2) for u, v in zip(us, vs, strict=True)])
-    expected = [None if a is None or b is None else 2 * a - b / 2 for a, b in zip(found, other, strict=True)]
-    compare(expected, mixed, "the gradient is not linear in the incoming gradient: a rule must multiply by g")
-
-    again = level.record(level.arrays)
-    random = "the second time: fix the seed of what is random in f"
-    if not all(np.array_equal(a, b) for a, b in zip(record.values, again.values, strict=True)):
-        failures.append(Failure(f"f returned something else {random}", 1))
-        return
-    compare(found, again.pull(us), f"the gradient is another {random}", exact=True)
-    compare(found, again.pull(us, create=True), "rules on Tensors (create_graph=True) and rules on arrays disagree")
-
-    moved = level.record([strided(a) for a in level.arrays])
-    compare(record.values, moved.values, "f depends on the memory layout of its inputs", gradient=False)
-    compare(found, moved.pull([strided(u) for u in us]), "the gradient depends on the memory layout of inputs or of g")
-
-    _modified(level, before, failures)
-    if not all(np.array_equal(u, k) for u, k in zip(us, kept, strict=True)):
-        failures.append(Failure("the incoming gradient was modified", 1))
-
-
-def _modified(level: Level, before: Arrays, failures: list[Failure]) -> bool:
-    changed = [p for p, (a, b) in enumerate(zip(level.arrays, before, strict=True)) if not np.array_equal(a, b)]
-    failures.extend(Failure(f"{level.names[p]}: was modified", 1, p) for p in changed)
-    return bool(changed)
-
-
-def _types_and_memory(level: Level, record: Record, us: Arrays, found: Gradients, failures: list[Failure]) -> None:
-    known: list[tuple[str, NDArray[Any]]] = [(level.names[p], a) for p, a in enumerate(level.arrays)]
-    known += [("the incoming gradient", u) for u in us]
-    known += [("f's result", y) for y in record.values]
-    for p, g in zip(level.floating, found, strict=True):
-        if g is None:
-            continue
-        x = level.arrays[p]
-        if g.shape != x.shape or g.dtype != x.dtype:
-            text = f"the gradient is {g.dtype} {g.shape} but the input is {x.dtype} {x.shape}"
-            failures.append(Failure(f"{level.names[p]}: {text}", 1, p))
-        shared = next((name for name, array in known if np.may_share_memory(g, array)), None)
-        if shared is not None:
-            failures.append(Failure(f"{level.names[p]}: its gradient shares memory with {shared}", 1, p))
-        known.append((f"the gradient of {level.names[p]}", g))
-
-
-def _rules_keep_dtypes(level: Level, us: Arrays, failures: list[Failure]) -> None:
-    """The walk would convert what a rule returns; but a rule that widens costs time and memory. Looked at in float32."""
-    found = set()
-
-    def pull(node: Node, g: Any, saved: Any, parents: Sequence[Any]) -> tuple[Any, ...]:
-        pulled = node.op.pull(g, saved, node.params, parents)
-        for parent, r in zip(parents, pulled, strict=True):
-            if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):
-                found.add(
-                    f"a rule of {node.op.name} returned {r.dtype} where g is {g.dtype} and its input {parent.dtype}"
-                )
-        return pulled
-
-    narrow = all(level.arrays[p].dtype == np.float64 for p in level.floating)
-    arrays = [a.astype(np.float32) if narrow and a.dtype == np.float64 else a for a in level.arrays]
-    with np.errstate(all="ignore"), pull_with(pull):
-        record = level.record(arrays)
-        record.pull([u.astype(y.dtype) for u, y in zip(us, record.values, strict=True)])
-    failures.extend(Failure(text, 1) for text in sorted(found))
-
-
-class _Comparison:
-    """Two lists of arrays must be equal, up to rounding."""
+class Structure:
+    """Adds to `failures` whatever does not hold of f's first gradient (see :func:`~tinygrad_cnn.testing.gradcheck`)."""
 
     def __init__(self, level: Level, rtol: float, failures: list[Failure]) -> None:
         self.level, self.rtol, self.failures = level, rtol, failures
         found = [np.abs(a).max(initial=0.0) for a in level.arrays if a.dtype.kind == "f"]
         self.largest = float(max(found, default=0.0))  # of the terms, which may cancel
 
-    def __call__(self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True) -> None:
+    def check(self, record: Record, us: Arrays, before: Arrays, rng: np.random.Generator) -> None:
+        """Look at all of it, where `before` are the inputs as they were before f ran."""
+        level = self.level
+        if self._modified(before):
+            return
+        if not all(np.isfinite(y).all() for y in record.values):
+            self._fail("f is not finite at this point")
+            return
+        kept = [u.copy() for u in us]
+        found = record.pull(us)
+        if not all(g is None or np.isfinite(g).all() for g in found):
+            self._fail("the gradient is not finite at this point")
+            return
+        self._types_and_memory(record, us, found)
+        self._rules_keep_dtypes(us)
+
+        vs = [np.asarray(rng.uniform(-1, 1, u.shape)).astype(u.dtype) for u in us]
+        other, mixed = record.pull(vs), record.pull([np.asarray(2 * u - v / 2) for u, v in zip(us, vs, strict=True)])
+        expected = [None if a is None or b is None else 2 * a - b / 2 for a, b in zip(found, other, strict=True)]
+        self._same(expected, mixed, "the gradient is not linear in the incoming gradient: a rule must multiply by g")
+
+        again = level.record(level.arrays)
+        random = "the second time: fix the seed of what is random in f"
+        if not all(np.array_equal(a, b) for a, b in zip(record.values, again.values, strict=True)):
+            self._fail(f"f returned something else {random}")
+            return
+        self._same(found, again.pull(us), f"the gradient is another {random}", exact=True)
+        tensors = again.pull(us, create=True)
+        self._same(found, tensors, "rules on Tensors (create_graph=True) and rules on arrays disagree")
+
+        moved = level.record([strided(a) for a in level.arrays])
+        self._same(record.values, moved.values, "f depends on the memory layout of its inputs", gradient=False)
+        pulled = moved.pull([strided(u) for u in us])
+        self._same(found, pulled, "the gradient depends on the memory layout of inputs or of g")
+
+        self._modified(before)
+        if not all(np.array_equal(u, k) for u, k in zip(us, kept, strict=True)):
+            self._fail("the incoming gradient was modified")
+
+    def _fail(self, text: str, position: int | None = None) -> None:
+        where = "" if position is None else f"{self.level.names[position]}: "
+        self.failures.append(Failure(where + text, 1, position))
+
+    def _modified(self, before: Arrays) -> bool:
+        changed = [
+            p for p, (a, b) in enumerate(zip(self.level.arrays, before, strict=True)) if not np.array_equal(a, b)
+        ]
+        for p in changed:
+            self._fail("was modified", p)
+        return bool(changed)
+
+    def _types_and_memory(self, record: Record, us: Arrays, found: Gradients) -> None:
+        level = self.level
+        known = [*zip(level.names, level.arrays, strict=True), *(("the incoming gradient", u) for u in us)]
+        known += [("f's result", y) for y in record.values]
+        for p, g in zip(level.floating, found, strict=True):
+            if g is None:
+                continue
+            x = level.arrays[p]
+            if g.shape != x.shape or g.dtype != x.dtype:
+                self._fail(f"the gradient is {g.dtype} {g.shape} but the input is {x.dtype} {x.shape}", p)
+            for name in [name for name, array in known if np.may_share_memory(g, array)][:1]:
+                self._fail(f"its gradient shares memory with {name}", p)
+            known.append((f"the gradient of {level.names[p]}", g))
+
+    def _rules_keep_dtypes(self, us: Arrays) -> None:
+        """The backward pass would convert what a rule returns, but a rule that widens costs time and memory: in float32."""
+        level, found = self.level, set()
+
+        def pull(node: Node, g: Any, saved: Any, parents: Sequence[Any]) -> tuple[Any, ...]:
+            pulled = node.op.pull(g, saved, node.params, parents)
+            for parent, r in zip(parents, pulled, strict=True):
+                if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):
+                    found.add(
+                        f"a rule of {node.op.name} returned {r.dtype} where g is {g.dtype} and its input {parent.dtype}"
+                    )
+            return pulled
+
+        narrow = all(level.arrays[p].dtype == np.float64 for p in level.floating)
+        arrays = [a.astype(np.float32) if narrow and a.dtype == np.float64 else a for a in level.arrays]
+        with np.errstate(all="ignore"), pull_with(pull):
+            record = level.record(arrays)
+            record.pull([u.astype(y.dtype) for u, y in zip(us, record.values, strict=True)])
+        for text in sorted(found):
+            self._fail(text)
+
+    def _same(self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True) -> None:
+        """Whether two lists of arrays are equal, up to rounding."""
         scale = max((float(np.abs(x).max(initial=0.0)) for x in a if x is not None), default=0.0)
         for k, (x, y) in enumerate(zip(a, b, strict=True)):
             if x is None or y is None:
                 x, y = (np.zeros(()) if z is None else z for z in (x, y))
             if x.shape != y.shape:
-                self.failures.append(Failure(f"{text} (shapes {x.shape} and {y.shape})", 1))
+                self._fail(f"{text} (shapes {x.shape} and {y.shape})")
                 continue
             gap = np.abs(x - y)
             worst = float(gap.max(initial=0.0))

@@ -1,10 +1,9 @@
 """Hypothesis strategies for arrays, shapes, indices and graphs. They need the extra `test`; the rest of testing does not."""
 
-from .arrays import arrays, shapes, tensors
-from .cases import case_inputs
+from .arrays import arrays, case_inputs, tensors
 from .expressions import expressions
 from .indexing import einsum_subscripts, indices
-from .shapes import axes, broadcastable, matmul_shapes, permutations
+from .shapes import axes, broadcastable, matmul_shapes, permutations, shapes
 from .windows import ConvGeometry, PoolGeometry, conv_geometries, pool_geometries
 
 __all__ = [

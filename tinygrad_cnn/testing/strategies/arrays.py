@@ -1,4 +1,4 @@
-"""Strategies for arrays and Tensors: few and round values, odd shapes, odd places in memory."""
+"""Strategies for arrays, Tensors and the inputs of a case: few and round values, odd shapes, odd places in memory."""
 
 from __future__ import annotations
 
@@ -12,18 +12,36 @@ from numpy.typing import DTypeLike, NDArray
 
 from ...tensor import Tensor
 from ...tensor.creation import from_numpy
-from ..cases import Arg
+from ..cases import Arg, Case, Draws
 from ..layouts import LAYOUTS
-from .cases import Drawn
+from .shapes import broadcastable, shapes
 
-__all__ = ["arrays", "shapes", "tensors"]
+__all__ = ["arrays", "case_inputs", "tensors"]
 
 
-def shapes(
-    max_dims: int = 3, max_side: int = 3, min_dims: int = 0, min_side: int = 0
-) -> st.SearchStrategy[tuple[int, ...]]:
-    """Shapes, 0-d and empty ones included; the simplest is ()."""
-    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
+class Drawn(Draws):
+    """Choices that Hypothesis makes and shrinks."""
+
+    def __init__(self, draw: Any) -> None:
+        self.draw = draw
+
+    def square(self) -> bool:
+        """Half of the time."""
+        return self.draw(st.booleans())  # type: ignore[no-any-return]
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Integers from low to high, both included; 0 is the simplest."""
+        return self.draw(hnp.arrays(np.int64, shape, elements=st.integers(low, high)))  # type: ignore[no-any-return]
+
+    def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
+        """`count` shapes of up to three axes, sizes 0 to 3, that broadcast with each other."""
+        return self.draw(broadcastable(count)) if count else ()
+
+
+@st.composite
+def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
+    """Inputs for a case."""
+    return case.draw(Drawn(draw))
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Strategies for shapes that go together, and for axes."""
+"""Strategies for shapes, for shapes that go together, and for axes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-__all__ = ["axes", "broadcastable", "matmul_shapes", "permutations"]
+__all__ = ["axes", "broadcastable", "matmul_shapes", "permutations", "shapes"]
 
 Shape = tuple[int, ...]
+
+
+def shapes(max_dims: int = 3, max_side: int = 3, min_dims: int = 0, min_side: int = 0) -> st.SearchStrategy[Shape]:
+    """Shapes, 0-d and empty ones included; the simplest is ()."""
+    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
 
 
 def broadcastable(

@@ -10,31 +10,30 @@ from hypothesis import strategies as st
 __all__ = ["ConvGeometry", "PoolGeometry", "conv_geometries", "pool_geometries"]
 
 
+class _Spatial:
+    x: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        """The number of spatial axes."""
+        return len(self.x) - 2
+
+
 @dataclass(frozen=True)
-class ConvGeometry:
+class ConvGeometry(_Spatial):
     """Shapes of x (N, C, *spatial) and w (O, C / groups, *kernel), and the keyword arguments of a convolution of them."""
 
     x: tuple[int, ...]
     w: tuple[int, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def ndim(self) -> int:
-        """The number of spatial axes."""
-        return len(self.x) - 2
-
 
 @dataclass(frozen=True)
-class PoolGeometry:
+class PoolGeometry(_Spatial):
     """The shape of x (N, C, *spatial), and the keyword arguments of a pool of it."""
 
     x: tuple[int, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ndim(self) -> int:
-        """The number of spatial axes."""
-        return len(self.x) - 2
 
 
 @st.composite
@@ -60,8 +59,7 @@ def conv_geometries(draw: Any, ndim: int = 2, max_size: int = 6, min_batch: int 
         kwargs["stride"] = stride
     if named:  # any image fits "same", which pads as much as the window spans beyond its first element
         kwargs["padding"], padding = named, (3 if named == "same" else 0,) * ndim
-    least = [1 if named == "same" else max(1, d * (k - 1) + 1 - 2 * p)
-             for d, k, p in zip(dilation, kernel, padding, strict=True)]  # fmt: skip
+    least = [max(1, d * (k - 1) + 1 - 2 * p) for d, k, p in zip(dilation, kernel, padding, strict=True)]
     spatial = tuple(draw(st.integers(n, max(n, max_size))) for n in least)
     batch = draw(st.integers(min_batch, 2))
     return ConvGeometry((batch, groups * c, *spatial), (groups * o, c, *kernel), kwargs)
@@ -102,7 +100,6 @@ def _each(ndim: int, values: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[
 
 def _short(draw: Any, values: tuple[int, ...]) -> int | tuple[int, ...]:
     """Equal values as one int, the form that shrinking prefers, or as they are."""
-    spelt_out = draw(
-        st.booleans()
-    )  # always drawn: were it not, unequal values would take fewer draws, and seem simpler
+    # Drawn in any case: were it not, unequal values would take fewer draws, and seem simpler.
+    spelt_out = draw(st.booleans())
     return values[0] if len(set(values)) == 1 and not spelt_out else values
