@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import threading
 import warnings
 import weakref
@@ -16,6 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 import numpy as np
 
 from ..core import tracing
+from ..core.frames import caller
 from ..kernels.parallel.threads import blas_alone
 from ..tensor import Tensor
 from ..transforms.pytree import leaves, rebuild
@@ -143,7 +143,7 @@ class Compiled(Generic[P, R]):
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.plain is not None or (tracing.watchers and tracing.is_watched()):
+        if self.plain is not None or (tracing.watchers and tracing.tracer() is not tracing.NOBODY):
             return self._as_written(args, kwargs)
         key, given = signature(self._name, args, kwargs)
         result = self._alone(self._run, key, given, args, kwargs)
@@ -351,10 +351,10 @@ class Compiled(Generic[P, R]):
 
 def _warn(text: str) -> None:
     """Warn, at the line of the user's that made the call."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(tracing.PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, RuntimeWarning, stacklevel=level)
+    frame = caller()
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    module = frame.f_globals.get("__name__")
+    warnings.warn_explicit(text, RuntimeWarning, frame.f_code.co_filename, frame.f_lineno, module, registry)
 
 
 def _node(x: Any) -> Any:

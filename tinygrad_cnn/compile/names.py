@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.tracing import PACKAGE
+from ..core.frames import GENERATED, PACKAGE
 
 FOREIGN = (PACKAGE, str(np.__path__[0]), "<frozen ")
 STANDARD = sysconfig.get_path("stdlib")
@@ -97,7 +97,7 @@ def function_of(value: Any) -> Any:
 
 
 def is_foreign_file(path: str | None) -> bool:
-    if path is None or path.startswith(FOREIGN):
+    if path is None or path.startswith(FOREIGN) or GENERATED.fullmatch(path):
         return True
     return path.startswith(STANDARD) and "-packages" not in path
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from ..core import hooks
 from ..core.graph import Leaf, Node, Op
-from ..core.tracing import WRITTEN
 from ..tensor import Tensor, get_default_dtype
 from . import places
 from .names import BY_STRING, OURS, WHOLE, function_of, is_foreign_file, kinds_of, named_by_methods, names_of
@@ -210,8 +209,6 @@ class State:
         leaves = list(tensors)
 
         def look() -> tuple[Any, ...]:
-            if not hooks.ever:
-                return ()
             nodes = [t._node for t in leaves]
             return tuple([h for n in nodes if hasattr(n, "hooks") for h in n.hooks.values()])  # type: ignore[union-attr]
 
@@ -348,8 +345,7 @@ class State:
     def _is_users(self, code: CodeType) -> bool:
         known = self._code.get(id(code))
         if known is None:
-            foreign = WRITTEN.fullmatch(code.co_filename) is not None or is_foreign_file(code.co_filename)
-            known = self._code[id(code)] = code, not foreign
+            known = self._code[id(code)] = code, not is_foreign_file(code.co_filename)
         return known[1]
 
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:

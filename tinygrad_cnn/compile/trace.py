@@ -16,22 +16,25 @@ from typing import Any
 
 import numpy as np
 
+from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
-from ..core.graph import Leaf, Node, Op, pull_with
+from ..core.graph import Leaf, Node, Op
 from ..core.operands import adapt
-from ..core.tracing import trace_with
+from ..core.tracing import Read as What
+from ..core.tracing import Tracer, Write, trace
 from ..core.versions import owner
 from ..ops.random import generator
 from ..tensor import Tensor
-from ..transforms.anomaly import caller
 from .places import Place as Read
 from .state import State
 from .steps import CaptureError, Form, Place, Step, Value, flat
 from .undo import Remembered
 
 
-class Capture:
+class Capture(Tracer):
     """The tracer: what one run did, so far."""
+
+    captures = True
 
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.steps: list[Step] = []
@@ -68,7 +71,7 @@ class Capture:
     def running(self, function: Callable[..., Any], arguments: Sequence[Any], undo: bool) -> Iterator[None]:
         """The context of the run. If it fails, what it changed is put back; without `undo`, only for a CaptureError."""
         try:
-            with self.state.watching(function, arguments), trace_with(self), pull_with(self.pull):
+            with self.state.watching(function, arguments), trace(self):
                 yield
                 self._finish()
             self._note_forms()
@@ -177,7 +180,6 @@ class Capture:
     def call(
         self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
     ) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
         drew = self._drawn()
         if np.geterr() != self._errors:
             self.state.impure = "calls an op under another `np.errstate`, and a replay would not"
@@ -199,29 +201,31 @@ class Capture:
             op=op,
             kept=drew,
             several=bool(residuals),
-            line=caller(),
+            line=_line(),
         )
         step.outputs = (self._new(output._array), *(self._new(r) for r in residuals))
         self.steps.append(step)
 
-    def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         inputs = tuple(self.of(a) for a in arrays)
         made = function(*arrays)
         drew = self._drawn()
         several = isinstance(made, tuple)
         outputs = tuple(self._new(a) for a in (made if several else (made,)))
-        step = Step(_name(function), function, inputs, outputs=outputs, kept=drew, several=several, line=caller())
+        step = Step(_name(function), function, inputs, outputs=outputs, kept=drew, several=several, line=_line())
         self.steps.append(step)
         return made
 
     def effect(
-        self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...], writes: Sequence[np.ndarray]
+        self,
+        function: Callable[..., None],
+        *arrays: np.ndarray | None,
+        writes: Callable[[], Sequence[np.ndarray]] = lambda: (),
     ) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+        written = writes()
         inputs = tuple(self.of(a) for a in arrays)
-        self.steps.append(Step(_name(function), function, inputs, kept=True, line=caller()))
-        for array in writes:
+        self.steps.append(Step(_name(function), function, inputs, kept=True, line=_line()))
+        for array in written:
             root = self._owners.get(id(owner(array)))
             if root is None or root.origin == "outside":
                 self.written[0].append(array)
@@ -229,15 +233,23 @@ class Capture:
                 self.written[1].append(self.arguments.index(root))
         self.state.check()  # a replay calls effects one after the other, with nothing done by Python in between
         subject = getattr(function, "__self__", None) or next(iter(getattr(function, "args", ())), None)
-        self._undo.append(Remembered([*writes, subject] if hasattr(subject, "__dict__") else writes))
+        self._undo.append(Remembered([*written, subject] if hasattr(subject, "__dict__") else written))
         self._check_draws()
-        with trace_with(None), self.state.effect():
+        with trace(self.outer), self.state.effect():
             function(*arrays)
         for each in self._generators.values():
             each[2] = each[0].bit_generator.state
 
-    def read(self, tensor: Tensor) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def read(self, thing: Any, what: What) -> None:
+        getattr(self, f"_read_{what}")(thing)
+
+    def write(self, thing: Any, what: Write) -> None:
+        getattr(self, f"_write_{what}")(thing)
+
+    def impure(self, reason: str) -> None:
+        self.state.impure = reason
+
+    def _read_values(self, tensor: Tensor) -> None:
         root = self._owners.get(id(owner(tensor._array)))
         if isinstance(tensor._node, Leaf) or (root is not None and root.origin != "outside"):
             raise CaptureError(
@@ -249,49 +261,40 @@ class Capture:
             self.state.impure = "writes a Tensor and then reads its value in Python"
         self.state.value(tensor)
 
-    def module(self, module: Any) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _read_attributes(self, module: Any) -> None:
         self.state.module(module)
 
-    def form(self, tensor: Tensor) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _read_requires_grad(self, tensor: Tensor) -> None:
         root = self._values.get(id(tensor._array))
         if root is None or root.origin == "outside":
             self._forms.setdefault(id(tensor), (tensor, tensor._node))
 
-    def parameters(self, optimizer: Any) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _read_params(self, optimizer: Any) -> None:
         if id(optimizer) not in self._optimizers:
             self._optimizers[id(optimizer)] = optimizer
             self.state.places.append(
                 Read("the parameters of an optimizer", lambda: tuple(optimizer._params()), terms=optimizer._terms)
             )
 
-    def drawing(self, generator: np.random.Generator) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _write_state(self, generator: np.random.Generator) -> None:
         self._check_draws()
         self._generator(generator)
         self.state.forget_generator(generator)
         self._drew = True
 
-    def array(self, array: np.ndarray) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _read_memory(self, array: np.ndarray) -> None:
         self._followed[id(array)] = array
 
-    def function(self, function: Callable[..., Any]) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _read_code(self, function: Callable[..., Any]) -> None:
         self.state.note(function, frozenset())
 
-    def python(self, what: str) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
-        self.state.impure = what
+    def _read_grad(self, leaf: Tensor) -> None:
+        self._touch(leaf, write=False)
 
-    def failed(self, op: Op) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
-        self.state.impure = f"goes on after an error of `{op.name}`, which depends on values"
+    def _write_grad(self, leaf: Tensor) -> None:
+        self._touch(leaf, write=True)
 
-    def touch(self, leaf: Tensor, write: bool) -> None:
-        """See :class:`~tinygrad_cnn.core.tracing.Tracer`."""
+    def _touch(self, leaf: Tensor, write: bool) -> None:
         if write:
             self._cleared.add(id(leaf))
         if id(leaf) in self.leaves:
@@ -307,10 +310,10 @@ class Capture:
         place = self._place(leaf)
         self._graded.append((place, before is not None))
         if before is not None:
-            leaf._grad = Tensor._of(self.outcome(partial(_gradient, place), ()))
+            leaf._grad = Tensor._of(self.compute(partial(_gradient, place)))
             self.steps.insert(0, self.steps.pop())  # before the program writes over the gradients it left last time
 
-    def pull(self, node: Node, g: Tensor, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
+    def vjp(self, node: Node, g: Tensor, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
         """One node's turn in a backward walk: its rules as they call ops, or where that is not enough as one step.
 
         Rules meet indices, labels and residuals as plain arrays. What they compute from those without an op would be
@@ -371,7 +374,7 @@ class Capture:
     def of(self, x: Any) -> Any:
         """What a step refers to for `x`: values for Tensors and for arrays that are known, in nested containers too."""
         if isinstance(x, Tensor):
-            self.form(x)
+            self._read_requires_grad(x)
             return self._value(x._array)
         if isinstance(x, np.ndarray):
             if id(x) not in self._values:
@@ -438,6 +441,11 @@ def _holder(tensor: Tensor) -> str | None:
                     remedy = f"self.{name}.copy_(self.{name} + 1)"
                     return f"`{name}` of {type(holder).__name__}; to change a buffer, write into it: {remedy}"
     return None
+
+
+def _line() -> tuple[str, int]:
+    frame = caller()
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _name(function: Any) -> str:

@@ -68,8 +68,8 @@ class Module:
     _is_module: ClassVar[bool] = True  # for a captured run, which stands below and does not know this class
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.module(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "attributes")
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -191,8 +191,8 @@ class Module:
             if id(self) in seen:
                 return
             seen.add(id(self))
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.module(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "attributes")
         yield path, self
         for name, child in self._own("module"):
             yield from child._walk(_joined(path, name), seen)
@@ -264,8 +264,8 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d behave as in training. Set by :meth:`train` and :meth:`eval`."""
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.module(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "attributes")
         return self._training
 
     @training.setter

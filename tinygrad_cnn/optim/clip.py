@@ -64,7 +64,7 @@ def clip_grad_norm_(
         raise type(faults[0])(f"clip_grad_norm_: {faults[0]}")
     limit = options["max_norm"]
     clipped = _with_gradients("clip_grad_norm_", parameters)
-    repeated = tracing.tracer() is not None  # then the next call may scale what this one leaves, or the other way round
+    repeated = tracing.tracer().captures  # then the next call may scale what this one leaves, or the other way round
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -82,7 +82,7 @@ def clip_grad_norm_(
                 gradients = tuple(np.array(g) for g in gradients)
             return np.asarray(norm, dtype), *gradients
 
-    norm, *gradients = tracing.outcome(scaled, *(g for _, g in clipped))
+    norm, *gradients = tracing.tracer().compute(scaled, *(g for _, g in clipped))
     for (p, before), g in zip(clipped, gradients, strict=True):
         if g is not before:
             p.grad = Tensor._of(g)
@@ -109,7 +109,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
             return np.clip(g, -limit, limit, out=np.empty_like(g))
 
     for p, g in _with_gradients("clip_grad_value_", parameters):
-        p.grad = Tensor._of(tracing.outcome(cut, g))
+        p.grad = Tensor._of(tracing.tracer().compute(cut, g))
 
 
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:

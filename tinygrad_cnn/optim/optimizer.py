@@ -199,7 +199,7 @@ class Optimizer(ABC):
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
         if tracing.watchers:
-            self._tell()
+            tracing.tracer().read(self, "params")
             for p in self._params():
                 p.zero_grad()
             return
@@ -230,11 +230,11 @@ class Optimizer(ABC):
             with enable_grad():
                 loss = closure()
         if tracing.watchers:
-            self._tell()
+            tracing.tracer().read(self, "params")
             gradients = [None if (g := p.grad) is None else g._array for p in self._params()]
             if not self._is_of_the_package:
-                gradients = [None if g is None else tracing.outcome(np.copy, g) for g in gradients]
-            tracing.effect(self._update, *gradients, writes=lambda: [p._array for p in self._params()])
+                gradients = [None if g is None else tracing.tracer().compute(np.copy, g) for g in gradients]
+            tracing.tracer().effect(self._update, *gradients, writes=lambda: [p._array for p in self._params()])
         else:
             if not self._is_of_the_package:
                 for p in self._params():
@@ -251,12 +251,6 @@ class Optimizer(ABC):
             terms += [f"{groups}[{number}]['params'] is {here}", f"len({here}) == {size}"]
             terms += [f"{here}[{i}] is {bind(next(left))}" for i in range(size)]
         return terms
-
-    def _tell(self) -> None:
-        """A captured run depends on which parameters there are."""
-        tracer = tracing.tracer()
-        if tracer is not None:
-            tracer.parameters(self)
 
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
@@ -383,7 +377,7 @@ class Optimizer(ABC):
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
             parameters are numbered through all groups. A parameter that nothing is kept for yet has no entry.
         """
-        tracing.python("reads the state of an optimizer")
+        tracing.tracer().impure("reads the state of an optimizer")
         state, groups, index = {}, [], 0
         for group in self.param_groups:
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
@@ -404,7 +398,7 @@ class Optimizer(ABC):
         self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        tracing.python("loads the state of an optimizer")
+        tracing.tracer().impure("loads the state of an optimizer")
         groups, state = read(state_dict, self)
 
         def load() -> None:
