@@ -18,7 +18,7 @@ from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, stream
 from ..kernels.parallel.threads import get_num_threads
 from ..tensor.tensor import Lent, Tensor
 from .memory import ALIGNMENT, Plan, by_image, made, planned
-from .steps import CaptureError, Place, Step, Value
+from .steps import CaptureError, LeafRef, Step, Value, mapped
 from .trace import Capture
 
 _serial = count(1)
@@ -43,22 +43,22 @@ class Program:
 
     def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
         returned = [r for r in results if isinstance(r, Value)]
-        gradients = [(place, v) for place, v in capture.gradients if v is not None]
-        given = [v for place, v in gradients if place in capture.argument_places]  # which the next run does not replace
+        gradients = [(ref, v) for ref, v in capture.gradients if v is not None]
+        given = [v for ref, v in gradients if ref in capture.refs]  # which the next run does not replace
         plan = planned(capture.steps, returned + given, [v for _, v in gradients])
         writer = _Writer(plan, capture.arguments)
         self.source = writer.program(results, capture.gradients, given)
         self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
-        self.holds: Callable[[], bool] = capture.guard()
+        self.holds: Callable[[], bool] = capture.state.guard()
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self.is_small = plan.total < SMALL_BYTES
         self._lent = writer.lent
 
     def recall(self) -> None:
         """Take back the gradients of the last run, whose memory a run that failed may have written over."""
-        for place, gradient in self._lent:
-            if getattr(place.tensor, "_grad", None) is gradient:
-                place.tensor._grad = None
+        for ref, gradient in self._lent:
+            if getattr(ref.tensor, "_grad", None) is gradient:
+                ref.tensor._grad = None
 
     @property
     def summary(self) -> str:
@@ -95,7 +95,7 @@ class _Writer:
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[Line] = []
         self._dying: dict[Any, list[Value]] = {}  # by the last group that reads them, values that runs make
-        self.lent: list[tuple[Place, Tensor]] = []  # gradients in memory of the program
+        self.lent: list[tuple[LeafRef, Tensor]] = []  # gradients in memory of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
@@ -106,27 +106,26 @@ class _Writer:
             self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + room.offset, a.strides), "b")
 
     def program(
-        self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]], given: Sequence[Value]
+        self, results: Sequence[Any], gradients: Sequence[tuple[LeafRef, Value | None]], given: Sequence[Value]
     ) -> str:
         """The source. The gradients `given` away are not written over by the next run, as results are not."""
         body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
         body += [
-            f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v, v not in given)}"
-            for place, v in gradients
+            f"    {self.constant(ref)}.tensor._grad = {self._gradient(ref, v, v not in given)}" for ref, v in gradients
         ]
         shown = ", ".join(self._result(r) for r in results)
         body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
         return "\n".join([self.header, *body]) + "\n"
 
-    def _gradient(self, place: Place, value: Value | None, lent: bool) -> str:
+    def _gradient(self, ref: LeafRef, value: Value | None, lent: bool) -> str:
         """Python for the Tensor that a leaf gets for its gradient."""
         if value is None:
             return "None"
         if lent and value in self.fixed and value.root in self.plan.rooms:
             gradient = Lent.__new__(Lent)
             gradient._array, gradient._node = self.fixed[value], None
-            self.lent.append((place, gradient))
+            self.lent.append((ref, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
 
@@ -280,15 +279,7 @@ class _Writer:
 
     def _filled(self, tree: Any) -> Any:
         """`tree` with the arrays of fixed values in their places."""
-        if isinstance(tree, Value):
-            return self.fixed.get(tree, tree.array)
-        if type(tree) in (tuple, list):
-            return type(tree)(self._filled(part) for part in tree)
-        if type(tree) is dict:
-            return {key: self._filled(part) for key, part in tree.items()}
-        if isinstance(tree, slice):
-            return slice(*(self._filled(part) for part in (tree.start, tree.stop, tree.step)))
-        return tree
+        return mapped(lambda x: self.fixed.get(x, x.array) if isinstance(x, Value) else x, tree)
 
     def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
         self.fixed[value] = array

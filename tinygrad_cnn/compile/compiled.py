@@ -55,8 +55,8 @@ class _Ready:
         self.program = Program(capture, results.values)
         self.holds, self.run, self.is_small = self.program.holds, self.program.run, self.program.is_small
         self.results, self.record = results, Record(capture, results.compared)
-        self.places = [(i, p) for i, p in enumerate(capture.argument_places) if id(p.tensor) in capture.leaves]
-        self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
+        self.places = [(i, p) for i, p in enumerate(capture.refs) if id(p.tensor) in capture.leaves]
+        self.leaves = any(place.tensor._node is not None for place in capture.refs)
         self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
         self.audit, self.left = 2, 1  # the next of its calls that is followed, and how far it is
         self.take_back()
@@ -239,7 +239,7 @@ class Compiled(Generic[P, R]):
         """
         audited, several = self._audited, self._programs.get(key, [])
         if audited is None and self._times[key] >= OFTEN and all(ready.audit < 5 for ready in several):
-            change = several[-1].state.change(guarded=True) if several else "it is never the same"
+            change = several[-1].state.change() if several else "it is never the same"
             self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
             return self._as_written(args, kwargs) if keep else None
         stand_ins = {id(x): stand_in(x) for x in given}
@@ -267,16 +267,18 @@ class Compiled(Generic[P, R]):
                     f"compile: `{self._name}` changes its arguments: a list or dict among them, or whether one requires a "
                     "gradient; return what it makes, or change them outside"
                 )
+            values = tuple([_apart(v) for v in results.values])
             if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
                 self._warn_of_aliases()
             elif capture.state.watched:
                 self._decide(key, capture, results, audited)
-            values = tuple([_apart(v) for v in results.values])
         except BaseException:
-            capture.undo()
+            capture.state.restore()
             raise
         if not keep:
-            capture.undo()
+            capture.state.restore()
+        capture.release()
+        if not keep:
             return None
         for x, t in zip(given, stand_ins.values(), strict=True):
             if id(t) in capture.leaves:

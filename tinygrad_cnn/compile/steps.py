@@ -22,12 +22,22 @@ class Value:
 
     array: np.ndarray  # as it is in the capture, with the shape, dtype and memory order that it will have
     origin: str  # "step", "argument" or "outside"
+    number: int  # in the order in which the run met them
     base: Value | None = None  # the value whose memory it looks at
 
     @property
     def root(self) -> Value:
         """The value that has the memory."""
         return self if self.base is None else self.base
+
+    @property
+    def identity(self) -> Any:
+        """What it has in common with the value in its place in another run."""
+        return self.array if self.origin == "outside" else (self.origin, self.number)
+
+    def release(self) -> None:
+        """Free the memory of the array, of which only shape and dtype are needed from now on."""
+        self.array = np.broadcast_to(np.zeros((), self.array.dtype), self.array.shape)
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +55,11 @@ class Step:
     line: tuple[str, int] = ("", 0)  # of the user's code
 
     @property
+    def does(self) -> Any:
+        """The op or the function that it calls."""
+        return self.op or self.call
+
+    @property
     def reads(self) -> list[Value]:
         """The values that it reads."""
         return [v for v in flat((self.inputs, self.params)) if isinstance(v, Value)]
@@ -57,13 +72,18 @@ class Form(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class Place:
-    """Where a leaf is found when the program runs: the leaf itself, or whatever Tensor an argument brings."""
+class LeafRef:
+    """Where a program finds a leaf: the leaf itself, or the Tensor that a call passes as argument `number`."""
 
-    __slots__ = ("tensor",)
+    __slots__ = ("number", "tensor")
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+    def __init__(self, tensor: Tensor, number: int | None = None) -> None:
+        self.tensor, self.number = tensor, number
+
+    @property
+    def identity(self) -> Any:
+        """What it has in common with the reference in its place in another run."""
+        return id(self.tensor) if self.number is None else ("argument", self.number)
 
 
 def flat(tree: Any) -> Iterator[Any]:
@@ -77,3 +97,14 @@ def flat(tree: Any) -> Iterator[Any]:
         yield from (tree.start, tree.stop, tree.step)
     else:
         yield tree
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in the place of each leaf."""
+    if type(tree) in (tuple, list):
+        return type(tree)(mapped(function, branch) for branch in tree)
+    if type(tree) is dict:
+        return {key: mapped(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(mapped(function, part) for part in (tree.start, tree.stop, tree.step)))
+    return function(tree)

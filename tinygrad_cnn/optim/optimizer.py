@@ -242,16 +242,6 @@ class Optimizer(ABC):
             self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()])
         return loss
 
-    def _terms(self, bind: Callable[[Any], str], params: tuple[Tensor, ...]) -> list[str]:
-        """Python expressions that are true while these are the parameters and are in the same lists."""
-        groups, left = bind(self.param_groups), iter(params)
-        terms = [f"{bind(self)}.param_groups is {groups}", f"len({groups}) == {len(self.param_groups)}"]
-        for number, group in enumerate(self.param_groups):
-            here, size = bind(group["params"]), len(group["params"])
-            terms += [f"{groups}[{number}]['params'] is {here}", f"len({here}) == {size}"]
-            terms += [f"{here}[{i}] is {bind(next(left))}" for i in range(size)]
-        return terms
-
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
         # A floating-point error that the user turned into an exception would stop the sweep halfway.
