@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.compile import codegen, memory
+from tinygrad_cnn.compile import codegen, memory, program
 from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
@@ -206,8 +206,8 @@ def test_what_is_prepared_with_something_shared_goes_along():
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     """Of what the steps of a group read and make, while some may be at their first images and others at their last."""
     plans = []
-    made = codegen.planned
-    monkeypatch.setattr(codegen, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
+    made = program.planned
+    monkeypatch.setattr(program, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
     step, x, y, _ = stepping()
     tg.compile(step)(x, y)
     (found,) = plans

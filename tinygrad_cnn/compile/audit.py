@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from typing import Any
 
+from .codegen import misfit
 from .same import alike
 from .steps import Step, Value, flat
 from .trace import Capture
@@ -17,23 +18,20 @@ class Record:
     def __init__(self, capture: Capture, results: Iterable[Any]) -> None:
         self._steps, self._results = capture.steps, [list(results), capture.gradients]
 
-    def misfit(self, other: Record) -> tuple[str, Any, Any] | None:
-        """A step that made arrays of other shapes though it was given the same: its name and both shapes."""
-        for mine, its in zip(self._steps, other._steps, strict=False):
-            if mine.name != its.name or not alike(_given(mine), _given(its)):
-                return None
-            if _shapes(mine) != _shapes(its):
-                return mine.name, _shapes(mine)[0], _shapes(its)[0]
-        return None
-
     def difference(self, other: Record) -> str | None:
-        """Where the other run first did something else, in words; None if it did the same."""
+        """Where the other run first did something else, in words; None if it did the same.
+
+        Raises:
+            CaptureError: if a step that was given the same made arrays of other shapes.
+        """
         for mine, its in zip_longest(self._steps, other._steps):
             if mine is None or its is None or not alike((mine.name, mine.does), (its.name, its.does)):
                 names = [f"`{step.name}`" if step else "nothing" for step in (mine, its)]
                 return f"{_at(its or mine)} did {names[0]} when it was captured, and {names[1]} now"
             if not alike(_given(mine), _given(its)):
                 return f"`{its.name}` at {_at(its)} was given {_unlike(_given(mine), _given(its))}"
+            if (shapes := _shapes(mine)) != _shapes(its):
+                misfit(its.name, _shapes(its)[0], shapes[0])
         if not alike(self._results, other._results):
             return f"it returned {_unlike(self._results, other._results)}"
         return None

@@ -17,14 +17,10 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import get_num_threads
 from ..tensor.tensor import Lent, Tensor
-from .memory import ALIGNMENT, Plan, by_image, made, planned
+from .memory import ALIGNMENT, Plan, by_image, made
 from .steps import CaptureError, LeafRef, Step, Value, mapped
-from .trace import Capture
 
 _serial = count(1)
-
-SMALL_BYTES = 1 << 20
-"""Of all values of a program: with less, nothing in it is work for threads, whether ours or those of BLAS."""
 
 
 @dataclass(slots=True)
@@ -38,50 +34,7 @@ class Line:
     size: int
 
 
-class Program:
-    """A captured run, ready to be repeated."""
-
-    def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
-        returned = [r for r in results if isinstance(r, Value)]
-        gradients = [(ref, v) for ref, v in capture.gradients if v is not None]
-        given = [v for ref, v in gradients if ref in capture.refs]  # which the next run does not replace
-        plan = planned(capture.steps, returned + given, [v for _, v in gradients])
-        writer = _Writer(plan, capture.arguments)
-        self.source = writer.program(results, capture.gradients, given)
-        self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
-        self.holds: Callable[[], bool] = capture.state.guard()
-        self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
-        self.is_small = plan.total < SMALL_BYTES
-        self._lent = writer.lent
-
-    def recall(self) -> None:
-        """Take back the gradients of the last run, whose memory a run that failed may have written over."""
-        for ref, gradient in self._lent:
-            if getattr(ref.tensor, "_grad", None) is gradient:
-                ref.tensor._grad = None
-
-    @property
-    def summary(self) -> str:
-        """How many operations there are, and the memory that is planned for them."""
-        return f"{len(self.lines)} operations in {_bytes(self.peak)} of memory"
-
-    def describe(self) -> str:
-        """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
-        width = max((len(line.name) for line in self.lines), default=0)
-        rows = [
-            f"{i:4}  {line.name:{width}}  {line.output} = {', '.join(line.inputs)}    {line.form}  {_bytes(line.size)}"
-            if line.output
-            else f"{i:4}  {line.name:{width}}  {', '.join(line.inputs)}"
-            for i, line in enumerate(self.lines)
-        ]
-        share = f" ({self.peak / self.total:.0%})" if self.total else ""
-        rows.append(
-            f"{len(self.lines)} steps; planned memory {_bytes(self.peak)}, all values {_bytes(self.total)}{share}"
-        )
-        return "\n".join(rows)
-
-
-class _Writer:
+class Writer:
     """Names for what lines refer to: `x` arguments, `b` buffers and `w` arrays outside, fixed; `v` made in each run."""
 
     def __init__(self, plan: Plan, arguments: Sequence[Value]) -> None:
@@ -353,11 +306,3 @@ def misfit(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> NoRetur
         f"compile: `{name}` made an array of shape {found} where the captured run made {shape}; shapes that depend on "
         "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
     )
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

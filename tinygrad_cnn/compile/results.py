@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,11 @@ import numpy as np
 from ..core.graph import Leaf
 from ..tensor import Tensor
 from ..transforms.pytree import leaves, rebuild
-from .signature import array_of
+from .arguments import array_of
+from .same import Held
 from .trace import Capture
+
+PLAIN = (bool, int, float, str, bytes, type(None), np.generic)
 
 
 class Results:
@@ -25,41 +28,37 @@ class Results:
         self.compared: list[Any] = []  # by which two runs can be told apart
         found: list[partial[Any]] = []
         for path, leaf in leaves(result):
+            make: Callable[..., Any] = _constant
+            known, key = leaf, None
             if id(leaf) in positions:
-                found.append(partial(_argument, positions[id(leaf)]))
-                self.compared.append((path, "argument", positions[id(leaf)]))
+                make, known = _argument, positions[id(leaf)]
             elif isinstance(leaf, Tensor) and id(leaf._array) in memory:
-                found.append(partial(_detached, memory[id(leaf._array)]))
-                self.compared.append((path, "memory of an argument", memory[id(leaf._array)]))
-            elif isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf) and capture.is_made(leaf):
-                found.append(partial(_leaf, len(self.values)))
-                self.values.append(capture.of(leaf))
-                self.compared.append((path, "leaf", self.values[-1]))
-            elif isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf):
-                found.append(partial(_constant, leaf))
-                self.compared.append((path, "leaf", id(leaf)))
+                make, known = _detached, memory[id(leaf._array)]
+            elif isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf) and not capture.is_made(leaf):
+                key = Held(leaf)
             elif isinstance(leaf, Tensor):
-                found.append(partial(_value, len(self.values)))
-                self.values.append(capture.of(leaf))
-                self.compared.append((path, self.values[-1]))
-            elif leaf is None or isinstance(leaf, bool | int | float | str | bytes | np.generic):
-                found.append(partial(_constant, leaf))
-                self.compared.append((path, leaf))
-            else:
+                make, known = _leaf if isinstance(leaf._node, Leaf) else _value, len(self.values)
+                key = capture.of(leaf)
+                self.values.append(key)
+            elif not isinstance(leaf, PLAIN):
                 raise TypeError(
                     f"compile: `{name}` returns a {type(leaf).__name__}{f' at {path}' if path else ''}; it must return "
                     "Tensors, plain Python values, and lists, tuples and dicts of them"
                 )
-        self.single = found[0] if isinstance(result, Tensor) else None
-        self.is_value = self.single is not None and len(self.values) == 1 and self.single.func is _value
-        self.found, self.tree = found, rebuild(result, found)
+            self.compared.append((path, make.__name__, known if key is None else key))
+            found.append(partial(make, known))
+        self._single = found[0] if isinstance(result, Tensor) else None
+        self._is_value = self._single is not None and self._single.func is _value
+        self._tree = rebuild(result, found)
+        self._found = found
 
     def __call__(self, values: tuple[Any, ...], given: list[Any]) -> Any:
-        if self.is_value:
+        """What the function returns, for the arrays that the program returns and the arguments that it was given."""
+        if self._is_value:
             return Tensor._of(values[0])
-        if self.single is not None:
-            return self.single(values, given)
-        return rebuild(self.tree, [make(values, given) for make in self.found])
+        if self._single is not None:
+            return self._single(values, given)
+        return rebuild(self._tree, [make(values, given) for make in self._found])
 
 
 def _value(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
