@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import linecache
 import math
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,20 +14,15 @@ from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, stream
 from ..kernels.parallel.threads import get_num_threads
 from ..tensor.tensor import Lent, Tensor
 from .memory import ALIGNMENT, Plan, by_image, made
+from .source import Constants
 from .steps import CaptureError, LeafRef, Step, Value, mapped
 
-_serial = count(1)
 
+class _Code(str):
+    """Python text, which is its own representation, also in a container."""
 
-@dataclass(slots=True)
-class Line:
-    """One step in the description of a program: what it is given and makes, by name."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    form: str
-    size: int
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 class Writer:
@@ -42,16 +33,18 @@ class Writer:
         self.fixed: dict[Value, np.ndarray] = {}
         self.names: dict[Value, str] = {value: f"x{i}" for i, value in enumerate(arguments)}
         self.header = f"def program({', '.join(self.names.values())}):"
-        self.constants: dict[str, Any] = {}
-        self._by_identity: dict[int, str] = {}
+        self.constants = Constants()
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
-        self.lines: list[Line] = []
+        self.lines: list[tuple[str, str]] = []  # for each step, what it is and what it reads and makes
         self._dying: dict[Any, list[Value]] = {}  # by the last group that reads them, values that runs make
         self.lent: list[tuple[LeafRef, Tensor]] = []  # gradients in memory of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
+        for value in {v: None for group in plan.groups for step in group for v in step.reads}:
+            if value.origin == "outside":
+                self._fix(value, value.array, "w")
         arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         for value, room in plan.rooms.items():
@@ -86,19 +79,6 @@ class Writer:
         """Python for something to give away, which later runs do not write to."""
         live = isinstance(result, Value) and (result.root in self.plan.rooms or result.root.origin == "outside")
         return f"{self.expression(result)}.copy('K')" if live else self.expression(result)
-
-    def compile(self, source: str) -> Any:
-        """The function that `source` defines."""
-        names = ", ".join(self.constants)
-        inner = "".join(f"    {text}\n" for text in source.splitlines())
-        text = f"def make({names}):\n{inner}    return program\n"
-        filename = f"<compiled program {next(_serial)}>"
-        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        scope: dict[str, Any] = {}
-        exec(compile(text, filename, "exec"), scope)
-        program = scope.pop("make")(*self.constants.values())
-        weakref.finalize(program.__code__, linecache.cache.pop, filename, None).atexit = False
-        return program
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
         lines = self._streamed(group) if len(group) > 1 else self._step(group[0])
@@ -186,8 +166,8 @@ class Writer:
             lines = [call]
         if step.op is not None:
             lines += [
-                f"if {self.names[v]}.shape != {v.array.shape}: {self.constant(_misfit)}({step.name!r}, {self.names[v]}, "
-                f"{v.array.shape})"
+                f"if {self.names[v]}.shape != {v.array.shape}: "
+                f"{self.constant(misfit)}({step.name!r}, {self.names[v]}.shape, {v.array.shape})"
                 for v in fresh
                 if v.base is None and v.array.ndim
             ]
@@ -217,9 +197,6 @@ class Writer:
         if step.op is None or step.several or len(step.outputs) != 1:
             return False
         (out,), reads = step.outputs, step.reads
-        for value in reads:
-            if value.origin == "outside" and value not in self.fixed:
-                self._fix(value, value.array, "w")
         if out is None or out.base is None or out.root not in self.fixed or any(v not in self.fixed for v in reads):
             return False
         if any(v.root is not out.root for v in reads):
@@ -236,45 +213,31 @@ class Writer:
 
     def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
         self.fixed[value] = array
-        name = f"{prefix}{len(self.constants)}"
-        self.names[value] = name
-        self.constants[name] = array
+        self.names[value] = self.constants.add(array, prefix)
 
     def expression(self, tree: Any) -> str:
         """Python for a value, a constant, or a container of them."""
-        if isinstance(tree, Value):
-            if tree.origin == "outside" and tree not in self.fixed:
-                self._fix(tree, tree.array, "w")
-            return self.names[tree]
-        if type(tree) in (tuple, list):
-            inside = ", ".join(self.expression(part) for part in tree)
-            if type(tree) is list:
-                return f"[{inside}]"
-            return f"({inside}{',' if len(tree) == 1 else ''})"
-        if type(tree) is dict:
-            return "{" + ", ".join(f"{key!r}: {self.expression(part)}" for key, part in tree.items()) + "}"
-        if isinstance(tree, slice) and any(isinstance(part, Value) for part in (tree.start, tree.stop, tree.step)):
-            return f"slice({', '.join(self.expression(part) for part in (tree.start, tree.stop, tree.step))})"
-        if tree is None or type(tree) in (bool, int, str) or (type(tree) is float and math.isfinite(tree)):
-            return repr(tree)
-        return self.constant(tree)
+        return repr(mapped(self._code, tree))
+
+    def _code(self, leaf: Any) -> Any:
+        if isinstance(leaf, Value):
+            if leaf not in self.names:  # from outside, and in no step
+                self._fix(leaf, leaf.array, "w")
+            return _Code(self.names[leaf])
+        if leaf is None or type(leaf) in (bool, int, str) or (type(leaf) is float and math.isfinite(leaf)):
+            return leaf
+        return _Code(self.constant(leaf))
 
     def constant(self, thing: Any, name: str = "k") -> str:
         """The name of an object that the program refers to."""
-        known = self._by_identity.get(id(thing))
-        if known is None:
-            known = self._by_identity[id(thing)] = f"{name if name.isidentifier() else 'k'}_{len(self.constants)}"
-            self.constants[known] = thing
-        return known
+        return self.constants.add(thing, f"{name}_")
 
     def _describe(self, step: Step) -> None:
-        output = next(iter(made(step)), None)
-        inputs = tuple(self.expression(x) if isinstance(x, Value) else f"{x!r:.20}" for x in step.inputs)
-        if output is None:
-            self.lines.append(Line(step.name, inputs, "", "", 0))
-        else:
+        inputs = ", ".join(self.expression(x) if isinstance(x, Value) else f"{x!r:.20}" for x in step.inputs)
+        for output in made(step)[:1]:
             a = output.array
-            self.lines.append(Line(step.name, inputs, self.names[output], f"{a.dtype} {a.shape}", a.nbytes))
+            inputs = f"{self.names[output]} = {inputs}    {a.dtype} {a.shape}  {in_bytes(a.nbytes)}"
+        self.lines.append((step.name, inputs))
 
 
 def _largest(step: Step) -> np.ndarray:
@@ -296,13 +259,18 @@ def _as_arrays(step: Step) -> list[Any]:
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
 
 
-def _misfit(name: str, value: Any, shape: tuple[int, ...]) -> NoReturn:
-    misfit(name, value.shape, shape)
-
-
 def misfit(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> NoReturn:
     """CaptureError: a step makes arrays whose shape depends on values."""
     raise CaptureError(
         f"compile: `{name}` made an array of shape {found} where the captured run made {shape}; shapes that depend on "
         "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
     )
+
+
+def in_bytes(size: float) -> str:
+    """A size for readers: "1.5 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

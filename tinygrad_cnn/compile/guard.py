@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .same import typed
+from .source import Constants
 from .undo import restorer
 
 MANY = 4096
@@ -25,12 +26,7 @@ ERRORS = (AttributeError, LookupError, TypeError, ValueError)
 """What an expression raises if there is nothing to read."""
 
 
-class _Missing:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-MISSING: Any = _Missing()
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "absent"})()
 
 
 class Read:
@@ -74,10 +70,10 @@ class Read:
         if self.put is not None and self.change(self.found):
             self.put()
 
-    def test(self, bind: Callable[[Any], str]) -> str:
-        """The test, with ``bind(thing)`` for the name of a thing."""
-        things = [repr(thing) if type(thing) in (str, int) else bind(thing) for thing in self._things]
-        return self._test.format(*things, found=bind(self.found))
+    def test(self, name: Callable[[Any], str]) -> str:
+        """The test, with ``name(thing)`` for a thing."""
+        things = [repr(thing) if type(thing) in (str, int) else name(thing) for thing in self._things]
+        return self._test.format(*things, found=name(self.found))
 
 
 @functools.cache
@@ -128,7 +124,7 @@ def contents(thing: Any, most: int = MANY) -> list[Read]:
         length = Read(f"the length of {kind}", LENGTH, thing, test=SAME_LENGTH, put=put)
         return [length, *(Read(kind, "{0}[{1}]", thing, i, put=put) for i in range(len(thing)))]
     expression = "(*{0}, *{0}.values())" if isinstance(thing, dict) else "(*{0},)"
-    return [Read(kind, expression, thing, test=f"same({expression}, {{found}})", put=put)]
+    return [Read(kind, expression, thing, _same, test=f"{{1}}({expression}, {{found}})", put=put)]
 
 
 def values(label: str, array: np.ndarray) -> Read:
@@ -141,29 +137,18 @@ def guard(reads: Sequence[Read]) -> Callable[[], bool]:
 
     It looks for the same objects first. If there are others, it compares values.
     """
-    names: dict[int, str] = {}
-    bound: list[Any] = []
-
-    def bind(thing: Any) -> str:
-        if id(thing) not in names:
-            names[id(thing)] = f"k{len(bound)}"
-            bound.append(thing)
-        return names[id(thing)]
-
-    tests = dict.fromkeys(read.test(bind) for read in reads)
-    text = f"""def make({", ".join(names.values())}):
-    def holds():
-        try:
-            if {" and ".join(tests) or True}:
-                return True
-        except ERRORS:
-            pass
-        return not any(read.change(read.found) for read in reads)
-    return holds
+    constants = Constants()
+    tests = dict.fromkeys(read.test(constants.add) for read in reads)
+    errors, scan = constants.add(ERRORS), constants.add(lambda: not any(read.change(read.found) for read in reads))
+    source = f"""def holds():
+    try:
+        if {" and ".join(tests) or True}:
+            return True
+    except {errors}:
+        pass
+    return {scan}()
 """
-    scope: dict[str, Any] = {"ERRORS": ERRORS, "reads": reads, "same": _same}
-    exec(text, scope)
-    return scope.pop("make")(*bound)  # type: ignore[no-any-return]
+    return constants.define(source, "guard")  # type: ignore[no-any-return]
 
 
 def _same(now: tuple[Any, ...], found: tuple[Any, ...]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ..kernels.parallel.threads import blas_alone
 from .arguments import Written
 from .audit import Record
-from .codegen import Writer
+from .codegen import Writer, in_bytes
 from .memory import planned
 from .results import Results
 from .steps import Value
@@ -30,7 +30,7 @@ class Program:
         plan = planned(capture.steps, returned + given, [v for _, v in gradients])
         writer = Writer(plan, capture.arguments)
         self.source = writer.program(results, capture.gradients, given)
-        self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
+        self.run: Callable[..., tuple[Any, ...]] = writer.constants.define(self.source, "compiled program")
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self._lent = writer.lent
 
@@ -43,20 +43,15 @@ class Program:
     @property
     def summary(self) -> str:
         """How many operations there are, and the memory that is planned for them."""
-        return f"{len(self.lines)} operations in {_bytes(self.peak)} of memory"
+        return f"{len(self.lines)} operations in {in_bytes(self.peak)} of memory"
 
     def describe(self) -> str:
         """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
-        width = max((len(line.name) for line in self.lines), default=0)
-        rows = [
-            f"{i:4}  {line.name:{width}}  {line.output} = {', '.join(line.inputs)}    {line.form}  {_bytes(line.size)}"
-            if line.output
-            else f"{i:4}  {line.name:{width}}  {', '.join(line.inputs)}"
-            for i, line in enumerate(self.lines)
-        ]
+        width = max((len(name) for name, _ in self.lines), default=0)
+        rows = [f"{i:4}  {name:{width}}  {text}" for i, (name, text) in enumerate(self.lines)]
         share = f" ({self.peak / self.total:.0%})" if self.total else ""
         rows.append(
-            f"{len(self.lines)} steps; planned memory {_bytes(self.peak)}, all values {_bytes(self.total)}{share}"
+            f"{len(self.lines)} steps; planned memory {in_bytes(self.peak)}, all values {in_bytes(self.total)}{share}"
         )
         return "\n".join(rows)
 
@@ -102,11 +97,3 @@ class Ready(Program):
             if self.refs:
                 self.release()
         return self.results(values, given)
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -94,17 +94,24 @@ def flat(tree: Any) -> Iterator[Any]:
     elif isinstance(tree, dict):
         yield from flat(list(tree.values()))
     elif isinstance(tree, slice):
-        yield from (tree.start, tree.stop, tree.step)
+        yield from _bounds(tree)
     else:
         yield tree
 
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in the place of each leaf."""
+    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in the place of each leaf.
+
+    A slice of Python's integers is a leaf.
+    """
     if type(tree) in (tuple, list):
         return type(tree)(mapped(function, branch) for branch in tree)
     if type(tree) is dict:
         return {key: mapped(function, branch) for key, branch in tree.items()}
-    if isinstance(tree, slice):
-        return slice(*(mapped(function, part) for part in (tree.start, tree.stop, tree.step)))
+    if isinstance(tree, slice) and not all(part is None or type(part) is int for part in _bounds(tree)):
+        return slice(*(mapped(function, part) for part in _bounds(tree)))
     return function(tree)
+
+
+def _bounds(each: slice) -> tuple[Any, Any, Any]:
+    return each.start, each.stop, each.step
