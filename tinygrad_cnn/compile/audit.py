@@ -25,7 +25,7 @@ class Record:
             CaptureError: if a step that was given the same made arrays of other shapes.
         """
         for mine, its in zip_longest(self._steps, other._steps):
-            if mine is None or its is None or not alike((mine.name, mine.does), (its.name, its.does)):
+            if mine is None or its is None or not alike(_action(mine), _action(its)):
                 names = [f"`{step.name}`" if step else "nothing" for step in (mine, its)]
                 return f"{_at(its or mine)} did {names[0]} when it was captured, and {names[1]} now"
             if not alike(_given(mine), _given(its)):
@@ -35,6 +35,10 @@ class Record:
         if not alike(self._results, other._results):
             return f"it returned {_unlike(self._results, other._results)}"
         return None
+
+
+def _action(step: Step) -> Any:
+    return step.name, step.op or step.call
 
 
 def _given(step: Step) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import is_
 from typing import Any
 
@@ -19,8 +19,6 @@ MANY = 4096
 
 FEW = 256
 """A longer list is compared by a loop."""
-
-LENGTH, SAME_LENGTH = "len({0})", "len({0}) == {found}"
 
 ERRORS = (AttributeError, LookupError, TypeError, ValueError)
 """What an expression raises if there is nothing to read."""
@@ -103,26 +101,22 @@ def item(label: str, owner: Any, mapping: Any, name: str) -> Read:
     return read
 
 
-def form(thing: Any, own: Any, kinds: Iterable[type]) -> list[Read]:
-    """The class of an object, and how many attributes it and its classes have: others might hide those that were found."""
-    name = type(thing).__name__
-    label = f"the number of attributes of {name}"
-    sizes = [Read(label, LENGTH, each, test=SAME_LENGTH) for each in (own, *map(vars, kinds))]
-    return [Read(f"the class of {name}", "{0}.__class__", thing), *sizes]
+def length(label: str, thing: Any, put: Callable[[], object] | None = None) -> Read:
+    """How much is in a container."""
+    return Read(f"the length of {label}", "len({0})", thing, test="len({0}) == {found}", put=put)
 
 
 def contents(thing: Any, most: int = MANY) -> list[Read]:
     """What is in a list, deque, dict or set."""
     kind = f"a {type(thing).__name__}"
     if len(thing) > most:
-        return [Read(f"the length of {kind}", LENGTH, thing, test=SAME_LENGTH)]
+        return [length(kind, thing)]
     put = restorer(thing)
     if type(thing) is dict and all(isinstance(key, str) for key in thing):  # another may do more when it is asked
         keys = Read(f"the keys of {kind}", "[*{0}]", thing, test="[*{0}] == {found}", put=put)
         return [keys, *(item(f"an entry of {kind}", thing, thing, key) for key in thing)]
     if isinstance(thing, list | deque) and len(thing) <= FEW:
-        length = Read(f"the length of {kind}", LENGTH, thing, test=SAME_LENGTH, put=put)
-        return [length, *(Read(kind, "{0}[{1}]", thing, i, put=put) for i in range(len(thing)))]
+        return [length(kind, thing, put), *(Read(kind, "{0}[{1}]", thing, i, put=put) for i in range(len(thing)))]
     expression = "(*{0}, *{0}.values())" if isinstance(thing, dict) else "(*{0},)"
     return [Read(kind, expression, thing, _same, test=f"{{1}}({expression}, {{found}})", put=put)]
 

@@ -57,7 +57,7 @@ def typed(x: Any) -> Hashable:
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether two parts of captured runs would do the same: arrays by memory or value, functions by code and closure."""
+    """Whether two parts of captured runs would do the same: arrays count by value, functions by code and closure."""
     if a is b:
         return True
     if type(a) is not type(b):

@@ -25,7 +25,7 @@ from ..core import hooks
 from ..core.graph import Leaf, Node, Op
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
-from .guard import MANY, Read, attribute, contents, form, guard, item, values
+from .guard import MANY, Read, attribute, contents, guard, item, length, values
 from .names import BY_STRING, OURS, WHOLE, Names, function_of, is_users, kinds_of, named_by_methods, names_of
 from .undo import restorer
 
@@ -63,9 +63,7 @@ class State:
         self._named = Names()  # by the user's code that ran
         self._names = NONE  # of these, the names that may be those of attributes
         self._open: list[Any] = []  # the user's objects, of which attributes with such names count
-        self._namespaces: list[
-            tuple[Any, frozenset[str]]
-        ] = []  # of such objects, with the names in them before the run
+        self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with the names in them before the run
         self._functions: dict[int, list[FunctionType]] = {}  # by the identity of their code
         self._arrays: list[tuple[np.ndarray, Read]] = []
         self._drawing: dict[int, Read] = {}  # generators that Python may draw from
@@ -205,7 +203,7 @@ class State:
         named = own.keys() & NONE.union(*map(named_by_methods, ours))
         wanted = {*module._kinds, *named, "forward", "_kinds", "_hooks", "_pre_hooks", "_training"}
         self._form(module, own, [kind for kind in line if kind not in ours])
-        self._items(module, own, wanted, f"of {type(module).__name__}", all_of_them=True)
+        self._items(module, own, wanted, f"of {_title(module)}", None)
         self._methods(line, "forward")
         self.note(module)
 
@@ -225,10 +223,9 @@ class State:
         """The parameters of an optimizer."""
         if self._first(optimizer, "its parameters"):
             groups = optimizer.param_groups
-            self.reads += [item("of an optimizer", optimizer, vars(optimizer), "param_groups"), *contents(groups)]
+            self.reads += [item("`param_groups`", optimizer, vars(optimizer), "param_groups"), *contents(groups)]
             for group in groups:
-                self.reads.append(item("of an optimizer", group, group, "params"))
-                self.reads += contents(group["params"], sys.maxsize)
+                self.reads += [item("`params`", group, group, "params"), *contents(group["params"], sys.maxsize)]
 
     def _first(self, thing: Any, subject: Any) -> bool:
         """Whether something is noted for the first time with this subject."""
@@ -279,7 +276,9 @@ class State:
         self._attributes(thing, self._names | names)
 
     def _form(self, thing: Any, own: Any, kinds: Iterable[type]) -> None:
-        self.reads += form(thing, own, kinds)
+        """The class of an object, and how many attributes it and its classes have: others might hide those that were found."""
+        self.reads.append(Read(f"the class of {_title(thing)}", "{0}.__class__", thing))
+        self.reads += [length(f"the attributes of {_title(thing)}", each) for each in (own, *map(vars, kinds))]
         self._namespaces.append((own, frozenset(own)))
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
@@ -305,26 +304,18 @@ class State:
                 if name in names or (name.startswith("__") and isinstance(value, FunctionType)):
                     self.note(value)
 
-    def _items(
-        self,
-        owner: Any,
-        mapping: Any,
-        found: Iterable[str],
-        where: str,
-        names: frozenset[str] = NONE,
-        all_of_them: bool = False,
-    ) -> None:
-        """The values of some names in the namespace of an object.
+    def _items(self, owner: Any, mapping: Any, found: Iterable[str], where: str, names: frozenset[str] | None) -> None:
+        """The values of some names in the namespace of an object, all of which count if `names` is None.
 
-        Without `all_of_them`, constants are left out if the code only calls what has their name: it is another's method.
+        Else a constant does not count if the code only calls what has its name: that is a method of another object.
         """
-        called = NONE if all_of_them or where.startswith("in") else self._named.methods - self._named.attributes
+        called = self._named.methods - self._named.attributes if names is not None and where[:2] == "of" else NONE
         for name in sorted(found):
             value = mapping.get(name)
             is_other = name.startswith("__") or (name in called and isinstance(value, CONSTANT))
             if not is_other and self._first(owner, name):
                 self.reads.append(item(f"`{name}` {where}", owner, mapping, name))
-            self.note(function_of(value) or value, names)
+            self.note(function_of(value) or value, names or NONE)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """What is in a list, tuple, dict, set or deque."""

@@ -22,6 +22,7 @@ from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Leaf, Node, Op
 from ..core.operands import adapt
+from ..core.tracing import Args, Writes
 from ..core.versions import owner
 from ..tensor import Tensor
 from .guard import Read
@@ -39,31 +40,28 @@ class Capture(tracing.Tracer):
         self.steps: list[Step] = []
         self.state = State()
         self.is_aliased = False  # whether an argument shares memory with something that the run met in another way
-        self.written: tuple[list[np.ndarray], list[int]] = (
-            [],
-            [],
-        )  # by effects: arrays from outside, and which arguments
-        self.gradients: list[
-            tuple[LeafRef, Value | None]
-        ] = []  # leaves whose gradient the run replaced, with the new one
-        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # each leaf with the gradient it came with
+        # What effects write: arrays from outside, and which arguments.
+        self.written: tuple[list[np.ndarray], list[int]] = ([], [])
+        # Leaves whose gradient the run replaced, with the new one.
+        self.gradients: list[tuple[LeafRef, Value | None]] = []
+        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # with the gradient that each came with
+        self._cleared: set[int] = set()  # leaves whose gradient was set, be it to what it was
+        self._graded: list[Read] = []  # whether leaves had a gradient when the run read it
+        self._forms: dict[int, tuple[Tensor, Read]] = {}  # Tensors from outside: whether they require a gradient
         self._values: dict[int, Value] = {}  # by identity of the array
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
         self._numbers = count()
         self.arguments = [self._known(t._array, "argument") for t in arguments]
         self.refs = [LeafRef(t, i) for i, t in enumerate(arguments)]
         self._refs = dict(zip(map(id, arguments), self.refs, strict=True))
-        self._forms: dict[int, tuple[Tensor, Read]] = {}  # Tensors from outside: whether they require a gradient
-        self._graded: list[Read] = []  # whether leaves had a gradient when the run read it
-        self._cleared: set[int] = set()  # leaves whose gradient was set, be it to what it was
         self._followed: dict[int, np.ndarray] = {}  # arrays that ops take by views of them
-        self._results: dict[int, weakref.ref[Tensor]] = {}  # Tensors that ops made, by identity
+        self._results: dict[int, weakref.ref[Tensor]] = {}  # Tensors that ops made
         self._suspects: list[Any] = []  # arrays that nothing is known of, met since the list was last emptied
         self._errors = np.geterr()
 
     @contextmanager
     def running(self, function: Callable[..., Any], arguments: Sequence[Any], undo: bool) -> Iterator[None]:
-        """The context of the run. If it fails, what it changed is put back; without `undo`, only for a CaptureError."""
+        """The context of the run. If it fails, what it changed is restored; without `undo`, only for a CaptureError."""
         try:
             with self.state.watching(function, arguments), tracing.trace(self):
                 yield
@@ -76,7 +74,6 @@ class Capture(tracing.Tracer):
             raise
 
     def _finish(self) -> None:
-        """Note what is known at the end of the run."""
         self.state.check_draws()
         self.state.follow(lambda array: id(array) in self._values or id(array) in self._followed)
         for leaf, before in self.leaves.values():
@@ -89,14 +86,14 @@ class Capture(tracing.Tracer):
             self.state.changed = self.state.changed or read.change(read.found)
 
     def release(self) -> None:
-        """Free the arrays that the run made, and what it would need to be undone."""
+        """Free the arrays that the run made, and what it would take to undo it."""
         self.state.undo.clear()
         for value in self._values.values():
             if value.origin != "outside":
                 value.release()
 
     def is_made(self, tensor: Tensor) -> bool:
-        """Whether the run made a Tensor's values."""
+        """Whether the run computed the values of a Tensor."""
         value = self._values.get(id(tensor._array))
         return value is not None and value.root.origin == "step"
 
@@ -107,9 +104,9 @@ class Capture(tracing.Tracer):
         return {id(tensor): tensor for tensor in met if id(tensor) not in stand_ins}
 
     def escaped(self) -> str | None:
-        """Where a Tensor that the run made is still held, in words, now that its results are dropped.
+        """Where a Tensor that the run made is still held, in words, when its results are dropped.
 
-        Not in an attribute that did not exist before: it was made once and for all.
+        An attribute that did not exist before does not count: it was made once and for all.
         """
         if any(made() is not None for made in self._results.values()):
             gc.collect()
@@ -119,40 +116,30 @@ class Capture(tracing.Tracer):
 
     # What a tracer is told
 
-    def call(
-        self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
-    ) -> None:
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         if np.geterr() != self._errors:
             self.state.impure = "calls an op under another `np.errstate`, and a replay would not"
         self._results[id(output)] = weakref.ref(output)
-        if output._node is not None:
-            for t in inputs:
-                if isinstance(t, Tensor) and isinstance(t._node, Node) and id(t._array) not in self._values:
-                    raise CaptureError(
-                        f"compile: `{op.name}` is given a Tensor that was computed outside the function and requires a "
-                        "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
-                    )
-        drew = self.state.drew()
+        for t in inputs if output._node is not None else ():
+            if isinstance(t, Tensor) and isinstance(t._node, Node) and id(t._array) not in self._values:
+                raise CaptureError(
+                    f"compile: `{op.name}` is given a Tensor that was computed outside the function and requires a "
+                    "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
+                )
+        several, drew = bool(residuals), self.state.drew()
         if id(output._array) not in self._values:  # else the op returned its input
-            arguments = tuple(self.of(adapt(x)) for x in inputs)
-            named = {name: self.of(p) for name, p in zip(op.signature.params, params, strict=True)}
-            step = self._step(op.name, op.raw, arguments, named, (output._array, *residuals), kept=drew)
-            step.op, step.several = op, bool(residuals)
+            arrays = self.of(tuple(map(adapt, inputs)))
+            named = self.of(dict(zip(op.signature.params, params, strict=True)))
+            results = (output._array, *residuals)
+            self._step(op.name, op.raw, arrays, results, params=named, op=op, kept=drew, several=several)
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
-        inputs = self.of(arrays)
-        made = function(*arrays)
-        results = made if isinstance(made, tuple) else (made,)
-        step = self._step(_name(function), function, inputs, {}, results, kept=self.state.drew())
-        step.several = isinstance(made, tuple)
+        inputs, made = self.of(arrays), function(*arrays)
+        several, drew = isinstance(made, tuple), self.state.drew()
+        self._step(_name(function), function, inputs, made if several else (made,), kept=drew, several=several)
         return made
 
-    def effect(
-        self,
-        function: Callable[..., None],
-        *arrays: np.ndarray | None,
-        writes: Callable[[], Sequence[np.ndarray]] = lambda: (),
-    ) -> None:
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
         self._step(_name(function), function, self.of(arrays), kept=True)
         written = writes()
         for array in written:
@@ -185,8 +172,7 @@ class Capture(tracing.Tracer):
             case "requires_grad":
                 self._read_form(thing)
             case "grad":
-                if self._touch(thing):
-                    self._read_gradient(thing)
+                self._read_gradient(thing)
             case "attributes":
                 self.state.module(thing)
             case "params":
@@ -220,6 +206,17 @@ class Capture(tracing.Tracer):
             self._forms[id(tensor)] = tensor, read
             self.state.undo.append(partial(setattr, tensor, "_node", tensor._node))
 
+    def _read_gradient(self, leaf: Tensor) -> None:
+        """A step takes the gradient that a leaf has when the program begins."""
+        if self._touch(leaf):
+            ref, has = self._ref(leaf), leaf._grad is not None
+            expression, test = "getattr({0}.tensor, '_grad', None) is None", "{0}.tensor._grad is "
+            test += "not None" if has else "None"
+            self._graded.append(Read("whether a leaf has a gradient", expression, ref, test=test))
+            if has:
+                leaf._grad = Tensor._of(self.compute(partial(_gradient, ref)))
+                self.steps.insert(0, self.steps.pop())  # before the program overwrites the gradients of its last run
+
     def _touch(self, leaf: Tensor) -> bool:
         """Whether the gradient of a leaf from outside is read or written for the first time."""
         known = self._values.get(id(leaf._array))
@@ -231,32 +228,21 @@ class Capture(tracing.Tracer):
         self.state.undo.append(partial(setattr, leaf, "_grad", before))
         return True
 
-    def _read_gradient(self, leaf: Tensor) -> None:
-        """A step takes the gradient that a leaf has when the program begins."""
-        ref, has = self._ref(leaf), leaf._grad is not None
-        test = f"{{0}}.tensor._grad is {'not ' * has}None"
-        self._graded.append(
-            Read("whether a leaf has a gradient", "getattr({0}.tensor, '_grad', None) is None", ref, test=test)
-        )
-        if has:
-            leaf._grad = Tensor._of(self.compute(partial(_gradient, ref)))
-            self.steps.insert(0, self.steps.pop())  # before the program writes over the gradients it left last time
+    def vjp(self, node: Node, g: Tensor, saved: Args, parents: Args) -> Args:
+        """The rules of a node as the ops that they call, or as one step if they also compute without ops.
 
-    def vjp(self, node: Node, g: Tensor, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The rules of a node as they call ops, or where that is not enough as one step.
-
-        Rules meet indices, labels and residuals as plain arrays. What they compute from those without an op would be
-        taken for a constant. So they are given Tensors for them; and when an array that nothing is known of still turns
-        up beside one that is, the rule is a step.
+        Rules meet indices, labels and residuals as plain arrays. What they compute from these without an op would be taken
+        for a constant. So rules are given Tensors instead; and if an array that nothing is known of still turns up beside
+        one that is known, the rules of the node become one step.
         """
         op, mark = node.op, len(self.steps)
         known = any(isinstance(a, np.ndarray) and id(a) in self._values for a in flat((saved, node.params)))
         self._suspects.clear()
         try:
-            gradients = op.pull(g, mapped(self._wrapped, saved) if known else saved, node.params, parents)
-            if not known or not (self._suspects or any(isinstance(r, np.ndarray | np.generic) for r in gradients)):
+            found = op.pull(g, mapped(self._wrapped, saved) if known else saved, node.params, parents)
+            if not known or not (self._suspects or any(isinstance(r, np.ndarray | np.generic) for r in found)):
                 return tuple(
-                    [Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r for r in gradients]
+                    [Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r for r in found]
                 )
         except CaptureError:  # the rule looks at values; as one step it may
             pass
@@ -269,15 +255,12 @@ class Capture(tracing.Tracer):
                 "be captured where its own gradient is recorded (create_graph=True); leave this part uncompiled"
             )
         for value in flat([step.outputs for step in self.steps[mark:]]):
-            if value is not None:
-                self._forget(value)
+            self._forget(value)
         del self.steps[mark:]
         forms = tuple([p and Form(p.shape, p.dtype) for p in parents])
-        results = op.pull(g._array, node.saved or (), node.params, forms)
+        results = [r if r is None else np.asarray(r) for r in op.pull(g._array, node.saved or (), node.params, forms)]
         inputs = (*self.of((g, node.saved, node.params)), forms)
-        arrays = tuple([None if r is None else np.asarray(r) for r in results])
-        step = self._step(f"{op.name}'", op.pull, inputs, {}, arrays)
-        step.several = True
+        step = self._step(f"{op.name}'", op.pull, inputs, results, several=True)
         return tuple([value and Tensor._of(value.array) for value in step.outputs])
 
     def _wrapped(self, leaf: Any) -> Any:
@@ -285,22 +268,11 @@ class Capture(tracing.Tracer):
 
     # Steps and values
 
-    def _step(
-        self,
-        name: str,
-        call: Callable[..., Any],
-        inputs: tuple[Any, ...],
-        params: dict[str, Any] | None = None,
-        results: Sequence[Any] = (),
-        kept: bool = False,
-    ) -> Step:
-        outputs = tuple([self._new(result) for result in results])
-        frame = caller()
-        step = Step(
-            name, call, inputs, params or {}, outputs, kept=kept, line=(frame.f_code.co_filename, frame.f_lineno)
-        )
-        self.steps.append(step)
-        return step
+    def _step(self, name: str, call: Callable[..., Any], inputs: Any, results: Sequence[Any] = (), **more: Any) -> Step:
+        frame, outputs = caller(), tuple([self._new(result) for result in results])
+        line = frame.f_code.co_filename, frame.f_lineno
+        self.steps.append(Step(name, call, inputs, outputs=outputs, line=line, **more))
+        return self.steps[-1]
 
     def of(self, tree: Any) -> Any:
         """What a step refers to for `tree`: values for Tensors and arrays, in nested containers too."""
@@ -315,9 +287,9 @@ class Capture(tracing.Tracer):
         return self._value(x) if isinstance(x, np.ndarray) else x
 
     def _value(self, array: np.ndarray) -> Value:
-        value = self._values.get(id(array))
-        if value is not None:
-            return value
+        """The value of an array; one that is new comes from outside."""
+        if id(array) in self._values:
+            return self._values[id(array)]
         root = self._owners.get(id(owner(array)))
         if root is not None and root.origin == "step":
             raise CaptureError(
@@ -327,6 +299,12 @@ class Capture(tracing.Tracer):
         self.is_aliased |= root is not None and root.origin == "argument"  # then there will be no program
         return self._known(array, "outside")
 
+    def _new(self, array: Any) -> Value | None:
+        """The value of an array that a step returns."""
+        if not isinstance(array, np.ndarray):
+            return None
+        return self._values.get(id(array)) or self._known(array, "step")
+
     def _known(self, array: np.ndarray, origin: str) -> Value:
         value = Value(array, origin, -1 if origin == "outside" else next(self._numbers))
         root = self._owners.setdefault(id(owner(array)), value)
@@ -334,15 +312,11 @@ class Capture(tracing.Tracer):
         self._values[id(array)] = value
         return value
 
-    def _new(self, array: Any) -> Value | None:
-        if not isinstance(array, np.ndarray):
-            return None
-        return self._values.get(id(array)) or self._known(array, "step")
-
-    def _forget(self, value: Value) -> None:
-        self._values.pop(id(value.array), None)
-        if self._owners.get(id(owner(value.array))) is value:
-            del self._owners[id(owner(value.array))]
+    def _forget(self, value: Value | None) -> None:
+        if value is not None:
+            self._values.pop(id(value.array), None)
+            if self._owners.get(id(owner(value.array))) is value:
+                del self._owners[id(owner(value.array))]
 
     def _ref(self, leaf: Tensor) -> LeafRef:
         return self._refs.setdefault(id(leaf), LeafRef(leaf))

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
+Args: TypeAlias = tuple[Any, ...]
+Writes: TypeAlias = Callable[[], Sequence[np.ndarray]]
+Observer: TypeAlias = Callable[["Op", Args, Args, "Tensor"], None]
 Read: TypeAlias = Literal["values", "requires_grad", "grad", "attributes", "params", "memory", "code"]
 Write: TypeAlias = Literal["grad", "state"]
 
@@ -36,13 +38,11 @@ class Tracer:
         """Whether the run is captured, to be replayed without its Python: then backward rules are given Tensors."""
         return self.outer.captures
 
-    def call(
-        self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
-    ) -> None:
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         """An op was called on Tensors."""
         self.outer.call(op, inputs, params, output, residuals)
 
-    def vjp(self, node: Node, g: Any, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         """The gradients that the rules of a node give to its parents for an incoming gradient g."""
         return self.outer.vjp(node, g, saved, parents)
 
@@ -53,12 +53,7 @@ class Tracer:
         """
         return self.outer.compute(function, *arrays)
 
-    def effect(
-        self,
-        function: Callable[..., None],
-        *arrays: np.ndarray | None,
-        writes: Callable[[], Sequence[np.ndarray]] = lambda: (),
-    ) -> None:
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
         """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
 
         A replay calls it again, with the arrays as they are then, so it must read whatever else it needs when it is called.
@@ -92,13 +87,13 @@ class _Nobody(Tracer):
     captures = False
     call = read = write = impure = _ignored
 
-    def vjp(self, node: Node, g: Any, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)
 
     def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
         return function(*arrays)
 
-    def effect(self, function: Callable[..., None], *arrays: np.ndarray | None, **_: Any) -> None:
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
         function(*arrays)
 
 
@@ -106,9 +101,7 @@ class _Observing(Tracer):
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    def call(
-        self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
-    ) -> None:
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         super().call(op, inputs, params, output, residuals)
         self._observer(op, inputs, params, output)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.graph import Node
-from ..core.tracing import Tracer, trace
+from ..core.tracing import Args, Tracer, trace
 from .layouts import strided
 from .levels import Arrays, Level, Record
 from .report import Failure
@@ -101,7 +101,7 @@ def _rules_keep_dtypes(level: Level, us: Arrays, failures: list[Failure]) -> Non
     found = set()
 
     class Dtypes(Tracer):
-        def vjp(self, node: Node, g: Any, saved: Any, parents: tuple[Any, ...]) -> tuple[Any, ...]:
+        def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
             gradients = super().vjp(node, g, saved, parents)
             for parent, r in zip(parents, gradients, strict=True):
                 if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.backward import input_name
 from ..core.frames import caller
 from ..core.graph import Node, Op
-from ..core.tracing import Tracer, trace
+from ..core.tracing import Args, Tracer, trace
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -86,9 +86,7 @@ class _Checks(Tracer):
     def __init__(self) -> None:
         self._calls: WeakKeyDictionary[Node, _Call] = WeakKeyDictionary()
 
-    def call(
-        self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
-    ) -> None:
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         super().call(op, inputs, params, output, residuals)
         fault = None if _pulling.get() else _fault(output)
         node = output._node
@@ -101,7 +99,7 @@ class _Checks(Tracer):
             if isinstance(node, Node):
                 self._calls[node] = call
 
-    def vjp(self, node: Node, g: Any, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         call = self._calls.get(node)
         fault = _fault(g)
         if fault:
