@@ -215,11 +215,11 @@ def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     assert several
     for group in several:
         values = {v.root for step in group for v in (*step.reads, step.outputs[0])}
-        rooms = {found.rooms[v] for v in values if v in found.rooms}
-        spans = sorted((room.offset, room.offset + room.size) for room in rooms)
+        buffers = {found.buffers[v] for v in values if v in found.buffers}
+        spans = sorted((buffer.offset, buffer.offset + buffer.size) for buffer in buffers)
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
-        for room in rooms:
-            sharing = [v.array for v in values if found.rooms.get(v) is room]
+        for buffer in buffers:
+            sharing = [v.array for v in values if found.buffers.get(v) is buffer]
             assert len({(a.shape, a.strides, a.dtype) for a in sharing}) == 1
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NoReturn
 
-from .codegen import misfit
 from .same import alike
-from .steps import Step, Value, flat
+from .steps import CaptureError, Step, Value, flat
 from .trace import Capture
 
 
 class Record:
     """What a run did, in a form that another run can be compared with."""
 
-    def __init__(self, capture: Capture, results: Iterable[Any]) -> None:
-        self._steps, self._results = capture.steps, [list(results), capture.gradients]
+    def __init__(self, capture: Capture, results: list[Any]) -> None:
+        self._steps, self._results = capture.steps, [*results, capture.gradients]
 
     def difference(self, other: Record) -> str | None:
         """Where the other run first did something else, in words; None if it did the same.
@@ -28,25 +27,27 @@ class Record:
             if mine is None or its is None or not alike(_action(mine), _action(its)):
                 names = [f"`{step.name}`" if step else "nothing" for step in (mine, its)]
                 return f"{_at(its or mine)} did {names[0]} when it was captured, and {names[1]} now"
-            if not alike(_given(mine), _given(its)):
-                return f"`{its.name}` at {_at(its)} was given {_unlike(_given(mine), _given(its))}"
-            if (shapes := _shapes(mine)) != _shapes(its):
-                misfit(its.name, _shapes(its)[0], shapes[0])
+            given = [(step.inputs, step.params) for step in (mine, its)]
+            if not alike(*given):
+                return f"`{its.name}` at {_at(its)} was given {_unlike(*given)}"
+            shapes = [[value and value.array.shape for value in step.outputs] for step in (mine, its)]
+            if shapes[0] != shapes[1]:
+                misfit(its.name, shapes[1][0], shapes[0][0])
         if not alike(self._results, other._results):
             return f"it returned {_unlike(self._results, other._results)}"
         return None
 
 
+def misfit(name: str, found: Any, expected: Any) -> NoReturn:
+    """CaptureError: a step makes arrays whose shape depends on values."""
+    raise CaptureError(
+        f"compile: `{name}` made an array of shape {found} where the captured run made {expected}; shapes that depend on "
+        "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
+    )
+
+
 def _action(step: Step) -> Any:
     return step.name, step.op or step.call
-
-
-def _given(step: Step) -> Any:
-    return step.inputs, step.params
-
-
-def _shapes(step: Step) -> list[Any]:
-    return [value and value.array.shape for value in step.outputs]
 
 
 def _unlike(mine: Any, its: Any) -> str:
@@ -58,8 +59,9 @@ def _unlike(mine: Any, its: Any) -> str:
 
 def _shown(leaf: Any) -> str:
     if isinstance(leaf, Value) and leaf.origin != "outside":
-        return f"value {leaf.number}, {'an argument' if leaf.origin == 'argument' else 'the result of a step'}"
-    return f"{leaf.array if isinstance(leaf, Value) else leaf!r:.60}".replace("\n", " ")
+        return f"argument {leaf.number}" if leaf.origin == "argument" else f"the result of a step, number {leaf.number}"
+    shown = leaf.array if isinstance(leaf, Value) else leaf.args[0] if isinstance(leaf, partial) else leaf
+    return f"{shown!r:.60}".replace("\n", " ")
 
 
 def _at(step: Step) -> str:

@@ -1,11 +1,11 @@
-"""Write a plan as a Python function: one line per step, with every buffer, kernel and constant at hand as a local name."""
+"""Generate the Python function of a program: a line for each step, with buffers, kernels and constants bound as names."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import get_num_threads
 from ..tensor.tensor import Lent, Tensor
+from .audit import misfit
 from .memory import ALIGNMENT, Plan, by_image, made
 from .source import Constants
-from .steps import CaptureError, LeafRef, Step, Value, mapped
+from .steps import LeafRef, Step, Value, mapped
 
 
 class _Code(str):
@@ -26,7 +27,11 @@ class _Code(str):
 
 
 class Writer:
-    """Names for what lines refer to: `x` arguments, `b` buffers and `w` arrays outside, fixed; `v` made in each run."""
+    """Writes the lines of a program.
+
+    Names of arrays: `x` are arguments, `a` copies of arguments, `b` buffers of the arena, `w` come from outside, and steps make
+    `v` in each run.
+    """
 
     def __init__(self, plan: Plan, arguments: Sequence[Value]) -> None:
         self.plan = plan
@@ -37,8 +42,8 @@ class Writer:
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[tuple[str, str]] = []  # for each step, what it is and what it reads and makes
-        self._dying: dict[Any, list[Value]] = {}  # by the last group that reads them, values that runs make
-        self.lent: list[tuple[LeafRef, Tensor]] = []  # gradients in memory of the program
+        self._dying: dict[float, list[Value]] = {}  # by the last group that reads them, values that are not fixed
+        self.lent: list[tuple[LeafRef, Tensor]] = []  # gradients in buffers of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
@@ -47,38 +52,36 @@ class Writer:
                 self._fix(value, value.array, "w")
         arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
-        for value, room in plan.rooms.items():
+        for value, buffer in plan.buffers.items():
             a = value.array
-            self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + room.offset, a.strides), "b")
+            self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + buffer.offset, a.strides), "b")
 
     def program(
-        self, results: Sequence[Any], gradients: Sequence[tuple[LeafRef, Value | None]], given: Sequence[Value]
+        self, results: Sequence[Value], gradients: Sequence[tuple[LeafRef, Value | None]], given: Sequence[Value]
     ) -> str:
-        """The source. The gradients `given` away are not written over by the next run, as results are not."""
-        body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
-        body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
-        body += [
-            f"    {self.constant(ref)}.tensor._grad = {self._gradient(ref, v, v not in given)}" for ref, v in gradients
-        ]
-        shown = ", ".join(self._result(r) for r in results)
-        body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
-        return "\n".join([self.header, *body]) + "\n"
+        """The source. The next run overwrites neither results nor the gradients that are `given` away."""
+        body = [f"{self.names[v]}[...] = {x}" for v, x in self.copied]
+        body += [line for i, group in enumerate(self.plan.groups) for line in self._group(i, group)]
+        for ref, value in gradients:
+            body.append(f"{self.constant(ref)}.tensor._grad = {self._gradient(ref, value, value not in given)}")
+        body.append(f"return ({''.join(f'{self._result(value)}, ' for value in results)})")
+        return "\n    ".join([self.header, *body]) + "\n"
 
     def _gradient(self, ref: LeafRef, value: Value | None, lent: bool) -> str:
         """Python for the Tensor that a leaf gets for its gradient."""
         if value is None:
             return "None"
-        if lent and value in self.fixed and value.root in self.plan.rooms:
+        if lent and value in self.fixed and value.root in self.plan.buffers:
             gradient = Lent.__new__(Lent)
             gradient._array, gradient._node = self.fixed[value], None
             self.lent.append((ref, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
 
-    def _result(self, result: Any) -> str:
-        """Python for something to give away, which later runs do not write to."""
-        live = isinstance(result, Value) and (result.root in self.plan.rooms or result.root.origin == "outside")
-        return f"{self.expression(result)}.copy('K')" if live else self.expression(result)
+    def _result(self, value: Value) -> str:
+        """Python for an array to give away, which later runs do not write to."""
+        live = value.root in self.plan.buffers or value.root.origin == "outside"
+        return f"{self.expression(value)}.copy('K')" if live else self.expression(value)
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
         lines = self._streamed(group) if len(group) > 1 else self._step(group[0])
@@ -86,7 +89,7 @@ class Writer:
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
     def _streamed(self, group: Sequence[Step]) -> list[str]:
-        """The lines of steps that go image by image: one for as many as can go together."""
+        """The lines of steps that are parallel over the batch: one for as many as can go together."""
         lines: list[str] = []
         run: list[tuple[Step, Stage]] = []
         for step in group:
@@ -101,7 +104,7 @@ class Writer:
         return lines + self._run(run)
 
     def _run(self, run: Sequence[tuple[Step, Stage]]) -> list[str]:
-        """The line of stages that go together, or those of each step if it is as well done by itself."""
+        """The line of stages that go together, or a line for each if that is as fast."""
         steps, stages = [step for step, _ in run], [stage for _, stage in run]
         works = [stage for stage in stages if isinstance(stage, Work)]
         little = all(work.little for work in works) and sum(_largest(step).size for step in steps) < LARGE
@@ -152,7 +155,7 @@ class Writer:
             call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
         for v in fresh:
             self.names[v] = f"v{len(self.names)}"
-            self._dying.setdefault(self.plan.last.get(v.root), []).append(v)
+            self._dying.setdefault(self.plan.last[v.root][0], []).append(v)
         self._describe(step)
         targets = [self.names.get(v, "_") if v in fresh else "_" for v in step.outputs]
         if fresh and step.several:
@@ -193,7 +196,7 @@ class Writer:
         return step.op.binder(*self._filled(step.inputs), out=self.fixed[out], **params)
 
     def _is_fixed_view(self, step: Step) -> bool:
-        """Whether the step only looks at fixed memory in another way, which is then done once and for all."""
+        """Whether the step makes a view of fixed memory: then the view is made once and fixed, too."""
         if step.op is None or step.several or len(step.outputs) != 1:
             return False
         (out,), reads = step.outputs, step.reads
@@ -208,7 +211,7 @@ class Writer:
         return True
 
     def _filled(self, tree: Any) -> Any:
-        """`tree` with the arrays of fixed values in their places."""
+        """`tree` with the arrays of its values."""
         return mapped(lambda x: self.fixed.get(x, x.array) if isinstance(x, Value) else x, tree)
 
     def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
@@ -241,30 +244,22 @@ class Writer:
 
 
 def _largest(step: Step) -> np.ndarray:
-    """Of the arrays that a step touches image by image."""
+    """The largest array that a step touches image by image."""
     return max((value.array for value in by_image(step)), key=lambda a: a.size)
 
 
 def _go_together(stages: Sequence[Stage], n: int) -> bool:
-    """Whether the stages can be cut into as many streams as there are threads that share the work of any of them."""
+    """Whether the stages can be cut into as many streams as threads would share the work of any of them."""
     found = len(borders(stages, n))
     return all(found >= min(get_num_threads(), len(stage.parts)) for stage in stages if isinstance(stage, Work))
 
 
 def _as_arrays(step: Step) -> list[Any]:
-    """The inputs, with arrays for the Python numbers of a ufunc, which it takes in sooner, where that gives the same."""
+    """The inputs of a step. Python numbers become arrays, which a ufunc takes faster, if its result has the same bits."""
     dtypes = {v.array.dtype for v in (*step.reads, *made(step))}
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
-
-
-def misfit(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> NoReturn:
-    """CaptureError: a step makes arrays whose shape depends on values."""
-    raise CaptureError(
-        f"compile: `{name}` made an array of shape {found} where the captured run made {shape}; shapes that depend on "
-        "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
-    )
 
 
 def in_bytes(size: float) -> str:

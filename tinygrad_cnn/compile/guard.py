@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import is_
@@ -124,6 +125,11 @@ def contents(thing: Any, most: int = MANY) -> list[Read]:
 def values(label: str, array: np.ndarray) -> Read:
     """The values of an array."""
     return Read(label, "{0}.tobytes()", array, test="{0}.tobytes() == {found}", put=restorer(array))
+
+
+def generator_state(generator: Any) -> Read:
+    """The state of a random generator."""
+    return Read("a generator", "{0}({1})", pickle.dumps, generator, put=restorer(generator))
 
 
 def guard(reads: Sequence[Read]) -> Callable[[], bool]:

@@ -23,11 +23,10 @@ SMALL_BYTES = 1 << 20
 class Program:
     """A captured run, ready to be repeated."""
 
-    def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
-        returned = [r for r in results if isinstance(r, Value)]
+    def __init__(self, capture: Capture, results: Sequence[Value]) -> None:
         gradients = [(ref, v) for ref, v in capture.gradients if v is not None]
         given = [v for ref, v in gradients if ref in capture.refs]  # which the next run does not replace
-        plan = planned(capture.steps, returned + given, [v for _, v in gradients])
+        plan = planned(capture.steps, [*results, *given], [v for _, v in gradients])
         writer = Writer(plan, capture.arguments)
         self.source = writer.program(results, capture.gradients, given)
         self.run: Callable[..., tuple[Any, ...]] = writer.constants.define(self.source, "compiled program")

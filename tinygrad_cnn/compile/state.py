@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import pickle
 import random
 import sys
 import threading
@@ -25,9 +24,8 @@ from ..core import hooks
 from ..core.graph import Leaf, Node, Op
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
-from .guard import MANY, Read, attribute, contents, guard, item, length, values
+from .guard import MANY, Read, attribute, contents, generator_state, guard, item, length, values
 from .names import BY_STRING, OURS, WHOLE, Names, function_of, is_users, kinds_of, named_by_methods, names_of
-from .undo import restorer
 
 SMALL_BYTES = 1 << 12
 """An array that Python code can reach is compared by value up to this size."""
@@ -54,6 +52,9 @@ class State:
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
+        self.arrays: list[
+            tuple[np.ndarray, Read]
+        ] = []  # small arrays that Python can reach, with the reads of their values
         self.undo: list[Callable[[], object]] = []  # restores what the run changed otherwise, last things first
         self.impure: str | None = None  # what the run did that a replay cannot repeat
         self.changed: str | None = None  # what the run changed of what it read
@@ -65,18 +66,17 @@ class State:
         self._open: list[Any] = []  # the user's objects, of which attributes with such names count
         self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with the names in them before the run
         self._functions: dict[int, list[FunctionType]] = {}  # by the identity of their code
-        self._arrays: list[tuple[np.ndarray, Read]] = []
-        self._drawing: dict[int, Read] = {}  # generators that Python may draw from
-        self._sources = {id(source): _state_of("a generator", source) for source in [library_generator()]}
-        self._draws = False  # whether the library draws from one of these in the step that comes next
-        self._shared = {name: _state_of(name, generator) for name, generator in SHARED.items()}
+        self._generators: dict[int, Read] = {}
+        self._library: set[int] = set()  # generators, by identity, that the library draws from
+        self.drawing(library_generator())
+        self._draws = False  # whether the library draws for the step that is noted next
+        self._shared = {name: generator_state(generator) for name, generator in SHARED.items()}
         self._drew = self._paused = False
 
     @contextmanager
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
         """The context of the run."""
-        for thing in (function, *arguments):
-            self.note(thing)
+        self.note(function, *arguments)
         profiled = sys.getprofile() is not None
         self.watched = not profiled or sys.gettrace() is None
         watch = sys.settrace if profiled else sys.setprofile
@@ -105,6 +105,7 @@ class State:
 
     def check(self) -> None:
         """Note whether Python changed what the run reads since it began, or since the last effect."""
+        self.check_draws()
         self.changed = self.changed or next(filter(None, (read.change(read.last) for read in self.reads)), None)
 
     @contextmanager
@@ -115,7 +116,7 @@ class State:
             yield
         finally:
             self._paused = False
-            for read in (*self.reads, *self._sources.values()):
+            for read in (*self.reads, *self._generators.values()):
                 read.last = read.look()
 
     def change(self) -> str | None:
@@ -133,44 +134,43 @@ class State:
         for own, before in self._namespaces:
             for name in own.keys() - before:
                 del own[name]
-        for read in (*self.reads, *self._sources.values(), *(self._shared.values() if self._may_draw else ())):
+        for read in (*self.reads, *self._generators.values(), *(self._shared.values() if self._may_draw else ())):
             read.restore()
-
-    def follow(self, follows: Callable[[np.ndarray], bool]) -> None:
-        """The values of arrays that ops take do not count: a program reads them there."""
-        for array, read in self._arrays:
-            read.guarded = not follows(array)
 
     def guard(self) -> Callable[[], bool]:
         """A function that says whether all is as the run found it."""
         return guard([read for read in self.reads if read.guarded])
 
     def drawing(self, generator: np.random.Generator) -> None:
-        """The library is about to draw from a generator, and a replay will: that its state moves is no change by Python."""
+        """The library is about to draw from a generator, and a replay will draw anew."""
         self.check_draws()
         self._draws = True
-        source = self._sources.setdefault(id(generator), _state_of("a generator", generator))
-        read = self._drawing.get(id(generator))
-        if read in self.reads:
-            self.reads.remove(read)
-        self._drawing[id(generator)] = source
-
-    def check_draws(self) -> None:
-        """Note whether Python drew from a generator of the library's since steps of the run drew last."""
-        if any(read.change(read.last) for read in self._sources.values()):
-            self.impure = "draws in Python from a generator, and a replay would not draw anew"
+        self._library.add(id(generator))
+        self._generators.setdefault(id(generator), generator_state(generator))
 
     def drew(self) -> bool:
-        """Whether the step that is noted draws: then generators stand where it left them."""
+        """Whether the library drew for the step that is noted: then generators stand where the step left them."""
         drew, self._draws = self._draws, False
-        for read in self._sources.values() if drew else ():
+        for read in self._generators.values() if drew else ():
             read.last = read.look()
         return drew
 
+    def check_draws(self) -> None:
+        """Note whether Python drew from a generator since the run began, or since the last step that drew."""
+        for key, read in self._generators.items():
+            if read.change(read.last) and key in self._library:
+                self.impure = "draws in Python from a generator, and a replay would not draw anew"
+            elif read.change(read.last):
+                self.changed = self.changed or "a generator that Python draws from changed"
+
     # What is found
 
-    def note(self, thing: Any, names: frozenset[str] = NONE) -> None:
-        """Something from before the run, which code with these names can reach."""
+    def note(self, *things: Any, names: frozenset[str] = NONE) -> None:
+        """Things from before the run, which code with these names can reach."""
+        for thing in things:
+            self._note(thing, names)
+
+    def _note(self, thing: Any, names: frozenset[str]) -> None:
         if isinstance(thing, str) and thing.isidentifier() and thing not in self._named.strings:
             self._learn(Names(strings=frozenset((thing,))))
         if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self._first(thing, names):
@@ -178,15 +178,13 @@ class State:
         if isinstance(thing, FunctionType):
             self._function(thing, names)
         elif isinstance(thing, MethodType):
-            self._note_all((thing.__func__, thing.__self__), names)
+            self.note(thing.__func__, thing.__self__, names=names)
         elif isinstance(thing, functools.partial):
-            self._note_all((thing.func, *thing.args, *thing.keywords.values()), names)
+            self.note(thing.func, *thing.args, *thing.keywords.values(), names=names)
         elif isinstance(thing, np.ndarray):
             self._array(thing, names)
         elif isinstance(thing, GENERATORS):
-            if id(thing) not in self._drawing:
-                self._drawing[id(thing)] = _state_of("a generator that Python draws from", thing)
-                self.reads.append(self._drawing[id(thing)])
+            self._generators.setdefault(id(thing), generator_state(thing))
         elif isinstance(thing, list | tuple | dict | set | frozenset | deque):
             self._contents(thing, names)
         else:
@@ -236,19 +234,15 @@ class State:
         self._known[id(thing)] = thing
         return True
 
-    def _note_all(self, things: Iterable[Any], names: frozenset[str]) -> None:
-        for thing in things:
-            self.note(thing, names)
-
     def _function(self, function: FunctionType, names: frozenset[str]) -> None:
         self._functions.setdefault(id(function.__code__), []).append(function)
         if not is_users(function.__code__.co_filename):
             self._cells(function, names)
-        self._note_all((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()), names)
+        self.note(*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), names=names)
         if vars(function):
             self._open.append(function)
             self._attributes(function, self._names)
-            self.note(vars(function).get("__wrapped__"), names)
+            self.note(vars(function).get("__wrapped__"), names=names)
 
     def _cells(self, function: FunctionType, names: frozenset[str]) -> None:
         """The variables of a closure."""
@@ -266,7 +260,7 @@ class State:
         kinds, kind, own = kinds_of(thing), type(thing), _dict(thing)
         if not kinds and (isinstance(thing, type) or kind.__module__.startswith(OURS)):
             if "_function" in (own or ()):  # of a compiled function, the plain one is called
-                self.note(thing._function, names)
+                self.note(thing._function, names=names)
             self._attributes(thing, names)
             return
         self._open.append(thing)
@@ -315,14 +309,14 @@ class State:
             is_other = name.startswith("__") or (name in called and isinstance(value, CONSTANT))
             if not is_other and self._first(owner, name):
                 self.reads.append(item(f"`{name}` {where}", owner, mapping, name))
-            self.note(function_of(value) or value, names or NONE)
+            self.note(function_of(value) or value, names=names or NONE)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """What is in a list, tuple, dict, set or deque."""
         parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
         if not isinstance(thing, tuple | frozenset) and self._first(thing, "its contents"):
             self.reads += contents(thing)
-        self._note_all(parts[: 2 * MANY], names)
+        self.note(*parts[: 2 * MANY], names=names)
         if kinds_of(thing) or _dict(thing):
             self._object(thing, names)
 
@@ -331,14 +325,14 @@ class State:
             return
         if array.dtype.hasobject:
             self.reads.append(Read("an array of objects", "{0}.ravel().tolist()", array))
-            self.note(array.ravel().tolist(), names)
+            self.note(array.ravel().tolist(), names=names)
         else:
             self.reads.append(values("the value of an array that the function can reach", array))
-            self._arrays.append((array, self.reads[-1]))
+            self.arrays.append((array, self.reads[-1]))
 
     def _read(self, read: Read, names: frozenset[str]) -> None:
         self.reads.append(read)
-        self.note(read.found, names)
+        self.note(read.found, names=names)
 
     # What runs
 
@@ -381,18 +375,14 @@ class State:
             found = (named.globals & shared.keys()) - modules
             self._items(shared, shared, found, f"in {shared.get('__name__', 'the globals')}", names)
             imported = (sys.modules[name] for name in named.globals - shared.keys() if name in sys.modules)
-            self._note_all((*map(shared.get, modules), *imported), names)
+            self.note(*map(shared.get, modules), *imported, names=names)
         for function in list(self._functions.get(id(code), ())):
             self._cells(function, names)
         for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]:
             thing = frame.f_locals.get(name)
             is_made = id(thing) not in self._known and type(thing) in (list, tuple, dict)  # by the call
             parts: Any = (thing.values() if isinstance(thing, dict) else thing) if is_made else (thing,)
-            self._note_all([part for part in parts if id(part) in self._known], names)
-
-
-def _state_of(label: str, generator: Any) -> Read:
-    return Read(label, "{0}({1})", pickle.dumps, generator, put=restorer(generator), guarded=False)
+            self.note(*(part for part in parts if id(part) in self._known), names=names)
 
 
 def _hooks_on(tensors: list[Tensor]) -> list[Any]:

@@ -74,8 +74,8 @@ class Capture(tracing.Tracer):
             raise
 
     def _finish(self) -> None:
-        self.state.check_draws()
-        self.state.follow(lambda array: id(array) in self._values or id(array) in self._followed)
+        for array, read in self.state.arrays:  # a program reads an array that ops take where it is, whatever is in it
+            read.guarded = id(array) not in self._values and id(array) not in self._followed
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
             if gradient is not before or (id(leaf) in self._cleared and gradient is None):
@@ -149,7 +149,6 @@ class Capture(tracing.Tracer):
             elif root.origin == "argument":
                 self.written[1].append(root.number)
         self.state.check()  # a replay calls effects one after the other, with nothing done by Python in between
-        self.state.check_draws()
         subject = getattr(function, "__self__", None) or next(iter(getattr(function, "args", ())), None)
         self.state.undo += restorers([*written, subject] if hasattr(subject, "__dict__") else written)
         with tracing.trace(self.outer), self.state.effect():
