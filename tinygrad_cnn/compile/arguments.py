@@ -53,7 +53,7 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
                 "a compiled call; detach() it, or compute it inside"
             )
         given.append(x)
-        key.append((x.shape, x.dtype, x._array.strides, x._node is not None, *map(Held, _hooks(x))))
+        key.append((x.shape, x.dtype, x._array.strides, x._node is not None, _grad(x) is None, *map(Held, _hooks(x))))
     elif isinstance(x, list | tuple | dict):
         key.append((x.__class__, *map(typed, x)) if isinstance(x, dict) else (x.__class__, len(x)))
         for part in x.values() if isinstance(x, dict) else x:
@@ -71,6 +71,10 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
 
 def _hooks(x: Any) -> list[Any]:
     return [*getattr(getattr(x, "_node", None), "hooks", {}).values()]
+
+
+def _grad(x: Tensor) -> Any:
+    return getattr(x, "_grad", None)
 
 
 def array_of(x: Any) -> np.ndarray:
@@ -110,7 +114,7 @@ class StandIns:
 def _stand_in(x: Any) -> Tensor:
     tensor = Tensor._of(array_of(x).view())
     if isinstance(x, Tensor) and x._node is not None:
-        tensor._grad = getattr(x, "_grad", None)
+        tensor._grad = _grad(x)
         tensor._node = Leaf(tensor)
         for hook in _hooks(x):
             register(tensor._node, hook)

@@ -16,7 +16,7 @@ from ..tensor.tensor import Lent, Tensor
 from .audit import misfit
 from .memory import ALIGNMENT, Plan, by_image, made
 from .source import Constants
-from .steps import LeafRef, Step, Value, mapped
+from .steps import Leaf, Step, Value, mapped
 
 
 class _Code(str):
@@ -37,13 +37,14 @@ class Writer:
         self.plan = plan
         self.fixed: dict[Value, np.ndarray] = {}
         self.names: dict[Value, str] = {value: f"x{i}" for i, value in enumerate(arguments)}
-        self.header = f"def program({', '.join(self.names.values())}):"
+        self.arguments = [*self.names.values()]
+        self.takes_given = False  # whether the program takes the list of arguments, too, for leaves among them
         self.constants = Constants()
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
         self.lines: list[tuple[str, str]] = []  # for each step, what it is and what it reads and makes
         self._dying: dict[float, list[Value]] = {}  # by the last group that reads them, values that are not fixed
-        self.lent: list[tuple[LeafRef, Tensor]] = []  # gradients in buffers of the program
+        self.lent: list[tuple[Any, Tensor]] = []  # gradients in buffers of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
@@ -57,24 +58,25 @@ class Writer:
             self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + buffer.offset, a.strides), "b")
 
     def program(
-        self, results: Sequence[Value], gradients: Sequence[tuple[LeafRef, Value | None]], given: Sequence[Value]
+        self, results: Sequence[Value], gradients: Sequence[tuple[Leaf, Value | None]], given: Sequence[Value]
     ) -> str:
         """The source. The next run overwrites neither results nor the gradients that are `given` away."""
         body = [f"{self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [line for i, group in enumerate(self.plan.groups) for line in self._group(i, group)]
-        for ref, value in gradients:
-            body.append(f"{self.constant(ref)}.tensor._grad = {self._gradient(ref, value, value not in given)}")
+        for leaf, value in gradients:
+            body.append(f"{self.expression(leaf)}._grad = {self._gradient(leaf, value, value not in given)}")
         body.append(f"return ({''.join(f'{self._result(value)}, ' for value in results)})")
-        return "\n    ".join([self.header, *body]) + "\n"
+        header = f"def program({', '.join([*self.arguments, *['given'] * self.takes_given])}):"
+        return "\n    ".join([header, *body]) + "\n"
 
-    def _gradient(self, ref: LeafRef, value: Value | None, lent: bool) -> str:
+    def _gradient(self, leaf: Leaf, value: Value | None, lent: bool) -> str:
         """Python for the Tensor that a leaf gets for its gradient."""
         if value is None:
             return "None"
         if lent and value in self.fixed and value.root in self.plan.buffers:
             gradient = Lent.__new__(Lent)
             gradient._array, gradient._node = self.fixed[value], None
-            self.lent.append((ref, gradient))
+            self.lent.append((leaf.tensor, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
 
@@ -227,6 +229,9 @@ class Writer:
             if leaf not in self.names:  # from outside, and in no step
                 self._fix(leaf, leaf.array, "w")
             return _Code(self.names[leaf])
+        if isinstance(leaf, Leaf):
+            self.takes_given |= leaf.tensor is None
+            return _Code(f"given[{leaf.number}]" if leaf.tensor is None else self.constant(leaf.tensor))
         if leaf is None or type(leaf) in (bool, int, str) or (type(leaf) is float and math.isfinite(leaf)):
             return leaf
         return _Code(self.constant(leaf))

@@ -167,8 +167,6 @@ class Compiled(Generic[P, R]):
     def _find(self, key: Any, given: list[Any]) -> Ready | None:
         """The program for a call, if there is one; it is to be audited if nothing is `left`."""
         for program in self._programs.get(key, ()):
-            if program.refs:
-                program.find(given)
             if program.unchanged():
                 if program.takes_leaves:
                     self._check_alone(program.referred, given)
@@ -176,7 +174,6 @@ class Compiled(Generic[P, R]):
                     self._programs.move_to_end(key)
                 program.left -= 1
                 return program
-            program.release()
         return None
 
     def _captured(
@@ -187,9 +184,7 @@ class Compiled(Generic[P, R]):
         Without `keep`, all that it changed is put back.
         """
         several = self._programs.get(key, [])
-        if audited is not None:
-            audited.release()
-        elif self._times[key] >= OFTEN and all(program.audit < 5 for program in several):
+        if audited is None and self._times[key] >= OFTEN and all(program.audit < 5 for program in several):
             change = several[-1].state.change() if several else "it is never the same"
             self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
             return self._as_written(args, kwargs) if keep else None

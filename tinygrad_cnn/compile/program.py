@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..kernels.parallel.threads import blas_alone
 from .arguments import Written
 from .audit import Record
@@ -24,20 +22,22 @@ class Program:
     """A captured run, ready to be repeated."""
 
     def __init__(self, capture: Capture, results: Sequence[Value]) -> None:
-        gradients = [(ref, v) for ref, v in capture.gradients if v is not None]
-        given = [v for ref, v in gradients if ref in capture.refs]  # which the next run does not replace
-        plan = planned(capture.steps, [*results, *given], [v for _, v in gradients])
+        gradients = [v for _, v in capture.gradients if v is not None]
+        given = [
+            v for leaf, v in capture.gradients if v is not None and leaf.tensor is None
+        ]  # the next run has other leaves
+        plan = planned(capture.steps, [*results, *given], gradients)
         writer = Writer(plan, capture.arguments)
         self.source = writer.program(results, capture.gradients, given)
         self.run: Callable[..., tuple[Any, ...]] = writer.constants.define(self.source, "compiled program")
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
-        self._lent = writer.lent
+        self._lent, self._takes_given = writer.lent, writer.takes_given
 
     def recall(self) -> None:
         """Take back the gradients of the last run, whose memory a run that failed may have written over."""
-        for ref, gradient in self._lent:
-            if getattr(ref.tensor, "_grad", None) is gradient:
-                ref.tensor._grad = None
+        for leaf, gradient in self._lent:
+            if getattr(leaf, "_grad", None) is gradient:
+                leaf._grad = None
 
     @property
     def summary(self) -> str:
@@ -66,33 +66,19 @@ class Ready(Program):
             capture.referred(),
             capture.state.guard(),
         )
-        self.is_small = self.total < SMALL_BYTES
-        self.refs = [(i, ref) for i, ref in enumerate(capture.refs) if id(ref.tensor) in capture.leaves]
-        self.takes_leaves = any(ref.tensor._node is not None for ref in capture.refs)
+        self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
         self.audit, self.left = 2, 1  # the next of its calls that is audited, and how far it is
-        self.release()
 
-    def find(self, given: Sequence[Any]) -> None:
-        """Let the program find its leaves among these arguments."""
-        for i, ref in self.refs:
-            ref.tensor = given[i]
-
-    def release(self) -> None:
-        """Let the program hold no arguments."""
-        for _, ref in self.refs:
-            ref.tensor = None  # type: ignore[assignment]
-
-    def replay(self, given: list[Any], arrays: list[np.ndarray]) -> Any:
+    def replay(self, given: list[Any], arrays: list[Any]) -> Any:
         """What the function would return for these arguments, of which `arrays` are the values."""
+        if self._takes_given:
+            arrays.append(given)
         try:
-            if self.is_small:
+            if self._is_small:
                 values = self.run(*arrays)
             else:
                 values = blas_alone(self.run, *arrays)  # whose threads would spin beside those of the kernels
         except BaseException:
             self.recall()
             raise
-        finally:
-            if self.refs:
-                self.release()
         return self.results(values, given)

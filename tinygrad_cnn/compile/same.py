@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .steps import LeafRef, Value
+from .steps import Leaf, Value
 
 _EXACT = frozenset((int, bool, str, bytes, type(None), type(...)))
 
@@ -95,4 +95,4 @@ def _parts(x: Any) -> Sequence[Any] | None:
         return (repr(x.bit_generator.state),)
     if hasattr(x, "_array"):  # a Tensor
         return (x._array,)
-    return (x.identity,) if isinstance(x, Value | LeafRef) else None
+    return (x.identity,) if isinstance(x, Value | Leaf) else None

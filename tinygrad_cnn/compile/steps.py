@@ -67,18 +67,17 @@ class Form(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class LeafRef:
-    """Where a program finds a leaf: the leaf itself, or the Tensor that a call passes as argument `number`."""
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf of the graph whose gradient a run reads or replaces: from outside, or the Tensor that is argument `number`."""
 
-    __slots__ = ("number", "tensor")
-
-    def __init__(self, tensor: Tensor, number: int | None = None) -> None:
-        self.tensor, self.number = tensor, number
+    tensor: Tensor | None
+    number: int = -1
 
     @property
     def identity(self) -> Any:
-        """What it has in common with the reference in its place in another run."""
-        return ("leaf", id(self.tensor)) if self.number is None else self.number
+        """What it has in common with the leaf in its place in another run."""
+        return id(self.tensor), self.number
 
 
 def flat(tree: Any) -> list[Any]:

@@ -25,9 +25,10 @@ from ..core.operands import adapt
 from ..core.tracing import Args, Writes
 from ..core.versions import owner
 from ..tensor import Tensor
+from . import steps
 from .guard import Read
 from .state import State
-from .steps import CaptureError, Form, LeafRef, Step, Value, flat, mapped
+from .steps import CaptureError, Form, Step, Value, flat, mapped
 from .undo import restorers
 
 
@@ -43,7 +44,7 @@ class Capture(tracing.Tracer):
         # What effects write: arrays from outside, and which arguments.
         self.written: tuple[list[np.ndarray], list[int]] = ([], [])
         # Leaves whose gradient the run replaced, with the new one.
-        self.gradients: list[tuple[LeafRef, Value | None]] = []
+        self.gradients: list[tuple[steps.Leaf, Value | None]] = []
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # with the gradient that each came with
         self._cleared: set[int] = set()  # leaves whose gradient was set, be it to what it was
         self._graded: list[Read] = []  # whether leaves had a gradient when the run read it
@@ -52,8 +53,8 @@ class Capture(tracing.Tracer):
         self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
         self._numbers = count()
         self.arguments = [self._known(t._array, "argument") for t in arguments]
-        self.refs = [LeafRef(t, i) for i, t in enumerate(arguments)]
-        self._refs = dict(zip(map(id, arguments), self.refs, strict=True))
+        self.takes_leaves = any(t._node is not None for t in arguments)
+        self._stand_ins = {id(t): i for i, t in enumerate(arguments)}
         self._followed: dict[int, np.ndarray] = {}  # arrays that ops take by views of them
         self._results: dict[int, weakref.ref[Tensor]] = {}  # Tensors that ops made
         self._suspects: list[Any] = []  # arrays that nothing is known of, met since the list was last emptied
@@ -79,7 +80,7 @@ class Capture(tracing.Tracer):
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
             if gradient is not before or (id(leaf) in self._cleared and gradient is None):
-                self.gradients.append((self._ref(leaf), None if gradient is None else self._value(gradient._array)))
+                self.gradients.append((self._leaf(leaf), None if gradient is None else self._value(gradient._array)))
                 if gradient is not None:  # without a graph, as in a replay, and not among what the run made
                     leaf._grad = Tensor._of(gradient._array)
         for _, read in self._forms.values():
@@ -99,9 +100,8 @@ class Capture(tracing.Tracer):
 
     def referred(self) -> dict[int, Tensor]:
         """By identity, the Tensors that the run met otherwise than as arguments."""
-        stand_ins = {id(ref.tensor) for ref in self.refs}
         met = [tensor for tensor, _ in (*self._forms.values(), *self.leaves.values())]
-        return {id(tensor): tensor for tensor in met if id(tensor) not in stand_ins}
+        return {id(tensor): tensor for tensor in met if id(tensor) not in self._stand_ins}
 
     def escaped(self) -> str | None:
         """Where a Tensor that the run made is still held, in words, when its results are dropped.
@@ -208,12 +208,13 @@ class Capture(tracing.Tracer):
     def _read_gradient(self, leaf: Tensor) -> None:
         """A step takes the gradient that a leaf has when the program begins."""
         if self._touch(leaf):
-            ref, has = self._ref(leaf), leaf._grad is not None
-            expression, test = "getattr({0}.tensor, '_grad', None) is None", "{0}.tensor._grad is "
-            test += "not None" if has else "None"
-            self._graded.append(Read("whether a leaf has a gradient", expression, ref, test=test))
-            if has:
-                leaf._grad = Tensor._of(self.compute(partial(_gradient, ref)))
+            gradient = leaf._grad
+            if id(leaf) not in self._stand_ins:  # whether arguments have one is in the signature
+                test = f"{{0}}._grad is {'not ' * (gradient is not None)}None"
+                self._graded.append(Read("whether a leaf has a gradient", "{0}._grad is None", leaf, test=test))
+            if gradient is not None:
+                leaf._grad = Tensor._of(_gradient(leaf))
+                self._step("gradient", _gradient, (self._leaf(leaf),), (leaf._grad._array,))
                 self.steps.insert(0, self.steps.pop())  # before the program overwrites the gradients of its last run
 
     def _touch(self, leaf: Tensor) -> bool:
@@ -317,12 +318,13 @@ class Capture(tracing.Tracer):
             if self._owners.get(id(owner(value.array))) is value:
                 del self._owners[id(owner(value.array))]
 
-    def _ref(self, leaf: Tensor) -> LeafRef:
-        return self._refs.setdefault(id(leaf), LeafRef(leaf))
+    def _leaf(self, tensor: Tensor) -> steps.Leaf:
+        number = self._stand_ins.get(id(tensor), -1)
+        return steps.Leaf(tensor if number < 0 else None, number)
 
 
-def _gradient(ref: LeafRef) -> np.ndarray:
-    gradient: Any = ref.tensor._grad
+def _gradient(leaf: Tensor) -> np.ndarray:
+    gradient: Any = leaf._grad
     return np.array(gradient._array, order="C")
 
 
