@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.compile import codegen, memory
+from tinygrad_cnn.compile import codegen, memory, program
 from tinygrad_cnn.core.graph import accelerate
 from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
@@ -210,8 +210,8 @@ def test_what_is_prepared_with_something_shared_goes_along():
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     """Of what the steps of a group read and make, while some may be at their first images and others at their last."""
     plans = []
-    made = codegen.planned
-    monkeypatch.setattr(codegen, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
+    made = program.planned
+    monkeypatch.setattr(program, "planned", lambda *arguments: plans.append(made(*arguments)) or plans[-1])
     step, x, y, _ = stepping()
     tg.compile(step)(x, y)
     (found,) = plans
@@ -219,11 +219,11 @@ def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     assert several
     for group in several:
         values = {v.root for step in group for v in (*step.reads, step.outputs[0])}
-        rooms = {found.rooms[v] for v in values if v in found.rooms}
-        spans = sorted((room.offset, room.offset + room.size) for room in rooms)
+        buffers = {found.buffers[v] for v in values if v in found.buffers}
+        spans = sorted((buffer.offset, buffer.offset + buffer.size) for buffer in buffers)
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
-        for room in rooms:
-            sharing = [v.array for v in values if found.rooms.get(v) is room]
+        for buffer in buffers:
+            sharing = [v.array for v in values if found.buffers.get(v) is buffer]
             assert len({(a.shape, a.strides, a.dtype) for a in sharing}) == 1
 
 

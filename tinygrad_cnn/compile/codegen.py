@@ -1,14 +1,10 @@
-"""Write a plan as a Python function: one line per step, with every buffer, kernel and constant at hand as a local name."""
+"""Generate the Python function of a program: a line for each step, with buffers, kernels and constants bound as names."""
 
 from __future__ import annotations
 
-import linecache
 import math
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import count
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -16,136 +12,77 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import get_num_threads
 from ..tensor.tensor import Lent, Tensor
-from .memory import ALIGNMENT, Plan, by_image, made, planned
-from .steps import CaptureError, Place, Step, Value
-from .trace import Capture
-
-_serial = count(1)
-
-SMALL_BYTES = 1 << 20
-"""Of all values of a program: with less, nothing in it is work for threads, whether ours or those of BLAS."""
+from .audit import misfit
+from .memory import ALIGNMENT, Plan, by_image, made
+from .source import Constants
+from .steps import Leaf, Step, Value, mapped
 
 
-@dataclass(slots=True)
-class Line:
-    """One step in the description of a program: what it is given and makes, by name."""
+class _Code(str):
+    """Python text, which is its own representation, also in a container."""
 
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    form: str
-    size: int
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
-class Program:
-    """A captured run, ready to be repeated."""
+class Writer:
+    """Writes the lines of a program.
 
-    def __init__(self, capture: Capture, results: Sequence[Any]) -> None:
-        returned = [r for r in results if isinstance(r, Value)]
-        gradients = [(place, v) for place, v in capture.gradients if v is not None]
-        given = [v for place, v in gradients if place in capture.argument_places]  # which the next run does not replace
-        plan = planned(capture.steps, returned + given, [v for _, v in gradients])
-        writer = _Writer(plan, capture.arguments)
-        self.source = writer.program(results, capture.gradients, given)
-        self.run: Callable[..., tuple[Any, ...]] = writer.compile(self.source)
-        self.holds: Callable[[], bool] = capture.guard()
-        self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
-        self.is_small = plan.total < SMALL_BYTES
-        self._lent = writer.lent
-
-    def recall(self) -> None:
-        """Take back the gradients of the last run, whose memory a run that failed may have written over."""
-        for place, gradient in self._lent:
-            if getattr(place.tensor, "_grad", None) is gradient:
-                place.tensor._grad = None
-
-    @property
-    def summary(self) -> str:
-        """How many operations there are, and the memory that is planned for them."""
-        return f"{len(self.lines)} operations in {_bytes(self.peak)} of memory"
-
-    def describe(self) -> str:
-        """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
-        width = max((len(line.name) for line in self.lines), default=0)
-        rows = [
-            f"{i:4}  {line.name:{width}}  {line.output} = {', '.join(line.inputs)}    {line.form}  {_bytes(line.size)}"
-            if line.output
-            else f"{i:4}  {line.name:{width}}  {', '.join(line.inputs)}"
-            for i, line in enumerate(self.lines)
-        ]
-        share = f" ({self.peak / self.total:.0%})" if self.total else ""
-        rows.append(
-            f"{len(self.lines)} steps; planned memory {_bytes(self.peak)}, all values {_bytes(self.total)}{share}"
-        )
-        return "\n".join(rows)
-
-
-class _Writer:
-    """Names for what lines refer to: `x` arguments, `b` buffers and `w` arrays outside, fixed; `v` made in each run."""
+    Names of arrays: `x` are arguments, `a` copies of arguments, `b` buffers of the arena, `w` come from outside, and steps make
+    `v` in each run.
+    """
 
     def __init__(self, plan: Plan, arguments: Sequence[Value]) -> None:
         self.plan = plan
         self.fixed: dict[Value, np.ndarray] = {}
         self.names: dict[Value, str] = {value: f"x{i}" for i, value in enumerate(arguments)}
-        self.header = f"def program({', '.join(self.names.values())}):"
-        self.constants: dict[str, Any] = {}
-        self._by_identity: dict[int, str] = {}
+        self.arguments = [*self.names.values()]
+        self.takes_given = False  # whether the program takes the list of arguments, too, for leaves among them
+        self.constants = Constants()
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
-        self.lines: list[Line] = []
-        self._dying: dict[Any, list[Value]] = {}  # by the last group that reads them, values that runs make
-        self.lent: list[tuple[Place, Tensor]] = []  # gradients in memory of the program
+        self.lines: list[tuple[str, str]] = []  # for each step, what it is and what it reads and makes
+        self._dying: dict[float, list[Value]] = {}  # by the last group that reads them, values that are not fixed
+        self.lent: list[tuple[Any, Tensor]] = []  # gradients in buffers of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
             self._fix(value, np.empty_like(value.array), "a")
+        for value in {v: None for group in plan.groups for step in group for v in step.reads}:
+            if value.origin == "outside":
+                self._fix(value, value.array, "w")
         arena = np.empty(plan.peak + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
-        for value, room in plan.rooms.items():
+        for value, buffer in plan.buffers.items():
             a = value.array
-            self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + room.offset, a.strides), "b")
+            self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + buffer.offset, a.strides), "b")
 
     def program(
-        self, results: Sequence[Any], gradients: Sequence[tuple[Place, Value | None]], given: Sequence[Value]
+        self, results: Sequence[Value], gradients: Sequence[tuple[Leaf, Value | None]], given: Sequence[Value]
     ) -> str:
-        """The source. The gradients `given` away are not written over by the next run, as results are not."""
-        body = [f"    {self.names[v]}[...] = {x}" for v, x in self.copied]
-        body += [f"    {text}" for i, group in enumerate(self.plan.groups) for text in self._group(i, group)]
-        body += [
-            f"    {self.constant(place)}.tensor._grad = {self._gradient(place, v, v not in given)}"
-            for place, v in gradients
-        ]
-        shown = ", ".join(self._result(r) for r in results)
-        body.append(f"    return ({shown}{',' if len(results) == 1 else ''})")
-        return "\n".join([self.header, *body]) + "\n"
+        """The source. The next run overwrites neither results nor the gradients that are `given` away."""
+        body = [f"{self.names[v]}[...] = {x}" for v, x in self.copied]
+        body += [line for i, group in enumerate(self.plan.groups) for line in self._group(i, group)]
+        for leaf, value in gradients:
+            body.append(f"{self.expression(leaf)}._grad = {self._gradient(leaf, value, value not in given)}")
+        body.append(f"return ({''.join(f'{self._result(value)}, ' for value in results)})")
+        header = f"def program({', '.join([*self.arguments, *['given'] * self.takes_given])}):"
+        return "\n    ".join([header, *body]) + "\n"
 
-    def _gradient(self, place: Place, value: Value | None, lent: bool) -> str:
+    def _gradient(self, leaf: Leaf, value: Value | None, lent: bool) -> str:
         """Python for the Tensor that a leaf gets for its gradient."""
         if value is None:
             return "None"
-        if lent and value in self.fixed and value.root in self.plan.rooms:
+        if lent and value in self.fixed and value.root in self.plan.buffers:
             gradient = Lent.__new__(Lent)
             gradient._array, gradient._node = self.fixed[value], None
-            self.lent.append((place, gradient))
+            self.lent.append((leaf.tensor, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
 
-    def _result(self, result: Any) -> str:
-        """Python for something to give away, which later runs do not write to."""
-        live = isinstance(result, Value) and (result.root in self.plan.rooms or result.root.origin == "outside")
-        return f"{self.expression(result)}.copy('K')" if live else self.expression(result)
-
-    def compile(self, source: str) -> Any:
-        """The function that `source` defines."""
-        names = ", ".join(self.constants)
-        inner = "".join(f"    {text}\n" for text in source.splitlines())
-        text = f"def make({names}):\n{inner}    return program\n"
-        filename = f"<compiled program {next(_serial)}>"
-        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        scope: dict[str, Any] = {}
-        exec(compile(text, filename, "exec"), scope)
-        program = scope.pop("make")(*self.constants.values())
-        weakref.finalize(program.__code__, linecache.cache.pop, filename, None).atexit = False
-        return program
+    def _result(self, value: Value) -> str:
+        """Python for an array to give away, which later runs do not write to."""
+        live = value.root in self.plan.buffers or value.root.origin == "outside"
+        return f"{self.expression(value)}.copy('K')" if live else self.expression(value)
 
     def _group(self, i: int, group: Sequence[Step]) -> list[str]:
         lines = self._streamed(group) if len(group) > 1 else self._step(group[0])
@@ -153,7 +90,7 @@ class _Writer:
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
     def _streamed(self, group: Sequence[Step]) -> list[str]:
-        """The lines of steps that go image by image: one for as many as can go together."""
+        """The lines of steps that are parallel over the batch: one for as many as can go together."""
         lines: list[str] = []
         run: list[tuple[Step, Stage]] = []
         for step in group:
@@ -168,7 +105,7 @@ class _Writer:
         return lines + self._run(run)
 
     def _run(self, run: Sequence[tuple[Step, Stage]]) -> list[str]:
-        """The line of stages that go together, or those of each step if it is as well done by itself."""
+        """The line of stages that go together, or a line for each if that is as fast."""
         steps, stages = [step for step, _ in run], [stage for _, stage in run]
         works = [stage for stage in stages if isinstance(stage, Work)]
         little = all(work.little for work in works) and sum(_largest(step).size for step in steps) < LARGE
@@ -221,7 +158,7 @@ class _Writer:
             call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
         for v in fresh:
             self.names[v] = f"v{len(self.names)}"
-            self._dying.setdefault(self.plan.last.get(v.root), []).append(v)
+            self._dying.setdefault(self.plan.last[v.root][0], []).append(v)
         self._describe(step)
         targets = [self.names.get(v, "_") if v in fresh else "_" for v in step.outputs]
         if fresh and step.several:
@@ -235,8 +172,8 @@ class _Writer:
             lines = [call]
         if step.op is not None:
             lines += [
-                f"if {self.names[v]}.shape != {v.array.shape}: {self.constant(_misfit)}({step.name!r}, {self.names[v]}, "
-                f"{v.array.shape})"
+                f"if {self.names[v]}.shape != {v.array.shape}: "
+                f"{self.constant(misfit)}({step.name!r}, {self.names[v]}.shape, {v.array.shape})"
                 for v in fresh
                 if v.base is None and v.array.ndim
             ]
@@ -262,13 +199,10 @@ class _Writer:
         return step.op.bind(self.fixed[out], *self._filled(step.inputs), **params)
 
     def _is_fixed_view(self, step: Step) -> bool:
-        """Whether the step only looks at fixed memory in another way, which is then done once and for all."""
+        """Whether the step makes a view of fixed memory: then the view is made once and fixed, too."""
         if step.op is None or step.several or len(step.outputs) != 1:
             return False
         (out,), reads = step.outputs, step.reads
-        for value in reads:
-            if value.origin == "outside" and value not in self.fixed:
-                self._fix(value, value.array, "w")
         if out is None or out.base is None or out.root not in self.fixed or any(v not in self.fixed for v in reads):
             return False
         if any(v.root is not out.root for v in reads):
@@ -280,92 +214,62 @@ class _Writer:
         return True
 
     def _filled(self, tree: Any) -> Any:
-        """`tree` with the arrays of fixed values in their places."""
-        if isinstance(tree, Value):
-            return self.fixed.get(tree, tree.array)
-        if type(tree) in (tuple, list):
-            return type(tree)(self._filled(part) for part in tree)
-        if type(tree) is dict:
-            return {key: self._filled(part) for key, part in tree.items()}
-        if isinstance(tree, slice):
-            return slice(*(self._filled(part) for part in (tree.start, tree.stop, tree.step)))
-        return tree
+        """`tree` with the arrays of its values."""
+        return mapped(lambda x: self.fixed.get(x, x.array) if isinstance(x, Value) else x, tree)
 
     def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
         self.fixed[value] = array
-        name = f"{prefix}{len(self.constants)}"
-        self.names[value] = name
-        self.constants[name] = array
+        self.names[value] = self.constants.add(array, prefix)
 
     def expression(self, tree: Any) -> str:
         """Python for a value, a constant, or a container of them."""
-        if isinstance(tree, Value):
-            if tree.origin == "outside" and tree not in self.fixed:
-                self._fix(tree, tree.array, "w")
-            return self.names[tree]
-        if type(tree) in (tuple, list):
-            inside = ", ".join(self.expression(part) for part in tree)
-            if type(tree) is list:
-                return f"[{inside}]"
-            return f"({inside}{',' if len(tree) == 1 else ''})"
-        if type(tree) is dict:
-            return "{" + ", ".join(f"{key!r}: {self.expression(part)}" for key, part in tree.items()) + "}"
-        if isinstance(tree, slice) and any(isinstance(part, Value) for part in (tree.start, tree.stop, tree.step)):
-            return f"slice({', '.join(self.expression(part) for part in (tree.start, tree.stop, tree.step))})"
-        if tree is None or type(tree) in (bool, int, str) or (type(tree) is float and math.isfinite(tree)):
-            return repr(tree)
-        return self.constant(tree)
+        return repr(mapped(self._code, tree))
+
+    def _code(self, leaf: Any) -> Any:
+        if isinstance(leaf, Value):
+            if leaf not in self.names:  # from outside, and in no step
+                self._fix(leaf, leaf.array, "w")
+            return _Code(self.names[leaf])
+        if isinstance(leaf, Leaf):
+            self.takes_given |= leaf.tensor is None
+            return _Code(f"given[{leaf.number}]" if leaf.tensor is None else self.constant(leaf.tensor))
+        if leaf is None or type(leaf) in (bool, int, str) or (type(leaf) is float and math.isfinite(leaf)):
+            return leaf
+        return _Code(self.constant(leaf))
 
     def constant(self, thing: Any, name: str = "k") -> str:
         """The name of an object that the program refers to."""
-        known = self._by_identity.get(id(thing))
-        if known is None:
-            known = self._by_identity[id(thing)] = f"{name if name.isidentifier() else 'k'}_{len(self.constants)}"
-            self.constants[known] = thing
-        return known
+        return self.constants.add(thing, f"{name}_")
 
     def _describe(self, step: Step) -> None:
-        output = next(iter(made(step)), None)
-        inputs = tuple(self.expression(x) if isinstance(x, Value) else f"{x!r:.20}" for x in step.inputs)
-        if output is None:
-            self.lines.append(Line(step.name, inputs, "", "", 0))
-        else:
+        inputs = ", ".join(self.expression(x) if isinstance(x, Value) else f"{x!r:.20}" for x in step.inputs)
+        for output in made(step)[:1]:
             a = output.array
-            self.lines.append(Line(step.name, inputs, self.names[output], f"{a.dtype} {a.shape}", a.nbytes))
+            inputs = f"{self.names[output]} = {inputs}    {a.dtype} {a.shape}  {in_bytes(a.nbytes)}"
+        self.lines.append((step.name, inputs))
 
 
 def _largest(step: Step) -> np.ndarray:
-    """Of the arrays that a step touches image by image."""
+    """The largest array that a step touches image by image."""
     return max((value.array for value in by_image(step)), key=lambda a: a.size)
 
 
 def _go_together(stages: Sequence[Stage], n: int) -> bool:
-    """Whether the stages can be cut into as many streams as there are threads that share the work of any of them."""
+    """Whether the stages can be cut into as many streams as threads would share the work of any of them."""
     found = len(borders(stages, n))
     return all(found >= min(get_num_threads(), len(stage.parts)) for stage in stages if isinstance(stage, Work))
 
 
 def _as_arrays(step: Step) -> list[Any]:
-    """The inputs, with arrays for the Python numbers of a ufunc, which it takes in sooner, where that gives the same."""
+    """The inputs of a step. Python numbers become arrays, which a ufunc takes faster, if its result has the same bits."""
     dtypes = {v.array.dtype for v in (*step.reads, *made(step))}
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
 
 
-def _misfit(name: str, value: Any, shape: tuple[int, ...]) -> NoReturn:
-    misfit(name, value.shape, shape)
-
-
-def misfit(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> NoReturn:
-    """CaptureError: a step makes arrays whose shape depends on values."""
-    raise CaptureError(
-        f"compile: `{name}` made an array of shape {found} where the captured run made {shape}; shapes that depend on "
-        "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
-    )
-
-
-def _bytes(size: float) -> str:
+def in_bytes(size: float) -> str:
+    """A size for readers: "1.5 MB"."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

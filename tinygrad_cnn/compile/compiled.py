@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import threading
 import warnings
 import weakref
@@ -13,19 +12,15 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-import numpy as np
-
 from ..core import tracing
-from ..kernels.parallel.threads import blas_alone
+from ..core.frames import caller
 from ..tensor import Tensor
-from ..transforms.pytree import leaves, rebuild
 from ..transforms.recorded_call import check_callable
-from .alias import Written
+from .arguments import StandIns, Written, array_of, signature, wrapped
 from .audit import Record
-from .codegen import Program, misfit
+from .program import Program, Ready
 from .results import Results
-from .signature import array_of, is_array, signature, stand_in, wrapped
-from .steps import CaptureError, Value
+from .steps import CaptureError
 from .trace import Capture
 
 __all__ = ["CaptureError", "compile"]
@@ -37,39 +32,10 @@ T = TypeVar("T")
 MANY = 16
 """Captures after which one begins to wonder."""
 
-_ALIASED = object()  # in place of a result: the call is to run as written
-
 OFTEN = 8
 """Captures for one form of the arguments after which plain calls are faster, if hardly any program was used again."""
 
-
-class _Ready:
-    """A program for one signature, with what tells whether it may be used, and the structure of its results."""
-
-    __slots__ = (
-        "audit", "holds", "is_small", "leaves", "left", "places", "program", "record", "referred", "results", "run", "state",
-        "written",
-    )  # fmt: skip
-
-    def __init__(self, capture: Capture, results: Results) -> None:
-        self.program = Program(capture, results.values)
-        self.holds, self.run, self.is_small = self.program.holds, self.program.run, self.program.is_small
-        self.results, self.record = results, Record(capture, results.compared)
-        self.places = [(i, p) for i, p in enumerate(capture.argument_places) if id(p.tensor) in capture.leaves]
-        self.leaves = any(place.tensor._node is not None for place in capture.argument_places)
-        self.written, self.state, self.referred = Written(*capture.written), capture.state, capture.referred()
-        self.audit, self.left = 2, 1  # the next of its calls that is followed, and how far it is
-        self.take_back()
-
-    def place(self, given: list[Any]) -> None:
-        """Let the program find the leaves among these arguments."""
-        for i, place in self.places:
-            place.tensor = given[i]
-
-    def take_back(self) -> None:
-        """Let it hold no arguments."""
-        for _, place in self.places:
-            place.tensor = None  # type: ignore[assignment]
+_ALIASED = object()  # in place of a result: the call is to run as written
 
 
 class _Turns:
@@ -116,13 +82,12 @@ class Compiled(Generic[P, R]):
     def __init__(self, function: Callable[P, R], cache_size: int, strict: bool) -> None:
         self._function = function
         self._cache_size, self._strict = cache_size, strict
-        self._programs: OrderedDict[Any, list[_Ready]] = OrderedDict()
+        self._programs: OrderedDict[Any, list[Ready]] = OrderedDict()
         self._times: Counter[Any] = Counter()  # of capture, for each form of the arguments
         self._unsettled: set[Any] = set()  # forms for which the last capture changed Python state
         self._name = getattr(function, "__name__", type(function).__name__)
         self._alone = _Turns(self._name)
         self._told = False
-        self._audited: _Ready | None = None
         self.captures = 0
         self.plain: str | None = None
         """Why calls run as written, without a program; None as long as they do not."""
@@ -143,7 +108,7 @@ class Compiled(Generic[P, R]):
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.plain is not None or (tracing.watchers and tracing.is_watched()):
+        if self.plain is not None or (tracing.watchers and tracing.tracer() is not tracing.NOBODY):
             return self._as_written(args, kwargs)
         key, given = signature(self._name, args, kwargs)
         result = self._alone(self._run, key, given, args, kwargs)
@@ -155,31 +120,10 @@ class Compiled(Generic[P, R]):
     def _as_written(self, args: Any, kwargs: Any) -> R:
         return self._function(*wrapped(args), **wrapped(kwargs))
 
-    def _run(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
-        ready = self._find(key, given)
-        if ready is None:
-            return self._captured(key, given, args, kwargs)
-        arrays = [x._array if x.__class__ is Tensor else array_of(x) for x in given]
-        for array in arrays:
-            if (array.base is not None or id(array) in ready.written.roots) and ready.written.is_among(arrays):
-                return _ALIASED
-        try:
-            if ready.is_small:
-                values = ready.run(*arrays)
-            else:
-                values = blas_alone(ready.run, *arrays)  # whose threads would spin beside those of the kernels
-        except BaseException:
-            ready.program.recall()
-            raise
-        finally:
-            if ready.places:
-                ready.take_back()
-        return ready.results(values, given)
-
     @property
     def programs(self) -> list[Program]:
         """The programs that are kept, the one that was used last at the end."""
-        return [ready.program for several in self._programs.values() for ready in several]
+        return [program for several in self._programs.values() for program in several]
 
     def program(self, *args: P.args, **kwargs: P.kwargs) -> Program:
         """The program for these arguments, captured if need be but not run.
@@ -188,111 +132,104 @@ class Compiled(Generic[P, R]):
             CaptureError: as the call; and if calls run as written, without a program.
         """
         key, given = signature(self._name, args, kwargs)
-        ready = self._alone(self._program, key, given, args, kwargs) if self.plain is None else None
-        if ready is None:
+        program = self._alone(self._program, key, given, args, kwargs) if self.plain is None else None
+        if program is None:
             raise CaptureError(
                 f"compile: there is no program, since `{self._name}` {self.plain or 'cannot be repeated'}"
             )
-        return ready.program
+        return program
 
     def clear(self) -> None:
         """Forget all programs, and what is known of the function."""
         self._alone(self._forget)
-
-    def _program(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> _Ready | None:
-        ready = self._find(key, given)
-        if ready is None:
-            self._captured(key, given, args, kwargs, keep=False)
-            ready = self._programs.get(key, [None])[-1]
-        return ready
 
     def _forget(self) -> None:
         for known in (self._programs, self._unsettled, self._times):
             known.clear()
         self.plain = None
 
-    def _find(self, key: Any, given: list[Any]) -> _Ready | None:
-        """The program for a call; None if the function is to be captured, or audited."""
-        for ready in self._programs.get(key, ()):
-            if ready.places:
-                ready.place(given)
-            if not ready.holds():
-                ready.take_back()
-                continue
-            if ready.leaves:
-                self._check_alone(ready.referred, given)
-            if len(self._programs) > 1:
-                self._programs.move_to_end(key)
-            ready.left -= 1
-            if ready.left > 0:
-                return ready
-            ready.take_back()
-            self._audited = ready
-            return None
-        self._audited = None
+    # One call at a time
+
+    def _run(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
+        program = self._find(key, given)
+        if program is None or program.left <= 0:
+            return self._captured(program, key, given, args, kwargs)
+        arrays = [x._array if x.__class__ is Tensor else array_of(x) for x in given]
+        return _ALIASED if program.written.is_among(arrays) else program.replay(given, arrays)
+
+    def _program(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Program | None:
+        program = self._find(key, given)
+        if program is None or program.left <= 0:
+            self._captured(program, key, given, args, kwargs, keep=False)
+            program = self._programs.get(key, [None])[-1]
+        return program
+
+    def _find(self, key: Any, given: list[Any]) -> Ready | None:
+        """The program for a call, if there is one; it is to be audited if nothing is `left`."""
+        for program in self._programs.get(key, ()):
+            if program.unchanged():
+                if program.takes_leaves:
+                    self._check_alone(program.referred, given)
+                if len(self._programs) > 1:
+                    self._programs.move_to_end(key)
+                program.left -= 1
+                return program
         return None
 
-    def _captured(self, key: Any, given: list[Any], args: Any, kwargs: Any, keep: bool = True) -> Any:
-        """A plain call that is followed: for a new program, or to see whether the one that fits still does the same.
+    def _captured(
+        self, audited: Ready | None, key: Any, given: list[Any], args: Any, kwargs: Any, keep: bool = True
+    ) -> Any:
+        """A plain call that is followed: for a new program, or to see whether `audited` still does the same.
 
         Without `keep`, all that it changed is put back.
         """
-        audited, several = self._audited, self._programs.get(key, [])
-        if audited is None and self._times[key] >= OFTEN and all(ready.audit < 5 for ready in several):
-            change = several[-1].state.change(guarded=True) if several else "it is never the same"
+        several = self._programs.get(key, [])
+        if audited is None and self._times[key] >= OFTEN and all(program.audit < 5 for program in several):
+            change = several[-1].state.change() if several else "it is never the same"
             self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
             return self._as_written(args, kwargs) if keep else None
-        stand_ins = {id(x): stand_in(x) for x in given}
-        capture = Capture([*stand_ins.values()])
-        tree = (args, kwargs)
-        parts = [leaf for _, leaf in leaves(tree)]
-        placed = [stand_ins[id(leaf)] if is_array(leaf) else leaf for leaf in parts]
-        filled = rebuild(tree, placed)
-        with capture.running(self._function, [leaf for leaf in parts if not is_array(leaf)], undo=audited is None):
-            result = self._function(*filled[0], **filled[1])
-            results = Results(self._name, result, [*stand_ins.values()], capture)
+        stand_ins = StandIns(given, args, kwargs)
+        capture = Capture(stand_ins.tensors)
+        with capture.running(self._function, stand_ins.others, undo=audited is None):
+            result = self._function(*stand_ins.args, **stand_ins.kwargs)
+            results = Results(self._name, result, stand_ins.tensors, capture)
             self._check_alone(capture.referred(), given)
         try:
-            edited = not _is_as_before(tree, filled, placed)
-            del result, filled, placed
+            del result
+            if stand_ins.are_edited():
+                raise CaptureError(
+                    f"compile: `{self._name}` changes its arguments: a list or dict among them, or whether one requires a "
+                    "gradient; return what it makes, or change them outside"
+                )
             if (place := capture.escaped()) is not None:
                 raise CaptureError(
                     f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not "
                     f"renew it; return it instead. It is in {place}"
                 )
-            if edited or any(
-                (t._node is None) is not (_node(x) is None) for x, t in zip(given, stand_ins.values(), strict=True)
-            ):
-                raise CaptureError(
-                    f"compile: `{self._name}` changes its arguments: a list or dict among them, or whether one requires a "
-                    "gradient; return what it makes, or change them outside"
-                )
+            values = tuple([v.array.copy() if v.root.origin == "outside" else v.array for v in results.values])
             if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
                 self._warn_of_aliases()
             elif capture.state.watched:
                 self._decide(key, capture, results, audited)
-            values = tuple([_apart(v) for v in results.values])
         except BaseException:
-            capture.undo()
+            capture.state.restore()
             raise
         if not keep:
-            capture.undo()
+            capture.state.restore()
             return None
-        for x, t in zip(given, stand_ins.values(), strict=True):
+        capture.release()
+        for x, t in zip(given, stand_ins.tensors, strict=True):
             if id(t) in capture.leaves:
                 x._grad = t._grad
         return results(values, given)
 
-    def _decide(self, key: Any, capture: Capture, results: Results, audited: _Ready | None) -> None:
+    def _decide(self, key: Any, capture: Capture, results: Results, audited: Ready | None) -> None:
         """What follows from a call: a new program, a program that is as good as it was, or plain calls from here on."""
         impure, changed = capture.state.impure, capture.state.changed
         if impure or (changed and (audited is not None or key in self._unsettled)):
             self._give_up(impure or f"changes what it reads: {changed}")
         elif audited is not None:
-            now = Record(capture, results.compared)
-            if (shapes := audited.record.misfit(now)) is not None:
-                misfit(shapes[0], shapes[2], shapes[1])
-            difference = audited.record.difference(now)
+            difference = audited.record.difference(Record(capture, results.compared))
             if difference is None:
                 audited.left = audited.audit - 1  # after 2: 3, 5, 9, 17 ...
                 audited.audit += audited.left
@@ -302,12 +239,12 @@ class Compiled(Generic[P, R]):
             self._unsettled.add(key)
         else:
             self._unsettled.discard(key)
-            self._keep(key, _Ready(capture, results))
+            self._keep(key, Ready(capture, results))
 
-    def _keep(self, key: Any, ready: _Ready) -> None:
+    def _keep(self, key: Any, program: Ready) -> None:
         self._times[key] += 1
         several = self._programs.setdefault(key, [])
-        several.append(ready)
+        several.append(program)
         self._programs.move_to_end(key)
         if len(several) > self._cache_size:
             del several[0]
@@ -324,12 +261,11 @@ class Compiled(Generic[P, R]):
         """Run as written from here on, and say why."""
         text = f"compile: `{self._name}` {reason}"
         remedy = "return what changes, pass it as an argument or draw it with tinygrad_cnn's functions"
+        self._programs.clear()
         if self._strict:
-            self._programs.clear()
             self._unsettled.clear()
             raise CaptureError(f"{text}. A replay would not do the same; {remedy}, or compile a part of the function")
         self.plain = reason
-        self._programs.clear()
         _warn(f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}")
 
     def _warn_of_aliases(self) -> None:
@@ -351,26 +287,10 @@ class Compiled(Generic[P, R]):
 
 def _warn(text: str) -> None:
     """Warn, at the line of the user's that made the call."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(tracing.PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, RuntimeWarning, stacklevel=level)
-
-
-def _node(x: Any) -> Any:
-    return x._node if isinstance(x, Tensor) else None
-
-
-def _is_as_before(tree: Any, filled: Any, placed: list[Any]) -> bool:
-    """Whether lists and dicts among the arguments hold what they held when the function was called with them."""
-    now = [leaf for _, leaf in leaves(filled)]
-    same = len(now) == len(placed) and all(a is b for a, b in zip(now, placed, strict=True))
-    return same and [path for path, _ in leaves(tree)] == [path for path, _ in leaves(filled)]
-
-
-def _apart(value: Value) -> np.ndarray:
-    """What is returned: not the memory of something outside."""
-    return value.array.copy() if value.root.origin == "outside" else value.array
+    frame = caller()
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    module = frame.f_globals.get("__name__")
+    warnings.warn_explicit(text, RuntimeWarning, frame.f_code.co_filename, frame.f_lineno, module, registry)
 
 
 @overload

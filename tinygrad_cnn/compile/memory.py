@@ -1,9 +1,9 @@
-"""The plan of a program: which steps are needed, and where in one piece of memory their results are.
+"""The memory plan of a program: which steps are needed, and where in one arena the buffers of their results are.
 
-Steps in a row that go image by image are a group: a thread may take some images through all of them, while another is still at
-the first with others. A value whose op can write into an array that it is given gets a place in the arena, from the group that
-makes it to the last that reads it or a view of it. An op that works in place may write over an input that dies there. The rest
-comes as it comes in eager mode: from the op, in new memory.
+Consecutive steps that are parallel over the batch form a group: one thread may take some images through all of them, while
+another is still at the first step with other images. If an op can write its result into a given array, the value gets a buffer
+in the arena, which lives from the group that makes it to the last group that reads it or a view of it. An op that works in
+place may overwrite an input that dies there. Other values get new memory from their op in every run, as in eager mode.
 """
 
 from __future__ import annotations
@@ -20,52 +20,53 @@ from ..core.codegen import OUTPUT
 from .steps import Step, Value, flat
 
 SMALL_BYTES = 1 << 19
-"""Copying an argument of this size costs less than arranging views of it anew in every call."""
+"""Up to this size, copying an argument costs less than making views of it in every call."""
 
 TINY_BYTES = 1 << 10
-"""A result of this size is sooner copied out of the arena than made by an op that cannot be prepared."""
+"""Up to this size, copying a result out of the arena costs less than calling an op that is not prepared."""
 
 NUMBER = (bool, int, float, str, type(None))
-"""Types of parameters that are the same for all images."""
+"""Types of parameters that are the same for all images of a batch."""
 
 LEAST = 1 << 12
-"""Elements for which it matters that they go image by image."""
+"""Smaller arrays are not worth a place in a group."""
 
 MOST_BYTES = 1 << 24
-"""What the steps of a group may make, since all of it is kept to its end: for more, a wait is little beside the work."""
+"""What the steps of a group may make. It all lives to the end of the group, and with more a wait between steps costs little."""
 
 ALIGNMENT = 64
-"""Places begin at multiples of a cache line. They do not touch: NumPy before 2.0.2 takes touching arrays for overlapping ones,
+"""Buffers begin at multiples of a cache line. They do not touch: NumPy before 2.0.2 takes adjacent arrays for overlapping ones,
 for which it computes exp and others in another way, with other bits."""
 
 
 @dataclass(eq=False, slots=True)
-class Room:
-    """Bytes of the arena, for one value or for several that follow each other in place."""
+class Buffer:
+    """Bytes of the arena, for one value or for several that overwrite each other in place."""
 
     size: int
-    start: float  # the first group that writes it
-    end: float  # the last group that reads it
-    until: float  # the last step that does
+    start: int  # the first group that writes it
+    end: tuple[float, float]  # the last group that reads it, and the last step
     offset: int = 0
 
 
 @dataclass(slots=True)
 class Plan:
-    """The needed steps in groups, the rooms of the values that have one, and the sizes in bytes."""
+    """The needed steps in groups, the buffers of the values that have one, and the sizes in bytes."""
 
     groups: list[list[Step]]
-    rooms: dict[Value, Room]
-    last: dict[Value, float]  # the last group that reads the memory of a value that has its own
-    copied: set[Value]  # arguments that are copied to a fixed place first, so that all behind them can be fixed
+    buffers: dict[Value, Buffer]
+    last: dict[Value, tuple[float, float]]  # by root, the last group and step that read or make its memory
+    copied: set[
+        Value
+    ]  # arguments that are copied to a fixed buffer first, so that steps which read them can be prepared
     peak: int  # of the arena
-    total: int  # of all values that steps make, had each its own memory
+    total: int  # of all values that steps make, if each had its own memory
 
 
 def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection[Value]) -> Plan:
-    """A plan for `steps`: what is `returned` gets memory of its own in every run, what is `kept` lasts to the end.
+    """A plan for `steps`: values that are `returned` get new memory in every run, those that are `kept` live to the end.
 
-    A tiny result has a room that lasts to the end instead, and is copied, if no other result looks at its memory.
+    A tiny result has a buffer that lives to the end instead, and is copied, if no other result is a view of it.
     """
     wanted = {*returned, *kept}
     needed = _needed(steps, wanted | {value.root for value in wanted})
@@ -73,9 +74,9 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
     tiny = {v for v in returned if v.root is v and roots[v] == 1 and v.array.nbytes <= TINY_BYTES}
     returned, kept = roots.keys() - tiny, {value.root for value in kept} | tiny
     groups = _grouped(needed, returned)
-    last, until = _lifetimes(groups, kept | returned)
+    last = _liveness(groups, kept | returned)
 
-    rooms: dict[Value, Room] = {}
+    buffers: dict[Value, Buffer] = {}
     numbers = count()
     for i, group in enumerate(groups):
         # A view may divide its memory in another way.
@@ -84,14 +85,14 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
             k, out = next(numbers), _planned(step, returned)
             if out is None:
                 continue
-            room = _overwritten(step, out, k, rooms, whole if len(group) > 1 else set())
-            if room is None:
-                room = Room((out.array.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out], until[out])
-            room.end, room.until = max(room.end, last[out]), max(room.until, until[out])
-            rooms[out] = room
-    peak = _placed(list(dict.fromkeys(rooms.values())))
+            buffer = _overwritten(step, out, k, buffers, whole if len(group) > 1 else set())
+            if buffer is None:
+                buffer = Buffer((out.array.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out])
+            buffer.end = max(buffer.end, last[out])
+            buffers[out] = buffer
+    peak = _place(list(dict.fromkeys(buffers.values())))
     total = sum(v.array.nbytes for step in needed for v in made(step) if v.base is None)
-    return Plan(groups, rooms, last, _copied(needed, set(roots)), peak, total)
+    return Plan(groups, buffers, last, _copied(needed, set(roots)), peak, total)
 
 
 def _planned(step: Step, returned: Collection[Value]) -> Value | None:
@@ -121,7 +122,7 @@ def by_image(step: Step) -> set[Value]:
 
 
 def _length(step: Step, out: Value | None) -> int | None:
-    """Of how many images a step goes through one after the other: None if it does not, or if they are too small to matter."""
+    """The size of the batch that a step is parallel over: None if it is not, or if the arrays are too small to matter."""
     along = by_image(step)
     lengths = {len(value.array) for value in along}
     if out is None or step.kept or not len(lengths) == len(step.outputs) == 1:
@@ -132,9 +133,9 @@ def _length(step: Step, out: Value | None) -> int | None:
 
 
 def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[Step]]:
-    """Steps that go image by image, each through as many images, and read by image what others of them make.
+    """Consecutive steps that are parallel over batches of one size, and read the results of each other image by image.
 
-    An op among them that goes otherwise comes before them all, or after if it reads what they make. Effects and draws stay
+    Another op between them moves before the group, or after it if it reads a result of the group. Effects and draws stay
     where they are.
     """
     groups: list[list[Step]] = []
@@ -178,23 +179,17 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
     return groups
 
 
-def _lifetimes(
-    groups: Sequence[Sequence[Step]], kept: Collection[Value]
-) -> tuple[dict[Value, float], dict[Value, float]]:
-    """The last group, and the last step, that reads or makes the memory of each value: none for those that are kept."""
-    last: dict[Value, float] = {}
-    until: dict[Value, float] = {}
+def _liveness(groups: Sequence[Sequence[Step]], kept: Collection[Value]) -> dict[Value, tuple[float, float]]:
+    """By root, the last group and the last step that read or make the memory of a value; infinite for those that are kept."""
+    last: dict[Value, tuple[float, float]] = {}
     steps = [(i, step) for i, group in enumerate(groups) for step in group]
     for k, (i, step) in enumerate(steps):
-        for value in (*step.reads, *made(step)):
-            last[value.root], until[value.root] = i, k
-    for value in kept:
-        last[value] = until[value] = inf
-    return last, until
+        last.update((value.root, (i, k)) for value in (*step.reads, *made(step)))
+    return last | dict.fromkeys(kept, (inf, inf))
 
 
 def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
-    """Small arguments that are only read: neither returned, nor in the hands of an effect, which may write to them."""
+    """Small arguments that are only read: neither returned nor given to an effect, which may write to them."""
     found: set[Value] = set()
     shared: set[Value] = set(returned)
     for step in steps:
@@ -204,7 +199,7 @@ def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
 
 
 def made(step: Step) -> list[Value]:
-    """The values that a step makes, without what it only hands on."""
+    """The values that a step makes, without those that it hands on."""
     return [value for value in step.outputs if value is not None and value.origin == "step"]
 
 
@@ -221,52 +216,52 @@ def _needed(steps: Sequence[Step], wanted: set[Value]) -> list[Step]:
 
 
 def _may_raise(step: Step) -> bool:
-    """Whether a step checks values, as of labels and indices, so that it is called even if nothing uses what it makes."""
+    """Whether a step checks values, such as labels and indices, so that it is called even if nothing reads its result."""
     if step.op is None or step.op.elementwise:
         return False
     return any(v.root.origin != "step" and v.array.dtype.kind in "iu" for v in step.reads)
 
 
 def _dense(array: np.ndarray) -> bool:
-    """Whether the array fills its memory, in some order of its axes."""
+    """Whether the array is contiguous in some order of its axes."""
     order = np.argsort([-s for s in array.strides], kind="stable")
     return bool(array.transpose(order).flags.c_contiguous)
 
 
-def _overwritten(step: Step, out: Value, k: int, rooms: dict[Value, Room], whole: set[Value]) -> Room | None:
-    """The room of an input that dies at step k and that its output fits exactly, if there is one.
+def _overwritten(step: Step, out: Value, k: int, buffers: dict[Value, Buffer], whole: set[Value]) -> Buffer | None:
+    """The buffer of an input that dies at step k and that the output fits exactly, if there is one.
 
-    What some step of the group reads as a `whole` is not written over: others may be at their first images still.
+    If some step of the group reads memory as a `whole`, it is not overwritten: another thread may be at its first images still.
     """
     if step.op is None or not step.op.in_place:
         return None
     for value in flat(step.inputs):
-        if not isinstance(value, Value) or (room := rooms.get(value.root)) is None or room.until != k:
+        if not isinstance(value, Value) or (buffer := buffers.get(value.root)) is None or buffer.end[1] != k:
             continue
-        sharing = [v for v in step.reads if rooms.get(v.root) is room]
-        if all(_fills(v, out.array) for v in sharing) and not any(rooms.get(v) is room for v in whole):
-            return room
+        sharing = [v for v in step.reads if buffers.get(v.root) is buffer]
+        if all(_fills(v, out.array) for v in sharing) and not any(buffers.get(v) is buffer for v in whole):
+            return buffer
     return None
 
 
 def _fills(value: Value, out: np.ndarray) -> bool:
-    """Whether `value` is all of its memory, laid out as `out` is."""
+    """Whether `value` is all of its memory, in the layout of `out`."""
     a, whole = value.array, value.root.array
     same = a.shape == out.shape and a.dtype == out.dtype and a.strides == out.strides
     return same and a.nbytes == whole.nbytes and a.ctypes.data == whole.ctypes.data
 
 
-def _placed(rooms: list[Room]) -> int:
-    """Give every room its offset: the largest first, each at the lowest place that is free while it lives."""
-    done: list[Room] = []
-    for room in sorted(rooms, key=lambda room: -room.size):
+def _place(buffers: list[Buffer]) -> int:
+    """Give every buffer its offset: the largest first, each as low as it fits beside those that live at the same time."""
+    done: list[Buffer] = []
+    for buffer in sorted(buffers, key=lambda buffer: -buffer.size):
         offset = 0
         for other in sorted(done, key=lambda other: other.offset):
-            if other.end < room.start or room.end < other.start:
+            if other.end[0] < buffer.start or buffer.end[0] < other.start:
                 continue
-            if other.offset - offset >= room.size:
+            if other.offset - offset >= buffer.size:
                 break
             offset = max(offset, other.offset + other.size)
-        room.offset = offset
-        done.append(room)
-    return max((room.offset + room.size for room in done), default=0)
+        buffer.offset = offset
+        done.append(buffer)
+    return max((buffer.offset + buffer.size for buffer in done), default=0)

@@ -1,4 +1,4 @@
-"""What the user's code names: its globals and attributes, by its bytecode, and whose code and classes are the user's."""
+"""What code names: its globals and attributes, read from its bytecode, and which code and classes are the user's."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.tracing import PACKAGE
+from ..core.frames import is_library
 
-FOREIGN = (PACKAGE, str(np.__path__[0]), "<frozen ")
+NUMPY = str(np.__path__[0])
 STANDARD = sysconfig.get_path("stdlib")
-"""Where code lies that is not the user's. This package tells the tracer what it reads."""
 
 OURS = (__name__.partition(".")[0], "numpy")
-"""Packages with objects that change by themselves, so that only code that has them at hand counts."""
+"""Packages with objects that change by themselves, so that only the names in code that has them at hand count."""
 
 CALLED_BY_LOAD = sys.version_info >= (3, 12)
 """Whether one instruction looks up attributes and the methods that are called at once."""
@@ -33,16 +32,20 @@ WHOLE = {"vars", "__dict__", "asdict", "astuple"}
 class Names(NamedTuple):
     """What code names: global variables, attributes, methods that it calls at once, and strings, which may be either."""
 
-    globals: frozenset[str]
-    attributes: frozenset[str]
-    methods: frozenset[str]
-    strings: frozenset[str]
+    globals: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    strings: frozenset[str] = frozenset()
+
+    def joined(self, *others: Names) -> Names:
+        """These names and those of others."""
+        return Names(*(frozenset[str]().union(*kind) for kind in zip(self, *others, strict=True)))
 
 
 @functools.cache
 def names_of(code: CodeType) -> Names:
     """The names in a function's code and in what it defines."""
-    globals, attributes, methods, strings = set[str](), set[str](), set[str](), set[str]()
+    globals, attributes, methods, is_matching = set[str](), set[str](), set[str](), False
     for step in dis.get_instructions(code):
         name = step.argval
         if step.opname.endswith(("_GLOBAL", "_NAME")):
@@ -53,16 +56,11 @@ def names_of(code: CodeType) -> Names:
             methods.add(name)
         elif step.opname.endswith("_ATTR"):
             attributes.add(name)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            inner = names_of(constant)
-            globals, attributes = globals | inner.globals, attributes | inner.attributes
-            methods, strings = methods | inner.methods, strings | inner.strings
-        else:
-            strings |= _strings(constant)
-    if any(step.opname == "MATCH_CLASS" for step in dis.get_instructions(code)):
-        attributes |= strings
-    return Names(*map(frozenset, (globals, attributes, methods - attributes, strings)))
+        is_matching |= step.opname == "MATCH_CLASS"
+    inner = Names().joined(*(names_of(part) for part in code.co_consts if isinstance(part, CodeType)))
+    strings = _strings(code.co_consts) | inner.strings
+    own = Names(*map(frozenset, (globals, attributes | strings if is_matching else attributes, methods, strings)))
+    return own.joined(inner)
 
 
 def _strings(constant: Any) -> frozenset[str]:
@@ -75,14 +73,14 @@ def _strings(constant: Any) -> frozenset[str]:
 def named_by_methods(kind: type) -> frozenset[str]:
     """The attributes that the methods of a class name."""
     functions = [function_of(value) or value for value in vars(kind).values()]
-    named = [names_of(f.__code__) for f in functions if isinstance(f, FunctionType)]
-    return frozenset[str]().union(*(names.attributes | names.methods for names in named))
+    named = Names().joined(*(names_of(f.__code__) for f in functions if isinstance(f, FunctionType)))
+    return named.attributes | named.methods
 
 
 def kinds_of(thing: Any) -> list[type]:
     """The user's classes of an object, or a class: none for what belongs to others."""
     line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
-    return [kind for kind in line if not is_foreign_module(kind.__module__)]
+    return [kind for kind in line if not _is_foreign_module(kind.__module__)]
 
 
 def function_of(value: Any) -> Any:
@@ -96,12 +94,14 @@ def function_of(value: Any) -> Any:
     return None
 
 
-def is_foreign_file(path: str | None) -> bool:
-    if path is None or path.startswith(FOREIGN):
-        return True
-    return path.startswith(STANDARD) and "-packages" not in path
+@functools.cache
+def is_users(path: str | None) -> bool:
+    """Whether code in a file is the user's. The code of this package tells the tracer what it reads."""
+    if path is None or path.startswith((NUMPY, "<frozen ")) or is_library(path):
+        return False
+    return not path.startswith(STANDARD) or "-packages" in path
 
 
-def is_foreign_module(name: str) -> bool:
+def _is_foreign_module(name: str) -> bool:
     first = name.partition(".")[0]
-    return first in sys.stdlib_module_names or first in ("numpy", __name__.partition(".")[0])
+    return first in sys.stdlib_module_names or first in OURS

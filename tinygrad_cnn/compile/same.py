@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable
-from types import BuiltinMethodType, FunctionType, MethodType
+from collections.abc import Hashable, Sequence
+from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
+
+from .steps import Leaf, Value
 
 _EXACT = frozenset((int, bool, str, bytes, type(None), type(...)))
 
@@ -33,14 +35,14 @@ def typed(x: Any) -> Hashable:
     kind = x.__class__
     if kind in _EXACT:
         return kind, x
+    if kind is Held:
+        return x  # type: ignore[no-any-return]
     if kind is float:
         return kind, x.hex()
-    if kind is tuple or (isinstance(x, tuple) and hasattr(x, "_fields")):
+    if kind in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
         return (kind, *map(typed, x))
     if kind in (frozenset, set):
         return kind, frozenset(map(typed, x))
-    if kind is list:
-        return (kind, *map(typed, x))
     if kind is dict:
         return kind, tuple([(typed(key), typed(value)) for key, value in x.items()])
     if isinstance(x, np.generic):
@@ -55,44 +57,42 @@ def typed(x: Any) -> Hashable:
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether two parts of captured runs would do the same: arrays by memory or value, functions by code and closure."""
+    """Whether two parts of captured runs would do the same: arrays count by value, functions by code and closure."""
     if a is b:
         return True
     if type(a) is not type(b):
         return False
     if isinstance(a, np.ndarray):
-        return _same_array(a, b)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(alike, a, b))
-    if isinstance(a, dict):
-        return [*map(typed, a)] == [*map(typed, b)] and all(map(alike, a.values(), b.values()))
-    if isinstance(a, slice):
-        return alike((a.start, a.stop, a.step), (b.start, b.stop, b.step))
-    if isinstance(a, FunctionType):
-        if a.__code__ is not b.__code__ or not alike(
-            (a.__defaults__, a.__kwdefaults__), (b.__defaults__, b.__kwdefaults__)
-        ):
+        if a.shape != b.shape or a.dtype != b.dtype:
             return False
-        cells = zip(a.__closure__ or (), b.__closure__ or (), strict=True)
-        return all(x is y or alike(x.cell_contents, y.cell_contents) for x, y in cells)
-    if isinstance(a, MethodType):
-        return a.__func__ is b.__func__ and a.__self__ is b.__self__
-    if isinstance(a, BuiltinMethodType):
-        return a.__name__ == b.__name__ and alike(a.__self__, b.__self__)
-    if isinstance(a, functools.partial):
-        return alike((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
-    if isinstance(a, np.random.Generator):
-        return repr(a.bit_generator.state) == repr(b.bit_generator.state)
-    if isinstance(a, Held):
-        return a.thing is b.thing
-    if hasattr(a, "_array"):  # a Tensor
-        return _same_array(a._array, b._array)
-    return typed(a) == typed(b)
+        at = a.__array_interface__["data"] == b.__array_interface__["data"]
+        return bool(at and a.strides == b.strides) or a.tobytes() == b.tobytes()
+    parts, others = _parts(a), _parts(b)
+    if parts is None or others is None:
+        return typed(a) == typed(b)
+    return len(parts) == len(others) and all(map(alike, parts, others))
 
 
-def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"]:
-        return True
-    return a.tobytes() == b.tobytes()
+def _parts(x: Any) -> Sequence[Any] | None:
+    """What must be alike for two things of a type to be alike; None where they are compared as a whole."""
+    if isinstance(x, list | tuple):
+        return x
+    if isinstance(x, dict):
+        return [*map(typed, x), *x.values()]
+    if isinstance(x, slice):
+        return x.start, x.stop, x.step
+    if isinstance(x, FunctionType):
+        return [x.__code__, x.__defaults__, x.__kwdefaults__, *(x.__closure__ or ())]
+    if isinstance(x, CellType):
+        return (x.cell_contents,)
+    if isinstance(x, MethodType):
+        return id(x.__func__), id(x.__self__)
+    if isinstance(x, BuiltinMethodType):
+        return x.__name__, x.__self__
+    if isinstance(x, functools.partial):
+        return x.func, x.args, x.keywords
+    if isinstance(x, np.random.Generator):
+        return (repr(x.bit_generator.state),)
+    if hasattr(x, "_array"):  # a Tensor
+        return (x._array,)
+    return (x.identity,) if isinstance(x, Value | Leaf) else None

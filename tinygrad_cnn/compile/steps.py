@@ -1,8 +1,8 @@
-"""What a captured run consists of: values, and the steps that make them."""
+"""What a captured run consists of: values, and the steps that compute them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,16 +18,26 @@ class CaptureError(RuntimeError):
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """An array that a step makes, that an argument brings, or that lies outside: by reference."""
+    """An array that a step computes, that an argument brings, or that lies outside of the program: by reference."""
 
     array: np.ndarray  # as it is in the capture, with the shape, dtype and memory order that it will have
     origin: str  # "step", "argument" or "outside"
-    base: Value | None = None  # the value whose memory it looks at
+    number: int  # in the order of the run; -1 outside
+    base: Value | None = None  # the value whose memory this one is a view of
 
     @property
     def root(self) -> Value:
-        """The value that has the memory."""
+        """The value that owns the memory."""
         return self if self.base is None else self.base
+
+    @property
+    def identity(self) -> Any:
+        """What it has in common with the value in its place in another run."""
+        return self.array if self.origin == "outside" else self.number
+
+    def release(self) -> None:
+        """Free the memory of the array; shape and dtype stay."""
+        self.array = np.broadcast_to(np.zeros((), self.array.dtype), self.array.shape)
 
 
 @dataclass(eq=False, slots=True)
@@ -40,7 +50,7 @@ class Step:
     params: dict[str, Any] = field(default_factory=dict)
     outputs: tuple[Value | None, ...] = ()
     op: Op | None = None
-    kept: bool = False  # even if nothing uses its outputs
+    kept: bool = False  # even if nothing reads its outputs
     several: bool = False  # whether `call` returns a tuple
     line: tuple[str, int] = ("", 0)  # of the user's code
 
@@ -57,23 +67,34 @@ class Form(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class Place:
-    """Where a leaf is found when the program runs: the leaf itself, or whatever Tensor an argument brings."""
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf of the graph whose gradient a run reads or replaces: from outside, or the Tensor that is argument `number`."""
 
-    __slots__ = ("tensor",)
+    tensor: Tensor | None
+    number: int = -1
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+    @property
+    def identity(self) -> Any:
+        """What it has in common with the leaf in its place in another run."""
+        return id(self.tensor), self.number
 
 
-def flat(tree: Any) -> Iterator[Any]:
+def flat(tree: Any) -> list[Any]:
     """The leaves of nested tuples, lists, dicts and slices."""
-    if isinstance(tree, tuple | list):
-        for branch in tree:
-            yield from flat(branch)
-    elif isinstance(tree, dict):
-        yield from flat(list(tree.values()))
-    elif isinstance(tree, slice):
-        yield from (tree.start, tree.stop, tree.step)
-    else:
-        yield tree
+    found: list[Any] = []
+    mapped(found.append, tree)
+    return found
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in the place of each leaf; ``slice(0, 2)`` is a leaf."""
+    if type(tree) in (tuple, list):
+        return type(tree)(mapped(function, branch) for branch in tree)
+    if type(tree) is dict:
+        return {key: mapped(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, slice):
+        bounds = (tree.start, tree.stop, tree.step)
+        if not all(bound is None or type(bound) is int for bound in bounds):
+            return slice(*(mapped(function, bound) for bound in bounds))
+    return function(tree)

@@ -1,10 +1,11 @@
-"""What a step of a run changes, remembered so that it can be taken back if the run fails."""
+"""How mutable things are restored: snapshots for a captured run that fails."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -13,46 +14,43 @@ import numpy as np
 from ..tensor import Tensor
 
 
-class Remembered:
-    """Arrays, containers, generators and objects, with all that is in them: call it to put back how they are now."""
+def restorer(thing: Any) -> Callable[[], object] | None:
+    """A function that restores what an array, a container or a random generator holds now; None for anything else."""
+    if isinstance(thing, np.ndarray):
+        return partial(np.copyto, thing, thing.copy()) if thing.flags.writeable and not thing.dtype.hasobject else None
+    if isinstance(thing, dict | set):
+        return partial(_refill, thing, thing.update, [*thing.items()] if isinstance(thing, dict) else [*thing])
+    if isinstance(thing, list | deque):
+        return partial(_refill, thing, thing.extend, [*thing])
+    if isinstance(thing, np.random.Generator):
+        return partial(setattr, thing.bit_generator, "state", thing.bit_generator.state)
+    if isinstance(thing, np.random.RandomState):
+        return partial(thing.set_state, thing.get_state(legacy=False))
+    if isinstance(thing, random.Random):
+        return partial(thing.setstate, thing.getstate())
+    return None
 
-    def __init__(self, things: Iterable[Any]) -> None:
-        self._seen: dict[int, Any] = {}
-        self._was: list[tuple[Any, Any]] = []
-        for thing in things:
-            self._visit(thing)
 
-    def _visit(self, thing: Any) -> None:
-        if id(thing) in self._seen:
-            return
-        self._seen[id(thing)] = thing
+def restorers(things: Iterable[Any]) -> list[Callable[[], object]]:
+    """Restorers of things and of all that is in them: elements, attributes, values of Tensors."""
+    queue, seen, found = [*things], dict[int, Any](), list[Callable[[], object]]()
+    for thing in queue:
+        if id(thing) in seen:
+            continue
+        seen[id(thing)] = thing
+        if (restore := restorer(thing)) is not None:
+            found.append(restore)
         if isinstance(thing, Tensor):
-            self._visit(thing._array)
-        elif isinstance(thing, np.ndarray):
-            if thing.flags.writeable and not thing.dtype.hasobject:
-                self._was.append((thing, thing.copy()))
-        elif isinstance(thing, dict | list | set | deque):
-            self._was.append((thing, thing.copy()))
-            for part in [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]:
-                self._visit(part)
-        elif isinstance(thing, tuple):
-            for part in thing:
-                self._visit(part)
-        elif isinstance(thing, np.random.Generator):
-            self._was.append((thing, thing.bit_generator.state))
-        elif isinstance(thing, random.Random):
-            self._was.append((thing, thing.getstate()))
-        elif not isinstance(thing, type | ModuleType | FunctionType | MethodType):
-            self._visit(getattr(thing, "__dict__", None))
+            queue.append(thing._array)
+        elif isinstance(thing, dict):
+            queue += [*thing, *thing.values()]
+        elif isinstance(thing, list | tuple | set | deque):
+            queue += thing
+        elif not isinstance(thing, type | ModuleType | FunctionType | MethodType | np.ndarray):
+            queue.append(getattr(thing, "__dict__", None))
+    return found
 
-    def __call__(self) -> None:
-        for thing, before in reversed(self._was):
-            if isinstance(thing, np.ndarray):
-                np.copyto(thing, before)
-            elif isinstance(thing, np.random.Generator):
-                thing.bit_generator.state = before
-            elif isinstance(thing, random.Random):
-                thing.setstate(before)
-            else:
-                thing.clear()
-                (thing.update if isinstance(thing, dict | set) else thing.extend)(before)
+
+def _refill(thing: Any, fill: Callable[[Any], object], content: list[Any]) -> None:
+    thing.clear()
+    fill(content)

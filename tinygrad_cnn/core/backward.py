@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph, hooks, tracing
+from . import hooks, tracing
 from .grad_mode import enable_grad, no_grad
 from .graph import Array, Leaf, Node, Op, above
 from .versions import last_write, owner, written_since
@@ -54,8 +54,8 @@ def pull_back(
     summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
     borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
     results: dict[Place, Array] = {}
-    puller = graph._puller.get()
-    hooked = hooks.ever and bool(hooks.hooked)
+    vjp = tracing.tracer().vjp if tracing.watchers else None
+    hooked = bool(hooks.changes and hooks.hooked)
     tensors = in_tensors(create)
 
     for place, g in roots:
@@ -87,10 +87,10 @@ def pull_back(
             if useful is not None:
                 parents = tuple([p if p in useful else None for p in parents])
             saved = op.revive(node) if tensors else node.saved
-            if puller is None:
+            if vjp is None:
                 pulled = op.pull(g, saved, node.params, parents)
             else:
-                pulled = puller(node, g, saved, parents)
+                pulled = vjp(node, g, saved, parents)
             i = -1
             for r in pulled:  # by hand: zip and enumerate cost as much as all that is done here
                 i += 1
@@ -131,8 +131,8 @@ def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
 
 
 def in_tensors(create: bool) -> bool:
-    """Whether a walk hands its rules Tensors: to record what they compute, or because a tracer follows the ops."""
-    return create or tracing.tracer() is not None
+    """Whether a walk hands its rules Tensors: to record what they compute, or because the run is captured."""
+    return create or tracing.tracer().captures
 
 
 def outside(roots: Iterable[Place], since: int) -> set[Place]:

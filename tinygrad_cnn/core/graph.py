@@ -11,9 +11,7 @@ import functools
 import inspect
 import linecache
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from threading import RLock
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
@@ -25,8 +23,7 @@ from .codegen import OUTPUT, Signature, emit_call, emit_pull, rule_name
 from .grad_mode import _recording
 from .operands import adapt
 from .signature import OUT, asked, declared
-from .tracing import notify, watchers
-from .tracing import tracer as current_tracer
+from .tracing import notify, tracer, watchers
 from .versions import tick
 
 if TYPE_CHECKING:
@@ -85,20 +82,6 @@ class Argument(Leaf):
     """A leaf that the library made for the argument of a function: to the function it is a value, not its own to write."""
 
     __slots__ = ()
-
-
-Puller: TypeAlias = Callable[[Node, Any, tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
-_puller: ContextVar[Puller | None] = ContextVar("puller", default=None)
-
-
-@contextmanager
-def pull_with(puller: Puller) -> Iterator[None]:
-    """Let ``puller(node, g, saved, parents)`` stand for ``node.op.pull`` in backward walks in this context."""
-    token = _puller.set(puller)
-    try:
-        yield
-    finally:
-        _puller.reset(token)
 
 
 class OpFunction(Protocol[P]):
@@ -451,8 +434,7 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 
 def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     """The same error in terms of the op: its name, and each input with dtype and shape."""
-    if watchers and (tracer := current_tracer()) is not None:
-        tracer.failed(op)
+    tracer().impure(f"goes on after an error of `{op.name}`, which depends on values")
     text = str(error)
     speaker, _, rest = text.partition(": ")
     if speaker == op.name or (

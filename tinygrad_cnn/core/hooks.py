@@ -21,11 +21,8 @@ Hook: TypeAlias = Callable[[Any], Any]
 
 hooked: weakref.WeakSet[Node | Leaf] = weakref.WeakSet()
 
-ever = False
-"""Whether there has been a hook at all: how many are left takes longer to say."""
-
 changes = 0
-"""How often a hook was put on or taken off."""
+"""How often a hook was registered or removed. While it is 0, nobody need count the entries of `hooked`, which takes longer."""
 
 
 class Handle:
@@ -58,8 +55,8 @@ def register(place: Node | Leaf, hook: Hook) -> Handle:
     """Put a hook on a place, after those that it has."""
     if not callable(hook):
         raise TypeError(f"register_hook: `hook` is {hook!r}; it must be a function of the gradient")
-    global ever, changes
-    ever, changes = True, changes + 1
+    global changes
+    changes += 1
     if not hasattr(place, "hooks"):
         place.hooks = {}
     hooked.add(place)
@@ -73,8 +70,8 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
     tensor = graph._namespace["Tensor"]
     given = g if create else tensor._of(np.asarray(g))
     for hook in list(place.hooks.values()):
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.function(hook)
+        if tracing.watchers:
+            tracing.tracer().read(hook, "code")
         if create:
             replacement = hook(given)
         else:  # values only: a recording would be of no use to anyone

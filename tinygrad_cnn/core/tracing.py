@@ -1,215 +1,155 @@
-"""Who looks on while ops are called: observers, and the tracer that captures a function as a program.
+"""The tracing seam: a :class:`Tracer` is told of every op, rule, read and effect in its context, and may act in its place.
 
-Nothing here costs a call that nobody watches: one look at whether ``watchers`` is empty.
+Anomaly detection, the second run of a checkpoint and the capture of a compiled function are tracers. Hot call sites look at
+:data:`watchers` first: while no tracer is active anywhere, a call pays for one check of an empty list.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
-    from .graph import Op
+    from .graph import Node, Op
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Observer: TypeAlias = Callable[["Op", tuple[Any, ...], tuple[Any, ...], "Tensor"], None]
+Args: TypeAlias = tuple[Any, ...]
+Writes: TypeAlias = Callable[[], Sequence[np.ndarray]]
+Observer: TypeAlias = Callable[["Op", Args, Args, "Tensor"], None]
+Read: TypeAlias = Literal["values", "requires_grad", "grad", "attributes", "params", "memory", "code"]
+Write: TypeAlias = Literal["grad", "state"]
 
 
-class Tracer(Protocol):
-    """What a capture wants to know of a run, so that the run can be repeated without the Python that led it."""
+class Tracer:
+    """Follows a run. Every method hands on to the tracer in whose context this one was entered, and at last does the thing."""
 
-    def call(
-        self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
-    ) -> None:
+    outer: Tracer
+
+    @property
+    def captures(self) -> bool:
+        """Whether the run is captured, to be replayed without its Python: then backward rules are given Tensors."""
+        return self.outer.captures
+
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         """An op was called on Tensors."""
+        self.outer.call(op, inputs, params, output, residuals)
 
-    def outcome(self, function: Callable[..., Any], arrays: tuple[np.ndarray, ...]) -> Any:
-        """An array, or a tuple of them, is computed without an op, such as a random draw: note how, and give it."""
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
+        """The gradients that the rules of a node give to its parents for an incoming gradient g."""
+        return self.outer.vjp(node, g, saved, parents)
 
-    def effect(
-        self, function: Callable[..., None], arrays: tuple[np.ndarray | None, ...], writes: Sequence[np.ndarray]
-    ) -> None:
-        """State outside the graph would be changed by ``function(*arrays)``: note it. It is not to happen yet."""
+    def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
+        """``function(*arrays)``: an array, or a tuple of them, computed without an op, such as a random draw.
 
-    def read(self, tensor: Tensor) -> None:
-        """Python is about to see the values of `tensor`."""
+        A replay computes it again.
+        """
+        return self.outer.compute(function, *arrays)
 
-    def module(self, module: Any) -> None:
-        """A module takes part: what happens next depends on its attributes."""
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
+        """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
 
-    def form(self, tensor: Tensor) -> None:
-        """What happens next depends on whether `tensor` requires a gradient."""
+        A replay calls it again, with the arrays as they are then, so it must read whatever else it needs when it is called.
+        ``writes()`` gives the arrays that it writes and users can reach.
+        """
+        self.outer.effect(function, *arrays, writes=writes)
 
-    def parameters(self, optimizer: Any) -> None:
-        """What happens next depends on which parameters `optimizer` has."""
+    def read(self, thing: Any, what: Read) -> None:
+        """What happens next depends on `what` of `thing`: the "values", "requires_grad" or "grad" of a Tensor, the
+        "attributes" of a module, the "params" of an optimizer, the "code" of a function that is about to be called.
 
-    def array(self, array: np.ndarray) -> None:
-        """Steps read an array where it lies, whatever it holds then."""
+        The "memory" of an array: ops are about to take the array, whatever values it has then.
+        """
+        self.outer.read(thing, what)
 
-    def function(self, function: Callable[..., Any]) -> None:
-        """A function of the user's, such as a hook, is about to be called."""
+    def write(self, thing: Any, what: Write) -> None:
+        """`what` of `thing` is about to change: the "grad" of a leaf, or the "state" of a generator by a draw."""
+        self.outer.write(thing, what)
 
-    def python(self, what: str) -> None:
-        """Python reads or writes state that effects change: the function "loads a state"."""
-
-    def failed(self, op: Op) -> None:
-        """An op raises an error, which the function may catch."""
-
-    def drawing(self, generator: np.random.Generator) -> None:
-        """Numbers are about to be drawn from `generator`."""
-
-    def touch(self, leaf: Tensor, write: bool) -> None:
-        """The gradient of `leaf` is about to be read, or replaced."""
+    def impure(self, reason: str) -> None:
+        """The run does something that a replay cannot repeat: the function "loads a state"."""
+        self.outer.impure(reason)
 
 
-PACKAGE = str(Path(__file__).parents[1]) + os.sep
-"""The folder of the package: code in it is not the user's, ..."""
-
-WRITTEN = re.compile(r"<\w+: (call|pull)>")
-"""... nor is code of such a file name, which was written for an op."""
-
-watchers: list[int] = []
-"""One entry per active watcher in any context: empty means that no call need look further."""
-
-_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
-_tracer: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
-_repeating: ContextVar[bool] = ContextVar("repeating", default=False)
+_ignored: Any = lambda *_: None  # noqa: E731
 
 
-@contextmanager
-def observe(observer: Observer) -> Iterator[None]:
-    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context.
+class _Nobody(Tracer):
+    """Stands outside of all tracers: what is called is done, and nobody is told."""
 
-    Observers nest: the outer ones are called first.
-    """
-    outer = _observer.get()
+    captures = False
+    call = read = write = impure = _ignored
 
-    def both(*call: Any) -> None:
-        if outer is not None:
-            outer(*call)
-        observer(*call)
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
+        return node.op.pull(g, saved, node.params, parents)
 
-    with _watching(_observer, both):
-        yield
+    def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
+        return function(*arrays)
 
-
-@contextmanager
-def trace_with(tracer: Tracer | None) -> Iterator[None]:
-    """Let `tracer` follow what happens in this context; None suspends the one that does."""
-    with _watching(_tracer, tracer):
-        yield
-
-
-@contextmanager
-def _watching(variable: ContextVar[Any], watcher: Any) -> Iterator[None]:
-    token = variable.set(watcher)
-    watchers.append(1)
-    try:
-        yield
-    finally:
-        watchers.pop()
-        variable.reset(token)
-
-
-def notify(
-    op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor, residuals: tuple[Any, ...]
-) -> None:
-    """An op was called on Tensors: tell whoever watches in this context."""
-    tracer, observer = _tracer.get(), _observer.get()
-    if tracer is not None:
-        tracer.call(op, inputs, params, output, residuals)
-    if observer is not None:
-        observer(op, inputs, params, output)
-
-
-def tracer() -> Tracer | None:
-    """The tracer that follows this context, if there is one."""
-    return _tracer.get() if watchers else None
-
-
-def outcome(function: Callable[..., T], *arrays: np.ndarray) -> T:
-    """``function(*arrays)``, an array or a tuple of them that must be made anew whenever a captured run is repeated.
-
-    For what is no op: a random draw, a new array that may be written to, a norm of all gradients.
-    """
-    current = tracer()
-    return function(*arrays) if current is None else current.outcome(function, arrays)
-
-
-def effect(
-    function: Callable[..., None], *arrays: np.ndarray | None, writes: Callable[[], Sequence[np.ndarray]] | None = None
-) -> None:
-    """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
-
-    While a run is captured it is noted and not called; a repetition calls it, with the arrays as they are then. So it
-    must read whatever else it needs when it is called. `writes` gives the arrays that it writes and users can reach.
-    """
-    current = tracer()
-    if current is not None:
-        current.effect(function, arrays, [] if writes is None else writes())
-    elif not _repeating.get():
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
         function(*arrays)
 
 
+class _Observing(Tracer):
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+        super().call(op, inputs, params, output, residuals)
+        self._observer(op, inputs, params, output)
+
+
+NOBODY = _Nobody()
+NOBODY.outer = NOBODY
+
+watchers: list[Tracer] = []
+"""The active tracers of all contexts."""
+
+_tracer: ContextVar[Tracer] = ContextVar("tracer", default=NOBODY)
+
+tracer = _tracer.get
+"""The innermost tracer of this context."""
+
+
 @contextmanager
-def repeating(again: bool = True) -> Iterator[None]:
-    """Let a run in this context be one that took place before: its effects have had their effect, and are left out."""
-    with _watching(_repeating, again):
+def trace(tracer: Tracer) -> Iterator[None]:
+    """Let `tracer` follow what happens in this context. ``trace(tracer.outer)`` suspends it."""
+    if not hasattr(tracer, "outer"):
+        tracer.outer = _tracer.get()
+    token = _tracer.set(tracer)
+    watchers.append(tracer)
+    try:
         yield
+    finally:
+        watchers.remove(tracer)
+        _tracer.reset(token)
 
 
-def is_watched() -> bool:
-    """Whether someone in this context wants each op to be called: a tracer, an observer, or a repetition of a run."""
-    return _tracer.get() is not None or _observer.get() is not None or _repeating.get()
+def observe(observer: Observer) -> AbstractContextManager[None]:
+    """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context."""
+    return trace(_Observing(observer))
+
+
+def notify(*call: Any) -> None:
+    """An op was called on Tensors: tell the tracers of this context."""
+    _tracer.get().call(*call)
 
 
 def deferred(method: Callable[P, None]) -> Callable[P, None]:
-    """Let every call of a function that changes state, and returns nothing, be an :func:`effect`."""
+    """Make every call of a function that changes state, and returns nothing, an effect."""
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         for argument in (*args, *kwargs.values()):
             if hasattr(argument, "_array"):
-                read(argument)  # type: ignore[arg-type]
-        effect(functools.partial(method, *args, **kwargs))
+                _tracer.get().read(argument, "values")
+        _tracer.get().effect(functools.partial(method, *args, **kwargs))
 
     return call
-
-
-def read(tensor: Tensor) -> None:
-    """Python is about to see the values of `tensor`."""
-    current = tracer()
-    if current is not None:
-        current.read(tensor)
-
-
-def touch(leaf: Tensor, write: bool) -> None:
-    """The gradient of `leaf` is about to be read, or replaced."""
-    current = tracer()
-    if current is not None:
-        current.touch(leaf, write)
-
-
-def python(what: str) -> None:
-    """Python reads or writes state that effects change, which a repetition would not: the function "loads a state"."""
-    current = tracer()
-    if current is not None:
-        current.python(what)
-
-
-def drawing(generator: np.random.Generator) -> None:
-    """Numbers are about to be drawn from `generator`."""
-    current = tracer()
-    if current is not None:
-        current.drawing(generator)

@@ -300,6 +300,5 @@ def _shared(name: str, label: str, statistic: Array) -> Tensor:
         return statistic
     if not isinstance(statistic, np.ndarray):
         raise TypeError(f"{name}: `{label}` is a {type(statistic).__name__}; it must be a Tensor or an array")
-    if (tracer := tracing.tracer()) is not None:
-        tracer.array(statistic)
+    tracing.tracer().read(statistic, "memory")
     return Tensor._of(statistic.view(np.ndarray))

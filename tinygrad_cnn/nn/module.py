@@ -64,8 +64,8 @@ class Module:
     _is_module: ClassVar[bool] = True  # by which `compile`, which does not import this class, recognizes a module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.module(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "attributes")
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -172,8 +172,8 @@ class Module:
                 continue
             if remove_duplicate:
                 seen.add(id(module))
-            if tracing.watchers and (tracer := tracing.tracer()) is not None:
-                tracer.module(module)
+            if tracing.watchers:
+                tracing.tracer().read(module, "attributes")
             yield path, module
             waiting += [(_joined(path, name), child) for name, child in reversed([*module._own("module")])]
 
@@ -240,8 +240,8 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d are in training mode: :meth:`train` and :meth:`eval` set it."""
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.module(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "attributes")
         return self._training
 
     @training.setter

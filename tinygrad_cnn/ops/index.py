@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, op
-from ..core.tracing import effect, tracer
+from ..core.tracing import tracer
 from .elementwise import add, cast_discrete, copy, mul, where
 from .real import real
 from .shape import pad_constant, sum_to
@@ -330,8 +330,8 @@ def _ensure(name: str, argument: str, indices: Array, size: int) -> None:
     """:func:`checked`, now and whenever a captured run is repeated."""
     array = np.asarray(getattr(indices, "_array", indices))
     checked(name, argument, array, size)
-    if tracer() is not None:
-        effect(lambda array: _discard(checked(name, argument, array, size)), array)
+    if tracer().captures:
+        tracer().effect(lambda array: _discard(checked(name, argument, array, size)), array)
 
 
 def _discard(_: Any) -> None:
@@ -387,7 +387,7 @@ def _plain(part: Any) -> Any:
         return np.asarray(part, dtype=None if part else np.intp)
     if not hasattr(part, "__array__"):
         return part
-    if tracer() is not None:
+    if tracer().captures:
         return getattr(copy(part), "_array", part)  # the index is a value of the captured run, and stays an array
     array = np.array(part)
     return array if array.ndim else array[()]

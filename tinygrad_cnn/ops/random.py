@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.graph import Array, op
-from ..core.tracing import drawing, effect, repeating, watchers
+from ..core.tracing import tracer, watchers
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 
@@ -37,8 +37,11 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 def _restart_at(state: Any) -> None:
     """Let the generator stand at `state`, in a repeated run too, which draws what the first one drew."""
-    with repeating(False):
-        effect(partial(_restart, state))
+    restart = partial(_restart, state)
+    if tracer().captures:
+        tracer().effect(restart)
+    else:
+        restart()
 
 
 def _restart(state: Any) -> None:
@@ -92,7 +95,7 @@ def generator(rng: Seed = None) -> np.random.Generator:
     if rng is None or isinstance(rng, np.random.Generator):
         source = _default if rng is None else rng
         if watchers:
-            drawing(source)
+            tracer().write(source, "state")
         return source
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         return np.random.default_rng(int(rng))

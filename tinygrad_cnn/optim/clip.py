@@ -58,7 +58,7 @@ def clip_grad_norm_(
     table = {"max_norm": _limit, "norm_type": _order, "error_if_nonfinite": flag}
     limit, order, _ = checked("clip_grad_norm_", table, locals()).values()
     clipped = _with_gradients("clip_grad_norm_", parameters)
-    captured = tracing.tracer() is not None  # then a later call may scale the gradients, even if this one does not
+    captured = tracing.tracer().captures  # then a later call may scale the gradients, even if this one does not
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -76,7 +76,7 @@ def clip_grad_norm_(
                 gradients = tuple(np.array(g) for g in gradients)
             return np.asarray(norm, dtype), *gradients
 
-    norm, *gradients = tracing.outcome(scaled, *(g for _, g in clipped))
+    norm, *gradients = tracing.tracer().compute(scaled, *(g for _, g in clipped))
     for (p, before), g in zip(clipped, gradients, strict=True):
         if g is not before:
             p.grad = Tensor._of(g)
@@ -100,7 +100,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
             return np.clip(g, -limit, limit, out=np.empty_like(g))
 
     for p, g in _with_gradients("clip_grad_value_", parameters):
-        p.grad = Tensor._of(tracing.outcome(cut, g))
+        p.grad = Tensor._of(tracing.tracer().compute(cut, g))
 
 
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:

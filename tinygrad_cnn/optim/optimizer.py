@@ -180,7 +180,8 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        self._report_parameters()
+        if tracing.watchers:
+            tracing.tracer().read(self, "params")
         for p in self._params():
             p.zero_grad()
 
@@ -207,33 +208,17 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._report_parameters()
         params, is_own = self._params(), not self._is_of_the_package
         if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
+            tracing.tracer().read(self, "params")
             gradients = [p.grad for p in params]
         else:
             gradients = [getattr(p, "_grad", None) for p in params]
         arrays = [None if g is None else g._array for g in gradients]
         if tracing.watchers and is_own:
-            arrays = [None if g is None else tracing.outcome(np.copy, g) for g in arrays]
-        tracing.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
+            arrays = [None if g is None else tracing.tracer().compute(np.copy, g) for g in arrays]
+        tracing.tracer().effect(self._update, *arrays, writes=lambda: [p._array for p in params])
         return loss
-
-    def _terms(self, bind: Callable[[Any], str], params: tuple[Tensor, ...]) -> list[str]:
-        """Python expressions that are true while these are the parameters, in the same lists."""
-        groups, left = bind(self.param_groups), iter(params)
-        terms = [f"{bind(self)}.param_groups is {groups}", f"len({groups}) == {len(self.param_groups)}"]
-        for number, group in enumerate(self.param_groups):
-            here, size = bind(group["params"]), len(group["params"])
-            terms += [f"{groups}[{number}]['params'] is {here}", f"len({here}) == {size}"]
-            terms += [f"{here}[{i}] is {bind(next(left))}" for i in range(size)]
-        return terms
-
-    def _report_parameters(self) -> None:
-        """Tell a tracer that the run depends on which parameters there are."""
-        tracer = tracing.tracer()
-        if tracer is not None:
-            tracer.parameters(self)
 
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
@@ -335,7 +320,7 @@ class Optimizer(ABC):
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
             parameters are numbered through all groups. A parameter that nothing is kept for yet has no entry.
         """
-        tracing.python("reads the state of an optimizer")
+        tracing.tracer().impure("reads the state of an optimizer")
         state, groups, index = {}, [], 0
         for group in self.param_groups:
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
@@ -356,7 +341,7 @@ class Optimizer(ABC):
         self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        tracing.python("loads the state of an optimizer")
+        tracing.tracer().impure("loads the state of an optimizer")
         groups, state = read(state_dict, self)
 
         def load() -> None:

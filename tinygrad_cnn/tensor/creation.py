@@ -24,7 +24,7 @@ __all__ = [
 
 def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
     # In a captured run every repetition needs a new array, which may be written to.
-    tensor = Tensor._of(tracing.outcome(data.copy) if tracing.watchers else data)
+    tensor = Tensor._of(tracing.tracer().compute(data.copy) if tracing.watchers else data)
     if requires_grad:
         tensor.requires_grad = True
     return tensor
@@ -134,7 +134,7 @@ def rand(
     def draw() -> NDArray[Any]:
         return np.asarray(generator(rng).random(sizes, dtype=draw_in.type), dtype=wanted)
 
-    tensor = Tensor._of(tracing.outcome(draw))
+    tensor = Tensor._of(tracing.tracer().compute(draw))
     tensor.requires_grad = requires_grad
     return tensor
 
@@ -153,7 +153,7 @@ def randn(
     def draw() -> NDArray[Any]:
         return np.asarray(generator(rng).standard_normal(sizes, dtype=draw_in.type), dtype=wanted)
 
-    tensor = Tensor._of(tracing.outcome(draw))
+    tensor = Tensor._of(tracing.tracer().compute(draw))
     tensor.requires_grad = requires_grad
     return tensor
 

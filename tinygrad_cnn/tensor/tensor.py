@@ -53,7 +53,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         ValueError: if a nested list is ragged.
     """
     if tracing.watchers:
-        array = tracing.outcome(partial(_copied, data, dtype))
+        array = tracing.tracer().compute(partial(_copied, data, dtype))
     else:
         array = _copied(data, dtype)
     if array.dtype.kind not in "biufc":
@@ -166,15 +166,15 @@ class Tensor(Methods):
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this Tensor."""
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.form(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "requires_grad")
         return self._node is None or self._node.op is None
 
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to this Tensor. May be set on a leaf."""
-        if tracing.watchers and (tracer := tracing.tracer()) is not None:
-            tracer.form(self)
+        if tracing.watchers:
+            tracing.tracer().read(self, "requires_grad")
         return self._node is not None
 
     @requires_grad.setter
@@ -198,7 +198,7 @@ class Tensor(Methods):
     def grad(self) -> Tensor | None:
         """The gradient that ``backward()`` has summed into this leaf, or None."""
         if tracing.watchers:
-            tracing.touch(self, write=False)
+            tracing.tracer().read(self, "grad")
         try:
             gradient = self._grad
         except AttributeError:  # there has never been one
@@ -222,7 +222,7 @@ class Tensor(Methods):
                     "a gradient has the shape and dtype of its Tensor"
                 )
         if tracing.watchers:
-            tracing.touch(self, write=True)
+            tracing.tracer().write(self, "grad")
         self._grad = value
 
     @property
@@ -241,7 +241,7 @@ class Tensor(Methods):
         the values gives a gradient at the new ones.
         """
         if tracing.watchers:
-            tracing.read(self)
+            tracing.tracer().read(self, "values")
         view = self._array.view()
         view.flags.writeable = False
         return view
@@ -279,7 +279,7 @@ class Tensor(Methods):
         if self.requires_grad:
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
         if tracing.watchers:
-            tracing.read(self)
+            tracing.tracer().read(self, "values")
         return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -290,13 +290,13 @@ class Tensor(Methods):
         if self._array.size != 1:
             raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
         if tracing.watchers:
-            tracing.read(self)
+            tracing.tracer().read(self, "values")
         return self._array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         if tracing.watchers:
-            tracing.read(self)
+            tracing.tracer().read(self, "values")
         return self._array.tolist()
 
     def detach(self) -> Tensor:
@@ -326,7 +326,7 @@ class Tensor(Methods):
             raise TypeError(
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
-        tracing.effect(_write, self._array, values, writes=lambda: [self._array])
+        tracing.tracer().effect(_write, self._array, values, writes=lambda: [self._array])
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -367,13 +367,13 @@ class Tensor(Methods):
                 with enable_grad() if create_graph else no_grad():
                     g = old + g
             if watched:
-                tracing.touch(tensor, write=True)
+                tracing.tracer().write(tensor, "grad")
             tensor._grad = g
 
     def zero_grad(self) -> None:
         """Forget the gradient: ``grad`` becomes None."""
         if tracing.watchers:
-            tracing.touch(self, write=True)
+            tracing.tracer().write(self, "grad")
         self._grad = None
 
     def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
@@ -453,7 +453,7 @@ class Tensor(Methods):
 
     def __repr__(self) -> str:
         if tracing.watchers:
-            tracing.read(self)
+            tracing.tracer().read(self, "values")
         values = np.array2string(self._array, separator=", ", prefix="Tensor(")
         made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, dtype={self.dtype}{made_by})"

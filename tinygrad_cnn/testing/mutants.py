@@ -115,7 +115,7 @@ def _register(op: Op, inputs: tuple[str, ...], rule: Rule) -> None:
 
 
 def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, str, Rule]]:
-    """For each way to break a rule: the input whose gradient is wrong, or all that it serves; what is wrong; the broken rule."""
+    """For each way to break a rule: the input whose gradient is wrong, or all that it serves; what is wrong; the rule."""
 
     def with_value(at: int, change: Callable[[Any], Any]) -> Rule:
         return lambda *values: rule(*values[:at], change(values[at]), *values[at + 1 :])
@@ -146,7 +146,7 @@ def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, 
         yield (
             together,
             "the incoming gradient written into",
-            lambda *values: _overwritten(copy(rule(*values)), values[g]),
+            lambda *values: _overwritten(rule(*values), values[g]),
         )
     for at, asked in enumerate(names):
         if asked in op.signature.saveable:
@@ -155,6 +155,8 @@ def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, 
 
 
 def _overwritten(result: Any, g: Any) -> Any:
+    """The gradients as they were before the incoming gradient is overwritten."""
+    result = tuple(r if r is None else copy(r) for r in result) if isinstance(result, tuple) else copy(result)
     if isinstance(g, np.ndarray) and g.flags.writeable:
         g[...] = 0
     return result

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.graph import Node, pull_with
+from ..core.graph import Node
+from ..core.tracing import Args, Tracer, trace
 from .layouts import strided
 from .levels import Arrays, Level, Record
 from .report import Failure
@@ -99,18 +100,19 @@ class Structure:
         """The backward pass would convert what a rule returns, but a rule that widens costs time and memory: in float32."""
         level, found = self.level, set()
 
-        def pull(node: Node, g: Any, saved: Any, parents: Sequence[Any]) -> tuple[Any, ...]:
-            pulled = node.op.pull(g, saved, node.params, parents)
-            for parent, r in zip(parents, pulled, strict=True):
-                if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):
-                    found.add(
-                        f"a rule of {node.op.name} returned {r.dtype} where g is {g.dtype} and its input {parent.dtype}"
-                    )
-            return pulled
+        class Dtypes(Tracer):
+            def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
+                gradients = super().vjp(node, g, saved, parents)
+                for parent, r in zip(parents, gradients, strict=True):
+                    if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):
+                        found.add(
+                            f"a rule of {node.op.name} returned {r.dtype} where g is {g.dtype} and its input {parent.dtype}"
+                        )
+                return gradients
 
         narrow = all(level.arrays[p].dtype == np.float64 for p in level.floating)
         arrays = [a.astype(np.float32) if narrow and a.dtype == np.float64 else a for a in level.arrays]
-        with np.errstate(all="ignore"), pull_with(pull):
+        with np.errstate(all="ignore"), trace(Dtypes()):
             record = level.record(arrays)
             record.pull([u.astype(y.dtype) for u, y in zip(us, record.values, strict=True)])
         for text in sorted(found):

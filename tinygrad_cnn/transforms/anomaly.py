@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,8 +12,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..core.backward import input_name
-from ..core.graph import Node, Op, pull_with
-from ..core.tracing import PACKAGE, WRITTEN, observe
+from ..core.frames import caller
+from ..core.graph import Node, Op
+from ..core.tracing import Args, Tracer, trace
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -76,37 +76,45 @@ def detect_anomaly() -> Iterator[None]:
     tinygrad_cnn.AnomalyError: log: the result float32 (2,) has 1 element that is not finite, the first -inf at (1,); called
     at ... with `a` float32 (2,) from 0.0 to 1.0, 0 not finite; keep its inputs where it is finite, ...
     """
-    calls: WeakKeyDictionary[Node, _Call] = WeakKeyDictionary()
+    with np.errstate(all="ignore"), trace(_Checks()):
+        yield
 
-    def look(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], output: Tensor) -> None:
+
+class _Checks(Tracer):
+    """Checks the result of every op and every gradient that a rule computes."""
+
+    def __init__(self) -> None:
+        self._calls: WeakKeyDictionary[Node, _Call] = WeakKeyDictionary()
+
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+        super().call(op, inputs, params, output, residuals)
         fault = None if _pulling.get() else _fault(output)
         node = output._node
         if fault or node is not None:
-            call = _Call(op, *caller(), _described(op, inputs), _within.get())
+            frame = caller()
+            where = frame.f_code.co_filename, frame.f_lineno
+            call = _Call(op, *where, _described(op, inputs), _within.get())
             if fault:
                 raise call.error(f"the result {fault}")
             if isinstance(node, Node):
-                calls[node] = call
+                self._calls[node] = call
 
-    def pull(node: Node, g: Any, saved: tuple[Any, ...], parents: tuple[Any, ...]) -> tuple[Any, ...]:
-        call = calls.get(node)
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
+        call = self._calls.get(node)
         fault = _fault(g)
         if fault:
             raise _error(node.op, call, f"the gradient of its result {fault} as it comes in, or as its uses add up")
         tokens = _pulling.set(True), _within.set(call)
         try:
-            pulled = node.op.pull(g, saved, node.params, parents)
+            gradients = super().vjp(node, g, saved, parents)
         finally:
             _pulling.reset(tokens[0])
             _within.reset(tokens[1])
-        for position, (parent, r) in enumerate(zip(parents, pulled, strict=True)):
+        for position, (parent, r) in enumerate(zip(parents, gradients, strict=True)):
             fault = None if parent is None else _fault(r)
             if fault:
                 raise _error(node.op, call, f"the gradient for {input_name(node.op, position)} {fault}")
-        return pulled
-
-    with np.errstate(all="ignore"), observe(look), pull_with(pull):
-        yield
+        return gradients
 
 
 def _error(op: Op, call: _Call | None, what: str) -> AnomalyError:
@@ -148,14 +156,3 @@ def _range(value: Any) -> str:
     finite = array[np.isfinite(array)]
     extent = f" from {finite.min()} to {finite.max()}" if finite.size else ""
     return f"{array.dtype} {array.shape}{extent}, {array.size - finite.size} not finite"
-
-
-def caller() -> tuple[str, int]:
-    """File and line of the innermost frame that is the user's code."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE) and not WRITTEN.fullmatch(name):
-            break
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno

@@ -45,7 +45,7 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     [1.0, 1.0]
     """
     check_callable("checkpoint", f)
-    if not is_grad_enabled() or tracing.tracer() is not None:  # a captured program has memory of its own to spare
+    if not is_grad_enabled() or tracing.tracer().captures:  # a captured program has memory of its own to spare
         return f(*args, **kwargs)
     given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     segment = _Segment(f, args, kwargs)
@@ -62,6 +62,13 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     segment.value = None
     parts = iter(segment.parts(whole))
     return rebuild(result, [next(parts) if r else v for v, r in zip(values, recorded, strict=True)])  # type: ignore[no-any-return]
+
+
+class _Rerun(tracing.Tracer):
+    """Leaves out effects, which the first run has had."""
+
+    def effect(self, *_: Any, **__: Any) -> None:
+        pass
 
 
 class _Hole:
@@ -114,7 +121,7 @@ class _Segment:
         try:
             for source, state in self.random:
                 source.bit_generator.state = state
-            with tracing.repeating():
+            with tracing.trace(_Rerun()):
                 yield
         finally:
             for (source, _), state in zip(self.random, now, strict=True):

@@ -1,0 +1,155 @@
+"""The arguments of a compiled call: the key of a program for them, what stands in for them, and whether they share memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.grad_mode import is_grad_enabled
+from ..core.graph import Leaf
+from ..core.hooks import register
+from ..core.versions import owner
+from ..tensor import Tensor, get_default_dtype
+from ..transforms.pytree import leaves, rebuild
+from .same import Held, typed
+
+
+def signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """The key of a program, and the arrays and Tensors among the arguments, in order, each once.
+
+    Arrays and Tensors count by shape, dtype and memory order, all other arguments by value.
+    """
+    given: list[Any] = []
+    key: list[Any] = [is_grad_enabled(), get_default_dtype()]
+    for i, x in enumerate(args):
+        if x.__class__ is Tensor and x._node is None:  # as _scan has it, in fewer steps
+            data = x._array
+            given.append(x)
+            key.append((data.shape, data.dtype, data.strides, False))
+        else:
+            _scan(name, i, x, given, key)
+    for word, x in kwargs.items():
+        key.append(word)
+        _scan(name, word, x, given, key)
+    if len(given) > 1 and (len(given) > 2 or given[0] is given[1]) and len({*map(id, given)}) < len(given):
+        numbers = {id(x): i for i, x in enumerate(given)}
+        key.append(tuple([numbers[id(x)] for x in given]))
+        given = [x for i, x in enumerate(given) if numbers[id(x)] == i]
+    return tuple(key), given
+
+
+def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any]) -> None:
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind not in "biufc":
+            raise TypeError(f"{name}: argument {where!r} holds an array of {x.dtype}; it must hold numbers or Booleans")
+        given.append(x)
+        key.append((x.shape, x.dtype, x.strides))
+    elif isinstance(x, Tensor):
+        if not x.is_leaf and is_grad_enabled():
+            raise TypeError(
+                f"{name}: argument {where!r} is the result of `{x._op_name}` and requires a gradient, which cannot flow out of "
+                "a compiled call; detach() it, or compute it inside"
+            )
+        given.append(x)
+        key.append((x.shape, x.dtype, x._array.strides, x._node is not None, _grad(x) is None, *map(Held, _hooks(x))))
+    elif isinstance(x, list | tuple | dict):
+        key.append((x.__class__, *map(typed, x)) if isinstance(x, dict) else (x.__class__, len(x)))
+        for part in x.values() if isinstance(x, dict) else x:
+            _scan(name, where, part, given, key)
+    else:
+        try:
+            hash(x)
+        except TypeError:
+            raise TypeError(
+                f"{name}: argument {where!r} holds a {type(x).__name__}, which cannot be hashed; arguments are arrays, "
+                "Tensors, lists, tuples and dicts of them, and Python values that a program may be kept for"
+            ) from None
+        key.append(typed(x))
+
+
+def _hooks(x: Any) -> list[Any]:
+    return [*getattr(getattr(x, "_node", None), "hooks", {}).values()]
+
+
+def _grad(x: Tensor) -> Any:
+    return getattr(x, "_grad", None)
+
+
+def array_of(x: Any) -> np.ndarray:
+    """The plain array of an argument: what a subclass such as a memmap, a matrix or a masked array adds does not count."""
+    data: np.ndarray = x._array if isinstance(x, Tensor) else x
+    return data if data.__class__ is np.ndarray else np.asarray(data)
+
+
+def wrapped(tree: Any) -> Any:
+    """Arguments as the function sees them: Tensors for arrays."""
+    found = [x for _, x in leaves(tree)]
+    if not any(isinstance(x, np.ndarray) for x in found):
+        return tree
+    return rebuild(tree, [Tensor._of(array_of(x)) if isinstance(x, np.ndarray) else x for x in found])
+
+
+class StandIns:
+    """Arguments for a captured run: Tensors in the memory of the arrays that are given, with identities of their own."""
+
+    def __init__(self, given: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._given, self._tree = given, (args, kwargs)
+        by_identity = {id(x): _stand_in(x) for x in given}
+        self.tensors = [*by_identity.values()]
+        self._leaves = [by_identity.get(id(leaf), leaf) for _, leaf in leaves(self._tree)]
+        self.others = [leaf for _, leaf in leaves(self._tree) if id(leaf) not in by_identity]
+        self.args, self.kwargs = self._filled = rebuild(self._tree, self._leaves)
+
+    def are_edited(self) -> bool:
+        """Whether the function changed lists and dicts among them, or whether one requires a gradient."""
+        before = [(path, id(leaf)) for (path, _), leaf in zip(leaves(self._tree), self._leaves, strict=True)]
+        if before != [(path, id(leaf)) for path, leaf in leaves(self._filled)]:
+            return True
+        pairs = zip(self._given, self.tensors, strict=True)
+        return any((t._node is None) is not (getattr(x, "_node", None) is None) for x, t in pairs)
+
+
+def _stand_in(x: Any) -> Tensor:
+    tensor = Tensor._of(array_of(x).view())
+    if isinstance(x, Tensor) and x._node is not None:
+        tensor._grad = _grad(x)
+        tensor._node = Leaf(tensor)
+        for hook in _hooks(x):
+            register(tensor._node, hook)
+    return tensor
+
+
+class Written:
+    """What a program writes that its callers can reach: arrays from outside, and some of its arguments.
+
+    Eager code would see those writes through arguments that share the memory. A program's copies of arguments do not.
+    """
+
+    __slots__ = ("_arguments", "_arrays", "_foreign", "_own")
+
+    def __init__(self, arrays: Sequence[np.ndarray], arguments: Sequence[int]) -> None:
+        self._arrays, self._arguments = arrays, arguments
+        roots = [owner(array) for array in arrays]
+        self._foreign = any(map(_is_foreign, roots))
+        self._own = frozenset(map(id, roots))
+
+    def is_among(self, given: Sequence[np.ndarray]) -> bool:
+        """Whether one of the arguments shares memory with an outside array that is written, or with another that is."""
+        for i in self._arguments:
+            if any(i != j and np.may_share_memory(given[i], a) for j, a in enumerate(given)):
+                return True
+        for array in given if self._own else ():
+            if array.base is None and not self._foreign and id(array) not in self._own:
+                continue  # it owns its memory, and others own what is written
+            root = owner(array)
+            is_suspect = self._foreign or id(root) in self._own or _is_foreign(root)
+            if is_suspect and any(np.may_share_memory(array, written) for written in self._arrays):
+                return True
+        return False
+
+
+def _is_foreign(root: np.ndarray) -> bool:
+    """Whether the memory belongs to something else than an array, which others may look at through arrays of their own."""
+    return root.base is not None or not root.flags.owndata

@@ -1,0 +1,84 @@
+"""A captured run as a program: the plan and the generated function, and what tells whether the program may be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..kernels.parallel.threads import blas_alone
+from .arguments import Written
+from .audit import Record
+from .codegen import Writer, in_bytes
+from .memory import planned
+from .results import Results
+from .steps import Value
+from .trace import Capture
+
+SMALL_BYTES = 1 << 20
+"""Of all values of a program: with less, nothing in it is work for threads, whether ours or those of BLAS."""
+
+
+class Program:
+    """A captured run, ready to be repeated."""
+
+    def __init__(self, capture: Capture, results: Sequence[Value]) -> None:
+        gradients = [v for _, v in capture.gradients if v is not None]
+        given = [
+            v for leaf, v in capture.gradients if v is not None and leaf.tensor is None
+        ]  # the next run has other leaves
+        plan = planned(capture.steps, [*results, *given], gradients)
+        writer = Writer(plan, capture.arguments)
+        self.source = writer.program(results, capture.gradients, given)
+        self.run: Callable[..., tuple[Any, ...]] = writer.constants.define(self.source, "compiled program")
+        self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
+        self._lent, self._takes_given = writer.lent, writer.takes_given
+
+    def recall(self) -> None:
+        """Take back the gradients of the last run, whose memory a run that failed may have written over."""
+        for leaf, gradient in self._lent:
+            if getattr(leaf, "_grad", None) is gradient:
+                leaf._grad = None
+
+    @property
+    def summary(self) -> str:
+        """How many operations there are, and the memory that is planned for them."""
+        return f"{len(self.lines)} operations in {in_bytes(self.peak)} of memory"
+
+    def describe(self) -> str:
+        """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
+        width = max((len(name) for name, _ in self.lines), default=0)
+        rows = [f"{i:4}  {name:{width}}  {text}" for i, (name, text) in enumerate(self.lines)]
+        share = f" ({self.peak / self.total:.0%})" if self.total else ""
+        rows.append(
+            f"{len(self.lines)} steps; planned memory {in_bytes(self.peak)}, all values {in_bytes(self.total)}{share}"
+        )
+        return "\n".join(rows)
+
+
+class Ready(Program):
+    """A program with what tells whether it may be replayed, and the structure of its results."""
+
+    def __init__(self, capture: Capture, results: Results) -> None:
+        super().__init__(capture, results.values)
+        self.results, self.record, self.state = results, Record(capture, results.compared), capture.state
+        self.written, self.referred, self.unchanged = (
+            Written(*capture.written),
+            capture.referred(),
+            capture.state.guard(),
+        )
+        self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
+        self.audit, self.left = 2, 1  # the next of its calls that is audited, and how far it is
+
+    def replay(self, given: list[Any], arrays: list[Any]) -> Any:
+        """What the function would return for these arguments, of which `arrays` are the values."""
+        if self._takes_given:
+            arrays.append(given)
+        try:
+            if self._is_small:
+                values = self.run(*arrays)
+            else:
+                values = blas_alone(self.run, *arrays)  # whose threads would spin beside those of the kernels
+        except BaseException:
+            self.recall()
+            raise
+        return self.results(values, given)

@@ -1,0 +1,25 @@
+"""Whose code runs: the library's, or the user's."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from types import FrameType
+
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
+GENERATED = re.compile(r"<\w+: (call|pull)>")
+
+
+def is_library(filename: str) -> bool:
+    """Whether code is the library's: in a file of the package, or generated for an op."""
+    return filename.startswith(PACKAGE) or GENERATED.fullmatch(filename) is not None
+
+
+def caller() -> FrameType:
+    """The innermost frame that runs the user's code."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
