@@ -22,7 +22,7 @@ from tinygrad_cnn.core.graph import accelerate
 from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
-from tinygrad_cnn.ops import pool, shape
+from tinygrad_cnn.ops import shape
 
 from .test_compile import assert_same_gradients
 from .test_prepared import stepping
@@ -48,7 +48,7 @@ def skewed(seed):
         for module, name, value in (
             (memory, "LEAST", 1), (codegen, "LARGE", 0), (chunks, "LARGE", 0),
             (cached_im2col, "MOST_BYTES", 0), (blocking, "ALONE", -1),
-            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (shape, "SMALL", 1), (pool, "SMALL", 1),
+            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (shape, "SMALL", 1), (chunks, "SMALL", 1),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield

@@ -1,4 +1,4 @@
-"""Pooling kernels: adjoint pairs, indices that are checked before they are used, and windows without elements."""
+"""Pooling beside its definitions, adjoint pairs, and indices that are checked before they are used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import pool, resize
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import pool as kernel
+from tinygrad_cnn.kernels.parallel import chunks
+from tinygrad_cnn.ops import adaptive_pool, pool, resize
+from tinygrad_cnn.ops.pool import Windows
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
@@ -37,91 +41,118 @@ def test_gather_and_scatter_are_adjoint_in_every_layout(shape, out, n, c, seed):
 @given(st.lists(st.integers(0, 3), max_size=8), seeds)
 def test_last_written_is_what_assignment_leaves(row, seed):
     indices = np.array(row, np.int64).reshape(1, 1, -1)
-    kept = pool.last_written(indices, 4).ravel()
+    kept = pool.last_written(indices, size=4).ravel()
     assert kept.tolist() == [i not in row[k + 1 :] for k, i in enumerate(row)]
 
 
 @pytest.mark.parametrize("wrong", [-1, 4, 2**40])
 def test_an_index_outside_is_refused_before_memory_is_touched(wrong):
-    indices = np.array([[[0, wrong]]])
-    for call in (
-        lambda: pool.gather(np.ones((1, 1, 4)), indices),
-        lambda: pool.scatter(np.ones((1, 1, 2)), indices, (4,)),
-        lambda: pool.last_written(indices, 4),
-    ):
+    indices = np.array([[[[0, wrong]]]])
+    with pytest.raises(IndexError, match="must lie in the 4 elements"):
+        pool.last_written(indices, size=4)
+    for x in (np.ones((1, 1, 1, 2)), tg.ones(1, 1, 1, 2)):
         with pytest.raises(IndexError, match="must lie in the 4 elements"):
-            call()
-    with pytest.raises(ValueError, match="must begin with"):
-        pool.gather(np.ones((2, 1, 4)), np.zeros((1, 1, 2), np.int64))
+            tg.max_unpool2d(x, indices, (1, 2))
     with pytest.raises(IndexError, match="sources in range"):
-        resize.resample(np.ones(4), 0, 2, (np.array([0]), np.array([wrong]), np.ones(1)))
+        resize.resample(np.ones(4), axis=0, size=2, taps=(np.array([0]), np.array([wrong]), np.ones(1)))
     with pytest.raises(IndexError, match="targets in range"):
-        resize.resample(np.ones(3), 0, 2, (np.array([wrong]), np.array([0]), np.ones(1)))
+        resize.resample(np.ones(3), axis=0, size=2, taps=(np.array([wrong]), np.array([0]), np.ones(1)))
 
 
-def test_a_window_without_elements_has_no_index_and_gets_nothing():
-    x, how = np.ones((1, 1, 1)), ((2,), (1,), (1,), (2,))
-    y = pool.max_windows(x, (2,), (2,), *how[1:])
-    which = pool.which_elements(x, y, *how)
+def test_a_window_without_elements_has_no_largest_and_gets_nothing():
+    x, windows = np.ones((1, 1, 1)), Windows((2,), (2,), (1,), (1,), (2,))
+    y = pool.max_pool(x, windows=windows)
+    which = pool.max_pool_which(x, y, windows=windows)
     assert y.tolist() == [[[-np.inf, 1]]]
     assert which.tolist() == [[[2, 0]]]
-    assert pool.flat_indices(which, (1,), *how).tolist() == [[[-1, 0]]]
-    assert pool.put_elements(np.ones((1, 1, 2)), which, (1,), *how).tolist() == [[[1]]]
-    assert pool.take_elements(x, which, *how).tolist() == [[[0, 1]]]
+    assert pool.put_elements(np.ones((1, 1, 2)), which, sizes=(1,), windows=windows).tolist() == [[[1]]]
+    assert pool.take_elements(x, which, windows=windows).tolist() == [[[0, 1]]]
 
 
-GEOMETRIES = st.integers(1, 3).flatmap(
-    lambda ndim: st.tuples(
-        *[st.lists(st.integers(low, 3), min_size=ndim, max_size=ndim).map(tuple) for low in (1, 1, 1, 0)]
-    )
-)
+@st.composite
+def geometries(draw):
+    """The shape of images, and windows on them: overlapping or with gaps, up to half of one in the padding, tiles too."""
+    shape, axes = [draw(st.integers(0, 3)), draw(st.integers(1, 3))], []
+    for _ in range(draw(st.integers(1, 3))):
+        k, s, d, extra = (draw(st.integers(low, 3)) for low in (1, 1, 1, 0))
+        if draw(st.booleans()):
+            s, d, extra = k, 1, k * extra
+        p = draw(st.integers(0, k // 2))
+        shape.append(d * (k - 1) + 1 + extra)
+        axes.append((k, (extra + 2 * p) // s + 1, s, p, d))
+    return tuple(shape), Windows(*zip(*axes, strict=True))
 
 
-@given(GEOMETRIES, st.integers(0, 2), st.integers(1, 3), seeds)
-def test_windows_keep_channels_last_memory_and_their_adjoints_agree(geometry, n, c, seed):
-    kernel, stride, dilation, extra = geometry
+LAYOUTS = [np.ascontiguousarray, channels_last, np.asfortranarray, lambda a: np.ascontiguousarray(a[::-1])[::-1]]
+
+
+@pytest.mark.parametrize("large", [1 << 17, 1])
+@given(geometries(), st.permutations(LAYOUTS), st.sampled_from([np.float32, np.float64, np.int16, np.bool_]), seeds)
+def test_what_kernels_give_is_what_the_definitions_say(large, geometry, layouts, dtype, seed):
+    """Of small numbers, so that sums are exact."""
+    shape, windows = geometry
     rng = np.random.default_rng(seed)
-    before = tuple(k // 2 for k in kernel)
-    shape = tuple(d * (k - 1) + 1 + e for k, d, e in zip(kernel, dilation, extra, strict=True))
-    out = tuple((e + 2 * p) // s + 1 for e, p, s in zip(extra, before, stride, strict=True))
-    x = channels_last(rng.integers(-2, 3, (n, c, *shape)).astype(np.float32))
-    y = pool.max_windows(x, kernel, out, stride, before, dilation)
-    which = pool.which_elements(x, y, kernel, stride, before, dilation)
+    values = rng.integers(-2, 3, shape).astype(dtype)
+    if values.dtype.kind == "f":
+        values[rng.random(shape) < 0.05] = np.nan
+        values[rng.random(shape) < 0.1] = -np.inf
+    x = layouts[0](values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "SMALL", large)
+        patch.setattr(kernel, "SHORT", rng.integers(1, 4))  # windows of more elements are large
+        y = pool.max_pool(x, windows=windows)
+        which = pool.max_pool_which(x, y, windows=windows)
+        sums = pool.sum_windows(np.where(np.isfinite(x), x, 0), windows=windows)
+        u = layouts[1](rng.integers(-4, 5, y.shape).astype(np.float32))
+        found = layouts[2](which)
+        put = pool.put_elements(u, found, sizes=shape[2:], windows=windows)
+        spread = pool.spread_windows(u, sizes=shape[2:], windows=windows)
+    for got, f, inputs, how in (
+        (y, pool.max_pool, [x], {}),
+        (which, pool.max_pool_which, [x, y], {}),
+        (sums, pool.sum_windows, [np.where(np.isfinite(x), x, 0)], {}),
+        (put, pool.put_elements, [u, which], {"sizes": shape[2:]}),
+        (spread, pool.spread_windows, [u], {"sizes": shape[2:]}),
+    ):
+        np.testing.assert_array_equal(got, f.op.raw(*inputs, windows=windows, **how), strict=True)
+
+
+@given(geometries(), seeds)
+def test_adjoint_pairs_and_channels_last_memory(geometry, seed):
+    shape, windows = geometry
+    rng = np.random.default_rng(seed)
+    x = channels_last(rng.integers(-2, 3, shape).astype(np.float32))
+    y = pool.max_pool(x, windows=windows)
+    which = pool.max_pool_which(x, y, windows=windows)
     u = channels_last(rng.integers(-4, 5, y.shape).astype(np.float32))
-    back = pool.put_elements(u, which, shape, kernel, stride, before, dilation)
-    total = pool.sum_windows(x, kernel, out, stride, before)
-    spread = pool.spread_windows(u, shape, kernel, stride, before)
-    one_place = y[0, 0].size == 1 if n else True  # then u lies in both orders at once
-    for a in (y, which, total, *(() if one_place else (back, spread))):
+    back = pool.put_elements(u, which, sizes=shape[2:], windows=windows)
+    total = pool.sum_windows(x, windows=windows)
+    spread = pool.spread_windows(u, sizes=shape[2:], windows=windows)
+    one_place = y[0, 0].size == 1 if len(x) else True  # then u lies in both orders at once
+    large = max(windows.size) > kernel.SHORT
+    for a in (y, which, *(() if large else (total,)), *(() if one_place else (back, spread))):
         assert np.moveaxis(a, 1, -1).flags.c_contiguous
     # <put u, x> = <u, take x>: small integers, so that both sides are exact
-    np.testing.assert_array_equal(
-        pool.take_elements(x, which, kernel, stride, before, dilation)[np.isfinite(y)], y[np.isfinite(y)]
-    )
-    assert (back * x).sum() == (u * y)[np.isfinite(y)].sum()
+    some = which < np.prod(windows.size)
+    np.testing.assert_array_equal(pool.take_elements(x, which, windows=windows)[some], y[some])
+    assert (back * x).sum() == (u * y)[some].sum()
     assert (spread * x).sum() == (u * total).sum()
 
 
-def test_arrays_whose_sizes_disagree_are_refused_in_the_kernel_itself():
-    a, which = np.ones((2, 3, 4, 4)), np.zeros((2, 3, 2, 2), np.uint8)
-    how = ((2, 2), (2, 2), (0, 0), (1, 1))
-    for wrong in ((1, 3, 2, 2), (2, 1, 2, 2), (3, 2)):
-        with pytest.raises(ValueError, match="must begin with"):
-            pool.take_elements(a, np.zeros(wrong, np.uint8), *how)
-        with pytest.raises(ValueError, match="must begin with"):
-            pool.which_elements(a, np.zeros(wrong), *how)
-        with pytest.raises(ValueError, match=r"it must be \(2, 3, 2, 2\)"):
-            pool.put_elements(which.astype(float), np.zeros(wrong, np.uint8), (4, 4), *how)
-    with pytest.raises(ValueError, match="zip"):  # one entry for each spatial axis
-        pool.max_windows(a, (2,), (2, 2), *how[1:])
-    # More windows than fit hold what there is of the input, and look at no memory beyond it.
-    assert pool.sum_windows(a, (2, 2), (3, 9), (2, 2), (0, 0))[0, 0].tolist() == [[4, 4, *[0] * 7]] * 2 + [[0] * 9]
-    assert pool.put_elements(np.ones((2, 3, 9, 9)), np.zeros((2, 3, 9, 9), int), (4, 4), *how).sum() == 2 * 3 * 4
+def test_more_windows_than_fit_hold_what_there_is_of_the_images():
+    """And look at no memory beyond them."""
+    a = np.ones((2, 3, 4, 4))
+    windows = Windows((2, 2), (3, 9), (2, 2), (0, 0), (1, 1))
+    for f in (pool.sum_windows, pool.sum_windows.op.raw):
+        assert f(a, windows=windows)[0, 0].tolist() == [[4, 4, *[0] * 7]] * 2 + [[0] * 9]
+    u, which = np.ones((2, 3, 3, 9)), np.zeros((2, 3, 3, 9), int)
+    for f in (pool.put_elements, pool.put_elements.op.raw):
+        assert f(u, which, sizes=(4, 4), windows=windows).sum() == 2 * 3 * 4
 
 
 @given(st.integers(1, 12), st.integers(1, 12))
 def test_regions_cover_every_element_and_none_is_empty(n, m):
-    starts, stops = pool.regions(n, m)
+    starts, stops = adaptive_pool.regions(n, m)
     assert (starts < stops).all()
     assert starts[0] == 0
     assert stops[-1] == n
@@ -139,5 +170,5 @@ def test_resampling_is_a_matrix_along_an_axis(n, m, count, axis, seed):
     shape = [2, 3, 2]
     shape[axis] = n
     x = rng.normal(size=shape)
-    y = resize.resample(x, axis, m, taps)
+    y = resize.resample(x, axis=axis, size=m, taps=taps)
     np.testing.assert_allclose(y, np.moveaxis(np.tensordot(matrix, x, (1, axis)), 0, axis), rtol=1e-12, atol=1e-12)

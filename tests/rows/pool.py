@@ -86,13 +86,6 @@ def _planes(x: NDArray[Any]) -> NDArray[Any]:
     return x.reshape(*x.shape[:2], -1)
 
 
-def _scatter(u: NDArray[Any], indices: NDArray[Any], sizes: tuple[int, ...]) -> NDArray[Any]:
-    y = np.zeros((*u.shape[:2], *sizes))
-    for n, c in np.ndindex(*u.shape[:2]):
-        np.add.at(y[n, c].reshape(-1), indices[n, c].reshape(-1), u[n, c].reshape(-1))
-    return y
-
-
 def _unpool(x: NDArray[Any], indices: NDArray[Any], kernel_size: Any, output_size: Any) -> NDArray[Any]:
     y = np.zeros((*x.shape[:2], *output_size))
     for at in np.ndindex(*x.shape):
@@ -106,27 +99,26 @@ def _last_written(indices: NDArray[Any], size: int) -> NDArray[Any]:
     return np.array(later).reshape(indices.shape)
 
 
-def _spread(u: NDArray[Any], sizes: tuple[int, ...], window: Any, stride: Any, before: Any) -> NDArray[Any]:
+def _spread(u: NDArray[Any], sizes: tuple[int, ...], windows: Any) -> NDArray[Any]:
     y = np.zeros((*u.shape[:2], *sizes))
-    for chosen in np.ndindex(*u.shape[2:]):
-        for at in np.ndindex(*sizes):
-            axes = zip(at, chosen, stride, window, before, strict=True)
-            if all(0 <= i + p - o * s < k for i, o, s, k, p in axes):
-                y[(slice(None), slice(None), *at)] += u[(slice(None), slice(None), *chosen)]
+    for i in range(math.prod(windows.size)):
+        y += _put(u, np.full_like(u, i, int), sizes, windows)
     return y
 
 
 LINE, IMAGE, VOLUME = (2, 2, 6), (1, 2, 5, 4), (1, 1, 3, 4, 3)
-SLIDE = {"window": (3, 2), "grid": (2, 4), "stride": (2, 1), "before": (1, 0)}
-WHICH = {"window": (3, 2), "stride": (2, 1), "before": (1, 0), "dilation": (1, 1)}
+SLIDE = {"windows": pool.Windows((3, 2), (2, 4), (2, 1), (1, 0), (1, 1))}
+SQUARE = {"windows": pool.Windows((2, 2), (3, 3), (1, 1), (0, 0), (1, 1))}
+TILES = {"windows": pool.Windows((2, 2), (2, 4), (2, 2), (0, 0), (1, 1))}
+APART = {"windows": pool.Windows((2, 2), (2, 2), (3, 1), (0, 0), (2, 1))}
 REGIONS = {"grid": (2, 3)}
 FOUND = np.array([0, 5, 3, 3, 2, 4]).reshape(1, 2, 1, 3)
 
 
-def _slide(x: NDArray[Any], grid: Any, window: Any, stride: Any, before: Any, dilation: Any = (1, 1)) -> Any:
+def _slide(x: NDArray[Any], windows: Any) -> Any:
     return [
-        [([q for q in (i * s + k * d - p for k in range(w)) if 0 <= q < n], 0) for i in range(o)]
-        for n, o, w, s, p, d in zip(x.shape[2:], grid, window, stride, before, dilation, strict=True)
+        [([q for q in (i * s + j * d - p for j in range(k)) if 0 <= q < n], 0) for i in range(o)]
+        for n, k, o, s, p, d in zip(x.shape[2:], *windows, strict=True)
     ]
 
 
@@ -139,44 +131,43 @@ def _at(x: NDArray[Any], axes: list[list[Span]]) -> NDArray[Any]:
     return np.stack(out, -1).reshape(*x.shape[:2], *map(len, axes))
 
 
-def _places(which: NDArray[Any], sizes: Any, window: Any, stride: Any, before: Any, dilation: Any) -> Iterator[Any]:
+def _places(which: NDArray[Any], sizes: Any, windows: Any) -> Iterator[Any]:
     """For each window whose chosen element lies inside `sizes`: the index of the window, and that of the element."""
     for at in np.ndindex(*which.shape):
-        if which[at] < math.prod(window):
-            element = np.unravel_index(which[at], window)
-            axes = zip(at[2:], stride, element, dilation, before, strict=True)
-            place = [o * s + int(k) * d - p for o, s, k, d, p in axes]
-            if all(0 <= i < n for i, n in zip(place, sizes, strict=True)):
-                yield at, (*at[:2], *place)
+        element = np.unravel_index(which[at], windows.size)
+        axes = zip(at[2:], windows.stride, element, windows.dilation, windows.before, strict=True)
+        place = [o * s + int(k) * d - p for o, s, k, d, p in axes]
+        if all(0 <= i < n for i, n in zip(place, sizes, strict=True)):
+            yield at, (*at[:2], *place)
 
 
-def _which(x: NDArray[Any], y: NDArray[Any], window: Any, **kw: Any) -> NDArray[Any]:
+def _which(x: NDArray[Any], y: NDArray[Any], windows: Any) -> NDArray[Any]:
     """Which element of its window is the largest, the first one if several are."""
     out = np.zeros(y.shape, int)
-    for i in reversed(range(math.prod(window))):
-        for at, place in _places(np.full_like(y, i, int), x.shape[2:], window, **kw):
+    for i in reversed(range(math.prod(windows.size))):
+        for at, place in _places(np.full_like(y, i, int), x.shape[2:], windows):
             if x[place] == y[at]:
                 out[at] = i
     return out
 
 
-def _flat(which: NDArray[Any], sizes: Any, **kw: Any) -> NDArray[Any]:
+def _flat(which: NDArray[Any], sizes: Any, windows: Any) -> NDArray[Any]:
     out = np.zeros(which.shape, int)
-    for at, place in _places(which, sizes, **kw):
+    for at, place in _places(which, sizes, windows):
         out[at] = np.ravel_multi_index(place[2:], sizes)
     return out
 
 
-def _put(u: NDArray[Any], which: NDArray[Any], sizes: Any, **kw: Any) -> NDArray[Any]:
+def _put(u: NDArray[Any], which: NDArray[Any], sizes: Any, windows: Any) -> NDArray[Any]:
     y = np.zeros((*u.shape[:2], *sizes))
-    for at, place in _places(which, sizes, **kw):
+    for at, place in _places(which, sizes, windows):
         y[place] += u[at]
     return y
 
 
-def _take(a: NDArray[Any], which: NDArray[Any], **kw: Any) -> NDArray[Any]:
+def _take(a: NDArray[Any], which: NDArray[Any], windows: Any) -> NDArray[Any]:
     y = np.zeros(which.shape)
-    for at, place in _places(which, a.shape[2:], **kw):
+    for at, place in _places(which, a.shape[2:], windows):
         y[at] = a[place]
     return y
 
@@ -208,22 +199,20 @@ CASES = [
     *(Case(getattr(adaptive_pool, f"adaptive_avg_pool{len(shape) - 2}d"), (Arg(shape),),
            lambda x, output_size: pooled(x, regions(x.shape[2:], output_size), lambda e, _: e.mean(-1)),
            {"output_size": size}) for shape, size in ((LINE, 4), (IMAGE, (3, None)), (VOLUME, 2))),
-    Case(pool.max_pool, _max(*IMAGE), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.max(-1)),
-         {**SLIDE, "dilation": (1, 1)}),
-    Case(pool.max_pool_which, _max(1, 2, 5, 5), _which, {**SLIDE, "dilation": (1, 1)}, order=0, fixed=True,
-         via=lambda f: lambda x, grid, **kw: f(x, pool.max_pool(x, grid=grid, **kw), **kw)),
-    Case(pool.flat_indices, (Arg((2, 1, 2, 2), 0, 3, kind="int"),), _flat,
-         {"sizes": (6, 5), "window": (2, 2), "stride": (3, 1), "before": (0, 0), "dilation": (2, 1)}, order=0, fixed=True),
-    Case(pool.put_elements, (Arg((1, 2, 2, 4)), Arg((1, 2, 2, 4), 0, 6, kind="int")), _put, {"sizes": (5, 5), **WHICH}),
-    Case(pool.put_elements, (Arg((1, 2, 2, 4)), Arg((1, 2, 2, 4), 0, 4, kind="int")), _put,
-         {"sizes": (4, 8), "window": (2, 2), "stride": (2, 2), "before": (0, 0), "dilation": (1, 1)}),
-    Case(pool.take_elements, (Arg((1, 2, 5, 5)), Arg((1, 2, 2, 4), 0, 6, kind="int")), _take, WHICH),
-    Case(pool.max_region_indices, _max(*IMAGE), lambda x, grid: _at(x, regions(x.shape[2:], grid)), REGIONS, order=0),
-    Case(pool.sum_windows, (Arg(IMAGE),), lambda x, **kw: pooled(x, _slide(x, **kw), lambda e, _: e.sum(-1)), SLIDE),
-    Case(pool.spread_windows, (Arg((1, 2, 2, 4)),), _spread,
-         {"sizes": (5, 5), "window": (3, 2), "stride": (2, 1), "before": (1, 0)}),
-    Case(pool.scatter_windows, (Arg((1, 2, 1, 3)), Arg((1, 2, 1, 3), 0, 5, kind="int")), _scatter, {"sizes": (2, 3)}),
-    Case(pool.gather_windows, (Arg((2, 1, 2, 3)), Arg((2, 1, 4), 0, 5, kind="int")),
-         lambda a, indices: np.take_along_axis(_planes(a), indices, -1)),
+    Case(pool.max_pool, _max(*IMAGE), lambda x, windows: pooled(x, _slide(x, windows), lambda e, _: e.max(-1)), SLIDE),
+    Case(pool.max_pool_which, _max(1, 2, 5, 5), _which, SLIDE, order=0, fixed=True,
+         via=lambda f: lambda x, windows: f(x, pool.max_pool(x, windows=windows), windows=windows)),
+    Case(pool.flat_indices, (Arg((2, 1, 2, 2), 0, 3, kind="int"),), _flat, {"sizes": (6, 5), **APART}, order=0, fixed=True),
+    *(Case(pool.put_elements, (Arg(shape), Arg(shape, 0, most, kind="int")), _put, {"sizes": sizes, **windows}, fixed=True)
+      for shape, most, sizes, windows in (
+          ((1, 2, 2, 4), 5, (5, 5), SLIDE), ((1, 2, 2, 4), 3, (4, 8), TILES), ((1, 3, 3, 3), 3, (4, 4), SQUARE))),
+    *(Case(pool.take_elements, (Arg(shape), Arg(found, 0, most, kind="int")), _take, windows, fixed=True)
+      for shape, found, most, windows in (
+          ((1, 2, 5, 5), (1, 2, 2, 4), 5, SLIDE), ((1, 4, 4, 4), (1, 4, 3, 3), 3, SQUARE))),
+    Case(pool.sum_windows, (Arg(IMAGE),), lambda x, windows: pooled(x, _slide(x, windows), lambda e, _: e.sum(-1)), SLIDE),
+    *(Case(pool.spread_windows, (Arg(shape),), _spread, {"sizes": sizes, **windows}, fixed=True)
+      for shape, sizes, windows in (((1, 2, 2, 4), (5, 5), SLIDE), ((1, 3, 3, 3), (4, 4), SQUARE))),
     Case(pool.last_written, (Arg((1, 2, 4), 0, 2, kind="int"),), _last_written, {"size": 3}, order=0),
+    Case(adaptive_pool.max_region_indices, _max(*IMAGE), lambda x, grid: _at(x, regions(x.shape[2:], grid)), REGIONS,
+         order=0),
 ]  # fmt: skip

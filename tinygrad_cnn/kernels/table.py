@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from ..core.graph import accelerate
-from ..ops import conv
+from ..ops import conv, pool
+from . import pool as pooling
 from .conv import convolution
 
 Task = Any
@@ -40,3 +41,9 @@ def _convolve_dw(out: Any, x: Any, u: Any, *, shape: Any, shared: Any = None, **
 accelerate(conv.convolve, _convolve, along=("x", "y"))
 accelerate(conv.convolve_dx, _convolve_dx, along=("u", "y"))
 accelerate(conv.convolve_dw, _convolve_dw, along=("x", "u"))
+
+accelerate(pool.max_pool, pooling.prepare_max, along=("x", "y"))
+accelerate(pool.max_pool_which, pooling.prepare_which, along=("x", "top", "y"))
+accelerate(pool.put_elements, pooling.prepare_put, along=("u", "which", "y"))
+accelerate(pool.sum_windows, pooling.prepare_sum, along=("x", "y"))
+accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..core.graph import Array
-from ..kernels.pool import regions
-from .geometry import batched, check_filled, sizes, unbatched
-from .pool import Sliding, gather_windows, max_region_indices, max_result, sum_windows
+from ..core.graph import Array, op
+from .geometry import batched, by_rank, check_filled, sizes, unbatched
+from .pool import Windows, flat_grid, gather, max_result, sum_windows
 from .resize import resample
 from .windows import Sizes, volume
 
@@ -29,12 +30,41 @@ __all__ = [
 OutputSize: TypeAlias = int | Sequence[int | None] | None
 
 
-def adaptive_max_pool1d(x: Array, output_size: OutputSize, return_indices: bool = False) -> Any:
-    """The largest element of each of `output_size` regions: :func:`adaptive_max_pool2d` on (N, C, L) or (C, L)."""
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, x, output_size, return_indices)
+def regions(n: int, out: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where n elements are cut into `out` regions that may share elements: from floor(i n / out) to ceil((i + 1) n / out)."""
+    i = np.arange(out)
+    return i * n // out, -(-(i + 1) * n // out)
 
 
-def adaptive_max_pool2d(x: Array, output_size: OutputSize, return_indices: bool = False) -> Any:
+@op
+def max_region_indices(x: Array, *, grid: Sizes) -> Array:
+    """Where the largest elements of a `grid` of regions lie in the flattened spatial axes: as in max_pool_which.
+
+    All regions are looked at as if they were as long as the longest, with their last elements repeated.
+    """
+    axes = []
+    for n, m in zip(x.shape[2:], grid, strict=True):
+        starts, stops = regions(n, m)
+        axes.append([np.minimum(starts + i, stops - 1) for i in range((stops - starts).max())])
+    elements = [(x[(..., *np.ix_(*places))], flat_grid(places, x.shape[2:])) for places in product(*axes)]
+    top = reduce(np.maximum, [values for values, _ in elements])
+    found = np.empty_like(top, np.int64)
+    for values, flat in reversed(elements):
+        np.copyto(found, flat, where=values == top)
+    for values, flat in elements:
+        np.copyto(found, flat, where=np.isnan(values))
+    return found
+
+
+def _tiles(inputs: Sizes, grid: Sizes) -> Windows | None:
+    """The regions as windows, if all are of one size."""
+    if any(n % m for n, m in zip(inputs, grid, strict=True)):
+        return None
+    size = tuple(n // m for n, m in zip(inputs, grid, strict=True))
+    return Windows(size, grid, size, (0,) * len(size), (1,) * len(size))
+
+
+def _adaptive_max_pool(ndim: int, x: Array, output_size: OutputSize, return_indices: bool = False) -> Any:
     """The largest element of each region, where `output_size` regions cover each axis.
 
     Region i of m along n elements goes from floor(i n / m) to ceil((i + 1) n / m).   x' as for :func:`max_pool2d`.
@@ -55,32 +85,21 @@ def adaptive_max_pool2d(x: Array, output_size: OutputSize, return_indices: bool 
     >>> tg.adaptive_max_pool2d(tg.Tensor([[[1, 5, 2], [4, 3, 6]]]), (None, 2)).tolist()
     [[[5.0, 5.0], [4.0, 6.0]]]
     """
-    return _adaptive_max_pool("adaptive_max_pool2d", 2, x, output_size, return_indices)
-
-
-def adaptive_max_pool3d(x: Array, output_size: OutputSize, return_indices: bool = False) -> Any:
-    """The largest element of each region: :func:`adaptive_max_pool2d` on (N, C, D, H, W) or (C, D, H, W)."""
-    return _adaptive_max_pool("adaptive_max_pool3d", 3, x, output_size, return_indices)
-
-
-def _adaptive_max_pool(name: str, ndim: int, x: Array, output_size: OutputSize, return_indices: bool) -> Any:
+    name = f"adaptive_max_pool{ndim}d"
     x, alone = batched(name, x, ndim)
     check_filled(name, x.shape)
-    inputs, grid = x.shape[2:], _regions(name, x.shape[2:], output_size)
-    if not any(n % m for n, m in zip(inputs, grid, strict=True)):  # then the regions are windows that slide
-        window = tuple(n // m for n, m in zip(inputs, grid, strict=True))
-        return max_result(x, alone, return_indices, Sliding(window, grid, window, (0,) * ndim, (1,) * ndim))
+    grid = _grid(name, x.shape[2:], output_size)
+    if tiles := _tiles(x.shape[2:], grid):
+        return max_result(x, alone, return_indices, tiles)
     indices = max_region_indices(x, grid=grid)
-    y = unbatched(gather_windows(x, indices), alone)
+    y = unbatched(gather(x, indices), alone)
     return (y, unbatched(indices, alone)) if return_indices else y
 
 
-def adaptive_avg_pool1d(x: Array, output_size: OutputSize) -> Tensor:
-    """The mean of each of `output_size` regions: :func:`adaptive_avg_pool2d` on (N, C, L) or (C, L)."""
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, x, output_size)
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = by_rank(_adaptive_max_pool, 1, 2, 3)
 
 
-def adaptive_avg_pool2d(x: Array, output_size: OutputSize) -> Tensor:
+def _adaptive_avg_pool(ndim: int, x: Array, output_size: OutputSize) -> Tensor:
     """The mean of each region, where `output_size` regions cover each axis, cut as :func:`adaptive_max_pool2d` says.
 
     x' = g / count, added to every element of the region.
@@ -97,22 +116,12 @@ def adaptive_avg_pool2d(x: Array, output_size: OutputSize) -> Tensor:
     >>> tg.adaptive_avg_pool2d(tg.Tensor([[[1, 5, 2], [4, 3, 6]]]), (None, 2)).tolist()
     [[[3.0, 3.5], [3.5, 4.5]]]
     """
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, x, output_size)
-
-
-def adaptive_avg_pool3d(x: Array, output_size: OutputSize) -> Tensor:
-    """The mean of each region: :func:`adaptive_avg_pool2d` on (N, C, D, H, W) or (C, D, H, W)."""
-    return _adaptive_avg_pool("adaptive_avg_pool3d", 3, x, output_size)
-
-
-def _adaptive_avg_pool(name: str, ndim: int, x: Array, output_size: OutputSize) -> Tensor:
+    name = f"adaptive_avg_pool{ndim}d"
     x, alone = batched(name, x, ndim)
     check_filled(name, x.shape, channels=False)
-    inputs, grid = x.shape[2:], _regions(name, x.shape[2:], output_size)
-    if not any(n % m for n, m in zip(inputs, grid, strict=True)):  # then the regions are windows that slide
-        window = tuple(n // m for n, m in zip(inputs, grid, strict=True))
-        y = sum_windows(x, window=window, grid=grid, stride=window, before=(0,) * ndim) / volume(window)
-        return unbatched(y, alone)  # type: ignore[no-any-return]
+    inputs, grid = x.shape[2:], _grid(name, x.shape[2:], output_size)
+    if tiles := _tiles(inputs, grid):
+        return unbatched(sum_windows(x, windows=tiles) / volume(tiles.size), alone)  # type: ignore[no-any-return]
     for axis, (n, m) in enumerate(zip(inputs, grid, strict=True)):
         starts, stops = regions(n, m)
         counts = stops - starts
@@ -122,7 +131,10 @@ def _adaptive_avg_pool(name: str, ndim: int, x: Array, output_size: OutputSize) 
     return unbatched(x, alone)  # type: ignore[no-any-return]
 
 
-def _regions(name: str, inputs: Sizes, output_size: OutputSize) -> Sizes:
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = by_rank(_adaptive_avg_pool, 1, 2, 3)
+
+
+def _grid(name: str, inputs: Sizes, output_size: OutputSize) -> Sizes:
     several = isinstance(output_size, Sequence) and not isinstance(output_size, str) and len(output_size) == len(inputs)
     wanted: Any = output_size if several else (output_size,) * len(inputs)
     if not several and output_size is not None:

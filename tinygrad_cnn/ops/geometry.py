@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -12,9 +13,35 @@ from ..core.graph import Array
 from .shape import reshape
 from .windows import Pairs, Sizes
 
+P = ParamSpec("P")
+R = TypeVar("R")
 SizeLike: TypeAlias = int | Sequence[int]
 
 LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
+
+
+def by_rank(function: Callable[Concatenate[int, P], R], *ranks: int) -> tuple[Callable[P, R], ...]:
+    """Public functions of 1, 2 or 3 spatial axes, as max_pool1d and max_pool2d, from one, `_max_pool`, that is told how many.
+
+    Its docstring is that of the one of two axes, to which the others refer.
+    """
+    return tuple([_of_rank(function, ndim) for ndim in ranks])
+
+
+def _of_rank(function: Callable[Concatenate[int, P], R], ndim: int) -> Callable[P, R]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(ndim, *args, **kwargs)
+
+    given: Any = call
+    base, whole = function.__name__.lstrip("_"), inspect.signature(function)
+    given.__name__ = given.__qualname__ = f"{base}{ndim}d"
+    given.__module__, given.__doc__ = function.__module__, function.__doc__
+    given.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])
+    if ndim != 2:
+        start = (function.__doc__ or "").partition("\n")[0].partition(": ")[0].rstrip(".")
+        layouts = f"(N, C, {LAYOUTS[ndim]}) or (C, {LAYOUTS[ndim]})"
+        given.__doc__ = f"{start}: :func:`{base}2d` on {'signals' if ndim == 1 else 'volumes'} {layouts}."
+    return call
 
 
 def shape_of(name: str, label: str, x: Array) -> Sizes:

@@ -1,12 +1,13 @@
 """Pooling: the largest element, the mean or a norm of each window.
 
-Closed under differentiation: max-pool, scatter and gather by its indices; summing windows and spreading over them.
+Closed under differentiation: max-pool, and putting and taking the elements that it found; summing windows, and spreading over
+them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,16 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..core.graph import Array, op
-from ..kernels import pool as kernel
-from ..kernels.parallel.chunks import SMALL
-from .binders import bind
 from .elementwise import pow, where
-from .geometry import SizeLike, batched, check_filled, shape_of, sizes, unbatched
+from .geometry import SizeLike, batched, by_rank, check_filled, shape_of, sizes, unbatched
+from .index import add_along_axis, take_along_axis
 from .real import real
-from .windows import Sizes, volume
+from .shape import reshape
+from .windows import Sizes, overlaps, pad_last, volume
+from .windows import windows as view
 
 if TYPE_CHECKING:
-    from ..kernels.parallel.task import Work
     from ..tensor import Tensor
 
 __all__ = [
@@ -39,157 +39,151 @@ __all__ = [
 ]
 
 
-class Sliding(NamedTuple):
-    """Windows that slide, one entry per spatial axis: their size, how many there are, and where they lie."""
+class Windows(NamedTuple):
+    """How windows lie on images (N, C, *sizes), with one entry for each spatial axis."""
 
-    window: Sizes
-    grid: Sizes
+    size: Sizes
+    grid: Sizes  # how many there are
     stride: Sizes
-    before: Sizes
+    before: Sizes  # padding before the first element; behind the last there is as much as the windows need
     dilation: Sizes
 
+    def of(self, x: np.ndarray, padding: Any) -> np.ndarray:
+        """The windows as a view of the padded images: (N, C, *grid, *size)."""
+        reach = [(o - 1) * s + (k - 1) * d + 1 for k, o, s, _, d in zip(*self, strict=True)]
+        pairs = tuple((p, max(0, r - p - n)) for r, p, n in zip(reach, self.before, x.shape[2:], strict=True))
+        return view(pad_last(x, pairs, padding), self.size, self.grid, self.stride, self.dilation)
+
+    @property
+    def inner(self) -> Sizes:
+        """The axes within a window, of :meth:`of`."""
+        return tuple(range(-len(self.size), 0))
+
+    def elements(self, sizes: Sizes) -> list[tuple[Any, Any]]:
+        """For each element of a window, in C order: the windows that have it inside images of these sizes, and where."""
+        return [(inside, places) for _, inside, places in overlaps(sizes, *self)]
+
+
+def lowest(dtype: np.dtype[Any]) -> Any:
+    """What no number is smaller than."""
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
 
 @op
-def max_pool(
-    x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
-) -> Array:
+def max_pool(x: Array, *, windows: Windows) -> Array:
     """y = the largest element of each window.   x' = g put back where they were taken."""
-    return kernel.max_windows(x, window, grid, stride, before, dilation, out)
-
-
-@bind(max_pool, ["x", "y"])
-def _pooling(
-    x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
-) -> Work | None:
-    return None if x.size < SMALL else kernel.pooling(x, out, window, stride, before, dilation)
+    return windows.of(x, lowest(x.dtype)).max(axis=windows.inner)
 
 
 @op
-def max_pool_which(
-    x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array = None
-) -> Array:
-    """y = which element of its window each top = max_pool(x) is, counted in C order, without a gradient."""
-    return kernel.which_elements(x, top, window, stride, before, dilation, out)
-
-
-@bind(max_pool_which, ["x", "top", "y"])
-def _finding(
-    x: Array, top: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
-) -> Work | None:
-    return None if x.size < SMALL else kernel.finding(x, top, out, window, stride, before, dilation)
+def max_pool_which(x: Array, top: Array, *, windows: Windows) -> Array:
+    """y = which element of its window top = max_pool(x) is, counted in C order: of equals the first, of NaNs the last."""
+    elements = list(enumerate(windows.elements(x.shape[2:])))
+    y = np.full(top.shape, len(elements), np.min_scalar_type(len(elements)))
+    for i, (inside, places) in reversed(elements):
+        np.copyto(y[inside], i, where=x[places] == top[inside])
+    for i, (inside, places) in elements:
+        np.copyto(y[inside], i, where=np.isnan(x[places]))
+    return y
 
 
 @op
-def put_elements(
-    u: Array,
-    which: Array,
-    *,
-    sizes: Sizes,
-    window: Sizes,
-    stride: Sizes,
-    before: Sizes,
-    dilation: Sizes,
-    out: Array = None,
-) -> Array:
+def put_elements(u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Array:
     """y = zeros of these spatial sizes, with u added to the element of its window that `which` says.   u' = take_elements."""
-    return kernel.put_elements(u, which, sizes, window, stride, before, dilation, out)
-
-
-@bind(put_elements, ["u", "which", "y"])
-def _putting(
-    u: Array, which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array
-) -> Work | None:
-    return None if out.size < SMALL else kernel.putting(u, which, out, window, stride, before, dilation)
+    y = np.zeros((*u.shape[:2], *sizes), u.dtype)
+    for i, (inside, places) in enumerate(windows.elements(sizes)):
+        y[places] += np.where(which[inside] == i, u[inside], 0)
+    return y
 
 
 @op
-def take_elements(a: Array, which: Array, *, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+def take_elements(a: Array, which: Array, *, windows: Windows) -> Array:
     """y = the element of each window that `which` says.   a' = put_elements of g."""
-    return kernel.take_elements(a, which, window, stride, before, dilation)
+    y = np.zeros(which.shape, a.dtype)
+    for i, (inside, places) in enumerate(windows.elements(a.shape[2:])):
+        y[inside] += np.where(which[inside] == i, a[places], 0)
+    return y
 
 
-def _max_pool_rule(g: Array, y: Array, x: Array, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+def _max_pool_rule(g: Array, y: Array, x: Array, windows: Windows) -> Array:
     # Found again from x and y: both are alive anyway in most networks, and without a gradient nothing need be found.
-    which = max_pool_which(x, y, window=window, stride=stride, before=before, dilation=dilation)
-    return _put(g, which, x.shape, window, stride, before, dilation)
-
-
-def _put(
-    g: Array, which: Array, in_shape: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> Array:
-    return put_elements(g, which, sizes=in_shape[2:], window=window, stride=stride, before=before, dilation=dilation)
+    return put_elements(g, max_pool_which(x, y, windows=windows), sizes=x.shape[2:], windows=windows)
 
 
 max_pool.vjp(x=_max_pool_rule)
-put_elements.vjp(u=lambda g, which, window, stride, before, dilation: take_elements(
-    g, which, window=window, stride=stride, before=before, dilation=dilation))  # fmt: skip
-take_elements.vjp(a=lambda g, which, in_shape, window, stride, before, dilation: _put(
-    g, which, in_shape, window, stride, before, dilation))  # fmt: skip
+put_elements.vjp(u=lambda g, which, windows: take_elements(g, which, windows=windows))
+take_elements.vjp(a=lambda g, which, in_shape, windows: put_elements(g, which, sizes=in_shape[2:], windows=windows))
 
 
 @op
-def flat_indices(which: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+def sum_windows(x: Array, *, windows: Windows) -> Array:
+    """y = the sum of each window, padding counting as 0.   x' = spread_windows of g."""
+    return windows.of(x, 0).sum(axis=windows.inner)
+
+
+@op
+def spread_windows(u: Array, *, sizes: Sizes, windows: Windows) -> Array:
+    """y = zeros of these spatial sizes, with each u added to all of its window.   u' = sum_windows of g."""
+    y = np.zeros((*u.shape[:2], *sizes), u.dtype)
+    for inside, places in windows.elements(sizes):
+        y[places] += u[inside]
+    return y
+
+
+sum_windows.vjp(x=lambda g, in_shape, windows: spread_windows(g, sizes=in_shape[2:], windows=windows))
+spread_windows.vjp(u=lambda g, windows: sum_windows(g, windows=windows))
+
+
+@op
+def flat_indices(which: Array, *, sizes: Sizes, windows: Windows) -> Array:
     """Where the elements that `which` says lie in the flattened spatial axes."""
-    return kernel.flat_indices(which, sizes, window, stride, before, dilation)
+    first = [np.arange(o) * s - p for _, o, s, p, _ in zip(*windows, strict=True)]
+    within = [np.arange(k) * d for k, _, _, _, d in zip(*windows, strict=True)]
+    return flat_grid(first, sizes) + flat_grid(within, sizes).reshape(-1)[which]
 
 
-@op
-def max_region_indices(x: Array, *, grid: Sizes) -> Array:
-    """Where the largest elements of a `grid` of adaptive regions lie in the flattened spatial axes of x."""
-    return kernel.max_regions(x, grid)
+def flat_grid(positions: Iterable[np.ndarray], sizes: Sizes) -> np.ndarray:
+    """Indices into the flattened sizes of the grid of positions along each axis."""
+    steps = [volume(sizes[axis + 1 :]) for axis in range(len(sizes))]
+    return reduce(np.add, np.ix_(*(p * step for p, step in zip(positions, steps, strict=True))))
 
 
-@op
-def scatter_windows(u: Array, indices: Array, *, sizes: Sizes) -> Array:
-    """y = u added at `indices` into zeros with these flattened spatial sizes.   u' = gather_windows of g."""
-    return kernel.scatter(u, indices, sizes)
+def gather(a: Array, indices: Array) -> Array:
+    """y = a at `indices` into its flattened spatial axes."""
+    y = take_along_axis(_flattened(a), _flattened(indices), axis=-1)
+    return reshape(y, shape=indices.shape)
 
 
-@op
-def gather_windows(a: Array, indices: Array) -> Array:
-    """y = a at `indices` into its flattened spatial axes.   a' = scatter_windows of g."""
-    return kernel.gather(a, indices)
+def scatter(u: Array, indices: Array, sizes: Sizes) -> Array:
+    """y = zeros with these spatial sizes, with u added at `indices` into them, flattened."""
+    flat = (*u.shape[:2], volume(sizes))
+    y = add_along_axis(_flattened(u), _flattened(indices), axis=-1, shape=flat)
+    return reshape(y, shape=(*u.shape[:2], *sizes))
 
 
-scatter_windows.vjp(u=lambda g, indices: gather_windows(g, indices))
-gather_windows.vjp(a=lambda g, indices, in_shape: scatter_windows(g, indices, sizes=in_shape[2:]))
+def _flattened(a: Array) -> Array:
+    return reshape(a, shape=(*a.shape[:2], volume(a.shape[2:])))
 
 
 @op
 def last_written(indices: Array, *, size: int) -> Array:
     """Whether each of `indices` into `size` elements is the last of its value in its channel."""
-    return kernel.last_written(indices, size)
+    if indices.size and (indices.min() < 0 or indices.max() >= size):
+        raise IndexError(
+            f"`indices` has values from {indices.min()} to {indices.max()}; they must lie in the {size} elements"
+        )
+    n, c = indices.shape[:2]
+    flat = (
+        indices.reshape(n * c, volume(indices.shape[2:])).astype(np.intp) + np.arange(n * c)[:, None] * size
+    ).reshape(-1)
+    writer = np.zeros(n * c * size, np.intp)
+    writer[flat] = np.arange(flat.size)
+    return (writer[flat] == np.arange(flat.size)).reshape(indices.shape)
 
 
-@op
-def sum_windows(x: Array, *, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes) -> Array:
-    """y = the sum of each window, padding counting as 0.   x' = spread_windows of g."""
-    return kernel.sum_windows(x, window, grid, stride, before)
-
-
-@op
-def spread_windows(u: Array, *, sizes: Sizes, window: Sizes, stride: Sizes, before: Sizes) -> Array:
-    """y = zeros of these spatial sizes, with each u added to all of its window.   u' = sum_windows of g."""
-    return kernel.spread_windows(u, sizes, window, stride, before)
-
-
-sum_windows.vjp(x=lambda g, in_shape, window, stride, before: spread_windows(
-    g, sizes=in_shape[2:], window=window, stride=stride, before=before))  # fmt: skip
-spread_windows.vjp(u=lambda g, in_shape, window, stride, before: sum_windows(
-    g, window=window, grid=in_shape[2:], stride=stride, before=before))  # fmt: skip
-
-
-def max_pool1d(
-    x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, dilation: SizeLike = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
-) -> Any:  # fmt: skip
-    """The largest element of each window: :func:`max_pool2d` on signals (N, C, L) or (C, L)."""
-    return _max_pool("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-
-
-def max_pool2d(
-    x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, dilation: SizeLike = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+def _max_pool(
+    ndim: int, x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0,
+    dilation: SizeLike = 1, ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """The largest element of each window: y[n, c, i, j] = max over k, l of x[n, c, i s + k d - p, j s + l d - p].
 
@@ -217,24 +211,10 @@ def max_pool2d(
     >>> tg.max_pool2d(tg.Tensor([[[1, 5, 2], [4, 3, 6]]]), (2, 1)).tolist()
     [[[4.0, 5.0, 6.0]]]
     """
-    return _max_pool("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-
-
-def max_pool3d(
-    x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, dilation: SizeLike = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
-) -> Any:  # fmt: skip
-    """The largest element of each window: :func:`max_pool2d` on volumes (N, C, D, H, W) or (C, D, H, W)."""
-    return _max_pool("max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-
-
-def _max_pool(
-    name: str, ndim: int, x: Array, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike,
-    dilation: SizeLike, ceil_mode: bool, return_indices: bool,
-) -> Any:  # fmt: skip
+    name = f"max_pool{ndim}d"
     x, alone = batched(name, x, ndim)
-    sliding = _sliding(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    for axis, (n, k, o, s, p, d) in enumerate(zip(x.shape[2:], *sliding, strict=True)):
+    windows = _windows(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    for axis, (n, k, o, s, p, d) in enumerate(zip(x.shape[2:], *windows, strict=True)):
         if d == 1:
             continue
         first = -(-np.maximum(p - np.arange(o) * s, 0) // d)  # the first element of each window that is not padding
@@ -243,16 +223,18 @@ def _max_pool(
                 f"{name}: along spatial axis {axis}, `dilation` {d} steps over all {n} elements of `x` from padding to padding "
                 "in some window, which has no largest element; lower `dilation` or `padding`"
             )
-    return max_result(x, alone, return_indices, sliding)
+    return max_result(x, alone, return_indices, windows)
 
 
-def max_result(x: Array, alone: bool, return_indices: bool, sliding: Sliding) -> Any:
+max_pool1d, max_pool2d, max_pool3d = by_rank(_max_pool, 1, 2, 3)
+
+
+def max_result(x: Array, alone: bool, return_indices: bool, windows: Windows) -> Any:
     """The largest elements and, if asked for, their indices, in the form that max-pools return."""
-    y = max_pool(x, **sliding._asdict())
+    y = max_pool(x, windows=windows)
     if not return_indices:
         return unbatched(y, alone)
-    where = {key: value for key, value in sliding._asdict().items() if key != "grid"}
-    indices = flat_indices(max_pool_which(x, y, **where), sizes=x.shape[2:], **where)
+    indices = flat_indices(max_pool_which(x, y, windows=windows), sizes=x.shape[2:], windows=windows)
     return unbatched(y, alone), unbatched(indices, alone)
 
 
@@ -310,21 +292,12 @@ def max_unpool2d(
             f"of {usual}"
         )
     last = last_written(indices, size=volume(whole))
-    y = scatter_windows(where(last, x, 0), indices, sizes=whole)
-    return unbatched(y, alone)  # type: ignore[no-any-return]
+    return unbatched(scatter(where(last, x, 0), indices, whole), alone)  # type: ignore[no-any-return]
 
 
-def avg_pool1d(
-    x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
-    """The mean of each window: :func:`avg_pool2d` on signals (N, C, L) or (C, L)."""
-    return _avg_pool("avg_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-
-
-def avg_pool2d(
-    x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
+def _avg_pool(
+    ndim: int, x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
     """The mean of each window: y[n, c, i, j] = sum over k, l of x[n, c, i s + k - p, j s + l - p] / count.
 
@@ -351,26 +324,23 @@ def avg_pool2d(
     >>> tg.avg_pool2d(tg.Tensor([[[1, 5, 2], [4, 3, 6]]]), (2, 1)).tolist()
     [[[2.5, 4.0, 4.0]]]
     """
-    return _avg_pool("avg_pool2d", 2, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _mean_pool(
+        f"avg_pool{ndim}d", ndim, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
-def avg_pool3d(
-    x: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
-    """The mean of each window: :func:`avg_pool2d` on volumes (N, C, D, H, W) or (C, D, H, W)."""
-    return _avg_pool("avg_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+avg_pool1d, avg_pool2d, avg_pool3d = by_rank(_avg_pool, 1, 2, 3)
 
 
-def _avg_pool(
+def _mean_pool(
     name: str, ndim: int, x: Array, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike,
     ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
 ) -> Tensor:  # fmt: skip
     x, alone = batched(name, x, ndim)
-    window, grid, steps, before, _ = _sliding(name, x.shape, kernel_size, stride, padding, 1, ceil_mode)
+    windows = _windows(name, x.shape, kernel_size, stride, padding, 1, ceil_mode)
     divisor: Any = divisor_override
     if divisor_override is None:
-        divisor = _counts(x.shape[2:], window, grid, steps, before, count_include_pad)
+        divisor = _counts(x.shape[2:], windows, count_include_pad)
         if isinstance(divisor, np.ndarray):
             divisor = divisor.astype(x.dtype if x.dtype.kind == "f" else np.float64)
     else:
@@ -380,14 +350,13 @@ def _avg_pool(
             raise TypeError(f"{name}: `divisor_override` is {divisor_override!r}; it must be an integer") from None
         if not divisor:
             raise ValueError(f"{name}: `divisor_override` is 0; it must be another integer, or None for the count")
-    y = sum_windows(x, window=window, grid=grid, stride=steps, before=before) / divisor
-    return unbatched(y, alone)  # type: ignore[no-any-return]
+    return unbatched(sum_windows(x, windows=windows) / divisor, alone)  # type: ignore[no-any-return]
 
 
-def _counts(inputs: Sizes, window: Sizes, grid: Sizes, stride: Sizes, before: Sizes, include_pad: bool) -> Any:
+def _counts(inputs: Sizes, windows: Windows, include_pad: bool) -> Any:
     """Elements in each window, as one number if all windows have as many."""
     counts = []
-    for n, k, o, s, p in zip(inputs, window, grid, stride, before, strict=True):
+    for n, k, o, s, p in zip(inputs, *windows[:4], strict=True):
         start, border = np.arange(o) * s, p if include_pad else 0
         counts.append(np.minimum(start + k, n + p + border) - np.maximum(start, p - border))
     if all((count == count[0]).all() for count in counts):
@@ -395,15 +364,13 @@ def _counts(inputs: Sizes, window: Sizes, grid: Sizes, stride: Sizes, before: Si
     return reduce(np.multiply, np.ix_(*counts))
 
 
-def lp_pool1d(
-    x: Array, norm_type: float, kernel_size: SizeLike, stride: SizeLike | None = None, ceil_mode: bool = False
-) -> Tensor:
-    """The power mean of each window without its division: :func:`lp_pool2d` on signals (N, C, L) or (C, L)."""
-    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
-
-
-def lp_pool2d(
-    x: Array, norm_type: float, kernel_size: SizeLike, stride: SizeLike | None = None, ceil_mode: bool = False
+def _lp_pool(
+    ndim: int,
+    x: Array,
+    norm_type: float,
+    kernel_size: SizeLike,
+    stride: SizeLike | None = None,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """The p-norm of each window of non-negative elements: y = (sum of x^p)^(1/p), with p = `norm_type`.
 
@@ -424,26 +391,24 @@ def lp_pool2d(
     >>> tg.lp_pool2d(tg.Tensor([[[3, 4]]]), 2, (1, 2)).tolist()
     [[[5.0]]]
     """
-    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
-
-
-def _lp_pool(
-    name: str, ndim: int, x: Array, norm_type: float, kernel_size: SizeLike, stride: SizeLike | None, ceil_mode: bool
-) -> Tensor:
+    name = f"lp_pool{ndim}d"
     rule = "be positive and finite: use max_pool for infinity"
     p = real(name, "norm_type", norm_type, rule, lambda p: 0 < p < math.inf)
     x, alone = batched(name, x, ndim)
-    mean = _avg_pool(name, ndim, pow(x, p), kernel_size, stride, 0, ceil_mode, True, None)
+    mean = _mean_pool(name, ndim, pow(x, p), kernel_size, stride, 0, ceil_mode, True, None)
     total = mean * volume(sizes(name, "kernel_size", kernel_size, ndim, least=1))
     if p != 1:
         total = where(total == 0, 0, pow(where(total == 0, 1, total), 1 / p))
     return unbatched(total, alone)  # type: ignore[no-any-return]
 
 
-def _sliding(
+lp_pool1d, lp_pool2d = by_rank(_lp_pool, 1, 2)
+
+
+def _windows(
     name: str, shape: Sizes, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike, dilation: SizeLike,
     ceil_mode: bool,
-) -> Sliding:  # fmt: skip
+) -> Windows:  # fmt: skip
     """Windows that slide over images of this shape, checked."""
     inputs = shape[2:]
     ndim = len(inputs)
@@ -467,4 +432,4 @@ def _sliding(
                 "it must not be larger: raise `padding` or shrink the window"
             )
         grid.append(count)
-    return Sliding(window, tuple(grid), steps, before, spread)
+    return Windows(window, tuple(grid), steps, before, spread)

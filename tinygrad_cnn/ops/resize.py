@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.graph import Array, op
-from ..kernels import resize as kernel
-from ..kernels.resize import Taps
 from .geometry import SizeLike, shape_of, sizes
 from .shape import reshape, transpose
 
@@ -22,10 +20,26 @@ __all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle"]
 LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
 
 
+Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Targets, sources and weights: each target, a position in the result, is a sum of weighted sources, positions in x."""
+
+
 @op
 def resample(x: Array, *, axis: int, size: int, taps: Taps) -> Array:
     """y_t = sum over taps (t, s, w) of w x_s along `axis`.   x' = the same of g, with t and s exchanged."""
-    return kernel.resample(x, axis, size, taps)
+    targets, sources, weights = (part[np.argsort(taps[0], kind="stable")] for part in taps)
+    if x.dtype.kind == "f":
+        weights = weights.astype(x.dtype)
+    for label, found, n in (("targets", targets, size), ("sources", sources, x.shape[axis])):
+        if found.size and not 0 <= found.min() <= found.max() < n:
+            raise IndexError(f"`taps` must have {label} in range({n})")
+    y = np.zeros_like(x, np.result_type(x, weights), shape=(*x.shape[:axis], size, *x.shape[axis + 1 :]))
+    lead, trail = (slice(None),) * axis, (1,) * (x.ndim - axis - 1)
+    turn = np.arange(targets.size) - np.searchsorted(targets, targets)  # how often the target was met before
+    for i in range(turn.max(initial=-1) + 1):
+        now = turn == i
+        y[(*lead, targets[now])] += x[(*lead, sources[now])] * weights[now].reshape(-1, *trail)
+    return y
 
 
 resample.vjp(x=lambda g, in_shape, axis, taps: resample(

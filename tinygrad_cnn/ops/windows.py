@@ -65,18 +65,6 @@ def windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, dilation: S
     return np.lib.stride_tricks.as_strided(x, (*x.shape[:lead], *out, *kernel), strides, writeable=False)
 
 
-def add_windows(out: np.ndarray, values: np.ndarray, stride: Sizes, dilation: Sizes) -> None:
-    """Adjoint of :func:`windows`: add values (*lead, *o, *kernel) into out (*lead, *sizes), one kernel element at a time.
-
-    Different windows never meet at the same kernel element, so each pass is one strided addition.
-    """
-    spatial = len(stride)
-    counts, kernel = values.shape[-2 * spatial : -spatial], values.shape[-spatial:]
-    _check_inside(out.shape[-spatial:], kernel, counts, stride, dilation)
-    for k, places in elements(kernel, counts, stride, dilation):
-        out[places] += values[k]
-
-
 def elements(kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> Iterator[tuple[Any, Any]]:
     """For each element k of a window: its index, and that of the places where the windows have it, p stride + k dilation."""
     for k in product(*map(range, kernel)):

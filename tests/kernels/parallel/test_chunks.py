@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import pool, rectify, where
+from tinygrad_cnn.kernels import rectify, where
 from tinygrad_cnn.kernels.parallel import chunks, threads
+from tinygrad_cnn.ops import pool
 from tinygrad_cnn.testing.strategies import arrays
 
 ORDERS = st.permutations(range(4))
@@ -19,6 +20,7 @@ SHAPES = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 def small_is_large(monkeypatch):
     for module in (chunks, where, rectify):
         monkeypatch.setattr(module, "LARGE", 2)
+    monkeypatch.setattr(chunks, "SMALL", 1)
     monkeypatch.setattr(rectify, "SHORT", 1)
     before = threads.get_num_threads()
     yield
@@ -77,12 +79,12 @@ def test_choosing_and_relu(shape, order, other, count, data):
 def test_max_pooling(images, order, count, data):
     x = lying(data.draw(arrays((images, 2, 4, 6), low=-1.0, high=1.0)), order)
     u = data.draw(arrays((images, 2, 2, 3), low=-1.0, high=1.0))
-    how = ((2, 2), (2, 2), (0, 0), (1, 1))
+    windows = pool.Windows((2, 2), (2, 3), (2, 2), (0, 0), (1, 1))
 
     def there_and_back(x, u):
-        y = pool.max_windows(x, (2, 2), (2, 3), (2, 2), (0, 0), (1, 1))
-        which = pool.which_elements(x, y, *how)
-        return y, which, pool.put_elements(u, which, (4, 6), *how)
+        y = pool.max_pool(x, windows=windows)
+        which = pool.max_pool_which(x, y, windows=windows)
+        return y, which, pool.put_elements(u, which, sizes=(4, 6), windows=windows)
 
     threads.set_num_threads(count)
     whole = there_and_back(x, u)

@@ -21,15 +21,22 @@ PARTS = 4
 """Few, since the threads wait for each other at every call from Python; more than two, since one thread may be late."""
 
 
-def by_images(work: Callable[..., object], *arrays: np.ndarray) -> Work:
-    """work(*arrays) for the same images of all, little if the first is not large."""
-    n = len(arrays[0])
-    parts = halved(n, -(-n // PARTS))
+def by_images(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> Callable[[], np.ndarray]:
+    """A task that calls work(out, *arrays), which fills `out`: where one of them is not small, for the same images of all."""
+    size = max(a.size for a in (out, *arrays))
+    if size < SMALL:
+        return partial(_filled, work, out, *arrays)
+    parts = halved(len(out), -(-len(out) // PARTS))
 
     def arrange(images: slice) -> list[Call]:
-        return buffered(partial(work, *(a[images] for a in arrays)))
+        return buffered(partial(work, *(a[images] for a in (out, *arrays))))
 
-    return Work(parts, arrange, images=parts, little=arrays[0].size < LARGE)
+    return Work(parts, arrange, images=parts, little=size < LARGE, out=out)
+
+
+def _filled(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+    work(out, *arrays)
+    return out
 
 
 def share(work: Callable[..., object], *arrays: np.ndarray, axis: int | None = None) -> None:
