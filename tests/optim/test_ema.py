@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import update
 from tinygrad_cnn.optim import EMA, rules
 
 from .common import assert_same, leaf
@@ -62,7 +63,7 @@ def test_pieces_do_not_matter(layout, monkeypatch):
     results = []
     for piece in (5, 32768):
         monkeypatch.setattr(rules, "PIECE", piece)
-        monkeypatch.setattr(rules, "LONG", piece)
+        monkeypatch.setattr(update, "LONG", piece)
         p = tg.from_numpy(layout(start))
         ema = EMA([p], 0.75)
         p.copy_(later)

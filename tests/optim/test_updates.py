@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import update
 from tinygrad_cnn.optim import rules
 
 from .optimizers import NUMBERS, every_row, every_variant
@@ -71,7 +72,7 @@ def test_layout_and_pieces_do_not_matter(optimizer, options, layout, shape, piec
     start, gradients = rng.normal(size=shape), rng.normal(size=(3, *shape))
     expected, _ = run(optimizer, options, start, gradients, np.array)
     monkeypatch.setattr(rules, "PIECE", piece)
-    monkeypatch.setattr(rules, "LONG", piece)
+    monkeypatch.setattr(update, "LONG", piece)
     p, stepping = run(optimizer, options, start, gradients, layout)
     np.testing.assert_array_equal(p.numpy(), expected.numpy())
     assert p.shape == shape
@@ -156,7 +157,7 @@ def test_a_gradient_that_is_the_parameter_is_read_before_it_is_written(optimizer
     expected, _ = run(optimizer, options, start, [start], np.array)
     reversed_, _ = run(optimizer, options, start, [start[::-1]], np.array)
     monkeypatch.setattr(rules, "PIECE", piece)
-    monkeypatch.setattr(rules, "LONG", piece)
+    monkeypatch.setattr(update, "LONG", piece)
     for view, result in ((lambda a: a, expected), (lambda a: a[::-1], reversed_)):
         array = start.copy()
         p = tg.from_numpy(array, requires_grad=True)

@@ -11,7 +11,9 @@ from typing import Any
 
 from ..core.graph import accelerate
 from ..ops import conv, pool
+from ..optim import rules
 from . import pool as pooling
+from . import update
 from .conv import convolution
 
 Task = Any
@@ -47,3 +49,4 @@ accelerate(pool.max_pool_which, pooling.prepare_which, along=("x", "top", "y"))
 accelerate(pool.put_elements, pooling.prepare_put, along=("u", "which", "y"))
 accelerate(pool.sum_windows, pooling.prepare_sum, along=("x", "y"))
 accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))
+rules.run = update.in_pieces

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core import tracing
-from ..kernels.matmul import multiply
 from ..tensor import Tensor, get_default_dtype
 from .hyperparameters import Array, checked, flag, number
 from .rules import PIECE
@@ -125,5 +124,5 @@ def _norm(gradients: Sequence[Array], order: float) -> float:
         pieces: Any = np.nditer(g, flags=flags, op_dtypes=wide, buffersize=PIECE)
         for piece in pieces:
             ratio = np.abs(piece / largest)
-            total += float(multiply(ratio, ratio) if order == 2 else np.sum(ratio**order))
+            total += float(np.sum(ratio**order))
     return float(largest * total ** (1 / order))

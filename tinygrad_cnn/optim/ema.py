@@ -11,8 +11,8 @@ import numpy as np
 from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..tensor import Tensor
+from . import rules
 from .hyperparameters import Array, checked, flag, read, share, whole
-from .rules import in_pieces
 from .state import Slot
 
 _OPTIONS = {"decay": share, "warmup": flag}
@@ -84,7 +84,7 @@ class EMA:
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
         for p, average in zip(self._parameters, self._kept, strict=True):
-            in_pieces(partial(_approach, 1 - decay), average, p._array)
+            rules.run(partial(_approach, 1 - decay), average, p._array)
 
     @deferred
     def swap(self) -> None:

@@ -297,7 +297,7 @@ class Optimizer(ABC):
             *slots, t, u = slots_t_u
             self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        rules.in_pieces(rule, p, g, *arrays.values())
+        rules.run(rule, p, g, *arrays.values())
 
     def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
         """Two scratch arrays of the shape of a small parameter, in memory that all of them share."""
