@@ -81,17 +81,14 @@ class Sliding:
     channels: int
 
     @staticmethod
-    def pays(g: Geometry, channels: int, filters: int, strips: bool) -> bool:
-        """Whether this is faster than windows that are laid out, or, if they could be, `strips`."""
+    def pays(g: Geometry, channels: int) -> bool:
+        """Whether this is faster than windows that are laid out."""
         run = g.kernel[-1] * channels
         if run < LEAST_RUN or (g.dilation[-1] > 1 and g.kernel[-1] > 1):
             return False
-        few = run * filters <= FEW_MULTIPLICATIONS
-        if not few and (g.kernel[-1] == 1 or (strips and run > LONG_RUN)):
-            return False
         axes = zip(*g, strict=True)
         sizes = tuple((out - 1) * s + (k - 1) * d + 1 - before - after for k, out, s, (before, after), d in axes)
-        return Lattice(1, sizes, g, False).waste <= (MOST_WASTE if few or not strips else LITTLE_WASTE)
+        return Lattice(1, sizes, g, False).waste <= MOST_WASTE
 
     def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
         """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""

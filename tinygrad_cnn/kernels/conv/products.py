@@ -17,7 +17,6 @@ from ..sums import summing
 from ..window import Sizes, last_view, volume
 from .im2col import Along
 from .kn2row import Sliding
-from .strips import Strips
 
 FEW_CHANNELS = 8
 """Below this, runs along the image are longer than runs along the channels."""
@@ -67,22 +66,18 @@ class Direct:
         return terms.sum(0) if len(u) > 1 else terms[0]  # type: ignore[no-any-return]
 
 
-Blockwise: TypeAlias = Direct | Strips
-
-
 @lru_cache(maxsize=1024)
-def layout(g: Geometry, channels: int, filters: int) -> Blockwise | Along | Sliding:
+def layout(g: Geometry, channels: int, filters: int) -> Direct | Along | Sliding:
     """How to lay out windows of so many channels for so many filters."""
     if channels < FEW_CHANNELS:
         return Along(g, channels)
-    strips = Strips.on(g, channels)
-    if not g.is_pointwise and Sliding.pays(g, channels, filters, strips is not None):
-        return Sliding(g, channels)
-    return Direct(g, channels) if strips is None else strips
+    if g.is_pointwise:
+        return Direct(g, channels)
+    return Sliding(g, channels) if Sliding.pays(g, channels) else Along(g, channels)
 
 
 def convolution(
-    how: Blockwise | Along | Sliding, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
+    how: Direct | Along | Sliding, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
 ) -> Work:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
     if isinstance(how, Along | Sliding):
@@ -98,7 +93,7 @@ def convolution(
 
 
 def correlation(
-    how: Blockwise | Along | Sliding, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None
+    how: Direct | Along | Sliding, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None
 ) -> Work:
     """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
     if isinstance(how, Along | Sliding):
