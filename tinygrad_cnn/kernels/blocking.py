@@ -7,7 +7,6 @@ the cache when the product reads them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,17 +55,6 @@ def pointwise(out: Sizes) -> Geometry:
     """Windows that are the pixels."""
     ones = (1,) * len(out)
     return Geometry(ones, out, ones, ((0, 0),) * len(out), ones)
-
-
-@lru_cache(maxsize=1024)
-def turning(g: Geometry, sizes: Sizes) -> Geometry | None:
-    """How windows lie for the convolution with turned filters that is the adjoint, in images of these sizes, of one with
-    windows g; None where there is none."""
-    reach = [d * (k - 1) for k, d in zip(g.kernel, g.dilation, strict=True)]
-    around = tuple((r - before, r - after) for r, (before, after) in zip(reach, g.padding, strict=True))
-    if any(s > 1 for s in g.stride) or any(p < 0 for pair in around for p in pair):
-        return None
-    return Geometry(g.kernel, sizes, g.stride, around, g.dilation)
 
 
 def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, list[slice]]:

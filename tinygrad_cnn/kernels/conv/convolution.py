@@ -2,7 +2,7 @@
 
 Columns lay out the window of every output place, so that with P places, K = c k window elements and O filters
 
-    y = columns w^T,    dw = u^T columns,    dx = the convolution of u with turned filters, or u w, added up where it falls.
+    y = columns w^T,    dw = u^T columns,    dx = u w, added up where it falls.
 
 They are built for a block of places at a time, by as many threads as there are, and used while they are in the cache.
 y is an (N, O, *out) view of memory in (N, *out, O) order, which elementwise ops keep: behind a convolution a network
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..blocking import Geometry, is_last, turning
+from ..blocking import Geometry, is_last
 from ..parallel.task import Work
 from ..window import Pairs, Sizes, last_view, output_sizes, volume
 from . import cached_im2col
@@ -65,10 +65,6 @@ def input_gradient(
     x = _result(out, shape, np.result_type(u, w), last=w.shape[1] * groups >= FEW_CHANNELS and is_last(u))
     if groups > 1 and w.shape[1] == 1:
         Depthwise(g).input_gradient(u, w, x).do()
-        return x
-    turned = _turned(w, g, sizes, groups)
-    if turned is not None:
-        _forward(u, turned[0], None, turned[1], groups, x)
         return x
     how = _falling(g, w.shape[1])
     for ug, wg, xg in _grouped(groups, (u, 1), (w, 0), (x, 1)):
@@ -137,11 +133,7 @@ def pulling(
     g = _geometry(out.shape, w.shape, stride, padding, dilation, groups)
     if groups > 1:
         return Depthwise(g).input_gradient(u, w, out) if w.shape[1] == 1 else None
-    turned = _turned(w, g, sizes, groups)
-    if turned is None:
-        return _falling(g, w.shape[1]).input_gradient(u, w, out)
-    filters, around = turned
-    return convolution(layout(around, len(w), w.shape[1]), u, filters, None, out)
+    return _falling(g, w.shape[1]).input_gradient(u, w, out)
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
@@ -152,21 +144,6 @@ def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
 def _is_tangled(x: np.ndarray, g: Geometry) -> bool:
     """Whether windows must be laid out: all but single pixels whose channels are adjacent."""
     return x.shape[1] < FEW_CHANNELS or volume(g.kernel) > 1 or not is_last(x)
-
-
-def _turned(w: np.ndarray, g: Geometry, sizes: Sizes, groups: int) -> tuple[np.ndarray, Geometry] | None:
-    """Filters and geometry of a convolution that is the adjoint in x of that with w, where there is one that pays."""
-    around = turning(g, sizes)
-    if around is None or w.shape[1] < FEW_CHANNELS or len(w) > 2 * groups * w.shape[1]:
-        return None
-    filters = np.flip(w, axis=tuple(range(2, w.ndim)))
-    if groups == 1:
-        filters = filters.swapaxes(0, 1)
-    else:
-        filters = (
-            filters.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(groups * w.shape[1], -1, *w.shape[2:])
-        )
-    return filters, around
 
 
 def _falling(g: Geometry, channels: int) -> Along | Sliding:

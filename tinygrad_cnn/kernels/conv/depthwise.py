@@ -52,9 +52,6 @@ class Depthwise:
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
-        around = blocking.turning(self.g, x.shape[2:])
-        if around is not None and len(w) == x.shape[1]:
-            return Depthwise(around).convolution(u, np.flip(w, axis=tuple(range(2, w.ndim))), None, x)
         filters, laid_out = _repeated(w, self.g.out[-1], x.dtype)
 
         def arrange(block: Block) -> list[Call]:

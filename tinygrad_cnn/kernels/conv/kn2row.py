@@ -92,9 +92,6 @@ class Sliding:
 
     def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
         """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
-        around = self._around(x.shape[2:], len(w), y.dtype)
-        if around is not None:
-            return around._falling(x, np.flip(w, axis=tuple(range(2, w.ndim))).swapaxes(0, 1), b, y)
         filters, laid_out = self._filters(w, y.dtype)
         before, bias = [laid_out], None
         if b is not None:
@@ -116,15 +113,7 @@ class Sliding:
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
-        return self._falling(u, w, None, x)
-
-    def _falling(self, u: np.ndarray, w: np.ndarray, b: np.ndarray | None, x: np.ndarray) -> Work:
-        """The adjoint in x, plus b (c,)."""
         filters, laid_out = self._filters(w, x.dtype)
-        before = [laid_out]
-        repeated = np.zeros((x.shape[-1] if b is not None else 0, x.shape[1]), x.dtype)  # so that runs are long
-        if b is not None:
-            before.append(partial(np.copyto, repeated, b))
 
         def arrange(block: Block) -> list[Call]:
             part = x[block.images]
@@ -136,15 +125,11 @@ class Sliding:
             if not how.covers:
                 calls.append(partial(part.fill, 0))
             for each, pixels in zip(how.parts, self._parts(how, image), strict=True):
-                source, target = pixels[each.target], part[each.source]
-                if b is None:
-                    calls.append(partial(blocking.copy_channels_first, target, source))
-                else:
-                    calls.append(partial(np.add, source, repeated, last_view(target)))
+                calls.append(partial(blocking.copy_channels_first, part[each.source], pixels[each.target]))
             return calls
 
         blocks, little = self._blocks(len(x), len(w), x.itemsize, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, before, little)
+        return blocking.by_block(blocks, arrange, [laid_out], little)
 
     def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
         """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
@@ -177,14 +162,6 @@ class Sliding:
         if b is not None:
             after.append(summing(sums, b))
         return Work(range(len(lanes)), arrange, (), after, blocking.images_of(in_lanes(blocks)), little)
-
-    def _around(self, sizes: Sizes, filters: int, dtype: DType) -> Sliding | None:
-        """The windows, around the output, of which this convolution is the adjoint, where that is faster. BLAS rearranges what
-        lies on the left of a product: windows then, which overlap, and pixels here."""
-        around = blocking.turning(self.g, sizes)
-        if around is None or filters > self.channels or volume(self.g.out) * filters * dtype.itemsize > BLOCK_BYTES:
-            return None
-        return Sliding(around, filters)
 
     @property
     def _axes(self) -> Sizes:
