@@ -23,7 +23,6 @@ from ..parallel.threads import in_lanes
 from ..parallel.workspace import arranged, blank, scratch
 from ..window import Pairs, Sizes, interior, last_view, overlaps, volume, windows
 from .col2im import Fall, Phase, fall
-from .runs import copying
 
 APART = 64
 """Bytes between the rows of a matrix: rows a large power of two apart would fall on the same few lines of the cache."""
@@ -143,13 +142,13 @@ class Along:
                 piece = u[block.images, :, cut]
                 key = "fall", self, how.pitch, piece.shape, x.shape[2:], cut.start, x.dtype, last
                 room = arranged(key, partial(self._fallen, how, piece.shape, x.dtype, last))
-                calls.append(copying(room.inside, last_view(piece) if last else piece))
+                calls.append(partial(np.copyto, room.inside, last_view(piece) if last else piece))
                 calls.append(room.zero)
                 calls.append(partial(np.matmul, filters.reshape(k, -1), room.gradients, room.products))
                 for phase, add_up in room.sums:
                     to, source = part[phase.pixels], room.pixels[phase.places]
                     calls.append(add_up)
-                    calls.append(copying(to, source) if whole else partial(np.add, to, source, to))
+                    calls.append(partial(np.copyto, to, source) if whole else partial(np.add, to, source, to))
             return calls
 
         blocks, little = self._blocks(len(u), len(w), place, blocking.image_blocks)
@@ -191,7 +190,7 @@ class Along:
         out = (block.rows.stop - block.rows.start, *self.g.out[1:])
         key = "along", self, first.shape, padding, out, dtype, ones
         laid = arranged(key, partial(self._laid, first.shape, padding, out, dtype, ones))
-        return laid, copying(laid.images, first)
+        return laid, partial(np.copyto, laid.images, first)
 
     def _laid(self, shape: Sizes, padding: Pairs, out: Sizes, dtype: DType, ones: bool) -> Laid:
         sizes = (n + before + after for n, (before, after) in zip(shape[2:], padding, strict=True))
@@ -200,7 +199,7 @@ class Along:
         view = view.transpose(0, *range(2 + d, view.ndim), 1, *range(2, 2 + d))  # (c, *k, n, *out)
         k, places = self.elements, shape[1] * volume(out)
         matrix = scratch("columns", (k + ones, places + APART // dtype.itemsize), dtype)[:, :places]
-        calls: list[Call] = [copying(matrix[:k].reshape(view.shape), view)]
+        calls: list[Call] = [partial(np.copyto, matrix[:k].reshape(view.shape), view)]
         if ones:
             calls.append(partial(matrix[k].fill, 1))
         return Laid(padded[interior(shape[2:], padding)], calls, matrix)
@@ -235,4 +234,4 @@ def _places(u: np.ndarray, dtype: DType, cut: tuple[int, int], last: bool) -> tu
     if u.dtype == dtype and np.may_share_memory(flat, u):
         return flat.transpose(order), []
     room = scratch("gradients", u.shape, dtype)
-    return room.reshape(shape).transpose(order), [copying(room, u)]
+    return room.reshape(shape).transpose(order), [partial(np.copyto, room, u)]
