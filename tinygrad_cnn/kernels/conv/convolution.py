@@ -26,6 +26,9 @@ from .im2col import Along
 from .kn2row import Sliding
 from .products import FEW_CHANNELS, convolution, correlation, layout
 
+LONG_RUN = 16
+"""Numbers in a window's row, from which on BLAS adds up what falls on the image faster than NumPy."""
+
 
 def forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
@@ -148,7 +151,7 @@ def _is_tangled(x: np.ndarray, g: Geometry) -> bool:
 
 def _falling(g: Geometry, channels: int) -> Along | Sliding:
     """What computes the adjoint in x where no turned convolution does."""
-    return Sliding(g, channels) if channels >= FEW_CHANNELS else Along(g, channels)
+    return Sliding(g, channels) if channels * g.kernel[-1] >= LONG_RUN else Along(g, channels)
 
 
 def _forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, g: Geometry, groups: int, y: np.ndarray) -> None:

@@ -21,14 +21,10 @@ from ..blocking import Block, Geometry, is_last, pieces, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.threads import in_lanes
 from ..parallel.workspace import arranged, blank, scratch
-from ..window import Pairs, Sizes, interior, last_view, overlaps, volume, windows
-from .col2im import Fall, Phase, fall
+from ..window import Pairs, Sizes, interior, last_view, volume, windows
 
 APART = 64
 """Bytes between the rows of a matrix: rows a large power of two apart would fall on the same few lines of the cache."""
-
-MOST_WASTE = 2.5
-"""Places for each at which a window begins: with more, most of what is computed for them is zero."""
 
 DType: TypeAlias = "np.dtype[Any]"
 
@@ -39,18 +35,6 @@ class Laid(NamedTuple):
     images: np.ndarray
     calls: list[Call]
     matrix: np.ndarray
-
-
-class Fallen(NamedTuple):
-    """Room for what falls on the images of a block: u as matrices (n, O, P) and as it is, what the filters make of it
-    (n, K, P), the zeros before that, the sums (c, n, *places), and for each phase what is summed."""
-
-    gradients: np.ndarray
-    inside: np.ndarray
-    products: np.ndarray
-    zero: Call
-    pixels: np.ndarray
-    sums: list[tuple[Phase, Call]]
 
 
 @dataclass(frozen=True)
@@ -125,57 +109,44 @@ class Along:
 
     def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
         """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
-        k, last = self.elements, is_last(u)
-        filters = np.empty((self.channels, *self.g.kernel, len(w)), x.dtype)
-        before = [partial(np.copyto, filters, np.moveaxis(w, 0, -1))]
-        place = (k + len(w)) * x.itemsize
-        _, cuts = blocking.cut(self.g.out, place)
-        falls = [fall(self.g, x.shape[2:], cut.start, cut.stop) for cut in cuts]
-        if any(how.waste > MOST_WASTE for how in falls):
-            return self._by_place(u, w, x)
-        whole = len(falls) == 1 and falls[0].covers
+        g, k, o = self.g, self.elements, len(w)
+        filters = np.empty((self.channels, *g.kernel, o), x.dtype)
+        place = (k + o) * x.itemsize
+        _, cuts = blocking.cut(g.out, place)
+        axes = list(zip(x.shape[2:], *g, strict=True))
+        pitch = tuple(max(out + (k - 1) * d // s, -(-(n + p) // s)) for n, k, out, s, (p, _), d in axes)
 
         def arrange(block: Block) -> list[Call]:
-            part = x[block.images].swapaxes(0, 1)  # (c, n, *sizes)
-            calls: list[Call] = [] if whole else [partial(part.fill, 0)]
-            for cut, how in zip(cuts, falls, strict=True):
-                piece = u[block.images, :, cut]
-                key = "fall", self, how.pitch, piece.shape, x.shape[2:], cut.start, x.dtype, last
-                room = arranged(key, partial(self._fallen, how, piece.shape, x.dtype, last))
-                calls.append(partial(np.copyto, room.inside, last_view(piece) if last else piece))
-                calls.append(room.zero)
-                calls.append(partial(np.matmul, filters.reshape(k, -1), room.gradients, room.products))
-                for phase, add_up in room.sums:
-                    to, source = part[phase.pixels], room.pixels[phase.places]
-                    calls.append(add_up)
-                    calls.append(partial(np.copyto, to, source) if whole else partial(np.add, to, source, to))
+            images = x[block.images].swapaxes(0, 1)  # (c, n, *sizes)
+            n = images.shape[1]
+            total = scratch("total", (*g.stride, self.channels, n, *pitch), x.dtype)
+            flat = total.reshape(*g.stride, self.channels, -1)
+            steps = [volume(pitch[i+1:]) for i in range(len(pitch))]
+            calls: list[Call] = [partial(total.fill, 0)]
+            for rows in cuts:
+                part = u[block.images, :, rows]
+                size = n, *((pitch[0],) if len(cuts) == 1 else part.shape[2:3]), *pitch[1:]
+                many = volume(size)
+                memory = blank(("fall", self, size, part.shape), (k, many + APART // x.itemsize), x.dtype)[:, :many]
+                values = memory.reshape(k, *size)[(slice(None), slice(None), *(slice(0, m) for m in part.shape[2:]))]
+                calls.append(partial(np.matmul, filters.reshape(k, o), np.moveaxis(part, 1, -2), np.moveaxis(values, 0, -2)))
+                for element, e in zip(memory.reshape(self.channels, -1, many).swapaxes(0, 1) , np.ndindex(*g.kernel)):
+                    shifts = [divmod(i * d, s) for i, d, s in zip(e, g.dilation, g.stride, strict=True)]
+                    offset = rows.start * steps[0] + sum(q * step for (q, _), step in zip(shifts, steps, strict=True))
+                    to = flat[(*(r for _, r in shifts), slice(None), slice(offset, offset + many))]
+                    calls.append(partial(np.add, to, element[:, :to.shape[1]], to))
+            for r in np.ndindex(*g.stride):
+                where = []
+                for (m, _, _, s, (p, _), _), t in zip(axes, r, strict=True):
+                    f = max(0, -((t - p) // s))
+                    start = t + f * s - p
+                    count = max(0, -(-(m - start) // s))
+                    where.append((slice(start, start + count * s, s), slice(f, f + count)))
+                calls.append(partial(np.copyto, images[(..., *(a for a, _ in where))], total[(*r, ..., *(b for _, b in where))]))
             return calls
 
         blocks, little = self._blocks(len(u), len(w), place, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, before, little)
-
-    def _by_place(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
-        """:meth:`input_gradient` where windows are larger than the grid of their places: they are added one by one."""
-        g, k, last = self.g, self.elements, is_last(u)
-        filters = np.empty((len(w), self.channels, *g.kernel), x.dtype)
-        place = (k + len(w)) * x.itemsize
-        before = tuple(pair[0] for pair in g.padding)
-        # Element i of the window at place p is at p stride + i dilation: both are steps along the image.
-        found = list(overlaps(x.shape[2:], g.out, g.kernel, g.dilation, before, g.stride))
-
-        def arrange(block: Block) -> list[Call]:
-            part, piece = x[block.images], u[block.images]
-            rows, ready = _places(piece, x.dtype, (len(piece), 1), last)  # (n, 1, P, O)
-            windows = scratch("columns", (len(piece), 1, volume(g.out), k), x.dtype)
-            by_place = np.moveaxis(windows.reshape(len(piece), *g.out, self.channels, *g.kernel), 0, len(g.out))
-            product = partial(np.matmul, rows, filters.reshape(len(w), k), windows)
-            calls: list[Call] = [*ready, partial(part.fill, 0), product]
-            for p, elements, pixels in found:
-                calls.append(partial(np.add, part[pixels], by_place[p][elements], part[pixels]))
-            return calls
-
-        blocks, little = self._blocks(len(u), len(w), place, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, [partial(np.copyto, filters, w)], little)
+        return blocking.by_block(blocks, arrange, [partial(np.copyto, filters, np.moveaxis(w, 0, -1))], little)
 
     def _blocks(
         self, n: int, filters: int, place: int, cut: Callable[..., list[Block]] = blocking.blocks
@@ -203,25 +174,6 @@ class Along:
         if ones:
             calls.append(partial(matrix[k].fill, 1))
         return Laid(padded[interior(shape[2:], padding)], calls, matrix)
-
-    def _fallen(self, how: Fall, shape: Sizes, dtype: DType, last: bool) -> Fallen:
-        """Room for u of a shape (n, O, *out)."""
-        n, o, *out = shape
-        k, p = self.elements, volume(how.pitch)
-        size = (n, *how.pitch, o) if last else (n, o, *how.pitch)
-        spread = blank(("fall", size, tuple(out), dtype, last), size, dtype)  # (n, P, O) or (n, O, P), zeros between
-        inside = spread[(slice(None),) * (1 if last else 2) + tuple(slice(0, m) for m in out)]
-        gradients = spread.reshape(n, -1, o).swapaxes(1, 2) if last else spread.reshape(n, o, -1)
-        lead = how.lead + -how.lead % 16
-        values = scratch("columns", (k, lead + n * p), dtype)
-        products = values[:, lead:].reshape(k, n, p).swapaxes(0, 1)
-        total = scratch("total", (self.channels, n * p), dtype)
-        sums: list[tuple[Phase, Call]] = []
-        for phase in how.phases:
-            terms = phase.terms(values, self.g.kernel, lead)  # (*k, c, n P)
-            sums.append((phase, partial(np.add.reduce, terms, phase.axes, None, total)))
-        zero = partial(values[:, :lead].fill, 0)
-        return Fallen(gradients, inside, products, zero, total.reshape(self.channels, n, *how.pitch), sums)
 
 
 def _places(u: np.ndarray, dtype: DType, cut: tuple[int, int], last: bool) -> tuple[np.ndarray, list[Call]]:
