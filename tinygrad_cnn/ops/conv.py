@@ -7,14 +7,13 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..core.graph import Array, op
 from ..kernels import window
 from ..kernels.conv import convolution as kernel
-from ..kernels.parallel.task import Work
+from ..kernels.parallel.task import Task
 from ..kernels.window import Pairs, Sizes, output_sizes, volume
 from .elementwise import copy
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
@@ -44,14 +43,12 @@ def convolve(
     out: Array = None,
 ) -> Array:
     """y[n, o, p] = b[o] + sum over c, k of x[n, c, p stride + k dilation - padding] w[o, c, k], in any dimension."""
-    return kernel.forward(x, w, b, stride, padding, dilation, groups, out)
+    return kernel.convolve(out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)()
 
 
 @convolve.bind
-def _convolving(
-    x: Array, w: Array, b: Array = None, *, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Work | Callable[[], object] | None:
-    return kernel.forwarding(x, w, b, out=out, shared=shared, **geometry)
+def _convolving(x: Array, w: Array, b: Array = None, *, out: Array, shared: dict[Any, Any], **geometry: Any) -> Task:
+    return kernel.convolve(out, x, w, b, shared=shared, **geometry)
 
 
 @op(batched=["u", "y"])
@@ -59,12 +56,14 @@ def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
     """The adjoint of convolve in x, of the given shape: the transposed convolution."""
-    return kernel.input_gradient(u, w, shape[2:], stride, padding, dilation, groups, out)
+    return kernel.convolve_dx(
+        out, u, w, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )()
 
 
 @convolve_dx.bind
-def _pulling(u: Array, w: Array, *, shape: Sizes, out: Array, **geometry: Any) -> Work | Callable[[], object] | None:
-    return kernel.pulling(u, w, shape[2:], out=out, **geometry)
+def _convolving_dx(u: Array, w: Array, *, out: Array, **geometry: Any) -> Task:
+    return kernel.convolve_dx(out, u, w, **geometry)
 
 
 @op(batched=["x", "u"])
@@ -72,14 +71,14 @@ def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
     """The adjoint of convolve in w, of the given shape."""
-    return kernel.weight_gradient(x, u, shape[2:], stride, padding, dilation, groups, out)
+    return kernel.convolve_dw(
+        out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )()
 
 
 @convolve_dw.bind
-def _weighing(
-    x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Work | Callable[[], object] | None:
-    return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry)
+def _convolving_dw(x: Array, u: Array, *, out: Array, shared: dict[Any, Any], **geometry: Any) -> Task:
+    return kernel.convolve_dw(out, x, u, shared=shared, **geometry)
 
 
 @op(batched=["x", "u"])
@@ -87,14 +86,14 @@ def convolve_dwb(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int, out: Array = None
 ) -> Array:
     """The adjoints of convolve in w, of the given shape, and b, one behind the other in one vector."""
-    return kernel.parameter_gradients(x, u, shape[2:], stride, padding, dilation, groups, out)
+    return kernel.convolve_dw(
+        out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups, biased=True
+    )()
 
 
 @convolve_dwb.bind
-def _weighing_both(
-    x: Array, u: Array, *, shape: Sizes, out: Array, shared: dict[Any, Any], **geometry: Any
-) -> Work | Callable[[], object] | None:
-    return kernel.weighing(x, u, shape[2:], out=out, shared=shared, **geometry, biased=True)
+def _convolving_dwb(x: Array, u: Array, *, out: Array, shared: dict[Any, Any], **geometry: Any) -> Task:
+    return kernel.convolve_dw(out, x, u, shared=shared, biased=True, **geometry)
 
 
 def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
