@@ -1,37 +1,32 @@
-"""Columns: the windows of a block of output places, laid out as a matrix for a product of matrices.
+"""Blocks of output positions for convolutions, and copies between channels-first and channels-last memory.
 
-A window is a row (k, c), a few long runs of channels. A block is some images, or some rows of one: its columns are still in
-the cache when the product reads them.
+A block is some images, or some rows of one image; what is computed for it stays in the cache. Blocks depend on shapes alone,
+and one thread computes each, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..ops.windows import Pairs, Sizes, interior, last_view, volume, windows
+from ..ops.windows import Pairs, Sizes, interior, last_view, volume
 from .parallel.task import Call, Work, halved
+from .parallel.threads import in_lanes
 from .parallel.workspace import scratch
 
 BLOCK_BYTES = 1 << 21
-"""Size of the columns that are built at a time: a share of a third-level cache, and enough rows for BLAS, which rearranges
-the filters anew for each product."""
+"""Size of the columns of a block: a share of a third-level cache, and enough rows for BLAS, which packs the filters anew for
+each product."""
 
 ALONE = 6_000_000
 """Multiplications that one thread has done before another is awake."""
 
-UNCOPIED = 1_000_000
-"""Multiplications up to which OpenBLAS multiplies matrices where they lie, which is faster for narrow ones."""
-
-SHORTEST = 512
-"""Places of a part of an image that is worth a product of its own."""
-
 
 class Geometry(NamedTuple):
-    """How windows lie on an image, one entry for each spatial axis."""
+    """The windows of a convolution, one entry for each spatial axis."""
 
     kernel: Sizes
     out: Sizes
@@ -46,150 +41,71 @@ class Geometry(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Output places: the images, and the rows along the first spatial axis."""
+    """Output positions: the images, and the rows along the first spatial axis."""
 
     images: slice
     rows: slice
 
 
-def pointwise(out: Sizes) -> Geometry:
-    """Windows that are the pixels."""
-    ones = (1,) * len(out)
-    return Geometry(ones, out, ones, ((0, 0),) * len(out), ones)
-
-
-@lru_cache(maxsize=1024)
-def turning(g: Geometry, sizes: Sizes) -> Geometry | None:
-    """How windows lie for the convolution with turned filters that is the adjoint, in images of these sizes, of one with
-    windows g; None where there is none."""
-    reach = [d * (k - 1) for k, d in zip(g.kernel, g.dilation, strict=True)]
-    around = tuple((r - before, r - after) for r, (before, after) in zip(reach, g.padding, strict=True))
-    if any(s > 1 for s in g.stride) or any(p < 0 for pair in around for p in pair):
-        return None
-    return Geometry(g.kernel, sizes, g.stride, around, g.dilation)
-
-
-def cut(out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, list[slice]]:
+def cut(out: Sizes, position_bytes: int, block_bytes: int) -> tuple[int, list[slice]]:
     """How many images fit a block of about `block_bytes`, at least one, and the rows of an image that do, at least one."""
-    rows = max(1, block_bytes // max(1, place_bytes * volume(out[1:])))
+    rows = max(1, block_bytes // max(1, position_bytes * volume(out[1:])))
     if rows >= out[0]:
         return rows // out[0], [slice(0, out[0])]
-    step = -(-out[0] // -(-out[0] // rows))  # as many blocks as it takes, of nearly one size
+    step = -(-out[0] // -(-out[0] // rows))  # as few blocks as fit, of nearly one size
     return 1, [slice(i, min(out[0], i + step)) for i in range(0, out[0], step)]
 
 
-def blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
-    """All places of n images, in blocks of nearly one size, none of them in both halves of the images."""
-    step, rows = cut(out, place_bytes, block_bytes)
-    return [Block(images, part) for images in halved(n, step) for part in rows]
-
-
-def image_blocks(n: int, out: Sizes, place_bytes: int, block_bytes: int = BLOCK_BYTES) -> list[Block]:
-    """:func:`blocks` with no image in two of them."""
-    step, _ = cut(out, place_bytes, block_bytes)
-    return [Block(images, slice(0, out[0])) for images in halved(n, step)]
-
-
-def shared(
-    n: int, out: Sizes, multiplications: int, place_bytes: int, block_bytes: int = BLOCK_BYTES,
-    cut: Callable[..., list[Block]] = blocks,
-) -> tuple[list[Block], bool]:  # fmt: skip
-    """All places of n images in blocks, one if there are very few, and whether they and the `multiplications` for each are too
-    few to be shared by threads."""
-    places = n * volume(out)
-    little = places * multiplications <= ALONE and places * place_bytes <= block_bytes
-    if little and 0 < places * multiplications <= ALONE // 8:
+def blocks(
+    n: int, out: Sizes, multiplications: int, position_bytes: int, block_bytes: int, *, whole: bool = False
+) -> tuple[list[Block], bool]:
+    """The output positions of n images in blocks of nearly one size, `whole` images if need be, and whether they and the
+    `multiplications` for each are too little work for several threads. No block is in both halves of the images, and very
+    little work is one block."""
+    positions = n * volume(out)
+    little = positions * multiplications <= ALONE and positions * position_bytes <= block_bytes
+    if little and 0 < positions * multiplications <= ALONE // 8:
         return [Block(slice(0, n), slice(0, out[0]))], little
-    return cut(n, out, place_bytes, block_bytes), little
+    step, rows = cut(out, position_bytes, block_bytes)
+    return [
+        Block(images, part) for images in halved(n, step) for part in ([slice(0, out[0])] if whole else rows)
+    ], little
 
 
-def by_block(
-    blocks: Sequence[Block], arrange: Callable[[Block], list[Call]], before: Sequence[Call], little: bool = False
-) -> Work:
+def by_block(blocks: Sequence[Block], little: bool, arrange: Callable[[Block], list[Call]], *before: Call) -> Work:
     """Work of which each part is a block."""
     return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
 
-def images_of(lanes: Sequence[Sequence[Block]]) -> list[slice]:
-    """The images of blocks that follow each other."""
-    return [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
-
-
-def pieces(n: int, places: int, multiplications: int) -> tuple[int, int]:
-    """Of how many images to make a product each, and of how many parts of an image, for n of so many places with so many
-    `multiplications` for each: of images or parts that BLAS multiplies where they lie, or of all at once, (1, 1)."""
-    least = -(-places * multiplications // UNCOPIED)
-    if least <= 1:
-        return n, 1
-    parts = next((m for m in range(least, 2 * least) if places % m == 0), places)
-    return (n, parts) if places // parts >= SHORTEST else (1, 1)
-
-
-def in_rows(x: np.ndarray, block: Block, g: Geometry, dtype: np.dtype[Any]) -> np.ndarray:
-    """Columns (P, k c) of a block of x (N, c, *sizes), in memory that the next call uses again; or a view of x."""
-    last = channels_last(x, block, g)  # (n, *padded, c)
-    c = last.shape[-1]
-    if g.is_pointwise:
-        return last.reshape(-1, c).astype(dtype, copy=False)
-    out = (block.rows.stop - block.rows.start, *g.out[1:])
-    view = last_view(windows(np.moveaxis(last, -1, 1), g.kernel, out, g.stride, g.dilation))  # (n, *out, *k, c)
-    size = volume(g.kernel) * c
-    columns = scratch("columns", (view.size // size, size), dtype)
-    if g.dilation[-1] == 1 and view.strides[-2] == c * view.strides[-1]:  # a window's last axis is one run
-        run = (*view.shape[:-2], g.kernel[-1] * c)
-        view = np.lib.stride_tricks.as_strided(view, run, (*view.strides[:-2], view.strides[-1]))
-    np.copyto(columns.reshape(view.shape), view)
-    return columns
-
-
-def channels_last(x: np.ndarray, block: Block, g: Geometry, name: str = "images") -> np.ndarray:
-    """What the windows of a block see of x, as (n, *padded, c) with adjacent channels; scratch of the given name, or a view."""
-    images, padding = rows_of(x, block, g)
-    last = last_view(images)
-    if not any(map(any, padding)) and last.strides[-1] == x.itemsize:
-        return last
-    shape = (len(images), *_padded(images.shape[2:], padding), images.shape[1])
-    padded = scratch(name, shape, x.dtype)
-    if any(map(any, padding)):
-        padded.fill(0)
-    inside = padded[(*interior(images.shape[2:], padding), slice(None))]
-    copy_channels_last(inside, images)
-    return padded
-
-
-def is_last(a: np.ndarray) -> bool:
-    """Whether channels are adjacent in memory, (N, C, *sizes)."""
-    others = [step for step, n in zip(a.strides[2:], a.shape[2:], strict=True) if n > 1]
-    return a.shape[1] == 1 or a.strides[1] <= min(others, default=a.strides[1])
-
-
-def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
-    """Copy x (n, c, *sizes) to (n, *sizes, c).
-
-    Channels a large power of two apart fall on the same few lines of the cache, and reading across channels then is ten
-    times slower; they are first moved to an odd distance.
+def summed(
+    blocks: Sequence[Block], little: bool, shape: Sizes, dtype: np.dtype[Any], term: Callable[[Block, np.ndarray], list[Call]],
+    after: Callable[[np.ndarray], list[Call]],
+) -> Work:  # fmt: skip
+    """Work that adds up `term(block, out)`, calls that write a block's term of this shape to `out`, and ends with the calls
+    `after(total)`. Lanes of blocks are added up by one thread each.
     """
-    if x.strides[1] % 512 == 0 and x.strides[1] > x.itemsize:
-        pitch = volume(x.shape[2:]) + 64 // x.itemsize
-        apart = scratch("apart", (*x.shape[:2], pitch), x.dtype)[..., : pitch - 64 // x.itemsize].reshape(x.shape)
-        np.copyto(apart, x)
-        x = apart
-    np.copyto(to, last_view(x))
+    lanes = in_lanes(blocks)
+    totals = np.empty((max(1, len(lanes)), *shape), dtype)
 
+    def arrange(lane: int) -> list[Call]:
+        calls: list[Call] = []
+        for block in lanes[lane]:
+            if block is lanes[lane][0]:
+                calls += term(block, totals[lane])
+            else:
+                out = scratch("term", shape, dtype)
+                calls += [*term(block, out), partial(np.add, totals[lane], out, totals[lane])]
+        return calls
 
-def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
-    """Copy (n, *sizes, c) to an array (n, c, *sizes), with the same care."""
-    if to.strides[1] % 512 == 0 and to.strides[1] > to.itemsize:
-        size = volume(to.shape[2:])
-        apart = scratch("apart", (*to.shape[:2], size + 64 // to.itemsize), to.dtype)[..., :size].reshape(to.shape)
-        np.copyto(last_view(apart), last)
-        np.copyto(to, apart)
-    else:
-        np.copyto(last_view(to), last)
+    last: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
+    last += [] if lanes else [partial(totals.fill, 0)]
+    last += after(totals[0])
+    images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
+    return Work(range(len(lanes)), arrange, (), last, images, little)
 
 
 def rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs]:
-    """The rows of x that the windows of a block reach into, and the padding that is left around them."""
+    """The rows of x (N, c, *sizes) that the windows of a block reach, and the padding that is left around them."""
     height, before = x.shape[2], g.padding[0][0]
     start = block.rows.start * g.stride[0] - before
     stop = (block.rows.stop - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1 - before
@@ -199,6 +115,49 @@ def rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs
     return x[block.images, :, first:last], ((above, stop - start - above - (last - first)), *g.padding[1:])
 
 
-def _padded(shape: Sizes, padding: Pairs) -> Sizes:
-    lead = len(shape) - len(padding)
-    return (*shape[:lead], *(n + before + after for n, (before, after) in zip(shape[lead:], padding, strict=True)))
+def is_last(a: np.ndarray) -> bool:
+    """Whether a (N, C, *sizes) is channels-last in memory."""
+    others = [step for step, n in zip(a.strides[2:], a.shape[2:], strict=True) if n > 1]
+    return a.shape[1] == 1 or a.strides[1] <= min(others, default=a.strides[1])
+
+
+def channels_last(x: np.ndarray, name: str, padding: Pairs = ()) -> np.ndarray:
+    """x (n, c, *sizes) as (n, *padded, c) with adjacent channels: a view, or scratch of the given name."""
+    last = last_view(x)
+    if not any(map(any, padding)) and last.strides[-1] == x.itemsize:
+        return last
+    sizes = [m + sum(pair) for m, pair in zip(x.shape[2:], padding or ((0, 0),) * (x.ndim - 2), strict=True)]
+    padded = scratch(name, (len(x), *sizes, x.shape[1]), x.dtype)
+    if any(map(any, padding)):
+        padded.fill(0)
+    copy_channels_last(padded[(*interior(x.shape[2:], padding), slice(None))] if padding else padded, x)
+    return padded
+
+
+def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
+    """Copy x (n, c, *sizes) to (n, *sizes, c).
+
+    Channels a large power of two apart share a few lines of the cache, and reading across channels then is ten times slower;
+    they are first copied to an odd distance.
+    """
+    if x.strides[1] % 512 == 0 and x.strides[1] > x.itemsize:
+        apart = _apart(x.shape, x.dtype)
+        np.copyto(apart, x)
+        x = apart
+    np.copyto(to, last_view(x))
+
+
+def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
+    """Copy (n, *sizes, c) to an array (n, c, *sizes), in the same way."""
+    if to.strides[1] % 512 == 0 and to.strides[1] > to.itemsize:
+        apart = _apart(to.shape, to.dtype)
+        np.copyto(last_view(apart), last)
+        np.copyto(to, apart)
+    else:
+        np.copyto(last_view(to), last)
+
+
+def _apart(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+    """Scratch (n, c, *sizes) with a gap of a cache line behind each channel."""
+    size, gap = volume(shape[2:]), 64 // dtype.itemsize
+    return scratch("apart", (*shape[:2], size + gap), dtype)[..., :size].reshape(shape)

@@ -6,9 +6,6 @@ definition does, or None where the definition is good enough.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from ..core.graph import accelerate
 from ..ops import conv, pool
 from ..optim import rules
@@ -16,33 +13,9 @@ from . import pool as pooling
 from . import update
 from .conv import convolution
 
-Task = Any
-
-
-def _dictionary(shared: Any) -> Any:
-    return {} if shared is None else shared
-
-
-def _convolve(out: Any, x: Any, w: Any, b: Any = None, *, shared: Any = None, **geometry: Any) -> Task:
-    task = None if out is None else convolution.forwarding(x, w, b, out=out, shared=_dictionary(shared), **geometry)
-    return task or partial(convolution.forward, x, w, b, out=out, **geometry)
-
-
-def _convolve_dx(out: Any, u: Any, w: Any, *, shape: Any, **geometry: Any) -> Task:
-    task = None if out is None else convolution.pulling(u, w, shape[2:], out=out, **geometry)
-    return task or partial(convolution.input_gradient, u, w, shape[2:], out=out, **geometry)
-
-
-def _convolve_dw(out: Any, x: Any, u: Any, *, shape: Any, shared: Any = None, **geometry: Any) -> Task:
-    task = (
-        None if out is None else convolution.weighing(x, u, shape[2:], out=out, shared=_dictionary(shared), **geometry)
-    )
-    return task or partial(convolution.weight_gradient, x, u, shape[2:], out=out, **geometry)
-
-
-accelerate(conv.convolve, _convolve, along=("x", "y"))
-accelerate(conv.convolve_dx, _convolve_dx, along=("u", "y"))
-accelerate(conv.convolve_dw, _convolve_dw, along=("x", "u"))
+accelerate(conv.convolve, convolution.convolve, along=("x", "y"))
+accelerate(conv.convolve_dx, convolution.convolve_dx, along=("u", "y"))
+accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"))
 
 accelerate(pool.max_pool, pooling.prepare_max, along=("x", "y"))
 accelerate(pool.max_pool_which, pooling.prepare_which, along=("x", "top", "y"))

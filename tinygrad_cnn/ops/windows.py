@@ -86,13 +86,13 @@ def overlaps(
     Windows and places are slices over the last axes. What lies outside the input is left out, so nothing need be padded.
     """
     axes = zip(sizes, kernel, out, stride, before, dilation, strict=True)
-    spans = [[_overlap(n, o, s, i * d - p) for i in range(k)] for n, k, o, s, p, d in axes]
+    spans = [[overlap(n, o, s, i * d - p) for i in range(k)] for n, k, o, s, p, d in axes]
     for k in product(*map(range, kernel)):
         chosen = [span[i] for span, i in zip(spans, k, strict=True)]
         yield k, (..., *(windows for windows, _ in chosen)), (..., *(places for _, places in chosen))
 
 
-def _overlap(n: int, o: int, s: int, offset: int) -> tuple[slice, slice]:
+def overlap(n: int, o: int, s: int, offset: int) -> tuple[slice, slice]:
     """The windows i < o for which i s + offset lies in range(n), and those places."""
     first = max(0, -(offset // s))
     count = max(0, min(o, (n - 1 - offset) // s + 1) - first)

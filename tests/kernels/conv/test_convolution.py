@@ -1,4 +1,4 @@
-"""The convolution kernels over sizes that reach every layout of columns: values, buffers, threads, and what is refused."""
+"""Convolution's tasks over sizes that reach every way to compute it: values, buffers, threads, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import blocking
-from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, products, strips
-from tinygrad_cnn.kernels.conv.convolution import forward, input_gradient, parameter_gradients, weight_gradient
+from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, im2col, kn2row, pointwise
+from tinygrad_cnn.kernels.conv.convolution import _method, convolve, convolve_dw, convolve_dx
 from tinygrad_cnn.kernels.parallel import threads
-from tinygrad_cnn.ops.windows import output_sizes
 
 seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
 
@@ -95,56 +94,67 @@ layouts = st.sampled_from([np.ascontiguousarray, channels_last, images_apart, ap
 @pytest.fixture(params=["small blocks", "default blocks"], autouse=True)
 def block_size(request, monkeypatch):
     if request.param == "small blocks":
-        for function in (blocking.blocks, blocking.cut, blocking.image_blocks):
-            monkeypatch.setattr(function, "__defaults__", (600,))
-        monkeypatch.setattr(depthwise, "BLOCK_BYTES", 600)
-        monkeypatch.setattr(strips, "LEAST_BYTES", 600)
-        monkeypatch.setattr(strips, "MOST_BYTES", 600)
+        for module in (blocking, depthwise, kn2row):
+            monkeypatch.setattr(module, "BLOCK_BYTES", 600)
         monkeypatch.setattr(cached_im2col, "plan", lambda *_: None)
 
 
-@given(shapes(), layouts, layouts, seeds)
-def test_values_gradients_and_buffers(shape, lay, lay_u, seed):
-    x_shape, w_shape, options = shape
+def tasks(x, w, b, u, options, out=(None,) * 3):
+    """The output, and the gradients in x and in w."""
+    geometry = {"shape": w.shape, **options}
+    return [
+        convolve(out[0], x, w, b, **options),
+        convolve_dx(out[1], u, w, shape=x.shape, **options),
+        convolve_dw(out[2], x, u, **geometry),
+    ]
+
+
+@given(shapes(), layouts, layouts, booleans, seeds)
+def test_values_gradients_and_buffers(shape, lay, lay_u, biased, seed):
     rng = np.random.default_rng(seed)
-    x, w, b = lay(rng.normal(size=x_shape)), rng.normal(size=w_shape), rng.normal(size=w_shape[0])
-    expected = definition(x, w, **options)
-    y = forward(x, w, None, **options)
+    x, w, b, u, expected = operands(*shape, lay, lay_u, biased, rng)
+    found = [task() for task in tasks(x, w, b, u, shape[2])]
+    y, dx, dw = found
     np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(
-        forward(x, w, b, **options), expected + b.reshape(-1, *(1 for _ in expected.shape[2:])), rtol=1e-11, atol=1e-11
-    )
-    u = lay_u(rng.normal(size=y.shape))
-    dx, dw = input_gradient(u, w, x_shape[2:], **options), weight_gradient(x, u, w_shape[2:], **options)
-    assert dx.shape == x_shape
-    assert dw.shape == w_shape
-    both = parameter_gradients(x, u, w_shape[2:], **options)
-    np.testing.assert_allclose(both[: w.size].reshape(w_shape), dw, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(both[w.size :], u.sum(axis=(0, *range(2, u.ndim))), rtol=1e-11, atol=1e-11)
-    form, scale = np.vdot(expected, u), np.abs(expected * u).sum() + 1
-    check_gradients(x, w, u, dx, dw, options, rng)
-    assert abs(np.vdot(dx, x) - form) <= 1e-11 * scale
-    for array, function, arguments in (
-        (y, forward, (x, w, None)), (dx, input_gradient, (u, w, x_shape[2:])), (dw, weight_gradient, (x, u, w_shape[2:])),
-        (both, parameter_gradients, (x, u, w_shape[2:])),
-    ):  # fmt: skip
-        buffer = np.full_like(array, np.nan)
-        assert function(*arguments, **options, out=buffer) is buffer
+    assert dx.shape == x.shape
+    assert dw.shape == w.shape
+    check_gradients(x, w, u, dx, dw, shape[2], rng)
+    buffers = [np.full_like(array, np.nan) for array in found]
+    for task, buffer, array in zip(tasks(x, w, b, u, shape[2], buffers), buffers, found, strict=True):
+        assert task() is buffer
         np.testing.assert_array_equal(buffer, array)
+
+
+@given(shapes(), layouts, seeds)
+def test_a_task_sees_other_values_every_time(shape, lay, seed):
+    """As in a program, where convolution and gradient share what they keep for x."""
+    rng = np.random.default_rng(seed)
+    x, w, b, u, _ = operands(*shape, lay, lay, True, rng)
+    shared, options = {}, shape[2]
+    y, dw = convolve(None, x, w, b, **options)(), convolve_dw(None, x, u, shape=w.shape, **options)()
+    calls = [
+        convolve(y, x, w, b, **options, shared=shared),
+        convolve_dw(dw, x, u, shape=w.shape, **options, shared=shared),
+    ]
+    calls = [call.prepared() if hasattr(call, "prepared") else call for call in calls]
+    for _ in range(3):
+        for array in (x, w, b, u):
+            array[...] = rng.normal(size=array.shape)
+        for call in calls:
+            call()
+        np.testing.assert_array_equal(y, convolve(None, x, w, b, **options)())
+        np.testing.assert_array_equal(dw, convolve_dw(None, x, u, shape=w.shape, **options)())
 
 
 @given(shapes(depthwise=st.just(False)), layouts, seeds, st.integers(2, 5))
 def test_the_bits_do_not_depend_on_the_number_of_threads(shape, lay, seed, count):
-    x_shape, w_shape, options = shape
     rng = np.random.default_rng(seed)
-    x, w = lay(rng.normal(size=x_shape).astype(np.float32)), rng.normal(size=w_shape).astype(np.float32)
+    x, w, b, u, _ = operands(*shape, lay, lay, True, rng)
+    arrays = [a.astype(np.float32) for a in (x, w, b, u)]
     results = []
     for n in (1, count):
         threads.set_num_threads(n)
-        y = forward(x, w, w[:, 0].reshape(len(w), -1)[:, 0].copy(), **options)
-        u = lay(y)
-        dx, both = input_gradient(u, w, x_shape[2:], **options), parameter_gradients(x, u, w_shape[2:], **options)
-        results.append((y, dx, weight_gradient(x, u, w_shape[2:], **options), both))
+        results.append([task() for task in tasks(*arrays, shape[2])])
     for one, many in zip(*results, strict=True):
         assert one.dtype == many.dtype == np.float32
         np.testing.assert_array_equal(one, many)
@@ -152,119 +162,61 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(shape, lay, seed, count
 
 def test_a_long_signal_is_cut_into_blocks_in_depthwise_convolution():
     x, w = np.arange(1.0, 401.0).reshape(1, 2, 200), np.array([[[1.0, -1.0]], [[2.0, 1.0]]])
-    y = forward(x, w, None, stride=(1,), padding=((0, 0),), dilation=(1,), groups=2)
+    y = convolve(None, x, w, stride=(1,), padding=((0, 0),), dilation=(1,), groups=2)()
     np.testing.assert_array_equal(y[0, 0], np.full(199, -1.0))
     np.testing.assert_array_equal(y[0, 1], 3 * x[0, 1, :-1] + 1)
 
 
+PLAIN = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+
+
 def test_bits_of_large_products_do_not_depend_on_threads():
     rng = np.random.default_rng(0)
-    x, w = (rng.normal(size=s).astype(np.float32) for s in ((3, 16, 40, 40), (24, 16, 3, 3)))
-    options = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
-    for images in (x, x[:1]):
+    x, w, u = (rng.normal(size=s).astype(np.float32) for s in ((3, 16, 40, 40), (24, 16, 3, 3), (3, 24, 40, 40)))
+    for n in (3, 1):
         results = []
-        for n in (1, 2, 3):
-            threads.set_num_threads(n)
-            y = forward(images, w, None, **options)
-            results.append(
-                (y, input_gradient(y, w, (40, 40), **options), weight_gradient(images, y, (3, 3), **options))
-            )
+        for count in (1, 2, 3):
+            threads.set_num_threads(count)
+            results.append([task() for task in tasks(x[:n], w, None, u[:n], PLAIN)])
         for other in results[1:]:
             for one, many in zip(results[0], other, strict=True):
                 np.testing.assert_array_equal(one, many)
 
 
 def test_memory_follows_the_incoming_gradient():
-    w = np.ones((4, 16, 3, 3))
-    options = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
-    u = np.ones((2, 4, 5, 5))
-    assert input_gradient(u, w, (5, 5), **options).flags.c_contiguous
-    assert np.moveaxis(input_gradient(channels_last(u), w, (5, 5), **options), 1, -1).flags.c_contiguous
+    w, u = np.ones((4, 16, 3, 3)), np.ones((2, 4, 5, 5))
+    for given_u, is_last in ((u, False), (channels_last(u), True)):
+        dx = convolve_dx(None, given_u, w, shape=(2, 16, 5, 5), **PLAIN)()
+        assert (np.moveaxis(dx, 1, -1) if is_last else dx).flags.c_contiguous
 
 
-X, W = np.ones((2, 4, 6, 6)), np.ones((8, 4, 3, 3))
-OPTIONS = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
-U = np.ones((2, 8, 6, 6))
+X, W, U = np.ones((2, 4, 6, 6)), np.ones((8, 4, 3, 3)), np.ones((2, 8, 6, 6))
+DX, DW = {"shape": (2, 4, 6, 6), **PLAIN}, {"shape": (8, 4, 3, 3), **PLAIN}
 
-REFUSED = [
-    ("channels", lambda: forward(X[:, :3], W, None, **OPTIONS), "the channels must agree"),
-    ("groups", lambda: forward(X, W[:, :2], None, **{**OPTIONS, "groups": 3}), "the channels must agree"),
-    ("rank", lambda: forward(X[0], W, None, **OPTIONS), "spatial axes"),
-    ("lengths", lambda: forward(X, W, None, **{**OPTIONS, "stride": (1,)}), "spatial axes"),
-    ("stride", lambda: forward(X, W, None, **{**OPTIONS, "stride": (0, 1)}), "at least 1"),
-    ("padding", lambda: forward(X, W, None, **{**OPTIONS, "padding": ((-1, 0), (0, 0))}), "padding at least 0"),
-    ("fit", lambda: forward(X, np.ones((8, 4, 9, 3)), None, **OPTIONS), "must fit the padded"),
-    ("bias", lambda: forward(X, W, np.ones(7), **OPTIONS), "`b` has shape (7,)"),
-    ("u", lambda: input_gradient(U[..., :5], W, (6, 6), **OPTIONS), "`u` has shape"),
-    ("u of w", lambda: weight_gradient(X, U[:1], (3, 3), **OPTIONS), "`u` has shape"),
-    ("out shape", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 5, 6))), "`out` is float64 of shape"),
-    ("out dtype", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 6, 6), np.float32)), "it must be float64"),
-    ("out order", lambda: forward(X, W, None, **OPTIONS, out=np.ones((2, 8, 6, 6))), "channels-last"),
-    ("out gaps", lambda: input_gradient(U, W, (6, 6), **OPTIONS, out=np.ones((2, 4, 6, 12))[..., ::2]), "`out` has strides"),
-    ("u of b", lambda: parameter_gradients(X, U[:, :1, 0], (3, 3), **OPTIONS), "`u` has shape"),
-    ("out of b", lambda: parameter_gradients(X, U, (3, 3), **OPTIONS, out=np.ones(8 * 36)), "must be float64 of shape (296,)"),
-    ("gaps", lambda: parameter_gradients(X, U, (3, 3), **OPTIONS, out=np.ones(592)[::2]), "`out` has strides"),
-    ("out of w", lambda: weight_gradient(X, U, (3, 3), **OPTIONS, out=np.ones((8, 4, 3, 2))), "`out` is float64 of shape"),
-]  # fmt: skip
+REFUSED = {
+    "shape": (lambda: convolve(np.ones((2, 8, 5, 6)), X, W, **PLAIN), "`out` is float64 of shape"),
+    "dtype": (lambda: convolve(np.ones((2, 8, 6, 6), np.float32), X, W, **PLAIN), "it must be float64"),
+    "gaps": (lambda: convolve_dx(np.ones((2, 4, 6, 12))[..., ::2], U, W, **DX), "`out` has strides"),
+    "shape of w": (lambda: convolve_dw(np.ones((8, 4, 3, 2)), X, U, **DW), "`out` is float64 of shape"),
+}
 
 
-@pytest.mark.parametrize(("call", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
-def test_sizes_are_checked_before_memory_is_touched(call, message):
+@pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED)
+def test_memory_that_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match="convolution: ") as caught:
         call()
     assert message in str(caught.value)
 
 
-def test_a_layout_is_chosen_by_shape():
-    def chosen(kernel, size, padding, stride=(1, 1), dilation=(1, 1), channels=32, filters=96):
-        pads = ((padding, padding),) * 2
-        out = output_sizes((size, size), kernel, stride, pads, dilation)
-        g = blocking.Geometry(kernel, out, stride, pads, dilation)
-        return type(products.layout(g, channels, filters)).__name__
+def test_what_computes_a_convolution_is_chosen_by_shape():
+    def chosen(channels, kernel=(3, 3), stride=(1, 1), groups=1):
+        how = _method((8, channels * groups, 32, 32), (96, channels, *kernel), stride, ((1, 1),) * 2, (1, 1), groups)
+        return how.module, how.groups, how.is_small
 
-    assert chosen((3, 3), 32, 1, channels=16, filters=16) == "Sliding"  # copies would take most of the time
-    assert chosen((3, 3), 32, 1) == chosen((3, 3), 32, 1, (2, 1)) == "Sliding"  # next to no window lies across a seam
-    assert chosen((3, 3), 6, 1) == chosen((5, 5), 14, 4, dilation=(2, 2)) == "Strips"  # some do, for many products
-    assert chosen((3, 3), 6, 1, filters=64) == "Sliding"  # for few
-    assert chosen((3, 3), 14, 1, channels=256) == "Strips"  # BLAS would cut the rows
-    assert chosen((3, 3), 20, 0) == "Sliding"  # strips would be laid out for pixels where no window is
-    assert chosen((5, 5), 14, 0) == chosen((3, 3), 2, 1) == "Sliding"
-    assert (
-        chosen((5, 5), 9, 0) == chosen((3, 3), 1, 1) == "Direct"
-    )  # nearly half of all windows would lie across a seam
-    assert chosen((3, 3), 32, 0, dilation=(1, 2)) == chosen((1, 1), 32, 0) == "Direct"
-    assert chosen((1, 1), 32, 0, (2, 2), filters=256) == "Direct"
-    assert chosen((3, 3), 32, 1, (2, 2), filters=64) == chosen((1, 1), 32, 0, (2, 2)) == "Sliding"
-    assert chosen((3, 3), 32, 1, channels=3) == "Along"  # the runs along the image are longer
-    assert chosen((3, 3), 32, 1, channels=3, filters=16) == "Along"
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 200), (2, 1, 30, 9)])
-def test_the_gradient_of_a_long_image_of_few_channels_is_cut_into_rows(shape, monkeypatch):
-    """Blocks are parts of an image then, of which the rows of two reach into the same pixels."""
-    for function in (blocking.blocks, blocking.cut, blocking.image_blocks):
-        monkeypatch.setattr(function, "__defaults__", (300,))
-    rng = np.random.default_rng(0)
-    d = len(shape) - 2
-    w, v = rng.normal(size=(4, shape[1], *(3,) * d)), rng.normal(size=shape)
-    options = {"stride": (1,) * d, "padding": ((1, 2),) * d, "dilation": (2,) * d, "groups": 1}
-    expected = definition(v, w, **options)
-    u = rng.normal(size=expected.shape)
-    np.testing.assert_allclose(np.vdot(input_gradient(u, w, shape[2:], **options), v), np.vdot(expected, u))
-
-
-def test_work_that_failed_leaves_nothing_behind():
-    """Prepared, as in a program: a lane that was done is not added to the next time."""
-    rng = np.random.default_rng(0)
-    x, u = (channels_last(rng.normal(size=(8, 16, 6, 6))) for _ in range(2))
-    g = blocking.Geometry((5, 5), (6, 6), (1, 1), ((2, 2), (2, 2)), (1, 1))
-    w, expected = np.empty((16, 16, 5, 5)), weight_gradient(x, u, (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1)
-    for how in (products.Direct(g, 16), products.Strips.on(g, 16)):
-        run = products.correlation(how, x, u, w).prepared()
-        last = x[-1].copy()
-        x[-1] = 1e308
-        with np.errstate(all="raise"), pytest.raises(FloatingPointError):
-            run()
-        x[-1] = last
-        run()
-        np.testing.assert_allclose(w, expected, rtol=1e-11, atol=1e-11)
+    unpadded = _method((8, 32, 32, 32), (96, 32, 1, 1), (1, 1), ((0, 0),) * 2, (1, 1), 1)
+    assert chosen(3) == (im2col, 1, True)  # the runs along the image are longer
+    assert chosen(32) == (kn2row, 1, True)
+    assert chosen(32, groups=2) == (kn2row, 2, False)
+    assert chosen(1, groups=32) == (depthwise, 1, False)
+    assert chosen(32, (1, 1)) == chosen(32, (1, 1), (2, 2)) == (kn2row, 1, False)  # nothing to lay out
+    assert (unpadded.module, unpadded.is_small) == (pointwise, False)

@@ -4,26 +4,22 @@ With G channels and o filters for each, and x repeated to G o channels, windows 
 
     y[n, p, c] = sum over k of x[n, p stride + k dilation, c] w[k, c],    w'[k, c] = sum over n, p of x[...] u[n, p, c].
 
-np.einsum adds up such sums without temporaries, in runs as long as what is adjacent on all sides: filters that are repeated
-along an image's row make that a whole row, which stays in the first-level cache while the elements k go over it.
+np.einsum adds up such sums without temporaries, in runs as long as what is adjacent in all operands: filters repeated along a
+row of the image make that a whole row, which stays in the first-level cache for all elements k.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...ops.windows import last_view, overlaps, volume, windows
+from ...ops.windows import Sizes, last_view, overlaps, volume, windows
 from .. import blocking
-from ..blocking import Block, Geometry
+from ..blocking import Block, Geometry, channels_last
 from ..parallel.task import Call, Work
-from ..parallel.threads import in_lanes
 from ..parallel.workspace import scratch
-from ..sums import summing
 
 BLOCK_BYTES = 1 << 20
 """Size of the output that is worked on at a time: it and what it is made of stay in a third-level cache."""
@@ -34,118 +30,98 @@ DEAR = 24
 DType = np.dtype[Any]
 
 
-@dataclass(frozen=True)
-class Depthwise:
-    """Windows g, for one input channel each."""
+def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
+    """y (N, G o, *out) of x (N, G, *sizes) with filters w (G o, 1, *k) and biases b (G o,)."""
+    filters, laid_out = _repeated(w, g.out[-1], y.dtype)
 
-    g: Geometry
+    def arrange(block: Block) -> list[Call]:
+        return [partial(_convolve, g, x, filters, b, y, block)]
 
-    def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
-        """y (N, G o, *out) of x (N, G, *sizes) with filters w (G o, 1, *k)."""
-        filters, laid_out = _repeated(w, self.g.out[-1], y.dtype)
+    return blocking.by_block(*_blocks(g, x.shape, w.shape, y.itemsize), arrange, laid_out)
 
-        def arrange(block: Block) -> list[Call]:
-            return [partial(self._convolve, x, filters, b, y, block)]
 
-        blocks, little = self._blocks(len(x), len(w), y.itemsize)
-        return blocking.by_block(blocks, arrange, [laid_out], little)
+def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+    """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
+    filters, laid_out = _repeated(w, g.out[-1], x.dtype)
 
-    def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
-        """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
-        around = blocking.turning(self.g, x.shape[2:])
-        if around is not None and len(w) == x.shape[1]:
-            return Depthwise(around).convolution(u, np.flip(w, axis=tuple(range(2, w.ndim))), None, x)
-        filters, laid_out = _repeated(w, self.g.out[-1], x.dtype)
+    def arrange(block: Block) -> list[Call]:
+        return [partial(_add_windows, g, u[block.images], filters, x[block.images])]
 
-        def arrange(block: Block) -> list[Call]:
-            return [partial(self._scatter, u, filters, x, block)]
+    return blocking.by_block(*_blocks(g, x.shape, w.shape, x.itemsize, whole=True), arrange, laid_out)
 
-        blocks, little = self._blocks(len(u), len(w), x.itemsize, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, [laid_out], little)
 
-    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
-        """The adjoints in w and b: w (G o, 1, *k) and b (G o,) of x (N, G, *sizes) and u (N, G o, *out)."""
-        blocks, little = self._blocks(len(x), len(w), w.itemsize)
-        lanes = in_lanes(list(enumerate(blocks)))
-        last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
-        terms = np.empty((len(blocks), *last.shape), w.dtype)
-        sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
+def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
+    """The adjoint in w: w (G o, 1, *k) of x (N, G, *sizes) and u (N, G o, *out)."""
+    last = np.moveaxis(w[:, 0], 0, -1)  # (*k, G o)
 
-        def arrange(lane: int) -> list[Call]:
-            calls: list[Call] = []
-            for i, block in lanes[lane]:
-                calls.append(partial(self._correlate, x, u, block, terms[i]))
-                if b is not None:
-                    calls.append(summing(u[block.images, :, block.rows], sums[i]))  # while it is in the cache
-            return calls
+    def term(block: Block, out: np.ndarray) -> list[Call]:
+        return [partial(_correlate, g, x, u, block, out)]
 
-        after: list[Call] = [partial(np.add.reduce, terms, 0, None, last)]
-        if b is not None:
-            after.append(summing(sums, b))
-        return Work(range(len(lanes)), arrange, (), after, blocking.images_of(in_lanes(blocks)), little)
+    blocks, little = _blocks(g, x.shape, w.shape, w.itemsize)
+    return blocking.summed(blocks, little, last.shape, w.dtype, term, lambda total: [partial(np.copyto, last, total)])
 
-    def _convolve(self, x: np.ndarray, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray, block: Block) -> None:
-        part = y[block.images, :, block.rows]
-        last = last_view(part)  # (n, *out, G o)
-        total = last if blocking.is_last(part) else scratch("total", last.shape, y.dtype)
-        width = last.shape[-2]  # of a signal, which has one axis, a block is a part
-        n, place, k, c = self._labels
-        np.einsum(
-            self._windows(x, block, filters.shape[-1]), [n, *place, *k, c], filters[..., :width, :], [*k, place[-1], c],
-            [n, *place, c], out=total,
-        )  # fmt: skip
-        if b is not None:
-            np.add(total, b, out=total)
-        if total is not last:
-            blocking.copy_channels_first(part, total)
 
-    def _correlate(self, x: np.ndarray, u: np.ndarray, block: Block, term: np.ndarray) -> None:
-        ub = blocking.channels_last(u, block, blocking.pointwise(self.g.out), "gradients")  # (n, *out, G o)
-        n, place, k, c = self._labels
-        wide = scratch("term", (*self.g.kernel, *ub.shape[-2:]), term.dtype)  # (*k, width, G o)
-        np.einsum(
-            self._windows(x, block, ub.shape[-1]), [n, *place, *k, c], ub, [n, *place, c], [*k, place[-1], c], out=wide
-        )
-        np.add.reduce(wide, axis=-2, out=term)
+def _convolve(
+    g: Geometry, x: np.ndarray, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray, block: Block
+) -> None:
+    part = y[block.images, :, block.rows]
+    last = last_view(part)  # (n, *out, G o)
+    total = last if blocking.is_last(part) else scratch("total", last.shape, y.dtype)
+    filters = filters[..., : last.shape[-2], :]  # of a signal, which has one axis, a block is a part
+    n, position, k, c = _labels(g)
+    wide = [*k, position[-1], c]
+    np.einsum(_windows(g, x, block, y.shape[1]), [n, *position, *k, c], filters, wide, [n, *position, c], out=total)
+    if b is not None:
+        np.add(total, b, out=total)
+    if total is not last:
+        blocking.copy_channels_first(part, total)
 
-    def _scatter(self, u: np.ndarray, filters: np.ndarray, x: np.ndarray, block: Block) -> None:
-        """Where windows lie apart, or each channel has several filters: what each element gives is added where it falls."""
-        sizes, before = x.shape[2:], tuple(pair[0] for pair in self.g.padding)
-        ub = blocking.channels_last(u, block, blocking.pointwise(self.g.out), "gradients")
-        total, term = scratch("total", (len(ub), *sizes, ub.shape[-1]), x.dtype), scratch("term", ub.shape, x.dtype)
-        total.fill(0)
-        for k, spans, places in overlaps(sizes, self.g.kernel, self.g.out, self.g.stride, before, self.g.dilation):
-            np.multiply(ub, filters[k], out=term)
-            into = total[(slice(None), *places[1:])]
-            np.add(into, term[(slice(None), *spans[1:])], out=into)
-        if ub.shape[-1] > x.shape[1]:
-            each = ub.shape[-1] // x.shape[1]
-            total = total.reshape(*total.shape[:-1], x.shape[1], each).sum(-1)
-        blocking.copy_channels_first(x[block.images], total)
 
-    @property
-    def _labels(self) -> tuple[int, list[int], list[int], int]:
-        """Of the axes, for np.einsum: images, places, elements of the kernel, channels."""
-        d = len(self.g.out)
-        return 0, list(range(1, d + 1)), list(range(d + 1, 2 * d + 1)), 2 * d + 1
+def _correlate(g: Geometry, x: np.ndarray, u: np.ndarray, block: Block, out: np.ndarray) -> None:
+    part = channels_last(u[block.images, :, block.rows], "gradients")  # (n, *out, G o)
+    n, position, k, c = _labels(g)
+    rows = scratch("rows", (*g.kernel, *part.shape[-2:]), out.dtype)  # (*k, width, G o)
+    terms = _windows(g, x, block, u.shape[1]), [n, *position, *k, c], part, [n, *position, c], [*k, position[-1], c]
+    np.einsum(*terms, out=rows)
+    np.add.reduce(rows, axis=-2, out=out)
 
-    def _windows(self, x: np.ndarray, block: Block, channels: int) -> np.ndarray:
-        """Those of a block, (n, *out, *k, G o)."""
-        images = blocking.channels_last(x, block, self.g)
-        if images.shape[-1] < channels:
-            images = np.repeat(images, channels // images.shape[-1], axis=-1)
-        out = (block.rows.stop - block.rows.start, *self.g.out[1:])
-        return last_view(windows(np.moveaxis(images, -1, 1), self.g.kernel, out, self.g.stride, self.g.dilation))
 
-    def _blocks(
-        self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = blocking.blocks
-    ) -> tuple[list[Block], bool]:
-        each = DEAR * volume(self.g.kernel) * filters
-        return blocking.shared(n, self.g.out, each, filters * itemsize, BLOCK_BYTES, cut)
+def _add_windows(g: Geometry, u: np.ndarray, filters: np.ndarray, x: np.ndarray) -> None:
+    """Add one element of the kernel after the other to the pixels under it."""
+    before, last = tuple(pair[0] for pair in g.padding), channels_last(u, "gradients")
+    total, term = scratch("total", (len(u), *x.shape[2:], u.shape[1]), x.dtype), scratch("term", last.shape, x.dtype)
+    total.fill(0)
+    for k, spans, pixels in overlaps(x.shape[2:], g.kernel, g.out, g.stride, before, g.dilation):
+        np.multiply(last, filters[k], out=term)
+        to = total[(slice(None), *pixels[1:])]
+        np.add(to, term[(slice(None), *spans[1:])], out=to)
+    if (each := u.shape[1] // x.shape[1]) > 1:
+        total = total.reshape(*total.shape[:-1], x.shape[1], each).sum(-1)
+    blocking.copy_channels_first(x, total)
+
+
+def _labels(g: Geometry) -> tuple[int, list[int], list[int], int]:
+    """Of the axes, for np.einsum: images, positions, elements of the kernel, channels."""
+    d = len(g.out)
+    return 0, list(range(1, d + 1)), list(range(d + 1, 2 * d + 1)), 2 * d + 1
+
+
+def _windows(g: Geometry, x: np.ndarray, block: Block, channels: int) -> np.ndarray:
+    """Those of a block, (n, *out, *k, G o)."""
+    images, padding = blocking.rows_of(x, block, g)
+    last = channels_last(images, "images", padding)
+    if x.shape[1] < channels:
+        last = np.repeat(last, channels // x.shape[1], axis=-1)
+    out = (block.rows.stop - block.rows.start, *g.out[1:])
+    return last_view(windows(np.moveaxis(last, -1, 1), g.kernel, out, g.stride, g.dilation))
+
+
+def _blocks(g: Geometry, x: Sizes, w: Sizes, itemsize: int, *, whole: bool = False) -> tuple[list[Block], bool]:
+    return blocking.blocks(x[0], g.out, DEAR * volume(w), w[0] * itemsize, BLOCK_BYTES, whole=whole)
 
 
 def _repeated(w: np.ndarray, width: int, dtype: DType) -> tuple[np.ndarray, Call]:
-    """Room for w (G o, 1, *k) as (*k, width, G o), repeated along an image's row, and the call that fills it."""
+    """Room for w (G o, 1, *k) as (*k, width, G o), repeated along a row of the image, and the call that fills it."""
     last = np.moveaxis(w[:, 0], 0, -1)[..., None, :]
     filters = np.empty((*last.shape[:-2], width, len(w)), dtype)
     return filters, partial(np.copyto, filters, last)

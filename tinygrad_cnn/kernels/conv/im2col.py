@@ -1,238 +1,187 @@
-"""Convolution of few channels: windows are columns, which are laid out in runs along the image.
+"""im2col and col2im for few channels: the columns of a matrix are the windows, copied in runs along the image.
 
-With P places, K = c k window elements, a row of ones below the columns that meets the biases, and O filters
+With P output positions, K = c k elements in a window, O filters, and a row of ones below the columns that meets the biases,
 
-    (y) = (w b) (columns; 1),    (w' b') = u (columns; 1)^T,    x' = w^T u, each element added to the pixel on which it falls.
+    y = (w b) (columns; 1),    (w' b') = u (columns; 1)^T,    x' = col2im of w^T u.
 
 A block is some images, or some rows of one. What is arranged for a block is mostly scratch, and kept for all of its size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from itertools import product
+from typing import Any
 
 import numpy as np
 
-from ...ops.windows import Pairs, Sizes, interior, last_view, overlaps, volume, windows
+from ...ops.windows import Sizes, interior, last_view, overlap, volume, windows
 from .. import blocking
-from ..blocking import Block, Geometry, is_last, pieces, rows_of
+from ..blocking import Block, Geometry, is_last, rows_of
 from ..parallel.task import Call, Work
-from ..parallel.threads import in_lanes
 from ..parallel.workspace import arranged, blank, scratch
-from .col2im import Fall, Phase, fall
-from .runs import copying
 
 APART = 64
-"""Bytes between the rows of a matrix: rows a large power of two apart would fall on the same few lines of the cache."""
+"""Bytes between the rows of a matrix: rows a large power of two apart share a few lines of the cache."""
 
-MOST_WASTE = 2.5
-"""Places for each at which a window begins: with more, most of what is computed for them is zero."""
+UNPACKED = 1_000_000
+"""Multiplications up to which OpenBLAS multiplies matrices without packing them, which is faster for narrow ones."""
 
-DType: TypeAlias = "np.dtype[Any]"
+SHORTEST = 512
+"""Positions of a part of an image that is worth a product of its own."""
 
-
-class Laid(NamedTuple):
-    """Room for the images of a block (c, n, *sizes), the calls that lay out their windows, and where: (K, n P)."""
-
-    images: np.ndarray
-    calls: list[Call]
-    matrix: np.ndarray
+DType = np.dtype[Any]
 
 
-class Fallen(NamedTuple):
-    """Room for what falls on the images of a block: u as matrices (n, O, P) and as it is, what the filters make of it
-    (n, K, P), the zeros before that, the sums (c, n, *places), and for each phase what is summed."""
+def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
+    """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
+    k, o, last = w[0].size, len(w), is_last(y)
+    filters = np.empty((o, k + (b is not None)), y.dtype)
+    before: list[Call] = [partial(np.copyto, filters[:, :k].reshape(w.shape), w)]
+    if b is not None:
+        before.append(partial(np.copyto, filters[:, k], b))
 
-    gradients: np.ndarray
-    inside: np.ndarray
-    products: np.ndarray
-    zero: Call
-    pixels: np.ndarray
-    sums: list[tuple[Phase, Call]]
+    def arrange(block: Block) -> list[Call]:
+        matrix, calls = _columns(g, x, block, y.dtype, ones=b is not None)
+        part = y[block.images, :, block.rows]
+        if last:
+            cut = _pieces(len(part), volume(part.shape[2:]), filters.size)
+            rows = matrix.reshape(len(matrix), *cut, -1).transpose(1, 2, 3, 0)  # (n, m, P, K)
+            return [*calls, partial(np.matmul, rows, filters.T, last_view(part).reshape(*cut, -1, o))]
+        images = matrix.reshape(len(matrix), len(part), -1).swapaxes(0, 1)  # (n, K, P)
+        return [*calls, partial(np.matmul, filters, images, part.reshape(len(part), o, -1))]
 
-
-@dataclass(frozen=True)
-class Along:
-    """Windows g of so many channels."""
-
-    g: Geometry
-    channels: int
-
-    @property
-    def elements(self) -> int:
-        """Numbers in a window."""
-        return volume(self.g.kernel) * self.channels
-
-    def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
-        """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
-        k, o, last = self.elements, len(w), is_last(y)
-        filters = np.empty((o, k + (b is not None)), y.dtype)
-        before: list[Call] = [partial(np.copyto, filters[:, :k].reshape(w.shape), w)]
-        if b is not None:
-            before.append(partial(np.copyto, filters[:, k], b))
-
-        def arrange(block: Block) -> list[Call]:
-            laid, fill = self._columns(x, block, y.dtype, b is not None)
-            part = y[block.images, :, block.rows]
-            if last:
-                cut = pieces(len(part), volume(part.shape[2:]), filters.size)
-                images = laid.matrix.reshape(len(laid.matrix), *cut, -1).transpose(1, 2, 3, 0)  # (n, m, P, K)
-                product = partial(np.matmul, images, filters.T, last_view(part).reshape(*cut, -1, o))
-            else:
-                whole = laid.matrix.reshape(len(laid.matrix), len(part), -1).swapaxes(0, 1)  # (n, K, P)
-                product = partial(np.matmul, filters, whole, part.reshape(len(part), o, -1))
-            return [fill, *laid.calls, product]
-
-        blocks, little = self._blocks(len(x), o, k * y.itemsize)
-        return blocking.by_block(blocks, arrange, before, little)
-
-    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
-        """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
-        k, o, last, ones = self.elements, len(w), is_last(u), b is not None
-        blocks, little = self._blocks(len(x), o, k * w.itemsize)
-        lanes = in_lanes(blocks)
-        totals = np.empty((max(1, len(lanes)), k + ones, o), w.dtype)
-
-        def arrange(lane: int) -> list[Call]:
-            calls: list[Call] = []
-            for block in lanes[lane]:
-                laid, fill = self._columns(x, block, w.dtype, ones)
-                part = u[block.images, :, block.rows]
-                n, m = pieces(len(part), volume(part.shape[2:]), totals[0].size)
-                cut = (n if last else len(part), m)
-                places, ready = _places(part, w.dtype, cut, last)  # (n, m, P, O)
-                images = laid.matrix.reshape(len(laid.matrix), *cut, -1).transpose(1, 2, 0, 3)  # (n, m, K, P)
-                terms = scratch("terms", (*cut, *totals.shape[1:]), w.dtype)
-                calls += [fill, *laid.calls, *ready, partial(np.matmul, images, places, terms)]
-                if block is lanes[lane][0]:
-                    calls.append(partial(np.add.reduce, terms, (0, 1), None, totals[lane]))
-                else:
-                    term = scratch("term", totals.shape[1:], w.dtype)
-                    calls.append(partial(np.add.reduce, terms, (0, 1), None, term))
-                    calls.append(partial(np.add, totals[lane], term, totals[lane]))
-            return calls
-
-        after: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
-        if not lanes:
-            after.append(partial(totals.fill, 0))
-        whole = totals[0].T  # (O, K)
-        after.append(partial(np.copyto, w, whole[:, :k].reshape(w.shape)))
-        if b is not None:
-            after.append(partial(np.copyto, b, whole[:, k]))
-        return Work(range(len(lanes)), arrange, (), after, blocking.images_of(lanes), little)
-
-    def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
-        """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
-        k, last = self.elements, is_last(u)
-        filters = np.empty((self.channels, *self.g.kernel, len(w)), x.dtype)
-        before = [partial(np.copyto, filters, np.moveaxis(w, 0, -1))]
-        place = (k + len(w)) * x.itemsize
-        _, cuts = blocking.cut(self.g.out, place)
-        falls = [fall(self.g, x.shape[2:], cut.start, cut.stop) for cut in cuts]
-        if any(how.waste > MOST_WASTE for how in falls):
-            return self._by_place(u, w, x)
-        whole = len(falls) == 1 and falls[0].covers
-
-        def arrange(block: Block) -> list[Call]:
-            part = x[block.images].swapaxes(0, 1)  # (c, n, *sizes)
-            calls: list[Call] = [] if whole else [partial(part.fill, 0)]
-            for cut, how in zip(cuts, falls, strict=True):
-                piece = u[block.images, :, cut]
-                key = "fall", self, how.pitch, piece.shape, x.shape[2:], cut.start, x.dtype, last
-                room = arranged(key, partial(self._fallen, how, piece.shape, x.dtype, last))
-                calls.append(copying(room.inside, last_view(piece) if last else piece))
-                calls.append(room.zero)
-                calls.append(partial(np.matmul, filters.reshape(k, -1), room.gradients, room.products))
-                for phase, add_up in room.sums:
-                    to, source = part[phase.pixels], room.pixels[phase.places]
-                    calls.append(add_up)
-                    calls.append(copying(to, source) if whole else partial(np.add, to, source, to))
-            return calls
-
-        blocks, little = self._blocks(len(u), len(w), place, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, before, little)
-
-    def _by_place(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
-        """:meth:`input_gradient` where windows are larger than the grid of their places: they are added one by one."""
-        g, k, last = self.g, self.elements, is_last(u)
-        filters = np.empty((len(w), self.channels, *g.kernel), x.dtype)
-        place = (k + len(w)) * x.itemsize
-        before = tuple(pair[0] for pair in g.padding)
-        # Element i of the window at place p is at p stride + i dilation: both are steps along the image.
-        found = list(overlaps(x.shape[2:], g.out, g.kernel, g.dilation, before, g.stride))
-
-        def arrange(block: Block) -> list[Call]:
-            part, piece = x[block.images], u[block.images]
-            rows, ready = _places(piece, x.dtype, (len(piece), 1), last)  # (n, 1, P, O)
-            windows = scratch("columns", (len(piece), 1, volume(g.out), k), x.dtype)
-            by_place = np.moveaxis(windows.reshape(len(piece), *g.out, self.channels, *g.kernel), 0, len(g.out))
-            product = partial(np.matmul, rows, filters.reshape(len(w), k), windows)
-            calls: list[Call] = [*ready, partial(part.fill, 0), product]
-            for p, elements, pixels in found:
-                calls.append(partial(np.add, part[pixels], by_place[p][elements], part[pixels]))
-            return calls
-
-        blocks, little = self._blocks(len(u), len(w), place, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, [partial(np.copyto, filters, w)], little)
-
-    def _blocks(
-        self, n: int, filters: int, place: int, cut: Callable[..., list[Block]] = blocking.blocks
-    ) -> tuple[list[Block], bool]:
-        """Blocks of places of so many bytes, and whether they are little work."""
-        return blocking.shared(n, self.g.out, self.elements * filters, place, cut=cut)
-
-    def _columns(self, x: np.ndarray, block: Block, dtype: DType, ones: bool) -> tuple[Laid, Call]:
-        """Room for a block of x, with a row of ones below the columns if asked for, and the call that fills it."""
-        images, padding = rows_of(x, block, self.g)
-        first = images.swapaxes(0, 1)  # (c, n, *sizes)
-        out = (block.rows.stop - block.rows.start, *self.g.out[1:])
-        key = "along", self, first.shape, padding, out, dtype, ones
-        laid = arranged(key, partial(self._laid, first.shape, padding, out, dtype, ones))
-        return laid, copying(laid.images, first)
-
-    def _laid(self, shape: Sizes, padding: Pairs, out: Sizes, dtype: DType, ones: bool) -> Laid:
-        sizes = (n + before + after for n, (before, after) in zip(shape[2:], padding, strict=True))
-        padded = blank(("along", shape, padding, dtype), (*shape[:2], *sizes), dtype)
-        view, d = windows(padded, self.g.kernel, out, self.g.stride, self.g.dilation), len(out)
-        view = view.transpose(0, *range(2 + d, view.ndim), 1, *range(2, 2 + d))  # (c, *k, n, *out)
-        k, places = self.elements, shape[1] * volume(out)
-        matrix = scratch("columns", (k + ones, places + APART // dtype.itemsize), dtype)[:, :places]
-        calls: list[Call] = [copying(matrix[:k].reshape(view.shape), view)]
-        if ones:
-            calls.append(partial(matrix[k].fill, 1))
-        return Laid(padded[interior(shape[2:], padding)], calls, matrix)
-
-    def _fallen(self, how: Fall, shape: Sizes, dtype: DType, last: bool) -> Fallen:
-        """Room for u of a shape (n, O, *out)."""
-        n, o, *out = shape
-        k, p = self.elements, volume(how.pitch)
-        size = (n, *how.pitch, o) if last else (n, o, *how.pitch)
-        spread = blank(("fall", size, tuple(out), dtype, last), size, dtype)  # (n, P, O) or (n, O, P), zeros between
-        inside = spread[(slice(None),) * (1 if last else 2) + tuple(slice(0, m) for m in out)]
-        gradients = spread.reshape(n, -1, o).swapaxes(1, 2) if last else spread.reshape(n, o, -1)
-        lead = how.lead + -how.lead % 16
-        values = scratch("columns", (k, lead + n * p), dtype)
-        products = values[:, lead:].reshape(k, n, p).swapaxes(0, 1)
-        total = scratch("total", (self.channels, n * p), dtype)
-        sums: list[tuple[Phase, Call]] = []
-        for phase in how.phases:
-            terms = phase.terms(values, self.g.kernel, lead)  # (*k, c, n P)
-            sums.append((phase, partial(np.add.reduce, terms, phase.axes, None, total)))
-        zero = partial(values[:, :lead].fill, 0)
-        return Fallen(gradients, inside, products, zero, total.reshape(self.channels, n, *how.pitch), sums)
+    return blocking.by_block(*_blocks(g, x.shape, w.shape, k * y.itemsize), arrange, *before)
 
 
-def _places(u: np.ndarray, dtype: DType, cut: tuple[int, int], last: bool) -> tuple[np.ndarray, list[Call]]:
-    """u (images, O, *out) as matrices (*cut, P, O), whether channels are `last` in memory or not, and the calls that lay it out
-    if it does not lie so."""
-    order = (0, 1, 2, 3) if last else (0, 2, 3, 1)
-    u = last_view(u) if last else u
-    shape = (*cut, -1, u.shape[-1]) if last else (cut[0], u.shape[1], cut[1], -1)
-    flat = u.reshape(shape)
+def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
+    """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
+    k, o, last = w[0].size, len(w), is_last(u)
+
+    def term(block: Block, out: np.ndarray) -> list[Call]:
+        matrix, calls = _columns(g, x, block, w.dtype, ones=False)
+        part = u[block.images, :, block.rows]
+        n, m = _pieces(len(part), volume(part.shape[2:]), out.size)
+        cut = (n if last else len(part), m)
+        part, ready = _dense(part, w.dtype, last)
+        if last:
+            positions = last_view(part).reshape(*cut, -1, o)  # (n, m, P, O)
+        else:
+            positions = part.reshape(len(part), o, m, -1).transpose(0, 2, 3, 1)
+        columns = matrix.reshape(len(matrix), *cut, -1).transpose(1, 2, 0, 3)  # (n, m, K, P)
+        terms = scratch("terms", (*cut, *out.shape), w.dtype)
+        add_up = partial(np.add.reduce, terms, (0, 1), None, out)
+        return [*calls, *ready, partial(np.matmul, columns, positions, terms), add_up]
+
+    def after(total: np.ndarray) -> list[Call]:
+        return [partial(np.copyto, w, total.T.reshape(w.shape))]
+
+    blocks, little = _blocks(g, x.shape, w.shape, k * w.itemsize)
+    return blocking.summed(blocks, little, (k, o), w.dtype, term, after)
+
+
+def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+    """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
+    o, c, last = len(w), w.shape[1], is_last(u)
+    filters = np.empty((w[0].size, o), x.dtype)
+    position = (w[0].size + o) * x.itemsize
+    _, cuts = blocking.cut(g.out, position, blocking.BLOCK_BYTES)
+    axes = list(zip(x.shape[2:], *g, strict=True))
+    pitches = tuple(max(out + (k - 1) * d // s, -(-(n + p) // s)) for n, k, out, s, (p, _), d in axes)
+
+    def arrange(block: Block) -> list[Call]:
+        images = x[block.images].swapaxes(0, 1)  # (c, n, *sizes)
+        shape = (*g.stride, c, images.shape[1], *pitches)
+        total, parts = arranged(("col2im", g, shape, o, x.dtype), partial(_col2im, g, shape, cuts, x.dtype))
+        calls: list[Call] = [partial(total.fill, 0)]
+        for rows, (values, add_up) in zip(cuts, parts, strict=True):
+            part, ready = _dense(u[block.images, :, rows], x.dtype, last)
+            calls += [*ready, partial(np.matmul, filters, np.moveaxis(part, 1, -2), values), *add_up]
+        for phase in product(*map(range, g.stride)):
+            spans = [overlap(a[0], m, a[3], r - a[4][0]) for a, m, r in zip(axes, pitches, phase, strict=True)]
+            source, target = zip(*spans, strict=True)
+            calls.append(partial(np.copyto, images[(..., *target)], total[(*phase, ..., *source)]))
+        return calls
+
+    before = partial(np.copyto, filters.T.reshape(w.shape), w)
+    return blocking.by_block(*_blocks(g, x.shape, w.shape, position, whole=True), arrange, before)
+
+
+def _pieces(n: int, positions: int, multiplications: int) -> tuple[int, int]:
+    """Into how many images, and parts of each, to cut a product for n images with `positions` in each and `multiplications` for
+    each, so that BLAS does not pack the pieces; (1, 1) where they would be too short."""
+    least = -(-positions * multiplications // UNPACKED)
+    if least <= 1:
+        return n, 1
+    parts = next((m for m in range(least, 2 * least) if positions % m == 0), positions)
+    return (n, parts) if positions // parts >= SHORTEST else (1, 1)
+
+
+def _blocks(g: Geometry, x: Sizes, w: Sizes, position: int, *, whole: bool = False) -> tuple[list[Block], bool]:
+    """Blocks of positions of so many bytes, and whether they are little work."""
+    return blocking.blocks(x[0], g.out, volume(w), position, blocking.BLOCK_BYTES, whole=whole)
+
+
+def _columns(g: Geometry, x: np.ndarray, block: Block, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call]]:
+    """The columns of a block of x, with a row of ones below if asked for, and the calls that fill them."""
+    images, padding = rows_of(x, block, g)
+    first = images.swapaxes(0, 1)  # (c, n, *sizes)
+    part = g._replace(out=(block.rows.stop - block.rows.start, *g.out[1:]), padding=padding)
+    key = "im2col", first.shape, part, dtype, ones
+    room, calls, matrix = arranged(key, partial(_im2col, part, first.shape, dtype, ones))
+    return matrix, [partial(np.copyto, room, first), *calls]
+
+
+def _im2col(g: Geometry, shape: Sizes, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call], np.ndarray]:
+    """Room for images of a shape (c, n, *sizes), the calls that copy their windows to columns, and these, (K, n P)."""
+    sizes = (n + before + after for n, (before, after) in zip(shape[2:], g.padding, strict=True))
+    padded = blank(("im2col", shape, g.padding, dtype), (*shape[:2], *sizes), dtype)
+    view, d = windows(padded, g.kernel, g.out, g.stride, g.dilation), len(g.out)
+    view = view.transpose(0, *range(2 + d, view.ndim), 1, *range(2, 2 + d))  # (c, *k, n, *out)
+    k, positions = shape[0] * volume(g.kernel), shape[1] * volume(g.out)
+    matrix = scratch("columns", (k + ones, positions + APART // dtype.itemsize), dtype)[:, :positions]
+    calls: list[Call] = [partial(np.copyto, matrix[:k].reshape(view.shape), view)]
+    if ones:
+        calls.append(partial(matrix[k].fill, 1))
+    return padded[interior(shape[2:], g.padding)], calls, matrix
+
+
+def _col2im(
+    g: Geometry, shape: Sizes, cuts: list[slice], dtype: DType
+) -> tuple[np.ndarray, list[tuple[np.ndarray, list[Call]]]]:
+    """The sums (*stride, c, n, *pitches) for the pixels of n images, and for each cut of the rows of output positions, room for
+    what these have for each element of a window, (n, *outer, K, row), and the calls that add it to the sums.
+
+    Pixels are sorted by their remainder modulo the stride, in rows with so much space behind them that an element of the kernel
+    is a shift in memory. With zeros in this space, all additions for an element are one run.
+    """
+    total, pitches = scratch("total", shape, dtype), shape[-len(g.out) :]
+    flat, (c, n) = total.reshape(*g.stride, shape[len(g.out)], -1), shape[len(g.out) : len(g.out) + 2]
+    elements = list(product(*map(range, g.kernel)))
+    parts = []
+    for rows in cuts:
+        out = (rows.stop - rows.start, *g.out[1:])
+        size = (n, out[0] if n == 1 else pitches[0], *pitches[1:])
+        length = volume(size)
+        room = (c, len(elements), length + APART // dtype.itemsize)
+        memory = blank(("col2im", room, size, out, dtype), room, dtype)[..., :length]
+        calls: list[Call] = []
+        for i, element in enumerate(elements):
+            axes = zip(element, g.dilation, g.stride, strict=True)
+            (first, *shifts), phase = zip(*(divmod(j * d, s) for j, d, s in axes), strict=True)
+            offset = int(np.ravel_multi_index((rows.start + first, *shifts), pitches))
+            to = flat[(*phase, slice(None), slice(offset, offset + length))]
+            calls.append(partial(np.add, to, memory[:, i, : to.shape[-1]], to))
+        inside = memory.reshape(-1, *size)[(slice(None), slice(None), *map(slice, out))]
+        parts.append((np.moveaxis(inside, 0, -2), calls))
+    return total, parts
+
+
+def _dense(u: np.ndarray, dtype: DType, last: bool) -> tuple[np.ndarray, list[Call]]:
+    """u (n, O, *out) in memory where its positions are one axis, and the calls that copy it if it is not so itself."""
+    view = last_view(u) if last else u
+    flat = view.reshape(-1, u.shape[1]) if last else view.reshape(*u.shape[:2], -1)
     if u.dtype == dtype and np.may_share_memory(flat, u):
-        return flat.transpose(order), []
-    room = scratch("gradients", u.shape, dtype)
-    return room.reshape(shape).transpose(order), [copying(room, u)]
+        return u, []
+    room = scratch("gradients", view.shape, dtype)
+    return np.moveaxis(room, -1, 1) if last else room, [partial(np.copyto, room, view)]

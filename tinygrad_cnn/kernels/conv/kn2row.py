@@ -1,67 +1,112 @@
-"""Convolution with nothing laid out: windows are rows of matrices in the image itself, and products are added up by BLAS.
+"""kn2row: accumulating matrix products on the channels-last image, without im2col.
 
-With channels last in memory, the k pixels that a window covers along the last axis are one run of k c numbers, and the windows
-that begin at every k-th pixel are the rows of a matrix. So k such matrices, shifted by a pixel each, are all windows of a row,
-across the seams of rows too: what is computed there is dropped. Along the other axes windows are a sum, one product for each
-element, which lies a fixed number of pixels further on. With A the windows, W one element's filters and U the grid of all
-places, each product is
+The k pixels that a window covers along the last axis are one run of k c numbers, and the windows at every k-th pixel are the
+rows of a matrix. k such matrices, each a pixel further on, have all windows of a row. Along the other axes a convolution is a
+sum of products, one for each element of the kernel. With A the windows, W the filters of one element and U the grid of all
+output positions, each product is
 
-    U += A W  for a convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for that in w.
+    U += A W  for the convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for its adjoint in w,
 
-A stride s along the last axis lets windows begin at every s-th pixel; along another axis the rows are sorted by their
-remainder. Images are copied once, between zeros and row beside row, if there is padding: see lattice.py. Adding up what
-single pixels give is kn2row: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix
-multiplication", arXiv:1704.04428.
+and BLAS adds it to what is there. Images are copied once: see kn2row_layout.py.
+
+Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
+arXiv:1704.04428.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from ...ops.windows import Pairs, Sizes, last_view, volume
+from ...ops.windows import Sizes, last_view, volume
 from .. import blocking
 from ..blas import Matrix, Products, Term
-from ..blocking import Block, Geometry
+from ..blocking import Block, Geometry, by_block, copy_channels_first, copy_channels_last, rows_of, summed
 from ..parallel.task import Call, Work
-from ..parallel.threads import in_lanes
 from ..parallel.workspace import blank, scratch
-from ..sums import summing
-from .kn2row_layout import Lattice, lattice
+from .kn2row_layout import Layout, layout, pitch
 
 BLOCK_BYTES = 5 << 18
-"""Size of the larger of image and grid, for the places that are computed at a time: few calls, and both stay in a third-level
-cache."""
+"""Size of the larger of image and grid of a block: few calls, and both stay in a third-level cache."""
 
-FEW_MULTIPLICATIONS = 6144
-"""For each place and element of the filters: with more it is the products that take the time, and those of strips are wider."""
-
-LEAST_RUN, LONG_RUN = 9, 512
-"""Numbers in a row of a matrix: shorter ones are no work for BLAS; longer ones it cuts, and adds the pieces up."""
-
-MOST_WASTE, LITTLE_WASTE = 1.5, 1.1
-"""Places for each that is wanted: on small images, or without padding, there are many seams between them. Little of it costs
-less than what strips copy, however many multiplications there are."""
+UNROLLED, LONG_RUN = 20, 16
+"""Multiplications that take the time of copying a number, in runs that are not shorter than this."""
 
 DType = np.dtype[Any]
 
 
-@lru_cache(maxsize=256)
-def _products(kind: str, how: Lattice, channels: int, filters: int, dtype: DType) -> Products:
-    """The products of a convolution ("y"), of its adjoint in x ("x"), or of that in w ("w")."""
-    stride, k = how.axes[-1].stride, how.run * channels
-    shifts = -(-how.run // stride)  # so that the rows of a matrix do not overlap
+def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
+    """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
+    filters, laid_out = _filters(w, y.dtype)
+    before = [laid_out]
+    bias = np.empty((y.shape[-1], len(w)), y.dtype)  # repeated, so that runs are long
+    if b is not None:
+        before.append(partial(np.copyto, bias, b))
 
-    terms, places = [], how.places
-    for e, (part, offset) in enumerate(how.elements):
-        for first in range(min(shifts, places)):
-            m = -(-(places - first) // shifts)
-            pixel = part * how.pixels + first * stride + offset
-            a = Matrix(m, k, pixel * channels, shifts * stride * channels)
+    def arrange(block: Block) -> list[Call]:
+        how, image, calls = _image(g, x, block, w.shape, y.dtype)
+        grid = scratch("grid", (*how.grid, len(w)), y.dtype)
+        part, wanted = y[block.images, :, block.rows], how.wanted(grid)
+        calls.append(_products("y", how, x.shape[1], len(w), y.dtype).on(image, filters, grid))
+        if b is None:
+            calls.append(partial(copy_channels_first, part, wanted))
+        else:
+            calls.append(partial(np.add, wanted, bias[: part.shape[-1]], last_view(part)))
+        return calls
+
+    return by_block(*_blocks(g, x.shape, w.shape, y.itemsize), arrange, *before)
+
+
+def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
+    """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
+    filters, laid_out = _filters(w, x.dtype)
+
+    def arrange(block: Block) -> list[Call]:
+        part = x[block.images]
+        how = layout(len(part), x.shape[2:], g, _is_unrolled(g, w.shape))
+        grid, calls = _grid(how, u[block.images], x.dtype)
+        image = scratch("image", (how.phases, how.length, x.shape[1]), x.dtype)
+        calls += [partial(image.fill, 0), _products("x", how, x.shape[1], len(w), x.dtype).on(grid, filters, image)]
+        if not how.covers:
+            calls.append(partial(part.fill, 0))
+        for copy in how.copies:
+            source, target = how.pixels(image[copy.phase])[copy.target], part[copy.source]
+            if how.covers:
+                calls.append(partial(copy_channels_first, target, source))
+            else:
+                calls.append(partial(np.add, last_view(target), source, last_view(target)))
+        return calls
+
+    return by_block(*_blocks(g, x.shape, w.shape, x.itemsize, whole=True), arrange, laid_out)
+
+
+def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
+    """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
+
+    def term(block: Block, out: np.ndarray) -> list[Call]:
+        how, image, calls = _image(g, x, block, w.shape, w.dtype)
+        grid, spread = _grid(how, u[block.images, :, block.rows], w.dtype)
+        products = _products("w", how, x.shape[1], len(w), w.dtype).on(image, grid, out)
+        return [*calls, *spread, products]
+
+    ordered = _ordered(w)
+    blocks, little = _blocks(g, x.shape, w.shape, w.itemsize)
+    return summed(blocks, little, ordered.shape, w.dtype, term, lambda total: [partial(np.copyto, ordered, total)])
+
+
+@lru_cache(maxsize=256)
+def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType) -> Products:
+    """The products of the convolution ("y"), of its adjoint in x ("x"), or of that in w ("w")."""
+    k = how.run * channels
+    shifts = -(-how.run // how.step)  # so that the rows of a matrix do not overlap
+    terms = []
+    for e, (phase, offset) in enumerate(how.elements):
+        for first in range(min(shifts, how.positions)):
+            m = -(-(how.positions - first) // shifts)
+            pixel = phase * how.length + first * how.step + offset
+            a = Matrix(m, k, pixel * channels, shifts * how.step * channels)
             u = Matrix(m, filters, first * filters, shifts * filters)
             w = Matrix(k, filters, e * k * filters, filters)
             if kind == "y":
@@ -73,186 +118,41 @@ def _products(kind: str, how: Lattice, channels: int, filters: int, dtype: DType
     return Products(terms, dtype)
 
 
-@dataclass(frozen=True)
-class Sliding:
-    """Windows g of so many channels."""
-
-    g: Geometry
-    channels: int
-
-    @staticmethod
-    def pays(g: Geometry, channels: int, filters: int, strips: bool) -> bool:
-        """Whether this is faster than windows that are laid out, or, if they could be, `strips`."""
-        run = g.kernel[-1] * channels
-        if run < LEAST_RUN or (g.dilation[-1] > 1 and g.kernel[-1] > 1):
-            return False
-        few = run * filters <= FEW_MULTIPLICATIONS
-        if not few and (g.kernel[-1] == 1 or (strips and run > LONG_RUN)):
-            return False
-        axes = zip(*g, strict=True)
-        sizes = tuple((out - 1) * s + (k - 1) * d + 1 - before - after for k, out, s, (before, after), d in axes)
-        return Lattice(1, sizes, g, False).waste <= (MOST_WASTE if few or not strips else LITTLE_WASTE)
-
-    def convolution(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
-        """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k)."""
-        around = self._around(x.shape[2:], len(w), y.dtype)
-        if around is not None:
-            return around._falling(x, np.flip(w, axis=tuple(range(2, w.ndim))).swapaxes(0, 1), b, y)
-        filters, laid_out = self._filters(w, y.dtype)
-        before, bias = [laid_out], None
-        if b is not None:
-            bias = np.empty((y.shape[-1], len(w)), y.dtype)  # repeated, so that runs are long
-            before.append(partial(np.copyto, bias, b))
-
-        def arrange(block: Block) -> list[Call]:
-            how, image, filled = self._image(x, block, y.dtype)
-            grid, wanted = _grid(how, len(w), y.dtype)
-            part = y[block.images, :, block.rows]
-            products = _products("y", how, self.channels, len(w), y.dtype).on(image, filters, grid)
-            if bias is None:
-                return [*filled, products, partial(blocking.copy_channels_first, part, wanted)]
-            repeated = bias[: part.shape[-1]]  # of a signal, which has one axis, a block is a part
-            return [*filled, products, partial(np.add, wanted, repeated, last_view(part))]
-
-        blocks, little = self._blocks(len(x), len(w), y.itemsize)
-        return blocking.by_block(blocks, arrange, before, little)
-
-    def input_gradient(self, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
-        """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
-        return self._falling(u, w, None, x)
-
-    def _falling(self, u: np.ndarray, w: np.ndarray, b: np.ndarray | None, x: np.ndarray) -> Work:
-        """The adjoint in x, plus b (c,)."""
-        filters, laid_out = self._filters(w, x.dtype)
-        before = [laid_out]
-        repeated = np.zeros((x.shape[-1] if b is not None else 0, x.shape[1]), x.dtype)  # so that runs are long
-        if b is not None:
-            before.append(partial(np.copyto, repeated, b))
-
-        def arrange(block: Block) -> list[Call]:
-            part = x[block.images]
-            how = lattice(len(part), x.shape[2:], self.g, False)
-            image = scratch("image", self._length(how), x.dtype)
-            grid, spread = _spread(how, u[block.images], x.dtype)
-            calls: list[Call] = [*spread, partial(image.fill, 0)]
-            calls.append(_products("x", how, self.channels, len(w), x.dtype).on(grid, filters, image))
-            if not how.covers:
-                calls.append(partial(part.fill, 0))
-            for each, pixels in zip(how.parts, self._parts(how, image), strict=True):
-                source, target = pixels[each.target], part[each.source]
-                if b is None:
-                    calls.append(partial(blocking.copy_channels_first, target, source))
-                else:
-                    calls.append(partial(np.add, source, repeated, last_view(target)))
-            return calls
-
-        blocks, little = self._blocks(len(x), len(w), x.itemsize, blocking.image_blocks)
-        return blocking.by_block(blocks, arrange, before, little)
-
-    def weight_gradient(self, x: np.ndarray, u: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> Work:
-        """The adjoints in w and b: w (O, c, *k) and b (O,) of x (N, c, *sizes) and u (N, O, *out)."""
-        blocks, little = self._blocks(len(x), len(w), w.itemsize)
-        lanes = in_lanes(list(enumerate(blocks)))
-        totals = np.empty((max(1, len(lanes)), w.size), w.dtype)
-        sums = np.empty((len(blocks) if b is not None else 0, len(w)), w.dtype)
-
-        def arrange(lane: int) -> list[Call]:
-            calls: list[Call] = []
-            for i, block in lanes[lane]:
-                part = u[block.images, :, block.rows]
-                how, image, filled = self._image(x, block, w.dtype)
-                grid, spread = _spread(how, part, w.dtype)
-                first = i == lanes[lane][0][0]
-                term = totals[lane] if first else scratch("term", (w.size,), w.dtype)
-                products = _products("w", how, self.channels, len(w), w.dtype).on(image, grid, term)
-                calls += [*filled, *spread, products]
-                if not first:
-                    calls.append(partial(np.add, totals[lane], term, totals[lane]))
-                if b is not None:
-                    calls.append(summing(part, sums[i]))
-            return calls
-
-        after: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
-        if not lanes:
-            after.append(partial(totals.fill, 0))
-        ordered = w.transpose(self._axes)
-        after.append(partial(np.copyto, ordered, totals[0].reshape(ordered.shape)))
-        if b is not None:
-            after.append(summing(sums, b))
-        return Work(range(len(lanes)), arrange, (), after, blocking.images_of(in_lanes(blocks)), little)
-
-    def _around(self, sizes: Sizes, filters: int, dtype: DType) -> Sliding | None:
-        """The windows, around the output, of which this convolution is the adjoint, where that is faster. BLAS rearranges what
-        lies on the left of a product: windows then, which overlap, and pixels here."""
-        around = blocking.turning(self.g, sizes)
-        if around is None or filters > self.channels or volume(self.g.out) * filters * dtype.itemsize > BLOCK_BYTES:
-            return None
-        return Sliding(around, filters)
-
-    @property
-    def _axes(self) -> Sizes:
-        """The order of w's axes (O, c, *k) in which its elements are met: (*k, c, O)."""
-        return (*range(2, 2 + len(self.g.kernel)), 1, 0)
-
-    def _filters(self, w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
-        """Room for w (O, c, *k) as (*k, c, O), and the call that lays it out."""
-        ordered = w.transpose(self._axes)
-        filters = np.empty(ordered.shape, dtype)
-        return filters, partial(np.copyto, filters, ordered)
-
-    def _blocks(
-        self, n: int, filters: int, itemsize: int, cut: Callable[..., list[Block]] = blocking.blocks
-    ) -> tuple[list[Block], bool]:
-        each = volume(self.g.kernel) * self.channels * filters
-        return blocking.shared(n, self.g.out, each, self._place(filters) * itemsize, BLOCK_BYTES, cut)
-
-    def _place(self, filters: int) -> int:
-        """Numbers in the larger of image and grid for each place."""
-        return max(self.channels * volume(self.g.stride), filters)
-
-    def _image(self, x: np.ndarray, block: Block, dtype: DType) -> tuple[Lattice, np.ndarray, list[Call]]:
-        """The pixels that the windows of a block meet, x's own or scratch, and the calls that fill it."""
-        images, padding = blocking.rows_of(x, block, self.g)
-        rows = block.rows.stop - block.rows.start
-        g = self.g._replace(out=(rows, *self.g.out[1:]), padding=padding)
-        last = last_view(images)
-        if self._serves(last, padding, dtype):
-            return lattice(len(last), images.shape[2:], g, True), last, []
-        how = lattice(len(last), images.shape[2:], g, False)
-        image = blank((how, self.channels, dtype), self._length(how), dtype)  # zero but for what is copied here
-        calls: list[Call] = []
-        for part, pixels in zip(how.parts, self._parts(how, image), strict=True):
-            calls.append(partial(blocking.copy_channels_last, pixels[part.target], images[part.source]))
-        return how, image, calls
-
-    def _serves(self, last: np.ndarray, padding: Pairs, dtype: DType) -> bool:
-        """Whether images (n, *sizes, c) can be used as they lie."""
-        return (
-            last.dtype == dtype
-            and last.flags.c_contiguous
-            and not any(map(any, padding))
-            and all(s == 1 for s in self.g.stride[:-1])
-            and last.shape[-2] % self.g.stride[-1] == 0
-        )
-
-    def _length(self, how: Lattice) -> tuple[int]:
-        """Numbers in the pixels of all parts."""
-        return (len(how.parts) * how.pixels * self.channels,)
-
-    def _parts(self, how: Lattice, image: np.ndarray) -> list[np.ndarray]:
-        """The parts of an image as (n, *pitches, c)."""
-        size, step = volume(how.image) * self.channels, how.pixels * self.channels
-        return [how.by_image(image[i * step : i * step + size].reshape(*how.image, -1)) for i in range(len(how.parts))]
+def _is_unrolled(g: Geometry, w: Sizes) -> bool:
+    """Whether to copy the pixels of each window along the last axis costs less than to multiply those between two rows."""
+    out, between = g.out[-1], pitch(g, -1) - g.out[-1]
+    return between * volume(w[:-1]) > UNROLLED * out * g.stride[-1] * max(w[1], LONG_RUN)
 
 
-def _grid(how: Lattice, filters: int, dtype: DType) -> tuple[np.ndarray, np.ndarray]:
-    """Scratch for all places, and a view of those that are wanted, (n, *out, O)."""
-    memory = scratch("grid", (*how.grid, filters), dtype)
-    return memory, how.by_image(memory)[how.wanted]
+def _ordered(w: np.ndarray) -> np.ndarray:
+    """w (O, c, *k) as (*k, c, O), the order in which the products meet it."""
+    return w.transpose(*range(2, w.ndim), 1, 0)
 
 
-def _spread(how: Lattice, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:
-    """Room for all places, and the call that puts u (n, O, *out) on those that are wanted; there are zeros between them."""
-    filters = u.shape[1]
-    memory = blank((how, "grid", filters, dtype), (*how.grid, filters), dtype)
-    return memory, [partial(blocking.copy_channels_last, how.by_image(memory)[how.wanted], u)]
+def _filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
+    """Room for w in that order, and the call that fills it."""
+    ordered = _ordered(w)
+    filters = np.empty(ordered.shape, dtype)
+    return filters, partial(np.copyto, filters, ordered)
+
+
+def _blocks(g: Geometry, x: Sizes, w: Sizes, itemsize: int, *, whole: bool = False) -> tuple[list[Block], bool]:
+    pixels = g.kernel[-1] * volume(g.stride[:-1]) if _is_unrolled(g, w) else volume(g.stride)
+    return blocking.blocks(x[0], g.out, volume(w), max(w[1] * pixels, w[0]) * itemsize, BLOCK_BYTES, whole=whole)
+
+
+def _image(g: Geometry, x: np.ndarray, block: Block, w: Sizes, dtype: DType) -> tuple[Layout, np.ndarray, list[Call]]:
+    """The layout of a block, room for its pixels, and the calls that copy them."""
+    images, padding = rows_of(x, block, g)
+    out = (block.rows.stop - block.rows.start, *g.out[1:])
+    how = layout(len(images), images.shape[2:], g._replace(out=out, padding=padding), _is_unrolled(g, w))
+    image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero but for the copies
+    copies = [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]
+    return how, image, [*copies]
+
+
+def _grid(how: Layout, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:
+    """Room for u (n, O, *out) in the grid, with zeros between the rows, and the call that copies it."""
+    shape = (*how.grid, u.shape[1])
+    grid = blank((how, "grid", shape, dtype), shape, dtype)
+    return grid, [partial(copy_channels_last, how.wanted(grid), u)]

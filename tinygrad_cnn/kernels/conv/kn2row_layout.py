@@ -1,183 +1,116 @@
-"""Where the pixels of images lie for windows to slide over them, and where the places of windows lie: see sliding.py.
+"""kn2row's layout: where pixels and output positions are in memory, so that one matrix product serves every position.
 
-A window at the next place lies a stride further on in memory, whatever the place: so it slides across the seams of rows
-too, and what is computed there is dropped. Rows of all images lie side by side, (*outer sizes, n, row), so that there are no
-seams between images; or as the images are, (n, *outer sizes, row), if there are no zeros to be put around them.
+The rows of all images are side by side, (*outer sizes, n, row), with zeros where there is padding. The pixel under an element
+of the kernel is then at the same distance from every position: a stride along the last axis is a step in memory, and along the
+other axes rows are sorted by their remainder modulo the stride, each remainder in a phase of its own. The products cover the
+positions between two rows as well, whose results are dropped.
+
+In narrow images these are many. The last axis is then unrolled: windows are copied along it, one beside the other, as im2col
+does, and no position is between two rows.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from ...ops.windows import Sizes, volume
+from ...ops.windows import Sizes, overlap, volume
 from ..blocking import Geometry
 
 
-class Part(NamedTuple):
-    """Rows of one remainder along each axis but the last: where they are in (n, c, *sizes), and in an image (n, *sizes, c)."""
+class Copy(NamedTuple):
+    """Pixels (n, c, *sizes) of the images, and where they are in a phase, seen as (n, *sizes, c)."""
 
+    phase: int
     source: tuple[slice, ...]
     target: tuple[slice, ...]
 
 
-class Axis(NamedTuple):
-    """How an axis of n pixels is laid out for windows that reach over `reach` pixels of it and its padding."""
-
-    n: int
-    before: int
-    reach: int
-    out: int
-    kernel: int
-    stride: int
-    dilation: int
-    in_place: bool
-
-    @property
-    def used(self) -> int:
-        """The pixels that some window reaches."""
-        return max(0, min(self.n, self.reach - self.before))
-
-    @property
-    def pitch(self) -> int:
-        """How many pixels of each remainder lie along it. Zeros behind one row serve before the next."""
-        if self.in_place:
-            return self.n
-        if self.stride > 1:
-            return -(-self.reach // self.stride)
-        return max(self.used + max(self.before, self.reach - self.before - self.used), self.out)
-
-    def spans(self, remainder: int) -> tuple[slice, slice]:
-        """The pixels of this remainder, and where they go."""
-        first = max(0, -((remainder - self.before) // self.stride))
-        start = remainder + first * self.stride - self.before
-        count = max(0, -(-(self.used - start) // self.stride))
-        return slice(start, start + count * self.stride, self.stride), slice(first, first + count)
+def pitch(g: Geometry, axis: int) -> int:
+    """Pixels of each remainder along an axis. Zeros behind one row serve before the next one."""
+    stride, reached = g.stride[axis], g.out[axis] + (g.kernel[axis] - 1) * g.dilation[axis] // g.stride[axis]
+    return max(g.out[axis], reached - min(g.padding[axis]) if stride == 1 else reached)
 
 
-@dataclass(frozen=True, eq=False)
-class Lattice:
-    """Where n images (n, *sizes) lie in memory, in pixels, and the grid of places, for windows g; as they are if `in_place`.
+class Layout:
+    """The layout of n images for windows g. Sizes count pixels and positions, behind each of which are its channels.
 
-    Otherwise their rows lie side by side, (*outer sizes, n, row): places between two images, which no one wants, are only
-    those between two rows then.
+    Attributes:
+        phases: how many there are.
+        image: the shape (*outer, n, row) of a phase.
+        length: pixels of a phase, with those that the last window reaches.
+        copies: what is copied from the images.
+        covers: whether that is every pixel, once.
+        run: pixels of a window that are adjacent.
+        step: pixels from one position to the next.
+        elements: by element of the kernel (of its outer axes alone where the last one is the run), its phase, and how many
+            pixels behind the position it is there.
+        grid: the shape (*outer, n, row) of the positions.
+        positions: how many there are, up to the last one that is wanted.
     """
 
-    n: int
-    sizes: Sizes
-    g: Geometry
-    in_place: bool
+    def __init__(self, n: int, sizes: Sizes, g: Geometry, unrolled: bool) -> None:
+        self._out = g.out
+        *outer, (size, k, out, stride, (before, _), dilation) = zip(sizes, *g, strict=True)
+        if unrolled:
+            self.run = self.step = k
+            row, columns, across = out * k, [0], []
+            for j in range(k):
+                windows, pixels = overlap(size, out, stride, j * dilation - before)
+                across.append((pixels, slice(windows.start * k + j, windows.stop * k, k)))
+        else:
+            self.run, self.step, columns = k, stride, [0]
+            if dilation > 1:
+                self.run, columns = 1, [j * dilation for j in range(k)]
+            row = pitch(g, -1) * stride
+            used = max(0, min(size, row - before))
+            across = [(slice(0, used), slice(before, before + used))]
 
-    @cached_property
-    def axes(self) -> list[Axis]:
-        """The spatial axes."""
-        return [
-            Axis(n, before, (out - 1) * stride + (k - 1) * dilation + 1, out, k, stride, dilation, self.in_place)
-            for n, k, out, stride, (before, _), dilation in zip(self.sizes, *self.g, strict=True)
-        ]
+        pitches = [pitch(g, axis) for axis in range(len(outer))]
+        self.image = (*pitches, n, row)
+        self.grid = (*g.out[: len(outer)][:1], *pitches[1:], n, row // self.step)
+        ends = (*(m - 1 for m in g.out[:-1]), n - 1, out - 1)
+        self.positions = int(np.ravel_multi_index(ends, self.grid)) + 1
 
-    @cached_property
-    def remainders(self) -> list[Sizes]:
-        """Of the axes but the last, as far as windows meet them."""
-        return list(product(*(sorted({i * a.dilation % a.stride for i in range(a.kernel)}) for a in self.axes[:-1])))
+        remainders = list(product(*(sorted({i * d % s for i in range(k)}) for _, k, _, s, _, d in outer)))
+        self.phases = len(remainders)
+        self.elements: list[tuple[int, int]] = []
+        for element in product(*(range(k) for _, k, *_ in outer)):
+            found = [divmod(i * d, s) for i, (_, _, _, s, _, d) in zip(element, outer, strict=True)]
+            phase = remainders.index(tuple(rest for _, rest in found))
+            offset = sum(m * volume(self.image[i + 1 :]) for i, (m, _) in enumerate(found))
+            self.elements += [(phase, offset + j) for j in columns]
+        furthest = max(offset for _, offset in self.elements)
+        self.length = max(volume(self.image), (self.positions - 1) * self.step + furthest + self.run)
 
-    @cached_property
-    def parts(self) -> list[Part]:
-        """One for each of `remainders`: the last axis is left as it is."""
-        last = self.axes[-1]
-        across = slice(0, last.used), slice(last.before, last.before + last.used)
-        parts = []
-        for chosen in self.remainders:
-            spans = [axis.spans(r) for axis, r in zip(self.axes[:-1], chosen, strict=True)]
-            sources, targets = zip(*spans, across, strict=True)
-            parts.append(Part((slice(None), slice(None), *sources), (slice(None), *targets)))
-        return parts
+        self.copies: list[Copy] = []
+        for phase, rest in enumerate(remainders):
+            axes = zip(outer, pitches, rest, strict=True)
+            spans = [overlap(m, p, s, r - pair[0])[::-1] for (m, _, _, s, pair, _), p, r in axes]
+            for span in across:
+                source, target = zip(*spans, span, strict=True)
+                self.copies.append(Copy(phase, (slice(None), slice(None), *source), (slice(None), *target)))
+        copied = (
+            volume(tuple(len(range(m)[s]) for m, s in zip(sizes, c.source[2:], strict=True))) for c in self.copies
+        )
+        self.covers = not unrolled and sum(copied) == volume(sizes)
 
-    @cached_property
-    def covers(self) -> bool:
-        """Whether every pixel is in one of the parts."""
-        met = [[len(range(n)[s]) for s, n in zip(part.source[2:], self.sizes, strict=True)] for part in self.parts]
-        return sum(map(math.prod, met)) == volume(self.sizes)
+    def pixels(self, phase: np.ndarray) -> np.ndarray:
+        """A phase (length, c) as (n, *outer, row, c)."""
+        return _by_image(phase[: volume(self.image)].reshape(*self.image, -1))
 
-    @cached_property
-    def row(self) -> int:
-        """Pixels from one row to the next: whole strides."""
-        last = self.axes[-1]
-        return last.pitch * (1 if self.in_place else last.stride)
-
-    @cached_property
-    def image(self) -> Sizes:
-        """The shape of the pixels of one part."""
-        outer = [axis.pitch for axis in self.axes[:-1]]
-        return (self.n, *outer, self.row) if self.in_place else (*outer, self.n, self.row)
-
-    @cached_property
-    def grid(self) -> Sizes:
-        """The shape of the places, of which, seen image by image, those with indices in `wanted` are windows."""
-        first = self.image[0] if self.in_place or len(self.axes) == 1 else self.axes[0].out
-        return (first, *self.image[1:-1], self.row // self.axes[-1].stride)
-
-    def by_image(self, memory: np.ndarray) -> np.ndarray:
-        """Pixels or places (*their shape, c) as (n, *sizes, c)."""
-        return memory if self.in_place else memory.transpose(self._order)
-
-    @cached_property
-    def _order(self) -> Sizes:
-        outer = len(self.axes) - 1
-        return (outer, *range(outer), outer + 1, outer + 2)
-
-    @property
-    def wanted(self) -> tuple[slice, ...]:
-        """See `grid`."""
-        return (slice(None), *(slice(0, axis.out) for axis in self.axes))
-
-    @property
-    def run(self) -> int:
-        """Pixels of a window that are one run."""
-        last = self.axes[-1]
-        return last.kernel if last.dilation == 1 else 1
-
-    @cached_property
-    def places(self) -> int:
-        """From the first to the last that is wanted."""
-        *outer, row = (axis.out for axis in self.axes)
-        last = [self.n, *outer, row] if self.in_place else [*outer, self.n, row]
-        return int(np.ravel_multi_index([i - 1 for i in last], self.grid)) + 1
-
-    @cached_property
-    def elements(self) -> list[tuple[int, int]]:
-        """For each element of the filters, but for what is one run: its part, and how many pixels further on it lies there."""
-        *outer, last = self.axes
-        found = []
-        for k in product(*(range(axis.kernel) for axis in outer), range(last.kernel // self.run)):
-            chosen, offset = [], 0
-            for axis, i in zip(outer, k, strict=False):
-                chosen.append(i * axis.dilation % axis.stride)
-                offset = offset * axis.pitch + i * axis.dilation // axis.stride
-            rows = offset if self.in_place else offset * self.n
-            found.append((self.remainders.index(tuple(chosen)), rows * self.row + k[-1] * last.dilation))
-        return found
-
-    @cached_property
-    def pixels(self) -> int:
-        """Of one part, with those that the last window reaches."""
-        if self.in_place:
-            return volume(self.image)
-        furthest = max(offset for _, offset in self.elements) + self.run
-        return max(volume(self.image), (self.places - 1) * self.axes[-1].stride + furthest)
-
-    @property
-    def waste(self) -> float:
-        """Places for each that is wanted."""
-        return volume(self.grid) / (self.n * volume(self.g.out))
+    def wanted(self, grid: np.ndarray) -> np.ndarray:
+        """The output (n, *out, O) in the grid (*outer, n, row, O)."""
+        return _by_image(grid)[(slice(None), *map(slice, self._out))]
 
 
-@lru_cache(maxsize=256)
-def lattice(n: int, sizes: Sizes, g: Geometry, in_place: bool) -> Lattice:
-    """The same for the same: it serves as a key, by its identity."""
-    return Lattice(n, sizes, g, in_place)
+def _by_image(memory: np.ndarray) -> np.ndarray:
+    at = memory.ndim - 3
+    return memory.transpose(at, *range(at), at + 1, at + 2)
+
+
+layout = lru_cache(maxsize=256)(Layout)
+"""The same layout for the same arguments: it serves as a key, by its identity."""

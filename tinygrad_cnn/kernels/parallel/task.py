@@ -23,7 +23,7 @@ KEPT = 64
 """Arrangements that a piece of prepared work keeps: one for each part, for each thread that has met it."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Work:
     """Calls `before` all, then the parts, by as many threads as there are, then calls `after`.
 
@@ -31,7 +31,7 @@ class Work:
 
     Where `images` are given, one slice for each part, a part touches just those along the first axis of the arrays that the
     op declares to be `batched`, and the calls before and after touch none of these arrays. What is `little` is not worth a
-    second thread.
+    second thread. Calling it does it and returns `out`.
     """
 
     parts: Sequence[Any]
@@ -59,6 +59,18 @@ class Work:
     def prepared(self) -> Prepared:
         """A function that does it, and arranges only what it has not done before."""
         return Prepared(self)
+
+
+Task: TypeAlias = "Work | Callable[[], Any]"
+"""What computes a result in certain memory: calling it does so and returns the result."""
+
+
+def together(works: Sequence[Work]) -> Work:
+    """Several pieces of work as one."""
+    parts = [(work, part) for work in works for part in work.parts]
+    before, after = [call for work in works for call in work.before], [call for work in works for call in work.after]
+    images = [own for work in works for own in work.images or ()]
+    return Work(parts, lambda part: part[0].arrange(part[1]), before, after, images, all(work.little for work in works))
 
 
 def halved(n: int, step: int) -> list[slice]:

@@ -1,0 +1,99 @@
+"""What is kept for convolutions of little data: that it is used again, and for what it was made alone."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn.kernels.conv import cached_im2col
+from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw
+
+from .test_convolution import PLAIN, channels_last, definition
+
+
+@pytest.fixture(autouse=True)
+def filled(monkeypatch):
+    """The arrays with which plans were filled, of a thread that has none yet."""
+    found = []
+    fill = cached_im2col.Plan.fill
+    monkeypatch.setattr(cached_im2col.Plan, "fill", lambda plan, x: (found.append(x), fill(plan, x)))
+    monkeypatch.setattr(cached_im2col, "_here", cached_im2col._Kept())
+    return found
+
+
+def arrays(filters=8):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=s) for s in ((2, 3, 6, 6), (filters, 3, 3, 3), (2, filters, 6, 6))]
+
+
+def gradient(x, u):
+    return convolve_dw(None, x, u, shape=(u.shape[1], 3, 3, 3), **PLAIN)()
+
+
+def test_the_gradient_finds_the_columns_of_the_convolution(filled):
+    x, w, u = arrays()
+    other = x + 1
+    convolve(None, x, w, **PLAIN)()
+    expected = gradient(x, u)
+    assert [a is x for a in filled] == [True]
+    np.testing.assert_array_equal(gradient(other, u), gradient(other.copy(), u))
+    assert len(filled) == 3
+    np.testing.assert_array_equal(gradient(x, u), expected)  # the columns were others' in between
+    assert filled[3] is x
+
+
+def test_columns_of_an_array_that_is_gone_are_no_one_elses(filled):
+    x, w, u = arrays()
+    expected = gradient(x + 1, u)
+    convolve(None, x.copy(), w, **PLAIN)()
+    np.testing.assert_array_equal(gradient(x + 1, u), expected)
+
+
+def test_a_program_has_columns_of_its_own(filled):
+    """Between its convolution and its gradient another call may fill those of the thread."""
+    x, w, u = arrays()
+    shared = {}
+    y, dw = convolve(None, x, w, **PLAIN)(), gradient(x, u)
+    filled.clear()
+    first = convolve(y, x, w, **PLAIN, shared=shared)
+    second = convolve_dw(dw, x, u, shape=w.shape, **PLAIN, shared=shared)
+    for factor in (1, 2):
+        x *= factor
+        first()
+        convolve(None, x + 1, w, **PLAIN)()
+        second()
+        np.testing.assert_array_equal(dw, gradient(x, u))
+    assert [a is x for a in filled] == [True, False, True] * 2  # once for both, for another call, and by `gradient`
+
+
+def test_plans_are_few_and_each_thread_has_its_own():
+    _, w, _ = arrays()
+    for n in range(3, 8 + cached_im2col.KEPT):
+        convolve(None, np.ones((1, 3, n, 6)), w, **PLAIN)()
+        assert len(cached_im2col._here.plans) <= cached_im2col.KEPT
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(dict(cached_im2col._here.plans)))
+    thread.start()
+    thread.join()
+    assert seen == [{}]
+
+
+@pytest.mark.parametrize("filters", [1, cached_im2col.FEW_FILTERS - 1, cached_im2col.FEW_FILTERS])
+def test_an_output_of_few_filters_is_filter_by_filter_in_memory(filters):
+    x, w, _ = arrays(filters)
+    y = convolve(None, x, w, **PLAIN)()
+    is_few = filters < cached_im2col.FEW_FILTERS
+    assert (y.swapaxes(0, 1) if is_few else np.moveaxis(y, 1, -1)).flags.c_contiguous
+    np.testing.assert_allclose(y, definition(x, w, **PLAIN), rtol=1e-11, atol=1e-11)
+
+
+def test_filters_that_have_gaps_are_read_in_every_call():
+    x, w, _ = arrays()
+    wide = np.zeros((8, 3, 3, 6))
+    view, y = wide[..., ::2], channels_last(np.empty((2, 8, 6, 6)))
+    task = convolve(y, x, view, **PLAIN)
+    for factor in (1, 2):
+        view[...] = w * factor
+        np.testing.assert_array_equal(task(), convolve(None, x, w * factor, **PLAIN)())
