@@ -206,7 +206,7 @@ class Compiled(Generic[P, R]):
                     f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not "
                     f"renew it; return it instead. It is in {place}"
                 )
-            values = tuple([v.array.copy() if v.root.origin == "outside" else v.array for v in results.values])
+            returned = results.now(given)
             if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
                 self._warn_of_aliases()
             elif capture.state.watched:
@@ -221,7 +221,7 @@ class Compiled(Generic[P, R]):
         for x, t in zip(given, stand_ins.tensors, strict=True):
             if id(t) in capture.leaves:
                 x._grad = t._grad
-        return results(values, given)
+        return returned
 
     def _decide(self, key: Any, capture: Capture, results: Results, audited: Ready | None) -> None:
         """What follows from a call: a new program, a program that is as good as it was, or plain calls from here on."""

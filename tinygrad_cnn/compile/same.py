@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..tensor import Tensor
 from .steps import Leaf, Value
 
 _EXACT = frozenset((int, bool, str, bytes, type(None), type(...)))
@@ -93,6 +94,6 @@ def _parts(x: Any) -> Sequence[Any] | None:
         return x.func, x.args, x.keywords
     if isinstance(x, np.random.Generator):
         return (repr(x.bit_generator.state),)
-    if hasattr(x, "_array"):  # a Tensor
-        return (x._array,)
+    if isinstance(x, Tensor):
+        return x._array, x._node
     return (x.identity,) if isinstance(x, Value | Leaf) else None
