@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core import hooks
 from ..core.graph import Leaf, Node, Op
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
@@ -173,7 +172,7 @@ class State:
     def _note(self, thing: Any, names: frozenset[str]) -> None:
         if isinstance(thing, str) and thing.isidentifier() and thing not in self._named.strings:
             self._learn(Names(strings=frozenset((thing,))))
-        if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self._first(thing, names):
+        if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self.is_new(thing, names):
             return
         if isinstance(thing, FunctionType):
             self._function(thing, names)
@@ -194,7 +193,7 @@ class State:
 
     def module(self, module: Any) -> None:
         """A module of `nn` that takes part: what it has registered, and what methods of the package name."""
-        if not self._first(module, "what it has"):
+        if not self.is_new(module, "what it has"):
             return
         own, line = vars(module), type(module).__mro__
         ours = [kind for kind in line if kind.__module__.startswith(OURS[0])]
@@ -205,27 +204,7 @@ class State:
         self._methods(line, "forward")
         self.note(module)
 
-    def value(self, tensor: Tensor) -> None:
-        """A Tensor from outside whose values are read in Python."""
-        if self._first(tensor._array, "its values"):
-            self.reads.append(values("the value of a Tensor that the function reads", tensor._array))
-
-    def hooks(self, tensors: Iterable[Tensor]) -> None:
-        """The hooks on leaves of the graph."""
-        test = "{2}.changes == {3}"
-        self.reads.append(
-            Read("a hook on a Tensor", "{0}({1})", _hooks_on, [*tensors], hooks, hooks.changes, test=test)
-        )
-
-    def params(self, optimizer: Any) -> None:
-        """The parameters of an optimizer."""
-        if self._first(optimizer, "its parameters"):
-            groups = optimizer.param_groups
-            self.reads += [item("`param_groups`", optimizer, vars(optimizer), "param_groups"), *contents(groups)]
-            for group in groups:
-                self.reads += [item("`params`", group, group, "params"), *contents(group["params"], sys.maxsize)]
-
-    def _first(self, thing: Any, subject: Any) -> bool:
+    def is_new(self, thing: Any, subject: Any) -> bool:
         """Whether something is noted for the first time with this subject."""
         key = (id(thing), subject)
         if key in self._done:
@@ -246,7 +225,7 @@ class State:
 
     def _cells(self, function: FunctionType, names: frozenset[str]) -> None:
         """The variables of a closure."""
-        if self._first(function, "its cells"):
+        if self.is_new(function, "its cells"):
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
                 self._read(attribute(f"`{name}` of {function.__name__}", cell, "cell_contents"), names)
 
@@ -288,7 +267,7 @@ class State:
             slots = {name for name in found if isinstance(vars(kind)[name], MemberDescriptorType)}
             self._items(kind, vars(kind), found - slots, f"of {kind.__name__}", names)
             for name in sorted(slots if not isinstance(thing, type) else ()):
-                if self._first(thing, name):
+                if self.is_new(thing, name):
                     self._read(attribute(f"`{name}` {where}", thing, name), names)
 
     def _methods(self, kinds: Iterable[type], *names: str) -> None:
@@ -307,21 +286,21 @@ class State:
         for name in sorted(found):
             value = mapping.get(name)
             is_other = name.startswith("__") or (name in called and isinstance(value, CONSTANT))
-            if not is_other and self._first(owner, name):
+            if not is_other and self.is_new(owner, name):
                 self.reads.append(item(f"`{name}` {where}", owner, mapping, name))
             self.note(function_of(value) or value, names=names or NONE)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """What is in a list, tuple, dict, set or deque."""
         parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
-        if not isinstance(thing, tuple | frozenset) and self._first(thing, "its contents"):
+        if not isinstance(thing, tuple | frozenset) and self.is_new(thing, "its contents"):
             self.reads += contents(thing)
         self.note(*parts[: 2 * MANY], names=names)
         if kinds_of(thing) or _dict(thing):
             self._object(thing, names)
 
     def _array(self, array: np.ndarray, names: frozenset[str]) -> None:
-        if array.nbytes > SMALL_BYTES or not self._first(array, "its elements"):
+        if array.nbytes > SMALL_BYTES or not self.is_new(array, "its elements"):
             return
         if array.dtype.hasobject:
             self.reads.append(Read("an array of objects", "{0}.ravel().tolist()", array))
@@ -370,7 +349,7 @@ class State:
             return  # an op's function, which a program calls again
         code, named = frame.f_code, names_of(frame.f_code)
         names, shared = self._learn(named), frame.f_globals
-        if self._first(code, id(shared)):
+        if self.is_new(code, id(shared)):
             modules = {name for name in named.globals if isinstance(shared.get(name), ModuleType)}
             found = (named.globals & shared.keys()) - modules
             self._items(shared, shared, found, f"in {shared.get('__name__', 'the globals')}", names)
@@ -383,10 +362,6 @@ class State:
             is_made = id(thing) not in self._known and type(thing) in (list, tuple, dict)  # by the call
             parts: Any = (thing.values() if isinstance(thing, dict) else thing) if is_made else (thing,)
             self.note(*(part for part in parts if id(part) in self._known), names=names)
-
-
-def _hooks_on(tensors: list[Tensor]) -> list[Any]:
-    return [hook for t in tensors for hook in getattr(t._node, "hooks", {}).values()]
 
 
 def _other_threads() -> bool:
