@@ -228,7 +228,7 @@ class State:
                 self._read(attribute(f"`{name}` of {function.__name__}", cell, "cell_contents"), names)
 
     def _object(self, thing: Any, names: frozenset[str]) -> None:
-        """An object, a class or an imported module: the names in all code of the user's count if it is theirs, else those in this code."""
+        """An object, a class or an imported module. For the user's own, names in all of their code count."""
         if isinstance(thing, ModuleType):
             if is_users(getattr(thing, "__file__", None)):
                 self._open.append(thing)
