@@ -1,4 +1,4 @@
-"""The arguments of a compiled call: the key of a program for them, what stands in for them, and whether they share memory."""
+"""The arguments of a compiled call: the key of its programs, stand-ins for a captured run, and aliases."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def _grad(x: Tensor) -> Any:
 
 
 def array_of(x: Any) -> np.ndarray:
-    """The plain array of an argument: what a subclass such as a memmap, a matrix or a masked array adds does not count."""
+    """The plain array of an argument, without what a subclass adds, such as a memmap, a matrix or a masked array."""
     data: np.ndarray = x._array if isinstance(x, Tensor) else x
     return data if data.__class__ is np.ndarray else np.asarray(data)
 
 
 def wrapped(tree: Any) -> Any:
-    """Arguments as the function sees them: Tensors for arrays."""
+    """Arguments as the function gets them: Tensors instead of arrays."""
     found = [x for _, x in leaves(tree)]
     if not any(isinstance(x, np.ndarray) for x in found):
         return tree
@@ -103,7 +103,7 @@ class StandIns:
         self.args, self.kwargs = self._filled = rebuild(self._tree, self._leaves)
 
     def are_edited(self) -> bool:
-        """Whether the function changed lists and dicts among them, or whether one requires a gradient."""
+        """Whether the run changed lists and dicts among them, or whether one of them requires a gradient."""
         before = [(path, id(leaf)) for (path, _), leaf in zip(leaves(self._tree), self._leaves, strict=True)]
         if before != [(path, id(leaf)) for path, leaf in leaves(self._filled)]:
             return True
@@ -122,9 +122,9 @@ def _stand_in(x: Any) -> Tensor:
 
 
 class Written:
-    """What a program writes that its callers can reach: arrays from outside, and some of its arguments.
+    """The memory that effects write: arrays from outside, and some arguments.
 
-    Eager code would see those writes through arguments that share the memory. A program's copies of arguments do not.
+    In eager mode, other arguments that are aliases of this memory change with it. A program may have copied them.
     """
 
     __slots__ = ("_arguments", "_arrays", "_foreign", "_own")
@@ -136,7 +136,7 @@ class Written:
         self._own = frozenset(map(id, roots))
 
     def is_among(self, given: Sequence[np.ndarray]) -> bool:
-        """Whether one of the arguments shares memory with an outside array that is written, or with another that is."""
+        """Whether an argument is an alias of an array from outside, or of another argument, that is written."""
         for i in self._arguments:
             if any(i != j and np.may_share_memory(given[i], a) for j, a in enumerate(given)):
                 return True
@@ -151,5 +151,5 @@ class Written:
 
 
 def _is_foreign(root: np.ndarray) -> bool:
-    """Whether the memory belongs to something else than an array, which others may look at through arrays of their own."""
+    """Whether no array owns the memory: then it may have aliases with other owners."""
     return root.base is not None or not root.flags.owndata

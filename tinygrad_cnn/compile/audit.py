@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import zip_longest
 from typing import Any, NoReturn
 
@@ -60,8 +59,7 @@ def _unlike(mine: Any, its: Any) -> str:
 def _shown(leaf: Any) -> str:
     if isinstance(leaf, Value) and leaf.origin != "outside":
         return f"argument {leaf.number}" if leaf.origin == "argument" else f"the result of a step, number {leaf.number}"
-    shown = leaf.array if isinstance(leaf, Value) else leaf.args[0] if isinstance(leaf, partial) else leaf
-    return f"{shown!r:.60}".replace("\n", " ")
+    return f"{leaf.array if isinstance(leaf, Value) else leaf!r:.60}".replace("\n", " ")
 
 
 def _at(step: Step) -> str:

@@ -12,8 +12,10 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import get_num_threads
 from ..tensor.tensor import Lent, Tensor
+from ..transforms.pytree import rebuild
 from .audit import misfit
 from .memory import ALIGNMENT, Plan, by_image, made
+from .results import Part, Results
 from .source import Constants
 from .steps import Leaf, Step, Value, mapped
 
@@ -56,15 +58,17 @@ class Writer:
             a = value.array
             self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + buffer.offset, a.strides), "b")
 
-    def program(
-        self, results: Sequence[Value], gradients: Sequence[tuple[Leaf, Value | None]], given: Sequence[Value]
-    ) -> str:
+    def program(self, results: Results, gradients: Sequence[tuple[Leaf, Value | None]], given: Sequence[Value]) -> str:
         """The source. The next run overwrites neither results nor the gradients that are `given` away."""
         body = [f"{self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [line for i, group in enumerate(self.plan.groups) for line in self._group(i, group)]
         for leaf, value in gradients:
             body.append(f"{self.expression(leaf)}._grad = {self._gradient(leaf, value, value not in given)}")
-        body.append(f"return ({''.join(f'{self._result(value)}, ' for value in results)})")
+        parts = [self._part(part) for part in results.parts]
+        if isinstance(results.tree, Part):
+            body.append(f"return {parts[0]}")
+        else:
+            body.append(f"return {self.constant(rebuild)}({self.constant(results.tree)}, [{', '.join(parts)}])")
         header = f"def program({', '.join([*self.arguments, *['given'] * self.takes_given])}):"
         return "\n    ".join([header, *body]) + "\n"
 
@@ -78,6 +82,10 @@ class Writer:
             self.lent.append((leaf.tensor, gradient))
             return self.constant(gradient)
         return f"{self.constant(Tensor._of)}({self._result(value)})"
+
+    def _part(self, part: Part) -> str:
+        code = self._result(part.what) if isinstance(part.what, Value) else self.expression(part.what)
+        return f"{self.constant(part.make)}({code})" if part.make else code
 
     def _result(self, value: Value) -> str:
         """Python for an array to give away, which later runs do not write to."""

@@ -30,16 +30,16 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 MANY = 16
-"""Captures after which one begins to wonder."""
+"""After so many captures, a warning says how to have fewer."""
 
 OFTEN = 8
-"""Captures for one form of the arguments after which plain calls are faster, if hardly any program was used again."""
+"""After so many captures for one form of the arguments, of which hardly any was used again, calls run as written."""
 
 _ALIASED = object()  # in place of a result: the call is to run as written
 
 
 class _Turns:
-    """Makes one call at a time: programs write to memory of their own."""
+    """A lock for one call at a time, since programs own their memory. A call within a call raises."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -47,9 +47,9 @@ class _Turns:
         _TURNS.add(self)
 
     def forget(self) -> None:
-        """Nobody is inside."""
+        """Start with a free lock."""
         self._lock = threading.RLock()
-        self.busy: int | None = None  # the thread that is inside
+        self.busy: int | None = None  # the thread that holds it
 
     def __call__(self, call: Callable[..., T], *args: Any) -> T:
         with self._lock:  # of C: an interrupt comes before or after it is taken, but not in between
@@ -66,7 +66,7 @@ _TURNS: weakref.WeakSet[_Turns] = weakref.WeakSet()
 
 
 def _forget_threads() -> None:
-    """In the child of a fork, the other threads do not come back out of the calls that they are in."""
+    """In the child of a fork there are no other threads, which could release their locks."""
     for turns in list(_TURNS):
         if turns.busy != threading.get_ident():
             turns.forget()
@@ -84,13 +84,13 @@ class Compiled(Generic[P, R]):
         self._cache_size, self._strict = cache_size, strict
         self._programs: OrderedDict[Any, list[Ready]] = OrderedDict()
         self._times: Counter[Any] = Counter()  # of capture, for each form of the arguments
-        self._unsettled: set[Any] = set()  # forms for which the last capture changed Python state
+        self._unsettled: set[Any] = set()  # forms for which the last captured run changed Python state
         self._name = getattr(function, "__name__", type(function).__name__)
         self._alone = _Turns(self._name)
         self._told = False
         self.captures = 0
         self.plain: str | None = None
-        """Why calls run as written, without a program; None as long as they do not."""
+        """Why calls run as written, without a program; None while they do not."""
         functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -165,7 +165,7 @@ class Compiled(Generic[P, R]):
         return program
 
     def _find(self, key: Any, given: list[Any]) -> Ready | None:
-        """The program for a call, if there is one; it is to be audited if nothing is `left`."""
+        """The program for a call, if there is one. If nothing is `left`, the call is an audit."""
         for program in self._programs.get(key, ()):
             if program.unchanged():
                 if program.takes_leaves:
@@ -179,9 +179,9 @@ class Compiled(Generic[P, R]):
     def _captured(
         self, audited: Ready | None, key: Any, given: list[Any], args: Any, kwargs: Any, keep: bool = True
     ) -> Any:
-        """A plain call that is followed: for a new program, or to see whether `audited` still does the same.
+        """A plain call that is captured: for a new program, or to compare it with `audited`.
 
-        Without `keep`, all that it changed is put back.
+        Without `keep`, what it changed is undone.
         """
         several = self._programs.get(key, [])
         if audited is None and self._times[key] >= OFTEN and all(program.audit < 5 for program in several):
@@ -206,7 +206,7 @@ class Compiled(Generic[P, R]):
                     f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not "
                     f"renew it; return it instead. It is in {place}"
                 )
-            values = tuple([v.array.copy() if v.root.origin == "outside" else v.array for v in results.values])
+            returned = results.now(given)
             if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
                 self._warn_of_aliases()
             elif capture.state.watched:
@@ -221,10 +221,10 @@ class Compiled(Generic[P, R]):
         for x, t in zip(given, stand_ins.tensors, strict=True):
             if id(t) in capture.leaves:
                 x._grad = t._grad
-        return results(values, given)
+        return returned
 
     def _decide(self, key: Any, capture: Capture, results: Results, audited: Ready | None) -> None:
-        """What follows from a call: a new program, a program that is as good as it was, or plain calls from here on."""
+        """What a captured call leads to: a new program, a program that passed its audit, or plain calls from here on."""
         impure, changed = capture.state.impure, capture.state.changed
         if impure or (changed and (audited is not None or key in self._unsettled)):
             self._give_up(impure or f"changes what it reads: {changed}")
@@ -258,7 +258,7 @@ class Compiled(Generic[P, R]):
             )
 
     def _give_up(self, reason: str) -> None:
-        """Run as written from here on, and say why."""
+        """Let calls run as written from here on, and say why."""
         text = f"compile: `{self._name}` {reason}"
         remedy = "return what changes, pass it as an argument or draw it with tinygrad_cnn's functions"
         self._programs.clear()
@@ -269,7 +269,7 @@ class Compiled(Generic[P, R]):
         _warn(f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}")
 
     def _warn_of_aliases(self) -> None:
-        """Say, once, that a call runs as written for its arguments."""
+        """Say once that calls whose arguments share memory run as written."""
         text = f"compile: an argument of `{self._name}` shares memory with what it refers to or writes"
         if self._strict:
             raise CaptureError(f"{text}; pass a copy")
@@ -286,7 +286,7 @@ class Compiled(Generic[P, R]):
 
 
 def _warn(text: str) -> None:
-    """Warn, at the line of the user's that made the call."""
+    """Warn at the line of the user's code that made the call."""
     frame = caller()
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     module = frame.f_globals.get("__name__")

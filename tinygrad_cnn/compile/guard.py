@@ -1,4 +1,4 @@
-"""What a captured run read of Python state, and the guard: one compiled condition that all of it is unchanged."""
+"""Reads of Python state by a captured run, and the guard: one generated condition that all of them are unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,8 +21,10 @@ MANY = 4096
 FEW = 256
 """A longer list is compared by a loop."""
 
+Put: TypeAlias = Callable[[], object] | None
+
 ERRORS = (AttributeError, LookupError, TypeError, ValueError)
-"""What an expression raises if there is nothing to read."""
+"""Errors of an expression that finds nothing."""
 
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "absent"})()
@@ -31,22 +33,14 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda self: "absent"})()
 class Read:
     """A Python expression over `things`, which it calls {0}, {1} and so on, and its value: MISSING if it raises.
 
-    `test` is an expression that is true only while the value is what was `found`. `put` is a function that restores what was
-    found. What is not `guarded` may change between calls, but not in the run.
+    `test` is an expression that is true only while the value is what was `found`, by default that it is the same object. `put`
+    restores it. If a read is not `guarded`, its value may change between calls, but not during the run.
     """
 
     __slots__ = ("_look", "_test", "_things", "found", "guarded", "label", "last", "put")
 
-    def __init__(
-        self,
-        label: str,
-        expression: str,
-        *things: Any,
-        test: str = "",
-        put: Callable[[], object] | None = None,
-        guarded: bool = True,
-    ) -> None:
-        self.label, self.put, self.guarded = label, put, guarded
+    def __init__(self, label: str, expression: str, *things: Any, test: str = "", put: Put = None) -> None:
+        self.label, self.put, self.guarded = label, put, True
         self._look, self._things = _function(expression), things
         self.found = self.last = self.look()
         self._test = test or ("True" if self.found is MISSING else f"{expression} is {{found}}")
@@ -65,7 +59,7 @@ class Read:
         )
 
     def restore(self) -> None:
-        """Put back what was found."""
+        """Restore what was found."""
         if self.put is not None and self.change(self.found):
             self.put()
 
@@ -77,7 +71,7 @@ class Read:
 
 @functools.cache
 def _function(expression: str) -> Callable[..., Any]:
-    """The function of its things that evaluates an expression."""
+    """The function that evaluates an expression."""
     scope: dict[str, Any] = {"ERRORS": ERRORS, "MISSING": MISSING}
     text = f"def look(a, b=0, c=0, d=0):\n try: return {expression.format(*'abcd')}\n except ERRORS: return MISSING"
     exec(
@@ -102,13 +96,13 @@ def item(label: str, owner: Any, mapping: Any, name: str) -> Read:
     return read
 
 
-def length(label: str, thing: Any, put: Callable[[], object] | None = None) -> Read:
-    """How much is in a container."""
+def length(label: str, thing: Any, put: Put = None) -> Read:
+    """The length of a container."""
     return Read(f"the length of {label}", "len({0})", thing, test="len({0}) == {found}", put=put)
 
 
 def contents(thing: Any, most: int = MANY) -> list[Read]:
-    """What is in a list, deque, dict or set."""
+    """The contents of a list, deque, dict or set."""
     kind = f"a {type(thing).__name__}"
     if len(thing) > most:
         return [length(kind, thing)]
@@ -135,7 +129,7 @@ def generator_state(generator: Any) -> Read:
 def guard(reads: Sequence[Read]) -> Callable[[], bool]:
     """A function that says whether all reads would find what they found.
 
-    It looks for the same objects first. If there are others, it compares values.
+    It tests for the same objects first. If one is another object, it compares values.
     """
     constants = Constants()
     tests = dict.fromkeys(read.test(constants.add) for read in reads)

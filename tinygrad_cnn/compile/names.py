@@ -1,4 +1,4 @@
-"""What code names: its globals and attributes, read from its bytecode, and which code and classes are the user's."""
+"""The names of globals and attributes in bytecode, and which code and classes are the user's."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NUMPY = str(np.__path__[0])
 STANDARD = sysconfig.get_path("stdlib")
 
 OURS = (__name__.partition(".")[0], "numpy")
-"""Packages with objects that change by themselves, so that only the names in code that has them at hand count."""
+"""Packages whose objects change by themselves: of their attributes, only those count that code names which has them at hand."""
 
 CALLED_BY_LOAD = sys.version_info >= (3, 12)
-"""Whether one instruction looks up attributes and the methods that are called at once."""
+"""Whether one instruction looks up both attributes and methods that are called at once."""
 
 BY_STRING = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "methodcaller"}
-"""Names in code for which strings may be names of attributes."""
+"""With these names in code, its strings may be names of attributes."""
 
 WHOLE = {"vars", "__dict__", "asdict", "astuple"}
-"""Names in code that looks at all attributes of an object."""
+"""With these names in code, it may read all attributes of an object."""
 
 
 class Names(NamedTuple):
@@ -84,7 +84,7 @@ def kinds_of(thing: Any) -> list[type]:
 
 
 def function_of(value: Any) -> Any:
-    """The function of a method that is kept in a class in another form."""
+    """The function of a property, a class method and the like."""
     if isinstance(value, property):
         return value.fget
     if isinstance(value, classmethod | staticmethod):
@@ -96,7 +96,7 @@ def function_of(value: Any) -> Any:
 
 @functools.cache
 def is_users(path: str | None) -> bool:
-    """Whether code in a file is the user's. The code of this package tells the tracer what it reads."""
+    """Whether code in a file is the user's. Code of this package reports its reads to the tracer."""
     if path is None or path.startswith((NUMPY, "<frozen ")) or is_library(path):
         return False
     return not path.startswith(STANDARD) or "-packages" in path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..kernels.parallel.threads import blas_alone
@@ -11,7 +11,6 @@ from .audit import Record
 from .codegen import Writer, in_bytes
 from .memory import planned
 from .results import Results
-from .steps import Value
 from .trace import Capture
 
 SMALL_BYTES = 1 << 20
@@ -21,15 +20,15 @@ SMALL_BYTES = 1 << 20
 class Program:
     """A captured run, ready to be repeated."""
 
-    def __init__(self, capture: Capture, results: Sequence[Value]) -> None:
+    def __init__(self, capture: Capture, results: Results) -> None:
         gradients = [v for _, v in capture.gradients if v is not None]
         given = [
             v for leaf, v in capture.gradients if v is not None and leaf.tensor is None
         ]  # the next run has other leaves
-        plan = planned(capture.steps, [*results, *given], gradients)
+        plan = planned(capture.steps, [*results.values, *given], gradients)
         writer = Writer(plan, capture.arguments)
         self.source = writer.program(results, capture.gradients, given)
-        self.run: Callable[..., tuple[Any, ...]] = writer.constants.define(self.source, "compiled program")
+        self.run: Callable[..., Any] = writer.constants.define(self.source, "compiled program")
         self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
         self._lent, self._takes_given = writer.lent, writer.takes_given
 
@@ -59,8 +58,8 @@ class Ready(Program):
     """A program with what tells whether it may be replayed, and the structure of its results."""
 
     def __init__(self, capture: Capture, results: Results) -> None:
-        super().__init__(capture, results.values)
-        self.results, self.record, self.state = results, Record(capture, results.compared), capture.state
+        super().__init__(capture, results)
+        self.record, self.state = Record(capture, results.compared), capture.state
         self.written, self.referred, self.unchanged = (
             Written(*capture.written),
             capture.referred(),
@@ -75,10 +74,8 @@ class Ready(Program):
             arrays.append(given)
         try:
             if self._is_small:
-                values = self.run(*arrays)
-            else:
-                values = blas_alone(self.run, *arrays)  # whose threads would spin beside those of the kernels
+                return self.run(*arrays)
+            return blas_alone(self.run, *arrays)  # whose threads would spin beside those of the kernels
         except BaseException:
             self.recall()
             raise
-        return self.results(values, given)

@@ -1,85 +1,88 @@
-"""What a compiled function returns: which parts of it a program computes, and how the whole is put together."""
+"""What a compiled function returns: its parts, and how each is made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..core.graph import Leaf
+from ..core import graph
 from ..tensor import Tensor
 from ..transforms.pytree import leaves, rebuild
 from .arguments import array_of
-from .same import Held
-from .steps import Value
+from .steps import Leaf, Value
 from .trace import Capture
 
 PLAIN = (bool, int, float, str, bytes, type(None), np.generic)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A constant, if `make` is None; or ``make(x)``, where x is the array of a value or, for a leaf, an argument."""
+
+    make: Callable[[Any], Any] | None
+    what: Any
+
+    def now(self, given: Sequence[Any]) -> Any:
+        """The part that the captured run returns, whose arguments are `given`."""
+        if self.make is None:
+            return self.what
+        if isinstance(self.what, Leaf):
+            return self.make(given[self.what.number])
+        return self.make(self.what.array.copy() if self.what.root.origin == "outside" else self.what.array)
+
+
 class Results:
-    """How to make what the function returns of what the program returns."""
+    """The parts of what a function returns, also in containers like those that it returns."""
 
     def __init__(self, name: str, result: Any, stand_ins: Sequence[Tensor], capture: Capture) -> None:
         positions = {id(t): i for i, t in enumerate(stand_ins)}
         memory = {id(t._array): i for i, t in enumerate(stand_ins)}
-        self.values: list[Value] = []  # what the program returns
-        found: list[partial[Any]] = []
+        self.parts: list[Part] = []
         for path, leaf in leaves(result):
-            is_leaf = isinstance(leaf, Tensor) and isinstance(leaf._node, Leaf)
+            is_leaf = isinstance(leaf, Tensor) and isinstance(leaf._node, graph.Leaf)
             if id(leaf) in positions:
-                found.append(partial(_argument, positions[id(leaf)]))
+                part = Part(_as_tensor, Leaf(None, positions[id(leaf)]))
             elif isinstance(leaf, Tensor) and id(leaf._array) in memory:
-                found.append(partial(_detached, memory[id(leaf._array)]))
-            elif is_leaf and not capture.is_made(leaf):
-                found.append(partial(_outside, Held(leaf)))
+                part = Part(_detached, Leaf(None, memory[id(leaf._array)]))
+            elif isinstance(leaf, PLAIN) or (is_leaf and not capture.is_made(leaf)):
+                part = Part(None, leaf)
             elif isinstance(leaf, Tensor):
-                found.append(partial(_leaf if is_leaf else _value, len(self.values)))
-                self.values.append(capture.of(leaf))
-            elif isinstance(leaf, PLAIN):
-                found.append(partial(_constant, leaf))
+                part = Part(_as_leaf if is_leaf else Tensor._of, capture.of(leaf))
             else:
                 raise TypeError(
                     f"compile: `{name}` returns a {type(leaf).__name__}{f' at {path}' if path else ''}; it must return "
                     "Tensors, plain Python values, and lists, tuples and dicts of them"
                 )
-        self._single = found[0] if isinstance(result, Tensor) else None
-        self._is_value = self._single is not None and self._single.func is _value
-        self._tree, self._found = rebuild(result, found), found
-        self.compared = [[path for path, _ in leaves(result)], found, self.values]  # with those of another run
+            self.parts.append(part)
+        self.tree = rebuild(result, self.parts)
 
-    def __call__(self, values: tuple[Any, ...], given: list[Any]) -> Any:
-        """What the function returns, for the arrays that the program returns and the arguments that it was given."""
-        if self._is_value:
-            return Tensor._of(values[0])
-        if self._single is not None:
-            return self._single(values, given)
-        return rebuild(self._tree, [make(values, given) for make in self._found])
+    @property
+    def values(self) -> list[Value]:
+        """Those that a program computes or refers to."""
+        return [part.what for part in self.parts if isinstance(part.what, Value)]
+
+    @property
+    def compared(self) -> list[Any]:
+        """What must be alike in two runs."""
+        return [(path, part.make, part.what) for path, part in leaves(self.tree)]
+
+    def now(self, given: Sequence[Any]) -> Any:
+        """What the captured run returns, whose arguments are `given`."""
+        return rebuild(self.tree, [part.now(given) for part in self.parts])
 
 
-def _value(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
-    return Tensor._of(values[i])
+def _as_tensor(argument: Any) -> Tensor:
+    return argument if isinstance(argument, Tensor) else Tensor._of(argument)
 
 
-def _leaf(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
-    leaf = Tensor._of(values[i])
+def _detached(argument: Any) -> Tensor:
+    return Tensor._of(array_of(argument))
+
+
+def _as_leaf(array: np.ndarray) -> Tensor:
+    leaf = Tensor._of(array)
     leaf.requires_grad = True
     return leaf
-
-
-def _detached(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
-    return Tensor._of(array_of(given[i]))
-
-
-def _argument(i: int, values: tuple[Any, ...], given: list[Any]) -> Tensor:
-    return given[i] if isinstance(given[i], Tensor) else Tensor._of(given[i])
-
-
-def _outside(leaf: Held, values: tuple[Any, ...], given: list[Any]) -> Any:
-    return leaf.thing
-
-
-def _constant(constant: Any, values: tuple[Any, ...], given: list[Any]) -> Any:
-    return constant

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
+from ..tensor import Tensor
 from .steps import Leaf, Value
-
-_EXACT = frozenset((int, bool, str, bytes, type(None), type(...)))
 
 
 class Held:
@@ -30,27 +29,28 @@ class Held:
         return id(self.thing)
 
 
+_KEYS: dict[type, Callable[[Any], Hashable]] = {
+    **dict.fromkeys((int, bool, str, bytes, type(None), type(...), Held), lambda x: x),
+    **dict.fromkeys((complex, range), repr),
+    **dict.fromkeys((tuple, list), lambda x: tuple([typed(part) for part in x])),
+    **dict.fromkeys((set, frozenset), lambda x: frozenset([typed(part) for part in x])),
+    float: float.hex,
+    slice: lambda x: (typed(x.start), typed(x.stop), typed(x.step)),
+    dict: lambda x: tuple([(typed(key), typed(value)) for key, value in x.items()]),
+}
+
+
 def typed(x: Any) -> Hashable:
     """A key that two values share if they are the same: plain ones by type and bits, others by identity."""
     kind = x.__class__
-    if kind in _EXACT:
-        return kind, x
-    if kind is Held:
-        return x  # type: ignore[no-any-return]
-    if kind is float:
-        return kind, x.hex()
-    if kind in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
-        return (kind, *map(typed, x))
-    if kind in (frozenset, set):
-        return kind, frozenset(map(typed, x))
-    if kind is dict:
-        return kind, tuple([(typed(key), typed(value)) for key, value in x.items()])
+    if kind in _KEYS:
+        return kind, _KEYS[kind](x)
     if isinstance(x, np.generic):
         return kind, x.dtype.str, x.tobytes()
-    if kind in (complex, range) or isinstance(x, np.dtype):
+    if isinstance(x, np.dtype):
         return kind, repr(x)
-    if kind is slice:
-        return kind, typed(x.start), typed(x.stop), typed(x.step)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return kind, typed(tuple(x))
     if dataclasses.is_dataclass(x) and not isinstance(x, type) and kind.__dataclass_params__.frozen:
         return (kind, *(typed(getattr(x, part.name)) for part in dataclasses.fields(x)))
     return Held(x)
@@ -93,6 +93,6 @@ def _parts(x: Any) -> Sequence[Any] | None:
         return x.func, x.args, x.keywords
     if isinstance(x, np.random.Generator):
         return (repr(x.bit_generator.state),)
-    if hasattr(x, "_array"):  # a Tensor
-        return (x._array,)
+    if isinstance(x, Tensor):
+        return x._array, x._node
     return (x.identity,) if isinstance(x, Value | Leaf) else None

@@ -1,8 +1,8 @@
 """The Python state that a captured run reads: found while it runs, compared before each replay, restored if it fails.
 
-A replay repeats array operations and not the Python between them. It is right as long as everything that this Python read is
+A replay repeats array operations and not the Python between them. It is right while everything that this Python read is
 unchanged: closures, globals, attributes of modules and of the user's own objects, the contents of their lists and dicts. A
-profile function sees which of the user's code runs; the names in that code say what it can read.
+profile function sees which code of the user's runs, and the names in this code tell what it can read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core import hooks
 from ..core.graph import Leaf, Node, Op
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
@@ -48,22 +47,20 @@ NONE = frozenset[str]()
 
 
 class State:
-    """What one run read so far."""
+    """What a run has read, what it changed, and what else a replay could not repeat."""
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
-        self.arrays: list[
-            tuple[np.ndarray, Read]
-        ] = []  # small arrays that Python can reach, with the reads of their values
-        self.undo: list[Callable[[], object]] = []  # restores what the run changed otherwise, last things first
+        self.arrays: list[tuple[np.ndarray, Read]] = []  # that Python can reach, with the reads of their values
+        self.undo: list[Callable[[], object]] = []  # what restores the rest that the run changed, last things first
         self.impure: str | None = None  # what the run did that a replay cannot repeat
         self.changed: str | None = None  # what the run changed of what it read
         self.watched = True  # whether the code that ran was seen
         self._known: dict[int, Any] = {}  # by identity, objects that were there before the run
-        self._done: set[tuple[int, Any]] = set()
-        self._named = Names()  # by the user's code that ran
-        self._names = NONE  # of these, the names that may be those of attributes
-        self._open: list[Any] = []  # the user's objects, of which attributes with such names count
+        self._done: set[tuple[int, Any]] = set()  # what was noted of them
+        self._named = Names()  # what the user's code that ran names
+        self._names = NONE  # the names among these that may be those of attributes
+        self._open: list[Any] = []  # the user's objects, whose attributes with such names count
         self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with the names in them before the run
         self._functions: dict[int, list[FunctionType]] = {}  # by the identity of their code
         self._generators: dict[int, Read] = {}
@@ -110,7 +107,7 @@ class State:
 
     @contextmanager
     def effect(self) -> Iterator[None]:
-        """The context of an effect, which a program calls again: what its Python reads does not count, nor what it changes."""
+        """The context of an effect, which a program calls again: what its Python reads and changes does not count."""
         self._paused = True
         try:
             yield
@@ -124,11 +121,11 @@ class State:
         return next((text for read in self.reads if read.guarded and (text := read.change(read.found))), None)
 
     def new(self) -> set[int]:
-        """By identity, what stands under names of objects that did not exist before the run."""
+        """By identity, the values of attributes that did not exist before the run."""
         return {id(own[name]) for own, before in self._namespaces for name in own.keys() - before}
 
     def restore(self) -> None:
-        """Put back what the run changed."""
+        """Undo what the run changed."""
         for undo in reversed(self.undo):
             undo()
         for own, before in self._namespaces:
@@ -138,7 +135,7 @@ class State:
             read.restore()
 
     def guard(self) -> Callable[[], bool]:
-        """A function that says whether all is as the run found it."""
+        """The guard of a program: see :func:`~tinygrad_cnn.compile.guard.guard`."""
         return guard([read for read in self.reads if read.guarded])
 
     def drawing(self, generator: np.random.Generator) -> None:
@@ -149,7 +146,7 @@ class State:
         self._generators.setdefault(id(generator), generator_state(generator))
 
     def drew(self) -> bool:
-        """Whether the library drew for the step that is noted: then generators stand where the step left them."""
+        """Whether the step that is noted draws: then generators are where it left them."""
         drew, self._draws = self._draws, False
         for read in self._generators.values() if drew else ():
             read.last = read.look()
@@ -166,14 +163,14 @@ class State:
     # What is found
 
     def note(self, *things: Any, names: frozenset[str] = NONE) -> None:
-        """Things from before the run, which code with these names can reach."""
+        """Note what can be read of objects from before the run by code with these names."""
         for thing in things:
             self._note(thing, names)
 
     def _note(self, thing: Any, names: frozenset[str]) -> None:
         if isinstance(thing, str) and thing.isidentifier() and thing not in self._named.strings:
             self._learn(Names(strings=frozenset((thing,))))
-        if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self._first(thing, names):
+        if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self.is_new(thing, names):
             return
         if isinstance(thing, FunctionType):
             self._function(thing, names)
@@ -193,8 +190,8 @@ class State:
             self._object(thing, names)
 
     def module(self, module: Any) -> None:
-        """A module of `nn` that takes part: what it has registered, and what methods of the package name."""
-        if not self._first(module, "what it has"):
+        """Note what a module of `nn` has registered, and its attributes that methods of the package name."""
+        if not self.is_new(module, "what it has"):
             return
         own, line = vars(module), type(module).__mro__
         ours = [kind for kind in line if kind.__module__.startswith(OURS[0])]
@@ -205,28 +202,8 @@ class State:
         self._methods(line, "forward")
         self.note(module)
 
-    def value(self, tensor: Tensor) -> None:
-        """A Tensor from outside whose values are read in Python."""
-        if self._first(tensor._array, "its values"):
-            self.reads.append(values("the value of a Tensor that the function reads", tensor._array))
-
-    def hooks(self, tensors: Iterable[Tensor]) -> None:
-        """The hooks on leaves of the graph."""
-        test = "{2}.changes == {3}"
-        self.reads.append(
-            Read("a hook on a Tensor", "{0}({1})", _hooks_on, [*tensors], hooks, hooks.changes, test=test)
-        )
-
-    def params(self, optimizer: Any) -> None:
-        """The parameters of an optimizer."""
-        if self._first(optimizer, "its parameters"):
-            groups = optimizer.param_groups
-            self.reads += [item("`param_groups`", optimizer, vars(optimizer), "param_groups"), *contents(groups)]
-            for group in groups:
-                self.reads += [item("`params`", group, group, "params"), *contents(group["params"], sys.maxsize)]
-
-    def _first(self, thing: Any, subject: Any) -> bool:
-        """Whether something is noted for the first time with this subject."""
+    def is_new(self, thing: Any, subject: Any) -> bool:
+        """Whether something is noted about a subject for the first time."""
         key = (id(thing), subject)
         if key in self._done:
             return False
@@ -246,12 +223,12 @@ class State:
 
     def _cells(self, function: FunctionType, names: frozenset[str]) -> None:
         """The variables of a closure."""
-        if self._first(function, "its cells"):
+        if self.is_new(function, "its cells"):
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
                 self._read(attribute(f"`{name}` of {function.__name__}", cell, "cell_contents"), names)
 
     def _object(self, thing: Any, names: frozenset[str]) -> None:
-        """An object, a class or an imported module: of the user's, all names in their code count, else this code's."""
+        """An object, a class or an imported module. For the user's own, names in all of their code count."""
         if isinstance(thing, ModuleType):
             if is_users(getattr(thing, "__file__", None)):
                 self._open.append(thing)
@@ -276,7 +253,7 @@ class State:
         self._namespaces.append((own, frozenset(own)))
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
-        """Those attributes that the code names."""
+        """The attributes that the code names."""
         kinds, own, where = kinds_of(thing), None if isinstance(thing, type) else _dict(thing), f"of {_title(thing)}"
         if own is not None and not type(thing).__module__.startswith(OURS) and not WHOLE.isdisjoint(names):
             names = names.union(own)
@@ -288,40 +265,40 @@ class State:
             slots = {name for name in found if isinstance(vars(kind)[name], MemberDescriptorType)}
             self._items(kind, vars(kind), found - slots, f"of {kind.__name__}", names)
             for name in sorted(slots if not isinstance(thing, type) else ()):
-                if self._first(thing, name):
+                if self.is_new(thing, name):
                     self._read(attribute(f"`{name}` {where}", thing, name), names)
 
     def _methods(self, kinds: Iterable[type], *names: str) -> None:
-        """The methods of classes that Python calls by itself, or that have these names."""
+        """Methods that Python or the library calls: special ones, and those with the given names."""
         for kind in kinds:
             for name, value in list(vars(kind).items()):
                 if name in names or (name.startswith("__") and isinstance(value, FunctionType)):
                     self.note(value)
 
     def _items(self, owner: Any, mapping: Any, found: Iterable[str], where: str, names: frozenset[str] | None) -> None:
-        """The values of some names in the namespace of an object, all of which count if `names` is None.
+        """The values of some names in the namespace of an object, which all count if `names` is None.
 
-        Else a constant does not count if the code only calls what has its name: that is a method of another object.
+        Otherwise a constant does not count if the code calls its name and never reads it: that is a method of another object.
         """
         called = self._named.methods - self._named.attributes if names is not None and where[:2] == "of" else NONE
         for name in sorted(found):
             value = mapping.get(name)
             is_other = name.startswith("__") or (name in called and isinstance(value, CONSTANT))
-            if not is_other and self._first(owner, name):
+            if not is_other and self.is_new(owner, name):
                 self.reads.append(item(f"`{name}` {where}", owner, mapping, name))
             self.note(function_of(value) or value, names=names or NONE)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """What is in a list, tuple, dict, set or deque."""
         parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
-        if not isinstance(thing, tuple | frozenset) and self._first(thing, "its contents"):
+        if not isinstance(thing, tuple | frozenset) and self.is_new(thing, "its contents"):
             self.reads += contents(thing)
         self.note(*parts[: 2 * MANY], names=names)
         if kinds_of(thing) or _dict(thing):
             self._object(thing, names)
 
     def _array(self, array: np.ndarray, names: frozenset[str]) -> None:
-        if array.nbytes > SMALL_BYTES or not self._first(array, "its elements"):
+        if array.nbytes > SMALL_BYTES or not self.is_new(array, "its elements"):
             return
         if array.dtype.hasobject:
             self.reads.append(Read("an array of objects", "{0}.ravel().tolist()", array))
@@ -337,7 +314,7 @@ class State:
     # What runs
 
     def _learn(self, named: Names) -> frozenset[str]:
-        """What attributes code can look up by what it names; also, what objects of the user's have under names that are new."""
+        """The attributes that code can look up. Names that are new count for objects that were noted before."""
         self._named = every = self._named.joined(named)
         names = named.attributes | named.methods
         if not BY_STRING.isdisjoint(every.globals | every.attributes | every.methods):
@@ -365,12 +342,12 @@ class State:
                 self._drew = True
 
     def _enter(self, frame: FrameType) -> None:
-        """Code of the user's begins to run: what it names is looked up where it can be, in globals, closure and arguments."""
+        """Code of the user's begins to run: note what it names in its globals, its closure and its arguments."""
         if _runs_op(frame.f_back):
             return  # an op's function, which a program calls again
         code, named = frame.f_code, names_of(frame.f_code)
         names, shared = self._learn(named), frame.f_globals
-        if self._first(code, id(shared)):
+        if self.is_new(code, id(shared)):
             modules = {name for name in named.globals if isinstance(shared.get(name), ModuleType)}
             found = (named.globals & shared.keys()) - modules
             self._items(shared, shared, found, f"in {shared.get('__name__', 'the globals')}", names)
@@ -385,12 +362,8 @@ class State:
             self.note(*(part for part in parts if id(part) in self._known), names=names)
 
 
-def _hooks_on(tensors: list[Tensor]) -> list[Any]:
-    return [hook for t in tensors for hook in getattr(t._node, "hooks", {}).values()]
-
-
 def _other_threads() -> bool:
-    """Whether threads other than this and the kernels' may draw from the shared generators, too."""
+    """Whether threads of the user's may draw from the shared generators, too."""
     return any(t is not threading.current_thread() and t.name != OURS[0] for t in threading.enumerate())
 
 
@@ -402,7 +375,7 @@ def _dict(thing: Any) -> Any:
 
 
 def _runs_op(caller: FrameType | None) -> bool:
-    """Whether a frame is that of an op that calls its function on arrays: the program will call that again."""
+    """Whether a frame belongs to an op that calls its function on arrays: a program calls this function again."""
     return caller is not None and caller.f_code.co_filename.endswith(": call>")
 
 

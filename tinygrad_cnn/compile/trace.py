@@ -8,6 +8,7 @@ are replayed, is kept in a :class:`~tinygrad_cnn.compile.state.State`.
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import tracing
+from ..core import hooks, tracing
 from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Leaf, Node, Op
@@ -26,7 +27,7 @@ from ..core.tracing import Args, Writes
 from ..core.versions import owner
 from ..tensor import Tensor
 from . import steps
-from .guard import Read
+from .guard import Read, contents, item, values
 from .state import State
 from .steps import CaptureError, Form, Step, Value, flat, mapped
 from .undo import restorers
@@ -68,7 +69,9 @@ class Capture(tracing.Tracer):
                 yield
                 self._finish()
             self.state.reads += [*self._graded, *(read for _, read in self._forms.values())]
-            self.state.hooks(tensor for tensor, _ in self._forms.values())
+            tensors, test = [tensor for tensor, _ in self._forms.values()], "{2}.changes == {3}"
+            read = Read("a hook on a Tensor", "{0}({1})", _hooks_on, tensors, hooks, hooks.changes, test=test)
+            self.state.reads.append(read)
         except BaseException as error:
             if undo or isinstance(error, CaptureError):
                 self.state.restore()
@@ -176,7 +179,7 @@ class Capture(tracing.Tracer):
             case "attributes":
                 self.state.module(thing)
             case "params":
-                self.state.params(thing)
+                self._read_params(thing)
             case "code":
                 self.state.note(thing)
             case "memory":
@@ -192,7 +195,8 @@ class Capture(tracing.Tracer):
             )
         if any(np.may_share_memory(tensor._array, array) for array in self.written[0]):
             self.state.impure = "writes a Tensor and then reads its value in Python"
-        self.state.value(tensor)
+        if self.state.is_new(tensor._array, "its values"):
+            self.state.reads.append(values("the value of a Tensor that the function reads", tensor._array))
 
     def _read_form(self, tensor: Tensor) -> None:
         """Whether a Tensor requires a gradient counts if the run did not make it."""
@@ -217,6 +221,14 @@ class Capture(tracing.Tracer):
                 leaf._grad = Tensor._of(_gradient(leaf))
                 self._step("gradient", _gradient, (self._leaf(leaf),), (leaf._grad._array,))
                 self.steps.insert(0, self.steps.pop())  # before the program overwrites the gradients of its last run
+
+    def _read_params(self, optimizer: Any) -> None:
+        if self.state.is_new(optimizer, "its parameters"):
+            groups = optimizer.param_groups
+            reads = [item("`param_groups`", optimizer, vars(optimizer), "param_groups"), *contents(groups)]
+            for group in groups:
+                reads += [item("`params`", group, group, "params"), *contents(group["params"], sys.maxsize)]
+            self.state.reads += reads
 
     def _touch(self, leaf: Tensor) -> bool:
         """Whether the gradient of a leaf from outside is read or written for the first time."""
@@ -327,6 +339,10 @@ class Capture(tracing.Tracer):
 def _gradient(leaf: Tensor) -> np.ndarray:
     gradient: Any = leaf._grad
     return np.array(gradient._array, order="C")
+
+
+def _hooks_on(tensors: list[Tensor]) -> list[Any]:
+    return [hook for t in tensors for hook in getattr(t._node, "hooks", {}).values()]
 
 
 def _holder(tensor: Tensor) -> str | None:

@@ -1,4 +1,4 @@
-"""How mutable things are restored: snapshots for a captured run that fails."""
+"""Undo: functions that restore arrays, containers and generators after a captured run that failed."""
 
 from __future__ import annotations
 
