@@ -1,10 +1,21 @@
 """Hypothesis profiles: `dev` by default, `ci` for repeatable runs, `thorough` for long ones (HYPOTHESIS_PROFILE=thorough)."""
 
+import gc
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture
+def no_collector():
+    """Without the garbage collector, so that what only it could free stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

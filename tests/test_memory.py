@@ -12,13 +12,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.core.graph import Leaf, Node
 from tinygrad_cnn.core.tracing import observe
 
-
-@pytest.fixture(autouse=True)
-def no_collector():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("no_collector")
 
 
 def nodes_behind(y):

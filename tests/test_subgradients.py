@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.testing import gradcheck
+from tinygrad_cnn.testing.cases import Case, Draws
 from tinygrad_cnn.testing.kinks import KINKS, Kink
+
+from .rows import CASES
 
 PAGE = Path(__file__).parents[1] / "docs" / "subgradients.md"
 every_kink = pytest.mark.parametrize("kink", KINKS, ids=[f"{k.label}-{n}" for n, k in enumerate(KINKS)])
@@ -56,6 +60,27 @@ def test_the_page_shows_the_table():
         lines.append(f"| `{label}` | {' | '.join(cells)} | {reason} |")
     found = re.findall(r"^\|.*$", PAGE.read_text(), re.MULTILINE)
     assert found == lines, "the table in docs/subgradients.md should read:\n" + "\n".join(lines)
+
+
+def kinked(case: Case) -> bool:
+    """Whether a row of the case table has a kink where it keeps away from one."""
+    draws = Draws(np.random.default_rng(0))
+    points = [case.tied().draw(draws)] if case.selects else []
+    for position, arg in enumerate(case.args):
+        for value in arg.away:
+            points.append(case.draw(draws))
+            points[-1][position].reshape(-1)[0] = value
+    return any(gradcheck(case, *point, order=1, budget=4).kinks for point in points)
+
+
+def test_every_public_function_with_a_kink_has_a_row():
+    families = (*(getattr(tg.ops, name) for name in tg.ops.__all__), tg.functional)
+    public = {getattr(family, name) for family in families for name in family.__all__}
+    shown = {re.match(r"\w+", kink.label).group() for kink in KINKS}
+    smooth = {f for f in public if not {f.__name__, re.sub(r"[23]d$", "1d", f.__name__)} & shown}
+    missing = {case.function.__name__ for case in CASES if case.order and case.function in smooth and kinked(case)}
+    assert not missing, "add rows to tinygrad_cnn/testing/kinks.py"
+    assert all(kinked(case) for case in CASES if case.function in (tg.relu, tg.maximum, tg.sort))
 
 
 FINITE = [kink for kink in KINKS if all(np.isfinite(np.array(p, float)).all() for p in kink.point)]

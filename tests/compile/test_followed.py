@@ -6,7 +6,6 @@ import collections
 import copy
 import cProfile
 import functools
-import gc
 import pickle
 import random
 import types
@@ -582,19 +581,14 @@ class TestHousekeeping:
         tg.compile(step).program(ones())
         assert (w.tolist(), w.grad, dict(optimizer.state), tg.get_rng_state()) == ([1, 1], None, {}, before)
 
-    def test_dropped_functions_are_freed_without_the_collector(self):
-        gc.collect()
-        gc.disable()
-        try:
-            model = nn.Linear(2, 2)
-            run = tg.compile(lambda x: model(x).sum())
-            for _ in range(4):
-                run(np.ones((1, 2), np.float32))
-            gone = weakref.ref(run)
-            del run
-            assert gone() is None
-        finally:
-            gc.enable()
+    def test_dropped_functions_are_freed_without_the_collector(self, no_collector):
+        model = nn.Linear(2, 2)
+        run = tg.compile(lambda x: model(x).sum())
+        for _ in range(4):
+            run(np.ones((1, 2), np.float32))
+        gone = weakref.ref(run)
+        del run
+        assert gone() is None
 
     def test_copies_and_pickles(self):
         class Trainer:

@@ -505,19 +505,14 @@ class TestCalls:
         with pytest.raises(TypeError, match=f"`ufunc` is {ufunc.__name__}, of"), declared(ufunc, inputs):
             pass
 
-    def test_own_ops_make_no_cycle(self):
-        gc.collect()
-        gc.disable()
-        try:
-            x = leaf(2.0)
+    def test_own_ops_make_no_cycle(self, no_collector):
+        x = leaf(2.0)
+        y = cube(largest(x, axis=0))
+        before = len(gc.get_objects())
+        for _ in range(5):
             y = cube(largest(x, axis=0))
-            before = len(gc.get_objects())
-            for _ in range(5):
-                y = cube(largest(x, axis=0))
-            assert len(gc.get_objects()) <= before + 10
-            assert y.item() == 8.0
-        finally:
-            gc.enable()
+        assert len(gc.get_objects()) <= before + 10
+        assert y.item() == 8.0
 
 
 def _named(source):

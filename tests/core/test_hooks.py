@@ -208,22 +208,17 @@ class TestErrors:
             x.sum().backward()
 
 
-def test_hooks_leave_no_cycle():
-    gc.collect()
-    gc.disable()
-    try:
-        x = leaf(1.0, 2.0)
-        middle = x * 2.0
-        handle = middle.register_hook(lambda g: g * 2.0)
-        x.register_hook(lambda g: None)
-        middle.sum().backward()
-        things = [weakref.ref(thing) for thing in (x, middle, middle._node, x._node, middle._array)]
-        del x, middle
-        assert not any(thing() is not None for thing in things)
-        assert not hooks.hooked
-        handle.remove()
-    finally:
-        gc.enable()
+def test_hooks_leave_no_cycle(no_collector):
+    x = leaf(1.0, 2.0)
+    middle = x * 2.0
+    handle = middle.register_hook(lambda g: g * 2.0)
+    x.register_hook(lambda g: None)
+    middle.sum().backward()
+    things = [weakref.ref(thing) for thing in (x, middle, middle._node, x._node, middle._array)]
+    del x, middle
+    assert not any(thing() is not None for thing in things)
+    assert not hooks.hooked
+    handle.remove()
 
 
 def test_a_hook_that_refers_to_its_tensor_can_still_be_collected():

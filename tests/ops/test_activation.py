@@ -16,77 +16,86 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.testing.cases import Draws
 
+from ..rows import CASES
 from .extremes import LARGE, TINY, both_signs, derivatives
 
 partial = functools.partial
-SELU = 1.0507009873554805
 
-# Each activation with the slopes that it approaches on the far left and the far right.
-SLOPES = {
-    "relu": (tg.relu, 0, 1),
-    "leaky_relu": (tg.leaky_relu, 0.01, 1),
-    "leaky_relu(negative_slope=0.5)": (partial(tg.leaky_relu, negative_slope=0.5), 0.5, 1),
-    "prelu": (lambda a: tg.prelu(a, 0.25), 0.25, 1),
-    "hardtanh": (tg.hardtanh, 0, 0),
-    "relu6": (tg.relu6, 0, 0),
-    "hardsigmoid": (tg.hardsigmoid, 0, 0),
-    "hardswish": (tg.hardswish, 0, 1),
-    "softshrink": (tg.softshrink, 1, 1),
-    "hardshrink": (tg.hardshrink, 1, 1),
-    "threshold": (partial(tg.threshold, threshold=0.5, value=2.0), 0, 1),
-    "elu": (tg.elu, 0, 1),
-    "celu": (tg.celu, 0, 1),
-    "celu(alpha=0.1)": (partial(tg.celu, alpha=0.1), 0, 1),
-    "selu": (tg.selu, 0, SELU),
-    "sigmoid": (tg.sigmoid, 0, 0),
-    "logsigmoid": (tg.logsigmoid, 1, 0),
-    "softplus": (tg.softplus, 0, 1),
-    "softplus(beta=10)": (partial(tg.softplus, beta=10.0), 0, 1),
-    "softplus(threshold=inf)": (partial(tg.softplus, threshold=math.inf), 0, 1),
-    "silu": (tg.silu, 0, 1),
-    "mish": (tg.mish, 0, 1),
-    "gelu": (tg.gelu, 0, 1),
-    "gelu(tanh)": (partial(tg.gelu, approximate="tanh"), 0, 1),
-    "softsign": (tg.softsign, 0, 0),
-    "tanh": (tg.tanh, 0, 0),
-    "tanhshrink": (tg.tanhshrink, 1, 1),
-}
-every_activation = pytest.mark.parametrize("name", SLOPES)
+NAMES = {*tg.ops.activation.__all__, "sigmoid", "tanh"}
+ROWS = [case for case in CASES if case.function.__name__ in NAMES and case.args[0].shape is None]
+every_activation = pytest.mark.parametrize("case", ROWS, ids=lambda case: case.name)
 both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 
+def of_one_input(case):
+    """The row's function and its reference as functions of their first input, with the same weights for any dtype."""
+    _, *others = case.draw(Draws(np.random.default_rng(0)))
+
+    def function(a):
+        return case.call(a, *(other.astype(a.dtype) for other in others))
+
+    return function, lambda a: case.expected(a, *others)
+
+
+def slopes(reference):
+    """The slopes that a function approaches on the far left and the far right; nearer ones where it overflows there."""
+    with np.errstate(all="ignore"):
+        found = []
+        for near, far in ((1e8, 2e8), (600.0, 700.0)):
+            y = reference(np.array([-far, -near, near, far]))
+            found.append(np.array([y[1] - y[0], y[3] - y[2]]) / (far - near))
+    return np.round(np.where(np.isfinite(found[0]), *found), 12)
+
+
 def test_every_activation_is_here():
-    tested = {name.partition("(")[0] for name in SLOPES}
-    assert set(tg.ops.activation.__all__) <= tested
+    assert {case.function.__name__ for case in ROWS} == NAMES
+
+
+def test_slopes_far_out():
+    """Of functions of which they are known."""
+    known = {
+        "relu": (0, 1),
+        "hardtanh": (0, 0),
+        "softshrink": (1, 1),
+        "logsigmoid": (1, 0),
+        "softsign": (0, 0),
+        "gelu": (0, 1),
+    }
+    for case in ROWS:
+        if case.function.__name__ in known:
+            np.testing.assert_array_equal(slopes(of_one_input(case)[1]), known[case.function.__name__])
 
 
 @every_activation
 @both_dtypes
 @pytest.mark.parametrize("scale", [1.0, 3.0])
-def test_far_out_the_slope_is_its_limit_and_nothing_overflows(name, dtype, scale):
-    f, left, right = SLOPES[name]
+def test_far_out_the_slope_is_its_limit_and_nothing_overflows(case, dtype, scale):
+    f, reference = of_one_input(case)
+    limits = slopes(reference)
+    assert np.isfinite(limits).all()
     for size in LARGE[dtype]:
-        x = np.array([-size, size], dtype)
+        x = np.array([-size, size], dtype) / max(1, *np.abs(limits).astype(dtype))
         y, (first,), (second,) = derivatives(f, x, scale=scale)
         assert y.dtype == first.dtype == second.dtype == dtype
-        np.testing.assert_allclose(y, x * np.array([left, right], dtype), atol=6)
-        np.testing.assert_allclose(first, np.array([left, right]) * scale, rtol=1e-6, atol=10 / size)
+        np.testing.assert_allclose(y, x * limits.astype(dtype), atol=6)
+        np.testing.assert_allclose(first, limits * scale, rtol=1e-6, atol=10 / size)
         np.testing.assert_allclose(second, 0, atol=10 / size)
 
 
 @every_activation
 @both_dtypes
-def test_near_zero_all_is_finite(name, dtype):
-    y, (first,), (second,) = derivatives(SLOPES[name][0], np.array(both_signs(TINY[dtype]), dtype))
+def test_near_zero_all_is_finite(case, dtype):
+    y, (first,), (second,) = derivatives(of_one_input(case)[0], np.array(both_signs(TINY[dtype]), dtype))
     assert np.isfinite(y).all()
     assert (np.abs(first) <= 2).all()
     assert (np.abs(second) <= 10).all()
 
 
 @every_activation
-def test_nan_stays_nan_and_float16_stays_float16(name):
-    f = SLOPES[name][0]
+def test_nan_stays_nan_and_float16_stays_float16(case):
+    f, _ = of_one_input(case)
     assert np.isnan(f(np.array([np.nan, 1.0]))).tolist() == [True, False]
     x = np.linspace(-8, 8, 33)
     y, (first,), _ = derivatives(f, x.astype(np.float16))

@@ -78,6 +78,7 @@ CASES = [
     Case(ops.elu, (NONZERO,), _elu),
     Case(ops.elu, (NONZERO,), _elu, {"alpha": -0.75}),
     Case(ops.celu, (NONZERO,), lambda a, alpha: np.where(a > 0, a, 0.5 * (np.exp(a / 0.5) - 1)), {"alpha": 0.5}),
+    Case(ops.celu, (NONZERO,), lambda a, alpha: np.where(a > 0, a, 0.1 * (np.exp(a / 0.1) - 1)), {"alpha": 0.1}),
     Case(ops.celu, (NONZERO,), _elu),
     Case(ops.selu, (NONZERO,), lambda a: 1.0507009873554805 * _elu(a, 1.6732632423543772)),
     Case(ops.exponential_linear, (NONZERO,), _exponential_linear, {"alpha": 0.5, "scale": 1.5, "rate": 0.75}),
@@ -87,6 +88,10 @@ CASES = [
         ops.softplus, _away(1.5), lambda a, beta, threshold: np.where(a > 1.5, a, np.log(1 + np.exp(2 * a)) / 2),
         {"beta": 2.0, "threshold": 3.0},
     ),
+    Case(
+        ops.softplus, _away(2.0), lambda a, beta: np.where(a > 2, a, np.log(1 + np.exp(10 * a)) / 10), {"beta": 10.0},
+    ),
+    Case(ops.softplus, (WIDE,), lambda a, threshold: np.log(1 + np.exp(a)), {"threshold": math.inf}),
     Case(ops.silu, (WIDE,), lambda a: a / (1 + np.exp(-a))),
     Case(ops.mish, (WIDE,), lambda a: a * np.tanh(np.log(1 + np.exp(a)))),
     Case(ops.gelu, (WIDE,), _gelu),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import gc
 import inspect
 import threading
 import warnings
@@ -277,15 +276,10 @@ def test_as_a_decorator():
             f(tg.Tensor([0.0]))
 
 
-def test_it_keeps_no_graph():
-    gc.collect()
-    gc.disable()
-    try:
-        x = leaf(1.0)
-        with tg.detect_anomaly():
-            y = (x * 2.0).exp()
-            nodes = [weakref.ref(y._node), weakref.ref(y._node.parents[0])]
-            del y
-            assert not any(node() is not None for node in nodes)
-    finally:
-        gc.enable()
+def test_it_keeps_no_graph(no_collector):
+    x = leaf(1.0)
+    with tg.detect_anomaly():
+        y = (x * 2.0).exp()
+        nodes = [weakref.ref(y._node), weakref.ref(y._node.parents[0])]
+        del y
+        assert not any(node() is not None for node in nodes)

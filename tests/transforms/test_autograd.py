@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import gc
 import math
 import pickle
 import weakref
@@ -304,14 +303,8 @@ class TestWhatIsOutside:
         assert not np.shares_memory(value.numpy(), a)
 
 
+@pytest.mark.usefixtures("no_collector")
 class TestMemory:
-    @pytest.fixture(autouse=True)
-    def no_collector(self):
-        gc.collect()
-        gc.disable()
-        yield
-        gc.enable()
-
     @pytest.mark.parametrize("recording", [True, False])
     @pytest.mark.parametrize(
         "transform",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tracemalloc
 import weakref
 
@@ -278,14 +277,8 @@ class TestState:
         assert tg.get_rng_state() == after
 
 
+@pytest.mark.usefixtures("no_collector")
 class TestMemory:
-    @pytest.fixture(autouse=True)
-    def no_collector(self):
-        gc.collect()
-        gc.disable()
-        yield
-        gc.enable()
-
     @pytest.mark.parametrize("create_graph", [False, True])
     def test_intermediates_die_after_the_first_run_and_everything_in_the_end(self, create_graph):
         x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)

@@ -13,11 +13,11 @@ from math import inf, nan
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import functional
-from ..ops import elementwise, reduce, transcendental
+from ..ops import elementwise, reduce, sort, transcendental
 
 Value: TypeAlias = float | Sequence[Any]
 
-NAMES = {"inf": inf, **vars(elementwise), **vars(reduce), **vars(transcendental), **vars(functional)}
+NAMES = {"inf": inf, **vars(elementwise), **vars(reduce), **vars(sort), **vars(transcendental), **vars(functional)}
 """What a label may name."""
 
 
@@ -112,6 +112,11 @@ KINKS: list[Kink] = [
          "No kink, and exact at a zero: the product of the others."),
     Kink("logsumexp(x)", ([-inf, -inf],), ([0.0, 0.0],), 0.0, "Of nothing: constant; PyTorch gives NaN."),
     Kink("max_pool1d(x, 3)", ([[[1.0, 2.0, 2.0]]],), ([[[0.0, 1.0, 0.0]]],), 0.0, "A tie: the first in the window."),
+    Kink("adaptive_max_pool1d(x, 1)", ([[[2.0, 1.0, 2.0]]],), ([[[1.0, 0.0, 0.0]]],), 0.0, "A tie: the first in the region."),
+    Kink("sort(x)[0]", ([2.0, 1.0, 1.0],), ([0.0, 1.0, 0.0],), 0.0, "A tie: equal elements keep their order."),
+    Kink("topk(x, 1)[0]", ([1.0, 2.0, 2.0],), ([0.0, 1.0, 0.0],), 0.0, "A tie: the first of them."),
+    Kink("poisson_nll_loss(x, t, full=True)", (0.0, 1.0), (0.0, 0.0), ((1.0, -1.0), (-1.0, 0.0)),
+         "A step in t: Stirling's term counts above 1."),
     Kink("lp_pool1d(x, 2, 2)", ([[[0.0, 0.0]]],), ([[[0.0, 0.0]]],), 0.0,
          "The norm of a window of zeros: the tip of a cone."),
 ]  # fmt: skip
