@@ -5,3 +5,28 @@ definition does, or None where the definition is good enough.
 """
 
 from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ..core.graph import accelerate
+from ..ops import activation, elementwise, reduce, shape, transcendental
+from ..ops import dropout as dropout_ops
+from ..ops import matmul as matmul_ops
+from ..ops.losses import regression
+from . import copies, dropout, erf, losses, matmul, sums, where
+
+accelerate(activation.relu, lambda out, a: partial(np.maximum, a, 0, out=out))
+accelerate(dropout_ops.keep_mask, dropout.prepare)
+accelerate(elementwise.copy, copies.prepare)
+accelerate(elementwise.laid_out, copies.prepare_laid_out)
+accelerate(elementwise.where, where.prepare)
+accelerate(matmul_ops.linear, matmul.prepare_linear)
+accelerate(matmul_ops.matmul, matmul.prepare)
+accelerate(reduce.mean, sums.prepare_mean)
+accelerate(reduce.sum, sums.prepare_sum)
+accelerate(regression.mse, losses.prepare_mse)
+accelerate(shape.reshape, copies.prepare_reshape, along=("a", "y"))
+accelerate(shape.sum_to, sums.prepare_sum_to)
+accelerate(transcendental.erf, erf.prepare)

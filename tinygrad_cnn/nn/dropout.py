@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from ..core.graph import Array
-from ..functional.dropouts import dropout, dropout2d
+from ..ops.dropout import dropout, dropout2d
 from ..ops.real import probability
 from ..tensor import Tensor
 from .layer import Layer

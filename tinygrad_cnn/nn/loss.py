@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from ..core.graph import Array
-from ..functional import classification, distance, regression
-from ..ops.loss import check_reduction, mse
+from ..ops.losses import classification, distance, regression
+from ..ops.losses.base import check_reduction
+from ..ops.losses.regression import mse
 from ..ops.real import real
 from ..tensor import Tensor
 from .module import Module

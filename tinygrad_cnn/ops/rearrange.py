@@ -12,7 +12,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, implements, op
 from .elementwise import where
-from .index import add_at_zeros, take
+from .gather import take
+from .index import add_at_zeros
 from .shape import Axis, Shape, broadcast_to, different_axes, moveaxis, ravel, reshape, slice_axis, swapaxes
 
 if TYPE_CHECKING:

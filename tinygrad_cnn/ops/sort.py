@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, implements, op
-from .index import take_along_axis
+from .gather import take_along_axis
 from .shape import slice_axis
 
 if TYPE_CHECKING:
