@@ -20,7 +20,7 @@ def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] 
     return None if out is None else partial(_into, out, np.copyto, out, a)
 
 
-def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Any:
+def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Callable[[], Any] | None:
     """A task for ``reshape``, in parts if it is large; None where no memory is given: the definition may return a view."""
     if out is None or not out.flags.c_contiguous:
         return None

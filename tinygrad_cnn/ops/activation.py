@@ -7,20 +7,16 @@ derivatives are finite for every finite input: a factor that has reached its lim
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.graph import Array, op
+from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
 from .elementwise import clip, div, exp, sub, where
 from .real import not_negative, positive, real
 from .shape import reshape
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu",

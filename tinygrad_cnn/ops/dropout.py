@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.graph import Array, op
+from ..core.graph import Array, Tensor, op
 from .elementwise import mul
 from .random import Seed, generator
 from .real import probability
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["dropout", "dropout2d"]
 

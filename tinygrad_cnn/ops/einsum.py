@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import gather
 from .elementwise import where
 from .reduce import sum
 from .shape import broadcast_to, reshape
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["einsum"]
 

@@ -5,17 +5,12 @@ In the docstrings of ops, y is the output, g the gradient that arrives at it, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from .compare import isfinite
 from .ufunc import binary, unary
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "abs", "add", "ceil", "clip", "copy", "div", "exp", "floor", "lerp", "log", "maximum", "minimum", "mul", "neg", "pow",

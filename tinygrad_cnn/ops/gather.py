@@ -7,21 +7,18 @@ observes op calls sees where they came from.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.graph import Array, op
+from ..core.graph import Array, Tensor, op
 from ..core.tracing import effect, tracer
 from .compare import not_equal
 from .elementwise import add, mul, where
 from .index import add_at_zeros, assigned, plain_index
 from .real import real, refuse
 from .shape import expand_dims, pad_constant
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "embedding", "index_add", "one_hot", "put_along_axis", "scatter_add", "take", "take_along_axis",

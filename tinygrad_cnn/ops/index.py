@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.graph import Array, op
+from ..core.graph import Array, Tensor, op
 from ..core.tracing import tracer
 from .elementwise import copy, where
 from .shape import sum_to
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["index_set", "masked_fill"]
 

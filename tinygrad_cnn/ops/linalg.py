@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from .rearrange import tril
 from .shape import reshape, sum_to
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from .elementwise import mul
 from .geometry import shape_of
 from .rearrange import diagonal
 from .reduce import sum
 from .shape import different_axes, ravel, reshape, sum_to, transpose
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["dot", "inner", "linear", "matmul", "outer", "tensordot", "trace"]
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from .elementwise import abs, pow, sign, where, zero_gradient
 from .real import real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "all", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",

@@ -6,16 +6,13 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "broadcast_to", "concatenate", "expand_dims", "flatten", "moveaxis", "pad", "ravel", "reshape", "squeeze", "stack",

@@ -179,7 +179,7 @@ def forwarding(
     if factors is None:
         return None
     shared[g, y.dtype] = plan
-    product = prepare_product(factors[2], *factors[:2])
+    product: Any = prepare_product(factors[2], *factors[:2])
     parts = [] if b is None or room is None else [(room.elements, w), (room.biases, b)]
 
     def run() -> None:
@@ -204,8 +204,8 @@ def weighing(
     whole = u.swapaxes(0, 1)
     by_filter = whole.reshape(o, -1)
     moved = None if np.shares_memory(by_filter, u) else by_filter.reshape(whole.shape)
-    product = prepare_product(w.reshape(o, -1), by_filter, plan.columns.T)
-    sums = None if b is None else prepare_product(b, by_filter, plan.with_ones[-1])
+    product: Any = prepare_product(w.reshape(o, -1), by_filter, plan.columns.T)
+    sums: Any = None if b is None else prepare_product(b, by_filter, plan.with_ones[-1])
 
     def run() -> None:
         if fill is not None:

@@ -28,7 +28,7 @@ def by_images(work: Callable[..., object], *arrays: np.ndarray) -> Work:
     def arrange(images: slice) -> list[Call]:
         return buffered(partial(work, *(a[images] for a in arrays)))
 
-    return Work(parts, arrange, images=parts, little=arrays[0].size < LARGE)
+    return Work(parts, arrange, images=parts, little=arrays[0].size < LARGE, out=arrays[0])
 
 
 def shared(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> Callable[[], np.ndarray]:

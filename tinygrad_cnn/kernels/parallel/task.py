@@ -40,6 +40,12 @@ class Work:
     after: Sequence[Call] = ()
     images: Sequence[slice] | None = None
     little: bool = False
+    out: Any = None
+
+    def __call__(self) -> Any:
+        """Do it, and return `out`, which it fills."""
+        self.do()
+        return self.out
 
     def do(self) -> None:
         """Arrange it and do it."""

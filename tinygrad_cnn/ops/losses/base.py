@@ -7,15 +7,12 @@ another one is a ValueError. Targets broadcast to the shape of predictions, and 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ...core.graph import Array
+from ...core.graph import Array, Tensor
 from ..reduce import mean, sum
-
-if TYPE_CHECKING:
-    from ...tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 

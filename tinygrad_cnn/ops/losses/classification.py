@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ...core.graph import Array, op
+from ...core.graph import Array, Tensor, op
 from ..activation import logsigmoid
 from ..elementwise import maximum, sub, where
 from ..gather import checked_labels
@@ -18,9 +18,6 @@ from ..shape import broadcast_to, expand_dims, reshape
 from ..softmax import log_softmax, softmax
 from ..transcendental import sigmoid
 from .base import as_array, check_reduction, numbers, pair, reduced
-
-if TYPE_CHECKING:
-    from ...tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss", "soft_margin_loss",

@@ -5,20 +5,15 @@ The hinges max(0, a) have gradient 1 at their corner, as in PyTorch and as clip 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from ...core.graph import Array, op
+from ...core.graph import Array, Tensor, op
 from ..elementwise import clip, maximum, minimum, sqrt, where
 from ..real import not_negative, real, refuse
 from ..real import positive as positive_number
 from ..reduce import norm
 from ..shape import broadcast_to
 from .base import as_array, pair, reduced
-
-if TYPE_CHECKING:
-    from ...tensor import Tensor
 
 __all__ = [
     "cosine_embedding_loss", "cosine_similarity", "hinge_embedding_loss", "margin_ranking_loss", "pairwise_distance",

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.graph import Array, op
+from ...core.graph import Array, Tensor, op
 from ..elementwise import abs, clip, exp, log, square, where
 from ..real import not_negative, positive, refuse
 from ..shape import expand_dims, sum_to
 from .base import check_reduction, check_target, numbers, pair, reduced
-
-if TYPE_CHECKING:
-    from ...tensor import Tensor
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse", "poisson_nll_loss", "smooth_l1_loss"]
 
