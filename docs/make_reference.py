@@ -51,11 +51,10 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Shape", "tg", "ops.shape"),
         ("Rearrangement", "tg", "ops.rearrange"),
         ("Index", "tg", "ops.index"),
-        ("Labels", "tg", "ops.label"),
+        ("Integer positions and labels", "tg", "ops.gather"),
     ]),
     "linalg": ("Linear algebra", "Products of vectors, matrices and tensors; matrices inverted, solved and decomposed.", [
-        ("Products", "tg", "ops.linalg"),
-        ("Linear map", "tg", "ops.affine"),
+        ("Products", "tg", "ops.matmul"),
         ("", "tg", "ops.einsum"),
         ("`tg.linalg`", "tg.linalg", "linalg"),
     ]),
@@ -68,13 +67,12 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "normalization": ("Normalization and dropout", "Functions behind the layers. All are in `tg.functional` too.", [
         ("Normalization", "tg", "functional.normalization"),
-        ("Dropout", "tg", "functional.dropouts"),
+        ("Dropout", "tg", "ops.dropout"),
     ]),
     "losses": ("Losses", "Functions of predictions and targets. All are in `tg.functional` too.", [
-        ("Classes", "tg", "functional.classification"),
-        ("Numbers and distributions", "tg", "ops.loss"),
-        ("", "tg", "functional.regression"),
-        ("Distances", "tg", "functional.distance"),
+        ("Classes", "tg", "ops.losses.classification"),
+        ("Numbers and distributions", "tg", "ops.losses.regression"),
+        ("Distances", "tg", "ops.losses.distance"),
     ]),
     "nn": ("Modules", "The base of models, containers, initialization in `tg.nn.init`, and models in `tg.nn.models`.", [
         ("Modules", "tg.nn", "nn.module"),

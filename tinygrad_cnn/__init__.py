@@ -9,24 +9,22 @@ from . import autograd, functional, linalg, nn, ops, optim
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
-from .functional.classification import *
-from .functional.distance import *
-from .functional.dropouts import *
 from .functional.normalization import *
-from .functional.regression import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
-from .ops.affine import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
+from .ops.dropout import *
 from .ops.einsum import *
 from .ops.elementwise import *
+from .ops.gather import *
 from .ops.index import *
-from .ops.label import *
-from .ops.linalg import *
-from .ops.loss import *
+from .ops.losses.classification import *
+from .ops.losses.distance import *
+from .ops.losses.regression import *
+from .ops.matmul import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
@@ -87,19 +85,16 @@ __all__ = [
     "training",
 ]
 __all__ += ["set_default_dtype", "set_num_threads"]
-__all__ += functional.classification.__all__
-__all__ += functional.distance.__all__
-__all__ += functional.dropouts.__all__
 __all__ += functional.normalization.__all__
-__all__ += functional.regression.__all__
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
-__all__ += ops.affine.__all__
+__all__ += ops.classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
-__all__ += ops.label.__all__
-__all__ += ops.loss.__all__
+__all__ += ops.distance.__all__
+__all__ += ops.dropout.__all__
 __all__ += ops.pool.__all__
+__all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 __all__ += anomaly.__all__
@@ -108,8 +103,9 @@ __all__ += compare.__all__
 __all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
+__all__ += ops.gather.__all__
 __all__ += ops.index.__all__
-__all__ += ops.linalg.__all__
+__all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
 __all__ += ["checkpoint"]

@@ -22,7 +22,6 @@ from tinygrad_cnn.core.graph import accelerate
 from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
-from tinygrad_cnn.ops import shape
 
 from .test_compile import assert_same_gradients
 from .test_prepared import stepping
@@ -48,7 +47,7 @@ def skewed(seed):
         for module, name, value in (
             (memory, "LEAST", 1), (codegen, "LARGE", 0), (chunks, "LARGE", 0),
             (cached_im2col, "MOST_BYTES", 0), (blocking, "ALONE", -1),
-            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (shape, "SMALL", 1), (chunks, "SMALL", 1),
+            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (chunks, "SMALL", 1),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield
@@ -159,7 +158,7 @@ def test_what_goes_together():
     found = "\n".join(streams_of(compiled))
     assert "normalized_then_relu_then_convolve_then_moments" in found
     assert "normalized_then_add_then_relu_then_convolve_then_moments" in found
-    assert "normalized_dx_then_convolve_dx_then_convolve_dw_then_add_then_relu_da_then_correlations" in found
+    assert "normalized_dx_then_convolve_dx_then_convolve_dw_then_add_then_greater_then_where_then_correlations" in found
 
 
 def test_little_goes_one_after_the_other():

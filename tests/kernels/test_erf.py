@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.erf import ONE, SPLIT, erf
+from tinygrad_cnn import erf
+from tinygrad_cnn.kernels.erf import ONE, SPLIT
 
 POINTS = np.concatenate(
     [
@@ -69,3 +70,12 @@ def test_any_shape_and_memory_order(shape):
     assert turned.strides == x.T.strides
     if shape:
         np.testing.assert_allclose(erf(x[..., ::-1]), expected[..., ::-1], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+def test_the_definition_gives_the_same(dtype):
+    points = POINTS[np.abs(POINTS) < 6e4].astype(dtype)
+    definition = erf.op.raw(points)
+    assert definition.dtype == erf(points).dtype
+    error = np.abs(definition.astype(np.float64) - erf(points))
+    assert error.max() <= 4 * np.finfo(definition.dtype).eps

@@ -50,7 +50,6 @@ def _gelu_tanh(a: Values, approximate: str) -> Values:
 
 CASES = [
     Case(ops.relu, (NONZERO,), lambda a: np.where(a > 0, a, 0)),
-    Case(ops.relu_da, (Arg(), NONZERO), lambda u, value: np.where(value > 0, u, 0)),
     Case(ops.leaky_relu, (NONZERO,), lambda a: _leaky(a, 0.01)),
     Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, -0.25), {"negative_slope": -0.25}),
     Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, 1.5), {"negative_slope": 1.5}),

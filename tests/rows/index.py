@@ -1,4 +1,4 @@
-"""Rows for ops/index.py."""
+"""Rows for ops/index.py and ops/gather.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_cnn.ops import gather
 from tinygrad_cnn.ops import index as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
@@ -97,11 +98,14 @@ CASES = [
     ),
     Case(ops.masked_fill, (WHOLE, MASK, Arg((4, 1))), lambda a, mask, value: np.where(mask, value, a)),
     Case(ops.masked_fill, (WHOLE, MASK), lambda a, mask, value: np.where(mask, value, a), {"value": -1.5}),
-    *(Case(ops.take, (WHOLE, _ints((2, 2), n)), np.take, {"axis": axis}) for axis, n in ((None, 24), (0, 3), (-1, 2))),
-    Case(ops.take, (WHOLE, _ints((), 4)), np.take, {"axis": 1}),
+    *(
+        Case(gather.take, (WHOLE, _ints((2, 2), n)), np.take, {"axis": axis})
+        for axis, n in ((None, 24), (0, 3), (-1, 2))
+    ),
+    Case(gather.take, (WHOLE, _ints((), 4)), np.take, {"axis": 1}),
     *(
         Case(
-            ops.add_taken,
+            gather.add_taken,
             (Arg(shape), _ints((2, 2), n)),
             lambda u, indices, axis, shape: (
                 _index_add(np.zeros(shape), axis, indices, u)
@@ -113,24 +117,30 @@ CASES = [
         for axis, shape, n in ((None, (2, 2), 24), (0, (2, 2, 4, 2), 3), (2, (3, 4, 2, 2), 2))
     ),
     *(
-        Case(ops.index_add, (WHOLE, _ints((3,), SHAPE[axis]), Arg(shape)), _index_add, {"axis": axis}, via=_axis_second)
+        Case(
+            gather.index_add,
+            (WHOLE, _ints((3,), SHAPE[axis]), Arg(shape)),
+            _index_add,
+            {"axis": axis},
+            via=_axis_second,
+        )
         for axis, shape in ((0, (3, 4, 2)), (-1, (3, 4, 3)))
     ),
     *(
-        Case(ops.take_along_axis, (WHOLE, _ints(shape, SHAPE[axis])), np.take_along_axis, {"axis": axis})
+        Case(gather.take_along_axis, (WHOLE, _ints(shape, SHAPE[axis])), np.take_along_axis, {"axis": axis})
         for axis, shape in ALONG
     ),
-    Case(ops.take_along_axis, (Arg((1, 3)), _ints((2, 2), 3)), lambda a, i: np.take_along_axis(a, i, -1)),
-    Case(ops.take_along_axis, (Arg((2, 3)), _ints((4,), 6)), np.take_along_axis, {"axis": None}),
+    Case(gather.take_along_axis, (Arg((1, 3)), _ints((2, 2), 3)), lambda a, i: np.take_along_axis(a, i, -1)),
+    Case(gather.take_along_axis, (Arg((2, 3)), _ints((4,), 6)), np.take_along_axis, {"axis": None}),
     Case(
-        ops.add_along_axis,
+        gather.add_along_axis,
         (Arg((4,)), _ints((4,), 24)),
         lambda u, indices, axis, shape: _index_add(np.zeros(shape), axis, indices, u),
         {"axis": None, "shape": SHAPE},
     ),
     *(
         Case(
-            ops.add_along_axis,
+            gather.add_along_axis,
             (Arg(shape), _ints(shape, whole[axis])),
             lambda u, indices, axis, shape: _scatter_add(np.zeros(shape), axis, indices, u),
             {"axis": axis, "shape": whole},
@@ -138,12 +148,12 @@ CASES = [
         for axis, shape, whole in ((0, (2, 4, 2), SHAPE), (-1, (3, 4, 3), SHAPE), (1, (3, 2, 3), (3, 3, 3)))
     ),
     *(
-        Case(ops.put_along_axis, (WHOLE, _ints(shape, SHAPE[axis]), Arg(shape)), _put_along_axis, {"axis": axis})
+        Case(gather.put_along_axis, (WHOLE, _ints(shape, SHAPE[axis]), Arg(shape)), _put_along_axis, {"axis": axis})
         for axis, shape in ALONG
     ),
     *(
         Case(
-            ops.scatter_add,
+            gather.scatter_add,
             (WHOLE, _ints(index, SHAPE[axis]), Arg(src)),
             _scatter_add,
             {"axis": axis},

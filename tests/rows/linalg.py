@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.ops import linalg as ops
-from tinygrad_cnn.ops.affine import linear
+from tinygrad_cnn.ops import matmul as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 SHAPES = [
@@ -38,11 +37,11 @@ CASES = [
     Case(ops.outer, (Arg((2, 2)), Arg((3,))), np.outer),
     *(Case(ops.tensordot, (Arg(a), Arg(b)), np.tensordot, {"axes": axes}) for axes, a, b in PAIRS),
     *(
-        Case(linear, (Arg(x), Arg((2, 3)), Arg((2,))), lambda x, w, b: x @ w.T + b)
+        Case(ops.linear, (Arg(x), Arg((2, 3)), Arg((2,))), lambda x, w, b: x @ w.T + b)
         for x in [(3,), (4, 3), (5, 0, 3), (2, 4, 3)]
     ),
-    Case(linear, (Arg((4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
-    Case(linear, (Arg((2, 4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
+    Case(ops.linear, (Arg((4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
+    Case(ops.linear, (Arg((2, 4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace, {"offset": -1, "axis1": 2, "axis2": 1}),
 ]

@@ -1,4 +1,4 @@
-"""Rows for ops/loss.py."""
+"""Rows for the ops in ops/losses/."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import loss as ops
+from tinygrad_cnn.ops.losses import classification, distance, regression
 from tinygrad_cnn.testing.cases import Arg, Case
 
 SCORES, LABELS, KEPT = Arg((2, 3, 2)), Arg((2, 2), kind="int", low=0, high=2), Arg((2, 2), kind="bool")
@@ -31,36 +31,37 @@ def averaged(a: NDArray[Any], w: NDArray[Any]) -> Any:
 
 
 CASES = [
-    Case(ops.mse, (Arg((2, 3)), Arg((2, 3))), lambda p, t: np.mean((p - t) ** 2)),
-    Case(ops.mse, (Arg((2, 3)), Arg((3,))), lambda p, t, reduction: np.sum((p - t) ** 2), {"reduction": "sum"}),
-    Case(ops.mse, (Arg((2, 3)), Arg((2, 1))), lambda p, t, reduction: (p - t) ** 2, {"reduction": "none"}),
-    Case(ops.mse, (Arg(()), Arg(())), lambda p, t: (p - t) ** 2),
-    Case(ops.softmax_nll, (SCORES, LABELS, KEPT), lambda x, t, w: w * -(np.log(share(x)) * one_hot(t)).sum(1)),
-    Case(ops.softmax_nll_dx, (Arg((2, 2)), SCORES, LABELS), lambda u, x, t: u[:, None] * (share(x) - one_hot(t))),
-    Case(ops.mean_by, (Arg((2, 2)), Arg((2, 2), kind="int", low=1, high=1)), averaged),
+    Case(regression.mse, (Arg((2, 3)), Arg((2, 3))), lambda p, t: np.mean((p - t) ** 2)),
+    Case(regression.mse, (Arg((2, 3)), Arg((3,))), lambda p, t, reduction: np.sum((p - t) ** 2), {"reduction": "sum"}),
+    Case(regression.mse, (Arg((2, 3)), Arg((2, 1))), lambda p, t, reduction: (p - t) ** 2, {"reduction": "none"}),
+    Case(regression.mse, (Arg(()), Arg(())), lambda p, t: (p - t) ** 2),
     Case(
-        ops.bernoulli_nll, (PROBABILITY, PROBABILITY), lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)), order=2
+        classification.softmax_nll, (SCORES, LABELS, KEPT), lambda x, t, w: w * -(np.log(share(x)) * one_hot(t)).sum(1)
+    ),
+    Case(classification.mean_by, (Arg((2, 2)), Arg((2, 2), kind="int", low=1, high=1)), averaged),
+    Case(
+        classification.bernoulli_nll,
+        (PROBABILITY, PROBABILITY),
+        lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
+        order=2,
     ),
     Case(  # the target broadcasts
-        ops.bernoulli_nll,
+        classification.bernoulli_nll,
         (PROBABILITY, replace(PROBABILITY, shape=(3,))),
         lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
         order=2,
     ),
-    Case(
-        ops.bernoulli_nll_logits,
-        (Arg((2, 3)), CERTAIN, Arg((2, 1))),
-        lambda x, t, w: w * t * np.log(1 + np.exp(-x)) + (1 - t) * np.log(1 + np.exp(x)),
+    *(
+        Case(
+            classification.bernoulli_nll_logits,
+            (Arg((2, 3)), CERTAIN, Arg(shape)),
+            lambda x, t, u: t * np.log(1 + np.exp(-x)) + u * np.log(1 + np.exp(x)),
+        )
+        for shape in ((2, 3), (2, 1))
     ),
+    Case(regression.checked_variance, (Arg(low=0.5),), lambda a, eps: np.maximum(a, eps), {"eps": 0.25}),
     Case(
-        ops.bernoulli_nll_logits,
-        (Arg((2, 3)), CERTAIN, Arg((2, 3))),
-        lambda x, t, w: w * t * np.log(1 + np.exp(-x)) + (1 - t) * np.log(1 + np.exp(x)),
-    ),
-    Case(ops.bernoulli_nll_logits, (Arg((2, 3)), CERTAIN), lambda x, t: np.log(1 + np.exp(x)) - t * x),
-    Case(ops.checked_variance, (Arg(low=0.5),), lambda a, eps: np.maximum(a, eps), {"eps": 0.25}),
-    Case(
-        ops.is_positive,
+        distance.is_positive,
         (Arg(kind="int", low=1, high=1),),
         lambda a, function: a > 0,
         {"function": "f"},

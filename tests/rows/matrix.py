@@ -1,4 +1,4 @@
-"""Rows for ops/matrix.py."""
+"""Rows for ops/linalg.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops import matrix as ops
+from tinygrad_cnn.ops import linalg as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 SHAPES = [(1, 1), (3, 3), (2, 1, 2, 2)]

@@ -1,4 +1,4 @@
-"""Rows for functional/normalization.py and functional/dropouts.py, against loops over what is normalized together."""
+"""Rows for functional/normalization.py and ops/dropout.py, against loops over what is normalized together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_cnn import functional as fn
-from tinygrad_cnn.ops import random
+from tinygrad_cnn.ops import dropout
 from tinygrad_cnn.testing.cases import Arg, Case
 
 IMAGES = Arg((2, 4, 2, 1))
@@ -136,7 +136,7 @@ CASES = [
         lambda x, p, axis: x / np.abs(x).sum(axis, keepdims=True),
         {"p": 1, "axis": (0, 1)},
     ),
-    Case(random.keep_mask, (IMAGES,), kept, {"p": 0.25, "spatial": 2, "rng": 3}, order=0),
+    Case(dropout.keep_mask, (IMAGES,), kept, {"p": 0.25, "spatial": 2, "rng": 3}, order=0),
     Case(fn.dropout, (IMAGES,), lambda x, p, rng: x * kept(x, p, 0, rng), {"p": 0.5, "rng": 1}, order=2),
     Case(fn.dropout2d, (IMAGES,), lambda x, p, rng: x * kept(x, p, 2, rng), {"p": 0.5, "rng": 2}, order=2),
 ]

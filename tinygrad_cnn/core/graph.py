@@ -27,7 +27,9 @@ from .tracing import notify, tracer, watchers
 from .versions import tick
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
+    from ..tensor import Tensor as Tensor
+else:
+    Tensor = Any  # which ops name in annotations, and must not import
 
 Array: TypeAlias = Any
 """An ndarray or a Tensor. Rules are written once for both, which a type checker cannot follow."""

@@ -3,44 +3,39 @@
 Some are ops and some are composed of ops, which makes no difference to who calls them.
 """
 
+from .. import ops
 from ..core.graph import numpy_ops
 from ..core.operands import accept_lists
-from ..ops import activation, adaptive_pool, affine, conv, conv_transpose, label, loss, pool, resize
-from ..ops import softmax as soft
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
-from ..ops.affine import *
 from ..ops.conv import *
 from ..ops.conv_transpose import *
-from ..ops.label import *
-from ..ops.loss import *
+from ..ops.dropout import *
+from ..ops.gather import embedding, one_hot
+from ..ops.losses import classification, distance, regression
+from ..ops.losses.classification import *
+from ..ops.losses.distance import *
+from ..ops.losses.regression import *
+from ..ops.matmul import linear
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
-from . import classification, distance, dropouts, normalization, regression
-from .classification import *
-from .distance import *
-from .dropouts import *
+from . import normalization
 from .normalization import *
-from .regression import *
 
-__all__ = []
-__all__ += activation.__all__
-__all__ += adaptive_pool.__all__
-__all__ += affine.__all__
+__all__ = ["embedding", "linear", "one_hot"]
+__all__ += ops.activation.__all__
+__all__ += ops.adaptive_pool.__all__
 __all__ += classification.__all__
-__all__ += conv.__all__
-__all__ += conv_transpose.__all__
+__all__ += ops.conv.__all__
+__all__ += ops.conv_transpose.__all__
 __all__ += distance.__all__
-__all__ += dropouts.__all__
-__all__ += label.__all__
-__all__ += loss.__all__
+__all__ += ops.dropout.__all__
 __all__ += normalization.__all__
-__all__ += pool.__all__
+__all__ += ops.pool.__all__
 __all__ += regression.__all__
-__all__ += resize.__all__
-__all__ += soft.__all__
+__all__ += ops.resize.__all__
+__all__ += ops.softmax.__all__
 
-for module in (classification, distance, dropouts, normalization, regression):
-    accept_lists(vars(module), numpy_ops)
-    globals().update({name: vars(module)[name] for name in module.__all__})
+accept_lists(vars(normalization), numpy_ops)
+globals().update({name: vars(normalization)[name] for name in normalization.__all__})

@@ -1,13 +1,15 @@
-"""The error function, which NumPy lacks.
+"""The error function by rational approximations, block by block.
 
-The two rational approximations are those of W. J. Cody, "Rational Chebyshev approximations for the error function",
-Mathematics of Computation 23 (1969), pages 631-637. His third, for erfc(x) beyond x = 4, is not needed: there erf(x)
-differs from 1 by less than 2e-8, and the second still gives that difference to nine digits.
+They are those of W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23
+(1969), pages 631-637. His third, for erfc(x) beyond x = 4, is not needed: there erf(x) differs from 1 by less than 2e-8, and
+the second still gives that difference to nine digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -27,21 +29,24 @@ D = (
     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
 )  # fmt: skip
 
-BLOCK = 8192  # elements at a time, so that the passes over temporaries stay in the cache
+BLOCK = 8192
+"""Elements at a time, so that the passes over temporaries stay in the cache."""
 
 
-def erf(x: np.ndarray) -> np.ndarray:
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, in the dtype and memory order of x (integers: float64)."""
-    if x.dtype.kind != "f":
-        return erf(x.astype(np.float64))
-    if x.dtype == np.float16:  # the coefficients need more range
-        return erf(x.astype(np.float32)).astype(np.float16)
+def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any]:
+    """A task for ``erf`` in the dtype (of integers float64) and memory order of a, computed in float32 at least."""
+    x = np.asarray(a)
+    y = np.empty_like(x, x.dtype if x.dtype.kind == "f" else np.float64) if out is None else out
+    return partial(_erf, x, y, np.result_type(y.dtype, np.float32))
+
+
+def _erf(x: np.ndarray, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     flags = ["external_loop", "buffered", "zerosize_ok"]
-    sides = [["readonly"], ["writeonly", "allocate"]]
-    with np.nditer([x, None], flags, sides, order="K", buffersize=BLOCK) as blocks:  # type: ignore[call-overload]
+    sides = [["readonly"], ["writeonly"]]
+    with np.nditer([x, y], flags, sides, [dtype] * 2, casting="same_kind", buffersize=BLOCK) as blocks:  # type: ignore[call-overload]
         for source, target in blocks:
             target[...] = _erf_of_block(source)
-        return blocks.operands[1]  # type: ignore[no-any-return]
+    return y
 
 
 def _erf_of_block(x: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ with a single-threaded BLAS; the cut depends on shapes alone, so results do not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,46 +26,53 @@ PARTS, LEAST = 4, 32
 """A product is cut into as many parts, of at least so many rows or columns."""
 
 
+def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
+    """A task for np.matmul; None for what is no array, and for shapes that do not fit."""
+    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or not a.ndim or not b.ndim:
+        return None
+    k = a.shape[-1]
+    if k != b.shape[-2 if b.ndim > 1 else 0]:
+        return None
+    size = a.size * (b.size // (k or 1))
+    if size < FEW or (size < SMALL and size != a.size and size != b.size):  # no vector is among them
+        dtype = a.dtype
+        plain = dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and b.ndim < 3
+        if plain and (out is None or (out.dtype is dtype and out.flags.c_contiguous)):
+            return partial(a.dot, b, out)  # which calls BLAS with less ado
+        return partial(np.matmul, a, b, out)
+    if size < LARGE or a.ndim != 2 or b.ndim != 2:
+        return partial(blas_alone, np.matmul, a, b, out)
+    y = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
+    parts = _parts(a, b, y)
+
+    def task() -> np.ndarray:
+        each(_call, parts)
+        return y
+
+    return task
+
+
+def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Callable[[], Any] | None:
+    """A task for x w^T + b; None for what has to be copied or converted first, and for shapes that do not fit."""
+    if x.__class__ is not np.ndarray or w.__class__ is not np.ndarray or w.ndim != 2:
+        return None
+    if b is not None and (b.__class__ is not np.ndarray or b.shape != w.shape[:1] or not b.dtype == w.dtype == x.dtype):
+        return None
+    if x.ndim == 2:
+        product = prepare(out, x, w.T)
+    elif not x.ndim or not x.flags.c_contiguous:
+        return None
+    else:
+        rows, y = math.prod(x.shape[:-1]), (*x.shape[:-1], len(w))
+        flat = prepare(None if out is None else out.reshape(rows, len(w)), x.reshape(rows, x.shape[-1]), w.T)
+        product = flat and (lambda: flat().reshape(y))
+    return product if product is None or b is None else lambda: np.add(y := product(), b, y)
+
+
 def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
     """np.matmul."""
-    plain = _is_plain(a, b, out)
-    size = len(a) * b.size if plain else _size(a, b)
-    if size < FEW or (size < SMALL and size != a.size and size != b.size):  # no vector is among them
-        return a.dot(b, out) if plain else np.matmul(a, b, out=out)
-    if size < LARGE or a.ndim != 2 or b.ndim != 2:
-        return blas_alone(np.matmul, a, b, out)
-    y = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
-    each(_call, _parts(a, b, y))
-    return y
-
-
-def multiplying(a: Any, b: Any, out: np.ndarray) -> Callable[[], object]:
-    """:func:`multiply` in the same memory every time."""
-    size = _size(a, b)
-    if size < FEW or (size < SMALL and size != a.size and size != b.size):
-        return partial(a.dot, b, out) if _is_plain(a, b, out) else partial(np.matmul, a, b, out)
-    if size < LARGE or a.ndim != 2 or b.ndim != 2:
-        return partial(multiply, a, b, out)
-    return partial(each, _call, _parts(a, b, out))
-
-
-def _is_plain(a: Any, b: Any, out: np.ndarray | None) -> bool:
-    """Whether `a.dot(b, out)`, which calls BLAS with less ado, does the same as np.matmul."""
-    return (
-        a.__class__ is b.__class__ is np.ndarray
-        and a.ndim == 2
-        and 0 < b.ndim < 3
-        and (dtype := a.dtype) is b.dtype
-        and dtype.char in "fd"
-        and (out is None or (out.dtype is dtype and out.flags.c_contiguous and out.shape == a.shape[:1] + b.shape[1:]))
-    )
-
-
-def _size(a: Any, b: Any) -> int:
-    """Multiplications."""
-    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or not b.size:
-        return 0
-    return int(a.size * (b.shape[-1] if b.ndim == 2 else b.size // b.shape[-2 if b.ndim > 1 else 0]))
+    task = prepare(out, a, b)
+    return np.matmul(a, b, out=out) if task is None else task()
 
 
 def _parts(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> list[Callable[[], object]]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..ops.reduce import reduced_axes
+from ..ops.shape import Axis, Shape, as_shape, repeated_axes
 from .channelwise import joined, most_joined
 from .parallel.threads import blas_alone
 
@@ -30,54 +32,79 @@ BLOCK, SHORT = 64, 16
 """Terms that BLAS adds up well enough, and terms that may be added one after the other."""
 
 
+def prepare(
+    out: np.ndarray | None, a: Any, axes: tuple[int, ...], keepdims: bool = False, share: float = 1
+) -> Callable[[], Any]:
+    """A task for np.sum over `axes`, divided by `share`, rounded once."""
+    if a.__class__ is np.ndarray:
+        if axes == (0,) and not keepdims and _meets_ones(a, out):
+            add = _by_ones(out, a)
+        elif _is_long(a, axes):
+            return partial(_long, out, a, axes, keepdims, share)
+        else:
+            add = partial(np.add.reduce, a, axes, None, out, keepdims)
+    else:
+        add = partial(np.add.reduce, a, axes, None, out, keepdims)
+    if share == 1:
+        return add
+    return lambda: add() / share if out is None else np.divide(add(), share, out)
+
+
+def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any]:
+    """A task for ``sum``."""
+    return prepare(out, a, reduced_axes(axis, np.ndim(a)), keepdims)
+
+
+def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
+    """A task for ``mean`` of floats; None for the mean of nothing, and for integers."""
+    if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or not a.size:
+        return None
+    axes = reduced_axes(axis, a.ndim)
+    return prepare(out, a, axes, keepdims, math.prod([a.shape[i] for i in axes]))
+
+
+def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
+    """A task for ``sum_to``; None where there is nothing to sum."""
+    if a.__class__ is not np.ndarray or a.shape == (after := as_shape(shape)):
+        return None
+    before = a.shape
+    axes = repeated_axes(before, after)
+    if len(before) == len(after) + len(axes):
+        return prepare(out, a, axes)
+    kept = [n for i, n in enumerate(before) if i not in axes]
+    add = prepare(None if out is None else out.reshape(kept), a, axes)
+    return lambda: add().reshape(after)
+
+
 def total(
     a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None, share: float = 1
 ) -> Any:
-    """np.sum over `axes`, divided by `share`, rounded once."""
-    given: Any = out
-    if a.__class__ is np.ndarray:
-        if axes == (0,) and not keepdims and _meets_ones(a, out):
-            y = _met(a, out)  # sooner than NumPy sums
-            return y if share == 1 else np.divide(y, share, given)
-        if _is_long(a, axes):
-            y = wide(a, axes)
-            if share != 1:
-                y /= share
-            if keepdims:
-                y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
-            if out is None:
-                return y.astype(a.dtype)[()]
-            np.copyto(out, y, casting="same_kind")
-            return out
-    add: Any = np.add.reduce
-    y = add(a, axes, None, given, keepdims)
-    if share == 1:
-        return y
-    return y / share if out is None else np.divide(y, share, out)
-
-
-def totalling(
-    a: Any, axes: tuple[int, ...], out: np.ndarray, keepdims: bool = False, share: float = 1
-) -> Callable[[], object] | None:
-    """:func:`total` of the same memory every time."""
-    if not isinstance(a, np.ndarray) or a.dtype != out.dtype:
-        return None
-    if share == 1 and axes == (0,) and not keepdims and _meets_ones(a, out):
-        return partial(ones(len(a), a.dtype).dot, a, out) if _is_short(a) else _meeting(a, out)
-    if share == 1 and not _is_long(a, axes):
-        return partial(np.add.reduce, a, axes, None, out, keepdims)
-    return partial(total, a, axes, keepdims, out, share)
+    """The result of :func:`prepare`'s task."""
+    return prepare(out, a, axes, keepdims, share)()
 
 
 def summing(u: np.ndarray, sums: np.ndarray) -> Callable[[], object]:
-    """What sums u (n, O, *sizes) over all axes but O, in the same memory every time."""
-    return partial(total, u, (0, *range(2, u.ndim)), False, sums)
+    """A task that sums u (n, O, *sizes) over all axes but O."""
+    return prepare(sums, u, (0, *range(2, u.ndim)))
 
 
 def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
     """The mean of a over `axes`, which are kept."""
     y = wide(a, axes) / (math.prod(a.shape[i] for i in axes) or 1)
     return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
+
+
+def _long(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
+    """The sum of many terms, added up in float64."""
+    y = wide(a, axes)
+    if share != 1:
+        y /= share
+    if keepdims:
+        y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
+    if out is None:
+        return y.astype(a.dtype)[()]
+    np.copyto(out, y, casting="same_kind")
+    return out
 
 
 def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
@@ -93,32 +120,21 @@ def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
     return out is None or (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:])
 
 
-def _is_short(a: np.ndarray) -> bool:
-    return len(a) <= SHORT or a.dtype.char == "d"
+def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any]:
+    """A task for the sum of the rows of a, as a product with ones: in float64 if there are too many for float32."""
+    if len(a) <= SHORT or a.dtype.char == "d":
+        return partial(ones(len(a), a.dtype).dot, a, out)
+    rows, each = np.empty(a.shape), ones(len(a), np.dtype(np.float64))
 
-
-def _met(a: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-    """The sum of the rows of a, as a product with ones: in float64 if there are too many for float32."""
-    if _is_short(a):
-        added: np.ndarray = ones(len(a), a.dtype).dot(a, out)
-        return added
-    y: np.ndarray = ones(len(a), np.dtype(np.float64)).dot(a.astype(np.float64))
-    if out is None:
-        return y.astype(a.dtype)
-    np.copyto(out, y, casting="same_kind")
-    return out
-
-
-def _meeting(a: np.ndarray, out: np.ndarray) -> Callable[[], object]:
-    """:func:`_met` of the same memory every time, for rows that are not few."""
-    rows, y, each = np.empty(a.shape, np.float64), np.empty(out.shape, np.float64), ones(len(a), np.dtype(np.float64))
-
-    def meet() -> None:
+    def task() -> np.ndarray:
         np.copyto(rows, a)
-        each.dot(rows, y)
+        y: np.ndarray = each.dot(rows)
+        if out is None:
+            return y.astype(a.dtype)
         np.copyto(out, y, casting="same_kind")
+        return out
 
-    return meet
+    return task
 
 
 def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:

@@ -6,13 +6,33 @@ definition does, or None where the definition is good enough.
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
+
 from ..core.graph import accelerate
-from ..ops import conv, pool
+from ..ops import activation, conv, elementwise, pool, reduce, shape, transcendental
+from ..ops import dropout as dropout_ops
+from ..ops import matmul as matmul_ops
+from ..ops.losses import regression
 from ..optim import rules
+from . import copies, dropout, erf, losses, matmul, sums, update, where
 from . import pool as pooling
-from . import update
 from .conv import convolution
 
+accelerate(activation.relu, lambda out, a: partial(np.maximum, a, 0, out=out))
+accelerate(dropout_ops.keep_mask, dropout.prepare)
+accelerate(elementwise.copy, copies.prepare)
+accelerate(elementwise.laid_out, copies.prepare_laid_out)
+accelerate(elementwise.where, where.prepare)
+accelerate(matmul_ops.linear, matmul.prepare_linear)
+accelerate(matmul_ops.matmul, matmul.prepare)
+accelerate(reduce.mean, sums.prepare_mean)
+accelerate(reduce.sum, sums.prepare_sum)
+accelerate(regression.mse, losses.prepare_mse)
+accelerate(shape.reshape, copies.prepare_reshape, along=("a", "y"))
+accelerate(shape.sum_to, sums.prepare_sum_to)
+accelerate(transcendental.erf, erf.prepare)
 accelerate(conv.convolve, convolution.convolve, along=("x", "y"))
 accelerate(conv.convolve_dx, convolution.convolve_dx, along=("u", "y"))
 accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"))
@@ -22,4 +42,5 @@ accelerate(pool.max_pool_which, pooling.prepare_which, along=("x", "top", "y"))
 accelerate(pool.put_elements, pooling.prepare_put, along=("u", "which", "y"))
 accelerate(pool.sum_windows, pooling.prepare_sum, along=("x", "y"))
 accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))
+
 rules.run = update.in_pieces

@@ -1,4 +1,4 @@
-"""Choosing between arrays without a branch: a float times 1 or 0, as the integer that its bits are, is the float or 0.
+"""``where`` without a branch: a float times 1 or 0, as the integer that its bits are, is the float or 0.
 
 np.where and np.copyto jump on every element, which the processor guesses wrong half of the time on the masks of relu or
 dropout, and np.where forgets the memory order. A product of integers does neither, and unlike one of floats, 0 times
@@ -8,71 +8,68 @@ infinity is 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .parallel.chunks import LARGE, share, sharing
+from .parallel.chunks import LARGE, shared
 
 BITS: dict[Any, Any] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 """The integers of the same size as each float, in native byte order."""
 
+BOOL = np.dtype(bool)
 
-def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any:
-    """y = a where `condition` holds, else b, broadcast and bit for bit, as np.where but in the memory order of its inputs.
 
-    Python numbers do not promote. `out` may be an input.
+def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[[], Any] | None:
+    """A task for np.where, bit for bit, in the memory order of the condition, or of all inputs; `out` may be one.
+
+    None for arrays that have to be converted first.
     """
-    dtype = np.result_type(a, b)
+    cut = b.__class__ is int and not b and a.__class__ is np.ndarray
+    dtype = a.dtype if cut else np.result_type(a, b)
     bits = BITS.get(dtype)
     if bits is None:
-        return _by_branch(condition, a, b, out)
-    a, b = np.asarray(a, dtype).view(bits), np.asarray(b, dtype).view(bits)
-    mask = np.asarray(condition, bool).view(np.int8)
-    big = max(mask, a, b, key=_size)
-    if big.size >= LARGE and all(c.shape in ((), big.shape) for c in (mask, a, b)):
-        y = np.empty_like(big, dtype) if out is None else out
-        share(_choose, y.view(bits), mask, a, b)
-        return y
-    y = _choose(None if out is None else out.view(bits), mask, a, b)
-    return out if out is not None else np.asarray(y).view(dtype)
+        return None
+    mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
+    if mask is None or a is None or (b is None and not cut):
+        return None
+    whole = (mask.shape == a.shape or not a.ndim) and (cut or mask.shape == b.shape or not b.ndim)
+    if out is None and whole:
+        out = np.empty_like(mask, dtype)  # a gradient is best laid out as what it is the gradient of
+    if out is None:
+        return lambda: np.asarray(_choose(None, mask, a, b)).view(dtype)
+    if whole and mask.size >= LARGE:
+        return shared(_choose, out, out.view(bits), mask, a, *(() if cut else (b,)))
+    return partial(_choose_into, out, out.view(bits), mask, a, b)
 
 
-_size = attrgetter("size")
+def _viewed(x: Any, dtype: np.dtype[Any], bits: Any) -> np.ndarray | None:
+    """The bits of a number, or of an array of this dtype."""
+    if x.__class__ is not np.ndarray:
+        x = np.asarray(x, dtype)
+    return x.view(bits) if x.dtype == dtype else None
 
 
-def _choose(y: np.ndarray | None, mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:
-    """The bits of a where the mask is 1, of b where it is 0."""
-    if not b.ndim and not b:
-        return np.multiply(a, mask, out=y)
+def _choose(y: np.ndarray | None, mask: np.ndarray, a: np.ndarray, b: np.ndarray | None = None) -> Any:
+    """The bits of a where the mask is 1, else of b, or 0."""
+    if b is None:
+        return np.multiply(a, mask, y)
     if not a.ndim and not a:
-        return np.multiply(b, mask ^ 1, out=y)
-    different = np.bitwise_xor(a, b) * mask
-    return np.bitwise_xor(different, b, out=y)
+        return np.multiply(b, mask ^ 1, y)
+    return np.bitwise_xor(np.bitwise_xor(a, b) * mask, b, y)
 
 
-def selecting(condition: Any, a: Any, b: Any, out: np.ndarray) -> Callable[[], object] | None:
-    """:func:`select` in the same memory every time, where one of the choices is the number 0."""
-    if not (
-        isinstance(condition, np.ndarray)
-        and condition.dtype == bool
-        and isinstance(a, np.ndarray)
-        and isinstance(b, int)
-        and b == 0
-    ):
-        return None
-    bits = BITS.get(a.dtype)
-    if bits is None or out.dtype != a.dtype:
-        return None
-    return sharing(_masked, out.view(bits), a.view(bits), condition.view(np.int8))
+def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:
+    _choose(*operands)
+    return out
 
 
-def _masked(y: np.ndarray, a: np.ndarray, mask: np.ndarray) -> None:
-    np.multiply(a, mask, y)
-
-
-def _by_branch(condition: Any, a: Any, b: Any, out: np.ndarray | None) -> Any:
+def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any:
+    """The result of :func:`prepare`'s task, or of np.where."""
+    task = prepare(out, condition, a, b)
+    if task is not None:
+        return task()
     y = np.where(condition, a, b)
     if out is None:
         return y

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..functional.dropouts import dropout, dropout2d
+from ..ops.dropout import dropout, dropout2d
 from ..ops.real import probability
 from .layer import Layer
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array
-from ..ops.affine import linear
-from ..ops.label import embedding
+from ..ops.gather import embedding
+from ..ops.matmul import linear
 from ..ops.shape import flatten, reshape
 from ..tensor import Tensor
 from . import init

@@ -6,8 +6,9 @@ Each has a `reduction`: "mean", "sum", or "none" for the loss of each element.
 from __future__ import annotations
 
 from ..core.graph import Array
-from ..functional import classification, distance, regression
-from ..ops.loss import check_reduction, mse
+from ..ops.losses import classification, distance, regression
+from ..ops.losses.base import check_reduction
+from ..ops.losses.regression import mse
 from ..ops.real import real
 from ..tensor import Tensor
 from .layer import Layer

@@ -5,17 +5,16 @@ from ..core.operands import accept_lists
 from . import (
     activation,
     adaptive_pool,
-    affine,
     compare,
     conv,
     conv_transpose,
+    dropout,
     einsum,
     elementwise,
+    gather,
     index,
-    label,
     linalg,
-    loss,
-    matrix,
+    matmul,
     pool,
     random,
     rearrange,
@@ -28,33 +27,13 @@ from . import (
     standardize,
     transcendental,
 )
+from .losses import classification, distance, regression
 
 __all__ = [
-    "activation",
-    "adaptive_pool",
-    "affine",
-    "compare",
-    "conv",
-    "conv_transpose",
-    "einsum",
-    "elementwise",
-    "index",
-    "label",
-    "linalg",
-    "loss",
-    "matrix",
-    "pool",
-    "random",
-    "rearrange",
-    "reduce",
-    "resize",
-    "scan",
-    "shape",
-    "softmax",
-    "sort",
-    "standardize",
-    "transcendental",
-]
+    "activation", "adaptive_pool", "classification", "compare", "conv", "conv_transpose", "distance", "dropout", "einsum",
+    "elementwise", "gather", "index", "linalg", "matmul", "pool", "random", "rearrange", "reduce", "regression", "resize",
+    "scan", "shape", "softmax", "sort", "standardize", "transcendental",
+]  # fmt: skip
 
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)

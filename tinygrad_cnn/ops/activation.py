@@ -7,79 +7,52 @@ derivatives are finite for every finite input: a factor that has reached its lim
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.graph import Array, op
-from ..kernels import erf as kernel
-from ..kernels.rectify import pass_positive, passing_positive, positive_part, rectifying
-from ..kernels.where import select
-from .binders import bind
+from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, nothing, sub, where
+from .elementwise import clip, div, exp, sub, where
 from .real import not_negative, positive, real
 from .shape import reshape
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu",
     "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
-REMEDY = "; for a slope that is learned use prelu"
-
 # Piecewise linear
 
 
 @op(elementwise=True)
-def relu(a: Array, *, out: Array = None) -> Array:
+def relu(a: Array) -> Array:
     """y = max(a, 0).   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
-    return positive_part(a, out)
+    return np.maximum(a, 0)
 
 
-bind(relu)(rectifying)
-
-
-@op(elementwise=True)
-def relu_da(u: Array, value: Array, *, out: Array = None) -> Array:
-    """y = u where value > 0, else 0: relu's gradient.   u' = g where value > 0, else 0;   value' = 0."""
-    return pass_positive(u, value, out)
-
-
-bind(relu_da)(passing_positive)
-relu_da.vjp(u=lambda g, value: relu_da(g, value), value=nothing)
-relu.vjp(a=lambda g, y: relu_da(g, y))
-
-
-@op(elementwise=True)
-def leaky_relu(a: Array, *, negative_slope: float = 0.01) -> Array:
-    """y = a where a > 0, else negative_slope a.   a' = g where a > 0, else g negative_slope.
-
-    Raises:
-        TypeError: if `negative_slope` is not a number.
-    """
-    slope = real("leaky_relu", "negative_slope", negative_slope, remedy=REMEDY)
-    if abs(slope) <= 1:
-        return np.maximum(a, np.multiply(a, slope))
-    return select(np.greater(a, 0), a, np.minimum(a, 0) * slope)
-
-
-leaky_relu.vjp(a=lambda g, a, negative_slope: where(a > 0, g, g * float(negative_slope)))
+relu.vjp(a=lambda g, y: where(y > 0, g, 0))
 
 
 @op(elementwise=True)
 def rectify(a: Array, slope: Array) -> Array:
     """y = a where a > 0, else slope a.   a' = g where a > 0, else g slope;   slope' = g a where a <= 0, else 0."""
-    return select(np.greater(a, 0), a, np.minimum(a, 0) * slope)
+    return where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
 
 
 rectify.vjp(a=lambda g, a, slope: where(a > 0, g, g * slope),
             slope=lambda g, a: g * where(a > 0, 0, a))  # fmt: skip
+
+
+def leaky_relu(a: Array, negative_slope: float = 0.01) -> Tensor:
+    """y = a where a > 0, else negative_slope a.   a' = g where a > 0, else g negative_slope.
+
+    Raises:
+        TypeError: if `negative_slope` is not a number.
+    """
+    remedy = "; for a slope that is learned use prelu"
+    return rectify(a, real("leaky_relu", "negative_slope", negative_slope, remedy=remedy))
 
 
 def prelu(a: Array, weight: Array) -> Tensor:
@@ -183,7 +156,7 @@ def threshold(a: Array, threshold: float, value: float) -> Tensor:
 @op(elementwise=True)
 def exponential_linear(a: Array, *, alpha: float, scale: float, rate: float) -> Array:
     """y = scale a where a > 0, else scale alpha (e^(rate a) - 1).   a' = g scale, else g scale alpha rate e^(rate a)."""
-    return select(
+    return where(
         np.greater(a, 0), np.multiply(a, scale), np.expm1(np.clip(a, -FLAT / rate, 0) * rate) * (scale * alpha)
     )
 
@@ -248,7 +221,7 @@ def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """
     beta, threshold = positive("softplus", "beta", beta), real("softplus", "threshold", threshold)
     z = _scaled(a, beta)
-    return select(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
+    return where(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
 
 
 def _scaled(a: Array, beta: float) -> Array:
@@ -314,7 +287,7 @@ def gelu(a: Array, *, approximate: str = "none") -> Array:
         ValueError: if `approximate` is neither "none" nor "tanh".
     """
     if approximate == "none":
-        return np.multiply(a, 0.5) * (1 + kernel.erf(np.multiply(a, math.sqrt(0.5))))
+        return np.multiply(a, 0.5) * (1 + erf(np.multiply(a, math.sqrt(0.5))))
     if approximate != "tanh":
         raise ValueError(f"gelu: `approximate` is {approximate!r}; it must be 'none' or 'tanh'")
     c = np.clip(a, -FLAT_SQUARED, FLAT_SQUARED)

@@ -8,103 +8,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.graph import Array, op
+from .ufunc import binary, unary
 
 __all__ = [
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "equal",
-    "greater",
-    "greater_equal",
-    "isfinite",
-    "isnan",
-    "less",
-    "less_equal",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "not_equal",
-]
+    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "greater", "greater_equal", "isfinite", "isnan",
+    "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal",
+]  # fmt: skip
 
+equal = binary(np.equal, "y = (a == b), Boolean, without a gradient.")
+not_equal = binary(np.not_equal, "y = (a != b), Boolean, without a gradient.")
+less = binary(np.less, "y = (a < b), Boolean, without a gradient.")
+less_equal = binary(np.less_equal, "y = (a <= b), Boolean, without a gradient.")
+greater = binary(np.greater, "y = (a > b), Boolean, without a gradient.")
+greater_equal = binary(np.greater_equal, "y = (a >= b), Boolean, without a gradient.")
 
-@op(ufunc=np.equal)
-def equal(a: Array, b: Array) -> Array:
-    """y = (a == b), Boolean, without a gradient."""
+logical_and = binary(np.logical_and, "y = a and b, Boolean, without a gradient.")
+logical_or = binary(np.logical_or, "y = a or b, Boolean, without a gradient.")
+logical_xor = binary(np.logical_xor, "y = (a != b) of the truth values, Boolean, without a gradient.")
+logical_not = unary(np.logical_not, "y = not a, Boolean, without a gradient.")
 
+BITS = "bit by bit: integers, or Booleans, for which it is {}. TypeError for other dtypes. No gradient."
+bitwise_and = binary(np.bitwise_and, "y = a & b, " + BITS.format("logical_and"))
+bitwise_or = binary(np.bitwise_or, "y = a | b, " + BITS.format("logical_or"))
+bitwise_xor = binary(np.bitwise_xor, "y = a ^ b, " + BITS.format("logical_xor"))
+bitwise_not = unary(np.bitwise_not, "y = ~a, " + BITS.format("logical_not"), "bitwise_not")
 
-@op(ufunc=np.not_equal)
-def not_equal(a: Array, b: Array) -> Array:
-    """y = (a != b), Boolean, without a gradient."""
-
-
-@op(ufunc=np.less)
-def less(a: Array, b: Array) -> Array:
-    """y = (a < b), Boolean, without a gradient."""
-
-
-@op(ufunc=np.less_equal)
-def less_equal(a: Array, b: Array) -> Array:
-    """y = (a <= b), Boolean, without a gradient."""
-
-
-@op(ufunc=np.greater)
-def greater(a: Array, b: Array) -> Array:
-    """y = (a > b), Boolean, without a gradient."""
-
-
-@op(ufunc=np.greater_equal)
-def greater_equal(a: Array, b: Array) -> Array:
-    """y = (a >= b), Boolean, without a gradient."""
-
-
-@op(ufunc=np.logical_and)
-def logical_and(a: Array, b: Array) -> Array:
-    """y = a and b, Boolean, without a gradient."""
-
-
-@op(ufunc=np.logical_or)
-def logical_or(a: Array, b: Array) -> Array:
-    """y = a or b, Boolean, without a gradient."""
-
-
-@op(ufunc=np.logical_xor)
-def logical_xor(a: Array, b: Array) -> Array:
-    """y = (a != b) of the truth values, Boolean, without a gradient."""
-
-
-@op(ufunc=np.logical_not)
-def logical_not(a: Array) -> Array:
-    """y = not a, Boolean, without a gradient."""
-
-
-@op(ufunc=np.bitwise_and)
-def bitwise_and(a: Array, b: Array) -> Array:
-    """y = a & b, bit by bit: integers, or Booleans, for which it is logical_and. TypeError for other dtypes. No gradient."""
-
-
-@op(ufunc=np.bitwise_or)
-def bitwise_or(a: Array, b: Array) -> Array:
-    """y = a | b, bit by bit: integers, or Booleans, for which it is logical_or. TypeError for other dtypes. No gradient."""
-
-
-@op(ufunc=np.bitwise_xor)
-def bitwise_xor(a: Array, b: Array) -> Array:
-    """y = a ^ b, bit by bit: integers, or Booleans, for which it is logical_xor. TypeError for other dtypes. No gradient."""
-
-
-@op(ufunc=np.bitwise_not)
-def bitwise_not(a: Array) -> Array:
-    """y = ~a, bit by bit: integers, or Booleans, for which it is logical_not. TypeError for other dtypes. No gradient."""
-
-
-@op(ufunc=np.isfinite)
-def isfinite(a: Array) -> Array:
-    """y = whether a is neither infinite nor NaN, Boolean, without a gradient."""
-
-
-@op(ufunc=np.isnan)
-def isnan(a: Array) -> Array:
-    """y = whether a is NaN, Boolean, without a gradient."""
+isfinite = unary(np.isfinite, "y = whether a is neither infinite nor NaN, Boolean, without a gradient.")
+isnan = unary(np.isnan, "y = whether a is NaN, Boolean, without a gradient.")

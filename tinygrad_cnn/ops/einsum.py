@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import gather
-from ..kernels.sums import total
 from .elementwise import where
+from .reduce import sum
 from .shape import broadcast_to, reshape
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["einsum"]
 
@@ -35,7 +32,7 @@ def contract(*operands: Array, subscripts: str) -> Array:
             p for p, c in enumerate(term) if subscripts.count(c) == 1
         )  # no other operand has them, nor the output
         if alone and dtype.kind == "f":
-            arrays[i] = total(np.asarray(a), alone)
+            arrays[i] = sum(np.asarray(a), axis=alone)
             terms[i] = "".join(c for p, c in enumerate(term) if p not in alone)
     return np.einsum(f"{','.join(terms)}->{out}", *arrays, optimize=len(arrays) > 1)
 

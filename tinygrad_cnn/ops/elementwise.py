@@ -1,21 +1,16 @@
-"""Elementwise arithmetic: inputs broadcast as in NumPy, and the backward walk sums gradients back to their shapes."""
+"""Elementwise arithmetic: inputs broadcast as in NumPy, and the backward pass sums gradients back to their shapes.
+
+In the docstrings of ops, y is the output, g the gradient that arrives at it, and a' the gradient in the input a.
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.graph import Array, implements, op
-from ..kernels.blocking import copy_channels_last
-from ..kernels.where import select, selecting
-from .binders import bind
+from ..core.graph import Array, Tensor, implements, op
 from .compare import isfinite
-from .windows import last_view
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
+from .ufunc import binary, unary
 
 __all__ = [
     "abs", "add", "ceil", "clip", "copy", "div", "exp", "floor", "lerp", "log", "maximum", "minimum", "mul", "neg", "pow",
@@ -24,69 +19,24 @@ __all__ = [
 
 
 @op(elementwise=True, numpy=np.where)
-def where(condition: Array, a: Array, b: Array, *, out: Array = None) -> Array:
+def where(condition: Array, a: Array, b: Array) -> Array:
     """y = a where `condition` holds, else b.   Each input gets the gradient of the places it was taken at."""
-    return select(condition, a, b, out)
+    return np.where(condition, a, b)
 
 
 where.vjp(a=lambda g, condition: where(condition, g, 0),
           b=lambda g, condition: where(condition, 0, g))  # fmt: skip
-bind(where)(selecting)
 
 
-@op(ufunc=np.add)
-def add(a: Array, b: Array) -> Array:
-    """y = a + b.   a' = g,  b' = g."""
-
-
-add.vjp(a=lambda g: g,
-        b=lambda g: g)  # fmt: skip
-
-
-@op(ufunc=np.subtract)
-def sub(a: Array, b: Array) -> Array:
-    """y = a - b.   a' = g,  b' = -g."""
-
-
-sub.vjp(a=lambda g: g,
-        b=lambda g: -g)  # fmt: skip
-
-
-@op(ufunc=np.multiply)
-def mul(a: Array, b: Array) -> Array:
-    """y = a b.   a' = g b,  b' = g a."""
-
-
-mul.vjp(a=lambda g, b: g * b,
-        b=lambda g, a: g * a)  # fmt: skip
-
-
-@op(ufunc=np.divide)
-def div(a: Array, b: Array) -> Array:
-    """y = a / b.   a' = g / b,  b' = -g y / b."""
-
-
-div.vjp(a=lambda g, b: g / b,
-        b=lambda g, y, b: -g * y / b)  # fmt: skip
-
-
-@op(ufunc=np.negative)
-def neg(a: Array) -> Array:
-    """y = -a.   a' = -g."""
-
-
-neg.vjp(a=lambda g: -g)
-
-
-@op(ufunc=np.power)
-def pow(a: Array, b: Array) -> Array:
-    """y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0 and b >= 0."""
+def zero_gradient(g: Array) -> Array:
+    """The rule of a function that is flat wherever it has a derivative."""
+    return where(False, g, 0)
 
 
 # Where a factor of a product is 0 and the other one is not finite, the argument of the other is replaced before it is used.
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
     if isinstance(b, int | float):
-        return g * b * pow(a, b - 1) if b else nothing(g)
+        return g * b * pow(a, b - 1) if b else zero_gradient(g)
     return g * b * pow(where(((a == 0) | (a != a)) & (b == 0), 1, a), b - 1)
 
 
@@ -96,59 +46,59 @@ def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
     return g * y * log(where((a == 0) & isfinite(y), 1, a))
 
 
-pow.vjp(a=_pow_base, b=_pow_exponent)
-
-
-@op(ufunc=np.exp)
-def exp(a: Array) -> Array:
-    """y = e^a.   a' = g y."""
-
-
-exp.vjp(a=lambda g, y: g * y)
-
-
-@op(ufunc=np.log)
-def log(a: Array) -> Array:
-    """y = log a.   a' = g / a."""
-
-
-log.vjp(a=lambda g, a: g / a)
-
-
-@op(ufunc=np.sqrt)
-def sqrt(a: Array) -> Array:
-    """y = a^(1/2).   a' = g / (2 y)."""
-
-
-sqrt.vjp(a=lambda g, y: g / (2 * y))
-
-
-@op(ufunc=np.abs)
-def abs(a: Array) -> Array:
-    """y = |a|.   a' = g sign(a), which is 0 at 0."""
-
-
-abs.vjp(a=lambda g, a: where(a > 0, g, where(a < 0, -g, 0)))
-
-
-@op(ufunc=np.maximum)
-def maximum(a: Array, b: Array) -> Array:
-    """y = max(a, b).   The gradient goes to the larger input, half to each where they are equal."""
-
-
-@op(ufunc=np.minimum)
-def minimum(a: Array, b: Array) -> Array:
-    """y = min(a, b).   The gradient goes to the smaller input, half to each where they are equal."""
-
-
-def _share(g: Array, wins: Array, ties: Array) -> Array:
+def _split(g: Array, wins: Array, ties: Array) -> Array:
+    """g where the input is taken, and half of it where the inputs are equal."""
     return where(ties, g * 0.5, where(wins, g, 0))
 
 
-maximum.vjp(a=lambda g, a, b: _share(g, a > b, a == b),
-            b=lambda g, a, b: _share(g, b > a, a == b))  # fmt: skip
-minimum.vjp(a=lambda g, a, b: _share(g, a < b, a == b),
-            b=lambda g, a, b: _share(g, b < a, a == b))  # fmt: skip
+add = binary(np.add, "y = a + b.   a' = g,  b' = g.", a=lambda g: g, b=lambda g: g)
+sub = binary(np.subtract, "y = a - b.   a' = g,  b' = -g.", "sub", a=lambda g: g, b=lambda g: -g)
+mul = binary(np.multiply, "y = a b.   a' = g b,  b' = g a.", "mul", a=lambda g, b: g * b, b=lambda g, a: g * a)
+div = binary(
+    np.divide, "y = a / b.   a' = g / b,  b' = -g y / b.", "div", a=lambda g, b: g / b, b=lambda g, y, b: -g * y / b
+)
+pow = binary(
+    np.power,
+    "y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0 and b >= 0.",
+    "pow",
+    a=_pow_base,
+    b=_pow_exponent,
+)
+maximum = binary(
+    np.maximum,
+    "y = max(a, b).   The gradient goes to the larger input, half to each where they are equal.",
+    a=lambda g, a, b: _split(g, a > b, a == b),
+    b=lambda g, a, b: _split(g, b > a, a == b),
+)
+minimum = binary(
+    np.minimum,
+    "y = min(a, b).   The gradient goes to the smaller input, half to each where they are equal.",
+    a=lambda g, a, b: _split(g, a < b, a == b),
+    b=lambda g, a, b: _split(g, b < a, a == b),
+)
+
+neg = unary(np.negative, "y = -a.   a' = -g.", "neg", a=lambda g: -g)
+exp = unary(np.exp, "y = e^a.   a' = g y.", a=lambda g, y: g * y)
+log = unary(np.log, "y = log a.   a' = g / a.", a=lambda g, a: g / a)
+sqrt = unary(np.sqrt, "y = a^(1/2).   a' = g / (2 y).", a=lambda g, y: g / (2 * y))
+square = unary(np.square, "y = a^2.   a' = 2 g a.", a=lambda g, a: g * a * 2)
+reciprocal = unary(np.reciprocal, "y = 1 / a.   a' = -g y^2.", a=lambda g, y: -g * y * y)
+abs = unary(
+    np.abs, "y = |a|.   a' = g sign(a), which is 0 at 0.", "abs", a=lambda g, a: where(a > 0, g, where(a < 0, -g, 0))
+)
+sign = unary(np.sign, "y = -1, 0 or 1: the sign of a.   a' = 0.", a=zero_gradient)
+floor = unary(np.floor, "y = the largest integer that is not above a.   a' = 0.", a=zero_gradient)
+ceil = unary(np.ceil, "y = the smallest integer that is not below a.   a' = 0.", a=zero_gradient)
+
+
+@implements(np.around, np.rint)
+@op(elementwise=True, numpy=np.round)
+def round(a: Array, *, decimals: int = 0) -> Array:
+    """y = a to so many decimals, halves to the even neighbour.   a' = 0."""
+    return np.round(a, decimals)
+
+
+round.vjp(a=zero_gradient)
 
 
 @op(elementwise=True)
@@ -175,15 +125,11 @@ def _clip_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
     return g if max is None else where(a <= max, g, 0)
 
 
-def _clip_min_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
-    return where(a < min if max is None else (a < min) & (min <= max), g, 0)
-
-
-def _clip_max_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
-    return where(a > max if min is None else (a > max) | (min > max), g, 0)
-
-
-clip.vjp(a=_clip_rule, min=_clip_min_rule, max=_clip_max_rule)
+clip.vjp(
+    a=_clip_rule,
+    min=lambda g, a, min, max: where(a < min if max is None else (a < min) & (min <= max), g, 0),
+    max=lambda g, a, min, max: where(a > max if min is None else (a > max) | (min > max), g, 0),
+)
 
 
 @implements(np.clip)
@@ -203,83 +149,16 @@ lerp.vjp(a=lambda g, weight: g * (1 - weight),
          weight=lambda g, a, b: g * (b - a))  # fmt: skip
 
 
-@op(ufunc=np.square)
-def square(a: Array) -> Array:
-    """y = a^2.   a' = 2 g a."""
-
-
-square.vjp(a=lambda g, a: g * a * 2)
-
-
-@op(ufunc=np.reciprocal)
-def reciprocal(a: Array) -> Array:
-    """y = 1 / a.   a' = -g y^2."""
-
-
-reciprocal.vjp(a=lambda g, y: -g * y * y)
-
-
-# Steps: flat wherever they have a derivative, and a gradient of zero everywhere.
-
-
-@op(ufunc=np.sign)
-def sign(a: Array) -> Array:
-    """y = -1, 0 or 1: the sign of a.   a' = 0."""
-
-
-@op(ufunc=np.floor)
-def floor(a: Array) -> Array:
-    """y = the largest integer that is not above a.   a' = 0."""
-
-
-@op(ufunc=np.ceil)
-def ceil(a: Array) -> Array:
-    """y = the smallest integer that is not below a.   a' = 0."""
-
-
-@implements(np.around, np.rint)
-@op(elementwise=True, numpy=np.round)
-def round(a: Array, *, decimals: int = 0, out: Array = None) -> Array:
-    """y = a to so many decimals, halves to the even neighbour.   a' = 0."""
-    return np.round(a, decimals, out=out)
-
-
-def nothing(g: Array) -> Array:
-    """The rule of a step: zeros."""
-    return where(False, g, 0)
-
-
-sign.vjp(a=nothing)
-floor.vjp(a=nothing)
-ceil.vjp(a=nothing)
-round.vjp(a=nothing)
+@op(elementwise=True, numpy=np.copy)
+def copy(a: Array, *, order: str = "K") -> Array:
+    """y = a, in memory of its own, in C order or ("K") as a lies.   a' = g."""
+    return np.array(a, order=order)  # type: ignore[call-overload]
 
 
 @op(elementwise=True)
-def laid_out(a: Array, *, axes: tuple[int, ...], out: Array = None) -> Array:
+def laid_out(a: Array, *, axes: tuple[int, ...]) -> Array:
     """y = a, in memory of its own in which the axes follow each other in this order.   a' = g."""
-    if out is None:
-        out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
-    if axes == (0, *range(2, a.ndim), 1):
-        copy_channels_last(last_view(out), a)
-    else:
-        np.copyto(out, a)
-    return out
-
-
-laid_out.vjp(a=lambda g: g)
-
-
-@op(elementwise=True, numpy=np.copy)
-def copy(a: Array, *, order: str = "K", out: Array = None) -> Array:
-    """y = a, in memory of its own, in C order or ("K") as a lies.   a' = g."""
-    if out is None:
-        return np.array(a, order=order)  # type: ignore[call-overload]
-    np.copyto(out, a)
-    return out
-
-
-copy.vjp(a=lambda g: g)
+    return np.array(np.transpose(a, axes), order="C").transpose(np.argsort(axes))
 
 
 @op(elementwise=True)
@@ -288,7 +167,9 @@ def cast(a: Array, *, dtype: DTypeLike) -> Array:
     return np.asarray(a, dtype=dtype)
 
 
-cast.vjp(a=lambda g: g)  # the backward walk brings every gradient to the dtype of its input
+copy.vjp(a=lambda g: g)
+laid_out.vjp(a=lambda g: g)
+cast.vjp(a=lambda g: g)  # the backward pass brings every gradient to the dtype of its input
 
 
 @op(elementwise=True)

@@ -1,162 +1,215 @@
-"""Products of vectors, matrices and tensors, and the trace. All but matmul are composed."""
+"""Inverse, systems, determinants and the Cholesky factor of square matrices, and of stacks of them.
+
+The rules are those of M. B. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation" (2008), and for the Cholesky factor I. Murray, "Differentiation of the Cholesky decomposition" (2016).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.graph import Array, implements, op
-from ..kernels.matmul import multiply, multiplying
-from .binders import bind
-from .elementwise import mul
-from .rearrange import diagonal
-from .reduce import sum
-from .shape import different_axes, ravel, reshape, sum_to, transpose
+from ..core.graph import Array, Tensor, implements, op
+from .rearrange import tril
+from .shape import reshape, sum_to
 
-if TYPE_CHECKING:
-    from ..tensor import Tensor
-
-__all__ = ["dot", "inner", "matmul", "outer", "tensordot", "trace"]
-
-Axes: TypeAlias = int | Sequence[int]
+__all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
 
 
-@op(numpy=np.matmul)
-def matmul(a: Array, b: Array, *, out: Array = None) -> Array:
-    """y = a b, as np.matmul: 1-D inputs are a row at the left and a column at the right, leading axes broadcast.
-
-    a' = g b^T,  b' = a^T g, summed over the leading axes that were broadcast.
-    """
-    if a.__class__ is b.__class__ is np.ndarray and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
-        return multiply(a, b, out)
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        raise ValueError("matmul: a 0-d input has no axis to contract; use `*` to multiply by a scalar")
-    if np.shape(a)[-1] != np.shape(b)[0 if np.ndim(b) == 1 else -2]:
-        raise ValueError(
-            f"matmul: `a` {np.shape(a)} has {np.shape(a)[-1]} columns but `b` {np.shape(b)} has "
-            f"{np.shape(b)[0 if np.ndim(b) == 1 else -2]} rows; they must agree: check the shapes or transpose one"
-        )
-    return multiply(a, b, out)
+def _square(name: str, a: Array) -> None:
+    shape = np.shape(a)
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise np.linalg.LinAlgError(f"{name}: `a` has shape {shape}; its last two axes must be equal: a square matrix")
 
 
-def _matrix_cotangent(g: Array, row: bool, column: bool) -> Array:
-    """g with the axes back that a 1-D left or right input dropped from the product."""
-    if row and column:
-        return reshape(g, shape=(1, 1))
-    if column:
-        return reshape(g, shape=(*g.shape, 1))
-    return reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])) if row else g
+def _factored(name: str, must: str, remedy: str, function: Callable[..., Any], *arrays: Array) -> Array:
+    """What LAPACK says, or why it cannot."""
+    try:
+        return function(*arrays)
+    except np.linalg.LinAlgError:
+        stack = "a matrix of `a`" if np.ndim(arrays[0]) > 2 else "`a`"
+        raise np.linalg.LinAlgError(f"{name}: {stack} {np.shape(arrays[0])} is not {must}; {remedy}") from None
 
 
-def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
-    if len(in_shape) == b.ndim == 2:
-        return matmul(g, b.swapaxes(0, 1))
-    row, column = len(in_shape) == 1, b.ndim == 1
-    g = _matrix_cotangent(g, row, column)
-    b = reshape(b, shape=(-1, 1)) if column else b
-    whole: Array = matmul(g, b.swapaxes(-1, -2))
-    if whole.shape == in_shape:
-        return whole
-    return reshape(sum_to(whole, shape=(1, *in_shape) if row else in_shape), shape=in_shape)
+_INVERTIBLE = ("invertible", "add a small multiple of the identity, or use a least-squares solution")
 
 
-def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
-    if len(in_shape) == a.ndim == 2:
-        return matmul(a.swapaxes(0, 1), g)
-    row, column = a.ndim == 1, len(in_shape) == 1
-    g = _matrix_cotangent(g, row, column)
-    a = reshape(a, shape=(1, -1)) if row else a
-    if len(in_shape) <= 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
-        a, g = (reshape(m, shape=(math.prod(m.shape[:-1]), m.shape[-1])) for m in (a, g))
-    whole: Array = matmul(a.swapaxes(-1, -2), g)
-    if whole.shape == in_shape:
-        return whole
-    return reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
-
-
-bind(matmul)(multiplying)
-matmul.vjp(a=_matmul_a, b=_matmul_b)
-
-
-@implements(np.tensordot)
-def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
-    """y = products of a and b summed over pairs of axes; what remains of a, then of b, are the axes of the result.
+@op(numpy=np.linalg.inv)
+def inv(a: Array) -> Array:
+    """y = a^-1.   a' = -y^T g y^T.
 
     Args:
-        a, b: arrays or Tensors.
-        axes: n, for the last n axes of `a` with the first n of `b`; or two lists, the axes of `a` and those of `b`.
+        a: (..., n, n).
 
     Raises:
-        ValueError: if an axis is out of bounds or repeated, or if the numbers of axes or their sizes disagree.
+        LinAlgError: (a ValueError) if `a` is not square, or singular.
     """
-    left, right = np.shape(a), np.shape(b)
-    if isinstance(axes, int | np.integer):
-        if not 0 <= axes <= min(len(left), len(right)):
-            raise ValueError(
-                f"tensordot: `axes` is {axes}; it must lie from 0 to the number of axes of `a` {left} and of `b` {right}"
-            )
-        axes = (range(len(left) - int(axes), len(left)), range(int(axes)))
-    ours, theirs = (
-        different_axes(f"tensordot: `{name}`", given, len(shape))
-        for name, given, shape in zip("ab", axes, (left, right), strict=True)
-    )
-    if [left[i] for i in ours] != [right[i] for i in theirs]:
+    _square("inv", a)
+    return _factored("inv", *_INVERTIBLE, np.linalg.inv, a)
+
+
+def _transposed(m: Array) -> Array:
+    return m.swapaxes(-1, -2)
+
+
+inv.vjp(a=lambda g, y: -(_transposed(y) @ g @ _transposed(y)))
+
+
+@op
+def solve_columns(a: Array, b: Array) -> Array:
+    """y = a^-1 b, with a (..., n, n) and b (..., n, k).   b' = a^-T g,  a' = -b' y^T, summed where they broadcast."""
+    return _factored("solve", *_INVERTIBLE, np.linalg.solve, a, b)
+
+
+solve_columns.vjp(
+    a=lambda g, y, a, in_shape: sum_to(-(solve_columns(_transposed(a), g) @ _transposed(y)), shape=in_shape),
+    b=lambda g, a, in_shape: sum_to(solve_columns(_transposed(a), g), shape=in_shape),
+)
+
+
+@implements(np.linalg.solve)
+def solve(a: Array, b: Array) -> Tensor:
+    """y with a y = b, as np.linalg.solve.   b' = a^-T g,  a' = -b' y^T.
+
+    Args:
+        a: (..., n, n).
+        b: (n,), or (..., n, k) whose leading axes broadcast with those of `a`.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square, or singular.
+        ValueError: if `b` has another number of rows.
+    """
+    _square("solve", a)
+    n, shape = np.shape(a)[-1], np.shape(b)
+    if not shape or shape[-min(2, len(shape))] != n:
         raise ValueError(
-            f"tensordot: the axes {ours} of `a` {left} and {theirs} of `b` {right} must be as many and of the same sizes"
+            f"solve: `b` has shape {shape}; it must be ({n},) or (..., {n}, k) to go with `a` {np.shape(a)}"
         )
-    rows = [i for i in range(len(left)) if i not in ours]
-    columns = [i for i in range(len(right)) if i not in theirs]
-    shared = math.prod(left[i] for i in ours)
-    first = reshape(transpose(a, axes=(*rows, *ours)), shape=(math.prod(left[i] for i in rows), shared))
-    second = reshape(transpose(b, axes=(*theirs, *columns)), shape=(shared, math.prod(right[i] for i in columns)))
-    return reshape(matmul(first, second), shape=(*(left[i] for i in rows), *(right[i] for i in columns)))
+    if len(shape) > 1:
+        return solve_columns(a, b)
+    return solve_columns(a, reshape(b, shape=(n, 1)))[..., 0]
 
 
-@implements(np.dot)
-def dot(a: Array, b: Array) -> Tensor:
-    """y = the sum of products over the last axis of a and the last but one of b (or its only one); a scalar multiplies.
+@op(numpy=np.linalg.det)
+def det(a: Array) -> Array:
+    """y = det a.   a' = g C, with C the cofactors of a: y a^-T where a is invertible.
+
+    All derivatives are exact at singular matrices too.
+
+    Args:
+        a: (..., n, n).
 
     Raises:
-        ValueError: if the sizes of the two axes disagree.
+        LinAlgError: (a ValueError) if `a` is not square.
     """
-    if not np.ndim(a) or not np.ndim(b):
-        return mul(a, b)
-    _check_contraction("dot", a, b, -1, -min(2, np.ndim(b)))
-    return tensordot(a, b, (-1, -min(2, np.ndim(b))))
+    _square("det", a)
+    return np.linalg.det(a)
 
 
-@implements(np.inner)
-def inner(a: Array, b: Array) -> Tensor:
-    """y = the sum of products over the last axes of a and b; a scalar multiplies.
+def _det_rule(g: Array, y: Array, a: Array) -> Array:
+    cofactors = [
+        reshape(w * (y if shift is None else det(m)), shape=(*y.shape, 1, 1)) * _transposed(inv(m))
+        for w, shift in _well_conditioned(a if isinstance(a, np.ndarray) else a.numpy())
+        for m in [a if shift is None else a + shift]
+    ]
+    total = cofactors[0]
+    for more in cofactors[1:]:
+        total = total + more
+    return reshape(g, shape=(*g.shape, 1, 1)) * total
+
+
+det.vjp(a=_det_rule)
+
+
+def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:
+    """Pairs (w, B) such that det m = sum of w det(m + B) for every m, and such that every a + B can be inverted well.
+
+    With a B of rank r, det(m + t B) is a polynomial in t of degree r, and its value at 0 follows from r + 1 others. So
+    where r singular values of `a` are small, B = their singular vectors, scaled to the largest value, will do.
+    """
+    if not np.isfinite(a).all():
+        return [(1.0, None)]
+    u, s, vt = np.linalg.svd(a)
+    small = s <= math.sqrt(np.finfo(s.dtype).eps) * s[..., :1]
+    rank = int(small.sum(axis=-1).max(initial=0))
+    if not rank:
+        return [(1.0, None)]
+    scale = np.where(s[..., :1] > 0, s[..., :1], 1)
+    b = (u * (small * scale)[..., None, :]) @ vt
+    nodes = [(k // 2 + 1) * (-1) ** k for k in range(rank + 1)]
+    return [(math.prod(j / (j - t) for j in nodes if j != t), (t * b).astype(a.dtype)) for t in nodes]
+
+
+class SlogdetResult(NamedTuple):
+    """What :func:`slogdet` returns: det a = sign exp(logabsdet)."""
+
+    sign: Any
+    logabsdet: Any
+
+
+@op
+def det_sign(a: Array) -> Array:
+    """y = the sign of det a: 1, -1, or 0 for a singular matrix; without a gradient."""
+    return np.linalg.slogdet(a)[0]
+
+
+@op
+def log_abs_det(a: Array) -> Array:
+    """y = log |det a|, -inf for a singular matrix.   a' = g a^-T."""
+    return np.linalg.slogdet(a)[1]
+
+
+log_abs_det.vjp(a=lambda g, a: reshape(g, shape=(*g.shape, 1, 1)) * _transposed(inv(a)))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Array) -> SlogdetResult:
+    """The sign of det a, and log |det a|, which does not overflow.   a' = the gradient of the logarithm times a^-T.
+
+    Args:
+        a: (..., n, n).
+
+    Returns:
+        A named tuple (sign, logabsdet); the sign has no gradient.
 
     Raises:
-        ValueError: if the sizes of the two axes disagree.
+        LinAlgError: (a ValueError) if `a` is not square; in backward, if it is singular.
     """
-    if not np.ndim(a) or not np.ndim(b):
-        return mul(a, b)
-    _check_contraction("inner", a, b, -1, -1)
-    return tensordot(a, b, (-1, -1))
+    _square("slogdet", a)
+    return SlogdetResult(det_sign(a), log_abs_det(a))
 
 
-def _check_contraction(name: str, a: Array, b: Array, ours: int, theirs: int) -> None:
-    m, n = np.shape(a)[ours], np.shape(b)[theirs]
-    if m != n:
-        raise ValueError(
-            f"{name}: axis {ours} of `a` {np.shape(a)} has size {m} but axis {theirs} of `b` {np.shape(b)} has size {n}; "
-            "they must agree"
-        )
+@op(numpy=np.linalg.cholesky)
+def cholesky(a: Array, *, upper: bool = False) -> Array:
+    """y = the lower triangular L with L L^T = (a + a^T)/2, or its transpose.   a' = L^-T (P + P^T)/2 L^-1, symmetric.
+
+    P is L^T g with the part above the diagonal dropped and the diagonal halved.
+
+    Args:
+        a: (..., n, n), symmetric and positive definite; of another matrix only the symmetric part counts.
+        upper: whether to return L^T.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square, or its symmetric part not positive definite.
+    """
+    _square("cholesky", a)
+    symmetric = (a + a.swapaxes(-1, -2)) * 0.5
+    remedy = "add a small multiple of the identity"
+    lower = _factored("cholesky", "positive definite", remedy, np.linalg.cholesky, symmetric)
+    return lower.swapaxes(-1, -2) if upper else lower
 
 
-@implements(np.outer)
-def outer(a: Array, b: Array) -> Tensor:
-    """y_ij = a_i b_j, of the flattened inputs."""
-    return mul(reshape(a, shape=(-1, 1)), ravel(b))
+def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
+    lower, g = (_transposed(y), _transposed(g)) if upper else (y, g)
+    product = _transposed(lower) @ g
+    p = tril(product) + tril(product, -1)
+    middle = (p + _transposed(p)) * 0.25
+    half = solve_columns(_transposed(lower), middle)
+    whole = solve_columns(_transposed(lower), _transposed(half))
+    return (whole + _transposed(whole)) * 0.5
 
 
-@implements(np.trace)
-def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """y = the sum over a diagonal of a, which is chosen as for ``diagonal``.   a' = g on that diagonal."""
-    return sum(diagonal(a, offset, axis1, axis2), axis=-1)
+cholesky.vjp(a=_cholesky_rule)

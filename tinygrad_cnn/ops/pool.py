@@ -16,8 +16,8 @@ import numpy as np
 
 from ..core.graph import Array, op
 from .elementwise import pow, where
+from .gather import add_along_axis, take_along_axis
 from .geometry import SizeLike, batched, by_rank, check_filled, shape_of, sizes, unbatched
-from .index import add_along_axis, take_along_axis
 from .real import real
 from .shape import reshape
 from .windows import Sizes, overlaps, pad_last, volume

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.graph import Array, op
 from ..core.tracing import tracer, watchers
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
@@ -100,28 +98,3 @@ def generator(rng: Seed = None) -> np.random.Generator:
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         return np.random.default_rng(int(rng))
     raise TypeError(f"`rng` is {rng!r}; it must be a numpy.random.Generator, an integer seed or None")
-
-
-@op
-def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed, out: Array = None) -> Array:
-    """y = 0 with probability p, else 1 / (1 - p), one draw for each element, or for each run of the last `spatial` axes.
-
-    No gradient. The draws do not depend on x's dtype, so float32 and float64 networks drop the same elements.
-    """
-    x = np.asarray(x)
-    shape = (*x.shape[: x.ndim - spatial], *(1 for _ in range(spatial)))
-    y = np.empty_like(x, np.result_type(x.dtype, 1.0), shape=shape) if out is None else out
-    return np.multiply(_survivors(generator(rng), shape, p), y.dtype.type(1 / (1 - p) if p < 1 else 0), out=y)
-
-
-def _survivors(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.ndarray:
-    """False with probability p, to 2^-40: one byte for each element, and 32 bits more where that byte does not decide."""
-    bound, rest = divmod(round(p * 2.0**40), 1 << 32)
-    size = math.prod(shape)
-    words = rng.integers(0, (1 << 64) - 1, -(-size // 8), np.uint64, endpoint=True)
-    draws = words.view(np.uint8)[:size]
-    kept = draws >= bound
-    if rest:
-        undecided = np.flatnonzero(draws == bound)
-        kept[undecided] = rng.integers(0, 1 << 32, undecided.size, np.uint32) >= rest
-    return kept.reshape(shape)

@@ -1,4 +1,4 @@
-"""Parameters that are real numbers: exponents, slopes, margins, probabilities, and the small numbers called eps."""
+"""Checks of values: of parameters that are real numbers, such as slopes and the small ones called eps, and of arrays."""
 
 from __future__ import annotations
 
@@ -32,3 +32,11 @@ def real(
 positive = partial(real, rule="be above 0", holds=lambda x: x > 0)
 not_negative = partial(real, rule="not be negative", holds=lambda x: x >= 0)
 probability = partial(real, rule="be a probability, from 0 to 1", holds=lambda x: 0 <= x <= 1)
+
+
+def refuse(values: Any, wrong: Any, message: str, error: type[Exception] = ValueError) -> None:
+    """Raise an error if some of the `values` are `wrong`, with the first of them and its index as {value} and {at}."""
+    wrong = np.asarray(wrong)
+    if wrong.any():
+        at = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+        raise error(message.format(value=np.broadcast_to(values, wrong.shape)[at], at=at))

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import index
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from .elementwise import where
-from .index import add_at_zeros, take
+from .gather import take
+from .index import add_at_zeros
 from .shape import Axis, Shape, broadcast_to, different_axes, moveaxis, ravel, reshape, slice_axis, swapaxes
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "array_split", "diag", "diagonal", "flip", "repeat", "roll", "rot90", "split", "tile", "tril", "triu",

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..core.graph import Array, implements, op
-from ..kernels.sums import means, total, totalling, wide
-from .binders import bind
-from .elementwise import abs, nothing, pow, sign, where
+from ..core.graph import Array, Tensor, implements, op
+from .elementwise import abs, pow, sign, where, zero_gradient
 from .real import real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = [
     "all", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
@@ -48,38 +43,24 @@ def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
     return reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(in_shape)))
 
 
-def _numpy_axis(axis: Axis) -> Any:
-    if axis is None or isinstance(axis, int):
-        return axis
-    return int(axis) if isinstance(axis, np.integer) else tuple(axis)
-
-
 def floating(a: Array) -> Any:
     """`a` as an array that can hold -inf: integers become floats, as in np.exp."""
     return np.asarray(a, np.result_type(a, np.float16))
 
 
 @op(numpy=np.sum)
-def sum(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
+def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = sum of a over `axis`.   a' = g, repeated."""
-    return total(a, reduced_axes(axis, a.ndim if a.__class__ is np.ndarray else np.ndim(a)), keepdims, out)
+    return np.sum(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
-bind(sum)(
-    lambda a, out, axis, keepdims: totalling(a, reduced_axes(axis, np.ndim(a)), out, keepdims) if np.ndim(a) else None
-)
 
 
 @op(numpy=np.mean)
-def mean(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
+def mean(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = sum of a over `axis` / n.   a' = g / n, repeated."""
-    a = np.asarray(a)
-    axes = _axes_of_mean(axis, a.ndim)
-    n = math.prod([a.shape[i] for i in axes])
-    if a.dtype.kind != "f" or not n:
-        return np.mean(a, axis=axes, keepdims=keepdims, out=out)
-    return total(a, axes, keepdims, out, n)
+    return np.mean(a, axis=_axes_of_mean(axis, np.ndim(a)), keepdims=keepdims)
 
 
 def _mean_rule(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
@@ -92,15 +73,15 @@ mean.vjp(a=_mean_rule)
 
 
 @op(numpy=np.max)
-def max(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
+def max(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = largest element of a over `axis`.   The gradient is split evenly among those that equal it."""
-    return np.max(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
+    return np.max(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
 @op(numpy=np.min)
-def min(a: Array, *, axis: Axis = None, keepdims: bool = False, out: Array = None) -> Array:
+def min(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = smallest element of a over `axis`.   The gradient is split evenly among those that equal it."""
-    return np.min(a, axis=_numpy_axis(axis), keepdims=keepdims, out=out)
+    return np.min(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
 def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
@@ -128,19 +109,19 @@ def argmin(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Arra
 @op(numpy=np.any)
 def any(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = whether some element over `axis` is not zero, Boolean, without a gradient."""
-    return np.any(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    return np.any(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
 @op(numpy=np.all)
 def all(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = whether no element over `axis` is zero, Boolean, without a gradient."""
-    return np.all(a, axis=_numpy_axis(axis), keepdims=keepdims)
+    return np.all(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
 @op(numpy=np.prod)
 def prod(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = product of a over `axis`.   a' = g times the product of the others: exact with zeros, at every order."""
-    return rounded(np.prod(a, axis=_numpy_axis(axis), keepdims=keepdims, dtype=accumulator(a)), a)
+    return rounded(np.prod(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims, dtype=accumulator(a)), a)
 
 
 def _others(a: Array, axis: Axis) -> Array:
@@ -161,15 +142,14 @@ prod.vjp(a=lambda g, a, axis, keepdims: restore(g, a.shape, axis, keepdims) * _o
 @op
 def centre(a: Array, *, axis: Axis = None) -> Array:
     """y = a - mean of a over `axis`, exactly zero where all elements are equal.   a' = g - mean of g: its own adjoint."""
-    return rounded(_centred(np.asarray(a), axis), a)
+    return rounded(_centred(a, axis), a)
 
 
-def _centred(a: np.ndarray, axis: Axis) -> Any:
-    """a - its mean over `axis`, in float32 at least. The first mean was rounded, which the second makes good."""
-    axes = reduced_axes(axis, a.ndim)
-    y = np.asarray(a, np.result_type(a, np.float32 if a.dtype.kind == "f" else np.float64))
-    y = np.asarray(y - means(y, axes))
-    y -= means(y, axes)
+def _centred(a: Array, axis: Axis) -> Any:
+    """a - its mean over `axis`, in float64 at least. The first mean was rounded, which the second makes good."""
+    y: Any = np.asarray(a, np.result_type(a, np.float64))
+    for _ in range(2):
+        y = y - mean(y, axis=reduced_axes(axis, y.ndim), keepdims=True)
     return y
 
 
@@ -178,10 +158,8 @@ centre.vjp(a=lambda g, axis: centre(g, axis=axis))
 
 def _variance(a: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
     """In float64 at least, so that the squares neither overflow nor vanish."""
-    a = np.asarray(a)
-    squares = _centred(a, axis).astype(np.result_type(a, np.float64), copy=False)
-    np.square(squares, squares)
-    return total(squares, _axes_of_mean(axis, a.ndim), keepdims) * _freedom(a.shape, axis, correction)
+    axes = _axes_of_mean(axis, np.ndim(a))
+    return sum(np.square(_centred(a, axis)), axis=axes, keepdims=keepdims) * _freedom(np.shape(a), axis, correction)
 
 
 @op
@@ -191,12 +169,9 @@ def variance(a: Array, *, axis: Axis = None, keepdims: bool = False, correction:
 
 
 @op
-def deviation(
-    a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0, out: Array = None
-) -> Array:
+def deviation(a: Array, *, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Array:
     """y = the square root of the variance.   a' = g (a - mean) / ((n - correction) y), and 0 where y = 0."""
-    y = rounded(np.sqrt(_variance(a, axis, keepdims, correction)), a)
-    return y if out is None else np.positive(y, out=out)
+    return rounded(np.sqrt(_variance(a, axis, keepdims, correction)), a)
 
 
 def _freedom(shape: tuple[int, ...], axis: Axis, correction: float) -> float:
@@ -280,7 +255,7 @@ def logsumexp(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore", over="ignore"):
         parts = np.exp(np.subtract(a, top, dtype=np.result_type(a, np.float32)))
-        y = (np.log(wide(parts, axes)).reshape(top.shape) + top).astype(a.dtype)
+        y = (np.log(sum(parts, axis=axes, keepdims=True)) + top).astype(a.dtype)
     return y if keepdims else np.squeeze(y, axis=axes)
 
 
@@ -305,14 +280,14 @@ def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
     with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0 has an infinite power
         powers = np.divide(a, scale, dtype=np.result_type(a, np.float32)) ** p
-        y = (scale * wide(powers, axes).reshape(scale.shape) ** (1 / p)).astype(a.dtype)
+        y = (scale * sum(powers, axis=axes, keepdims=True) ** (1 / p)).astype(a.dtype)
     return y if keepdims else np.squeeze(y, axis=axes)
 
 
 def _power_norm_rule(g: Array, y: Array, a: Array, p: float, axis: Axis, keepdims: bool) -> Array:
     g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
     if not p:
-        return broadcast_to(nothing(g), shape=a.shape)
+        return broadcast_to(zero_gradient(g), shape=a.shape)
     zero = y == 0
     ratio = a / where(zero, 1, y)
     if p < 0:  # then y is 0 where a single element is

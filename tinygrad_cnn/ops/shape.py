@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..core.graph import Array, implements, op
+from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
-from ..kernels.parallel.chunks import SMALL, by_images
-from ..kernels.sums import total, totalling
-from .binders import bind
-
-if TYPE_CHECKING:
-    from ..kernels.parallel.task import Work
-    from ..tensor import Tensor
 
 __all__ = [
     "broadcast_to", "concatenate", "expand_dims", "flatten", "moveaxis", "pad", "ravel", "reshape", "squeeze", "stack",
@@ -31,26 +24,12 @@ Axis: TypeAlias = int | Sequence[int] | None
 
 
 @op(numpy=np.reshape)
-def reshape(a: Array, *, shape: Shape, out: Array = None) -> Array:
+def reshape(a: Array, *, shape: Shape) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
-    y = a.reshape(shape) if isinstance(a, np.ndarray) else np.reshape(a, shape)
-    if out is None:
-        return y
-    np.copyto(out, y)
-    return out
+    return np.asarray(a).reshape(shape)
 
 
 reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
-
-
-@bind(reshape, ["a", "y"])
-def _copying(a: Array, out: Array, shape: Shape) -> Work | Callable[[], object] | None:
-    if not out.flags.c_contiguous:
-        return None
-    target = out.reshape(a.shape)
-    if not out.ndim or out.size < SMALL or out.shape[:1] != a.shape[:1]:
-        return partial(np.copyto, target, a)
-    return by_images(np.copyto, target, a)
 
 
 @op(numpy=np.transpose)
@@ -75,22 +54,19 @@ def broadcast_to(a: Array, *, shape: Shape) -> Array:
 
 
 @op
-def sum_to(a: Array, *, shape: Shape, out: Array = None) -> Array:
+def sum_to(a: Array, *, shape: Shape) -> Array:
     """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
-    shape = shape if shape.__class__ is tuple else (shape,) if isinstance(shape, int) else tuple(shape)
-    before = a.shape if isinstance(a, np.ndarray) else np.shape(a)
-    if shape == before:
-        return a
-    axes = _repeated(before, shape)
-    if out is None:
-        y = total(a, axes)
-        return y if y.shape == shape else y.reshape(shape)
-    total(a, axes, out=_without(out, np.ndim(a), axes))
-    return out
+    before, after = np.shape(a), as_shape(shape)
+    return a if before == after else np.sum(a, axis=repeated_axes(before, after)).reshape(after)
+
+
+def as_shape(shape: Shape) -> tuple[int, ...]:
+    """A shape as a tuple."""
+    return shape if isinstance(shape, tuple) else (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 @lru_cache(maxsize=1024)
-def _repeated(large: tuple[int, ...], small: tuple[int, ...]) -> tuple[int, ...]:
+def repeated_axes(large: tuple[int, ...], small: tuple[int, ...]) -> tuple[int, ...]:
     """The axes that broadcasting from one shape to the other adds or repeats."""
     extra = len(large) - len(small)
     if extra > 0 and large[extra:] == small:
@@ -102,20 +78,8 @@ def _repeated(large: tuple[int, ...], small: tuple[int, ...]) -> tuple[int, ...]
     return (*range(extra), *(extra + i for i, n in enumerate(small) if n == 1 and large[extra + i] != 1))
 
 
-def _without(out: Array, ndim: int, axes: tuple[int, ...]) -> Array:
-    """A view of the array of a sum that lacks the axes that are summed over."""
-    extra = ndim - out.ndim
-    return out.reshape([n for i, n in enumerate(out.shape) if i + extra not in axes])
-
-
 broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))
 sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
-
-
-@bind(sum_to)
-def _summing(a: Array, out: Array, shape: tuple[int, ...]) -> Callable[[], object] | None:
-    axes = _repeated(np.shape(a), shape)
-    return totalling(a, axes, _without(out, np.ndim(a), axes))
 
 
 @op(numpy=np.concatenate, residuals=["ends"])

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, op
-from ..kernels.sums import total
 from .elementwise import exp
-from .reduce import floating, reduced_axes, sum
+from .reduce import floating, sum
 
 __all__ = ["log_softmax", "softmax", "softmin"]
 
 
 def below_top(a: Array, axis: int) -> Any:
-    """a minus its largest element along `axis`, in memory of its own."""
+    """a minus its largest element along `axis`."""
     a = floating(a)
     with np.errstate(invalid="ignore", over="ignore"):  # -inf, far below the top, has probability 0
         return np.asarray(np.subtract(a, np.max(a, axis=axis, keepdims=True, initial=-np.inf)))
@@ -28,10 +27,8 @@ def below_top(a: Array, axis: int) -> Any:
 @op
 def softmax(a: Array, *, axis: int = -1) -> Array:
     """y = e^a / sum of e^a along `axis`.   a' = y (g - sum of g y)."""
-    y = below_top(a, axis)
-    np.exp(y, out=y)
-    y /= total(y, reduced_axes(axis, y.ndim), True)
-    return y
+    y = np.exp(below_top(a, axis))
+    return y / sum(y, axis=axis, keepdims=True)
 
 
 @op
@@ -43,9 +40,8 @@ def softmin(a: Array, *, axis: int = -1) -> Array:
 @op
 def log_softmax(a: Array, *, axis: int = -1) -> Array:
     """y = a - log of the sum of e^a along `axis`.   a' = g - e^y sum of g."""
-    y = below_top(a, axis)
-    y -= np.log(total(np.exp(y), reduced_axes(axis, y.ndim), True))
-    return y
+    z = below_top(a, axis)
+    return z - np.log(sum(np.exp(z), axis=axis, keepdims=True))
 
 
 def _softmax_rule(g: Array, y: Array, axis: int) -> Array:

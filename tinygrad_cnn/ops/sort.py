@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.graph import Array, implements, op
-from .index import take_along_axis
+from ..core.graph import Array, Tensor, implements, op
+from .gather import take_along_axis
 from .shape import slice_axis
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
 
 __all__ = ["argsort", "sort", "topk"]
 

@@ -16,8 +16,9 @@ from ..ops import (
     activation,
     compare,
     elementwise,
+    gather,
     index,
-    linalg,
+    matmul,
     rearrange,
     reduce,
     scan,
@@ -50,7 +51,7 @@ class Methods:
     __mul__ = elementwise.mul
     __truediv__ = elementwise.div
     __pow__ = elementwise.pow
-    __matmul__ = linalg.matmul
+    __matmul__ = matmul.matmul
     __neg__ = elementwise.neg
     __abs__ = elementwise.abs
     __lt__ = compare.less
@@ -81,7 +82,7 @@ class Methods:
         return elementwise.pow(other, self)
 
     def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return linalg.matmul(other, self)
+        return matmul.matmul(other, self)
 
     def __rand__(self, other: TensorLike) -> Tensor:
         return compare.bitwise_and(other, self)
@@ -135,13 +136,13 @@ class Methods:
     relu = activation.relu
     silu = activation.silu
     softplus = activation.softplus
-    matmul = linalg.matmul
-    dot = linalg.dot
-    trace = linalg.trace
+    dot = matmul.dot
+    trace = matmul.trace
+    matmul = matmul.matmul  # from here on the method
     diagonal = rearrange.diagonal
     pad = shape.pad
     repeat = rearrange.repeat
-    scatter_add = index.scatter_add
+    scatter_add = gather.scatter_add
     tile = rearrange.tile
     tril = rearrange.tril
     triu = rearrange.triu
@@ -254,7 +255,7 @@ class Methods:
 
     def take(self, indices: TensorLike, axis: int | None = None) -> Tensor:
         """The elements at integer `indices` of `axis`, or of the flattened Tensor by default."""
-        return index.take(self, indices, axis=axis)
+        return gather.take(self, indices, axis=axis)
 
     def argsort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
         """The indices that sort along `axis`, equal elements in their order."""

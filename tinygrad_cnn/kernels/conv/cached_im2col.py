@@ -13,13 +13,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry
-from ..matmul import multiplying
+from ..matmul import prepare as prepare_product
 
 MOST_BYTES = 1 << 20
 """Columns larger than this are filled in blocks instead."""
@@ -107,9 +108,9 @@ def convolve(
     elif y is None:
         y = np.empty((*shape, o), columns.dtype).transpose(0, -1, *range(1, len(shape)))
     if (first := y.swapaxes(0, 1)).flags.c_contiguous:
-        product = multiplying(filters, columns, first.reshape(o, -1))
+        product = _product(first.reshape(o, -1), filters, columns)
     elif (last := last_view(y)).flags.c_contiguous:
-        product = multiplying(columns.T, filters.T, last.reshape(-1, o))
+        product = _product(last.reshape(-1, o), columns.T, filters.T)
     else:
         return None
 
@@ -135,7 +136,7 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
     else:
         room = np.empty(first.shape, u.dtype)
         matrix, copies = room.reshape(o, -1), [(room, first)]
-    product = multiplying(matrix, plan.columns.T, w.reshape(o, -1))
+    product = _product(w.reshape(o, -1), matrix, plan.columns.T)
 
     def run() -> np.ndarray:
         if plan.source() is not x:
@@ -147,3 +148,8 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
         return w
 
     return run
+
+
+def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], object]:
+    """The call that fills `out` with the product of two matrices."""
+    return prepare_product(out, a, b) or partial(np.matmul, a, b, out)

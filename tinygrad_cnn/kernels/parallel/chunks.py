@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ LARGE = 3 << 18
 """Elements from which on it pays to wake the threads."""
 
 SMALL = 1 << 17
-"""Elements with less of which arranging work in parts is too much."""
+"""Arrays with fewer elements are not worth preparing work in parts."""
 
 PARTS = 4
 """Few, since the threads wait for each other at every call from Python; more than two, since one thread may be late."""
@@ -39,26 +38,22 @@ def _filled(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -
     return out
 
 
-def share(work: Callable[..., object], *arrays: np.ndarray, axis: int | None = None) -> None:
-    """Call work(*arrays), on parts of the arrays where the first is large.
+def shared(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> Callable[[], np.ndarray]:
+    """A task that calls work(*arrays) on parts of the arrays and returns `out`, which is where it writes.
 
-    They are cut along `axis`, or along the one that is outermost in the memory of the first. What is of another shape than
-    the first, as a number is, goes to every part.
+    The parts are cut along the axis that is outermost in the memory of the first array. An array of another length along that
+    axis, such as a number, goes to every part.
     """
-    sharing(work, *arrays, axis=axis)()
-
-
-def sharing(work: Callable[..., object], *arrays: np.ndarray, axis: int | None = None) -> Callable[[], object]:
-    """:func:`share` in the same memory every time."""
     first = arrays[0]
-    if first.size < LARGE:
-        return partial(work, *arrays)
-    if axis is None:
-        axis = max(range(first.ndim), key=lambda i: (first.shape[i] > 1, first.strides[i]))
+    axis = max(range(first.ndim), key=lambda i: (first.shape[i] > 1, first.strides[i]))
     length = first.shape[axis]
     step = -(-length // PARTS)
-    lead = (slice(None),) * axis
-    cuts: list[Any] = [(*lead, slice(i, min(i + step, length))) for i in range(0, length, step)]
-    whole = [a.ndim > axis and a.shape[axis] == length for a in arrays]
-    parts = [tuple(a[cut] if is_cut else a for a, is_cut in zip(arrays, whole, strict=True)) for cut in cuts]
-    return partial(each, lambda part: work(*part), parts)
+    cuts = [(*(slice(None),) * axis, slice(i, min(i + step, length))) for i in range(0, length, step)]
+    is_cut = [a.ndim > axis and a.shape[axis] == length for a in arrays]
+    parts = [tuple(a[cut] if yes else a for a, yes in zip(arrays, is_cut, strict=True)) for cut in cuts]
+
+    def task() -> np.ndarray:
+        each(lambda part: work(*part), parts)
+        return out
+
+    return task

@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.graph import Array
-from ..ops.elementwise import clip, maximum, minimum, sqrt, where
-from ..ops.loss import is_positive
-from ..ops.real import not_negative, real
-from ..ops.real import positive as positive_number
-from ..ops.reduce import norm
-from ..ops.shape import broadcast_to
-from ..tensor import Tensor
-from .losses import as_array, pair, reduced
+from ...core.graph import Array, Tensor, op
+from ..elementwise import clip, maximum, minimum, sqrt, where
+from ..real import not_negative, real, refuse
+from ..real import positive as positive_number
+from ..reduce import norm
+from ..shape import broadcast_to
+from .base import as_array, pair, reduced
 
 __all__ = [
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "hinge_embedding_loss",
-    "margin_ranking_loss",
-    "pairwise_distance",
+    "cosine_embedding_loss", "cosine_similarity", "hinge_embedding_loss", "margin_ranking_loss", "pairwise_distance",
     "triplet_margin_loss",
-]
+]  # fmt: skip
 
 
 def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Tensor:
@@ -56,6 +50,14 @@ def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -
     """y = the p-norm over the last axis of x1 - x2 + eps; the small number keeps the gradient of equal vectors finite."""
     real("pairwise_distance", "eps", eps)
     return norm(x1 - x2 + eps, p, axis=-1)
+
+
+@op
+def is_positive(target: Array, *, function: str) -> Array:
+    """y = (target == 1), without a gradient. ValueError in the name of `function` unless every element is 1 or -1."""
+    message = f"{function}: `target` holds {{value}} at {{at}}; it must be 1 or -1: use 2 * target - 1 for 0, 1"
+    refuse(target, np.not_equal(np.abs(target), 1), message)
+    return np.equal(target, 1)
 
 
 def cosine_embedding_loss(x1: Array, x2: Array, target: Array, margin: float = 0.0, reduction: str = "mean") -> Tensor:

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from ..core.graph import Array
-from ..ops.random import Seed, keep_mask
-from ..ops.real import probability
-from ..tensor import Tensor
+from ..core.graph import Array, Tensor, op
+from .elementwise import mul
+from .random import Seed, generator
+from .real import probability
 
 __all__ = ["dropout", "dropout2d"]
 
 
+@op
+def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed) -> Array:
+    """y = 0 with probability p, else 1 / (1 - p), one draw for each element, or for each run of the last `spatial` axes.
+
+    No gradient. The draws do not depend on x's dtype, so float32 and float64 networks drop the same elements.
+    """
+    shape = mask_shape(np.shape(x), spatial)
+    return survivors(generator(rng), shape, p) * np.result_type(x, 1.0).type(1 / (1 - p) if p < 1 else 0)
+
+
+def mask_shape(shape: tuple[int, ...], spatial: int) -> tuple[int, ...]:
+    """`shape` with size 1 on the last `spatial` axes."""
+    return shape[: len(shape) - spatial] + (1,) * spatial
+
+
+def survivors(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.ndarray:
+    """False with probability p, to 2^-40: one byte for each element, and 32 bits more where that byte does not decide."""
+    bound, rest = divmod(round(p * 2.0**40), 1 << 32)
+    size = math.prod(shape)
+    words = rng.integers(0, (1 << 64) - 1, -(-size // 8), np.uint64, endpoint=True)
+    draws = words.view(np.uint8)[:size]
+    kept = draws >= bound
+    if rest:
+        undecided = np.flatnonzero(draws == bound)
+        kept[undecided] = rng.integers(0, 1 << 32, undecided.size, np.uint32) >= rest
+    return kept.reshape(shape)
+
+
 def _dropped(name: str, x: Array, p: float, training: bool, spatial: int, rng: Seed) -> Tensor:
     probability(name, "p", p)
-    y: Tensor = x * keep_mask(x, p=p, spatial=spatial, rng=rng) if training and p else x
-    return y
+    return mul(x, keep_mask(x, p=p, spatial=spatial, rng=rng)) if training and p else x
 
 
 def dropout(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:

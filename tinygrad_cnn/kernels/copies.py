@@ -1,0 +1,44 @@
+"""Copies into memory that is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..ops.shape import Shape
+from ..ops.windows import LAST, last_view
+from .blocking import copy_channels_last
+from .parallel import chunks
+from .parallel.chunks import by_images
+
+
+def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
+    """A task for ``copy``; None where no memory is given."""
+    return None if out is None else partial(_into, out, np.copyto, out, a)
+
+
+def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Callable[[], Any] | None:
+    """A task for ``reshape``, in parts if it is large; None where no memory is given: the definition may return a view."""
+    if out is None or not out.flags.c_contiguous:
+        return None
+    target = out.reshape(a.shape)
+    if not out.ndim or out.size < chunks.SMALL or out.shape[:1] != a.shape[:1]:
+        return partial(_into, out, np.copyto, target, a)
+    return by_images(np.copyto, target, a)
+
+
+def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, ...]) -> Callable[[], Any]:
+    """A task for ``laid_out``, with care for channels that are put last."""
+    if out is None:
+        out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
+    if axes == LAST.get(a.ndim):
+        return partial(_into, out, copy_channels_last, last_view(out), a)
+    return partial(_into, out, np.copyto, out, a)
+
+
+def _into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:
+    copy(*arrays)
+    return out

@@ -1,0 +1,28 @@
+"""Losses in prepared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reduction: str) -> Callable[[], Any] | None:
+    """A task for the mean or sum of squares of arrays of one shape and dtype in C order; None for others."""
+    if prediction.__class__ is not np.ndarray or target.__class__ is not np.ndarray or reduction not in ("mean", "sum"):
+        return None
+    alike = prediction.shape == target.shape and prediction.dtype is target.dtype and prediction.dtype.char in "fd"
+    if not (alike and prediction.flags.c_contiguous and target.flags.c_contiguous and prediction.size):
+        return None
+    buffer = None if out is None else np.empty_like(prediction)
+    count = prediction.size if reduction == "mean" else 1
+    add: Any = np.add.reduce
+
+    def task() -> Any:
+        squares = np.subtract(prediction, target, buffer)
+        np.square(squares, squares)
+        total = add(squares, None, None, out)
+        return total / count if out is None else np.divide(total, count, out)
+
+    return task

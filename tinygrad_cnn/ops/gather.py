@@ -1,0 +1,314 @@
+"""Elements gathered by integer positions, and their adjoints, which add where positions repeat.
+
+Positions count along one axis, for all lines of it at once or for each line by itself. They are inputs of ops, so that whoever
+observes op calls sees where they came from.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from ..core.graph import Array, Tensor, op
+from ..core.tracing import tracer
+from .compare import not_equal
+from .elementwise import add, mul, where
+from .index import add_at_zeros, assigned, plain_index
+from .real import real, refuse
+from .shape import expand_dims, pad_constant
+
+__all__ = [
+    "embedding", "index_add", "one_hot", "put_along_axis", "scatter_add", "take", "take_along_axis",
+]  # fmt: skip
+
+
+# For all lines of an axis
+
+
+@op(numpy=np.take)
+def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
+    """y = a[..., indices, ...] with integer `indices` at `axis`, or into the flattened a.   a' = g added back there.
+
+    Args:
+        a: an array or Tensor.
+        indices: integers of any shape, which replaces `axis` in the result's shape; negative ones count from the end.
+        axis: the axis to index, or None for a in C order.
+
+    Raises:
+        TypeError: if `indices` are not integers.
+        IndexError: if an index is outside the axis.
+    """
+    shape = (np.size(a),) if axis is None else np.shape(a) or (1,)
+    size = shape[normalize_axis_index(axis or 0, len(shape), "take")]
+    return np.take(a, checked("take", "indices", indices, size), axis)
+
+
+@op
+def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
+    """y = zeros of `shape`, with u added at `indices` of `axis`: the adjoint of take.   u' = take(g)."""
+    sizes = (math.prod(shape),) if axis is None else shape or (1,)
+    at = normalize_axis_index(axis or 0, len(sizes))
+    index = (*(slice(None),) * at, indices) if at else indices
+    return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
+
+
+take.vjp(a=lambda g, indices, in_shape, axis: add_taken(g, indices, axis=axis, shape=in_shape))
+add_taken.vjp(u=lambda g, indices, axis: take(g, indices, axis=axis))
+
+
+def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1) -> Tensor:
+    """y = x with the slices of alpha `src` added to those of `x` at positions `index` of `axis`, repeats adding up.
+
+    The order of arguments is that of torch.index_add.   x' = g,  src' = alpha take(g, index).
+
+    Args:
+        x: an array or Tensor.
+        axis: the axis that `index` counts along.
+        index: 1-D integers; negative ones count from the end.
+        src: x's shape, but with len(index) along `axis`.
+        alpha: a number.
+
+    Raises:
+        TypeError: if `index` are not integers, or `alpha` is not a real number.
+        IndexError: if an index is outside the axis.
+        ValueError: if the shapes do not fit.
+    """
+    shape = np.shape(x)
+    at = normalize_axis_index(axis, len(shape), "index_add")
+    _ensure("index_add", "index", index, shape[at])
+    wanted = (*shape[:at], *np.shape(index), *shape[at + 1 :])
+    if np.ndim(index) != 1 or np.shape(src) != wanted:
+        raise ValueError(
+            f"index_add: `src` is {np.shape(src)} and `index` is {np.shape(index)}, but `index` must be 1-D and `src` have "
+            f"its length along axis {axis} of `x` {shape}"
+        )
+    real("index_add", "alpha", alpha)
+    return add(x, add_taken(src if alpha == 1 else mul(src, alpha), index, axis=at, shape=shape))
+
+
+@op
+def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) -> Array:
+    """Rows of a table: y[...] = weight[indices[...]].   weight' = g added up in the rows that were read.
+
+    Args:
+        indices: integers, any shape.
+        weight: the table, (rows, features).
+        padding_idx: a row that gets no gradient; negative counts from the end.
+
+    Returns:
+        (*indices.shape, features).
+
+    Raises:
+        TypeError: if `indices` are not integers.
+        IndexError: if an index or `padding_idx` is out of range.
+        ValueError: if `weight` does not have two axes.
+    """
+    if np.ndim(weight) != 2:
+        raise ValueError(f"embedding: `weight` has shape {np.shape(weight)}; it must be (rows, features)")
+    rows = np.shape(weight)[0]
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise IndexError(f"embedding: `padding_idx` is {padding_idx}; it must be from {-rows} to {rows - 1}")
+    return np.take(weight, checked_labels("embedding", "indices", indices, rows), axis=0)
+
+
+def _embedding_rule(g: Array, indices: Array, in_shape: tuple[int, ...], padding_idx: int | None) -> Array:
+    if padding_idx is not None:
+        g = where(expand_dims(not_equal(indices, padding_idx % in_shape[0]), -1), g, 0)
+    return add_taken(g, indices, axis=0, shape=in_shape)
+
+
+embedding.vjp(weight=_embedding_rule)
+
+
+@op
+def one_hot(labels: Array, *, num_classes: int = -1) -> Array:
+    """y[..., c] = 1 where `labels` equals c, else 0, as int64, without a gradient.
+
+    Args:
+        labels: integers, any shape.
+        num_classes: the size of the new last axis; -1 for the largest label + 1.
+
+    Raises:
+        TypeError: if `labels` are not integers.
+        IndexError: if a label is negative or too large.
+        ValueError: if `num_classes` is -1 and there are no labels.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.one_hot(np.array([0, 2])).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    labels = np.asarray(labels)
+    if num_classes == -1:
+        if not labels.size:
+            raise ValueError("one_hot: `num_classes` is -1 but `labels` is empty; say how many classes there are")
+        num_classes = int(labels.max()) + 1
+    labels = checked_labels("one_hot", "labels", labels, num_classes)
+    return (labels[..., None] == np.arange(num_classes)).astype(np.int64)
+
+
+# For each line of an axis
+
+
+@op(numpy=np.take_along_axis)
+def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array:
+    """y_(..i..) = a_(..indices_(..i..)..), the index standing at `axis`.   a' = g added back there.
+
+    Args:
+        a: an array or Tensor.
+        indices: integers with a's number of axes, whose sizes other than at `axis` broadcast with a's; negative ones
+            count from the end.
+        axis: the axis to index; None takes 1-D indices into the flattened a.
+
+    Raises:
+        TypeError: if `indices` are not integers.
+        IndexError: if an index is outside the axis, or the shapes do not fit.
+    """
+    if axis is None:
+        return np.take_along_axis(a, checked("take_along_axis", "indices", indices, np.size(a)), None)
+    shape = np.shape(a)
+    at = normalize_axis_index(axis, len(shape), "take_along_axis")
+    _check_lines("take_along_axis", shape, np.shape(indices), at)
+    return np.take_along_axis(a, checked("take_along_axis", "indices", indices, shape[at]), at)
+
+
+@op
+def add_along_axis(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
+    """y = zeros of `shape`, with u added at `indices` along `axis`: the adjoint of take_along_axis.   u' = take there."""
+    sizes = (math.prod(shape),) if axis is None else shape
+    return add_at_zeros(u, index=_lines(indices, axis or 0, sizes), shape=sizes).reshape(shape)
+
+
+take_along_axis.vjp(a=lambda g, indices, in_shape, axis: add_along_axis(g, indices, axis=axis, shape=in_shape))
+add_along_axis.vjp(u=lambda g, indices, axis: take_along_axis(g, indices, axis=axis))
+
+
+def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> Tensor:
+    """A new y that equals `a`, except that y_(..indices_(..i..)..) = values_(..i..), the index standing at `axis`.
+
+    Args:
+        a: an array or Tensor; it is left as it is, which is where this differs from np.put_along_axis.
+        indices: as for :func:`take_along_axis`. Where one repeats, the last value written stays.
+        values: broadcast to the shape of the selection.
+        axis: the axis to index.
+
+    Raises:
+        TypeError: if `indices` are not integers, or a's dtype cannot hold `values`.
+        IndexError: if an index is outside the axis, or the shapes do not fit.
+        ValueError: if `values` do not broadcast to the selection.
+    """
+    at = normalize_axis_index(axis, np.ndim(a), "put_along_axis")
+    _check_lines("put_along_axis", np.shape(a), np.shape(indices), at)
+    _ensure("put_along_axis", "indices", indices, np.shape(a)[at])
+    lines = _lines(plain_index(indices), at, np.shape(a))
+    return assigned("put_along_axis", a, lines, values, np.broadcast_shapes(*(np.shape(part) for part in lines)))
+
+
+def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
+    """y = x, with each src_(..i..) added at x_(..index_(..i..)..), the index standing at `axis`; repeats add up.
+
+    The order of arguments is that of torch.scatter_add.   x' = g,  src' = g taken at `index`, zero outside of it.
+
+    Args:
+        x: an array or Tensor.
+        axis: the axis that `index` counts along.
+        index: integers with the axes of `x`, not larger than `x` on the others; negative ones count from the end.
+        src: not smaller than `index` on any axis; what lies beyond it is not used.
+
+    Raises:
+        TypeError: if `index` are not integers.
+        IndexError: if an index is outside the axis.
+        ValueError: if the shapes do not fit.
+    """
+    shape, size = np.shape(x), np.shape(index)
+    at = normalize_axis_index(axis, len(shape), "scatter_add")
+    _ensure("scatter_add", "index", index, shape[at])
+    fits = len(size) == len(shape) == np.ndim(src) and all(
+        n <= m and (i == at or n <= k) for i, (n, m, k) in enumerate(zip(size, np.shape(src), shape, strict=True))
+    )
+    if not fits:
+        raise ValueError(
+            f"scatter_add: `index` {size} must have as many axes as `x` {shape} and `src` {np.shape(src)}, and be no larger "
+            f"than `src`, nor than `x` except on axis {axis}"
+        )
+    used = src if np.shape(src) == size else src[tuple(map(slice, size))]
+    corner = (*size[:at], shape[at], *size[at + 1 :])  # an index smaller than x stands for the first lines only
+    sums = add_along_axis(used, index, axis=at, shape=corner)
+    if corner != shape:
+        sums = pad_constant(sums, pad_width=[(0, k - n) for n, k in zip(corner, shape, strict=True)])
+    return add(x, sums)
+
+
+def _check_lines(name: str, shape: tuple[int, ...], size: tuple[int, ...], at: int) -> None:
+    if len(size) != len(shape) or any(
+        i != at and n != m and 1 not in (n, m) for i, (n, m) in enumerate(zip(size, shape, strict=True))
+    ):
+        raise IndexError(
+            f"{name}: `indices` {size} does not fit `a` {shape}; it must have as many axes, of sizes that broadcast except "
+            f"on axis {at}"
+        )
+
+
+def _lines(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The full index that stands for one position per line: that position at `axis`, every position elsewhere."""
+    grid: list[Any] = list(np.ogrid[tuple(map(slice, shape))])
+    grid[axis] = indices
+    return tuple(grid)
+
+
+# Checks
+
+
+def _integers(name: str, argument: str, values: Array, remedy: str) -> np.ndarray:
+    """`values` in native byte order: of another, NumPy before 2.2 may crash on a comparison with a Python number."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: `{argument}` is {array.dtype}; it must {remedy}")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder())
+
+
+def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
+    """`indices` as an array of np.intp whose values lie from -size to size - 1.
+
+    Raises:
+        TypeError: if they are not integers.
+        IndexError: if one lies outside.
+    """
+    if not np.size(indices) and np.asarray(indices).dtype.kind == "f":
+        return np.asarray(indices, np.intp)  # the empty list
+    array = _integers(name, argument, indices, "hold integers: convert it with astype(int)")
+    span = f"run from {-size} to {size - 1}" if size else "cannot exist"
+    message = f"{name}: `{argument}` holds {{value}}, but the axis has size {size}; its indices {span}"
+    refuse(array, (array < -size) | (array >= size), message, IndexError)
+    return array.astype(np.intp, copy=False)
+
+
+def checked_labels(name: str, argument: str, values: Array, classes: int, ignore: int | None = None) -> np.ndarray:
+    """`values` as an array of np.intp from 0 to classes - 1, or `ignore`.
+
+    Raises:
+        TypeError: if they are not integers.
+        IndexError: naming the first one out of range and its position.
+    """
+    array = _integers(name, argument, values, "be integers: convert it with astype(int), or pass an integer array")
+    wrong = (array < 0) | (array >= classes)
+    if ignore is not None:
+        wrong &= array != ignore
+    also = "" if ignore is None else f", or `ignore_index` {ignore}"
+    message = f"{name}: `{argument}` holds {{value}} at {{at}}; it must be from 0 to {classes - 1}{also}"
+    refuse(array, wrong, message, IndexError)
+    return array.astype(np.intp, copy=False)
+
+
+def _ensure(name: str, argument: str, indices: Array, size: int) -> None:
+    """:func:`checked`, now and whenever a captured run is repeated."""
+    array = np.asarray(getattr(indices, "_array", indices))
+    checked(name, argument, array, size)
+    if tracer().captures:
+        tracer().effect(lambda array: _discard(checked(name, argument, array, size)), array)
+
+
+def _discard(_: Any) -> None:
+    pass

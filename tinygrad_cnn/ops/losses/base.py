@@ -1,0 +1,67 @@
+"""What the losses share.
+
+Every loss takes a `reduction`: "mean" over all that was compared (NaN for nothing), "sum", or "none" for each on its own;
+another one is a ValueError. Targets broadcast to the shape of predictions, and integer ones take the predictions' dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...core.graph import Array, Tensor
+from ..reduce import mean, sum
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(name: str, reduction: str) -> None:
+    """ValueError unless `reduction` is one of mean, sum and none."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: `reduction` is {reduction!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}")
+
+
+def check_target(name: str, prediction: Array, target: Array, label: str = "target") -> None:
+    """ValueError unless `target`, called `label`, broadcasts to the shape of `prediction`."""
+    wanted, given = np.shape(prediction), np.shape(target)
+    if wanted == given:
+        return
+    if len(given) > len(wanted) or any(n not in (1, m) for n, m in zip(given[::-1], wanted[::-1], strict=False)):
+        raise ValueError(
+            f"{name}: `{label}` has shape {given}, which does not broadcast to the {wanted} it is compared with; reshape it"
+        )
+
+
+def reduced(name: str, each: Array, reduction: str) -> Tensor:
+    """`each`, or its sum or mean."""
+    check_reduction(name, reduction)
+    if reduction == "none":
+        return each  # type: ignore[no-any-return]
+    if reduction == "mean" and each.size:
+        return mean(each)
+    return sum(each) if reduction == "sum" else sum(each) * math.nan
+
+
+# Typed as Tensors, for what a Tensor can do; arrays pass through in the same way, and give arrays.
+
+
+def as_array(value: Array) -> Tensor:
+    """`value`, as an array if it is not one nor a Tensor."""
+    given: Any = value if hasattr(value, "dtype") else np.asarray(value)
+    return given  # type: ignore[no-any-return]
+
+
+def numbers(value: Array, dtype: np.dtype[Any]) -> Tensor:
+    """`value` with a floating-point dtype: its own, or `dtype`, so that integers beside float32 do not make float64."""
+    given: Any = value if hasattr(value, "dtype") else np.asarray(value, dtype)
+    return given if given.dtype.kind == "f" else given.astype(dtype)  # type: ignore[no-any-return]
+
+
+def pair(name: str, prediction: Array, target: Array, label: str = "target") -> tuple[Tensor, Tensor]:
+    """Prediction and target as arrays or Tensors of numbers, the second fitting the first."""
+    prediction = as_array(prediction)
+    target = numbers(target, prediction.dtype)
+    check_target(name, prediction, target, label)
+    return prediction, target

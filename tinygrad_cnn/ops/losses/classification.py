@@ -1,0 +1,310 @@
+"""Losses of classifiers: scores or probabilities against classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...core.graph import Array, Tensor, op
+from ..activation import logsigmoid
+from ..elementwise import maximum, sub, where
+from ..gather import checked_labels
+from ..real import real, refuse
+from ..reduce import sum
+from ..shape import broadcast_to, expand_dims, reshape
+from ..softmax import log_softmax, softmax
+from ..transcendental import sigmoid
+from .base import as_array, check_reduction, numbers, pair, reduced
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss", "soft_margin_loss",
+]  # fmt: skip
+
+# Labels: integers (N, ...) beside scores (N, C, ...)
+
+
+@op
+def label_weights(
+    target: Array, weight: Array = None, *, classes: int, ignore_index: int, function: str, dtype: np.dtype[Any]
+) -> Array:
+    """y = weight[target], or 1 without weights, and 0 where `target` is `ignore_index`; no gradient.
+
+    It checks the labels too: TypeError or IndexError in the name of `function`.
+    """
+    target = checked_labels(function, "target", target, classes, ignore_index)
+    kept = target != ignore_index
+    if weight is None:
+        return kept.astype(dtype)
+    return np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
+
+
+@op
+def label_mask(labels: Array, *, classes: int) -> Array:
+    """y[n, c, ...] = whether c is labels[n, ...], Boolean, without a gradient."""
+    labels = np.expand_dims(labels, 1)
+    return labels == np.arange(classes).reshape(-1, *(1,) * (labels.ndim - 2))
+
+
+def _pick(a: Array, labels: Array) -> Tensor:
+    """a[n, labels[n, ...], ...], and 0 where a label is out of range."""
+    return sum(where(label_mask(labels, classes=a.shape[1]), a, 0), axis=1)
+
+
+@op
+def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
+    """y[n, ...] = -w[n, ...] log of the softmax over axis 1 at target[n, ...].   logits' = g w (softmax - one at target).
+
+    A label out of range counts as no class at all, with w = 0.
+    """
+    return w * np.subtract(0, _pick(log_softmax(logits, axis=1), target))
+
+
+def _softmax_nll_rule(g: Array, logits: Array, target: Array, w: Array) -> Array:
+    p: Array = softmax(logits, axis=1)
+    return expand_dims(g * w, 1) * (p - label_mask(target, classes=logits.shape[1]))
+
+
+softmax_nll.vjp(logits=_softmax_nll_rule)
+
+
+@op
+def mean_by(a: Array, w: Array) -> Array:
+    """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or g then, when all of a is 0."""
+    total, weight = (
+        sum(np.asarray(x, np.result_type(a, np.float32))) for x in (a, w)
+    )  # in float16 they would overflow
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(total, weight).astype(a.dtype)
+
+
+def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
+    weight: Array = sum(w.astype(g.dtype))
+    return broadcast_to(g / where(weight == 0, 1, weight), shape=in_shape)
+
+
+mean_by.vjp(a=_mean_by_rule)
+
+
+def cross_entropy(
+    logits: Array,
+    target: Array,
+    weight: Array = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """y = -sum over the classes c of t_c weight_c log softmax(logits)_c, reduced; t is 1 at the class, or probabilities.
+
+    logits' = g weight (softmax(logits) - t).
+
+    Args:
+        logits: (N, C), (C,) or (N, C, d1, ...), of any size.
+        target: class indices, (N,), () or (N, d1, ...), integers; or probabilities of the logits' shape and kind.
+        weight: a factor for each class, (C,), or None; it has no gradient.
+        ignore_index: the index of what does not count. Probabilities have no index.
+        reduction: "mean" divides by the sum of the weights of the classes in `target` (for probabilities by their number),
+            so it is NaN, with a gradient of 0, where nothing counts; "sum"; or "none".
+        label_smoothing: the share of each t that is spread evenly over the classes, from 0 to 1.
+
+    Raises:
+        IndexError: for a class that does not exist.
+        TypeError: for class indices that are not integers, or probabilities that are.
+        ValueError: for shapes that do not fit, another argument out of range, or the `ignore_index` of a class beside
+            probabilities.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> logits = tg.Tensor([[100.0, 0.0], [0.0, 0.0]], requires_grad=True)
+    >>> tg.cross_entropy(logits, np.array([0, 1]), reduction="none").tolist()
+    [0.0, 0.6931471824645996]
+    """
+    name = "cross_entropy"
+    check_reduction(name, reduction)
+    logits, target = as_array(logits), as_array(target)
+    real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
+    if logits.ndim == 1:
+        return _single(cross_entropy, logits, target, weight, ignore_index, reduction, label_smoothing)
+    classes = _classes(name, "logits", logits, target, weight, dense=True)
+    if target.shape != logits.shape:
+        w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
+        if not label_smoothing:
+            return _labelled(name, softmax_nll(logits, target, w), w, reduction)
+        log_p = log_softmax(logits, axis=1)
+        spread = where(target != ignore_index, _over_classes(log_p, weight), 0)
+        each = w * _pick(log_p, target) * (label_smoothing - 1) - spread * (label_smoothing / classes)
+        return _labelled(name, each, w, reduction)
+    if target.dtype.kind != "f":
+        raise TypeError(
+            f"{name}: `target` has the shape of `logits`, so it holds probabilities, but is {target.dtype}; "
+            "convert it with astype(np.float32)"
+        )
+    if ignore_index >= 0:
+        raise ValueError(
+            f"{name}: `ignore_index` is {ignore_index} but `target` holds probabilities, which have no index; leave it "
+            "out, and give the rows that do not count probabilities of 0"
+        )
+    t = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
+    return reduced(name, -_over_classes(t * log_softmax(logits, axis=1), weight), reduction)
+
+
+def nll_loss(
+    log_probs: Array, target: Array, weight: Array = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """y = -weight_t log_probs_t with t = target, reduced: cross_entropy after log_softmax.   log_probs' = -g weight at t.
+
+    Args:
+        log_probs: (N, C), (C,) or (N, C, d1, ...).
+        target: class indices, (N,), () or (N, d1, ...), integers.
+        weight, ignore_index, reduction: as for :func:`cross_entropy`.
+
+    Raises:
+        IndexError, TypeError, ValueError: as :func:`cross_entropy`.
+    """
+    check_reduction("nll_loss", reduction)
+    log_probs, target = as_array(log_probs), as_array(target)
+    if log_probs.ndim == 1:
+        return _single(nll_loss, log_probs, target, weight, ignore_index, reduction)
+    classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
+    form = {"classes": classes, "ignore_index": ignore_index, "function": "nll_loss", "dtype": log_probs.dtype}
+    w = label_weights(target, weight, **form)
+    return _labelled("nll_loss", -(w * _pick(log_probs, target)), w, reduction)
+
+
+def _single(
+    loss: Callable[..., Tensor],
+    scores: Tensor,
+    target: Tensor,
+    weight: Array,
+    ignore_index: int,
+    reduction: str,
+    *rest: float,
+) -> Tensor:
+    """The loss of one example, as that of a batch of one."""
+    y = loss(expand_dims(scores, 0), expand_dims(target, 0), weight, ignore_index, reduction, *rest)
+    return reshape(y, shape=()) if reduction == "none" else y
+
+
+def _classes(name: str, label: str, scores: Array, target: Array, weight: Array, dense: bool) -> int:
+    """The number of classes of scores (N, C, ...), which target and weight must fit."""
+    if scores.ndim < 2:
+        raise ValueError(f"{name}: `{label}` has shape {scores.shape}; it must be (N, C), (C,) or (N, C, d1, ...)")
+    n, classes, *rest = scores.shape
+    fitting = [(n, *rest), scores.shape] if dense else [(n, *rest)]
+    if target.shape not in fitting:
+        raise ValueError(
+            f"{name}: `target` has shape {target.shape} beside `{label}` {scores.shape}; class indices must be {(n, *rest)}"
+            + (" and probabilities of the shape of `logits`" if dense else "")
+        )
+    if weight is not None and np.shape(weight) != (classes,):
+        raise ValueError(f"{name}: `weight` has shape {np.shape(weight)}; it must be ({classes},), one for each class")
+    if getattr(weight, "requires_grad", False):
+        raise TypeError(f"{name}: `weight` requires a gradient but has none; pass `weight.detach()`")
+    return int(classes)
+
+
+def _over_classes(values: Tensor, weight: Array) -> Tensor:
+    """The sum of weight * values over axis 1."""
+    if weight is not None:
+        factors = numbers(weight, values.dtype).astype(values.dtype)
+        values = values * reshape(factors, shape=(-1, *(1 for _ in values.shape[2:])))
+    return values.sum(axis=1)
+
+
+def _labelled(name: str, each: Tensor, w: Tensor, reduction: str) -> Tensor:
+    return mean_by(each, w) if reduction == "mean" else reduced(name, each, reduction)
+
+
+LOWEST_LOG = -100.0
+"""Where binary_cross_entropy stops the logarithm of a probability, so that one wrong certainty is not infinite."""
+
+
+@op(elementwise=True)
+def bernoulli_nll(p: Array, t: Array) -> Array:
+    """y = -(t log p + (1 - t) log(1 - p)), logarithms not below -100.   p' = g ((1 - t) / (1 - p) - t / p)."""
+    for name, value in (("prediction", p), ("target", t)):
+        message = (
+            f"binary_cross_entropy: `{name}` holds {{value}}; it must be from 0 to 1: apply sigmoid, or use "
+            "binary_cross_entropy_with_logits"
+        )
+        refuse(value, np.less(value, 0) | np.greater(value, 1), message)
+    with np.errstate(divide="ignore"):
+        log_p, log_q = (np.maximum(f(v), LOWEST_LOG) for f, v in ((np.log, p), (np.log1p, np.negative(p))))
+    return 0 - (t * log_p + (1 - t) * log_q)
+
+
+def _slope(t: Array, q: Array) -> Array:
+    """t / q, and 0 where log q was stopped. Below the smallest normal number it grows no further, not to overflow."""
+    live = q > math.exp(LOWEST_LOG)
+    return where(live, t / where(live, maximum(q, 4 * float(np.finfo(q.dtype).tiny)), 1), 0)
+
+
+bernoulli_nll.vjp(
+    p=lambda g, p, t: g * (_slope(1 - t, 1 - p) - _slope(t, p)),
+    t=lambda g, p: g * sub(bernoulli_nll(p, 1.0), bernoulli_nll(p, 0.0)),
+)
+
+
+@op(elementwise=True)
+def bernoulli_nll_logits(x: Array, t: Array, u: Array) -> Array:
+    """y = -(t log sigmoid(x) + u log sigmoid(-x)).   x' = g (u sigmoid(x) - t sigmoid(-x)),  t' and u' = -g times the logs."""
+    return 0 - (t * logsigmoid(x) + u * logsigmoid(np.negative(x)))
+
+
+bernoulli_nll_logits.vjp(
+    x=lambda g, x, t, u: g * (u * sigmoid(x) - t * sigmoid(-x)),
+    t=lambda g, x: -g * logsigmoid(x),
+    u=lambda g, x: -g * logsigmoid(-x),
+)
+
+
+def binary_cross_entropy(prediction: Array, target: Array, weight: Array = None, reduction: str = "mean") -> Tensor:
+    """y = -weight (t log p + (1 - t) log(1 - p)), reduced, with p = prediction and t = target from 0 to 1.
+
+    The logarithms stop at -100, as in PyTorch, so y is finite. The gradient is that of this function, and so 0 for a p of 0
+    or 1 on the wrong side, where PyTorch has 1e12. Prefer :func:`binary_cross_entropy_with_logits`, which needs no bound.
+
+    Args:
+        prediction, target: the target broadcasts to the prediction's shape.
+        weight: a factor for each element, which broadcasts, or None.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for a value outside 0 to 1, a shape that does not fit, or another `reduction`.
+    """
+    p, t = pair("binary_cross_entropy", prediction, target)
+    each = bernoulli_nll(p, t)
+    return reduced("binary_cross_entropy", each if weight is None else each * numbers(weight, p.dtype), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Array, target: Array, weight: Array = None, reduction: str = "mean", pos_weight: Array = None
+) -> Tensor:
+    """y = -weight (pos_weight t log s + (1 - t) log(1 - s)) with s = sigmoid(logits) and t = target, reduced.
+
+    Exact for logits of any size.   logits' = g weight (s - t) without a pos_weight.
+
+    Args:
+        logits, target: the target broadcasts to the logits' shape.
+        weight: a factor for each element, which broadcasts, or None.
+        reduction: "mean", "sum" or "none".
+        pos_weight: a factor for the positive part, which broadcasts: above 1 it raises recall. Or None.
+
+    Raises:
+        ValueError: for a shape that does not fit, or another `reduction`.
+    """
+    x, t = pair("binary_cross_entropy_with_logits", logits, target)
+    each = bernoulli_nll_logits(x, t if pos_weight is None else t * numbers(pos_weight, x.dtype), 1 - t)
+    each = each if weight is None else each * numbers(weight, x.dtype)
+    return reduced("binary_cross_entropy_with_logits", each, reduction)
+
+
+def soft_margin_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
+    """y = log(1 + e^(-t x)) with x = prediction and t = target, 1 or -1, reduced.   Exact for x of any size.
+
+    Raises:
+        ValueError: if `target` does not fit, or for another `reduction`.
+    """
+    x, t = pair("soft_margin_loss", prediction, target)
+    return reduced("soft_margin_loss", -logsigmoid(t * x), reduction)

@@ -1,0 +1,199 @@
+"""Products of vectors, matrices and tensors, the linear layer's map, and the trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from ..core.graph import Array, Tensor, implements, op
+from .elementwise import mul
+from .geometry import shape_of
+from .rearrange import diagonal
+from .reduce import sum
+from .shape import different_axes, ravel, reshape, sum_to, transpose
+
+__all__ = ["dot", "inner", "linear", "matmul", "outer", "tensordot", "trace"]
+
+Axes: TypeAlias = int | Sequence[int]
+
+
+@op(numpy=np.matmul)
+def matmul(a: Array, b: Array) -> Array:
+    """y = a b, as np.matmul: 1-D inputs are a row at the left and a column at the right, leading axes broadcast.
+
+    a' = g b^T,  b' = a^T g, summed over the leading axes that were broadcast.
+    """
+    left, right = np.shape(a), np.shape(b)
+    if not left or not right:
+        raise ValueError("matmul: a 0-d input has no axis to contract; use `*` to multiply by a scalar")
+    rows = right[-min(2, len(right))]
+    if left[-1] != rows:
+        raise ValueError(
+            f"matmul: `a` {left} has {left[-1]} columns but `b` {right} has {rows} rows; they must agree: check the shapes or "
+            "transpose one"
+        )
+    return np.matmul(a, b)
+
+
+def _matrix_cotangent(g: Array, row: bool, column: bool) -> Array:
+    """g with the axes back that a 1-D left or right input dropped from the product."""
+    if row and column:
+        return reshape(g, shape=(1, 1))
+    if column:
+        return reshape(g, shape=(*g.shape, 1))
+    return reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])) if row else g
+
+
+def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
+    if len(in_shape) == b.ndim == 2:
+        return matmul(g, b.swapaxes(0, 1))
+    row, column = len(in_shape) == 1, b.ndim == 1
+    g = _matrix_cotangent(g, row, column)
+    b = reshape(b, shape=(-1, 1)) if column else b
+    whole: Array = matmul(g, b.swapaxes(-1, -2))
+    if whole.shape == in_shape:
+        return whole
+    return reshape(sum_to(whole, shape=(1, *in_shape) if row else in_shape), shape=in_shape)
+
+
+def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
+    if len(in_shape) == a.ndim == 2:
+        return matmul(a.swapaxes(0, 1), g)
+    row, column = a.ndim == 1, len(in_shape) == 1
+    g = _matrix_cotangent(g, row, column)
+    a = reshape(a, shape=(1, -1)) if row else a
+    if len(in_shape) <= 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
+        a, g = (reshape(m, shape=(math.prod(m.shape[:-1]), m.shape[-1])) for m in (a, g))
+    whole: Array = matmul(a.swapaxes(-1, -2), g)
+    if whole.shape == in_shape:
+        return whole
+    return reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
+
+
+matmul.vjp(a=_matmul_a, b=_matmul_b)
+
+
+@op
+def linear(x: Array, w: Array, b: Array = None) -> Array:
+    """y = x w^T + b.   x' = g w,  w' = g^T x,  b' = g, the last two summed over the leading axes.
+
+    It is x @ w.T + b, but the gradient lies in memory as w does, and y is written once.
+
+    Args:
+        x: (..., in_features).
+        w: (out_features, in_features), PyTorch's order.
+        b: (out_features,), or None.
+
+    Raises:
+        ValueError: if the sizes disagree.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.linear(tg.Tensor([[1.0, 2.0]]), tg.Tensor([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]), tg.ones(3)).tolist()
+    [[12.0, 18.0, 24.0]]
+    """
+    shape, sizes = shape_of("linear", "x", x), shape_of("linear", "w", w)
+    if len(sizes) != 2:
+        raise ValueError(f"linear: `w` has shape {sizes}; it must be (out_features, in_features): reshape it")
+    if shape[-1:] != sizes[1:]:
+        raise ValueError(
+            f"linear: `x` has shape {shape} but `w` {sizes} expects {sizes[1]} features; the last axes must agree: reshape or "
+            "flatten `x`, or transpose `w`"
+        )
+    if b is None:
+        return np.matmul(x, w.T)
+    if shape_of("linear", "b", b) != sizes[:1]:
+        raise ValueError(f"linear: `b` has shape {b.shape}; it must be {sizes[:1]}, one bias for each row of `w`")
+    return np.matmul(x, w.T) + b
+
+
+def _linear_w(g: Array, x: Array, in_shape: tuple[int, ...]) -> Array:
+    count = math.prod(g.shape[:-1])
+    rows, features = (reshape(a, shape=(count, n)) for a, n in ((g, in_shape[0]), (x, in_shape[1])))
+    return matmul(rows.swapaxes(0, 1), features)
+
+
+linear.vjp(x=lambda g, w: matmul(g, w), w=_linear_w, b=lambda g: sum(g, axis=tuple(range(g.ndim - 1))))
+
+
+@implements(np.tensordot)
+def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
+    """y = products of a and b summed over pairs of axes; what remains of a, then of b, are the axes of the result.
+
+    Args:
+        a, b: arrays or Tensors.
+        axes: n, for the last n axes of `a` with the first n of `b`; or two lists, the axes of `a` and those of `b`.
+
+    Raises:
+        ValueError: if an axis is out of bounds or repeated, or if the numbers of axes or their sizes disagree.
+    """
+    left, right = np.shape(a), np.shape(b)
+    if isinstance(axes, int | np.integer):
+        if not 0 <= axes <= min(len(left), len(right)):
+            raise ValueError(
+                f"tensordot: `axes` is {axes}; it must lie from 0 to the number of axes of `a` {left} and of `b` {right}"
+            )
+        axes = (range(len(left) - int(axes), len(left)), range(int(axes)))
+    ours, theirs = (
+        different_axes(f"tensordot: `{name}`", given, len(shape))
+        for name, given, shape in zip("ab", axes, (left, right), strict=True)
+    )
+    if [left[i] for i in ours] != [right[i] for i in theirs]:
+        raise ValueError(
+            f"tensordot: the axes {ours} of `a` {left} and {theirs} of `b` {right} must be as many and of the same sizes"
+        )
+    rows = [i for i in range(len(left)) if i not in ours]
+    columns = [i for i in range(len(right)) if i not in theirs]
+    shared = math.prod(left[i] for i in ours)
+    first = reshape(transpose(a, axes=(*rows, *ours)), shape=(math.prod(left[i] for i in rows), shared))
+    second = reshape(transpose(b, axes=(*theirs, *columns)), shape=(shared, math.prod(right[i] for i in columns)))
+    return reshape(matmul(first, second), shape=(*(left[i] for i in rows), *(right[i] for i in columns)))
+
+
+@implements(np.dot)
+def dot(a: Array, b: Array) -> Tensor:
+    """y = the sum of products over the last axis of a and the last but one of b (or its only one); a scalar multiplies.
+
+    Raises:
+        ValueError: if the sizes of the two axes disagree.
+    """
+    if not np.ndim(a) or not np.ndim(b):
+        return mul(a, b)
+    _check_contraction("dot", a, b, -1, -min(2, np.ndim(b)))
+    return tensordot(a, b, (-1, -min(2, np.ndim(b))))
+
+
+@implements(np.inner)
+def inner(a: Array, b: Array) -> Tensor:
+    """y = the sum of products over the last axes of a and b; a scalar multiplies.
+
+    Raises:
+        ValueError: if the sizes of the two axes disagree.
+    """
+    if not np.ndim(a) or not np.ndim(b):
+        return mul(a, b)
+    _check_contraction("inner", a, b, -1, -1)
+    return tensordot(a, b, (-1, -1))
+
+
+def _check_contraction(name: str, a: Array, b: Array, ours: int, theirs: int) -> None:
+    m, n = np.shape(a)[ours], np.shape(b)[theirs]
+    if m != n:
+        raise ValueError(
+            f"{name}: axis {ours} of `a` {np.shape(a)} has size {m} but axis {theirs} of `b` {np.shape(b)} has size {n}; "
+            "they must agree"
+        )
+
+
+@implements(np.outer)
+def outer(a: Array, b: Array) -> Tensor:
+    """y_ij = a_i b_j, of the flattened inputs."""
+    return mul(reshape(a, shape=(-1, 1)), ravel(b))
+
+
+@implements(np.trace)
+def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """y = the sum over a diagonal of a, which is chosen as for ``diagonal``.   a' = g on that diagonal."""
+    return sum(diagonal(a, offset, axis1, axis2), axis=-1)
