@@ -10,7 +10,6 @@ from .core.graph import op
 from .functional.classification import *
 from .functional.distance import *
 from .functional.dropouts import *
-from .functional.normalization import *
 from .functional.regression import *
 from .io import load, save
 from .kernels import table as _table  # noqa: F401 - it attaches the kernels
@@ -28,6 +27,7 @@ from .ops.index import *
 from .ops.label import *
 from .ops.linalg import *
 from .ops.loss import *
+from .ops.normalization import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
@@ -75,7 +75,6 @@ __all__ += ["set_default_dtype", "set_num_threads"]
 __all__ += functional.classification.__all__
 __all__ += functional.distance.__all__
 __all__ += functional.dropouts.__all__
-__all__ += functional.normalization.__all__
 __all__ += functional.regression.__all__
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
@@ -84,6 +83,7 @@ __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
 __all__ += ops.label.__all__
 __all__ += ops.loss.__all__
+__all__ += ops.normalization.__all__
 __all__ += ops.pool.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__

@@ -5,7 +5,7 @@ Some are ops and some are composed of ops, which makes no difference to who call
 
 from ..core.graph import numpy_ops
 from ..core.operands import accept_lists
-from ..ops import activation, adaptive_pool, affine, conv, conv_transpose, label, loss, pool, resize
+from ..ops import activation, adaptive_pool, affine, conv, conv_transpose, label, loss, normalization, pool, resize
 from ..ops import softmax as soft
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
@@ -14,14 +14,14 @@ from ..ops.conv import *
 from ..ops.conv_transpose import *
 from ..ops.label import *
 from ..ops.loss import *
+from ..ops.normalization import *
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
-from . import classification, distance, dropouts, normalization, regression
+from . import classification, distance, dropouts, regression
 from .classification import *
 from .distance import *
 from .dropouts import *
-from .normalization import *
 from .regression import *
 
 __all__ = []
@@ -41,6 +41,6 @@ __all__ += regression.__all__
 __all__ += resize.__all__
 __all__ += soft.__all__
 
-for module in (classification, distance, dropouts, normalization, regression):
+for module in (classification, distance, dropouts, regression):
     accept_lists(vars(module), numpy_ops)
     globals().update({name: vars(module)[name] for name in module.__all__})

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from ..core.graph import accelerate
-from ..ops import conv, pool
+from ..ops import affine, conv, normalization, pool
+from . import batch_norm
 from . import pool as pooling
 from .conv import convolution
 
@@ -45,5 +46,13 @@ accelerate(conv.convolve_dw, _convolve_dw, along=("x", "u"))
 accelerate(pool.max_pool, pooling.prepare_max, along=("x", "y"))
 accelerate(pool.max_pool_which, pooling.prepare_which, along=("x", "top", "y"))
 accelerate(pool.put_elements, pooling.prepare_put, along=("u", "which", "y"))
+accelerate(pool.take_elements, pooling.prepare_take, along=("a", "which", "y"))
 accelerate(pool.sum_windows, pooling.prepare_sum, along=("x", "y"))
 accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))
+
+accelerate(affine.affine, batch_norm.prepare_affine, along=("x", "y"))
+accelerate(affine.product_to, batch_norm.prepare_product_to)
+accelerate(normalization.moments, batch_norm.prepare_moments, along=("x",))
+accelerate(normalization.normalized, batch_norm.prepare_normalized, along=("x", "y"), in_place=True)
+accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("u", "x"))
+accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)

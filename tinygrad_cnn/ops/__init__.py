@@ -16,6 +16,7 @@ from . import (
     linalg,
     loss,
     matrix,
+    normalization,
     pool,
     random,
     rearrange,
@@ -25,7 +26,6 @@ from . import (
     shape,
     softmax,
     sort,
-    standardize,
     transcendental,
 )
 
@@ -43,6 +43,7 @@ __all__ = [
     "linalg",
     "loss",
     "matrix",
+    "normalization",
     "pool",
     "random",
     "rearrange",
@@ -52,7 +53,6 @@ __all__ = [
     "shape",
     "softmax",
     "sort",
-    "standardize",
     "transcendental",
 ]
 

@@ -1,4 +1,4 @@
-"""The linear layer's map: one product, with its bias added in place."""
+"""Affine maps: the linear layer's, a product of matrices with a bias added, and elementwise scale and shift."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .binders import bind
 from .geometry import shape_of
 from .linalg import matmul
 from .reduce import sum
-from .shape import reshape
+from .shape import broadcast_to, reshape, sum_to
 
 __all__ = ["linear"]
 
@@ -81,4 +81,33 @@ linear.vjp(
     x=lambda g, w: matmul(g, w),
     w=_w,
     b=lambda g: sum(g, axis=tuple(range(g.ndim - 1))),
+)
+
+
+@op
+def affine(x: Array, w: Array, b: Array = None) -> Array:
+    """y = x w + b, with w and b broadcast to x's shape; without b for None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
+    return x * w if b is None else x * w + b
+
+
+@op
+def product_to(a: Array, b: Array, *, shape: tuple[int, ...]) -> Array:
+    """y = a b, of one shape, summed over what broadcasting `shape` to it repeats.   a' = g b,  b' = g a."""
+    return np.sum(a * b, repeated(a.shape, shape)).reshape(shape)
+
+
+def repeated(whole: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `whole` along which broadcasting `shape` to it repeats elements."""
+    extra = len(whole) - len(shape)
+    return tuple(i for i, n in enumerate(whole) if i < extra or shape[i - extra] != n)
+
+
+affine.vjp(
+    x=lambda g, w: affine(g, w),
+    w=lambda g, x, in_shape: product_to(g, x, shape=in_shape),
+    b=lambda g, in_shape: sum_to(g, shape=in_shape),
+)
+product_to.vjp(
+    a=lambda g, b: broadcast_to(g, shape=b.shape) * b,
+    b=lambda g, a: broadcast_to(g, shape=a.shape) * a,
 )
