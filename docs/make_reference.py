@@ -66,7 +66,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Size", "tg", "ops.resize"),
     ]),
     "normalization": ("Normalization and dropout", "Functions behind the layers. All are in `tg.functional` too.", [
-        ("Normalization", "tg", "functional.normalization"),
+        ("Normalization", "tg", "ops.normalization"),
         ("Dropout", "tg", "ops.dropout"),
     ]),
     "losses": ("Losses", "Functions of predictions and targets. All are in `tg.functional` too.", [

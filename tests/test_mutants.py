@@ -47,7 +47,7 @@ EQUIVALENT = [
     ("mean_by", "a", {*EXCHANGED, "transposed"}, "the gradient is one value, repeated"),
     ("cholesky", "a", {"the last two equal axes exchanged"}, "the gradient in a symmetric matrix is symmetric"),
     *((name, x, EXCHANGED, "a vector, or one axis is longer than 1") for name, x in (
-        ("linear", "b"), ("convolve", "b"), ("normalized", "w"), ("normalized", "b"), ("normalized_dx", "w"),
+        ("linear", "b"), ("convolve", "b"), ("normalized", "w"), ("normalized", "b"),
     )),
 ]  # fmt: skip
 

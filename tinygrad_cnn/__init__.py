@@ -9,7 +9,6 @@ from . import autograd, functional, linalg, nn, ops, optim
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
-from .functional.normalization import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
@@ -25,6 +24,7 @@ from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
 from .ops.matmul import *
+from .ops.normalization import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
@@ -85,7 +85,6 @@ __all__ = [
     "training",
 ]
 __all__ += ["set_default_dtype", "set_num_threads"]
-__all__ += functional.normalization.__all__
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
 __all__ += ops.classification.__all__
@@ -93,6 +92,7 @@ __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
 __all__ += ops.distance.__all__
 __all__ += ops.dropout.__all__
+__all__ += ops.normalization.__all__
 __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__

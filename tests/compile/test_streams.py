@@ -47,7 +47,8 @@ def skewed(seed):
         for module, name, value in (
             (memory, "LEAST", 1), (codegen, "LARGE", 0), (chunks, "LARGE", 0),
             (cached_im2col, "MOST_BYTES", 0), (blocking, "ALONE", -1),
-            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (chunks, "SMALL", 1),
+            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (channelwise, "LARGE", 1),
+            (chunks, "SMALL", 1),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield
@@ -75,6 +76,9 @@ UNARY = {
     "pool": lambda x, _: tg.max_pool2d(x, 3, stride=1, padding=1),
     "conv": lambda x, w: tg.conv2d(x, w, padding=1),
     "norm": lambda x, w: tg.batch_norm(x, None, None, w[0, :, 0, 0], w[1, :, 0, 0], training=True),
+    "layer norm": lambda x, w: tg.layer_norm(x, (N, N), w.mean(axis=(0, 2))[:, :1] + tg.zeros(N, N), None),
+    "group norm": lambda x, w: tg.group_norm(x, 2, w[0, :, 0, 0], w[1, :, 0, 0]),
+    "mean of windows": lambda x, _: tg.avg_pool2d(x, 3, stride=1, padding=1),
     "swap": lambda x, _: x.swapaxes(0, 1),
     "twist": lambda x, _: (x.swapaxes(0, 2) * 0.5).swapaxes(0, 2),
     "rows first": lambda x, _: tg.copy(x.transpose((2, 0, 3, 1)), order="C").transpose((1, 3, 0, 2)),  # in memory

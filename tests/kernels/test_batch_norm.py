@@ -1,4 +1,4 @@
-"""Normalization by blocks beside its formulas in float64, in layouts that are rows and in those that are not."""
+"""Normalization, by blocks and by definition, beside its formulas, in layouts that are rows and in those that are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import batch_norm, channelwise
+from tinygrad_cnn.kernels import channelwise
+from tinygrad_cnn.kernels.parallel.task import Work
+from tinygrad_cnn.ops import normalization as ops
+from tinygrad_cnn.ops.normalization import Over
 
 seeds = st.integers(0, 2**32 - 1)
 EPS = 0.01
@@ -19,8 +22,8 @@ def small_arrays_too():
     for module, name, value in (
         (channelwise, "SMALL", 1),
         (channelwise, "LONG", 16),
-        (batch_norm, "BLOCK", 64),
-        (batch_norm, "LARGE", 256),
+        (channelwise, "BLOCK", 64),
+        (channelwise, "LARGE", 256),
     ):
         patch.setattr(module, name, value)
     yield
@@ -29,7 +32,7 @@ def small_arrays_too():
 
 @st.composite
 def images(draw, steps=(1, 1, 2)):
-    """x and u of one layout (in C order, channels-last, or with gaps), axes, and w and b of size 1 along them."""
+    """x and u of one layout (in C order, channels-last, or with gaps), and w and b of size 1 along the axes, or None."""
     n, c, size = draw(st.integers(1, 9)), draw(st.integers(1, 7)), draw(st.integers(1, 9))
     axes = draw(st.sampled_from([(0, 2), (2,), (0,), (1, 2)]))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
@@ -44,78 +47,98 @@ def images(draw, steps=(1, 1, 2)):
         return a
 
     shape = tuple(1 if i in axes else m for i, m in enumerate((n, c, size)))
-    w, b = (rng.normal(size=shape).astype(dtype) for _ in range(2))
-    return one(draw(st.sampled_from([0, 30]))), one(0), w, b, axes
+    w, b = (draw(st.sampled_from([None, rng.normal(size=shape).astype(dtype)])) for _ in range(2))
+    return one(draw(st.sampled_from([0, 30]))), one(0), w, b, Over(axes, EPS, draw(st.booleans()))
 
 
-def formulas(x, u, w, b, axes):
-    x, u, w, b = (a.astype(np.float64) for a in (x, u, w, b))
-    mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+def formulas(x, u, w, b, over):
+    x, u = x.astype(np.float64), u.astype(np.float64)
+    w, b = 1 if w is None else w.astype(np.float64), 0 if b is None else b.astype(np.float64)
+    mean = x.mean(over.axis, keepdims=True) * over.centred
+    variance = np.square(x - mean).mean(over.axis, keepdims=True)
     r = 1 / np.sqrt(variance + EPS)
     s = (x - mean) * r
-    sums = np.stack([u.sum(axes, keepdims=True), (u * s).sum(axes, keepdims=True)])
+    sums = np.stack([a.sum(over.axis, keepdims=True) for a in (u * over.centred, u * s)])
     n = x.size / mean.size
     return np.stack([mean, variance]), s * w + b, sums, w * r * (u - sums[0] / n - s * sums[1] / n)
 
 
 @given(images())
 def test_the_formulas(case):
-    x, u, w, b, axes = case
+    x, u, w, b, over = case
     expected = formulas(*case)
-    stats = batch_norm.moments(x, axes)
-    y = batch_norm.normalize(x, stats, w, b, EPS, axes)
-    sums = batch_norm.correlate(u, x, stats, EPS, axes)
-    dx = batch_norm.pull(u, x, w, sums, stats, EPS, axes)
     accuracy = 2e-4 if x.dtype == np.float32 else 1e-11
-    for got, wanted in zip((stats, y, sums, dx), expected, strict=True):
-        assert got.dtype == x.dtype
-        np.testing.assert_allclose(got, wanted, rtol=accuracy, atol=accuracy * 10)
-    assert y.strides == dx.strides == np.empty_like(x).strides
+    stats = ops.moments(x, over=over)
+    sums = ops.correlations(u, x, stats, over=over)
+    for f, inputs, wanted in (
+        (ops.moments, [x], expected[0]),
+        (ops.normalized, [x, w, b, stats], expected[1]),
+        (ops.correlations, [u, x, stats], expected[2]),
+        (ops.normalized_dx, [u, x, w, sums, stats], expected[3]),
+        (ops.normalized_dx, [u, x, w, None, stats], expected[3]),
+    ):
+        for got in (f(*inputs, over=over), f.op.raw(*inputs, over=over)):
+            assert got.dtype == (np.float64 if f is ops.moments else x.dtype)
+            np.testing.assert_allclose(got, wanted, rtol=accuracy, atol=accuracy * 10)
 
 
 @given(images(steps=(1,)))
 def test_results_may_be_written_over_inputs_and_computed_again(case):
-    x, u, w, b, axes = case
-    stats = batch_norm.moments(x, axes)
-    sums = batch_norm.correlate(u, x, stats, EPS, axes)
-    expected = batch_norm.normalize(x, stats, w, b, EPS, axes), batch_norm.pull(u, x, w, sums, stats, EPS, axes)
-    for which, inputs in ((0, "x"), (1, "x"), (1, "u")):
-        named = {"x": x.copy("K"), "u": u.copy("K")}
-        out = named[inputs]
-        if which == 0:
-            got = batch_norm.normalize(named["x"], stats, w, b, EPS, axes, out)
+    x, u, w, b, over = case
+    stats = ops.moments(x, over=over)
+    sums = ops.correlations(u, x, stats, over=over)
+    y, dx = ops.normalized(x, w, b, stats, over=over), ops.normalized_dx(u, x, w, sums, stats, over=over)
+    assert y.strides == dx.strides == np.empty_like(x).strides
+    for name, over_x in (("y", True), ("dx", True), ("dx", False)):
+        a, g = x.copy("K"), u.copy("K")
+        out = a if over_x else g
+        if name == "y":
+            ops.normalized.op.bind(out, a, w, b, stats, over=over)()
         else:
-            got = batch_norm.pull(named["u"], named["x"], w, sums, stats, EPS, axes, out)
-        assert got is out
-        np.testing.assert_array_equal(got, expected[which])
-
-    out, measured, correlated = np.empty_like(x), np.empty_like(stats), np.empty_like(sums)
-    works = (
-        batch_norm.measuring(x, axes, measured),
-        batch_norm.normalizing(x, stats, w, b, EPS, axes, out),
-        batch_norm.correlating(u, x, stats, EPS, axes, correlated),
-        batch_norm.pulling(u, x, w, sums, stats, EPS, axes, out),
-    )
-    for work, result, wanted in zip(
-        works, (measured, out, correlated, out), (stats, expected[0], sums, expected[1]), strict=True
+            ops.normalized_dx.op.bind(out, g, a, w, sums, stats, over=over)()
+        np.testing.assert_array_equal(out, y if name == "y" else dx)
+    for f, inputs, wanted in (
+        (ops.moments, [x], stats),
+        (ops.normalized, [x, w, b, stats], y),
+        (ops.correlations, [u, x, stats], sums),
+        (ops.normalized_dx, [u, x, w, sums, stats], dx),
     ):
-        if work is not None:
-            call = work.prepared()
-            for _ in range(2):
-                result[...] = np.nan
-                call()
-                np.testing.assert_array_equal(result, wanted)
+        result = np.empty_like(wanted)
+        task = f.op.bind(result, *inputs, over=over)
+        task = task.prepared() if isinstance(task, Work) else task
+        for _ in range(2):
+            result[...] = np.nan
+            task()
+            np.testing.assert_array_equal(result, wanted)
 
 
-def test_channels_last_images_are_rows():
-    x = np.moveaxis(np.ones((4, 5, 5, 3), np.float32), -1, 1)
-    assert batch_norm.measuring(x, (0, 2, 3), np.empty((2, 1, 3, 1, 1), np.float32)) is not None
-    assert batch_norm.measuring(x, (0, 2, 3), np.empty((2, 1, 3, 1, 1))) is None
+@given(images(), seeds)
+def test_small_arrays_of_another_type_are_promoted_with(case, seed):
+    x, u, _, _, over = case
+    shape = ops.moments(x, over=over).shape[1:]
+    w, b = np.random.default_rng(seed).normal(size=(2, *shape))
+    y = ops.normalized(x, w, b.astype(np.float32), ops.moments(x, over=over), over=over)
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y, formulas(x, u, w, b, over)[1], rtol=2e-4, atol=2e-3)
 
 
-def test_a_mean_far_from_zero_costs_no_digits():
+def test_channels_last_images_are_rows_and_others_are_not():
+    x = np.ones((4, 3, 5, 5), np.float32)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    assert isinstance(channelwise.blocks((0, 2, 3), last), channelwise.Rows)
+    assert not isinstance(channelwise.blocks((0, 2, 3), x), channelwise.Rows)
+    assert not isinstance(channelwise.blocks((0, 2, 3), last, x), channelwise.Rows)
+    assert channelwise.blocks((0, 2, 3), last.astype(np.float16)) is None
+    assert channelwise.blocks((0, 2, 3), last, x.astype(np.float64)) is None
+
+
+@pytest.mark.parametrize("axes", [(0, 2, 3), (2, 3), (1, 2, 3)])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_mean_far_from_zero_costs_no_digits(axes, last):
     rng = np.random.default_rng(0)
-    x = np.moveaxis((rng.normal(size=(8, 16, 16, 8)) + 1000).astype(np.float32), -1, 1)
+    x = (rng.normal(size=(8, 16, 16, 8)) + 1000).astype(np.float32)
+    x = np.moveaxis(x, -1, 1) if last else x
     exact = x.astype(np.float64)
-    stats = batch_norm.moments(x, (0, 2, 3))
-    np.testing.assert_allclose(stats[1], exact.var((0, 2, 3), keepdims=True), rtol=1e-4)
+    mean, variance = ops.moments(x, over=Over(axes))
+    np.testing.assert_allclose(mean, exact.mean(axes, keepdims=True), rtol=1e-7)
+    np.testing.assert_allclose(variance, exact.var(axes, keepdims=True), rtol=1e-4)

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_cnn.kernels import batch_norm, channelwise, sums
+from tinygrad_cnn.kernels import channelwise, sums
+from tinygrad_cnn.ops.affine import affine
+from tinygrad_cnn.ops.normalization import Over, moments
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -55,28 +57,22 @@ def test_sums_over_axes_in_any_layout(case):
 
 
 @given(laid_out())
-def test_a_chain_keeps_the_memory_order_and_does_what_the_ufuncs_do(case):
+def test_scale_and_shift_keep_the_memory_order(case):
     a, axes, rng = case
-    small = (rng.integers(-8, 9, [1 if i in axes else n for i, n in enumerate(a.shape)]) / 4).astype(a.dtype)
-    short = small.reshape(small.shape[min(axes, default=0) :]) if axes and min(axes) == 0 else small
-    whole = np.empty_like(a)
-    whole[...] = rng.integers(-8, 9, a.shape)
-    before = a.copy()
-    y = channelwise.chain(
-        a, (np.subtract, small), (np.multiply, a.dtype.type(0.5)), (np.add, whole), (np.multiply, short)
+    w, b = (
+        (rng.integers(-8, 9, [1 if i in axes else n for i, n in enumerate(a.shape)]) / 4).astype(a.dtype) for _ in "wb"
     )
-    np.testing.assert_array_equal(y, ((a - small) * 0.5 + whole) * short)
+    short = w.reshape(w.shape[min(axes, default=0) :]) if axes and min(axes) == 0 else w
+    before = a.copy()
+    for y, expected in (
+        (affine(a, w, b), a * w + b),
+        (affine(a, short), a * short),
+        (affine(a, w[:1], b), a * w[:1] + b),
+    ):
+        np.testing.assert_array_equal(y, expected)
+        assert y.dtype == a.dtype
+        assert y.strides == np.empty_like(a).strides or channelwise.blocks(axes, a) is None or not axes
     np.testing.assert_array_equal(a, before)
-    assert y.dtype == a.dtype
-    assert y.strides == np.empty_like(a).strides
-
-
-@given(st.integers(1, 40), st.integers(1, 40), seeds)
-def test_rows_are_found_where_they_lie(n, c, seed):
-    a = np.random.default_rng(seed).normal(size=(n, c, 2)).transpose(0, 2, 1)
-    image = np.ascontiguousarray(a).transpose(0, 2, 1)  # (n, c, 2), channels last
-    assert (channelwise.rows((0, 2), image) is None) == (c == 1)
-    assert channelwise.rows((0, 2), image.astype(np.float16)) is None
 
 
 def test_float32_sums_of_many_rows_stay_accurate():
@@ -84,7 +80,7 @@ def test_float32_sums_of_many_rows_stay_accurate():
     exact = a.astype(np.float64)
     mean = sums.means(a, (0,))
     np.testing.assert_allclose(mean, exact.mean(0, keepdims=True), rtol=2e-6)
-    np.testing.assert_allclose(batch_norm.moments(a, (0,))[1], exact.var(0, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(moments(a, over=Over((0,)))[1], exact.var(0, keepdims=True), rtol=1e-5)
 
 
 def test_arrays_that_disagree_are_refused():
@@ -92,6 +88,4 @@ def test_arrays_that_disagree_are_refused():
     with pytest.raises(ValueError, match=r"operand|broadcast"):
         sums.product_sums(a, a[:2], (0,))
     with pytest.raises(ValueError, match="broadcast"):
-        channelwise.chain(a, (np.add, np.ones(2, np.float32)))
-    with pytest.raises(ValueError, match="broadcast"):
-        channelwise.chain(a, (np.add, np.ones((2, 4, 3), np.float32)))
+        affine(a, np.ones(2, np.float32))

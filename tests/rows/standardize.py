@@ -1,4 +1,4 @@
-"""Rows for ops/standardize.py."""
+"""Rows for the ops in ops/normalization.py, and for elementwise scale and shift."""
 
 from __future__ import annotations
 
@@ -7,83 +7,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import standardize as ops
+from tinygrad_cnn.ops import affine
+from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 WHOLE = Arg((2, 3, 2))
-AXES: list[dict[str, Any]] = [{"axis": (0, 2), "centred": True}, {"axis": (1,), "centred": False}]
+BATCH, EXAMPLE, ROOT = ops.Over((0, 2), 0.5), ops.Over((2,), 0.5), ops.Over((1,), 0.5, centred=False)
 
 
-def mean(a: NDArray[Any], axis: Any) -> NDArray[Any]:
+def mean(a: NDArray[Any], over: ops.Over) -> NDArray[Any]:
     """The mean with its axes kept."""
-    return np.asarray(a.mean(axis=axis, keepdims=True))
+    return np.asarray(a.mean(axis=over.axis, keepdims=True))
 
 
-def spread(x: NDArray[Any], axis: Any, centred: bool) -> NDArray[Any]:
+def spread(x: NDArray[Any], over: ops.Over) -> NDArray[Any]:
     """The variance, or the mean square."""
-    return mean((x - centred * mean(x, axis)) ** 2, axis)
+    return mean((x - over.centred * mean(x, over)) ** 2, over)
 
 
-def standard(x: NDArray[Any], axis: Any, eps: float, centred: bool) -> NDArray[Any]:
+def standard(x: NDArray[Any], over: ops.Over) -> NDArray[Any]:
     """The formula as it is written."""
-    return np.asarray((x - centred * mean(x, axis)) / np.sqrt(spread(x, axis, centred) + eps))
+    return np.asarray((x - over.centred * mean(x, over)) / np.sqrt(spread(x, over) + over.eps))
 
 
-def normalized(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any], axis: Any, eps: float) -> NDArray[Any]:
+def normalized(x: NDArray[Any], w: Any = 1.0, b: Any = 0.0, *, over: ops.Over) -> NDArray[Any]:
     """Standardized, scaled and shifted."""
-    return np.asarray(standard(x, axis, eps, True) * w + b)
+    return np.asarray(standard(x, over) * w + b)
 
 
-def correlations(u: NDArray[Any], x: NDArray[Any], axis: Any, eps: float) -> NDArray[Any]:
+def correlations(u: NDArray[Any], x: NDArray[Any], over: ops.Over) -> NDArray[Any]:
     """Two sums."""
-    s = standard(x, axis, eps, True)
-    return np.stack([part.sum(axis=axis, keepdims=True) for part in (u, u * s)])
+    return np.stack([part.sum(axis=over.axis, keepdims=True) for part in (u * over.centred, u * standard(x, over))])
 
 
-def normalized_dx(u: NDArray[Any], x: NDArray[Any], w: NDArray[Any], axis: Any, eps: float) -> NDArray[Any]:
+def normalized_dx(u: NDArray[Any], x: NDArray[Any], w: Any = 1.0, *, over: ops.Over) -> NDArray[Any]:
     """The gradient's formula, scaled."""
-    return np.asarray(w * pulled(u, standard(x, axis, eps, True), 1 / np.sqrt(spread(x, axis, True) + eps), axis, True))
-
-
-def pulled(u: NDArray[Any], s: NDArray[Any], r: NDArray[Any], axis: Any, centred: bool) -> NDArray[Any]:
-    """The gradient's formula."""
-    return np.asarray(r * (u - centred * mean(u, axis) - s * mean(u * s, axis)))
+    s, r = standard(x, over), 1 / np.sqrt(spread(x, over) + over.eps)
+    return np.asarray(w * r * (u - over.centred * mean(u, over) - s * mean(u * s, over)))
 
 
 CASES = [
     *(
-        Case(
-            ops.moments,
-            (WHOLE,),
-            lambda x, axis, centred: np.stack([centred * mean(x, axis), spread(x, axis, centred)]),
-            axes,
-            order=0,
+        case
+        for over in (BATCH, ROOT)
+        for case in (
+            Case(
+                ops.moments,
+                (WHOLE,),
+                lambda x, over: np.stack([over.centred * mean(x, over), spread(x, over)]),
+                {"over": over},
+                order=0,
+            ),
+            Case(ops.normalized, (WHOLE,), normalized, {"over": over}),
+            Case(ops.correlations, (WHOLE, WHOLE), correlations, {"over": over}),
+            Case(ops.normalized_dx, (WHOLE, WHOLE), normalized_dx, {"over": over}),
         )
-        for axes in AXES
     ),
-    *(Case(ops.standardize, (WHOLE,), standard, {"eps": 0.5, **axes}) for axes in AXES),
-    *(
-        Case(
-            ops.rstd,
-            (WHOLE,),
-            lambda x, axis, eps, centred: 1 / np.sqrt(spread(x, axis, centred) + eps),
-            {"eps": 0.5, **axes},
-        )
-        for axes in AXES
-    ),
-    Case(ops.standardize_dx, (WHOLE, WHOLE, Arg((1, 3, 1), low=0.5)), pulled, AXES[0]),
-    Case(ops.standardize_dx, (WHOLE, WHOLE, Arg((2, 1, 2), low=0.5)), pulled, AXES[1]),
     *(
         case
-        for axis, size in (((0, 2), (1, 3, 1)), ((2,), (1, 3, 1)), ((1,), (2, 1, 1)))
+        for over, size in ((BATCH, (1, 3, 1)), (EXAMPLE, (1, 3, 1)), (ROOT, (2, 1, 1)))
         for case in (
-            Case(ops.normalized, (WHOLE, Arg(size), Arg(size)), normalized, {"axis": axis, "eps": 0.5}),
-            Case(ops.correlations, (WHOLE, WHOLE), correlations, {"axis": axis, "eps": 0.5}),
-            Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"axis": axis, "eps": 0.5}),
+            Case(ops.normalized, (WHOLE, Arg(size), Arg(size)), normalized, {"over": over}),
+            Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"over": over}),
         )
     ),
-    Case(ops.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
-    Case(ops.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),
-    Case(ops.affine, (WHOLE, Arg((3, 1))), lambda x, w: x * w),
-    Case(ops.affine, (WHOLE, Arg((3, 2)), Arg((3, 2))), lambda x, w, b: x * w + b),
+    Case(affine.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
+    Case(affine.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),
+    Case(affine.affine, (WHOLE, Arg((3, 1))), lambda x, w: x * w),
+    Case(affine.affine, (WHOLE, Arg((3, 2)), Arg((3, 2))), lambda x, w, b: x * w + b),
 ]

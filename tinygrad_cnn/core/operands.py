@@ -39,6 +39,11 @@ def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., A
     FINE.add(tensor)
 
 
+def tensor(array: np.ndarray) -> Any:
+    """A Tensor in the memory of an array."""
+    return _tensor._of(array)
+
+
 def adapt(value: Any, name: str = "Tensor") -> Any:
     """What stands beside a Tensor, in its world: a NumPy scalar counts as a Python number, a list as Tensor(list)."""
     item = _item.get(value.__class__)

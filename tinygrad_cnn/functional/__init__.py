@@ -4,8 +4,6 @@ Some are ops and some are composed of ops, which makes no difference to who call
 """
 
 from .. import ops
-from ..core.graph import numpy_ops
-from ..core.operands import accept_lists
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
 from ..ops.conv import *
@@ -17,11 +15,10 @@ from ..ops.losses.classification import *
 from ..ops.losses.distance import *
 from ..ops.losses.regression import *
 from ..ops.matmul import linear
+from ..ops.normalization import *
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
-from . import normalization
-from .normalization import *
 
 __all__ = ["embedding", "linear", "one_hot"]
 __all__ += ops.activation.__all__
@@ -31,11 +28,8 @@ __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
 __all__ += distance.__all__
 __all__ += ops.dropout.__all__
-__all__ += normalization.__all__
+__all__ += ops.normalization.__all__
 __all__ += ops.pool.__all__
 __all__ += regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
-
-accept_lists(vars(normalization), numpy_ops)
-globals().update({name: vars(normalization)[name] for name in normalization.__all__})

@@ -1,20 +1,21 @@
-"""Elementwise chains over an array beside a small one that broadcasts along its outer axes in memory.
+"""Large arrays cut into blocks that stay in a cache, beside small arrays of which one element meets many of theirs.
 
-Such an array, images with channels last and one number for each channel, or examples and one number for each feature, is
-a matrix (M, C) whose rows meet the same C numbers. NumPy runs one inner loop for each row, which for few channels costs
-more than the arithmetic. So F rows are joined to one of F C elements, and the small array is repeated F times.
+Channels-last images beside one number for each channel, or examples beside one for each feature, are a matrix (M, C) whose
+rows meet the same C numbers. NumPy runs one inner loop for each row, which for few channels costs more than the arithmetic. So
+F rows are joined to one of F C elements, and the small array is repeated F times. Other arrays are cut along their first axis.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from .parallel.threads import unbuffered
+from .parallel.task import Call, Work, halved
+from .parallel.workspace import scratch
 
 SMALL = 1 << 12
 """Arrays with fewer elements are not worth the arrangement."""
@@ -22,49 +23,134 @@ SMALL = 1 << 12
 LONG = 1 << 12
 """Elements of a row that is long enough."""
 
+BLOCK = 1 << 18
+"""Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
 
-class Rows:
-    """Arrays of one shape and layout as matrices (M / F, F C), of which axes `across` are the M and the others the C."""
+LARGE = 1 << 19
+"""Elements from which on the blocks are shared by threads."""
 
-    def __init__(self, order: tuple[int, ...], shape: tuple[int, ...], columns: int, fold: int) -> None:
-        self.order, self.shape, self.columns, self.fold = order, shape, columns, fold
+LONGEST = 256
+"""Rows in a block from which on BLAS, which adds them up one after the other, would lose too much."""
 
-    def matrix(self, a: np.ndarray) -> np.ndarray:
-        """A view of an array of this layout."""
-        return a.transpose(self.order).reshape(-1, self.fold * self.columns)
 
-    def repeated(self, small: np.ndarray) -> np.ndarray:
-        """A broadcast array of one element, or one for each column, as a row."""
-        if small.size == 1:
-            return small.reshape(1)
-        row = np.empty(self.fold * self.columns, small.dtype)
-        self.folds(row)[...] = self.vector(small.reshape((1,) * (len(self.order) - small.ndim) + small.shape))
-        return row
+class Blocks:
+    """Arrays of the shape of x in pieces of some images, or all of them, beside small arrays with size 1 along `axes`."""
 
-    def vector(self, small: np.ndarray) -> np.ndarray:
-        """An array with `across` of size 1, as one element for each column; a view of it, unless its axes are out of order."""
-        return small.transpose(self.order).reshape(-1)
+    def __init__(self, axes: tuple[int, ...], x: np.ndarray, whole: bool = False) -> None:
+        n = len(x)
+        self.shape = tuple(1 if i in axes else m for i, m in enumerate(x.shape))
+        self.size, self.dtype = x.size, x.dtype
+        self.images: list[slice] | None = None if whole or x.size < LARGE else halved(n, max(1, BLOCK * n // x.size))
+        self.cuts = self.images or [slice(0, n)]
+
+    def of(self, a: np.ndarray) -> list[np.ndarray]:
+        """The blocks of an array."""
+        return [a[cut] for cut in self.cuts]
+
+    def room(self) -> np.ndarray:
+        """Memory for a small array, as blocks meet it."""
+        return np.empty(self.shape, self.dtype)
+
+    def fill(self, room: np.ndarray, small: Callable[[], Any]) -> None:
+        """Put a small array, or what broadcasts to one, into its room."""
+        room[...] = small()
+
+    def beside(self, room: np.ndarray) -> list[np.ndarray]:
+        """What each block meets of a small array."""
+        return [room if len(room) == 1 else room[cut] for cut in self.cuts]
+
+    def work(
+        self, calls: Callable[[int], list[Call]], out: np.ndarray, before: Sequence[Call], after: Sequence[Call]
+    ) -> Work:
+        """The calls for each block, by its number."""
+        return Work(range(len(self.cuts)), calls, before, after, self.images, self.size < LARGE, out)
+
+    def chain(self, out: np.ndarray, a: np.ndarray, *steps: tuple[np.ufunc, Any], aside: bool = False) -> Work:
+        """Work that makes out = a, and then out = ufunc(out, operand) for each step.
+
+        An operand is an array of this shape, or a function that gives a small one and is asked each time. If `out` may be an
+        operand, all but the last step work `aside`.
+        """
+        before: list[Call] = []
+        operands = []
+        for _, operand in steps:
+            if callable(operand):
+                room = self.room()
+                before.append(partial(self.fill, room, operand))
+                operands.append(self.beside(room))
+            else:
+                operands.append(self.of(operand))
+        sources, targets = self.of(a), self.of(out)
+
+        def calls(i: int) -> list[Call]:
+            target = like("aside", sources[i]) if aside else targets[i]
+            through = [sources[i], *[target] * (len(steps) - 1), targets[i]]
+            made = zip(steps, operands, through, through[1:], strict=False)
+            return [partial(ufunc, source, operand[i], to) for (ufunc, _), operand, source, to in made]
+
+        return self.work(calls, out, before, [])
+
+
+class Rows(Blocks):
+    """Arrays that lie in memory as matrices (M / F, F C), of which `axes` are the M and the others the C, in pieces of rows.
+
+    No piece is in two halves of the images, where these are some whole rows each, one behind the other.
+    """
+
+    def __init__(self, axes: tuple[int, ...], x: np.ndarray, order: tuple[int, ...]) -> None:
+        super().__init__(axes, x)
+        self.order, n, self.columns = order, len(x), math.prod(self.shape)
+        self.fold = joined(x.size // self.columns, n if order[0] == 0 else 1, most_joined(self.columns))
+        self.width = self.fold * self.columns
+        rows, step = x.size // self.width, max(1, BLOCK // self.width)
+        each = rows // n
+        if n > 1 and order[0] == 0 and rows % n == 0 and each <= step:
+            self.images = halved(n, step // each)
+            self.cuts = [slice(part.start * each, part.stop * each) for part in self.images]
+        else:
+            self.images, self.cuts = None, [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+
+    def of(self, a: np.ndarray) -> list[np.ndarray]:
+        matrix = a.transpose(self.order).reshape(-1, self.width)
+        return [matrix[cut] for cut in self.cuts]
+
+    def room(self) -> np.ndarray:
+        return np.empty(self.width, self.dtype)
+
+    def fill(self, room: np.ndarray, small: Callable[[], Any]) -> None:
+        self.folds(room)[...] = np.broadcast_to(small(), self.shape).transpose(self.order).reshape(-1)
+
+    def beside(self, room: np.ndarray) -> list[np.ndarray]:
+        return [room] * len(self.cuts)
 
     def folds(self, row: np.ndarray) -> np.ndarray:
         """Rows (..., F C) as (..., F, C)."""
         return row.reshape(*row.shape[:-1], self.fold, self.columns)
 
+    def unfold(self, columns: np.ndarray, small: np.ndarray) -> None:
+        """Put an element for each column into a small array."""
+        target = small.transpose(self.order)
+        target[...] = columns.reshape(target.shape)
 
-def rows(axes: tuple[int, ...], *arrays: np.ndarray) -> Rows | None:
-    """How to see the arrays as rows that lie across `axes`, or None where their memory is otherwise or they are small."""
-    first = arrays[0]
-    if first.size < SMALL or any(a.shape != first.shape or a.dtype.char not in "fd" for a in arrays):
+
+def blocks(axes: tuple[int, ...], *arrays: np.ndarray, sums: bool = False) -> Blocks | None:
+    """How to cut arrays beside small ones with size 1 along `axes`, or None where they are small or of several kinds.
+
+    For `sums` over the axes, what is added up is not cut, unless it is rows.
+    """
+    x = arrays[0]
+    if x.size < SMALL or x.dtype not in (np.float32, np.float64):
         return None
-    order = tuple(sorted(range(first.ndim), key=lambda i: -first.strides[i]))
-    inner = [i not in axes for i in order if first.shape[i] > 1]
-    if inner != sorted(inner) or all(inner) or not any(inner):
+    if any(a.shape != x.shape or a.dtype != x.dtype for a in arrays):
         return None
-    if not all(a.transpose(order).flags.c_contiguous for a in arrays):
-        return None
-    columns = math.prod(n for i, n in enumerate(first.shape) if i not in axes)
-    fold = joined(first.size // columns, len(first) if order[0] == 0 else 1, most_joined(columns))
-    shape = tuple(1 if i in axes else n for i, n in enumerate(first.shape))
-    return Rows(order, shape, columns, fold)
+    order = tuple(sorted(range(x.ndim), key=lambda i: -x.strides[i]))
+    inner = [i not in axes for i in order if x.shape[i] > 1]
+    dense = all(a.transpose(order).flags.c_contiguous for a in arrays)
+    if dense and inner == sorted(inner) and any(inner) and not all(inner):
+        rows = Rows(axes, x, order)
+        if not sums or rows.cuts[0].stop <= LONGEST:
+            return rows
+    return Blocks(axes, x, whole=sums and 0 in axes)
 
 
 def most_joined(columns: int) -> int:
@@ -82,29 +168,9 @@ def joined(n: int, images: int, most: int) -> int:
     return fold
 
 
-def chain(a: np.ndarray, *steps: tuple[np.ufunc, Any], out: np.ndarray | None = None) -> np.ndarray:
-    """y = a, and then y = ufunc(y, operand) for each step, in one array: operands are of a's shape, or broadcast to it.
-
-    `out` must not be an operand; it may be a.
-    """
-    operands = [np.asarray(operand) for _, operand in steps]
-    whole = [a, *(o for o in operands if o.shape == a.shape)]
-    spread = [o.shape for o in operands if o.shape != a.shape]
-    small = np.broadcast_shapes(*spread) if spread else ()
-    across = tuple(i for i in range(a.ndim) if i < a.ndim - len(small) or small[i - a.ndim] == 1)
-    y = np.empty_like(a, np.result_type(a, *operands)) if out is None else out
-    how = rows(across, *whole, y) if all(math.prod(s) in (1, math.prod(small)) for s in spread) else None
-    if how is None:
-        source, target = a, y
-    else:
-        source, target = how.matrix(a), how.matrix(y)
-        operands = [how.matrix(o) if o.shape == a.shape else how.repeated(o) for o in operands]
-    unbuffered(_in_a_row, [ufunc for ufunc, _ in steps], source, operands, target)
-    return y
-
-
-def _in_a_row(
-    ufuncs: Sequence[np.ufunc], source: np.ndarray, operands: Sequence[np.ndarray], target: np.ndarray
-) -> None:
-    for ufunc, operand in zip(ufuncs, operands, strict=True):
-        source = ufunc(source, operand, out=target)
+def like(name: str, a: np.ndarray) -> np.ndarray:
+    """Scratch of the shape and in the memory order of a."""
+    if a.flags.c_contiguous:
+        return scratch(name, a.shape, a.dtype)
+    order = sorted(range(a.ndim), key=lambda i: -a.strides[i])
+    return scratch(name, tuple([a.shape[i] for i in order]), a.dtype).transpose(np.argsort(order))

@@ -12,60 +12,46 @@ from typing import Any
 import numpy as np
 
 from ..ops.pool import Windows, lowest
-from ..ops.windows import Sizes, last_view, overlaps
+from ..ops.windows import Sizes, last_view
 from .blocking import copy_channels_last
 from .parallel.chunks import by_images
 from .sums import SHORT, total
 from .where import select
 
+Array = np.ndarray
 Elements = list[tuple[Any, Any]]
 
 
-def prepare_max(out: np.ndarray | None, x: np.ndarray, *, windows: Windows) -> Any:
+def prepare_max(out: Array | None, x: Array, *, windows: Windows) -> Any:
     """The largest element of each window."""
-    return _by_images(np.maximum, lowest(x.dtype), out, x, windows)
+    y = np.empty_like(x, shape=(*x.shape[:2], *windows.grid)) if out is None else out
+    return by_images(partial(_reduce, np.maximum, lowest(x.dtype), windows), y, x)
 
 
-def prepare_sum(out: np.ndarray | None, x: np.ndarray, *, windows: Windows) -> Any:
+def prepare_sum(out: Array | None, x: Array, *, windows: Windows) -> Any:
     """The sum of each window: of many elements in tiles as any other sum."""
     if x.dtype.kind != "f":
         return None
     if _are_large(windows, x.shape[2:]):
-        return partial(total, _tiles(x, windows), _inner(windows), False, out)
-    return _by_images(np.add, 0, out, x, windows)
-
-
-def _by_images(ufunc: np.ufunc, start: Any, out: np.ndarray | None, x: np.ndarray, windows: Windows) -> Any:
+        return partial(total, _tiles(x, windows), _within(windows), False, out)
     y = np.empty_like(x, shape=(*x.shape[:2], *windows.grid)) if out is None else out
-    return by_images(partial(_reduce, ufunc, start, windows), y, x)
+    return by_images(partial(_reduce, np.add, 0, windows), y, x)
 
 
-def _reduce(ufunc: np.ufunc, start: Any, windows: Windows, y: np.ndarray, x: np.ndarray) -> None:
+def _reduce(ufunc: np.ufunc, padding: Any, windows: Windows, y: Array, x: Array) -> None:
     """One axis after the other: (kH + kW) steps for kH kW elements."""
-    for axis, along in enumerate(zip(x.shape[2:], *windows, strict=True), 2):
-        everywhere, rest = _steps(axis, *along)
-        to = y if axis == x.ndim - 1 else np.empty_like(x, shape=(*x.shape[:axis], along[2], *x.shape[axis + 1 :]))
-        if len(everywhere) > 1:
-            ufunc(x[everywhere[0]], x[everywhere[1]], out=to)
+    x = windows.padded(x, padding)
+    for axis, (k, o, s, _, d) in enumerate(zip(*windows, strict=True), 2):
+        lead = (slice(None),) * axis
+        first, *rest = (x[(*lead, slice(i * d, i * d + (o - 1) * s + 1, s))] for i in range(k))
+        to = y if axis == x.ndim - 1 else np.empty_like(first)
+        if rest:
+            ufunc(first, rest[0], out=to)
         else:
-            to[...] = x[everywhere[0]] if everywhere else start
-        for places in everywhere[2:]:
-            ufunc(to, x[places], out=to)
-        for inside, places in rest:
-            ufunc(to[inside], x[places], out=to[inside])
+            np.copyto(to, first)
+        for part in rest[1:]:
+            ufunc(to, part, out=to)
         x = to
-
-
-@lru_cache
-def _steps(axis: int, n: int, k: int, o: int, s: int, p: int, d: int) -> tuple[list[Any], Elements]:
-    """Where along `axis` the elements lie that all windows have inside, and those that some have, with whose."""
-    lead = (slice(None),) * axis
-    found = [
-        ((*lead, inside), (*lead, places))
-        for _, (_, inside), (_, places) in overlaps((n,), (k,), (o,), (s,), (p,), (d,))
-    ]
-    whole = (*lead, slice(0, o))
-    return [places for inside, places in found if inside == whole], [step for step in found if step[0] != whole]
 
 
 @lru_cache
@@ -74,14 +60,14 @@ def _elements(sizes: Sizes, windows: Windows) -> Elements:
     return windows.elements(sizes)
 
 
-def prepare_which(out: np.ndarray | None, x: np.ndarray, top: np.ndarray, *, windows: Windows) -> Any:
+def prepare_which(out: Array | None, x: Array, top: Array, *, windows: Windows) -> Any:
     """Which element of its window each largest one is: as many as there are, less one from where it is found on."""
     elements = _elements(x.shape[2:], windows)
     y = np.empty_like(top, np.min_scalar_type(len(elements))) if out is None else out
     return by_images(partial(_which, elements), y, x, top)
 
 
-def _which(elements: Elements, y: np.ndarray, x: np.ndarray, top: np.ndarray) -> None:
+def _which(elements: Elements, y: Array, x: Array, top: Array) -> None:
     everywhere = (..., *(slice(0, o) for o in y.shape[2:]))
     last_is_whole = elements[-1][0] == everywhere  # then it is the one, if none before it was
     y[...] = len(elements) - last_is_whole
@@ -94,24 +80,21 @@ def _which(elements: Elements, y: np.ndarray, x: np.ndarray, top: np.ndarray) ->
             np.copyto(y[inside], i, where=np.isnan(x[places]))
 
 
-def prepare_put(out: np.ndarray | None, u: np.ndarray, which: np.ndarray, *, sizes: Sizes, windows: Windows) -> Any:
+def prepare_put(out: Array | None, u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Any:
     """Each u at the element of its window that `which` says, as which lies in memory, and so the images that were pooled."""
-    out = _room(which, u.dtype, sizes) if out is None else out
-    return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), out, u, which)
+    y = _room(which, u.dtype, sizes) if out is None else out
+    return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), y, u, which)
 
 
-def prepare_spread(out: np.ndarray | None, u: np.ndarray, *, sizes: Sizes, windows: Windows) -> Any:
+def prepare_spread(out: Array | None, u: Array, *, sizes: Sizes, windows: Windows) -> Any:
     """Each u at all elements of its window."""
-    if out is None:
-        out = _room(u, u.dtype, sizes)
+    y = _room(u, u.dtype, sizes) if out is None else out
     if _are_large(windows, sizes):
-        return by_images(lambda y, u: np.copyto(_tiles(y, windows), np.expand_dims(u, _inner(windows))), out, u)
-    return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), out, u)
+        return by_images(lambda y, u: np.copyto(_tiles(y, windows), np.expand_dims(u, _within(windows))), y, u)
+    return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), y, u)
 
 
-def _put(
-    elements: Elements, alone: bool, tiled: bool, y: np.ndarray, u: np.ndarray, which: np.ndarray | None = None
-) -> None:
+def _put(elements: Elements, alone: bool, tiled: bool, y: Array, u: Array, which: Array | None = None) -> None:
     if not tiled:
         y.fill(0)
     if which is not None and _channels_last(u) != _channels_last(which):  # once, and not for every element
@@ -120,15 +103,24 @@ def _put(
     for i, (inside, places) in enumerate(elements):
         if which is None:
             part = u[inside]
-        elif alone:
-            select(which[inside] == i, u[inside], 0, y[places])
-            continue
         else:
-            part = select(which[inside] == i, u[inside], 0)
-        if alone:
-            y[places] = part
-        else:
+            part = select(which[inside] == i, u[inside], 0, y[places] if alone else None)
+        if not alone:
             y[places] += part
+        elif which is None:
+            y[places] = part
+
+
+def prepare_take(out: Array | None, a: Array, which: Array, *, windows: Windows) -> Any:
+    """The element of each window that `which` says."""
+    y = np.empty_like(which, a.dtype) if out is None else out
+    return by_images(partial(_take, _elements(a.shape[2:], windows)), y, a, which)
+
+
+def _take(elements: Elements, y: Array, a: Array, which: Array) -> None:
+    y.fill(0)
+    for i, (inside, places) in enumerate(elements):
+        y[inside] += select(which[inside] == i, a[places], 0)
 
 
 def _overlap(sizes: Sizes, windows: Windows) -> tuple[bool, bool]:
@@ -143,21 +135,22 @@ def _are_large(windows: Windows, sizes: Sizes) -> bool:
     return max(windows.size) > SHORT and _overlap(sizes, windows)[1]
 
 
-def _tiles(a: np.ndarray, windows: Windows) -> np.ndarray:
+def _tiles(a: Array, windows: Windows) -> Array:
     """Images (N, C, *sizes) with each spatial axis split in two: which tile, and where in it."""
     return a.reshape(*a.shape[:2], *(n for pair in zip(windows.grid, windows.size, strict=True) for n in pair))
 
 
-def _inner(windows: Windows) -> Sizes:
+def _within(windows: Windows) -> Sizes:
+    """The axes within a tile."""
     return tuple(range(3, 3 + 2 * len(windows.size), 2))
 
 
-def _room(like: np.ndarray, dtype: np.dtype[Any], sizes: Sizes) -> np.ndarray:
+def _room(like: Array, dtype: np.dtype[Any], sizes: Sizes) -> Array:
     """An array (N, C, *sizes) that lies in memory as `like` (N, C, *grid) does."""
     if _channels_last(like):  # empty_like would not know where axes of one element belong
         return np.moveaxis(np.empty((len(like), *sizes, like.shape[1]), dtype), -1, 1)
     return np.empty_like(like, dtype, shape=(*like.shape[:2], *sizes))
 
 
-def _channels_last(a: np.ndarray) -> bool:
+def _channels_last(a: Array) -> bool:
     return bool(last_view(a).flags.c_contiguous and not a.flags.c_contiguous)

@@ -11,12 +11,12 @@ from functools import partial
 import numpy as np
 
 from ..core.graph import accelerate
-from ..ops import activation, conv, elementwise, pool, reduce, shape, transcendental
+from ..ops import activation, affine, conv, elementwise, normalization, pool, reduce, shape, transcendental
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
 from ..optim import rules
-from . import copies, dropout, erf, losses, matmul, sums, update, where
+from . import batch_norm, copies, dropout, erf, losses, matmul, sums, update, where
 from . import pool as pooling
 from .conv import convolution
 
@@ -40,7 +40,15 @@ accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"))
 accelerate(pool.max_pool, pooling.prepare_max, along=("x", "y"))
 accelerate(pool.max_pool_which, pooling.prepare_which, along=("x", "top", "y"))
 accelerate(pool.put_elements, pooling.prepare_put, along=("u", "which", "y"))
+accelerate(pool.take_elements, pooling.prepare_take, along=("a", "which", "y"))
 accelerate(pool.sum_windows, pooling.prepare_sum, along=("x", "y"))
 accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))
+
+accelerate(affine.affine, batch_norm.prepare_affine, along=("x", "y"))
+accelerate(affine.product_to, batch_norm.prepare_product_to)
+accelerate(normalization.moments, batch_norm.prepare_moments, along=("x",))
+accelerate(normalization.normalized, batch_norm.prepare_normalized, along=("x", "y"), in_place=True)
+accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("u", "x"))
+accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
 
 rules.run = update.in_pieces

@@ -5,6 +5,7 @@ from ..core.operands import accept_lists
 from . import (
     activation,
     adaptive_pool,
+    affine,
     compare,
     conv,
     conv_transpose,
@@ -15,6 +16,7 @@ from . import (
     index,
     linalg,
     matmul,
+    normalization,
     pool,
     random,
     rearrange,
@@ -24,16 +26,39 @@ from . import (
     shape,
     softmax,
     sort,
-    standardize,
     transcendental,
 )
 from .losses import classification, distance, regression
 
 __all__ = [
-    "activation", "adaptive_pool", "classification", "compare", "conv", "conv_transpose", "distance", "dropout", "einsum",
-    "elementwise", "gather", "index", "linalg", "matmul", "pool", "random", "rearrange", "reduce", "regression", "resize",
-    "scan", "shape", "softmax", "sort", "standardize", "transcendental",
-]  # fmt: skip
+    "activation",
+    "adaptive_pool",
+    "affine",
+    "classification",
+    "compare",
+    "conv",
+    "conv_transpose",
+    "distance",
+    "dropout",
+    "einsum",
+    "elementwise",
+    "gather",
+    "index",
+    "linalg",
+    "matmul",
+    "normalization",
+    "pool",
+    "random",
+    "rearrange",
+    "reduce",
+    "regression",
+    "resize",
+    "scan",
+    "shape",
+    "softmax",
+    "sort",
+    "transcendental",
+]
 
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)

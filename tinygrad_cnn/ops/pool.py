@@ -48,11 +48,16 @@ class Windows(NamedTuple):
     before: Sizes  # padding before the first element; behind the last there is as much as the windows need
     dilation: Sizes
 
+    def padded(self, x: np.ndarray, value: Any) -> np.ndarray:
+        """The images with as much padding as the windows need."""
+        reach = [(o - 1) * s + (k - 1) * d + 1 for k, o, s, _, d in zip(*self, strict=True)]
+        return pad_last(
+            x, tuple((p, max(0, r - p - n)) for r, p, n in zip(reach, self.before, x.shape[2:], strict=True)), value
+        )
+
     def of(self, x: np.ndarray, padding: Any) -> np.ndarray:
         """The windows as a view of the padded images: (N, C, *grid, *size)."""
-        reach = [(o - 1) * s + (k - 1) * d + 1 for k, o, s, _, d in zip(*self, strict=True)]
-        pairs = tuple((p, max(0, r - p - n)) for r, p, n in zip(reach, self.before, x.shape[2:], strict=True))
-        return view(pad_last(x, pairs, padding), self.size, self.grid, self.stride, self.dilation)
+        return view(self.padded(x, padding), self.size, self.grid, self.stride, self.dilation)
 
     @property
     def inner(self) -> Sizes:

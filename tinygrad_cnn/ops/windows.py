@@ -36,7 +36,7 @@ def pad_last(x: np.ndarray, padding: Pairs, value: float = 0.0) -> np.ndarray:
         return x
     lead = x.ndim - len(padding)
     sizes = [n + before + after for n, (before, after) in zip(x.shape[lead:], padding, strict=True)]
-    out = np.full((*x.shape[:lead], *sizes), value, x.dtype)
+    out = np.full_like(x, value, shape=(*x.shape[:lead], *sizes))
     out[interior(x.shape[lead:], padding)] = x
     return out
 

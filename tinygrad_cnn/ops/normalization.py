@@ -1,20 +1,31 @@
-"""Normalization layers. Each is :func:`~tinygrad_cnn.ops.standardize.standardize` over its own axes, then scale and shift."""
+"""Normalization: x without its mean, divided by its standard deviation, scaled and shifted. Layers differ in the axes.
+
+With s = (x - mean) r and r = 1 / sqrt(variance + eps), y = s w + b. In docstrings, g is the incoming gradient and a' the one
+in a. The moments are computed once and handed on as an input without a gradient: they are a hint that saves passes over memory,
+and the rules account for what they depend on.
+
+References: Ioffe and Szegedy, "Batch normalization", arXiv:1502.03167; Ba, Kiros and Hinton, "Layer normalization",
+arXiv:1607.06450; Zhang and Sennrich, "Root mean square layer normalization", arXiv:1910.07467.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core import tracing
-from ..core.graph import Array
-from ..ops.elementwise import maximum
-from ..ops.real import not_negative, positive, real
-from ..ops.reduce import mean, norm
-from ..ops.shape import Axis, pad_constant, reshape, slice_axis
-from ..ops.standardize import affine, moments, normalized, over, standardize
-from ..tensor import Tensor
+from ..core import operands, tracing
+from ..core.graph import Array, op
+from .affine import affine, product_to
+from .elementwise import maximum
+from .real import not_negative, positive, real
+from .reduce import mean, norm
+from .shape import Axis, pad_constant, reshape, slice_axis, sum_to
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 __all__ = [
     "batch_norm",
@@ -25,6 +36,124 @@ __all__ = [
     "normalize",
     "rms_norm",
 ]
+
+Axes = tuple[int, ...]
+
+
+class Over(NamedTuple):
+    """The axes of one mean and variance, what is added to the variance, and whether the mean is subtracted."""
+
+    axis: Axes
+    eps: float = 0.0
+    centred: bool = True
+
+    def count(self, shape: tuple[int, ...]) -> int:
+        """How many elements have one mean; 1 if there are none, whose sums are 0."""
+        return math.prod(shape[i] for i in self.axis) or 1
+
+
+@op
+def moments(x: Array, *, over: Over) -> Array:
+    """y = (mean, variance) of x in float64, stacked, the axes kept; (0, mean of x^2) if not centred.   No gradient."""
+    x, n = np.asarray(x, np.float64), over.count(x.shape)
+    mean = np.sum(x, over.axis, keepdims=True, where=over.centred) / n
+    return np.stack([mean, np.sum(np.square(x - mean), over.axis, keepdims=True) / n])
+
+
+def _standard(x: Array, stats: Array, over: Over) -> tuple[np.ndarray, np.ndarray]:
+    """s and r, of arrays, in float64."""
+    mean, variance = moments(x, over=over) if stats is None else stats
+    r = 1 / np.sqrt(variance + over.eps)
+    return (np.asarray(x, np.float64) - mean) * r, r
+
+
+def _rounded(y: np.ndarray, *inputs: Array) -> np.ndarray:
+    """y, computed in float64, in the dtype of the inputs, if that is a floating one."""
+    dtype = np.result_type(*(a for a in inputs if a is not None))
+    return y.astype(dtype) if dtype.kind == "f" else y
+
+
+@op
+def normalized(x: Array, w: Array = None, b: Array = None, stats: Array = None, *, over: Over) -> Array:
+    """y = s w + b, with w and b of size 1 along the axes, or None for 1 and 0.   `stats` are x's moments, if at hand.
+
+    x' = w r (g - mean of g - s mean of (g s)), without the mean of g if not centred,  w' = sum of g s,  b' = sum of g.
+    """
+    y, _ = _standard(x, stats, over)
+    y = y if w is None else y * w
+    y = y if b is None else y + b
+    return _rounded(y, x, w, b)
+
+
+@op
+def correlations(u: Array, x: Array, stats: Array = None, *, over: Over) -> Array:
+    """y = (sum of u, or 0 if not centred; sum of u s), stacked, the axes kept.
+
+    u' = g[0] + g[1] s, without g[0] if not centred,  x' = that of normalized for g[1] u.
+    """
+    s, _ = _standard(x, stats, over)
+    total = np.sum(u, over.axis, np.float64, keepdims=True, where=over.centred)
+    return _rounded(np.stack([total, np.sum(u * s, over.axis, keepdims=True)]), u, x)
+
+
+@op
+def normalized_dx(u: Array, x: Array, w: Array = None, sums: Array = None, stats: Array = None, *, over: Over) -> Array:
+    """y = w r (u - mean of u - s mean of (u s)): x' of normalized for g = u.   `sums` are u's correlations with x, if at hand.
+
+    As a function of u it is its own adjoint.   w' = sum of g y / w,  x' through s and r.
+    """
+    s, r = _standard(x, stats, over)
+    sums = correlations(u, x, stats, over=over) if sums is None else sums
+    mean, product = sums / over.count(x.shape)
+    y = r * (u - mean - s * product)
+    return _rounded(y if w is None else y * w, u, x, w)
+
+
+def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = None) -> Array:
+    """normalized_dx, with the sums at hand: without a gradient, since its rules account for what they depend on."""
+    sums = correlations(u, x, stats, over=over) if sums is None else sums
+    return normalized_dx(u, x, w, sums.detach() if hasattr(sums, "detach") else sums, stats, over=over)
+
+
+@normalized.joint_vjp("x", "w", "b")
+def _normalized_vjp(
+    g: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool], in_shapes: Sequence[Any]
+) -> tuple[Array | None, ...]:
+    sums = correlations(g, x, stats, over=over)
+    return (
+        _dx(g, x, w, stats, over, sums) if needs[0] else None,
+        sum_to(sums[1], shape=in_shapes[1]) if needs[1] else None,
+        sum_to(sums[0] if over.centred else g, shape=in_shapes[2]) if needs[2] else None,
+    )
+
+
+def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over) -> Array:
+    """x' of y = r (v - mean of v - s mean of (v s)), v = u w: through s, and through r, by which y is multiplied."""
+    s, v = normalized(x, None, None, stats, over=over), u if w is None else u * w
+    deviation = x - _mean(x, over) if over.centred else x
+    r = (_mean(deviation * deviation, over) + over.eps) ** -0.5
+    through_s = -(g * _mean(v * s, over) + v * _mean(g * s, over))
+    return _dx(through_s, x, r, stats, over) - _mean(g * y, over) * r * s
+
+
+def _mean(a: Array, over: Over) -> Array:
+    return mean(a, axis=over.axis, keepdims=True)
+
+
+def _correlations_du(g: Array, x: Array, stats: Array, over: Over) -> Array:
+    y = g[1] * normalized(x, None, None, stats, over=over)
+    return g[0] + y if over.centred else y
+
+
+correlations.vjp(
+    u=_correlations_du,
+    x=lambda g, u, x, stats, over: _dx(g[1] * u, x, None, stats, over),
+)
+normalized_dx.vjp(
+    u=lambda g, x, w, stats, over: _dx(g, x, w, stats, over),
+    x=_normalized_dxx,
+    w=lambda g, u, x, stats, over, in_shape: product_to(g, _dx(u, x, None, stats, over), shape=in_shape),
+)
 
 
 def batch_norm(
@@ -114,7 +243,7 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
     n, _, *rest = np.shape(x)
     split = reshape(x, shape=(n, num_groups, channels // num_groups, *rest))
-    y = _standardized(split, tuple(range(2, split.ndim)), eps)
+    y = _standardized(split, Over(tuple(range(2, split.ndim)), eps))
     return _scaled(reshape(y, shape=np.shape(x)), weight, bias, (1, channels, *(1 for _ in rest)))
 
 
@@ -136,7 +265,7 @@ def layer_norm(
     """
     not_negative("layer_norm", "eps", eps)
     axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
-    y = _standardized(x, axis, eps)
+    y = _standardized(x, Over(axis, eps))
     return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
 
 
@@ -156,7 +285,7 @@ def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = No
     """
     axis = _last_axes("rms_norm", x, normalized_shape, weight=weight)
     small = float(np.finfo(x.dtype).eps) if eps is None else not_negative("rms_norm", "eps", eps)
-    y = _standardized(x, axis, small, centred=False)
+    y = _standardized(x, Over(axis, small, centred=False))
     return _scaled(y, weight, None, tuple(np.shape(x)[i] for i in axis))
 
 
@@ -236,22 +365,21 @@ def _by_batch(
     axis: tuple[int, ...], shape: tuple[int, ...],
 ) -> Tensor:  # fmt: skip
     """x normalized by its own statistics over `axis`, towards which the running ones move."""
-    n = over(np.shape(x), axis)[1]
+    n = math.prod(np.shape(x)[i] for i in axis)
     if n == 1:
         raise ValueError(
             f"{name}: `x` has shape {np.shape(x)}, a single value for each mean; a variance needs at least two: use a larger "
             "batch, or the running statistics"
         )
-    stats = moments(x, axis=axis)
+    over = Over(axis, eps)
+    stats = moments(x, over=over)
     _update(name, running_mean, running_var, stats, n, momentum)
-    if weight is None or bias is None:
-        return _scaled(standardize(x, stats, axis=axis, eps=eps), weight, bias, shape)
-    return normalized(x, reshape(weight, shape=shape), reshape(bias, shape=shape), stats, axis=axis, eps=eps)
+    w, b = (None if a is None else reshape(a, shape=shape) for a in (weight, bias))
+    return normalized(x, w, b, stats, over=over)
 
 
-def _standardized(x: Array, axis: tuple[int, ...], eps: float, centred: bool = True) -> Tensor:
-    """x standardized over `axis`."""
-    return standardize(x, moments(x, axis=axis, centred=centred), axis=axis, eps=eps, centred=centred)
+def _standardized(x: Array, over: Over) -> Tensor:
+    return normalized(x, None, None, moments(x, over=over), over=over)
 
 
 def _scaled(y: Tensor, weight: Array, bias: Array, shape: tuple[int, ...]) -> Tensor:
@@ -268,7 +396,7 @@ def _by_running(
     if mean is None or var is None:
         label = "running_mean" if mean is None else "running_var"
         raise ValueError(f"{name}: `{label}` is None; the statistics are needed unless those of the input are used")
-    if isinstance(x, Tensor):
+    if hasattr(x, "_node"):
         mean, var = _shared(name, "running_mean", mean), _shared(name, "running_var", var)
     scale = (var + eps) ** -0.5
     scale = scale if weight is None else scale * weight
@@ -279,7 +407,7 @@ def _by_running(
 
 def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n: int, momentum: Any) -> None:
     """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
-    if not isinstance(momentum, Tensor):
+    if not hasattr(momentum, "_node"):
         real(name, "momentum", momentum)
     if not n or not stats.size:  # an empty batch has no moments
         return
@@ -296,9 +424,9 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
 
 def _shared(name: str, label: str, statistic: Array) -> Tensor:
     """A running statistic as a Tensor in the same memory. A captured run reads and writes it there whenever it is repeated."""
-    if isinstance(statistic, Tensor):
-        return statistic
+    if hasattr(statistic, "_node"):
+        return statistic  # type: ignore[no-any-return]
     if not isinstance(statistic, np.ndarray):
         raise TypeError(f"{name}: `{label}` is a {type(statistic).__name__}; it must be a Tensor or an array")
     tracing.tracer().read(statistic, "memory")
-    return Tensor._of(statistic.view(np.ndarray))
+    return operands.tensor(statistic.view(np.ndarray))  # type: ignore[no-any-return]
