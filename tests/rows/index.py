@@ -98,6 +98,7 @@ CASES = [
     ),
     Case(ops.masked_fill, (WHOLE, MASK, Arg((4, 1))), lambda a, mask, value: np.where(mask, value, a)),
     Case(ops.masked_fill, (WHOLE, MASK), lambda a, mask, value: np.where(mask, value, a), {"value": -1.5}),
+    Case(gather.checked, (_ints((2, 3), 4),), lambda a, function, size: a, {"function": "f", "size": 4}, order=0),
     *(
         Case(gather.take, (WHOLE, _ints((2, 2), n)), np.take, {"axis": axis})
         for axis, n in ((None, 24), (0, 3), (-1, 2))

@@ -13,7 +13,9 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
     if prediction.__class__ is not np.ndarray or target.__class__ is not np.ndarray or reduction not in ("mean", "sum"):
         return None
     alike = prediction.shape == target.shape and prediction.dtype is target.dtype and prediction.dtype.char in "fd"
-    if not (alike and prediction.flags.c_contiguous and target.flags.c_contiguous and prediction.size):
+    if not (
+        alike and prediction.flags.c_contiguous and target.flags.c_contiguous and prediction.size and prediction.ndim
+    ):
         return None
     buffer = None if out is None else np.empty_like(prediction)
     count = prediction.size if reduction == "mean" else 1

@@ -112,7 +112,7 @@ def hardswish(a: Array) -> Array:
 
     Howard et al., "Searching for MobileNetV3", 2019.
     """
-    return a * ((np.clip(a, -3.0, 3.0) + 3) / 6)
+    return a * hardsigmoid(a)
 
 
 hardswish.vjp(a=lambda g, a: where(a > -3, g * where(a < 3, a / 3 + 0.5, 1), 0))
@@ -312,12 +312,7 @@ def softsign(a: Array) -> Array:
     return a / (1 + np.abs(a))
 
 
-def _softsign_rule(g: Array, a: Array) -> Array:
-    size = 1 + absolute(a)
-    return g / size / size
-
-
-softsign.vjp(a=_softsign_rule)
+softsign.vjp(a=lambda g, a: g / (size := 1 + absolute(a)) / size)
 
 
 def tanhshrink(a: Array) -> Tensor:

@@ -43,7 +43,7 @@ def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
     """
     shape = (np.size(a),) if axis is None else np.shape(a) or (1,)
     size = shape[normalize_axis_index(axis or 0, len(shape), "take")]
-    return np.take(a, checked("take", "indices", indices, size), axis)
+    return np.take(a, checked(indices, function="take", size=size), axis)
 
 
 @op
@@ -78,7 +78,7 @@ def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1
     """
     shape = np.shape(x)
     at = normalize_axis_index(axis, len(shape), "index_add")
-    _ensure("index_add", "index", index, shape[at])
+    index = checked(index, function="index_add", argument="index", size=shape[at])
     wanted = (*shape[:at], *np.shape(index), *shape[at + 1 :])
     if np.ndim(index) != 1 or np.shape(src) != wanted:
         raise ValueError(
@@ -167,11 +167,8 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
         IndexError: if an index is outside the axis, or the shapes do not fit.
     """
     if axis is None:
-        return np.take_along_axis(a, checked("take_along_axis", "indices", indices, np.size(a)), None)
-    shape = np.shape(a)
-    at = normalize_axis_index(axis, len(shape), "take_along_axis")
-    _check_lines("take_along_axis", shape, np.shape(indices), at)
-    return np.take_along_axis(a, checked("take_along_axis", "indices", indices, shape[at]), at)
+        return np.take_along_axis(a, checked(indices, function="take_along_axis", size=np.size(a)), None)
+    return np.take_along_axis(a, _checked_lines(indices, "take_along_axis", np.shape(a), axis), axis)
 
 
 @op
@@ -199,10 +196,7 @@ def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> T
         IndexError: if an index is outside the axis, or the shapes do not fit.
         ValueError: if `values` do not broadcast to the selection.
     """
-    at = normalize_axis_index(axis, np.ndim(a), "put_along_axis")
-    _check_lines("put_along_axis", np.shape(a), np.shape(indices), at)
-    _ensure("put_along_axis", "indices", indices, np.shape(a)[at])
-    lines = _lines(plain_index(indices), at, np.shape(a))
+    lines = _lines(plain_index(_checked_lines(indices, "put_along_axis", np.shape(a), axis)), axis, np.shape(a))
     return assigned("put_along_axis", a, lines, values, np.broadcast_shapes(*(np.shape(part) for part in lines)))
 
 
@@ -224,7 +218,7 @@ def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
     """
     shape, size = np.shape(x), np.shape(index)
     at = normalize_axis_index(axis, len(shape), "scatter_add")
-    _ensure("scatter_add", "index", index, shape[at])
+    index = checked(index, function="scatter_add", argument="index", size=shape[at])
     fits = len(size) == len(shape) == np.ndim(src) and all(
         n <= m and (i == at or n <= k) for i, (n, m, k) in enumerate(zip(size, np.shape(src), shape, strict=True))
     )
@@ -241,14 +235,17 @@ def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
     return add(x, sums)
 
 
-def _check_lines(name: str, shape: tuple[int, ...], size: tuple[int, ...], at: int) -> None:
+def _checked_lines(indices: Array, function: str, shape: tuple[int, ...], axis: int) -> Any:
+    """`indices` along `axis` of an array of `shape`, checked."""
+    at, size = normalize_axis_index(axis, len(shape), function), np.shape(indices)
     if len(size) != len(shape) or any(
         i != at and n != m and 1 not in (n, m) for i, (n, m) in enumerate(zip(size, shape, strict=True))
     ):
         raise IndexError(
-            f"{name}: `indices` {size} does not fit `a` {shape}; it must have as many axes, of sizes that broadcast except "
+            f"{function}: `indices` {size} does not fit `a` {shape}; it must have as many axes, of sizes that broadcast except "
             f"on axis {at}"
         )
+    return checked(indices, function=function, size=shape[at])
 
 
 def _lines(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
@@ -258,46 +255,40 @@ def _lines(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(grid)
 
 
-# Checks
+# Checks, which are ops so that a captured run repeats them
 
 
-def _integers(name: str, argument: str, values: Array, remedy: str) -> np.ndarray:
+def _integers(function: str, argument: str, values: Array, remedy: str) -> np.ndarray:
     """`values` in native byte order: of another, NumPy before 2.2 may crash on a comparison with a Python number."""
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: `{argument}` is {array.dtype}; it must {remedy}")
+        raise TypeError(f"{function}: `{argument}` is {array.dtype}; it must {remedy}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder())
 
 
-def checked(name: str, argument: str, indices: Array, size: int) -> np.ndarray:
-    """`indices` as an array of np.intp whose values lie from -size to size - 1.
-
-    Raises:
-        TypeError: if they are not integers.
-        IndexError: if one lies outside.
-    """
+@op
+def checked(indices: Array, *, function: str, argument: str = "indices", size: int) -> Array:
+    """y = `indices` as np.intp, without a gradient. TypeError if they are not integers, IndexError outside of the axis."""
     if not np.size(indices) and np.asarray(indices).dtype.kind == "f":
         return np.asarray(indices, np.intp)  # the empty list
-    array = _integers(name, argument, indices, "hold integers: convert it with astype(int)")
+    array = _integers(function, argument, indices, "hold integers: convert it with astype(int)")
     span = f"run from {-size} to {size - 1}" if size else "cannot exist"
-    message = f"{name}: `{argument}` holds {{value}}, but the axis has size {size}; its indices {span}"
+    message = f"{function}: `{argument}` holds {{value}}, but the axis has size {size}; its indices {span}"
     refuse(array, (array < -size) | (array >= size), message, IndexError)
     return array.astype(np.intp, copy=False)
 
 
-def checked_labels(name: str, argument: str, values: Array, classes: int, ignore: int | None = None) -> np.ndarray:
+def checked_labels(function: str, argument: str, values: Array, classes: int, ignore: int | None = None) -> np.ndarray:
     """`values` as an array of np.intp from 0 to classes - 1, or `ignore`.
 
     Raises:
         TypeError: if they are not integers.
         IndexError: naming the first one out of range and its position.
     """
-    array = _integers(name, argument, values, "be integers: convert it with astype(int), or pass an integer array")
-    wrong = (array < 0) | (array >= classes)
-    if ignore is not None:
-        wrong &= array != ignore
+    array = _integers(function, argument, values, "be integers: convert it with astype(int), or pass an integer array")
+    wrong = ((array < 0) | (array >= classes)) & (array != ignore)
     also = "" if ignore is None else f", or `ignore_index` {ignore}"
-    message = f"{name}: `{argument}` holds {{value}} at {{at}}; it must be from 0 to {classes - 1}{also}"
+    message = f"{function}: `{argument}` holds {{value}} at {{at}}; it must be from 0 to {classes - 1}{also}"
     refuse(array, wrong, message, IndexError)
     return array.astype(np.intp, copy=False)
 

@@ -38,39 +38,35 @@ def matmul(a: Array, b: Array) -> Array:
     return np.matmul(a, b)
 
 
-def _matrix_cotangent(g: Array, row: bool, column: bool) -> Array:
+def _row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape if len(shape) > 1 else (1, *shape)
+
+
+def _column(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape if len(shape) > 1 else (*shape, 1)
+
+
+def _as_matrices(g: Array, left: tuple[int, ...], right: tuple[int, ...]) -> Array:
     """g with the axes back that a 1-D left or right input dropped from the product."""
-    if row and column:
-        return reshape(g, shape=(1, 1))
-    if column:
-        return reshape(g, shape=(*g.shape, 1))
-    return reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])) if row else g
+    return reshape(g, shape=(*np.broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-1]))
 
 
 def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) == b.ndim == 2:
         return matmul(g, b.swapaxes(0, 1))
-    row, column = len(in_shape) == 1, b.ndim == 1
-    g = _matrix_cotangent(g, row, column)
-    b = reshape(b, shape=(-1, 1)) if column else b
-    whole: Array = matmul(g, b.swapaxes(-1, -2))
-    if whole.shape == in_shape:
-        return whole
-    return reshape(sum_to(whole, shape=(1, *in_shape) if row else in_shape), shape=in_shape)
+    left, right = _row(in_shape), _column(b.shape)
+    whole = matmul(_as_matrices(g, left, right), reshape(b, shape=right).swapaxes(-1, -2))
+    return reshape(sum_to(whole, shape=left), shape=in_shape)
 
 
 def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) == a.ndim == 2:
         return matmul(a.swapaxes(0, 1), g)
-    row, column = a.ndim == 1, len(in_shape) == 1
-    g = _matrix_cotangent(g, row, column)
-    a = reshape(a, shape=(1, -1)) if row else a
-    if len(in_shape) <= 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
+    left, right = _row(a.shape), _column(in_shape)
+    a, g = reshape(a, shape=left), _as_matrices(g, left, right)
+    if len(right) == 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
         a, g = (reshape(m, shape=(math.prod(m.shape[:-1]), m.shape[-1])) for m in (a, g))
-    whole: Array = matmul(a.swapaxes(-1, -2), g)
-    if whole.shape == in_shape:
-        return whole
-    return reshape(sum_to(whole, shape=(*in_shape, 1) if column else in_shape), shape=in_shape)
+    return reshape(sum_to(matmul(a.swapaxes(-1, -2), g), shape=right), shape=in_shape)
 
 
 matmul.vjp(a=_matmul_a, b=_matmul_b)
@@ -159,10 +155,7 @@ def dot(a: Array, b: Array) -> Tensor:
     Raises:
         ValueError: if the sizes of the two axes disagree.
     """
-    if not np.ndim(a) or not np.ndim(b):
-        return mul(a, b)
-    _check_contraction("dot", a, b, -1, -min(2, np.ndim(b)))
-    return tensordot(a, b, (-1, -min(2, np.ndim(b))))
+    return _summed("dot", a, b, -min(2, np.ndim(b)))
 
 
 @implements(np.inner)
@@ -172,19 +165,20 @@ def inner(a: Array, b: Array) -> Tensor:
     Raises:
         ValueError: if the sizes of the two axes disagree.
     """
-    if not np.ndim(a) or not np.ndim(b):
+    return _summed("inner", a, b, -1)
+
+
+def _summed(name: str, a: Array, b: Array, axis: int) -> Tensor:
+    """The sum of products over the last axis of a and `axis` of b."""
+    left, right = np.shape(a), np.shape(b)
+    if not left or not right:
         return mul(a, b)
-    _check_contraction("inner", a, b, -1, -1)
-    return tensordot(a, b, (-1, -1))
-
-
-def _check_contraction(name: str, a: Array, b: Array, ours: int, theirs: int) -> None:
-    m, n = np.shape(a)[ours], np.shape(b)[theirs]
-    if m != n:
+    if left[-1] != right[axis]:
         raise ValueError(
-            f"{name}: axis {ours} of `a` {np.shape(a)} has size {m} but axis {theirs} of `b` {np.shape(b)} has size {n}; "
-            "they must agree"
+            f"{name}: axis -1 of `a` {left} has size {left[-1]} but axis {axis} of `b` {right} has size {right[axis]}; they "
+            "must agree"
         )
+    return tensordot(a, b, (-1, axis))
 
 
 @implements(np.outer)
