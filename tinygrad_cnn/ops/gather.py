@@ -13,7 +13,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, op
-from ..core.tracing import tracer
 from .compare import not_equal
 from .elementwise import add, mul, where
 from .index import add_at_zeros, assigned, plain_index
@@ -291,15 +290,3 @@ def checked_labels(function: str, argument: str, values: Array, classes: int, ig
     message = f"{function}: `{argument}` holds {{value}} at {{at}}; it must be from 0 to {classes - 1}{also}"
     refuse(array, wrong, message, IndexError)
     return array.astype(np.intp, copy=False)
-
-
-def _ensure(name: str, argument: str, indices: Array, size: int) -> None:
-    """:func:`checked`, now and whenever a captured run is repeated."""
-    array = np.asarray(getattr(indices, "_array", indices))
-    checked(name, argument, array, size)
-    if tracer().captures:
-        tracer().effect(lambda array: _discard(checked(name, argument, array, size)), array)
-
-
-def _discard(_: Any) -> None:
-    pass
