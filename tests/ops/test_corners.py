@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -69,8 +69,7 @@ def documented(name, shape, how):
 @given(shape=shapes, dtype=dtypes, data=st.data())
 def test_corners_are_numpys(name, shape, dtype, data):
     how = data.draw(CALLS[name], label="arguments")
-    if documented(name, shape, how):
-        return
+    assume(not documented(name, shape, how))
     a = (np.arange(np.prod(shape, dtype=int)) % 5).reshape(shape).astype(dtype)
     by_position = name == "reshape"  # whose keyword was another one in NumPy 2.0
     expected = outcome(lambda: np.reshape(a, how["shape"]) if by_position else getattr(np, name)(a, **how))

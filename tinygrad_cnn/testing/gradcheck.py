@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .levels import Arrays, Level
 from .report import Failure, Report, reproducer
 from .search import Search, away_from_zero
-from .structure import Structure
+from .structure import Structure, most_different
 
 Function: TypeAlias = Callable[..., Any]
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
@@ -160,12 +160,11 @@ def _compare_precisions(
     rtol, atol = (d if t is None else t for t, d in zip((rtol, atol), TOLERANCES[lowest], strict=True))
     scale = max((float(np.abs(g).max(initial=0.0)) for g in fine if g is not None), default=0.0)
     for position, a, b in zip(level.floating, coarse, fine, strict=True):
-        if a is None or b is None or not b.size:
+        if a is None or b is None:
             continue
         tolerance = rtol * np.abs(b) + atol * max(1.0, scale)
-        excess = np.where(np.isfinite(a), np.abs(a - b) / tolerance, np.inf)
-        index = tuple(int(i) for i in np.unravel_index(np.argmax(excess), b.shape))
-        if excess[index] > 1:
+        index = most_different(a, b, tolerance)
+        if index is not None:
             failures.append(
                 Failure(
                     f"{level.names[position]}, index {index}: the rules give {float(a[index])!r} in {a.dtype} but "

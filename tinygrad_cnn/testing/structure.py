@@ -127,13 +127,20 @@ class Structure:
             if x.shape != y.shape:
                 self._fail(f"{text} (shapes {x.shape} and {y.shape})")
                 continue
-            gap = np.abs(x - y)
-            worst = float(gap.max(initial=0.0))
             dtype = min(x.dtype, y.dtype)
             allowed = max(self.rtol, ROUNDING[dtype]) * scale + TERMS * float(np.finfo(dtype).eps) * self.largest
-            if not worst <= (0.0 if exact else allowed):
-                index = tuple(int(i) for i in np.unravel_index(np.argmax(gap), gap.shape))
+            index = most_different(x, y, 0.0 if exact else allowed)
+            if index is not None:
                 p = self.level.floating[k] if gradient else None
                 where = f"output {k}" if p is None else self.level.names[p]
                 values = f"{float(x[index])!r} and {float(y[index])!r}"
                 self.failures.append(Failure(f"{where}, index {index}: {text} ({values})", 1, p, index))
+
+
+def most_different(a: NDArray[Any], b: NDArray[Any], allowed: Any) -> tuple[int, ...] | None:
+    """The index at which two arrays differ most beyond what is allowed, or None where they do nowhere."""
+    gap = np.abs(a - b)
+    excess = np.where(np.isfinite(gap), gap - allowed, np.inf)
+    if not (excess > 0).any():
+        return None
+    return tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
