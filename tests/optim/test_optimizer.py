@@ -5,15 +5,18 @@ import gc
 import inspect
 import re
 import weakref
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.optim import SGD, Optimizer
+from tinygrad_cnn.optim.hyperparameters import Positive, non_negative, positive
+from tinygrad_cnn.optim.state import Number
 
 from .common import assert_same, descend, leaf, snapshot
-from .optimizers import ROWS, every_class, every_optimizer, every_row
+from .optimizers import ROWS, every_class, every_optimizer, every_row, every_variant
 
 # The table
 
@@ -73,11 +76,11 @@ def test_a_group_added_later_starts_afresh(optimizer, options):
     np.testing.assert_array_equal(q.numpy(), r.numpy())
 
 
-@every_optimizer
+@every_variant
 def test_a_parameter_exchanged_for_another_is_updated_instead_of_it(optimizer, options):
     p, q, r = leaf(3), leaf(3), leaf(3)
     stepping, fresh = optimizer([p], **options), optimizer([r], **options)
-    descend(stepping, [p], 2)
+    descend(stepping, [p], 3)
     held = p.numpy().copy()
     stepping.param_groups[0]["params"][0] = q
     descend(stepping, [q], 2)
@@ -325,6 +328,20 @@ def test_options_are_examined_again_when_they_change_where_they_are(optimizer):
     np.testing.assert_array_equal(p.numpy(), before[0][0])
 
 
+@every_class
+def test_an_initial_rate_that_cannot_be_stops_the_step(optimizer):
+    p = leaf(2)
+    stepping = optimizer([p], lr=0.1)
+    descend(stepping, [p], 3)
+    before = snapshot(stepping)
+    for wrong, error in [(-1.0, ValueError), (None, TypeError)]:
+        stepping.param_groups[0]["initial_lr"] = wrong
+        with pytest.raises(error, match=f"{optimizer.__name__}: `initial_lr` of group 0 is {wrong}; "):
+            stepping.step()
+    del stepping.param_groups[0]["initial_lr"]
+    assert_same(before, snapshot(stepping))
+
+
 @pytest.mark.parametrize(
     ("row", "options", "message"), [(row, row.full | change, text) for row in ROWS for change, text in row.conflicts]
 )
@@ -341,7 +358,8 @@ def test_a_parameter_that_became_read_only_stops_the_step_before_it_begins(optim
     p, q = leaf(2), tg.from_numpy(array, requires_grad=True)
     stepping = optimizer([p, q], **options)
     p.grad, q.grad = tg.ones(2, dtype=np.float64), tg.ones(2, dtype=np.float64)
-    stepping.step()
+    for _ in range(3):
+        stepping.step()
     before = snapshot(stepping)
     q._array.flags.writeable = False
     with pytest.raises(ValueError, match="parameter 1 of group 0 has become read-only"):
@@ -375,6 +393,40 @@ def test_a_rule_that_is_overridden_is_followed_in_every_step():
         for n in range(1, 5):
             optimizer.step()
             assert x.item() == -0.5 * n
+
+
+def test_a_subclass_may_have_checks_of_its_own():
+    class Moving(SGD):
+        options: ClassVar = {**SGD.options, "lr": positive}
+
+    class Named(SGD):
+        def __init__(self, params, lr: Positive, name: Annotated[str, "what to call it"]):
+            super().__init__(params, lr, momentum=0.5)
+
+    for make in (lambda lr: Moving([leaf(2)], lr), lambda lr: Named([leaf(2)], lr, "a")):
+        assert make(0.5).defaults.keys() == SGD.options.keys()
+        with pytest.raises(ValueError, match="`lr` is 0.0; it must be a finite number above 0"):
+            make(0.0)
+
+
+def test_numbers_that_an_optimizer_of_ones_own_keeps_are_advanced_once_per_step():
+    class Slowing(Optimizer):
+        options: ClassVar = {"lr": non_negative}
+        slots: ClassVar = {"factor": Number(start=1.0)}
+
+        def advance(self, state, group):
+            state["factor"] /= 2
+
+        def update(self, p, g, state, group, new, t, u):
+            p -= group["lr"] * state["factor"] * g
+
+    x = tg.Tensor(np.zeros(100_000), requires_grad=True)
+    slowing = Slowing([x], {"lr": 1.0})
+    x.grad = tg.ones(x.shape, dtype=np.float64)
+    for n in range(1, 5):
+        slowing.step()
+        assert slowing.state[x]["factor"] == 0.5**n
+        assert set(x.tolist()) == {0.5**n - 1}
 
 
 @every_optimizer

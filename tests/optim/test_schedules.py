@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.optim import lr_scheduler as lrs
+from tinygrad_cnn.optim.hyperparameters import share
 
 from .common import leaf
 from .schedule_cases import CASES, LRS, STEPS, advance, build, look
@@ -299,6 +301,15 @@ def test_one_cycle_needs_a_momentum_to_cycle():
         lrs.OneCycleLR(optimizer, 1.0, 9)
     assert optimizer.param_groups[0]["lr"] == 0.01
     assert len(rates(lrs.OneCycleLR(optimizer, 1.0, 9, cycle_momentum=False), 9)) == 10
+
+
+def test_a_subclass_may_have_checks_of_its_own():
+    class Falling(lrs.ExponentialLR):
+        options: ClassVar = {"gamma": share}
+
+    assert Falling(stepper(), 0.5).gamma == 0.5
+    with pytest.raises(ValueError, match=re.escape("Falling: `gamma` is 1.5; it must be a number in [0, 1]")):
+        Falling(stepper(), 1.5)
 
 
 def test_what_is_no_optimizer_is_refused():

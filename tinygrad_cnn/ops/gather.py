@@ -166,7 +166,8 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
         IndexError: if an index is outside the axis, or the shapes do not fit.
     """
     if axis is None:
-        return np.take_along_axis(a, checked(indices, function="take_along_axis", size=np.size(a)), None)
+        whole: Any = checked(indices, function="take_along_axis", size=np.size(a))
+        return np.take_along_axis(a, whole, None)
     return np.take_along_axis(a, _checked_lines(indices, "take_along_axis", np.shape(a), axis), axis)
 
 

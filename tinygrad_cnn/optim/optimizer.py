@@ -83,7 +83,9 @@ class Optimizer(ABC):
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._zeroed: dict[int, tuple[float, int]] = {}  # of groups with a rate that a schedule made 0: see Curve
-        self._known: dict[int, tuple[Options, ...]] = {}  # by number of the group, what :meth:`_current` found last
+        self._known: dict[
+            int, tuple[Options, dict[str, Slot]]
+        ] = {}  # by number of the group, what :meth:`_current` found last
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):
@@ -260,7 +262,7 @@ class Optimizer(ABC):
                 raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
         tasks = []
         for place, number, _, p in given:
-            options, slots, _ = self._known[number]
+            options, slots = self._known[number]
             if missing := self._missing(p, slots, options):
                 self.state.setdefault(p, {}).update(missing)
             t, u = self._scratch_for(p._array)
@@ -272,13 +274,15 @@ class Optimizer(ABC):
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    def _current(self, number: int, group: Options) -> tuple[Options, ...]:
+    def _current(self, number: int, group: Options) -> tuple[Options, dict[str, Slot]]:
         """The checked options of a group and the slots that they need: the same objects while no value is another object."""
         known = self._known.get(number)
-        if known is None or not all(map(is_, map(group.get, known[2]), known[2].values())):
-            options = accepted(self._name, *self.examined(group, f" of group {number}"))
-            known = options, self._needed(options), {INITIAL_LR: None, **options}
-            self._known[number] = known
+        if known is not None:
+            names, values = known[0], known[0].values()
+            if all(map(is_, map(group.get, names), values)) and (INITIAL_LR in group) == (INITIAL_LR in names):
+                return known
+        options = accepted(self._name, *self.examined(group, f" of group {number}"))
+        self._known[number] = known = options, self._needed(options)
         return known
 
     def _needed(self, options: Options) -> dict[str, Slot]:
