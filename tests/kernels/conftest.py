@@ -1,10 +1,11 @@
-"""What every test of a kernel leaves behind as it was."""
+"""What every test of a kernel leaves behind as it was, and the sizes from which on kernels are worth their effort."""
 
 from __future__ import annotations
 
 import pytest
 
-from tinygrad_cnn.kernels.parallel import threads
+from tinygrad_cnn.kernels import channelwise, update
+from tinygrad_cnn.kernels.parallel import chunks, threads
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +13,17 @@ def as_many_threads():
     before = threads.get_num_threads()
     yield
     threads.set_num_threads(before)
+
+
+TINY = {channelwise: {"SMALL": 1, "LONG": 16}, chunks: {"SMALL": 1, "LARGE": 2}, update: {"LONG": 5}}
+
+
+@pytest.fixture(params=["as they are", "tiny"])
+def tuning(request):
+    """Kernels with their constants as they are, and such that arrays of a few elements count as large."""
+    patch = pytest.MonkeyPatch()
+    for module, values in TINY.items() if request.param == "tiny" else ():
+        for name, value in values.items():
+            patch.setattr(module, name, value)
+    yield request.param
+    patch.undo()

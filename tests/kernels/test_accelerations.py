@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -58,6 +58,7 @@ class Compared:
         self.op, self.prepare, self.results = op, op.prepare, 0
 
     def __call__(self, out, *inputs, **params):
+        self.dtypes = {x.dtype for x in inputs if isinstance(x, np.ndarray)}
         given = [x.copy() if isinstance(x, np.ndarray) else x for x in inputs]
         expected = np.asarray(self.op.raw(*given, **{k: v for k, v in params.items() if k != "shared"}))
         task = self.prepare(out, *inputs, **params)
@@ -78,14 +79,15 @@ class Compared:
     def agree(self, y, expected):
         self.results += 1
         assert (y.shape, y.dtype) == (expected.shape, expected.dtype), self.op
-        tolerance = TOLERANCE.get(y.dtype, 0)
+        tolerance = max([TOLERANCE.get(dtype, 0) for dtype in (y.dtype, *self.dtypes)]) if y.dtype.kind == "f" else 0
         scale = max(1.0, np.abs(expected[np.isfinite(expected)]).max(initial=0)) if tolerance else 1
         np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance * scale)
 
 
 @every_accelerated
+@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
-def test_a_kernel_computes_what_the_definition_does(op, seed, dtype, data):
+def test_a_kernel_computes_what_the_definition_does(op, tuning, seed, dtype, data):
     case = data.draw(st.sampled_from(users()[op]))
     compared = Compared(op)
     op.accelerate(compared, op.along, op.in_place)
@@ -96,8 +98,10 @@ def test_a_kernel_computes_what_the_definition_does(op, seed, dtype, data):
 
 
 @every_accelerated
-def test_rows_run_the_kernel(op):
+def test_rows_run_the_kernel(op, tuning):
     """Else the test above would compare nothing."""
+    if tuning != "tiny":
+        pytest.skip("where small arrays are left to the definitions")
     compared = Compared(op)
     op.accelerate(compared, op.along, op.in_place)
     try:
