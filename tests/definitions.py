@@ -12,7 +12,7 @@ import runpy
 import sys
 import traceback
 import warnings
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 BLOCKED = ("tinygrad_cnn.kernels", "tinygrad_cnn.compile")
@@ -55,7 +55,7 @@ def example(name: str) -> str:
     printed, arguments = io.StringIO(), sys.argv
     sys.argv = [name, "--quick"]
     try:
-        with redirect_stdout(printed):
+        with redirect_stdout(printed), suppress(SystemExit):
             runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     finally:
         sys.argv = arguments

@@ -323,6 +323,12 @@ def test_what_is_no_optimizer_is_refused():
 def test_what_cannot_be_combined_is_refused():
     optimizer, other = stepper(), stepper()
     step, decay = lrs.StepLR(optimizer, 3), lrs.ExponentialLR(optimizer, 0.5)
+    for make in (
+        lambda parts: lrs.ChainedScheduler(parts, optimizer),
+        lambda parts: lrs.SequentialLR(optimizer, parts, []),
+    ):
+        with pytest.raises(ValueError, match="scheduler 0 is a StepLR of another optimizer; all must have"):
+            make([lrs.StepLR(other, 3)])
     for make in (lrs.ChainedScheduler, lambda parts: lrs.SequentialLR(optimizer, parts, [3][: len(parts) - 1])):
         for parts, error, message in [
             ([], ValueError, "`schedulers` is empty; give at least one"),

@@ -40,7 +40,7 @@ IMPURE = {
 """Built-in functions that write or read what no comparison sees."""
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
-SHARED = {"random": random.random.__self__, "np.random": np.random.normal.__self__}  # type: ignore[attr-defined]
+SHARED = {"random": random.random.__self__, "np.random": np.random.get_state.__self__}  # type: ignore[attr-defined]
 """The generators that Python and NumPy share among all users."""
 
 NONE = frozenset[str]()

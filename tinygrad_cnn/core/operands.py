@@ -148,12 +148,12 @@ def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[An
 
 def accepting_lists(function: F) -> F:
     """`function`, called with the Tensor that a list stands for; itself if no parameter is annotated as ``Array``."""
-    code, name, annotations = function.__code__, function.__name__, function.__annotations__
-    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    arrays = {n for n in named if annotations.get(n) in ("Array", "TensorLike")}
+    parameters = inspect.signature(function).parameters.values()
+    arrays = {p.name for p in parameters if p.annotation in ("Array", "TensorLike")}
     if not arrays:
         return function
-    places = [i for i, n in enumerate(named[: code.co_argcount]) if n in arrays]
+    name = function.__name__
+    places = [i for i, p in enumerate(parameters) if p.name in arrays and p.kind is not p.KEYWORD_ONLY]
 
     @functools.wraps(function)
     def accepting(*args: Any, **kwargs: Any) -> Any:

@@ -228,7 +228,7 @@ def _along(x: np.ndarray) -> Any:
         return np.add.reduce(x, axis=1)
     blocks, rest = divmod(length, BLOCK)
     y = np.zeros(rows)
-    if blocks < FEW < rows:
+    if rest and blocks * FEW < rows:
         for start in range(0, length, BLOCK):
             part = x[:, start : start + BLOCK]
             y += np.matmul(part, ones(part.shape[1], x.dtype))

@@ -55,7 +55,8 @@ def moving_average(mean: Array, beta: float, a: Array, out: Array, square: bool 
 
 def whole(rule: Callable[..., object], p: Array, g: Array, *kept: Array) -> None:
     """Call ``rule(p, g, *kept, t, u)``. It writes all but `g`, and may use t and u for scratch."""
-    rule(p, g.copy() if np.may_share_memory(p, g) else g, *kept, np.empty_like(p), np.empty_like(p))
+    with np.errstate(all="ignore"):
+        rule(p, g.copy() if np.may_share_memory(p, g) else g, *kept, np.empty_like(p), np.empty_like(p))
 
 
 run: Callable[..., None] = whole

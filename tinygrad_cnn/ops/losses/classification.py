@@ -123,6 +123,7 @@ def cross_entropy(
     name = "cross_entropy"
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
+    real(name, "ignore_index", ignore_index, "be an integer", float.is_integer)
     real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
         return _single(cross_entropy, logits, target, weight, ignore_index, reduction, label_smoothing)
@@ -163,6 +164,7 @@ def nll_loss(
         IndexError, TypeError, ValueError: as :func:`cross_entropy`.
     """
     check_reduction("nll_loss", reduction)
+    real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer)
     log_probs, target = as_array(log_probs), as_array(target)
     if log_probs.ndim == 1:
         return _single(nll_loss, log_probs, target, weight, ignore_index, reduction)
