@@ -121,6 +121,8 @@ def literal(value: Any) -> str:
         return f"np.{np.dtype(value).name}"
     if value is Ellipsis:
         return "..."
+    if hasattr(value, "_fields"):  # a named tuple, whose class `called` imports
+        return f"{type(value).__name__}({', '.join(map(literal, value))})"
     if isinstance(value, tuple | list):
         body = ", ".join(map(literal, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
         return f"({body})" if isinstance(value, tuple) else f"[{body}]"
@@ -156,6 +158,8 @@ def called(f: Callable[..., Any], params: Any, sequence: bool = False) -> tuple[
     if name.startswith("..."):
         return imports, name
     bound = "".join(f", {key}={literal(value)}" for key, value in params.items())
+    named = [type(value) for value in params.values() if hasattr(value, "_fields")]
+    imports = imports | {f"from {kind.__module__} import {kind.__name__}" for kind in named}
     if sequence:
         return imports, f"lambda *arrays: {name}(arrays{bound})"
     return (imports | {"from functools import partial"}, f"partial({name}{bound})") if bound else (imports, name)
