@@ -7,7 +7,7 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import is_
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,109 +21,132 @@ MANY = 4096
 FEW = 256
 """A longer list is compared by a loop."""
 
-Put: TypeAlias = Callable[[], object] | None
-
 ERRORS = (AttributeError, LookupError, TypeError, ValueError)
 """Errors of an expression that finds nothing."""
-
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "absent"})()
 
 
 class Read:
-    """A Python expression over `things`, which it calls {0}, {1} and so on, and its value: MISSING if it raises.
+    """Python expressions over `things`, which they call {0}, {1} and so on, and the values that were `found`.
 
-    `test` is an expression that is true only while the value is what was `found`, by default that it is the same object. `put`
-    restores it. If a read is not `guarded`, its value may change between calls, but not during the run.
+    The tests are expressions, too, which are all true only while the values are the same. They call the values {found[0]},
+    {found[1]} and so on. By default they test for the same objects. `put` restores what was found. If a read is not `guarded`,
+    its values may change between calls, but not during the run.
     """
 
-    __slots__ = ("_look", "_test", "_things", "found", "guarded", "label", "last", "put")
+    __slots__ = ("_label", "_look", "_names", "_tests", "_things", "found", "guarded", "last", "put")
 
-    def __init__(self, label: str, expression: str, *things: Any, test: str = "", put: Put = None) -> None:
-        self.label, self.put, self.guarded = label, put, True
-        self._look, self._things = _function(expression), things
+    def __init__(
+        self, label: str, expressions: Sequence[str], *things: Any, tests: Sequence[str] = (), names: Sequence[str] = ()
+    ) -> None:
+        self._label, self._things, self._names, self.guarded = label, things, names, True
+        self._look = _function(", ".join(expressions))
+        self._tests: Sequence[str] = tests or [f"{text} is {{found[{i}]}}" for i, text in enumerate(expressions)]
+        self.put: Callable[[], object] | None = None
         self.found = self.last = self.look()
-        self._test = test or ("True" if self.found is MISSING else f"{expression} is {{found}}")
 
-    def look(self) -> Any:
-        """The value now."""
+    def look(self) -> tuple[Any, ...]:
+        """The values now: MISSING if there are none."""
         return self._look(*self._things)
 
-    def change(self, before: Any) -> str | None:
-        """How the value differs from `before`, in words."""
+    def change(self, before: tuple[Any, ...]) -> str | None:
+        """How the values differ from those `before`, in words."""
         now = self.look()
-        if now is before or typed(now) == typed(before):
-            return None
-        return (
-            f"{self.label} was {before!r:.40} and is {now!r:.40}" if self.label[0] == "`" else f"{self.label} changed"
-        )
+        if len(now) != len(before):
+            return f"the length of {self._label} changed"
+        for i, (a, b) in enumerate(zip(before, now, strict=True)) if not all(map(is_, now, before)) else ():
+            if a is not b and typed(a) != typed(b):
+                label = f"`{self._names[i]}` {self._label}" if self._names else self._label
+                return f"{label} was {a!r:.40} and is {b!r:.40}" if label[0] == "`" else f"{label} changed"
+        return None
 
     def restore(self) -> None:
         """Restore what was found."""
         if self.put is not None and self.change(self.found):
             self.put()
 
-    def test(self, name: Callable[[Any], str]) -> str:
-        """The test, with ``name(thing)`` for a thing."""
-        things = [repr(thing) if type(thing) in (str, int) else name(thing) for thing in self._things]
-        return self._test.format(*things, found=name(self.found))
+    def tests(self, name: Callable[[Any], str]) -> list[str]:
+        """The tests, with ``name(thing)`` for a thing."""
+        things, found = [*map(name, self._things)], _Found(name, self.found)
+        return [test.format(*things, found=found) for test in self._tests]
+
+
+class _Found:
+    """The names of values that the text of a test calls."""
+
+    def __init__(self, name: Callable[[Any], str], values: tuple[Any, ...]) -> None:
+        self._name, self._values = name, values
+
+    def __getitem__(self, i: int) -> str:
+        return self._name(self._values[i])
 
 
 @functools.cache
-def _function(expression: str) -> Callable[..., Any]:
-    """The function that evaluates an expression."""
+def _function(expressions: str) -> Callable[..., tuple[Any, ...]]:
+    """The function of things that evaluates expressions."""
     scope: dict[str, Any] = {"ERRORS": ERRORS, "MISSING": MISSING}
-    text = f"def look(a, b=0, c=0, d=0):\n try: return {expression.format(*'abcd')}\n except ERRORS: return MISSING"
-    exec(
-        compile(text, f"{__file__}: {expression}", "exec"), scope
-    )  # in a file of the package, so not code of the user's
+    text = f"({expressions}{',' * bool(expressions)})".format(*(f"things[{i}]" for i in range(32)))
+    text = f"def look(*things):\n try: return {text}\n except ERRORS: return (MISSING,)"
+    exec(compile(text, __file__, "exec"), scope)  # as in this file, so that it is not taken for code of the user's
     return scope["look"]  # type: ignore[no-any-return]
 
 
 def attribute(label: str, thing: Any, name: str) -> Read:
-    """An attribute that is in no dict: a slot, or the content of a closure's cell."""
-    read = Read(label, f"{{0}}.{name}", thing)
-    read.put = functools.partial(_set_attribute, thing, name, read.found)
+    """An attribute that is in no dict: a slot, or the content of a closure's cell. An empty one has no test."""
+    read = Read(label, [f"{{0}}.{name}"], thing)
+    if read.found[0] is MISSING:
+        read._tests = []
+    read.put = functools.partial(_put_attribute, thing, name, read.found[0])
     return read
 
 
-def item(label: str, owner: Any, mapping: Any, name: str) -> Read:
-    """A name in a dict, or in the namespace of `owner`, an object, a class or a module."""
-    test = "{0}[{1}] is {found}" if name in mapping else "{1} not in {0}"
-    target, put = (owner, _set_attribute) if isinstance(owner, type) else (mapping, _set_item)
-    read = Read(label, "{0}[{1}]", mapping, name, test=test)
-    read.put = functools.partial(put, target, name, read.found)
+def items(where: str, owner: Any, mapping: Any, names: Sequence[str]) -> Read:
+    """Some names in the namespace of `owner`, an object, a class or a module."""
+    tests = [_item(name, i) if name in mapping else f"{name!r} not in {{0}}" for i, name in enumerate(names)]
+    read = Read(where, [f"{{0}}.get({name!r}, MISSING)" for name in names], mapping, tests=tests, names=names)
+    read.put = functools.partial(_put_items, owner, mapping, dict(zip(names, read.found, strict=True)))
     return read
 
 
-def length(label: str, thing: Any, put: Put = None) -> Read:
-    """The length of a container."""
-    return Read(f"the length of {label}", "len({0})", thing, test="len({0}) == {found}", put=put)
+def form(label: str, thing: Any, namespaces: Sequence[Any]) -> Read:
+    """The class of an object, and how many names its namespaces have: others might hide those that were found."""
+    lengths = [f"len({{{i}}})" for i in range(1, len(namespaces) + 1)]
+    tests = ["{0}.__class__ is {found[0]}", *(f"{text} == {{found[{i}]}}" for i, text in enumerate(lengths, 1))]
+    return Read(label, ["{0}.__class__", *lengths], thing, *namespaces, tests=tests)
 
 
-def contents(thing: Any, most: int = MANY) -> list[Read]:
+def contents(thing: Any, most: int = MANY) -> Read:
     """The contents of a list, deque, dict or set."""
-    kind = f"a {type(thing).__name__}"
-    if len(thing) > most:
-        return [length(kind, thing)]
-    put = restorer(thing)
-    if type(thing) is dict and all(isinstance(key, str) for key in thing):  # another may do more when it is asked
-        keys = Read(f"the keys of {kind}", "[*{0}]", thing, test="[*{0}] == {found}", put=put)
-        return [keys, *(item(f"an entry of {kind}", thing, thing, key) for key in thing)]
-    if isinstance(thing, list | deque) and len(thing) <= FEW:
-        return [length(kind, thing, put), *(Read(kind, "{0}[{1}]", thing, i, put=put) for i in range(len(thing)))]
-    expression = "(*{0}, *{0}.values())" if isinstance(thing, dict) else "(*{0},)"
-    return [Read(kind, expression, thing, _same, test=f"{{1}}({expression}, {{found}})", put=put)]
+    label, n = f"a {type(thing).__name__}", len(thing)
+    parts, found = ["*{0}"], (*thing,)
+    if n > most:
+        return Read(label, ["len({0})"], thing, tests=[f"len({{0}}) == {n}"])
+    if isinstance(thing, dict):
+        parts, found = ["*{0}", "*{0}.values()"], (*thing, *thing.values())
+    if type(thing) is dict and all(type(key) is str for key in thing):  # another may do more when it is asked
+        tests = ["[*{0}] == {1}", *(_item(key, n + i) for i, key in enumerate(thing))]
+        read = Read(label, parts, thing, [*thing], tests=tests)
+    elif isinstance(thing, list | deque) and n <= FEW:
+        read = Read(label, parts, thing, tests=[f"len({{0}}) == {n}", *(_item(i, i) for i in range(n))])
+    else:
+        read = Read(label, parts, thing, _same, found, tests=[f"{{1}}(({', '.join(parts)},), {{2}})"])
+    read.put = restorer(thing)
+    return read
 
 
 def values(label: str, array: np.ndarray) -> Read:
     """The values of an array."""
-    return Read(label, "{0}.tobytes()", array, test="{0}.tobytes() == {found}", put=restorer(array))
+    read = Read(label, ["{0}.tobytes()"], array, tests=["{0}.tobytes() == {found[0]}"])
+    read.put = restorer(array)
+    return read
 
 
 def generator_state(generator: Any) -> Read:
     """The state of a random generator."""
-    return Read("a generator", "{0}({1})", pickle.dumps, generator, put=restorer(generator))
+    read = Read("a generator", ["{0}({1})"], pickle.dumps, generator)
+    read.put = restorer(generator)
+    return read
 
 
 def guard(reads: Sequence[Read]) -> Callable[[], bool]:
@@ -132,7 +155,7 @@ def guard(reads: Sequence[Read]) -> Callable[[], bool]:
     It tests for the same objects first. If one is another object, it compares values.
     """
     constants = Constants()
-    tests = dict.fromkeys(read.test(constants.add) for read in reads)
+    tests = dict.fromkeys(test for read in reads for test in read.tests(constants.add))
     errors, scan = constants.add(ERRORS), constants.add(lambda: not any(read.change(read.found) for read in reads))
     source = f"""def holds():
     try:
@@ -145,16 +168,27 @@ def guard(reads: Sequence[Read]) -> Callable[[], bool]:
     return constants.define(source, "guard")  # type: ignore[no-any-return]
 
 
+def _item(key: Any, i: int) -> str:
+    """The test that an item of a container is the i-th value."""
+    text = repr(key).replace("{", "{{").replace("}", "}}")
+    return f"{{0}}[{text}] is {{found[{i}]}}"
+
+
 def _same(now: tuple[Any, ...], found: tuple[Any, ...]) -> bool:
     return len(now) == len(found) and all(map(is_, now, found))
 
 
-def _set_attribute(target: Any, name: str, value: Any) -> None:
+def _put_attribute(target: Any, name: str, value: Any) -> None:
     delattr(target, name) if value is MISSING else setattr(target, name, value)
 
 
-def _set_item(mapping: Any, name: str, value: Any) -> None:
-    if value is MISSING:
-        mapping.pop(name, None)
-    else:
-        mapping[name] = value
+def _put_items(owner: Any, mapping: Any, found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        if mapping.get(name, MISSING) is value:
+            continue
+        if isinstance(owner, type):
+            _put_attribute(owner, name, value)
+        elif value is MISSING:
+            del mapping[name]
+        else:
+            mapping[name] = value

@@ -23,7 +23,7 @@ import numpy as np
 from ..core.graph import Leaf, Node, Op
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
-from .guard import MANY, Read, attribute, contents, generator_state, guard, item, length, values
+from .guard import MANY, Read, attribute, contents, form, generator_state, guard, items, values
 from .names import BY_STRING, OURS, WHOLE, Names, function_of, is_users, kinds_of, named_by_methods, names_of
 
 SMALL_BYTES = 1 << 12
@@ -248,8 +248,8 @@ class State:
 
     def _form(self, thing: Any, own: Any, kinds: Iterable[type]) -> None:
         """The class of an object, and how many attributes it and its classes have: others might hide those that were found."""
-        self.reads.append(Read(f"the class of {_title(thing)}", "{0}.__class__", thing))
-        self.reads += [length(f"the attributes of {_title(thing)}", each) for each in (own, *map(vars, kinds))]
+        label = f"the class of {_title(thing)}, or its attributes,"
+        self.reads.append(form(label, thing, [own, *map(vars, kinds)]))
         self._namespaces.append((own, frozenset(own)))
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
@@ -281,18 +281,21 @@ class State:
         Otherwise a constant does not count if the code calls its name and never reads it: that is a method of another object.
         """
         called = self._named.methods - self._named.attributes if names is not None and where[:2] == "of" else NONE
+        fresh = []
         for name in sorted(found):
-            value = mapping.get(name)
-            is_other = name.startswith("__") or (name in called and isinstance(value, CONSTANT))
+            is_other = name.startswith("__") or (name in called and isinstance(mapping.get(name), CONSTANT))
             if not is_other and self.is_new(owner, name):
-                self.reads.append(item(f"`{name}` {where}", owner, mapping, name))
+                fresh.append(name)
+        if fresh:
+            self.reads.append(items(where, owner, mapping, fresh))
+        for value in [mapping.get(name) for name in found]:
             self.note(function_of(value) or value, names=names or NONE)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """What is in a list, tuple, dict, set or deque."""
         parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
         if not isinstance(thing, tuple | frozenset) and self.is_new(thing, "its contents"):
-            self.reads += contents(thing)
+            self.reads.append(contents(thing))
         self.note(*parts[: 2 * MANY], names=names)
         if kinds_of(thing) or _dict(thing):
             self._object(thing, names)
@@ -301,7 +304,8 @@ class State:
         if array.nbytes > SMALL_BYTES or not self.is_new(array, "its elements"):
             return
         if array.dtype.hasobject:
-            self.reads.append(Read("an array of objects", "{0}.ravel().tolist()", array))
+            tests = [f"{{0}}.item({i}) is {{found[{i}]}}" for i in range(array.size)]
+            self.reads.append(Read("an array of objects", ["*{0}.ravel().tolist()"], array, tests=tests))
             self.note(array.ravel().tolist(), names=names)
         else:
             self.reads.append(values("the value of an array that the function can reach", array))
@@ -309,7 +313,7 @@ class State:
 
     def _read(self, read: Read, names: frozenset[str]) -> None:
         self.reads.append(read)
-        self.note(read.found, names=names)
+        self.note(*read.found, names=names)
 
     # What runs
 

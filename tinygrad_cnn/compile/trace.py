@@ -27,7 +27,7 @@ from ..core.tracing import Args, Writes
 from ..core.versions import owner
 from ..tensor import Tensor
 from . import steps
-from .guard import Read, contents, item, values
+from .guard import Read, contents, items, values
 from .state import State
 from .steps import CaptureError, Form, Step, Value, flat, mapped
 from .undo import restorers
@@ -69,8 +69,8 @@ class Capture(tracing.Tracer):
                 yield
                 self._finish()
             self.state.reads += [*self._graded, *(read for _, read in self._forms.values())]
-            tensors, test = [tensor for tensor, _ in self._forms.values()], "{2}.changes == {3}"
-            read = Read("a hook on a Tensor", "{0}({1})", _hooks_on, tensors, hooks, hooks.changes, test=test)
+            tensors, test = [tensor for tensor, _ in self._forms.values()], f"{{2}}.changes == {hooks.changes}"
+            read = Read("a hook on a Tensor", ["*{0}({1})"], _hooks_on, tensors, hooks, tests=[test])
             self.state.reads.append(read)
         except BaseException as error:
             if undo or isinstance(error, CaptureError):
@@ -206,7 +206,7 @@ class Capture(tracing.Tracer):
         is_known = id(tensor) in self._forms or (result is not None and result() is tensor)
         if not is_known and (root is None or root.origin == "outside"):
             test = f"{{0}}._node is {'not ' * (tensor._node is not None)}None"
-            read = Read("whether a Tensor requires a gradient", "{0}._node is None", tensor, test=test)
+            read = Read("whether a Tensor requires a gradient", ["{0}._node is None"], tensor, tests=[test])
             self._forms[id(tensor)] = tensor, read
             self.state.undo.append(partial(setattr, tensor, "_node", tensor._node))
 
@@ -216,7 +216,7 @@ class Capture(tracing.Tracer):
             gradient = leaf._grad
             if id(leaf) not in self._stand_ins:  # whether arguments have one is in the signature
                 test = f"{{0}}._grad is {'not ' * (gradient is not None)}None"
-                self._graded.append(Read("whether a leaf has a gradient", "{0}._grad is None", leaf, test=test))
+                self._graded.append(Read("whether a leaf has a gradient", ["{0}._grad is None"], leaf, tests=[test]))
             if gradient is not None:
                 leaf._grad = Tensor._of(_gradient(leaf))
                 self._step("gradient", _gradient, (self._leaf(leaf),), (leaf._grad._array,))
@@ -225,10 +225,13 @@ class Capture(tracing.Tracer):
     def _read_params(self, optimizer: Any) -> None:
         if self.state.is_new(optimizer, "its parameters"):
             groups = optimizer.param_groups
-            reads = [item("`param_groups`", optimizer, vars(optimizer), "param_groups"), *contents(groups)]
+            self.state.reads += [
+                items("of an optimizer", optimizer, vars(optimizer), ["param_groups"]),
+                contents(groups),
+            ]
             for group in groups:
-                reads += [item("`params`", group, group, "params"), *contents(group["params"], sys.maxsize)]
-            self.state.reads += reads
+                params = group["params"]
+                self.state.reads += [items("of a group", group, group, ["params"]), contents(params, sys.maxsize)]
 
     def _touch(self, leaf: Tensor) -> bool:
         """Whether the gradient of a leaf from outside is read or written for the first time."""
