@@ -56,8 +56,8 @@ def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -
 
 
 def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
-    """A task for ``mean`` of floats; None for the mean of nothing, and for integers."""
-    if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or not a.size:
+    """A task for ``mean`` of floats; None for the mean of nothing or of a number, and for integers."""
+    if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or not a.size or not a.ndim:
         return None
     axes = reduced_axes(axis, a.ndim)
     return prepare(out, a, axes, keepdims, math.prod([a.shape[i] for i in axes]))
