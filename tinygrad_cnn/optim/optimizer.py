@@ -83,9 +83,6 @@ class Optimizer(ABC):
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._zeroed: dict[int, tuple[float, int]] = {}  # of groups with a rate that a schedule made 0: see Curve
-        self._known: dict[
-            int, tuple[Options, dict[str, Slot]]
-        ] = {}  # by number of the group, what :meth:`_current` found last
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):
@@ -210,88 +207,80 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        params, is_own = self._params(), not self._is_of_the_package
-        if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
-            tracing.tracer().read(self, "params")
-            gradients = [p.grad for p in params]
-        else:
-            gradients = [getattr(p, "_grad", None) for p in params]
-        arrays = [None if g is None else g._array for g in gradients]
-        if tracing.watchers and is_own:
-            arrays = [None if g is None else tracing.tracer().compute(np.copy, g) for g in arrays]
-        tracing.tracer().effect(self._update, *arrays, writes=lambda: [p._array for p in params])
+        params = self._params()
+        if self._is_of_the_package and not tracing.watchers:
+            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in params])
+            return loss
+        # `grad` tells the tracer, and copies an array that a compiled program will write over.
+        tracer = tracing.tracer()
+        tracer.read(self, "params")
+        arrays = [None if (g := p.grad) is None else g._array for p in params]
+        if not self._is_of_the_package:
+            arrays = [None if g is None else tracer.compute(np.copy, g) for g in arrays]
+        tracer.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
         return loss
 
-    def _update(self, *gradients: Any) -> None:
+    @np.errstate(all="ignore")  # an error that the user turned into an exception would stop the step halfway
+    def _update(self, *gradients: Array | None) -> None:
         """One step along these gradients, one for each parameter."""
-        # A floating-point error that the user turned into an exception would stop the step halfway.
-        with np.errstate(all="ignore"):
-            key = self._key(gradients)
-            step = self._cache
-            if step is None or len(key) != len(step[0]) or not all(map(is_, key, step[0])):
-                step = self._prepared(key, gradients)
-            _, tasks, mark = step
-            mark()
-            update, overridden = self.update, type(self).advance is not Optimizer.advance
-            for place, p, state, group, new, t, u in tasks:
-                if STEP in state or overridden:
-                    self.advance(state, group)
-                if t is None:
-                    self._update_in_pieces(p, gradients[place], state, group, new)
-                else:
-                    update(p, gradients[place], state, group, new, t, u)
+        key, cache = self._key(gradients), self._cache
+        if cache is None or len(key) != len(cache[0]) or not all(map(is_, key, cache[0])):
+            cache = self._prepared(key, gradients)
+        _, tasks, mark = cache
+        mark()
+        update = self.update
+        for place, p, state, group, new, advances, t, u in tasks:
+            if advances:
+                self.advance(state, group)
+            if t is None:
+                self._update_in_pieces(p, gradients[place], state, group, new)
+            else:
+                update(p, gradients[place], state, group, new, t, u)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
         key: list[Any] = []
-        params: list[Tensor] = []
-        for number, group in enumerate(self.param_groups):
-            key += self._current(number, group), *group["params"]
-            params += group["params"]
-        key += map(self.state.get, params)
-        key += [p._array.flags.writeable for p in params]
-        key += [g is None for g in gradients]
+        for group in self.param_groups:
+            params = group["params"]
+            key += [*group, *group.values(), *params, *map(self.state.get, params)]
+            key += [p._array.flags.writeable for p in params]
+        key += map(type, gradients)
         return key
 
     def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
-        """A step; it is cached if it creates no slots. What can fail fails before anything is written."""
+        """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
+        groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
         for _, number, i, p in given:
             if not p._array.flags.writeable:
                 raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
+        overridden = type(self).advance is not Optimizer.advance
+        repeatable = all(
+            g[name] is v for g, new in zip(self.param_groups, groups, strict=True) for name, v in new.items()
+        )
         tasks = []
         for place, number, _, p in given:
-            options, slots = self._known[number]
-            if missing := self._missing(p, slots, options):
+            if missing := self._missing(p, groups[number]):
                 self.state.setdefault(p, {}).update(missing)
-            t, u = self._scratch_for(p._array)
-            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), t, u))
+                repeatable = False
+            state = self.state.get(p, {})
+            advances = overridden or STEP in state
+            tasks.append(
+                (place, p._array, state, groups[number], bool(missing), advances, *self._scratch_for(p._array))
+            )
         step = key, tasks, marking(*(p._array for *_, p in given))
-        self._cache = None if any(new for *_, new, _, _ in tasks) else step
+        self._cache = step if repeatable else None
         return step
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    def _current(self, number: int, group: Options) -> tuple[Options, dict[str, Slot]]:
-        """The checked options of a group and the slots that they need: the same objects while no value is another object."""
-        known = self._known.get(number)
-        if known is not None:
-            names, values = known[0], known[0].values()
-            if all(map(is_, map(group.get, names), values)) and (INITIAL_LR in group) == (INITIAL_LR in names):
-                return known
-        options = accepted(self._name, *self.examined(group, f" of group {number}"))
-        self._known[number] = known = options, self._needed(options)
-        return known
-
-    def _needed(self, options: Options) -> dict[str, Slot]:
-        return {name: slot for name, slot in self.slots.items() if slot.is_needed(options)}
-
-    def _missing(self, p: Tensor, slots: dict[str, Slot], options: Options) -> dict[str, Any]:
-        """Those slots that the state does not have yet, with their first values."""
+    def _missing(self, p: Tensor, options: Options) -> dict[str, Any]:
+        """The slots that these options need and the state does not have yet, with their first values."""
         kept = self.state.get(p, {})
-        return {name: slot.first(p._array, options) for name, slot in slots.items() if name not in kept}
+        needed = {name: slot for name, slot in self.slots.items() if name not in kept and slot.is_needed(options)}
+        return {name: slot.first(p._array, options) for name, slot in needed.items()}
 
     def _update_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
         """Update a large parameter."""
@@ -331,7 +320,7 @@ class Optimizer(ABC):
             groups.append({**options, "params": list(range(index, index + len(group["params"])))})
             for p in group["params"]:
                 if p in self.state:  # and the slots that options need which were changed since the last step
-                    kept = {**self.state[p], **self._missing(p, self._needed(options), options)}
+                    kept = {**self.state[p], **self._missing(p, options)}
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}
