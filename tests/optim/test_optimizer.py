@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.checks import non_negative
 from tinygrad_cnn.optim import SGD, Optimizer
-from tinygrad_cnn.optim.hyperparameters import Positive, non_negative, positive
+from tinygrad_cnn.optim.hyperparameters import Positive, positive
 from tinygrad_cnn.optim.state import Number
 
 from .common import assert_same, descend, leaf, snapshot

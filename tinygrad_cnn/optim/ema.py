@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..checks import Loadable, checked, flag, read, whole
 from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..tensor import Tensor
 from . import rules
-from .hyperparameters import Array, checked, flag, read, share, whole
+from .hyperparameters import Array, share
 from .state import Slot
 
 _OPTIONS = {"decay": share, "warmup": flag}
 
 
-class EMA:
+class EMA(Loadable):
     """An exponential moving average of weights: average = decay average + (1 - decay) weights at each update.
 
     The average starts from the current weights. With warmup the n-th update has the decay min(decay, n / (n + 9)), so that
@@ -125,15 +126,6 @@ class EMA:
         averages = [p._array for p in self._parameters] if self._swapped else self._kept
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {**options, "updates": self.updates, "averages": [np.array(a) for a in averages]}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` returned.
-
-        Raises:
-            ValueError: if the state does not fit: all faults are listed and nothing is changed.
-            RuntimeError: while the averages are in use.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         self._check_not_swapped("load_state_dict")

@@ -14,12 +14,13 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..tensor import Tensor
 from . import rules
-from .hyperparameters import INITIAL_LR, Array, Check, Faults, Options, accepted, declared, examined, non_negative
+from .hyperparameters import INITIAL_LR, Array, declared
 from .state import STEP, Slot
 from .state_dict import read
 
@@ -30,7 +31,7 @@ _Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
 """A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
 
 
-class Optimizer(ABC):
+class Optimizer(Loadable, ABC):
     """The base of optimizers.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
@@ -52,7 +53,7 @@ class Optimizer(ABC):
             read-only, or if an option is unknown or out of its range.
 
     >>> import numpy as np, tinygrad_cnn as tg
-    >>> from tinygrad_cnn.optim.hyperparameters import non_negative
+    >>> from tinygrad_cnn.checks import non_negative
     >>> class SignDescent(tg.optim.Optimizer):
     ...     options = {"lr": non_negative}
     ...     def update(self, p, g, state, group, new, t, u):
@@ -306,7 +307,7 @@ class Optimizer(ABC):
         return {**self.__dict__, "_cache": None}  # its key has these objects, not their copies
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the state and options, in PyTorch's layout.
+        """A copy of the state and options, in PyTorch's layout. When it is loaded, parameters are matched by their order.
 
         Returns:
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
@@ -323,14 +324,6 @@ class Optimizer(ABC):
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` returned; parameters are matched by their order.
-
-        Raises:
-            ValueError: if the state does not fit this optimizer: all faults are listed and nothing is changed.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         tracing.tracer().impure("loads the state of an optimizer")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .hyperparameters import Array, Options
+from ..checks import Options
+from .hyperparameters import Array
 
 PIECE = 49152
 """The most elements that a rule is given at once on one thread: few enough to stay in the cache through its dozen passes, and

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import Options, finite, non_negative
 from ..tensor import Tensor
 from ..tensor.interop import copied, shown
-from .hyperparameters import Array, Options, finite, non_negative
+from .hyperparameters import Array
 
 STEP = "step"
 """The slot that counts the updates of a parameter."""

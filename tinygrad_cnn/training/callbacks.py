@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import any_number, read, whole
 from ..optim import LRScheduler, ReduceLROnPlateau
-from ..optim.hyperparameters import any_number, read, whole
 from .state import prepared
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import read
 from ..io import save
-from ..optim.hyperparameters import read
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:

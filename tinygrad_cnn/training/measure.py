@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..ops.reduce import argmax
-from ..optim.hyperparameters import any_number, read, whole
 from ..tensor import Tensor
 from ..tensor.creation import from_numpy
 

@@ -7,8 +7,8 @@ from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
+from ..checks import Check, any_number, flag, non_negative, read, whole
 from ..optim import Optimizer
-from ..optim.hyperparameters import Check, any_number, flag, non_negative, read, whole
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .measure import Batch, Loader, Loss, Means

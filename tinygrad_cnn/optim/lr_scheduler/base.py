@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
+from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
-from ..hyperparameters import INITIAL_LR, Check, Options, checked, declared, entries, loadable, non_negative, whole
+from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
 
 
@@ -34,11 +35,12 @@ class PerGroup:
 Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
 
-class LRScheduler:
+class LRScheduler(Loadable):
     """The base of schedules.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too.
+    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too. Loading a state
+    writes its learning rates to the optimizer, whose own state may be loaded before or after.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -93,16 +95,6 @@ class LRScheduler:
         """A copy of the options, the saved attributes and the current learning rates, in plain Python."""
         names = (*self.options, *self.kept)
         return {"lr": self._rates(), **{name: copy.deepcopy(getattr(self, name)) for name in names}}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` returned, and write its learning rates to the optimizer.
-
-        The optimizer's own state may be loaded before or after, and before or after the schedule is created.
-
-        Raises:
-            ValueError: if the state does not fit: all faults are listed and nothing is changed.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         return partial(self._take, loadable(self._name, *self._read(state_dict)))

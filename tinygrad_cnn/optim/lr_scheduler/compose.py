@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..hyperparameters import INITIAL_LR, Options, whole
+from ...checks import Options, whole
+from ..hyperparameters import INITIAL_LR
 from ..optimizer import Optimizer
 from .base import Checks, LRScheduler, Timed
 from .plateau import ReduceLROnPlateau

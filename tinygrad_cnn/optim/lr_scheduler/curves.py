@@ -6,7 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
+from ...checks import Options, finite, non_negative, number, whole
+from ..hyperparameters import INITIAL_LR, Count, NonNegative, Share, pair
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed
 

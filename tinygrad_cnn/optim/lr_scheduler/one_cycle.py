@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
-from ..hyperparameters import Flag, Options, Positive, Share, checked, fraction, non_negative, one_of, whole
+from ...checks import Options, checked, non_negative, one_of, whole
+from ..hyperparameters import Flag, Positive, Share, fraction
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed
 
