@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -48,7 +49,20 @@ def number(rule: str, holds: Callable[[float], bool]) -> Check:
 
 def whole(least: int, most: float = 2**63) -> Check:
     """A check for an integer of at least `least` and below `most`, by default what a NumPy integer can hold."""
-    return _check((int, np.integer), int, f"a whole number of at least {least}", lambda n: least <= n < most)
+
+    def check(value: Any) -> int:
+        rule = f"it must be a whole number of at least {least}"
+        try:
+            if isinstance(value, bool | np.bool):
+                raise TypeError
+            plain = index(value)
+        except TypeError:
+            raise TypeError(rule) from None
+        if not least <= plain < most:
+            raise ValueError(rule + " and below 2^63" * (plain >= most))
+        return plain
+
+    return check
 
 
 def one_of(*names: str) -> Check:

@@ -32,18 +32,10 @@ class _Conv(Weighted):
     padding: Any
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: SizeLike,
-        stride: SizeLike = 1,
-        padding: SizeLike | str = 0,
-        dilation: SizeLike = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: DTypeLike | None = None,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: SizeLike, stride: SizeLike = 1,
+        padding: SizeLike | str = 0, dilation: SizeLike = 1, groups: int = 1, bias: bool = True,
+        padding_mode: str = "zeros", dtype: DTypeLike | None = None,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         self.in_channels = size(self, "in_channels", in_channels)
         self.out_channels = size(self, "out_channels", out_channels)
@@ -119,19 +111,10 @@ class Conv3d(_Conv, ndim=3, function=conv3d):
 
 class _ConvTranspose(_Conv, transposed=True):
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: SizeLike,
-        stride: SizeLike = 1,
-        padding: SizeLike = 0,
-        output_padding: SizeLike = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: SizeLike = 1,
-        padding_mode: str = "zeros",
-        dtype: DTypeLike | None = None,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: SizeLike, stride: SizeLike = 1, padding: SizeLike = 0,
+        output_padding: SizeLike = 0, groups: int = 1, bias: bool = True, dilation: SizeLike = 1,
+        padding_mode: str = "zeros", dtype: DTypeLike | None = None,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         if padding_mode != "zeros":
             raise ValueError(f"{name}: `padding_mode` is {padding_mode!r}; a transposed convolution only has 'zeros'")

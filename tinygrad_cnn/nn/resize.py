@@ -22,12 +22,9 @@ class Upsample(Layer, function=interpolate):
     """
 
     def __init__(
-        self,
-        size: SizeLike | None = None,
-        scale_factor: float | Sequence[float] | None = None,
-        mode: str = "nearest",
+        self, size: SizeLike | None = None, scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
         align_corners: bool | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if (size is None) == (scale_factor is None):
             raise ValueError(
                 f"Upsample: `size` is {size!r} and `scale_factor` is {scale_factor!r}; give exactly one of them"
@@ -67,12 +64,8 @@ class Fold(Layer, function=fold):
     """Columns added up into images of `output_size`, the adjoint of :class:`Unfold`: :func:`~tinygrad_cnn.fold`."""
 
     def __init__(
-        self,
-        output_size: SizeLike,
-        kernel_size: SizeLike,
-        dilation: SizeLike = 1,
-        padding: SizeLike = 0,
+        self, output_size: SizeLike, kernel_size: SizeLike, dilation: SizeLike = 1, padding: SizeLike = 0,
         stride: SizeLike = 1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.output_size, self.kernel_size = output_size, kernel_size
         self.dilation, self.padding, self.stride = dilation, padding, stride

@@ -39,13 +39,9 @@ class RandomAffine:
     """
 
     def __init__(
-        self,
-        degrees: Range,
-        translate: tuple[float, float] | None = None,
-        scale: tuple[float, float] | None = None,
-        shear: Range | None = None,
-        fill: float = 0,
-    ) -> None:
+        self, degrees: Range, translate: tuple[float, float] | None = None, scale: tuple[float, float] | None = None,
+        shear: Range | None = None, fill: float = 0,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         self.degrees = _range(name, "degrees", degrees)
         self.shear = _range(name, "shear", 0 if shear is None else shear)

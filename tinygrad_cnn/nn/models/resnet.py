@@ -66,12 +66,9 @@ class ResNet(Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        classes: int = 10,
-        blocks: Sequence[int] = (3, 3, 3),
+        self, in_channels: int = 3, classes: int = 10, blocks: Sequence[int] = (3, 3, 3),
         widths: Sequence[int] = (16, 32, 64),
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if len(blocks) != len(widths) or not blocks or min(blocks) < 1:
             raise ValueError(
