@@ -272,7 +272,7 @@ def test_composed_transforms_draw_one_after_another():
         (
             lambda: data.RandomRotation(-1),
             ValueError,
-            "RandomRotation: `degrees` is -1; one number stands for both signs",
+            "RandomRotation: `degrees` is -1; one number is for both signs",
         ),
         (
             lambda: data.RandomRotation((2, 1)),
@@ -301,7 +301,7 @@ def test_composed_transforms_draw_one_after_another():
             TypeError,
             r"`images` is uint8; convert it with ToFloat\(\)",
         ),
-        (lambda: data.Compose([1]), TypeError, "Compose: 1 is no transform"),
+        (lambda: data.Compose([1]), TypeError, "Compose: 1 is not a transform"),
     ],
 )
 def test_arguments_that_are_refused(make, error, message):

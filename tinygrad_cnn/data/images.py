@@ -12,7 +12,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def enlarge(images: NDArray[Number], size: int) -> NDArray[Number]:
-    """Images (..., H, W) as (..., size, size), each new pixel the old one that its centre falls in; dtype kept.
+    """Images (..., H, W) as (..., size, size), in their dtype. Each new pixel is the old one at its centre.
 
     Raises:
         ValueError: if `images` has no pixel or less than two axes, or `size` is smaller than an image.

@@ -9,12 +9,10 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class ToFloat:
-    """y = x / scale, in floating point.
-
-    Data stays small if it is kept in uint8 and each batch is converted when it is used.
+    """y = x / scale, in floating point. Data takes less memory if it is kept in uint8 and converted batch by batch.
 
     Args:
-        scale: what becomes 1; 255 for 8-bit images.
+        scale: the value that becomes 1; 255 for 8-bit images.
         dtype: of the result, floating point.
 
     Raises:
