@@ -1,11 +1,11 @@
-"""Nested state taken apart, into named arrays and a JSON text that holds the rest, and put together again.
+"""Nested state as named arrays and a JSON text for the rest.
 
-In the text, a JSON list is a list, and a JSON object has one key that says what its content is:
+In the text, a JSON list is a list, and a JSON object has one key, the kind of its content:
 
     {"dict": [[key, value], ...]}   {"tuple": [...]}   {"array": name}   {"scalar": [dtype, hex]}
     {"int": hex}   {"float": "nan"}   {"bytes": base64}
 
-None, Booleans, strings, finite floats and ints of 64 bits are themselves. So every key and number keeps its type.
+None, Booleans, strings, finite floats and ints of 64 bits are JSON values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Arrays: TypeAlias = dict[str, Array]
 
 NUMBERS = "biufc"
 DEPTH = 100
-"""How deep containers may nest. It ends what contains itself, and keeps a hostile text from exhausting the stack."""
+"""How deep containers may nest: a limit for states that contain themselves, and for hostile texts."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:[\\/]")
 _DTYPE = re.compile(r"[<>=|]?[biufc]\d{1,2}")
@@ -35,22 +35,18 @@ _KINDS = "dicts, lists and tuples of arrays and Tensors of numbers, numbers, str
 
 
 def pack(state: Any) -> tuple[Arrays, str]:
-    """The arrays in `state`, each by a name like "model.conv.weight", and the text that says where they belong.
+    """The arrays in `state`, with names like "model.conv.weight", and the text of the structure.
 
     Raises:
-        TypeError: for what cannot be saved, with the Python that reaches it.
-        ValueError: for what nests too deep or contains itself, or a str that is not Unicode.
+        TypeError: if a value cannot be saved; the message has the Python expression that reaches it.
+        ValueError: if `state` nests too deep or contains itself, or a str is not Unicode.
     """
     packer = _Packer()
     return packer.arrays, json.dumps(packer.encode(state, (), DEPTH), separators=(",", ":"))
 
 
 def unpack(arrays: Arrays, text: str) -> Any:
-    """What :func:`pack` took apart. Each array must have exactly one place.
-
-    Raises:
-        Exception: of any kind, for a text that `pack` did not write.
-    """
+    """The state of :func:`pack`; an Exception of any type for a text that `pack` did not write."""
     left = dict(arrays)
     state = _decode(json.loads(text), left, DEPTH)
     if left:
@@ -59,12 +55,12 @@ def unpack(arrays: Arrays, text: str) -> Any:
 
 
 def flat(arrays: Mapping[str, Array]) -> str:
-    """The text for a dict of these arrays, which says no more than their names do."""
+    """The text for a flat dict of these arrays."""
     return json.dumps({"dict": [[name, {"array": name}] for name in arrays]}, separators=(",", ":"))
 
 
 def is_plain(name: str) -> bool:
-    """Whether `name` can name an array in an archive: like a relative path that leads nowhere else."""
+    """Whether `name` can name an array in an archive: a relative path that stays inside of it."""
     parts = name.split("/")
     return (
         not _FORBIDDEN.search(name)
@@ -76,14 +72,14 @@ def is_plain(name: str) -> bool:
 
 
 def number_dtype(text: str) -> np.dtype[Any]:
-    """The dtype of numbers that `text` names, such as "<f4"; ValueError for any other."""
+    """The dtype of numbers with this name, such as "<f4", or a ValueError."""
     if not _DTYPE.fullmatch(text):
         raise ValueError(f"dtype {text!r} is not one of numbers or Booleans")
     return np.dtype(text)
 
 
 def checked(name: str, array: Array) -> Array:
-    """The array of that name, if each Boolean in it is 0 or 1: NumPy takes other bytes for True here and for numbers there."""
+    """The array, or a ValueError if a Boolean is another byte than 0 or 1, which NumPy treats inconsistently."""
     if array.dtype.kind == "b" and array.size and (largest := array.view(np.uint8).max()) > 1:
         raise ValueError(f"{name} holds the byte {largest} as a Boolean; it must be 0 or 1")
     return array
@@ -98,8 +94,6 @@ def _is_unicode(text: str) -> bool:
 
 
 class _Packer:
-    """Takes one state apart."""
-
     def __init__(self) -> None:
         self.arrays: Arrays = {}
 
@@ -182,7 +176,7 @@ def _decode(node: Any, arrays: Arrays, depth: int, path: tuple[Any, ...] = ()) -
         return tuple([_decode(branch, arrays, depth - 1, (*path, i)) for i, branch in enumerate(content)])
     try:
         return _leaf(kind, content, arrays)
-    except Exception as error:  # parsers raise anything
+    except Exception as error:  # parsers raise exceptions of any type
         raise ValueError(f"{_where(path)}: {error}") from error
 
 
