@@ -190,7 +190,9 @@ def test_an_entry_that_is_no_array_of_numbers(entry, reason, tmp_path, monkeypat
     "name", ["../a.npy", "/a.npy", "b/../../a.npy", "a\\b.npy", "C:/a.npy", "a//b.npy", "./a.npy", "a"]
 )
 def test_an_entry_with_a_name_that_leads_elsewhere(name, tmp_path):
-    refused(archive(tmp_path / "a.npz", (name, npy())), "entry .* (has a name that is not a plain name|is not an array)")
+    refused(
+        archive(tmp_path / "a.npz", (name, npy())), "entry .* (has a name that is not a plain name|is not an array)"
+    )
 
 
 def test_two_entries_of_one_name(tmp_path):

@@ -1,4 +1,4 @@
-"""One call of a function, recorded so that derivatives can be taken from it: what the transforms share."""
+"""A recorded call of a function, from which the transforms take derivatives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Run:
-    """One recorded call of a function on fresh places, for the floating-point leaves of some of its arguments.
+    """A recorded call of a function, with new nodes for the floating-point leaves of some of its arguments.
 
-    With `argnums` these arguments must have such leaves; without, all arguments count, whatever they are.
+    The arguments at `argnums` must have such leaves. Without `argnums` all arguments are taken, with or without.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Run:
                     "leave it out of `argnums`"
                 )
         with enable_grad():
-            placed = [_fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
+            placed = [fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
             call = list(args)
             for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
                 call[i] = argument
@@ -54,14 +54,14 @@ class Run:
 
     @functools.cached_property
     def open(self) -> bool:
-        """Whether results are to stay in the graph: something recorded outside went into them."""
+        """Whether the results stay in the graph, since they depend on Tensors recorded outside."""
         return self.recorded and self._reaches_out(leaf for _, leaf in leaves(self.result))
 
     def _reaches_out(self, results: Iterable[Any]) -> bool:
         return bool(outside([t._node for t in results if isinstance(t, Tensor) and t._node is not None], self.since))
 
     def settled(self, tree: Any) -> Any:
-        """Results as Tensors, cut from the graph unless an outer derivative may ask for them."""
+        """Results as Tensors, detached from the graph unless they depend on Tensors recorded outside."""
         return rebuild(tree, [self._settle(leaf) for _, leaf in leaves(tree)])
 
     def _settle(self, leaf: Any) -> Any:
@@ -71,7 +71,7 @@ class Run:
         return tensor if self.recorded and self._reaches_out([tensor]) else tensor.detach()
 
     def scalar(self, result: Any) -> Tensor:
-        """The result of a function that must have a single, floating-point element."""
+        """The result as a Tensor, which must have a single, floating-point element."""
         if not moves(result):
             remedy = "return (result, more) and pass has_aux=True" if isinstance(result, tuple) else "return a Tensor"
             raise TypeError(
@@ -85,21 +85,16 @@ class Run:
             )
         return y
 
-    def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
-        """Gradients of sum <y, u> by the inputs, for roots (y, u)."""
-        return self._walk(roots, self.inputs, create, retain)
-
-    def along(
-        self, slopes: Sequence[Tensor], directions: Sequence[Tensor | None], by: Sequence[Tensor]
+    def pull(
+        self,
+        roots: Sequence[tuple[Tensor, Tensor | None]],
+        by: Sequence[Tensor] | None = None,
+        *,
+        create: bool,
+        retain: bool,
     ) -> list[Tensor]:
-        """Gradients of sum <slope, direction> by some Tensors, which ends this run."""
-        roots = [(slope, t) for slope, t in zip(slopes, directions, strict=True) if t is not None]
-        create = self.open or (self.recorded and any(t.requires_grad for _, t in roots))
-        return self._walk(roots, by, create, create)
-
-    def _walk(
-        self, roots: Sequence[tuple[Tensor, Tensor | None]], by: Sequence[Tensor], create: bool, retain: bool
-    ) -> list[Tensor]:
+        """Gradients of sum <y, u>, for roots (y, u), with respect to `by`, by default the inputs."""
+        by = self.inputs if by is None else by
         starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
         places = [x._node for x in by]
         wanted = {place for place in places if place is not None}
@@ -110,8 +105,16 @@ class Run:
             for x, g in zip(by, gradients, strict=True)
         ]
 
+    def along(
+        self, slopes: Sequence[Tensor], directions: Sequence[Tensor | None], by: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Gradients of sum <slope, direction> with respect to `by`. The graph is freed unless results stay in it."""
+        roots = [(slope, t) for slope, t in zip(slopes, directions, strict=True) if t is not None]
+        create = self.open or (self.recorded and any(t.requires_grad for _, t in roots))
+        return self.pull(roots, by, create=create, retain=create)
+
     def like_arguments(self, found: Sequence[Tensor]) -> Any:
-        """One result per input in the structure of the arguments, None where these do not move."""
+        """One result per input in the structure of the arguments, with None for leaves that have no derivative."""
         each = iter(found)
         tree = rebuild(self.selected, [next(each) if free else None for free in self.moving])
         return tree[0] if self.single else tree
@@ -127,18 +130,14 @@ class Run:
             rows.append(self.pull([(y, Tensor._of(u))], create=self.open, retain=True))
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
-        return self.like_arguments(
-            [
-                stack(column).reshape(y.shape + x.shape)
-                for x, column in zip(self.inputs, zip(*rows, strict=True), strict=True)
-            ]
-        )
+        columns = zip(self.inputs, zip(*rows, strict=True), strict=True)
+        return self.like_arguments([stack(column).reshape(y.shape + x.shape) for x, column in columns])
 
 
 def directed(
     name: str, f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[Run, list[Tensor | None]]:
-    """A run on `primals`, and a tangent for each of its inputs."""
+    """A recorded call with `primals`, and a tangent for each of its inputs."""
     check_callable(name, f)
     for what, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, list | tuple):
@@ -161,12 +160,12 @@ def moves(leaf: Any) -> bool:
 
 
 def as_tensor(leaf: Any) -> Tensor:
-    """A leaf as a Tensor: itself, or its values."""
+    """A leaf as a Tensor."""
     return leaf if isinstance(leaf, Tensor) else Tensor(leaf)
 
 
-def _fresh(leaf: Any) -> Tensor:
-    """A leaf in a new place: above the one it has, else at a new end of the graph."""
+def fresh(leaf: Any) -> Tensor:
+    """A leaf with a new node: one above its node if it has one, else a new leaf of the graph."""
     if isinstance(leaf, Tensor) and leaf._node is not None:
         return cast(leaf, dtype=leaf.dtype)
     fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else Tensor(leaf)
@@ -175,7 +174,7 @@ def _fresh(leaf: Any) -> Tensor:
 
 
 def shaped(name: str, what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
-    """`value` as a Tensor of this dtype; ValueError, in the words of `name` and `what`, for another shape."""
+    """`value` as a Tensor of this dtype, or a ValueError for another shape; `name` and `what` are for messages."""
     tensor = as_tensor(value)
     if tensor.shape != shape:
         raise ValueError(f"{name}: {what} has shape {tensor.shape} but belongs to shape {shape}; they must agree")
@@ -200,18 +199,18 @@ def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
 
 
 def kind(value: Any) -> str:
-    """What a value is, in a few words for a message."""
+    """A short description of a value, for a message."""
     dtype = getattr(value, "dtype", None)
     return f"{value!r:.60}" if dtype is None else f"{type(value).__name__} of {dtype}"
 
 
 def check_callable(name: str, f: Any) -> None:
-    """TypeError, in the name of the transform, unless f can be called."""
+    """Raise TypeError, with the name of the transform, unless f can be called."""
     if not callable(f):
         raise TypeError(f"{name}: `f` is {kind(f)}; it must be a function")
 
 
 def named_after(f: Callable[..., Any], function: F) -> F:
-    """Name and documentation of f for a function derived from it, but not its attributes: an op's are its own."""
+    """`function` with the name and documentation of f, but not the attributes, which an op has for itself."""
     functools.update_wrapper(function, f, updated=())
     return function
