@@ -188,5 +188,5 @@ def test_splits_refuse(lengths, message):
 
 
 def test_stratified_split_wants_a_label_for_each_example():
-    with pytest.raises(ValueError, match=r"`labels` has shape \(9,\); there must be one for each of 10 examples"):
+    with pytest.raises(ValueError, match=r"`labels` has shape \(9,\); it must be \(10,\)"):
         data.stratified_split(range(10), [5, 5], range(9))

@@ -290,7 +290,7 @@ def test_composed_transforms_draw_one_after_another():
         (lambda: data.ToFloat(0), ValueError, "ToFloat: `scale` is 0; it must be a finite number other than 0"),
         (lambda: data.ToFloat(dtype=np.uint8), TypeError, "ToFloat: `dtype` is uint8"),
         (lambda: data.Normalize(0, 0), ValueError, "Normalize: `std` is 0; it must be above 0"),
-        (lambda: data.Normalize([[0]], 1), ValueError, r"have shape \(1, 1\); give one number for each channel"),
+        (lambda: data.Normalize([[0]], 1), ValueError, r"have shape \(1, 1\); give a number for each channel"),
         (
             lambda: data.Normalize([0, 0], 1)(np.zeros((1, 3, 2, 2))),
             ValueError,

@@ -133,9 +133,7 @@ def as_dataset(data: Any) -> Dataset:
         return TensorDataset(data)
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes):
         return _Items(data)
-    raise TypeError(
-        f"`dataset` is a {type(data).__name__}; it must be a Dataset, an array or a sequence with len() and [...]"
-    )
+    raise TypeError(f"`dataset` is a {type(data).__name__}; it must be a Dataset, an array or a sequence with len()")
 
 
 def as_array(value: Any) -> Array:
@@ -144,9 +142,7 @@ def as_array(value: Any) -> Array:
         return value.detach().numpy()
     array = np.asarray(value)
     if array.dtype.kind in "OV":
-        raise TypeError(
-            f"a field of an example is a {type(value).__name__}; it must be a number or an array of numbers"
-        )
+        raise TypeError(f"a field of an example is a {type(value).__name__}; it must be a number or an array of them")
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
         return array.astype(get_default_dtype())
     return array

@@ -30,9 +30,8 @@ def enlarge(images: NDArray[Number], size: int) -> NDArray[Number]:
     except TypeError:
         raise TypeError(f"enlarge: `size` is {size!r}; it must be an integer") from None
     if size < max(images.shape[-2:]):
-        raise ValueError(
-            f"enlarge: `size` is {size} but the images are {images.shape[-2]} x {images.shape[-1]}; it must not be smaller"
-        )
+        height, width = images.shape[-2:]
+        raise ValueError(f"enlarge: `size` is {size} but the images are {height} x {width}; it must not be smaller")
     centres = 2 * np.arange(size) + 1  # in units of half a new pixel, so that the arithmetic is exact
     rows, columns = (centres * n // (2 * size) for n in images.shape[-2:])
     enlarged: NDArray[Number] = images.take(rows, axis=-2).take(columns, axis=-1)

@@ -73,9 +73,8 @@ class DataLoader(Loadable):
         self.collate = collate
         self.transform = transform
         self._transform_draws = transform is not None and draws(transform)
-        self._seed = (
-            int(generator().integers(2**63)) if seed is None else checked("DataLoader", _SEED, locals())["seed"]
-        )
+        seed = int(generator().integers(2**63)) if seed is None else seed
+        self._seed: int = checked("DataLoader", _SEED, locals())["seed"]
         self._epoch = self._position = 0
         self._goes_on = False  # the next iterator does not begin an epoch, but goes on with a loaded one
         self._newest: object = None  # the iterator that the state follows

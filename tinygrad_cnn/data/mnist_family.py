@@ -95,9 +95,7 @@ def mnist5k(path: PathLike | None = None) -> Examples:
     except ValueError as error:
         raise DataFileError(f"{file}: it is not a table of pixels: {error}") from error
     if table.shape != (5000, _SIDE * _SIDE + 1):
-        raise DataFileError(
-            f"{file}: the table is {table.shape}; it must be (5000, 785), 784 pixels and a label a line"
-        )
+        raise DataFileError(f"{file}: the table is {table.shape}; it must be (5000, 785): 784 pixels and a label")
     labels = check_labels(table[:, -1], 10, f"{file}: labels")
     return np.ascontiguousarray(table[:, :-1]).reshape(-1, _SIDE, _SIDE), labels
 

@@ -61,9 +61,7 @@ def stratified_split(
     sizes = _sizes("stratified_split", lengths, len(dataset))
     classes = as_array(labels)
     if classes.shape != (len(dataset),):
-        raise ValueError(
-            f"stratified_split: `labels` has shape {classes.shape}; there must be one for each of {len(dataset)} examples"
-        )
+        raise ValueError(f"stratified_split: `labels` has shape {classes.shape}; it must be ({len(dataset)},)")
     order = generator(rng).permutation(len(dataset))
     # Spread each class evenly over [0, 1]; every part of this interval has the classes in proportion.
     _, members, counts = np.unique(classes[order], return_inverse=True, return_counts=True)

@@ -72,9 +72,8 @@ def load(path: PathLike) -> Any:
         raise CheckpointError(f"load: {file_path} is not a regular file")
     with open(file_path, "rb") as file:
         try:
-            arrays, text = (
-                npz.read(file, os.fstat(file.fileno()).st_size) if suffix == ".npz" else safetensors.read(file_path)
-            )
+            size = os.fstat(file.fileno()).st_size
+            arrays, text = npz.read(file, size) if suffix == ".npz" else safetensors.read(file_path)
             return arrays if text is None else unpack(arrays, text)
         except Exception as error:  # parsers raise exceptions of any type on damaged bytes
             reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
@@ -84,7 +83,5 @@ def load(path: PathLike) -> Any:
 def _suffix(caller: str, path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in {".npz", ".safetensors"}:
-        raise ValueError(
-            f"{caller}: `path` is {str(path)!r}; it must end in .npz or .safetensors, which sets the format"
-        )
+        raise ValueError(f"{caller}: `path` is {str(path)!r}; it must end in .npz or .safetensors")
     return suffix

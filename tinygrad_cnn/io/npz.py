@@ -89,7 +89,7 @@ def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
     found = _HEADER.fullmatch(header)
     if not found:
         raise ValueError(
-            f"entry {entry.filename!r} has the header {header[:100]!r}, which is not one of an array of numbers"
+            f"entry {entry.filename!r} has the header {header[:100]!r}, which is not of an array of numbers"
         )
     dtype = number_dtype(found["dtype"])
     shape = tuple(int(n) for n in re.findall(r"\d+", found["shape"]))

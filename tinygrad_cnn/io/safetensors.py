@@ -49,7 +49,7 @@ def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
         native = array.dtype.newbyteorder("<")
         if native not in _DTYPES:
             raise TypeError(
-                f"save: array {name!r} is {native}, which .safetensors does not have; convert it, or save as .npz"
+                f"save: array {name!r} is {native}, which the format does not have; convert it, or save as .npz"
             )
         dense[name] = np.asarray(array, native, order="C")
     header: dict[str, Any] = {"__metadata__": {STRUCTURE: text, DIGEST: digest(dense, text)}}
@@ -73,9 +73,7 @@ def read(path: Path) -> tuple[Arrays, str | None]:
         for name in file.keys():  # noqa: SIM118
             dtype = file.get_slice(name).get_dtype()
             if dtype.startswith(("BF", "F8", "F4")):
-                raise ValueError(
-                    f"array {name!r} is {dtype}, which NumPy does not have; convert it where it was written"
-                )
+                raise ValueError(f"array {name!r} is {dtype}, which NumPy does not have; convert it before")
             arrays[name] = checked(f"array {name!r}", file.get_tensor(name))
     text = metadata.get(STRUCTURE)
     if (text is None) != (DIGEST not in metadata):

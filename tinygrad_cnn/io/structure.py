@@ -119,9 +119,7 @@ class _Packer:
         if not isinstance(value, list | tuple | Mapping):
             raise TypeError(f"save: {_where(path)} is a {type(value).__name__}; a state is made of {_KINDS}")
         if not depth:
-            raise ValueError(
-                f"save: `state` contains itself, or nests more than {DEPTH} deep, at {_where(path[:4])}..."
-            )
+            raise ValueError(f"save: `state` contains itself, or nests over {DEPTH} deep, at {_where(path[:4])}...")
         if isinstance(value, Mapping):
             return {"dict": [self._item(key, branch, path, depth) for key, branch in value.items()]}
         branches = [self.encode(branch, (*path, i), depth - 1) for i, branch in enumerate(value)]
@@ -129,9 +127,8 @@ class _Packer:
 
     def _item(self, key: Any, value: Any, path: tuple[Any, ...], depth: int) -> list[Any]:
         if not isinstance(key, str | bytes | int | float | np.generic | None):
-            raise TypeError(
-                f"save: {_where(path)} has the key {key!r}, a {type(key).__name__}; keys are str, bytes, numbers, bool or None"
-            )
+            given = f"the key {key!r}, a {type(key).__name__}"
+            raise TypeError(f"save: {_where(path)} has {given}; keys are str, bytes, numbers, bool or None")
         return [self.encode(key, (*path, key), 0), self.encode(value, (*path, key), depth - 1)]
 
     def _keep(self, array: Array, path: tuple[Any, ...]) -> str:

@@ -51,9 +51,8 @@ class _Conv(Weighted):
         padding_pairs(name, padding, self.kernel_size, self.stride, self.dilation)  # raises if it is invalid
         self.padding = padding if isinstance(padding, str) else sizes(name, "padding", padding, self.ndim, least=0)
         if padding_mode not in MODES:
-            raise ValueError(
-                f"{name}: `padding_mode` is {padding_mode!r}; it must be one of {', '.join(map(repr, MODES))}"
-            )
+            modes = ", ".join(map(repr, MODES))
+            raise ValueError(f"{name}: `padding_mode` is {padding_mode!r}; it must be one of {modes}")
         self.padding_mode = padding_mode
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         filters = (first, second // groups, *self.kernel_size)

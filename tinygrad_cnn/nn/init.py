@@ -182,9 +182,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     ValueError unless there are three to five axes, of which `groups` divides the first.
     """
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError(
-            f"dirac_: the Tensor has shape {tensor.shape}; it must have three to five axes, as filters have"
-        )
+        raise ValueError(f"dirac_: the Tensor has shape {tensor.shape}; filters have three to five axes")
     if groups < 1 or tensor.shape[0] % groups:
         raise ValueError(f"dirac_: `groups` is {groups}; it must divide the {tensor.shape[0]} filters")
     filters = np.zeros((groups, tensor.shape[0] // groups, *tensor.shape[1:]))

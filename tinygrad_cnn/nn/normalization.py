@@ -189,9 +189,8 @@ class GroupNorm(_Norm, shown="{num_groups}, {num_channels}, eps={eps}, affine={a
     def forward(self, x: Array) -> Tensor:
         """Normalize x."""
         if np.shape(x)[1:2] != (self.num_channels,):
-            raise ValueError(
-                f"GroupNorm: `x` has shape {np.shape(x)}; it must be (N, C, ...) with `num_channels` {self.num_channels}"
-            )
+            wanted = f"(N, C, ...) with `num_channels` {self.num_channels}"
+            raise ValueError(f"GroupNorm: `x` has shape {np.shape(x)}; it must be {wanted}")
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 

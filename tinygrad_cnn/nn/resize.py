@@ -26,9 +26,7 @@ class Upsample(Layer, function=interpolate):
         align_corners: bool | None = None,
     ) -> None:  # fmt: skip
         if (size is None) == (scale_factor is None):
-            raise ValueError(
-                f"Upsample: `size` is {size!r} and `scale_factor` is {scale_factor!r}; give exactly one of them"
-            )
+            raise ValueError(f"Upsample: `size` is {size!r} and `scale_factor` is {scale_factor!r}; give exactly one")
         self.size, self.mode, self.align_corners = size, mode, align_corners
         self.scale_factor = float(scale_factor) if isinstance(scale_factor, int) else scale_factor
 

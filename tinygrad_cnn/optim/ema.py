@@ -96,9 +96,7 @@ class EMA(Loadable):
         """
         for i, p in enumerate(self._parameters):
             if not p._array.flags.writeable:
-                raise ValueError(
-                    f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
-                )
+                raise ValueError(f"EMA: parameter {i} is read-only and cannot be exchanged; copy it with Tensor(...)")
         pairs = list(zip(self._parameters, self._kept, strict=True))
         # Back in reverse order, which matters where parameters share memory.
         for p, kept in reversed(pairs) if self._swapped else pairs:

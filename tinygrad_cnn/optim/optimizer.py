@@ -128,9 +128,8 @@ class Optimizer(Loadable, ABC):
             TypeError, ValueError: as the constructor; the optimizer is unchanged then.
         """
         if not isinstance(param_group, Mapping):
-            raise TypeError(
-                f"{self._name}: a parameter group is a {type(param_group).__name__}; it must be a dict with 'params'"
-            )
+            kind = type(param_group).__name__
+            raise TypeError(f"{self._name}: a parameter group is a {kind}; it must be a dict with 'params'")
         number, where = len(self.param_groups), f" of group {len(self.param_groups)}"
         unknown = [repr(name) for name in param_group if name not in {"params", INITIAL_LR, *self.options}]
         if unknown or "params" not in param_group:
@@ -144,14 +143,13 @@ class Optimizer(Loadable, ABC):
 
     def _parameters(self, given: Any, number: int) -> list[Tensor]:
         if isinstance(given, set | frozenset | str):
+            kind = type(given).__name__
             raise TypeError(
-                f"{self._name}: 'params' of group {number} is a {type(given).__name__}; it must be a list, whose order is kept"
+                f"{self._name}: 'params' of group {number} is a {kind}; it must be a list, which has an order"
             )
         params = [given] if isinstance(given, Tensor) else list(given)
         if not params:
-            raise ValueError(
-                f"{self._name}: group {number} has no parameters; give at least one Tensor or leave it out"
-            )
+            raise ValueError(f"{self._name}: group {number} has no parameters; give at least one or leave it out")
         seen = {id(p) for group in self.param_groups for p in group["params"]}
         for i, p in enumerate(params):
             which = f"{self._name}: parameter {i} of group {number}"
@@ -257,19 +255,16 @@ class Optimizer(Loadable, ABC):
             if not p._array.flags.writeable:
                 raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
         overridden = type(self).advance is not Optimizer.advance
-        repeatable = all(
-            g[name] is v for g, new in zip(self.param_groups, groups, strict=True) for name, v in new.items()
-        )
+        pairs = zip(self.param_groups, groups, strict=True)
+        repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []
         for place, number, _, p in given:
             if missing := self._missing(p, groups[number]):
                 self.state.setdefault(p, {}).update(missing)
                 repeatable = False
             state = self.state.get(p, {})
-            advances = overridden or STEP in state
-            tasks.append(
-                (place, p._array, state, groups[number], bool(missing), advances, *self._scratch_for(p._array))
-            )
+            advances, scratch = overridden or STEP in state, self._scratch_for(p._array)
+            tasks.append((place, p._array, state, groups[number], bool(missing), advances, *scratch))
         step = key, tasks, marking(*(p._array for *_, p in given))
         self._cache = step if repeatable else None
         return step

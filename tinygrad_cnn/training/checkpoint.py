@@ -66,9 +66,7 @@ class Checkpoint(Loadable, Callback):
     def on_fit_begin(self, run: Run) -> None:
         """Refuse a folder that does not exist before anything is computed."""
         if not self.path.absolute().parent.is_dir():
-            raise FileNotFoundError(
-                f"Checkpoint: the folder of `path` {str(self.path)!r} does not exist; make it first"
-            )
+            raise FileNotFoundError(f"Checkpoint: the folder of `path` {str(self.path)!r} is missing; make it first")
 
     def on_epoch_end(self, run: Run) -> None:
         """Save every few epochs, and whenever the epoch is the best so far."""

@@ -96,9 +96,7 @@ def tensors(batch: Any) -> list[Tensor]:
     """
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         what = f"{len(batch)} part" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
-        raise TypeError(
-            f"a batch is {what}; it must be a tuple of arrays: the arguments of the model, and the target of the loss last"
-        )
+        raise TypeError(f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last")
     return [part if isinstance(part, Tensor) else from_numpy(part) for part in batch]
 
 

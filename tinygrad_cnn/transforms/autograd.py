@@ -65,9 +65,7 @@ def gradients(
         raise ValueError(f"gradients: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
     for i, t in enumerate(ins):
         if t._node is None:
-            raise RuntimeError(
-                f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before using it"
-            )
+            raise RuntimeError(f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before")
     roots = [incoming("gradients", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     places = {t._node for t in ins if t._node is not None}
@@ -76,9 +74,7 @@ def gradients(
     for i, t in enumerate(ins):
         g = found.get(t._node) if t._node is not None else None
         if g is None and not allow_unused:
-            raise RuntimeError(
-                f"gradients: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it"
-            )
+            raise RuntimeError(f"gradients: no output depends on `inputs[{i}]`; allow_unused=True returns None for it")
         if g is not None and any(t is earlier for earlier in ins[:i]):
             g = copy(g)  # an input named twice gets two gradients that share nothing
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))

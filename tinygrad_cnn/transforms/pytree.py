@@ -51,7 +51,5 @@ def matched(name: str, what: str, other: Any, like: Any) -> list[tuple[str, Any,
     wrong = [f"has no leaf {path or 'of its own'}" for path in expected if path not in found]
     wrong += [f"has a leaf {path or 'of its own'} too many" for path in found if path not in expected]
     if wrong:
-        raise ValueError(
-            f"{name}: {what} {wrong[0]}; it must have the structure of nested containers that it belongs to"
-        )
+        raise ValueError(f"{name}: {what} {wrong[0]}; it must have the same structure of nested containers")
     return [(path, leaf, found[path]) for path, leaf in expected.items()]

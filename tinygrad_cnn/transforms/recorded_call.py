@@ -75,7 +75,7 @@ class Run:
         if not moves(result):
             remedy = "return (result, more) and pass has_aux=True" if isinstance(result, tuple) else "return a Tensor"
             raise TypeError(
-                f"{self.name}: f returned {kind(result)}, but only a floating-point number has a gradient; {remedy}"
+                f"{self.name}: f returned {kind(result)}, but only floating-point numbers have gradients; {remedy}"
             )
         y = as_tensor(result)
         if y.size != 1:
@@ -141,9 +141,7 @@ def directed(
     check_callable(name, f)
     for what, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, list | tuple):
-            raise TypeError(
-                f"{name}: `{what}` is {kind(value)}; it must be a tuple with one entry for each argument of f"
-            )
+            raise TypeError(f"{name}: `{what}` is {kind(value)}; it must be a tuple with an entry per argument of f")
     directions = []
     for path, x, t in matched(name, "`tangents`", list(tangents), list(primals)):
         if moves(x):
@@ -190,7 +188,7 @@ def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
     wrong = [i for i in given if not -count <= i < count]
     if wrong:
         raise ValueError(
-            f"{name}: `argnums` asks for argument {wrong[0]}, but f was called with {count} by position; pass it by position"
+            f"{name}: `argnums` has {wrong[0]}, but f was called with {count} by position; pass it by position"
         )
     positions = [i % count for i in given]
     if len(set(positions)) < len(positions):

@@ -96,9 +96,7 @@ def cifar100(root: PathLike, labels: str = "fine") -> tuple[Examples, Examples]:
 def _records(path: PathLike, size: int) -> NDArray[np.uint8]:
     with opened(path) as (stream, length):
         if not length or length % size:
-            raise DataFileError(
-                f"{path}: size is {length} bytes; it must be a multiple of {size}, the size of a record"
-            )
+            raise DataFileError(f"{path}: size is {length} bytes; it must be a multiple of {size}, for one record")
         records = fill(stream, (length // size, size), np.uint8, length, f"{path}: records")
         finish(stream, f"{path}: records")
     return records

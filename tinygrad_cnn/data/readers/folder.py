@@ -74,9 +74,8 @@ class ImageFolder(Dataset):
                 with self._pillow.open(file) as picture:
                     width, height = picture.size
                     if width * height > self.max_pixels:
-                        raise DataFileError(
-                            f"{path}: size is {height} x {width} pixels; `max_pixels` allows {self.max_pixels}"
-                        )
+                        size = f"{height} x {width} pixels"
+                        raise DataFileError(f"{path}: size is {size}; `max_pixels` allows {self.max_pixels}")
                     if picture.mode.startswith(("I", "F")):  # Pillow would clip them to 8 bits
                         raise DataFileError(f"{path}: its mode is {picture.mode}, more than 8 bits; convert it first")
                     converted = picture.convert(self.mode)

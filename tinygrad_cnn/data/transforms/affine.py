@@ -69,9 +69,8 @@ class RandomAffine:
         return warp(images, inverse, shift, self.fill)
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.degrees}, translate={self.translate}, scale={self.scale}, shear={self.shear})"
-        )
+        others = f"translate={self.translate}, scale={self.scale}, shear={self.shear}"
+        return f"{type(self).__name__}({self.degrees}, {others})"
 
 
 class RandomRotation(RandomAffine):

@@ -32,9 +32,7 @@ class Compose:
     def __init__(self, transforms: Sequence[Callable[..., Any]]) -> None:
         for transform in transforms:
             if not callable(transform):
-                raise TypeError(
-                    f"Compose: {transform!r} is not a transform; it must be a function of a batch of images"
-                )
+                raise TypeError(f"Compose: {transform!r} is not a transform; it must be a function of images")
         self.transforms = tuple(transforms)
         self._draw = tuple(map(draws, self.transforms))  # inspecting a signature takes longer than flipping an image
 

@@ -59,7 +59,7 @@ class Normalize:
         self.mean, self.std = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(std, np.float64))
         if self.mean.ndim > 1:
             raise ValueError(
-                f"Normalize: `mean` and `std` have shape {self.mean.shape}; give one number for each channel"
+                f"Normalize: `mean` and `std` have shape {self.mean.shape}; give a number for each channel"
             )
         if not (self.std > 0).all():
             raise ValueError(f"Normalize: `std` is {std}; it must be above 0")

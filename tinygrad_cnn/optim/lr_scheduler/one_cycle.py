@@ -97,7 +97,7 @@ class OneCycleLR(Timed):
     def _set(self, n: int) -> None:
         if n > self.total_steps:
             raise ValueError(
-                f"{self._name}: step {n} is beyond `total_steps`, which is {self.total_steps}; make a longer schedule"
+                f"{self._name}: step {n} is beyond `total_steps` {self.total_steps}; make a longer schedule"
             )
         k, t = self._phase(n)
         for i, group in enumerate(self._groups()):

@@ -18,9 +18,8 @@ def indices(draw: Any, shape: tuple[int, ...]) -> Any:
         _mixtures(shape),
     ]
     if shape and all(shape):
-        kinds.append(
-            hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(min_dims=0, max_dims=2, max_side=3))
-        )
+        result = hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)
+        kinds.append(hnp.integer_array_indices(shape, result_shape=result))
     return draw(st.one_of(kinds))
 
 
