@@ -1,7 +1,5 @@
 """Datasets: numbered examples, read one at a time or as a batch."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """The UCI handwritten digits; digits.LICENSE.md beside this file has source and licence."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 import numpy as np

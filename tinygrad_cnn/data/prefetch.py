@@ -1,7 +1,5 @@
 """A map that computes results ahead in a thread."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

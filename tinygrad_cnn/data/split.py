@@ -1,7 +1,5 @@
 """Random splits of datasets, such as into training and test data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Atomic replacement of a file: at any moment, its name leads to the complete old file or the complete new one."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

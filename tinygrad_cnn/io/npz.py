@@ -4,8 +4,6 @@ State that is more than a dict of arrays has one more entry, structure.json. Dec
 file before anything is allocated, and nothing is evaluated: the header of an array is matched as text.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import zipfile

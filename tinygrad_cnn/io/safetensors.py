@@ -3,8 +3,6 @@
 The metadata has the text of the structure, which other readers ignore, and a digest, since the format has no checksum.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -8,8 +8,6 @@ In the text, a JSON list is a list, and a JSON object has one key, the kind of i
 None, Booleans, strings, finite floats and ints of 64 bits are JSON values.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import math

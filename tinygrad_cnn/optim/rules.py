@@ -1,7 +1,5 @@
 """What update rules share: elementwise parts, in place, and the loop that applies a rule to large arrays in pieces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any

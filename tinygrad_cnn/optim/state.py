@@ -1,7 +1,5 @@
 """The slots of an optimizer's state: what it keeps for each parameter, the first value, and how a saved one is read."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

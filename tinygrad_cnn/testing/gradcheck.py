@@ -1,7 +1,5 @@
 """Check gradients against numerical derivatives, to any order."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias

@@ -1,7 +1,5 @@
 """Find the wrong entries of a gradient with few evaluations: compare along directions, and halve those that disagree."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

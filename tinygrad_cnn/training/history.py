@@ -1,7 +1,5 @@
 """The measures of a training, epoch by epoch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """The state of all parts of a training as one dict, which is restored as a whole."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """Gradient checkpointing: keep a function's inputs instead of its intermediate values, and run it again in backward."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar

@@ -3,8 +3,6 @@
 A leaf is any other value. Its path, for messages, is the Python that reaches it: ``['w'][0]``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any

@@ -1,7 +1,5 @@
 """A recorded call of a function, from which the transforms take derivatives."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar

@@ -1,7 +1,5 @@
 """The binary version of CIFAR-10 and CIFAR-100."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Folders of image files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import ModuleType
 from typing import Any

@@ -1,7 +1,5 @@
 """The IDX format of the MNIST files."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

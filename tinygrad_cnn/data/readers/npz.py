@@ -1,7 +1,5 @@
 """NumPy's .npz archives, also from untrusted sources."""
 
-from __future__ import annotations
-
 import zipfile
 from typing import IO, Any
 

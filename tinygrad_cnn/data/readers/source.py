@@ -1,7 +1,5 @@
 """Files as bounded streams of bytes."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import os

@@ -1,7 +1,5 @@
 """Random rotations, shifts, scalings and shears."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, TypeAlias
 

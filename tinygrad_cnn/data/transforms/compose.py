@@ -1,7 +1,5 @@
 """A sequence of transforms as one."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any

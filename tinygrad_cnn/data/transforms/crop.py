@@ -1,7 +1,5 @@
 """Random windows and mirror images."""
 
-from __future__ import annotations
-
 from operator import index
 from typing import Any
 

@@ -4,8 +4,6 @@ A schedule writes ``group["lr"]`` of every parameter group when it is created an
 before that as ``group["initial_lr"]``, for further schedules of the same optimizer; this entry is saved with the group.
 """
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Schedules composed of schedules: one after another, or several at once."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

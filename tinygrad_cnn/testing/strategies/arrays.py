@@ -1,7 +1,5 @@
 """Strategies for arrays, Tensors and the inputs of a case: round values, unusual shapes and memory layouts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Strategies for indices, and for the subscripts of einsum."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
