@@ -149,7 +149,7 @@ class Optimizer(Loadable, ABC):
             )
         params = [given] if isinstance(given, Tensor) else list(given)
         if not params:
-            raise ValueError(f"{self._name}: group {number} has no parameters; give at least one or leave it out")
+            raise ValueError(f"{self._name}: group {number} has no parameters; give at least one Tensor")
         seen = {id(p) for group in self.param_groups for p in group["params"]}
         for i, p in enumerate(params):
             which = f"{self._name}: parameter {i} of group {number}"
