@@ -210,12 +210,17 @@ def wide(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def _reduced(y: np.ndarray, groups: list[tuple[bool, int]]) -> np.ndarray:
-    """Sums over those of the groups of axes that are reduced, by BLAS."""
+    """Sums over those of the groups of axes that are reduced: by BLAS, and what it has added up, by NumPy in float64."""
+    added = False
     with np.errstate(over="ignore", invalid="ignore"):
         while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
+            if added:
+                over = tuple(i for i, (reduced, _) in enumerate(groups) if reduced)
+                return np.asarray(np.add.reduce(y.reshape([n for _, n in groups]), over))
             lead = math.prod(n for _, n in groups[:at])
             length = groups.pop(at)[1]
             y = _along(y.reshape(lead, length)) if at == len(groups) else _across(y.reshape(lead, length, -1))
+            added = length > SHORT
             if 0 < at < len(groups):
                 groups[at - 1 : at + 1] = [(False, groups[at - 1][1] * groups[at][1])]
     return y
@@ -226,16 +231,26 @@ def _along(x: np.ndarray) -> Any:
     rows, length = x.shape
     if length <= SHORT:
         return np.add.reduce(x, axis=1)
-    blocks, rest = divmod(length, BLOCK)
+    block = _block(length)
+    blocks, rest = divmod(length, block)
+    if not rest:
+        y = np.matmul(x.reshape(-1, block), ones(block, x.dtype)).astype(np.float64)
+        return y if blocks == 1 else np.matmul(y.reshape(rows, blocks), ones(blocks, y.dtype))
     y = np.zeros(rows)
-    if rest and blocks * FEW < rows:
-        for start in range(0, length, BLOCK):
-            part = x[:, start : start + BLOCK]
+    if blocks * FEW < rows:
+        for start in range(0, length, block):
+            part = x[:, start : start + block]
             y += np.matmul(part, ones(part.shape[1], x.dtype))
         return y
-    whole = x[:, : length - rest].reshape(rows, blocks, BLOCK) if rest else x.reshape(-1, BLOCK)
-    y += np.add.reduce(np.matmul(whole, ones(BLOCK, x.dtype)).reshape(rows, blocks).astype(np.float64), axis=1)
-    return y + np.add.reduce(x[:, length - rest :], axis=1) if rest else y
+    whole = x[:, : length - rest].reshape(rows, blocks, block)
+    y += np.add.reduce(np.matmul(whole, ones(block, x.dtype)).astype(np.float64), axis=1)
+    return y + np.add.reduce(x[:, length - rest :], axis=1)
+
+
+@lru_cache(maxsize=256)
+def _block(length: int) -> int:
+    """The most terms, up to BLOCK, that so many can be cut into without a rest; BLOCK where these would be few."""
+    return next((n for n in range(BLOCK, FEW - 1, -1) if length % n == 0), BLOCK)
 
 
 def _across(x: np.ndarray) -> Any:
