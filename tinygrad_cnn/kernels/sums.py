@@ -93,6 +93,8 @@ def _long(
     out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float
 ) -> Callable[[], Any]:
     """A task for the sum of many terms, added up in float64."""
+    if a.size < SMALL:
+        return partial(_few, out, a, axes, keepdims, share)
     add = wide(a, axes)
 
     def task() -> Any:
@@ -107,6 +109,16 @@ def _long(
         return out
 
     return task
+
+
+def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
+    y = np.add.reduce(a, axes, np.float64, None, keepdims)
+    if share != 1:
+        y = y / share
+    if out is None:
+        return y.astype(a.dtype)
+    np.copyto(out, y, casting="same_kind")
+    return out
 
 
 def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
@@ -199,9 +211,9 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...
 
 def wide(a: np.ndarray, axes: tuple[int, ...]) -> Callable[[], np.ndarray]:
     """A task for the sum of floating-point numbers over `axes`, in float64 and memory of the task."""
-    calls: list[Callable[[], object]] = []
     if a.size < SMALL:
-        return partial(_added, a, np.empty_like(a, np.float64), axes)
+        return lambda: np.asarray(np.add.reduce(a, axes, np.float64))
+    calls: list[Callable[[], object]] = []
     plan = _plan(a.shape, a.strides, axes)
     y = a[plan.once].transpose(plan.order)
     if a.dtype.char == "e" or not y.flags.c_contiguous:
@@ -218,11 +230,6 @@ def wide(a: np.ndarray, axes: tuple[int, ...]) -> Callable[[], np.ndarray]:
         return found * plan.repeats if plan.repeats != 1 else found
 
     return task
-
-
-def _added(a: np.ndarray, buffer: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    np.copyto(buffer, a)
-    return np.asarray(np.add.reduce(buffer, axes))
 
 
 def _run(calls: list[Callable[[], object]]) -> None:
