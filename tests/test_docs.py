@@ -59,7 +59,7 @@ def untimed(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "shown, agrees",
+    ("shown", "agrees"),
     [
         ("epoch 1  loss 0.5  1,234 images/s  0:00 left\n4 steps\n", True),
         ("epoch 1  loss 0.5  99 images/s  0.1 s\n...\n", True),

@@ -144,7 +144,7 @@ def _arguments() -> argparse.Namespace:
         "--keep-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory, for both sides"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets performance.md, performance-history.md and images/"
+        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets the pages performance*.md and images/"
     )
     return parser.parse_args()
 
