@@ -1,4 +1,4 @@
-"""``relu`` and leaky relu with the processor's vectors: NumPy's maximum uses them for two arrays, but not for one and a number."""
+"""``relu`` and leaky relu by the maximum of two arrays: NumPy vectorizes it, and not that of an array and a number."""
 
 from __future__ import annotations
 

@@ -112,7 +112,8 @@ def _long(
 
 
 def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
-    y = np.add.reduce(a, axes, np.float64, None, keepdims)
+    add: Any = np.add.reduce
+    y = add(a, axes, np.float64, None, keepdims)
     if share != 1:
         y = y / share
     if out is None:
@@ -280,7 +281,10 @@ def _along(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
     whole = x[:, : length - rest].reshape(rows, blocks, block) if rest else x.reshape(-1, block)
     parts = np.empty(whole.shape[:-1], x.dtype)
     exact = np.empty((rows, blocks))
-    calls += [partial(np.matmul, whole, ones(block, x.dtype), parts), partial(np.copyto, exact, parts.reshape(rows, blocks))]
+    calls += [
+        partial(np.matmul, whole, ones(block, x.dtype), parts),
+        partial(np.copyto, exact, parts.reshape(rows, blocks)),
+    ]
     calls.append(partial(np.matmul, exact, ones(blocks, exact.dtype), y))
     if rest:
         part = np.empty(rows, x.dtype)

@@ -159,7 +159,7 @@ def _multiply_images(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> 
     n, o, rows, *others = u.shape
     size = (n, o, rows, *values.shape[3:])
     room = blank(("gradients", size, tuple(others), values.dtype), size, values.dtype)
-    inside = room[(..., *map(slice, u.shape[2:]))]
+    inside = room[(slice(None), slice(None), *map(slice, u.shape[2:]))]
     positions = volume(size[2:])
     flat = values.reshape(len(values), n, -1)[..., :positions].swapaxes(0, 1)  # (n, K, P)
     return [copying(inside, u), partial(np.matmul, filters, room.reshape(n, o, positions), flat)]
