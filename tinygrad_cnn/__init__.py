@@ -5,7 +5,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, functional, linalg, nn, ops, optim
+from . import autograd, functional, linalg, ops, optim
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
@@ -43,7 +43,7 @@ from .transforms.autograd import *
 from .transforms.checkpoint import *
 
 if TYPE_CHECKING:
-    from . import data, io, training
+    from . import data, io, nn, training
     from .io import load, save
     from .training import fit
 
@@ -115,7 +115,7 @@ __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
-_LATER = {"data": "data", "io": "io", "load": "io", "save": "io", "training": "training", "fit": "training"}
+_LATER = {"data": "data", "io": "io", "load": "io", "save": "io", "nn": "nn", "training": "training", "fit": "training"}
 """Names that are imported when they are first used, and where from."""
 
 

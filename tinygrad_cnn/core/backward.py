@@ -233,7 +233,10 @@ def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
     if r.__class__ is np.ndarray and r.base is None:  # it is new, unless the rule handed on what it was given
         if r is g:
             return True
-        return any(value is r or (value.__class__ is tuple and any(each is r for each in value)) for value in saved)
+        for value in saved:  # noqa: SIM110 - a generator costs as much again as the look
+            if value is r or (value.__class__ is tuple and any(each is r for each in value)):
+                return True
+        return False
     memory = _memory(r)
     if memory is None:
         return False

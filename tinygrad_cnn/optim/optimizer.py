@@ -179,9 +179,11 @@ class Optimizer(Loadable, ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None."""
-        tracing.tracer().read(self, "params")
-        for p in self._params():
-            p.zero_grad()
+        if tracing.watchers:
+            tracing.tracer().read(self, "params")
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.zero_grad()
 
     @overload
     def step(self, closure: None = None) -> None: ...
