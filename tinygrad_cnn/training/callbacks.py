@@ -208,7 +208,7 @@ class EachEpoch(_Stepping):
     def on_epoch_end(self, run: Run) -> None:
         """Step the schedule."""
         if not isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step()  # type: ignore[attr-defined]
+            self.scheduler.step()
             return
         metric = self.metric or ("val_loss" if "val_loss" in run.history else "loss")
         self.scheduler.step(run.history.last[metric])
@@ -229,7 +229,7 @@ class EachStep(_Stepping):
 
     def on_step_end(self, run: Run) -> None:
         """Step the schedule."""
-        self.scheduler.step()  # type: ignore[attr-defined]
+        self.scheduler.step()
 
 
 def _arrays(saved: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
@@ -56,6 +56,10 @@ class LRScheduler(Loadable):
     kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
     last_epoch: int
     _last_lr: list[float]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the options, which the constructor declares
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

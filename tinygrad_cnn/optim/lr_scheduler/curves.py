@@ -137,9 +137,6 @@ class StepLR(Curve):
     [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
     """
 
-    step_size: int
-    gamma: float
-
     def __init__(self, optimizer: Optimizer, step_size: Count, gamma: NonNegative = 0.1, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
 
@@ -165,9 +162,6 @@ class MultiStepLR(Curve):
         gamma: the factor of each change.
     """
 
-    milestones: list[int]
-    gamma: float
-
     def __init__(
         self, optimizer: Optimizer, milestones: Annotated[Iterable[int], _milestones], gamma: NonNegative = 0.1,
         last_epoch: int = -1,
@@ -186,9 +180,6 @@ class ConstantLR(Curve):
         factor: from 0 to 1.
         total_iters: the number of steps with the reduced rate.
     """
-
-    factor: float
-    total_iters: int
 
     def __init__(
         self, optimizer: Optimizer, factor: Share = 1 / 3, total_iters: Count = 5, last_epoch: int = -1
@@ -217,10 +208,6 @@ class LinearLR(Curve):
     [0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    start_factor: float
-    end_factor: float
-    total_iters: int
-
     def __init__(
         self, optimizer: Optimizer,
         start_factor: Annotated[float, number("a number above 0 and at most 1", lambda x: 0 < x <= 1)] = 1 / 3,
@@ -229,7 +216,8 @@ class LinearLR(Curve):
         super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
-        return self.start_factor + (self.end_factor - self.start_factor) * min(n, self.total_iters) / self.total_iters
+        start, end, total = float(self.start_factor), float(self.end_factor), int(self.total_iters)
+        return start + (end - start) * min(n, total) / total
 
 
 class ExponentialLR(Curve):
@@ -239,8 +227,6 @@ class ExponentialLR(Curve):
         optimizer, last_epoch: see :class:`Curve`.
         gamma: the factor of each step.
     """
-
-    gamma: float
 
     def __init__(self, optimizer: Optimizer, gamma: NonNegative, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
@@ -269,8 +255,6 @@ class CosineAnnealingLR(Curve):
     [0.5, 0.375, 0.25]
     """
 
-    T_max: int
-
     def __init__(self, optimizer: Optimizer, T_max: Count, eta_min: NonNegative = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
 
@@ -295,8 +279,6 @@ class CosineAnnealingWarmRestarts(Curve):
 
     kept: ClassVar[Checks] = {**Curve.kept, "_position": non_negative}
     chains: ClassVar[bool] = False
-    T_0: int
-    T_mult: int
 
     def __init__(
         self, optimizer: Optimizer, T_0: Count, T_mult: Count = 1, eta_min: NonNegative = 0.0, last_epoch: int = -1

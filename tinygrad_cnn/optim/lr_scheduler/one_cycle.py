@@ -50,17 +50,6 @@ class OneCycleLR(Timed):
     [0.25, 0.625, 1.0, 0.5, 0.0]
     """
 
-    max_lr: list[float]
-    total_steps: int
-    pct_start: float
-    anneal_strategy: str
-    cycle_momentum: bool
-    base_momentum: list[float]
-    max_momentum: list[float]
-    div_factor: float
-    final_div_factor: float
-    three_phase: bool
-
     def __init__(
         self, optimizer: Optimizer, max_lr: Rates, total_steps: Annotated[int | None, whole(1)] = None,
         epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: Share = 0.3,
