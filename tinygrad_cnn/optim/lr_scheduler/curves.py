@@ -55,7 +55,6 @@ class Curve(Timed):
     """
 
     kept: ClassVar[Checks] = {**Timed.kept, "base_lrs": PerGroup(non_negative), "scales": PerGroup(finite)}
-    chains: ClassVar[bool] = True
     base_lrs: list[float]
     scales: list[float]
     eta_min: float = 0.0
@@ -87,11 +86,11 @@ class Curve(Timed):
             rate, zeros = kept if kept and not found else (found, 0)
             if not written and (zeros or before):
                 written = self._without_zero(i, before)
-            if self.chains and rate != written and written:
+            if rate != written and written:
                 self.scales[i] *= rate / written if written == floor else (rate - floor) / (written - floor)
-            if now != before or not self.chains:
-                rate = self._without_zero(i, now) if self.chains else floor + (self.base_lrs[i] - floor) * now
-                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0) if self.chains else 0
+            if now != before:
+                rate = self._without_zero(i, now)
+                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0)
                 group["lr"] = 0.0 if zeros else rate
             if zeros:
                 zeroed[i] = rate, zeros
@@ -278,7 +277,6 @@ class CosineAnnealingWarmRestarts(Curve):
     """
 
     kept: ClassVar[Checks] = {**Curve.kept, "_position": non_negative}
-    chains: ClassVar[bool] = False
 
     def __init__(
         self, optimizer: Optimizer, T_0: Count, T_mult: Count = 1, eta_min: NonNegative = 0.0, last_epoch: int = -1
@@ -298,8 +296,10 @@ class CosineAnnealingWarmRestarts(Curve):
         self._move(math.nan, n)
 
     def _move(self, before: float, n: float) -> None:
-        super()._move(before, n)
-        self._position = float(n)
+        for i, group in enumerate(self._groups()):
+            self.optimizer._zeroed.pop(i, None)
+            group["lr"] = self._last_lr[i] = self.floor + (self.base_lrs[i] - self.floor) * self.at(n)
+        self.last_epoch, self._position = int(n), float(n)
 
     def at(self, n: float) -> float:
         length = self.T_0
