@@ -81,7 +81,7 @@ def test_tensor_dataset_refuses(arrays, error, message):
 @pytest.mark.parametrize(
     ("indices", "error", "message"),
     [
-        ([0, 10], IndexError, "`indices` holds 10 at 1; the dataset has 10 examples"),
+        ([0, 10], IndexError, "`indices` holds 10 at 1; it must be from 0 to 9"),
         ([-1], IndexError, "`indices` holds -1 at 0"),
         ([0.5], TypeError, r"`indices` is float64 \(1,\); it must be a row of integers"),
         ([[1]], TypeError, r"`indices` is int64 \(1, 1\)"),

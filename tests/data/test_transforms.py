@@ -77,7 +77,7 @@ def test_a_crop_is_a_window_of_the_padded_image(images, size, padding, seed):
     rows, columns = (n + 2 * padding - s + 1 for n, s in zip(images.shape[-2:], size, strict=True))
     crop = data.RandomCrop(size, padding, fill=1)
     if min(rows, columns) < 1:
-        with pytest.raises(ValueError, match=r"RandomCrop: `size` is .* but the images are, with their padding, "):
+        with pytest.raises(ValueError, match=r"RandomCrop: `size` is .* but the padded images are "):
             crop(images, rng=seed)
         return
     cropped = crop(images, rng=seed)

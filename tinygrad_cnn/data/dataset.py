@@ -95,10 +95,8 @@ class Subset(Dataset):
         self.indices = _integers(indices)
         wrong = (self.indices < 0) | (self.indices >= len(self.dataset))
         if wrong.any():
-            raise IndexError(
-                f"Subset: `indices` holds {self.indices[wrong.argmax()]} at {wrong.argmax()}; "
-                f"the dataset has {len(self.dataset)} examples, numbered from 0"
-            )
+            at, length = wrong.argmax(), len(self.dataset)
+            raise IndexError(f"Subset: `indices` holds {self.indices[at]} at {at}; it must be from 0 to {length - 1}")
 
     def __len__(self) -> int:
         return len(self.indices)

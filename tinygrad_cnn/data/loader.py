@@ -145,15 +145,9 @@ class DataLoader(Loadable):
 
     def state_dict(self) -> dict[str, Any]:
         """The position in the data, and the settings on which the order depends, as plain values."""
-        return {
-            "seed": self._seed,
-            "epoch": self._epoch,
-            "position": self._position,
-            "length": len(self.dataset),
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "drop_last": self.drop_last,
-        }
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        place = {"seed": self._seed, "epoch": self._epoch, "position": self._position}
+        return {**place, "length": len(self.dataset), **options}
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         values, faults = entries(state_dict, _CHECKS, "the state")

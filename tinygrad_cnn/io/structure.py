@@ -59,14 +59,9 @@ def flat(arrays: Mapping[str, Array]) -> str:
 
 def is_plain(name: str) -> bool:
     """Whether `name` can name an array in an archive: a relative path that stays inside of it."""
-    parts = name.split("/")
-    return (
-        not _FORBIDDEN.search(name)
-        and _is_unicode(name)
-        and len(name) <= 1000
-        and not {"", ".", ".."}.intersection(parts)
-        and name != "__metadata__"  # has a meaning in safetensors
-    )
+    if len(name) > 1000 or name == "__metadata__":  # which has a meaning in safetensors
+        return False
+    return not _FORBIDDEN.search(name) and _is_unicode(name) and {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def number_dtype(text: str) -> np.dtype[Any]:
@@ -131,10 +126,8 @@ class _Packer:
 
     def _keep(self, array: Array, path: tuple[Any, ...]) -> str:
         if type(array) not in (np.ndarray, np.memmap) or array.dtype.kind not in NUMBERS:
-            raise TypeError(
-                f"save: {_where(path)} is a {type(array).__name__} of {array.dtype}; it must be a plain array of numbers "
-                "or Booleans"
-            )
+            found = f"{_where(path)} is a {type(array).__name__} of {array.dtype}"
+            raise TypeError(f"save: {found}; it must be a plain array of numbers or Booleans")
         name = ".".join(map(str, path))
         if not is_plain(name) or name in self.arrays:
             name = next(other for other in self._numbered() if other not in self.arrays)

@@ -41,10 +41,8 @@ class _Conv(Weighted):
         self.out_channels = size(self, "out_channels", out_channels)
         self.groups = size(self, "groups", groups)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"{name}: `groups` is {groups}; it must divide both `in_channels` {in_channels} and `out_channels` "
-                f"{out_channels}"
-            )
+            both = f"`in_channels` {in_channels} and `out_channels` {out_channels}"
+            raise ValueError(f"{name}: `groups` is {groups}; it must divide both {both}")
         self.kernel_size = sizes(name, "kernel_size", kernel_size, self.ndim, least=1)
         self.stride = sizes(name, "stride", stride, self.ndim, least=1)
         self.dilation = sizes(name, "dilation", dilation, self.ndim, least=1)

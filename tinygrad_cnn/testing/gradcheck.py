@@ -178,8 +178,6 @@ def _checked(
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             raise ValueError(f"gradcheck: input {i} holds NaN or infinity; derivatives are checked at finite points")
     if not any(a.dtype.kind == "f" for a in arrays):
-        raise ValueError(
-            f"gradcheck: the inputs have dtypes {[str(a.dtype) for a in arrays]}; at least one must be floating-point, "
-            "or there is nothing to differentiate"
-        )
+        found = [str(a.dtype) for a in arrays]
+        raise ValueError(f"gradcheck: the inputs have dtypes {found}; at least one must be floating-point")
     return arrays

@@ -155,12 +155,9 @@ class EarlyStopping(Loadable, Callback):
 
     def _judge(self, run: Run) -> None:
         if run.epoch - self.best.epoch >= self.patience:
-            best = (
-                f"not better than {self.best.value:.4f}, of epoch {self.best.epoch},"
-                if self.best.epoch
-                else "no number"
-            )
-            run.stop(f"{self.best.metric} was {best} for {self.patience} epoch{'s' * (self.patience > 1)}")
+            best, epoch = self.best.value, self.best.epoch
+            found = f"not better than {best:.4f}, of epoch {epoch}," if epoch else "no number"
+            run.stop(f"{self.best.metric} was {found} for {self.patience} epoch{'s' * (self.patience > 1)}")
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the best value, its epoch and the weights."""

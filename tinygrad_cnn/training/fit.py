@@ -221,16 +221,12 @@ def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] |
 
 def _interruption(run: Run) -> KeyboardInterrupt:
     """The exception for Ctrl-C: KeyboardInterrupt itself, not a subclass, which Python would not end by the signal."""
-    at = (
-        f"interrupted after step {run.batch} of epoch {run.epoch + 1}"
-        if run.batch
-        else f"interrupted after epoch {run.epoch}"
-    )
+    at = f"step {run.batch} of epoch {run.epoch + 1}" if run.batch else f"epoch {run.epoch}"
     checkpoint = next((c for c in run.callbacks if isinstance(c, Checkpoint)), None)
     if checkpoint is None:
         advice = "nothing was saved; give fit a tg.training.Checkpoint to be able to resume"
     else:
         advice = f"saved; to resume, call fit(..., resume={str(checkpoint.path)!r})"
-    error = KeyboardInterrupt(f"{at}; {advice}")
+    error = KeyboardInterrupt(f"interrupted after {at}; {advice}")
     vars(error)["history"] = run.history
     return error

@@ -110,10 +110,8 @@ def _tqdm(required: bool) -> Any:
         from tqdm import tqdm
     except ImportError:
         if required:
-            raise ImportError(
-                "Progress: tqdm is not installed; install it with pip install 'tinygrad_cnn[progress]', "
-                "or leave `bar` out"
-            ) from None
+            remedy = "pip install 'tinygrad_cnn[progress]', or leave `bar` out"
+            raise ImportError(f"Progress: tqdm is not installed; {remedy}") from None
         return None
     return tqdm
 

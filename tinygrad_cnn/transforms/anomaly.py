@@ -120,11 +120,8 @@ class _Checks(Tracer):
 def _error(op: Op, call: _Call | None, what: str) -> AnomalyError:
     if call is not None:
         return call.error(what)
-    return AnomalyError(
-        f"{op.name}: {what}; it was recorded before detect_anomaly() was entered: enter that around the forward pass too, "
-        "to see where",
-        op.name,
-    )
+    remedy = "enter that around the forward pass too, to see where"
+    return AnomalyError(f"{op.name}: {what}; it was recorded before detect_anomaly() was entered: {remedy}", op.name)
 
 
 def _fault(value: Any) -> str | None:

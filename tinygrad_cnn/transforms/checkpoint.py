@@ -133,17 +133,13 @@ class _Segment:
         outputs = [leaf for _, leaf in leaves(result) if _recorded(leaf)]
         forms = [(t.shape, t.dtype) for t in outputs]
         if forms != self.forms:
-            raise RuntimeError(
-                f"checkpoint: run again, f gave {_listed(forms)} where it gave {_listed(self.forms)}; what it computes must "
-                "depend on its arguments alone"
-            )
+            found = f"f returned {_listed(forms)} instead of {_listed(self.forms)}"
+            raise RuntimeError(f"checkpoint: run again, {found}; its results must depend on its arguments alone")
         given = {t._node.number for t in tensors if t._node is not None}
         used = {place.number for place in outside([t._node for t in outputs if t._node is not None], since)}
         if used - given != self.used:
-            raise RuntimeError(
-                "checkpoint: run again, f used other Tensors than the first time; do not exchange them between the forward "
-                "and the backward pass"
-            )
+            remedy = "do not exchange them between the forward and the backward pass"
+            raise RuntimeError(f"checkpoint: run again, f used other Tensors than the first time; {remedy}")
         return outputs
 
 

@@ -37,10 +37,8 @@ class Run:
         for i, argument in zip(positions, self.selected, strict=True):
             found = [leaf for _, leaf in leaves(argument)]
             if argnums is not None and found and not any(map(moves, found)):
-                raise TypeError(
-                    f"{name}: argument {i} is {kind(found[0])}, which has no derivative; pass floating-point numbers, or "
-                    "leave it out of `argnums`"
-                )
+                remedy = "pass floating-point numbers, or leave it out of `argnums`"
+                raise TypeError(f"{name}: argument {i} is {kind(found[0])}, which has no derivative; {remedy}")
         with enable_grad():
             placed = [fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
             call = list(args)
@@ -77,9 +75,9 @@ class Run:
             )
         y = as_tensor(result)
         if y.size != 1:
+            remedy = "reduce it with sum() or mean(), or use jacobian"
             raise ValueError(
-                f"{self.name}: f returned shape {y.shape}, but only a single element has a gradient; reduce it with sum() "
-                "or mean(), or use jacobian"
+                f"{self.name}: f returned shape {y.shape}, but only a single element has a gradient; {remedy}"
             )
         return y
 

@@ -61,10 +61,8 @@ class RandomCrop:
             images = np.pad(images, widths, mode, **value)
         rows, columns = images.shape[-2] - self.height + 1, images.shape[-1] - self.width + 1
         if min(rows, columns) < 1:
-            raise ValueError(
-                f"RandomCrop: `size` is {self.height} x {self.width} but the images are, with their padding, "
-                f"{images.shape[-2]} x {images.shape[-1]}; it must not be larger"
-            )
+            size, padded = f"{self.height} x {self.width}", f"{images.shape[-2]} x {images.shape[-1]}"
+            raise ValueError(f"RandomCrop: `size` is {size} but the padded images are {padded}; it must not be larger")
         rng = generator(rng)
         top, left = (rng.integers(n, size=len(images)) for n in (rows, columns))
         windows = sliding_window_view(images, (self.height, self.width), axis=(-2, -1))

@@ -73,10 +73,8 @@ class Normalize:
         if images.dtype.kind != "f":
             raise TypeError(f"Normalize: `images` is {images.dtype}; convert it with ToFloat() first")
         if self.mean.ndim and (images.ndim < 2 or images.shape[1] != len(self.mean)):
-            raise ValueError(
-                f"Normalize: `images` has shape {images.shape} but there are {len(self.mean)} means; "
-                "it must be (N, C, ...) with one for each channel"
-            )
+            found = f"`images` has shape {images.shape} but there are {len(self.mean)} means"
+            raise ValueError(f"Normalize: {found}; it must be (N, C, ...) with a mean for each channel")
         shape = (-1, *(1 for _ in range(images.ndim - 2))) if self.mean.ndim else ()
         mean, std = (each.astype(images.dtype).reshape(shape) for each in (self.mean, self.std))
         result: NDArray[Any] = images - mean

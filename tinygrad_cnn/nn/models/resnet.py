@@ -71,10 +71,8 @@ class ResNet(Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if len(blocks) != len(widths) or not blocks or min(blocks) < 1:
-            raise ValueError(
-                f"ResNet: `blocks` is {blocks!r} and `widths` {widths!r}; give the blocks, at least one, and the channels of "
-                "each stage"
-            )
+            given = f"`blocks` is {blocks!r} and `widths` {widths!r}"
+            raise ValueError(f"ResNet: {given}; give the blocks, at least one, and the channels of each stage")
         self.conv = Conv2d(in_channels, widths[0], kernel_size=3, padding=1, bias=False)
         self.bn = BatchNorm2d(widths[0])
         self.stages = Sequential()

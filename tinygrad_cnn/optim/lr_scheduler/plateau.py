@@ -38,11 +38,9 @@ class ReduceLROnPlateau(LRScheduler):
     """
 
     kept: ClassVar[Checks] = {
-        **LRScheduler.kept,
-        "best": number("a number", lambda x: not math.isnan(x)),
-        "num_bad_epochs": whole(0),
+        **LRScheduler.kept, "best": number("a number", lambda x: not math.isnan(x)), "num_bad_epochs": whole(0),
         "cooldown_counter": whole(0),
-    }
+    }  # fmt: skip
 
     def __init__(
         self, optimizer: Optimizer, mode: Annotated[str, one_of("min", "max")] = "min", factor: Fraction = 0.1,
