@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ _COUNTS: dict[str, Check] = {
 }  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)
 class Run(Loadable):
     """A training in progress, which callbacks are given.
 
@@ -43,18 +45,17 @@ class Run(Loadable):
         how: what was compiled, or why steps run as written, in words. Empty before the first step, and with compile=False.
     """
 
-    def __init__(
-        self, model: Module, loader: Loader, loss: Loss, optimizer: Optimizer, *, epochs: int,
-        validate: Loader | None = None, scheduler: Callback | None = None, callbacks: Sequence[Callback] = (),
-    ) -> None:  # fmt: skip
-        self.model = model
-        self.loader = loader
-        self.loss = loss
-        self.optimizer = optimizer
-        self.epochs = epochs
-        self.validate = validate
-        self.scheduler = scheduler
-        self.callbacks = callbacks
+    model: Module
+    loader: Loader
+    loss: Loss
+    optimizer: Optimizer
+    _: KW_ONLY
+    epochs: int
+    validate: Loader | None = None
+    scheduler: Callback | None = None
+    callbacks: Sequence[Callback] = ()
+
+    def __post_init__(self) -> None:
         self.history = History()
         self.status = "running"
         self.stopped: str | None = None
