@@ -32,7 +32,8 @@ class DataLoader(Loadable):
     not. :meth:`state_dict` counts the batches that were handed out; those that were only prefetched do not count.
 
     Each iterator begins a new epoch, except the first after :meth:`load_state_dict`, which gives the batches of the saved
-    epoch that were left. Several iterators at once have an epoch each, and the state follows the one that began last.
+    epoch that were left. Several iterators at once have an epoch each, and the state follows the one that began last;
+    loading a state stops following it.
     A state in the middle of an epoch must have this loader's settings.
 
     Args:

@@ -38,6 +38,7 @@ class EMA(Loadable):
 
     Raises:
         TypeError, ValueError: if an argument has the wrong type or is out of range.
+        RuntimeError: from ``update``, ``load_state_dict`` and ``with``, while the averages are in use as weights.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([4.0, 8.0], requires_grad=True)
@@ -76,11 +77,7 @@ class EMA(Loadable):
 
     @deferred
     def update(self) -> None:
-        """Update the average with the current weights. Call it after each step of the optimizer.
-
-        Raises:
-            RuntimeError: while the averages are in use.
-        """
+        """Update the average with the current weights. Call it after each step of the optimizer."""
         self._check_not_swapped("update")
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
