@@ -247,6 +247,7 @@ class Op:
                     f"{', '.join(legal)}"
                 )
         self.forward_rules.update(rules)
+        vars(self).pop("tangents", None)
 
     @functools.cached_property
     def tangents(self) -> dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]]:
@@ -265,7 +266,7 @@ class Op:
     def _linear_rule(self, name: str) -> tuple[Callable[..., Any], tuple[str | None, ...]]:
         """The op itself, with the tangent in the place of an input. Inputs that the backward rule needs not are left out."""
         sig = self.signature
-        given = [*(n for n in sig.inputs if n in sig.asked_for(name)), *sig.params]
+        given = [*(n for n in sig.inputs if n != name and n in sig.asked_for(name)), *sig.params]
         function = self.function
 
         def rule(t: Any, *values: Any) -> Any:
