@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.graph import Op
 from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer, watchers
+from ..core.versions import tick
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, stack
 from ..tensor.tensor import Tensor
@@ -32,12 +33,13 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
     samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
     inputs = [s._array for s, axis in zip(samples, axes, strict=True) if axis is not None]
     sample = _Sample(inputs)
+    since = tick()
     with trace(sample):
         result = f(*rebuild(args, samples), **kwargs)
     sample.restore()
     found = [leaf for _, leaf in leaves(result)]
     known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
-    run = _Batch(known, sample.batched, n)
+    run = _Batch(known, sample.batched, n, since)
     for step in _needed(sample.steps, found):
         run.repeat(step)
     return rebuild(result, [run.result(leaf) for leaf in found])
@@ -158,8 +160,15 @@ def _identity(value: Any) -> int:
 class _Batch:
     """Repeats steps for n samples. `values` has what is known by the identity of the array that it was for one sample."""
 
-    def __init__(self, values: dict[int, Any], batched: set[int], n: int) -> None:
-        self.values, self.batched, self.n = values, batched, n
+    def __init__(self, values: dict[int, Any], batched: set[int], n: int, since: int) -> None:
+        self.values, self.batched, self.n, self.since = values, batched, n, since
+
+    def value(self, x: Any) -> Any:
+        """What an input or result is now. A place that a transform made in the call of the sample is none of the batch's."""
+        found = self.values.get(_identity(x), x)
+        if found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since:
+            return x.detach()
+        return found
 
     def repeat(self, step: _Step) -> None:
         """Compute the output of a step."""
@@ -172,7 +181,7 @@ class _Batch:
             return Tensor._of(np.stack(draws) if not watchers else tracer().compute(lambda *a: np.stack(a), *draws))
         sig = step.op.signature
         flags = [_identity(x) in self.batched for x in step.inputs]
-        values = [self.values.get(_identity(x), x) for x in step.inputs]
+        values = [self.value(x) for x in step.inputs]
         if id(step.output) not in self.batched:
             given = [values] if sig.variadic else values
             return step.op.function(*given, **self._params(step, None))
@@ -214,7 +223,7 @@ class _Batch:
         """A result for all samples; what is no Tensor or array is the same for all, and stays as it is."""
         if not isinstance(leaf, Tensor | np.ndarray):
             return leaf
-        value = self.values.get(_identity(leaf), leaf)
+        value = self.value(leaf)
         return value if _identity(leaf) in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
 
 
