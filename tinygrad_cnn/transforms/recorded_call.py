@@ -12,9 +12,13 @@ from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Argument
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
-from ..ops.shape import stack
+from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
+from .batched_call import batch
 from .pytree import leaves, matched, rebuild
+
+FEW, CHUNK = 2, 512
+"""Units that are sooner taken one by one, and at most at once."""
 
 Argnums: TypeAlias = int | Sequence[int]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -117,34 +121,49 @@ class Run:
         return tree[0] if self.single else tree
 
     def jacobian(self, leaf: Any) -> Any:
-        """The rows for one leaf of the result, in the structure of the arguments."""
+        """The derivatives of one leaf of the result, in the structure of the arguments: a pull for each of its elements."""
         if not moves(leaf):
             return None
-        y, rows = as_tensor(leaf), []
-        for k in range(y.size):
-            u = np.zeros(y.shape, y.dtype)
-            u.reshape(-1)[k] = 1
-            rows.append(self.pull([(y, Tensor._of(u))], create=self.open, retain=True))
+        y = as_tensor(leaf)
+        rows = _for_each_element(y, lambda u: self.pull([(y, u)], create=self.open, retain=True))
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
-        columns = zip(self.inputs, zip(*rows, strict=True), strict=True)
-        return self.like_arguments([stack(column).reshape(y.shape + x.shape) for x, column in columns])
+        return self.like_arguments([row.reshape(y.shape + x.shape) for x, row in zip(self.inputs, rows, strict=True)])
 
     def columns(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
-        """For each output its derivatives by the inputs, of shape y's shape + x's shape, from a push for each element."""
+        """For each output its derivatives by the inputs, of shape y's shape + x's shape: a push for each element of these."""
         found: list[list[Tensor]] = [[] for _ in outputs]
         for i, x in enumerate(self.inputs):
-            pushed = []
-            for k in range(x.size):
-                t = np.zeros(x.shape, x.dtype)
-                t.reshape(-1)[k] = 1
-                pushed.append(self.push([Tensor._of(t) if j == i else None for j in range(len(self.inputs))], outputs))
-            for own, y, column in zip(
-                found, outputs, zip(*pushed, strict=True) if pushed else [()] * len(outputs), strict=True
-            ):
-                whole = y.shape + x.shape
-                own.append(stack(column, axis=-1).reshape(whole) if column else Tensor(np.zeros(whole, y.dtype)))
+
+            def along(t: Tensor, i: int = i) -> list[Tensor]:
+                return self.push([t if j == i else None for j in range(len(self.inputs))], outputs)
+
+            pushed = _for_each_element(x, along) or [Tensor(np.zeros((0, *y.shape), y.dtype)) for y in outputs]
+            for own, y, column in zip(found, outputs, pushed, strict=True):
+                own.append(moveaxis(column, 0, -1).reshape(y.shape + x.shape))
         return found
+
+
+def _for_each_element(like: Tensor, f: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+    """The results of f on each array of the shape of `like` that is 1 at one element, else 0, stacked; [] if it has none."""
+    parts = []
+    for start in range(0, like.size, CHUNK):
+        n = min(CHUNK, like.size - start)
+        units = np.zeros((n, like.size), like.dtype)
+        units[np.arange(n), start + np.arange(n)] = 1
+        parts.append(_batched(f, Tensor._of(units.reshape(n, *like.shape))))
+    return [column[0] if len(column) == 1 else concatenate(list(column)) for column in zip(*parts, strict=True)]
+
+
+def _batched(f: Callable[[Tensor], list[Tensor]], units: Tensor) -> list[Tensor]:
+    if len(units) > FEW:
+        try:
+            return batch(f, (units,), [0], len(units))  # type: ignore[no-any-return]
+        except (
+            Exception
+        ):  # such as a rule that takes arrays only: then one unit after the other, which may raise it again
+            pass
+    return [stack(list(column)) for column in zip(*(f(unit) for unit in units), strict=True)]
 
 
 def directed(
