@@ -35,6 +35,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "elementwise": ("Elementwise ops", "Inputs broadcast as in NumPy; gradients are summed back to the shapes of the inputs.", [
         ("Arithmetic", "tg", "ops.elementwise"),
+        ("Quotients, remainders and parts", "tg", "ops.rounding"),
         ("Exponentials, trigonometric and hyperbolic functions", "tg", "ops.transcendental"),
         ("Comparison and logic", "tg", "ops.compare"),
     ]),
@@ -50,6 +51,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "shapes": ("Shape and index", "Ops that move, repeat, select and write elements.", [
         ("Shape", "tg", "ops.shape"),
         ("Rearrangement", "tg", "ops.rearrange"),
+        ("Joining and splitting", "tg", "ops.join"),
         ("Index", "tg", "ops.index"),
         ("Integer positions and labels", "tg", "ops.gather"),
     ]),

@@ -37,7 +37,13 @@ PASSED = {"the incoming gradient passed on"}
 
 # What cannot be noticed, because it is not wrong: (op, input, mutants, reason).
 EQUIVALENT = [
-    *((name, "a", MAGNITUDE, "the gradient is zero, whatever is done to it") for name in ("sign", "floor", "ceil", "round")),
+    *((name, "a", MAGNITUDE, "the gradient is zero, whatever is done to it") for name in (
+        "sign", "floor", "ceil", "round", "trunc", "floor_divide", "heaviside",
+    )),
+    ("floor_divide", "b", MAGNITUDE, "the gradient is zero, whatever is done to it"),
+    ("copysign", "b", MAGNITUDE, "the gradient is zero, whatever is done to it"),
+    ("remainder", "a", PASSED, "the rule is to pass g on"),
+    ("fmod", "a", PASSED, "the rule is to pass g on"),
     *((name, side, PASSED, "the rule is to pass g on") for name in ("add", "sub") for side in "ab" if name + side != "subb"),
     ("copy", "a", PASSED, "the rule is to pass g on"),
     ("laid_out", "a", PASSED, "the rule is to pass g on"),

@@ -20,6 +20,7 @@ from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.gather import *
 from .ops.index import *
+from .ops.join import *
 from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
@@ -30,6 +31,7 @@ from .ops.random import *
 from .ops.rearrange import *
 from .ops.reduce import *
 from .ops.resize import *
+from .ops.rounding import *
 from .ops.scan import *
 from .ops.shape import *
 from .ops.softmax import *
@@ -98,6 +100,7 @@ __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
+__all__ += ops.join.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__
@@ -111,6 +114,7 @@ __all__ += random.__all__
 __all__ += ops.rearrange.__all__
 __all__ += ["checkpoint", "vmap"]
 __all__ += reduce.__all__
+__all__ += ops.rounding.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__

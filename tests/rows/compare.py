@@ -8,6 +8,7 @@ from tinygrad_cnn.ops import compare as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 REAL, TRUTH, BITS = Arg(), Arg(kind="bool"), Arg(low=-9, high=9, kind="int")
+SHIFTS = Arg(low=0, high=5, kind="int")
 
 CASES = [
     Case(ops.equal, (REAL, REAL), np.equal, order=0),
@@ -32,4 +33,11 @@ CASES = [
     *(Case(ops.bitwise_not, (bits,), np.bitwise_not, order=0) for bits in (TRUTH, BITS)),
     Case(ops.isfinite, (REAL,), np.isfinite, order=0),
     Case(ops.isnan, (REAL,), np.isnan, order=0),
+    Case(ops.isinf, (REAL,), np.isinf, order=0),
+    Case(ops.signbit, (REAL,), np.signbit, order=0),
+    Case(ops.left_shift, (BITS, SHIFTS), np.left_shift, order=0),
+    Case(ops.right_shift, (BITS, SHIFTS), np.right_shift, order=0),
+    Case(ops.bitwise_count, (BITS,), np.bitwise_count, order=0),
+    Case(ops.gcd, (BITS, BITS), np.gcd, order=0),
+    Case(ops.lcm, (BITS, BITS), np.lcm, order=0),
 ]

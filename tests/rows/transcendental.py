@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_cnn.ops import transcendental as ops
 from tinygrad_cnn.testing.cases import Arg, Case
@@ -13,6 +15,15 @@ REAL = Arg()
 POSITIVE = Arg(low=0.25, high=3.0)
 INSIDE = Arg(low=-0.75, high=0.75)
 RIGHT, LEFT = Arg(low=0.5, high=2.0), Arg(low=-2.0, high=-0.5)
+
+
+def _sinc_slope(a: NDArray[Any], order: int) -> NDArray[Any]:
+    """In long double, by the quotient rule away from 0, and its first terms near it."""
+    z = a.astype(np.longdouble) * np.pi
+    far = np.where(np.abs(z) < 0.02, 1, z)
+    near = -z / 3 * (1 - z**2 / 10 * (1 - z**2 / 28))
+    return np.asarray(np.pi * np.where(np.abs(z) < 0.02, near, np.cos(far) / far - np.sin(far) / far**2), np.float64)
+
 
 CASES = [
     Case(ops.exp2, (REAL,), np.exp2),
@@ -41,4 +52,20 @@ CASES = [
     Case(ops.logaddexp, (REAL, REAL), lambda a, b: np.log(np.exp(a) + np.exp(b))),
     Case(lambda a: ops.logaddexp(a, 0.5), (REAL,), lambda a: np.log(np.exp(a) + math.exp(0.5))),
     Case(ops.erf, (Arg(low=-3, high=3),), lambda a: np.vectorize(math.erf, otypes=[float])(a)),
+    Case(ops.cbrt, (RIGHT,), np.cbrt),
+    Case(ops.cbrt, (LEFT,), np.cbrt),
+    Case(
+        ops.float_power,
+        (POSITIVE, REAL),
+        np.float_power,
+        {"dtype": np.float64},
+        via=lambda f: lambda a, b, dtype: f(a, b),
+    ),
+    Case(ops.deg2rad, (REAL,), np.deg2rad),
+    Case(ops.rad2deg, (REAL,), np.rad2deg),
+    Case(ops.logaddexp2, (REAL, REAL), np.logaddexp2),
+    Case(ops.sinc, (REAL,), np.sinc),
+    Case(ops.sinc, (Arg(low=-20, high=20),), np.sinc),
+    Case(ops.sinc_derivative, (REAL,), _sinc_slope, {"order": 1}),
+    Case(ops.sinc_derivative, (Arg(low=-0.5, high=0.5),), np.sinc, {}),
 ]

@@ -11,8 +11,9 @@ import numpy as np
 from .ufunc import binary, unary
 
 __all__ = [
-    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "greater", "greater_equal", "isfinite", "isnan",
-    "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal",
+    "bitwise_and", "bitwise_count", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "gcd", "greater", "greater_equal",
+    "isfinite", "isinf", "isnan", "lcm", "left_shift", "less", "less_equal", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "not_equal", "right_shift", "signbit",
 ]  # fmt: skip
 
 equal = binary(np.equal, "y = (a == b), Boolean, without a gradient.")
@@ -32,6 +33,13 @@ bitwise_and = binary(np.bitwise_and, "y = a & b, " + BITS.format("logical_and"))
 bitwise_or = binary(np.bitwise_or, "y = a | b, " + BITS.format("logical_or"))
 bitwise_xor = binary(np.bitwise_xor, "y = a ^ b, " + BITS.format("logical_xor"))
 bitwise_not = unary(np.bitwise_not, "y = ~a, " + BITS.format("logical_not"), "bitwise_not")
+left_shift = binary(np.left_shift, "y = a 2^b, for integers. TypeError for other dtypes. No gradient.")
+right_shift = binary(np.right_shift, "y = floor(a / 2^b), for integers. TypeError for other dtypes. No gradient.")
+bitwise_count = unary(np.bitwise_count, "y = how many bits of |a| are set, for integers. No gradient.")
+gcd = binary(np.gcd, "y = the greatest common divisor of |a| and |b|, for integers. No gradient.")
+lcm = binary(np.lcm, "y = the lowest common multiple of |a| and |b|, for integers. No gradient.")
 
 isfinite = unary(np.isfinite, "y = whether a is neither infinite nor NaN, Boolean, without a gradient.")
 isnan = unary(np.isnan, "y = whether a is NaN, Boolean, without a gradient.")
+isinf = unary(np.isinf, "y = whether a is infinite, Boolean, without a gradient.")
+signbit = unary(np.signbit, "y = whether a has a minus sign, as -0.0 has, Boolean, without a gradient.")

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
-from .compare import isfinite
+from .compare import isfinite, isnan
 from .ufunc import binary, unary
 
 __all__ = [
-    "abs", "add", "ceil", "clip", "copy", "div", "exp", "floor", "lerp", "log", "maximum", "minimum", "mul", "neg", "pow",
-    "reciprocal", "round", "sign", "sqrt", "square", "sub", "where",
+    "abs", "add", "ceil", "clip", "copy", "div", "exp", "fabs", "floor", "fmax", "fmin", "lerp", "log", "maximum", "minimum",
+    "mul", "neg", "pow", "reciprocal", "round", "sign", "sqrt", "square", "sub", "where",
 ]  # fmt: skip
 
 
@@ -76,6 +76,18 @@ minimum = binary(
     a=lambda g, a, b: _split(g, a < b, a == b),
     b=lambda g, a, b: _split(g, b < a, a == b),
 )
+fmax = binary(
+    np.fmax,
+    "y = max(a, b), and the other one where one is NaN.   The gradient goes to the one that is taken, half to each of equals.",
+    a=lambda g, a, b: _split(g, (a > b) | isnan(b), a == b),
+    b=lambda g, a, b: _split(g, (b > a) | (isnan(a) & (b == b)), a == b),
+)
+fmin = binary(
+    np.fmin,
+    "y = min(a, b), and the other one where one is NaN.   The gradient goes to the one that is taken, half to each of equals.",
+    a=lambda g, a, b: _split(g, (a < b) | isnan(b), a == b),
+    b=lambda g, a, b: _split(g, (b < a) | (isnan(a) & (b == b)), a == b),
+)
 
 neg = unary(np.negative, "y = -a.   a' = -g.", "neg", a=lambda g: -g)
 exp = unary(np.exp, "y = e^a.   a' = g y.", a=lambda g, y: g * y)
@@ -83,9 +95,14 @@ log = unary(np.log, "y = log a.   a' = g / a.", a=lambda g, a: g / a)
 sqrt = unary(np.sqrt, "y = a^(1/2).   a' = g / (2 y).", a=lambda g, y: g / (2 * y))
 square = unary(np.square, "y = a^2.   a' = 2 g a.", a=lambda g, a: g * a * 2)
 reciprocal = unary(np.reciprocal, "y = 1 / a.   a' = -g y^2.", a=lambda g, y: -g * y * y)
-abs = unary(
-    np.abs, "y = |a|.   a' = g sign(a), which is 0 at 0.", "abs", a=lambda g, a: where(a > 0, g, where(a < 0, -g, 0))
-)
+
+
+def _abs_rule(g: Array, a: Array) -> Array:
+    return where(a > 0, g, where(a < 0, -g, 0))
+
+
+abs = unary(np.abs, "y = |a|.   a' = g sign(a), which is 0 at 0.", "abs", a=_abs_rule)
+fabs = unary(np.fabs, "y = |a|, in floating point for integers too.   a' = g sign(a), which is 0 at 0.", a=_abs_rule)
 sign = unary(np.sign, "y = -1, 0 or 1: the sign of a.   a' = 0.", a=zero_gradient)
 floor = unary(np.floor, "y = the largest integer that is not above a.   a' = 0.", a=zero_gradient)
 ceil = unary(np.ceil, "y = the smallest integer that is not below a.   a' = 0.", a=zero_gradient)

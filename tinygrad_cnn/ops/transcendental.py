@@ -10,13 +10,14 @@ import math
 
 import numpy as np
 
-from ..core.graph import Array, OpFunction, op
-from .elementwise import clip, exp, sqrt, where
+from ..core.graph import Array, OpFunction, Tensor, implements, op
+from .elementwise import cast, clip, exp, pow, sqrt, where
 from .ufunc import binary, unary
 
 __all__ = [
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "erf", "exp2", "expm1", "hypot",
-    "log1p", "log2", "log10", "logaddexp", "sigmoid", "sin", "sinh", "tan", "tanh",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh", "deg2rad", "erf", "exp2",
+    "expm1", "float_power", "hypot", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "rad2deg", "sigmoid", "sin", "sinc",
+    "sinh", "tan", "tanh",
 ]  # fmt: skip
 
 LOG2, LOG10 = math.log(2), math.log(10)
@@ -56,6 +57,21 @@ expm1 = unary(np.expm1, "y = e^a - 1, accurate near 0.   a' = g e^a.", a=lambda 
 log2 = unary(np.log2, "y = log a / log 2.   a' = g / (a log 2).", a=lambda g, a: g / LOG2 / a)
 log10 = unary(np.log10, "y = log a / log 10.   a' = g / (a log 10).", a=lambda g, a: g / LOG10 / a)
 log1p = unary(np.log1p, "y = log(1 + a), accurate near 0.   a' = g / (1 + a).", a=lambda g, a: g / (1 + a))
+cbrt = unary(np.cbrt, "y = a^(1/3), negative for a negative a.   a' = g / (3 y^2).", a=lambda g, y: g / 3 / y / y)
+
+
+@implements(np.float_power)
+def float_power(a: Array, b: Array) -> Tensor:
+    """y = a^b in float64 at least, whatever the dtypes of a and b.   a' = g b a^(b-1),  b' = g y log a, as for pow."""
+    a, b = (cast(x, dtype=np.result_type(getattr(x, "dtype", np.float64), np.float64)) for x in (a, b))
+    return pow(a, b)
+
+
+DEGREE = math.pi / 180
+deg2rad = unary(np.deg2rad, "y = a degrees in radians.   a' = g pi / 180.", a=lambda g: g * DEGREE)
+rad2deg = unary(np.rad2deg, "y = a radians in degrees.   a' = g 180 / pi.", a=lambda g: g * (1 / DEGREE))
+implements(np.radians)(deg2rad)
+implements(np.degrees)(rad2deg)
 
 sin = unary(np.sin, "y = sin a.   a' = g cos a.", a=lambda g, a: g * cos(a))
 cos: OpFunction[[]] = unary(np.cos, "y = cos a.   a' = -g sin a.", a=lambda g, a: -g * sin(a))
@@ -113,6 +129,49 @@ def _share(a: Array, b: Array) -> Array:
 
 logaddexp.vjp(a=lambda g, a, b: g * _share(a, b),
               b=lambda g, a, b: g * _share(b, a))  # fmt: skip
+
+
+@op(elementwise=True, numpy=np.logaddexp2)
+def logaddexp2(a: Array, b: Array) -> Array:
+    """y = log2(2^a + 2^b), without overflow.   a' = g sigmoid((a - b) log 2),  b' = g sigmoid((b - a) log 2)."""
+    with np.errstate(over="ignore"):
+        return np.logaddexp2(a, b)
+
+
+logaddexp2.vjp(a=lambda g, a, b: g * _share(a * LOG2, b * LOG2),
+               b=lambda g, a, b: g * _share(b * LOG2, a * LOG2))  # fmt: skip
+
+
+@op(elementwise=True)
+def sinc_derivative(a: Array, *, order: int = 0) -> Array:
+    """y = the derivative of this order of sin(pi a) / (pi a), whatever a is.   a' = g times the derivative after it.
+
+    With z = pi a, f = sin z / z fulfils z f^(n) = sin(z + n pi / 2) - n f^(n-1). Near 0 its power series is summed.
+    """
+    z = math.pi * np.asarray(a, np.result_type(a, np.float64))
+    small = np.abs(z) <= order + 1
+    far, near = np.where(small, 1, z), np.where(small, z, 0)
+    y = np.sin(far) / far
+    for n in range(1, order + 1):
+        y = (np.sin(far + n * (math.pi / 2)) - n * y) / far
+    first = (order + 1) // 2
+    terms = ((-1) ** k / (2 * k + 1) / math.factorial(2 * k - order) for k in range(first, first + 16 + order))
+    series = np.zeros_like(near)
+    for c in reversed(list(terms)):
+        series = series * near * near + c
+    if order % 2:
+        series = series * near
+    y = np.where(small, series, y) * math.pi**order
+    return y.astype(np.result_type(a, np.float16))
+
+
+sinc_derivative.vjp(a=lambda g, a, order: g * sinc_derivative(a, order=order + 1))
+
+
+@implements(np.sinc)
+def sinc(x: Array) -> Tensor:
+    """y = sin(pi x) / (pi x), and 1 at 0.   x' = g times its derivative, at 0 too, to every order."""
+    return sinc_derivative(x, order=0)
 
 
 @op(elementwise=True)

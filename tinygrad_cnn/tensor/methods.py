@@ -21,6 +21,7 @@ from ..ops import (
     matmul,
     rearrange,
     reduce,
+    rounding,
     scan,
     shape,
     softmax,
@@ -50,6 +51,9 @@ class Methods:
     __sub__ = elementwise.sub
     __mul__ = elementwise.mul
     __truediv__ = elementwise.div
+    __mod__ = rounding.remainder
+    __floordiv__ = rounding.floor_divide
+    __divmod__ = rounding.divmod
     __pow__ = elementwise.pow
     __matmul__ = matmul.matmul
     __neg__ = elementwise.neg
@@ -61,6 +65,8 @@ class Methods:
     __and__ = compare.bitwise_and
     __or__ = compare.bitwise_or
     __xor__ = compare.bitwise_xor
+    __lshift__ = compare.left_shift
+    __rshift__ = compare.right_shift
     __invert__ = compare.bitwise_not
     __eq__ = compare.equal  # type: ignore[assignment]
     __ne__ = compare.not_equal  # type: ignore[assignment]
@@ -78,6 +84,15 @@ class Methods:
     def __rtruediv__(self, other: TensorLike) -> Tensor:
         return elementwise.div(other, self)
 
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        return rounding.remainder(other, self)
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        return rounding.floor_divide(other, self)
+
+    def __rdivmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
+        return rounding.divmod(other, self)
+
     def __rpow__(self, other: TensorLike) -> Tensor:
         return elementwise.pow(other, self)
 
@@ -92,6 +107,12 @@ class Methods:
 
     def __rxor__(self, other: TensorLike) -> Tensor:
         return compare.bitwise_xor(other, self)
+
+    def __rlshift__(self, other: TensorLike) -> Tensor:
+        return compare.left_shift(other, self)
+
+    def __rrshift__(self, other: TensorLike) -> Tensor:
+        return compare.right_shift(other, self)
 
     # Ops as methods
 
