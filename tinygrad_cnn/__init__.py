@@ -15,6 +15,7 @@ from .ops.adaptive_pool import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
+from .ops.difference import *
 from .ops.dropout import *
 from .ops.einsum import *
 from .ops.elementwise import *
@@ -25,17 +26,22 @@ from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
 from .ops.matmul import *
+from .ops.nan import *
 from .ops.normalization import *
+from .ops.polynomial import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
 from .ops.reduce import *
 from .ops.resize import *
 from .ops.rounding import *
+from .ops.running import *
 from .ops.scan import *
+from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
+from .ops.statistics import *
 from .ops.transcendental import *
 from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
 from .tensor.creation import *
@@ -101,6 +107,12 @@ __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 __all__ += ops.join.__all__
+__all__ += ops.select.__all__
+__all__ += ops.difference.__all__
+__all__ += ops.polynomial.__all__
+__all__ += ops.statistics.__all__
+__all__ += ops.nan.__all__
+__all__ += ops.running.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__

@@ -1,5 +1,26 @@
 """Linear algebra under the name that NumPy gives it: ``tinygrad_cnn.linalg.inv`` stands for ``np.linalg.inv``."""
 
+from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, pinv, qr, svd, svdvals
 from .ops.linalg import cholesky, det, inv, slogdet, solve
+from .ops.matmul import cross, matmul, tensordot, vecdot
+from .ops.matrix_functions import (
+    cond,
+    diagonal,
+    matrix_norm,
+    matrix_power,
+    matrix_rank,
+    multi_dot,
+    norm,
+    outer,
+    tensorinv,
+    tensorsolve,
+    trace,
+)
+from .ops.reduce import norm as vector_norm
+from .ops.shape import matrix_transpose
 
-__all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
+__all__ = [
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet",
+    "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+]  # fmt: skip

@@ -44,4 +44,12 @@ CASES = [
     Case(ops.linear, (Arg((2, 4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace, {"offset": -1, "axis1": 2, "axis2": 1}),
+    Case(ops.vdot, (Arg((2, 3)), Arg((3, 2))), np.vdot),
+    Case(ops.vecdot, (Arg((2, 3)), Arg((4, 1, 3))), np.vecdot),
+    Case(ops.vecdot, (Arg((3, 2)), Arg((3, 2))), np.vecdot, {"axis": 0}),
+    Case(ops.kron, (Arg((2, 3)), Arg((3, 2))), np.kron),
+    Case(ops.kron, (Arg((2,)), Arg((2, 1, 3))), np.kron),
+    Case(ops.cross, (Arg((2, 3)), Arg((3,))), np.cross),
+    Case(ops.cross, (Arg((3, 2)), Arg((3, 2))), np.cross, {"axis": 0}),
+    Case(ops.cross, (Arg((3, 2, 3)), Arg((2, 3, 3))), np.cross, {"axisa": 0, "axisb": 1, "axisc": 0}),
 ]

@@ -42,6 +42,7 @@ CASES = [
     Case(ops.squeeze, (Arg((3, 1, 3)),), np.squeeze),
     Case(ops.squeeze, (Arg((1, 3, 1)),), np.squeeze, {"axis": -1}),
     Case(ops.swapaxes, (CUBE,), np.swapaxes, {"axis1": 0, "axis2": -1}),
+    Case(ops.matrix_transpose, (CUBE,), np.matrix_transpose),
     Case(ops.pad_constant, (CUBE,), lambda a, pad_width: np.pad(a, pad_width), {"pad_width": BORDER}),
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "constant_values": 1.5}),
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": 2}),

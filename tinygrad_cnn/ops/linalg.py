@@ -22,7 +22,7 @@ from .shape import reshape, sum_to
 __all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
 
 
-def _square(name: str, a: Array) -> None:
+def square(name: str, a: Array) -> None:
     shape = np.shape(a)
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise np.linalg.LinAlgError(f"{name}: `a` has shape {shape}; its last two axes must be equal: a square matrix")
@@ -50,7 +50,7 @@ def inv(a: Array) -> Array:
     Raises:
         LinAlgError: (a ValueError) if `a` is not square, or singular.
     """
-    _square("inv", a)
+    square("inv", a)
     return _factored("inv", *_INVERTIBLE, np.linalg.inv, a)
 
 
@@ -87,7 +87,7 @@ def solve(a: Array, b: Array) -> Tensor:
         LinAlgError: (a ValueError) if `a` is not square, or singular.
         ValueError: if `b` has another number of rows.
     """
-    _square("solve", a)
+    square("solve", a)
     n, shape = np.shape(a)[-1], np.shape(b)
     if not shape or shape[-min(2, len(shape))] != n:
         raise ValueError(
@@ -110,7 +110,7 @@ def det(a: Array) -> Array:
     Raises:
         LinAlgError: (a ValueError) if `a` is not square.
     """
-    _square("det", a)
+    square("det", a)
     return np.linalg.det(a)
 
 
@@ -182,7 +182,7 @@ def slogdet(a: Array) -> SlogdetResult:
     Raises:
         LinAlgError: (a ValueError) if `a` is not square; in backward, if it is singular.
     """
-    _square("slogdet", a)
+    square("slogdet", a)
     return SlogdetResult(det_sign(a), log_abs_det(a))
 
 
@@ -199,7 +199,7 @@ def cholesky(a: Array, *, upper: bool = False) -> Array:
     Raises:
         LinAlgError: (a ValueError) if `a` is not square, or its symmetric part not positive definite.
     """
-    _square("cholesky", a)
+    square("cholesky", a)
     symmetric = (a + a.swapaxes(-1, -2)) * 0.5
     remedy = "add a small multiple of the identity"
     lower = _factored("cholesky", "positive definite", remedy, np.linalg.cholesky, symmetric)

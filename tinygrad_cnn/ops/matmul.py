@@ -13,9 +13,9 @@ from .elementwise import mul
 from .geometry import shape_of
 from .rearrange import diagonal
 from .reduce import sum
-from .shape import different_axes, ravel, reshape, sum_to, transpose
+from .shape import different_axes, moveaxis, ravel, reshape, sum_to, transpose
 
-__all__ = ["dot", "inner", "linear", "matmul", "outer", "tensordot", "trace"]
+__all__ = ["cross", "dot", "inner", "kron", "linear", "matmul", "outer", "tensordot", "trace", "vdot", "vecdot"]
 
 Axes: TypeAlias = int | Sequence[int]
 
@@ -115,7 +115,10 @@ linear.vjp(x=lambda g, w: matmul(g, w), w=_linear_w, b=lambda g: sum(g, axis=tup
 linear.jvp(b=lambda t: t)
 
 
-@implements(np.tensordot)
+implements(np.linalg.matmul)(matmul)
+
+
+@implements(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
     """y = products of a and b summed over pairs of axes; what remains of a, then of b, are the axes of the result.
 
@@ -192,3 +195,67 @@ def outer(a: Array, b: Array) -> Tensor:
 def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """y = the sum over a diagonal of a, which is chosen as for ``diagonal``.   a' = g on that diagonal."""
     return sum(diagonal(a, offset, axis1, axis2), axis=-1)
+
+
+@implements(np.vdot)
+def vdot(a: Array, b: Array) -> Tensor:
+    """y = the sum of the products of all elements of a and b, of as many.   a' = g b,  b' = g a.
+
+    Raises:
+        ValueError: if their numbers of elements disagree.
+    """
+    return dot(ravel(a), ravel(b))
+
+
+@implements(np.vecdot, np.linalg.vecdot)
+def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
+    """y = the sums of products of vectors along `axis`, the other axes broadcast.   x1' = g x2,  x2' = g x1.
+
+    Raises:
+        ValueError: if the vectors have different lengths.
+    """
+    left, right = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
+    if left.shape[-1] != right.shape[-1]:
+        raise ValueError(
+            f"vecdot: axis {axis} of `x1` {np.shape(x1)} and of `x2` {np.shape(x2)} must have the same size"
+        )
+    return sum(mul(left, right), axis=-1)
+
+
+@implements(np.kron)
+def kron(a: Array, b: Array) -> Tensor:
+    """y = blocks a_ij b, the Kronecker product.   a'_ij = the sum of g b over block ij,  b' = the sum of g a over blocks."""
+    ndim = max(np.ndim(a), np.ndim(b))
+    left, right = ((1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b))
+    first = reshape(a, shape=[n for size in left for n in (size, 1)])
+    second = reshape(b, shape=[n for size in right for n in (1, size)])
+    return reshape(mul(first, second), shape=tuple(m * n for m, n in zip(left, right, strict=True)))
+
+
+@implements(np.cross)
+def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
+    """y = (a_1 b_2 - a_2 b_1, a_2 b_0 - a_0 b_2, a_0 b_1 - a_1 b_0), a vector at right angles to a and b.
+
+    a' = b x g,  b' = g x a, summed where they were broadcast.
+
+    Args:
+        a, b: vectors of size 3 along `axisa` and `axisb`; the other axes broadcast.
+        axisa, axisb, axisc: the axis of the vectors in a, in b, and in the result.
+        axis: all three of them.
+
+    Raises:
+        ValueError: if the vectors do not have size 3.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ValueError(f"cross: the vectors have sizes {a.shape[-1]} and {b.shape[-1]}; they must have size 3")
+    after, before = [1, 2, 0], [2, 0, 1]
+    return moveaxis(a[..., after] * b[..., before] - a[..., before] * b[..., after], -1, axisc)
+
+
+@implements(np.linalg.cross)
+def _linalg_cross(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
+    """np.linalg.cross of Tensors."""
+    return cross(x1, x2, axis=axis)

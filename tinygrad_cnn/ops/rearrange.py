@@ -17,7 +17,8 @@ from .index import add_at_zeros
 from .shape import Axis, Shape, broadcast_to, different_axes, moveaxis, ravel, reshape, slice_axis, swapaxes
 
 __all__ = [
-    "array_split", "diag", "diagonal", "flip", "repeat", "roll", "rot90", "split", "tile", "tril", "triu",
+    "array_split", "diag", "diagflat", "diagonal", "flip", "fliplr", "flipud", "repeat", "roll", "rot90", "split", "tile",
+    "tril", "triu",
 ]  # fmt: skip
 
 Integers: TypeAlias = int | Sequence[int]
@@ -63,6 +64,35 @@ def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     return (
         swapaxes(flip(m, axis=second), first, second) if k % 4 == 1 else flip(swapaxes(m, first, second), axis=second)
     )
+
+
+@implements(np.fliplr)
+def fliplr(m: Array) -> Tensor:
+    """y = m with the order along its second axis reversed; a view.   m' = g reversed likewise."""
+    return flip(m, axis=1)
+
+
+@implements(np.flipud)
+def flipud(m: Array) -> Tensor:
+    """y = m with the order along its first axis reversed; a view.   m' = g reversed likewise."""
+    return flip(m, axis=0)
+
+
+@implements(np.fft.fftshift)
+def _fftshift(x: Array, axes: Axis = None) -> Tensor:
+    """np.fft.fftshift of a Tensor: the zero frequency at the middle."""
+    return _shifted(x, axes, 1)
+
+
+@implements(np.fft.ifftshift)
+def _ifftshift(x: Array, axes: Axis = None) -> Tensor:
+    """np.fft.ifftshift of a Tensor, the inverse of fftshift."""
+    return _shifted(x, axes, -1)
+
+
+def _shifted(x: Array, axes: Axis, sign: int) -> Tensor:
+    chosen = different_axes("fftshift", tuple(range(np.ndim(x))) if axes is None else axes, np.ndim(x))
+    return roll(x, shift=[sign * (np.shape(x)[i] // 2) for i in chosen], axis=chosen)
 
 
 @implements(np.tile)
@@ -197,6 +227,12 @@ def diag(v: Array, k: int = 0) -> Tensor:
         raise ValueError(f"diag: `v` has shape {np.shape(v)}; it must be 1-D or 2-D, or use diagonal for more axes")
     n = np.size(v) + abs(k)
     return reshape(add_at_zeros(v, index=_steps(n, n, k), shape=(n * n,)), shape=(n, n))
+
+
+@implements(np.diagflat)
+def diagflat(v: Array, k: int = 0) -> Tensor:
+    """The square matrix with the flattened v on its k-th diagonal, and zeros elsewhere.   v' = g on that diagonal."""
+    return diag(ravel(v), k)
 
 
 @implements(np.tril)

@@ -103,6 +103,8 @@ def _extremum_forward(t: Array, y: Array, a: Array, axis: Axis, keepdims: bool, 
     return _along(t, _extremum_rule(_ones(t, out_shape), y, a, axis, keepdims), axis, keepdims)
 
 
+implements(np.amax)(max)
+implements(np.amin)(min)
 max.vjp(a=_extremum_rule)
 min.vjp(a=_extremum_rule)
 max.jvp(a=_extremum_forward)
@@ -377,14 +379,3 @@ def norm(
     if math.isinf(ord):
         return (max if ord > 0 else min)(abs(a), axis=axis, keepdims=keepdims)
     return power_norm(a, p=ord, axis=axis, keepdims=keepdims)
-
-
-@implements(np.linalg.norm)
-def _linalg_norm(x: Array, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """np.linalg.norm of a Tensor, where it is a vector norm or Frobenius's."""
-    axes = reduced_axes(axis, np.ndim(x))
-    if (isinstance(ord, str) or len(axes) != 1) and ord not in (None, "fro"):
-        raise ValueError(
-            f"np.linalg.norm: `ord` {ord!r} of a matrix is not recorded; for a vector norm over axes use tinygrad_cnn.norm"
-        )
-    return norm(x, 2 if ord is None or isinstance(ord, str) else ord, axis, keepdims)

@@ -15,8 +15,8 @@ from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
 
 __all__ = [
-    "broadcast_to", "concatenate", "expand_dims", "flatten", "moveaxis", "pad", "ravel", "reshape", "squeeze", "stack",
-    "swapaxes", "transpose",
+    "broadcast_to", "concatenate", "expand_dims", "flatten", "matrix_transpose", "moveaxis", "pad", "ravel", "reshape",
+    "squeeze", "stack", "swapaxes", "transpose",
 ]  # fmt: skip
 
 Shape: TypeAlias = int | Sequence[int]
@@ -155,6 +155,18 @@ def swapaxes(a: Array, axis1: int, axis2: int) -> Tensor:
     i, j = (normalize_axis_index(axis, len(order), "swapaxes") for axis in (axis1, axis2))
     order[i], order[j] = order[j], order[i]
     return transpose(a, axes=order)
+
+
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
+def matrix_transpose(x: Array) -> Tensor:
+    """y = matrices in the last two axes transposed; a view.   x' = g transposed.
+
+    Raises:
+        ValueError: if `x` has fewer than two axes.
+    """
+    if np.ndim(x) < 2:
+        raise ValueError(f"matrix_transpose: `x` has shape {np.shape(x)}; it must be a matrix, or a stack of them")
+    return swapaxes(x, -1, -2)
 
 
 def different_axes(name: str, axes: Shape, ndim: int) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from ..ops import (
     affine,
     compare,
     conv,
+    decomposition,
     dropout,
     einsum,
     elementwise,
@@ -28,12 +29,15 @@ from ..ops import (
     index,
     linalg,
     matmul,
+    matrix_functions,
     normalization,
     pool,
     rearrange,
     reduce,
     resize,
+    running,
     scan,
+    select,
     shape,
     softmax,
     sort,
@@ -142,7 +146,7 @@ def _along_axes(call: Call) -> Any:
     return call.run(call.values[0], axis=tuple(range(1, ndim + 1)) if axis is None else _moved(axis, ndim))
 
 
-@_rule(reduce.argmax, reduce.argmin, scan.cumsum, scan.cumprod, rearrange.roll, sort.argsort)
+@_rule(reduce.argmax, reduce.argmin, scan.cumsum, scan.cumprod, rearrange.roll, sort.argsort, select.argpartition)
 def _along_axis_or_flattened(call: Call) -> Any:
     axis, value = call.params["axis"], call.values[0]
     if axis is None or not call.shapes[0]:
@@ -150,6 +154,16 @@ def _along_axis_or_flattened(call: Call) -> Any:
     else:
         axis = _moved(axis, len(call.shapes[0]))
     return shape.reshape(call.run(value, axis=axis), shape=(call.n, *call.out))
+
+
+@_rule(running.running_argmax, running.logcumsumexp)
+def _running(call: Call) -> Any:
+    return call.run(call.values[0], axis=_moved(call.params["axis"], len(call.out)))
+
+
+@_rule(select.searchsorted)
+def _searchsorted(call: Call) -> Any:
+    return call.run(*call.values) if call.only(1) else looped(call)
 
 
 @_rule(scan.recurrence)
@@ -409,7 +423,12 @@ def _contract(call: Call) -> Any:
     return call.run(*call.values, subscripts=f"{','.join(terms)}->{free}{out}")
 
 
-@_rule(linalg.inv, linalg.det, linalg.det_sign, linalg.log_abs_det, linalg.cholesky)
+@_rule(
+    linalg.inv, linalg.det, linalg.det_sign, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
+    decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
+    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.pseudoinverse,
+    matrix_functions.matrix_rank,
+)  # fmt: skip
 def _matrices(call: Call) -> Any:
     return call.run(call.values[0])
 

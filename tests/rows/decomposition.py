@@ -1,0 +1,144 @@
+"""Rows for ops/decomposition.py. Vectors are compared up to their sign, which no definition fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_cnn.ops import decomposition as ops
+from tinygrad_cnn.testing.cases import Arg, Case
+
+SMALL = {n: Arg((n, n), low=-0.25, high=0.25) for n in (1, 2, 3)}
+STACK = Arg((2, 3, 3), low=-0.25, high=0.25)
+
+
+def apart(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a matrix whose eigenvalues and singular values are about 1, 2, 3."""
+    return lambda a, **params: f(a + _spread(a), **params)
+
+
+def _spread(a: Any) -> NDArray[Any]:
+    m, n = a.shape[-2:]
+    return np.eye(m, n, dtype=a.dtype) * np.arange(1, n + 1, dtype=a.dtype)
+
+
+def _symmetric(a: NDArray[Any]) -> NDArray[Any]:
+    return (a + np.swapaxes(a, -1, -2)) / 2
+
+
+def _unsigned(v: Any) -> Any:
+    """Vectors in columns times the sign of their largest element, which here lies on the diagonal."""
+    n = v.shape[-1]
+    return v * np.sign(np.eye(n, dtype=v.dtype) * v[..., :n, :]).sum(axis=-2, keepdims=True)
+
+
+def _values(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a, **params: f(a + _spread(a), **params)[0]
+
+
+def _vectors(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a, **params: _unsigned(f(a + _spread(a), **params)[1])
+
+
+def _sorted(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a: np.sort(f(a + _spread(a)))
+
+
+def _rebuilt(f: Callable[..., Any]) -> Callable[..., Any]:
+    """u sqrt(s) v^T, which depends on the signs of the vectors together."""
+
+    def call(a: Any, **params: Any) -> Any:
+        u, s, vh = f(a + _spread(a), full_matrices=False)
+        return (u * np.sqrt(s[..., None, :])) @ vh
+
+    return call
+
+
+def _sides(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The squares of the elements of u and v, weighted."""
+
+    def call(a: Any) -> Any:
+        u, s, vh = f(a + _spread(a), full_matrices=False)
+        return (u**2 @ s[..., None]).sum() + ((vh**2).swapaxes(-1, -2) @ s[..., None] ** 2).sum(axis=-2)
+
+    return call
+
+
+def _lstsq(i: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return lambda f: lambda a, b: f(a + _spread(a), b, rcond=None)[i]
+
+
+def _packed_svd(a: NDArray[Any]) -> NDArray[Any]:
+    u, _, vh = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, np.swapaxes(vh, -1, -2)], axis=-2)
+
+
+def _packed_qr(a: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate(np.linalg.qr(a), axis=-2)
+
+
+SHAPES = [Arg(shape, low=-0.25, high=0.25) for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 2))]
+
+CASES = [
+    *(
+        Case(f, (arg,), g, via=via, order=2)
+        for arg in (SMALL[1], SMALL[3], STACK)
+        for f, g, via in (
+            (ops.eigvalsh, lambda a: np.linalg.eigvalsh(_symmetric(a)), apart),
+            (ops.symmetric_values, lambda a: np.linalg.eigvalsh(_symmetric(a)), apart),
+            (ops.symmetric_vectors, lambda a: np.linalg.eigh(_symmetric(a))[1], lambda f: lambda a: _unsigned(apart(f)(a))),
+            (ops.eigh, lambda a: np.linalg.eigh(_symmetric(a)), _values),
+            (ops.eigh, lambda a: np.linalg.eigh(_symmetric(a)), _vectors),
+        )
+    ),
+    *(
+        Case(f, (arg,), g, via=via, order=2)
+        for arg in (SMALL[1], SMALL[2], Arg((2, 2, 2), low=-0.25, high=0.25))
+        for f, g, via in (
+            (ops.eigvals, np.linalg.eigvals, _sorted),
+            (ops.general_values, np.linalg.eigvals, _sorted),
+            (ops.general_vectors, lambda a: np.linalg.eig(a)[1], lambda f: lambda a: _unsigned(apart(f)(a))),
+            (ops.eig, np.linalg.eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
+            (ops.eig, np.linalg.eig, _vectors),
+        )
+    ),
+    *(
+        Case(f, (arg,), g, via=via, order=2)
+        for arg in SHAPES
+        for f, g, via in (
+            (ops.svdvals, lambda a: np.linalg.svd(a, compute_uv=False), apart),
+            (ops.singular_values, lambda a: np.linalg.svd(a, compute_uv=False), apart),
+            (ops.singular_vectors, _packed_svd, lambda f: lambda a: apart(f)(a) ** 2),
+            (ops.svd, np.linalg.svd, _rebuilt),
+            (ops.svd, np.linalg.svd, _sides),
+            (ops.qr, np.linalg.qr, lambda f: lambda a: f(a + _spread(a))[0]),
+            (ops.qr, np.linalg.qr, lambda f: lambda a: f(a + _spread(a))[1]),
+            (ops.pinv, np.linalg.pinv, apart),
+        )
+    ),
+    Case(ops.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),
+    Case(ops.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=apart, order=2),
+    *(Case(ops.qr_packed, (arg,), _packed_qr, via=apart, order=2) for arg in (SMALL[3], SHAPES[1], SHAPES[3])),
+    *(Case(ops.pseudoinverse, (arg,), np.linalg.pinv, {"rtol": 1e-15}, via=lambda f: (
+        lambda a, rtol: f(a + _spread(a), rtol=rtol) if f is ops.pseudoinverse else f(a + _spread(a), rtol)
+    ), order=2) for arg in SHAPES),
+    Case(
+        ops.pinv,
+        (Arg((3, 1)), Arg((1, 3))),
+        np.linalg.pinv,
+        {"rcond": 1e-10},
+        via=lambda f: lambda a, b, **params: f((a + 3) @ (b + 3), **params),
+        order=2,
+    ),
+    *(
+        Case(ops.lstsq, (Arg(shape, low=-0.25, high=0.25), Arg(size)), np.linalg.lstsq, via=_lstsq(i), order=2, fixed=True)
+        for shape, size in (((4, 2), (4,)), ((4, 2), (4, 3)), ((2, 4), (2, 2)), ((3, 3), (3, 3)))
+        for i in ((0, 1) if shape[0] > shape[1] else (0,))
+    ),
+    Case(ops.lstsq, (Arg((4, 2), low=-0.25, high=0.25), Arg((4,))), np.linalg.lstsq, via=lambda f: (
+        lambda a, b: f(a + _spread(a), b, rcond=None)[3] * b[:2]
+    ), order=2, fixed=True),
+]  # fmt: skip

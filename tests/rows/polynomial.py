@@ -1,0 +1,32 @@
+"""Rows for ops/polynomial.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_cnn.ops import polynomial as ops
+from tinygrad_cnn.testing.cases import Arg, Case
+
+LONG, SHORT, ONE = Arg((5,)), Arg((2,)), Arg((1,))
+
+CASES = [
+    *(
+        Case(f, (a, v), g, {"mode": mode})
+        for f, g in ((ops.convolve, np.convolve), (ops.correlate, np.correlate))
+        for mode in ("full", "same", "valid")
+        for a, v in ((LONG, SHORT), (SHORT, LONG), (LONG, Arg((3,))), (ONE, ONE))
+    ),
+    Case(ops.polyval, (Arg((4,)), Arg((2, 3))), np.polyval, fixed=True),
+    Case(ops.polyval, (Arg((3,)), Arg((3, 3))), np.polyval, fixed=True),
+    *(
+        Case(ops.vander, (Arg((3,)),), np.vander, {"N": n, "increasing": increasing})
+        for n in (None, 0, 1, 4) for increasing in (True, False)
+    ),
+    *(Case(f, (a, b), g) for f, g in (
+        (ops.polyadd, np.polyadd), (ops.polysub, np.polysub), (ops.polymul, np.polymul),
+    ) for a, b in ((LONG, SHORT), (SHORT, LONG), (ONE, ONE))),
+    *(Case(ops.polyder, (LONG,), np.polyder, {"m": m}) for m in (0, 1, 3)),
+    *(Case(ops.polyint, (LONG,), np.polyint, {"m": m}) for m in (0, 1, 3)),
+    Case(ops.polyint, (LONG, SHORT), np.polyint, via=lambda f: lambda p, k: f(p, 2, k), fixed=True),
+    Case(ops.polyint, (LONG, Arg(())), np.polyint, via=lambda f: lambda p, k: f(p, 2, k)),
+]  # fmt: skip

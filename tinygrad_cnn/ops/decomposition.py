@@ -1,0 +1,438 @@
+"""Eigenvalues, singular values, QR and the pseudoinverse of matrices, and of stacks of them.
+
+Values and vectors are ops of their own. Where values w are repeated, single vectors have no derivative: dv_i is the sum of
+v_j x_ij / (w_j - w_i). Their gradient is NaN there. That of the values is as good as at other matrices.
+
+The rules are those of M. B. Giles (2008), of M. F. Seeger et al., "Auto-differentiating linear algebra" (2017), and for the
+pseudoinverse of G. H. Golub and V. Pereyra (1973).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.graph import Array, Tensor, implements, op
+from .elementwise import abs, where
+from .linalg import solve_columns, square
+from .matmul import matmul
+from .rearrange import tril
+from .reduce import sum
+from .shape import concatenate, reshape, swapaxes
+
+__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "pinv", "qr", "svd", "svdvals"]
+
+
+def _t(m: Array) -> Any:
+    return swapaxes(m, -1, -2)
+
+
+def _matrix(name: str, a: Array) -> None:
+    if np.ndim(a) < 2:
+        raise np.linalg.LinAlgError(f"{name}: `a` has shape {np.shape(a)}; it must be a matrix, or a stack of them")
+
+
+def _over_gaps(x: Array, gaps: Array, scale: Array) -> Any:
+    """x / gaps off the diagonal, and 0 on it; NaN where a gap is 0 but for rounding."""
+    diagonal = np.eye(x.shape[-1], dtype=bool)
+    equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * sum(abs(scale), axis=-1, keepdims=True)
+    return where(diagonal, 0, x / where(diagonal, 1, where(equal, math.nan, gaps)))
+
+
+def _row(w: Array) -> Any:
+    return reshape(w, shape=(*w.shape[:-1], 1, w.shape[-1]))
+
+
+def _quotients(u: Array, a: Array, v: Array) -> Any:
+    """u_i^T a v_i, as rows (..., 1, n)."""
+    return sum(u * matmul(a, v), axis=-2, keepdims=True)
+
+
+def _symmetric(a: Array) -> Any:
+    return (a + a.swapaxes(-1, -2)) * 0.5
+
+
+# Symmetric matrices
+
+
+class EighResult(NamedTuple):
+    """What :func:`eigh` returns: v diag(w) v^T = a."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+@op
+def symmetric_values(a: Array) -> Array:
+    """y = the eigenvalues of (a + a^T) / 2, ascending.   a' = v diag(g) v^T, with the eigenvectors v."""
+    return np.linalg.eigvalsh(_symmetric(a))
+
+
+def _symmetric_values_rule(g: Array, a: Array) -> Any:
+    v: Any = symmetric_vectors(a)
+    return matmul(v * _row(g), _t(v))
+
+
+symmetric_values.vjp(a=_symmetric_values_rule)
+
+
+@op
+def symmetric_vectors(a: Array) -> Array:
+    """y = the eigenvectors v of (a + a^T) / 2, in columns.   a' = v x v^T, symmetric, with x = (v^T g) / (w_j - w_i)."""
+    return np.linalg.eigh(_symmetric(a))[1]
+
+
+def _symmetric_vectors_rule(g: Array, y: Array, a: Array) -> Any:
+    w = _quotients(y, _symmetric(a), y)
+    return _symmetric(matmul(matmul(y, _over_gaps(matmul(_t(y), g), w - _t(w), w)), _t(y)))
+
+
+symmetric_vectors.vjp(a=_symmetric_vectors_rule)
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Array, UPLO: str = "L") -> EighResult:
+    """The eigenvalues w of symmetric matrices, ascending, and their eigenvectors, the columns of v: a = v diag(w) v^T.
+
+    a' = v (diag w' + (v^T v') / (w_j - w_i)) v^T, symmetric. Where eigenvalues are equal, the gradient of the eigenvectors is
+    NaN; :func:`eigvalsh` says what that of the eigenvalues is.
+
+    Args:
+        a: (..., n, n), symmetric; of another matrix the symmetric part counts.
+        UPLO: "L" or "U", for NumPy's sake: both halves are read.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square.
+        ValueError: for another `UPLO`.
+    """
+    return EighResult(eigvalsh(a, UPLO), symmetric_vectors(a))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Array, UPLO: str = "L") -> Tensor:
+    """The eigenvalues of symmetric matrices, ascending.   a' = v diag(g) v^T, with the eigenvectors v.
+
+    Where eigenvalues are equal, this is the gradient for one choice of v: it is exact for functions that are symmetric in them,
+    as their sum is. Second derivatives are NaN there.
+
+    The arguments and errors are those of :func:`eigh`.
+    """
+    square("eigh", a)
+    if str(UPLO).upper() not in ("L", "U"):
+        raise ValueError(f"eigh: `UPLO` is {UPLO!r}; it must be 'L' or 'U'")
+    return symmetric_values(a)
+
+
+# Other square matrices
+
+
+class EigResult(NamedTuple):
+    """What :func:`eig` returns: a v = v diag(w)."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+def _real_eig(a: Array) -> Any:
+    w, v = np.linalg.eig(a)
+    if w.dtype.kind == "c":
+        raise np.linalg.LinAlgError(
+            f"eig: `a` {np.shape(a)} has complex eigenvalues, and complex Tensors are not recorded; use eigh for symmetric ones"
+        )
+    return w, v
+
+
+@op
+def general_values(a: Array) -> Array:
+    """y = the eigenvalues of a.   a' = v^-T diag(g) v^T, with the eigenvectors v."""
+    return _real_eig(a)[0]
+
+
+def _general_values_rule(g: Array, a: Array) -> Any:
+    v: Any = general_vectors(a)
+    return solve_columns(_t(v), _t(v * _row(g)))
+
+
+general_values.vjp(a=_general_values_rule)
+
+
+@op
+def general_vectors(a: Array) -> Array:
+    """y = the eigenvectors v of a, of length 1, in columns.
+
+    a' = v^-T x v^T with x = (v^T g - v^T v diag(v^T g)) / (w_j - w_i).
+    """
+    return _real_eig(a)[1]
+
+
+def _general_vectors_rule(g: Array, y: Array, a: Array) -> Any:
+    w = _quotients(y, a, y)
+    x = matmul(_t(y), g - y * sum(y * g, axis=-2, keepdims=True))
+    return solve_columns(_t(y), matmul(_over_gaps(x, w - _t(w), w), _t(y)))
+
+
+general_vectors.vjp(a=_general_vectors_rule)
+
+
+@implements(np.linalg.eig)
+def eig(a: Array) -> EigResult:
+    """The eigenvalues w of square matrices, all real, and their eigenvectors, the columns of v, of length 1: a v = v diag(w).
+
+    a' = v^-T (diag w' + (v^T v' - v^T v diag(v^T v')) / (w_j - w_i)) v^T. Where eigenvalues are equal, the gradient of the
+    eigenvectors is NaN.
+
+    Args:
+        a: (..., n, n).
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not square or has complex eigenvalues; in backward, if it has fewer than n
+            eigenvectors.
+    """
+    square("eig", a)
+    return EigResult(general_values(a), general_vectors(a))
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Array) -> Tensor:
+    """The eigenvalues of square matrices, all real, with the errors of :func:`eig`.   a' = v^-T diag(g) v^T."""
+    square("eig", a)
+    return general_values(a)
+
+
+# Singular values
+
+
+class SVDResult(NamedTuple):
+    """What :func:`svd` returns: U diag(S) Vh = a."""
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
+@op
+def singular_values(a: Array) -> Array:
+    """y = the singular values of a, descending.   a' = u diag(g) v^T, with the singular vectors."""
+    return np.linalg.svd(a, compute_uv=False)
+
+
+def _singular_values_rule(g: Array, a: Array) -> Any:
+    m, y = a.shape[-2], singular_vectors(a)
+    u: Any = y[..., :m, :]
+    return matmul(u * _row(g), _t(y[..., m:, :]))
+
+
+singular_values.vjp(a=_singular_values_rule)
+
+
+@op
+def singular_vectors(a: Array) -> Array:
+    """y = u (m, k) above v (n, k), with u diag(s) v^T = a and k = min(m, n). LAPACK gives both, and one rule serves them.
+
+    a' = u (e s + s f) v^T + (1 - u u^T) u' s^-1 v^T + u s^-1 v'^T (1 - v v^T), with e = (u^T u' - u'^T u) / gaps,
+    f = (v^T v' - v'^T v) / gaps, and the gaps s_j^2 - s_i^2.
+    """
+    u, _, vt = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, np.swapaxes(vt, -1, -2)], axis=-2)
+
+
+def _singular_vectors_rule(g: Array, y: Array, a: Array) -> Any:
+    m, n = a.shape[-2:]
+    (u, v), (gu, gv) = ((part[..., :m, :], part[..., m:, :]) for part in (y, g))
+    s = _quotients(u, a, v)
+    squares = s * s
+    x, z = matmul(_t(u), gu), matmul(_t(v), gv)
+    e, f = (_over_gaps(p - _t(p), squares - _t(squares), squares) for p in (x, z))
+    whole = matmul(matmul(u, e * s + _t(s) * f), _t(v))
+    if m > n:
+        whole = whole + matmul((gu - matmul(u, x)) / s, _t(v))
+    if n > m:
+        whole = whole + matmul(u, _t((gv - matmul(v, z)) / s))
+    return whole
+
+
+singular_vectors.vjp(a=_singular_vectors_rule)
+
+
+@implements(np.linalg.svd)
+def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """The singular value decomposition: U diag(S) Vh = a, with S descending.
+
+    a' = U diag(S') Vh and what the vectors add. Where singular values are equal, or 0 for a matrix that is not square, the
+    gradient of the vectors is NaN, or infinite; :func:`svdvals` says what that of the values is.
+
+    Args:
+        a: (..., m, n).
+        full_matrices: must be False for a matrix that is not square: the further columns have no derivative.
+        compute_uv: False for S alone.
+        hermitian: whether `a` is symmetric; it makes no difference here.
+
+    Returns:
+        A named tuple (U, S, Vh) of shapes (..., m, k), (..., k) and (..., k, n), with k the smaller of m and n; or S.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` has fewer than two axes.
+        ValueError: for `full_matrices` of a matrix that is not square.
+    """
+    _matrix("svd", a)
+    m, n = np.shape(a)[-2:]
+    s = singular_values(a)
+    if not compute_uv:
+        return s
+    if full_matrices and m != n:
+        raise ValueError(
+            f"svd: `full_matrices` of {np.shape(a)} asks for columns that have no derivative; pass full_matrices=False"
+        )
+    y = singular_vectors(a)
+    return SVDResult(y[..., :m, :], s, _t(y[..., m:, :]))
+
+
+@implements(np.linalg.svdvals)
+def svdvals(x: Array) -> Tensor:
+    """The singular values of matrices, descending.   x' = U diag(g) Vh, which at 0 is one of the subgradients.
+
+    Where they are equal, it is exact for functions that are symmetric in them; second derivatives are NaN there.
+    """
+    _matrix("svdvals", x)
+    return singular_values(x)
+
+
+# QR
+
+
+class QRResult(NamedTuple):
+    """What :func:`qr` returns: Q R = a."""
+
+    Q: Any
+    R: Any
+
+
+@op
+def qr_packed(a: Array) -> Array:
+    """y = q (m, n) above r (n, n), for m >= n, with q^T q = 1 and r upper triangular.
+
+    a' = (q' + q c) r^-T, where c has the lower half, and that mirrored, of x = r r'^T - q'^T q.
+    """
+    q, r = np.linalg.qr(a)
+    return np.concatenate([q, r], axis=-2)
+
+
+def _qr_rule(g: Array, y: Array, in_shape: tuple[int, ...]) -> Any:
+    m = in_shape[-2]
+    q, r, gq, gr = y[..., :m, :], y[..., m:, :], g[..., :m, :], g[..., m:, :]
+    x = matmul(r, _t(gr)) - matmul(_t(gq), q)
+    mirrored = tril(x) + _t(tril(x, -1))
+    return _t(solve_columns(r, _t(gq + matmul(q, mirrored))))
+
+
+qr_packed.vjp(a=_qr_rule)
+
+
+@implements(np.linalg.qr)
+def qr(a: Array, mode: str = "reduced") -> Any:
+    """Q R = a, with Q^T Q = 1 and R upper triangular.   a' = (Q' + Q c) R^-T, c from R R'^T - Q'^T Q: its lower half, mirrored.
+
+    Args:
+        a: (..., m, n), whose first min(m, n) columns are independent.
+        mode: "reduced"; "r" for R alone; "complete" where m <= n, for which it is the same.
+
+    Returns:
+        A named tuple (Q, R) of shapes (..., m, k) and (..., k, n), with k the smaller of m and n; or R.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` has fewer than two axes; in backward, if its columns are not independent.
+        ValueError: for another mode.
+    """
+    _matrix("qr", a)
+    m, n = np.shape(a)[-2:]
+    if mode not in ("reduced", "r") and (mode != "complete" or m > n):
+        raise ValueError(
+            f"qr: `mode` is {mode!r} for {np.shape(a)}; it must be 'reduced' or 'r': further columns have no derivative"
+        )
+    a = a if hasattr(a, "shape") else np.asarray(a)
+    y: Any = qr_packed(a[..., :, :m] if n > m else a)
+    q, r = y[..., :m, :], y[..., m:, :]
+    if n > m:
+        r = concatenate([r, matmul(_t(q), a[..., :, m:])], axis=-1)
+    return r if mode == "r" else QRResult(q, r)
+
+
+# Least squares
+
+
+@op
+def pseudoinverse(a: Array, *, rtol: float) -> Array:
+    """y = a^+, in which singular values up to `rtol` times the largest one count as 0.
+
+    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), where the rank is constant.
+    """
+    return np.linalg.pinv(a, rtol)
+
+
+def _pinv_rule(g: Array, y: Array, a: Array) -> Any:
+    h, w = _t(g), _t(y)
+    first, second = matmul(matmul(h, y), w), matmul(matmul(w, y), h)
+    whole = -matmul(matmul(w, g), w) + first - matmul(a, matmul(y, first))
+    return whole + second - matmul(matmul(second, y), a)
+
+
+pseudoinverse.vjp(a=_pinv_rule)
+
+
+@implements(np.linalg.pinv)
+def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Tensor:
+    """y = a^+, the Moore-Penrose pseudoinverse: a^-1 for an invertible matrix, and (a^T a)^-1 a^T for independent columns.
+
+    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), which holds while the rank stays as it is.
+
+    Args:
+        a: (..., m, n).
+        rcond: singular values up to this number times the largest one count as 0; 1e-15 by default, as in NumPy.
+        hermitian: whether `a` is symmetric; it makes no difference here.
+        rtol: another name of `rcond`.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` has fewer than two axes.
+    """
+    _matrix("pinv", a)
+    cut = rcond if rtol is None else rtol
+    return pseudoinverse(a, rtol=1e-15 if cut is None else float(cut))
+
+
+@implements(np.linalg.lstsq)
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, int, Tensor]:
+    """x = a^+ b, the shortest of those with the least |a x - b|.
+
+    Args:
+        a: (m, n).
+        b: (m,) or (m, k).
+        rcond: singular values up to this number times the largest one count as 0; None for the larger of m and n times the
+            dtype's eps.
+
+    Returns:
+        A tuple: x; the sums of squares |a x - b|^2, empty unless m > n and the rank is n; the rank, an integer; and the
+        singular values of a. All but the rank have gradients.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is no matrix.
+        ValueError: if `b` has another number of rows.
+    """
+    shape, size = np.shape(a), np.shape(b)
+    if len(shape) != 2:
+        raise np.linalg.LinAlgError(f"lstsq: `a` has shape {shape}; it must be a matrix")
+    if len(size) not in (1, 2) or size[0] != shape[0]:
+        raise ValueError(
+            f"lstsq: `b` has shape {size}; it must be ({shape[0]},) or ({shape[0]}, k) to go with `a` {shape}"
+        )
+    s: Any = svdvals(a)
+    dtype = s.dtype
+    cut = float(np.finfo(dtype).eps * np.max(shape) if rcond is None or rcond < 0 else rcond)
+    x: Any = matmul(pseudoinverse(a, rtol=cut), b)
+    values = s.numpy() if hasattr(s, "numpy") else s
+    rank = int((values > cut * values.max(initial=0)).sum())
+    error: Any = matmul(a, x) - b
+    residuals = sum(error * error, axis=0)
+    full = rank == shape[1] < shape[0]
+    return x, reshape(residuals, shape=(-1,)) if full else np.zeros(0, dtype), rank, s

@@ -1,0 +1,162 @@
+"""Polynomials by their coefficients, highest power first, and convolutions of sequences, by NumPy's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.graph import Array, Tensor, implements
+from .conv import conv1d
+from .elementwise import add, cast, sub, where
+from .join import atleast_1d
+from .rearrange import flip
+from .shape import concatenate, pad_constant, reshape, stack
+
+__all__ = ["convolve", "correlate", "polyadd", "polyder", "polyint", "polymul", "polysub", "polyval", "vander"]
+
+
+@implements(np.polyval)
+def polyval(p: Array, x: Array) -> Tensor:
+    """y = p_0 x^(n-1) + ... + p_(n-1), by Horner's scheme.   p'_i = the sum of g x^(n-1-i),  x' = g times the slope."""
+    p, x = (a if hasattr(a, "shape") else np.asarray(a) for a in (p, x))
+    y: Any = x * 0
+    for i in range(p.shape[0]):
+        y = y * x + p[i]
+    return y  # type: ignore[no-any-return]
+
+
+@implements(np.vander)
+def vander(x: Array, N: int | None = None, increasing: bool = False) -> Tensor:
+    """y_ij = x_i^(N-1-j), or x_i^j with `increasing`; N is the length of x by default.   x' = g times the slopes, summed.
+
+    Raises:
+        ValueError: if `x` is not 1-D.
+    """
+    if np.ndim(x) != 1:
+        raise ValueError(f"vander: `x` has shape {np.shape(x)}; it must be 1-D")
+    x = x if hasattr(x, "shape") else np.asarray(x)
+    count = x.shape[0] if N is None else N
+    if not count:
+        return reshape(x[:0], shape=(x.shape[0], 0))
+    powers = [where(False, x, 1), x][:count]
+    while len(powers) < count:
+        powers.append(powers[-1] * x)
+    return stack(powers if increasing else powers[::-1], axis=1)
+
+
+def _sequences(name: str, a: Array, v: Array) -> tuple[Any, Any]:
+    a, v = atleast_1d(a, v)
+    if np.ndim(a) != 1 or np.ndim(v) != 1 or not np.size(a) or not np.size(v):
+        raise ValueError(
+            f"{name}: the sequences have shapes {np.shape(a)} and {np.shape(v)}; they must be 1-D, not empty"
+        )
+    dtype = np.result_type(a.dtype, v.dtype)
+    return tuple(cast(s, dtype=dtype) if s.dtype != dtype and dtype.kind == "f" else s for s in (a, v))  # type: ignore[return-value]
+
+
+def _correlated(name: str, a: Any, v: Any, mode: str) -> Any:
+    """y_k = the sum of a_(i+k) v_i, for as many k as `mode` says, where v is not longer than a."""
+    m = v.shape[0]
+    widths = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}
+    if mode not in widths:
+        raise ValueError(f"{name}: `mode` is {mode!r}; it must be 'full', 'same' or 'valid'")
+    if widths[mode] != (0, 0):
+        a = pad_constant(a, pad_width=(widths[mode],))
+    y = conv1d(reshape(a, shape=(1, 1, -1)), reshape(v, shape=(1, 1, m)))
+    return reshape(y, shape=(-1,))
+
+
+@implements(np.convolve)
+def convolve(a: Array, v: Array, mode: str = "full") -> Tensor:
+    """y_k = the sum of a_i v_(k-i) of two sequences: the coefficients of a product of polynomials.
+
+    a' = g correlated with v,  v' = g correlated with a.
+
+    Args:
+        a, v: vectors.
+        mode: "full" for every k, "same" for as many as the longer one has, "valid" for those where the sequences overlap fully.
+
+    Raises:
+        ValueError: if they are not 1-D or are empty, or for another mode.
+    """
+    a, v = _sequences("convolve", a, v)
+    if v.shape[0] > a.shape[0]:
+        a, v = v, a
+    return _correlated("convolve", a, flip(v), mode)  # type: ignore[no-any-return]
+
+
+@implements(np.correlate)
+def correlate(a: Array, v: Array, mode: str = "valid") -> Tensor:
+    """y_k = the sum of a_(i+k) v_i of two sequences, with the modes of :func:`convolve`.
+
+    a' = g convolved with v,  v' = a correlated with g.
+
+    Raises:
+        ValueError: if they are not 1-D or are empty, or for another mode.
+    """
+    a, v = _sequences("correlate", a, v)
+    if v.shape[0] > a.shape[0]:
+        return flip(_correlated("correlate", v, a, mode))
+    return _correlated("correlate", a, v, mode)  # type: ignore[no-any-return]
+
+
+def _aligned(a: Array, b: Array) -> list[Any]:
+    sequences = atleast_1d(a, b)
+    n = max(s.shape[0] for s in sequences)
+    return [s if s.shape[0] == n else pad_constant(s, pad_width=((n - s.shape[0], 0),)) for s in sequences]
+
+
+@implements(np.polyadd)
+def polyadd(a1: Array, a2: Array) -> Tensor:
+    """The coefficients of the sum of two polynomials.   Each gets its own part of g."""
+    return add(*_aligned(a1, a2))
+
+
+@implements(np.polysub)
+def polysub(a1: Array, a2: Array) -> Tensor:
+    """The coefficients of the difference of two polynomials.   a1' = its part of g,  a2' = minus its part."""
+    return sub(*_aligned(a1, a2))
+
+
+@implements(np.polymul)
+def polymul(a1: Array, a2: Array) -> Tensor:
+    """The coefficients of the product of two polynomials: :func:`convolve` of theirs."""
+    return convolve(a1, a2)
+
+
+@implements(np.polyder)
+def polyder(p: Array, m: int = 1) -> Tensor:
+    """The coefficients of the m-th derivative of a polynomial.   p' = g times the factors of its powers.
+
+    Raises:
+        ValueError: if `m` is negative.
+    """
+    if m < 0:
+        raise ValueError(f"polyder: `m` is {m}; it must be 0 or more")
+    p = atleast_1d(p)
+    for _ in range(m):
+        n = p.shape[0] - 1
+        p = p[: max(n, 0)] * np.arange(max(n, 0), 0, -1).astype(p.dtype)
+    return p  # type: ignore[no-any-return]
+
+
+@implements(np.polyint)
+def polyint(p: Array, m: int = 1, k: Array = None) -> Tensor:
+    """The coefficients of an m-th integral of a polynomial, with the constants k, 0 by default.   p' = g over the powers.
+
+    Raises:
+        ValueError: if `m` is negative, or `k` has not one constant for each integral.
+    """
+    k = np.zeros(m) if k is None else atleast_1d(k)
+    k = k if np.size(k) != 1 else k * np.ones(max(m, 1), k.dtype)
+    if m < 0 or np.shape(k)[0] < m:
+        raise ValueError(
+            f"polyint: `m` is {m} and `k` has {np.size(k)} constants; m must be >= 0, with a constant each"
+        )
+    p = atleast_1d(p)
+    for i in range(m):
+        n = p.shape[0]
+        constant = k[i : i + 1] if k.dtype == p.dtype or p.dtype.kind != "f" else cast(k[i : i + 1], dtype=p.dtype)
+        p = concatenate([p / np.arange(n, 0, -1).astype(p.dtype), constant], axis=0)
+    return p  # type: ignore[no-any-return]

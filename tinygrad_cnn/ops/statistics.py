@@ -1,0 +1,220 @@
+"""Averages, order statistics and covariances, by NumPy's names: composed of reductions and sorting."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.graph import Array, Tensor, implements
+from .compare import isnan, logical_not
+from .elementwise import clip, floor, maximum, minimum, sqrt, sub, where
+from .gather import take_along_axis
+from .matmul import matmul
+from .rearrange import diagonal
+from .reduce import max, mean, min, reduced_axes, sum
+from .shape import Axis, broadcast_to, concatenate, moveaxis, reshape, squeeze, transpose
+from .sort import sort
+
+__all__ = ["average", "corrcoef", "cov", "median", "percentile", "ptp", "quantile"]
+
+_PLACES = {
+    "linear": (1.0, 1.0), "weibull": (0.0, 0.0), "hazen": (0.5, 0.5), "interpolated_inverted_cdf": (0.0, 1.0),
+    "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
+}  # fmt: skip
+"""Hyndman and Fan's methods of quantiles, by the two numbers that say where one lies between the sorted elements."""
+_NEIGHBOURS = ("lower", "higher", "midpoint", "nearest")
+
+
+@implements(np.ptp)
+def ptp(a: Array, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """y = max a - min a over `axis`.   The gradient goes to the largest, negated to the smallest; equals share it."""
+    return sub(max(a, axis=axis, keepdims=keepdims), min(a, axis=axis, keepdims=keepdims))
+
+
+@implements(np.average)
+def average(
+    a: Array, axis: Axis = None, weights: Array = None, returned: bool = False, *, keepdims: bool = False
+) -> Any:
+    """y = the sum of a w over `axis` / the sum of w.   a' = g w / sum w,  w' = g (a - y) / sum w.
+
+    Args:
+        a: an array or Tensor.
+        axis: an axis, several, or None for all.
+        weights: of a's shape, or of the sizes of `axis`; None for the plain mean.
+        returned: whether to return the sum of the weights too, in a tuple.
+        keepdims: keep the reduced axes with size 1.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    shape = np.shape(a)
+    axes = reduced_axes(axis, len(shape))
+    if weights is None:
+        y: Any = mean(a, axis=axes, keepdims=keepdims)
+        total: Any = np.full(np.shape(y), math.prod(shape[i] for i in axes), y.dtype)
+    else:
+        if np.shape(weights) != shape:
+            if axis is None or np.shape(weights) != tuple(shape[i] for i in axes):
+                raise ValueError(
+                    f"average: `weights` {np.shape(weights)} must have the shape of `a` {shape}, or of its {axis=}"
+                )
+            order = np.argsort(axes).tolist()
+            weights = transpose(weights, axes=order)
+            weights = reshape(weights, shape=tuple(n if i in axes else 1 for i, n in enumerate(shape)))
+        weights = broadcast_to(weights, shape=shape)
+        total = sum(weights, axis=axes, keepdims=keepdims)
+        y = sum(a * weights, axis=axes, keepdims=keepdims) / total
+    return (y, total) if returned else y
+
+
+@implements(np.median)
+def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """y = the middle one of the sorted elements over `axis`, or the mean of the middle two.   a' = g there, or half each.
+
+    NaN where there is one.
+    """
+    return quantile(a, 0.5, axis, keepdims=keepdims)
+
+
+@implements(np.percentile)
+def percentile(a: Array, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """:func:`quantile` of q / 100, for q from 0 to 100."""
+    return quantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims)
+
+
+@implements(np.quantile)
+def quantile(a: Array, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """y = the value below which the part q of the elements over `axis` lies, between sorted elements s linearly.
+
+    y = (1 - t) s_j + t s_(j+1), with j + t = q (n - 1) for method "linear".   a' = g (1 - t) and g t, at these elements.
+
+    Args:
+        a: an array or Tensor.
+        q: numbers from 0 to 1, without a gradient. Their axes come first in the result.
+        axis: an axis, several, or None for all.
+        method: as in NumPy: "linear", "lower", "higher", "midpoint", "nearest", "weibull", "hazen", "median_unbiased",
+            "normal_unbiased" or "interpolated_inverted_cdf".
+        keepdims: keep the reduced axes with size 1.
+
+    Raises:
+        ValueError: if q is not in [0, 1], the method unknown, or there are no elements.
+
+    NaN where there is one.
+    """
+    return quantiles("quantile", a, q, axis, method, keepdims, skip=False)  # type: ignore[no-any-return]
+
+
+def quantiles(name: str, a: Array, q: Any, axis: Axis, method: str, keepdims: bool, *, skip: bool) -> Any:
+    """:func:`quantile`, with `skip` of the elements that are not NaN."""
+    if method not in _PLACES and method not in _NEIGHBOURS:
+        known = ", ".join(map(repr, (*_PLACES, *_NEIGHBOURS)))
+        raise ValueError(f"{name}: `method` is {method!r}; it must be one of {known}")
+    parts = np.asarray(q, np.float64)
+    if not ((parts >= 0) & (parts <= 1)).all():
+        raise ValueError(f"{name}: `q` is {q!r}; it must lie from 0 to 1 (for percentiles, to 100)")
+    shape = np.shape(a)
+    axes = reduced_axes(axis, len(shape))
+    kept = [i for i in range(len(shape)) if i not in axes]
+    n = math.prod(shape[i] for i in axes)
+    if not n:
+        raise ValueError(f"{name}: there are no elements over {axis=} of `a` {shape}; there must be one at least")
+    moved = transpose(a, axes=(*kept, *axes))
+    s = sort(reshape(moved, shape=(*(shape[i] for i in kept), n)))
+    if s.dtype.kind != "f":
+        s = s.astype(np.float64)
+    count: Any = sum(logical_not(isnan(s)), axis=-1, keepdims=True) if skip else np.full((*s.shape[:-1], 1), n)
+    place = _places(parts.reshape(-1), count, method)
+    lower: Any = minimum(maximum(floor(place), 0), maximum(count - 1, 0))
+    upper: Any = minimum(lower + 1, maximum(count - 1, 0))
+    t = clip(place - lower, 0.0, 1.0).astype(s.dtype)
+    first, second = (take_along_axis(s, i.astype(np.intp), axis=-1) for i in (lower, upper))
+    # Where both are one infinity, their difference is NaN.
+    y: Any = where(first == second, first, first + (second - first) * t)
+    if not skip:
+        y = where(isnan(s[..., -1:]), math.nan, y)
+    y = moveaxis(y, -1, 0)
+    y = reshape(y, shape=(*parts.shape, *y.shape[1:]))
+    if keepdims:
+        y = reshape(y, shape=(*parts.shape, *(1 if i in axes else m for i, m in enumerate(shape))))
+    return y
+
+
+def _places(q: Any, count: Any, method: str) -> Any:
+    """Where the quantiles lie among so many sorted elements, counted from 0."""
+    if method in _PLACES:
+        alpha, beta = _PLACES[method]
+        return count * q + (alpha + q * (1 - alpha - beta) - 1)
+    place = (count - 1) * q
+    if method == "lower":
+        return floor(place)
+    if method == "higher":
+        return -floor(-place)
+    if method == "midpoint":
+        return (floor(place) - floor(-place)) / 2
+    low = floor(place)  # the nearest, of two the even one
+    odd = low - 2 * floor(low / 2)
+    return where((place - low > 0.5) | ((place - low == 0.5) & (odd == 1)), low + 1, low)
+
+
+@implements(np.cov)
+def cov(
+    m: Array, y: Array = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
+    fweights: Any = None, aweights: Any = None,
+) -> Tensor:  # fmt: skip
+    """c = (x - mean) (x - mean)^T / (n - ddof): the covariances of the rows of x.   x' = (g + g^T) (x - mean) / (n - ddof).
+
+    Args:
+        m: variables in rows, observations in columns; a vector is one variable.
+        y: more variables, below those of m.
+        rowvar: False for variables in columns.
+        bias: divide by n, and not by n - 1.
+        ddof: what to subtract from n in the divisor, instead of what `bias` says.
+        fweights: how often each observation counts, integers.
+        aweights: the weights of the observations. Neither has a gradient.
+
+    Raises:
+        ValueError: if `m` has more than two axes, or weights do not fit the observations.
+    """
+    if np.ndim(m) > 2 or (y is not None and np.ndim(y) > 2):
+        raise ValueError(f"cov: `m` has shape {np.shape(m)}; it must have at most two axes")
+    x = _variables(m, rowvar)
+    if y is not None:
+        x = concatenate([x, _variables(y, rowvar)], axis=0)
+    n = x.shape[1]
+    weights: Any = None
+    for name, given in (("fweights", fweights), ("aweights", aweights)):
+        if given is not None:
+            given = np.asarray(given)
+            if given.shape != (n,) or (given < 0).any():
+                raise ValueError(f"cov: `{name}` must be one number >= 0 for each of the {n} observations")
+            weights = given if weights is None else weights * given
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    total = n if weights is None else weights.sum()
+    if ddof and aweights is not None:
+        freedom = total - ddof * (weights * aweights).sum() / total
+    else:
+        freedom = total - ddof
+    w = None if weights is None else weights.astype(x.dtype)
+    centred = x - (mean(x, axis=1, keepdims=True) if w is None else sum(x * w, axis=1, keepdims=True) / float(total))
+    other = centred if w is None else centred * w
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = matmul(centred, transpose(other)) * (float(np.float64(1) / freedom) if freedom > 0 else math.nan)
+    return squeeze(c)
+
+
+def _variables(a: Array, rowvar: bool) -> Any:
+    if np.ndim(a) < 2:
+        return reshape(a, shape=(1, np.size(a)))
+    return a if rowvar or np.shape(a)[0] == 1 else transpose(a)
+
+
+@implements(np.corrcoef)
+def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Tensor:
+    """r_ij = c_ij / sqrt(c_ii c_jj), with the covariances c of :func:`cov`, in [-1, 1]."""
+    c: Any = cov(x, y, rowvar)
+    if not np.ndim(c):
+        return c / c  # type: ignore[no-any-return]
+    s: Any = sqrt(diagonal(c))
+    return clip(c / s[:, None] / s[None, :], -1.0, 1.0)
