@@ -99,7 +99,7 @@ CASES = [
         for arg in (SMALL[1], SMALL[2], Arg((2, 2, 2), low=-0.25, high=0.25))
         for f, g, via in (
             (ops.eigvals, np.linalg.eigvals, _sorted),
-            (ops.general_values, np.linalg.eigvals, _sorted),
+            (ops.general_values, lambda a: np.linalg.eig(a)[0], apart),
             (ops.general_vectors, lambda a: np.linalg.eig(a)[1], lambda f: lambda a: _unsigned(apart(f)(a))),
             (ops.eig, np.linalg.eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
             (ops.eig, np.linalg.eig, _vectors),
@@ -119,6 +119,9 @@ CASES = [
             (ops.pinv, np.linalg.pinv, apart),
         )
     ),
+    Case(ops.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
+    Case(ops.general_vectors, (SMALL[1],), lambda a: np.linalg.eig(a)[1], via=apart, order=2),
+    Case(ops.singular_vectors, (SMALL[1],), _packed_svd, via=apart, order=2),
     Case(ops.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),
     Case(ops.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=apart, order=2),
     *(Case(ops.qr_packed, (arg,), _packed_qr, via=apart, order=2) for arg in (SMALL[3], SHAPES[1], SHAPES[3])),

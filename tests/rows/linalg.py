@@ -47,6 +47,8 @@ CASES = [
     Case(ops.vdot, (Arg((2, 3)), Arg((3, 2))), np.vdot),
     Case(ops.vecdot, (Arg((2, 3)), Arg((4, 1, 3))), np.vecdot),
     Case(ops.vecdot, (Arg((3, 2)), Arg((3, 2))), np.vecdot, {"axis": 0}),
+    Case(ops.matvec, (Arg((2, 3, 4)), Arg((4,))), lambda a, b: np.einsum("...ij,...j->...i", a, b)),
+    Case(ops.vecmat, (Arg((3,)), Arg((2, 3, 4))), lambda a, b: np.einsum("...i,...ij->...j", a, b)),
     Case(ops.kron, (Arg((2, 3)), Arg((3, 2))), np.kron),
     Case(ops.kron, (Arg((2,)), Arg((2, 1, 3))), np.kron),
     Case(ops.cross, (Arg((2, 3)), Arg((3,))), np.cross),

@@ -27,6 +27,16 @@ CASES = [
     ) for a, b in ((LONG, SHORT), (SHORT, LONG), (ONE, ONE))),
     *(Case(ops.polyder, (LONG,), np.polyder, {"m": m}) for m in (0, 1, 3)),
     *(Case(ops.polyint, (LONG,), np.polyint, {"m": m}) for m in (0, 1, 3)),
+    Case(ops.poly, (LONG,), np.poly),
+    Case(ops.poly, (Arg((2, 2), low=-0.25, high=0.25),), np.poly, via=lambda f: (
+        lambda a: f(a + np.diag(np.arange(2, dtype=a.dtype)))
+    ), order=2),
+    *(Case(ops.polyfit, (Arg((6,), low=-0.25, high=0.25), Arg(size)), np.polyfit, {"deg": 2}, via=lambda f: (
+        lambda x, y, deg: f(x + np.arange(-2, 4, dtype=x.dtype), y, deg)
+    ), order=2) for size in ((6,), (6, 3))),
+    Case(ops.polyfit, (Arg((4,)), Arg((4,), low=0.5)), np.polyfit, {"deg": 1}, via=lambda f: (
+        lambda y, w, deg: f(np.arange(4, dtype=y.dtype), y, deg, w=w)
+    ), order=2),
     Case(ops.polyint, (LONG, SHORT), np.polyint, via=lambda f: lambda p, k: f(p, 2, k), fixed=True),
     Case(ops.polyint, (LONG, Arg(())), np.polyint, via=lambda f: lambda p, k: f(p, 2, k)),
 ]  # fmt: skip

@@ -22,7 +22,7 @@ CASES = [
     Case(ops.average, (MATRIX,), np.average),
     Case(ops.average, (MATRIX, Arg((3, 4), low=0.5)), np.average, via=lambda f: lambda a, w: f(a, weights=w)),
     Case(ops.average, (MATRIX, WEIGHTS), np.average, via=lambda f: lambda a, w: f(a, 1, w, keepdims=True)),
-    Case(ops.average, (MATRIX, WEIGHTS), np.average, via=lambda f: lambda a, w: f(a, 1, w, returned=True)[1]),
+    Case(ops.average, (MATRIX, WEIGHTS), np.average, via=lambda f: lambda a, w: f(a, 1, w, returned=True)[1] * a[:, 0]),
     Case(
         ops.average,
         (Arg((2, 3, 4)), Arg((4, 2), low=0.5)),

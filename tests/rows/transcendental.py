@@ -17,6 +17,11 @@ INSIDE = Arg(low=-0.75, high=0.75)
 RIGHT, LEFT = Arg(low=0.5, high=2.0), Arg(low=-2.0, high=-0.5)
 
 
+def _bessel(a: NDArray[Any], order: int) -> NDArray[Any]:
+    terms = ((a / 2) ** (2 * k + order) / (math.factorial(k) * math.factorial(k + order)) for k in range(40))
+    return np.asarray(sum(terms))
+
+
 def _sinc_slope(a: NDArray[Any], order: int) -> NDArray[Any]:
     """In long double, by the quotient rule away from 0, and its first terms near it."""
     z = a.astype(np.longdouble) * np.pi
@@ -64,6 +69,9 @@ CASES = [
     Case(ops.deg2rad, (REAL,), np.deg2rad),
     Case(ops.rad2deg, (REAL,), np.rad2deg),
     Case(ops.logaddexp2, (REAL, REAL), np.logaddexp2),
+    Case(ops.i0, (REAL,), np.i0),
+    Case(ops.bessel, (REAL,), lambda a, order: np.i0(a), {"order": 0}),
+    Case(ops.bessel, (Arg(low=-9, high=9),), _bessel, {"order": 1}),
     Case(ops.sinc, (REAL,), np.sinc),
     Case(ops.sinc, (Arg(low=-20, high=20),), np.sinc),
     Case(ops.sinc_derivative, (REAL,), _sinc_slope, {"order": 1}),

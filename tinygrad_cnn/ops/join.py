@@ -16,8 +16,8 @@ from .rearrange import split
 from .shape import Shape, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape
 
 __all__ = [
-    "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "column_stack", "delete", "dsplit", "dstack", "hsplit",
-    "hstack", "insert", "resize", "unstack", "vsplit", "vstack",
+    "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "column_stack", "delete",
+    "dsplit", "dstack", "hsplit", "hstack", "insert", "resize", "unstack", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -117,6 +117,14 @@ def _depth(arrays: Any) -> int:
 
 def _most_axes(arrays: Any) -> int:
     return max(map(_most_axes, arrays)) if isinstance(arrays, list) else np.ndim(arrays)
+
+
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args: Array) -> tuple[Tensor, ...]:
+    """Arrays broadcast to their common shape, as views.   Each gets g summed over the repeats."""
+    arrays = members(args)
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(broadcast_to(a, shape=shape) for a in arrays)
 
 
 def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:

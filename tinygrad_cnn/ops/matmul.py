@@ -15,7 +15,10 @@ from .rearrange import diagonal
 from .reduce import sum
 from .shape import different_axes, moveaxis, ravel, reshape, sum_to, transpose
 
-__all__ = ["cross", "dot", "inner", "kron", "linear", "matmul", "outer", "tensordot", "trace", "vdot", "vecdot"]
+__all__ = [
+    "cross", "dot", "inner", "kron", "linear", "matmul", "matvec", "outer", "tensordot", "trace", "vdot", "vecdot",
+    "vecmat",
+]  # fmt: skip
 
 Axes: TypeAlias = int | Sequence[int]
 
@@ -220,6 +223,21 @@ def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
             f"vecdot: axis {axis} of `x1` {np.shape(x1)} and of `x2` {np.shape(x2)} must have the same size"
         )
     return sum(mul(left, right), axis=-1)
+
+
+def matvec(x1: Array, x2: Array) -> Tensor:
+    """y = matrices (..., m, n) times vectors (..., n), the leading axes broadcast.   x1' = g x2^T,  x2' = x1^T g."""
+    return matmul(x1, x2[..., None])[..., 0]
+
+
+def vecmat(x1: Array, x2: Array) -> Tensor:
+    """y = vectors (..., m) times matrices (..., m, n), the leading axes broadcast.   x1' = x2 g,  x2' = x1 g^T."""
+    return matmul(x1[..., None, :], x2)[..., 0, :]
+
+
+if hasattr(np, "matvec"):  # new in NumPy 2.2
+    implements(np.matvec)(matvec)
+    implements(np.vecmat)(vecmat)
 
 
 @implements(np.kron)

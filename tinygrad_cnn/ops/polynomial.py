@@ -8,12 +8,17 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, implements
 from .conv import conv1d
-from .elementwise import add, cast, sub, where
+from .decomposition import eigvals, lstsq
+from .elementwise import add, cast, sqrt, sub, where
 from .join import atleast_1d
 from .rearrange import flip
+from .reduce import sum
 from .shape import concatenate, pad_constant, reshape, stack
 
-__all__ = ["convolve", "correlate", "polyadd", "polyder", "polyint", "polymul", "polysub", "polyval", "vander"]
+__all__ = [
+    "convolve", "correlate", "poly", "polyadd", "polyder", "polyfit", "polyint", "polymul", "polysub", "polyval",
+    "vander",
+]  # fmt: skip
 
 
 @implements(np.polyval)
@@ -160,3 +165,56 @@ def polyint(p: Array, m: int = 1, k: Array = None) -> Tensor:
         constant = k[i : i + 1] if k.dtype == p.dtype or p.dtype.kind != "f" else cast(k[i : i + 1], dtype=p.dtype)
         p = concatenate([p / np.arange(n, 0, -1).astype(p.dtype), constant], axis=0)
     return p  # type: ignore[no-any-return]
+
+
+@implements(np.poly)
+def poly(seq_of_zeros: Array) -> Tensor:
+    """The coefficients of the polynomial (x - z_0) (x - z_1) ..., or of the characteristic polynomial of a square matrix.
+
+    Raises:
+        ValueError: if the zeros are neither 1-D nor a square matrix.
+        LinAlgError: if the eigenvalues of the matrix are complex.
+    """
+    zeros = atleast_1d(seq_of_zeros)
+    if np.ndim(zeros) == 2:
+        zeros = eigvals(zeros)
+    if np.ndim(zeros) != 1:
+        raise ValueError(f"poly: `seq_of_zeros` has shape {np.shape(zeros)}; it must be 1-D or a square matrix")
+    y: Any = np.ones(1, zeros.dtype)
+    for i in range(zeros.shape[0]):
+        z = zeros[i : i + 1]
+        y = convolve(y, concatenate([where(False, z, 1), -z], axis=0))
+    return y  # type: ignore[no-any-return]
+
+
+@implements(np.polyfit)
+def polyfit(x: Array, y: Array, deg: int, rcond: float | None = None, *, w: Array = None) -> Tensor:
+    """The coefficients of the polynomial of degree `deg` that fits the points (x, y) with the least squares.
+
+    Gradients reach x, y and w through the pseudoinverse of the scaled Vandermonde matrix.
+
+    Args:
+        x: the places, a vector.
+        y: the heights: as many, or several sets in columns.
+        deg: the degree.
+        rcond: for :func:`tg.linalg.lstsq`; the number of points times the dtype's eps by default.
+        w: weights of the distances, as many.
+
+    Raises:
+        ValueError: if `deg` is negative, or the shapes do not fit.
+    """
+    if deg < 0 or np.ndim(x) != 1 or np.ndim(y) not in (1, 2) or np.shape(y)[0] != np.shape(x)[0]:
+        raise ValueError(
+            f"polyfit: `deg` {deg} must be >= 0, and `x` {np.shape(x)} and `y` {np.shape(y)} as many points"
+        )
+    left: Any = vander(x, deg + 1)
+    right: Any = y
+    if w is not None:
+        if np.shape(w) != np.shape(x):
+            raise ValueError(f"polyfit: `w` {np.shape(w)} must be one weight for each of the points `x` {np.shape(x)}")
+        left = left * reshape(w, shape=(-1, 1))
+        right = right * (w if np.ndim(y) == 1 else reshape(w, shape=(-1, 1)))
+    scale: Any = sqrt(sum(left * left, axis=0))
+    cut = np.shape(x)[0] * np.finfo(left.dtype).eps if rcond is None else rcond
+    c: Any = lstsq(left / scale, right, rcond=float(cut))[0]
+    return c / (scale if np.ndim(y) == 1 else reshape(scale, shape=(-1, 1)))  # type: ignore[no-any-return]

@@ -197,6 +197,17 @@ def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[
     return transpose(a, axes=order)
 
 
+@implements(np.rollaxis)
+def _rollaxis(a: Array, axis: int, start: int = 0) -> Tensor:
+    """np.rollaxis of a Tensor: `axis` before the one at `start`."""
+    n = np.ndim(a)
+    at = normalize_axis_index(axis, n, "rollaxis")
+    before = start + n if start < 0 else start
+    if not 0 <= before <= n:
+        raise ValueError(f"rollaxis: `start` is {start}; it must lie from {-n} to {n}")
+    return moveaxis(a, at, before - (at < before))
+
+
 @implements(np.ravel)
 def ravel(a: Array) -> Tensor:
     """y = the elements of a, in C order, along one axis.   a' = g in a's shape."""

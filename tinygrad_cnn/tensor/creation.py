@@ -10,15 +10,15 @@ from numpy.typing import DTypeLike, NDArray
 from ..core import tracing
 from ..core.graph import implements
 from ..core.operands import gather
-from ..ops.elementwise import copy
+from ..ops.elementwise import copy, pow
 from ..ops.random import generator
-from ..ops.shape import broadcast_to
+from ..ops.shape import broadcast_to, moveaxis
 from .methods import TensorLike, unpacked
 from .tensor import Tensor, get_default_dtype
 
 __all__ = [
-    "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "ones", "ones_like", "rand", "rand_like", "randn",
-    "randn_like", "zeros", "zeros_like",
+    "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "geomspace", "linspace", "logspace", "ones", "ones_like",
+    "rand", "rand_like", "randn", "randn_like", "tri", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -163,7 +163,78 @@ def _like(t: TensorLike) -> NDArray[Any]:
     return plain._array if isinstance(plain, Tensor) else np.asarray(plain)
 
 
-@implements(np.zeros_like)
+def tri(
+    n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None, *, requires_grad: bool = False
+) -> Tensor:
+    """Ones on and below the k-th diagonal of an n x m matrix of zeros; m is n by default."""
+    return _made(np.tri(n, m, k, dtype=get_default_dtype() if dtype is None else np.dtype(dtype)), requires_grad)
+
+
+def _ends(name: str, num: int, endpoint: bool, *ends: Any) -> tuple[Any, Any, NDArray[Any]]:
+    """Two ends of one dtype, and the parts of the way from one to the other, counted along the first axis."""
+    if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 0:
+        raise ValueError(f"{name}: `num` is {num!r}; it must be an integer of at least 0")
+    start, stop = (e if hasattr(e, "dtype") else Tensor(e) for e in map(gather, ends))
+    dtype = np.result_type(start.dtype, stop.dtype, np.float16)
+    start, stop = (Tensor(e) if e.dtype == dtype else Tensor(e).astype(dtype) for e in (start, stop))
+    ndim = max(start.ndim, stop.ndim)
+    parts = np.arange(num, dtype=np.float64) / max(num - 1 if endpoint else num, 1)
+    return start, stop, parts.astype(dtype).reshape(-1, *(1,) * ndim)
+
+
+@implements(np.linspace)
+def linspace(
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, retstep: bool = False,
+    dtype: DTypeLike | None = None, axis: int = 0,
+) -> Any:  # fmt: skip
+    """`num` numbers from `start` to `stop` at even distances: y_i = start (1 - t_i) + stop t_i.
+
+    start' = the sum of g (1 - t),  stop' = the sum of g t.
+
+    Args:
+        start, stop: numbers or arrays, which broadcast; Python numbers have the default dtype.
+        num: how many.
+        endpoint: whether `stop` is the last one; else it comes after it.
+        retstep: whether to return the distance too, in a tuple.
+        dtype: convert to this dtype.
+        axis: the axis of the result along which the numbers run.
+
+    Raises:
+        ValueError: if `num` is no integer of at least 0.
+    """
+    first, last, t = _ends("linspace", num, endpoint, start, stop)
+    y = moveaxis(first * (1 - t) + last * t, 0, axis)
+    y = y if dtype is None else y.astype(dtype)
+    steps = num - 1 if endpoint else num
+    return (y, (last - first) / steps if steps > 0 else (last - first) * float("nan")) if retstep else y
+
+
+@implements(np.logspace)
+def logspace(
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, base: float = 10.0,
+    dtype: DTypeLike | None = None, axis: int = 0,
+) -> Tensor:  # fmt: skip
+    """`base` to the powers that :func:`linspace` gives."""
+    y: Tensor = pow(float(base), linspace(start, stop, num, endpoint, axis=axis))
+    return y if dtype is None else y.astype(dtype)
+
+
+@implements(np.geomspace)
+def geomspace(
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, dtype: DTypeLike | None = None,
+    axis: int = 0,
+) -> Tensor:  # fmt: skip
+    """`num` numbers from `start` to `stop` with one ratio, both of one sign: y_i = start (stop / start)^t_i.
+
+    Raises:
+        ValueError: if `num` is no integer of at least 0.
+    """
+    first, last, t = _ends("geomspace", num, endpoint, start, stop)
+    y = moveaxis(first * pow(last / first, t), 0, axis)
+    return y if dtype is None else y.astype(dtype)
+
+
+@implements(np.empty_like, np.zeros_like)
 def zeros_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """Zeros of t's shape and dtype."""
     return _made(np.zeros(_like(t).shape, dtype or _like(t).dtype), requires_grad)
@@ -201,3 +272,12 @@ def randn_like(
 ) -> Tensor:
     """Standard normal draws in t's shape and dtype."""
     return randn(_like(t).shape, rng=rng, dtype=dtype or _like(t).dtype, requires_grad=requires_grad)
+
+
+def _astype(x: Tensor, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
+    """np.astype of a Tensor."""
+    return x.astype(dtype)
+
+
+if hasattr(np, "astype"):  # new in NumPy 2.1
+    implements(np.astype)(_astype)

@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.graph import numpy_ops
 from ..core.operands import gather
-
-# These look at an array and return nothing that could carry a gradient: the first at its form only, the others at values.
-_FORM = {
-    np.shape, np.ndim, np.size, np.shares_memory, np.may_share_memory, np.result_type, np.can_cast, np.iscomplexobj,
-    np.isrealobj,
-}  # fmt: skip
-_QUERIES = {np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str, np.array2string}
+from .refused import FORM, QUERIES, REFUSED
 
 
 def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -29,7 +23,7 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
     name = f"np.{ufunc.__name__}"
     op = numpy_ops.get(ufunc)
     if op is None:
-        raise _unknown(name)
+        raise _unknown(name, ufunc)
     if method != "__call__":
         raise TypeError(
             f"{name}.{method}: not recorded on Tensors; use a reduction such as tinygrad_cnn.sum, or t.numpy() for values "
@@ -53,18 +47,19 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     op = numpy_ops.get(function)
     if op is not None:
         return op(*args, **kwargs)
-    if function in _FORM or function in _QUERIES:
-        look = attrgetter("_array") if function in _FORM else methodcaller("numpy")
+    if function in FORM or function in QUERIES:
+        look = attrgetter("_array") if function in FORM else methodcaller("numpy")
         given = [gather(v) for v in args]
         plain = {k: look(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
         return function(*(look(v) if isinstance(v, tensor) else v for v in given), **plain)
-    raise _unknown(f"{function.__module__.replace('numpy', 'np')}.{function.__name__}")
+    raise _unknown(f"{function.__module__.replace('numpy', 'np')}.{function.__name__}", function)
 
 
-def _unknown(name: str) -> TypeError:
+def _unknown(name: str, function: Callable[..., Any]) -> TypeError:
+    reason = REFUSED.get(function)
     return TypeError(
         f"{name}: no op records it on Tensors; call {name} on t.numpy() for values without a gradient, or declare an op "
-        "with @tinygrad_cnn.op"
+        "with @tinygrad_cnn.op" + (f" ({reason})" if reason else "")
     )
 
 
