@@ -169,6 +169,10 @@ def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Ten
     return sum(d * (slice_axis(y, 1, max(n, 1), at) + slice_axis(y, 0, max(n - 1, 0), at)) / 2, axis=at)
 
 
+if "trapz" in vars(np):  # an old name, not in every version
+    implements(vars(np)["trapz"])(trapezoid)
+
+
 @implements(np.interp)
 def interp(
     x: Array, xp: Array, fp: Array, left: Array = None, right: Array = None, period: float | None = None

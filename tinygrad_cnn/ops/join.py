@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
 from ..core.operands import gather, members
@@ -53,16 +54,37 @@ def _three_axes(a: Array) -> Any:
 
 
 @implements(np.vstack)
-def vstack(tup: Sequence[Array]) -> Tensor:
-    """y = arrays joined along their first axis, of which vectors are a row each.   Each gets its own slice of g."""
-    return concatenate([_two_axes(a) for a in members(tup)], axis=0)
+def vstack(tup: Sequence[Array], *, dtype: DTypeLike = None, casting: str = "same_kind") -> Tensor:
+    """y = arrays joined along their first axis, of which vectors are a row each.   Each gets its own slice of g.
+
+    With `dtype`, y has that dtype. TypeError if `casting` does not allow it.
+    """
+    y = concatenate([_two_axes(a) for a in members(tup)], axis=0)
+    return _converted("vstack", y, dtype, casting)  # type: ignore[no-any-return]
+
+
+def _converted(name: str, y: Any, dtype: DTypeLike, casting: str) -> Any:
+    wanted = y.dtype if dtype is None else np.dtype(dtype)
+    if not np.can_cast(y.dtype, wanted, casting):  # type: ignore[arg-type]
+        raise TypeError(f"{name}: {y.dtype} does not become `dtype` {wanted} with `casting` {casting!r}; use astype")
+    if y.dtype == wanted:
+        return y
+    return (cast if wanted.kind == "f" else cast_discrete)(y, dtype=wanted)
+
+
+if "row_stack" in vars(np):  # an old name, not in every version
+    implements(vars(np)["row_stack"])(vstack)
 
 
 @implements(np.hstack)
-def hstack(tup: Sequence[Array]) -> Tensor:
-    """y = arrays joined along their second axis, vectors along their only one.   Each gets its own slice of g."""
+def hstack(tup: Sequence[Array], *, dtype: DTypeLike = None, casting: str = "same_kind") -> Tensor:
+    """y = arrays joined along their second axis, vectors along their only one.   Each gets its own slice of g.
+
+    With `dtype`, y has that dtype. TypeError if `casting` does not allow it.
+    """
     arrays = [atleast_1d(a) for a in members(tup)]
-    return concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1)
+    y = concatenate(arrays, axis=0 if arrays and np.ndim(arrays[0]) == 1 else 1)
+    return _converted("hstack", y, dtype, casting)  # type: ignore[no-any-return]
 
 
 @implements(np.dstack)
@@ -209,12 +231,13 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
     count = np.shape(values)[at] if chosen.size == 1 else chosen.size
     sizes = (*shape[:at], count, *shape[at + 1 :])
     try:
-        whole = broadcast_to(values, shape=sizes)
+        whole: Any = broadcast_to(values, shape=sizes)
     except ValueError:
         raise ValueError(
             f"insert: `values` {np.shape(values)} does not broadcast to {sizes}, what is inserted into {shape}"
         ) from None
-    whole = (cast if dtype.kind == "f" else cast_discrete)(whole, dtype=dtype)
+    if whole.dtype != dtype:
+        whole = (cast if dtype.kind == "f" else cast_discrete)(whole, dtype=dtype)
     order = np.insert(np.arange(n), obj, np.arange(n, n + count))  # of a, and then of the values
     return take(concatenate([a, whole], axis=at), order, axis=at)
 

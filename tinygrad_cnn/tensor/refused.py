@@ -28,7 +28,7 @@ FORM = frozenset(_named("""
 
 QUERIES = frozenset(_named("""
     allclose argwhere array2string array_equal array_equiv array_repr array_str count_nonzero digitize einsum_path flatnonzero
-    isclose iscomplex isin isneginf isposinf isreal ix_ lexsort nanargmax nanargmin nonzero packbits ravel_multi_index
+    in1d isclose iscomplex isin isneginf isposinf isreal ix_ lexsort nanargmax nanargmin nonzero packbits ravel_multi_index
     unpackbits unravel_index
 """))  # fmt: skip
 """Functions that look at values and return nothing that could carry a gradient: indices, Booleans, integers or text."""
