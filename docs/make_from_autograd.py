@@ -123,12 +123,16 @@ arguments, and adds forward mode, batching and compilation.
 | `@primitive`, `defvjp` | `@tg.op`, `f.vjp(a=...)` ([Your own op](custom-ops.md)) |
 | `ArrayBox` in an error | a Tensor, which names its shape and op |
 | `check_grads(f)(x)` | `tinygrad_cnn.testing.assert_gradients(f, x)` |
-| `autograd.scipy.special` | `tg.special`, with the extra `scipy` |
+| `autograd.scipy.special` | `tg.special`, with the extra `scipy`: see below |
 | `x[i] = v` is an error | so it is here; `tg.index_set(x, i, v)` returns a new Tensor |
 
 Complex Tensors are not recorded. Write the real and the imaginary part as two Tensors. A discrete Fourier transform of real
 data is a product with the matrices of cosines and sines, `np.cos(t) @ x` and `-np.sin(t) @ x` with
 `t = 2 * np.pi * np.outer(k, n) / N`.
+
+`tg.special` has SciPy's `betaln`, `digamma`, `erf`, `erfc`, `erfinv`, `expit`, `gamma`, `gammaln`, `i0e`, `i1e`, `log_ndtr`,
+`logit`, `ndtr`, `ndtri`, `polygamma`, `xlog1py` and `xlogy`. `pip install 'tinygrad_cnn[scipy]'` brings SciPy. Once the module is
+loaded, SciPy's own functions of these names (all but `polygamma`) record on Tensors, too.
 
 The log-density of a normal distribution, which `autograd.scipy.stats` has, is a line:
 

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 FLOORS = [
     ("core", "allocator"),
     ("ops",),
-    ("functional", "linalg", "tensor"),
+    ("functional", "linalg", "special", "tensor"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data"),
     ("io", "testing"),

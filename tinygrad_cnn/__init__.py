@@ -52,7 +52,7 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, training
+    from . import data, io, nn, special, training
     from .io import load, save
     from .training import fit
 
@@ -132,8 +132,18 @@ __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
-_LATER = {"data": "data", "io": "io", "load": "io", "save": "io", "nn": "nn", "training": "training", "fit": "training"}
+_LATER = {
+    "special": "special",
+    "data": "data",
+    "io": "io",
+    "load": "io",
+    "save": "io",
+    "nn": "nn",
+    "training": "training",
+    "fit": "training",
+}
 """Names that are imported when they are first used, and where from."""
+_LATER["special"] = "special"  # not in __all__: it needs SciPy, and `import *` must not
 
 
 def __getattr__(name: str) -> Any:

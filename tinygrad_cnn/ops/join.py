@@ -54,7 +54,7 @@ def _three_axes(a: Array) -> Any:
 
 
 @implements(np.vstack)
-def vstack(tup: Sequence[Array], *, dtype: DTypeLike = None, casting: str = "same_kind") -> Tensor:
+def vstack(tup: Sequence[Array], *, dtype: DTypeLike | None = None, casting: str = "same_kind") -> Tensor:
     """y = arrays joined along their first axis, of which vectors are a row each.   Each gets its own slice of g.
 
     With `dtype`, y has that dtype. TypeError if `casting` does not allow it.
@@ -63,7 +63,7 @@ def vstack(tup: Sequence[Array], *, dtype: DTypeLike = None, casting: str = "sam
     return _converted("vstack", y, dtype, casting)  # type: ignore[no-any-return]
 
 
-def _converted(name: str, y: Any, dtype: DTypeLike, casting: str) -> Any:
+def _converted(name: str, y: Any, dtype: DTypeLike | None, casting: str) -> Any:
     wanted = y.dtype if dtype is None else np.dtype(dtype)
     if not np.can_cast(y.dtype, wanted, casting):  # type: ignore[arg-type]
         raise TypeError(f"{name}: {y.dtype} does not become `dtype` {wanted} with `casting` {casting!r}; use astype")
@@ -77,7 +77,7 @@ if "row_stack" in vars(np):  # an old name, not in every version
 
 
 @implements(np.hstack)
-def hstack(tup: Sequence[Array], *, dtype: DTypeLike = None, casting: str = "same_kind") -> Tensor:
+def hstack(tup: Sequence[Array], *, dtype: DTypeLike | None = None, casting: str = "same_kind") -> Tensor:
     """y = arrays joined along their second axis, vectors along their only one.   Each gets its own slice of g.
 
     With `dtype`, y has that dtype. TypeError if `casting` does not allow it.

@@ -1,0 +1,42 @@
+"""Rows for special.py, where SciPy is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from tinygrad_cnn.testing.cases import Arg, Case
+
+CASES: list[Case] = []
+
+if importlib.util.find_spec("scipy") is not None:
+    import numpy as np
+    from scipy import special as scipy
+
+    from tinygrad_cnn import special as ops
+
+    REAL, POSITIVE, INSIDE = Arg(), Arg(low=0.5, high=4.0), Arg(low=0.125, high=0.875)
+    NONZERO = Arg(away=(0.0,))
+
+    CASES = [
+        Case(ops.gammaln, (POSITIVE,), scipy.gammaln),
+        Case(ops.gammaln, (Arg(low=-0.875, high=-0.125),), scipy.gammaln),
+        Case(ops.gamma, (POSITIVE,), scipy.gamma),
+        Case(ops.digamma, (POSITIVE,), scipy.digamma),
+        *(Case(ops.polygamma, (POSITIVE,), scipy.polygamma, via=lambda f, n=n: lambda a: f(n, a)) for n in (0, 1, 2)),
+        Case(ops.polygamma_of, (POSITIVE,), lambda x, n: scipy.polygamma(n, x), {"n": 1}),
+        Case(ops.betaln, (POSITIVE, POSITIVE), scipy.betaln),
+        Case(ops.expit, (REAL,), scipy.expit),
+        Case(ops.logit, (INSIDE,), scipy.logit),
+        Case(ops.erfc, (REAL,), scipy.erfc),
+        Case(ops.erfinv, (Arg(low=-0.75, high=0.75),), scipy.erfinv),
+        Case(ops.ndtr, (REAL,), scipy.ndtr),
+        Case(ops.ndtri, (INSIDE,), scipy.ndtri),
+        Case(ops.log_ndtr, (Arg(low=-6, high=4),), scipy.log_ndtr),
+        Case(ops.normal_hazard, (REAL,), lambda a: np.exp(-a * a / 2) / np.sqrt(2 * np.pi) / scipy.ndtr(a)),
+        Case(ops.xlogy, (REAL, POSITIVE), scipy.xlogy),
+        Case(ops.xlogy, (Arg(low=-0.02, high=0.02), POSITIVE), scipy.xlogy),  # mostly 0
+        Case(ops.xlog1py, (REAL, Arg(low=-0.5)), scipy.xlog1py),
+        Case(ops.i0e, (NONZERO,), scipy.i0e),
+        Case(ops.i1e, (NONZERO,), scipy.i1e),
+        Case(ops.scaled_bessel, (NONZERO,), lambda a, order: scipy.ive(order, a), {"order": 2}),
+    ]

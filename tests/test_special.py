@@ -1,0 +1,65 @@
+"""tg.special: SciPy's functions record, far from 0 too, and nothing else of the library needs SciPy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
+    script = (
+        "import sys; sys.modules['scipy'] = None\n"
+        "from tinygrad_cnn import *\n"
+        "import tinygrad_cnn as tg\n"
+        "try:\n    tg.special\n"
+        "except ModuleNotFoundError as error:\n    print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert "tinygrad_cnn.special needs SciPy, which is not installed; pip install 'tinygrad_cnn[scipy]'" in run.stdout
+
+
+def test_functions_of_scipy_record():
+    scipy = pytest.importorskip("scipy.special")
+    for name in set(tg.special.__all__) - {"polygamma", "betaln", "xlogy", "xlog1py"}:
+        x = tg.Tensor(np.array([0.25, 0.5]), requires_grad=True)
+        getattr(scipy, name)(x).sum().backward()
+        y = tg.Tensor(np.array([0.25, 0.5]), requires_grad=True)
+        getattr(tg.special, name)(y).sum().backward()
+        np.testing.assert_array_equal(x.grad, y.grad)
+
+
+def test_the_logarithm_of_a_small_probability_has_exact_derivatives():
+    pytest.importorskip("scipy")
+    x = tg.Tensor(np.array([-1e3, -40.0, 0.0, 40.0]), requires_grad=True)
+    (g,) = tg.gradients(tg.special.log_ndtr(x).sum(), x, create_graph=True)
+    # The hazard is -a + 1 / a^-1 ... far below 0: -a - 1/a + 2/a^3 - 10/a^5.
+    far = 1e3 + 1e-3 - 2e-9
+    np.testing.assert_allclose(g.numpy()[[0, 2]], [far, np.sqrt(2 / np.pi)], rtol=1e-14)
+    assert 0 <= g.numpy()[3] < 1e-300
+    (gg,) = tg.gradients(g.sum(), x)
+    np.testing.assert_allclose(gg.numpy()[[0, 2, 3]], [-1 + 1e-6, -2 / np.pi, 0], rtol=1e-6)
+
+
+def test_zero_times_the_logarithm_of_zero():
+    pytest.importorskip("scipy")
+    x, y = tg.Tensor(np.zeros(2), requires_grad=True), tg.Tensor(np.array([0.0, 2.0]), requires_grad=True)
+    for f, place in ((tg.special.xlogy, y), (tg.special.xlog1py, y - 1)):
+        z = f(x.detach(), place)
+        assert z.tolist() == [0, 0]
+        assert tg.gradients(z.sum(), y)[0].tolist() == [0, 0]
+
+
+def test_polygamma_refuses_what_is_no_order():
+    pytest.importorskip("scipy")
+    with pytest.raises(ValueError, match="polygamma: `n` is -1; it must be 0 or more"):
+        tg.special.polygamma(-1, tg.ones(2))
+    with pytest.raises(TypeError):
+        tg.special.polygamma(0.5, tg.ones(2))
