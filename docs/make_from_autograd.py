@@ -131,8 +131,8 @@ data is a product with the matrices of cosines and sines, `np.cos(t) @ x` and `-
 `t = 2 * np.pi * np.outer(k, n) / N`.
 
 `tg.special` has SciPy's `betaln`, `digamma`, `erf`, `erfc`, `erfinv`, `expit`, `gamma`, `gammaln`, `i0e`, `i1e`, `log_ndtr`,
-`logit`, `ndtr`, `ndtri`, `polygamma`, `xlog1py` and `xlogy`. `pip install 'tinygrad_cnn[scipy]'` brings SciPy. Once the module is
-loaded, SciPy's own functions of these names (all but `polygamma`) record on Tensors, too.
+`logit`, `ndtr`, `ndtri`, `polygamma`, `xlog1py` and `xlogy`. `pip install 'tinygrad_cnn[scipy]'` brings SciPy. Once the module
+is loaded, SciPy's own functions of these names (all but `polygamma`) record on Tensors, too.
 
 The log-density of a normal distribution, which `autograd.scipy.stats` has, is a line:
 

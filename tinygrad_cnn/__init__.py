@@ -52,7 +52,7 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, special, training
+    from . import data, io, nn, training
     from .io import load, save
     from .training import fit
 
@@ -133,7 +133,6 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "special": "special",
     "data": "data",
     "io": "io",
     "load": "io",

@@ -126,9 +126,8 @@ log_ndtr = unary(
 
 
 def _quotient(g: Array, a: Array, b: Array) -> Any:
-    """g a / b, and 0 where a is."""
-    zero = a == 0
-    return g * where(zero, 0, a / where(zero, 1, b))
+    """g a / b, and 0 where both are 0."""
+    return g * (a / where((a == 0) & (b == 0), 1, b))
 
 
 xlogy = binary(

@@ -122,8 +122,8 @@ def test_ufunc_methods_are_refused(x):
 
 
 def test_a_function_without_an_op_is_refused(x):
-    with pytest.raises(TypeError, match="np.*interp: no op records it on Tensors"):
-        np.interp(x, [0, 1], [0, 1])
+    with pytest.raises(TypeError, match="np.*histogram: no op records it on Tensors.*counts have no derivative"):
+        np.histogram(x)
     with pytest.raises(TypeError, match="np.fft"):
         np.fft.fft(x)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .compare import isinf, isnan, signbit
-from .elementwise import copy, where, zero_gradient
+from .elementwise import copy, sub, where, zero_gradient
 from .elementwise import round as rounded
 from .elementwise import sign as sign_of
 from .ufunc import binary, unary
@@ -70,7 +70,8 @@ def divmod(a: Array, b: Array) -> tuple[Tensor, Tensor]:
 def modf(a: Array) -> tuple[Tensor, Tensor]:
     """The fraction of a, which has the sign of a, and a without it.   a' = the gradient of the fraction."""
     whole = trunc(a)
-    return copysign(where(isinf(a), 0, a - whole), a), whole
+    inside = where(isinf(a), 0, a)
+    return copysign(sub(inside, trunc(inside)), a), whole
 
 
 @op(elementwise=True)

@@ -1,0 +1,110 @@
+"""Decompositions: what happens at repeated values, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import linalg
+
+
+def leaf(values):
+    return tg.Tensor(np.array(values, np.float64), requires_grad=True)
+
+
+REPEATED = [np.eye(3) * 2, np.diag([2.0, 2.0, 5.0]), np.full((3, 3), 1.0) + 3 * np.eye(3), np.zeros((3, 3))]
+
+
+@pytest.mark.parametrize("a", REPEATED, ids=range(len(REPEATED)))
+@pytest.mark.parametrize("f", [linalg.eigvalsh, lambda a: linalg.eigh(a).eigenvalues], ids=["eigvalsh", "eigh"])
+def test_symmetric_functions_of_repeated_eigenvalues_have_exact_gradients(f, a):
+    """sum of w^2 = |a|^2 for a symmetric a, with gradient 2 a; sum of w = trace a."""
+    x = leaf(a)
+    np.testing.assert_allclose(tg.gradients((f(x) ** 2).sum(), x)[0], 2 * a, atol=1e-14)
+    np.testing.assert_allclose(tg.gradients(f(x).sum(), x)[0], np.eye(3), atol=1e-14)
+
+
+@pytest.mark.parametrize("a", REPEATED[:3], ids=range(3))
+def test_symmetric_functions_of_repeated_singular_values_have_exact_gradients(a):
+    x = leaf(a)
+    np.testing.assert_allclose(tg.gradients((linalg.svdvals(x) ** 2).sum(), x)[0], 2 * a, atol=1e-14)
+    np.testing.assert_allclose(tg.gradients(linalg.matrix_norm(x, ord="nuc"), x)[0], np.eye(3), atol=1e-14)
+
+
+@pytest.mark.parametrize("a", REPEATED, ids=range(len(REPEATED)))
+def test_vectors_of_repeated_values_have_gradients_that_are_not_numbers(a):
+    """Also where a function of them is smooth, as v diag(w) v^T = a is: a wrong number would be worse."""
+    x = leaf(a)
+    w, v = linalg.eigh(x)
+    assert np.isnan(tg.gradients(((v * w) @ v.T).sum(), x)[0].numpy()).any()
+    u, s, vh = linalg.svd(x)
+    assert not np.isfinite(tg.gradients(((u * s) @ vh).sum(), x)[0].numpy()).all()
+    _, t = tg.jvp(lambda a: linalg.eigh(a).eigenvectors, (tg.Tensor(a),), (tg.Tensor(np.ones((3, 3))),))
+    assert np.isnan(t.numpy()).any()
+
+
+def test_second_derivatives_at_repeated_eigenvalues_are_not_numbers():
+    x = leaf(np.eye(3))
+    (g,) = tg.gradients((linalg.eigvalsh(x) ** 2).sum(), x, create_graph=True)
+    assert np.isnan(tg.gradients(g.sum(), x)[0].numpy()).any()
+
+
+def test_eigenvalues_that_differ_give_back_the_matrix():
+    x = leaf([[2.0, 0.5, 0.25], [0.5, 1.0, 0.125], [0.25, 0.125, 3.0]])
+    w, v = linalg.eigh(x)
+    c = np.arange(9.0).reshape(3, 3)
+    np.testing.assert_allclose(tg.gradients((((v * w) @ v.T) * c).sum(), x)[0], (c + c.T) / 2, atol=1e-13)
+    u, s, vh = linalg.svd(x)
+    np.testing.assert_allclose(tg.gradients((((u * s) @ vh) * c).sum(), x)[0], c, atol=1e-13)
+    q, r = linalg.qr(x)
+    np.testing.assert_allclose(tg.gradients(((q @ r) * c).sum(), x)[0], c, atol=1e-13)
+    w, v = linalg.eig(leaf([[1.0, 0.5], [0.25, 2.0]]))
+    assert (w.numpy().dtype, v.shape) == (np.float64, (2, 2))
+
+
+def test_the_rank_of_least_squares():
+    a = leaf([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
+    x, residuals, rank, s = linalg.lstsq(a, tg.ones(3, dtype=np.float64))
+    assert (rank, residuals.shape, s.shape, linalg.matrix_rank(a).item()) == (1, (0,), (2,), 1)
+    np.testing.assert_allclose(x.numpy(), np.linalg.lstsq(a.numpy(), np.ones(3), rcond=None)[0], atol=1e-13)
+
+
+WIDE = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: linalg.eigh(WIDE), r"eigh: `a` has shape \(2, 3\); its last two axes must be equal"),
+        (lambda: linalg.eigh(np.eye(2), "X"), "eigh: `UPLO` is 'X'; it must be 'L' or 'U'"),
+        (
+            lambda: linalg.eig([[0.0, 1.0], [-1.0, 0.0]]),
+            "eig: `a` .* has complex eigenvalues, and complex Tensors are not",
+        ),
+        (lambda: linalg.svd(WIDE), r"svd: `full_matrices` of \(2, 3\) .* pass full_matrices=False"),
+        (lambda: linalg.svd(np.ones(3), False), r"svd: `a` has shape \(3,\); it must be a matrix"),
+        (lambda: linalg.qr(WIDE.T, "complete"), "qr: `mode` is 'complete'"),
+        (lambda: linalg.qr(WIDE, "raw"), "qr: `mode` is 'raw'"),
+        (lambda: linalg.lstsq(WIDE, np.ones(3)), r"lstsq: `b` has shape \(3,\); it must be \(2,\) or"),
+        (lambda: linalg.lstsq(np.ones(3), np.ones(3)), "lstsq: `a` has shape"),
+        (lambda: linalg.pinv(np.ones(3)), "pinv: `a` has shape"),
+        (lambda: linalg.norm(WIDE, 3), "matrix_norm: `ord` is 3; it must be"),
+        (lambda: linalg.norm(np.ones((2, 2, 2)), 1), "norm: the axes .* are neither one, for vectors, nor two"),
+        (lambda: linalg.norm(np.ones(2), "fro"), "norm: `ord` is 'fro'"),
+        (lambda: linalg.norm(WIDE, 1, axis=(0, 0)), "norm: the axes .* hold the same one twice"),
+        (lambda: linalg.cond(np.zeros((2, 2)), 1), "inv: `a` .* is not invertible"),
+        (lambda: linalg.matrix_power(WIDE, 2), "matrix_power: `a` has shape"),
+        (lambda: linalg.matrix_power(np.eye(2), 0.5), "matrix_power: `n` is 0.5; it must be an integer"),
+        (lambda: linalg.multi_dot([WIDE]), "multi_dot: the arrays have shapes"),
+        (lambda: linalg.tensorsolve(WIDE, np.ones(2)), "tensorsolve: `a` .* is not square"),
+        (lambda: linalg.tensorinv(WIDE, 1), "tensorinv: `a` .* is not square"),
+        (lambda: linalg.tensorinv(WIDE, 0), "tensorinv: `ind` is 0"),
+        (lambda: linalg.outer(WIDE, WIDE), "outer: the inputs have shapes"),
+        (lambda: linalg.vecdot(WIDE, np.ones(2)), "vecdot: axis -1"),
+        (lambda: tg.cross(WIDE, np.ones(2)), "cross: the vectors have sizes 3 and 2"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -1,0 +1,177 @@
+"""NumPy's functions that are composed of ops: operators, corners, creation, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+
+numbers = st.floats(-4, 4).map(lambda x: round(x * 8) / 8)
+
+
+@given(hnp.arrays(np.float64, 3, elements=numbers), hnp.arrays(np.float64, 3, elements=numbers.filter(bool)))
+def test_operators_of_remainders_are_those_of_numpy(a, b):
+    x, y = tg.Tensor(a, requires_grad=True), tg.Tensor(b, requires_grad=True)
+    for found, expected in (
+        (x % y, a % b), (x // y, a // b), (7.0 % y, 7.0 % b), (7.0 // y, 7.0 // b), (divmod(x, y)[0], a // b),
+        (divmod(x, y)[1], a % b), (divmod(7.0, y)[1], 7.0 % b), (a % y, a % b),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(found.numpy(), expected)
+    dx, dy = tg.gradients((x % y).sum(), [x, y])
+    np.testing.assert_array_equal(dx, np.ones(3))
+    np.testing.assert_array_equal(dy, -(a // b))
+    i = tg.arange(4)
+    assert ((i << 2).tolist(), (i >> 1).tolist(), (1 << i).tolist(), (8 >> i).tolist()) == (
+        [0, 4, 8, 12], [0, 0, 1, 1], [1, 2, 4, 8], [8, 4, 2, 1],
+    )  # fmt: skip
+
+
+def test_infinities_and_nan():
+    a, b = np.array([np.nan, 1.0, np.nan, np.inf]), np.array([1.0, np.nan, np.nan, -np.inf])
+    for f, g in ((tg.fmax, np.fmax), (tg.fmin, np.fmin)):
+        x, y = tg.Tensor(a, requires_grad=True), tg.Tensor(b, requires_grad=True)
+        z = f(x, y)
+        np.testing.assert_array_equal(z.numpy(), g(a, b))
+        dx, dy = tg.gradients(z.sum(), [x, y])
+        np.testing.assert_array_equal((dx + dy).numpy(), np.ones(4))  # all of g is somewhere
+        assert (dx.tolist()[:2], dy.tolist()[:2]) == ([0, 1], [1, 0])
+    for value, reference in zip(
+        tg.modf(np.array([np.inf, -np.inf, -0.25])), np.modf([np.inf, -np.inf, -0.25]), strict=True
+    ):
+        np.testing.assert_array_equal(value, reference)
+        np.testing.assert_array_equal(np.signbit(value), np.signbit(reference))
+    x = tg.Tensor([np.nan, np.inf, -np.inf, 2.0], requires_grad=True)
+    y = np.nan_to_num(x)
+    top = np.finfo(np.float32).max
+    np.testing.assert_array_equal(y.numpy(), [0, top, -top, 2])
+    assert tg.gradients(y.sum(), x)[0].tolist() == [0, 0, 0, 1]
+    assert np.isnan(np.median(tg.Tensor([1.0, np.nan, 2.0])).item())
+    assert np.isnan(tg.nanmean(np.array([np.nan]))).all()
+    assert np.isnan(tg.nanmax(np.full((1, 2), np.nan), axis=1)).all()
+    x = tg.Tensor([2.0, 2.0, np.nan], requires_grad=True)
+    assert tg.gradients(tg.nanstd(x), x)[0].tolist() == [0, 0, 0]
+
+
+def test_derivatives_of_sinc_at_zero_and_far_away():
+    x = tg.Tensor(np.array([0.0, 1e-9, 0.3183, 1e6 + 0.5]), requires_grad=True)
+    y, found = np.sinc(x), []
+    np.testing.assert_allclose(y.numpy(), np.sinc(x.numpy()), rtol=1e-9)
+    for _ in range(4):
+        (y,) = tg.gradients(y.sum(), x, create_graph=True)
+        found.append(y.numpy()[0])
+    np.testing.assert_allclose(found, [0, -(np.pi**2) / 3, 0, np.pi**4 / 5], rtol=1e-14, atol=1e-14)
+
+
+def test_running_logarithm_of_sums_neither_overflows_nor_loses_infinities():
+    x = tg.Tensor(np.array([-np.inf, -np.inf, 1000.0, 1000.0, -1000.0]), requires_grad=True)
+    y = tg.logcumsumexp(x, axis=0)
+    two = 1000 + np.log(2)
+    np.testing.assert_allclose(y.numpy(), [-np.inf, -np.inf, 1000, two, two])
+    np.testing.assert_allclose(tg.gradients(y[2:].sum(), x)[0].numpy(), [0, 0, 2, 1, 0], atol=1e-12)
+
+
+def test_cummax_keeps_the_last_of_equals_and_nan():
+    values, at = tg.cummax(np.array([1.0, 3.0, 3.0, 2.0, np.nan, 5.0]), 0)
+    assert at.tolist() == [0, 1, 2, 2, 4, 5] or at.tolist() == [0, 1, 2, 2, 4, 4]
+    np.testing.assert_array_equal(values[:4], [1, 3, 3, 3])
+    assert np.isnan(values[4])
+
+
+@pytest.mark.parametrize("endpoint", [True, False])
+@pytest.mark.parametrize("num", [0, 1, 2, 5])
+def test_spaces(num, endpoint):
+    a, b = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True), tg.Tensor(np.array(3.0), requires_grad=True)
+    for f, keywords in (
+        (np.linspace, {}),
+        (np.linspace, {"axis": -1}),
+        (np.logspace, {"base": 2.0}),
+        (np.geomspace, {}),
+    ):
+        y = f(a, b, num, endpoint=endpoint, **keywords)
+        assert y.requires_grad
+        expected = f(a.numpy(), b.numpy(), num, endpoint=endpoint, **keywords)
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-14)
+    da, db = tg.gradients(np.linspace(a, b, num, endpoint=endpoint).sum(), [a, b])
+    weights = np.linspace(0, 1, num, endpoint=endpoint)
+    np.testing.assert_allclose(da.numpy(), np.full(2, (1 - weights).sum()))
+    np.testing.assert_allclose(db.numpy(), 2 * weights.sum())
+
+
+def test_what_spaces_return():
+    assert tg.linspace(0, 1, 3).dtype == np.float32
+    y, step = tg.linspace(0.0, 3.0, 4, retstep=True)
+    assert (y.tolist(), step.item()) == ([0, 1, 2, 3], 1)
+    assert tg.linspace(0, 4, 3, dtype=np.int64).tolist() == [0, 2, 4]
+    assert tg.tri(2, 3, 1).tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_shifts_of_frequencies_and_axes():
+    for n in (4, 5):
+        x = np.arange(float(n * 3)).reshape(n, 3)
+        t = tg.Tensor(x)
+        for f in (np.fft.fftshift, np.fft.ifftshift):
+            np.testing.assert_array_equal(f(t).numpy(), f(x))
+            np.testing.assert_array_equal(f(t, axes=0).numpy(), f(x, axes=0))
+    x = np.zeros((2, 3, 4))
+    for axis in range(-3, 3):
+        for start in range(-3, 4):
+            assert np.rollaxis(tg.Tensor(x), axis, start).shape == np.rollaxis(x, axis, start).shape
+
+
+def test_lists_that_hold_tensors():
+    x = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = tg.vstack([[x[0], x[1]], x])
+    assert tg.gradients(y.sum(), x)[0].tolist() == [2, 2]
+    assert tg.gradients(tg.median([x[0], 3.0, x[1]]), x)[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: np.nan_to_num(x, copy=False), "nan_to_num: `copy` is False"),
+        (lambda x: tg.block([[x], x]), "block: lists are nested"),
+        (lambda x: tg.unstack(x[0]), "unstack: `x` is 0-d"),
+        (lambda x: tg.vsplit(x, 2), r"vsplit: `ary` has shape \(4,\)"),
+        (lambda x: tg.delete(x, 9), "out of bounds"),
+        (lambda x: tg.insert(tg.zeros(2, 2), 1, x, 0), r"insert: `values` \(1, 4\) does not broadcast"),
+        (lambda x: tg.resize(x, (-1,)), "resize: `new_shape`"),
+        (lambda x: tg.vstack([x], dtype=np.int64), "vstack: float64 does not become"),
+        (lambda x: tg.select([x], [x]), "select: a condition is"),
+        (lambda x: tg.select([x > 0], [x, x]), "select: there are 1 conditions for 2 choices"),
+        (lambda x: tg.choose(np.array([0, 2]), [x, x]), "choose: `a` holds 2"),
+        (lambda x: tg.choose(np.array([0]), [x], mode="x"), "choose: `mode` is 'x'"),
+        (lambda x: tg.compress([[True]], x), "compress: `condition`"),
+        (lambda x: tg.trim_zeros(x, "x"), "trim_zeros: "),
+        (lambda x: tg.meshgrid(x, indexing="x"), "meshgrid: `indexing`"),
+        (lambda x: tg.diff(x, -1), "diff: `n` is -1"),
+        (lambda x: tg.gradient(x[:1]), r"gradient: axis 0 of \(1,\) has 1 samples; it needs at least 2"),
+        (lambda x: tg.gradient(x, 1.0, 2.0), "gradient: there are 2 distances for 1 axes"),
+        (lambda x: tg.gradient(x, x[:2]), "gradient: coordinates"),
+        (lambda x: tg.gradient(x, edge_order=3), "gradient: `edge_order` is 3"),
+        (lambda x: tg.interp(x, x, x[:2]), "interp: `xp`"),
+        (lambda x: tg.interp(x, x, x, period=0), "interp: `period` is 0"),
+        (lambda x: tg.convolve(x, x, "x"), "convolve: `mode` is 'x'"),
+        (lambda x: tg.correlate(x, x[:0]), "correlate: the sequences have shapes"),
+        (lambda x: tg.vander(tg.zeros(2, 2)), "vander: `x` has shape"),
+        (lambda x: tg.polyder(x, -1), "polyder: `m` is -1"),
+        (lambda x: tg.polyint(x, 3, [1.0, 2.0]), "polyint: `m` is 3"),
+        (lambda x: tg.polyfit(x, x, -1), "polyfit: `deg` -1"),
+        (lambda x: tg.poly(tg.zeros(1, 1, 1)), "poly: `seq_of_zeros`"),
+        (lambda x: tg.quantile(x, 1.5), "quantile: `q` is 1.5; it must lie from 0 to 1"),
+        (lambda x: tg.quantile(x, 0.5, method="x"), "quantile: `method` is 'x'"),
+        (lambda x: tg.quantile(x[:0], 0.5), "quantile: there are no elements"),
+        (lambda x: tg.average(x, weights=x[:2]), "average: `weights`"),
+        (lambda x: tg.cov(x, fweights=[1, 2]), "cov: `fweights`"),
+        (lambda x: tg.cumulative_sum(tg.zeros(2, 2)), "cumulative_sum: `axis` is None"),
+        (lambda x: tg.linspace(x, 1.0, -1), "linspace: `num` is -1"),
+        (lambda x: tg.matrix_transpose(x), "matrix_transpose: `x`"),
+        (lambda x: np.rollaxis(x, 0, 3), "rollaxis: `start` is 3"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises((ValueError, TypeError, IndexError), match=message):
+        call(tg.Tensor(np.array([1.0, 2.0, 4.0, 3.0]), requires_grad=True))
