@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -38,8 +39,8 @@ def _ours() -> SimpleNamespace:
         jacobian=tg.jacrev, hessian=tg.hessian, vmap=tg.vmap, compiled=lambda f: f, ready=lambda y: y,
         conv=lambda x, w, stride: tg.conv2d(x, w, stride=stride, padding=1), relu=tg.relu, exp=tg.exp, log=tg.log, tanh=tg.tanh,
         sigmoid=tg.sigmoid, sin=tg.sin, sum=lambda a, axis=None: tg.sum(a, axis=axis), stack=tg.stack,
-        logsumexp=lambda a, axis: tg.logsumexp(a, axis=axis), min=lambda a, axis: tg.min(a, axis=axis), reshape=lambda a, s: a.reshape(s),
-        cross_entropy=lambda z, y: tg.cross_entropy(z, y), linear=tg.linear,
+        logsumexp=lambda a, axis: tg.logsumexp(a, axis=axis), min=lambda a, axis: tg.min(a, axis=axis),
+        reshape=lambda a, s: a.reshape(s), cross_entropy=lambda z, y: tg.cross_entropy(z, y), linear=tg.linear,
     )  # fmt: skip
 
 
@@ -90,8 +91,9 @@ def _autograd() -> SimpleNamespace:
     return SimpleNamespace(
         array=np.asarray, grad=lambda f, argnums=0: autograd.grad(f, argnums), compiled=lambda f: f, ready=lambda y: y,
         jacobian=autograd.jacobian, hessian=autograd.hessian, exp=anp.exp, log=anp.log, tanh=anp.tanh, sin=anp.sin,
-        sigmoid=lambda a: 1 / (1 + anp.exp(-a)), sum=anp.sum, stack=anp.stack, logsumexp=lambda a, axis: logsumexp(a, axis=axis),
-        min=lambda a, axis: anp.min(a, axis=axis), reshape=anp.reshape, hvp=lambda f, x, t: autograd.hessian_vector_product(f)(x, t),
+        sigmoid=lambda a: 1 / (1 + anp.exp(-a)), sum=anp.sum, stack=anp.stack,
+        logsumexp=lambda a, axis: logsumexp(a, axis=axis), min=lambda a, axis: anp.min(a, axis=axis), reshape=anp.reshape,
+        hvp=lambda f, x, t: autograd.hessian_vector_product(f)(x, t),
     )  # fmt: skip
 
 
@@ -115,7 +117,7 @@ def _network(xp: Any) -> tuple[Callable[[Any], Any], Any, Any]:
     rng, channels = _rng(), (3, 16, 32, 32, 64, 64)
     weights = [
         xp.array((rng.standard_normal((after, before, 3, 3)) / (3 * before**0.5)).astype(np.float32))
-        for before, after in zip(channels, channels[1:], strict=False)
+        for before, after in pairwise(channels)
     ]
 
     def network(x: Any) -> Any:
@@ -235,7 +237,7 @@ def lstm(xp: Any) -> Callable[[], Any]:
     def loss(p: Any) -> Any:
         w, b = xp.reshape(p[: 4 * n * 2 * n], (4, n, 2 * n)), xp.reshape(p[4 * n * 2 * n :], (4, n))
         h, c, total = inputs[0] * 0, inputs[0] * 0, 0.0
-        for x, after in zip(inputs, inputs[1:], strict=False):
+        for x, after in pairwise(inputs):
             gates = w[:, :, :n] @ x + w[:, :, n:] @ h + b
             forget, enter, leave = (xp.sigmoid(gates[i]) for i in range(3))
             c = forget * c + enter * xp.tanh(gates[3])
