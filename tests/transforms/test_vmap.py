@@ -184,6 +184,28 @@ class TestNesting:
             w, x, y = tg.Tensor(rng.standard_normal((3, 2))), tg.Tensor(X[:, 0]), tg.Tensor(rng.integers(0, 3, 4))
             np.testing.assert_array_equal(step(w, x, y), each(w, x, y))
 
+    def test_compiled_sees_what_eager_sees_outside(self):
+        outside, scale = np.ones(2), tg.Tensor([1.0])
+
+        def f(x):
+            y = x * tg.Tensor(outside)
+            return y if scale.item() < 3 else -y
+
+        step, x = tg.compile(tg.vmap(f)), tg.Tensor(X[:, 0])
+        for k in range(8):
+            outside[:] = k
+            scale.copy_([float(k)])
+            np.testing.assert_array_equal(step(x), tg.vmap(f)(x))
+
+    def test_compiled_draws_go_on(self):
+        f = lambda x: x + tg.rand(3)  # noqa: E731
+        step, x = tg.compile(tg.vmap(f)), tg.zeros(4)
+        tg.manual_seed(1)
+        compiled = [step(x).numpy() for _ in range(6)]
+        tg.manual_seed(1)
+        for found in compiled:
+            np.testing.assert_array_equal(found, tg.vmap(f)(x))
+
     def test_a_compiled_jvp_sees_new_labels(self):
         f = lambda x, y: tg.jvp(lambda x: tg.cross_entropy(x, y), (x,), (tg.ones_like(x),))[1]  # noqa: E731
         step, rng = tg.compile(f), np.random.default_rng(0)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.graph import Op
-from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer, watchers
+from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer
 from ..core.versions import tick
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, stack
@@ -64,6 +64,7 @@ class _Sample(Tracer):
         self.steps: list[_Step] = []
         self.kept: list[Any] = list(inputs)  # while an array lives, no other has its identity
         self.batched = {id(array) for array in inputs}
+        self.made: set[int] = set()
         self.left: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
 
@@ -73,6 +74,7 @@ class _Sample(Tracer):
         if depends:
             self.batched.add(id(output._array))
             self.left.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
+        self.made.add(id(output._array))
         self.steps.append(_Step(op, inputs, params, output._array))
 
     def _check_residuals(self, op: Op, values: Args) -> None:
@@ -99,10 +101,11 @@ class _Sample(Tracer):
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         found = function(*arrays)
-        if isinstance(found, np.ndarray) and not arrays and getattr(function, "__name__", "") == "draw":
-            self.steps.append(_Step(None, (), (), found, function))
-            self.batched.add(id(found))
-            self.kept.append(found)
+        if isinstance(found, np.ndarray):
+            self.made.add(id(found))
+            self.steps.append(_Step(None, arrays, (), found, function))
+            if getattr(function, "__name__", "") == "draw" or any(id(a) in self.batched for a in arrays):
+                self.batched.add(id(found))
         return found
 
     def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
@@ -117,8 +120,8 @@ class _Sample(Tracer):
                 "vmap: the function reads the values of a batched Tensor (by .item(), .numpy(), bool or an index), which "
                 "differ from sample to sample; use ops instead, such as tg.where and tg.take"
             )
-        if what in ("attributes", "params", "code", "values", "memory") and not isinstance(thing, Tensor):
-            self.outer.read(thing, what)
+        if _identity(thing) not in self.batched and _identity(thing) not in self.made:
+            self.outer.read(thing, what)  # of something outside
 
     def write(self, thing: Any, what: Write) -> None:
         if what == "state" and all(thing is not known for known, _ in self.states):
@@ -176,9 +179,7 @@ class _Batch:
 
     def _output(self, step: _Step) -> Any:
         if step.op is None:
-            assert step.function is not None
-            draws = [tracer().compute(step.function) for _ in range(self.n)]
-            return Tensor._of(np.stack(draws) if not watchers else tracer().compute(lambda *a: np.stack(a), *draws))
+            return self._computed(step)
         sig = step.op.signature
         flags = [_identity(x) in self.batched for x in step.inputs]
         values = [self.value(x) for x in step.inputs]
@@ -198,6 +199,18 @@ class _Batch:
                 stacklevel=6,
             )
         return (rule or looped)(call)
+
+    def _computed(self, step: _Step) -> Tensor:
+        """What is computed without an op: once, or for each sample if it is drawn or depends on the sample."""
+        assert step.function is not None
+        if id(step.output) not in self.batched:
+            return Tensor._of(tracer().compute(step.function, *(_array(self.value(a)) for a in step.inputs)))
+        found = []
+        for i in range(self.n):
+            own = [_array(self.value(a)) for a in step.inputs]
+            own = [a[i] if id(x) in self.batched else a for a, x in zip(own, step.inputs, strict=True)]
+            found.append(tracer().compute(step.function, *own))
+        return Tensor._of(tracer().compute(lambda *arrays: np.stack(arrays), *found))
 
     def _params(self, step: _Step, sample: int | None) -> dict[str, Any]:
         """The parameters of a step, with the arrays that they have now, those of one sample if they are batched."""
@@ -225,6 +238,10 @@ class _Batch:
             return leaf
         value = self.value(leaf)
         return value if _identity(leaf) in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
+
+
+def _array(value: Any) -> Any:
+    return value._array if isinstance(value, Tensor) else value
 
 
 def _needed(steps: Sequence[_Step], results: Sequence[Any]) -> list[_Step]:
