@@ -222,6 +222,42 @@ class TestNesting:
         )
 
 
+class TestWhatIsCut:
+    """Gradients stop where the function stops them: it says so without an op."""
+
+    def detached(x):
+        return (x.detach() * x).sum()
+
+    def unrecorded(x):
+        with tg.no_grad():
+            w = x * 2
+        return (w * x).sum()
+
+    def partly(x):
+        y = tg.exp(x)
+        return (y * y.detach() + x).sum()
+
+    def returned(x):
+        return x * 2, (x * 3).detach()
+
+    @pytest.mark.parametrize("f", [detached, unrecorded, partly], ids=lambda f: f.__name__)
+    def test_gradients_are_those_of_a_loop(self, f):
+        x = X[:, 0]
+        expected = np.stack([tg.grad(f)(row).numpy() for row in x])
+        np.testing.assert_allclose(tg.grad(lambda x: tg.vmap(f)(x).sum())(x), expected)
+        np.testing.assert_allclose(tg.vmap(tg.grad(f))(x), expected)
+        twice = np.stack([tg.hvp(f, (row,), (row,)).numpy() for row in x])
+        np.testing.assert_allclose(tg.vmap(lambda x: tg.hvp(f, (x,), (x,)))(x), twice)
+
+    def test_results(self):
+        x = tg.Tensor(X[:, 0], requires_grad=True)
+        recorded, cut = tg.vmap(TestWhatIsCut.returned)(x)
+        assert recorded.requires_grad
+        assert not cut.requires_grad
+        with tg.no_grad():
+            assert not any(y.requires_grad for y in tg.vmap(TestWhatIsCut.returned)(x))
+
+
 class TestDraws:
     def test_each_sample_has_its_own_draw(self):
         draws = tg.vmap(lambda x: x + tg.rand(3))(tg.zeros(50))
@@ -247,7 +283,7 @@ class TestDraws:
 class TestRefusals:
     @pytest.mark.parametrize(
         "f",
-        [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(np.asarray(x)), lambda x: x[int(x)]],
+        [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(x.numpy()), lambda x: x[int(x)]],
     )
     def test_reading_values(self, f):
         with pytest.raises(ValueError, match="reads the values of a batched Tensor"):
