@@ -6,10 +6,19 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .tuning import tuned
+
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture
+def tuning():
+    """A function that sets the constants of a module for this test: ``tuning(module, NAME=value)``."""
+    with tuned() as tune:
+        yield tune
 
 
 @pytest.fixture

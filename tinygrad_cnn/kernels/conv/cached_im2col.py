@@ -42,6 +42,11 @@ class _Kept(threading.local):
 _here = _Kept()
 
 
+def forget() -> None:
+    """Drop the plans that this thread keeps: its next calls make them anew."""
+    _here.plans.clear()
+
+
 def _nothing() -> None:
     return None
 
