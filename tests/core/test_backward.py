@@ -54,9 +54,11 @@ class TestAccumulation:
         for i, x in enumerate(grads):
             assert not any(np.shares_memory(x, y) for y in grads[i + 1 :])
 
-    def test_gradients_are_writable_contiguous_arrays(self):
+    @pytest.mark.parametrize("create_graph", [False, True])
+    @pytest.mark.parametrize("f", [tg.sum, lambda x: (x.T * np.ones((3, 2))).sum(), lambda x: x.T.sum() + x.sum()])
+    def test_gradients_are_writable_contiguous_arrays(self, f, create_graph):
         x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
-        (x.T.sum() + x.mean(axis=0).sum()).backward()
+        f(x).backward(create_graph=create_graph)
         x.grad.copy_(7.0)  # in place
         assert x.grad.numpy().flags.c_contiguous
         assert x.grad.tolist() == [[7.0] * 3] * 2
