@@ -36,7 +36,7 @@ def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], An
         return None
 
     def task() -> Any:
-        scaled = np.multiply(a, slope)
+        scaled = np.asarray(np.multiply(a, slope))
         return np.maximum(a, scaled, out=scaled if out is None else out)
 
     return task

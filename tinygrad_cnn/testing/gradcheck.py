@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .levels import Arrays, Level
 from .report import Failure, Report, reproducer
 from .search import Search, away_from_zero
-from .structure import Structure, most_different
+from .structure import Structure, check_forward, most_different
 
 Function: TypeAlias = Callable[..., Any]
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
@@ -92,6 +92,7 @@ def gradcheck(
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
             Structure(level, rtol or 0.0, report.failures).check(record, us, before, generator)
+        check_forward(level, record, us, n, rtol or 0.0, report.failures)
         wide, wide_us = level.widened(), [u.astype(np.float64) for u in us]
         if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
             coarse, record = record, wide.record(wide.arrays)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.backward import pull_back
+from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import Leaf
 from ..tensor import Tensor
@@ -99,6 +100,14 @@ class Record:
         """The gradient of sum <y, u> for every floating-point array, None where nothing depends on it."""
         found = _pull(self._ys, self._wanted, [from_numpy(u) for u in us], create, retain=True)
         return [None if g is None else g._array for g in found]
+
+    def push(self, ds: Arrays) -> list[NDArray[Any] | None]:
+        """The tangents of the outputs for a direction of every floating-point array, None where nothing moves."""
+        starts = {x._node: d for x, d in zip(self._wanted, ds, strict=True) if x._node is not None}
+        places = [y._node for y in self._ys]
+        ends = [place for place in places if place is not None]
+        found = dict(zip(ends, push_forward(starts, ends, create=False), strict=True)) if starts and ends else {}
+        return [None if place is None else found.get(place) for place in places]
 
 
 def floating_outputs(result: Any) -> list[Tensor]:

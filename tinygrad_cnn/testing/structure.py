@@ -137,6 +137,32 @@ class Structure:
                 self.failures.append(Failure(f"{where}, index {index}: {text} ({values})", 1, p, index))
 
 
+def check_forward(level: Level, record: Record, us: Arrays, order: int, rtol: float, failures: list[Failure]) -> None:
+    """<u, dy> along a direction is <gradient, direction>: the forward rules are the transpose of the backward rules."""
+    rng = np.random.default_rng(order)
+    ds = [rng.uniform(-1, 1, level.arrays[p].shape).astype(level.arrays[p].dtype) for p in level.floating]
+    pairs = [*zip(us, record.push(ds), strict=True)], [*zip(record.pull(us), ds, strict=True)]
+    terms = [
+        np.concatenate(
+            [np.zeros(0), *((a * b.astype(np.float64)).ravel() for a, b in side if a is not None and b is not None)]
+        )
+        for side in pairs
+    ]
+    forward, backward = (float(products.sum()) for products in terms)
+    size = max(float(np.abs(products).sum()) for products in terms)
+    dtype = min((y.dtype for y in (*record.values, *ds)), key=lambda dtype: dtype.itemsize)
+    largest = max((float(np.abs(a).max(initial=0.0)) for a in level.arrays if a.dtype.kind == "f"), default=0.0)
+    allowed = max(rtol, ROUNDING[dtype]) * size + TERMS * float(np.finfo(dtype).eps) * largest
+    if np.isfinite(backward) and not abs(forward - backward) <= allowed:
+        failures.append(
+            Failure(
+                f"forward mode gives <u, dy> = {forward!r} along a direction, but <gradient, direction> is {backward!r}: a "
+                "rule of jvp, or an input declared linear, does not fit the backward rule",
+                order,
+            )
+        )
+
+
 def most_different(a: NDArray[Any], b: NDArray[Any], allowed: Any) -> tuple[int, ...] | None:
     """The index at which two arrays differ most beyond what is allowed, or None."""
     gap = np.abs(a - b)

@@ -8,11 +8,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from ..core.backward import outside, pull_back
+from ..core.backward import in_tensors, outside, pull_back
+from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Argument
 from ..core.versions import tick
-from ..ops.elementwise import cast
+from ..ops.elementwise import cast, copy
 from ..ops.shape import stack
 from ..tensor.tensor import Tensor, incoming
 from .pytree import leaves, matched, rebuild
@@ -89,13 +90,21 @@ class Run:
         """Gradients of sum <y, u> by the inputs, for roots (y, u)."""
         return self._walk(roots, self.inputs, create, retain)
 
-    def along(
-        self, slopes: Sequence[Tensor], directions: Sequence[Tensor | None], by: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Gradients of sum <slope, direction> by some Tensors, which ends this run."""
-        roots = [(slope, t) for slope, t in zip(slopes, directions, strict=True) if t is not None]
-        create = self.open or (self.recorded and any(t.requires_grad for _, t in roots))
-        return self._walk(roots, by, create, create)
+    def push(self, directions: Sequence[Tensor | None], outputs: Sequence[Tensor]) -> list[Tensor]:
+        """The tangents of some Tensors that this run computed, for directions of the inputs."""
+        starts = {
+            x._node: t for x, t in zip(self.inputs, directions, strict=True) if x._node is not None and t is not None
+        }
+        create = self.open or (self.recorded and any(t.requires_grad for t in starts.values()))
+        given = starts if in_tensors(create) else {place: t._array for place, t in starts.items()}
+        places = [y._node for y in outputs]
+        ends = [place for place in places if place is not None]
+        found = dict(zip(ends, push_forward(given, ends, create=create), strict=True)) if given and ends else {}
+        memory = [t._array for t in starts.values()]
+        return [
+            _own(None if place is None else found.get(place), y, memory)
+            for place, y in zip(places, outputs, strict=True)
+        ]
 
     def _walk(
         self, roots: Sequence[tuple[Tensor, Tensor | None]], by: Sequence[Tensor], create: bool, retain: bool
@@ -134,6 +143,22 @@ class Run:
             ]
         )
 
+    def columns(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
+        """For each output its derivatives by the inputs, of shape y's shape + x's shape, from a push for each element."""
+        found: list[list[Tensor]] = [[] for _ in outputs]
+        for i, x in enumerate(self.inputs):
+            pushed = []
+            for k in range(x.size):
+                t = np.zeros(x.shape, x.dtype)
+                t.reshape(-1)[k] = 1
+                pushed.append(self.push([Tensor._of(t) if j == i else None for j in range(len(self.inputs))], outputs))
+            for own, y, column in zip(
+                found, outputs, zip(*pushed, strict=True) if pushed else [()] * len(outputs), strict=True
+            ):
+                whole = y.shape + x.shape
+                own.append(stack(column, axis=-1).reshape(whole) if column else Tensor(np.zeros(whole, y.dtype)))
+        return found
+
 
 def directed(
     name: str, f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
@@ -145,12 +170,29 @@ def directed(
             raise TypeError(
                 f"{name}: `{what}` is {kind(value)}; it must be a tuple with one entry for each argument of f"
             )
-    directions = []
+    found = directions(name, primals, tangents)
+    return Run(name, f, primals, {}, None), found
+
+
+def directions(name: str, primals: Sequence[Any], tangents: Sequence[Any]) -> list[Tensor | None]:
+    """A tangent for each floating-point leaf of `primals`, checked: None for zero."""
+    found = []
     for path, x, t in matched(name, "`tangents`", list(tangents), list(primals)):
         if moves(x):
             dtype = as_tensor(x).dtype
-            directions.append(None if t is None else shaped(name, f"`tangents{path}`", t, np.shape(x), dtype))
-    return Run(name, f, primals, {}, None), directions
+            found.append(None if t is None else shaped(name, f"`tangents{path}`", t, np.shape(x), dtype))
+    return found
+
+
+def _own(t: Any, y: Tensor, memory: Sequence[np.ndarray]) -> Tensor:
+    """The tangent of y as a Tensor in memory of its own: zeros for None."""
+    if t is None:
+        return Tensor(np.zeros(y.shape, y.dtype))
+    if isinstance(t, Tensor):
+        shared = any(np.may_share_memory(t._array, a) for a in memory)
+        return copy(t, order="C") if shared or 0 in t._array.strides else t
+    shared = any(np.may_share_memory(t, a) for a in memory)
+    return Tensor._of(np.array(t, order="C") if shared or not t.flags.writeable else np.asarray(t))
 
 
 def moves(leaf: Any) -> bool:
