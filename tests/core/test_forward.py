@@ -15,6 +15,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.core.graph import registry
 from tinygrad_cnn.testing import gradcheck
 
+from ..graphs import node_of
 from ..rows import CASES
 
 TRANSPOSED = {("cholesky", "a"), ("correlations", "x"), ("normalized_dx", "x")}
@@ -98,7 +99,10 @@ def test_forward_and_backward_agree_and_nest(program, seed):
     np.testing.assert_allclose(y, f(x))
     np.testing.assert_allclose(tg.jacobian(f)(x).numpy() @ t, dy, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(tg.jacfwd(f)(x), tg.jacobian(f)(x), rtol=1e-9, atol=1e-12)
-    loss = lambda x: (f(x) * u).sum()
+
+    def loss(x):
+        return (f(x) * u).sum()
+
     hessian = tg.jacobian(tg.jacobian(loss))(x).numpy()
     scale = np.abs(hessian).max() * 1e-9 + 1e-12
     np.testing.assert_allclose(tg.hvp(loss, (x,), (t,)), hessian @ t, rtol=1e-9, atol=scale)
@@ -203,7 +207,9 @@ class TestTransforms:
             push(np.ones(3), np.ones(2))
 
     def test_structure_integers_and_results_that_do_not_move(self):
-        f = lambda p, n: {"y": p["w"] * n, "n": n, "same": p["w"], "constant": tg.Tensor(1.0)}
+        def f(p, n):
+            return {"y": p["w"] * n, "n": n, "same": p["w"], "constant": tg.Tensor(1.0)}
+
         w, t = np.array([1.0, 2.0]), np.array([10.0, 20.0])
         y, dy = tg.jvp(f, ({"w": w}, 3), ({"w": t}, None))
         assert dy["y"].tolist() == [30, 60]
@@ -223,7 +229,12 @@ class TestTransforms:
 
     def test_no_graph_is_left_and_nothing_is_recorded(self):
         made = []
-        f = lambda x: (made.append(weakref.ref((y := tg.exp(x))._node)), y)[1]
+
+        def f(x):
+            y = tg.exp(x)
+            made.append(weakref.ref(node_of(y)))
+            return y
+
         y, dy = tg.jvp(f, (tg.Tensor([1.0]),), (tg.Tensor([1.0]),))
         assert not y.requires_grad
         assert not dy.requires_grad
