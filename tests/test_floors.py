@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,18 +37,23 @@ def _room(parts: tuple[str, ...]) -> str:
     return parts[0] if parts else "__init__"
 
 
+@cache
+def _nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def _imports(path: Path) -> set[tuple[str, ...]]:
     """Modules of the package that `path` imports, as path parts below the package, wherever the statement stands."""
     here = path.relative_to(PACKAGE).with_suffix("").parts
-    tree = ast.parse(path.read_text())
     hidden = {
         id(node)
-        for block in ast.walk(tree)
+        for block in _nodes(path)
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
     found = set()
-    for node in ast.walk(tree):
+    for node in _nodes(path):
         if id(node) in hidden:
             continue
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -110,7 +116,7 @@ def test_only_strategies_imports_hypothesis():
     users = {
         path.parent.name
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in _nodes(path)
         if isinstance(node, ast.Import | ast.ImportFrom) and "hypothesis" in ast.unparse(node)
     }
     assert users == {"strategies"}

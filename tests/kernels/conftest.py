@@ -21,10 +21,15 @@ TINY = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def tiny(tuning):
+    """Arrays of a few elements count as large."""
+    for module, values in TINY.items():
+        tuning(module, **values)
+
+
 @pytest.fixture(params=["as they are", "tiny"])
-def sizes(request, tuning):
+def sizes(request):
     """Kernels with their constants as they are, and such that arrays of a few elements count as large."""
     if request.param == "tiny":
-        for module, values in TINY.items():
-            tuning(module, **values)
-    return request.param
+        request.getfixturevalue("tiny")
