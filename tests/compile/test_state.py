@@ -314,6 +314,7 @@ class TestValuesThatPythonReads:
         assert run(ones(1)).item() == 3
 
 
+@pytest.mark.usefixtures("audits")
 class TestWhatAReplayCannotRepeat:
     """The function is run as written, after one warning; Python does what it would have done, once in each call."""
 

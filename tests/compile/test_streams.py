@@ -184,7 +184,10 @@ def test_a_parameter_with_an_entry_for_each_image(form):
     mask = form(np.arange(64.0, dtype=np.float32)[:, None] % 3)
     run = lambda x: (masked((x * 2.0).relu() * 0.5, mask=mask) * 0.5).sum()  # noqa: E731
     x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
-    assert run(tg.Tensor(x)).item() == tg.compile(run)(x).item()
+    compiled = tg.compile(run)
+    compiled(x)
+    assert streams_of(compiled)
+    assert run(tg.Tensor(x)).item() == compiled(x).item()
 
 
 @tg.op(elementwise=True)
@@ -205,6 +208,7 @@ def test_what_is_prepared_with_something_shared_goes_along():
     run = lambda x: (doubled((x * 2.0).relu() * 0.5) * 0.5).sum()  # noqa: E731
     x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
     compiled = tg.compile(run)
+    compiled(x)
     assert run(tg.Tensor(x)).item() == compiled(x).item()
     assert "doubled" in streams_of(compiled)[0]
 

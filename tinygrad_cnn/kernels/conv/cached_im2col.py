@@ -68,7 +68,7 @@ class Plan:
         self.source: Callable[[], np.ndarray | None] = _nothing
         """A reference to the array that a convolution filled the columns with."""
         self.has_convolution = False
-        """Whether a convolution has been prepared: in a program, it then fills the columns before all that is prepared later."""
+        """Whether a convolution has been prepared. In a program, it fills the columns before all that is prepared later."""
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in a last column, and the copies that fill it."""
