@@ -20,7 +20,7 @@ FLOORS = [
     ("core", "allocator"),
     ("ops",),
     ("functional", "linalg", "tensor"),
-    ("transforms", "autograd"),
+    ("transforms", "autograd", "checks"),
     ("optim", "nn", "data"),
     ("io", "testing"),
     ("training",),

@@ -41,6 +41,7 @@ from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
 from .transforms.checkpoint import *
+from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
     from . import data, io, nn, training
@@ -108,7 +109,7 @@ __all__ += ops.index.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
-__all__ += ["checkpoint"]
+__all__ += ["checkpoint", "vmap"]
 __all__ += reduce.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__

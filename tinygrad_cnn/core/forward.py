@@ -23,6 +23,7 @@ from .backward import Place, check_unwritten, fit, in_tensors, pull_back, reache
 from .codegen import IN_SHAPE, OUT_SHAPE
 from .grad_mode import enable_grad, no_grad
 from .graph import Argument, Array, Node, Op, above
+from .tracing import tracer
 
 
 def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool) -> list[Array | None]:
@@ -59,7 +60,10 @@ def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool
     op, saved = node.op, node.saved
     assert saved is not None
     sig = op.signature
-    values = dict(zip(sig.saved, op.revive(node) if tensors else saved, strict=True))
+    if tensors:  # labels and indices, too, so that a tracer sees what is computed from them
+        tensor_of = op.globals["Tensor"]._of
+        saved = tuple([tensor_of(value) if isinstance(value, np.ndarray) else value for value in op.revive(node)])
+    values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
     values[OUT_SHAPE] = values[IN_SHAPE] = node.shape  # to an elementwise rule, an input has the shape of the output
     total: Array | None = None
@@ -101,7 +105,7 @@ def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool)
     with enable_grad():
         u = op.globals["Tensor"]._of(np.zeros(node.shape, node.dtype))
         u._node = place = Argument(u)
-        pulled = op.pull(u, op.revive(node), node.params, parents)
+        pulled = tracer().vjp(node, u, op.revive(node), parents)
         roots = [
             (fit(r, parent, op, i)._node, t)
             for i, (r, t, parent) in enumerate(zip(pulled, given, parents, strict=True))
