@@ -1,8 +1,4 @@
-"""From their second call on, compiled functions replay their program.
-
-An audited call is traced, so what it returns is what eager mode gives, whatever the program is. Calls 2 and 3 are audited by
-default: a test of few calls would look at no replay.
-"""
+"""In these tests compiled functions replay from their second call on, unless a test asks for `audits`."""
 
 from __future__ import annotations
 
@@ -10,14 +6,10 @@ import pytest
 
 from tinygrad_cnn.compile import program
 
-from ..tuning import tuned
-
 
 @pytest.fixture(autouse=True)
-def replays():
-    with tuned() as tune:
-        tune(program, FIRST_AUDIT=1000)
-        yield
+def every_test_replays(replays):
+    """See the fixture `replays`."""
 
 
 @pytest.fixture

@@ -385,7 +385,7 @@ class TestAccelerations:
         y.backward(np.ones(3))
         assert x.grad.tolist() == [3.0] * 3
 
-    def test_where_it_declines_the_definition_computes(self):
+    def test_where_it_declines_the_definition_computes(self, replays):
         f, runs = self.made()
         assert f(tg.Tensor([1.0, 2.0])).tolist() == [3.0, 6.0]
         step = tg.compile(lambda x: f(x + 0.0) * 1.0)
@@ -489,14 +489,15 @@ class TestCalls:
         assert x.grad.item() == 2.0
         del tg.core.graph.numpy_ops[ufunc]
 
-    def test_an_op_may_be_a_ufunc(self):
+    def test_an_op_may_be_a_ufunc(self, replays):
         with declared(np.logaddexp2, "x1, x2") as own:
             own.vjp(x1=lambda g, y, x1: g * 2.0 ** (x1 - y), x2=lambda g, y, x2: g * 2.0 ** (x2 - y))
             x, row = leaf([[1.0, 2.0], [0.5, -1.0]]), leaf([3.0, -2.0])
             assert_gradients(own, x.numpy(), row.numpy(), order=2)
             assert isinstance(np.logaddexp2(x, 1.0), tg.Tensor)
             program = tg.compile(lambda a: own(a * 2.0, 1.0))
-            np.testing.assert_array_equal(program(x).numpy(), np.logaddexp2(x.numpy() * 2.0, 1.0))
+            for _ in range(2):
+                np.testing.assert_array_equal(program(x).numpy(), np.logaddexp2(x.numpy() * 2.0, 1.0))
             assert own.op.elementwise
             assert own.op.in_place
             assert own.op.takes_out

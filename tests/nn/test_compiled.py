@@ -7,17 +7,11 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.compile import program
 
 from .cases import CASES
 from .test_layers import made
 
-
-@pytest.fixture(autouse=True)
-def replays(tuning):
-    """Calls 2 and 3 would be audits, which give what eager mode does, whatever the program is."""
-    tuning(program, FIRST_AUDIT=1000)
-
+pytestmark = pytest.mark.usefixtures("replays")
 
 NETWORKS = {
     "BatchNorm2d": lambda: nn.Sequential(
