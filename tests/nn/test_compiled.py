@@ -11,6 +11,8 @@ from tinygrad_cnn import nn
 from .cases import CASES
 from .test_layers import made
 
+pytestmark = pytest.mark.usefixtures("replays")
+
 NETWORKS = {
     "BatchNorm2d": lambda: nn.Sequential(
         nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)
