@@ -21,7 +21,7 @@ FLOORS = [
     ("functional", "linalg", "tensor"),
     ("transforms", "autograd"),
     ("optim", "nn", "data"),
-    ("io", "testing"),
+    ("io", "testing", "viz"),
     ("training",),
     ("__init__",),
 ]
