@@ -155,9 +155,8 @@ class Chromium:
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, **code)
 
     def type(self, text: str) -> None:
-        """Press a key for each letter."""
-        for letter in text:
-            self.press(letter)
+        """Write into what has the focus."""
+        self.send("Input.insertText", text=text)
 
     def picture(self, path: Path) -> None:
         """A screenshot."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,10 @@ class Item:
     output: bool = False
     recomputed: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """The item as a plain dict."""
+    def as_dict(self, op: str | None) -> dict[str, Any]:
+        """The item as a plain dict; `op` is the key of its op among all of the graph."""
         return {
-            "id": self.id, "kind": self.kind, "op": self.op and self.op.name, "name": self.name,
+            "id": self.id, "kind": self.kind, "op": op, "name": self.name,
             "shape": list(self.shape), "dtype": self.dtype, "inputs": [i.as_dict() for i in self.inputs],
             "params": self.params, "group": self.group and self.group.id, "place": self.place and list(self.place),
             "value": self.value, "gradient": self.gradient, "requires_grad": self.requires_grad, "output": self.output,
@@ -120,23 +121,23 @@ class Graph:
         return before - len(self.items)
 
     def place_leaves(self) -> None:
-        """Put each value that no op made, and that only one group uses, into that group."""
-        users: dict[int, set[int | None]] = {}
-        by_id = {group.id: group for group in self.groups}
+        """Put each value that no op made into the innermost group that has all its uses."""
+        paths: dict[Item, list[Group]] = {}
         for item in self.items:
+            around = _path(item.group)
             for given in item.inputs:
-                if given.item is not None and not given.item.inputs:
-                    users.setdefault(given.item.id, set()).add(item.group and item.group.id)
-        for item in self.items:
-            groups = users.get(item.id, set())
-            if item.kind in ("parameter", "buffer", "constant", "leaf") and len(groups) == 1 and None not in groups:
-                item.group = by_id[groups.pop()]  # type: ignore[index]
+                leaf = given.item
+                if leaf is not None and leaf.kind in ("parameter", "buffer", "constant", "leaf"):
+                    pairs = zip(paths.get(leaf, around), around, strict=False)
+                    paths[leaf] = [a for a, _ in takewhile(lambda pair: pair[0] is pair[1], pairs)]
+        for leaf, path in paths.items():
+            leaf.group = path[-1] if path else None
 
     def divide(self) -> None:
         """Put items into groups by their order where too many stand outside of modules to be drawn side by side."""
         members: dict[int | None, list[Item]] = {}
         for item in self.items:
-            members.setdefault(item.group and item.group.id, []).append(item)
+            members.setdefault(None if item.group is None else item.group.id, []).append(item)
         for items in members.values():
             if len(items) > 2 * PART:
                 for start in range(0, len(items), PART):
@@ -147,7 +148,9 @@ class Graph:
 
     def as_dict(self) -> dict[str, Any]:
         """The graph as plain dicts and lists."""
-        ops = {item.op.name: item.op for item in self.items if item.op is not None}
+        keys: dict[Op, str] = {}
+        for op in dict.fromkeys(item.op for item in self.items if item.op is not None):
+            keys[op] = op.name if op.name not in keys.values() else f"{op.function.__module__}.{op.name}"
         used = {item.group.id for item in self.items if item.group is not None}
         for group in reversed(self.groups):
             if group.id in used and group.parent is not None:
@@ -156,11 +159,20 @@ class Graph:
             "format": FORMAT,
             "title": self.title,
             "notes": self.notes,
-            "nodes": [item.as_dict() for item in self.items],
+            "nodes": [item.as_dict(None if item.op is None else keys[item.op]) for item in self.items],
             "groups": [group.as_dict() for group in self.groups if group.id in used],
-            "ops": {name: op_text(op) for name, op in ops.items()},
+            "ops": {key: op_text(op) for op, key in keys.items()},
             "order": [item.id for item in self.order],
         }
+
+
+def _path(group: Group | None) -> list[Group]:
+    """A group and those around it, from the outside in."""
+    found: list[Group] = []
+    while group is not None:
+        found.insert(0, group)
+        group = group.parent
+    return found
 
 
 def shown(value: Any) -> str:

@@ -61,7 +61,9 @@ class Page:
 
     def html(self, *, max_bytes: int | None = LIMIT) -> str:
         """The text of the page. ValueError as in :meth:`save`."""
-        frame = document("graph.html", MODULES, {"TITLE": html.escape(self.data["title"] or "graph").replace("@", "&#64;")})
+        frame = document(
+            "graph.html", MODULES, {"TITLE": html.escape(self.data["title"] or "graph").replace("@", "&#64;")}
+        )
         room = math.inf if max_bytes is None else max_bytes - len(frame.encode()) - 200
         return frame.replace("@DATA@", fitted(self.data, room, max_bytes))
 
@@ -98,7 +100,9 @@ def write(path: Path, text: str) -> Path:
         os.replace(new, path)
     except OSError as error:
         new.unlink(missing_ok=True)
-        raise type(error)(error.errno, f"the page cannot be written: {error.strerror}; give another path", str(path)) from None
+        raise type(error)(
+            error.errno, f"the page cannot be written: {error.strerror}; give another path", str(path)
+        ) from None
     return path
 
 
@@ -127,7 +131,7 @@ def joined(modules: list[str]) -> str:
     return re.sub(r"^export (?=function|const|class|async)", "", text, flags=re.MULTILINE)
 
 
-NODE = {
+NODE: dict[str, Any] = {
     "kind": "op", "op": None, "name": "", "shape": [], "dtype": "float32", "inputs": [], "params": {}, "group": None,
     "place": None, "value": None, "gradient": None, "requires_grad": True, "output": False, "recomputed": False,
 }  # fmt: skip

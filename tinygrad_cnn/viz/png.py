@@ -31,7 +31,7 @@ def _palette(name: str) -> bytes:
     anchors = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in ANCHORS[name]], float)
     at = np.linspace(0, len(anchors) - 1, COLORS)
     colors = np.stack([np.interp(at, range(len(anchors)), anchors[:, i]) for i in range(3)], axis=1)
-    return np.rint(colors).astype(np.uint8).tobytes() + bytes([0, 0, 0, 255, 128, 0, 255, 0, 60])
+    return bytes(np.rint(colors).astype(np.uint8)) + bytes([0, 0, 0, 255, 128, 0, 255, 0, 60])
 
 
 PALETTES = {name: _palette(name) for name in ANCHORS}

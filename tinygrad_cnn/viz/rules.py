@@ -20,7 +20,7 @@ UNKNOWN = "(the source is not available)"
 def op_text(op: Op) -> dict[str, Any]:
     """What a page says about an op: its family, its docstring, its definition, and its rules."""
     return {
-        "family": op.function.__module__.rpartition(".")[2],
+        "family": str(op.function.__module__).rpartition(".")[2],
         "formula": inspect.getdoc(op.function) or "",
         "definition": _definition(op),
         "rules": [

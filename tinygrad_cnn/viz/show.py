@@ -11,7 +11,7 @@ from ..core.frames import caller
 from ..core.tracing import tracer
 from ..nn import Module
 from ..tensor import Tensor, get_default_dtype
-from .graph import Graph, Item
+from .graph import Graph, Group, Item
 from .names import Names
 from .page import Page
 from .summary import summarize
@@ -78,7 +78,9 @@ def show(
         )
         raise
     if not graph.items:
-        raise RuntimeError("show: the function called no op on a Tensor; pass it arrays or Tensors, and use ops on them")
+        raise RuntimeError(
+            "show: the function called no op on a Tensor; pass it arrays or Tensors, and use ops on them"
+        )
     return _finished(graph)
 
 
@@ -128,7 +130,7 @@ def _drawn(shape: tuple[int, ...]) -> Tensor:
 
 def _parameters(model: Module, graph: Graph, names: Names) -> None:
     """The modules of a model, with their parameters and buffers, and no ops."""
-    groups = {}
+    groups: dict[str, Group] = {}
     for path, module in model.named_modules():
         above, _, name = path.rpartition(".")
         groups[path] = graph.add_group(name, type(module).__name__, groups[above] if path else None)

@@ -28,8 +28,9 @@ def summarize(array: NDArray[Any], kind: str = "op", pictures: bool = True) -> d
     Returns:
         "size", "nan" and "inf", the counts of those elements; "values", nested lists, or None if there are more than FEW
         elements. With more than one element also "mean", "std", "min" and "max" of the finite elements, None if there are
-        none, to seven digits; "norm", their Euclidean norm; "zeros", the share of elements that are 0; "histogram", a dict of "low", "high",
-        "counts" and "sampled", whether it is made of some elements only, or None for few elements; and "picture", a PNG as a data URL, or None.
+        none, to seven digits; "norm", their Euclidean norm; "zeros", the share of elements that are 0; "histogram", a dict of
+        "low", "high", "counts" and "sampled", whether it is made of some elements only, or None for few elements; and
+        "picture", a PNG as a data URL, or None.
     """
     if array.dtype.kind == "c":
         array = np.abs(array)

@@ -66,12 +66,12 @@ class Recorder(Tracer):
         item = self.places.get(node)
         if item is not None:
             self.graph.order.append(item)
-            item.gradient = summarize(np.asarray(_array(g)))
+            item.gradient = summarize(_array(g))
             slots = _slots(node.op, item)
             for slot, parent, r in zip(slots, parents, gradients, strict=True):
-                r = np.asarray(r) if isinstance(r, np.generic) else _array(r)
+                r = _array(r)
                 if parent is not None and slot is not None and isinstance(r, np.ndarray):
-                    slot.gradient = summarize(r if r.shape == parent.shape else sum_to(r, shape=parent.shape))
+                    slot.gradient = summarize(r if r.shape == parent.shape else _array(sum_to(r, shape=parent.shape)))
         return gradients
 
     def know(self, tensor: Tensor, item: Item) -> None:
@@ -105,7 +105,9 @@ class Recorder(Tracer):
             item = self.items.get(id(value))
             if item is None:
                 called, kind = self.names.of(value)
-                item = self.graph.add(kind or "constant", value, name=called, value=summarize(value, kind or "constant"))
+                item = self.graph.add(
+                    kind or "constant", value, name=called, value=summarize(value, kind or "constant")
+                )
                 self._alive.append(value)
                 self.items[id(value)] = item
             return Input(name, item)
@@ -150,6 +152,8 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
     for path, leaf in _named_arguments(f, call):
         if isinstance(leaf, Tensor | np.ndarray):
             names.add(leaf, path, "input")
+        if isinstance(leaf, Tensor):
+            recorder.value(leaf)
     held = {id(tensor) for tensor in names.tensors() if getattr(tensor, "_grad", None) is not None}
     try:
         with _restored(f), trace(recorder), enable_grad():
@@ -203,9 +207,9 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
     freed = 0
     for place in places:
         node = place if isinstance(place, Node) else None
-        tensor = None if isinstance(place, Node) else place.tensor()
-        if tensor is not None:
-            item = recorder.value(tensor)
+        leaf = None if isinstance(place, Node) else place.tensor()
+        if leaf is not None:
+            item = recorder.value(leaf)
         else:
             array = values.get(place)
             item = graph.add(
@@ -234,9 +238,9 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
         graph.notes.append(
             "Where the ops were called is not known: it is noted under detect_anomaly(), or by show(function, *args)."
         )
-    again = sum(item.recomputed for item in graph.items)
-    if again:
-        graph.notes.append(f"{again} values that nothing kept were computed again from those of their inputs.")
+    count = sum(item.recomputed for item in graph.items)
+    if count:
+        graph.notes.append(f"{count} values that nothing kept were computed again from those of their inputs.")
     if freed:
         graph.notes.append(f"What is behind {freed} of the ops was freed by an earlier backward, and is not known.")
     if stale:
@@ -334,13 +338,13 @@ def _start(roots: Sequence[Tensor], backward: bool | None, done: bool) -> Tensor
     """The Tensor to start the backward pass from, or None for none. An error if it was asked for and there is none."""
     if backward is False or (done and not backward):
         return None
+    if done:
+        raise RuntimeError("show: the function runs backward itself, and its result has no graph; leave out `backward`")
     single = [root for root in roots[:1] if root.size == 1 and root._node is not None]
     if single:
         return single[0]
     if not backward:
         return None
-    if done:
-        raise RuntimeError("show: the function runs backward itself, and its result has no graph; leave out `backward`")
     what = f"the result has shape {roots[0].shape}" if roots and roots[0].size != 1 else "no result requires a gradient"
     raise ValueError(
         f"show: `backward` is True, but {what}; return a single number that depends on what requires gradients, as in "
@@ -402,7 +406,8 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _array(value: Any) -> Any:
-    return getattr(value, "_array", value)
+    """The values of a Tensor; a NumPy scalar as an array."""
+    return np.asarray(value) if isinstance(value, np.generic) else getattr(value, "_array", value)
 
 
 def _fresh(leaf: Any) -> Tensor:

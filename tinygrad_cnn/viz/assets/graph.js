@@ -52,7 +52,7 @@ export class Graph {
     const waiting = [...this.top.groups];
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const more = group.nodes.length + group.groups.length - 1;
-      if ((boxes + more > ROOM && boxes > 1) || (more === 0 && !group.groups.length)) continue; // one op says no more than its module
+      if (boxes > 1 && (boxes + more > ROOM || (more === 0 && !group.groups.length))) continue; // one op says no more than its module
       this.open.add(group.id);
       boxes += more;
       waiting.push(...group.groups);

@@ -21,7 +21,7 @@ export function start(root, data) {
       const id = Number(key.slice(1));
       const content = key[0] === "n" ? details(graph, graph.nodes[id], follow) : groupDetails(graph, graph.groups.get(id), follow);
       const open = key[0] === "g" ? el("button", { class: "primary", onclick: () => view.toggle(id) }, "Open the group") : null;
-      side.replaceChildren(el("button", { class: "close", "aria-label": "close the details", onclick: () => view.choose(null) }, "×"), content, open ?? "");
+      side.replaceChildren(el("button", { class: "close", "aria-label": "close the details", onclick: () => view.choose(null) }, "×"), open ?? "", content);
       side.scrollTop = 0;
     },
     change: () => play.show(play.at),

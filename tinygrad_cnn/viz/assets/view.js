@@ -150,7 +150,8 @@ export class View {
     }
     for (const [each, element] of this.drawn) element.classList.toggle("near", near.has(each));
     if (focus) g?.focus({ preventScroll: true });
-    this.on.select(key);
+    this.on.select(key); // which may take some of the room
+    if (g) this.center(key);
   }
 
   // Show a node wherever it is: open the groups around it, select it, and move it into sight.
@@ -162,7 +163,6 @@ export class View {
       this.on.change();
     }
     this.choose(key, focus);
-    this.center(key);
   }
 
   toggle(id) {
@@ -281,10 +281,7 @@ export class View {
       const far = ahead + 2.5 * aside;
       if (far < least) [least, best] = [far, other];
     }
-    if (best) {
-      this.choose(best, true);
-      this.center(best);
-    }
+    if (best) this.choose(best, true);
   }
 
   // For each edge a width, from a function of the inputs that it stands for.
