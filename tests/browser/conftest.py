@@ -13,7 +13,8 @@ PICTURES = Path(os.environ.get("TINYGRAD_CNN_SCREENSHOTS", Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def _browser():
+def chromium():
+    """The browser. A test that expects errors on the page takes this one."""
     if executable() is None:
         pytest.skip("no Chromium: install it (apt-get install chromium) or name it in the variable CHROMIUM")
     with Chromium() as browser:
@@ -21,12 +22,12 @@ def _browser():
 
 
 @pytest.fixture
-def browser(_browser):
+def browser(chromium):
     """The browser, in a light window of 1280 x 800. What a page complains of is an error; so is a request to outside."""
-    _browser.look()
-    yield _browser
-    assert _browser.faults() == []
-    outside = [url for url in _browser.requests() if not url.startswith(("file://", "http://127.0.0.1:"))]
+    chromium.look()
+    yield chromium
+    assert chromium.faults() == []
+    outside = [url for url in chromium.requests() if not url.startswith(("file://", "http://127.0.0.1:"))]
     assert outside == []
 
 

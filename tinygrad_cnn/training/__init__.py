@@ -5,6 +5,7 @@ from .checkpoint import Checkpoint
 from .fit import fit
 from .history import History
 from .interrupt import Interrupt
+from .live import Live
 from .measure import Means, correct, eval_step, evaluate, train_step
 from .progress import Progress
 from .run import Run
@@ -18,6 +19,7 @@ __all__ = [
     "EarlyStopping",
     "History",
     "Interrupt",
+    "Live",
     "Means",
     "Progress",
     "Run",

@@ -101,9 +101,9 @@ def fit(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress),
     )  # fmt: skip
-    listening = [c.on_gradients for c in run.callbacks if _is_overridden(c.on_gradients)]
+    listening, watching = _overriding("on_gradients", run), _overriding("on_validation_batch", run)
     train = train_step(model, loss, optimizer, before_update=partial(_each, listening, run) if listening else None)
-    test = eval_step(model, loss)
+    test = eval_step(model, loss, outputs=bool(watching))
     if compile and callable(compiled):
         train, test = compiled(train), compiled(test)
     elif compile:
@@ -115,7 +115,7 @@ def fit(
         try:
             run.call("on_fit_begin")
             while run.epoch < epochs and not run.stopped and not interrupt.asked:
-                _epoch(run, train, test, interrupt)
+                _epoch(run, train, partial(_watched, run, watching, test), interrupt)
             run.status = "interrupted" if interrupt.asked else "stopped" if run.stopped else "finished"
         except BaseException:
             run.status = "failed"
@@ -128,8 +128,10 @@ def fit(
     return run.history
 
 
-def _is_overridden(method: Callable[..., None]) -> bool:
-    return getattr(method, "__func__", None) is not Callback.on_gradients
+def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
+    """The methods of the callbacks for an event, without those that do nothing."""
+    methods = [getattr(callback, event) for callback in run.callbacks]
+    return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
 
 
 def _resume(run: Run, path: str | os.PathLike[str]) -> None:
@@ -151,6 +153,16 @@ def _taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
     except CaptureError as error:
         remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
         raise CaptureError(f"{error}\n{remedy}") from error
+
+
+def _watched(run: Run, watching: Sequence[Callable[..., None]], step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
+    """What a step of validation measured, after the callbacks that want it were given the output of the model."""
+    results = _taken(step, *parts)
+    if not watching:
+        return results
+    for function in watching:
+        function(run, parts, results[-1])
+    return results[:-1]
 
 
 def _how(step: Compiled[..., Any]) -> str:
@@ -188,6 +200,7 @@ def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
     began = time.perf_counter()
     for batch in run.rest():
         parts = tensors(batch)
+        run.parts = parts
         run.means.add(_taken(train, *parts), parts[-1])
         if not run.how and isinstance(train, Compiled):
             run.how = _how(train)
@@ -222,7 +235,7 @@ def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] |
     """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
     loader: Any = run.validate
     before = loader.state_dict() if hasattr(loader, "state_dict") else None
-    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), partial(_taken, test))
+    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), test)
     if interrupt.asked:
         if before is not None:
             loader.load_state_dict(before)

@@ -76,14 +76,18 @@ def train_step(
     return step
 
 
-def eval_step(model: Module, loss: Loss) -> Step:
-    """A function of a batch, for :func:`tinygrad_cnn.compile` or as it is, that measures and records nothing."""
+def eval_step(model: Module, loss: Loss, *, outputs: bool = False) -> Step:
+    """A function of a batch, for :func:`tinygrad_cnn.compile` or as it is, that measures and records nothing.
+
+    With `outputs` the last of what it returns is the output of the model.
+    """
 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
         output = model(*inputs)
-        return measured(loss(output, target), output, target)
+        results = measured(loss(output, target), output, target)
+        return (*results, output) if outputs else results
 
     return step
 

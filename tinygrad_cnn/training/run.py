@@ -16,6 +16,7 @@ from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
     from ..nn import Module
+    from ..tensor import Tensor
 
 _COUNTS: dict[str, Check] = {
     "epoch": whole(0), "batch": whole(0), "step": whole(0), "lr": non_negative, "seconds": non_negative,
@@ -34,6 +35,7 @@ class Run:
         epoch: how many epochs are finished.
         batch: how many steps of the current epoch were taken.
         step: how many steps were taken in all.
+        parts: the Tensors of the batch of the last step, the target last; empty before the first step.
         means: mean loss and accuracy of the current epoch so far.
         lr: the learning rate of the first group when the current epoch began.
         seconds: how long the current epoch has taken; train_seconds: without its validation.
@@ -67,6 +69,7 @@ class Run:
         self.status = "running"
         self.stopped: str | None = None
         self.how = ""
+        self.parts: Sequence[Tensor] = ()
         self.epoch = self.step = 0
         self.start_epoch()
 

@@ -106,20 +106,23 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def asset(name: str) -> str:
-    """The text of a file in `assets`."""
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+def asset(name: str, package: str = __package__) -> str:
+    """The text of a file in the `assets` of a package, or of this one if it is not there."""
+    found = files(package).joinpath("assets", name)
+    if not found.is_file():
+        found = files(__package__).joinpath("assets", name)
+    return found.read_text(encoding="utf-8")
 
 
-def document(template: str, modules: tuple[str, ...], texts: dict[str, str]) -> str:
-    """A page from its template, with the styles, dagre and our modules in it; the data is still to come."""
+def document(template: str, modules: tuple[str, ...], texts: dict[str, str], package: str = __package__) -> str:
+    """A page from its template in a package, with the styles, dagre and the modules in it; the data is still to come."""
     texts = {
         **texts,
         "STYLE": asset("style.css"),
         "DAGRE": asset("dagre/dagre.min.js").replace("</script", "<\\/script"),
-        "SCRIPT": joined([asset(f"{name}.js") for name in modules]),
+        "SCRIPT": joined([asset(f"{name}.js", package) for name in modules]),
     }
-    return re.sub("@([A-Z]+)@", lambda match: texts.get(match[1], match[0]), asset(template))
+    return re.sub("@([A-Z]+)@", lambda match: texts.get(match[1], match[0]), asset(template, package))
 
 
 def joined(modules: list[str]) -> str:
@@ -187,7 +190,7 @@ _json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, float):
         if not math.isfinite(value):

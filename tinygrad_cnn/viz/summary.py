@@ -96,11 +96,12 @@ def _moments(array: NDArray[Any]) -> dict[str, Any]:
         "min": rounded(low) if known else None,
         "max": rounded(high) if known else None,
         "norm": rounded(math.hypot(mean, std) * math.sqrt(count)) if known else 0.0,
-        "histogram": _histogram(flat, low, high) if known else None,
+        "histogram": histogram(flat, low, high) if known else None,
     }
 
 
-def _histogram(flat: NDArray[Any], low: float, high: float) -> dict[str, Any] | None:
+def histogram(flat: NDArray[Any], low: float, high: float) -> dict[str, Any] | None:
+    """How many elements lie where between their lowest and highest; None if there are few, or not between numbers."""
     if flat.size <= BINS // 2 or not math.isfinite(high - low):
         return None
     step = -(-flat.size // SAMPLE)
