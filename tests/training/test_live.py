@@ -470,3 +470,23 @@ def test_outputs_of_a_validation_are_given_to_callbacks():
     _, plain = trained(epochs=1)
     assert seen == [(2, (30,), (30, 10)), (2, (30,), (30, 10)), (2, (4,), (4, 10))]
     assert history["val_loss"] == plain["val_loss"]
+
+
+def test_layers_are_measured_at_the_pace_that_their_cost_allows(monkeypatch, tmp_path):
+    clock, measured = [0.0], []
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    finish = Layers.finish
+
+    def costly(self, step):
+        clock[0] += 2.0
+        measured.append(clock[0])
+        return finish(self, step)
+
+    monkeypatch.setattr(Layers, "finish", costly)
+    with tg.training.Live(model=nn.Linear(1, 1), serve=False, save=tmp_path / "run.html") as live:
+        for _ in range(30_000):
+            clock[0] += 0.1
+            live.step(loss=0.0)
+    gaps = np.diff(measured)
+    assert len(gaps) > 5
+    assert gaps.min() >= 2.0 / module.LAYER_SHARE

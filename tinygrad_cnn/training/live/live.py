@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from .measure import Layers, Predictions
     from .server import Server
 
-TICK = 0.25
+TICK = 0.5
 """Seconds between two updates of the page."""
 
-LAYER_SHARE = 0.008
+LAYER_SHARE = 0.006
 """The share of the time that measuring the layers may take, and ..."""
 
-GRAPH_SHARE = 0.008
+GRAPH_SHARE = 0.006
 """... that drawing the graph may take, while a browser looks at it."""
 
 LEAST = 1.0
@@ -197,7 +197,9 @@ class Live(Callback):
         items = {} if self._predictions is None else self._predictions.items(run.epoch)
         self._predictions = None
         self._board.add(points, **items)
-        self._show(run, time.perf_counter())
+        now = time.perf_counter()
+        if now >= self._next_tick:
+            self._show(run, now)
 
     def on_fit_end(self, run: Run) -> None:
         """Show how it ended, and save the page. The address stays open until the program ends, or :meth:`close`."""

@@ -15,7 +15,7 @@ from .board import Board, Reader
 
 HOST = "127.0.0.1"
 
-PAUSE = 0.25
+PAUSE = 0.5
 """Seconds between two messages to a browser, at least."""
 
 SILENCE = 15.0

@@ -6,6 +6,8 @@ const W = 460;
 const H = 190;
 const PAD = { left: 50, right: 12, top: 10, bottom: 24 };
 
+const MUCH = 30; // the largest of values beside the least, from where on a scale is better logarithmic
+
 const finite = (points) => points.map(([x, y]) => [Number(x), Number(y)]);
 
 // Round numbers between two, about four of them.
@@ -30,15 +32,17 @@ function line(points, x, y) {
 }
 
 export class Chart {
-  constructor(title, { log = false, unit = "step" } = {}) {
-    Object.assign(this, { title, log, unit, lines: [] });
+  // `auto`: a logarithmic scale where values differ by much, until somebody chooses.
+  constructor(title, { auto = false, unit = "step" } = {}) {
+    Object.assign(this, { title, auto, unit, log: false, lines: [] });
     this.legend = el("p", { class: "legend" });
     this.drawing = svg("svg", { viewBox: `0 0 ${W} ${H}`, class: "chart", role: "img" });
-    const toggle = el("button", { class: "log", "aria-pressed": String(log), title: "logarithmic scale", onclick: () => {
+    const toggle = el("button", { class: "log", "aria-pressed": "false", title: "logarithmic scale", onclick: () => {
       this.log = !this.log;
-      toggle.setAttribute("aria-pressed", String(this.log));
+      this.auto = false;
       this.update(this.lines);
     } }, "log");
+    this.toggle = toggle;
     this.element = el("section", { class: "card" }, el("header", {}, el("h2", {}, title), toggle), this.drawing, this.legend);
     this.drawing.addEventListener("pointermove", (event) => this.point(event));
     this.drawing.addEventListener("pointerleave", () => this.update(this.lines));
@@ -48,6 +52,11 @@ export class Chart {
   update(lines) {
     this.lines = lines;
     const all = lines.map((each) => ({ ...each, points: finite(each.points) }));
+    if (this.auto) {
+      const values = all.flatMap((each) => each.points.map(([, y]) => y)).filter(Number.isFinite);
+      this.log = Math.min(...values) > 0 && Math.max(...values) > MUCH * Math.min(...values);
+    }
+    this.toggle.setAttribute("aria-pressed", String(this.log));
     const scale = this.log ? (v) => (v > 0 ? Math.log10(v) : NaN) : (v) => v;
     const xs = all.flatMap((each) => each.points.map(([x]) => x));
     const ys = all.flatMap((each) => each.points.map(([, y]) => scale(y))).filter(Number.isFinite).sort((a, b) => a - b);

@@ -60,12 +60,12 @@ class Curves {
   update(told) {
     const [steps, epochs] = [told.of("step"), told.of("epoch")];
     for (const [name, points] of steps) {
-      this.chart(name === "lr" ? "learning rate" : `${name} by step`).update([{ name, points, color: COLORS[name === "lr" ? 3 : 0], thin: points.length > 100 }]);
+      this.chart(name === "lr" ? "learning rate" : `${name} by step`, { auto: /loss$/.test(name) }).update([{ name, points, color: COLORS[name === "lr" ? 3 : 0], thin: points.length > 100 }]);
     }
     const metrics = new Set([...epochs.keys()].filter((name) => name !== "lr").map((name) => name.replace(/^val_/, "")));
     for (const name of metrics) {
       const lines = [["", "training"], ["val_", "validation"]].map(([prefix, label], i) => ({ name: label, points: epochs.get(prefix + name) ?? [], color: COLORS[i] }));
-      this.chart(`${name} by epoch`, { unit: "epoch" }).update(lines.filter((each) => each.points.length));
+      this.chart(`${name} by epoch`, { unit: "epoch", auto: /loss$/.test(name) }).update(lines.filter((each) => each.points.length));
     }
   }
 }
