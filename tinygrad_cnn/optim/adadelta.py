@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Flag, NonNegative, Options, Share
+from ..checks import Options
+from .hyperparameters import Array, Flag, NonNegative, Share
 from .optimizer import Optimizer, Params
 from .rules import direction, moving_average
 from .state import STEP, Count, Slot
@@ -22,12 +23,9 @@ class Adadelta(Optimizer):
     Reference: Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701, where lr is 1.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         rho: the share of the averages v and a that stays from step to step.
         eps: added under both roots; it sets the size of the first steps.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

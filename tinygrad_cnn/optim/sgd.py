@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Finite, Flag, NonNegative, Options
+from ..checks import Options
+from .hyperparameters import Array, Finite, Flag, NonNegative
 from .optimizer import Optimizer, Params
 from .rules import direction, scalar
 from .state import Slot
@@ -22,13 +23,10 @@ class SGD(Optimizer):
     in the step, and not the gradients that are summed in b.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         momentum: the share of b that stays from step to step.
         dampening: the share of d that is left out of b.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         nesterov: use Nesterov momentum; needs momentum > 0 and dampening = 0.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)
@@ -50,10 +48,8 @@ class SGD(Optimizer):
     def conflict(self, options: Options, where: str) -> str | None:
         momentum, dampening = options["momentum"], options["dampening"]
         if options["nesterov"] and (momentum == 0 or dampening != 0):
-            return (
-                f"`nesterov`{where} is True with momentum={momentum} and dampening={dampening}; "
-                "it needs momentum > 0 and dampening = 0"
-            )
+            found = f"momentum={momentum} and dampening={dampening}"
+            return f"`nesterov`{where} is True with {found}; it needs momentum > 0 and dampening = 0"
         return None
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:

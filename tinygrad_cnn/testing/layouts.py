@@ -1,14 +1,10 @@
-"""The same values in other places of memory: what an op must not depend on."""
-
-from __future__ import annotations
+"""Memory layouts, on which no result may depend."""
 
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = ["LAYOUTS", "strided"]
 
 
 def strided(a: NDArray[Any]) -> NDArray[Any]:

@@ -1,9 +1,8 @@
-"""Derivatives as function calls: of Tensors that have been computed, and of functions.
+"""Derivatives of Tensors and of functions.
 
-A transform such as :func:`grad` calls its function on fresh places of the graph, one for each floating-point leaf of
-the arguments, and walks back from the results to exactly those. Fresh places are what keeps nested derivatives apart:
-the inner walk cannot take the outer variable for its own. Where an argument is itself part of a graph, its fresh place
-is a node above it, so an outer derivative passes through.
+A transform such as :func:`grad` calls its function on new nodes, one for each floating-point leaf of the arguments, and
+walks back from the results to exactly these nodes. So nested derivatives are kept apart: the inner walk does not stop at the
+outer variable. If an argument is itself part of a graph, its new node is above the old one, and an outer derivative passes.
 """
 
 from __future__ import annotations
@@ -19,22 +18,42 @@ from ..ops.elementwise import copy
 from ..tensor.methods import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .pytree import leaves, matched, rebuild
-from .recorded_call import Argnums, Run, as_tensor, check_callable, directed, kind, moves, named_after, shaped
+from .recorded_call import (
+    Argnums,
+    Run,
+    as_tensor,
+    check_callable,
+    directed,
+    directions,
+    kind,
+    moves,
+    named_after,
+    shaped,
+)
 
-__all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "grad",
+    "gradients",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "value_and_grad",
+    "vjp",
+]
 
 P = ParamSpec("P")
 
 
 def gradients(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """Gradients of sum <output, grad_output> with respect to each input, without touching any ``grad``.
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """Gradients of sum <output, grad_output> with respect to each input. No ``grad`` is changed.
 
     Args:
         outputs: one Tensor or several.
@@ -42,7 +61,7 @@ def gradients(
         grad_outputs: one incoming gradient per output; None for an output of a single element means 1.
         retain_graph: keep the graph for another backward; by default, what `create_graph` is.
         create_graph: record the gradients, so that they can be differentiated in turn.
-        allow_unused: give None for an input that no output depends on, instead of raising.
+        allow_unused: return None for an input on which no output depends, instead of raising.
 
     Returns:
         One gradient per input, in its shape and dtype.
@@ -60,20 +79,16 @@ def gradients(
     """
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    starts = (
-        list(grad_outputs)
-        if isinstance(grad_outputs, list | tuple) and not isinstance(outputs, Tensor)
-        else [grad_outputs]
-    )
+    starts: list[Any] = [grad_outputs]
     if grad_outputs is None:
         starts = [None] * len(outs)
+    elif isinstance(grad_outputs, list | tuple) and not isinstance(outputs, Tensor):
+        starts = list(grad_outputs)
     if len(starts) != len(outs):
         raise ValueError(f"gradients: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
     for i, t in enumerate(ins):
         if t._node is None:
-            raise RuntimeError(
-                f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before using it"
-            )
+            raise RuntimeError(f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before")
     roots = [incoming("gradients", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     places = {t._node for t in ins if t._node is not None}
@@ -82,9 +97,7 @@ def gradients(
     for i, t in enumerate(ins):
         g = found.get(t._node) if t._node is not None else None
         if g is None and not allow_unused:
-            raise RuntimeError(
-                f"gradients: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it"
-            )
+            raise RuntimeError(f"gradients: no output depends on `inputs[{i}]`; allow_unused=True returns None for it")
         if g is not None and any(t is earlier for earlier in ins[:i]):
             g = copy(g)  # an input named twice gets two gradients that share nothing
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
@@ -103,17 +116,16 @@ def grad(
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]: ...
 def grad(*args: Any, **kwargs: Any) -> Any:
-    """The function that gives the gradient of `f`, a function with one scalar result.
+    """The function that returns the gradient of `f`, a function with one scalar result.
 
-    The gradient is taken by the arguments at `argnums`, and has their structure of lists, tuples and dicts. Every
-    floating-point leaf in them (a Tensor, an array or a Python float) gives a Tensor of its shape and dtype, zero if `f`
-    does not depend on it. Other leaves reach `f` untouched, and give None.
+    The gradient is taken with respect to the arguments at `argnums`, and has their structure of lists, tuples and dicts. It
+    has a Tensor for every floating-point leaf (a Tensor, an array or a Python float), in its shape and dtype, zero if `f`
+    does not depend on it; and None for other leaves.
 
-    Nothing is added to any ``grad``. The gradient is part of a graph only if gradients are recorded where it is called
-    and something outside, which requires a gradient, went into it: so ``grad(grad(f))`` works, and no graph is left.
+    No ``grad`` is changed. The gradient is part of a graph only if gradients are recorded where it is called, and it depends
+    on a Tensor outside that requires a gradient: so ``grad(grad(f))`` works, and no graph is left.
 
-    Called on Tensors instead of a function, as in PyTorch, this is :func:`gradients`. A Tensor cannot be called, so no
-    call can mean both.
+    Called on Tensors instead of a function, as in PyTorch, this is :func:`gradients`.
 
     Args:
         f: the function, of arrays in nested containers and of anything else.
@@ -124,7 +136,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
         A function with f's arguments: its gradient for an integer `argnums`, a tuple of them for a sequence.
 
     Raises:
-        TypeError: when called, if f's result is not a floating-point number, or an argument holds none.
+        TypeError: when called, if f's result is not a floating-point number, or an argument has no such leaf.
         ValueError: when called, if f's result has several elements, or `argnums` does not fit the arguments.
 
     >>> import tinygrad_cnn as tg
@@ -151,9 +163,9 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
 
 
 def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
-    """The function that gives (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
+    """The function that returns (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
 
-    With `has_aux` it gives ((result, more), gradient).
+    With `has_aux` it returns ((result, more), gradient).
 
     >>> import tinygrad_cnn as tg
     >>> y, g = tg.value_and_grad(lambda x: (x * x).sum())(tg.Tensor([1.0, 2.0]))
@@ -181,7 +193,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     """f's result, and the function u -> (u^T df/dx for each primal x), which may be called any number of times.
 
     u has the structure and shapes of the result; None for a leaf means zero. Leaves of the result that are not floating
-    point take no part. The graph lives as long as the function.
+    point are ignored. The graph lives as long as the function.
 
     Raises:
         ValueError: if u differs from the result in structure or shape.
@@ -209,9 +221,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """f's result at `primals`, and its derivative along `tangents`: (df/dx) t, in the structure of the result.
 
-    `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The derivative is exact: u^T df/dx
-    is linear in u, and its own gradient, pulled back from t, is (df/dx) t. So it costs two walks and no forward-mode rules.
-    (Townsend, "A new trick for calculating Jacobian vector products", 2017.)
+    `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The call of f is recorded, and one
+    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.core.forward`): it costs about as much as f.
 
     Raises:
         TypeError: if `primals` or `tangents` is not a tuple or list.
@@ -223,19 +234,44 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     ([1.0, 8.0], [3.0, 6.0])
     """
     run, directions = directed("jvp", f, primals, tangents)
+    return run.settled(run.result), _pushed(run, directions)
+
+
+def _pushed(run: Run, directions: Sequence[Tensor | None]) -> Any:
+    """The tangent of the result, in its structure."""
     outputs = [as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]
-    with enable_grad():
-        us = [Tensor(np.ones(y.shape, y.dtype), requires_grad=True) for y in outputs]
-        linear = run.pull(list(zip(outputs, us, strict=True)), create=True, retain=True)
-    found = iter(run.along(linear, directions, us))
-    moved = rebuild(run.result, [next(found) if moves(leaf) else None for _, leaf in leaves(run.result)])
-    return run.settled(run.result), run.settled(moved)
+    found = iter(run.push(directions, outputs))
+    return run.settled(rebuild(run.result, [next(found) if moves(leaf) else None for _, leaf in leaves(run.result)]))
+
+
+def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """f's result at `primals`, and the function from tangents to (df/dx) t, which calls f no more.
+
+    It takes a tangent for each primal, of its structure and shapes; None for a leaf means zero. The recorded graph lives as
+    long as the function.
+
+    Raises:
+        ValueError: if a tangent differs from its primal in structure or shape.
+
+    >>> import tinygrad_cnn as tg
+    >>> y, push = tg.linearize(lambda x: x * x, tg.Tensor([1.0, 2.0]))
+    >>> push(tg.Tensor([1.0, 0.0])).tolist(), push(tg.Tensor([0.0, 1.0])).tolist()
+    ([2.0, 0.0], [0.0, 4.0])
+    """
+    check_callable("linearize", f)
+    run = Run("linearize", f, primals, {}, None)
+
+    def push(*tangents: Any) -> Any:
+        return _pushed(run, directions("linearize", primals, tangents))
+
+    return run.settled(run.result), push
 
 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of a scalar function times `tangents`, without the Hessian: the gradient of <grad f, t>.
+    """The Hessian of a scalar function times `tangents`, without the Hessian: the derivative of grad f along t.
 
-    For one primal its product, in its structure; for several a tuple, with the Hessian over all of them.
+    It is computed forward over reverse: the forward walk follows the recorded backward walk. For one primal it is the product,
+    in its structure; for several a tuple, with the Hessian over all of them.
 
     Raises:
         TypeError, ValueError: as :func:`grad` and :func:`jvp`.
@@ -247,15 +283,15 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     run, directions = directed("hvp", f, primals, tangents)
     with enable_grad():
         slopes = run.pull([(run.scalar(run.result), None)], create=True, retain=True)
-    products = run.settled(run.like_arguments(run.along(slopes, directions, run.inputs)))
+    products = run.settled(run.like_arguments(run.push(directions, slopes)))
     return products[0] if len(primals) == 1 else products
 
 
 def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that gives df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
+    """The function that returns df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
 
-    Where f's result is nested, the Jacobian has its structure, and for each leaf the structure of the arguments at
-    `argnums`. Leaves that are not floating point give None.
+    The Jacobian has the structure of f's result, and for each leaf the structure of the arguments at `argnums`, with None for
+    leaves that are not floating point.
 
     Raises:
         TypeError: when called, if an argument holds no floating-point number.
@@ -268,14 +304,46 @@ def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     return _jacobian("jacobian", f, argnums)
 
 
+def jacrev(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """:func:`jacobian` by its name in JAX and PyTorch: one backward walk for each element of the result."""
+    return _jacobian("jacrev", f, argnums)
+
+
+def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """The function that gives the same as :func:`jacobian`, by one forward walk for each element of the arguments.
+
+    It is the cheaper one where the result has more elements than the arguments.
+
+    Raises:
+        TypeError, ValueError: as :func:`jacobian`.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.jacfwd(lambda x: x * x)(tg.Tensor([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+    check_callable("jacfwd", f)
+
+    def columns(*args: P.args, **kwargs: P.kwargs) -> Any:
+        run = Run("jacfwd", f, args, kwargs, argnums)
+        found = iter(run.columns([as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]))
+        return rebuild(
+            run.result,
+            [run.settled(run.like_arguments(next(found))) if moves(leaf) else None for _, leaf in leaves(run.result)],
+        )
+
+    return named_after(f, columns)
+
+
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that gives the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
+    """The function that returns the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
+
+    It is jacfwd(jacrev(f)): forward over reverse.
 
     >>> import tinygrad_cnn as tg
     >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(tg.Tensor([3.0, 4.0])).tolist()
     [[8.0, 6.0], [6.0, 0.0]]
     """
-    return _jacobian("hessian", _jacobian("hessian", f, argnums), argnums)
+    return jacfwd(_jacobian("hessian", f, argnums), argnums)
 
 
 def _jacobian(name: str, f: Callable[P, Any], argnums: Argnums) -> Callable[P, Any]:

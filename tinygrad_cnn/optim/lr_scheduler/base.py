@@ -1,20 +1,19 @@
 """The base of schedules: their options, the groups whose learning rates they write, and their state.
 
-A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. It keeps the rate that it
-found in the group as "initial_lr", where further schedules of the same optimizer find it; it is saved with the group.
+A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. It stores the rate of the group
+before that as ``group["initial_lr"]``, for further schedules of the same optimizer; this entry is saved with the group.
 """
-
-from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
-from ..hyperparameters import INITIAL_LR, Check, Options, checked, declared, entries, loadable, non_negative, whole
+from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
 
 
@@ -34,12 +33,12 @@ class PerGroup:
 Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
 
-class LRScheduler:
+class LRScheduler(Loadable):
     """The base of schedules.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. ``kept`` has checks for what else it saves, and ``optional`` for what a saved state need not have. Options and
-    what is kept are attributes under these names.
+    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too. Loading a state
+    writes its learning rates to the optimizer, whose own state may be loaded before or after.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -55,9 +54,12 @@ class LRScheduler:
 
     options: ClassVar[Checks] = {}
     kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
-    optional: ClassVar[Checks] = {}
     last_epoch: int
     _last_lr: list[float]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the options, which the constructor declares
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -92,20 +94,9 @@ class LRScheduler:
         return groups
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the options, of what the schedule keeps, and of the current learning rates, in plain Python."""
+        """A copy of the options, the saved attributes and the current learning rates, in plain Python."""
         names = (*self.options, *self.kept)
         return {"lr": self._rates(), **{name: copy.deepcopy(getattr(self, name)) for name in names}}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of :meth:`state_dict`, and set the optimizer's learning rates to what they were then.
-
-        So it does not matter whether the optimizer's state is loaded before or after, nor whether that was before the
-        schedule was created.
-
-        Raises:
-            ValueError: if anything does not fit: all faults are listed and nothing is changed.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         return partial(self._take, loadable(self._name, *self._read(state_dict)))
@@ -118,7 +109,7 @@ class LRScheduler:
 
     def _more(self, given: Mapping[str, Any]) -> Checks:
         """The checks of further entries of this saved state."""
-        return {name: check for name, check in self.optional.items() if name in given}
+        return {}
 
     def _take(self, values: Options) -> None:
         """Write the entries of a saved state to the optimizer and the schedule."""
@@ -139,7 +130,7 @@ class LRScheduler:
 
 
 class Timed(LRScheduler, ABC):
-    """A schedule that depends on the number of its steps alone, so that another schedule can begin it at any time."""
+    """A schedule that depends only on the number of its steps. A :class:`SequentialLR` may begin it at any time."""
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any], last_epoch: int = -1) -> None:
         super().__init__(optimizer, options)
@@ -163,4 +154,4 @@ class Timed(LRScheduler, ABC):
 
     @abstractmethod
     def step(self) -> None:
-        """Write the next learning rates: once an epoch or once a batch, after the optimizer's steps."""
+        """Write the next learning rates. Call it once an epoch or once a batch, after the optimizer's steps."""

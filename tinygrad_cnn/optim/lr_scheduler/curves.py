@@ -3,10 +3,11 @@
 import math
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
+from ...checks import Options, finite, non_negative, number, whole
+from ..hyperparameters import INITIAL_LR, Count, NonNegative, Share, pair
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed
 
@@ -24,18 +25,18 @@ class Curve(Timed):
 
     Schedules of one optimizer multiply: if a rate is not the one that this schedule wrote last, then another schedule or the
     user has scaled the excess of the rate over the floor, and it stays scaled. A step that leaves the factor unchanged leaves
-    the rate unchanged. A rate of 0 does not show the other factors, so the optimizer keeps their product until the factor
-    that is 0 has changed.
+    the rate unchanged. A rate of 0 does not show the other factors, so the optimizer keeps their product until the factor of
+    0 has changed.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
         options: the value of every option. Other names are ignored.
-        last_epoch: -1 to start; to continue without a saved schedule, the number of steps taken before, less one: the
-            groups must then hold their "initial_lr".
+        last_epoch: -1 to start. To continue without a saved schedule, the number of earlier steps less one; the groups
+            must hold their "initial_lr" then.
 
     Attributes:
         base_lrs: the initial learning rate of each group.
-        scales: by how much others have scaled the excess of each group's rate.
+        scales: by how much other schedules or the user have scaled the excess of each group's rate.
 
     Raises:
         TypeError, ValueError: if an option has the wrong type or is out of range.
@@ -54,8 +55,6 @@ class Curve(Timed):
     """
 
     kept: ClassVar[Checks] = {**Timed.kept, "base_lrs": PerGroup(non_negative), "scales": PerGroup(finite)}
-    optional: ClassVar[Checks] = {"zeroed": PerGroup(lambda x: None if x is None else _rate_and_zeros(x))}
-    chains: ClassVar[bool] = True
     base_lrs: list[float]
     scales: list[float]
     eta_min: float = 0.0
@@ -79,19 +78,19 @@ class Curve(Timed):
         self._move(self.at(self.last_epoch), self.last_epoch + 1)
 
     def _move(self, before: float, n: float) -> None:
-        """Write the rates after n steps; the factor has been `before`."""
+        """Write the rates after n steps, where `before` is the factor at the last step."""
         now, floor, zeroed = self.at(n), self.floor, self.optimizer._zeroed
         for i, group in enumerate(self._groups()):
             found, written, kept = float(group["lr"]), self._last_lr[i], zeroed.pop(i, None)
-            # The rate without the factors that are 0, and the number of these.
+            # The rate without its factors of 0, and the number of these factors.
             rate, zeros = kept if kept and not found else (found, 0)
             if not written and (zeros or before):
                 written = self._without_zero(i, before)
-            if self.chains and rate != written and written:
+            if rate != written and written:
                 self.scales[i] *= rate / written if written == floor else (rate - floor) / (written - floor)
-            if now != before or not self.chains:
-                rate = self._without_zero(i, now) if self.chains else floor + (self.base_lrs[i] - floor) * now
-                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0) if self.chains else 0
+            if now != before:
+                rate = self._without_zero(i, now)
+                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0)
                 group["lr"] = 0.0 if zeros else rate
             if zeros:
                 zeroed[i] = rate, zeros
@@ -99,7 +98,7 @@ class Curve(Timed):
         self.last_epoch = int(n)
 
     def _without_zero(self, i: int, factor: float) -> float:
-        """The rate of a group, without the factor where that makes the rate 0."""
+        """The rate of group i; a factor that makes it 0 is left out."""
         floor = self.floor
         return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
 
@@ -107,6 +106,10 @@ class Curve(Timed):
         state, zeroed = super().state_dict(), self.optimizer._zeroed
         kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
         return {**state, "zeroed": kept} if any(kept) else state
+
+    def _more(self, given: Mapping[str, Any]) -> Checks:
+        zeroed = PerGroup(lambda x: None if x is None else _rate_and_zeros(x))
+        return {"zeroed": zeroed} if "zeroed" in given else {}
 
     def _take(self, values: Options) -> None:
         kept = values.pop("zeroed", ())
@@ -133,9 +136,6 @@ class StepLR(Curve):
     [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
     """
 
-    step_size: int
-    gamma: float
-
     def __init__(self, optimizer: Optimizer, step_size: Count, gamma: NonNegative = 0.1, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
 
@@ -161,9 +161,6 @@ class MultiStepLR(Curve):
         gamma: the factor of each change.
     """
 
-    milestones: list[int]
-    gamma: float
-
     def __init__(
         self, optimizer: Optimizer, milestones: Annotated[Iterable[int], _milestones], gamma: NonNegative = 0.1,
         last_epoch: int = -1,
@@ -182,9 +179,6 @@ class ConstantLR(Curve):
         factor: from 0 to 1.
         total_iters: the number of steps with the reduced rate.
     """
-
-    factor: float
-    total_iters: int
 
     def __init__(
         self, optimizer: Optimizer, factor: Share = 1 / 3, total_iters: Count = 5, last_epoch: int = -1
@@ -213,10 +207,6 @@ class LinearLR(Curve):
     [0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    start_factor: float
-    end_factor: float
-    total_iters: int
-
     def __init__(
         self, optimizer: Optimizer,
         start_factor: Annotated[float, number("a number above 0 and at most 1", lambda x: 0 < x <= 1)] = 1 / 3,
@@ -225,7 +215,8 @@ class LinearLR(Curve):
         super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
-        return self.start_factor + (self.end_factor - self.start_factor) * min(n, self.total_iters) / self.total_iters
+        start, end, total = float(self.start_factor), float(self.end_factor), int(self.total_iters)
+        return start + (end - start) * min(n, total) / total
 
 
 class ExponentialLR(Curve):
@@ -235,8 +226,6 @@ class ExponentialLR(Curve):
         optimizer, last_epoch: see :class:`Curve`.
         gamma: the factor of each step.
     """
-
-    gamma: float
 
     def __init__(self, optimizer: Optimizer, gamma: NonNegative, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
@@ -248,7 +237,7 @@ class ExponentialLR(Curve):
 class CosineAnnealingLR(Curve):
     """lr = eta_min + (initial_lr - eta_min) (1 + cos(pi n / T_max)) / 2 after n steps.
 
-    Beyond T_max steps the rate rises again, as it fell.
+    Beyond T_max steps the rate rises again.
 
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, without
     the restarts.
@@ -265,8 +254,6 @@ class CosineAnnealingLR(Curve):
     [0.5, 0.375, 0.25]
     """
 
-    T_max: int
-
     def __init__(self, optimizer: Optimizer, T_max: Count, eta_min: NonNegative = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
 
@@ -277,8 +264,8 @@ class CosineAnnealingLR(Curve):
 class CosineAnnealingWarmRestarts(Curve):
     """lr = eta_min + (initial_lr - eta_min) (1 + cos(pi t / T)) / 2, at the t-th step of a cycle of T steps.
 
-    The first cycle takes T_0 steps, and each further cycle T_mult times as many as the one before. The rate is set outright:
-    as in PyTorch, it does not multiply with other schedules.
+    The first cycle takes T_0 steps, and each further cycle T_mult times as many as the one before. As in PyTorch, the rate
+    is overwritten: it does not multiply with other schedules.
 
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983.
 
@@ -290,9 +277,6 @@ class CosineAnnealingWarmRestarts(Curve):
     """
 
     kept: ClassVar[Checks] = {**Curve.kept, "_position": non_negative}
-    chains: ClassVar[bool] = False
-    T_0: int
-    T_mult: int
 
     def __init__(
         self, optimizer: Optimizer, T_0: Count, T_mult: Count = 1, eta_min: NonNegative = 0.0, last_epoch: int = -1
@@ -312,8 +296,10 @@ class CosineAnnealingWarmRestarts(Curve):
         self._move(math.nan, n)
 
     def _move(self, before: float, n: float) -> None:
-        super()._move(before, n)
-        self._position = float(n)
+        for i, group in enumerate(self._groups()):
+            self.optimizer._zeroed.pop(i, None)
+            group["lr"] = self._last_lr[i] = self.floor + (self.base_lrs[i] - self.floor) * self.at(n)
+        self.last_epoch, self._position = int(n), float(n)
 
     def at(self, n: float) -> float:
         length = self.T_0

@@ -1,14 +1,10 @@
 """A strategy for small programs of ops."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hypothesis import strategies as st
 
 from ..expressions import OPERATIONS, SMOOTH, Expression, arity
-
-__all__ = ["expressions"]
 
 CONSTANTS = (1.0, 2.0, -1.0, 0.5, -1.5, 0.0)
 

@@ -1,13 +1,9 @@
 """Strategies for shapes, for shapes that go together, and for axes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-__all__ = ["axes", "broadcastable", "matmul_shapes", "permutations", "shapes"]
 
 Shape = tuple[int, ...]
 
