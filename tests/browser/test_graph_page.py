@@ -166,7 +166,7 @@ def test_groups_open_and_close(opened):
     browser.press("0")
     browser.click(f"[data-key=g{group['id']}]")
     assert "max_pool" in browser.text(".side")
-    browser.click(".side .primary")
+    browser.click(f"[data-key=g{group['id']}] .open rect")
     assert browser.run(f"!!document.querySelector('[data-key={key_of(page, 'max_pool')}]')")
     browser.run(
         f"document.querySelector('[data-key=c{group['id']}]').dispatchEvent(new MouseEvent('click', {{bubbles: true}}))"

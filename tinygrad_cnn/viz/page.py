@@ -50,17 +50,18 @@ class Page:
         Raises:
             OSError: if the file cannot be written; what was there is untouched then.
             ValueError: if the page is larger than `max_bytes` even so.
-
-        >>> import tinygrad_cnn as tg
-        >>> x = tg.Tensor([1.0, 2.0], requires_grad=True)
-        >>> tg.show((x * x).sum()).save("graph.html").name
-        'graph.html'
         """
         target = Path(path)
         return write(target, self.html(max_bytes=max_bytes))
 
     def html(self, *, max_bytes: int | None = LIMIT) -> str:
-        """The text of the page. ValueError as in :meth:`save`."""
+        """The text of the page. ValueError as in :meth:`save`.
+
+        >>> import tinygrad_cnn as tg
+        >>> x = tg.Tensor([1.0, 2.0], requires_grad=True)
+        >>> tg.show((x * x).sum()).html().startswith("<!doctype html>")
+        True
+        """
         frame = document(
             "graph.html", MODULES, {"TITLE": html.escape(self.data["title"] or "graph").replace("@", "&#64;")}
         )

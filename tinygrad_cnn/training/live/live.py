@@ -67,7 +67,7 @@ class Live(Callback):
         OSError: when training begins, if the port is in use.
 
     >>> import tinygrad_cnn as tg
-    >>> with tg.training.Live(serve=False, save="run.html") as live:
+    >>> with tg.training.Live(serve=False) as live:
     ...     for loss in (1.0, 0.5, 0.25):
     ...         live.step(loss=loss, lr=0.1)
     """

@@ -27,7 +27,7 @@ export function start(root, data) {
     change: () => play.show(play.at),
     refuse: () => say(`That would be more than ${count(LIMIT)} boxes: open smaller groups, or search.`),
   });
-  const play = new Play(graph, view, say);
+  const play = new Play(graph, view);
   const find = search(graph, follow);
 
   const ops = graph.nodes.filter((node) => node.op).length;

@@ -32,7 +32,7 @@ const matches = (node, words) => {
 };
 
 export function search(graph, follow) {
-  const results = el("ul", { class: "results", role: "listbox", "aria-label": "results", hidden: true });
+  const results = el("ul", { class: "results", "aria-label": "results", hidden: true });
   const close = () => (results.hidden = true);
   const choose = (node) => {
     close();
@@ -45,7 +45,7 @@ export function search(graph, follow) {
     const found = words.length ? [...new Set([...graph.nodes.filter((node) => matches(node, words)), ...inGroups])] : [];
     results.hidden = !words.length;
     results.replaceChildren(...found.slice(0, SHOWN).map((node) =>
-      el("li", { role: "option" }, el("button", { onclick: () => choose(node) }, sentence(node)))),
+      el("li", {}, el("button", { onclick: () => choose(node) }, sentence(node)))),
       found.length ? (found.length > SHOWN ? el("li", {}, `and ${found.length - SHOWN} more`) : "") : el("li", {}, "nothing found"));
     return found;
   };

@@ -3,8 +3,8 @@
 import { el, label, num, svg } from "./format.js";
 
 export class Play {
-  constructor(graph, view, say) {
-    Object.assign(this, { graph, view, say, at: -1, timer: null });
+  constructor(graph, view) {
+    Object.assign(this, { graph, view, at: -1, timer: null });
     this.order = graph.data.order.map((id) => graph.nodes[id]).filter((node) => node.gradient);
     this.expected = new Map(); // how many gradients each node waits for
     for (const node of graph.nodes) {

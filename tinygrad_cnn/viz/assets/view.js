@@ -47,7 +47,7 @@ function content(graph, box) {
   if (lines.histogram && node.gradient?.histogram) lines.slopes = node.gradient.histogram;
   const rowWidth = lines.rows.reduce((sum, [, text]) => Math.max(sum, widthOf(text, "12px ui-monospace, monospace") + 44), 0);
   const titleWidth = widthOf(lines.title, TITLE) + (lines.note ? widthOf(lines.note, SMALL) + 8 : 0);
-  lines.width = Math.max(72, titleWidth + 26, widthOf(lines.below, SMALL) + 26, rowWidth + 22, lines.picture ? 96 : lines.histogram ? 104 : 0);
+  lines.width = Math.max(72, titleWidth + (box.group ? 40 : 26), widthOf(lines.below, SMALL) + 26, rowWidth + 22, lines.picture ? 96 : lines.histogram ? 104 : 0);
   lines.height = 28 + (lines.below ? 15 : 0) + lines.rows.length * 17 + (lines.picture ? PICTURE + 8 : lines.histogram ? 30 : 0) + 4;
   return lines;
 }
@@ -131,7 +131,10 @@ export class View {
       g.append(svg("path", { class: "bars value", transform: `translate(13 ${y + 3})`, d: bars(box.histogram, box.slopes ? (width - 32) / 2 : width - 26, 24) }));
       if (box.slopes) g.append(svg("path", { class: "bars gradient", transform: `translate(${13 + (width - 32) / 2 + 6} ${y + 3})`, d: bars(box.slopes, (width - 32) / 2, 24) }));
     }
-    if (box.group) g.append(svg("text", { class: "open", x: width - 16, y: 20, onclick: (event) => { event.stopPropagation(); this.toggle(box.group.id); } }, "▸"));
+    if (box.group) {
+      const open = (event) => { event.stopPropagation(); this.toggle(box.group.id); };
+      g.append(svg("g", { class: "open", onclick: open }, svg("rect", { x: width - 30, width: 30, height: 30 }), svg("text", { x: width - 17, y: 20 }, "▸")));
+    }
     if (box.bad) g.append(svg("g", { class: "badge", transform: `translate(${width - 8} 0)` }, svg("circle", { r: 9 }), svg("text", { y: 4 }, "!")));
     this.drawn.set(box.key, g);
     return g;
