@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the ground up. Folders of one row may import each other, but not in a circle.
 FLOORS = [
-    ("core", "allocator"),
+    ("core", "allocator", "torch_names"),
     ("ops",),
     ("functional", "linalg", "tensor"),
     ("transforms", "autograd", "checks"),

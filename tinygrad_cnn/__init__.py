@@ -126,7 +126,7 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise import_module(".torch_names", __name__).missing(name, f"module {__name__!r}", "torch")
     module = import_module(f".{_LATER[name]}", __name__)
     globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
     return value
