@@ -1,0 +1,9 @@
+"""Models as ONNX files: :func:`export` writes one, and :func:`load` makes a module of one.
+
+Needs the package onnx: pip install 'tinygrad_cnn[onnx]'.
+"""
+
+from .errors import OnnxError
+from .model import GraphModule, load
+
+__all__ = ["GraphModule", "OnnxError", "load"]

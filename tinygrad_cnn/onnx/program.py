@@ -1,0 +1,204 @@
+"""What a graph of a file has become: steps, run one after the other on values by name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ops.shape import stack
+from ..tensor import Tensor
+from .errors import OnnxError
+from .table.base import number
+
+Env = dict[str, Any]
+
+MOST_TURNS = 1_000_000
+"""Turns of loops in one call: a file can ask for any number."""
+
+MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
+"""What an op raises for values that it cannot take; not what stops a run."""
+
+
+class Step:
+    """One node: a function of values."""
+
+    __slots__ = ("after", "function", "inputs", "name", "operator", "outputs", "wants_mode")
+
+    def __init__(
+        self, function: Callable[..., Any], inputs: Sequence[str], outputs: Sequence[str], name: str, operator: str,
+        wants_mode: bool = False,
+    ) -> None:  # fmt: skip
+        self.function, self.inputs, self.outputs = function, tuple(inputs), tuple(outputs)
+        self.name, self.operator, self.wants_mode = name, operator, wants_mode
+        self.after: tuple[str, ...] = ()  # values that nothing needs any more
+
+    def uses(self) -> set[str]:
+        """The names of the values that it takes."""
+        return set(self.inputs) - {""}
+
+    def run(self, env: Env, training: bool) -> None:
+        """Compute the outputs."""
+        args = [env[name] if name else None for name in self.inputs]
+        made = self.function(*args, training=training) if self.wants_mode else self.function(*args)
+        if made.__class__ is not tuple:
+            made = (made,)
+        for name, value in zip(self.outputs, made, strict=False):
+            if name:
+                env[name] = value if value.__class__ is Tensor or value.__class__ is np.ndarray else _array(value)
+
+
+def _array(value: Any) -> Any:
+    return value if isinstance(value, Tensor) else np.asarray(value)
+
+
+class Program:
+    """Steps, and the names of what goes in and comes out."""
+
+    def __init__(self, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.steps: list[Any] = []
+
+    def uses(self) -> set[str]:
+        """The names of values from outside."""
+        made, used = set(self.inputs), set()
+        for step in self.steps:
+            used |= step.uses() - made
+            made.update(step.outputs)
+        return used | (set(self.outputs) - made)
+
+    def finish(self, kept: set[str]) -> None:
+        """Find which values each step is the last to use: those that steps here make, but for the outputs and `kept`."""
+        made = {name for step in self.steps for name in step.outputs}
+        gone = kept | set(self.outputs) | {""}
+        for step in reversed(self.steps):
+            last = (step.uses() | set(step.outputs)) & made - gone
+            step.after = tuple(last)
+            gone |= last
+
+    def run(self, env: Env, training: bool) -> None:
+        """Run the steps."""
+        for step in self.steps:
+            try:
+                step.run(env, training)
+            except OnnxError as error:
+                if getattr(error, "__notes__", None):  # from a program within the step
+                    raise
+                raise _placed(step, error) from error.__cause__
+            except MISTAKES as error:
+                raise _placed(step, error) from error
+            for name in step.after:
+                del env[name]
+
+
+def _placed(step: Any, error: BaseException) -> OnnxError:
+    """The error with the node at which it happened."""
+    placed = OnnxError(f"node {step.name!r} ({step.operator}): {error or type(error).__name__}")
+    placed.add_note(f"at node {step.name!r}")
+    return placed
+
+
+class Branch(Step):
+    """An If: one of two programs, chosen by the value of the first input."""
+
+    __slots__ = ("programs",)
+
+    def __init__(self, condition: str, programs: Sequence[Program], outputs: Sequence[str], name: str) -> None:
+        super().__init__(lambda: None, [condition], outputs, name, "If")
+        self.programs = programs
+
+    def uses(self) -> set[str]:
+        return set(self.inputs).union(*(p.uses() for p in self.programs))
+
+    def run(self, env: Env, training: bool) -> None:
+        program = self.programs[0 if number(env[self.inputs[0]]) else 1]
+        program.run(env, training)
+        for name, inner in zip(self.outputs, program.outputs, strict=False):
+            if name:
+                env[name] = env[inner]
+
+
+class Loop(Step):
+    """A Loop: a program that is repeated while a condition holds, so many times at most."""
+
+    __slots__ = ("program", "states")
+
+    def __init__(self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str) -> None:
+        super().__init__(lambda: None, inputs, outputs, name, "Loop")
+        self.program = program
+        self.states = len(program.inputs) - 2
+
+    def uses(self) -> set[str]:
+        return (set(self.inputs) - {""}) | self.program.uses()
+
+    def run(self, env: Env, training: bool) -> None:
+        count, condition, *carried = [env[name] if name else None for name in self.inputs]
+        most = None if count is None else int(number(count))
+        going = condition is None or bool(number(condition))
+        scanned: list[list[Any]] = [[] for _ in self.program.outputs[1 + self.states :]]
+        turn = 0
+        while going and (most is None or turn < most):
+            env[TURNS] = env.get(TURNS, 0) + 1
+            if env[TURNS] > MOST_TURNS:
+                raise OnnxError(f"a loop turns more than {MOST_TURNS} times")
+            values = (np.array(turn, np.int64), np.array(True), *carried)
+            env.update(zip(self.program.inputs, values, strict=True))
+            self.program.run(env, training)
+            holds, *results = [env[name] for name in self.program.outputs]
+            going, carried = bool(number(holds)), results[: self.states]
+            for part, value in zip(scanned, results[self.states :], strict=True):
+                part.append(value)
+            turn += 1
+        stacked = [stack(part, 0) if part else np.zeros((0,), np.float32) for part in scanned]
+        for name, value in zip(self.outputs, [*carried, *stacked], strict=False):
+            if name:
+                env[name] = value
+
+
+TURNS = "\0turns"
+
+
+class Scan(Step):
+    """A Scan: a program that goes along an axis of some inputs, and stacks some outputs along one."""
+
+    __slots__ = ("axes", "backward", "count", "out_axes", "out_backward", "program")
+
+    def __init__(
+        self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str, count: int, axes: Sequence[int],
+        backward: Sequence[int], out_axes: Sequence[int], out_backward: Sequence[int],
+    ) -> None:  # fmt: skip
+        super().__init__(lambda: None, inputs, outputs, name, "Scan")
+        self.program, self.count, self.axes, self.backward = program, count, axes, backward
+        self.out_axes, self.out_backward = out_axes, out_backward
+
+    def uses(self) -> set[str]:
+        return (set(self.inputs) - {""}) | self.program.uses()
+
+    def run(self, env: Env, training: bool) -> None:
+        values = [env[name] for name in self.inputs]
+        states, sequences = values[: -self.count], values[-self.count :]
+        length = np.shape(sequences[0])[self.axes[0]]
+        scanned: list[list[Any]] = [[] for _ in self.program.outputs[len(states) :]]
+        for turn in range(length):
+            parts = []
+            for x, axis, back in zip(sequences, self.axes, self.backward, strict=True):
+                index: list[Any] = [slice(None)] * np.ndim(x)
+                index[axis] = length - 1 - turn if back else turn
+                parts.append(x[tuple(index)])
+            env.update(zip(self.program.inputs, [*states, *parts], strict=True))
+            self.program.run(env, training)
+            results = [env[name] for name in self.program.outputs]
+            states = results[: len(states)]
+            for j, value in enumerate(results[len(states) :]):
+                scanned[j].insert(0, value) if self.out_backward[j] else scanned[j].append(value)
+        stacked = [stack(part, axis) for part, axis in zip(scanned, self.out_axes, strict=True)]
+        for name, value in zip(self.outputs, [*states, *stacked], strict=False):
+            if name:
+                env[name] = value
+
+
+def bound(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:
+    """A function with keywords."""
+    return functools.partial(function, **keywords) if keywords else function
