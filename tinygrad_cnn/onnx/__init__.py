@@ -4,6 +4,7 @@ Needs the package onnx: pip install 'tinygrad_cnn[onnx]'.
 """
 
 from .errors import OnnxError
+from .export import export
 from .model import GraphModule, load
 
-__all__ = ["GraphModule", "OnnxError", "load"]
+__all__ = ["GraphModule", "OnnxError", "export", "load"]

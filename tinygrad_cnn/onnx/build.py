@@ -28,14 +28,13 @@ FOLDED = frozenset(
 
 
 class Constant:
-    """A value that is known before the first call, and how it is used."""
+    """A value that is known before the first call."""
 
-    __slots__ = ("array", "given", "roles")
+    __slots__ = ("array", "given")
 
     def __init__(self, array: np.ndarray, given: bool) -> None:
         self.array = array
         self.given = given  # as an initializer
-        self.roles: set[str] = set()
 
     @property
     def folds(self) -> bool:
@@ -126,7 +125,6 @@ class Builder:
                 return
         except MISTAKES as error:
             raise OnnxError(f"load: node {name!r} ({operator}): {error}") from None
-        self._note_roles(row, inputs)
         program.steps.append(step)
 
     def _step(self, row: Reader, node: Any, name: str, inputs: list[str], outputs: list[str]) -> Step:
@@ -154,7 +152,8 @@ class Builder:
         needed = _required_keywords(row)
         if needed - set(keywords):
             raise OnnxError(f"the attribute {min(needed - set(keywords))!r} is missing")
-        return Step(bound(row.function, keywords), inputs, outputs, name, node.op_type, "training" in row.context)
+        roles = [(row.roles[0 if row.variadic else i] if row.roles else "") or "Value" for i in range(len(inputs))]
+        return Step(bound(row.function, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context)
 
     def _fold(self, step: Step, known: Sequence[Any], operator: str) -> bool:
         """Compute a step of constants, if its result is not too large."""
@@ -182,11 +181,6 @@ class Builder:
         self.constants.update({name: Constant(array, given=False) for name, array in made.items()})
         return True
 
-    def _note_roles(self, row: Reader, inputs: Sequence[str]) -> None:
-        for i, name in enumerate(inputs):
-            if name in self.constants:
-                self.constants[name].roles.add(row.roles[0 if row.variadic else i] or "Value")
-
     # Control flow
 
     def _if(self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program) -> None:
@@ -206,7 +200,6 @@ class Builder:
         programs = [self._graph(branch, names, inputs=()) for branch in branches]
         if any(len(p.outputs) != len(outputs) for p in programs):
             raise OnnxError(f"load: node {name!r} (If) has branches with other outputs than it")
-        self._note_structural(inputs)
         program.steps.append(Branch(inputs[0], programs, [define(o) for o in outputs], name))
 
     def _loop(self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program) -> None:
@@ -217,8 +210,6 @@ class Builder:
         body = self._graph(graphs["body"], names, inputs=())
         if len(body.inputs) != len(inputs) or len(body.outputs) < len(inputs) - 1:
             raise OnnxError(f"load: node {name!r} (Loop) has {len(inputs)} inputs, but its body {len(body.inputs)}")
-        self._note_structural(inputs[:2])
-        self._note_values(inputs[2:])
         program.steps.append(Loop(body, inputs, [define(o) if o else "" for o in node.output], name))
 
     def _scan(self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program) -> None:
@@ -228,7 +219,6 @@ class Builder:
         body, count = self._graph(given["body"], names, inputs=()), int(given["num_scan_inputs"])
         if not 1 <= count <= len(inputs) or len(body.inputs) != len(inputs) or "" in inputs:
             raise OnnxError(f"load: node {name!r} (Scan) has {len(inputs)} inputs, but its body {len(body.inputs)}")
-        self._note_values(inputs)
         results = len(body.outputs) - (len(inputs) - count)
         program.steps.append(
             Scan(
@@ -237,16 +227,6 @@ class Builder:
                 given.get("scan_output_axes", (0,) * results), given.get("scan_output_directions", (0,) * results),
             )
         )  # fmt: skip
-
-    def _note_structural(self, names: Sequence[str]) -> None:
-        for name in names:
-            if name in self.constants:
-                self.constants[name].roles.add("Structural")
-
-    def _note_values(self, names: Sequence[str]) -> None:
-        for name in names:
-            if name in self.constants:
-                self.constants[name].roles.add("Value")
 
 
 def _required_keywords(row: Reader) -> set[str]:

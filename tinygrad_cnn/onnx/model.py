@@ -59,7 +59,9 @@ class GraphModule(Module):
         self.input_names = [port.name for port in ports]
         self.output_names: list[str] = []
         used = program.uses() & constants.keys()
-        state = {n: kind for n, c in constants.items() if n in used and (kind := _kind(c)) is not None}
+        roles: dict[str, set[str]] = {}
+        program.note(roles)
+        state = {n: kind for n, c in constants.items() if n in used and (kind := _kind(c, roles.get(n, set()))) is not None}
         self._constants: Env = {n: constants[n].array for n in used if n not in state}
         self.names: dict[str, str] = {}
         self._places: list[tuple[str, Module, str]] = []
@@ -113,9 +115,9 @@ class GraphModule(Module):
         return f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}, {len(self._program.steps)} nodes"
 
 
-def _kind(constant: Constant) -> str | None:
+def _kind(constant: Constant, roles: set[str]) -> str | None:
     """What a constant is in the module: a "parameter", a "buffer" or, None, a part of the graph."""
-    kind, roles = constant.array.dtype.kind, constant.roles
+    kind = constant.array.dtype.kind
     if not roles - {"Structural"}:
         return None
     if kind == "f" and "Weight" in roles:

@@ -25,19 +25,27 @@ MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplem
 class Step:
     """One node: a function of values."""
 
-    __slots__ = ("after", "function", "inputs", "name", "operator", "outputs", "wants_mode")
+    __slots__ = ("after", "function", "inputs", "name", "operator", "outputs", "roles", "wants_mode")
 
     def __init__(
         self, function: Callable[..., Any], inputs: Sequence[str], outputs: Sequence[str], name: str, operator: str,
-        wants_mode: bool = False,
+        roles: Sequence[str], wants_mode: bool = False,
     ) -> None:  # fmt: skip
         self.function, self.inputs, self.outputs = function, tuple(inputs), tuple(outputs)
         self.name, self.operator, self.wants_mode = name, operator, wants_mode
+        self.roles = tuple(roles)  # of the inputs, as the table says them
         self.after: tuple[str, ...] = ()  # values that nothing needs any more
 
     def uses(self) -> set[str]:
         """The names of the values that it takes."""
         return set(self.inputs) - {""}
+
+    def note(self, roles: dict[str, set[str]]) -> None:
+        """Add how it uses its inputs to the roles of values by name. What only makes shapes is itself part of the shapes."""
+        found = set[str]().union(*(roles.get(name, ()) for name in self.outputs))
+        for name, role in zip(self.inputs, self.roles, strict=True):
+            if name:
+                roles.setdefault(name, set()).add("Structural" if found == {"Structural"} else role)
 
     def run(self, env: Env, training: bool) -> None:
         """Compute the outputs."""
@@ -68,6 +76,13 @@ class Program:
             used |= step.uses() - made
             made.update(step.outputs)
         return used | (set(self.outputs) - made)
+
+    def note(self, roles: dict[str, set[str]]) -> None:
+        """Add how the steps use values to their roles by name."""
+        for name in self.outputs:
+            roles.setdefault(name, set()).add("Value")
+        for step in reversed(self.steps):
+            step.note(roles)
 
     def finish(self, kept: set[str]) -> None:
         """Find which values each step is the last to use: those that steps here make, but for the outputs and `kept`."""
@@ -100,17 +115,26 @@ def _placed(step: Any, error: BaseException) -> OnnxError:
     return placed
 
 
+def _nothing(*_: Any) -> None:
+    """The function of a step that runs programs."""
+
+
 class Branch(Step):
     """An If: one of two programs, chosen by the value of the first input."""
 
     __slots__ = ("programs",)
 
     def __init__(self, condition: str, programs: Sequence[Program], outputs: Sequence[str], name: str) -> None:
-        super().__init__(lambda: None, [condition], outputs, name, "If")
+        super().__init__(_nothing, [condition], outputs, name, "If", ["Structural"])
         self.programs = programs
 
     def uses(self) -> set[str]:
         return set(self.inputs).union(*(p.uses() for p in self.programs))
+
+    def note(self, roles: dict[str, set[str]]) -> None:
+        for program in self.programs:
+            program.note(roles)
+        super().note(roles)
 
     def run(self, env: Env, training: bool) -> None:
         program = self.programs[0 if number(env[self.inputs[0]]) else 1]
@@ -126,12 +150,17 @@ class Loop(Step):
     __slots__ = ("program", "states")
 
     def __init__(self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str) -> None:
-        super().__init__(lambda: None, inputs, outputs, name, "Loop")
+        roles = ["Structural"] * 2 + ["Value"] * (len(inputs) - 2)
+        super().__init__(_nothing, inputs, outputs, name, "Loop", roles)
         self.program = program
         self.states = len(program.inputs) - 2
 
     def uses(self) -> set[str]:
         return (set(self.inputs) - {""}) | self.program.uses()
+
+    def note(self, roles: dict[str, set[str]]) -> None:
+        self.program.note(roles)
+        super().note(roles)
 
     def run(self, env: Env, training: bool) -> None:
         count, condition, *carried = [env[name] if name else None for name in self.inputs]
@@ -169,12 +198,16 @@ class Scan(Step):
         self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str, count: int, axes: Sequence[int],
         backward: Sequence[int], out_axes: Sequence[int], out_backward: Sequence[int],
     ) -> None:  # fmt: skip
-        super().__init__(lambda: None, inputs, outputs, name, "Scan")
+        super().__init__(_nothing, inputs, outputs, name, "Scan", ["Value"] * len(inputs))
         self.program, self.count, self.axes, self.backward = program, count, axes, backward
         self.out_axes, self.out_backward = out_axes, out_backward
 
     def uses(self) -> set[str]:
         return (set(self.inputs) - {""}) | self.program.uses()
+
+    def note(self, roles: dict[str, set[str]]) -> None:
+        self.program.note(roles)
+        super().note(roles)
 
     def run(self, env: Env, training: bool) -> None:
         values = [env[name] for name in self.inputs]

@@ -140,8 +140,9 @@ def _sum_windows(w: Any, x: Any, *, windows: Any, out: Any) -> Any:
     count = math.prod(windows.size)
     user = w.only_user()
     if user is not None and user.op is e.div.op and user.inputs[1].__class__ in (int, float) and user.inputs[1] == count:
-        w.divided(user)  # the mean is what is wanted
-        return w.node("AveragePool", x, count_include_pad=1, **attributes, **more)
+        mean = w.node("AveragePool", x, count_include_pad=1, **attributes, **more)
+        w.divided(user, mean)  # the mean is what is wanted
+        return mean
     mean = w.node("AveragePool", x, count_include_pad=1, **attributes, **more)
     return w.node("Mul", mean, w.number(count, out.dtype))
 

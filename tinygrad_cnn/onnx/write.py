@@ -1,0 +1,394 @@
+"""What writers of the table write with: values, nodes, constants, and sizes that are known when the file is run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .errors import OnnxError, package
+from .trace import Record, Trace
+
+NUMBERS = (bool, int, float, np.bool_)
+END = np.iinfo(np.int64).max
+
+
+class Value:
+    """A value of the file that is being written. Its shape is that of the first trace; `shapes` has those of all."""
+
+    __slots__ = ("constant", "dtype", "name", "shapes", "source")
+
+    def __init__(
+        self, name: str, shapes: Sequence[tuple[int, ...]], dtype: Any, constant: np.ndarray | None = None, source: int = 0
+    ) -> None:
+        self.name, self.shapes, self.dtype, self.constant, self.source = name, shapes, np.dtype(dtype), constant, source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape in the first trace."""
+        return self.shapes[0]
+
+    def sizes(self, axis: int) -> tuple[int, ...]:
+        """The sizes of an axis in all traces."""
+        return tuple(shape[axis] for shape in self.shapes)
+
+    def is_dynamic(self, axis: int) -> bool:
+        """Whether the size of an axis varies."""
+        return len(set(self.sizes(axis))) > 1
+
+    @property
+    def varies(self) -> bool:
+        """Whether a size varies."""
+        return any(map(self.is_dynamic, range(len(self.shape))))
+
+
+class Dimension:
+    """A dynamic axis: its name, an input that has it, which axis, and its sizes in all traces."""
+
+    def __init__(self, name: str, value: Value, axis: int) -> None:
+        self.name, self.value, self.axis = name, value, axis
+
+
+class Writer:
+    """The file that is being written, and the op whose turn it is."""
+
+    def __init__(self, traces: Sequence[Trace], opset: int, names: Mapping[int, str]) -> None:
+        self.traces, self.opset = traces, opset
+        self.parameters = names  # by identity of the array
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Value] = {}
+        self.values: dict[int, Value] = {}  # by identity of the array in the first trace
+        self.taken: set[str] = set(names.values())
+        self.dimensions: list[Dimension] = []
+        self.users: dict[int, list[Record]] = {}  # by identity of an array, who takes it
+        self.kept: set[int] = set()  # arrays that are outputs
+        self.given: dict[int, Value] = {}  # results of records that need not be written
+        self.record: Record
+        self.index = 0
+        self.out: Value
+        self._helper = package("export").helper
+        self._sizes: dict[Any, Value] = {}
+        self._ints: dict[Any, Value] = {}
+
+    # Errors
+
+    def refuse(self, condition: Any, why: str) -> None:
+        """OnnxError about the op if the condition holds."""
+        if condition:
+            raise OnnxError(f"export: {self.place()} {why}")
+
+    def place(self) -> str:
+        """The op, its module and its line, in words."""
+        record = self.record
+        return f"op `{record.op.name}` in {record.path or 'the model'}, line {record.line},"
+
+    # Values
+
+    def unique(self, name: str) -> str:
+        """`name`, or with a number behind it if it is taken."""
+        found, i = name, 1
+        while found in self.taken:
+            found, i = f"{name}_{i}", i + 1
+        self.taken.add(found)
+        return found
+
+    def constant(self, array: np.ndarray, name: str = "") -> Value:
+        """A constant."""
+        path = self.record.path if hasattr(self, "record") else ""
+        found = Value(name or self.unique(f"{path}/constant"), [array.shape], array.dtype, array)
+        found.shapes = [array.shape] * len(self.traces)
+        self.constants[found.name] = found
+        return found
+
+    def ints(self, numbers: Iterable[int]) -> Value:
+        """A 1-D constant of integers."""
+        key = tuple(int(n) for n in numbers)
+        if key not in self._ints:
+            self._ints[key] = self.constant(np.array(key, np.int64))
+        return self._ints[key]
+
+    def number(self, value: float, dtype: Any) -> Value:
+        """A constant without axes."""
+        return self.constant(np.array(value, dtype))
+
+    def value(self, array: Any) -> Value:
+        """The value of an array of the first trace; one that does not depend on the inputs is a constant."""
+        if isinstance(array, Value):
+            return array
+        if id(array) not in self.values:
+            self.values[id(array)] = self._outside(array)
+        return self.values[id(array)]
+
+    def _outside(self, array: np.ndarray) -> Value:
+        name = self.parameters.get(id(array), "")
+        made = self.traces[0].made.get(id(array))
+        if not name and made is not None and made.op.name == "reshape":  # of a parameter that has no other use
+            whole = made.inputs[0]
+            if id(whole) in self.parameters and len(self.users.get(id(whole), ())) == 1:
+                name = self.parameters[id(whole)]
+        return self.constant(array, name if name not in self.constants else "")
+
+    def operand(self, i: int) -> Any:
+        """The i-th input of the op: a value, a number or None."""
+        given = self.record.inputs[i]
+        if given is None:
+            return None
+        all_given = [t.records[self.index].inputs[i] for t in self.traces]
+        if isinstance(given, np.ndarray) and id(given) not in self.traces[0].depends:
+            return self._varying(given, all_given)
+        if isinstance(given, np.ndarray):
+            return self.value(given)
+        if any(x != given and not (x != x and given != given) for x in all_given):
+            if not all(isinstance(x, int) for x in all_given):
+                self.refuse(True, f"has the number {given!r}, which changes with the size of a dynamic axis {FIXED}")
+            return self.node("Squeeze", self.size(tuple(all_given)))
+        return given
+
+    def _varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
+        """A constant that may have other sizes in other traces, if it is the same all along those axes."""
+        if all(a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc")) for a in arrays):
+            return self.value(array)
+        axes = [i for i in range(array.ndim) if len({a.shape[i] if a.ndim == array.ndim else -1 for a in arrays}) > 1]
+        first = array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))]
+        same = axes and all(
+            a.ndim == array.ndim and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc") for a in arrays
+        )
+        self.refuse(not same, f"is given an array {array.shape} that changes with the size of a dynamic axis {FIXED}")
+        whole = Value("", [a.shape for a in arrays], array.dtype)
+        return self.node("Expand", self.constant(first), self.shape(whole))
+
+    def is_array(self, x: Any) -> bool:
+        """Whether x is a value."""
+        return isinstance(x, Value)
+
+    def made(self, value: Any, function: Any) -> Record | None:
+        """The record of the op of `function` that made a value."""
+        record = self.record_of(value)
+        return record if record is not None and record.op is function.op else None
+
+    def record_of(self, value: Any) -> Record | None:
+        """The record that made a value."""
+        for key, known in self.values.items() if isinstance(value, Value) else ():
+            if known is value:
+                return self.traces[0].made.get(key)
+        return None
+
+    def only_user(self) -> Record | None:
+        """The only op that takes the output of this one."""
+        output = self.record.output
+        users = self.users.get(id(output), [])
+        return users[0] if len(users) == 1 and id(output) not in self.kept else None
+
+    def divided(self, user: Record, result: Value) -> None:
+        """The result of `user`, which takes that of this op, is `result`: it need not be written."""
+        self.given[id(user)] = result
+
+    # Nodes
+
+    def node(self, operator: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
+        """Write a node; its value, or several. Inputs are values, arrays, numbers in the dtype of the first one, and None."""
+        given = [self._input(x, inputs) for x in inputs]
+        while given and given[-1] is None:
+            given.pop()
+        path = self.record.path if hasattr(self, "record") else ""
+        name = self.unique(f"{path}/{operator}" if path else operator)
+        names = [name] + [self.unique(f"{name}.{i}") for i in range(1, outputs)]
+        made = self._helper.make_node(operator, ["" if v is None else v.name for v in given], names, name=name, **attributes)
+        self.nodes.append(made)
+        dtype = _result_dtype(operator, given, attributes)
+        found = [Value(n, self._guess(operator, given), dtype) for n in names]
+        if operator == "Shape":
+            found[0].dtype = np.dtype(np.int64)
+        return found[0] if outputs == 1 else found
+
+    def _input(self, x: Any, inputs: Sequence[Any]) -> Value | None:
+        if x is None or isinstance(x, Value):
+            return x
+        if isinstance(x, np.ndarray):
+            return self.value(x)
+        return self.number(x, next(v.dtype for v in inputs if isinstance(v, Value)))
+
+    def _guess(self, operator: str, given: Sequence[Value | None]) -> Sequence[tuple[int, ...]]:
+        """The shapes of what a node makes, where a writer may ask for them: those of elementwise operators."""
+        values = [v for v in given if v is not None]
+        if operator == "Transpose" or not values:
+            return [()] * len(self.traces)
+        try:
+            return [np.broadcast_shapes(*(v.shapes[i] for v in values)) for i in range(len(self.traces))]
+        except ValueError:
+            return values[0].shapes
+
+    def cast(self, value: Value, dtype: Any) -> Value:
+        """The value in another dtype."""
+        code = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        y: Value = self.node("Cast", value, to=code)
+        y.dtype, y.shapes = np.dtype(dtype), value.shapes
+        return y
+
+    def as_dtype(self, x: Any, dtype: Any) -> Value:
+        """A value or number in a dtype."""
+        if not isinstance(x, Value):
+            return self.number(x, dtype)
+        if x.dtype == dtype:
+            return x
+        if x.constant is not None and x.name not in self.parameters.values():
+            return self.constant(x.constant.astype(dtype))
+        return self.cast(x, dtype)
+
+    def as_index(self, x: Any) -> Value:
+        """A value as integers that may be indices."""
+        return self.as_dtype(x, np.int64) if not isinstance(x, Value) or x.dtype != np.int32 else x
+
+    def same(self, dtype: Any, *inputs: Any) -> list[Value]:
+        """The inputs in one dtype; for None in that to which NumPy promotes them."""
+        if dtype is None:
+            dtype = np.result_type(*(x.dtype if isinstance(x, Value) else x for x in inputs))
+        return [self.as_dtype(x, dtype) for x in inputs]
+
+    def reduce(self, operator: str, x: Value, axes: Iterable[int], keepdims: bool) -> Value:
+        """A reduction over axes, which are an input from opset 18 on, and of sums from 13 on."""
+        over = [int(i) for i in axes]
+        if not over:  # an empty list would stand for all axes
+            if operator == "ReduceLogSumExp":
+                return x
+            return self.node("Abs", x) if operator in ("ReduceL1", "ReduceL2") else x  # type: ignore[no-any-return]
+        if self.opset >= 18 or operator == "ReduceSum":
+            y = self.node(operator, x, self.ints(over), keepdims=int(keepdims))
+        else:
+            y = self.node(operator, x, axes=over, keepdims=int(keepdims))
+        kept = [[1 if i in over else n for i, n in enumerate(s)] for s in x.shapes]
+        y.shapes = [tuple(n for i, n in enumerate(s) if keepdims or i not in over) for s in kept]
+        y.dtype = x.dtype
+        return y  # type: ignore[no-any-return]
+
+    def slice(self, x: Value, axis: int, start: int, stop: int) -> Value:
+        """A part of an axis."""
+        return self.node("Slice", x, self.ints([start]), self.ints([stop]), self.ints([axis]))  # type: ignore[no-any-return]
+
+    def slice_as(self, y: Value, axis: int, part: slice, x: Value, at: int) -> Value:
+        """What a Python slice takes of an axis, whose sizes are those of the axis `at` of x."""
+        parts = self._parts(part)
+        sizes = x.sizes(at)
+        step = 1 if part.step is None else int(part.step)
+        bounds = []
+        for which, default in (("start", 0 if step > 0 else -1), ("stop", END if step > 0 else -END)):
+            given = [getattr(p, which) for p in parts]
+            if all(g is None for g in given):
+                bounds.append(self.ints([default]))
+            elif len(set(given)) == 1:
+                bounds.append(self.ints([int(given[0])]))
+            elif tuple(given) == sizes:
+                bounds.append(self.ints([END]))
+            else:
+                bounds.append(self.size(tuple(int(g) for g in given)))
+        if step < 0 and not x.is_dynamic(at):  # a negative stop would count from the end once more
+            first, last, _ = part.indices(x.shape[at])
+            bounds = [self.ints([first]), self.ints([last if last >= 0 else -END])]
+        return self.node("Slice", y, *bounds, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
+
+    def _parts(self, part: slice) -> list[slice]:
+        """The slices in the place of `part` in all traces."""
+        index = self.record.params["index"]
+        if not isinstance(index, tuple):
+            return [t.records[self.index].params["index"] for t in self.traces]
+        at = next((j for j, p in enumerate(index) if p is part), None)
+        return [part if at is None else t.records[self.index].params["index"][at] for t in self.traces]
+
+    def variants(self, x: Value, axis: int, taps: Any) -> Iterable[tuple[int, int, Any]]:
+        """Of all traces, the size of an axis before and after, and the parameter `taps`."""
+        for i, trace in enumerate(self.traces):
+            yield x.shapes[i][axis], self.out.shapes[i][axis], trace.records[self.index].params["taps"]
+
+    # Sizes
+
+    def size(self, sizes: tuple[int, ...]) -> Value:
+        """A size that varies, as a 1-D value of one element: a multiple of a dynamic size, and a number more."""
+        if len(set(sizes)) == 1:
+            return self.ints(sizes[:1])
+        if sizes in self._sizes:
+            return self._sizes[sizes]
+        for dimension in self.dimensions:
+            ours = dimension.value.sizes(dimension.axis)
+            slope = Fraction(sizes[1] - sizes[0], ours[1] - ours[0]) if ours[1] != ours[0] else Fraction(0)
+            slope = slope or Fraction(sizes[-1] - sizes[0], (ours[-1] - ours[0]) or 1)
+            if slope.denominator != 1 or any(slope * (n - ours[0]) != m - sizes[0] for n, m in zip(ours, sizes, strict=True)):
+                continue
+            found = self.size_of(dimension.value, dimension.axis)
+            if slope != 1:
+                found = self.node("Mul", found, self.ints([int(slope)]))
+            if rest := sizes[0] - slope * ours[0]:
+                found = self.node("Add", found, self.ints([int(rest)]))
+            self._sizes[sizes] = found
+            return found
+        self.refuse(True, f"has a size that is {sizes[0]} here and depends on a dynamic axis in a way that cannot be written {FIXED}")
+        raise AssertionError
+
+    def size_of(self, value: Value, axis: int) -> Value:
+        """The size of an axis of a value."""
+        key = value.name, axis
+        if key not in self._sizes:
+            self._sizes[key] = self.node("Gather", self.node("Shape", value), self.ints([axis]))
+        return self._sizes[key]
+
+    def shape(self, value: Value, instead: Mapping[int, int] | None = None) -> Value:
+        """The shape of a value that is to be made, as a 1-D value; with other numbers for some axes."""
+        found: list[tuple[int, ...]] = [value.sizes(i) for i in range(len(value.shape))]
+        for axis, n in (instead or {}).items():
+            found[axis] = (n,) * len(self.traces)
+        if all(len(set(sizes)) == 1 for sizes in found):
+            return self.ints(sizes[0] for sizes in found)
+        return self.node("Concat", *map(self.size, found), axis=0)  # type: ignore[no-any-return]
+
+    def reshape(self, x: Value, out: Value) -> Value:
+        """x in the shape of `out`, with 0 for a dynamic axis that stays, and -1 for another one."""
+        target: list[int | tuple[int, ...]] = []
+        for i in range(len(out.shape)):
+            sizes = out.sizes(i)
+            if len(set(sizes)) == 1:
+                target.append(sizes[0])
+            else:
+                target.append(0 if i < len(x.shape) and x.sizes(i) == sizes else sizes)
+        rest = [t for t in target if isinstance(t, tuple)]
+        if len(rest) == 1 and math.prod(n for n in out.shape if n) and 0 not in out.shape:
+            target[target.index(rest[0])] = -1
+            rest = []
+        if not rest:
+            zero = any(n == 0 and not out.is_dynamic(i) for i, n in enumerate(out.shape))
+            self.refuse(zero and out.varies, "has a size of 0 beside a dynamic one")
+            more = {"allowzero": 1} if zero and self.opset >= 14 else {}
+            return self.node("Reshape", x, self.ints(t for t in target if not isinstance(t, tuple)), **more)  # type: ignore[no-any-return]
+        return self.node("Reshape", x, self.shape(out))  # type: ignore[no-any-return]
+
+    # Whole layers
+
+    def layer_norm(self, operator: str, x: Value, one: Value, **attributes: Any) -> Value:
+        """A normalization over the last axes, with the scale and shift that follow it if nothing else uses it."""
+        user, sizes = self.only_user(), one.shape
+        scale, shift = one, None
+        if user is not None and user.op.name in ("affine", "mul") and user.inputs[0] is self.record.output:
+            rest = [self.value(a) if isinstance(a, np.ndarray) else a for a in user.inputs[1:] if a is not None]
+            if all(isinstance(v, Value) and v.constant is not None and v.shape == sizes for v in rest):
+                scale, shift = rest[0], rest[1] if len(rest) > 1 else None
+        if shift is not None and operator == "RMSNormalization":
+            scale, shift = one, None
+        y: Value = self.node(operator, x, scale, shift, **attributes)
+        if scale is not one and user is not None:
+            self.divided(user, y)
+        return y
+
+
+FIXED = "; pass dynamic_axes={} for a file of fixed sizes"
+
+
+def _result_dtype(operator: str, given: Sequence[Value | None], attributes: Mapping[str, Any]) -> Any:
+    if operator in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or", "Xor", "IsNaN", "IsInf"):
+        return np.bool_
+    if operator in ("Shape", "ArgMax", "ArgMin"):
+        return np.int64
+    values = [v for v in given if v is not None]
+    if operator == "Where":
+        return values[1].dtype
+    return values[0].dtype if values else np.float32
