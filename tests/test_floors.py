@@ -22,7 +22,7 @@ FLOORS = [
     ("transforms", "autograd"),
     ("optim", "nn", "data"),
     ("io", "testing"),
-    ("training",),
+    ("training", "onnx"),
     ("__init__",),
 ]
 BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:

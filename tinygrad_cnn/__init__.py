@@ -43,7 +43,7 @@ from .transforms.autograd import *
 from .transforms.checkpoint import *
 
 if TYPE_CHECKING:
-    from . import data, io, training
+    from . import data, io, onnx, training
     from .io import load, save
     from .training import fit
 
@@ -79,6 +79,7 @@ __all__ = [
     "load",
     "nn",
     "no_grad",
+    "onnx",
     "op",
     "optim",
     "save",
@@ -115,7 +116,9 @@ __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
-_LATER = {"data": "data", "io": "io", "load": "io", "save": "io", "training": "training", "fit": "training"}
+_LATER = {
+    "data": "data", "io": "io", "load": "io", "save": "io", "onnx": "onnx", "training": "training", "fit": "training",
+}  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 
 

@@ -17,13 +17,15 @@ from .program import MISTAKES, Branch, Loop, Program, Scan, Step, bound
 from .table import READERS, Reader
 from .table.base import limited, number
 
-FOLDED = frozenset(
-    """Abs Add And ArgMax ArgMin Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand EyeLike
-    Flatten Floor Gather GatherElements GatherND Greater GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log Max Mean Min
-    Mod Mul Neg NonZero Not OneHot Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape
-    Round ScatterElements ScatterND Shape Sign Size Slice Split Sqrt Squeeze Sub Sum Tile TopK Transpose Trilu Unsqueeze Where
-    Xor DequantizeLinear QuantizeLinear""".split()
-)
+FOLDED = frozenset([
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "Cast", "CastLike", "Ceil", "Clip", "Concat", "Constant",
+    "ConstantOfShape", "CumSum", "DequantizeLinear", "Div", "Equal", "Exp", "Expand", "EyeLike", "Flatten", "Floor",
+    "Gather", "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "Less",
+    "LessOrEqual", "Log", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "Pad", "Pow",
+    "QuantizeLinear", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
+    "Reshape", "Round", "ScatterElements", "ScatterND", "Shape", "Sign", "Size", "Slice", "Split", "Sqrt", "Squeeze",
+    "Sub", "Sum", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
+])  # fmt: skip
 """Operators that are computed when a file is read, if all their inputs are constants."""
 
 
@@ -121,7 +123,11 @@ class Builder:
         try:
             step = self._step(row, node, name, inputs, outputs)
             known = [self.constants.get(i) for i in inputs if i]
-            if operator in FOLDED and all(c is not None and c.folds for c in known) and self._fold(step, known, operator):
+            if (
+                operator in FOLDED
+                and all(c is not None and c.folds for c in known)
+                and self._fold(step, known, operator)
+            ):
                 return
         except MISTAKES as error:
             raise OnnxError(f"load: node {name!r} ({operator}): {error}") from None
@@ -139,7 +145,8 @@ class Builder:
             if not inputs or "" in inputs:
                 raise OnnxError("an input is missing")
         else:
-            missing = [n for i, n in enumerate(row.inputs[: row.required]) if (i >= len(inputs) or not inputs[i]) and n not in keywords]
+            given = dict(zip(row.inputs, inputs, strict=False))
+            missing = [n for n in row.inputs[: row.required] if not given.get(n) and n not in keywords]
             if missing or len(inputs) > len(row.inputs):
                 raise OnnxError(f"it has {len(inputs)} inputs; it takes {', '.join(row.inputs)}")
             twice = [n for i, n in enumerate(row.inputs[: len(inputs)]) if n in keywords]
@@ -153,7 +160,9 @@ class Builder:
         if needed - set(keywords):
             raise OnnxError(f"the attribute {min(needed - set(keywords))!r} is missing")
         roles = [(row.roles[0 if row.variadic else i] if row.roles else "") or "Value" for i in range(len(inputs))]
-        return Step(bound(row.function, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context)
+        return Step(
+            bound(row.function, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context
+        )
 
     def _fold(self, step: Step, known: Sequence[Any], operator: str) -> bool:
         """Compute a step of constants, if its result is not too large."""
@@ -183,7 +192,9 @@ class Builder:
 
     # Control flow
 
-    def _if(self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program) -> None:
+    def _if(
+        self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
+    ) -> None:
         graphs = {a.name: attribute_of(a) for a in node.attribute}
         branches = [graphs.get("then_branch"), graphs.get("else_branch")]
         if None in branches or len(inputs) != 1:
@@ -202,7 +213,9 @@ class Builder:
             raise OnnxError(f"load: node {name!r} (If) has branches with other outputs than it")
         program.steps.append(Branch(inputs[0], programs, [define(o) for o in outputs], name))
 
-    def _loop(self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program) -> None:
+    def _loop(
+        self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
+    ) -> None:
         graphs = {a.name: attribute_of(a) for a in node.attribute}
         inputs = inputs + [""] * (2 - len(inputs))
         if "body" not in graphs:
@@ -212,7 +225,9 @@ class Builder:
             raise OnnxError(f"load: node {name!r} (Loop) has {len(inputs)} inputs, but its body {len(body.inputs)}")
         program.steps.append(Loop(body, inputs, [define(o) if o else "" for o in node.output], name))
 
-    def _scan(self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program) -> None:
+    def _scan(
+        self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
+    ) -> None:
         given = {a.name: attribute_of(a) for a in node.attribute}
         if "body" not in given or "num_scan_inputs" not in given:
             raise OnnxError(f"load: node {name!r} (Scan) has no body or no `num_scan_inputs`")

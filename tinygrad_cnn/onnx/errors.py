@@ -24,7 +24,5 @@ def package(caller: str) -> Any:
 
         found = onnx
     except ImportError as error:
-        raise ImportError(
-            f"{caller}: ONNX files need the package onnx: pip install 'tinygrad_cnn[onnx]'"
-        ) from error
+        raise ImportError(f"{caller}: ONNX files need the package onnx: pip install 'tinygrad_cnn[onnx]'") from error
     return found

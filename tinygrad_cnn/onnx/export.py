@@ -103,12 +103,16 @@ def _input_names(model: Module, count: int, given: Sequence[str] | None) -> list
     if given is not None:
         names = list(given)
         if len(names) != count or len(set(names)) != count or not all(names):
-            raise OnnxError(f"export: `input_names` is {names}; it must be {count} different names, as there are inputs")
+            raise OnnxError(
+                f"export: `input_names` is {names}; it must be {count} different names, as there are inputs"
+            )
         return names
     if isinstance(model, GraphModule):
         return model.input_names[:count]
     found = [
-        p.name for p in inspect.signature(model.forward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        p.name
+        for p in inspect.signature(model.forward).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ][:count]
     return found + [f"input_{i}" for i in range(len(found), count)]
 
@@ -124,7 +128,9 @@ def _axes(names: Sequence[str], arrays: Sequence[np.ndarray], given: Axes | None
     found: list[dict[int, str]] = []
     for name, array in zip(names, arrays, strict=True):
         wanted = given.get(name, {})
-        named = dict(wanted) if isinstance(wanted, Mapping) else {i: "batch" if i == 0 else f"{name}_{i}" for i in wanted}
+        named = (
+            dict(wanted) if isinstance(wanted, Mapping) else {i: "batch" if i == 0 else f"{name}_{i}" for i in wanted}
+        )
         wrong = [i for i in named if not -array.ndim <= i < array.ndim]
         if wrong:
             raise OnnxError(f"export: `dynamic_axes` has axis {wrong[0]} of {name!r}, which has shape {array.shape}")
@@ -139,18 +145,21 @@ def _traces(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[int
         for axis, name in named.items():
             if sizes.setdefault(name, array.shape[axis]) != array.shape[axis]:
                 raise OnnxError(
-                    f"export: the dynamic axis {name!r} has the sizes {sizes[name]} and {array.shape[axis]} in `args`; they must "
-                    "agree, or have different names"
+                    f"export: the dynamic axis {name!r} has the sizes {sizes[name]} and {array.shape[axis]} in `args`; they "
+                    "must agree, or have different names"
                 )
             if not array.shape[axis]:
-                raise OnnxError(f"export: the dynamic axis {name!r} has size 0 in `args`; give an example with elements")
+                raise OnnxError(
+                    f"export: the dynamic axis {name!r} has size 0 in `args`; give an example with elements"
+                )
     factors: list[dict[str, int]] = [{}, *({name: 2} for name in sizes)]
     if sizes:
         factors.append(dict.fromkeys(sizes, 3))
     traces = []
     for chosen in factors:
         grown = [
-            np.array(np.tile(array, [chosen.get(named.get(i, ""), 1) for i in range(array.ndim)])) for array, named in zip(arrays, axes, strict=True)
+            np.array(np.tile(array, [chosen.get(named.get(i, ""), 1) for i in range(array.ndim)]))
+            for array, named in zip(arrays, axes, strict=True)
         ]
         try:
             traces.append(traced(model, grown))
@@ -160,7 +169,9 @@ def _traces(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[int
             if not chosen:
                 raise
             changed = ", ".join(f"{name!r} of size {factor * sizes[name]}" for name, factor in chosen.items())
-            raise OnnxError(f"export: the model cannot be called with the dynamic axes {changed}: {error} {FIXED}") from error
+            raise OnnxError(
+                f"export: the model cannot be called with the dynamic axes {changed}: {error} {FIXED}"
+            ) from error
     first = traces[0]
     for trace in traces[1:]:
         if [r.op for r in trace.records] != [r.op for r in first.records] or len(trace.outputs) != len(first.outputs):
@@ -186,7 +197,9 @@ class _Export:
         if given is not None:
             names = list(given)
             if len(names) != count or len(set(names)) != count or not all(names):
-                raise OnnxError(f"export: `output_names` is {names}; it must be {count} different names, as there are outputs")
+                raise OnnxError(
+                    f"export: `output_names` is {names}; it must be {count} different names, as there are outputs"
+                )
             return names
         if isinstance(model, GraphModule):
             return list(model.output_names)
@@ -198,9 +211,13 @@ class _Export:
     def proto(self) -> Any:
         """The model in ONNX's form."""
         w = self.writer
-        clash = (set(self.input_names) & set(self.output_names)) | ((set(self.input_names) | set(self.output_names)) & w.taken)
+        clash = (set(self.input_names) & set(self.output_names)) | (
+            (set(self.input_names) | set(self.output_names)) & w.taken
+        )
         if clash:
-            raise OnnxError(f"export: the name {min(clash)!r} stands for two values; give `input_names` or `output_names`")
+            raise OnnxError(
+                f"export: the name {min(clash)!r} stands for two values; give `input_names` or `output_names`"
+            )
         w.taken.update([*self.input_names, *self.output_names])
         seen: set[str] = set()
         for i, (name, named) in enumerate(zip(self.input_names, self.axes, strict=True)):
@@ -260,7 +277,10 @@ class _Export:
                 ignored = [name in row.ignored for name in _input_labels(record)]
                 operands = [None if skip else w.operand(j) for j, skip in enumerate(ignored)]
                 if row.ignored:
-                    operands = [record.inputs[j] if skip else x for j, (skip, x) in enumerate(zip(ignored, operands, strict=True))]
+                    operands = [
+                        record.inputs[j] if skip else x
+                        for j, (skip, x) in enumerate(zip(ignored, operands, strict=True))
+                    ]
                 params = self._params(record, i, row.varies)
                 if record.op.name == "discrete":
                     params.pop("function", None)
@@ -281,7 +301,8 @@ class _Export:
                 params[name] = _mapped(lambda a: w.value(a), value)
             else:
                 w.refuse(
-                    any(id(a) in self.traces[0].depends for a in _arrays_of(value)), f"has a parameter `{name}` that was computed"
+                    any(id(a) in self.traces[0].depends for a in _arrays_of(value)),
+                    f"has a parameter `{name}` that was computed",
                 )
         return params
 
@@ -295,7 +316,11 @@ class _Export:
             if made and value.name not in names:
                 names[value.name] = name
             else:
-                extra.append(helper.make_node("Identity", [names.get(value.name, value.name)], [name], name=w.unique(f"{name}/Identity")))
+                extra.append(
+                    helper.make_node(
+                        "Identity", [names.get(value.name, value.name)], [name], name=w.unique(f"{name}/Identity")
+                    )
+                )
         nodes = [*w.nodes, *extra]
         for node in nodes:
             node.input[:] = [names.get(n, n) for n in node.input]
@@ -331,7 +356,12 @@ def _state_names(model: Module) -> dict[int, str]:
     renamed: dict[str, str] = {}
     for above, module in model.named_modules():
         if isinstance(module, GraphModule):
-            renamed.update({f"{above}.{path}" if above else path: f"{above}.{name}" if above else name for path, name in module.names.items()})
+            renamed.update(
+                {
+                    f"{above}.{path}" if above else path: f"{above}.{name}" if above else name
+                    for path, name in module.names.items()
+                }
+            )
     state = [*model.named_parameters(), *model.named_buffers()]
     return {id(tensor._array): renamed.get(path, path) for path, tensor in state}
 
@@ -342,7 +372,11 @@ def _key(record: Record) -> Any:
 
 def _input_labels(record: Record) -> Sequence[str]:
     names = record.op.signature.inputs
-    return names if len(names) == len(record.inputs) and not record.op.signature.variadic else [names[0]] * len(record.inputs)
+    return (
+        names
+        if len(names) == len(record.inputs) and not record.op.signature.variadic
+        else [names[0]] * len(record.inputs)
+    )
 
 
 def _arrays_of(tree: Any) -> Iterable[np.ndarray]:

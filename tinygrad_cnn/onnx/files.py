@@ -67,7 +67,7 @@ def array_of(tensor: Any, folder: Path | None = None) -> np.ndarray:
     if tensor.data_location == external:
         raw = _external(tensor, size, folder)
     elif tensor.HasField("raw_data"):
-        raw = tensor.raw_data
+        raw = bytes(tensor.raw_data)
     else:
         return _listed(tensor, shape, dtype, what)
     if len(raw) != size:
@@ -105,7 +105,9 @@ def _external(tensor: Any, size: int, folder: Path | None) -> bytes:
     home = folder.resolve()
     path = (home / name).resolve()
     if not name or not path.is_relative_to(home) or path == home or Path(name).is_absolute():
-        raise OnnxError(f"{what}: its data are said to be in {name!r}, which is not in the folder of the model; refused")
+        raise OnnxError(
+            f"{what}: its data are said to be in {name!r}, which is not in the folder of the model; refused"
+        )
     try:
         offset = int(entries.get("offset", "0"))
         length = int(entries.get("length", str(size)))
@@ -118,7 +120,7 @@ def _external(tensor: Any, size: int, folder: Path | None) -> bytes:
         )
     with path.open("rb") as file:
         file.seek(offset)
-        return file.read(length)
+        return bytes(file.read(length))
 
 
 def attribute_of(attribute: Any) -> Any:

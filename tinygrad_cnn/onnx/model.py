@@ -32,7 +32,9 @@ class Port:
         """OnnxError if an array or Tensor does not fit."""
         shape, kind = np.shape(value), value.dtype.kind
         if self.dtype is not None and kind != self.dtype.kind and {kind, self.dtype.kind} != {"i", "u"}:
-            raise OnnxError(f"the input {self.name!r} is {value.dtype}; it must be {self.dtype}: convert it with astype")
+            raise OnnxError(
+                f"the input {self.name!r} is {value.dtype}; it must be {self.dtype}: convert it with astype"
+            )
         if self.sizes is not None and (
             len(shape) != len(self.sizes)
             or any(isinstance(m, int) and n != m for n, m in zip(shape, self.sizes, strict=True))
@@ -61,7 +63,9 @@ class GraphModule(Module):
         used = program.uses() & constants.keys()
         roles: dict[str, set[str]] = {}
         program.note(roles)
-        state = {n: kind for n, c in constants.items() if n in used and (kind := _kind(c, roles.get(n, set()))) is not None}
+        state = {
+            n: kind for n, c in constants.items() if n in used and (kind := _kind(c, roles.get(n, set()))) is not None
+        }
         self._constants: Env = {n: constants[n].array for n in used if n not in state}
         self.names: dict[str, str] = {}
         self._places: list[tuple[str, Module, str]] = []
@@ -96,7 +100,8 @@ class GraphModule(Module):
         given = dict(zip(self.input_names, inputs, strict=False)) | named
         if len(given) != len(self.input_names) or len(inputs) + len(named) != len(given):
             raise OnnxError(
-                f"{len(inputs)} inputs and {sorted(named)} by name are given; the graph takes {', '.join(self.input_names) or 'none'}"
+                f"{len(inputs)} inputs and {sorted(named)} by name are given; the graph takes "
+                f"{', '.join(self.input_names) or 'none'}"
             )
         env = dict(self._constants)
         for name, owner, leaf in self._places:
@@ -169,7 +174,9 @@ def _port(value: Any) -> Port:
 
     kind = value.type.WhichOneof("value")
     if kind not in (None, "tensor_type"):
-        raise OnnxError(f"load: the input {value.name!r} is no tensor, but a {kind.removesuffix('_type')}, which is not read")
+        raise OnnxError(
+            f"load: the input {value.name!r} is no tensor, but a {kind.removesuffix('_type')}, which is not read"
+        )
     tensor = value.type.tensor_type
     dtype = numpy_dtype(tensor.elem_type) if tensor.elem_type else None
     if not tensor.HasField("shape"):

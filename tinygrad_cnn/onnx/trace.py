@@ -128,4 +128,6 @@ def _outputs(found: Any, name: str) -> list[tuple[str, np.ndarray]]:
         return [pair for key, value in found.items() for pair in _outputs(value, f"{name}.{key}" if name else str(key))]
     if isinstance(found, tuple | list):
         return [pair for value in found for pair in _outputs(value, name)]
-    raise OnnxError(f"export: the model returns a {type(found).__name__}; it must return Tensors, in tuples, lists or dicts")
+    raise OnnxError(
+        f"export: the model returns a {type(found).__name__}; it must return Tensors, in tuples, lists or dicts"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -12,8 +11,12 @@ import numpy as np
 from .errors import OnnxError, package
 from .trace import Record, Trace
 
-NUMBERS = (bool, int, float, np.bool_)
 END = np.iinfo(np.int64).max
+ELEMENTWISE = frozenset([
+    "Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "Less",
+    "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Sigmoid", "Sign", "Softplus", "Sqrt", "Sub",
+    "Tanh", "Where", "Xor",
+])  # fmt: skip
 
 
 class Value:
@@ -22,7 +25,12 @@ class Value:
     __slots__ = ("constant", "dtype", "name", "shapes", "source")
 
     def __init__(
-        self, name: str, shapes: Sequence[tuple[int, ...]], dtype: Any, constant: np.ndarray | None = None, source: int = 0
+        self,
+        name: str,
+        shapes: Sequence[tuple[int, ...]],
+        dtype: Any,
+        constant: np.ndarray | None = None,
+        source: int = 0,
     ) -> None:
         self.name, self.shapes, self.dtype, self.constant, self.source = name, shapes, np.dtype(dtype), constant, source
 
@@ -149,16 +157,20 @@ class Writer:
 
     def _varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
         """A constant that may have other sizes in other traces, if it is the same all along those axes."""
-        if all(a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc")) for a in arrays):
+        if all(
+            a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc"))
+            for a in arrays
+        ):
             return self.value(array)
         axes = [i for i in range(array.ndim) if len({a.shape[i] if a.ndim == array.ndim else -1 for a in arrays}) > 1]
         first = array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))]
         same = axes and all(
-            a.ndim == array.ndim and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc") for a in arrays
+            a.ndim == array.ndim and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc")
+            for a in arrays
         )
         self.refuse(not same, f"is given an array {array.shape} that changes with the size of a dynamic axis {FIXED}")
         whole = Value("", [a.shape for a in arrays], array.dtype)
-        return self.node("Expand", self.constant(first), self.shape(whole))
+        return self.node("Expand", self.constant(first), self.shape(whole))  # type: ignore[no-any-return]
 
     def is_array(self, x: Any) -> bool:
         """Whether x is a value."""
@@ -196,7 +208,9 @@ class Writer:
         path = self.record.path if hasattr(self, "record") else ""
         name = self.unique(f"{path}/{operator}" if path else operator)
         names = [name] + [self.unique(f"{name}.{i}") for i in range(1, outputs)]
-        made = self._helper.make_node(operator, ["" if v is None else v.name for v in given], names, name=name, **attributes)
+        made = self._helper.make_node(
+            operator, ["" if v is None else v.name for v in given], names, name=name, **attributes
+        )
         self.nodes.append(made)
         dtype = _result_dtype(operator, given, attributes)
         found = [Value(n, self._guess(operator, given), dtype) for n in names]
@@ -212,14 +226,16 @@ class Writer:
         return self.number(x, next(v.dtype for v in inputs if isinstance(v, Value)))
 
     def _guess(self, operator: str, given: Sequence[Value | None]) -> Sequence[tuple[int, ...]]:
-        """The shapes of what a node makes, where a writer may ask for them: those of elementwise operators."""
+        """The shapes of what a node makes, as far as the table asks for them: all axes, the first one or none."""
         values = [v for v in given if v is not None]
-        if operator == "Transpose" or not values:
+        if operator in ("Conv", "ConvTranspose", "AveragePool", "MaxPool"):
+            return [shape[:1] for shape in values[0].shapes]
+        if operator not in ELEMENTWISE:
             return [()] * len(self.traces)
         try:
             return [np.broadcast_shapes(*(v.shapes[i] for v in values)) for i in range(len(self.traces))]
-        except ValueError:
-            return values[0].shapes
+        except ValueError:  # not all axes are known
+            return [()] * len(self.traces)
 
     def cast(self, value: Value, dtype: Any) -> Value:
         """The value in another dtype."""
@@ -254,7 +270,7 @@ class Writer:
         if not over:  # an empty list would stand for all axes
             if operator == "ReduceLogSumExp":
                 return x
-            return self.node("Abs", x) if operator in ("ReduceL1", "ReduceL2") else x  # type: ignore[no-any-return]
+            return self.node("Abs", x) if operator in ("ReduceL1", "ReduceL2") else x
         if self.opset >= 18 or operator == "ReduceSum":
             y = self.node(operator, x, self.ints(over), keepdims=int(keepdims))
         else:
@@ -264,7 +280,7 @@ class Writer:
         y.dtype = x.dtype
         return y  # type: ignore[no-any-return]
 
-    def slice(self, x: Value, axis: int, start: int, stop: int) -> Value:
+    def cut(self, x: Value, axis: int, start: int, stop: int) -> Value:
         """A part of an axis."""
         return self.node("Slice", x, self.ints([start]), self.ints([stop]), self.ints([axis]))  # type: ignore[no-any-return]
 
@@ -314,7 +330,9 @@ class Writer:
             ours = dimension.value.sizes(dimension.axis)
             slope = Fraction(sizes[1] - sizes[0], ours[1] - ours[0]) if ours[1] != ours[0] else Fraction(0)
             slope = slope or Fraction(sizes[-1] - sizes[0], (ours[-1] - ours[0]) or 1)
-            if slope.denominator != 1 or any(slope * (n - ours[0]) != m - sizes[0] for n, m in zip(ours, sizes, strict=True)):
+            if slope.denominator != 1 or any(
+                slope * (n - ours[0]) != m - sizes[0] for n, m in zip(ours, sizes, strict=True)
+            ):
                 continue
             found = self.size_of(dimension.value, dimension.axis)
             if slope != 1:
@@ -323,7 +341,10 @@ class Writer:
                 found = self.node("Add", found, self.ints([int(rest)]))
             self._sizes[sizes] = found
             return found
-        self.refuse(True, f"has a size that is {sizes[0]} here and depends on a dynamic axis in a way that cannot be written {FIXED}")
+        self.refuse(
+            True,
+            f"has a size that is {sizes[0]} here and depends on a dynamic axis in a way that cannot be written {FIXED}",
+        )
         raise AssertionError
 
     def size_of(self, value: Value, axis: int) -> Value:
@@ -344,23 +365,22 @@ class Writer:
 
     def reshape(self, x: Value, out: Value) -> Value:
         """x in the shape of `out`, with 0 for a dynamic axis that stays, and -1 for another one."""
-        target: list[int | tuple[int, ...]] = []
+        target: list[Any] = []  # numbers, and the sizes of an axis in all traces
         for i in range(len(out.shape)):
             sizes = out.sizes(i)
             if len(set(sizes)) == 1:
                 target.append(sizes[0])
             else:
                 target.append(0 if i < len(x.shape) and x.sizes(i) == sizes else sizes)
-        rest = [t for t in target if isinstance(t, tuple)]
-        if len(rest) == 1 and math.prod(n for n in out.shape if n) and 0 not in out.shape:
-            target[target.index(rest[0])] = -1
-            rest = []
-        if not rest:
-            zero = any(n == 0 and not out.is_dynamic(i) for i, n in enumerate(out.shape))
-            self.refuse(zero and out.varies, "has a size of 0 beside a dynamic one")
-            more = {"allowzero": 1} if zero and self.opset >= 14 else {}
-            return self.node("Reshape", x, self.ints(t for t in target if not isinstance(t, tuple)), **more)  # type: ignore[no-any-return]
-        return self.node("Reshape", x, self.shape(out))  # type: ignore[no-any-return]
+        moving = [t for t in target if isinstance(t, tuple)]
+        if len(moving) == 1 and 0 not in out.shape:
+            target[target.index(moving[0])] = -1
+        elif moving:
+            return self.node("Reshape", x, self.shape(out))  # type: ignore[no-any-return]
+        empty = any(n == 0 for n in out.shape)
+        self.refuse(empty and out.varies, "has a size of 0 beside a dynamic one")
+        more = {"allowzero": 1} if empty and self.opset >= 14 else {}
+        return self.node("Reshape", x, self.ints(target), **more)  # type: ignore[no-any-return]
 
     # Whole layers
 
@@ -384,7 +404,19 @@ FIXED = "; pass dynamic_axes={} for a file of fixed sizes"
 
 
 def _result_dtype(operator: str, given: Sequence[Value | None], attributes: Mapping[str, Any]) -> Any:
-    if operator in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or", "Xor", "IsNaN", "IsInf"):
+    if operator in (
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Not",
+        "And",
+        "Or",
+        "Xor",
+        "IsNaN",
+        "IsInf",
+    ):
         return np.bool_
     if operator in ("Shape", "ArgMax", "ArgMin"):
         return np.int64

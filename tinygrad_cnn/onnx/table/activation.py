@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-
 from ...core.graph import Array
 from ...ops import activation as a
 from ...ops import elementwise as e
@@ -106,7 +105,7 @@ def _write_hard_swish(w: Any, x: Any) -> Any:
 @reads("Shrink")
 def _shrink(x: Array, *, bias: float = 0.0, lambd: float = 0.5) -> Array:
     y = e.where(x < -lambd, x + bias, e.where(x > lambd, x - bias, 0))
-    return y if y.dtype == x.dtype else y.astype(x.dtype)  # type: ignore[no-any-return]
+    return y if y.dtype == x.dtype else y.astype(x.dtype)
 
 
 @writes(a.logsigmoid)
@@ -150,5 +149,3 @@ def _write_gelu(w: Any, x: Any, *, approximate: Any, out: Any) -> Any:
         cube = w.node("Mul", w.node("Mul", x, w.node("Mul", x, x)), w.number(a.BEND, out.dtype))
         inner = w.node("Tanh", w.node("Mul", w.node("Add", x, cube), w.number(a.ROOT, out.dtype)))
     return w.node("Mul", w.node("Mul", x, half), w.node("Add", one, inner))
-
-

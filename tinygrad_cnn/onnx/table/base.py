@@ -1,13 +1,13 @@
 """The table's form: a function that reads an ONNX operator, and one that writes an op, are registered side by side.
 
-A reader is a function of the operator's inputs, in their order, with its attributes as keywords under ONNX's names. An input that
-was an attribute in an older opset stands among the inputs: it is passed by keyword then. The annotation of an input says what
-a constant there is: `Weight` a parameter, `Statistic` a buffer, `Structural` a part of the graph such as a shape; of another one
-that depends on its size.
-A reader may ask for ``opset``, for ``outputs``, the number of outputs that are wanted, and for ``training``, the module's mode.
+A reader is a function of the operator's inputs, in their order, with its attributes as keywords under ONNX's names. An input
+that was an attribute in an older opset stands among the inputs: it is passed by keyword then. The annotation of an input says
+what a constant there is: `Weight` a parameter, `Statistic` a buffer, `Structural` a part of the graph such as a shape; of
+another one that depends on its size. A reader may ask for ``opset``, for ``outputs``, the number of outputs that are wanted,
+and for ``training``, the module's mode.
 
-A writer is a function of a :class:`~tinygrad_cnn.onnx.write.Writer` and the op's inputs, with its parameters as keywords. It may
-ask for ``out``, the value it is to make.
+A writer is a function of a :class:`~tinygrad_cnn.onnx.write.Writer` and the op's inputs, with its parameters as keywords. It
+may ask for ``out``, the value it is to make.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from ...core.graph import Array
 from ...ops import conv as c
 from ...ops import elementwise as e
 from ...ops import shape as s
+from ...ops.windows import output_sizes
 from .base import Structural, Weight, bounded, integers, reads, refuse, writes
 
 Ints = Sequence[int] | None
@@ -24,7 +25,10 @@ def window(
     n = len(kernel)
     steps, spread = tuple(strides or (1,) * n), tuple(dilations or (1,) * n)
     for name, given, least in (("strides", steps, 1), ("dilations", spread, 1), ("kernel_shape", kernel, 1)):
-        refuse(len(given) != n or min(given, default=1) < least, f"`{name}` is {list(given)}; it must be {n} numbers from 1 up")
+        refuse(
+            len(given) != n or min(given, default=1) < least,
+            f"`{name}` is {list(given)}; it must be {n} numbers from 1 up",
+        )
     refuse(len(inputs) != n, f"the input has {len(inputs)} spatial axes, the window {n}")
     if auto_pad in ("NOTSET", ""):
         given = tuple(pads or (0,) * 2 * n)
@@ -70,7 +74,8 @@ def _check_filters(shape: tuple[int, ...], kernel_shape: Ints) -> None:
 
 def _check_room(inputs: Sequence[int], kernel: Sequence[int], pairs: Any, spread: Sequence[int]) -> None:
     for n, k, pair, d in zip(inputs, kernel, pairs, spread, strict=True):
-        refuse(n + sum(pair) < d * (k - 1) + 1, f"a window {tuple(kernel)} is larger than the input {tuple(inputs)} padded {pairs}")
+        short = n + sum(pair) < d * (k - 1) + 1
+        refuse(short, f"a window {tuple(kernel)} is larger than the input {tuple(inputs)} padded {pairs}")
     bounded([n + max(sum(pair), 0) for n, pair in zip(inputs, pairs, strict=True)], "padding")
 
 
@@ -123,7 +128,10 @@ def _conv_transpose(
     cuts = tuple((before, after - more) for (before, after), more in zip(pairs, extra, strict=True))
     cut = tuple((max(before, 0), max(after, 0)) for before, after in cuts)
     inner = tuple(whole - sum(pair) for whole, pair in zip(painted, cut, strict=True))
-    bounded([shape[0], ws[1] * group, *(m + max(-a, 0) + max(-z, 0) for m, (a, z) in zip(inner, cuts, strict=True))], "ConvTranspose")
+    bounded(
+        [shape[0], ws[1] * group, *(m + max(-a, 0) + max(-z, 0) for m, (a, z) in zip(inner, cuts, strict=True))],
+        "ConvTranspose",
+    )
     y = c.convolve_dx(
         x, w, shape=(shape[0], ws[1] * group, *inner), stride=steps, padding=cut, dilation=spread, groups=group
     )
@@ -138,7 +146,10 @@ def _write_transposed(
     w: Any, u: Any, weight: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any
 ) -> Any:
     u, weight = w.same(out.dtype, u, weight)
-    painted = [(n - 1) * k + d * (f - 1) + 1 for n, k, d, f in zip(u.shape[2:], stride, dilation, weight.shape[2:], strict=True)]
+    painted = [
+        (n - 1) * k + d * (f - 1) + 1
+        for n, k, d, f in zip(u.shape[2:], stride, dilation, weight.shape[2:], strict=True)
+    ]
     extra = [n + sum(p) - whole for n, p, whole in zip(out.shape[2:], padding, painted, strict=True)]
     more: dict[str, Any] = {"output_padding": extra} if any(extra) else {}
     return w.node(
@@ -195,6 +206,6 @@ def _col2im(
     n, rows, _ = np.shape(input)
     channels = rows // math.prod(kernel)
     bounded([n, channels, *whole], "Col2Im")
-    grid = c.output_sizes(whole, kernel, steps, pairs, spread)
+    grid = output_sizes(whole, kernel, steps, pairs, spread)
     u = s.reshape(input, shape=(n, channels, *kernel, *grid))
     return c.add_columns(u, shape=(n, channels, *whole), stride=steps, padding=pairs, dilation=spread)

@@ -134,7 +134,7 @@ def _bound(x: Any, dtype: np.dtype[Any]) -> Any:
     """A constant bound as a number, where that keeps the dtype."""
     if not isinstance(x, np.ndarray):
         return x
-    if not dtype.kind == "f":
+    if dtype.kind != "f":
         return x.reshape(())
     found = float(x.reshape(()))
     return None if abs(found) == math.inf else found
@@ -288,5 +288,3 @@ def _logaddexp(w: Any, a: Any, b: Any, *, out: Any) -> Any:
     a, b = w.same(out.dtype, a, b)
     gap = w.node("Neg", w.node("Abs", w.node("Sub", a, b)))
     return w.node("Add", w.node("Max", a, b), _log1p(w, w.node("Exp", gap), out=out))
-
-

@@ -13,7 +13,7 @@ from ...ops import gather as g
 from ...ops import index as i
 from ...ops import scan, sort
 from ...ops import shape as s
-from .base import Structural, bounded, dtype_of, flat, integers, number, reads, refuse, values, writes
+from .base import Structural, bounded, dtype_of, flat, number, reads, refuse, values, writes
 
 
 @flat
@@ -94,7 +94,9 @@ def _write_take_along(w: Any, a: Any, indices: Any, *, axis: Any, out: Any) -> A
 @reads("GatherND")
 def _gather_nd(data: Array, indices: Array, *, batch_dims: int = 0) -> Array:
     index, shape = values(indices), np.shape(data)
-    parts: list[Any] = [np.arange(n).reshape(-1, *(1,) * (index.ndim - 2 - j)) for j, n in enumerate(shape[:batch_dims])]
+    parts: list[Any] = [
+        np.arange(n).reshape(-1, *(1,) * (index.ndim - 2 - j)) for j, n in enumerate(shape[:batch_dims])
+    ]
     parts += [index[..., j] for j in range(index.shape[-1])]
     return i.getitem(data, index=tuple(parts))
 
@@ -113,9 +115,7 @@ def _reduced(name: str, reduction: str, data: Array, index: Any, updates: Array)
 
 
 @reads("ScatterElements", "Scatter")
-def _scatter_elements(
-    data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none"
-) -> Array:
+def _scatter_elements(data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none") -> Array:
     index, at = values(indices), axis % np.ndim(data)
     grid: list[Any] = list(np.ogrid[tuple(map(slice, index.shape))])
     grid[at] = index
@@ -160,7 +160,7 @@ def _scanned(function: Any, start: int, x: Array, axis: Array, exclusive: int, r
     y: Any = function(x, axis=at)
     y = scan.neighbour(y, at, before=True, fill=start) if exclusive else y
     y = scan.reversed_along(y, at) if reverse else y
-    return y if dtype_of(y) == dtype_of(x) else y.astype(dtype_of(x))  # type: ignore[no-any-return]
+    return y if dtype_of(y) == dtype_of(x) else y.astype(dtype_of(x))
 
 
 @writes(scan.cumsum)
@@ -182,7 +182,9 @@ def _getitem(w: Any, a: Any, *, index: Any, out: Any) -> Any:
         parts[at : at + 1] = fill
     else:
         parts += fill
-    w.refuse(any(_is_mask(p) for p in parts), "is indexed by a Boolean mask, whose result has a shape that depends on values")
+    w.refuse(
+        any(_is_mask(p) for p in parts), "is indexed by a Boolean mask, whose result has a shape that depends on values"
+    )
     arrays = [p for p in parts if w.is_array(p)]
     y, axis, cut, dropped, added = a, 0, [], [], []
     position = 0
@@ -204,11 +206,16 @@ def _getitem(w: Any, a: Any, *, index: Any, out: Any) -> Any:
             cut.append((axis, slice(int(part), int(part) + 1 or None), a.shape[axis]))
             dropped.append(axis)
             axis += 1
-    for at, part, n in cut:
+    for at, part, _ in cut:
         y = w.slice_as(y, at, part, a, at)
     if arrays:
         w.refuse(len(arrays) > 1 or bool(added), "is indexed by several arrays, or by an array and None")
         kept = [p for p in parts if not isinstance(p, int | np.integer)]
+        chosen = [j for j, p in enumerate(parts) if not isinstance(p, slice)]
+        w.refuse(
+            chosen != list(range(chosen[0], chosen[-1] + 1)),
+            "is indexed by an array and a number, a slice between them",
+        )
         y = w.node("Squeeze", y, w.ints(dropped)) if dropped else y
         at = next(j for j, p in enumerate(kept) if w.is_array(p))
         return w.node("Gather", y, w.as_index(arrays[0]), axis=at)
@@ -218,7 +225,7 @@ def _getitem(w: Any, a: Any, *, index: Any, out: Any) -> Any:
 
 
 def _is_mask(part: Any) -> bool:
-    return getattr(part, "dtype", None) == bool
+    return hasattr(part, "dtype") and part.dtype.kind == "b"
 
 
 @writes(g.add_along_axis, varies=True)

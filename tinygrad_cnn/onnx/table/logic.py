@@ -113,11 +113,13 @@ def numpy_dtype(code: int) -> np.dtype[Any]:
     """The dtype of an ONNX type. OnnxError for one that NumPy does not have."""
     helper = package("load").helper
     try:
-        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(code))
+        dtype: np.dtype[Any] = np.dtype(helper.tensor_dtype_to_np_dtype(code))
     except (KeyError, TypeError, ValueError):
         raise OnnxError(f"the type {code} is not one of ONNX's") from None
     if dtype.kind not in "biufc" or dtype.name not in _NAMES:
-        raise OnnxError(f"the type {dtype.name} ({code}) is none that NumPy has; convert the model to float32 or float16")
+        raise OnnxError(
+            f"the type {dtype.name} ({code}) is none that NumPy has; convert the model to float32 or float16"
+        )
     return dtype
 
 

@@ -15,7 +15,9 @@ from .base import Weight, dtype_of, reads, refuse
 
 
 @reads("NegativeLogLikelihoodLoss")
-def _nll(input: Array, target: Array, weight: Weight = None, *, ignore_index: int | None = None, reduction: str = "mean") -> Array:
+def _nll(
+    input: Array, target: Array, weight: Weight = None, *, ignore_index: int | None = None, reduction: str = "mean"
+) -> Array:
     safe = target if ignore_index is None else e.where(target == ignore_index, 0, target)
     picked = s.squeeze(gather.take_along_axis(input, s.expand_dims(safe, 1), axis=1), 1)
     each: Any = None if weight is None else gather.take(weight, safe, axis=0)

@@ -89,5 +89,3 @@ def _matmul_integer(a: Array, b: Array, a_zero_point: Array = None, b_zero_point
     a = a if a_zero_point is None else _less(a, a_zero_point)
     b = b if b_zero_point is None else _less(b, b_zero_point)
     return integer_product(a, b)
-
-

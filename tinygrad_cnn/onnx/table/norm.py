@@ -28,11 +28,13 @@ def _batch_norm(
         stats = n.moments(x, over=n.Over((0, *range(2, np.ndim(x)))))
         y = n.batch_norm(x, None, None, scale, b, True, eps=epsilon)
         batch = [as_dtype(s.reshape(part, shape=(-1,)), dtype_of(mean)) for part in (stats[0], stats[1])]
-        moved = [e.add(e.mul(old, momentum), e.mul(new, 1 - momentum)) for old, new in zip((mean, var), batch, strict=True)]
+        moved = [
+            e.add(e.mul(old, momentum), e.mul(new, 1 - momentum)) for old, new in zip((mean, var), batch, strict=True)
+        ]
         return y, *moved
     if training_mode or training:
-        held = [a if hasattr(a, "_node") and a.is_leaf else None for a in (mean, var)]
-        return n.batch_norm(x, *held, scale, b, True, 1 - momentum, epsilon)
+        old, spread = (a if hasattr(a, "_node") and a.is_leaf else None for a in (mean, var))
+        return n.batch_norm(x, old, spread, scale, b, True, 1 - momentum, epsilon)
     return n.batch_norm(x, mean, var, scale, b, False, eps=epsilon)
 
 
@@ -59,13 +61,22 @@ def _group_norm(
 ) -> Array:
     if opset < 21 and np.shape(scale) == (num_groups,):  # one for each group
         each = np.shape(x)[1] // num_groups
-        scale, bias = (s.reshape(s.broadcast_to(s.expand_dims(a, 1), shape=(num_groups, each)), shape=(-1,)) for a in (scale, bias))
+        scale, bias = (
+            s.reshape(s.broadcast_to(s.expand_dims(a, 1), shape=(num_groups, each)), shape=(-1,)) for a in (scale, bias)
+        )
     return n.group_norm(x, num_groups, scale, bias, epsilon)
 
 
 @reads("LayerNormalization")
 def _layer_norm(
-    x: Array, scale: Weight, b: Weight = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1, outputs: int
+    x: Array,
+    scale: Weight,
+    b: Weight = None,
+    *,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
+    outputs: int,
 ) -> Any:
     over = tuple(range(axis % np.ndim(x), np.ndim(x)))
     y = e.mul(_standard(x, over, epsilon), scale)
@@ -163,7 +174,13 @@ def _affine(w: Any, x: Any, weight: Any, b: Any = None, *, out: Any) -> Any:
         epsilon, mean, var, scale, bias = found
         one, zero = (w.constant(np.full(mean.shape, fill, out.dtype)) for fill in (1, 0))
         return w.node(
-            "BatchNormalization", x, one if scale is None else scale, zero if bias is None else bias, mean, var, epsilon=epsilon
+            "BatchNormalization",
+            x,
+            one if scale is None else scale,
+            zero if bias is None else bias,
+            mean,
+            var,
+            epsilon=epsilon,
         )
     x, weight = w.same(out.dtype, x, weight)
     y = w.node("Mul", x, weight)
@@ -200,5 +217,3 @@ def _batch_statistics(w: Any, weight: Any, b: Any) -> Any:
     if not isinstance(epsilon, float) or any(len(v.shape) != 1 or v.constant is None for v in values):
         return None
     return epsilon, mean, var, scale, bias
-
-

@@ -139,7 +139,12 @@ def _sum_windows(w: Any, x: Any, *, windows: Any, out: Any) -> Any:
     attributes = _attributes(x, windows)
     count = math.prod(windows.size)
     user = w.only_user()
-    if user is not None and user.op is e.div.op and user.inputs[1].__class__ in (int, float) and user.inputs[1] == count:
+    if (
+        user is not None
+        and user.op is e.div.op
+        and user.inputs[1].__class__ in (int, float)
+        and user.inputs[1] == count
+    ):
         mean = w.node("AveragePool", x, count_include_pad=1, **attributes, **more)
         w.divided(user, mean)  # the mean is what is wanted
         return mean
@@ -239,5 +244,3 @@ def _region_indices(w: Any, x: Any, *, grid: Any, out: Any) -> Any:
         part = w.node("Mul", place, w.ints([step]))
         total = part if total is None else w.node("Add", total, part)
     return total
-
-

@@ -44,7 +44,13 @@ def _quantize(
     output_dtype: int = 0, precision: int = 0,
 ) -> Array:  # fmt: skip
     scale, zero = (_spread(a, x, axis, block_size) for a in (y_scale, y_zero_point))
-    dtype = dtype_of(y_zero_point) if y_zero_point is not None else numpy_dtype(output_dtype) if output_dtype else np.dtype(np.uint8)
+    dtype = (
+        dtype_of(y_zero_point)
+        if y_zero_point is not None
+        else numpy_dtype(output_dtype)
+        if output_dtype
+        else np.dtype(np.uint8)
+    )
     refuse(dtype.kind not in "iu", f"the quantized type is {dtype}, which is no integer")
     q = e.round(e.div(x, scale))
     return _saturated(q if zero is None else e.add(q, cast(zero, np.dtype(np.float32))), dtype)

@@ -36,7 +36,9 @@ def _functions(names: Sequence[str], alpha: Sequence[float], beta: Sequence[floa
     found, alphas, betas = [], list(alpha), list(beta)
     for name in names:
         low = name.lower()
-        refuse(low not in ACTIVATIONS, f"`activations` has {name!r}; it must be one of {', '.join(sorted(ACTIVATIONS))}")
+        refuse(
+            low not in ACTIVATIONS, f"`activations` has {name!r}; it must be one of {', '.join(sorted(ACTIVATIONS))}"
+        )
         takes, more = TAKES.get(low, 0), {}
         if takes and alphas:
             more["alpha"] = alphas.pop(0)
@@ -57,19 +59,22 @@ def _recurrent(
     x = s.swapaxes(x, 0, 1) if layout else x
     steps, batch, _ = np.shape(x)
     directions, hidden = np.shape(r)[0], np.shape(r)[-1]
-    refuse(directions != (2 if direction == "bidirectional" else 1), f"`direction` is {direction!r} but R is {np.shape(r)}")
+    refuse(
+        directions != (2 if direction == "bidirectional" else 1), f"`direction` is {direction!r} but R is {np.shape(r)}"
+    )
     bounded([steps, batch, hidden], kind)
     each = len(defaults)
     functions = _functions(activations or list(defaults) * directions, activation_alpha or (), activation_beta or ())
-    refuse(len(functions) != each * directions, f"`activations` has {len(functions)} names; it must have {each * directions}")
+    refuse(
+        len(functions) != each * directions,
+        f"`activations` has {len(functions)} names; it must have {each * directions}",
+    )
     count = None if lengths is None else values(lengths)
     outputs, finals = [], []
     for i in range(directions):
-        start = []
-        for state in states:
-            start.append(
-                np.zeros((batch, hidden), dtype_of(x)) if state is None else getitem(state, index=(slice(None), i) if layout else i)
-            )
+        own: Any = (slice(None), i) if layout else i
+        zero = np.zeros((batch, hidden), dtype_of(x))
+        start = [zero if state is None else getitem(state, index=own) for state in states]
         backward = i == 1 or direction == "reverse"
         cell = CELLS[kind](
             w[i], r[i], None if b is None else b[i], None if peephole is None else peephole[i],
@@ -175,8 +180,8 @@ def _gru(
     direction: str = "forward", hidden_size: int | None = None, layout: int = 0, linear_before_reset: int = 0,
 ) -> Any:  # fmt: skip
     return _recurrent(
-        "GRU", ("Sigmoid", "Tanh"), x, w, r, b, sequence_lens, [initial_h], None, activations, activation_alpha, activation_beta,
-        clip, direction, layout, {"linear_before_reset": linear_before_reset},
+        "GRU", ("Sigmoid", "Tanh"), x, w, r, b, sequence_lens, [initial_h], None, activations, activation_alpha,
+        activation_beta, clip, direction, layout, {"linear_before_reset": linear_before_reset},
     )  # fmt: skip
 
 
@@ -188,6 +193,6 @@ def _lstm(
     input_forget: int = 0, layout: int = 0,
 ) -> Any:  # fmt: skip
     return _recurrent(
-        "LSTM", ("Sigmoid", "Tanh", "Tanh"), x, w, r, b, sequence_lens, [initial_h, initial_c], p, activations, activation_alpha,
-        activation_beta, clip, direction, layout, {"input_forget": input_forget},
+        "LSTM", ("Sigmoid", "Tanh", "Tanh"), x, w, r, b, sequence_lens, [initial_h, initial_c], p, activations,
+        activation_alpha, activation_beta, clip, direction, layout, {"input_forget": input_forget},
     )  # fmt: skip

@@ -16,9 +16,7 @@ from .base import Structural, bounded, dtype_of, integers, reads, refuse, values
 
 @reads("Upsample")
 def _upsample(x: Array, scales: Structural, *, mode: str = "nearest") -> Array:
-    return _resize(
-        x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-    )
+    return _resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 
 @reads("Resize")
@@ -58,7 +56,7 @@ def _resize(
             factors = [(min if keep_aspect_ratio_policy == "not_larger" else max)(factors)] * len(chosen)
             out = [math.floor(shape[i] * f + 0.5) for i, f in zip(chosen, factors, strict=True)]
     bounded(out, "Resize")
-    corners = None if roi is None else values(roi).reshape(-1)
+    corners = [] if roi is None else values(roi).reshape(-1).tolist()
     y = x if dtype_of(x).kind == "f" else x.astype(np.float32)
     for at, (axis, m, f) in enumerate(zip(chosen, out, factors, strict=True)):
         n = shape[axis]
@@ -68,14 +66,19 @@ def _resize(
         refuse(not n and bool(m), f"axis {axis} of {shape} has no element to resize")
         window = (0.0, 1.0)
         if crop:
-            refuse(corners is None or len(corners) != 2 * len(chosen), "`roi` must have two numbers for each axis")
-            window = (float(corners[at]), float(corners[len(chosen) + at]))  # type: ignore[index]
+            refuse(len(corners) != 2 * len(chosen), "`roi` must have two numbers for each axis")
+            window = (corners[at], corners[len(chosen) + at])
         places = _places(coordinate_transformation_mode, n, m, f, window)
-        y = z.resample(y, axis=axis, size=m, taps=_taps(places, n, f, mode, nearest_mode, cubic_coeff_a, exclude_outside, antialias))
+        y = z.resample(
+            y,
+            axis=axis,
+            size=m,
+            taps=_taps(places, n, f, mode, nearest_mode, cubic_coeff_a, exclude_outside, antialias),
+        )
         if crop:
             beyond = (places < 0) | (places > n - 1)
             y = e.where(beyond.reshape(-1, *(1,) * (len(shape) - 1 - axis)), extrapolation_value, y)
-    return y if dtype_of(y) == dtype_of(x) else y.astype(dtype_of(x))  # type: ignore[no-any-return]
+    return y if dtype_of(y) == dtype_of(x) else y.astype(dtype_of(x))
 
 
 def _places(mode: str, n: int, m: int, f: float, window: tuple[float, float]) -> np.ndarray:
@@ -130,7 +133,7 @@ def _cubic(t: np.ndarray, a: float) -> np.ndarray:
     """Keys's kernel, "Cubic convolution interpolation for digital image processing", 1981."""
     near = ((a + 2) * t - (a + 3)) * t * t + 1
     far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0))
+    return np.asarray(np.where(t <= 1, near, np.where(t < 2, far, 0)))
 
 
 def _nearest(places: np.ndarray, mode: str) -> np.ndarray:
@@ -144,7 +147,7 @@ def _nearest(places: np.ndarray, mode: str) -> np.ndarray:
     else:
         refuse(mode != "round_prefer_ceil", f"`nearest_mode` is {mode!r}, which is none of ONNX's")
         found = np.floor(places + 0.5)
-    return found.astype(np.int64)
+    return np.asarray(found, np.int64)
 
 
 # Writing
@@ -168,7 +171,7 @@ def _write_resample(w: Any, x: Any, *, axis: Any, size: Any, taps: Any, out: Any
             _same_taps(t, z._nearest(k, m, k / m) if mode == "nearest" else z._linear(k, m, k / m, align))
             for k, m, t in w.variants(x, axis, taps)
         )
-        if found and 2 <= axis and ndim <= 5:
+        if found and axis >= 2 and ndim <= 5:
             transformation = "asymmetric" if mode == "nearest" else "align_corners" if align else "half_pixel"
             more = {"nearest_mode": "floor"} if mode == "nearest" else {}
             return w.node(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def _unsqueeze(data: Array, axes: Structural) -> Array:
 def _concat(*inputs: Array, axis: int = 1) -> Array:
     if any(x.__class__ is not np.ndarray for x in inputs):
         return s.concatenate(inputs, axis=axis)
-    return np.concatenate(inputs, axis)  # type: ignore[no-any-return]
+    return np.concatenate(inputs, axis)
 
 
 @writes(s.concatenate)
@@ -95,7 +96,9 @@ def _write_concat(w: Any, *arrays: Any, axis: Any, out: Any) -> Any:
 
 
 @reads("Split")
-def _split(input: Array, split: Structural = None, *, axis: int = 0, num_outputs: int | None = None, outputs: int) -> Any:
+def _split(
+    input: Array, split: Structural = None, *, axis: int = 0, num_outputs: int | None = None, outputs: int
+) -> Any:
     n = np.shape(input)[axis]
     if split is None:
         each = -(-n // outputs)
@@ -107,7 +110,7 @@ def _split(input: Array, split: Structural = None, *, axis: int = 0, num_outputs
         f"`split` is {sizes} for {outputs} outputs; it must add up to {n}, the size of axis {axis} of {np.shape(input)}",
     )
     ends = np.cumsum([0, *sizes]).tolist()
-    return tuple(s.slice_axis(input, start, stop, axis % np.ndim(input)) for start, stop in zip(ends, ends[1:], strict=False))
+    return tuple(s.slice_axis(input, start, stop, axis % np.ndim(input)) for start, stop in pairwise(ends))
 
 
 @reads("Slice")
@@ -154,7 +157,9 @@ def _write_sum_to(w: Any, a: Any, *, shape: Any, out: Any) -> Any:
 @reads("Tile")
 def _tile(input: Array, repeats: Structural) -> Array:
     times = integers(repeats)
-    refuse(len(times) != np.ndim(input), f"`repeats` is {times}; it must have a number for each axis of {np.shape(input)}")
+    refuse(
+        len(times) != np.ndim(input), f"`repeats` is {times}; it must have a number for each axis of {np.shape(input)}"
+    )
     bounded([n * m for n, m in zip(np.shape(input), times, strict=True)], "Tile")
     return rearrange.tile(input, times)
 
@@ -167,14 +172,20 @@ def _pad(
     widths, ndim = integers(pads), np.ndim(data)
     chosen = range(ndim) if axes is None else [i % ndim for i in integers(axes)]
     half = len(widths) // 2
-    refuse(len(widths) != 2 * len(chosen), f"`pads` is {widths}; it must have two numbers for each of {len(chosen)} axes")
+    refuse(
+        len(widths) != 2 * len(chosen), f"`pads` is {widths}; it must have two numbers for each of {len(chosen)} axes"
+    )
     pairs = [(0, 0)] * ndim
     for i, axis in enumerate(chosen):
         pairs[axis] = (widths[i], widths[half + i])
     cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, np.shape(data), strict=True))
     grown = [(max(a, 0), max(b, 0)) for a, b in pairs]
     bounded([n + a + b for n, (a, b) in zip(np.shape(data), pairs, strict=True)], "Pad")
-    x = data if all(part == slice(0, n) for part, n in zip(cut, np.shape(data), strict=True)) else getitem(data, index=cut)
+    x = (
+        data
+        if all(part == slice(0, n) for part, n in zip(cut, np.shape(data), strict=True))
+        else getitem(data, index=cut)
+    )
     if mode == "constant":
         fill = value if constant_value is None else number(constant_value)
         if dtype_of(data).kind == "b":
@@ -191,7 +202,12 @@ def _write_pad(w: Any, a: Any, *, pad_width: Any, value: Any, out: Any) -> Any:
 
 @reads("Constant")
 def _constant(
-    *, value: Any = None, value_float: Any = None, value_floats: Any = None, value_int: Any = None, value_ints: Any = None
+    *,
+    value: Any = None,
+    value_float: Any = None,
+    value_floats: Any = None,
+    value_int: Any = None,
+    value_ints: Any = None,
 ) -> Array:
     if value is not None:
         return np.asarray(value)
@@ -219,7 +235,8 @@ def _range(start: Structural, limit: Structural, delta: Structural) -> Array:
 
 @reads("EyeLike")
 def _eye_like(input: Structural, *, dtype: int | None = None, k: int = 0) -> Array:
-    return np.eye(*np.shape(input), k, dtype_of(input) if dtype is None else numpy_dtype(dtype))
+    rows, columns = np.shape(input)
+    return np.eye(rows, columns, k, dtype_of(input) if dtype is None else numpy_dtype(dtype))
 
 
 @reads("DepthToSpace")
@@ -293,7 +310,5 @@ def _roll(w: Any, a: Any, *, shift: Any, axis: Any, out: Any) -> Any:
         if n and step % n:
             w.refuse(a.varies if axis is None else a.is_dynamic(i), "turns an axis whose size is dynamic")
             cut = n - step % n
-            y = w.node("Concat", w.slice(y, i, cut, n), w.slice(y, i, 0, cut), axis=i)
+            y = w.node("Concat", w.cut(y, i, cut, n), w.cut(y, i, 0, cut), axis=i)
     return w.reshape(y, out) if axis is None else y
-
-
