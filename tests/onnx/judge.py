@@ -50,7 +50,9 @@ def _is_relevant(operator: str, case: Any) -> bool:
         return False
     ports = [*case.model.graph.input, *case.model.graph.output]
     if any(port.type.WhichOneof("value") != "tensor_type" for port in ports) or any(
-        node.op_type.startswith(("Sequence", "Optional")) for a in case.model.graph.node[0].attribute for node in a.g.node
+        node.op_type.startswith(("Sequence", "Optional"))
+        for a in case.model.graph.node[0].attribute
+        for node in a.g.node
     ):
         return False
     return all(_has_type(port.type.tensor_type.elem_type) for port in ports)
@@ -91,7 +93,9 @@ def judge(operator: str, case: Any) -> Verdict:
                 fault = f"{values.dtype} {values.shape} for {wanted.dtype} {wanted.shape}"
                 return Verdict(operator, case.name, fault, False, 0)
             # 1e-3 is the tolerance that the cases themselves state
-            if not np.allclose(values, wanted, rtol=max(case.rtol, 1e-5), atol=1e-6, equal_nan=values.dtype.kind == "f"):
+            if not np.allclose(
+                values, wanted, rtol=max(case.rtol, 1e-5), atol=1e-6, equal_nan=values.dtype.kind == "f"
+            ):
                 return Verdict(operator, case.name, f"{values} for {wanted}", False, 0)
         fault, more = ("", 0) if case.name in POLES else _backward(leaves, found)
         gradients += more

@@ -94,7 +94,9 @@ OLD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("operator", "inputs", "attributes", "opset"), OLD, ids=lambda x: str(x) if isinstance(x, str | int) else "")
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes", "opset"), OLD, ids=lambda x: str(x) if isinstance(x, str | int) else ""
+)
 def test_an_operator_of_an_older_opset(operator, inputs, attributes, opset):
     outputs = 2 if operator in ("Split", "TopK") else 1
     source = node(operator, inputs, attributes, opset, outputs)

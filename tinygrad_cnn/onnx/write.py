@@ -131,6 +131,7 @@ class Writer:
         return self.values[id(array)]
 
     def _outside(self, array: np.ndarray) -> Value:
+        self.refuse(id(array) in self.traces[0].depends, "needs a value that was not written")
         name = self.parameters.get(id(array), "")
         made = self.traces[0].made.get(id(array))
         if not name and made is not None and made.op.name == "reshape":  # of a parameter that has no other use
@@ -150,10 +151,19 @@ class Writer:
         if isinstance(given, np.ndarray):
             return self.value(given)
         if any(x != given and not (x != x and given != given) for x in all_given):
-            if not all(isinstance(x, int) for x in all_given):
-                self.refuse(True, f"has the number {given!r}, which changes with the size of a dynamic axis {FIXED}")
-            return self.node("Squeeze", self.size(tuple(all_given)))
+            return self._varying_number(given, all_given)
         return given
+
+    def _varying_number(self, given: Any, numbers: Sequence[Any]) -> Value:
+        """A number that depends on dynamic sizes: such a size, or 1 by it."""
+        inverse = isinstance(given, float) and all(x and 1 / round(1 / x) == x for x in numbers)
+        whole = [round(1 / x) if inverse else x for x in numbers]
+        self.refuse(
+            not all(isinstance(x, int) for x in whole),
+            f"has the number {given!r}, which changes with the size of a dynamic axis {FIXED}",
+        )
+        size = self.node("Squeeze", self.size(tuple(whole)))
+        return self.node("Reciprocal", self.cast(size, self.out.dtype)) if inverse else size  # type: ignore[no-any-return]
 
     def _varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
         """A constant that may have other sizes in other traces, if it is the same all along those axes."""

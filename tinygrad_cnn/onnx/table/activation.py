@@ -99,7 +99,9 @@ def _hard_swish(x: Array) -> Array:
 
 @writes(a.hardswish)
 def _write_hard_swish(w: Any, x: Any) -> Any:
-    return w.node("HardSwish", x)
+    if w.opset >= 14:
+        return w.node("HardSwish", x)
+    return w.node("Mul", x, w.node("HardSigmoid", x, alpha=1 / 6, beta=0.5))
 
 
 @reads("Shrink")

@@ -235,17 +235,42 @@ def _add_along(w: Any, u: Any, indices: Any, *, axis: Any, shape: Any, out: Any)
     return w.node("ScatterElements", zeros, indices, u, axis=int(axis), reduction="add")
 
 
-@writes(i.assign, varies=True)
-def _assign(w: Any, a: Any, value: Any, *, index: Any, out: Any) -> Any:
+@writes(g.add_taken, varies=True)
+def _add_taken(w: Any, u: Any, indices: Any, *, axis: Any, shape: Any, out: Any) -> Any:
+    w.refuse(axis is None or len(indices.shape) != 1, "adds at indices of a flattened array, or of several axes")
+    w.refuse(w.opset < 16, "needs ScatterElements with reduction, of opset 16; raise `opset`")
+    form = [-1, *(1,) * (len(out.shape) - 1 - int(axis))]
+    places = w.node("Expand", w.node("Reshape", w.as_index(indices), w.ints(form)), w.shape(u))
+    zeros = w.node("Expand", w.number(0, out.dtype), w.shape(out))
+    return w.node("ScatterElements", zeros, places, u, axis=int(axis), reduction="add")
+
+
+def _positions(w: Any, index: Any, out: Any) -> np.ndarray:
+    """Where in the flattened `out` a constant index leads."""
     parts = index if isinstance(index, tuple) else (index,)
-    w.refuse(any(w.is_array(p) and p.constant is None for p in parts), "is assigned at indices that were computed")
-    w.refuse(out.varies, "is assigned where an axis is dynamic")
+    w.refuse(any(w.is_array(p) and p.constant is None for p in parts), "is written at indices that were computed")
+    w.refuse(out.varies, "is written where an axis is dynamic")
     where = tuple(p.constant if w.is_array(p) else p for p in parts)
-    positions = np.arange(math.prod(out.shape)).reshape(out.shape)[where]
-    update = w.node("Expand", w.as_dtype(value, out.dtype), w.ints(positions.shape)) if positions.shape else value
-    flat_ = w.node("Reshape", a, w.ints([-1]))
-    written = w.node(
-        "ScatterElements", flat_, w.ints(positions.reshape(-1)), w.node("Reshape", w.as_dtype(update, out.dtype), w.ints([-1])),
-        axis=0,
-    )  # fmt: skip
-    return w.reshape(written, out)
+    return np.arange(math.prod(out.shape)).reshape(out.shape)[where]  # type: ignore[no-any-return]
+
+
+@writes(i.add_at_zeros)
+def _add_at_zeros(w: Any, u: Any, *, index: Any, shape: Any, out: Any) -> Any:
+    w.refuse(w.opset < 16, "needs ScatterElements with reduction, of opset 16; raise `opset`")
+    positions = _positions(w, index, out)
+    zeros = w.constant(np.zeros(math.prod(out.shape), out.dtype))
+    flat_ = w.node("Reshape", u, w.ints([-1]))
+    return w.reshape(
+        w.node("ScatterElements", zeros, w.ints(positions.reshape(-1)), flat_, axis=0, reduction="add"), out
+    )
+
+
+@writes(i.assign)
+def _assign(w: Any, a: Any, value: Any, *, index: Any, out: Any) -> Any:
+    positions = _positions(w, index, out)
+    update = w.as_dtype(value, out.dtype)
+    if positions.shape:
+        update = w.node("Expand", update, w.ints(positions.shape))
+    rows = w.node("Reshape", update, w.ints([-1]))
+    places = w.ints(positions.reshape(-1))
+    return w.reshape(w.node("ScatterElements", w.node("Reshape", a, w.ints([-1])), places, rows, axis=0), out)

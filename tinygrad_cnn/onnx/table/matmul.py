@@ -11,7 +11,7 @@ from ...ops import elementwise as e
 from ...ops import matmul as m
 from ...ops import shape as s
 from ...ops.einsum import contract, einsum
-from ...ops.linalg import det
+from ...ops.linalg import det, det_sign, log_abs_det
 from .base import Weight, dtype_of, flat, reads, writes
 
 
@@ -89,3 +89,9 @@ def _matmul_integer(a: Array, b: Array, a_zero_point: Array = None, b_zero_point
     a = a if a_zero_point is None else _less(a, a_zero_point)
     b = b if b_zero_point is None else _less(b, b_zero_point)
     return integer_product(a, b)
+
+
+@writes(det_sign, log_abs_det)
+def _slogdet(w: Any, a: Any) -> Any:
+    value = w.node("Det", a)
+    return w.node("Sign", value) if w.record.op.name == "det_sign" else w.node("Log", w.node("Abs", value))

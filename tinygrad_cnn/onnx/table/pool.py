@@ -82,20 +82,19 @@ def _attributes(x: Any, windows: Any) -> dict[str, Any]:
     return {"kernel_shape": list(windows.size), "strides": list(windows.stride), "pads": [*windows.before, *ends]}
 
 
-@writes(p.max_pool_which, ignored=["x", "top"])
+@writes(p.max_pool_which, ignored=["top"])
 def _which(w: Any, x: Any, top: Any, *, windows: Any) -> Any:
-    w.refuse(True, "has the places within windows, which ONNX does not count")
+    """Not which element of its window it is, but where in the image: what the op that takes it asks for."""
+    user = w.only_user()
+    w.refuse(user is None or user.op is not p.flat_indices.op, "is used by something else than a max-pool")
+    _, places = w.node("MaxPool", x, **_attributes(x, windows), dilations=list(windows.dilation), outputs=2)
+    return w.node("Mod", places, w.ints([math.prod(x.shape[2:])]))  # ONNX counts through all images
 
 
-@writes(p.flat_indices, ignored=["which"])
-def _flat_indices(w: Any, which: Any, *, sizes: Any, windows: Any, out: Any) -> Any:
-    """The indices of MaxPool count through all images."""
-    found = w.record_of(which)
-    w.refuse(found is None or found.op is not p.max_pool_which.op, "has indices of something else than a max-pool")
-    x = w.value(found.inputs[0])
-    attributes = _attributes(x, windows)
-    _, places = w.node("MaxPool", x, **attributes, dilations=list(windows.dilation), outputs=2)
-    return w.node("Mod", places, w.ints([math.prod(sizes)]))
+@writes(p.flat_indices)
+def _flat_indices(w: Any, which: Any, *, sizes: Any, windows: Any) -> Any:
+    w.refuse(w.made(which, p.max_pool_which) is None, "has indices of something else than a max-pool")
+    return which
 
 
 @reads("GlobalMaxPool")
