@@ -23,6 +23,7 @@ def exported(model: Any, *inputs: Any, **options: Any) -> bytes:
 
 def outputs(found: Any) -> list[np.ndarray]:
     """What a model returns, as a list of arrays."""
+    found = list(found.values()) if isinstance(found, dict) else found
     found = found if isinstance(found, tuple | list) else (found,)
     return [y.numpy() if isinstance(y, tg.Tensor) else np.asarray(y) for y in found]
 

@@ -19,14 +19,19 @@ from ..tensor import Tensor
 from .errors import OnnxError
 
 
+class _Refusal(Exception):
+    """What becomes an OnnxError outside of the ops, which give errors of values their own words."""
+
+
 class Record:
     """One call of an op: arrays and numbers that went in, and the array that came out."""
 
-    __slots__ = ("depends", "inputs", "line", "op", "output", "params", "path")
+    __slots__ = ("depends", "index", "inputs", "line", "op", "output", "params", "path")
 
     def __init__(self, op: Op, inputs: Args, params: dict[str, Any], output: np.ndarray, path: str, line: str) -> None:
         self.op, self.inputs, self.params, self.output, self.path, self.line = op, inputs, params, output, path, line
         self.depends = False  # on an input of the model
+        self.index = 0  # among the records
 
 
 class Trace(tracing.Tracer):
@@ -53,27 +58,30 @@ class Trace(tracing.Tracer):
         record.depends = any(id(a) in self.depends for a in _arrays((arrays, named)))
         if record.depends:
             self.depends.add(id(array))
-        self.made[id(array)] = record
+        self.made[id(array)], record.index = record, len(self.records)
         self.records.append(record)
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
-        raise OnnxError(f"export: the model draws random numbers in {self.where()}, and a file cannot")
+        if any(id(a) in self.depends for a in arrays):
+            raise _Refusal(f"export: the model computes without an op in {self.where()}, and a file cannot")
+        return function(*arrays)
 
     def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
-        raise OnnxError(f"export: the model changes its state in {self.where()}, and a file cannot")
+        raise _Refusal(f"export: the model changes its state in {self.where()}, and a file cannot")
 
     def impure(self, reason: str) -> None:
         """Nothing is repeated, so it does not matter."""
 
     def read(self, thing: Any, what: tracing.Read) -> None:
         if what == "values" and id(getattr(thing, "_array", None)) in self.depends:
-            raise OnnxError(
+            raise _Refusal(
                 f"export: the model reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...) in "
                 f"{self.where()}; a file would have the value that it has now: choose with tinygrad_cnn.where"
             )
 
     def write(self, thing: Any, what: tracing.Write) -> None:
-        """Gradients and generators are not written in a file."""
+        if what == "state":
+            raise _Refusal(f"export: the model draws random numbers in {self.where()}, and a file cannot")
 
     def where(self) -> str:
         """The module and the line that is being run."""
@@ -115,7 +123,10 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
         model.eval()
         stack.enter_context(no_grad())
         stack.enter_context(tracing.trace(trace))
-        found = model(*arguments)
+        try:
+            found = model(*arguments)
+        except _Refusal as error:
+            raise OnnxError(str(error)) from None
     trace.outputs = _outputs(found, "")
     return trace
 

@@ -323,6 +323,15 @@ class Writer:
         at = next((j for j, p in enumerate(index) if p is part), None)
         return [part if at is None else t.records[self.index].params["index"][at] for t in self.traces]
 
+    def param(self, name: str, record: Record | None = None) -> list[Any]:
+        """A parameter of the op, or of another one, in all traces."""
+        index = self.index if record is None else record.index
+        return [t.records[index].params[name] for t in self.traces]
+
+    def given_in(self, i: int, record: Record) -> list[Any]:
+        """The i-th input of a record in all traces."""
+        return [t.records[record.index].inputs[i] for t in self.traces]
+
     def variants(self, x: Value, axis: int, taps: Any) -> Iterable[tuple[int, int, Any]]:
         """Of all traces, the size of an axis before and after, and the parameter `taps`."""
         for i, trace in enumerate(self.traces):

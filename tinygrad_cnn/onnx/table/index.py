@@ -175,16 +175,14 @@ def _write_cumsum(w: Any, a: Any, *, axis: Any, out: Any) -> Any:
 @writes(i.getitem, varies=True)
 def _getitem(w: Any, a: Any, *, index: Any, out: Any) -> Any:
     parts = list(index) if isinstance(index, tuple) else [index]
-    used = sum(p.ndim if _is_mask(p) else p is not None and p is not Ellipsis for p in parts)
+    w.refuse(any(map(_is_mask, parts)), "is indexed by a Boolean mask, whose result has a shape that depends on values")
+    used = sum(p is not None and p is not Ellipsis for p in parts)
     fill = [slice(None)] * (len(a.shape) - used)
     if Ellipsis in [p for p in parts if p is Ellipsis]:
         at = next(j for j, p in enumerate(parts) if p is Ellipsis)
         parts[at : at + 1] = fill
     else:
         parts += fill
-    w.refuse(
-        any(_is_mask(p) for p in parts), "is indexed by a Boolean mask, whose result has a shape that depends on values"
-    )
     arrays = [p for p in parts if w.is_array(p)]
     y, axis, cut, dropped, added = a, 0, [], [], []
     position = 0

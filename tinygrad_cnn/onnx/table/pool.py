@@ -67,31 +67,50 @@ class _Numbered:
         return np.asarray(where + image * math.prod(self.sizes), np.int64)
 
 
-@writes(p.max_pool)
+@writes(p.max_pool, varies=True)
 def _write_max_pool(w: Any, x: Any, *, windows: Any) -> Any:
-    return w.node("MaxPool", x, **_attributes(x, windows), dilations=list(windows.dilation))
+    if _is_global(w, x):
+        return w.node("GlobalMaxPool", x)
+    return w.node("MaxPool", x, **_attributes(w, x), dilations=list(windows.dilation))
 
 
-def _attributes(x: Any, windows: Any) -> dict[str, Any]:
+def _is_global(w: Any, x: Any) -> bool:
+    """Whether there is one window, all of the image, in all traces."""
+    return all(
+        windows.size == shape[2:] and not any(windows.before) and windows.grid == (1,) * len(shape[2:])
+        for windows, shape in zip(w.param("windows"), x.shapes, strict=True)
+    )
+
+
+def _attributes(w: Any, x: Any) -> dict[str, Any]:
     """The attributes of a pool. Behind the last element there is as much padding as the windows need."""
+    found = [_of_size(shape, windows) for shape, windows in zip(x.shapes, w.param("windows"), strict=True)]
+    w.refuse(any(one != found[0] for one in found), "has windows that change with the size of a dynamic axis")
+    return found[0]
+
+
+def _of_size(shape: Sizes, windows: Any) -> dict[str, Any]:
     ends = []
-    for n, k, o, step, before, d in zip(x.shape[2:], *windows, strict=True):
+    for n, k, o, step, before, d in zip(shape[2:], *windows, strict=True):
         reach = d * (k - 1) + 1
         symmetric = (n + 2 * before - reach) // step + 1 == o
         ends.append(before if symmetric else max(0, (o - 1) * step + reach - before - n))
-    return {"kernel_shape": list(windows.size), "strides": list(windows.stride), "pads": [*windows.before, *ends]}
+    found = {"kernel_shape": list(windows.size), "strides": list(windows.stride), "pads": [*windows.before, *ends]}
+    if any(end >= k for end, k in zip(ends, windows.size, strict=True)):  # which runtimes refuse
+        found |= {"pads": [*windows.before] * 2, "ceil_mode": 1}
+    return found
 
 
-@writes(p.max_pool_which, ignored=["top"])
+@writes(p.max_pool_which, ignored=["top"], varies=True)
 def _which(w: Any, x: Any, top: Any, *, windows: Any) -> Any:
     """Not which element of its window it is, but where in the image: what the op that takes it asks for."""
     user = w.only_user()
     w.refuse(user is None or user.op is not p.flat_indices.op, "is used by something else than a max-pool")
-    _, places = w.node("MaxPool", x, **_attributes(x, windows), dilations=list(windows.dilation), outputs=2)
+    _, places = w.node("MaxPool", x, **_attributes(w, x), dilations=list(windows.dilation), outputs=2)
     return w.node("Mod", places, w.ints([math.prod(x.shape[2:])]))  # ONNX counts through all images
 
 
-@writes(p.flat_indices)
+@writes(p.flat_indices, varies=True)
 def _flat_indices(w: Any, which: Any, *, sizes: Any, windows: Any) -> Any:
     w.refuse(w.made(which, p.max_pool_which) is None, "has indices of something else than a max-pool")
     return which
@@ -127,7 +146,7 @@ def _average_pool(
     return e.div(total, divisor.astype(dtype_of(x)))
 
 
-@writes(p.sum_windows)
+@writes(p.sum_windows, varies=True)
 def _sum_windows(w: Any, x: Any, *, windows: Any, out: Any) -> Any:
     """The mean with padding counted, times the elements of a window."""
     if set(windows.dilation) != {1}:
@@ -135,20 +154,18 @@ def _sum_windows(w: Any, x: Any, *, windows: Any, out: Any) -> Any:
         more = {"dilations": list(windows.dilation)}
     else:
         more = {}
-    attributes = _attributes(x, windows)
-    count = math.prod(windows.size)
     user = w.only_user()
-    if (
-        user is not None
-        and user.op is e.div.op
-        and user.inputs[1].__class__ in (int, float)
-        and user.inputs[1] == count
-    ):
-        mean = w.node("AveragePool", x, count_include_pad=1, **attributes, **more)
+    divisors = w.given_in(1, user) if user is not None and user.op is e.div.op else []
+    counts = [math.prod(each.size) for each in w.param("windows")]
+    is_mean = bool(divisors) and all(d.__class__ in (int, float) for d in divisors) and divisors == counts
+    if is_mean and _is_global(w, x):
+        mean = w.node("GlobalAveragePool", x)
+    else:
+        mean = w.node("AveragePool", x, count_include_pad=1, **_attributes(w, x), **more)
+    if is_mean:
         w.divided(user, mean)  # the mean is what is wanted
         return mean
-    mean = w.node("AveragePool", x, count_include_pad=1, **attributes, **more)
-    return w.node("Mul", mean, w.number(count, out.dtype))
+    return w.node("Mul", mean, w.number(counts[0], out.dtype))
 
 
 @reads("LpPool")
