@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Sequence
@@ -156,9 +155,8 @@ class Builder:
             keywords["opset"] = self.opset
         if "outputs" in row.context:
             keywords["outputs"] = max((i + 1 for i, output in enumerate(outputs) if output), default=1)
-        needed = _required_keywords(row)
-        if needed - set(keywords):
-            raise OnnxError(f"the attribute {min(needed - set(keywords))!r} is missing")
+        if absent := row.needed - keywords.keys():
+            raise OnnxError(f"the attribute {min(absent)!r} is missing")
         roles = [(row.roles[0 if row.variadic else i] if row.roles else "") or "Value" for i in range(len(inputs))]
         return Step(
             bound(row.function, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context
@@ -242,11 +240,6 @@ class Builder:
                 given.get("scan_output_axes", (0,) * results), given.get("scan_output_directions", (0,) * results),
             )
         )  # fmt: skip
-
-
-def _required_keywords(row: Reader) -> set[str]:
-    parameters = inspect.signature(row.function).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty} - {"training"}
 
 
 def _some(names: Sequence[str]) -> str:

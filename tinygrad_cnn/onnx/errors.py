@@ -19,6 +19,7 @@ def package(caller: str) -> Any:
         import onnx.checker
         import onnx.external_data_helper
         import onnx.helper
+        import onnx.inliner
         import onnx.numpy_helper
         import onnx.shape_inference
 

@@ -15,8 +15,11 @@ from .table.logic import numpy_dtype
 OLDEST, NEWEST = 7, 28
 """The opsets that are read."""
 
-DEEPEST = 32
+DEEPEST = 16
 """Graphs within graphs."""
+
+MOST_NODES = 1_000_000
+"""Nodes that the functions of a file may become, if the file does not have as many itself."""
 
 
 def model_of(source: Any) -> tuple[Any, Path | None]:
@@ -40,6 +43,42 @@ def model_of(source: Any) -> tuple[Any, Path | None]:
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise OnnxError("load: this is no ONNX model: there is no graph in it")
     return model, folder
+
+
+def without_functions(model: Any) -> Any:
+    """The model with its functions in the place of the nodes that call them. OnnxError if they have no end, or are too many."""
+    if not model.functions:
+        return model
+    functions = {(f.domain, f.name): f for f in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+    path: list[tuple[str, str]] = []
+
+    def size_of(nodes: Any) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            total += 1 if key not in functions else size_of_function(key)
+            total += sum(
+                size_of(graph.node) for a in node.attribute for graph in ([a.g] if a.HasField("g") else a.graphs)
+            )
+        return total
+
+    def size_of_function(key: tuple[str, str]) -> int:
+        if key in path or len(path) > 100:
+            raise OnnxError(f"load: the function {'::'.join(key)} calls itself, or calls are nested too deeply")
+        if key not in sizes:
+            path.append(key)
+            sizes[key] = size_of(functions[key].node)
+            path.pop()
+        return sizes[key]
+
+    most = max(MOST_NODES, 2 * len(model.graph.node))
+    if size_of(model.graph.node) > most:
+        raise OnnxError(f"load: with its functions in their places, the model has more than {most} nodes")
+    try:
+        return package("load").inliner.inline_local_functions(model)
+    except Exception as error:
+        raise OnnxError(f"load: the functions of the model cannot be put in their places: {error}") from None
 
 
 def opset_of(model: Any) -> int:

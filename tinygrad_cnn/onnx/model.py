@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..nn import Module, Parameter
+from ..nn.summary import Summary
 from ..tensor import Tensor
 from .build import Builder, Constant
 from .errors import OnnxError
-from .files import model_of, opset_of
+from .files import model_of, opset_of, without_functions
 from .names import paths
+from .port import Port, ports_of
 from .program import Env, Program
+from .summary import summarize
 
 __all__ = ["GraphModule", "load"]
 
 
 class Scope(Module):
     """Parameters and buffers whose names have a common beginning."""
-
-
-class Port:
-    """An input of a graph: its name, and the dtype and sizes that the file states; None for an unknown one."""
-
-    def __init__(self, name: str, dtype: Any, sizes: tuple[int | str | None, ...] | None) -> None:
-        self.name, self.dtype, self.sizes = name, dtype, sizes
-
-    def check(self, value: Any) -> None:
-        """OnnxError if an array or Tensor does not fit."""
-        shape, kind = np.shape(value), value.dtype.kind
-        if self.dtype is not None and kind != self.dtype.kind and {kind, self.dtype.kind} != {"i", "u"}:
-            raise OnnxError(
-                f"the input {self.name!r} is {value.dtype}; it must be {self.dtype}: convert it with astype"
-            )
-        if self.sizes is not None and (
-            len(shape) != len(self.sizes)
-            or any(isinstance(m, int) and n != m for n, m in zip(shape, self.sizes, strict=True))
-        ):
-            stated = ", ".join("?" if n is None else str(n) for n in self.sizes)
-            raise OnnxError(f"the input {self.name!r} has shape {shape}; it must be ({stated})")
 
 
 class GraphModule(Module):
@@ -116,6 +98,22 @@ class GraphModule(Module):
             env[name] = value
         return env
 
+    def summary(self, input_shape: Any = None, *more: Any, dtype: DTypeLike | None = None) -> Summary:
+        """Print a table of the nodes in their order, with outputs, parameters and multiply-adds.
+
+        Args:
+            input_shape: the shape of the input, or an example; by default as the file states it, with a batch of 1.
+            more: the same for further inputs.
+            dtype: of the inputs that are given as shapes; by default as the file states it.
+
+        Returns:
+            The table as a :class:`~tinygrad_cnn.nn.summary.Summary`.
+        """
+        given = () if input_shape is None else (input_shape, *more)
+        result = summarize(self, given, dtype)
+        print(result)
+        return result
+
     def extra_repr(self) -> str:
         return f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}, {len(self._program.steps)} nodes"
 
@@ -146,47 +144,13 @@ def load(source: Any) -> GraphModule:
     """
     model, folder = model_of(source)
     opset = opset_of(model)
-    if model.functions:
-        from .errors import package
-
-        inliner = package("load")
-        import importlib
-
-        model = importlib.import_module(inliner.__name__ + ".inliner").inline_local_functions(model)
+    model = without_functions(model)
     builder = Builder(opset, folder, budget=max(1 << 16, 4 * model.ByteSize()))
     try:
         program = builder.main(model.graph)
-        ports = _ports(model.graph)
+        ports = ports_of(model.graph)
         built = GraphModule(program, ports, builder.constants, opset)
     except RecursionError:
         raise OnnxError("load: the model is nested too deeply") from None
     built.output_names = [output.name for output in model.graph.output]
     return built.eval()
-
-
-def _ports(graph: Any) -> list[Port]:
-    known = {tensor.name for tensor in graph.initializer}
-    return [_port(value) for value in graph.input if value.name not in known]
-
-
-def _port(value: Any) -> Port:
-    from .table.logic import numpy_dtype
-
-    kind = value.type.WhichOneof("value")
-    if kind not in (None, "tensor_type"):
-        raise OnnxError(
-            f"load: the input {value.name!r} is no tensor, but a {kind.removesuffix('_type')}, which is not read"
-        )
-    tensor = value.type.tensor_type
-    dtype = numpy_dtype(tensor.elem_type) if tensor.elem_type else None
-    if not tensor.HasField("shape"):
-        return Port(value.name, dtype, None)
-    return Port(value.name, dtype, tuple(_sizes(tensor.shape.dim)))
-
-
-def _sizes(dims: Iterable[Any]) -> Iterable[int | str | None]:
-    for dim in dims:
-        if dim.HasField("dim_value") and dim.dim_value > 0:
-            yield int(dim.dim_value)
-        else:
-            yield dim.dim_param or None

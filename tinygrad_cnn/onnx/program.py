@@ -89,23 +89,28 @@ class Program:
         made = {name for step in self.steps for name in step.outputs}
         gone = kept | set(self.outputs) | {""}
         for step in reversed(self.steps):
-            last = (step.uses() | set(step.outputs)) & made - gone
+            last = {name for name in (*step.uses(), *step.outputs) if name in made and name not in gone}
             step.after = tuple(last)
             gone |= last
 
     def run(self, env: Env, training: bool) -> None:
         """Run the steps."""
         for step in self.steps:
-            try:
-                step.run(env, training)
-            except OnnxError as error:
-                if getattr(error, "__notes__", None):  # from a program within the step
-                    raise
-                raise _placed(step, error) from error.__cause__
-            except MISTAKES as error:
-                raise _placed(step, error) from error
-            for name in step.after:
-                del env[name]
+            run_step(step, env, training)
+
+
+def run_step(step: Any, env: Env, training: bool) -> None:
+    """Run one step, and drop what it is the last to use. OnnxError that names the node if it cannot be computed."""
+    try:
+        step.run(env, training)
+    except OnnxError as error:
+        if getattr(error, "__notes__", None):  # from a program within the step
+            raise
+        raise _placed(step, error) from error.__cause__
+    except MISTAKES as error:
+        raise _placed(step, error) from error
+    for name in step.after:
+        del env[name]
 
 
 def _placed(step: Any, error: BaseException) -> OnnxError:

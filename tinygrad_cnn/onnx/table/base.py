@@ -43,7 +43,8 @@ class Reader(NamedTuple):
     keywords: frozenset[str]  # attributes, among them inputs that were attributes
     context: frozenset[str]
     roles: tuple[str, ...]  # of the inputs: one of ROLES, or ""
-    required: int
+    required: int  # inputs
+    needed: frozenset[str] = frozenset()  # attributes without a default
 
 
 class Writer(NamedTuple):
@@ -79,6 +80,7 @@ def reads(*operators: str) -> Callable[[F], F]:
             frozenset(names & set(CONTEXT)),
             roles,
             sum(p.default is p.empty for p in inputs),
+            frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty) - {"training"},
         )
         READERS.update(dict.fromkeys(operators, row))
         return function

@@ -71,7 +71,20 @@ class _Numbered:
 def _write_max_pool(w: Any, x: Any, *, windows: Any) -> Any:
     if _is_global(w, x):
         return w.node("GlobalMaxPool", x)
-    return w.node("MaxPool", x, **_attributes(w, x), dilations=list(windows.dilation))
+    y, _, attributes = _filled(w, x, windows)
+    return w.node("MaxPool", y, **attributes)
+
+
+def _filled(w: Any, x: Any, windows: Any) -> tuple[Any, Sizes, dict[str, Any]]:
+    """x for a max-pool, its spatial sizes, and the attributes. Padding of a whole window, which runtimes refuse, is written."""
+    attributes = _attributes(w, x) | {"dilations": list(windows.dilation)}
+    n = len(windows.size)
+    ends = attributes["pads"][n:]
+    if all(end < k for end, k in zip(ends, windows.size, strict=True)):
+        return x, x.shape[2:], attributes
+    attributes["pads"] = [*windows.before, *(0,) * n]
+    y = w.node("Pad", x, w.ints([0] * (4 + n) + ends), w.number(p.lowest(x.dtype), x.dtype))
+    return y, tuple(size + end for size, end in zip(x.shape[2:], ends, strict=True)), attributes
 
 
 def _is_global(w: Any, x: Any) -> bool:
@@ -95,10 +108,7 @@ def _of_size(shape: Sizes, windows: Any) -> dict[str, Any]:
         reach = d * (k - 1) + 1
         symmetric = (n + 2 * before - reach) // step + 1 == o
         ends.append(before if symmetric else max(0, (o - 1) * step + reach - before - n))
-    found = {"kernel_shape": list(windows.size), "strides": list(windows.stride), "pads": [*windows.before, *ends]}
-    if any(end >= k for end, k in zip(ends, windows.size, strict=True)):  # which runtimes refuse
-        found |= {"pads": [*windows.before] * 2, "ceil_mode": 1}
-    return found
+    return {"kernel_shape": list(windows.size), "strides": list(windows.stride), "pads": [*windows.before, *ends]}
 
 
 @writes(p.max_pool_which, ignored=["top"], varies=True)
@@ -106,8 +116,16 @@ def _which(w: Any, x: Any, top: Any, *, windows: Any) -> Any:
     """Not which element of its window it is, but where in the image: what the op that takes it asks for."""
     user = w.only_user()
     w.refuse(user is None or user.op is not p.flat_indices.op, "is used by something else than a max-pool")
-    _, places = w.node("MaxPool", x, **_attributes(w, x), dilations=list(windows.dilation), outputs=2)
-    return w.node("Mod", places, w.ints([math.prod(x.shape[2:])]))  # ONNX counts through all images
+    y, sizes, attributes = _filled(w, x, windows)
+    _, places = w.node("MaxPool", y, **attributes, outputs=2)
+    if sizes == x.shape[2:]:
+        return w.node("Mod", places, w.ints([math.prod(sizes)]))  # ONNX counts through all images
+    total = None
+    for axis, n in enumerate(sizes):
+        within = w.node("Mod", w.node("Div", places, w.ints([math.prod(sizes[axis + 1 :])])), w.ints([n]))
+        part = w.node("Mul", within, w.ints([math.prod(x.shape[3 + axis :])]))
+        total = part if total is None else w.node("Add", total, part)
+    return total
 
 
 @writes(p.flat_indices, varies=True)
