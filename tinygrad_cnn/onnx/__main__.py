@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="[NAME=]SIZES",
-        help="the shape of an input whose sizes the file leaves open, such as x=1,3,48,192; NAME is not needed for a single one",
+        help="the shape of an input whose sizes the file leaves open, such as x=1,3,48,192; NAME only if there are several",
     )
     options = parser.parse_args(argv)
     try:

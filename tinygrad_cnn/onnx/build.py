@@ -15,6 +15,7 @@ from .files import DEEPEST, array_of, attribute_of
 from .program import MISTAKES, Branch, Loop, Program, Scan, Step, bound
 from .table import READERS, Reader
 from .table.base import limited, number
+from .table.logic import numpy_dtype
 
 FOLDED = frozenset([
     "Abs", "Add", "And", "ArgMax", "ArgMin", "Cast", "CastLike", "Ceil", "Clip", "Concat", "Constant",
@@ -155,6 +156,9 @@ class Builder:
             keywords["opset"] = self.opset
         if "outputs" in row.context:
             keywords["outputs"] = max((i + 1 for i, output in enumerate(outputs) if output), default=1)
+        for name_of_type in ("to", "dtype", "output_dtype"):
+            if keywords.get(name_of_type):
+                numpy_dtype(keywords[name_of_type])  # raises if NumPy does not have it
         if absent := row.needed - keywords.keys():
             raise OnnxError(f"the attribute {min(absent)!r} is missing")
         roles = [(row.roles[0 if row.variadic else i] if row.roles else "") or "Value" for i in range(len(inputs))]

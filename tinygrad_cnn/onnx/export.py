@@ -327,7 +327,14 @@ class _Export:
             node.output[:] = [names.get(n, n) for n in node.output]
         nodes = _alive(nodes, set(self.output_names))
         used = {n for node in nodes for n in node.input}
-        initializers = [_tensor(name, v.constant) for name, v in w.constants.items() if name in used]
+        constants = {name: _tensor(name, v.constant) for name, v in w.constants.items() if name in used}
+        state = set(w.parameters.values())
+        initializers = [tensor for name, tensor in constants.items() if name in state]
+        others = [(name, tensor) for name, tensor in constants.items() if name not in state]
+        nodes = [
+            *(helper.make_node("Constant", [], [name], name=name, value=tensor) for name, tensor in others),
+            *nodes,
+        ]
         labels = {d.value.sizes(d.axis): d.name for d in w.dimensions}
         ports = []
         for i, (name, named) in enumerate(zip(self.input_names, self.axes, strict=True)):
