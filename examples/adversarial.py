@@ -1,8 +1,8 @@
-"""Adversarial examples: a change of the image that is small everywhere makes a good network fail.
+"""Adversarial examples: a small change of every pixel makes a good network fail.
 
-The fast gradient sign method moves every pixel by epsilon in the direction in which the loss grows,
-x' = x + epsilon sign(dL/dx), cut off where no pixel can be. So the gradient is by the image, not by the weights. With
-random signs the same change hardly matters: it is the direction that does it, not the size.
+The fast gradient sign method changes every pixel by epsilon in the direction in which the loss increases,
+x' = x + epsilon sign(dL/dx), clipped to the valid range. This is the gradient with respect
+to the image, not the weights. With random signs the same change hardly matters: its direction matters, not its size.
 
 Source: I. Goodfellow, J. Shlens, C. Szegedy, "Explaining and harnessing adversarial examples", 2015.
 Run:  python examples/adversarial.py --plot adversarial.png
@@ -17,8 +17,8 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
-EPSILON = 0.15  # for pixels from 0 to 1
-TEST = 0.2  # of the images
+EPSILON = 0.15  # pixels are from 0 to 1
+TEST = 0.2  # share of the images
 BATCH = 32
 EPOCHS, QUICK_EPOCHS = 12, 4
 LR = 4e-3
@@ -47,14 +47,14 @@ def train(dataset, epochs):
     return model.eval()
 
 
-@tg.no_grad()  # the gradient by x is taken all the same; it is just not recorded for the weights
+@tg.no_grad()  # tg.grad records its own graph; without no_grad the result would also be recorded for the weights
 def fast_gradient_sign(model, x, labels):
-    """For each pixel the sign of dL/dx, an array: 1, -1, or 0 where the network does not look."""
+    """An array of the signs of dL/dx: 1, -1, or 0 for pixels that do not affect the loss."""
     return tg.grad(lambda x: tg.cross_entropy(model(x), labels))(x).sign().numpy()
 
 
 def changed(x, signs, epsilon):
-    """The images with each pixel moved by epsilon, within 0 and 1."""
+    """The images with each pixel changed by epsilon, clipped to 0 and 1."""
     return np.clip(x + epsilon * signs, 0, 1)
 
 
@@ -65,7 +65,7 @@ def predict(model, x):
 
 
 def draw(path, model, x, labels, directions):
-    """Accuracy by epsilon, and images with the answers that they get: clean, and changed by the gradient's signs."""
+    """Draw the accuracy for each epsilon, and clean and changed images with the network's answers."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.6), layout="constrained")
@@ -87,9 +87,9 @@ def draw(path, model, x, labels, directions):
 
 
 def main(argv=None):
-    """Train, and print the share of right answers to clean and to changed images."""
+    """Train, and print the accuracy on clean and on changed images."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--plot", metavar="FILE.png", help="draw accuracy by epsilon, and images")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw accuracy against epsilon, and images")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")
     given = parser.parse_args(argv)
     if given.plot and importlib.util.find_spec("matplotlib") is None:

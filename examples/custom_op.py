@@ -1,8 +1,8 @@
-"""An op of your own: log(1 - e^-a), with its gradient rule and the property test that proves it.
+"""Your own op: log(1 - e^-a), with its gradient rule and a property test of the rule.
 
-If events come at the rate a, then 1 - e^-a is the probability of at least one, and a likelihood sums its logarithm.
-Composed of other ops that fails at small rates: in float32, 1 - e^-a is 0 below a = 3e-8, so that the value is -inf and
-the gradient infinite. As an op it keeps its digits, and its rule does, at any order.
+If events arrive at the rate a, then 1 - e^-a is the probability of at least one event, and a likelihood sums its logarithm.
+A composition of other ops fails at small rates: in float32, 1 - e^-a is 0 below a = 3e-8, so the value is -inf and the
+gradient infinite. The op is accurate, and so is its rule, at any order.
 
 Run:  python examples/custom_op.py --plot errors.png    (the property test needs Hypothesis)
 """
@@ -28,7 +28,7 @@ def log1mexp(a):
     Source: M. Maechler, "Accurately computing log(1 - exp(-|a|))", 2012: one formula for each side of log 2.
     """
     small = a < math.log(2)
-    near, far = np.where(small, a, 1), np.where(small, 1, a)  # each formula sees only what it is good for
+    near, far = np.where(small, a, 1), np.where(small, 1, a)  # each formula gets the values for which it is accurate
     return np.where(small, np.log(-np.expm1(-near)), np.log1p(-np.exp(-far)))
 
 
@@ -36,7 +36,7 @@ log1mexp.vjp(a=lambda g, a, y: g * tg.exp(-a - y))
 
 
 def composed(a):
-    """The same, of ops that there are."""
+    """The same function, composed of existing ops."""
     return tg.log(1 - tg.exp(-a))
 
 
@@ -53,7 +53,7 @@ def property_test(examples):
     @settings(max_examples=examples, database=None, deadline=None, derandomize=True)
     @given(a=inputs, order=st.integers(1, 3))
     def holds(a, order):
-        naive = np.log(1 - np.exp(-a.astype(np.float64)))  # good enough from 0.25 to 4
+        naive = np.log(1 - np.exp(-a.astype(np.float64)))  # accurate enough from 0.25 to 4
         np.testing.assert_allclose(log1mexp(a), naive, rtol=1e-5 if a.dtype == np.float32 else 1e-13)
         assert_gradients(log1mexp, a, order=order, directions=1, budget=2)
 
@@ -61,7 +61,7 @@ def property_test(examples):
 
 
 def errors(f, a):
-    """The relative errors of value and gradient in float32, against formulas that keep their digits, in float64."""
+    """The relative errors of value and gradient in float32, against accurate formulas in float64."""
     x = tg.Tensor(a, requires_grad=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         y = f(x)
@@ -72,13 +72,13 @@ def errors(f, a):
 
 
 def draw(path, a, found):
-    """The errors of op and composition, by a."""
+    """Draw the errors of op and composition against a."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     for ax, what in zip(figure.subplots(1, 2, sharey=True), ("value", "gradient"), strict=True):
         for (name, error), colour in zip(found.items(), ("#d55e00", "#0072b2"), strict=True):
-            shown = np.maximum(error[what], 1e-9)  # a logarithmic axis has no place for 0
+            shown = np.maximum(error[what], 1e-9)  # a logarithmic axis cannot show 0
             ax.loglog(a, shown, ".", markersize=3, color=colour, label=name)
         ax.set(title=f"log(1 - e^-a): {what}", xlabel="a (where composed has no mark, it is infinite)")
     figure.axes[0].set_ylabel("relative error in float32")
@@ -101,7 +101,7 @@ def main(argv=None):
         print(f"{name:8}  largest relative error of the value {value}, of the gradient {gradient}")
     if importlib.util.find_spec("hypothesis"):
         examples = QUICK_EXAMPLES if given.quick else EXAMPLES
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # where Hypothesis leaves files
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # Hypothesis writes files
             property_test(examples)
         print(f"the property test passed, with {examples} draws")
     else:

@@ -1,8 +1,8 @@
-"""A denoising autoencoder: convolutions squeeze a noisy digit, transposed convolutions draw it again without the noise.
+"""A denoising autoencoder: convolutions compress a noisy digit, transposed convolutions reconstruct it without the noise.
 
-The noise is drawn anew for every batch, and the clean image is the target of the mean squared error. What the network
-cannot know beforehand is the noise, so the best that it can learn is the digits. The best linear filter does the same
-with means and covariances of pixels alone. PSNR = 10 log10(1 / MSE) decibels, for pixels from 0 to 1.
+New noise is drawn for every batch, and the clean image is the target of the mean squared error. The network cannot predict
+the noise, so it learns what digits look like. For comparison, the best linear filter uses only the means and covariances of
+the pixels. PSNR = 10 log10(1 / MSE) decibels, for pixels from 0 to 1.
 
 Run:  python examples/denoising_autoencoder.py --plot denoised.png
 """
@@ -18,19 +18,19 @@ import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
 NOISE = 0.4  # standard deviation
-TEST = 0.2  # of the images
+TEST = 0.2  # share of the images
 BATCH = 32
 EPOCHS, QUICK_EPOCHS = 25, 8
 LR = 8e-3
 
 
 def add_noise(images, rng):
-    """The images with normally distributed noise."""
+    """Add normally distributed noise to the images."""
     return images + rng.normal(0, NOISE, images.shape).astype(images.dtype)
 
 
 def autoencoder():
-    """From (n, 1, 8, 8) by way of (n, 32, 2, 2) to (n, 1, 8, 8)."""
+    """A network from (n, 1, 8, 8) through (n, 32, 2, 2) back to (n, 1, 8, 8)."""
     return nn.Sequential(
         nn.Conv2d(1, 16, kernel_size=3, padding=1),
         nn.ReLU(),
@@ -48,10 +48,10 @@ def autoencoder():
 
 
 def train(dataset, epochs):
-    """The trained model."""
+    """Return the trained model."""
     tg.manual_seed(0)
     model = autoencoder()
-    loader = tg.data.DataLoader(dataset, BATCH, shuffle=True, seed=0, transform=add_noise)  # to the first array only
+    loader = tg.data.DataLoader(dataset, BATCH, shuffle=True, seed=0, transform=add_noise)  # of the first array
     optimizer = tg.optim.Adam(model.parameters(), lr=LR)
     schedule = tg.optim.OneCycleLR(optimizer, LR, total_steps=epochs * len(loader), cycle_momentum=False)
     tg.fit(model, loader, tg.mse, optimizer, epochs=epochs, scheduler=tg.training.EachStep(schedule))
@@ -59,7 +59,7 @@ def train(dataset, epochs):
 
 
 def linear_filter(examples, noisy):
-    """The noisy images through the best linear filter for images like the examples, mean + C (C + s^2)^-1 (x - mean)."""
+    """Apply the best linear filter for images like the examples, mean + C (C + s^2)^-1 (x - mean)."""
     examples = examples.reshape(len(examples), -1)
     mean, C = examples.mean(axis=0), np.cov(examples.T)
     gain = np.linalg.solve(C + NOISE**2 * np.eye(len(C)), C)
@@ -72,7 +72,7 @@ def psnr(images, clean):
 
 
 def draw(path, rows):
-    """The first images of each array in a row, with its label."""
+    """Draw the first images of each array in a row, with its label."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -85,7 +85,7 @@ def draw(path, rows):
 
 
 def main(argv=None):
-    """Train, and print the quality of images that were not trained on, before and after."""
+    """Train, and print the quality of test images before and after denoising."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--plot", metavar="FILE.png", help="draw noisy, denoised and clean images")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")
@@ -94,7 +94,7 @@ def main(argv=None):
         parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     images, labels = tg.data.digits()
     images = tg.data.ToFloat(16)(images[:, None])
-    dataset = tg.data.TensorDataset(images, images)  # the second is the target
+    dataset = tg.data.TensorDataset(images, images)  # the second array is the target
     part, test = tg.data.stratified_split(dataset, [1 - TEST, TEST], labels, rng=0)
     model = train(part, QUICK_EPOCHS if given.quick else EPOCHS)
     clean = images[test.indices]

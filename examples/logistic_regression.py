@@ -1,7 +1,7 @@
 """Logistic regression on handwritten digits: one linear layer, ten classes, cross-entropy.
 
-The score of class c is <w_c, x> + b_c, so each class has one weight for each pixel, and the weights can be looked at as
-an image: where ink speaks for the digit and where against it.
+The score of class c is <w_c, x> + b_c, so each class has one weight for each pixel. The weights can be drawn as an image:
+it shows where ink is evidence for the digit and where against it.
 
 Run:  python examples/logistic_regression.py --plot weights.png
 """
@@ -15,18 +15,18 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
-TEST = 0.2  # of the images
+TEST = 0.2  # share of the images
 BATCH, TEST_BATCH = 32, 360
 EPOCHS, QUICK_EPOCHS = 20, 5
 LR, DECAY = 0.01, 0.01
 
 
 def loaders():
-    """Batches of images (n, 8, 8), pixels from 0 to 1, and labels: to train on, and to test on."""
+    """Return a training loader and a test loader, of images (n, 8, 8) with pixels from 0 to 1, and labels."""
     images, labels = tg.data.digits()
     dataset = tg.data.TensorDataset(images, labels)
     train, test = tg.data.stratified_split(dataset, [1 - TEST, TEST], labels, rng=0)
-    scale = tg.data.ToFloat(16)  # pixels are 0 to 16
+    scale = tg.data.ToFloat(16)  # pixels are from 0 to 16
     return (
         tg.data.DataLoader(train, BATCH, shuffle=True, seed=0, transform=scale),
         tg.data.DataLoader(test, TEST_BATCH, transform=scale),
@@ -34,7 +34,7 @@ def loaders():
 
 
 def train(loader, test, epochs):
-    """The trained model and its history."""
+    """Return the trained model and its history."""
     tg.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     optimizer = tg.optim.AdamW(model.parameters(), lr=LR, weight_decay=DECAY)
@@ -43,7 +43,7 @@ def train(loader, test, epochs):
 
 
 def draw(path, weight):
-    """The weights of each class as an image: red speaks for the digit, blue against it."""
+    """Draw the weights of each class as an image: red is evidence for the digit, blue against it."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.4), layout="constrained")
@@ -58,7 +58,7 @@ def draw(path, weight):
 
 
 def main(argv=None):
-    """Train, test, and print the share of right answers."""
+    """Train, test, and print the accuracy."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--plot", metavar="FILE.png", help="draw the weights of each class")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs, not {EPOCHS}, to try it out")

@@ -1,8 +1,8 @@
-"""Meta-learning: a start from which one step of gradient descent learns a new task.
+"""Meta-learning: initial weights from which one step of gradient descent learns a new task.
 
 A task is a sine wave of which ten points are given. The inner step w' = w - r dL/dw is itself differentiated: the outer
-loss is that of w' at other points of the wave, and its gradient by w and r passes through dL/dw. So the outer loop learns
-where to start and, for each weight, how far to go.
+loss is the loss of w' at other points of the wave, and its gradient with respect to w and r passes through
+dL/dw. So the outer loop learns the initial weights and, for each weight, a learning rate.
 
 Sources: C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning", 2017; for the rates r, Z. Li et al., "Meta-SGD".
 Run:  python examples/meta_gradient.py --plot step.png
@@ -18,42 +18,42 @@ import numpy as np
 import tinygrad_cnn as tg
 
 HIDDEN, POINTS, TASKS, TEST_TASKS = 40, 10, 25, 500
-STEPS, QUICK_STEPS, LR, RATE = 3000, 400, 3e-3, 0.01  # of the outer loop; and of the inner step, before it is learned
+STEPS, QUICK_STEPS, LR, RATE = 3000, 400, 3e-3, 0.01  # RATE: of the inner step, before training
 
 
 def waves(rng, tasks):
-    """Two sets of points of each wave: x, y, x, y, all of shape (tasks, points, 1)."""
+    """Draw two sets of points of each wave: x, y, x, y, all of shape (tasks, points, 1)."""
     amplitude, phase = rng.uniform(0.1, 5, (tasks, 1, 1)), rng.uniform(0, math.pi, (tasks, 1, 1))
     xs = rng.uniform(-5, 5, (2, tasks, POINTS, 1))
     return [part.astype(np.float32) for x in xs for part in (x, amplitude * np.sin(x - phase))]
 
 
 def start():
-    """Weights and biases of three layers, as rows act on them, and the rate of each number in them."""
+    """Return weights (inputs, outputs) and biases of three layers, and a learning rate for each number in them."""
     shapes = [(1, HIDDEN), (1, HIDDEN), (HIDDEN, HIDDEN), (1, HIDDEN), (HIDDEN, 1), (1, 1)]
     weights = [tg.Tensor(tg.randn(*shape) / math.sqrt(shape[0]), requires_grad=True) for shape in shapes]
     return weights, [tg.full_like(w, RATE, requires_grad=True) for w in weights]
 
 
 def network(weights, x):
-    """Values (tasks, points, 1); weights may be the same for all tasks, or have an axis of tasks."""
+    """Return values (tasks, points, 1); weights may be shared by all tasks, or have an axis of tasks."""
     w1, b1, w2, b2, w3, b3 = weights
     return ((x @ w1 + b1).relu() @ w2 + b2).relu() @ w3 + b3
 
 
 def loss(weights, x, y):
-    """The mean squared error of each task, summed, so that tasks do not share in one another's gradient."""
+    """The sum over tasks of the mean squared error, so that each task's gradient is independent of the others."""
     return ((network(weights, x) - y) ** 2).mean(axis=(1, 2)).sum()
 
 
 def inner_step(weights, rates, x, y):
-    """The weights of each task after one step from the same start, with its record: it can be differentiated."""
+    """The weights of each task after one recorded step from the same weights; the step can be differentiated."""
     weights = [tg.broadcast_to(w, (len(x), *w.shape)) for w in weights]
     return [w - r * g for w, r, g in zip(weights, rates, tg.grad(loss)(weights, x, y), strict=True)]
 
 
 def meta_train(weights, rates, steps):
-    """Learn weights and rates, in place."""
+    """Train weights and rates, in place."""
     rng = np.random.default_rng(0)
     optimizer = tg.optim.Adam([*weights, *rates], lr=LR)
 
@@ -81,7 +81,7 @@ def test(label, weights, rates):
 
 
 def draw(path, weights, rates):
-    """Four new waves: the points that are given, and the network before and after its step."""
+    """Draw four new waves: the given points, and the network before and after its step."""
     from matplotlib.figure import Figure
 
     x, y, *_ = waves(np.random.default_rng(2), 4)
@@ -97,7 +97,7 @@ def draw(path, weights, rates):
 
 
 def main(argv=None):
-    """Learn a start, and print what one step on a new task brings, from there and from a random start."""
+    """Learn initial weights, and print how much one step on new tasks improves on them and on random weights."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--plot", metavar="FILE.png", help="draw new tasks, before and after one step")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_STEPS} steps, not {STEPS}, to try it out")

@@ -1,12 +1,12 @@
 """The notebook "Convolutional Neural Networks from scratch", replayed with Tensors and checked against plain loops.
 
-The notebook computes y = W_10 (W_1024 relu(conv(images, W) + b) + b_1024) + b_10 for two images, and five steps of
-gradients by hand. Here the forward pass is written once, with Tensors, and a single `loss.backward()` gives every
-gradient. Two things are shown:
+The notebook computes y = W_10 (W_1024 relu(conv(images, W) + b) + b_1024) + b_10 for two images, and the gradients by hand,
+in five steps. Here the forward pass is written once, with Tensors, and a single `loss.backward()` computes every gradient.
+The program prints:
 
-1. the notebook's printed numbers, which come from a loop that fills only a 3x3 corner of the 16x16 feature map, and the
-   numbers of the network that was meant;
-2. the gradients of the network that was meant, beside the same mathematics written out in loops.
+1. the numbers in the notebook, which come from a loop that fills only a 3x3 corner of the 16x16 feature map, and the numbers
+   of the intended network;
+2. the gradients of the intended network, compared with the same mathematics written out in loops.
 
 `docs/notebook.md` goes through the steps one by one. Run: python examples/notebook_replay.py
 """
@@ -20,7 +20,7 @@ import tinygrad_cnn as tg
 STRIDE, PAD = 2, 1
 TOLERANCE = 1e-10
 
-# What the forward pass must give: label, corner that is filled (None for the whole map), y, MSE.
+# Expected results of the forward pass: label, filled corner (None for the whole map), y, MSE.
 EXPECTED = [
     ("as printed", 3, [[-12.89682204, 13.37765949]], 220.13788448),
     ("as meant", None, [[-129.71310181, -63.23262069]], 11295.92702353),
@@ -33,7 +33,7 @@ GRADIENTS = {
 
 
 def draw():
-    """The notebook's arrays by name, and its targets: its seeds, its shapes, and its order of draws."""
+    """Draw the notebook's arrays, by name, and its targets, with its seeds, shapes and order of draws."""
     rng = np.random.RandomState(1)
     W = rng.randn(3, 3, 4)  # (kernel, kernel, filter)
     b = rng.randn(1, 1, 4)
@@ -46,7 +46,7 @@ def draw():
 
 
 def network(images, W, b, w1024, b1024, w10, b10, corner=None):
-    """y (1, m) from Tensors of the notebook's shapes. With `corner`, all but that corner of the feature map is zero."""
+    """Compute y (1, m) from Tensors of the notebook's shapes. With `corner`, the feature map is zero outside that corner."""
     m = len(images)
     x = images.expand_dims(1)  # (m, 1, 32, 32): the library's layout is (image, channel, row, column)
     filters = W.transpose(2, 0, 1).expand_dims(1)  # (4, 1, 3, 3): (filter, channel, row, column)
@@ -61,7 +61,7 @@ def network(images, W, b, w1024, b1024, w10, b10, corner=None):
 
 
 def by_hand(images, W, b, w1024, b1024, w10, b10, targets):
-    """The seven gradients of the mean squared error with plain loops: an opinion independent of the library."""
+    """Compute the seven gradients of the mean squared error with plain loops, independently of the library."""
     m, kernel, units = len(images), len(W), len(w1024)
     map_shape = [(size + 2 * PAD - kernel) // STRIDE + 1 for size in images.shape[1:]]
     padded = np.pad(images, ((0, 0), (PAD, PAD), (PAD, PAD)))
@@ -82,7 +82,7 @@ def by_hand(images, W, b, w1024, b1024, w10, b10, targets):
             fc_10[j, i] = (w1024[j] * fc_1024[i]).sum() + b1024[j, 0]
         y[0, i] = (w10[0] * fc_10[:, i]).sum() + b10[0, 0]
 
-    # Step 1. The m of the mean is here, and therefore nowhere else.
+    # Step 1: the mean divides by m here, and so no later step does
     d_Y = 2 * (y - targets) / m
 
     # Step 2: y = w10 fc_10 + b10
@@ -101,13 +101,13 @@ def by_hand(images, W, b, w1024, b1024, w10, b10, targets):
             d_fc1024[i] += d_fc10[j, i] * w1024[j]
             d_b1024[j, 0] += d_fc10[j, i]
 
-    # Step 4: the relu lets the gradient through where Z is positive
+    # Step 4: the relu passes the gradient where Z is positive
     dZ = d_fc1024.reshape(Z.shape)
     for place in places:
         if Z[place] <= 0:
             dZ[place] = 0
 
-    # Step 5: each output sends its gradient to the patch and to the filter that made it
+    # Step 5: each output sends its gradient to its patch and its filter
     d_padded, dW, db = np.zeros_like(padded), np.zeros_like(W), np.zeros_like(b)
     for i, h, w, c in places:
         patch = window(d_padded, i, h, w)
@@ -140,14 +140,14 @@ def main():
     for label, corner, expected_y, expected_mse in EXPECTED:
         y = network(**leaves, corner=corner)
         loss = tg.mse(y, tg.Tensor(targets))
-        # Eight decimals were printed: the last one may be off by half a unit, and a hair for rounding.
+        # The notebook prints eight decimals, so the last one is off by up to half a unit; the rest is for rounding.
         agrees = np.allclose(
             [*y.numpy().ravel(), loss.item()], [*np.ravel(expected_y), expected_mse], rtol=0, atol=6e-9
         )
         differing += not agrees
         print(f"{label:<11} {y[0, 0]:>14.8f} {y[0, 1]:>14.8f} {loss:>16.8f}   {verdict(agrees)}")
 
-    loss.backward()  # the last loss: that of the network as it was meant
+    loss.backward()  # of the last loss, which is that of the intended network
     gradients = by_hand(**arrays, targets=targets)
 
     print("\nGradient    shape          largest element   largest relative difference from the loops")

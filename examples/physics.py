@@ -1,8 +1,8 @@
 """A differential equation solved with a small network: u'' = f on [0, 1], with u(0) = u(1) = 0.
 
-The network n gives u(x) = x (1 - x) n(x), which meets the boundary conditions whatever n is. Training makes the residual
-u'' - f small at points drawn anew in each step. u'' is a gradient of a gradient by x, and the loss is differentiated once
-more, by the weights. f is made so that u = sin(2 pi x) + sin(5 pi x) / 2 is the solution.
+The network n gives u(x) = x (1 - x) n(x), which satisfies the boundary conditions for any n. Training makes the residual
+u'' - f small at new random points in each step. u'' is a gradient of a gradient with respect to x, and the loss is
+differentiated once more, with respect to the weights. f is chosen so that u = sin(2 pi x) + sin(5 pi x) / 2 is the solution.
 
 Source: M. Raissi, P. Perdikaris, G. Karniadakis, "Physics-informed neural networks", 2019.
 Run:  python examples/physics.py --plot solution.png
@@ -18,18 +18,18 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
-POINTS = 64  # in each step
+POINTS = 64  # per step
 STEPS, QUICK_STEPS, LR = 3000, 800, 1e-2
-SPREAD = 3  # units of the first layer bend at places all over [0, 1], more sharply than by default
+SPREAD = 3  # range of the first layer's weights: its units bend all over [0, 1], more sharply than by default
 
 
 def exact(x):
-    """The solution, of an array."""
+    """The exact solution, for an array."""
     return np.sin(2 * math.pi * x) + np.sin(5 * math.pi * x) / 2
 
 
 def f(x):
-    """Its second derivative, of a Tensor."""
+    """The second derivative of the solution, for a Tensor."""
     return -((2 * math.pi) ** 2) * tg.sin(2 * math.pi * x) - (5 * math.pi) ** 2 / 2 * tg.sin(5 * math.pi * x)
 
 
@@ -47,13 +47,13 @@ class Solution(nn.Module):
 
 
 def second_derivative(u):
-    """The function x -> u''(x). Each u(x_i) depends on x_i alone, so the gradient of the sum is u' at each point."""
+    """Return the function x -> u''(x). Each u(x_i) depends on x_i alone, so the gradient of the sum is u' at each point."""
     slope = tg.grad(lambda x: u(x).sum())
     return tg.grad(lambda x: slope(x).sum())
 
 
 def train(steps):
-    """The solution."""
+    """Return the trained solution."""
     tg.manual_seed(0)
     u = Solution()
     optimizer = tg.optim.Adam(u.parameters(), lr=LR)
@@ -77,7 +77,7 @@ def train(steps):
 
 
 def draw(path, x, found):
-    """The solution that was found beside the exact one, and their difference."""
+    """Draw the network's solution beside the exact one, and their difference."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")

@@ -1,13 +1,13 @@
 """Train the notebook's network on real handwritten digits with gradient descent, RMSprop and Adam.
 
-The network reads a digit from a 32 x 32 image and answers with its value, a number from 0 to 9: convolution (4 filters
-3 x 3, stride 2, padding 1), relu, 1024 to 10, 10 to 1, mean squared error. Each optimizer starts from the same weights
-and sees the same batches, so the table at the end compares the optimizers and nothing else.
+The network predicts the value of the digit in a 32 x 32 image, a number from 0 to 9: convolution (4 filters 3 x 3, stride 2,
+padding 1), relu, 1024 to 10, 10 to 1, mean squared error. Each optimizer starts from the same weights and gets the same
+batches, so the table at the end compares only the optimizers.
 
-The table is followed by what it means: the share of test images whose answer, rounded, is right, and the accuracy of the same
+Below the table the program prints how many predictions are right when they are rounded, and the accuracy of the same
 convolution as a classifier, which gives a score for each digit.
 
-With --classify, a network of two convolutions is trained to name the digit in the 8 x 8 image instead.
+With --classify, the program trains a network of two convolutions to classify the 8 x 8 images instead.
 
 Run:  python examples/train_digits.py --plot digits.png
       python examples/train_digits.py --classify
@@ -27,16 +27,16 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
-COLOURS = {"gradient descent": "#0072b2", "RMSprop": "#d55e00", "Adam": "#009e73"}  # apart for colour-blind eyes too
+COLOURS = {"gradient descent": "#0072b2", "RMSprop": "#d55e00", "Adam": "#009e73"}  # safe for colour-blind readers
 RMSE_TICKS = [0.5, 0.7, 1, 1.2, 1.5, 2, 2.5, 3, 4]
 
-# Label, class and a learning rate at which it converges, by the name for --optimizer.
+# By the name for --optimizer: label, class, and a learning rate at which training converges.
 OPTIMIZERS = {
     "gd": ("gradient descent", tg.optim.SGD, 5e-4),
     "rmsprop": ("RMSprop", tg.optim.RMSprop, 5e-4),
     "adam": ("Adam", tg.optim.Adam, 1e-3),
 }
-TRAIN = 1437  # four fifths of the 1797 images; the rest are for the test
+TRAIN = 1437  # four fifths of the 1797 images; the rest is the test set
 QUICK_TRAIN, QUICK_TEST, QUICK_EPOCHS = 640, 160, 5
 EPOCHS, CLASSIFY_EPOCHS, CLASSIFY_LR = 30, 20, 3e-3
 
@@ -44,14 +44,14 @@ Split = namedtuple("Split", "train_x train_y test_x test_y")
 Split.__doc__ = "Images (n, 1, 32, 32) and values (n, 1), float32."
 
 Epoch = namedtuple("Epoch", "number loss train_rmse test_rmse rate")
-Epoch.__doc__ = "The record of one epoch: the mean of its batches' losses, and what was measured after it."
+Epoch.__doc__ = "The record of one epoch: the mean loss of its batches, and the errors after it."
 
 Run = namedtuple("Run", "label lr model history seconds diverged")
-Run.__doc__ = "One optimizer's training: what it learned, and how it went epoch by epoch."
+Run.__doc__ = "One optimizer's training: the trained model, and the record of each epoch."
 
 
 def divided(quick):
-    """The digits, and which of them are for training and for the test, always the same."""
+    """Return images, labels, and the indices of the training and test images, always the same."""
     images, labels = tg.data.digits()
     order = np.random.default_rng(0).permutation(len(images))
     train, test = order[:TRAIN], order[TRAIN:]
@@ -61,17 +61,17 @@ def divided(quick):
 
 
 def load(quick):
-    """The digits, enlarged to the notebook's 32 x 32, in training and test images."""
+    """Return the digits, enlarged to the notebook's 32 x 32, as a Split."""
     images, labels, train, test = divided(quick)
     x = tg.data.enlarge(images, 32)[:, None].astype(np.float32)
-    x -= x[train].mean()  # centred inputs train faster; scaling them to 0..1 as well would slow the filters down
+    x -= x[train].mean()  # centred inputs train faster; scaling to 0..1 would slow down the filters
     y = labels[:, None].astype(np.float32)
     return Split(x[train], y[train], x[test], y[test])
 
 
 @tg.no_grad()
 def predict(model, x):
-    """The network's answers as an array (n, 1)."""
+    """The network's predictions, an array (n, 1)."""
     return model(tg.from_numpy(x)).numpy()
 
 
@@ -81,7 +81,7 @@ def rmse(model, x, y):
 
 
 def train(name, lr, split, epochs, batch_size, seed, progress):
-    """A Run of the optimizer `name`; it ends early if the loss is no longer finite."""
+    """Train with the optimizer `name` and return a Run; training ends early if the loss is not finite."""
     label, make, default_lr = OPTIMIZERS[name]
     lr = default_lr if lr is None else lr
     rng = tg.manual_seed(seed)
@@ -110,12 +110,12 @@ def train(name, lr, split, epochs, batch_size, seed, progress):
 
 
 def share_right(run, split):
-    """The share of test images whose answer, rounded, is the digit."""
+    """The share of test images whose rounded prediction is right."""
     return np.mean(np.rint(predict(run.model, split.test_x)) == split.test_y)
 
 
 def same_convolution_classifies(split, epochs, batch_size, seed):
-    """The accuracy on the test images of the notebook's convolution with a score for each digit, trained with Adam."""
+    """Train the notebook's convolution as a classifier, with Adam, and return its test accuracy."""
     tg.manual_seed(seed)
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3, stride=2, padding=1),
@@ -137,7 +137,7 @@ def same_convolution_classifies(split, epochs, batch_size, seed):
 
 
 def classifier():
-    """Scores (n, 10) for images (n, 1, 8, 8)."""
+    """A network that gives scores (n, 10) for images (n, 1, 8, 8)."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),
         nn.ReLU(),
@@ -151,7 +151,7 @@ def classifier():
 
 
 def classify(given):
-    """Train the classifier, and print the share of test images that it names correctly."""
+    """Train the classifier, and print its test accuracy."""
     images, labels, train, test = divided(given.quick)
     x = images[:, None].astype(np.float32) / 16
     tg.manual_seed(given.seed)
@@ -168,7 +168,7 @@ def classify(given):
 
 
 class Progress:
-    """Tells how training goes: one line that is rewritten in a terminal, a line for each epoch elsewhere."""
+    """Prints the progress: one line that is rewritten in a terminal, a line for each epoch elsewhere."""
 
     def __init__(self, stream):
         self.stream, self.live = stream, stream.isatty()
@@ -180,19 +180,19 @@ class Progress:
             f"RMSE train {epoch.train_rmse:.3f} test {epoch.test_rmse:.3f}  {epoch.rate:6,.0f} images/s"
         )
         if self.live:
-            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be rewritten
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be rewritten
             print(f"\r{line[:width]:<{width}}", end="", file=self.stream, flush=True)
         else:
             print(line, file=self.stream, flush=True)
 
     def end(self):
-        """Leave the last line standing."""
+        """Finish the last line."""
         if self.live:
             print(file=self.stream, flush=True)
 
 
 def table(runs):
-    """The optimizers side by side, as text."""
+    """Format the results of all optimizers as a table."""
     heads = ("optimizer", "lr", "epochs", "train RMSE", "test RMSE", "best test", "seconds")
     rows = [heads]
     for run in runs:
@@ -212,17 +212,17 @@ def table(runs):
 
 
 def best_epoch(run):
-    """The epoch with the least error on the test images, or None if none was finite."""
+    """The epoch with the smallest test error, or None if no error was finite."""
     return min((e for e in run.history if math.isfinite(e.test_rmse)), key=lambda e: e.test_rmse, default=None)
 
 
 def baseline(split):
-    """The test error of an answer that ignores the image: the mean of the training values."""
+    """The test error if the network ignored the image and always predicted the mean of the training values."""
     return math.sqrt(np.mean(np.square(split.test_y - split.train_y.mean())))
 
 
 def plotting():
-    """matplotlib's Figure, which draws to files and needs no screen; None, with a message, where it is not installed."""
+    """matplotlib's Figure, which draws to files and needs no screen; None, with a message, if it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -237,7 +237,7 @@ def plotting():
 
 
 def draw(figure, runs, split):
-    """Fill a matplotlib figure: the error of each run by epoch, and of the best run its four filters and its answers."""
+    """Draw the error of each run by epoch, and the filters and predictions of the best run."""
     best = min(runs, key=lambda run: math.inf if run.diverged else run.history[-1].test_rmse)
     left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
     top, bottom = left.subfigures(2, 1, height_ratios=[2.6, 1])
@@ -247,7 +247,7 @@ def draw(figure, runs, split):
 
 
 def draw_curves(axes, runs, split):
-    """Test and training error after each epoch."""
+    """Draw the test and training error after each epoch."""
     for run in runs:
         epochs, colour = [e.number for e in run.history], COLOURS[run.label]
         marker = "o" if len(epochs) < 10 else None
@@ -261,7 +261,7 @@ def draw_curves(axes, runs, split):
     axes.set_yscale("log")
     axes.set_yticks(RMSE_TICKS, map(str, RMSE_TICKS))
     axes.set_yticks([], minor=True)
-    axes.set_ylim(lowest / 1.05, 1.5 * baseline(split))  # a run that diverged must not flatten the others
+    axes.set_ylim(lowest / 1.05, 1.5 * baseline(split))  # a run that diverged must not hide the others
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.2)
     axes.set(title="Error on the test images after each epoch", xlabel="epoch", ylabel="RMSE (digits, log scale)")
@@ -269,7 +269,7 @@ def draw_curves(axes, runs, split):
 
 
 def draw_filters(figure, run):
-    """The four 3 x 3 filters, on one scale of colours with zero in its middle."""
+    """Draw the four 3 x 3 filters, with one colour scale that has zero in the middle."""
     filters = run.model.conv.weight.numpy()[:, 0]
     largest = abs(filters).max()
     axes = figure.subplots(1, len(filters))
@@ -281,7 +281,7 @@ def draw_filters(figure, run):
 
 
 def draw_answers(axes, run, split):
-    """Each test image as a point, its answer above its true value; a bar marks the median of each digit's answers."""
+    """Draw each test image as a point, predicted against true value; a bar marks the median of each digit."""
     true, answers = split.test_y[:, 0], predict(run.model, split.test_x)[:, 0]
     jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(true))
     axes.plot([-0.5, 9.5], [-0.5, 9.5], color="grey", linewidth=1, linestyle="--", label="exact")
@@ -301,7 +301,7 @@ def draw_answers(axes, run, split):
 
 
 def arguments(argv):
-    """The command line, checked before anything is computed."""
+    """Parse the command line, and check it before anything is computed."""
 
     def whole(least):
         def convert(text):
@@ -382,7 +382,7 @@ def main(argv=None):
     )
     names = OPTIMIZERS if given.optimizer == "all" else [given.optimizer]
     progress = Progress(sys.stdout)
-    with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported in words, once
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once, at the end
         runs = [train(name, given.lr, split, given.epochs, given.batch_size, given.seed, progress) for name in names]
     print(f"\n{table(runs)}", flush=True)
     finished = [run for run in runs if not run.diverged]

@@ -1,7 +1,7 @@
-"""Train a network in LeNet's style on the 60,000 images of Fashion-MNIST, and look at what it learned and where it fails.
+"""Train a network similar to LeNet on the 60,000 images of Fashion-MNIST, and draw what it learned and where it fails.
 
-Two convolutions with max-pooling, two linear layers; Adam, with one rise and fall of the learning rate. The data is that
-of Debian's package dataset-fashion-mnist, or of a folder with its four IDX files.
+Two convolutions with max-pooling, two linear layers; Adam with a one-cycle learning rate. The data comes from Debian's
+package dataset-fashion-mnist, or from a folder with the four IDX files.
 
 Run:  python examples/train_fashion.py --plot pictures
 """
@@ -22,7 +22,7 @@ WORST = (4, 7)  # rows and columns of the grid of mistakes
 
 
 def load(root, quick):
-    """Images (n, 28, 28) uint8 and labels to train on, the same to test on, the classes, and where all is from."""
+    """Return training and test pairs of images (n, 28, 28) uint8 and labels, the classes, and the origin of the data."""
     try:
         train, test = tg.data.fashion_mnist(root)
         classes, origin = tg.data.FASHION_MNIST_CLASSES, "Fashion-MNIST"
@@ -39,7 +39,7 @@ def load(root, quick):
 
 
 def loaders(train, test, batch_size, seed):
-    """Batches (n, 1, 28, 28) to train on, half of them mirrored, and to test on as they are."""
+    """Return loaders of batches (n, 1, 28, 28): for training with random horizontal flips, and for the test."""
     scale = [tg.data.ToFloat(255), tg.data.Normalize(MEAN, STD)]
     parts = [tg.data.TensorDataset(images[:, None], labels) for images, labels in (train, test)]
     mirrored = tg.data.Compose([tg.data.RandomHorizontalFlip(), *scale])
@@ -50,7 +50,7 @@ def loaders(train, test, batch_size, seed):
 
 
 def network():
-    """LeNet-5 with relu and max-pooling in the places of tanh and mean-pooling, and more filters."""
+    """LeNet-5 with relu and max-pooling instead of tanh and mean-pooling, and with more filters."""
     return nn.Sequential(
         nn.Conv2d(1, 20, 5, padding=2),  # (n, 20, 28, 28)
         nn.ReLU(),
@@ -66,7 +66,7 @@ def network():
 
 
 def train(loader, test, given):
-    """The trained model and its history."""
+    """Return the trained model and its history."""
     tg.manual_seed(given.seed)
     model = network()
     optimizer = tg.optim.Adam(model.parameters())
@@ -88,18 +88,18 @@ def train(loader, test, given):
 
 @tg.no_grad()
 def probabilities(model, loader):
-    """What the model gives each class, (n, 10)."""
+    """The predicted probabilities of the classes, (n, 10)."""
     model.eval()
     return np.concatenate([tg.softmax(model(tg.from_numpy(x)), axis=1).numpy() for x, _ in loader])
 
 
 def confusion(labels, answers):
-    """How many images of each class (rows) were taken for each class (columns)."""
+    """The confusion matrix: how many images of each class (rows) were predicted as each class (columns)."""
     return np.bincount(labels * 10 + answers, minlength=100).reshape(10, 10)
 
 
 def pictures(folder, figure_class, model, history, images, labels, p, classes):
-    """Draw into `folder`: learning curves, confusion matrix, worst mistakes and the filters of the first layer."""
+    """Draw learning curves, confusion matrix, worst mistakes and the filters of the first layer, into `folder`."""
     drawings = {
         "curves": (lambda figure: draw_curves(figure, history), (9, 4)),
         "confusion": (lambda figure: draw_confusion(figure, confusion(labels, p.argmax(axis=1)), classes), (7.5, 6.5)),
@@ -114,7 +114,7 @@ def pictures(folder, figure_class, model, history, images, labels, p, classes):
 
 
 def draw_curves(figure, history):
-    """Loss and error by epoch, on the images of the training as they were met, and on the test images."""
+    """Draw loss and accuracy by epoch, during training and on the test images."""
     epochs = range(1, history.epochs + 1)
     left, right = figure.subplots(1, 2)
     for axes, name, title in ((left, "loss", "Cross-entropy"), (right, "accuracy", "Accuracy")):
@@ -128,10 +128,10 @@ def draw_curves(figure, history):
 
 
 def draw_confusion(figure, counts, classes):
-    """The matrix, coloured by the share of each row, with the counts in its cells."""
+    """Draw the matrix, coloured by the share of each row, with the counts in its cells."""
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the root shows rare mistakes too
+    image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the square root makes rare mistakes visible
     for (i, j), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[i, j] > 0.3 else "black"
@@ -145,7 +145,7 @@ def draw_confusion(figure, counts, classes):
 
 
 def draw_mistakes(figure, images, labels, p, classes):
-    """The mistakes in which the right class got the least, each with its answer and the right class below it."""
+    """Draw the mistakes in which the right class got the lowest probability, with the prediction and the right class."""
     wrong = np.flatnonzero(p.argmax(axis=1) != labels)
     worst = wrong[np.argsort(p[wrong, labels[wrong]], kind="stable")][: WORST[0] * WORST[1]]
     grid = figure.subplots(*WORST).ravel()
@@ -159,7 +159,7 @@ def draw_mistakes(figure, images, labels, p, classes):
 
 
 def draw_filters(figure, filters):
-    """The filters of the first layer, on one scale of colours with zero in its middle."""
+    """Draw the filters of the first layer, with one colour scale that has zero in the middle."""
     columns = 10
     grid = figure.subplots(-(-len(filters) // columns), columns).ravel()
     largest = abs(filters).max()
@@ -175,7 +175,7 @@ def plotting():
     """matplotlib's Figure, which draws to files and needs no screen.
 
     Raises:
-        ImportError: that says how to install it.
+        ImportError: if it is not installed; the message says how to install it.
     """
     try:
         from matplotlib.figure import Figure
@@ -187,7 +187,7 @@ def plotting():
 
 
 def arguments(argv):
-    """The command line."""
+    """Parse the command line."""
 
     def whole(text):
         if not text.isdecimal() or int(text) < 1:
@@ -202,7 +202,9 @@ def arguments(argv):
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the order of images (default: 0)")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw into this folder (needs matplotlib)")
     parser.add_argument("--save", metavar="FILE.npz", help="save the state after each epoch, and when interrupted")
-    parser.add_argument("--resume", metavar="FILE.npz", help="go on from a saved state, with the same other arguments")
+    parser.add_argument(
+        "--resume", metavar="FILE.npz", help="continue from a saved state; give the same other arguments"
+    )
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_TRAIN} images and {QUICK_EPOCHS} epochs, to try it out"
     )
@@ -213,7 +215,7 @@ def arguments(argv):
 
 
 def main(argv=None):
-    """Train, test, print the share of right answers and the pairs that are mixed up most, and draw."""
+    """Train, test, print the accuracy and the pairs of classes that are confused most, and draw."""
     given = arguments(argv)
     try:
         figure_class = plotting() if given.plot else None

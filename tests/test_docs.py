@@ -1,11 +1,13 @@
-"""Every Python block of the README and the docs runs, and every example in a docstring gives what it shows."""
+"""Every Python block of the README and the docs runs and prints what the page shows; so does every docstring example."""
 
 from __future__ import annotations
 
 import doctest
 import importlib.util
+import io
 import pkgutil
 import re
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import FunctionType
 
@@ -17,7 +19,12 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 # "```python needs torch, safetensors" opens a block that runs only where these are installed.
-BLOCK = re.compile(r"^```python(?: needs ([\w, ]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# A "```text" block right beneath it shows what it prints; "..." stands for any text, as in doctest.
+BLOCK = re.compile(
+    r"^```python(?: needs ([\w, ]+))?\n(.*?)^```(?:\n+```text\n(.*?)^```)?",
+    re.MULTILINE | re.DOTALL,
+)
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MODULES = [module.name for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")]
 
 
@@ -31,8 +38,44 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch):
     for block in blocks:
         line = text[: block.start(2)].count("\n")
         code = compile("\n" * line + block.group(2), str(page), "exec")
-        if all(importlib.util.find_spec(name) for name in re.findall(r"\w+", block.group(1) or "")):
+        if not all(importlib.util.find_spec(name) for name in re.findall(r"\w+", block.group(1) or "")):
+            continue
+        with redirect_stdout(io.StringIO()) as printed:
             exec(code, namespace)
+        if block.group(3) is not None:
+            check_output(block.group(3), printed.getvalue(), f"{page.name}, the output beneath line {line}")
+
+
+def check_output(shown: str, printed: str, where: str) -> None:
+    """Raise unless `printed` is what the page shows. Speeds and times differ from run to run, and are not compared."""
+    example = doctest.Example("", untimed(shown))
+    checker = doctest.OutputChecker()
+    if not checker.check_output(example.want, untimed(printed), OPTIONS):
+        raise AssertionError(f"{where}:\n{checker.output_difference(example, untimed(printed), OPTIONS)}")
+
+
+def untimed(text: str) -> str:
+    return re.sub(r"[\d,]+ images/s .*", "(speed and time)", text)
+
+
+@pytest.mark.parametrize(
+    ("shown", "agrees"),
+    [
+        ("epoch 1  loss 0.5  1,234 images/s  0:00 left\n4 steps\n", True),
+        ("epoch 1  loss 0.5  99 images/s  0.1 s\n...\n", True),
+        ("epoch 1  loss ...  99 images/s  0.1 s\n4 steps\n", True),
+        ("epoch 1  loss 0.6  1,234 images/s  0:00 left\n4 steps\n", False),
+        ("epoch 1  loss 0.5  1,234 images/s  0:00 left\n", False),
+        ("epoch 1  loss 0.5  1,234 images/s  0:00 left\n5 steps\n", False),
+    ],
+)
+def test_output_is_compared(shown: str, agrees: bool):
+    printed = "epoch 1  loss 0.5  56,789 images/s  1:23 left\n4 steps\n"
+    if agrees:
+        check_output(shown, printed, "here")
+    else:
+        with pytest.raises(AssertionError, match="here:\nExpected:"):
+            check_output(shown, printed, "here")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -65,7 +108,7 @@ def test_the_index_has_every_page():
 def test_docstring_examples(name: str):
     module = importlib.import_module(name)
     tests = doctest.DocTestFinder(exclude_empty=True).find(module, name)
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
     for test in [*tests, *_functions_made_by_op(module, name)]:
         runner.run(test)
     assert not runner.failures, f"{runner.failures} failed in {name}; see the captured output"

@@ -5,7 +5,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, functional, linalg, nn, ops, optim
+from . import autograd, functional, linalg, ops, optim
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
@@ -41,9 +41,10 @@ from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
 from .transforms.checkpoint import *
+from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, onnx, training
+    from . import data, io, nn, onnx, training
     from .io import load, save
     from .training import fit
 
@@ -109,7 +110,7 @@ __all__ += ops.index.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
-__all__ += ["checkpoint"]
+__all__ += ["checkpoint", "vmap"]
 __all__ += reduce.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__
@@ -117,7 +118,8 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "io": "io", "load": "io", "save": "io", "onnx": "onnx", "training": "training", "fit": "training",
+    "data": "data", "io": "io", "load": "io", "save": "io", "nn": "nn", "onnx": "onnx", "training": "training",
+    "fit": "training",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 

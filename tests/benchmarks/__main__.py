@@ -40,7 +40,7 @@ def main() -> None:
     if os.getloadavg()[0] > 0.5:
         print(f"The machine is busy, its load is {os.getloadavg()[0]:.1f}: figures may be off.")
     failed = _rows(args, records) + _curves(args, records)
-    report.write(records, args.out / "performance.md")
+    report.write(records, args.out)
     print("\n" + report.tables(records.here))
     try:
         draw.ratios(records.here, args.out / "images" / "ratios.png")
@@ -144,7 +144,7 @@ def _arguments() -> argparse.Namespace:
         "--keep-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory, for both sides"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets performance.md and images/"
+        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets the pages performance*.md and images/"
     )
     return parser.parse_args()
 

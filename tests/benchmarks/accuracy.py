@@ -1,7 +1,7 @@
 """How exact float32 is: reductions, scans, normalizations and losses against float64, with PyTorch's error beside ours.
 
     python -m tests.benchmarks.accuracy               print the table
-    python -m tests.benchmarks.accuracy --write       and put it into docs/performance.md
+    python -m tests.benchmarks.accuracy --write       and put it into docs/accuracy.md
 
 Errors are the largest |y - exact| over the largest |exact|, in units in the last place of float32. `exact` is the formula in
 NumPy with float64. PyTorch's columns are empty where it is not installed. tests/test_accuracy.py holds the formulas' bounds.
@@ -396,11 +396,11 @@ def table() -> tuple[list[str], bool]:
 def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser("python -m tests.benchmarks.accuracy", description="Errors beside float64.")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/accuracy.md")
     write = parser.parse_args().write
     lines, missed = table()
     if write:
-        page = Path(__file__).parents[2] / "docs" / "performance.md"
+        page = Path(__file__).parents[2] / "docs" / "accuracy.md"
         start, end = "<!-- accuracy -->", "<!-- end of accuracy -->"
         text = re.sub(f"{start}.*{end}", "\n".join([start, "", *lines, "", end]), page.read_text(), flags=re.DOTALL)
         page.write_text(text)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -113,13 +115,18 @@ def _asked(path: Path, *request: Any) -> Any:
 
 
 def import_time(path: Path, modules: str, turns: int = 15) -> list[float]:
-    """Seconds in which a new interpreter imports the modules, beyond those that it takes to start."""
-    run = partial(subprocess.run, cwd=path, check=True)
-    found = []
-    for _ in range(turns):
-        empty = _seconds(partial(run, [sys.executable, "-c", "pass"]))
-        found.append(_seconds(partial(run, [sys.executable, "-c", f"import {modules}"])) - empty)
-    return found
+    """Seconds in which a new interpreter imports the modules, whose bytecode is there, beyond those that it takes to start."""
+    with tempfile.TemporaryDirectory() as bytecode:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        run = partial(subprocess.run, cwd=path, check=True, env=environment)
+        load = [sys.executable, "-c", f"import {modules}"]
+        run(load)
+        found = []
+        for _ in range(turns):
+            empty = _seconds(partial(run, [sys.executable, "-c", "pass"]))
+            found.append(_seconds(partial(run, load)) - empty)
+        return found
 
 
 def main() -> None:

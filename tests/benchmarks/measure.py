@@ -136,11 +136,11 @@ def peak_memory(name: str, side: str) -> Figure:
     """Bytes that a training step takes at its peak, over the interpreter with the library loaded."""
     row = BY_NAME[name]
     SIDES[side].load()
-    before = _peak()
+    before = peak_bytes()
     call = SIDES[side].build(row.work, row.problem())
     for _ in range(5):
         call()
-    return Figure(_peak() - before, 0.0)
+    return Figure(peak_bytes() - before, 0.0)
 
 
 @cache
@@ -172,7 +172,8 @@ def _arrays(value: Any) -> list[Array]:
     ]
 
 
-def _peak() -> float:
+def peak_bytes() -> float:
+    """The largest resident set of this process so far."""
     import resource  # not on Windows
 
     unit = 1 if sys.platform == "darwin" else 1024

@@ -11,9 +11,14 @@ from .rows import OTHERS, ROWS, SIDES, Row
 START, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
-def write(records: Records, path: Path) -> None:
-    """Put the tables of every machine between the marks in the file, or make a file of them."""
-    parts = [f"### {record.processor}\n\n{tables(record)}\n" for record in records.all()]
+def write(records: Records, folder: Path) -> None:
+    """Put the tables of the first machine into performance.md, and those of the others into performance-history.md."""
+    for name, some in (("performance.md", records.all()[:1]), ("performance-history.md", records.all()[1:])):
+        _put(folder / name, [f"### {record.processor}\n\n{tables(record)}\n" for record in some])
+
+
+def _put(path: Path, parts: list[str]) -> None:
+    """Replace what is between the marks in the file, or make a file of it."""
     measured = f"{START}\n\n{''.join(parts)}{END}"
     text = f"{measured}\n"
     if path.exists() and START in (page := path.read_text()):

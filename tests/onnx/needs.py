@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-REASON = "the package {} is not installed: pip install --group onnx, in the folder of the project"
+REASON = "not installed: pip install {}"
+MODELS = {"rapidocr_onnxruntime": "rapidocr-onnxruntime==1.4.4", "magika": "magika==1.0.3"}
+"""Packages whose models are read; the packages themselves are not used, nor what they depend on."""
 
 
 def onnx() -> Any:
@@ -28,7 +30,7 @@ def model_path(package: str, path: str) -> Path:
     """The file of a model in a package, which is looked for but not imported."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        pytest.skip(REASON.format(package.replace("_", "-")))
+        pytest.skip(REASON.format(f"--no-deps {MODELS.get(package, package)}"))
     return Path(spec.submodule_search_locations[0]) / path
 
 

@@ -232,7 +232,7 @@ class TestWhatIsOutside:
     def test_the_last_walk_runs_on_arrays_unless_an_outer_derivative_may_ask(self):
         given = []
 
-        @tg.op
+        @tg.op(elementwise=True)
         def probe(a):
             return a * 1.0
 

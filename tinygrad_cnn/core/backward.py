@@ -46,9 +46,9 @@ def pull_back(
         RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
     """
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # older ones lead to none
-    grads: dict[Place, Array] = _reached([place for place, _ in roots], oldest)
+    grads: dict[Place, Array] = reached([place for place, _ in roots], oldest)
     order: list[Any] = sorted(grads, key=attrgetter("number"), reverse=True)
-    _check_unwritten(order, oldest)
+    check_unwritten(order, oldest)
     useful = None if wanted is None else _leading_to(wanted, order, oldest)
     ends: Collection[Place] = () if wanted is None else wanted
     summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
@@ -104,7 +104,7 @@ def pull_back(
                         f"{op.name}: the rule for {input_name(op, i)} returned {r!r}, not an array"
                     ) from None
                 if not fits:
-                    r = _fit(r, parent, op, i)
+                    r = fit(r, parent, op, i)
                 if (parent.op is None or parent in ends) and _shares(r, g, saved):
                     borrowed.add(parent)
                 old = grads[parent]
@@ -147,13 +147,13 @@ def outside(roots: Iterable[Place], since: int) -> set[Place]:
     return {node for node in found if node.number < since}
 
 
-def _reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
+def reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
     """Each place that can be reached from the roots without a look behind those below `oldest`, with no gradient yet.
 
     RuntimeError if one of them was freed.
     """
-    reached: dict[Place, Any] = dict.fromkeys(roots)
-    found = list(reached)
+    places: dict[Place, Any] = dict.fromkeys(roots)
+    found = list(places)
     for node in found:
         if node.number < oldest:
             continue
@@ -163,13 +163,13 @@ def _reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
                 "pass retain_graph=True to that one if you need a second"
             )
         for parent in node.parents:
-            if parent is not None and parent not in reached:
-                reached[parent] = None
+            if parent is not None and parent not in places:
+                places[parent] = None
                 found.append(parent)
-    return reached
+    return places
 
 
-def _check_unwritten(order: Sequence[Place], oldest: int) -> None:
+def check_unwritten(order: Sequence[Place], oldest: int) -> None:
     """RuntimeError if a value that one of the places saved has been overwritten since."""
     latest = last_write()
     for node in reversed(order):
@@ -200,7 +200,7 @@ def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
     return old + r
 
 
-def _fit(r: Array, parent: Place, op: Op, position: int) -> Array:
+def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
     """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
     if r.shape != parent.shape:
         try:
@@ -233,7 +233,10 @@ def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
     if r.__class__ is np.ndarray and r.base is None:  # it is new, unless the rule handed on what it was given
         if r is g:
             return True
-        return any(value is r or (value.__class__ is tuple and any(each is r for each in value)) for value in saved)
+        for value in saved:  # noqa: SIM110 - a generator costs as much again as the look
+            if value is r or (value.__class__ is tuple and any(each is r for each in value)):
+                return True
+        return False
     memory = _memory(r)
     if memory is None:
         return False

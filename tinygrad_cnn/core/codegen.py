@@ -19,6 +19,9 @@ TAKEN_FORM = re.compile("^_|_$|_n$")
 """... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
 
 OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
+TANGENT, OUT_SHAPE = "t", "out_shape"
+"""What only a forward rule may ask for."""
+
 NEEDS, IN_SHAPES, PARENTS = JOINT = "needs", "in_shapes", "parents"
 """What only a joint rule may ask for: which gradients are wanted, the shapes of its inputs or None, and their nodes or None."""
 
@@ -61,6 +64,15 @@ class Signature:
         if joint:
             return (COTANGENT, *self.saveable, *self.params, *JOINT)
         return (COTANGENT, *self.saveable, *self.params, IN_SHAPE, *((POSITION,) if self.variadic else ()))
+
+    def asked_for(self, served: str) -> set[str]:
+        """Names that the backward rule of an input asks for."""
+        return {name for inputs, names in self.rules.items() if served in inputs for name in names}
+
+    def legal_forward(self, served: str) -> tuple[str, ...]:
+        """Names that the forward rule of an input may ask for: a node keeps no more for it than for the backward rule."""
+        asked = self.asked_for(served)
+        return (TANGENT, *(n for n in self.saveable if n in asked), *self.params, OUT_SHAPE)
 
 
 def _tuple(items: list[str]) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from types import FrameType
 
-PACKAGE = str(Path(__file__).parents[1]) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 GENERATED = re.compile(r"<\w+: (call|pull)>")
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 import numpy as np
 
 from . import operands
-from .codegen import OUTPUT, Signature, emit_call, emit_pull, rule_name
+from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
 from .grad_mode import _recording
 from .operands import adapt
 from .signature import OUT, asked, declared
@@ -96,6 +96,14 @@ class OpFunction(Protocol[P]):
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register the gradient rules, one per differentiable input, named by the input."""
 
+    def jvp(self, **rules: Callable[..., Any]) -> None:
+        """Register forward rules, named by the input: each gives dy for the tangent ``t`` of that input.
+
+        A forward rule may ask for ``t``, parameters, ``out_shape``, and what the backward rule of that input asks for. A
+        variadic op has one, and ``t`` is then a tuple of a tangent for each input, or None. An elementwise op, one that is
+        `linear` in an input, and one without forward rules need none (see :mod:`tinygrad_cnn.core.forward`).
+        """
+
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
         """Register, as a decorator, one rule for several inputs, or for all of a variadic op: it returns a gradient for each.
 
@@ -118,6 +126,7 @@ _namespace: dict[str, Any] = {}
 class _Above:
     """What the core takes from above, once: ops that the backward walk itself applies to gradients."""
 
+    broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
@@ -146,6 +155,7 @@ class Op:
         numpy: Any = None,
         in_place: bool = False,
         ufunc: np.ufunc | None = None,
+        linear: tuple[str, ...] = (),
     ) -> None:
         self.raw = ufunc or raw
         self.numpy = ufunc or numpy
@@ -156,9 +166,11 @@ class Op:
         self.along: tuple[str, ...] = ()
         self.shares = False
         self.rules: dict[str, Callable[..., Any]] = {}  # by input; several may have one
+        self.linear = linear
+        self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = inspect.signature(raw)
         parameters = given.parameters
-        self.signature = declared(raw, given, residuals, ufunc)
+        self.signature = declared(raw, given, residuals, ufunc, linear)
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
@@ -169,7 +181,7 @@ class Op:
         function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
         function.__signature__ = _by_position(given, self.signature)
-        function.op, function.vjp, function.joint_vjp = self, self.vjp, self.joint_vjp
+        function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         if OUT in parameters and ufunc is None:
@@ -219,6 +231,49 @@ class Op:
 
         return register
 
+    def jvp(self, **rules: Callable[..., Any]) -> None:
+        """See :meth:`OpFunction.jvp`. TypeError, naming the legal names, if a rule is ill-formed."""
+        sig = self.signature
+        if TANGENT in (*sig.saveable, *sig.params):
+            raise TypeError(f"{sig.name}.jvp: `{TANGENT}` is the tangent in forward rules; rename what the op calls so")
+        for served, rule in rules.items():
+            if served not in self.rules:
+                raise TypeError(f"{sig.name}.jvp: `{served}` has no backward rule; it has {', '.join(self.rules)}")
+            legal = sig.legal_forward(served)
+            unknown = [n for n in asked(rule) if n not in legal]
+            if unknown:
+                raise TypeError(
+                    f"{sig.name}.jvp: the rule for `{served}` names {', '.join(f'`{n}`' for n in unknown)}; legal names are "
+                    f"{', '.join(legal)}"
+                )
+        self.forward_rules.update(rules)
+        vars(self).pop("tangents", None)
+
+    @functools.cached_property
+    def tangents(self) -> dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]]:
+        """The forward rules by input, declared or derived, and the names that each asks for: None for the tangent."""
+        found: dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]] = {}
+        for name, rule in self.rules.items():
+            if name in self.forward_rules:
+                rule = self.forward_rules[name]
+                found[name] = rule, tuple(None if n == TANGENT else n for n in asked(rule))
+            elif self.elementwise and (name,) in self.signature.rules:
+                found[name] = rule, tuple(None if n == COTANGENT else n for n in asked(rule))
+            elif name in self.linear:
+                found[name] = self._linear_rule(name)
+        return found
+
+    def _linear_rule(self, name: str) -> tuple[Callable[..., Any], tuple[str | None, ...]]:
+        """The op itself, with the tangent in the place of an input. Inputs that the backward rule needs not are left out."""
+        sig = self.signature
+        given = [*(n for n in sig.inputs if n != name and n in sig.asked_for(name)), *sig.params]
+        function = self.function
+
+        def rule(t: Any, *values: Any) -> Any:
+            return function(**{name: t}, **dict(zip(given, values, strict=True)))
+
+        return rule, (None, *given)
+
     def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool) -> None:
         """See :func:`accelerate`."""
         self.prepare, self.along, self.in_place = prepare, along, in_place
@@ -256,6 +311,7 @@ class Op:
         """What is written for the op depends on its declaration, rules and kernel; it is written when it is first called."""
         self.function.__code__ = _build_and_call.__code__
         self.pull = self._build_and_pull
+        vars(self).pop("tangents", None)
 
     def build(self) -> Any:
         """The public function, written if it is not."""
@@ -345,6 +401,7 @@ def op(
     numpy: Any = None,
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
+    linear: Sequence[str] = (),
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -355,6 +412,7 @@ def op(
     numpy: Any = None,
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
+    linear: Sequence[str] = (),
 ) -> Any:
     """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
 
@@ -374,6 +432,8 @@ def op(
         in_place: `out` may be an input, as it may be for every elementwise op.
         ufunc: NumPy's function that this elementwise op is, and stands for: it is what runs, and the function below the
             decorator only names it and its inputs.
+        linear: inputs in each of which the op is linear while the others stay as they are: forward mode calls the op itself on
+            a tangent.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the inputs are not
@@ -391,7 +451,7 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc)
+        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear))
         registry[f"{raw.__module__}.{raw.__qualname__}"] = made
         if made.numpy is not None:
             numpy_ops[made.numpy] = made.function

@@ -24,7 +24,11 @@ def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def declared(
-    raw: Callable[..., Any], given: inspect.Signature, residuals: tuple[str, ...], ufunc: np.ufunc | None
+    raw: Callable[..., Any],
+    given: inspect.Signature,
+    residuals: tuple[str, ...],
+    ufunc: np.ufunc | None,
+    linear: tuple[str, ...] = (),
 ) -> Signature:
     """The signature of an op that is `raw`, or `ufunc` by raw's names. TypeError if the declaration is ill-formed."""
     parameters = given.parameters.values()
@@ -46,6 +50,11 @@ def declared(
         raise TypeError(
             f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
             f"got {given}"
+        )
+    unknown = [n for n in linear if n not in inputs]
+    if unknown:
+        raise TypeError(
+            f"op {raw.__name__}: `linear` names {', '.join(unknown)}; it must name inputs: {', '.join(inputs or variadic)}"
         )
     optional = frozenset(p.name for p in parameters if p.name in inputs and p.default is None)
     required = frozenset(p.name for p in parameters if p.name in keywords and p.default is p.empty)

@@ -160,7 +160,7 @@ def _open() -> tuple[Threads | None, dict[DType, Any]]:
             continue
         flag, pointer, index = ctypes.c_int, ctypes.c_void_p, ctypes.c_int64 if suffix else ctypes.c_int
         for dtype, function in gemm.items():
-            number = np.ctypeslib.as_ctypes_type(dtype)
+            number = ctypes.c_float if dtype.char == "f" else ctypes.c_double
             ends = [pointer, index, pointer, index, number, pointer, index]
             function.argtypes, function.restype = [flag, flag, flag, index, index, index, number, *ends], None
         return threads, gemm

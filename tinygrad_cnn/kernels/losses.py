@@ -17,14 +17,19 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
         alike and prediction.flags.c_contiguous and target.flags.c_contiguous and prediction.size and prediction.ndim
     ):
         return None
-    buffer = None if out is None else np.empty_like(prediction)
     count = prediction.size if reduction == "mean" else 1
     add: Any = np.add.reduce
+    if out is None:
 
-    def task() -> Any:
-        squares = np.subtract(prediction, target, buffer)
-        np.square(squares, squares)
-        total = add(squares, None, None, out)
-        return total / count if out is None else np.divide(total, count, out)
+        def task() -> Any:
+            squares = np.subtract(prediction, target)
+            return add(np.square(squares, squares), None) / count
 
-    return task
+        return task
+    buffer, divisor = np.empty_like(prediction), np.array(count, prediction.dtype)
+
+    def task_into() -> Any:
+        np.subtract(prediction, target, buffer)
+        return np.divide(add(np.square(buffer, buffer), None, None, out), divisor, out)
+
+    return task_into

@@ -30,15 +30,17 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     """A task for np.matmul; None for what is no array, and for shapes that do not fit."""
     if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or not a.ndim or not b.ndim:
         return None
+    shape, dtype = b.shape, a.dtype
     k = a.shape[-1]
-    if k != b.shape[-2 if b.ndim > 1 else 0]:
+    if k != shape[-2 if len(shape) > 1 else 0]:
         return None
     size = a.size * (b.size // (k or 1))
     if size < FEW or (size < SMALL and size != a.size and size != b.size):  # no vector is among them
-        dtype = a.dtype
-        plain = dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and b.ndim < 3
-        if plain and (out is None or (out.dtype is dtype and out.flags.c_contiguous)):
-            return partial(a.dot, b, out)  # which calls BLAS with less ado
+        if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:
+            if out is None:
+                return partial(a.dot, b)  # which calls BLAS with less ado
+            if out.dtype is dtype and out.flags.c_contiguous:
+                return partial(a.dot, b, out)
         return partial(np.matmul, a, b, out)
     if size < LARGE or a.ndim != 2 or b.ndim != 2:
         return partial(blas_alone, np.matmul, a, b, out)

@@ -40,7 +40,7 @@ def prepare(
         if axes == (0,) and not keepdims and _meets_ones(a, out):
             add = _by_ones(out, a)
         elif _is_long(a, axes):
-            return partial(_long, out, a, axes, keepdims, share)
+            return _long(out, a, axes, keepdims, share)
         else:
             add = partial(np.add.reduce, a, axes, None, out, keepdims)
     else:
@@ -83,26 +83,41 @@ def total(
     return prepare(out, a, axes, keepdims, share)()
 
 
-def summing(u: np.ndarray, sums: np.ndarray) -> Callable[[], object]:
-    """A task that sums u (n, O, *sizes) over all axes but O."""
-    return prepare(sums, u, (0, *range(2, u.ndim)))
-
-
 def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
     """The mean of a over `axes`, which are kept."""
-    y = wide(a, axes) / (math.prod(a.shape[i] for i in axes) or 1)
+    y = wide(a, axes)() / (math.prod(a.shape[i] for i in axes) or 1)
     return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
 
 
-def _long(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
-    """The sum of many terms, added up in float64."""
-    y = wide(a, axes)
+def _long(
+    out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float
+) -> Callable[[], Any]:
+    """A task for the sum of many terms, added up in float64."""
+    if a.size < SMALL:
+        return partial(_few, out, a, axes, keepdims, share)
+    add = wide(a, axes)
+
+    def task() -> Any:
+        y = add()
+        if share != 1:
+            y = y / share
+        if keepdims:
+            y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
+        if out is None:
+            return y.astype(a.dtype)[()]
+        np.copyto(out, y, casting="same_kind")
+        return out
+
+    return task
+
+
+def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
+    add: Any = np.add.reduce
+    y = add(a, axes, np.float64, None, keepdims)
     if share != 1:
-        y /= share
-    if keepdims:
-        y = y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)])
+        y = y / share
     if out is None:
-        return y.astype(a.dtype)[()]
+        return y.astype(a.dtype)
     np.copyto(out, y, casting="same_kind")
     return out
 
@@ -195,70 +210,129 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...
     return _Plan(once, math.prod(shape[i] for i in repeated), order, tuple(groups), tuple(shape[i] for i in kept), back)
 
 
-def wide(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """The sum of floating-point numbers over `axes`, in float64 and memory of its own."""
+def wide(a: np.ndarray, axes: tuple[int, ...]) -> Callable[[], np.ndarray]:
+    """A task for the sum of floating-point numbers over `axes`, in float64 and memory of the task."""
     if a.size < SMALL:
-        return np.asarray(np.add.reduce(a.astype(np.float64), axes))
+        return lambda: np.asarray(np.add.reduce(a, axes, np.float64))
+    calls: list[Callable[[], object]] = []
     plan = _plan(a.shape, a.strides, axes)
     y = a[plan.once].transpose(plan.order)
-    y = np.asarray(y, np.float32 if a.dtype.char == "e" else None, order="C")
-    y = np.array(blas_alone(_reduced, y, list(plan.groups)), np.float64)
-    if not np.isfinite(y).all():  # a block was too large for float32
-        return np.asarray(np.add.reduce(a.astype(np.float64), axes))
-    y = y.reshape(plan.kept).transpose(plan.back)
-    return y * plan.repeats if plan.repeats != 1 else y
+    if a.dtype.char == "e" or not y.flags.c_contiguous:
+        source, y = y, np.empty(y.shape, np.float32 if a.dtype.char == "e" else a.dtype)
+        calls.append(partial(np.copyto, y, source))
+    y = _arranged(y, list(plan.groups), calls)
+
+    def task() -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            blas_alone(_run, calls)
+        if not np.isfinite(y).all():  # a block was too large for float32
+            return np.asarray(np.add.reduce(a.astype(np.float64), axes))
+        found = y.reshape(plan.kept).transpose(plan.back).astype(np.float64, copy=False)
+        return found * plan.repeats if plan.repeats != 1 else found
+
+    return task
 
 
-def _reduced(y: np.ndarray, groups: list[tuple[bool, int]]) -> np.ndarray:
-    """Sums over those of the groups of axes that are reduced, by BLAS."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
-            lead = math.prod(n for _, n in groups[:at])
-            length = groups.pop(at)[1]
-            y = _along(y.reshape(lead, length)) if at == len(groups) else _across(y.reshape(lead, length, -1))
-            if 0 < at < len(groups):
-                groups[at - 1 : at + 1] = [(False, groups[at - 1][1] * groups[at][1])]
+def _run(calls: list[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
+def _arranged(y: np.ndarray, groups: list[tuple[bool, int]], calls: list[Callable[[], object]]) -> np.ndarray:
+    """Room for the sums over those of the groups of axes that are reduced. The calls that add up are appended: of BLAS, and of
+    NumPy for what is in float64 already."""
+    added = False
+    while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
+        if added:
+            over = tuple(i for i, (reduced, _) in enumerate(groups) if reduced)
+            y = y.reshape([n for _, n in groups])
+            total = np.empty([n for reduced, n in groups if not reduced])
+            calls.append(partial(np.add.reduce, y, over, None, total))
+            return total
+        lead = math.prod(n for _, n in groups[:at])
+        length = groups.pop(at)[1]
+        if at == len(groups):
+            y = _along(y.reshape(lead, length), calls)
+        else:
+            y = _across(y.reshape(lead, length, -1), calls)
+        added = length > SHORT
+        if 0 < at < len(groups):
+            groups[at - 1 : at + 1] = [(False, groups[at - 1][1] * groups[at][1])]
     return y
 
 
-def _along(x: np.ndarray) -> Any:
-    """The sums of the rows of a matrix."""
+def _along(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
+    """Room for the sums of the rows of a matrix, for which calls are appended."""
     rows, length = x.shape
     if length <= SHORT:
-        return np.add.reduce(x, axis=1)
-    blocks, rest = divmod(length, BLOCK)
-    y = np.zeros(rows)
-    if rest and blocks * FEW < rows:
-        for start in range(0, length, BLOCK):
-            part = x[:, start : start + BLOCK]
-            y += np.matmul(part, ones(part.shape[1], x.dtype))
+        y = np.empty(rows, x.dtype)
+        calls.append(partial(np.add.reduce, x, 1, None, y))
         return y
-    whole = x[:, : length - rest].reshape(rows, blocks, BLOCK) if rest else x.reshape(-1, BLOCK)
-    y += np.add.reduce(np.matmul(whole, ones(BLOCK, x.dtype)).reshape(rows, blocks).astype(np.float64), axis=1)
-    return y + np.add.reduce(x[:, length - rest :], axis=1) if rest else y
+    block, y = _block(length), np.empty(rows)
+    blocks, rest = divmod(length, block)
+    if rest and blocks * FEW < rows:
+        calls.append(partial(y.fill, 0))
+        part = np.empty(rows, x.dtype)
+        for start in range(0, length, block):
+            terms = x[:, start : start + block]
+            calls.append(partial(np.matmul, terms, ones(terms.shape[1], x.dtype), part))
+            calls.append(partial(np.add, y, part, y))
+        return y
+    whole = x[:, : length - rest].reshape(rows, blocks, block) if rest else x.reshape(-1, block)
+    parts = np.empty(whole.shape[:-1], x.dtype)
+    exact = np.empty((rows, blocks))
+    calls += [
+        partial(np.matmul, whole, ones(block, x.dtype), parts),
+        partial(np.copyto, exact, parts.reshape(rows, blocks)),
+    ]
+    calls.append(partial(np.matmul, exact, ones(blocks, exact.dtype), y))
+    if rest:
+        part = np.empty(rows, x.dtype)
+        calls += [partial(np.add.reduce, x[:, length - rest :], 1, None, part), partial(np.add, y, part, y)]
+    return y
 
 
-def _across(x: np.ndarray) -> Any:
-    """The sums of matrices' columns: x (n, rows, columns). BLAS may add up a column one term after the other."""
+@lru_cache(maxsize=256)
+def _block(length: int) -> int:
+    """The most terms, up to BLOCK, that so many can be cut into without a rest; BLOCK where these would be few."""
+    return next((n for n in range(BLOCK, FEW - 1, -1) if length % n == 0), BLOCK)
+
+
+def _across(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
+    """Room for the sums of matrices' columns, for which calls are appended: x (n, rows, columns). BLAS may add up a column one
+    term after the other."""
     n, rows, columns = x.shape
     if rows <= SHORT:
-        return np.add.reduce(x, axis=1)
+        y = np.empty((n, columns), x.dtype)
+        calls.append(partial(np.add.reduce, x, 1, None, y))
+        return y
     few = -(-rows // SHORT) if rows <= SHORT * SHORT else 1
     fold = max(few if few <= FEW else 1, min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1))
     length, left = divmod(rows, fold)
     width = fold * columns
-    y = np.zeros((n, width))
+    y, total = np.empty((n, width)), np.empty((n, columns))
+    calls.append(partial(y.fill, 0))
     body = x[:, : rows - left].reshape(n, length, width)
     most = max(1, PARTS // (n * width))
     whole, rest = divmod(length, SHORT)
+    term, room = np.empty((n, width)), (n, min(most, whole), width)
+    sums_room, exact_room = np.empty(room, x.dtype), np.empty(room)
     for start in range(0, whole, most):
         parts = body[:, start * SHORT : min(whole, start + most) * SHORT].reshape(n, -1, SHORT, width)
-        sums = np.matmul(ones(SHORT, x.dtype), parts).astype(np.float64)
-        y += sums[:, 0] if sums.shape[1] == 1 else np.matmul(ones(sums.shape[1], sums.dtype), sums)
+        sums, exact = sums_room[:, : parts.shape[1]], exact_room[:, : parts.shape[1]]
+        calls += [partial(np.matmul, ones(SHORT, x.dtype), parts, sums), partial(np.copyto, exact, sums)]
+        if exact.shape[1] == 1:
+            calls.append(partial(np.add, y, exact[:, 0], y))
+        else:
+            calls += [partial(np.matmul, ones(exact.shape[1], y.dtype), exact, term), partial(np.add, y, term, y)]
     if rest:
-        y += np.matmul(ones(rest, x.dtype), body[:, length - rest :])
-    y = np.add.reduce(y.reshape(n, fold, columns), axis=1)
-    return y + np.add.reduce(x[:, rows - left :], axis=1, dtype=np.float64) if left else y
+        part = np.empty((n, width), x.dtype)
+        calls += [partial(np.matmul, ones(rest, x.dtype), body[:, length - rest :], part), partial(np.add, y, part, y)]
+    calls.append(partial(np.add.reduce, y.reshape(n, fold, columns), 1, None, total))
+    if left:
+        last = np.empty((n, columns))
+        calls += [partial(np.add.reduce, x[:, rows - left :], 1, np.float64, last), partial(np.add, total, last, total)]
+    return total
 
 
 def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
@@ -288,7 +362,7 @@ def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: flo
     ]  # fmt: skip
     sums = (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)).reshape(*lead, -1, columns)
     over = (*(i for i, (reduced, _) in enumerate(plan.groups[:at]) if reduced), at)
-    y = (wide(sums, over) / share).reshape(plan.kept).transpose(plan.back)
+    y = (wide(sums, over)() / share).reshape(plan.kept).transpose(plan.back)
     return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(dtype)
 
 

@@ -6,21 +6,18 @@ definition does, or None where the definition is good enough.
 
 from __future__ import annotations
 
-from functools import partial
-
-import numpy as np
-
 from ..core.graph import accelerate
 from ..ops import activation, affine, conv, elementwise, normalization, pool, reduce, shape, transcendental
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
 from ..optim import rules
-from . import batch_norm, copies, dropout, erf, losses, matmul, sums, update, where
+from . import batch_norm, copies, dropout, erf, losses, matmul, relu, sums, update, where
 from . import pool as pooling
 from .conv import convolution
 
-accelerate(activation.relu, lambda out, a: partial(np.maximum, a, 0, out=out))
+accelerate(activation.rectify, relu.prepare_leaky)
+accelerate(activation.relu, relu.prepare)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)

@@ -31,16 +31,20 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
     bits = BITS.get(dtype)
     if bits is None:
         return None
+    if cut and condition.__class__ is np.ndarray and condition.dtype is BOOL and condition.shape == a.shape:
+        y = np.empty_like(condition, dtype) if out is None else out  # a gradient lies as what it is the gradient of
+        operands = y.view(bits), condition.view(np.int8), a.view(bits)
+        return shared(_choose, y, *operands) if a.size >= LARGE else partial(_choose_into, y, *operands)
     mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):
         return None
-    whole = (mask.shape == a.shape or not a.ndim) and (cut or mask.shape == b.shape or not b.ndim)
+    whole = not cut and (mask.shape == a.shape or not a.ndim) and (mask.shape == b.shape or not b.ndim)
     if out is None and whole:
-        out = np.empty_like(mask, dtype)  # a gradient is best laid out as what it is the gradient of
+        out = np.empty_like(mask, dtype)
     if out is None:
         return lambda: np.asarray(_choose(None, mask, a, b)).view(dtype)
     if whole and mask.size >= LARGE:
-        return shared(_choose, out, out.view(bits), mask, a, *(() if cut else (b,)))
+        return shared(_choose, out, out.view(bits), mask, a, b)
     return partial(_choose_into, out, out.view(bits), mask, a, b)
 
 

@@ -7,6 +7,7 @@ from .activation import *
 from .containers import *
 from .conv import *
 from .dropout import *
+from .functional_call import functional_call
 from .linear import *
 from .loss import *
 from .module import *
@@ -15,7 +16,7 @@ from .parameter import *
 from .pool import *
 from .resize import *
 
-__all__ = ["init", "models"]
+__all__ = ["functional_call", "init", "models"]
 __all__ += activation.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__

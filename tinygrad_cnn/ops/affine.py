@@ -10,13 +10,13 @@ from .shape import broadcast_to, sum_to
 __all__: list[str] = []
 
 
-@op
+@op(linear=["x", "w"])
 def affine(x: Array, w: Array, b: Array = None) -> Array:
     """y = x w + b, with w and b broadcast to x's shape; without b for None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
     return x * w if b is None else x * w + b
 
 
-@op
+@op(linear=["a", "b"])
 def product_to(a: Array, b: Array, *, shape: tuple[int, ...]) -> Array:
     """y = a b, of one shape, summed over what broadcasting `shape` to it repeats.   a' = g b,  b' = g a."""
     return np.sum(a * b, repeated(a.shape, shape)).reshape(shape)
@@ -33,6 +33,7 @@ affine.vjp(
     w=lambda g, x, in_shape: product_to(g, x, shape=in_shape),
     b=lambda g, in_shape: sum_to(g, shape=in_shape),
 )
+affine.jvp(b=lambda t: t)
 product_to.vjp(
     a=lambda g, b: broadcast_to(g, shape=b.shape) * b,
     b=lambda g, a: broadcast_to(g, shape=a.shape) * a,

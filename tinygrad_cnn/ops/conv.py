@@ -29,7 +29,7 @@ def _split(a: Array, axis: int, groups: int) -> Array:
     return a.reshape(*a.shape[:axis], groups, a.shape[axis] // groups, *a.shape[axis + 1 :])
 
 
-@op
+@op(linear=["x", "w"])
 def convolve(
     x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
@@ -42,7 +42,7 @@ def convolve(
     return y if b is None else y + np.reshape(b, (-1, *(1 for _ in out)))
 
 
-@op
+@op(linear=["u", "w"])
 def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
@@ -54,7 +54,7 @@ def convolve_dx(
     return x[interior(shape[2:], padding)]
 
 
-@op
+@op(linear=["x", "u"])
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
@@ -83,6 +83,7 @@ convolve.vjp(
     w=lambda g, x, in_shape, stride, padding, dilation, groups: _dw(x, g, in_shape, stride, padding, dilation, groups),
     b=lambda g: sum(g, axis=(0, *range(2, g.ndim))),
 )
+convolve.jvp(b=lambda t, out_shape: reshape(t, shape=(-1, *(1 for _ in out_shape[2:]))))
 convolve_dx.vjp(
     u=lambda g, w, stride, padding, dilation, groups: _conv(g, w, stride, padding, dilation, groups),
     w=lambda g, u, in_shape, stride, padding, dilation, groups: _dw(g, u, in_shape, stride, padding, dilation, groups),
@@ -212,14 +213,14 @@ def _geometry(
 _known_geometry = lru_cache(maxsize=1024)(_geometry)
 
 
-@op
+@op(linear=["x"])
 def columns(x: Array, *, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
     """y[n, c, k, p] = x[n, c, p stride + k dilation - padding], 0 outside x.   x' = add_columns of g."""
     out = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     return windows.columns(x, kernel, out, stride, tuple(before for before, _ in padding), dilation)
 
 
-@op
+@op(linear=["u"])
 def add_columns(u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
     """The adjoint of columns, of the given shape: each u[n, c, k, p] added where it came from.   u' = columns of g."""
     return windows.add_columns(u, shape[2:], stride, tuple(before for before, _ in padding), dilation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +55,17 @@ def _contract_rule(g: Array, operands: Sequence[Array], i: int, in_shape: tuple[
     return broadcast_to(t, shape=in_shape)
 
 
+def _contract_forward(t: Sequence[Array | None], operands: Sequence[Array], subscripts: str) -> Array:
+    terms = [
+        contract([*operands[:i], each, *operands[i + 1 :]], subscripts=subscripts)
+        for i, each in enumerate(t)
+        if each is not None
+    ]
+    return functools.reduce(operator.add, terms)
+
+
 contract.vjp(operands=_contract_rule)
+contract.jvp(operands=_contract_forward)
 
 
 def _parsed(subscripts: str) -> tuple[list[str], str]:

@@ -27,7 +27,7 @@ __all__ = [
 # For all lines of an axis
 
 
-@op(numpy=np.take)
+@op(numpy=np.take, linear=["a"])
 def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
     """y = a[..., indices, ...] with integer `indices` at `axis`, or into the flattened a.   a' = g added back there.
 
@@ -45,7 +45,7 @@ def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
     return np.take(a, checked(indices, function="take", size=size), axis)
 
 
-@op
+@op(linear=["u"])
 def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `indices` of `axis`: the adjoint of take.   u' = take(g)."""
     sizes = (math.prod(shape),) if axis is None else shape or (1,)
@@ -119,7 +119,13 @@ def _embedding_rule(g: Array, indices: Array, in_shape: tuple[int, ...], padding
     return add_taken(g, indices, axis=0, shape=in_shape)
 
 
+def _embedding_forward(t: Array, indices: Array, padding_idx: int | None) -> Array:
+    y = take(t, indices, axis=0)
+    return y if padding_idx is None else where(expand_dims(not_equal(indices, padding_idx % len(t)), -1), y, 0)
+
+
 embedding.vjp(weight=_embedding_rule)
+embedding.jvp(weight=_embedding_forward)
 
 
 @op
@@ -151,7 +157,7 @@ def one_hot(labels: Array, *, num_classes: int = -1) -> Array:
 # For each line of an axis
 
 
-@op(numpy=np.take_along_axis)
+@op(numpy=np.take_along_axis, linear=["a"])
 def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array:
     """y_(..i..) = a_(..indices_(..i..)..), the index standing at `axis`.   a' = g added back there.
 
@@ -171,7 +177,7 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
     return np.take_along_axis(a, _checked_lines(indices, "take_along_axis", np.shape(a), axis), axis)
 
 
-@op
+@op(linear=["u"])
 def add_along_axis(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `indices` along `axis`: the adjoint of take_along_axis.   u' = take there."""
     sizes = (math.prod(shape),) if axis is None else shape

@@ -15,13 +15,13 @@ from .shape import sum_to
 __all__ = ["index_set", "masked_fill"]
 
 
-@op
+@op(linear=["a"])
 def getitem(a: Array, *, index: Any) -> Array:
     """y = a[index], any NumPy index; basic indices give views.   a' = g added into zeros at `index`."""
     return a[index]
 
 
-@op
+@op(linear=["u"])
 def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `index`, repeats adding up: the adjoint of getitem.   u' = g[index]."""
     y = np.zeros(shape, u.dtype)
@@ -54,6 +54,8 @@ def _assign_value(g: Array, in_shape: tuple[int, ...], index: Any) -> Array:
 
 
 assign.vjp(a=lambda g, index: assign(g, 0, index=index), value=_assign_value)
+assign.jvp(a=lambda t, index: assign(t, 0, index=index),
+           value=lambda t, index, out_shape: assign(np.zeros(out_shape, t.dtype), t, index=index))  # fmt: skip
 
 
 def index_set(x: Array, index: Any, value: Array) -> Tensor:

@@ -6,7 +6,9 @@ differentiation" (2008), and for the Cholesky factor I. Murray, "Differentiation
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
 from .rearrange import tril
+from .reduce import sum
 from .shape import reshape, sum_to
 
 __all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
@@ -56,9 +59,10 @@ def _transposed(m: Array) -> Array:
 
 
 inv.vjp(a=lambda g, y: -(_transposed(y) @ g @ _transposed(y)))
+inv.jvp(a=lambda t, y: -(y @ t @ y))
 
 
-@op
+@op(linear=["b"])
 def solve_columns(a: Array, b: Array) -> Array:
     """y = a^-1 b, with a (..., n, n) and b (..., n, k).   b' = a^-T g,  a' = -b' y^T, summed where they broadcast."""
     return _factored("solve", *_INVERTIBLE, np.linalg.solve, a, b)
@@ -68,6 +72,7 @@ solve_columns.vjp(
     a=lambda g, y, a, in_shape: sum_to(-(solve_columns(_transposed(a), g) @ _transposed(y)), shape=in_shape),
     b=lambda g, a, in_shape: sum_to(solve_columns(_transposed(a), g), shape=in_shape),
 )
+solve_columns.jvp(a=lambda t, y, a: solve_columns(a, -(t @ y)))
 
 
 @implements(np.linalg.solve)
@@ -109,19 +114,17 @@ def det(a: Array) -> Array:
     return np.linalg.det(a)
 
 
-def _det_rule(g: Array, y: Array, a: Array) -> Array:
-    cofactors = [
+def _cofactors(y: Array, a: Array) -> Array:
+    terms = [
         reshape(w * (y if shift is None else det(m)), shape=(*y.shape, 1, 1)) * _transposed(inv(m))
         for w, shift in _well_conditioned(a if isinstance(a, np.ndarray) else a.numpy())
         for m in [a if shift is None else a + shift]
     ]
-    total = cofactors[0]
-    for more in cofactors[1:]:
-        total = total + more
-    return reshape(g, shape=(*g.shape, 1, 1)) * total
+    return functools.reduce(operator.add, terms)
 
 
-det.vjp(a=_det_rule)
+det.vjp(a=lambda g, y, a: reshape(g, shape=(*g.shape, 1, 1)) * _cofactors(y, a))
+det.jvp(a=lambda t, y, a: sum(t * _cofactors(y, a), axis=(-2, -1)))
 
 
 def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:
@@ -163,6 +166,7 @@ def log_abs_det(a: Array) -> Array:
 
 
 log_abs_det.vjp(a=lambda g, a: reshape(g, shape=(*g.shape, 1, 1)) * _transposed(inv(a)))
+log_abs_det.jvp(a=lambda t, a: sum(t * _transposed(inv(a)), axis=(-2, -1)))
 
 
 @implements(np.linalg.slogdet)

@@ -20,7 +20,7 @@ __all__ = ["dot", "inner", "linear", "matmul", "outer", "tensordot", "trace"]
 Axes: TypeAlias = int | Sequence[int]
 
 
-@op(numpy=np.matmul)
+@op(numpy=np.matmul, linear=["a", "b"])
 def matmul(a: Array, b: Array) -> Array:
     """y = a b, as np.matmul: 1-D inputs are a row at the left and a column at the right, leading axes broadcast.
 
@@ -72,7 +72,7 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
 matmul.vjp(a=_matmul_a, b=_matmul_b)
 
 
-@op
+@op(linear=["x", "w"])
 def linear(x: Array, w: Array, b: Array = None) -> Array:
     """y = x w^T + b.   x' = g w,  w' = g^T x,  b' = g, the last two summed over the leading axes.
 
@@ -112,6 +112,7 @@ def _linear_w(g: Array, x: Array, in_shape: tuple[int, ...]) -> Array:
 
 
 linear.vjp(x=lambda g, w: matmul(g, w), w=_linear_w, b=lambda g: sum(g, axis=tuple(range(g.ndim - 1))))
+linear.jvp(b=lambda t: t)
 
 
 @implements(np.tensordot)

@@ -127,6 +127,13 @@ def _normalized_vjp(
     )
 
 
+normalized.jvp(
+    x=lambda t, x, w, stats, over: _dx(t, x, w, stats, over),  # the matrix of dy/dx is symmetric
+    w=lambda t, x, stats, over: normalized(x, t, None, stats, over=over),
+    b=lambda t: t,
+)
+
+
 def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over) -> Array:
     """x' of y = r (v - mean of v - s mean of (v s)), v = u w: through s, and through r, by which y is multiplied."""
     s, v = normalized(x, None, None, stats, over=over), u if w is None else u * w
@@ -153,6 +160,11 @@ normalized_dx.vjp(
     u=lambda g, x, w, stats, over: _dx(g, x, w, stats, over),
     x=_normalized_dxx,
     w=lambda g, u, x, stats, over, in_shape: product_to(g, _dx(u, x, None, stats, over), shape=in_shape),
+)
+correlations.jvp(u=lambda t, x, stats, over: correlations(t, x, stats, over=over))
+normalized_dx.jvp(
+    u=lambda t, x, w, stats, over: _dx(t, x, w, stats, over),
+    w=lambda t, u, x, stats, over: t * _dx(u, x, None, stats, over),
 )
 
 

@@ -92,7 +92,7 @@ def max_pool_which(x: Array, top: Array, *, windows: Windows) -> Array:
     return y
 
 
-@op
+@op(linear=["u"])
 def put_elements(u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Array:
     """y = zeros of these spatial sizes, with u added to the element of its window that `which` says.   u' = take_elements."""
     y = np.zeros((*u.shape[:2], *sizes), u.dtype)
@@ -101,7 +101,7 @@ def put_elements(u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> A
     return y
 
 
-@op
+@op(linear=["a"])
 def take_elements(a: Array, which: Array, *, windows: Windows) -> Array:
     """y = the element of each window that `which` says.   a' = put_elements of g."""
     y = np.zeros(which.shape, a.dtype)
@@ -116,17 +116,18 @@ def _max_pool_rule(g: Array, y: Array, x: Array, windows: Windows) -> Array:
 
 
 max_pool.vjp(x=_max_pool_rule)
+max_pool.jvp(x=lambda t, y, x, windows: take_elements(t, max_pool_which(x, y, windows=windows), windows=windows))
 put_elements.vjp(u=lambda g, which, windows: take_elements(g, which, windows=windows))
 take_elements.vjp(a=lambda g, which, in_shape, windows: put_elements(g, which, sizes=in_shape[2:], windows=windows))
 
 
-@op
+@op(linear=["x"])
 def sum_windows(x: Array, *, windows: Windows) -> Array:
     """y = the sum of each window, padding counting as 0.   x' = spread_windows of g."""
     return windows.of(x, 0).sum(axis=windows.inner)
 
 
-@op
+@op(linear=["u"])
 def spread_windows(u: Array, *, sizes: Sizes, windows: Windows) -> Array:
     """y = zeros of these spatial sizes, with each u added to all of its window.   u' = sum_windows of g."""
     y = np.zeros((*u.shape[:2], *sizes), u.dtype)

@@ -23,7 +23,7 @@ __all__ = [
 Integers: TypeAlias = int | Sequence[int]
 
 
-@op(numpy=np.flip)
+@op(numpy=np.flip, linear=["m"])
 def flip(m: Array, *, axis: Axis = None) -> Array:
     """y = m with the order along `axis` reversed, along every axis for None; a view.   m' = g reversed likewise."""
     axes = None if axis is None else different_axes("flip", axis, np.ndim(m))
@@ -33,7 +33,7 @@ def flip(m: Array, *, axis: Axis = None) -> Array:
 flip.vjp(m=lambda g, axis: flip(g, axis=axis))
 
 
-@op(numpy=np.roll)
+@op(numpy=np.roll, linear=["a"])
 def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
     """y_((j + shift) mod n) = a_j along `axis`, or in the flattened a for None.   a' = g rolled by -shift."""
     steps = np.asarray(shift)

@@ -48,7 +48,7 @@ def floating(a: Array) -> Any:
     return np.asarray(a, np.result_type(a, np.float16))
 
 
-@op(numpy=np.sum)
+@op(numpy=np.sum, linear=["a"])
 def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = sum of a over `axis`.   a' = g, repeated."""
     return np.sum(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
@@ -57,7 +57,7 @@ def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
 
 
-@op(numpy=np.mean)
+@op(numpy=np.mean, linear=["a"])
 def mean(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = sum of a over `axis` / n.   a' = g / n, repeated."""
     return np.mean(a, axis=_axes_of_mean(axis, np.ndim(a)), keepdims=keepdims)
@@ -90,8 +90,23 @@ def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> 
     return g * (hits / sum(hits, axis=axis, keepdims=True))
 
 
+def _along(t: Array, slope: Array, axis: Axis, keepdims: bool) -> Array:
+    """The forward rule of a reduction to one number each: t times the gradient of that number, summed."""
+    return sum(t * slope, axis=axis, keepdims=keepdims)
+
+
+def _ones(t: Array, shape: tuple[int, ...]) -> np.ndarray:
+    return np.ones(shape, t.dtype)
+
+
+def _extremum_forward(t: Array, y: Array, a: Array, axis: Axis, keepdims: bool, out_shape: tuple[int, ...]) -> Array:
+    return _along(t, _extremum_rule(_ones(t, out_shape), y, a, axis, keepdims), axis, keepdims)
+
+
 max.vjp(a=_extremum_rule)
 min.vjp(a=_extremum_rule)
+max.jvp(a=_extremum_forward)
+min.jvp(a=_extremum_forward)
 
 
 @op(numpy=np.argmax)
@@ -137,9 +152,10 @@ def _others(a: Array, axis: Axis) -> Array:
 
 
 prod.vjp(a=lambda g, a, axis, keepdims: restore(g, a.shape, axis, keepdims) * _others(a, axis))
+prod.jvp(a=lambda t, a, axis, keepdims: _along(t, _others(a, axis), axis, keepdims))
 
 
-@op
+@op(linear=["a"])
 def centre(a: Array, *, axis: Axis = None) -> Array:
     """y = a - mean of a over `axis`, exactly zero where all elements are equal.   a' = g - mean of g: its own adjoint."""
     return rounded(_centred(a, axis), a)
@@ -194,6 +210,16 @@ def _deviation_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool, co
 
 variance.vjp(a=_variance_rule)
 deviation.vjp(a=_deviation_rule)
+variance.jvp(
+    a=lambda t, a, axis, keepdims, correction, out_shape: _along(
+        t, _variance_rule(_ones(t, out_shape), a, axis, keepdims, correction), axis, keepdims
+    )
+)
+deviation.jvp(
+    a=lambda t, y, a, axis, keepdims, correction, out_shape: _along(
+        t, _deviation_rule(_ones(t, out_shape), y, a, axis, keepdims, correction), axis, keepdims
+    )
+)
 
 
 @implements(np.var)
@@ -264,6 +290,9 @@ logsumexp.vjp(
         restore(g, a.shape, axis, keepdims) * exp_gap(a, restore(y, a.shape, axis, keepdims))
     )
 )
+logsumexp.jvp(
+    a=lambda t, y, a, axis, keepdims: _along(t, exp_gap(a, restore(y, a.shape, axis, keepdims)), axis, keepdims)
+)
 
 
 @op
@@ -308,6 +337,11 @@ def _signed_power(t: Array, q: float) -> Array:
 
 
 power_norm.vjp(a=_power_norm_rule)
+power_norm.jvp(
+    a=lambda t, y, a, p, axis, keepdims, out_shape: _along(
+        t, _power_norm_rule(_ones(t, out_shape), y, a, p, axis, keepdims), axis, keepdims
+    )
+)
 
 
 @implements(np.linalg.vector_norm)

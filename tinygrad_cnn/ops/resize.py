@@ -24,7 +24,7 @@ Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Targets, sources and weights: each target, a position in the result, is a sum of weighted sources, positions in x."""
 
 
-@op
+@op(linear=["x"])
 def resample(x: Array, *, axis: int, size: int, taps: Taps) -> Array:
     """y_t = sum over taps (t, s, w) of w x_s along `axis`.   x' = the same of g, with t and s exchanged."""
     targets, sources, weights = (part[np.argsort(taps[0], kind="stable")] for part in taps)

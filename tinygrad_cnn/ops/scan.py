@@ -17,7 +17,7 @@ from .shape import pad_constant, reshape, slice_axis
 __all__ = ["cumprod", "cumsum"]
 
 
-@op
+@op(linear=["b"])
 def recurrence(a: Array, b: Array, *, axis: int = -1, reverse: bool = False) -> Array:
     """y_j = b_j + a_j y_(j-1) along `axis`, from y_(-1) = 0; with `reverse` y_j = b_j + a_j y_(j+1).
 
@@ -60,9 +60,14 @@ recurrence.vjp(
     a=lambda g, y, a, axis, reverse: _pulled(g, a, axis, reverse) * neighbour(y, axis, before=not reverse, fill=0.0),
     b=_pulled,
 )
+recurrence.jvp(
+    a=lambda t, y, a, axis, reverse: recurrence(
+        a, t * neighbour(y, axis, before=not reverse, fill=0.0), axis=axis, reverse=reverse
+    )
+)
 
 
-@op(numpy=np.cumsum)
+@op(numpy=np.cumsum, linear=["a"])
 def cumsum(a: Array, *, axis: int | None = None) -> Array:
     """y_j = a_0 + ... + a_j along `axis`, of the flattened array by default.   a'_j = g_j + g_(j+1) + ... ."""
     return rounded(np.cumsum(a, axis=axis, dtype=accumulator(a)), a)
@@ -91,7 +96,14 @@ def _cumprod_rule(g: Array, y: Array, a: Array, axis: int | None) -> Array:
     return reshape(neighbour(y, along, before=True, fill=1.0) * s, shape=a.shape)
 
 
+def _cumprod_forward(t: Array, y: Array, a: Array, axis: int | None) -> Array:
+    if axis is None or not a.ndim:
+        t, a, axis = reshape(t, shape=-1), reshape(a, shape=-1), 0
+    return recurrence(a, neighbour(y, axis, before=True, fill=1.0) * t, axis=axis)
+
+
 cumprod.vjp(a=_cumprod_rule)
+cumprod.jvp(a=_cumprod_forward)
 
 
 def reversed_along(a: Array, axis: int) -> Array:

@@ -23,7 +23,7 @@ Shape: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = int | Sequence[int] | None
 
 
-@op(numpy=np.reshape)
+@op(numpy=np.reshape, linear=["a"])
 def reshape(a: Array, *, shape: Shape) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
     return np.asarray(a).reshape(shape)
@@ -32,7 +32,7 @@ def reshape(a: Array, *, shape: Shape) -> Array:
 reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
 
 
-@op(numpy=np.transpose)
+@op(numpy=np.transpose, linear=["a"])
 def transpose(a: Array, *, axes: Sequence[int] | None = None) -> Array:
     """y_j = a_(axes j): axes permuted, reversed by default; a view.   a' = g with the inverse permutation."""
     return np.transpose(a, axes)
@@ -47,13 +47,13 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(np.argsort(normalize_axis_tuple(axes, len(axes))).tolist())
 
 
-@op(numpy=np.broadcast_to)
+@op(numpy=np.broadcast_to, linear=["a"])
 def broadcast_to(a: Array, *, shape: Shape) -> Array:
     """y = a repeated to `shape` by NumPy's broadcasting; a view.   a' = g summed over the repeats."""
     return np.broadcast_to(a, shape)
 
 
-@op
+@op(linear=["a"])
 def sum_to(a: Array, *, shape: Shape) -> Array:
     """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
     before, after = np.shape(a), as_shape(shape)
@@ -94,7 +94,18 @@ def _own_slice(g: Array, i: int, ends: Sequence[int], in_shape: Shape, axis: int
     return g[start:stop].reshape(in_shape) if axis is None else slice_axis(g, start, stop, axis)
 
 
+def _concatenated(t: Sequence[Array | None], ends: Sequence[int], axis: int | None, out_shape: Shape) -> Array:
+    dtype = next(each.dtype for each in t if each is not None)
+    parts = []
+    for each, start, stop in zip(t, ends, ends[1:], strict=False):
+        sizes = list(as_shape(out_shape))
+        sizes[axis or 0] = stop - start
+        parts.append(np.zeros(sizes, dtype) if each is None else each)
+    return concatenate(parts, axis=axis)
+
+
 concatenate.vjp(arrays=_own_slice)
+concatenate.jvp(arrays=_concatenated)
 
 
 def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:
@@ -205,6 +216,7 @@ def pad_constant(a: Array, *, pad_width: Sequence[tuple[int, int]], value: float
 
 
 pad_constant.vjp(a=lambda g, pad_width: g[tuple(slice(b, n - e) for (b, e), n in zip(pad_width, g.shape, strict=True))])
+pad_constant.jvp(a=lambda t, pad_width: pad_constant(t, pad_width=pad_width))
 
 
 PAD_MODES = {

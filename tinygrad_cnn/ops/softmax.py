@@ -56,3 +56,6 @@ def _log_softmax_rule(g: Array, y: Array, axis: int) -> Array:
 softmax.vjp(a=_softmax_rule)
 softmin.vjp(a=lambda g, y, axis: -_softmax_rule(g, y, axis))
 log_softmax.vjp(a=_log_softmax_rule)
+softmax.jvp(a=lambda t, y, axis: _softmax_rule(t, y, axis))  # the matrix of dy/da is symmetric
+softmin.jvp(a=lambda t, y, axis: -_softmax_rule(t, y, axis))
+log_softmax.jvp(a=lambda t, y, axis: t - sum(exp(y) * t, axis=axis, keepdims=True))

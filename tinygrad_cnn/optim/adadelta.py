@@ -22,12 +22,9 @@ class Adadelta(Optimizer):
     Reference: Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701, where lr is 1.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         rho: the share of the averages v and a that stays from step to step.
         eps: added under both roots; it sets the size of the first steps.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

@@ -21,13 +21,10 @@ class Adagrad(Optimizer):
     JMLR 12 (2011).
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         lr_decay: how fast the learning rate decreases with the number of steps.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         initial_accumulator_value: the first value of s.
         eps: added to the denominator, which could be 0.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(4.0, requires_grad=True)

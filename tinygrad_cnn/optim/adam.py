@@ -25,13 +25,10 @@ class Adam(Optimizer):
     correction.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         betas: the shares of m and of v that stay from step to step.
         eps: added to the denominator, which could be 0.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         amsgrad: divide by the largest v so far.
-        maximize: maximize instead of minimize.
         decoupled_weight_decay: multiply p by 1 - lr weight_decay instead of changing d, as :class:`AdamW` does.
 
     >>> import tinygrad_cnn as tg
@@ -79,13 +76,8 @@ class AdamW(Adam):
     decay is multiplied by lr.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
-        betas: the shares of Adam's averages m and v that stay from step to step.
-        eps: added to the denominator, which could be 0.
+        params, lr, betas, eps, amsgrad, maximize: see :class:`Adam`.
         weight_decay: at each step, p is multiplied by 1 - lr weight_decay.
-        amsgrad: divide by the largest v so far.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(4.0, requires_grad=True)

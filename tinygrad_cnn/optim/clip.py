@@ -1,6 +1,6 @@
 """Clipping of gradients by their norm or by value.
 
-A clipped gradient is a new array. The old one is not written, since two parameters may share it and the user may hold it.
+A clipped gradient is a new array, since another parameter or the user may hold the old one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def clip_grad_norm_(
     table = {"max_norm": _limit, "norm_type": _order, "error_if_nonfinite": flag}
     limit, order, _ = checked("clip_grad_norm_", table, locals()).values()
     clipped = _with_gradients("clip_grad_norm_", parameters)
-    captured = tracing.tracer().captures  # then a later call may scale the gradients, even if this one does not
+    captured = tracing.tracer().captures  # a replay may scale the gradients, even if this call does not
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):

@@ -21,9 +21,9 @@ _OPTIONS = {"decay": share, "warmup": flag}
 class EMA:
     """An exponential moving average of weights: average = decay average + (1 - decay) weights at each update.
 
-    The average starts from the weights as they are. With warmup the n-th update takes min(decay, n / (n + 9)), so that
-    it soon forgets them. The weights themselves are trained as before; to use the averages, exchange the two with
-    :meth:`swap`, or for a ``with`` block.
+    The average starts from the current weights. With warmup the n-th update has the decay min(decay, n / (n + 9)), so that
+    the first weights soon count little. To use the averages, exchange them with the weights: by :meth:`swap`, or for a
+    ``with`` block.
 
     Reference: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992), with equal weights.
 
@@ -75,7 +75,7 @@ class EMA:
 
     @deferred
     def update(self) -> None:
-        """Update the average with the current weights: after each step of the optimizer.
+        """Update the average with the current weights. Call it after each step of the optimizer.
 
         Raises:
             RuntimeError: while the averages are in use.
@@ -88,7 +88,7 @@ class EMA:
 
     @deferred
     def swap(self) -> None:
-        """Exchange weights and averages, in place; a second call exchanges them back. Or use ``with``.
+        """Exchange weights and averages, in place; a second call exchanges them back.
 
         Raises:
             ValueError: if a parameter is read-only; nothing is exchanged then.
@@ -121,16 +121,16 @@ class EMA:
             raise RuntimeError(f"EMA: {what} while the averages are in use as weights; swap() back first")
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the options, the number of updates and the averages, also while these are in use."""
+        """A copy of the options, the number of updates and the averages, also while they are swapped in."""
         averages = [p._array for p in self._parameters] if self._swapped else self._kept
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {**options, "updates": self.updates, "averages": [np.array(a) for a in averages]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` gave.
+        """Load a copy of what :meth:`state_dict` returned.
 
         Raises:
-            ValueError: if anything does not fit: all faults are listed and nothing is changed.
+            ValueError: if the state does not fit: all faults are listed and nothing is changed.
             RuntimeError: while the averages are in use.
         """
         self._prepare_load(state_dict)()

@@ -1,8 +1,7 @@
 """Hyperparameters of optimizers and schedules: how they are declared, and checks of their values.
 
 A check returns the value as a plain Python object (the same object if it is plain already), or raises a TypeError or
-ValueError that says what the value must be. A constructor declares a hyperparameter by annotating its parameter with a
-check, as in ``lr: NonNegative = 1e-3``.
+ValueError that says what the value must be. A constructor annotates its parameters with checks: ``lr: NonNegative = 1e-3``.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ INITIAL_LR = "initial_lr"
 
 
 def _check(kinds: tuple[type, ...], convert: Callable[[Any], Any], rule: str, holds: Callable[[Any], bool]) -> Check:
-    """A check for a value of these types for which `holds` is true once it is converted; `rule` says so in words."""
+    """A check for a value of these types whose conversion satisfies `holds`; `rule` says in words what that is."""
 
     def check(value: Any) -> Any:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
@@ -48,7 +47,7 @@ def _float(value: Any) -> float:
 
 
 def number(rule: str, holds: Callable[[float], bool]) -> Check:
-    """A check for a real number for which `holds` is true; `rule` says so in words."""
+    """A check for a real number that satisfies `holds`; `rule` says in words what that is."""
     return _check((int, float, np.integer, np.floating), _float, rule, holds)
 
 
@@ -74,13 +73,12 @@ def pair(rule: str, first: Check, second: Check) -> Check:
     def check(value: Any) -> tuple[Any, Any]:
         if not isinstance(value, tuple | list):
             raise TypeError(f"it must be {rule}")
-        if len(value) != 2:
-            raise ValueError(f"it must be {rule}")
         try:
-            plain = first(value[0]), second(value[1])
+            a, b = value
+            plain = first(a), second(b)
         except (TypeError, ValueError) as error:
             raise type(error)(f"it must be {rule}") from None
-        return value if type(value) is tuple and value[0] is plain[0] and value[1] is plain[1] else plain
+        return value if type(value) is tuple and a is plain[0] and b is plain[1] else plain
 
     return check
 
@@ -112,7 +110,7 @@ def declared(kind: Any) -> dict[str, Check]:
 
 
 def examined(table: Mapping[str, Check], given: Mapping[str, Any], where: str = "") -> tuple[Options, Faults]:
-    """The checked values of every name in `table`, and the errors; `where` completes their messages."""
+    """The checked values of every name in `table`, and the errors; `where` stands behind the name in their messages."""
     values: Options = {}
     faults: Faults = []
     for name, check in table.items():

@@ -20,11 +20,10 @@ class Lion(Optimizer):
     a learning rate 3 to 10 times smaller than AdamW's and a weight decay as much larger.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
+        params, maximize: see :class:`Optimizer`.
         lr: learning rate: the size of the step in every element.
         betas: the share of m in the step, and the share of m that stays from step to step.
         weight_decay: at each step, p is multiplied by 1 - lr weight_decay.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([3.0, -0.25], requires_grad=True)

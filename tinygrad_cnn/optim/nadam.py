@@ -25,14 +25,11 @@ class NAdam(Optimizer):
     arXiv:1711.05101.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         betas: the shares of m and of v that stay from step to step.
         eps: added to the denominator, which could be 0.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         momentum_decay: how fast mu grows from beta1 / 2 to beta1.
         decoupled_weight_decay: multiply p by 1 - lr weight_decay instead of changing d, as :class:`AdamW` does.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

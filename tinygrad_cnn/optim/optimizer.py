@@ -1,7 +1,7 @@
 """The base of optimizers: parameter groups, state, and the step that applies an update rule to every parameter.
 
 An optimizer is a table of its options, a table of the arrays it keeps for each parameter, and one rule, ``update``.
-The rule is plain NumPy in place and elementwise, since it may be given a whole parameter or a piece of one.
+The rule is elementwise NumPy that writes in place: it is given a whole parameter or a piece of one.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
 _Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
-"""A prepared step: its key, see ``Optimizer._key``; for each parameter with a gradient its index and the arguments of its
-update; and a function that marks the parameters as written."""
+"""A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
 
 
 class Optimizer(ABC):
@@ -39,7 +38,9 @@ class Optimizer(ABC):
 
     Args:
         params: leaf Tensors that require gradients, or dicts with such Tensors under "params" and their own options.
-        defaults: the value of every option for groups that do not give their own.
+        defaults: the value of every option for groups that do not give their own. Most optimizers have "lr", the learning
+            rate; "weight_decay", the factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss; and "maximize":
+            maximize instead of minimize.
 
     Attributes:
         param_groups: the groups, each a dict of "params" and every option. Options may be written between steps.
@@ -74,7 +75,7 @@ class Optimizer(ABC):
         super().__init_subclass__(**kwargs)
         if "options" not in vars(cls):
             cls.options = declared(cls)
-        # The rules of this package keep no gradient, whose memory a compiled program may write over. Others may.
+        # A rule of another package may keep a gradient, whose memory a compiled program overwrites: it is given a copy.
         cls._is_of_the_package = cls.update.__module__.partition(".")[0] == __name__.partition(".")[0]
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
@@ -82,10 +83,7 @@ class Optimizer(ABC):
         self.defaults = accepted(self._name, *self.examined(defaults))
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self._zeroed: dict[int, tuple[float, int]] = {}  # of groups with a rate that a schedule made 0: see Curve
-        self._known: dict[
-            int, tuple[Options, dict[str, Slot]]
-        ] = {}  # by number of the group, what :meth:`_current` found last
+        self._zeroed: dict[int, tuple[float, int]] = {}  # by group, see lr_scheduler.Curve
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):
@@ -123,16 +121,16 @@ class Optimizer(ABC):
     # Groups
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add a dict of Tensors under "params" and their own options; the defaults stand in for the rest.
+        """Add a dict of Tensors under "params" and their own options. Options that are not given have their defaults.
 
         Raises:
-            TypeError, ValueError: as the constructor. The optimizer is then unchanged.
+            TypeError, ValueError: as the constructor; the optimizer is unchanged then.
         """
         if not isinstance(param_group, Mapping):
             raise TypeError(
                 f"{self._name}: a parameter group is a {type(param_group).__name__}; it must be a dict with 'params'"
             )
-        number = len(self.param_groups)
+        number, where = len(self.param_groups), f" of group {len(self.param_groups)}"
         unknown = [repr(name) for name in param_group if name not in {"params", INITIAL_LR, *self.options}]
         if unknown or "params" not in param_group:
             raise ValueError(
@@ -140,7 +138,7 @@ class Optimizer(ABC):
                 f"and may have {', '.join(self.options)}"
             )
         params = self._parameters(param_group["params"], number)
-        options = accepted(self._name, *self.examined({**self.defaults, **param_group}, f" of group {number}"))
+        options = accepted(self._name, *self.examined({**self.defaults, **param_group}, where))
         self.param_groups.append({"params": params, **options})
 
     def _parameters(self, given: Any, number: int) -> list[Tensor]:
@@ -172,7 +170,7 @@ class Optimizer(ABC):
     def examined(
         self, group: Mapping[str, Any], where: str = "", others: Mapping[str, Check] | None = None
     ) -> tuple[Options, Faults]:
-        """The checked options of a group and the errors, `others` being the checks of further entries."""
+        """The checked options of a group, and the errors; `others` has the checks of further entries."""
         initial: dict[str, Check] = {INITIAL_LR: non_negative} if INITIAL_LR in group else {}
         options, faults = examined({**self.options, **initial, **(others or {})}, group, where)
         conflict = None if faults else self.conflict(options, where)
@@ -184,8 +182,9 @@ class Optimizer(ABC):
         """Forget the gradient of every parameter: ``grad`` becomes None."""
         if tracing.watchers:
             tracing.tracer().read(self, "params")
-        for p in self._params():
-            p.zero_grad()
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.zero_grad()
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -197,104 +196,95 @@ class Optimizer(ABC):
         Nothing is recorded. A graph that saved a parameter's old values refuses to run backward afterwards.
 
         Args:
-            closure: computes the loss and its gradients anew, with recording on, before the update.
+            closure: called before the update, with recording on, to compute the loss and its gradients.
 
         Returns:
             What `closure` returned.
 
         Raises:
-            TypeError, ValueError: if an option was given a value it may not have, or a parameter has become read-only;
-                nothing is updated then.
+            TypeError, ValueError: if an option has an invalid value, or a parameter has become read-only; nothing is
+                updated then.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        params, is_own = self._params(), not self._is_of_the_package
-        if tracing.watchers or is_own:  # `grad` tells the tracer, and copies an array that a program will write over
-            tracing.tracer().read(self, "params")
-            gradients = [p.grad for p in params]
-        else:
-            gradients = [getattr(p, "_grad", None) for p in params]
-        arrays = [None if g is None else g._array for g in gradients]
-        if tracing.watchers and is_own:
-            arrays = [None if g is None else tracing.tracer().compute(np.copy, g) for g in arrays]
-        tracing.tracer().effect(self._update, *arrays, writes=lambda: [p._array for p in params])
+        params = self._params()
+        if self._is_of_the_package and not tracing.watchers:
+            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in params])
+            return loss
+        # `p.grad` tells the tracer, and copies an array that a compiled program will overwrite.
+        tracer = tracing.tracer()
+        tracer.read(self, "params")
+        arrays = [None if (g := p.grad) is None else g._array for p in params]
+        if tracing.watchers and not self._is_of_the_package:
+            arrays = [None if g is None else tracer.compute(np.copy, g) for g in arrays]
+        tracer.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
         return loss
 
+    @np.errstate(all="ignore")  # an error that the user turned into an exception would stop the step halfway
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
-        # A floating-point error that the user turned into an exception would stop the step halfway.
-        with np.errstate(all="ignore"):
-            key = self._key(gradients)
-            step = self._cache
-            if step is None or len(key) != len(step[0]) or not all(map(is_, key, step[0])):
-                step = self._prepared(key, gradients)
-            _, tasks, mark = step
-            mark()
-            update, overridden = self.update, type(self).advance is not Optimizer.advance
-            for place, p, state, group, new, t, u in tasks:
-                if STEP in state or overridden:
-                    self.advance(state, group)
-                if t is None:
-                    self._update_in_pieces(p, gradients[place], state, group, new)
-                else:
-                    update(p, gradients[place], state, group, new, t, u)
+        key, cache = self._key(gradients), self._cache
+        if cache is None or len(key) != len(cache[0]) or not all(map(is_, key, cache[0])):
+            cache = self._prepared(key, gradients)
+        _, tasks, mark = cache
+        mark()
+        update = self.update
+        for place, p, state, group, new, advances, t, u in tasks:
+            if advances:
+                self.advance(state, group)
+            if t is None:
+                self._update_in_pieces(p, gradients[place], state, group, new)
+            else:
+                update(p, gradients[place], state, group, new, t, u)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
         key: list[Any] = []
-        params: list[Tensor] = []
-        for number, group in enumerate(self.param_groups):
-            key += self._current(number, group), *group["params"]
-            params += group["params"]
-        key += map(self.state.get, params)
-        key += [p._array.flags.writeable for p in params]
-        key += [g is None for g in gradients]
+        for group in self.param_groups:
+            params = group["params"]
+            key += [*group, *group.values(), *params, *map(self.state.get, params)]
+            key += [p._array.flags.writeable for p in params]
+        key += map(type, gradients)
         return key
 
     def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
-        """A step; it is cached if it creates no slots. What can fail fails before anything is written."""
+        """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
+        groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
         for _, number, i, p in given:
             if not p._array.flags.writeable:
                 raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
+        overridden = type(self).advance is not Optimizer.advance
+        repeatable = all(
+            g[name] is v for g, new in zip(self.param_groups, groups, strict=True) for name, v in new.items()
+        )
         tasks = []
         for place, number, _, p in given:
-            options, slots = self._known[number]
-            if missing := self._missing(p, slots, options):
+            if missing := self._missing(p, groups[number]):
                 self.state.setdefault(p, {}).update(missing)
-            t, u = self._scratch_for(p._array)
-            tasks.append((place, p._array, self.state.get(p, {}), options, bool(missing), t, u))
+                repeatable = False
+            state = self.state.get(p, {})
+            advances = overridden or STEP in state
+            tasks.append(
+                (place, p._array, state, groups[number], bool(missing), advances, *self._scratch_for(p._array))
+            )
         step = key, tasks, marking(*(p._array for *_, p in given))
-        self._cache = None if any(new for *_, new, _, _ in tasks) else step
+        self._cache = step if repeatable else None
         return step
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    def _current(self, number: int, group: Options) -> tuple[Options, dict[str, Slot]]:
-        """The checked options of a group and the slots that they need: the same objects while no value is another object."""
-        known = self._known.get(number)
-        if known is not None:
-            names, values = known[0], known[0].values()
-            if all(map(is_, map(group.get, names), values)) and (INITIAL_LR in group) == (INITIAL_LR in names):
-                return known
-        options = accepted(self._name, *self.examined(group, f" of group {number}"))
-        self._known[number] = known = options, self._needed(options)
-        return known
-
-    def _needed(self, options: Options) -> dict[str, Slot]:
-        return {name: slot for name, slot in self.slots.items() if slot.is_needed(options)}
-
-    def _missing(self, p: Tensor, slots: dict[str, Slot], options: Options) -> dict[str, Any]:
-        """Those slots that the state does not have yet, with their first values."""
+    def _missing(self, p: Tensor, options: Options) -> dict[str, Any]:
+        """The slots that these options need and the state does not have yet, with their first values."""
         kept = self.state.get(p, {})
-        return {name: slot.first(p._array, options) for name, slot in slots.items() if name not in kept}
+        needed = {name: slot for name, slot in self.slots.items() if name not in kept and slot.is_needed(options)}
+        return {name: slot.first(p._array, options) for name, slot in needed.items()}
 
     def _update_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
-        """Update a large parameter."""
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
         def rule(p: Array, g: Array, *slots_t_u: Array) -> None:
@@ -322,7 +312,7 @@ class Optimizer(ABC):
 
         Returns:
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
-            parameters are numbered through all groups. A parameter that nothing is kept for yet has no entry.
+            parameters are numbered through all groups. A parameter without state has no entry.
         """
         tracing.tracer().impure("reads the state of an optimizer")
         state, groups, index = {}, [], 0
@@ -330,17 +320,17 @@ class Optimizer(ABC):
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
             groups.append({**options, "params": list(range(index, index + len(group["params"])))})
             for p in group["params"]:
-                if p in self.state:  # and the slots that options need which were changed since the last step
-                    kept = {**self.state[p], **self._missing(p, self._needed(options), options)}
+                if p in self.state:  # an option written since the last step may need further slots
+                    kept = {**self.state[p], **self._missing(p, options)}
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a copy of the state and options of :meth:`state_dict`; parameters are matched by their order.
+        """Load a copy of what :meth:`state_dict` returned; parameters are matched by their order.
 
         Raises:
-            ValueError: if anything does not fit this optimizer: all faults are listed and nothing is changed.
+            ValueError: if the state does not fit this optimizer: all faults are listed and nothing is changed.
         """
         self._prepare_load(state_dict)()
 

@@ -24,14 +24,11 @@ class RMSprop(Optimizer):
     the root. A variance v - m^2 that rounding makes negative is taken as 0.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         alpha: the share of the averages v and m that stays from step to step.
         eps: added to the denominator, which could be 0.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         momentum: the share of b that stays from step to step.
         centered: divide by the standard deviation instead of the root mean square.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

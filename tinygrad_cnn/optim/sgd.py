@@ -22,13 +22,10 @@ class SGD(Optimizer):
     in the step, and not the gradients that are summed in b.
 
     Args:
-        params: Tensors, or dicts of Tensors and their options; see :class:`Optimizer`.
-        lr: learning rate.
+        params, lr, weight_decay, maximize: see :class:`Optimizer`.
         momentum: the share of b that stays from step to step.
         dampening: the share of d that is left out of b.
-        weight_decay: factor of an L2 penalty: weight_decay |p|^2 / 2 is added to the loss.
         nesterov: use Nesterov momentum; needs momentum > 0 and dampening = 0.
-        maximize: maximize instead of minimize.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor(3.0, requires_grad=True)

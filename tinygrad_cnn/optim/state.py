@@ -1,4 +1,4 @@
-"""The slots of an optimizer's state: what it keeps for each parameter, how that starts and how it is loaded."""
+"""The slots of an optimizer's state: what it keeps for each parameter, the first value, and how a saved one is read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Slot:
         return np.full_like(p, options[self.start] if isinstance(self.start, str) else self.start)
 
     def read(self, value: Any, p: Tensor) -> Any:
-        """A copy of a saved value; if it does not fit, a ValueError that says what it is and must be."""
+        """A copy of a saved value, or a ValueError that says what the value is and must be."""
         array = copied(value)
         if array.shape != p.shape or array.dtype != p.dtype:
             raise ValueError(f"{array.dtype} {array.shape}; the parameter is {p.dtype} {p.shape}")

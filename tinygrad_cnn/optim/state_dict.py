@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 PYTORCHS = frozenset({"foreach", "fused", "capturable", "differentiable", "param_names"})
-"""Entries of PyTorch's groups that say how PyTorch computes, not what. They are ignored."""
+"""Entries of PyTorch's groups that select one of its implementations. They are ignored."""
 
 LATER = frozenset({"maximize", "decoupled_weight_decay"})
 """Options that older versions of PyTorch do not save. The optimizer keeps its own values for them."""
@@ -25,11 +25,7 @@ State: TypeAlias = dict[Tensor, dict[str, Any]]
 
 
 def read(state_dict: Any, optimizer: Optimizer) -> tuple[list[Options], State]:
-    """A copy of the options of each group and of the state of each parameter in what ``state_dict()`` gave.
-
-    Raises:
-        ValueError: that lists all faults.
-    """
+    """Copies of the options of each group and of the state of each parameter; a ValueError lists all faults."""
     faults: list[str] = []
     saved = _entry(state_dict, "param_groups", list | tuple, "a list", faults)
     groups, places = _groups(saved or (), optimizer, faults)
@@ -49,7 +45,7 @@ def _entry(state_dict: Any, name: str, kind: Any, rule: str, faults: list[str]) 
 
 
 def _groups(saved: Any, optimizer: Optimizer, faults: list[str]) -> tuple[list[Options], Places]:
-    """The options of each group, and by index in the saved state the parameter and its options, or None if there is none."""
+    """The options of each group, and for each saved index its parameter and options, or None if it has no parameter."""
     places: Places = {}
     loaded: list[Options] = []
     if len(saved) != len(optimizer.param_groups):

@@ -568,4 +568,11 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
 
 
-register_tensor(Tensor, to_array, copy=elementwise.copy, laid_out=elementwise.laid_out, sum_to=shape.sum_to)
+register_tensor(
+    Tensor,
+    to_array,
+    broadcast_to=shape.broadcast_to,
+    copy=elementwise.copy,
+    laid_out=elementwise.laid_out,
+    sum_to=shape.sum_to,
+)

@@ -6,13 +6,5 @@ from .mutants import Mutant, mutants, survivors
 from .report import Failure, Kink, Report
 
 __all__ = [
-    "Failure",
-    "Kink",
-    "Mutant",
-    "Report",
-    "assert_gradients",
-    "assert_no_leak",
-    "gradcheck",
-    "mutants",
-    "survivors",
-]
+    "Failure", "Kink", "Mutant", "Report", "assert_gradients", "assert_no_leak", "gradcheck", "mutants", "survivors",
+]  # fmt: skip

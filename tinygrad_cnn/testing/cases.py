@@ -1,7 +1,7 @@
 """Rows of a table of ops: for each op the inputs on which it is smooth, and a reference for its value.
 
-A row does not hold arrays but says where their values lie, so that the same row serves a fixed example, a random one, and
-the strategy ``case_inputs``, with which Hypothesis shrinks a failure to a small one::
+A row has the ranges of its inputs, not their values. It serves fixed examples, random ones, and the strategy
+``case_inputs``, with which Hypothesis shrinks a failure to a small one::
 
     row = Case(cube, (Arg(),), lambda a: a**3)
     assert_gradients(row, *row.draw(Draws(np.random.default_rng(0))), order=row.order)
@@ -24,7 +24,7 @@ GAP = 1 / 8
 
 
 class Draws:
-    """Where the choices in a case come from: a NumPy generator. Shapes are square or others, as told."""
+    """The source of a case's choices: a NumPy generator, and whether shapes are square."""
 
     def __init__(self, rng: np.random.Generator, square: bool = False) -> None:
         self.rng, self._square = rng, square
@@ -45,15 +45,15 @@ class Draws:
 
 @dataclass(frozen=True)
 class Arg:
-    """An array input: its shape and where its values lie.
+    """An array input: its shape and the range of its values.
 
     Args:
-        shape: None stands for any shape that broadcasts with those of the other inputs without one.
-        low, high: the values' range.
+        shape: None for any shape that broadcasts with those of the other inputs that have None.
+        low, high: the range of the values.
         away: points from which values keep GAP, such as kinks and poles.
-        distinct: whether all values keep GAP from each other; the range is then widened as far as needed.
-        offset: shifts the grid of values: inputs with offsets 0 and GAP never come closer to each other than GAP.
-        ties: undoes `distinct` and `offset`: few values, so that many are equal within an input or between two.
+        distinct: whether all values keep GAP from each other, in a range that grows as needed.
+        offset: shifts the grid of values: inputs with offsets 0 and GAP keep GAP from each other.
+        ties: draw from two values instead of `distinct` and `offset`, so that many elements are equal.
         kind: "float", "int" or "bool".
     """
 
@@ -67,7 +67,7 @@ class Arg:
     ties: bool = False
 
     def draw(self, source: Draws, shape: tuple[int, ...]) -> NDArray[Any]:
-        """An array of float64, int64 or bool with values as declared."""
+        """An array of float64, int64 or bool."""
         if self.kind == "bool":
             return source.integers(0, 1, shape).astype(bool)
         if self.kind == "int":
@@ -86,7 +86,7 @@ class Arg:
         return self.kind == "bool" or int(self.low) <= int(self.high)
 
     def _grid(self) -> NDArray[np.float64]:
-        """The values to choose from, the simplest (nearest to zero) first, which is where shrinking goes."""
+        """The values to choose from, those near zero first, to which Hypothesis shrinks."""
         if self.ties and (self.distinct or self.offset is not None):
             return np.array([-0.75, 1.25])
         step, offset = (GAP / 8, 0.0) if self.offset is None else (2 * GAP, self.offset)
@@ -106,10 +106,10 @@ class Case:
         reference: a NumPy function that is called with the same arguments.
         params: keyword arguments.
         order: the derivatives that are checked: 0 for an op without a gradient, 3 where it is smooth.
-        sequence: whether the arrays are passed as one sequence, as concatenate takes them.
-        fixed: whether parameters say the shapes, so that :attr:`square` has none.
-        via: turns `function` and `reference` into what is called instead, where the arrays are not all that comes first,
-            or the result is not one array: ``lambda f: lambda a: f("ij->i", a)``.
+        sequence: whether the arrays are passed as one sequence, as to concatenate.
+        fixed: whether the parameters fix the shapes, so that :attr:`square` is None.
+        via: a wrapper of `function` and `reference`, for calls with other arguments first or several results:
+            ``lambda f: lambda a: f("ij->i", a)``.
     """
 
     function: Callable[..., Any]
@@ -137,9 +137,9 @@ class Case:
 
     @cached_property
     def square(self) -> tuple[tuple[int, ...], ...] | None:
-        """Shapes with axes of one size wherever they are longer than 1, so that exchanged axes are no error but other values.
+        """Shapes in which all axes longer than 1 have one size, so that exchanged axes change values and not shapes.
 
-        None where no input has two such axes, or where the function does not take such shapes with these parameters.
+        None if no input has two such axes, or the function does not accept such shapes with these parameters.
         """
         for n in (3, 4, 2) if not self.fixed else ():
             shapes = [
@@ -152,11 +152,11 @@ class Case:
 
     @property
     def selects(self) -> bool:
-        """Whether it chooses among elements that are drawn apart from each other, and may be drawn equal."""
+        """Whether the function chooses among elements, which are drawn apart, and may be drawn equal by :meth:`tied`."""
         return any(arg.distinct or arg.offset is not None for arg in self.args)
 
     def tied(self) -> Case:
-        """The same with inputs of which many elements are equal."""
+        """The same case with inputs in which many elements are equal."""
         return replace(self, args=tuple(replace(arg, ties=True) for arg in self.args))
 
     def call(self, *arrays: Any) -> Any:
@@ -166,7 +166,7 @@ class Case:
     __call__ = call
 
     def python(self) -> tuple[set[str], str]:
-        """Imports and an expression that give the function that is called, for the reproducer of a failure."""
+        """Imports and an expression for the call, for the reproducer of a failure."""
         if self.via is not type(self).via:
             return set(), f"...  # put the function here: {' '.join(self.name.split())}, as its row calls it"
         return called(self.function, self.params, self.sequence)
@@ -181,7 +181,7 @@ class Case:
 
 
 def _accepted(case: Case) -> bool:
-    """Whether the reference and then the function take such arrays, for what indices it may."""
+    """Whether the reference and the function accept such arrays, for any values of indices."""
     try:
         for seed in range(8):
             arrays = case.draw(Draws(np.random.default_rng(seed)))

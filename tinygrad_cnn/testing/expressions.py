@@ -1,4 +1,4 @@
-"""Small programs of ops, for tests on graphs of any form: run on Tensors or arrays, and printed as Python."""
+"""Small programs of ops, for tests on random graphs. They run on Tensors or arrays, and print as Python."""
 
 from __future__ import annotations
 

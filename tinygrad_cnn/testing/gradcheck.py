@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .levels import Arrays, Level
 from .report import Failure, Report, reproducer
 from .search import Search, away_from_zero
-from .structure import Structure, most_different
+from .structure import Structure, check_forward, most_different
 
 Function: TypeAlias = Callable[..., Any]
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
@@ -24,8 +24,7 @@ TOLERANCES = {
     np.dtype(np.float32): (1e-4, 1e-5),
     np.dtype(np.float16): (2e-2, 1e-2),
 }
-"""Relative and absolute tolerance by dtype: float64's between the rules in float64 and numerical derivatives, the others'
-between the rules in that dtype and the rules in float64."""
+"""Relative and absolute tolerance by dtype: for float64 against numerical derivatives, for the others against float64."""
 FLOAT64 = TOLERANCES[np.dtype(np.float64)]
 
 EPS = {"central": 1e-3, "complex": 1e-30}
@@ -33,61 +32,47 @@ EPS = {"central": 1e-3, "complex": 1e-30}
 
 
 def gradcheck(
-    f: Function,
-    *inputs: Any,
-    order: int = 2,
-    rtol: float | None = None,
-    atol: float | None = None,
-    eps: float | None = None,
-    rng: np.random.Generator | int | None = None,
-    method: Method = "central",
-    directions: int = 2,
-    budget: int = 24,
-) -> Report:
-    """Whether f's derivatives agree with numerical ones, up to an order.
+    f: Function, *inputs: Any, order: int = 2, rtol: float | None = None, atol: float | None = None,
+    eps: float | None = None, rng: np.random.Generator | int | None = None, method: Method = "central",
+    directions: int = 2, budget: int = 24,
+) -> Report:  # fmt: skip
+    """Compare f's derivatives with numerical ones, up to an order.
 
-    At each order the function (x, u) -> gradient of <f(x), u> is itself checked, so one numerical differentiation is all
-    that any order needs. It is taken in float64, whatever the inputs' dtype, along random directions through all inputs
-    at once, and along single coordinates. Steps adapt where the first one does not settle the matter.
+    At each order the function (x, u) -> gradient of <f(x), u> is checked in the same way, by one numerical differentiation:
+    in float64, along random directions through all inputs at once, and along single coordinates. The step is refined where
+    the first one does not decide.
 
-    **What it misses.** Entries of a direction d have random signs and magnitudes from 0.5 to 1.5, so a relative error of
-    1e-3 in element i of the gradient a changes the derivative by at least 0.5e-3 |a_i|. It is seen, with certainty, if that
-    is more than twice the tolerance along d, which is min(6 |v|_2, |v|_1) for v = (atol + rtol |a|) |d|: if every element
-    is right to within atol + rtol |a_i|, then the sum of their errors under random signs exceeds the second bound never and
-    the first with probability 2 exp(-6^2 / 2) = 3e-8 (Hoeffding), which bounds false alarms. Elements that are not seen are
-    gathered and looked at along directions of their own, whose tolerance is smaller as they are smaller and fewer; at last
-    one by one, which shows all above 4e3 atol = 4e-7. So among 10^4 normally distributed elements the probability to miss
-    the error is about 0.8 * 4e-7, far below 1e-3. Elements that the rules say are smaller than that, zeros above all, are
-    looked at too: an error of 4e3 atol must show. ``unseen`` counts the elements of which 32 directions did not show that.
+    A relative error of 1e-3 in one of 10^4 normally distributed elements is missed with a probability far below 1e-3, and
+    wrong alarms are as rare; ``docs/testing.md`` derives both. ``unseen`` counts the elements that could not be checked.
 
-    Also checked, at order 1: the gradients' shapes and dtypes, linearity in the incoming gradient, the same result twice
-    and for another memory layout, the inputs left unmodified, gradients that share memory with nothing, and that rules
-    on arrays and rules on Tensors (``create_graph=True``) agree.
+    Order 1 includes checks of the gradients' shapes and dtypes, and that gradients are linear in the incoming gradient, are
+    the same twice and for another memory layout, share memory with nothing, and agree between rules on arrays and rules on
+    Tensors (``create_graph=True``); and that the inputs are not modified.
 
-    A point where the derivatives from the left and from the right differ is a kink: the analytic value must then lie between
-    the two, output by output, or between slopes at points nearby. Elements with a kink in common, such as two that are both
-    the largest, are also moved together. Above order 1, where a gradient jumps, outputs that jump are not judged.
+    Where the derivatives from the left and from the right differ, at a kink, the analytic value must lie between the two,
+    output by output, or between slopes at points nearby. Elements with a common kink, such as two that are both the largest,
+    are also moved together. Above order 1, outputs that jump are not checked.
 
     Args:
         f: a function of Tensors to a Tensor or a sequence of them.
         inputs: arrays or Tensors. Floating-point ones are differentiated, others passed as they are.
         order: the highest derivative checked.
         rtol, atol: tolerances for an element; by default from ``TOLERANCES``. Against numerical derivatives, atol is absolute:
-            scale f so that the gradients that matter are well above 4e3 atol. Where narrow dtypes are compared with float64, it
-            counts relative to the largest element of all gradients, if that is above 1.
-        eps: the first step of the differences: 1e-3, whose error of order eps^4 is near rounding; 1e-30 for complex.
-        rng: a generator or seed for directions and incoming gradients; None is a fixed seed, so that a check repeats itself.
+            scale f so that the gradients that matter are well above 4e3 atol. Between a narrow dtype and float64, atol is
+            relative to the largest element of all gradients, if that is above 1.
+        eps: the first step of the differences, by default 1e-3, or 1e-30 for "complex".
+        rng: a generator or seed for directions and incoming gradients; None is a fixed seed.
         method: "central" for differences of fourth order, "complex" for the imaginary part of f(x + i h d) / h, which is
-            exact to rounding but needs f to be analytic (no abs, no comparisons that decide on imaginary parts).
+            exact to rounding but needs an analytic f, without abs or comparisons.
         directions: random directions per order.
         budget: coordinates checked one by one per order.
 
     Returns:
-        A report: true if all is well, with ``failures``, ``kinks``, ``unseen`` and a text that can be printed.
+        A report: true if there are no ``failures``, with ``kinks``, ``unseen`` and a text that can be printed.
 
     Raises:
-        ValueError: for inputs without floating-point numbers or with NaN or infinity, an argument out of range, an f that
-            does not return floating-point Tensors, or with "complex" an f that is not analytic.
+        ValueError: if no input is floating-point, one has NaN or infinity, an argument is out of range, f does not return
+            floating-point Tensors, or f is not analytic with "complex".
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck
@@ -107,6 +92,7 @@ def gradcheck(
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
             Structure(level, rtol or 0.0, report.failures).check(record, us, before, generator)
+        check_forward(level, record, us, n, rtol or 0.0, report.failures)
         wide, wide_us = level.widened(), [u.astype(np.float64) for u in us]
         if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
             coarse, record = record, wide.record(wide.arrays)
@@ -125,14 +111,12 @@ def gradcheck(
 
 
 def assert_gradients(f: Function, *inputs: Any, allow_unseen: bool = False, **options: Any) -> None:
-    """AssertionError with the report's text unless :func:`gradcheck` finds all well, and saw all that it should.
+    """Raise AssertionError with the report of :func:`gradcheck` if it has failures or elements that could not be checked.
 
     Args:
-        f: a function of Tensors to a Tensor or a sequence of them.
-        inputs: arrays or Tensors.
-        allow_unseen: whether to pass although the report's ``unseen`` is not zero: where gradients are so small, beside the
-            others or beside f's values, that an error of 0.1 % in them did not show.
-        options: those of :func:`gradcheck`. A larger ``budget`` leaves less unseen.
+        f, inputs, options: see :func:`gradcheck`. A larger ``budget`` leaves fewer elements unseen.
+        allow_unseen: whether to pass although some gradients are so small, beside the others or beside f's values, that an
+            error of 0.1 % in them would not show.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import assert_gradients
@@ -155,7 +139,7 @@ def _compare_precisions(
     level: Level, coarse: Gradients, fine: Gradients, order: int, rtol: float | None, atol: float | None,
     failures: list[Failure],
 ) -> None:  # fmt: skip
-    """The rules in the inputs' own dtypes against the rules in float64, element by element."""
+    """Compare the gradients in the inputs' own dtypes with those in float64, element by element."""
     lowest = min((level.arrays[p].dtype for p in level.floating), key=lambda dtype: dtype.itemsize)
     rtol, atol = (d if t is None else t for t, d in zip((rtol, atol), TOLERANCES[lowest], strict=True))
     scale = max((float(np.abs(g).max(initial=0.0)) for g in fine if g is not None), default=0.0)
@@ -178,7 +162,7 @@ def _checked(
     inputs: tuple[Any, ...], order: int, rtol: float | None, atol: float | None, eps: float | None, method: str,
     directions: int, budget: int,
 ) -> Arrays:  # fmt: skip
-    """The inputs as arrays of their own. ValueError for what cannot be checked."""
+    """Copies of the inputs as arrays, after all arguments are checked."""
     for name, value, least in (("order", order, 1), ("directions", directions, 1), ("budget", budget, 0)):
         if not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"gradcheck: `{name}` is {value!r}; it must be an integer of at least {least}")

@@ -1,7 +1,7 @@
-"""The choices at kinks: what a function's gradient is where it has no derivative, as data.
+"""The choices at kinks, as data: the gradient that a function has where it is not differentiable.
 
-`docs/subgradients.md` shows this table, and the test suite runs every row of it. PyTorch makes the same choices unless
-a row says otherwise.
+`docs/subgradients.md` shows this table, and the test suite runs every row. PyTorch makes the same choices unless a row says
+otherwise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same values in other places of memory: what an op must not depend on."""
+"""Memory layouts, on which no result may depend."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = ["LAYOUTS", "strided"]
 
 
 def strided(a: NDArray[Any]) -> NDArray[Any]:

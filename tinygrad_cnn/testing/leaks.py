@@ -1,4 +1,4 @@
-"""Whether a function leaves anything behind: graph nodes, Tensors, memory of arrays."""
+"""A check that a function leaves no graph nodes, Tensors or memory of arrays behind."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..tensor import Tensor
 
 
 def assert_no_leak(f: Callable[[], Any], warmup: int = 2) -> None:
-    """AssertionError, saying what and from which line, if nodes, Tensors or array memory outlive a call of f.
+    """Raise AssertionError if graph nodes, Tensors or memory of arrays outlive a call of f; it names the kinds and lines.
 
-    The garbage collector is off meanwhile: what only it could free, because of a reference cycle, counts as a leak. Calls
-    before the one that is measured let f fill caches and set gradients, which the measured call then replaces.
+    The garbage collector is off meanwhile, so a reference cycle counts as a leak. The calls for warm-up let f fill caches
+    and set gradients, which the measured call replaces.
 
     Args:
         f: called without arguments; its result is dropped.
@@ -61,7 +61,7 @@ def assert_no_leak(f: Callable[[], Any], warmup: int = 2) -> None:
 
 
 def _objects() -> Counter[str]:
-    """The living objects of this library by type, which is all that is asked of the others: a proxy's attributes run code."""
+    """The living objects of this library by type. Of other objects only the type is read: a proxy's attributes run code."""
     kinds = map(type, gc.get_objects())
     return Counter(kind.__name__ for kind in kinds if issubclass(kind, (Node, Leaf, Tensor)))
 

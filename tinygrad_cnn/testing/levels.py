@@ -1,4 +1,4 @@
-"""f, its gradient, the gradient of its gradient: what is differentiated at each order, as functions of plain arrays."""
+"""The function that is differentiated at each order: f, its gradient, the gradient of that."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.backward import pull_back
+from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import Leaf
 from ..tensor import Tensor
@@ -20,8 +21,6 @@ Flat: TypeAlias = NDArray[np.float64]
 
 class Level:
     """A function at a point: f at order 1; above that, the gradients of sum <level below, u>, in its inputs and in u.
-
-    Differentiating this function once is therefore all that an order needs.
 
     Args:
         f: the function of Tensors, to a Tensor or a sequence of them.
@@ -37,7 +36,7 @@ class Level:
         self.size = int(ends[-1])
 
     def outputs(self, arrays: Arrays) -> list[NDArray[Any]]:
-        """The values at other arrays, nothing recorded at the top."""
+        """The values at other arrays, without a graph."""
         with no_grad():
             return [y._array for y in floating_outputs(self.f(*map(from_numpy, arrays)))]
 
@@ -91,7 +90,7 @@ class Level:
 
 
 class Record:
-    """A run whose graph is kept, so that several incoming gradients can be pulled back through it."""
+    """A call with its graph, through which several incoming gradients can be pulled back."""
 
     def __init__(self, ys: Sequence[Tensor], wanted: Sequence[Tensor]) -> None:
         self._ys, self._wanted = ys, wanted
@@ -102,12 +101,20 @@ class Record:
         found = _pull(self._ys, self._wanted, [from_numpy(u) for u in us], create, retain=True)
         return [None if g is None else g._array for g in found]
 
+    def push(self, ds: Arrays) -> list[NDArray[Any] | None]:
+        """The tangents of the outputs for a direction of every floating-point array, None where nothing moves."""
+        starts = {x._node: d for x, d in zip(self._wanted, ds, strict=True) if x._node is not None}
+        places = [y._node for y in self._ys]
+        ends = [place for place in places if place is not None]
+        found = dict(zip(ends, push_forward(starts, ends, create=False), strict=True)) if starts and ends else {}
+        return [None if place is None else found.get(place) for place in places]
+
 
 def floating_outputs(result: Any) -> list[Tensor]:
     """The floating-point (or complex) Tensors that f returned, alone or in a sequence.
 
     Raises:
-        ValueError: if f returned something else than Tensors, or none to differentiate.
+        ValueError: if f returned something else than Tensors, or no floating-point one.
     """
     results = list(result) if isinstance(result, list | tuple) else [result]
     wrong = [type(r).__name__ for r in results if not isinstance(r, Tensor)]
@@ -126,7 +133,7 @@ def floating_outputs(result: Any) -> list[Tensor]:
 
 
 def _leaves(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors that require gradients, where they can: those in a graph as they are, others as new leaves."""
+    """The Tensors, with floating-point ones outside of a graph replaced by leaves that require gradients."""
     return [t if t._node is not None or t.dtype.kind not in "fc" else _leaf(t) for t in tensors]
 
 

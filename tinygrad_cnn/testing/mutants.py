@@ -1,4 +1,4 @@
-"""Break the gradient rules of an op on purpose, one at a time, to learn whether a test suite notices."""
+"""Mutation testing of gradient rules: break them one at a time, and see whether a test suite fails."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Rule = Callable[..., Any]
 
 
 class Mutant:
-    """One rule broken in one way: a context manager that installs it, and puts the right rule back at the end.
+    """A context manager that installs a broken rule, and restores the right one at the end.
 
     Args:
         op: the op.
         served: the input whose rule is broken, or the empty string if the op itself is.
-        name: in which way, such as "scaled by 1.01".
+        name: how it is broken, such as "scaled by 1.01".
     """
 
     def __init__(
@@ -44,23 +44,21 @@ class Mutant:
 
 
 def mutants(op: Any) -> Iterator[Mutant]:
-    """Every rule of an op, broken in every way that makes sense for it.
+    """Every rule of an op, broken in every way that applies to it.
 
-    A result may be scaled by 1.001 or 1.01, negated, zeroed, lack its largest element or have its elements in another order,
-    be rounded to float32 or widened to float64, or be memory that the next call writes again. Two of its axes that are equally
-    long may be exchanged: a sum whose gradient is spread along the wrong axis, a transposed gradient of a weight; only square
-    inputs show that. The incoming gradient may be passed on unchanged, ignored, squared, or written into. Each array that the
-    rule asks for may be left out (ones in its place, which drops a factor) or exchanged for another. For an elementwise op that
-    broadcasts, the sum over what was broadcast may be missing.
+    The result is scaled by 1.001 or 1.01, negated, zeroed, reordered, rounded to float32 or widened to float64, lacks its
+    largest element, or is in memory that the next call overwrites. Two of its axes of equal length are exchanged, which only
+    square inputs show. The incoming gradient is passed on, ignored, squared or written into. Each array that the rule
+    asks for is replaced by ones or by other numbers. For an elementwise op that broadcasts, the sum over the broadcast axes is
+    left out.
 
-    Some are no worse than the rule: transposing a symmetric matrix, passing on a gradient that is passed on anyway. Those
-    are yours to exclude, by name and with a reason.
+    Some mutants compute the right gradient, such as the transpose of a symmetric matrix. Exclude these by name.
 
     Args:
         op: an op, or the function that ``@op`` made.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: if `op` is not an op.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, mutants
@@ -84,7 +82,7 @@ def mutants(op: Any) -> Iterator[Mutant]:
 
 
 def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
-    """The mutants of an op under which ``check()`` neither raises nor returns something false, as a report of failures is.
+    """The mutants of an op under which ``check()`` neither raises nor returns something false, such as a failed report.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, survivors
@@ -115,7 +113,7 @@ def _register(op: Op, inputs: tuple[str, ...], rule: Rule) -> None:
 
 
 def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, str, Rule]]:
-    """For each way to break a rule: the input whose gradient is wrong, or all that it serves; what is wrong; the rule."""
+    """For each way to break a rule: the inputs whose gradients are wrong, the name, and the broken rule."""
 
     def with_value(at: int, change: Callable[[Any], Any]) -> Rule:
         return lambda *values: rule(*values[:at], change(values[at]), *values[at + 1 :])
@@ -136,18 +134,11 @@ def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, 
     yield together, "in memory that is used again", _buffered(rule)
     if "g" in names:
         g = names.index("g")
-        yield (
-            together,
-            "the incoming gradient passed on",
-            lambda *values: (values[g],) * len(inputs) if joint else values[g],
-        )
+        passed_on: Rule = lambda *values: (values[g],) * len(inputs) if joint else values[g]  # noqa: E731
+        yield together, "the incoming gradient passed on", passed_on
         yield together, "the incoming gradient ignored", with_value(g, _ones)
         yield together, "the incoming gradient squared", with_value(g, lambda g: g * g)
-        yield (
-            together,
-            "the incoming gradient written into",
-            lambda *values: _overwritten(rule(*values), values[g]),
-        )
+        yield together, "the incoming gradient written into", lambda *values: _overwritten(rule(*values), values[g])
     for at, asked in enumerate(names):
         if asked in op.signature.saveable:
             yield together, f"`{asked}` left out", with_value(at, _ones)
@@ -163,7 +154,7 @@ def _overwritten(result: Any, g: Any) -> Any:
 
 
 def _buffered(rule: Rule) -> Rule:
-    """Returns one and the same array, filled anew by every call; Tensors stay as they are."""
+    """A rule that returns the same array, overwritten by every call; Tensors stay as they are."""
     buffers: dict[Any, Any] = {}
 
     def broken(*values: Any) -> Any:
@@ -181,14 +172,14 @@ def _buffered(rule: Rule) -> Rule:
 
 
 def _ones(value: Any) -> Any:
-    """An array that says nothing: ones, or position 0, or the opposite of Booleans, which have no neutral value."""
+    """Ones in place of numbers, 0 in place of indices, and the opposite of Booleans, which have no neutral value."""
     if not hasattr(value, "dtype"):
         return tuple(0 if isinstance(v, int) else _ones(v) for v in value) if isinstance(value, tuple) else value
     return logical_not(value) if value.dtype.kind == "b" else value * 0 + int(value.dtype.kind == "f")
 
 
 def _other(value: Any) -> Any:
-    """Other numbers: 1.5 a + 1, positions in reverse order, the opposite of Booleans."""
+    """Other numbers: 1.5 a + 1, indices in reverse order, the opposite of Booleans."""
     if not hasattr(value, "dtype"):
         if isinstance(value, tuple):
             return value[::-1] if all(isinstance(v, int) for v in value) else tuple(map(_other, value))
@@ -206,7 +197,7 @@ def _without_largest(result: Any) -> Any:
 
 
 def _exchanged(which: int, result: Any) -> Any:
-    """With two axes of one length exchanged, the first such pair or the last: an error that no shape gives away."""
+    """The result with two axes of equal length exchanged, the first such pair or the last: its shape stays right."""
     shape, order = result.shape, list(range(result.ndim))
     pairs = [(i, j) for i in order for j in order[i + 1 :] if shape[i] == shape[j] > 1]
     if not pairs:
@@ -217,7 +208,7 @@ def _exchanged(which: int, result: Any) -> Any:
 
 
 def _reordered(result: Any) -> Any:
-    """Read with its axes reversed, or backward if only one of them is longer than 1."""
+    """The elements in the order of the transpose, or backward if only one axis is longer than 1."""
     if sum(n > 1 for n in result.shape) < 2:
         return result[(slice(None, None, -1),) * result.ndim]
     return reshape(transpose(result), shape=result.shape)

@@ -1,4 +1,4 @@
-"""Numerical derivatives along a line, how far they may be off, and the derivatives on either side of a kink."""
+"""Numerical derivatives along a line with bounds of their error, and one-sided derivatives at kinks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .levels import Flat
 
 EPS = float(np.finfo(np.float64).eps)
 KINK = 1e-5
-"""A change of slope, relative to the largest slope, that is looked into."""
+"""The change of slope, relative to the largest slope, from which a point may be a kink."""
 PIECE = 1e-2
-"""A change of slope, relative to the largest slope, that tells another piece of a function from curvature and rounding."""
+"""The change of slope, relative to the largest slope, that neither curvature nor rounding explains."""
 SETTLED = 1e-3
-"""The error, relative to the absolute derivatives of all outputs, of an estimate that is trusted."""
+"""The largest error, relative to the absolute derivatives of all outputs, of a settled estimate."""
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Estimate:
 
     Args:
         value: the sum of the derivatives of all outputs.
-        error: what it may be wrong by.
-        step: the step it was computed with.
-        bent: whether the slopes at both sides seem to differ at this step.
+        error: a bound of its error.
+        step: the step of the differences.
+        bent: whether the slopes of the two sides seem to differ at this step.
         size: the sum of the absolute derivatives.
     """
 
@@ -40,10 +40,9 @@ class Estimate:
     size: float = 0.0
 
     def beats(self, other: Estimate) -> bool:
-        """Whether to trust this estimate rather than one with larger steps.
+        """Whether to trust this estimate rather than `other`, which has larger steps.
 
-        Of two settled ones that contradict each other, this one: a derivative is a limit, and larger steps may reach across a
-        pole or a kink.
+        If both are settled and contradict each other, this one: larger steps may reach across a pole or a kink.
         """
         settled, before = (e.error <= SETTLED * e.size for e in (self, other))
         if settled != before:
@@ -54,15 +53,15 @@ class Estimate:
 
 @dataclass
 class Line:
-    """y(x + t d), of which derivatives are taken output by output and summed, so that no two errors cancel.
+    """y(x + t d). Its derivatives are taken output by output and then summed, so that no two errors cancel.
 
     Args:
-        sample: the outputs, as one vector, after a shift of the inputs.
+        sample: the outputs, as one vector, for a shift of the inputs.
         here: the outputs at x.
         direction: d, as one vector.
         input_noise: the size of x times the gradient along d, whose rounding is part of the error.
         expected: the derivative by the rules.
-        tolerance: what it may be wrong by.
+        tolerance: the error that it may have.
     """
 
     sample: Callable[[NDArray[Any]], NDArray[Any]]
@@ -82,8 +81,8 @@ class Line:
     def central(self, h: float) -> Estimate:
         """(8 (y(h) - y(-h)) - (y(2h) - y(-2h))) / 12 h, whose error is h^4 y^(5) / 30 and rounding.
 
-        The fourth difference over 2h is h^3 y^(4) / 2 where y is smooth, and the change of slope where it has a kink. A jump
-        shows in that too, or if y is in its middle, in that slopes fall by half as h doubles.
+        The fourth difference over 2h is h^3 y^(4) / 2 where y is smooth, and the change of slope at a kink. It shows a jump,
+        too; if y is in the middle of a jump, the slope halves as h doubles.
         """
         far_left, left, right, far_right = (self.at(t) for t in (-2 * h, -h, h, 2 * h))
         slopes = self.slopes(h)
@@ -100,19 +99,19 @@ class Line:
         return (8 * (self.at(h) - self.at(-h)) - (self.at(2 * h) - self.at(-2 * h))) / (12 * h)
 
     def rounding(self, outputs: NDArray[np.bool_], h: float, more: float = 0.0) -> float:
-        """What the rounding of some outputs, and `more`, may add to a derivative with step h."""
+        """A bound of the error that rounding of some outputs, and of `more`, causes in a derivative with step h."""
         return float(4 * EPS / h * (np.linalg.norm(self.here[outputs]) + more))
 
     def still(self, h: float) -> NDArray[np.bool_]:
-        """Which outputs do not move at all with step h: they are independent, or move by less than their rounding."""
+        """Which outputs do not change at all with step h: they are constant, or change by less than their rounding."""
         return np.asarray(np.all([self.at(k * h) == self.here for k in (-2, -1, 1, 2)], axis=0))
 
     def refined(self, h: float, tolerance: float, agrees: Callable[[Estimate], bool]) -> Estimate | None:
-        """The best of central differences with steps from 16 h down, or None where they are not finite.
+        """The best of central differences with steps from 16 h down, or None if they are not finite.
 
-        Three steps in a row give an estimate, and their disagreement is its error. :meth:`Estimate.beats` tells which is
-        best. Steps stop shrinking when its error is at most `tolerance` and it agrees with what is expected or with steps that
-        are much smaller; or, below h / 2^18, when rounding hides the derivative.
+        Three steps in a row give an estimate, with their disagreement as its error; :meth:`Estimate.beats` ranks them. The
+        loop ends when the error is at most `tolerance` and the estimate agrees with the expected value or with much smaller
+        steps; or, below h / 2^18, when rounding hides the derivative.
         """
         ladder: list[Estimate] = []
         best: Estimate | None = None
@@ -133,12 +132,12 @@ class Line:
         return best
 
     def _persists(self, estimate: Estimate, h: float) -> bool:
-        """Whether two much smaller steps agree, as they do not where the estimate's reached across a pole."""
+        """Whether two much smaller steps agree. They do not if the estimate's steps reached across a pole."""
         closer = (self.central(h * 4.0**-k) for k in (9, 14))
         return all(abs(step.value - estimate.value) <= step.error + estimate.error for step in closer)
 
     def sides(self, h: float) -> Sides:
-        """Derivatives from either side, with the smallest step from h down to h / 4096 that the next one confirms."""
+        """One-sided derivatives, with the smallest step from h down to h / 4096 that the step before confirms."""
         found = [self._sides(h * 4.0**-k) for k in range(7)]
         for wide, narrow in pairwise(found):
             narrow.error = float((np.abs(wide.low - narrow.low) + np.abs(wide.high - narrow.high)).sum())
@@ -147,7 +146,7 @@ class Line:
         return confirmed[-1] if confirmed else min(found, key=lambda s: s.error)
 
     def _sides(self, h: float) -> Sides:
-        """From the cubic through four points that leave out the middle one, where a jump may put any value."""
+        """By the cubic through four points; the middle is left out, since a jump may have any value there."""
         values, slopes = [], []
         for side in (-h, h):
             one, two, three, four = (self.at(side * k) for k in (1, 2, 3, 4))
@@ -156,7 +155,7 @@ class Line:
         return Sides(np.minimum(*slopes), np.maximum(*slopes), np.abs(values[1] - values[0]), h)
 
     def nearby(self, shift: Flat, h: float) -> Flat:
-        """Every output's slope at a point close by, over h."""
+        """The slope of every output at a nearby point, by differences with step h."""
         forward, backward = (self.sample(shift + side * h * self.direction) for side in (1, -1))
         return np.asarray((forward - backward) / (2 * h))
 
@@ -169,9 +168,9 @@ class Line:
 
 @dataclass
 class Sides:
-    """The smaller and the larger one of each output's derivatives from the left and from the right, and its jump in between.
+    """The smaller and the larger of the two one-sided derivatives of each output, and its jump in between.
 
-    `margin` is what a slope nearby must differ by, relative to the largest slope, to be that of another piece.
+    A slope nearby belongs to another piece of the function if it differs by `margin`, relative to the largest slope.
     """
 
     low: Flat
@@ -188,12 +187,12 @@ class Sides:
 
     @property
     def jumped(self) -> NDArray[np.bool_]:
-        """Which outputs have another value to the right than to the left."""
+        """Which outputs have different limits from the left and from the right."""
         return self.jump > 1e-6 * max(1.0, self.size) + 10 * self.error * self.step
 
     @property
     def bends(self) -> NDArray[np.bool_]:
-        """Which outputs have two sides that differ by more than their error allows."""
+        """Which outputs have one-sided derivatives that differ by more than their error."""
         return self.high - self.low > KINK * self.size + 10 * self.error
 
     @property
@@ -202,14 +201,14 @@ class Sides:
         return bool(np.isfinite(self.error) and (self.jumped.any() or self.bends.any()))
 
     def allow_jumps(self) -> None:
-        """No bounds for outputs that jump, which have no derivative."""
+        """Remove the bounds of outputs that jump, which have no derivative."""
         self.low, self.high = np.where(self.jumped, -np.inf, self.low), np.where(self.jumped, np.inf, self.high)
 
     def take_in(self, nearby: Callable[[float], Flat], noise: float) -> bool:
-        """Widen the bounds to slopes nearby that lie outside of them. Whether there were any.
+        """Widen the bounds to slopes nearby that lie outside of them, and return whether there were any.
 
-        `nearby` gives slopes at a point at 1 or less of some distance. Those that are the same at a tenth of the distance
-        belong to another piece of the function, and what they tend to counts.
+        ``nearby(t)`` has the slopes at t times some distance. Slopes that are nearly equal at t = 1 and at t = 0.1 belong to
+        another piece of the function; the bounds are widened to their limit.
         """
 
         def outside(values: Flat) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What a gradient check found, in words, and the Python that finds it again."""
+"""The result of a gradient check, as text, and the Python that reproduces a failure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that is wrong. The numbers are None where the matter is not a number.
+    """One error.
 
     Args:
-        text: what is wrong.
+        text: the error in words.
         order: the order of the derivative.
-        input: the position of the array concerned: f's inputs first, then incoming gradients.
-        index: the element, or None where it is spread over many.
-        analytic: the derivative that the rules give.
+        input: the position of the array: f's inputs first, then incoming gradients.
+        index: the element, or None if many are concerned.
+        analytic: the derivative by the rules.
         numeric: the derivative by finite differences.
         step: the step of the differences.
     """
@@ -66,14 +66,14 @@ class Kink:
 
 @dataclass
 class Report:
-    """The result of :func:`~tinygrad_cnn.testing.gradcheck`: true if all is well, and readable text as a string.
+    """The result of :func:`~tinygrad_cnn.testing.gradcheck`: true if there are no failures. Its string is readable.
 
     Args:
-        failures: what is wrong, empty if all is well.
-        kinks: points at which f is not differentiable and its gradient is one of the possible ones.
-        unseen: elements whose gradient is so small, beside what surrounds it, that an error of 0.1 % in it would not show;
-            or in a gradient that is zero or nearly, an error of 4e3 atol.
-        reproducer: Python that fails again.
+        failures: the errors.
+        kinks: points at which f is not differentiable, and its gradient is one of the possible ones.
+        unseen: the number of elements whose gradient is so small, beside the others, that an error of 0.1 % in it would not
+            show, nor an error of 4e3 atol if the gradient is nearly zero.
+        reproducer: Python that fails in the same way.
     """
 
     failures: list[Failure] = field(default_factory=list)
@@ -113,7 +113,7 @@ def reproducer(f: Callable[..., Any], inputs: Arrays, options: dict[str, Any]) -
 
 
 def literal(value: Any) -> str:
-    """Python that makes this value again: arrays are spelt out to the last bit."""
+    """Python for this value; arrays are spelt out to the last bit."""
     if isinstance(value, np.ndarray):
         name = "bool" if value.dtype == bool else f"np.{value.dtype.name}"
         return f"np.array({_finite(value.tolist())}, {name})" if value.size else f"np.zeros({value.shape}, {name})"
@@ -130,12 +130,12 @@ def literal(value: Any) -> str:
 
 
 def _finite(value: Any) -> str:
-    """repr, with names that Python knows for what is not finite."""
+    """repr, with NumPy's names for infinity and NaN."""
     return re.sub(r"\b(nan|inf)\b", r"np.\1", repr(value)) if isinstance(value, float | list) else repr(value)
 
 
 def expression(f: Callable[..., Any]) -> tuple[set[str], str]:
-    """Imports and an expression for a function, a comment in place of what Python cannot import."""
+    """Imports and an expression for a function, with a comment in place of one that cannot be imported."""
     if hasattr(f, "python"):
         return f.python()  # type: ignore[no-any-return]
     if isinstance(f, functools.partial) and not f.args:

@@ -1,4 +1,4 @@
-"""Find the entries of a gradient that are wrong, with few evaluations: compare along directions, and halve what is wrong."""
+"""Find the wrong entries of a gradient with few evaluations: compare along directions, and halve those that disagree."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from .numeric import EPS, PIECE, Estimate, Line, Sides
 from .report import Failure, Kink, Report
 
 VISIBLE = 1e-3
-"""The relative error of one element that must be seen."""
+"""The relative error of one element that must be found."""
 CLOSER_LOOKS = 32
-"""Directions spent on elements that the first ones do not show."""
+"""The most directions for elements whose error the first ones would not show."""
 CONFIDENCE = 6.0
-"""Standard deviations that a sum of errors with random signs stays within: a chance of 3e-8 at most (Hoeffding)."""
+"""Standard deviations that a sum of errors with random signs exceeds with probability 3e-8 at most (Hoeffding)."""
 NEAR = 1e-5
-"""The distance, relative to coordinates above 1, of points whose slopes count as slopes at a kink."""
+"""The distance, relative to coordinates above 1, within which slopes count as slopes at a kink."""
 NEARBY = 128
-"""Such points that are looked at before a gradient at a kink is called wrong."""
+"""The number of points within NEAR that are tried before a gradient at a kink is called wrong."""
 FEW = 12
-"""Such points where nothing has bent so far."""
+"""The same where no kink has been found so far."""
 
 Entries = NDArray[np.intp]
 
 
 def away_from_zero(rng: np.random.Generator, shape: Any) -> Flat:
-    """Random values with random signs and magnitudes from 0.5 to 1.5, so that a sum weighted by them hides no element."""
+    """Random values with random signs and magnitudes from 0.5 to 1.5, as weights that hide no element of a sum."""
     return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 
 
 class Search:
-    """One order: compares the gradient of every entry of every input with numerical derivatives, in float64."""
+    """The check of one order: compares all entries of the gradient with numerical derivatives, in float64."""
 
     def __init__(
         self, level: Level, record: Record, us: Arrays, order: int, report: Report, rng: np.random.Generator,
@@ -58,7 +58,7 @@ class Search:
         self.bent = False
 
     def run(self, directions: int, budget: int) -> None:
-        """Look along `directions` directions through everything, then at what they cannot show, then one by one."""
+        """Check all entries along `directions` directions, then those that these cannot show, then `budget` single ones."""
         if not np.isfinite(self.analytic).all():
             self._fail(np.flatnonzero(~np.isfinite(self.analytic))[:1], "the gradient is not finite")
             return
@@ -68,7 +68,7 @@ class Search:
                 if not failures:
                     self._look(np.flatnonzero(~self.kinked))
             self._look_closer()
-            if failures:  # tell for every other input whether it is wrong too
+            if failures:  # report every other input that is wrong, too
                 for position, part in self.level.slices.items():
                     if all(failure.input != position for failure in failures):
                         self._look(np.arange(part.start, part.stop))
@@ -80,7 +80,7 @@ class Search:
         self.report.unseen += int((~self.seen).sum())
 
     def _look_closer(self) -> None:
-        """Look at hidden elements along directions of their own, together while that helps, else in halves by size."""
+        """Check the entries not seen yet along directions of their own: together while that helps, else in halves by size."""
         queue = [np.flatnonzero(~self.seen & self.small), np.flatnonzero(~self.seen & ~self.small)]
         for _ in range(CLOSER_LOOKS):
             queue = [entries for entries in queue if entries.size]
@@ -95,10 +95,10 @@ class Search:
                 queue += np.array_split(rest[np.argsort(-np.abs(self.analytic[rest]))], 2)
 
     def _look(self, entries: Entries, direction: Flat | None = None) -> None:
-        """Compare derivatives along a direction through `entries`, by default a random one. Note which errors that shows.
+        """Compare derivatives along a direction through `entries`, by default a random one, and note which errors that shows.
 
-        Where they disagree, smaller steps tell whether the numerical derivative is to blame. If not, or if there is a kink,
-        the halves of `entries` are looked at, and what neither of them shows by itself is reported.
+        If they disagree, the numerical derivative is refined. If they still disagree, or there is a kink, the halves of
+        `entries` are checked; if neither shows an error by itself, :meth:`_judge` reports this one.
         """
         if not entries.size:
             return
@@ -138,9 +138,11 @@ class Search:
             self.seen[entries] = True
 
     def _judge(self, entries: Entries, line: Line, estimate: Estimate, sides: Sides | None) -> None:
-        """Report a kink if one explains the gradient along `line`, else a failure."""
+        """Report a kink if that explains the gradient along `line`, else a failure."""
         kink = sides is not None
-        if sides is None:  # perhaps one that does not show along this direction, as in the middle one of three that tie
+        if (
+            sides is None
+        ):  # there may be a kink that this direction does not show, as for the middle one of three that tie
             slopes = line.slopes(estimate.step)
             sides = Sides(slopes, slopes, np.zeros_like(slopes), estimate.step, estimate.error, PIECE)
         else:
@@ -163,7 +165,7 @@ class Search:
             self._fail(entries, text, line.expected, estimate.value, estimate.step)
 
     def _fits(self, line: Line, sides: Sides, outputs: Any = ...) -> tuple[bool, float, float, float]:
-        """Whether the gradient in some outputs lies between the sides or slopes nearby; its derivative and the two bounds."""
+        """Whether the gradient of some outputs lies between the sides or slopes nearby; the derivative; the two bounds."""
         expected = line.expected if outputs is ... else float(self._pulled(outputs) @ line.direction)
         tolerance = line.tolerance + 2 * sides.error
         reach, h, found = NEAR * np.maximum(1.0, np.abs(self.point)), NEAR / 500, False
@@ -179,9 +181,9 @@ class Search:
         return fits, expected, low, high
 
     def _look_at_ties(self) -> None:
-        """Judge kinked entries together that share a kink: each alone may lie between its sides, and their sum may not.
+        """Check entries that share a kink together: their sum may be wrong though each lies between its sides.
 
-        Outputs that bend along the direction are judged apart from those that do not, which allow one value only.
+        Outputs with a kink along the direction are checked apart from those without one, which allow one value only.
         """
         for tied in self._tied():
             ones = np.ones(self.level.size)
@@ -198,7 +200,7 @@ class Search:
                         return
 
     def _tied(self) -> list[Entries]:
-        """The entries at corners in groups of two and more: those whose gradients jump as one of the group moves."""
+        """The entries at corners, in groups of two or more whose gradients jump together."""
         corners = np.flatnonzero(self.corners)
         reach = NEAR * np.maximum(1.0, np.abs(self.point))
         noise, group = reach * away_from_zero(self.rng, self.level.size), np.arange(self.level.size)
@@ -234,10 +236,10 @@ class Search:
         self.report.failures.append(Failure(text, self.order, position, at, analytic, numeric, step))
 
     def _uncertainty(self, line: Line, estimate: Estimate) -> float:
-        """What the gradient and an estimate may differ by.
+        """The difference that is allowed between the gradient and an estimate.
 
-        An output that did not move either does not depend on the direction, or moves by less than it is rounded by. Where
-        the rules say the second, what they say is uncertain.
+        An output that did not change is constant along the direction, or changes by less than its rounding. If it is not
+        constant by the rules, the derivative that they give is added.
         """
         allowed = line.tolerance + estimate.error
         missing = _gap(line, estimate) - allowed
@@ -252,7 +254,7 @@ class Search:
         return _gap(line, estimate) <= self._uncertainty(line, estimate)
 
     def _estimate(self, line: Line) -> Estimate:
-        """The derivative with the first step. ValueError if that is complex and real differences contradict it."""
+        """The derivative with the first step; a ValueError if it is a complex step and real differences contradict it."""
         if not self.complex:
             return line.central(self.eps)
         estimate = line.complex_step(self.eps)
@@ -271,7 +273,7 @@ class Search:
 
     def _line(self, direction: Flat) -> Line:
         noise = float(np.linalg.norm(self.point * self.analytic * (direction != 0)))
-        # What elements that are right may add up to: at most the 1-norm, and with random signs CONFIDENCE 2-norms.
+        # Errors that are allowed add up to at most the 1-norm, and with random signs to CONFIDENCE 2-norms.
         allowed = self.allowed * np.abs(direction)
         tolerance = min(CONFIDENCE * float(np.linalg.norm(allowed)), float(allowed.sum()))
         return Line(self._sample, self.here, direction, noise, float(self.analytic @ direction), tolerance)

@@ -1,4 +1,4 @@
-"""What must hold of a gradient before its numbers are looked at: dtypes, linearity, memory, one result however asked."""
+"""Checks of a gradient besides its values: dtypes, linearity, memory, and the same result twice."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .report import Failure
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
 
 TERMS = 64
-"""Terms of the size of the inputs whose rounding may be left where they cancel."""
+"""The number of terms, of the size of the inputs, that may cancel and leave their rounding."""
 
 ROUNDING = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-4, np.dtype(np.float16): 5e-2}
-"""How far two ways to compute the same thing may differ, relative to the largest element."""
+"""How far two computations of the same value may differ, relative to the largest element."""
 
 
 class Structure:
-    """Adds to `failures` whatever does not hold of f's first gradient (see :func:`~tinygrad_cnn.testing.gradcheck`)."""
+    """Checks f's first gradient as :func:`~tinygrad_cnn.testing.gradcheck` says, and adds to `failures`."""
 
     def __init__(self, level: Level, rtol: float, failures: list[Failure]) -> None:
         self.level, self.rtol, self.failures = level, rtol, failures
         found = [np.abs(a).max(initial=0.0) for a in level.arrays if a.dtype.kind == "f"]
-        self.largest = float(max(found, default=0.0))  # of the terms, which may cancel
+        self.largest = float(max(found, default=0.0))
 
     def check(self, record: Record, us: Arrays, before: Arrays, rng: np.random.Generator) -> None:
-        """Look at all of it, where `before` are the inputs as they were before f ran."""
+        """Run all checks; `before` has copies of the inputs from before f ran."""
         level = self.level
         if self._modified(before):
             return
@@ -97,7 +97,7 @@ class Structure:
             known.append((f"the gradient of {level.names[p]}", g))
 
     def _rules_keep_dtypes(self, us: Arrays) -> None:
-        """The backward pass would convert what a rule returns, but a rule that widens costs time and memory: in float32."""
+        """Rules keep float32. The backward pass would convert their results, but wider ones cost time and memory."""
         level, found = self.level, set()
 
         class Dtypes(Tracer):
@@ -119,7 +119,7 @@ class Structure:
             self._fail(text)
 
     def _same(self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True) -> None:
-        """Whether two lists of arrays are equal, up to rounding."""
+        """Two lists of arrays are equal, up to rounding."""
         scale = max((float(np.abs(x).max(initial=0.0)) for x in a if x is not None), default=0.0)
         for k, (x, y) in enumerate(zip(a, b, strict=True)):
             if x is None or y is None:
@@ -137,8 +137,34 @@ class Structure:
                 self.failures.append(Failure(f"{where}, index {index}: {text} ({values})", 1, p, index))
 
 
+def check_forward(level: Level, record: Record, us: Arrays, order: int, rtol: float, failures: list[Failure]) -> None:
+    """<u, dy> along a direction is <gradient, direction>: the forward rules are the transpose of the backward rules."""
+    rng = np.random.default_rng(order)
+    ds = [rng.uniform(-1, 1, level.arrays[p].shape).astype(level.arrays[p].dtype) for p in level.floating]
+    pairs = [*zip(us, record.push(ds), strict=True)], [*zip(record.pull(us), ds, strict=True)]
+    terms = [
+        np.concatenate(
+            [np.zeros(0), *((a * b.astype(np.float64)).ravel() for a, b in side if a is not None and b is not None)]
+        )
+        for side in pairs
+    ]
+    forward, backward = (float(products.sum()) for products in terms)
+    size = max(float(np.abs(products).sum()) for products in terms)
+    dtype = min((y.dtype for y in (*record.values, *ds)), key=lambda dtype: dtype.itemsize)
+    largest = max((float(np.abs(a).max(initial=0.0)) for a in level.arrays if a.dtype.kind == "f"), default=0.0)
+    allowed = max(rtol, ROUNDING[dtype]) * size + TERMS * float(np.finfo(dtype).eps) * largest
+    if np.isfinite(backward) and not abs(forward - backward) <= allowed:
+        failures.append(
+            Failure(
+                f"forward mode gives <u, dy> = {forward!r} along a direction, but <gradient, direction> is {backward!r}: a "
+                "rule of jvp, or an input declared linear, does not fit the backward rule",
+                order,
+            )
+        )
+
+
 def most_different(a: NDArray[Any], b: NDArray[Any], allowed: Any) -> tuple[int, ...] | None:
-    """The index at which two arrays differ most beyond what is allowed, or None where they do nowhere."""
+    """The index at which two arrays differ most beyond what is allowed, or None."""
     gap = np.abs(a - b)
     excess = np.where(np.isfinite(gap), gap - allowed, np.inf)
     if not (excess > 0).any():

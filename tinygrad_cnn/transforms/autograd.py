@@ -19,9 +19,32 @@ from ..ops.elementwise import copy
 from ..tensor.methods import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .pytree import leaves, matched, rebuild
-from .recorded_call import Argnums, Run, as_tensor, check_callable, directed, kind, moves, named_after, shaped
+from .recorded_call import (
+    Argnums,
+    Run,
+    as_tensor,
+    check_callable,
+    directed,
+    directions,
+    kind,
+    moves,
+    named_after,
+    shaped,
+)
 
-__all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "grad",
+    "gradients",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "value_and_grad",
+    "vjp",
+]
 
 P = ParamSpec("P")
 
@@ -209,9 +232,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """f's result at `primals`, and its derivative along `tangents`: (df/dx) t, in the structure of the result.
 
-    `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The derivative is exact: u^T df/dx
-    is linear in u, and its own gradient, pulled back from t, is (df/dx) t. So it costs two walks and no forward-mode rules.
-    (Townsend, "A new trick for calculating Jacobian vector products", 2017.)
+    `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The call of f is recorded, and one
+    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.core.forward`): it costs about as much as f.
 
     Raises:
         TypeError: if `primals` or `tangents` is not a tuple or list.
@@ -223,19 +245,44 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     ([1.0, 8.0], [3.0, 6.0])
     """
     run, directions = directed("jvp", f, primals, tangents)
+    return run.settled(run.result), _pushed(run, directions)
+
+
+def _pushed(run: Run, directions: Sequence[Tensor | None]) -> Any:
+    """The tangent of the result, in its structure."""
     outputs = [as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]
-    with enable_grad():
-        us = [Tensor(np.ones(y.shape, y.dtype), requires_grad=True) for y in outputs]
-        linear = run.pull(list(zip(outputs, us, strict=True)), create=True, retain=True)
-    found = iter(run.along(linear, directions, us))
-    moved = rebuild(run.result, [next(found) if moves(leaf) else None for _, leaf in leaves(run.result)])
-    return run.settled(run.result), run.settled(moved)
+    found = iter(run.push(directions, outputs))
+    return run.settled(rebuild(run.result, [next(found) if moves(leaf) else None for _, leaf in leaves(run.result)]))
+
+
+def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """f's result at `primals`, and the function from tangents to (df/dx) t, which calls f no more.
+
+    It takes a tangent for each primal, of its structure and shapes; None for a leaf means zero. The recorded graph lives as
+    long as the function.
+
+    Raises:
+        ValueError: if a tangent differs from its primal in structure or shape.
+
+    >>> import tinygrad_cnn as tg
+    >>> y, push = tg.linearize(lambda x: x * x, tg.Tensor([1.0, 2.0]))
+    >>> push(tg.Tensor([1.0, 0.0])).tolist(), push(tg.Tensor([0.0, 1.0])).tolist()
+    ([2.0, 0.0], [0.0, 4.0])
+    """
+    check_callable("linearize", f)
+    run = Run("linearize", f, primals, {}, None)
+
+    def push(*tangents: Any) -> Any:
+        return _pushed(run, directions("linearize", primals, tangents))
+
+    return run.settled(run.result), push
 
 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of a scalar function times `tangents`, without the Hessian: the gradient of <grad f, t>.
+    """The Hessian of a scalar function times `tangents`, without the Hessian: the derivative of grad f along t.
 
-    For one primal its product, in its structure; for several a tuple, with the Hessian over all of them.
+    It is computed forward over reverse: the forward walk follows the recorded backward walk. For one primal it is the product,
+    in its structure; for several a tuple, with the Hessian over all of them.
 
     Raises:
         TypeError, ValueError: as :func:`grad` and :func:`jvp`.
@@ -247,7 +294,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     run, directions = directed("hvp", f, primals, tangents)
     with enable_grad():
         slopes = run.pull([(run.scalar(run.result), None)], create=True, retain=True)
-    products = run.settled(run.like_arguments(run.along(slopes, directions, run.inputs)))
+    products = run.settled(run.like_arguments(run.push(directions, slopes)))
     return products[0] if len(primals) == 1 else products
 
 
@@ -268,14 +315,46 @@ def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     return _jacobian("jacobian", f, argnums)
 
 
+def jacrev(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """:func:`jacobian` by its name in JAX and PyTorch: one backward walk for each element of the result."""
+    return _jacobian("jacrev", f, argnums)
+
+
+def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """The function that gives the same as :func:`jacobian`, by one forward walk for each element of the arguments.
+
+    It is the cheaper one where the result has more elements than the arguments.
+
+    Raises:
+        TypeError, ValueError: as :func:`jacobian`.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.jacfwd(lambda x: x * x)(tg.Tensor([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+    check_callable("jacfwd", f)
+
+    def columns(*args: P.args, **kwargs: P.kwargs) -> Any:
+        run = Run("jacfwd", f, args, kwargs, argnums)
+        found = iter(run.columns([as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]))
+        return rebuild(
+            run.result,
+            [run.settled(run.like_arguments(next(found))) if moves(leaf) else None for _, leaf in leaves(run.result)],
+        )
+
+    return named_after(f, columns)
+
+
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that gives the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
+
+    It is jacfwd(jacrev(f)): forward over reverse.
 
     >>> import tinygrad_cnn as tg
     >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(tg.Tensor([3.0, 4.0])).tolist()
     [[8.0, 6.0], [6.0, 0.0]]
     """
-    return _jacobian("hessian", _jacobian("hessian", f, argnums), argnums)
+    return jacfwd(_jacobian("hessian", f, argnums), argnums)
 
 
 def _jacobian(name: str, f: Callable[P, Any], argnums: Argnums) -> Callable[P, Any]:

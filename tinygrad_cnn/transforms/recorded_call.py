@@ -8,14 +8,19 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from ..core.backward import outside, pull_back
+from ..core.backward import in_tensors, outside, pull_back
+from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Argument
 from ..core.versions import tick
-from ..ops.elementwise import cast
-from ..ops.shape import stack
+from ..ops.elementwise import cast, copy
+from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
+from .batched_call import batch
 from .pytree import leaves, matched, rebuild
+
+FEW, CHUNK = 2, 512
+"""Units that are sooner taken one by one, and at most at once."""
 
 Argnums: TypeAlias = int | Sequence[int]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,13 +94,21 @@ class Run:
         """Gradients of sum <y, u> by the inputs, for roots (y, u)."""
         return self._walk(roots, self.inputs, create, retain)
 
-    def along(
-        self, slopes: Sequence[Tensor], directions: Sequence[Tensor | None], by: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Gradients of sum <slope, direction> by some Tensors, which ends this run."""
-        roots = [(slope, t) for slope, t in zip(slopes, directions, strict=True) if t is not None]
-        create = self.open or (self.recorded and any(t.requires_grad for _, t in roots))
-        return self._walk(roots, by, create, create)
+    def push(self, directions: Sequence[Tensor | None], outputs: Sequence[Tensor]) -> list[Tensor]:
+        """The tangents of some Tensors that this run computed, for directions of the inputs."""
+        starts = {
+            x._node: t for x, t in zip(self.inputs, directions, strict=True) if x._node is not None and t is not None
+        }
+        create = self.open or (self.recorded and any(t.requires_grad for t in starts.values()))
+        given = starts if in_tensors(create) else {place: t._array for place, t in starts.items()}
+        places = [y._node for y in outputs]
+        ends = [place for place in places if place is not None]
+        found = dict(zip(ends, push_forward(given, ends, create=create), strict=True)) if given and ends else {}
+        memory = [t._array for t in starts.values()]
+        return [
+            _own(None if place is None else found.get(place), y, memory)
+            for place, y in zip(places, outputs, strict=True)
+        ]
 
     def _walk(
         self, roots: Sequence[tuple[Tensor, Tensor | None]], by: Sequence[Tensor], create: bool, retain: bool
@@ -117,22 +130,49 @@ class Run:
         return tree[0] if self.single else tree
 
     def jacobian(self, leaf: Any) -> Any:
-        """The rows for one leaf of the result, in the structure of the arguments."""
+        """The derivatives of one leaf of the result, in the structure of the arguments: a pull for each of its elements."""
         if not moves(leaf):
             return None
-        y, rows = as_tensor(leaf), []
-        for k in range(y.size):
-            u = np.zeros(y.shape, y.dtype)
-            u.reshape(-1)[k] = 1
-            rows.append(self.pull([(y, Tensor._of(u))], create=self.open, retain=True))
+        y = as_tensor(leaf)
+        rows = _for_each_element(y, lambda u: self.pull([(y, u)], create=self.open, retain=True))
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
-        return self.like_arguments(
-            [
-                stack(column).reshape(y.shape + x.shape)
-                for x, column in zip(self.inputs, zip(*rows, strict=True), strict=True)
-            ]
-        )
+        return self.like_arguments([row.reshape(y.shape + x.shape) for x, row in zip(self.inputs, rows, strict=True)])
+
+    def columns(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
+        """For each output its derivatives by the inputs, of shape y's shape + x's shape: a push for each element of these."""
+        found: list[list[Tensor]] = [[] for _ in outputs]
+        for i, x in enumerate(self.inputs):
+
+            def along(t: Tensor, i: int = i) -> list[Tensor]:
+                return self.push([t if j == i else None for j in range(len(self.inputs))], outputs)
+
+            pushed = _for_each_element(x, along) or [Tensor(np.zeros((0, *y.shape), y.dtype)) for y in outputs]
+            for own, y, column in zip(found, outputs, pushed, strict=True):
+                own.append(moveaxis(column, 0, -1).reshape(y.shape + x.shape))
+        return found
+
+
+def _for_each_element(like: Tensor, f: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+    """The results of f on each array of the shape of `like` that is 1 at one element, else 0, stacked; [] if it has none."""
+    parts = []
+    for start in range(0, like.size, CHUNK):
+        n = min(CHUNK, like.size - start)
+        units = np.zeros((n, like.size), like.dtype)
+        units[np.arange(n), start + np.arange(n)] = 1
+        parts.append(_batched(f, Tensor._of(units.reshape(n, *like.shape))))
+    return [column[0] if len(column) == 1 else concatenate(list(column)) for column in zip(*parts, strict=True)]
+
+
+def _batched(f: Callable[[Tensor], list[Tensor]], units: Tensor) -> list[Tensor]:
+    if len(units) > FEW:
+        try:
+            return batch(f, (units,), [0], len(units))  # type: ignore[no-any-return]
+        except (
+            Exception
+        ):  # such as a rule that takes arrays only: then one unit after the other, which may raise it again
+            pass
+    return [stack(list(column)) for column in zip(*(f(unit) for unit in units), strict=True)]
 
 
 def directed(
@@ -145,12 +185,29 @@ def directed(
             raise TypeError(
                 f"{name}: `{what}` is {kind(value)}; it must be a tuple with one entry for each argument of f"
             )
-    directions = []
+    found = directions(name, primals, tangents)
+    return Run(name, f, primals, {}, None), found
+
+
+def directions(name: str, primals: Sequence[Any], tangents: Sequence[Any]) -> list[Tensor | None]:
+    """A tangent for each floating-point leaf of `primals`, checked: None for zero."""
+    found = []
     for path, x, t in matched(name, "`tangents`", list(tangents), list(primals)):
         if moves(x):
             dtype = as_tensor(x).dtype
-            directions.append(None if t is None else shaped(name, f"`tangents{path}`", t, np.shape(x), dtype))
-    return Run(name, f, primals, {}, None), directions
+            found.append(None if t is None else shaped(name, f"`tangents{path}`", t, np.shape(x), dtype))
+    return found
+
+
+def _own(t: Any, y: Tensor, memory: Sequence[np.ndarray]) -> Tensor:
+    """The tangent of y as a Tensor in memory of its own: zeros for None."""
+    if t is None:
+        return Tensor(np.zeros(y.shape, y.dtype))
+    if isinstance(t, Tensor):
+        shared = any(np.may_share_memory(t._array, a) for a in memory)
+        return copy(t, order="C") if shared or 0 in t._array.strides else t
+    shared = any(np.may_share_memory(t, a) for a in memory)
+    return Tensor._of(np.array(t, order="C") if shared or not t.flags.writeable else np.asarray(t))
 
 
 def moves(leaf: Any) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, overlap, volume, windows
 from .. import blocking
-from ..blocking import Block, Geometry, is_last, rows_of
+from ..blocking import Block, Geometry, copying, is_last, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.workspace import arranged, blank, scratch
 
@@ -92,15 +92,16 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
     def arrange(block: Block) -> list[Call]:
         images = x[block.images].swapaxes(0, 1)  # (c, n, *sizes)
         shape = (*g.stride, c, images.shape[1], *pitches)
-        total, parts = arranged(("col2im", g, shape, o, x.dtype), partial(_col2im, g, shape, cuts, x.dtype))
+        total, parts = arranged(("col2im", g, shape, o, x.dtype, last), partial(_col2im, g, shape, cuts, x.dtype, last))
         calls: list[Call] = [partial(total.fill, 0)]
         for rows, (values, add_up) in zip(cuts, parts, strict=True):
-            part, ready = _dense(u[block.images, :, rows], x.dtype, last)
-            calls += [*ready, partial(np.matmul, filters, np.moveaxis(part, 1, -2), values), *add_up]
+            part = u[block.images, :, rows]
+            multiply = _multiply_rows if last else _multiply_images
+            calls += [*multiply(filters, part, values), *add_up]
         for phase in product(*map(range, g.stride)):
             spans = [overlap(a[0], m, a[3], r - a[4][0]) for a, m, r in zip(axes, pitches, phase, strict=True)]
             source, target = zip(*spans, strict=True)
-            calls.append(partial(np.copyto, images[(..., *target)], total[(*phase, ..., *source)]))
+            calls.append(copying(images[(..., *target)], total[(*phase, ..., *source)]))
         return calls
 
     before = partial(np.copyto, filters.T.reshape(w.shape), w)
@@ -129,7 +130,7 @@ def _columns(g: Geometry, x: np.ndarray, block: Block, dtype: DType, ones: bool)
     part = g._replace(out=(block.rows.stop - block.rows.start, *g.out[1:]), padding=padding)
     key = "im2col", first.shape, part, dtype, ones
     room, calls, matrix = arranged(key, partial(_im2col, part, first.shape, dtype, ones))
-    return matrix, [partial(np.copyto, room, first), *calls]
+    return matrix, [copying(room, first), *calls]
 
 
 def _im2col(g: Geometry, shape: Sizes, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call], np.ndarray]:
@@ -140,17 +141,35 @@ def _im2col(g: Geometry, shape: Sizes, dtype: DType, ones: bool) -> tuple[np.nda
     view = view.transpose(0, *range(2 + d, view.ndim), 1, *range(2, 2 + d))  # (c, *k, n, *out)
     k, positions = shape[0] * volume(g.kernel), shape[1] * volume(g.out)
     matrix = scratch("columns", (k + ones, positions + APART // dtype.itemsize), dtype)[:, :positions]
-    calls: list[Call] = [partial(np.copyto, matrix[:k].reshape(view.shape), view)]
+    calls = [copying(matrix[:k].reshape(view.shape), view)]
     if ones:
         calls.append(partial(matrix[k].fill, 1))
     return padded[interior(shape[2:], g.padding)], calls, matrix
 
 
+def _multiply_rows(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> list[Call]:
+    """The calls that fill values (K, n, *pitches) with the product of filters (K, O) and u (n, O, *out), a row at a time."""
+    part, ready = _dense(u, values.dtype, True)
+    inside = values[(slice(None), slice(None), *map(slice, u.shape[2:]))]
+    return [*ready, partial(np.matmul, filters, np.moveaxis(part, 1, -2), np.moveaxis(inside, 0, -2))]
+
+
+def _multiply_images(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> list[Call]:
+    """The same, an image at a time: u is copied to rows with zeros behind them, as long as those of the values."""
+    n, o, rows, *others = u.shape
+    size = (n, o, rows, *values.shape[3:])
+    room = blank(("gradients", size, tuple(others), values.dtype), size, values.dtype)
+    inside = room[(slice(None), slice(None), *map(slice, u.shape[2:]))]
+    positions = volume(size[2:])
+    flat = values.reshape(len(values), n, -1)[..., :positions].swapaxes(0, 1)  # (n, K, P)
+    return [copying(inside, u), partial(np.matmul, filters, room.reshape(n, o, positions), flat)]
+
+
 def _col2im(
-    g: Geometry, shape: Sizes, cuts: list[slice], dtype: DType
+    g: Geometry, shape: Sizes, cuts: list[slice], dtype: DType, last: bool
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, list[Call]]]]:
     """The sums (*stride, c, n, *pitches) for the pixels of n images, and for each cut of the rows of output positions, room for
-    what these have for each element of a window, (n, *outer, K, row), and the calls that add it to the sums.
+    what these have for each element of a window, (K, n, *pitches), and the calls that add it to the sums.
 
     Pixels are sorted by their remainder modulo the stride, in rows with so much space behind them that an element of the kernel
     is a shift in memory. With zeros in this space, all additions for an element are one run.
@@ -164,7 +183,7 @@ def _col2im(
         size = (n, out[0] if n == 1 else pitches[0], *pitches[1:])
         length = volume(size)
         room = (c, len(elements), length + APART // dtype.itemsize)
-        memory = blank(("col2im", room, size, out, dtype), room, dtype)[..., :length]
+        memory = blank(("col2im", room, size, out, dtype, last), room, dtype)[..., :length]
         calls: list[Call] = []
         for i, element in enumerate(elements):
             axes = zip(element, g.dilation, g.stride, strict=True)
@@ -172,8 +191,7 @@ def _col2im(
             offset = int(np.ravel_multi_index((rows.start + first, *shifts), pitches))
             to = flat[(*phase, slice(None), slice(offset, offset + length))]
             calls.append(partial(np.add, to, memory[:, i, : to.shape[-1]], to))
-        inside = memory.reshape(-1, *size)[(slice(None), slice(None), *map(slice, out))]
-        parts.append((np.moveaxis(inside, 0, -2), calls))
+        parts.append((memory.reshape(-1, *size), calls))
     return total, parts
 
 

@@ -68,9 +68,10 @@ def _softmax_nll_rule(g: Array, logits: Array, target: Array, w: Array) -> Array
 
 
 softmax_nll.vjp(logits=_softmax_nll_rule)
+softmax_nll.jvp(logits=lambda t, logits, target, w: sum(t * _softmax_nll_rule(1, logits, target, w), axis=1))
 
 
-@op
+@op(linear=["a"])
 def mean_by(a: Array, w: Array) -> Array:
     """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or g then, when all of a is 0."""
     total, weight = (

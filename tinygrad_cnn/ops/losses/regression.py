@@ -47,6 +47,12 @@ mse.vjp(
 )
 
 
+mse.jvp(
+    prediction=lambda t, prediction, target, reduction: reduced("mse", t * (prediction - target) * 2, reduction),
+    target=lambda t, prediction, target, reduction: reduced("mse", t * (target - prediction) * 2, reduction),
+)
+
+
 def l1_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
     """y = |prediction - target|, reduced.   prediction' = g sign(prediction - target), which is 0 at 0.
 

@@ -1,7 +1,7 @@
 """The base of schedules: their options, the groups whose learning rates they write, and their state.
 
-A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. It keeps the rate that it
-found in the group as "initial_lr", where further schedules of the same optimizer find it; it is saved with the group.
+A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. It stores the rate of the group
+before that as ``group["initial_lr"]``, for further schedules of the same optimizer; this entry is saved with the group.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ class LRScheduler:
     """The base of schedules.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. ``kept`` has checks for what else it saves, and ``optional`` for what a saved state need not have. Options and
-    what is kept are attributes under these names.
+    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -55,7 +54,6 @@ class LRScheduler:
 
     options: ClassVar[Checks] = {}
     kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
-    optional: ClassVar[Checks] = {}
     last_epoch: int
     _last_lr: list[float]
 
@@ -92,18 +90,17 @@ class LRScheduler:
         return groups
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the options, of what the schedule keeps, and of the current learning rates, in plain Python."""
+        """A copy of the options, the saved attributes and the current learning rates, in plain Python."""
         names = (*self.options, *self.kept)
         return {"lr": self._rates(), **{name: copy.deepcopy(getattr(self, name)) for name in names}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of :meth:`state_dict`, and set the optimizer's learning rates to what they were then.
+        """Load a copy of what :meth:`state_dict` returned, and write its learning rates to the optimizer.
 
-        So it does not matter whether the optimizer's state is loaded before or after, nor whether that was before the
-        schedule was created.
+        The optimizer's own state may be loaded before or after, and before or after the schedule is created.
 
         Raises:
-            ValueError: if anything does not fit: all faults are listed and nothing is changed.
+            ValueError: if the state does not fit: all faults are listed and nothing is changed.
         """
         self._prepare_load(state_dict)()
 
@@ -118,7 +115,7 @@ class LRScheduler:
 
     def _more(self, given: Mapping[str, Any]) -> Checks:
         """The checks of further entries of this saved state."""
-        return {name: check for name, check in self.optional.items() if name in given}
+        return {}
 
     def _take(self, values: Options) -> None:
         """Write the entries of a saved state to the optimizer and the schedule."""
@@ -139,7 +136,7 @@ class LRScheduler:
 
 
 class Timed(LRScheduler, ABC):
-    """A schedule that depends on the number of its steps alone, so that another schedule can begin it at any time."""
+    """A schedule that depends only on the number of its steps. A :class:`SequentialLR` may begin it at any time."""
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any], last_epoch: int = -1) -> None:
         super().__init__(optimizer, options)
@@ -163,4 +160,4 @@ class Timed(LRScheduler, ABC):
 
     @abstractmethod
     def step(self) -> None:
-        """Write the next learning rates: once an epoch or once a batch, after the optimizer's steps."""
+        """Write the next learning rates. Call it once an epoch or once a batch, after the optimizer's steps."""

@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
@@ -24,18 +24,18 @@ class Curve(Timed):
 
     Schedules of one optimizer multiply: if a rate is not the one that this schedule wrote last, then another schedule or the
     user has scaled the excess of the rate over the floor, and it stays scaled. A step that leaves the factor unchanged leaves
-    the rate unchanged. A rate of 0 does not show the other factors, so the optimizer keeps their product until the factor
-    that is 0 has changed.
+    the rate unchanged. A rate of 0 does not show the other factors, so the optimizer keeps their product until the factor of
+    0 has changed.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
         options: the value of every option. Other names are ignored.
-        last_epoch: -1 to start; to continue without a saved schedule, the number of steps taken before, less one: the
-            groups must then hold their "initial_lr".
+        last_epoch: -1 to start. To continue without a saved schedule, the number of earlier steps less one; the groups
+            must hold their "initial_lr" then.
 
     Attributes:
         base_lrs: the initial learning rate of each group.
-        scales: by how much others have scaled the excess of each group's rate.
+        scales: by how much other schedules or the user have scaled the excess of each group's rate.
 
     Raises:
         TypeError, ValueError: if an option has the wrong type or is out of range.
@@ -54,7 +54,6 @@ class Curve(Timed):
     """
 
     kept: ClassVar[Checks] = {**Timed.kept, "base_lrs": PerGroup(non_negative), "scales": PerGroup(finite)}
-    optional: ClassVar[Checks] = {"zeroed": PerGroup(lambda x: None if x is None else _rate_and_zeros(x))}
     chains: ClassVar[bool] = True
     base_lrs: list[float]
     scales: list[float]
@@ -79,11 +78,11 @@ class Curve(Timed):
         self._move(self.at(self.last_epoch), self.last_epoch + 1)
 
     def _move(self, before: float, n: float) -> None:
-        """Write the rates after n steps; the factor has been `before`."""
+        """Write the rates after n steps, where `before` is the factor at the last step."""
         now, floor, zeroed = self.at(n), self.floor, self.optimizer._zeroed
         for i, group in enumerate(self._groups()):
             found, written, kept = float(group["lr"]), self._last_lr[i], zeroed.pop(i, None)
-            # The rate without the factors that are 0, and the number of these.
+            # The rate without its factors of 0, and the number of these factors.
             rate, zeros = kept if kept and not found else (found, 0)
             if not written and (zeros or before):
                 written = self._without_zero(i, before)
@@ -99,7 +98,7 @@ class Curve(Timed):
         self.last_epoch = int(n)
 
     def _without_zero(self, i: int, factor: float) -> float:
-        """The rate of a group, without the factor where that makes the rate 0."""
+        """The rate of group i; a factor that makes it 0 is left out."""
         floor = self.floor
         return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
 
@@ -107,6 +106,10 @@ class Curve(Timed):
         state, zeroed = super().state_dict(), self.optimizer._zeroed
         kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
         return {**state, "zeroed": kept} if any(kept) else state
+
+    def _more(self, given: Mapping[str, Any]) -> Checks:
+        zeroed = PerGroup(lambda x: None if x is None else _rate_and_zeros(x))
+        return {"zeroed": zeroed} if "zeroed" in given else {}
 
     def _take(self, values: Options) -> None:
         kept = values.pop("zeroed", ())
@@ -248,7 +251,7 @@ class ExponentialLR(Curve):
 class CosineAnnealingLR(Curve):
     """lr = eta_min + (initial_lr - eta_min) (1 + cos(pi n / T_max)) / 2 after n steps.
 
-    Beyond T_max steps the rate rises again, as it fell.
+    Beyond T_max steps the rate rises again.
 
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, without
     the restarts.
@@ -277,8 +280,8 @@ class CosineAnnealingLR(Curve):
 class CosineAnnealingWarmRestarts(Curve):
     """lr = eta_min + (initial_lr - eta_min) (1 + cos(pi t / T)) / 2, at the t-th step of a cycle of T steps.
 
-    The first cycle takes T_0 steps, and each further cycle T_mult times as many as the one before. The rate is set outright:
-    as in PyTorch, it does not multiply with other schedules.
+    The first cycle takes T_0 steps, and each further cycle T_mult times as many as the one before. As in PyTorch, the rate
+    is overwritten: it does not multiply with other schedules.
 
     Reference: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983.
 

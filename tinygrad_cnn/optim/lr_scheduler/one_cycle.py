@@ -15,9 +15,9 @@ Momentums: TypeAlias = Annotated[float | Sequence[float], PerGroup(fraction)]
 class OneCycleLR(Timed):
     """The rate rises from max_lr / div_factor to max_lr and falls to a very low one, while the momentum falls and rises.
 
-    With three_phase the rate first falls to its first value, in as many steps as it rose, and then to the lowest. Between a
-    and b it is b + (a - b) (1 + cos(pi t)) / 2, or linear, for t from 0 to 1. The rate is set outright: as in PyTorch, it
-    does not multiply with other schedules.
+    With three_phase the rate first falls to its first value, in as many steps as it rose, and then to the lowest. From a to
+    b it is b + (a - b) (1 + cos(pi t)) / 2, or linear, for t from 0 to 1. As in PyTorch, the rate is overwritten: it does
+    not multiply with other schedules.
 
     Reference: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates",
     arXiv:1708.07120.
@@ -25,14 +25,12 @@ class OneCycleLR(Timed):
     Args:
         optimizer, last_epoch: see :class:`Curve`.
         max_lr: the highest rate; or a list, one for each parameter group.
-        total_steps: the number of steps in the cycle; or give epochs and steps_per_epoch, which are multiplied.
-        epochs: see total_steps.
-        steps_per_epoch: see total_steps.
+        total_steps: the number of steps in the cycle.
+        epochs, steps_per_epoch: two numbers whose product is the number of steps, in place of total_steps.
         pct_start: the share of the steps in which the rate rises.
         anneal_strategy: "cos" or "linear".
         cycle_momentum: whether to write the momentum too: the first of "betas" of the groups, or "momentum".
-        base_momentum: the lowest momentum; or a list.
-        max_momentum: the highest momentum; or a list.
+        base_momentum, max_momentum: the lowest and the highest momentum; or lists.
         div_factor: the first rate is max_lr divided by this.
         final_div_factor: the last rate is the first divided by this.
         three_phase: whether the rate falls in two phases.

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for arrays, shapes, indices and graphs. They need the extra `test`; the rest of testing does not."""
+"""Hypothesis strategies for arrays, shapes, indices and graphs. They need the extra `test`."""
 
 from .arrays import arrays, case_inputs, tensors
 from .expressions import expressions
@@ -7,19 +7,6 @@ from .shapes import axes, broadcastable, matmul_shapes, permutations, shapes
 from .windows import ConvGeometry, PoolGeometry, conv_geometries, pool_geometries
 
 __all__ = [
-    "ConvGeometry",
-    "PoolGeometry",
-    "arrays",
-    "axes",
-    "broadcastable",
-    "case_inputs",
-    "conv_geometries",
-    "einsum_subscripts",
-    "expressions",
-    "indices",
-    "matmul_shapes",
-    "permutations",
-    "pool_geometries",
-    "shapes",
-    "tensors",
-]
+    "ConvGeometry", "PoolGeometry", "arrays", "axes", "broadcastable", "case_inputs", "conv_geometries", "einsum_subscripts",
+    "expressions", "indices", "matmul_shapes", "permutations", "pool_geometries", "shapes", "tensors",
+]  # fmt: skip

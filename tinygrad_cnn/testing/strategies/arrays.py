@@ -1,4 +1,4 @@
-"""Strategies for arrays, Tensors and the inputs of a case: few and round values, odd shapes, odd places in memory."""
+"""Strategies for arrays, Tensors and the inputs of a case: round values, unusual shapes and memory layouts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from ...tensor.creation import from_numpy
 from ..cases import Arg, Case, Draws
 from ..layouts import LAYOUTS
 from .shapes import broadcastable, shapes
-
-__all__ = ["arrays", "case_inputs", "tensors"]
 
 
 class Drawn(Draws):
@@ -46,16 +44,10 @@ def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
 
 @st.composite
 def arrays(
-    draw: Any,
-    shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None,
-    dtype: DTypeLike = np.float64,
-    *,
-    low: float = -2.0,
-    high: float = 2.0,
-    away: Sequence[float] = (),
-    distinct: bool = False,
+    draw: Any, shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None, dtype: DTypeLike = np.float64, *,
+    low: float = -2.0, high: float = 2.0, away: Sequence[float] = (), distinct: bool = False,
     layouts: Sequence[str] = tuple(LAYOUTS),
-) -> NDArray[Any]:
+) -> NDArray[Any]:  # fmt: skip
     """Arrays of numbers from a grid that every floating-point dtype holds exactly, the simplest of them 0.
 
     Args:
@@ -63,14 +55,11 @@ def arrays(
         dtype: a floating-point, integer or Boolean dtype.
         low, high: the range of the values.
         away: points, such as kinks and poles, from which values keep a distance of 1/8.
-        distinct: whether all values keep a distance of 1/8 from each other; the range then grows as needed, and `away` is
-            not to be given.
-        layouts: names from ``testing.layouts.LAYOUTS``: "plain", "transposed", "backward", "skipping", "readonly" and
-            "strided", which is all at once.
+        distinct: whether all values keep a distance of 1/8 from each other, in a range that grows as needed; without `away`.
+        layouts: some of "plain", "transposed", "backward", "skipping", "readonly" and "strided", which combines them.
 
     Raises:
-        ValueError: if no value is left between `low` and `high`, `away` is given with `distinct`, or a layout has no such
-            name.
+        ValueError: if no value is left between `low` and `high`, `away` is given with `distinct`, or a layout is unknown.
 
     >>> import numpy as np
     >>> from hypothesis import find

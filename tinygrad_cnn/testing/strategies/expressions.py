@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from ..expressions import OPERATIONS, SMOOTH, Expression, arity
 
-__all__ = ["expressions"]
-
 CONSTANTS = (1.0, 2.0, -1.0, 0.5, -1.5, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Strategies for what stands in square brackets, and for the subscripts of einsum."""
+"""Strategies for indices, and for the subscripts of einsum."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-__all__ = ["einsum_subscripts", "indices"]
 
 
 @st.composite
@@ -28,9 +26,9 @@ def indices(draw: Any, shape: tuple[int, ...]) -> Any:
 
 @st.composite
 def _mixtures(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """For each axis an integer, a slice, an integer array or a mask; for some run of axes "..."; and new axes between.
+    """For each axis an integer, a slice, an integer array or a mask; "..." for some axes in a row; and new axes between.
 
-    All arrays broadcast to one shape, as NumPy asks.
+    All arrays broadcast to one shape, as NumPy requires.
     """
     common = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
     parts = [draw(_part(n, common)) for n in shape]
@@ -57,8 +55,8 @@ def _part(n: int, common: tuple[int, ...]) -> st.SearchStrategy[Any]:
 def einsum_subscripts(draw: Any, max_operands: int = 3) -> tuple[str, tuple[tuple[int, ...], ...]]:
     """Subscripts that einsum takes, and shapes of operands that fit them.
 
-    With letters that repeat within an operand, that only one operand has, or that are summed; with axes of size 1 where
-    others have more; with "..."; with and without an explicit output.
+    Letters may repeat within an operand, be in one operand only, or be summed. Axes may have size 1 where those of other
+    operands are longer. Operands may have "...", and the output may be explicit.
     """
     letters = "abcd"
     sizes = {c: draw(st.integers(1, 3)) for c in letters}

@@ -7,8 +7,6 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-__all__ = ["axes", "broadcastable", "matmul_shapes", "permutations", "shapes"]
-
 Shape = tuple[int, ...]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["ConvGeometry", "PoolGeometry", "conv_geometries", "pool_geometries"]
-
 
 class _Spatial:
     x: tuple[int, ...]
@@ -44,7 +42,7 @@ def conv_geometries(draw: Any, ndim: int = 2, max_size: int = 6, min_batch: int 
 
     Args:
         ndim: the number of spatial axes, for conv1d, conv2d or conv3d.
-        max_size: the largest spatial size, but for what a window needs to fit.
+        max_size: the largest spatial size, unless a window needs more to fit.
         min_batch: the smallest batch; 0 also draws empty ones.
     """
     groups = draw(st.integers(1, 3))
@@ -74,9 +72,7 @@ def pool_geometries(
     The simplest has one channel of one element, and a window of one element.
 
     Args:
-        ndim: the number of spatial axes, for max_pool1d, 2d or 3d and their kin.
-        max_size: the largest spatial size, but for what a window needs to fit.
-        min_batch: the smallest batch; 0 also draws empty ones.
+        ndim, max_size, min_batch: see :func:`conv_geometries`.
         dilated: whether to draw `dilation`, which only max-pools take.
     """
     kernel = draw(_each(ndim, st.integers(1, 3)))

@@ -1,0 +1,275 @@
+"""vmap beside a loop over the samples: every row of the case table, nested transforms, and what is refused."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.testing.cases import Draws
+
+from ..rows import CASES
+
+
+class OneShape(Draws):
+    """Inputs of the same shapes in every draw."""
+
+    def __init__(self, rng, shape=(2, 3)):
+        super().__init__(rng)
+        self.shape = shape
+
+    def broadcastable(self, count):
+        return [self.shape] * count
+
+    def square(self):
+        return False
+
+
+def samples(case, n=3):
+    draws = [case.draw(OneShape(np.random.default_rng(seed))) for seed in range(n)]
+    return [list(column) for column in zip(*draws, strict=True)]
+
+
+def subsets(count):
+    """All inputs batched, and each alone."""
+    return [tuple(range(count)), *((i,) for i in range(count) if count > 1)]
+
+
+def called(case, arrays):
+    return case.call(*[tg.Tensor(a) for a in arrays])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_row_is_what_a_loop_gives(case):
+    columns = samples(case)
+    for batched in subsets(len(columns)):
+        axes = tuple(0 if i in batched else None for i in range(len(columns)))
+        given = [np.stack(c) if i in batched else c[0] for i, c in enumerate(columns)]
+        expected = [called(case, [c[k if i in batched else 0] for i, c in enumerate(columns)]) for k in range(3)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = tg.vmap(lambda *xs: case.call(*[tg.Tensor(x) for x in xs]), in_axes=axes)(*given)
+        wanted = np.stack([y.numpy() for y in expected])
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+def scalar(case, float_at):
+    """A scalar function of a row's floating-point inputs, the others being fixed by the caller."""
+
+    def f(*arrays):
+        y = case.call(*[tg.Tensor(a) for a in arrays])
+        return (y * np.cos(np.arange(y.size, dtype=y.dtype)).reshape(y.shape)).sum()
+
+    return f
+
+
+REFUSED = {"det": "reads the values", "put_along_axis": "computes with an index"}
+"""Functions whose gradient is no computation by ops alone where it differs from sample to sample."""
+
+SMOOTH = [case for case in CASES if case.order]
+
+
+@pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
+def test_the_gradient_for_each_sample_and_through_the_batch(case):
+    columns = samples(case)
+    moving = tuple(i for i, c in enumerate(columns) if c[0].dtype.kind == "f")
+    given, f = [np.stack(c) for c in columns], scalar(case, moving)
+    expected = [tg.grad(f, argnums=moving)(*[c[k] for c in columns]) for k in range(3)]
+    if case.function.__name__ in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[case.function.__name__]):
+            tg.vmap(tg.grad(f, argnums=moving))(*given)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        each = tg.vmap(tg.grad(f, argnums=moving))(*given)
+        through = tg.grad(lambda *xs: tg.vmap(f)(*xs).sum(), argnums=moving)(*given)
+        ts = [np.sin(np.arange(given[i].size)).reshape(given[i].shape) for i in moving]
+
+        def along(*xs):
+            primals, tangents = xs[: len(columns)], iter(xs[len(columns) :])
+            directions = tuple(next(tangents) if i in moving else None for i in range(len(columns)))
+            return tg.jvp(f, primals, directions)[1]
+
+        pushed = tg.vmap(along)(*given, *ts)
+    wanted = [np.stack([g[k].numpy() for g in expected]) for k in range(len(moving))]
+    for w, a, b in zip(wanted, each, through, strict=True):
+        np.testing.assert_allclose(a, w, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(b, w, rtol=1e-9, atol=1e-11)
+    size = sum(np.abs(w * t).sum() for w, t in zip(wanted, ts, strict=True))
+    dot = sum((w * t).reshape(3, -1).sum(1) for w, t in zip(wanted, ts, strict=True))
+    np.testing.assert_allclose(pushed, dot, rtol=1e-9, atol=1e-12 * size)
+
+
+X = np.arange(24.0).reshape(4, 3, 2) / 10
+
+
+class TestArguments:
+    def test_axes_of_arguments_and_results(self):
+        f = tg.vmap(lambda x, w: {"y": x @ w, "n": 3}, in_axes=(1, None), out_axes=-1)
+        found = f(X, np.ones((2, 5)))
+        assert found["n"] == 3
+        np.testing.assert_allclose(found["y"], np.moveaxis(X @ np.ones((2, 5)), 1, -1))
+
+    def test_nested_arguments(self):
+        p, x = {"w": X, "b": np.ones(2)}, [np.ones((4, 3)), "name"]
+        found = tg.vmap(
+            lambda p, x: (p["w"] * tg.expand_dims(x[0], -1)).sum() + p["b"], in_axes=({"w": 0, "b": None}, (0, None))
+        )
+        np.testing.assert_allclose(found(p, x), X.sum((1, 2))[:, None] + 1 + np.zeros(2))
+
+    def test_keyword_arguments_are_shared(self):
+        found = tg.vmap(lambda x, *, by: x * by)(X, by=np.array([1.0, 2.0]))
+        np.testing.assert_allclose(found, X * [1, 2])
+
+    @pytest.mark.parametrize("size", [1, 3, 4, 9])
+    def test_chunks(self, size):
+        np.testing.assert_allclose(tg.vmap(lambda x: x.sum(), chunk_size=size)(X), X.sum((1, 2)))
+
+    def test_results_that_do_not_depend_on_the_sample(self):
+        w = tg.Tensor([1.0, 2.0])
+        same, given = tg.vmap(lambda x: (w * 2, w))(X)
+        assert same.tolist() == [[2, 4]] * 4
+        assert given.tolist() == [[1, 2]] * 4
+
+    def test_no_samples(self):
+        assert tg.vmap(lambda x: x.sum(axis=0))(X[:0]).shape == (0, 2)
+
+    @pytest.mark.parametrize(
+        ("arguments", "axes", "message"),
+        [
+            ((X, X[:3]), 0, "has 4 samples along axis 0 but leaf 1 of the arguments has 3 samples"),
+            ((X,), None, "gives no argument an axis"),
+            ((X,), 3, r"of shape \(4, 3, 2\), and has no axis 3"),
+            ((1.0,), 0, "is 1.0, and has no axis 0"),
+            ((X, X), (0,), "nested as arguments or results are"),
+        ],
+    )
+    def test_what_is_refused(self, arguments, axes, message):
+        with pytest.raises(ValueError, match=message):
+            tg.vmap(lambda *xs: xs[0], in_axes=axes)(*arguments)
+
+    def test_bad_arguments_of_vmap(self):
+        with pytest.raises(TypeError, match="`f` is 3"):
+            tg.vmap(3)
+        with pytest.raises(ValueError, match="`chunk_size` is 0"):
+            tg.vmap(tg.sum, chunk_size=0)
+
+
+class TestNesting:
+    def test_over_itself(self):
+        a, b = np.random.default_rng(0).standard_normal((2, 3, 4))
+        outer = tg.vmap(lambda x: tg.vmap(lambda y: tg.dot(x, y))(b))(a)
+        np.testing.assert_allclose(outer, a @ b.T)
+
+    def test_hessians_of_samples(self):
+        f = lambda x: (x**3).sum() * x[0]  # noqa: E731
+        xs = np.random.default_rng(0).uniform(1, 2, (5, 3))
+        np.testing.assert_allclose(
+            tg.vmap(tg.hessian(f))(xs), np.stack([tg.hessian(f)(x).numpy() for x in xs]), rtol=1e-10
+        )
+
+    def test_gradients_reach_what_all_samples_share(self):
+        w = tg.Tensor([1.0, 2.0], requires_grad=True)
+        tg.vmap(lambda x: (x * w).sum())(tg.Tensor(X)).sum().backward()
+        np.testing.assert_allclose(w.grad, X.sum((0, 1)), rtol=1e-6)
+
+    def test_compiled(self):
+        f = lambda w, x, y: tg.cross_entropy(tg.linear(x[None], w), y[None])  # noqa: E731
+        each = tg.vmap(tg.grad(f), in_axes=(None, 0, 0))
+        step, rng = tg.compile(each), np.random.default_rng(0)
+        for _ in range(4):
+            w, x, y = tg.Tensor(rng.standard_normal((3, 2))), tg.Tensor(X[:, 0]), tg.Tensor(rng.integers(0, 3, 4))
+            np.testing.assert_array_equal(step(w, x, y), each(w, x, y))
+
+    def test_a_compiled_jvp_sees_new_labels(self):
+        f = lambda x, y: tg.jvp(lambda x: tg.cross_entropy(x, y), (x,), (tg.ones_like(x),))[1]  # noqa: E731
+        step, rng = tg.compile(f), np.random.default_rng(0)
+        x = tg.Tensor(rng.standard_normal((4, 3)))
+        for _ in range(4):
+            y = tg.Tensor(rng.integers(0, 3, 4), dtype=np.int64)
+            np.testing.assert_array_equal(step(x * 2, y), f(x * 2, y))
+
+    def test_a_module(self):
+        model = tg.nn.Sequential(tg.nn.Conv2d(2, 3, 3, padding=1), tg.nn.BatchNorm2d(3), tg.nn.ReLU()).eval()
+        x = tg.Tensor(np.random.default_rng(0).standard_normal((4, 2, 5, 5)).astype(np.float32))
+        np.testing.assert_allclose(
+            tg.vmap(lambda x: model(x[None])[0])(x).detach(), model(x).detach(), rtol=1e-5, atol=1e-6
+        )
+
+
+class TestDraws:
+    def test_each_sample_has_its_own_draw(self):
+        draws = tg.vmap(lambda x: x + tg.rand(3))(tg.zeros(50))
+        assert len(np.unique(draws.numpy())) == 150
+
+    def test_dropout(self):
+        kept = tg.vmap(lambda x: tg.dropout(x, 0.5, training=True))(tg.ones(100, 20)).numpy()
+        assert len({row.tobytes() for row in kept}) == 100
+
+    def test_a_seed_gives_all_the_same(self):
+        draws = tg.vmap(lambda x: x + tg.rand(3, rng=1))(tg.zeros(5)).numpy()
+        assert (draws == draws[0]).all()
+
+    def test_the_generator_goes_on_as_in_a_loop(self):
+        tg.manual_seed(0)
+        together = tg.vmap(lambda x: x + tg.rand(3))(tg.zeros(5)).numpy()
+        after = tg.rand(1).item()
+        tg.manual_seed(0)
+        np.testing.assert_array_equal(together, np.stack([tg.rand(3).numpy() for _ in range(5)]))
+        assert tg.rand(1).item() == after
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "f",
+        [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(np.asarray(x)), lambda x: x[int(x)]],
+    )
+    def test_reading_values(self, f):
+        with pytest.raises(ValueError, match="reads the values of a batched Tensor"):
+            tg.vmap(f)(tg.ones(3))
+
+    def test_changing_state(self):
+        w = tg.zeros(2)
+        with pytest.raises(ValueError, match="changes state"):
+            tg.vmap(lambda x: w.copy_(x))(tg.ones(3, 2))
+        assert w.tolist() == [0, 0]
+        with pytest.raises(ValueError, match="changes state"):
+            tg.vmap(tg.nn.BatchNorm1d(2))(tg.ones(3, 4, 2))
+
+    def test_backward_inside(self):
+        w = tg.ones(2, requires_grad=True)
+        with pytest.raises(ValueError, match="use grad"):
+            tg.vmap(lambda x: (x * w).sum().backward())(tg.ones(3, 2))
+        assert w.grad is None
+
+    def test_a_residual_that_differs(self):
+        @tg.op(residuals=["best"])
+        def largest(a):
+            best = np.argmax(a)
+            return a[best], np.asarray(best)
+
+        largest.vjp(a=lambda g, best, in_shape: tg.one_hot(best, num_classes=in_shape[0]) * g)
+        assert tg.grad(largest)(np.array([1.0, 3.0, 2.0])).tolist() == [0, 1, 0]
+        with pytest.raises(ValueError, match="residual"):
+            tg.vmap(tg.grad(largest))(np.eye(3))
+
+    def test_an_op_without_a_rule_loops_and_says_so(self):
+        @tg.op
+        def turned(a):
+            return a[::-1].copy()
+
+        turned.vjp(a=lambda g: turned(g))
+        with pytest.warns(RuntimeWarning, match="turned has no batching rule"):
+            found = tg.vmap(turned)(X)
+        np.testing.assert_array_equal(found, X[:, ::-1])
+
+    def test_an_index_that_differs_from_sample_to_sample(self):
+        i = np.array([2, 0, 1, 2])
+        np.testing.assert_array_equal(
+            tg.vmap(lambda x, i: x[i[None]])(X, tg.Tensor(i, dtype=int)), X[np.arange(4), i][:, None]
+        )
+        g = tg.vmap(tg.grad(lambda x, i: x[i[None]].sum()))(X, tg.Tensor(i, dtype=int)).numpy()
+        assert g.sum((2,)).argmax(1).tolist() == i.tolist()

@@ -1,0 +1,114 @@
+"""The forward walk: directional derivatives as one pass over recorded nodes, oldest first.
+
+A node turns the tangents of its inputs into the tangent of its output, dy = sum of dy/dx_i dx_i. Three kinds of ops need
+nothing new for this. The rule of an elementwise op multiplies g by dy/dx element by element, so the same rule applied to the
+tangent is the forward rule. An op that is linear in an input is its own forward rule, with the tangent in that input's place.
+Others declare one with ``.jvp``. Where an op has none, the transpose of its backward rule is taken, which is exact, too: the
+rule is linear in g, and its own gradient, pulled back from the tangent, is dy.
+(Townsend, "A new trick for calculating Jacobian vector products", 2017.)
+
+With ``create`` the rules are handed Tensors, and are recorded, so that forward and backward walks nest to any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .backward import Place, check_unwritten, fit, in_tensors, pull_back, reached
+from .codegen import IN_SHAPE, OUT_SHAPE
+from .grad_mode import enable_grad, no_grad
+from .graph import Argument, Array, Node, Op, above
+from .tracing import tracer
+
+
+def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool) -> list[Array | None]:
+    """The tangent at each output for tangents at the `starts`: None where no start leads to it.
+
+    Tangents are arrays, or Tensors :func:`in_tensors`. What is returned may share memory with the starts.
+
+    Raises:
+        RuntimeError: if a node on the way was freed, or a value it saved has been overwritten.
+    """
+    oldest = min(place.number for place in starts)
+    order: list[Any] = sorted(reached(outputs, oldest), key=attrgetter("number"))
+    check_unwritten(order[::-1], oldest)
+    last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
+    tensors, wanted = in_tensors(create), set(outputs)
+    tangents: dict[Any, Array] = dict(starts)
+    with enable_grad() if create else no_grad() if tensors else nullcontext():
+        for node in order:
+            if node.number <= oldest or not node.parents or node in starts:
+                continue
+            given = [None if parent is None else tangents.get(parent) for parent in node.parents]
+            if any(t is not None for t in given):
+                t = _push(node, given, tensors, create)
+                if t is not None:
+                    tangents[node] = t
+            for parent in node.parents:
+                if parent is not None and last[parent] is node and parent not in wanted:
+                    tangents.pop(parent, None)  # nobody asks for it again
+    return [tangents.get(place) for place in outputs]
+
+
+def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool) -> Array | None:
+    """The tangent of the output of a node, for those of its parents."""
+    op, saved = node.op, node.saved
+    assert saved is not None
+    sig = op.signature
+    if tensors:  # labels and indices, too, so that a tracer sees what is computed from them
+        tensor_of = op.globals["Tensor"]._of
+        saved = tuple([tensor_of(value) if isinstance(value, np.ndarray) else value for value in op.revive(node)])
+    values = dict(zip(sig.saved, saved, strict=True))
+    values.update(zip(sig.params, node.params, strict=True))
+    values[OUT_SHAPE] = values[IN_SHAPE] = node.shape  # to an elementwise rule, an input has the shape of the output
+    total: Array | None = None
+    left = list(given)  # the tangents that no forward rule takes
+    turns: list[tuple[Sequence[int], Any]] = [([i], t) for i, t in enumerate(given)]
+    if sig.variadic:
+        turns = [(range(len(given)), tuple(given))]
+    for places, t in turns:
+        name = sig.inputs[0] if sig.variadic else sig.served[places[0]]
+        if t is None or name not in op.tangents:
+            continue
+        rule, names = op.tangents[name]
+        if op.elementwise and t.shape != node.shape:
+            t = above.broadcast_to(t, shape=node.shape)
+        total = _added(total, _fitted(rule(*[t if n is None else values[n] for n in names]), node))
+        for place in places:
+            left[place] = None
+    if any(t is not None for t in left):
+        transposed = _transposed(op, node, left, create)
+        total = total if transposed is None else _added(total, transposed)
+    return total
+
+
+def _added(total: Array | None, t: Array) -> Array:
+    return t if total is None else total + t
+
+
+def _fitted(t: Array, node: Node) -> Array:
+    """A tangent in the shape and dtype of the output of a node."""
+    if t.shape != node.shape:
+        t = above.broadcast_to(t, shape=node.shape)
+    return t if t.dtype == node.dtype else t.astype(node.dtype)
+
+
+def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool) -> Array | None:
+    """The transpose of the backward rules: the gradient of <rules(u), tangents> by u."""
+    assert node.parents is not None
+    parents = tuple(parent if t is not None else None for parent, t in zip(node.parents, given, strict=True))
+    with enable_grad():
+        u = op.globals["Tensor"]._of(np.zeros(node.shape, node.dtype))
+        u._node = place = Argument(u)
+        pulled = tracer().vjp(node, u, op.revive(node), parents)
+        roots = [
+            (fit(r, parent, op, i)._node, t)
+            for i, (r, t, parent) in enumerate(zip(pulled, given, parents, strict=True))
+            if parent is not None and r._node is not None
+        ]
+    return pull_back(roots, {place}, retain=create, create=create).get(place) if roots else None

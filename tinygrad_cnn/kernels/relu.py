@@ -1,0 +1,64 @@
+"""``relu`` and leaky relu by the maximum of two arrays: NumPy vectorizes it, and not that of an array and a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from .parallel.chunks import LARGE, shared
+
+SHORT = 1 << 12
+"""Elements that are compared with a number sooner than they are seen as one run of memory."""
+
+RUN = 1 << 14
+"""Elements compared at a time: their zeros stay in the cache."""
+
+
+def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
+    """A task for max(a, 0), in the memory order of a; `out` may be a."""
+    if a.__class__ is not np.ndarray or a.dtype.kind != "f":
+        return None
+    if a.size <= SHORT:
+        return partial(np.maximum, a, _zeros(a.dtype, ()), out=out)
+    y = np.empty_like(a) if out is None else out
+    source, target = a.ravel("K"), y.ravel("K")
+    if a.strides != y.strides or target.base is None or source.base is None:  # a copy: there are gaps
+        return partial(np.maximum, a, _zeros(a.dtype, ()), out=y)
+    return shared(_rectify, y, source, target) if a.size >= LARGE else partial(_rectified, y, source, target)
+
+
+def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], Any] | None:
+    """A task for the maximum of a and slope a, which is a where a > 0, else slope a, for a number 0 < slope <= 1."""
+    if slope.__class__ is not float or not 0 < slope <= 1 or a.__class__ is not np.ndarray or a.dtype.kind != "f":
+        return None
+
+    def task() -> Any:
+        scaled = np.asarray(np.multiply(a, slope))
+        return np.maximum(a, scaled, out=scaled if out is None else out)
+
+    return task
+
+
+@lru_cache(maxsize=64)
+def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...] = (RUN,)) -> np.ndarray:
+    zeros = np.zeros(shape, dtype)
+    zeros.flags.writeable = False
+    return zeros
+
+
+def _rectified(y: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    _rectify(source, target)
+    return y
+
+
+def _rectify(source: np.ndarray, target: np.ndarray) -> None:
+    """target = max(source, 0), both of one axis."""
+    zeros = _zeros(source.dtype)
+    whole = source.size - source.size % RUN
+    if whole:
+        np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))
+    if whole < source.size:
+        np.maximum(source[whole:], zeros[: source.size - whole], out=target[whole:])

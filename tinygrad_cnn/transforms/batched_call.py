@@ -1,0 +1,247 @@
+"""A call of a function on one sample, repeated for a batch of samples.
+
+The function is called once, on the first sample, and its calls of ops are noted. They are then repeated for the whole batch,
+each by the batching rule of its op, so the batch is computed, recorded and compiled like any other computation.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.graph import Op
+from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer, watchers
+from ..core.versions import tick
+from ..ops.index import add_at_zeros, getitem
+from ..ops.shape import broadcast_to, stack
+from ..tensor.tensor import Tensor
+from .batching import Call, looped, rule_of
+from .pytree import leaves, rebuild
+
+
+def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, **kwargs: Any) -> Any:
+    """The result of f for n samples, a tree whose Tensors have the samples first.
+
+    Args:
+        args: the arguments of f; leaves that differ from sample to sample are Tensors with the samples first.
+        axes: for each leaf None if all samples share it.
+    """
+    values = [leaf for _, leaf in leaves(args)]
+    samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
+    inputs = [s._array for s, axis in zip(samples, axes, strict=True) if axis is not None]
+    sample = _Sample(inputs)
+    since = tick()
+    with trace(sample):
+        result = f(*rebuild(args, samples), **kwargs)
+    sample.restore()
+    found = [leaf for _, leaf in leaves(result)]
+    known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
+    run = _Batch(known, sample.batched, n, since)
+    for step in _needed(sample.steps, found):
+        run.repeat(step)
+    return rebuild(result, [run.result(leaf) for leaf in found])
+
+
+class _Step(NamedTuple):
+    """A call of an op on the first sample, or the computation of an array without an op."""
+
+    op: Op | None
+    inputs: Args
+    params: Args
+    output: np.ndarray
+    function: Callable[..., Any] | None = None
+
+
+class _Sample(Tracer):
+    """Notes the calls of ops on one sample, and refuses what cannot be repeated for the others."""
+
+    captures = True
+
+    def __init__(self, inputs: Sequence[np.ndarray]) -> None:
+        self.steps: list[_Step] = []
+        self.kept: list[Any] = list(inputs)  # while an array lives, no other has its identity
+        self.batched = {id(array) for array in inputs}
+        self.left: dict[int, np.ndarray] = {}  # residuals that depend on the sample
+        self.states: list[tuple[Any, Any]] = []
+
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+        self._check_residuals(op, (*inputs, *params))
+        depends = any(_identity(x) in self.batched for x in (*inputs, *_arrays(params)))
+        if depends:
+            self.batched.add(id(output._array))
+            self.left.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
+        self.steps.append(_Step(op, inputs, params, output._array))
+
+    def _check_residuals(self, op: Op, values: Args) -> None:
+        for value in values:
+            base = value if not isinstance(value, np.ndarray) or value.base is None else value.base
+            if id(value) in self.left or id(base) in self.left:
+                raise ValueError(
+                    f"vmap: {op.name} is given a residual of another op, which differs from sample to sample; compute it by an "
+                    "op of its own, and not as a residual"
+                )
+
+    def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
+        self._check_residuals(node.op, saved)
+        if any(id(a) in self.batched for a in _arrays(node.params)) and node.op not in (getitem.op, add_at_zeros.op):
+            raise ValueError(
+                f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
+                "take_along_axis or scatter_add, or loop over the samples"
+            )
+        return NOBODY.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
+
+    def _wrapped(self, value: Any) -> Any:
+        """An array that depends on the sample, such as labels, as a Tensor, so that what is computed from it is noted."""
+        return Tensor._of(value) if id(value) in self.batched else value
+
+    def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
+        found = function(*arrays)
+        if isinstance(found, np.ndarray) and not arrays and getattr(function, "__name__", "") == "draw":
+            self.steps.append(_Step(None, (), (), found, function))
+            self.batched.add(id(found))
+            self.kept.append(found)
+        return found
+
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
+        raise ValueError(
+            "vmap: the function changes state, such as a parameter or a running mean, which it would do once for each sample; "
+            "return the new value instead, or call .eval() on modules with running statistics"
+        )
+
+    def read(self, thing: Any, what: Read) -> None:
+        if what == "values" and _identity(thing) in self.batched:
+            raise ValueError(
+                "vmap: the function reads the values of a batched Tensor (by .item(), .numpy(), bool or an index), which "
+                "differ from sample to sample; use ops instead, such as tg.where and tg.take"
+            )
+        if what in ("attributes", "params", "code", "values", "memory") and not isinstance(thing, Tensor):
+            self.outer.read(thing, what)
+
+    def write(self, thing: Any, what: Write) -> None:
+        if what == "state" and all(thing is not known for known, _ in self.states):
+            self.states.append((thing, thing.bit_generator.state))
+        elif what == "grad":
+            raise ValueError("vmap: the function sets a gradient with backward(); use grad, which returns it")
+
+    def impure(self, reason: str) -> None:
+        self.outer.impure(reason)
+
+    def restore(self) -> None:
+        """Let generators stand where they stood: the draws of the first sample are made again with those of the others."""
+        for generator, state in self.states:
+            generator.bit_generator.state = state
+
+
+def _arrays(tree: Any) -> Iterator[np.ndarray]:
+    """The arrays in nested tuples and lists, such as an index."""
+    if isinstance(tree, np.ndarray):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for branch in tree:
+            yield from _arrays(branch)
+
+
+def _replaced(tree: Any, new: Callable[[np.ndarray], Any]) -> Any:
+    """Nested tuples and lists with other arrays."""
+    if isinstance(tree, np.ndarray):
+        return new(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_make"):
+        return tree
+    return type(tree)(_replaced(branch, new) for branch in tree) if isinstance(tree, list | tuple) else tree
+
+
+def _identity(value: Any) -> int:
+    return id(value._array) if isinstance(value, Tensor) else id(value)
+
+
+class _Batch:
+    """Repeats steps for n samples. `values` has what is known by the identity of the array that it was for one sample."""
+
+    def __init__(self, values: dict[int, Any], batched: set[int], n: int, since: int) -> None:
+        self.values, self.batched, self.n, self.since = values, batched, n, since
+
+    def value(self, x: Any) -> Any:
+        """What an input or result is now. A place that a transform made in the call of the sample is none of the batch's."""
+        found = self.values.get(_identity(x), x)
+        if found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since:
+            return x.detach()
+        return found
+
+    def repeat(self, step: _Step) -> None:
+        """Compute the output of a step."""
+        self.values[id(step.output)] = self._output(step)
+
+    def _output(self, step: _Step) -> Any:
+        if step.op is None:
+            assert step.function is not None
+            draws = [tracer().compute(step.function) for _ in range(self.n)]
+            return Tensor._of(np.stack(draws) if not watchers else tracer().compute(lambda *a: np.stack(a), *draws))
+        sig = step.op.signature
+        flags = [_identity(x) in self.batched for x in step.inputs]
+        values = [self.value(x) for x in step.inputs]
+        if id(step.output) not in self.batched:
+            given = [values] if sig.variadic else values
+            return step.op.function(*given, **self._params(step, None))
+        if any(id(a) in self.batched for a in _arrays(step.params)):  # an index that differs from sample to sample
+            return self._one_by_one(step, values, flags)
+        params = self._params(step, None)
+        shapes = [np.shape(x) if x is not None else () for x in step.inputs]
+        call = Call(step.op, values, flags, shapes, params, step.output.shape, self.n)
+        rule = rule_of(step.op)
+        if rule is None:
+            warnings.warn(
+                f"vmap: {step.op.name} has no batching rule, so it runs once for each sample",
+                RuntimeWarning,
+                stacklevel=6,
+            )
+        return (rule or looped)(call)
+
+    def _params(self, step: _Step, sample: int | None) -> dict[str, Any]:
+        """The parameters of a step, with the arrays that they have now, those of one sample if they are batched."""
+        assert step.op is not None
+
+        def current(array: np.ndarray) -> Any:
+            value = self.values.get(id(array), array)
+            value = value._array if isinstance(value, Tensor) else value
+            return value[sample] if id(array) in self.batched else value
+
+        return dict(zip(step.op.signature.params, (_replaced(p, current) for p in step.params), strict=True))
+
+    def _one_by_one(self, step: _Step, values: list[Any], flags: list[bool]) -> Any:
+        assert step.op is not None
+        samples = []
+        for i in range(self.n):
+            own = [value[i] if is_batched else value for value, is_batched in zip(values, flags, strict=True)]
+            given = [own] if step.op.signature.variadic else own
+            samples.append(step.op.function(*given, **self._params(step, i)))
+        return stack(samples)
+
+    def result(self, leaf: Any) -> Any:
+        """A result for all samples; what is no Tensor or array is the same for all, and stays as it is."""
+        if not isinstance(leaf, Tensor | np.ndarray):
+            return leaf
+        value = self.value(leaf)
+        return value if _identity(leaf) in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
+
+
+def _needed(steps: Sequence[_Step], results: Sequence[Any]) -> list[_Step]:
+    """The steps that lead to the results, in their order."""
+    wanted, found = {_identity(leaf) for leaf in results}, []
+    for step in reversed(steps):
+        if id(step.output) in wanted:
+            wanted.update(_identity(x) for x in (*step.inputs, *_arrays(step.params)))
+            found.append(step)
+    return found[::-1]
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A Tensor, or one of these values."""
+    return value if isinstance(value, Tensor) else Tensor(value)
+
+
+def _sample(value: Tensor, n: int) -> Tensor:
+    """The first sample; zeros if there is none."""
+    return Tensor._of(np.asarray(value._array[0]) if n else np.zeros(value.shape[1:], value.dtype))
