@@ -102,6 +102,17 @@ def test_names_that_repeat():
         load(model([node("Relu", ["x"], ["x"])], [info("x", FLOAT, [3])], [info("x")]))
 
 
+def test_names_that_are_no_text():
+    source = model(
+        [node("Relu", ["x"], ["middle"]), node("Neg", ["middle"], ["y"], name="label")],
+        [info("x", FLOAT, [3])],
+        [info("y")],
+    )
+    for name in (b"middle", b"Relu", b"label"):
+        with pytest.raises(OnnxError, match="the name b'.*' is no text"):
+            load(source.replace(name, b"\xff" * len(name)))
+
+
 # Sizes
 
 
@@ -230,6 +241,12 @@ def test_functions_that_double_forty_times():
     )
     with pytest.raises(OnnxError, match="the model has more than 1000000 nodes"):
         load(helper.make_model(graph, functions=functions, opset_imports=opsets).SerializeToString())
+
+
+def test_more_outputs_than_an_operator_makes():
+    source = model([node("Relu", ["x"], ["y", "z"])], [info("x", FLOAT, [3])], [info("y"), info("z")])
+    with pytest.raises(OnnxError, match="it makes 1 outputs, but 2 are named"):
+        load(source)(normal(3))
 
 
 # Data beside the file

@@ -46,6 +46,19 @@ def test_a_trained_model(name):
     assert set(model.names.values()) == set(load(source).names.values())
 
 
+@pytest.mark.parametrize(("name", "axes", "shapes"), [
+    ("recognizer", [0, 3], [(2, 3, 48, 96), (1, 3, 48, 320)]),
+    ("detector", [0, 2, 3], [(1, 3, 96, 160)]),
+])  # fmt: skip
+def test_images_of_any_size(name, axes, shapes):
+    """Shapes that the file computes stay computed when it is exported again."""
+    model = load(real_path(name))
+    source = exported(model, example(name, (1, 3, 48 if name == "recognizer" else 64, 160)), dynamic_axes={"x": axes})
+    for shape in shapes:
+        x = example(name, shape)
+        assert difference(needs.run(source, x)[0], needs.run(real_path(name), x)[0]) < 1e-4
+
+
 def test_the_classifier_of_text_lines_is_fine_tuned_and_exported_again():
     """It learns in ten steps to tell bright lines from dark ones, which it was not made for."""
     tg.manual_seed(0)

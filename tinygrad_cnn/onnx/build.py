@@ -74,6 +74,7 @@ class Builder:
         local: set[str] = set()
 
         def define(name: str) -> str:
+            _check_text(name)
             if name in local:
                 raise OnnxError(f"load: the name {name!r} stands for two values; each must have a name of its own")
             local.add(name)
@@ -104,6 +105,8 @@ class Builder:
 
     def _node(self, node: Any, name: str, names: dict[str, str], define: Any, program: Program) -> None:
         operator = node.op_type
+        for text in (operator, node.domain, name):
+            _check_text(text)
         inputs = []
         for given in node.input:
             if given and given not in names:
@@ -244,6 +247,12 @@ class Builder:
                 given.get("scan_output_axes", (0,) * results), given.get("scan_output_directions", (0,) * results),
             )
         )  # fmt: skip
+
+
+def _check_text(name: Any) -> None:
+    """OnnxError for a name that is no UTF-8: protobuf hands it on as bytes."""
+    if not isinstance(name, str):
+        raise OnnxError(f"load: the name {name!r} is no text; the file is damaged")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..io.atomic import replacing
 from ..nn import Module
 from ..tensor import Tensor
+from .arguments import Axes, dynamic, traces_of
+from .arguments import input_names as names_of_inputs
 from .errors import OnnxError, package
 from .model import GraphModule
+from .sizes import FIXED
 from .table import WRITERS
-from .trace import Record, Trace, traced
-from .write import FIXED, Dimension, Value, Writer
+from .trace import Record, Trace
+from .value import Dimension, Value
+from .write import Writer
 
 __all__ = ["export"]
 
@@ -29,8 +32,6 @@ IR = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23
 
 LARGEST = (1 << 31) - 1
 """The bytes that a file of the format can have."""
-
-Axes: TypeAlias = Mapping[str, Sequence[int] | Mapping[int, str]]
 
 
 def export(
@@ -80,9 +81,9 @@ def export(
     for array in arrays:
         if array.dtype.kind not in "biuf":
             raise OnnxError(f"export: `args` has an array of {array.dtype}; give numbers or Booleans")
-    inputs = _input_names(model, len(arrays), input_names)
-    axes = _axes(inputs, arrays, dynamic_axes)
-    traces = _traces(model, arrays, axes)
+    inputs = names_of_inputs(model, len(arrays), input_names)
+    axes = dynamic(inputs, arrays, dynamic_axes)
+    traces = traces_of(model, arrays, axes)
     proto = _Export(model, traces, opset, inputs, axes, output_names).proto()
     size = proto.ByteSize()
     if size > LARGEST:
@@ -97,86 +98,6 @@ def export(
             file.write(data)
     else:
         path.write(data)
-
-
-def _input_names(model: Module, count: int, given: Sequence[str] | None) -> list[str]:
-    if given is not None:
-        names = list(given)
-        if len(names) != count or len(set(names)) != count or not all(names):
-            raise OnnxError(
-                f"export: `input_names` is {names}; it must be {count} different names, as there are inputs"
-            )
-        return names
-    if isinstance(model, GraphModule):
-        return model.input_names[:count]
-    found = [
-        p.name
-        for p in inspect.signature(model.forward).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ][:count]
-    return found + [f"input_{i}" for i in range(len(found), count)]
-
-
-def _axes(names: Sequence[str], arrays: Sequence[np.ndarray], given: Axes | None) -> list[dict[int, str]]:
-    """For each input, the names of its dynamic axes."""
-    if given is None:
-        return [{0: "batch"} if a.ndim else {} for a in arrays]
-    unknown = sorted(set(given) - set(names))
-    outputs = [n for n in unknown if n.startswith("output")]
-    if unknown != outputs:
-        raise OnnxError(f"export: `dynamic_axes` names {unknown[0]!r}; the inputs are {', '.join(names)}")
-    found: list[dict[int, str]] = []
-    for name, array in zip(names, arrays, strict=True):
-        wanted = given.get(name, {})
-        named = (
-            dict(wanted) if isinstance(wanted, Mapping) else {i: "batch" if i == 0 else f"{name}_{i}" for i in wanted}
-        )
-        wrong = [i for i in named if not -array.ndim <= i < array.ndim]
-        if wrong:
-            raise OnnxError(f"export: `dynamic_axes` has axis {wrong[0]} of {name!r}, which has shape {array.shape}")
-        found.append({i % array.ndim: str(label) for i, label in named.items()})
-    return found
-
-
-def _traces(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[int, str]]) -> list[Trace]:
-    """The call with the example, one for each dynamic size with that doubled, and one with all of them trebled."""
-    sizes: dict[str, int] = {}
-    for array, named in zip(arrays, axes, strict=True):
-        for axis, name in named.items():
-            if sizes.setdefault(name, array.shape[axis]) != array.shape[axis]:
-                raise OnnxError(
-                    f"export: the dynamic axis {name!r} has the sizes {sizes[name]} and {array.shape[axis]} in `args`; they "
-                    "must agree, or have different names"
-                )
-            if not array.shape[axis]:
-                raise OnnxError(
-                    f"export: the dynamic axis {name!r} has size 0 in `args`; give an example with elements"
-                )
-    factors: list[dict[str, int]] = [{}, *({name: 2} for name in sizes)]
-    if sizes:
-        factors.append(dict.fromkeys(sizes, 3))
-    traces = []
-    for chosen in factors:
-        grown = [
-            np.array(np.tile(array, [chosen.get(named.get(i, ""), 1) for i in range(array.ndim)]))
-            for array, named in zip(arrays, axes, strict=True)
-        ]
-        try:
-            traces.append(traced(model, grown))
-        except OnnxError:
-            raise
-        except Exception as error:
-            if not chosen:
-                raise
-            changed = ", ".join(f"{name!r} of size {factor * sizes[name]}" for name, factor in chosen.items())
-            raise OnnxError(
-                f"export: the model cannot be called with the dynamic axes {changed}: {error} {FIXED}"
-            ) from error
-    first = traces[0]
-    for trace in traces[1:]:
-        if [r.op for r in trace.records] != [r.op for r in first.records] or len(trace.outputs) != len(first.outputs):
-            raise OnnxError(f"export: the model calls other ops for other sizes of its dynamic axes {FIXED}")
-    return traces
 
 
 class _Export:

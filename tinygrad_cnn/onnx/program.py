@@ -51,8 +51,12 @@ class Step:
         """Compute the outputs."""
         args = [env[name] if name else None for name in self.inputs]
         made = self.function(*args, training=training) if self.wants_mode else self.function(*args)
-        if made.__class__ is not tuple:
-            made = (made,)
+        self.store(env, made if made.__class__ is tuple else (made,))
+
+    def store(self, env: Env, made: Sequence[Any]) -> None:
+        """Give what was made the names of the outputs."""
+        if len(made) < len(self.outputs) and any(self.outputs[len(made) :]):
+            raise OnnxError(f"it makes {len(made)} outputs, but {len(self.outputs)} are named")
         for name, value in zip(self.outputs, made, strict=False):
             if name:
                 env[name] = value if value.__class__ is Tensor or value.__class__ is np.ndarray else _array(value)
@@ -144,9 +148,7 @@ class Branch(Step):
     def run(self, env: Env, training: bool) -> None:
         program = self.programs[0 if number(env[self.inputs[0]]) else 1]
         program.run(env, training)
-        for name, inner in zip(self.outputs, program.outputs, strict=False):
-            if name:
-                env[name] = env[inner]
+        self.store(env, [env[name] for name in program.outputs])
 
 
 class Loop(Step):
@@ -186,9 +188,7 @@ class Loop(Step):
                 part.append(value)
             turn += 1
         stacked = [stack(part, 0) if part else np.zeros((0,), np.float32) for part in scanned]
-        for name, value in zip(self.outputs, [*carried, *stacked], strict=False):
-            if name:
-                env[name] = value
+        self.store(env, [*carried, *stacked])
 
 
 TURNS = "\0turns"
@@ -232,9 +232,7 @@ class Scan(Step):
             for j, value in enumerate(results[len(states) :]):
                 scanned[j].insert(0, value) if self.out_backward[j] else scanned[j].append(value)
         stacked = [stack(part, axis) for part, axis in zip(scanned, self.out_axes, strict=True)]
-        for name, value in zip(self.outputs, [*states, *stacked], strict=False):
-            if name:
-                env[name] = value
+        self.store(env, [*states, *stacked])
 
 
 def bound(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:

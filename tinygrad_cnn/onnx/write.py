@@ -1,15 +1,16 @@
-"""What writers of the table write with: values, nodes, constants, and sizes that are known when the file is run."""
+"""What writers of the table write with: values, nodes and constants."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from .errors import OnnxError, package
+from .sizes import FIXED, Sizes
 from .trace import Record, Trace
+from .value import Value
 
 END = np.iinfo(np.int64).max
 ELEMENTWISE = frozenset([
@@ -19,58 +20,17 @@ ELEMENTWISE = frozenset([
 ])  # fmt: skip
 
 
-class Value:
-    """A value of the file that is being written. Its shape is that of the first trace; `shapes` has those of all."""
-
-    __slots__ = ("constant", "dtype", "name", "shapes", "source")
-
-    def __init__(
-        self,
-        name: str,
-        shapes: Sequence[tuple[int, ...]],
-        dtype: Any,
-        constant: np.ndarray | None = None,
-        source: int = 0,
-    ) -> None:
-        self.name, self.shapes, self.dtype, self.constant, self.source = name, shapes, np.dtype(dtype), constant, source
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape in the first trace."""
-        return self.shapes[0]
-
-    def sizes(self, axis: int) -> tuple[int, ...]:
-        """The sizes of an axis in all traces."""
-        return tuple(shape[axis] for shape in self.shapes)
-
-    def is_dynamic(self, axis: int) -> bool:
-        """Whether the size of an axis varies."""
-        return len(set(self.sizes(axis))) > 1
-
-    @property
-    def varies(self) -> bool:
-        """Whether a size varies."""
-        return any(map(self.is_dynamic, range(len(self.shape))))
-
-
-class Dimension:
-    """A dynamic axis: its name, an input that has it, which axis, and its sizes in all traces."""
-
-    def __init__(self, name: str, value: Value, axis: int) -> None:
-        self.name, self.value, self.axis = name, value, axis
-
-
-class Writer:
+class Writer(Sizes):
     """The file that is being written, and the op whose turn it is."""
 
     def __init__(self, traces: Sequence[Trace], opset: int, names: Mapping[int, str]) -> None:
+        super().__init__()
         self.traces, self.opset = traces, opset
         self.parameters = names  # by identity of the array
         self.nodes: list[Any] = []
         self.constants: dict[str, Value] = {}
         self.values: dict[int, Value] = {}  # by identity of the array in the first trace
         self.taken: set[str] = set(names.values())
-        self.dimensions: list[Dimension] = []
         self.users: dict[int, list[Record]] = {}  # by identity of an array, who takes it
         self.kept: set[int] = set()  # arrays that are outputs
         self.given: dict[int, Value] = {}  # results of records that need not be written
@@ -78,7 +38,6 @@ class Writer:
         self.index = 0
         self.out: Value
         self._helper = package("export").helper
-        self._sizes: dict[Any, Value] = {}
         self._ints: dict[Any, Value] = {}
 
     # Errors
@@ -222,7 +181,7 @@ class Writer:
             operator, ["" if v is None else v.name for v in given], names, name=name, **attributes
         )
         self.nodes.append(made)
-        dtype = _result_dtype(operator, given, attributes)
+        dtype = _result_dtype(operator, given)
         found = [Value(n, self._guess(operator, given), dtype) for n in names]
         if operator == "Shape":
             found[0].dtype = np.dtype(np.int64)
@@ -337,70 +296,6 @@ class Writer:
         for i, trace in enumerate(self.traces):
             yield x.shapes[i][axis], self.out.shapes[i][axis], trace.records[self.index].params["taps"]
 
-    # Sizes
-
-    def size(self, sizes: tuple[int, ...]) -> Value:
-        """A size that varies, as a 1-D value of one element: a multiple of a dynamic size, and a number more."""
-        if len(set(sizes)) == 1:
-            return self.ints(sizes[:1])
-        if sizes in self._sizes:
-            return self._sizes[sizes]
-        for dimension in self.dimensions:
-            ours = dimension.value.sizes(dimension.axis)
-            slope = Fraction(sizes[1] - sizes[0], ours[1] - ours[0]) if ours[1] != ours[0] else Fraction(0)
-            slope = slope or Fraction(sizes[-1] - sizes[0], (ours[-1] - ours[0]) or 1)
-            if slope.denominator != 1 or any(
-                slope * (n - ours[0]) != m - sizes[0] for n, m in zip(ours, sizes, strict=True)
-            ):
-                continue
-            found = self.size_of(dimension.value, dimension.axis)
-            if slope != 1:
-                found = self.node("Mul", found, self.ints([int(slope)]))
-            if rest := sizes[0] - slope * ours[0]:
-                found = self.node("Add", found, self.ints([int(rest)]))
-            self._sizes[sizes] = found
-            return found
-        self.refuse(
-            True,
-            f"has a size that is {sizes[0]} here and depends on a dynamic axis in a way that cannot be written {FIXED}",
-        )
-        raise AssertionError
-
-    def size_of(self, value: Value, axis: int) -> Value:
-        """The size of an axis of a value."""
-        key = value.name, axis
-        if key not in self._sizes:
-            self._sizes[key] = self.node("Gather", self.node("Shape", value), self.ints([axis]))
-        return self._sizes[key]
-
-    def shape(self, value: Value, instead: Mapping[int, int] | None = None) -> Value:
-        """The shape of a value that is to be made, as a 1-D value; with other numbers for some axes."""
-        found: list[tuple[int, ...]] = [value.sizes(i) for i in range(len(value.shape))]
-        for axis, n in (instead or {}).items():
-            found[axis] = (n,) * len(self.traces)
-        if all(len(set(sizes)) == 1 for sizes in found):
-            return self.ints(sizes[0] for sizes in found)
-        return self.node("Concat", *map(self.size, found), axis=0)  # type: ignore[no-any-return]
-
-    def reshape(self, x: Value, out: Value) -> Value:
-        """x in the shape of `out`, with 0 for a dynamic axis that stays, and -1 for another one."""
-        target: list[Any] = []  # numbers, and the sizes of an axis in all traces
-        for i in range(len(out.shape)):
-            sizes = out.sizes(i)
-            if len(set(sizes)) == 1:
-                target.append(sizes[0])
-            else:
-                target.append(0 if i < len(x.shape) and x.sizes(i) == sizes else sizes)
-        moving = [t for t in target if isinstance(t, tuple)]
-        if len(moving) == 1 and 0 not in out.shape:
-            target[target.index(moving[0])] = -1
-        elif moving:
-            return self.node("Reshape", x, self.shape(out))  # type: ignore[no-any-return]
-        empty = any(n == 0 for n in out.shape)
-        self.refuse(empty and out.varies, "has a size of 0 beside a dynamic one")
-        more = {"allowzero": 1} if empty and self.opset >= 14 else {}
-        return self.node("Reshape", x, self.ints(target), **more)  # type: ignore[no-any-return]
-
     # Whole layers
 
     def layer_norm(self, operator: str, x: Value, one: Value, **attributes: Any) -> Value:
@@ -419,10 +314,8 @@ class Writer:
         return y
 
 
-FIXED = "; pass dynamic_axes={} for a file of fixed sizes"
-
-
-def _result_dtype(operator: str, given: Sequence[Value | None], attributes: Mapping[str, Any]) -> Any:
+def _result_dtype(operator: str, given: Sequence[Value | None]) -> Any:
+    """The dtype of what a node makes, until it is known to be the result of an op."""
     if operator in (
         "Equal",
         "Greater",

@@ -146,11 +146,13 @@ def _write_transposed(
     w: Any, u: Any, weight: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any
 ) -> Any:
     u, weight = w.same(out.dtype, u, weight)
-    painted = [
-        (n - 1) * k + d * (f - 1) + 1
-        for n, k, d, f in zip(u.shape[2:], stride, dilation, weight.shape[2:], strict=True)
-    ]
-    extra = [n + sum(p) - whole for n, p, whole in zip(out.shape[2:], padding, painted, strict=True)]
+    found = []
+    for before, after in zip(u.shapes, out.shapes, strict=True):
+        form = zip(before[2:], stride, dilation, weight.shape[2:], strict=True)
+        painted = [(n - 1) * k + d * (f - 1) + 1 for n, k, d, f in form]
+        found.append([n + sum(p) - whole for n, p, whole in zip(after[2:], padding, painted, strict=True)])
+    extra = found[0]
+    w.refuse(any(other != extra for other in found), "has padding that changes with the size of a dynamic axis")
     more: dict[str, Any] = {"output_padding": extra} if any(extra) else {}
     return w.node(
         "ConvTranspose", u, weight, kernel_shape=_kernel(weight.shape), strides=list(stride), dilations=list(dilation),
