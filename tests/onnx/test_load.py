@@ -88,17 +88,18 @@ def test_names_become_paths_of_their_own(names):
 def test_what_is_a_parameter_and_what_a_buffer():
     state = {
         "filters": normal(4, 3, 3, 3), "scale": normal(4), "shift": normal(4), "mean": normal(4), "var": abs(normal(4)),
-        "factor": np.array(2.0, np.float32), "table": np.array([0, 2]), "shape": np.array([0, -1]), "unused": normal(3),
+        "slope": np.array([0.2], np.float32), "factor": np.array(2.0, np.float32), "table": np.array([0, 2]), "shape": np.array([0, -1]), "unused": normal(3),
     }  # fmt: skip
     nodes = [
         node("Conv", ["x", "filters"], ["a"]),
         node("BatchNormalization", ["a", "scale", "shift", "mean", "var"], ["b"]),
-        node("Mul", ["b", "factor"], ["c"]),
+        node("PRelu", ["b", "slope"], ["p"]),
+        node("Mul", ["p", "factor"], ["c"]),
         node("Gather", ["c", "table"], ["d"], axis=1),
         node("Reshape", ["d", "shape"], ["y"]),
     ]
     module = load(model(nodes, [info("x", FLOAT, ["n", 3, 5, 5])], [info("y")], state))
-    assert [n for n, _ in module.named_parameters()] == ["filters", "scale", "shift"]
+    assert [n for n, _ in module.named_parameters()] == ["filters", "scale", "shift", "slope"]
     assert [n for n, _ in module.named_buffers()] == ["mean", "var", "factor", "table"]
     assert not module.training
     assert module(normal(2, 3, 5, 5)).shape == (2, 18)
@@ -152,7 +153,7 @@ def test_a_module_trains_compiles_saves_and_exports_again(tmp_path):
 
 
 def test_batch_normalization_trains_as_the_layer_does():
-    layer = shaken(nn.BatchNorm2d(3, momentum=0.2))
+    layer = shaken(nn.BatchNorm2d(3))
     module = load(exported(layer, normal(2, 3, 4, 4)))
     layer.train()
     module.train()
@@ -160,6 +161,8 @@ def test_batch_normalization_trains_as_the_layer_does():
         np.testing.assert_allclose(
             module(normal(2, 3, 4, 4)).numpy(), layer(normal(2, 3, 4, 4)).numpy(), rtol=1e-5, atol=1e-6
         )
+        for name in ("running_mean", "running_var"):
+            np.testing.assert_allclose(module.state_dict()[name], layer.state_dict()[name], rtol=1e-5)
 
 
 def test_dropout_of_a_file_drops_in_training():
