@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,8 @@ def test_names_become_paths_of_their_own(names):
 def test_what_is_a_parameter_and_what_a_buffer():
     state = {
         "filters": normal(4, 3, 3, 3), "scale": normal(4), "shift": normal(4), "mean": normal(4), "var": abs(normal(4)),
-        "slope": np.array([0.2], np.float32), "factor": np.array(2.0, np.float32), "table": np.array([0, 2]), "shape": np.array([0, -1]), "unused": normal(3),
+        "slope": np.array([0.2], np.float32), "factor": np.array(2.0, np.float32), "unused": normal(3),
+        "table": np.array([0, 2]), "shape": np.array([0, -1]),
     }  # fmt: skip
     nodes = [
         node("Conv", ["x", "filters"], ["a"]),
@@ -178,6 +180,16 @@ def test_a_copy_is_a_module_of_its_own():
     twin.weight.copy_(np.zeros((2, 3), np.float32))
     np.testing.assert_allclose(twin(normal(1, 3)).numpy(), module.bias.numpy()[None], rtol=1e-6)
     assert not np.allclose(module(normal(1, 3)).numpy(), twin(normal(1, 3)).numpy())
+
+
+def test_a_module_is_pickled():
+    original = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2), nn.Softmax()
+    )
+    module = load(exported(shaken(original), normal(1, 1, 4, 4)))
+    twin = pickle.loads(pickle.dumps(module))
+    np.testing.assert_array_equal(twin(normal(3, 1, 4, 4)).numpy(), module(normal(3, 1, 4, 4)).numpy())
+    assert (twin.names, twin.training, twin.input_names) == (module.names, False, ["x"])
 
 
 def test_a_file_within_a_model_keeps_its_names():

@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import OnnxError
 from .files import DEEPEST, array_of, attribute_of
-from .program import MISTAKES, Branch, Loop, Program, Scan, Step, bound
+from .program import MISTAKES, Branch, Loop, Program, Scan, Step, call_of
 from .table import READERS, Reader
 from .table.base import limited, number
 from .table.logic import numpy_dtype
@@ -166,7 +166,7 @@ class Builder:
             raise OnnxError(f"the attribute {min(absent)!r} is missing")
         roles = [(row.roles[0 if row.variadic else i] if row.roles else "") or "Value" for i in range(len(inputs))]
         return Step(
-            bound(row.function, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context
+            call_of(node.op_type, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context
         )
 
     def _fold(self, step: Step, known: Sequence[Any], operator: str) -> bool:

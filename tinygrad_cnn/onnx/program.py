@@ -11,6 +11,7 @@ import numpy as np
 from ..ops.shape import stack
 from ..tensor import Tensor
 from .errors import OnnxError
+from .table import READERS
 from .table.base import number
 
 Env = dict[str, Any]
@@ -235,6 +236,17 @@ class Scan(Step):
         self.store(env, [*states, *stacked])
 
 
-def bound(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:
-    """A function with keywords."""
-    return functools.partial(function, **keywords) if keywords else function
+class Call(functools.partial[Any]):
+    """The reader of an operator with the attributes of a node. It is pickled by the operator's name."""
+
+    operator: str
+
+    def __reduce__(self) -> Any:
+        return call_of, (self.operator, self.keywords)
+
+
+def call_of(operator: str, keywords: dict[str, Any]) -> Call:
+    """The reader of an operator with keywords."""
+    call = Call(READERS[operator].function, **keywords)
+    call.operator = operator
+    return call

@@ -14,6 +14,7 @@ from . import (
     recurrent,
     reduce,
     resize,
+    sample,
     shape,
 )
 from .base import READERS, WRITERS, Reader, Writer
@@ -36,5 +37,6 @@ __all__ = [
     "recurrent",
     "reduce",
     "resize",
+    "sample",
     "shape",
 ]

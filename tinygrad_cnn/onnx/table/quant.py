@@ -10,7 +10,9 @@ from ...core.graph import Array
 from ...ops import elementwise as e
 from ...ops import reduce as r
 from ...ops import shape as s
-from .base import as_dtype, dtype_of, reads, refuse
+from ...ops.matmul import matmul
+from .base import READERS, as_dtype, dtype_of, reads, refuse
+from .conv import Ints
 from .logic import cast, numpy_dtype
 
 
@@ -67,3 +69,51 @@ def _dynamic(x: Array) -> Any:
     scale = e.div(e.sub(high, low), np.float32(255))
     zero = _saturated(e.round(e.div(e.neg(low), scale)), np.dtype(np.uint8))
     return _quantize(x, scale, zero), scale, zero
+
+
+@reads("ConvInteger")
+def _conv_integer(
+    x: Array, w: Array, x_zero_point: Array = None, w_zero_point: Array = None, *, auto_pad: str = "NOTSET",
+    dilations: Ints = None, group: int = 1, kernel_shape: Ints = None, pads: Ints = None, strides: Ints = None,
+) -> Array:  # fmt: skip
+    """In float64, which has every sum of such products exactly."""
+    left = _centred(x, x_zero_point, 1)
+    right = _centred(w, w_zero_point, 0)
+    window = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "kernel_shape": kernel_shape, "pads": pads}
+    return cast(READERS["Conv"].function(left, right, **window, strides=strides), np.dtype(np.int32))
+
+
+def _centred(q: Any, zero: Any, axis: int) -> Any:
+    """q without its zero point, in float64."""
+    wide = np.dtype(np.float64)
+    return cast(q, wide) if zero is None else e.sub(cast(q, wide), cast(_spread(zero, q, axis, 0), wide))
+
+
+@reads("QLinearConv")
+def _q_conv(
+    x: Array, x_scale: Array, x_zero_point: Array, w: Array, w_scale: Array, w_zero_point: Array, y_scale: Array,
+    y_zero_point: Array, b: Array = None, *, auto_pad: str = "NOTSET", dilations: Ints = None, group: int = 1,
+    kernel_shape: Ints = None, pads: Ints = None, strides: Ints = None,
+) -> Array:  # fmt: skip
+    window = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "kernel_shape": kernel_shape, "pads": pads}
+    left, right = _centred(x, x_zero_point, 1), _centred(w, w_zero_point, 0)
+    bias = None if b is None else cast(b, np.dtype(np.float64))
+    y = READERS["Conv"].function(left, right, bias, **window, strides=strides)
+    factor = _spread(w_scale, y, 1, 0)
+    return _requantized(e.mul(y, cast(e.mul(factor, x_scale), np.dtype(np.float64))), y_scale, y_zero_point)
+
+
+@reads("QLinearMatMul")
+def _q_matmul(
+    a: Array, a_scale: Array, a_zero_point: Array, b: Array, b_scale: Array, b_zero_point: Array, y_scale: Array,
+    y_zero_point: Array,
+) -> Array:  # fmt: skip
+    left, right = _centred(a, a_zero_point, -2), _centred(b, b_zero_point, -1)
+    factor = e.mul(_spread(a_scale, a, -2, 0), _spread(b_scale, b, -1, 0))
+    return _requantized(e.mul(matmul(left, right), cast(factor, np.dtype(np.float64))), y_scale, y_zero_point)
+
+
+def _requantized(y: Any, scale: Any, zero: Any) -> Any:
+    wide = np.dtype(np.float64)
+    q = e.add(e.round(e.div(y, cast(s.reshape(scale, shape=()), wide))), cast(s.reshape(zero, shape=()), wide))
+    return _saturated(q, dtype_of(zero))
