@@ -28,6 +28,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "gradients": ("Gradients", "Derivatives of what was computed and of functions, and what governs how they are recorded.", [
         ("Derivatives", "tg", "transforms.autograd"),
+        ("Batches", "tg", "transforms.vmap"),
         ("Recording", "tg", "core.grad_mode: no_grad enable_grad is_grad_enabled"),
         ("", "tg", "core.graph: op"),
         ("Memory and faults", "tg", "transforms.checkpoint"),
@@ -77,6 +78,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "nn": ("Modules", "The base of models, containers, initialization in `tg.nn.init`, and models in `tg.nn.models`.", [
         ("Modules", "tg.nn", "nn.module"),
         ("Parameters", "tg.nn", "nn.parameter"),
+        ("Functions of parameters", "tg.nn", "nn.functional_call"),
         ("Containers", "tg.nn", "nn.containers"),
         ("Initialization", "tg.nn.init", "nn.init"),
         ("Models that ship", "tg.nn.models", "nn.models"),

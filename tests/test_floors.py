@@ -19,7 +19,7 @@ FLOORS = [
     ("core", "allocator"),
     ("ops",),
     ("functional", "linalg", "tensor"),
-    ("transforms", "autograd"),
+    ("transforms", "autograd", "checks"),
     ("optim", "nn", "data"),
     ("io", "testing"),
     ("training", "onnx"),

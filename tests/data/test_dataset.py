@@ -69,7 +69,7 @@ def test_sequences_arrays_and_tensors_are_datasets():
     [
         ((), ValueError, "TensorDataset: there are no arrays"),
         ((np.zeros(3), np.zeros((4, 3))), ValueError, r"TensorDataset: the arrays have lengths \[3, 4\]"),
-        ((np.zeros(3), 3), TypeError, "TensorDataset: one of the arrays is a single number"),
+        ((np.zeros(3), 3), TypeError, "TensorDataset: an array is a single number"),
         ((np.array([None, 1]),), TypeError, "a field of an example is a ndarray; it must be a number or an array"),
     ],
 )
@@ -81,7 +81,7 @@ def test_tensor_dataset_refuses(arrays, error, message):
 @pytest.mark.parametrize(
     ("indices", "error", "message"),
     [
-        ([0, 10], IndexError, "`indices` holds 10 at 1; the dataset has 10 examples"),
+        ([0, 10], IndexError, "`indices` holds 10 at 1; it must be from 0 to 9"),
         ([-1], IndexError, "`indices` holds -1 at 0"),
         ([0.5], TypeError, r"`indices` is float64 \(1,\); it must be a row of integers"),
         ([[1]], TypeError, r"`indices` is int64 \(1, 1\)"),
@@ -188,5 +188,5 @@ def test_splits_refuse(lengths, message):
 
 
 def test_stratified_split_wants_a_label_for_each_example():
-    with pytest.raises(ValueError, match=r"`labels` has shape \(9,\); there must be one for each of 10 examples"):
+    with pytest.raises(ValueError, match=r"`labels` has shape \(9,\); it must be \(10,\)"):
         data.stratified_split(range(10), [5, 5], range(9))

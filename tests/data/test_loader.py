@@ -320,11 +320,11 @@ def middle():
 @pytest.mark.parametrize(
     ("change", "faults"),
     [
-        ({"seed": None}, ["'seed' is missing", "'extra' is unexpected"]),
-        ({"epoch": -1}, ["`epoch` is -1", "'extra'"]),
-        ({"position": 1.5}, ["`position` is 1.5", "'extra'"]),
-        ({"position": 6}, ["'extra'"]),
-        ({"batch_size": 3, "length": 4}, ["'extra'"]),
+        ({"seed": None}, ["`seed` is missing", "`extra` is unexpected"]),
+        ({"epoch": -1}, ["`epoch` is -1", "`extra`"]),
+        ({"position": 1.5}, ["`position` is 1.5", "`extra`"]),
+        ({"position": 6}, ["`extra`"]),
+        ({"batch_size": 3, "length": 4}, ["`extra`"]),
     ],
 )
 def test_a_state_with_faults_changes_nothing_and_lists_them(change, faults):
@@ -340,10 +340,10 @@ def test_a_state_with_faults_changes_nothing_and_lists_them(change, faults):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"batch_size": 3}, "'batch_size' is 3; it must be the loader's 2, as the state is in the middle"),
-        ({"length": 4}, "'length' is 4; it must be the loader's 9"),
-        ({"shuffle": True}, "'shuffle' is True; it must be the loader's False"),
-        ({"position": 6}, "'position' is 6; an epoch has 5 batches"),
+        ({"batch_size": 3}, "`batch_size` is 3; it must be the loader's 2, as the state is in the middle"),
+        ({"length": 4}, "`length` is 4; it must be the loader's 9"),
+        ({"shuffle": True}, "`shuffle` is True; it must be the loader's False"),
+        ({"position": 6}, "`position` is 6; an epoch has 5 batches"),
     ],
 )
 def test_the_middle_of_an_epoch_is_one_of_this_loader(change, fault):

@@ -98,9 +98,9 @@ class Bomb:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "it is no whole .npz archive: File is not a zip file"),
-        (archive(("notes.txt", b"hello")), "entry 'notes.txt': it is no array; the name of an array ends in .npy"),
-        (archive(("a.npy", b"hello")), "it is no whole .npz archive: EOF: reading magic string"),
+        (b"", "it is not a whole .npz archive: File is not a zip file"),
+        (archive(("notes.txt", b"hello")), "entry 'notes.txt': it is not an array; the name of an array ends in .npy"),
+        (archive(("a.npy", b"hello")), "it is not a whole .npz archive: EOF: reading magic string"),
         (
             archive(("a.npy", entry(ROW, bytes(15)))),
             r"'a.npy': it is declared as \(2,\) of float64, 16 bytes, but .* 15",
@@ -108,7 +108,7 @@ class Bomb:
         (archive(("a.npy", entry(ROW, bytes(17)))), "'a.npy': the file goes on after it"),
         (archive(("a.npy", entry(ROW, bytes(16), b"\2\0"))), r"'a.npy': its version is \(2, 0\)"),
         (archive(("a.npy", entry(ROW.replace("2", "-2")))), r"'a.npy': its shape is \(-2,\)"),
-        (archive(("a.npy", entry(ROW.replace("2,", "2**9,")))), "it is no whole .npz archive: "),
+        (archive(("a.npy", entry(ROW.replace("2,", "2**9,")))), "it is not a whole .npz archive: "),
         (archive(("a.npy", entry(ROW.replace("<f8", "|b1"), b"\1\2"))), "'a.npy': it holds a Boolean that is neither"),
         (archive(("a.npy", entry(ROW.replace("<f8", "<U2"), bytes(16)))), "'a.npy': its dtype is <U2"),
         (archive(("a.npy", entry(ROW.replace("<f8", "|O"), pickle.dumps(Bomb())))), "'a.npy': its dtype is object"),

@@ -77,7 +77,7 @@ def test_a_crop_is_a_window_of_the_padded_image(images, size, padding, seed):
     rows, columns = (n + 2 * padding - s + 1 for n, s in zip(images.shape[-2:], size, strict=True))
     crop = data.RandomCrop(size, padding, fill=1)
     if min(rows, columns) < 1:
-        with pytest.raises(ValueError, match=r"RandomCrop: `size` is .* but the images are, with their padding, "):
+        with pytest.raises(ValueError, match=r"RandomCrop: `size` is .* but the padded images are "):
             crop(images, rng=seed)
         return
     cropped = crop(images, rng=seed)
@@ -272,7 +272,7 @@ def test_composed_transforms_draw_one_after_another():
         (
             lambda: data.RandomRotation(-1),
             ValueError,
-            "RandomRotation: `degrees` is -1; one number stands for both signs",
+            "RandomRotation: `degrees` is -1; one number is for both signs",
         ),
         (
             lambda: data.RandomRotation((2, 1)),
@@ -290,7 +290,7 @@ def test_composed_transforms_draw_one_after_another():
         (lambda: data.ToFloat(0), ValueError, "ToFloat: `scale` is 0; it must be a finite number other than 0"),
         (lambda: data.ToFloat(dtype=np.uint8), TypeError, "ToFloat: `dtype` is uint8"),
         (lambda: data.Normalize(0, 0), ValueError, "Normalize: `std` is 0; it must be above 0"),
-        (lambda: data.Normalize([[0]], 1), ValueError, r"have shape \(1, 1\); give one number for each channel"),
+        (lambda: data.Normalize([[0]], 1), ValueError, r"have shape \(1, 1\); give a number for each channel"),
         (
             lambda: data.Normalize([0, 0], 1)(np.zeros((1, 3, 2, 2))),
             ValueError,
@@ -301,7 +301,7 @@ def test_composed_transforms_draw_one_after_another():
             TypeError,
             r"`images` is uint8; convert it with ToFloat\(\)",
         ),
-        (lambda: data.Compose([1]), TypeError, "Compose: 1 is no transform"),
+        (lambda: data.Compose([1]), TypeError, "Compose: 1 is not a transform"),
     ],
 )
 def test_arguments_that_are_refused(make, error, message):

@@ -160,8 +160,8 @@ class Evil:
         (npy(shape="(2305843009213693951,)"), r"claims to be float32 \(2305843009213693951,\) but has 8 bytes"),
         (npy(shape="(" + "65536, " * 8 + ")"), "but has 8 bytes"),
         (npy(shape="(0, 4611686018427387904, 4)", data=b""), "ValueError|too big|dimension"),
-        (npy(shape="(-2,)"), "which is none of an array"),
-        (npy(shape="(2, -1, -1)"), "which is none of an array"),
+        (npy(shape="(-2,)"), "which is not of an array"),
+        (npy(shape="(2, -1, -1)"), "which is not of an array"),
         (npy(shape="(3,)"), "but has 8 bytes"),
         (npy(shape="(1,)"), "but has 8 bytes"),
         (npy(shape=f"({'1, ' * 70})", data=bytes(4)), "dimension"),
@@ -170,11 +170,11 @@ class Evil:
         (npy(descr="|S0", shape="(1099511627776,)", data=b""), "is not one of numbers"),
         (npy(descr="|V8", shape="(1,)"), "is not one of numbers"),
         (npy(descr="<f3"), "f3"),
-        (npy(header="__import__('os').mkdir('executed')"), "which is none of an array"),
-        (npy(header="{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }"), "which is none of an array"),
-        (npy(header="(" * 5000), "which is none of an array"),
-        (npy(header="x" * 20_000), "which is none of an array"),
-        (npy(version=2)[:8] + b"\xff\xff\xff\xff", "which is none of an array"),
+        (npy(header="__import__('os').mkdir('executed')"), "which is not of an array"),
+        (npy(header="{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }"), "which is not of an array"),
+        (npy(header="(" * 5000), "which is not of an array"),
+        (npy(header="x" * 20_000), "which is not of an array"),
+        (npy(version=2)[:8] + b"\xff\xff\xff\xff", "which is not of an array"),
         (npy(version=3), "does not begin like an array"),
         (pickle.dumps(Evil()), "does not begin like an array"),
         (b"", "does not begin like an array"),
@@ -190,7 +190,9 @@ def test_an_entry_that_is_no_array_of_numbers(entry, reason, tmp_path, monkeypat
     "name", ["../a.npy", "/a.npy", "b/../../a.npy", "a\\b.npy", "C:/a.npy", "a//b.npy", "./a.npy", "a"]
 )
 def test_an_entry_with_a_name_that_leads_elsewhere(name, tmp_path):
-    refused(archive(tmp_path / "a.npz", (name, npy())), "entry .* (has a name that is no plain name|is not an array)")
+    refused(
+        archive(tmp_path / "a.npz", (name, npy())), "entry .* (has a name that is not a plain name|is not an array)"
+    )
 
 
 def test_two_entries_of_one_name(tmp_path):

@@ -126,7 +126,7 @@ def test_complex_and_long_numbers_are_for_npz(tmp_path):
     tg.save(tmp_path / "z.npz", state)
     assert_same(tg.load(tmp_path / "z.npz"), state)
     pytest.importorskip("safetensors")
-    with pytest.raises(TypeError, match=r"array 'z' is complex128, which .safetensors does not have.*save as .npz"):
+    with pytest.raises(TypeError, match=r"array 'z' is complex128, which the format does not have.*save as .npz"):
         tg.save(tmp_path / "z.safetensors", state)
     assert not (tmp_path / "z.safetensors").exists()
     tg.save(tmp_path / "z.safetensors", {"b": state["b"]})
@@ -147,7 +147,7 @@ SELF.append(SELF)
         ([np.array(["a"])], TypeError, r"`state\[0\]` is a ndarray of <U1"),
         ([np.ma.masked_array([1, 2], [True, False])], TypeError, r"`state\[0\]` is a MaskedArray of int64"),
         ([np.zeros(2, "f4,i4")], TypeError, r"must be a plain array"),
-        (SELF, ValueError, r"`state` contains itself, or nests more than 100 deep, at `state\[0\]\[0\]"),
+        (SELF, ValueError, r"`state` contains itself, or nests over 100 deep, at `state\[0\]\[0\]"),
         ({"a": "\ud800"}, ValueError, r"`state\['a'\]` is '\\ud800', which is not Unicode text; save it as bytes"),
     ],
 )
@@ -168,9 +168,7 @@ def test_deep_nesting_up_to_the_limit_comes_back(tmp_path):
 @pytest.mark.parametrize("call", [lambda path: tg.save(path, {}), tg.load], ids=["save", "load"])
 def test_the_name_sets_the_format(call, tmp_path):
     for name in ("model.pt", "model", ".npz"):
-        with pytest.raises(
-            ValueError, match=r"`path` is .*; it must end in .npz or .safetensors, which sets the format"
-        ):
+        with pytest.raises(ValueError, match=r"`path` is .*; it must end in .npz or .safetensors"):
             call(tmp_path / name)
     tg.save(tmp_path / "A.NPZ", {"a": 1})
     assert tg.load(tmp_path / "A.NPZ") == {"a": 1}

@@ -93,7 +93,7 @@ FAULTS = {
         lambda state: state.update({"1.running_var": {"a": 1}}),
         "'1.running_var' is object (); it must be float32 (2,)",
     ),
-    "ragged": (lambda state: state.update({"0.bias": [[1.0], [2.0, 3.0]]}), "'0.bias' is no array"),
+    "ragged": (lambda state: state.update({"0.bias": [[1.0], [2.0, 3.0]]}), "'0.bias' is not an array"),
     "not finite": (
         lambda state: state["1.running_mean"].__setitem__(1, np.inf),
         "'1.running_mean' holds inf at (1,); it must be finite",

@@ -224,7 +224,7 @@ def test_a_read_only_parameter_stops_the_exchange_before_it_begins():
     p = leaf(2)
     ema = EMA([p, tg.from_numpy(array)], 0.5)
     p.copy_([5.0, 5.0])
-    with pytest.raises(ValueError, match="EMA: parameter 1 is read-only and cannot take its average; copy it"):
+    with pytest.raises(ValueError, match="EMA: parameter 1 is read-only and cannot be exchanged; copy it"):
         ema.swap()
     assert p.tolist() == [5, 5]
 

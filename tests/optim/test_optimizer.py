@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.checks import non_negative
 from tinygrad_cnn.optim import SGD, Optimizer
-from tinygrad_cnn.optim.hyperparameters import Positive, non_negative, positive
+from tinygrad_cnn.optim.hyperparameters import Positive, positive
 from tinygrad_cnn.optim.state import Number
 
 from .common import assert_same, descend, leaf, snapshot
@@ -326,6 +327,22 @@ def test_options_are_examined_again_when_they_change_where_they_are(optimizer):
         stepping.step()
     del stepping.param_groups[0]["initial_lr"]
     np.testing.assert_array_equal(p.numpy(), before[0][0])
+
+
+@every_class
+def test_an_option_under_another_name_stops_the_step(optimizer):
+    """Also the last one, whose value stays in its place among the values of the group."""
+    p = leaf(2)
+    stepping = optimizer([p], lr=0.1)
+    descend(stepping, [p], 3)
+    before = snapshot(stepping)
+    group = stepping.param_groups[0]
+    name = list(group)[-1]
+    group["other"] = group.pop(name)
+    with pytest.raises(ValueError, match=f"{optimizer.__name__}: `{name}` of group 0 is missing"):
+        stepping.step()
+    group[name] = group.pop("other")
+    assert_same(before, snapshot(stepping))
 
 
 @every_class

@@ -101,7 +101,7 @@ def test_one_cycle_ends_at_its_lowest_and_refuses_to_go_on():
     schedule.step()  # the loop's last call comes after the optimizer's last step
     assert schedule.get_last_lr() == pytest.approx([1 / 25 / 1e4] * 2)
     before = look(optimizer), schedule.state_dict()
-    with pytest.raises(ValueError, match="OneCycleLR: step 5 is beyond `total_steps`, which is 4; make a longer"):
+    with pytest.raises(ValueError, match="OneCycleLR: step 5 is beyond `total_steps` 4; make a longer"):
         schedule.step()
     assert before == (look(optimizer), schedule.state_dict())
 

@@ -209,7 +209,7 @@ def test_a_failing_step_leaves_the_checkpoint_before_it(tmp_path):
 
 def test_a_folder_that_does_not_exist_is_noticed_before_training(tmp_path):
     pages = []
-    with pytest.raises(FileNotFoundError, match="missing.* does not exist; make it first"):
+    with pytest.raises(FileNotFoundError, match="missing.* is missing; make it first"):
         Parts().fit(callbacks=[Diary(pages), Checkpoint(tmp_path / "missing" / "run.npz")])
     assert [event for _, event, *_ in pages] == ["on_fit_begin", "on_fit_end"]
 

@@ -549,7 +549,7 @@ class TestErrors:
             (lambda: tg.grad(lambda x: x)(3), TypeError, "grad: argument 0 is 3, which has no derivative"),
             (lambda: tg.grad(lambda x: x)(np.arange(3)), TypeError, "grad: argument 0 is ndarray of int"),
             (lambda: tg.jacobian(lambda x, n: x, 1)(1.0, "a"), TypeError, "jacobian: argument 1 is 'a'"),
-            (lambda: tg.grad(lambda x: x, 1)(1.0), ValueError, "grad: `argnums` asks for argument 1"),
+            (lambda: tg.grad(lambda x: x, 1)(1.0), ValueError, "grad: `argnums` has 1"),
             (lambda: tg.grad(lambda x: x)(x=1.0), ValueError, "called with 0 by position"),
             (lambda: tg.grad(lambda x: x, 1.5)(1.0), TypeError, "grad: `argnums` is 1.5"),
             (lambda: tg.grad(lambda x: x, True)(1.0), TypeError, "grad: `argnums` is True"),

@@ -391,7 +391,7 @@ class TestErrors:
             return x[: len(calls)]
 
         with pytest.raises(
-            RuntimeError, match=r"checkpoint: run again, f gave float64 \(2,\) where it gave float64 \(1,\)"
+            RuntimeError, match=r"checkpoint: run again, f returned float64 \(2,\) instead of float64 \(1,\)"
         ):
             tg.checkpoint(f, x).backward()
 

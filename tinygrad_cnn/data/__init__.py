@@ -1,4 +1,4 @@
-"""Data as plain NumPy arrays: real images to train on, what prepares them, and what hands them out in batches."""
+"""Data as plain NumPy arrays: datasets, readers of data files, transforms of images, and loaders of batches."""
 
 from . import readers, transforms
 from .dataset import Dataset, Subset, TensorDataset, collate

@@ -1,6 +1,4 @@
-"""Datasets: examples by number, one at a time or a batch at once."""
-
-from __future__ import annotations
+"""Datasets: numbered examples, read one at a time or as a batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,10 +14,10 @@ Batch: TypeAlias = tuple[Array, ...]
 
 
 class Dataset(ABC):
-    """Examples numbered from 0. A subclass says how many there are and what each is.
+    """Examples numbered from 0. A subclass defines ``__len__`` and ``__getitem__``.
 
     An example is a tuple of fields, such as image and label, or one field by itself. A field is an array, a number or
-    anything that ``np.asarray`` takes. Override :meth:`take` where a batch can be had faster than one by one.
+    anything that ``np.asarray`` takes. Override :meth:`take` if a whole batch can be read faster than single examples.
 
     >>> import tinygrad_cnn as tg
     >>> class Squares(tg.data.Dataset):
@@ -33,7 +31,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> Any:
@@ -45,14 +43,14 @@ class Dataset(ABC):
 
 
 class TensorDataset(Dataset):
-    """Examples that lie along the first axis of arrays, which are shared and not copied.
+    """Examples along the first axis of arrays, which are shared and not copied.
 
     Args:
         arrays: arrays or Tensors of the same length, such as images and labels.
 
     Raises:
-        ValueError: if there is no array, or one is of another length.
-        TypeError: if one does not hold numbers or is a single number.
+        ValueError: if there is no array, or the lengths differ.
+        TypeError: if an array does not hold numbers or is a single number.
 
     >>> import tinygrad_cnn as tg
     >>> digits = tg.data.TensorDataset(*tg.data.digits())
@@ -67,9 +65,7 @@ class TensorDataset(Dataset):
             raise ValueError("TensorDataset: there are no arrays; give at least one")
         for array in self.arrays:
             if not array.ndim:
-                raise TypeError(
-                    "TensorDataset: one of the arrays is a single number; examples lie along the first axis"
-                )
+                raise TypeError("TensorDataset: an array is a single number; examples lie along the first axis")
         lengths = [len(array) for array in self.arrays]
         if len(set(lengths)) > 1:
             raise ValueError(f"TensorDataset: the arrays have lengths {lengths}; each example takes one row of each")
@@ -78,7 +74,7 @@ class TensorDataset(Dataset):
         return len(self.arrays[0])
 
     def __getitem__(self, index: Any) -> Batch:
-        """The rows at `index`: an integer, or anything else that indexes the first axis of an array."""
+        """The rows at `index`: an integer, or any other index of the first axis."""
         return tuple(array[index] for array in self.arrays)
 
     def take(self, indices: NDArray[np.int64]) -> Batch:
@@ -99,10 +95,8 @@ class Subset(Dataset):
         self.indices = _integers(indices)
         wrong = (self.indices < 0) | (self.indices >= len(self.dataset))
         if wrong.any():
-            raise IndexError(
-                f"Subset: `indices` holds {self.indices[wrong.argmax()]} at {wrong.argmax()}; "
-                f"the dataset has {len(self.dataset)} examples, numbered from 0"
-            )
+            at, length = wrong.argmax(), len(self.dataset)
+            raise IndexError(f"Subset: `indices` holds {self.indices[at]} at {at}; it must be from 0 to {length - 1}")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -128,38 +122,30 @@ class _Items(Dataset):
 
 
 def as_dataset(data: Any) -> Dataset:
-    """`data` itself if it is a Dataset; arrays and Tensors by their first axis; any sequence by its items.
-
-    Raises:
-        TypeError: for anything else.
-    """
+    """`data` if it is a Dataset; a dataset of an array or Tensor by its first axis, or of a sequence by its items."""
     if isinstance(data, Dataset):
         return data
     if isinstance(data, np.ndarray | Tensor):
         return TensorDataset(data)
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes):
         return _Items(data)
-    raise TypeError(
-        f"`dataset` is a {type(data).__name__}; it must be a Dataset, an array or a sequence with len() and [...]"
-    )
+    raise TypeError(f"`dataset` is a {type(data).__name__}; it must be a Dataset, an array or a sequence with len()")
 
 
 def as_array(value: Any) -> Array:
-    """`value` as an array that shares its memory if it can. Python floats get the default dtype, integers int64."""
+    """`value` as an array, which shares its memory if possible. Python floats get the default dtype, integers int64."""
     if isinstance(value, Tensor):
         return value.detach().numpy()
     array = np.asarray(value)
     if array.dtype.kind in "OV":
-        raise TypeError(
-            f"a field of an example is a {type(value).__name__}; it must be a number or an array of numbers"
-        )
+        raise TypeError(f"a field of an example is a {type(value).__name__}; it must be a number or an array of them")
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
         return array.astype(get_default_dtype())
     return array
 
 
 def collate(items: Sequence[Any]) -> Batch:
-    """Examples as one batch: each field stacked along a new first axis. Python floats become the default dtype.
+    """Examples as one batch: each field stacked along a new first axis. Python floats get the default dtype.
 
     Raises:
         ValueError: if there are no examples, or they differ in their number of fields or in the shape of a field.
@@ -183,7 +169,7 @@ def _stacked(number: int, column: tuple[Any, ...]) -> Array:
     if len(shapes) > 1:
         raise ValueError(
             f"collate: field {number} has shape {shapes[0]} in one example and {shapes[1]} in another; crop or pad them "
-            "to one shape, or give a `collate` of your own. Arrays with an example in each row go into TensorDataset(...)"
+            "to one shape, or write a `collate`. For arrays with an example in each row, use TensorDataset(...)"
         )
     return np.stack(fields)
 

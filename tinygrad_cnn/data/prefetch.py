@@ -1,6 +1,4 @@
-"""Results of a function, computed in a thread before they are asked for."""
-
-from __future__ import annotations
+"""A map that computes results ahead in a thread."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +14,8 @@ Result = TypeVar("Result")
 def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument], count: int) -> Iterator[Result]:
     """``map(function, arguments)``, with up to `count` results computed in a thread while the caller uses the last one.
 
-    An exception reaches the caller in its turn, with the thread's traceback. The thread ends with the iteration,
-    however that ends, and runs in the caller's context: ``no_grad`` and ``np.errstate`` hold there too.
+    An exception is raised in place of its result, with the thread's traceback. The thread ends with the iteration. It runs
+    in the caller's context, with its ``no_grad`` and ``np.errstate``.
     """
     worker: list[int] = []
     context = copy_context()
@@ -31,5 +29,5 @@ def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument],
         while pending:
             yield pending.popleft().result()
     finally:
-        # The garbage collector may close an abandoned iterator in the thread itself, which cannot wait for its own end.
+        # The garbage collector may close an abandoned iterator in this thread, which cannot wait for its own end.
         executor.shutdown(wait=get_ident() not in worker, cancel_futures=True)

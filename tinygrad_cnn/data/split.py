@@ -1,6 +1,4 @@
-"""Datasets in parts, such as one to train on and one to test on."""
-
-from __future__ import annotations
+"""Random splits of datasets, such as into training and test data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +14,12 @@ from .dataset import Array, Dataset, Subset, as_array, as_dataset
 def random_split(
     dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], rng: Seed = None
 ) -> list[Subset]:
-    """Parts of `dataset` that have no example in common, drawn at random.
+    """Random parts of `dataset` that have no example in common.
 
     Args:
-        dataset: what to split.
-        lengths: how many examples each part gets, all together len(dataset); or fractions that add up to 1. A fraction
-            of the length is rounded down, and what is left over goes to the parts one by one, from the first.
+        dataset: the dataset, or an array, Tensor or sequence.
+        lengths: the numbers of examples, which add up to len(dataset); or fractions that add up to 1. Fractions of the
+            length are rounded down, and the rest goes to the parts one by one, from the first.
         rng: a generator or an integer seed; None is the library's generator.
 
     Raises:
@@ -40,9 +38,9 @@ def random_split(
 def stratified_split(
     dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], labels: Any, rng: Seed = None
 ) -> list[Subset]:
-    """As :func:`random_split`, but each part has each class in the proportion in which the dataset has it.
+    """:func:`random_split` with the classes of the dataset in the same proportions in each part, in random order.
 
-    A class may be off by one or two examples where the numbers do not divide. The classes stand mixed in each part.
+    If the numbers do not divide, a class may have one or two examples more or less.
 
     Args:
         dataset, lengths, rng: as for :func:`random_split`.
@@ -61,11 +59,9 @@ def stratified_split(
     sizes = _sizes("stratified_split", lengths, len(dataset))
     classes = as_array(labels)
     if classes.shape != (len(dataset),):
-        raise ValueError(
-            f"stratified_split: `labels` has shape {classes.shape}; there must be one for each of {len(dataset)} examples"
-        )
+        raise ValueError(f"stratified_split: `labels` has shape {classes.shape}; it must be ({len(dataset)},)")
     order = generator(rng).permutation(len(dataset))
-    # Spread each class evenly over [0, 1]; then every stretch of that has the classes in proportion.
+    # Spread each class evenly over [0, 1]; every part of this interval has the classes in proportion.
     _, members, counts = np.unique(classes[order], return_inverse=True, return_counts=True)
     by_class = np.argsort(members, kind="stable")
     starts = np.cumsum(counts) - counts

@@ -1,4 +1,4 @@
-"""Checkpoints: nested state in a file, written whole or not at all, and read without trust in the file."""
+"""Checkpoints: nested state in a file, written atomically, and safe to read from untrusted sources."""
 
 from .checkpoint import load, save
 from .errors import CheckpointError

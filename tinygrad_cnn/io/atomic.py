@@ -1,6 +1,4 @@
-"""Replacing a file in one stroke: whoever looks, at any moment, finds the old file or the new one, whole."""
-
-from __future__ import annotations
+"""Atomic replacement of a file: at any moment, its name leads to the complete old file or the complete new one."""
 
 import errno
 import hashlib
@@ -21,19 +19,19 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FOREIGN = 24 * 3600
-"""Seconds after which the temporary file of another machine, whose locks may not be seen here, counts as left behind."""
+"""Seconds after which the temporary file of another machine, whose locks may be invisible here, counts as abandoned."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file to write to, which takes the place of `path` if the block ends well, and vanishes if it does not.
+    """A new file to write to. It replaces `path` at the end of the block, or is removed after an exception.
 
-    It is made beside `path`, because a file can be renamed in one stroke only within a file system, and it reaches the
-    disk before it gets its name. A symbolic link stays, and what it leads to is replaced; so do the permissions of a
-    file that was there. A process that is killed leaves the new file behind, as ``.name.*.tmp``: the next one removes it.
+    The file is in the folder of `path`, since a rename is atomic only within a file system, and it is on the disk before the
+    rename. A symbolic link is kept and its target replaced; the permissions of an old file are kept. A process that is killed
+    leaves the new file as ``.name.*.tmp``, which the next call removes.
 
     Raises:
-        OSError: if the folder is not there, or the file cannot be written. The old file is then untouched.
+        OSError: if the folder does not exist, or the file cannot be written. The old file is unchanged then.
     """
     target = path.resolve()
     if not target.parent.is_dir():
@@ -51,7 +49,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             if fcntl is None:
-                file.close()  # Windows does not rename open files; elsewhere the file stays locked until it has its name
+                file.close()  # Windows does not rename open files; elsewhere the file is locked until the rename
             os.replace(new, target)
         _sync_folder(target.parent)
     except BaseException:
@@ -60,17 +58,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _created(target: Path) -> tuple[Path, BinaryIO]:
-    """A new file beside `target`, locked for as long as it is open."""
+    """A new file beside `target`, locked while it is open."""
     while True:
         new = target.with_name(f"{_prefix(target)}{_machine()}-{secrets.token_hex(8)}.tmp")
         file = open(new, "xb")  # noqa: SIM115
         if _locked(file.fileno(), shared=False) is not False:
             return new, file
-        file.close()  # another process took it for left behind, before it was locked
+        file.close()  # another process has removed it as abandoned, before it was locked
 
 
 def _locked(descriptor: int, shared: bool) -> bool | None:
-    """Whether an open file of ours is now locked and still has a name; None where files cannot be locked."""
+    """Lock an open file; return whether that succeeded and the file still has a name, or None if files cannot be locked."""
     if fcntl is None:
         return None
     try:
@@ -83,11 +81,10 @@ def _locked(descriptor: int, shared: bool) -> bool | None:
 
 
 def _sweep(target: Path, now: float) -> None:
-    """Remove the new files of earlier savers to `target` that were killed.
+    """Remove the temporary files of killed processes that were to replace `target`.
 
-    A saver holds a lock on its file, which ends with the process however that ends, so a file that can be locked has none.
-    That is known for savers on the same running kernel; what others have is left alone until it is old, `now` being the
-    time of their file system.
+    A process holds a lock on its file until it ends, so a file that can be locked is abandoned. Only the locks of this running
+    kernel can be seen: other files are removed when they are old at `now`, the time of their file system.
     """
     if fcntl is None:
         return
@@ -101,7 +98,7 @@ def _sweep(target: Path, now: float) -> None:
 
 
 def _remove(path: str, least_age: float, now: float) -> None:
-    """Remove a file that no process has locked and that was not written to for so many seconds."""
+    """Remove a file that no process has locked, and that was last written at least `least_age` seconds ago."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         if _locked(descriptor, shared=True) and now - os.fstat(descriptor).st_mtime >= least_age:
@@ -116,7 +113,7 @@ def _prefix(target: Path) -> str:
 
 @cache
 def _machine() -> str:
-    """Eight digits for the running kernel, which containers share, and with it the locks on files."""
+    """Eight digits for the running kernel. Containers share the kernel and its locks."""
     try:
         name = Path("/proc/sys/kernel/random/boot_id").read_text()
     except OSError:
@@ -125,11 +122,8 @@ def _machine() -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the new name reach the disk too, where that can be asked for: not on Windows, nor of a folder that may not be read.
-
-    The file has its name by now, so nothing here makes the saving fail.
-    """
-    with suppress(OSError):
+    """Write the new name to the disk, too."""
+    with suppress(OSError):  # not on Windows, nor in a folder that may not be read; the file has its name in any case
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

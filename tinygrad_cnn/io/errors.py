@@ -1,8 +1,8 @@
-"""What is raised for a file that is not, or no longer, a checkpoint, or not the one that is needed."""
+"""The error for files that are not valid checkpoints."""
 
 
 class CheckpointError(ValueError):
-    """A file cannot be loaded: it is damaged, not of the format that its name says, made to do harm, or of another training.
+    """A file cannot be loaded: it is damaged, hostile, of another format than its name says, or of another training.
 
-    The message gives the file and the reason. A file that is not there, or may not be read, is an OSError instead.
+    The message gives the file and the reason. A file that does not exist, or may not be read, is an OSError.
     """

@@ -1,10 +1,8 @@
 """The .npz format, which is NumPy's: an uncompressed zip archive of one .npy file for each array.
 
-State that is more than a dict of arrays has one more entry, structure.json. Nothing in the file is believed before it
-has been compared with the size of the file, and nothing is evaluated: the header of an array is matched as text.
+State that is more than a dict of arrays has one more entry, structure.json. Declared sizes are compared with the size of the
+file before anything is allocated, and nothing is evaluated: the header of an array is matched as text.
 """
-
-from __future__ import annotations
 
 import math
 import re
@@ -13,13 +11,13 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
+from ..data.readers.source import fill
 from . import structure
 from .structure import Array, Arrays, checked, number_dtype
 
 STRUCTURE = "structure.json"
 MAGIC = b"\x93NUMPY"
 LONGEST = 10_000  # characters in the header of an array: NumPy's own limit
-PIECE = 1 << 20  # bytes that are read at once
 
 _HEADER = re.compile(
     r"\{\s*'descr':\s*'(?P<dtype>[^']+)',\s*'fortran_order':\s*(?P<fortran>True|False),"
@@ -28,7 +26,7 @@ _HEADER = re.compile(
 
 
 def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
-    """Write `arrays`, and the text of their structure where their names do not say it all."""
+    """Write `arrays`, and the text of their structure unless they are a flat dict."""
     with zipfile.ZipFile(file, "w") as archive:
         if text != structure.flat(arrays):
             archive.writestr(zipfile.ZipInfo(STRUCTURE), text)
@@ -38,11 +36,7 @@ def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
 
 
 def read(file: BinaryIO, size: int) -> tuple[Arrays, str | None]:
-    """The arrays by name, and the text of their structure if there is one.
-
-    Raises:
-        Exception: of any kind, for a file that is not such an archive, or not as it was written.
-    """
+    """The arrays by name, and the text of their structure or None; an Exception of any type for another file."""
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         for entry in entries:
@@ -66,15 +60,15 @@ def read(file: BinaryIO, size: int) -> tuple[Arrays, str | None]:
 def _examine(entry: zipfile.ZipInfo) -> None:
     name = entry.filename
     if not structure.is_plain(name) or name != entry.orig_filename:
-        raise ValueError(f"entry {name!r} has a name that is no plain name of an array")
+        raise ValueError(f"entry {name!r} has a name that is not a plain name of an array")
     if name != STRUCTURE and not name.endswith(".npy"):
         raise ValueError(f"entry {name!r} is not an array, which ends in .npy")
     if entry.compress_type != zipfile.ZIP_STORED:
         raise ValueError(
-            f"entry {name!r} is compressed; only uncompressed archives are read, because they cannot unfold to more than "
-            "their size: if you trust the file, convert it with save(path, dict(np.load(path)))"
+            f"entry {name!r} is compressed; only uncompressed archives are read, since a small compressed one can unfold "
+            "to any size: if you trust the file, convert it with save(path, dict(np.load(path)))"
         )
-    if entry.comment:  # of a damaged length, it would swallow the entries that follow
+    if entry.comment:  # one of a damaged length would hide the entries that follow
         raise ValueError(f"entry {name!r} has a comment")
     if entry.flag_bits & 0x1:
         raise ValueError(f"entry {name!r} is encrypted")
@@ -83,7 +77,7 @@ def _examine(entry: zipfile.ZipInfo) -> None:
 
 
 def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
-    """The array of an entry, allocated once its header agrees with the bytes that are there."""
+    """The array of an entry, allocated after its header is compared with the size of the entry."""
     start = stream.read(8)
     if start not in (MAGIC + b"\1\0", MAGIC + b"\2\0"):
         raise ValueError(f"entry {entry.filename!r} does not begin like an array")
@@ -93,7 +87,7 @@ def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
     found = _HEADER.fullmatch(header)
     if not found:
         raise ValueError(
-            f"entry {entry.filename!r} has the header {header[:100]!r}, which is none of an array of numbers"
+            f"entry {entry.filename!r} has the header {header[:100]!r}, which is not of an array of numbers"
         )
     dtype = number_dtype(found["dtype"])
     shape = tuple(int(n) for n in re.findall(r"\d+", found["shape"]))
@@ -101,12 +95,5 @@ def _array(stream: IO[bytes], entry: zipfile.ZipInfo) -> Array:
     if math.prod(shape) * dtype.itemsize != there:
         raise ValueError(f"entry {entry.filename!r} claims to be {dtype} {shape} but has {there} bytes")
     fortran = found["fortran"] == "True"
-    array = np.empty(shape[::-1] if fortran else shape, dtype)
-    at, memory = 0, array.reshape(-1).view(np.uint8)
-    while at < there:
-        piece = stream.read(min(PIECE, there - at))
-        if not piece:
-            raise ValueError(f"entry {entry.filename!r} ends after {at} of {there} bytes")
-        memory[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
-        at += len(piece)
+    array = fill(stream, shape[::-1] if fortran else shape, dtype, there, f"entry {entry.filename!r}")
     return checked(f"entry {entry.filename!r}", array.T if fortran else array)

@@ -1,10 +1,7 @@
-"""The .safetensors format, through the package of that name: what PyTorch and many others read and write.
+"""The .safetensors format, which PyTorch and others read and write, by the package of that name.
 
-The text of the structure stands in the metadata, where readers that do not know it pass over it; beside it a digest of
-everything, because the format itself has no checksum.
+The metadata has the text of the structure, which other readers ignore, and a digest, since the format has no checksum.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -27,7 +24,7 @@ _DTYPES = {
 
 
 def package(caller: str) -> ModuleType:
-    """The safetensors package; ImportError that says how to get it."""
+    """The safetensors package, or an ImportError that says how to install it."""
     try:
         import safetensors.numpy
     except ImportError as error:
@@ -39,20 +36,18 @@ def package(caller: str) -> ModuleType:
 
 
 def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
-    """Write `arrays`, in C order and the machine's byte order, with the text of their structure.
+    """Write `arrays`, in C order and little-endian, with the text of their structure.
 
-    The package would put the metadata in an order that differs from call to call, so the header is written here: its length
-    in 8 bytes, JSON padded to a multiple of 8, then the arrays, the largest items first so that all are aligned.
-
-    Raises:
-        TypeError: if an array has a dtype that the format does not have.
+    The package writes the metadata in an order that differs from call to call, so the file is written here: the length of the
+    header in 8 bytes, the header as JSON padded to a multiple of 8, then the arrays, the largest items first so that all are
+    aligned. TypeError if the format does not have the dtype of an array.
     """
     dense = {}
     for name, array in arrays.items():
         native = array.dtype.newbyteorder("<")
         if native not in _DTYPES:
             raise TypeError(
-                f"save: array {name!r} is {native}, which .safetensors does not have; convert it, or save as .npz"
+                f"save: array {name!r} is {native}, which the format does not have; convert it, or save as .npz"
             )
         dense[name] = np.asarray(array, native, order="C")
     header: dict[str, Any] = {"__metadata__": {STRUCTURE: text, DIGEST: digest(dense, text)}}
@@ -69,26 +64,20 @@ def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
 
 
 def read(path: Path) -> tuple[Arrays, str | None]:
-    """The arrays by name, and the text of their structure if there is one.
-
-    Raises:
-        Exception: of any kind, for a file that is not of the format, or not as it was written.
-    """
+    """The arrays by name, and the text of their structure or None; an Exception of any type for another file."""
     with package("load").safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         arrays = {}
         for name in file.keys():  # noqa: SIM118
             dtype = file.get_slice(name).get_dtype()
             if dtype.startswith(("BF", "F8", "F4")):
-                raise ValueError(
-                    f"array {name!r} is {dtype}, which NumPy does not have; convert it where it was written"
-                )
+                raise ValueError(f"array {name!r} is {dtype}, which NumPy does not have; convert it before")
             arrays[name] = checked(f"array {name!r}", file.get_tensor(name))
     text = metadata.get(STRUCTURE)
     if (text is None) != (DIGEST not in metadata):
         raise ValueError("its metadata is damaged")
     if text is not None and digest(arrays, text) != metadata[DIGEST]:
-        raise ValueError("its content is not what was written: the digest differs")
+        raise ValueError("its content is damaged: the digest differs")
     return arrays, text
 
 

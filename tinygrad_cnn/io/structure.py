@@ -1,14 +1,12 @@
-"""Nested state taken apart, into named arrays and a JSON text that holds the rest, and put together again.
+"""Nested state as named arrays and a JSON text for the rest.
 
-In the text, a JSON list is a list, and a JSON object has one key that says what its content is:
+In the text, a JSON list is a list, and a JSON object has one key, the kind of its content:
 
     {"dict": [[key, value], ...]}   {"tuple": [...]}   {"array": name}   {"scalar": [dtype, hex]}
     {"int": hex}   {"float": "nan"}   {"bytes": base64}
 
-None, Booleans, strings, finite floats and ints of 64 bits are themselves. So every key and number keeps its type.
+None, Booleans, strings, finite floats and ints of 64 bits are JSON values.
 """
-
-from __future__ import annotations
 
 import base64
 import json
@@ -27,7 +25,7 @@ Arrays: TypeAlias = dict[str, Array]
 
 NUMBERS = "biufc"
 DEPTH = 100
-"""How deep containers may nest. It ends what contains itself, and keeps a hostile text from exhausting the stack."""
+"""How deep containers may nest: a limit for states that contain themselves, and for hostile texts."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:[\\/]")
 _DTYPE = re.compile(r"[<>=|]?[biufc]\d{1,2}")
@@ -35,22 +33,18 @@ _KINDS = "dicts, lists and tuples of arrays and Tensors of numbers, numbers, str
 
 
 def pack(state: Any) -> tuple[Arrays, str]:
-    """The arrays in `state`, each by a name like "model.conv.weight", and the text that says where they belong.
+    """The arrays in `state`, with names like "model.conv.weight", and the text of the structure.
 
     Raises:
-        TypeError: for what cannot be saved, with the Python that reaches it.
-        ValueError: for what nests too deep or contains itself, or a str that is not Unicode.
+        TypeError: if a value cannot be saved; the message has the Python expression that reaches it.
+        ValueError: if `state` nests too deep or contains itself, or a str is not Unicode.
     """
     packer = _Packer()
     return packer.arrays, json.dumps(packer.encode(state, (), DEPTH), separators=(",", ":"))
 
 
 def unpack(arrays: Arrays, text: str) -> Any:
-    """What :func:`pack` took apart. Each array must have exactly one place.
-
-    Raises:
-        Exception: of any kind, for a text that `pack` did not write.
-    """
+    """The state of :func:`pack`; an Exception of any type for a text that `pack` did not write."""
     left = dict(arrays)
     state = _decode(json.loads(text), left, DEPTH)
     if left:
@@ -59,31 +53,26 @@ def unpack(arrays: Arrays, text: str) -> Any:
 
 
 def flat(arrays: Mapping[str, Array]) -> str:
-    """The text for a dict of these arrays, which says no more than their names do."""
+    """The text for a flat dict of these arrays."""
     return json.dumps({"dict": [[name, {"array": name}] for name in arrays]}, separators=(",", ":"))
 
 
 def is_plain(name: str) -> bool:
-    """Whether `name` can name an array in an archive: like a relative path that leads nowhere else."""
-    parts = name.split("/")
-    return (
-        not _FORBIDDEN.search(name)
-        and _is_unicode(name)
-        and len(name) <= 1000
-        and not {"", ".", ".."}.intersection(parts)
-        and name != "__metadata__"  # has a meaning in safetensors
-    )
+    """Whether `name` can name an array in an archive: a relative path that stays inside of it."""
+    if len(name) > 1000 or name == "__metadata__":  # which has a meaning in safetensors
+        return False
+    return not _FORBIDDEN.search(name) and _is_unicode(name) and {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def number_dtype(text: str) -> np.dtype[Any]:
-    """The dtype of numbers that `text` names, such as "<f4"; ValueError for any other."""
+    """The dtype of numbers with this name, such as "<f4", or a ValueError."""
     if not _DTYPE.fullmatch(text):
         raise ValueError(f"dtype {text!r} is not one of numbers or Booleans")
     return np.dtype(text)
 
 
 def checked(name: str, array: Array) -> Array:
-    """The array of that name, if each Boolean in it is 0 or 1: NumPy takes other bytes for True here and for numbers there."""
+    """The array, or a ValueError if a Boolean is another byte than 0 or 1, which NumPy treats inconsistently."""
     if array.dtype.kind == "b" and array.size and (largest := array.view(np.uint8).max()) > 1:
         raise ValueError(f"{name} holds the byte {largest} as a Boolean; it must be 0 or 1")
     return array
@@ -98,8 +87,6 @@ def _is_unicode(text: str) -> bool:
 
 
 class _Packer:
-    """Takes one state apart."""
-
     def __init__(self) -> None:
         self.arrays: Arrays = {}
 
@@ -125,9 +112,7 @@ class _Packer:
         if not isinstance(value, list | tuple | Mapping):
             raise TypeError(f"save: {_where(path)} is a {type(value).__name__}; a state is made of {_KINDS}")
         if not depth:
-            raise ValueError(
-                f"save: `state` contains itself, or nests more than {DEPTH} deep, at {_where(path[:4])}..."
-            )
+            raise ValueError(f"save: `state` contains itself, or nests over {DEPTH} deep, at {_where(path[:4])}...")
         if isinstance(value, Mapping):
             return {"dict": [self._item(key, branch, path, depth) for key, branch in value.items()]}
         branches = [self.encode(branch, (*path, i), depth - 1) for i, branch in enumerate(value)]
@@ -135,17 +120,14 @@ class _Packer:
 
     def _item(self, key: Any, value: Any, path: tuple[Any, ...], depth: int) -> list[Any]:
         if not isinstance(key, str | bytes | int | float | np.generic | None):
-            raise TypeError(
-                f"save: {_where(path)} has the key {key!r}, a {type(key).__name__}; keys are str, bytes, numbers, bool or None"
-            )
+            given = f"the key {key!r}, a {type(key).__name__}"
+            raise TypeError(f"save: {_where(path)} has {given}; keys are str, bytes, numbers, bool or None")
         return [self.encode(key, (*path, key), 0), self.encode(value, (*path, key), depth - 1)]
 
     def _keep(self, array: Array, path: tuple[Any, ...]) -> str:
         if type(array) not in (np.ndarray, np.memmap) or array.dtype.kind not in NUMBERS:
-            raise TypeError(
-                f"save: {_where(path)} is a {type(array).__name__} of {array.dtype}; it must be a plain array of numbers "
-                "or Booleans"
-            )
+            found = f"{_where(path)} is a {type(array).__name__} of {array.dtype}"
+            raise TypeError(f"save: {found}; it must be a plain array of numbers or Booleans")
         name = ".".join(map(str, path))
         if not is_plain(name) or name in self.arrays:
             name = next(other for other in self._numbered() if other not in self.arrays)
@@ -182,7 +164,7 @@ def _decode(node: Any, arrays: Arrays, depth: int, path: tuple[Any, ...] = ()) -
         return tuple([_decode(branch, arrays, depth - 1, (*path, i)) for i, branch in enumerate(content)])
     try:
         return _leaf(kind, content, arrays)
-    except Exception as error:  # parsers raise anything
+    except Exception as error:  # parsers raise exceptions of any type
         raise ValueError(f"{_where(path)}: {error}") from error
 
 

@@ -7,7 +7,7 @@ from .activation import *
 from .containers import *
 from .conv import *
 from .dropout import *
-from .functional_call import functional_call
+from .functional_call import *
 from .linear import *
 from .loss import *
 from .module import *

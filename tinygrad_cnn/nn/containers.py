@@ -1,4 +1,4 @@
-"""Modules that hold modules."""
+"""Containers of modules."""
 
 from __future__ import annotations
 
@@ -74,9 +74,8 @@ class _Sequence(Module):
         listed = list(modules)
         for module in listed:
             if not isinstance(module, Module):
-                raise TypeError(
-                    f"{type(self).__name__}: {module!r:.60} is a {type(module).__name__}; it must be a Module"
-                )
+                kind = type(module).__name__
+                raise TypeError(f"{type(self).__name__}: {module!r:.60} is a {kind}; it must be a Module")
         return listed
 
     def _replace(self, modules: list[Module]) -> Self:

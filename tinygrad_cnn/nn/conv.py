@@ -32,36 +32,25 @@ class _Conv(Weighted):
     padding: Any
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: SizeLike,
-        stride: SizeLike = 1,
-        padding: SizeLike | str = 0,
-        dilation: SizeLike = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: DTypeLike | None = None,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: SizeLike, stride: SizeLike = 1,
+        padding: SizeLike | str = 0, dilation: SizeLike = 1, groups: int = 1, bias: bool = True,
+        padding_mode: str = "zeros", dtype: DTypeLike | None = None,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         self.in_channels = size(self, "in_channels", in_channels)
         self.out_channels = size(self, "out_channels", out_channels)
         self.groups = size(self, "groups", groups)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"{name}: `groups` is {groups}; it must divide both `in_channels` {in_channels} and `out_channels` "
-                f"{out_channels}"
-            )
+            both = f"`in_channels` {in_channels} and `out_channels` {out_channels}"
+            raise ValueError(f"{name}: `groups` is {groups}; it must divide both {both}")
         self.kernel_size = sizes(name, "kernel_size", kernel_size, self.ndim, least=1)
         self.stride = sizes(name, "stride", stride, self.ndim, least=1)
         self.dilation = sizes(name, "dilation", dilation, self.ndim, least=1)
         padding_pairs(name, padding, self.kernel_size, self.stride, self.dilation)  # raises if it is invalid
         self.padding = padding if isinstance(padding, str) else sizes(name, "padding", padding, self.ndim, least=0)
         if padding_mode not in MODES:
-            raise ValueError(
-                f"{name}: `padding_mode` is {padding_mode!r}; it must be one of {', '.join(map(repr, MODES))}"
-            )
+            modes = ", ".join(map(repr, MODES))
+            raise ValueError(f"{name}: `padding_mode` is {padding_mode!r}; it must be one of {modes}")
         self.padding_mode = padding_mode
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         filters = (first, second // groups, *self.kernel_size)
@@ -119,19 +108,10 @@ class Conv3d(_Conv, ndim=3, function=conv3d):
 
 class _ConvTranspose(_Conv, transposed=True):
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: SizeLike,
-        stride: SizeLike = 1,
-        padding: SizeLike = 0,
-        output_padding: SizeLike = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: SizeLike = 1,
-        padding_mode: str = "zeros",
-        dtype: DTypeLike | None = None,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: SizeLike, stride: SizeLike = 1, padding: SizeLike = 0,
+        output_padding: SizeLike = 0, groups: int = 1, bias: bool = True, dilation: SizeLike = 1,
+        padding_mode: str = "zeros", dtype: DTypeLike | None = None,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         if padding_mode != "zeros":
             raise ValueError(f"{name}: `padding_mode` is {padding_mode!r}; a transposed convolution only has 'zeros'")

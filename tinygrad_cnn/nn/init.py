@@ -44,10 +44,8 @@ def trunc_normal_(
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
     share = (high - low) / 2
     if share < 0.01:
-        raise ValueError(
-            f"trunc_normal_: only {share:.1e} of the distribution lies between `a` {a!r} and `b` {b!r}; widen them, or use "
-            "uniform_"
-        )
+        found = f"only {share:.1e} of the distribution lies between `a` {a!r} and `b` {b!r}"
+        raise ValueError(f"trunc_normal_: {found}; widen them, or use uniform_")
     source = generator(rng)
     values = np.empty(math.prod(tensor.shape))
     missing = np.ones(values.shape, bool)
@@ -89,10 +87,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity.startswith("conv"):
         return 1.0
     if nonlinearity not in GAINS:
-        raise ValueError(
-            f"calculate_gain: `nonlinearity` is {nonlinearity!r}; it must be 'linear', 'sigmoid', 'tanh', 'relu', "
-            "'leaky_relu' or 'selu'"
-        )
+        names = "'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu' or 'selu'"
+        raise ValueError(f"calculate_gain: `nonlinearity` is {nonlinearity!r}; it must be {names}")
     return GAINS[nonlinearity]
 
 
@@ -182,9 +178,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     ValueError unless there are three to five axes, of which `groups` divides the first.
     """
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError(
-            f"dirac_: the Tensor has shape {tensor.shape}; it must have three to five axes, as filters have"
-        )
+        raise ValueError(f"dirac_: the Tensor has shape {tensor.shape}; filters have three to five axes")
     if groups < 1 or tensor.shape[0] % groups:
         raise ValueError(f"dirac_: `groups` is {groups}; it must divide the {tensor.shape[0]} filters")
     filters = np.zeros((groups, tensor.shape[0] // groups, *tensor.shape[1:]))

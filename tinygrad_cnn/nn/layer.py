@@ -18,7 +18,7 @@ from .module import Module
 from .parameter import Parameter
 
 TORCH_NAMES = {"a": "x", "axis": "dim", "start_axis": "start_dim", "end_axis": "end_dim"}
-"""What layers, like PyTorch, call some parameters of functions."""
+"""PyTorch's names, which layers have, for parameters of functions."""
 
 
 class Layer(Module):
@@ -31,7 +31,7 @@ class Layer(Module):
     function: ClassVar[Callable[..., Any]]
     reset_parameters: Callable[[], None]  # of layers with parameters
     shown: ClassVar[str | None] = None
-    """The format of what ``repr`` shows, such as "{size}, alpha={alpha}"; None for all arguments of ``__init__``."""
+    """The format of the arguments in ``repr``, such as "{size}, alpha={alpha}"; None for all arguments of ``__init__``."""
 
     def __init_subclass__(cls, function: Callable[..., Any] | None = None, **attributes: Any) -> None:
         """Keywords in the head of a class are its attributes; `function` gives it a ``forward`` unless one is defined."""
@@ -46,7 +46,7 @@ class Layer(Module):
             cls.function = staticmethod(function)
 
     def extra_repr(self) -> str:
-        """The arguments, in the format :attr:`shown`. A parameter stands for whether there is one."""
+        """The arguments, in the format :attr:`shown`. A parameter is shown as True or False: whether there is one."""
         values = vars(self) | {name: vars(self)[name] is not None for name in self._kinds}
         if self.shown is not None:
             return self.shown.format_map(values)
@@ -75,7 +75,7 @@ class Weighted(Layer):
 
 
 def _forward(cls: type[Layer], function: Callable[..., Any]) -> Callable[..., Any]:
-    """A ``forward`` that calls `function`, written as source: nothing is looked up in a call but the attributes it names."""
+    """A ``forward`` that calls `function`, generated as source so that a call only looks up the attributes it needs."""
     attributes = set(inspect.signature(cls).parameters).union(*map(inspect.get_annotations, cls.__mro__))
     inputs, arguments = [], []
     for name, parameter in inspect.signature(function).parameters.items():

@@ -90,9 +90,8 @@ class Embedding(Layer, function=embedding):
         self.num_embeddings = size(self, "num_embeddings", num_embeddings)
         self.embedding_dim = size(self, "embedding_dim", embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(
-                f"Embedding: `padding_idx` is {padding_idx}; it must be a row, from {-num_embeddings} to {num_embeddings - 1}"
-            )
+            rows = f"{-num_embeddings} to {num_embeddings - 1}"
+            raise ValueError(f"Embedding: `padding_idx` is {padding_idx}; it must be a row, from {rows}")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self._make_parameters(dtype, weight=(num_embeddings, embedding_dim))
 

@@ -23,9 +23,7 @@ Kind: TypeAlias = Literal["parameter", "buffer", "transient buffer", "module"]
 
 
 def _no_forward(self: Module, *_: Any, **__: Any) -> Any:
-    raise TypeError(
-        f"{type(self).__name__}: there is nothing to call; define `forward` in the class, or call what it contains"
-    )
+    raise TypeError(f"{type(self).__name__}: there is nothing to call; define `forward`, or call the modules in it")
 
 
 class Module:
@@ -33,9 +31,9 @@ class Module:
 
     A call passes its arguments to ``forward``. Arrays that ``forward`` returns, alone or in a tuple, become Tensors.
 
-    Assigning a :class:`Parameter` or a Module to an attribute registers it under that name: :meth:`parameters` and
-    :meth:`state_dict` find it; :meth:`train`, :meth:`eval` and :meth:`apply` reach it. Register a Tensor that belongs to the
-    state but is not learned with :meth:`register_buffer`. Calling ``super().__init__()`` first is not necessary.
+    A :class:`Parameter` or a Module that is assigned to an attribute is registered under its name, for :meth:`parameters`,
+    :meth:`state_dict`, :meth:`train` and so on. Register a Tensor that belongs to the state but is not learned with
+    :meth:`register_buffer`. Calling ``super().__init__()`` first is not necessary.
 
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
@@ -55,8 +53,8 @@ class Module:
 
     forward: Callable[..., Any] = _no_forward
 
-    # Registered values are ordinary attributes; `_kinds` has their names, in order, and what each is. A module gets its own
-    # `_kinds` and hooks when the first one is added, so that it works without a call of ``super().__init__()``.
+    # Registered values are ordinary attributes; `_kinds` has their names, in order, and kinds. A module gets its own `_kinds`
+    # and hooks when the first one is added, so that it works without a call of ``super().__init__()``.
     _kinds: Mapping[str, Kind] = MappingProxyType({})
     _pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
@@ -215,9 +213,8 @@ class Module:
         module = self
         for name in target.split(".") if target else ():
             if module._kinds.get(name) != "module":
-                raise AttributeError(
-                    f"get_submodule: {target!r} leads to no module: {type(module).__name__} has no {name!r}"
-                )
+                owner = type(module).__name__
+                raise AttributeError(f"get_submodule: {target!r} leads to no module: {owner} has no {name!r}")
             module = vars(module)[name]
         return module
 

@@ -46,16 +46,9 @@ class _RunningNorm(_Norm):
     )
 
     def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
-        bias: bool = True,
-    ) -> None:
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, dtype: DTypeLike | None = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
         self.num_features = size(self, "num_features", num_features)
         self.eps, self.momentum, self.affine = eps, momentum, affine
         self.track_running_stats = track_running_stats
@@ -139,16 +132,9 @@ class _InstanceNorm(_RunningNorm):
     ndim: ClassVar[int]
 
     def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        dtype: DTypeLike | None = None,
-        *,
-        bias: bool = True,
-    ) -> None:
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
+        track_running_stats: bool = False, dtype: DTypeLike | None = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias)
 
     def forward(self, x: Array) -> Tensor:
@@ -189,15 +175,9 @@ class GroupNorm(_Norm, shown="{num_groups}, {num_channels}, eps={eps}, affine={a
     """
 
     def __init__(
-        self,
-        num_groups: int,
-        num_channels: int,
-        eps: float = 1e-5,
-        affine: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
-        bias: bool = True,
-    ) -> None:
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
+        dtype: DTypeLike | None = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
         self.num_groups = size(self, "num_groups", num_groups)
         self.num_channels = size(self, "num_channels", num_channels)
         if num_channels % num_groups:
@@ -209,9 +189,8 @@ class GroupNorm(_Norm, shown="{num_groups}, {num_channels}, eps={eps}, affine={a
     def forward(self, x: Array) -> Tensor:
         """Normalize x."""
         if np.shape(x)[1:2] != (self.num_channels,):
-            raise ValueError(
-                f"GroupNorm: `x` has shape {np.shape(x)}; it must be (N, C, ...) with `num_channels` {self.num_channels}"
-            )
+            wanted = f"(N, C, ...) with `num_channels` {self.num_channels}"
+            raise ValueError(f"GroupNorm: `x` has shape {np.shape(x)}; it must be {wanted}")
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
@@ -227,13 +206,9 @@ class LayerNorm(_Norm, function=layer_norm):
     shown = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}, bias={bias}"
 
     def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        dtype: DTypeLike | None = None,
-    ) -> None:
+        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
+        bias: bool = True, dtype: DTypeLike | None = None,
+    ) -> None:  # fmt: skip
         self.normalized_shape = _shape(self, normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         shape = self.normalized_shape if elementwise_affine else None
@@ -249,12 +224,9 @@ class RMSNorm(_Norm, function=rms_norm):
     shown = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
 
     def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float | None = None,
-        elementwise_affine: bool = True,
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
         dtype: DTypeLike | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.normalized_shape = _shape(self, normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._make_parameters(dtype, weight=self.normalized_shape if elementwise_affine else None)

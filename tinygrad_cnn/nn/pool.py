@@ -23,14 +23,9 @@ class _MaxPool(Layer):
     shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}"
 
     def __init__(
-        self,
-        kernel_size: SizeLike,
-        stride: SizeLike | None = None,
-        padding: SizeLike = 0,
-        dilation: SizeLike = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
+        self, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, dilation: SizeLike = 1,
+        return_indices: bool = False, ceil_mode: bool = False,
+    ) -> None:  # fmt: skip
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.dilation = padding, dilation
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
@@ -71,14 +66,9 @@ class MaxUnpool2d(Layer):
 
 class _AvgPool(Layer, shown="kernel_size={kernel_size}, stride={stride}, padding={padding}"):
     def __init__(
-        self,
-        kernel_size: SizeLike,
-        stride: SizeLike | None = None,
-        padding: SizeLike = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
+        self, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> None:  # fmt: skip
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.ceil_mode = padding, ceil_mode
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override

@@ -22,16 +22,11 @@ class Upsample(Layer, function=interpolate):
     """
 
     def __init__(
-        self,
-        size: SizeLike | None = None,
-        scale_factor: float | Sequence[float] | None = None,
-        mode: str = "nearest",
+        self, size: SizeLike | None = None, scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
         align_corners: bool | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if (size is None) == (scale_factor is None):
-            raise ValueError(
-                f"Upsample: `size` is {size!r} and `scale_factor` is {scale_factor!r}; give exactly one of them"
-            )
+            raise ValueError(f"Upsample: `size` is {size!r} and `scale_factor` is {scale_factor!r}; give exactly one")
         self.size, self.mode, self.align_corners = size, mode, align_corners
         self.scale_factor = float(scale_factor) if isinstance(scale_factor, int) else scale_factor
 
@@ -67,12 +62,8 @@ class Fold(Layer, function=fold):
     """Columns added up into images of `output_size`, the adjoint of :class:`Unfold`: :func:`~tinygrad_cnn.fold`."""
 
     def __init__(
-        self,
-        output_size: SizeLike,
-        kernel_size: SizeLike,
-        dilation: SizeLike = 1,
-        padding: SizeLike = 0,
+        self, output_size: SizeLike, kernel_size: SizeLike, dilation: SizeLike = 1, padding: SizeLike = 0,
         stride: SizeLike = 1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.output_size, self.kernel_size = output_size, kernel_size
         self.dilation, self.padding, self.stride = dilation, padding, stride

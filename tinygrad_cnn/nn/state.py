@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import loadable
 from ..tensor import Tensor
 from ..tensor.interop import copied
 
 
 class IncompatibleKeys(NamedTuple):
-    """The names that a loaded state lacked, and those that the module does not have."""
+    """The names that a loaded state lacks, and the names that it has and the module does not."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -22,7 +23,7 @@ class IncompatibleKeys(NamedTuple):
 def prepare(
     tensors: Mapping[str, Tensor], state: Any, owner: str, strict: bool, finite: bool
 ) -> Callable[[], IncompatibleKeys]:
-    """Check `state` and return the function that writes it into `tensors`. ValueError with a list of all faults."""
+    """Check `state` and return the function that writes it into `tensors`; a ValueError lists all faults."""
     faults, missing, unexpected = [], [], []
     if not isinstance(state, Mapping):
         faults, state = [f"the state is a {type(state).__name__}; it must be a dict of arrays by name"], {}
@@ -37,9 +38,7 @@ def prepare(
             arrays[name] = _read(state[name], tensors[name], finite)
         except ValueError as error:
             faults.append(f"{name!r} {error}")
-    if faults:
-        lines = "\n".join(f"- {fault}" for fault in sorted(faults))
-        raise ValueError(f"{owner}.load_state_dict: nothing was loaded:\n{lines}")
+    loadable(owner, arrays, sorted(faults))
 
     def load() -> IncompatibleKeys:
         for name, array in arrays.items():
@@ -50,11 +49,11 @@ def prepare(
 
 
 def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
-    """A copy of `value`, which may share the memory of a Tensor that is about to be written. ValueError if it does not fit."""
+    """A copy of `value`, which may share memory with a Tensor to be written, or a ValueError if it does not fit."""
     try:
         array = copied(value) if hasattr(value, "__array__") or hasattr(value, "__dlpack__") else np.array(value)
-    except Exception as error:  # NumPy raises several kinds
-        raise ValueError(f"is no array: {error}") from None
+    except Exception as error:  # NumPy raises several types
+        raise ValueError(f"is not an array: {error}") from None
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
         raise ValueError(f"is {array.dtype} {array.shape}; it must be {tensor.dtype} {tensor.shape}")
     if finite and array.dtype.kind in "fc" and not np.isfinite(array).all():

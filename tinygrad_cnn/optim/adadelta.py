@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Flag, NonNegative, Options, Share
+from ..checks import Options
+from .hyperparameters import Array, Flag, NonNegative, Share
 from .optimizer import Optimizer, Params
 from .rules import direction, moving_average
 from .state import STEP, Count, Slot

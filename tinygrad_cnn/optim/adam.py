@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from ..checks import Options
+from .hyperparameters import Array, Flag, Fractions, NonNegative
 from .optimizer import Optimizer, Params
 from .rules import decay, direction, moving_average
 from .state import STEP, Count, Slot

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..checks import checked, flag, number
 from ..core import tracing
 from ..tensor import Tensor, get_default_dtype
-from .hyperparameters import Array, checked, flag, number
+from .hyperparameters import Array
 from .rules import PIECE
 
 _limit = number("a number of at least 0", lambda x: x >= 0)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..checks import Loadable, checked, flag, read, whole
 from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..tensor import Tensor
 from . import rules
-from .hyperparameters import Array, checked, flag, read, share, whole
+from .hyperparameters import Array, share
 from .state import Slot
 
 _OPTIONS = {"decay": share, "warmup": flag}
 
 
-class EMA:
+class EMA(Loadable):
     """An exponential moving average of weights: average = decay average + (1 - decay) weights at each update.
 
     The average starts from the current weights. With warmup the n-th update has the decay min(decay, n / (n + 9)), so that
@@ -37,6 +38,7 @@ class EMA:
 
     Raises:
         TypeError, ValueError: if an argument has the wrong type or is out of range.
+        RuntimeError: from ``update``, ``load_state_dict`` and ``with``, while the averages are in use as weights.
 
     >>> import tinygrad_cnn as tg
     >>> x = tg.Tensor([4.0, 8.0], requires_grad=True)
@@ -75,11 +77,7 @@ class EMA:
 
     @deferred
     def update(self) -> None:
-        """Update the average with the current weights. Call it after each step of the optimizer.
-
-        Raises:
-            RuntimeError: while the averages are in use.
-        """
+        """Update the average with the current weights. Call it after each step of the optimizer."""
         self._check_not_swapped("update")
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
@@ -95,9 +93,7 @@ class EMA:
         """
         for i, p in enumerate(self._parameters):
             if not p._array.flags.writeable:
-                raise ValueError(
-                    f"EMA: parameter {i} is read-only and cannot take its average; copy it with Tensor(...)"
-                )
+                raise ValueError(f"EMA: parameter {i} is read-only and cannot be exchanged; copy it with Tensor(...)")
         pairs = list(zip(self._parameters, self._kept, strict=True))
         # Back in reverse order, which matters where parameters share memory.
         for p, kept in reversed(pairs) if self._swapped else pairs:
@@ -125,15 +121,6 @@ class EMA:
         averages = [p._array for p in self._parameters] if self._swapped else self._kept
         options = {name: getattr(self, name) for name in _OPTIONS}
         return {**options, "updates": self.updates, "averages": [np.array(a) for a in averages]}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` returned.
-
-        Raises:
-            ValueError: if the state does not fit: all faults are listed and nothing is changed.
-            RuntimeError: while the averages are in use.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         self._check_not_swapped("load_state_dict")

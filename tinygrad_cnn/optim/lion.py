@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Flag, Fractions, NonNegative, Options
+from ..checks import Options
+from .hyperparameters import Array, Flag, Fractions, NonNegative
 from .optimizer import Optimizer, Params
 from .rules import decay
 from .state import Slot

@@ -14,12 +14,13 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..tensor import Tensor
 from . import rules
-from .hyperparameters import INITIAL_LR, Array, Check, Faults, Options, accepted, declared, examined, non_negative
+from .hyperparameters import INITIAL_LR, Array, declared
 from .state import STEP, Slot
 from .state_dict import read
 
@@ -30,7 +31,7 @@ _Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
 """A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
 
 
-class Optimizer(ABC):
+class Optimizer(Loadable, ABC):
     """The base of optimizers.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
@@ -52,7 +53,7 @@ class Optimizer(ABC):
             read-only, or if an option is unknown or out of its range.
 
     >>> import numpy as np, tinygrad_cnn as tg
-    >>> from tinygrad_cnn.optim.hyperparameters import non_negative
+    >>> from tinygrad_cnn.checks import non_negative
     >>> class SignDescent(tg.optim.Optimizer):
     ...     options = {"lr": non_negative}
     ...     def update(self, p, g, state, group, new, t, u):
@@ -127,9 +128,8 @@ class Optimizer(ABC):
             TypeError, ValueError: as the constructor; the optimizer is unchanged then.
         """
         if not isinstance(param_group, Mapping):
-            raise TypeError(
-                f"{self._name}: a parameter group is a {type(param_group).__name__}; it must be a dict with 'params'"
-            )
+            kind = type(param_group).__name__
+            raise TypeError(f"{self._name}: a parameter group is a {kind}; it must be a dict with 'params'")
         number, where = len(self.param_groups), f" of group {len(self.param_groups)}"
         unknown = [repr(name) for name in param_group if name not in {"params", INITIAL_LR, *self.options}]
         if unknown or "params" not in param_group:
@@ -143,14 +143,13 @@ class Optimizer(ABC):
 
     def _parameters(self, given: Any, number: int) -> list[Tensor]:
         if isinstance(given, set | frozenset | str):
+            kind = type(given).__name__
             raise TypeError(
-                f"{self._name}: 'params' of group {number} is a {type(given).__name__}; it must be a list, whose order is kept"
+                f"{self._name}: 'params' of group {number} is a {kind}; it must be a list, which has an order"
             )
         params = [given] if isinstance(given, Tensor) else list(given)
         if not params:
-            raise ValueError(
-                f"{self._name}: group {number} has no parameters; give at least one Tensor or leave it out"
-            )
+            raise ValueError(f"{self._name}: group {number} has no parameters; give at least one Tensor")
         seen = {id(p) for group in self.param_groups for p in group["params"]}
         for i, p in enumerate(params):
             which = f"{self._name}: parameter {i} of group {number}"
@@ -258,19 +257,16 @@ class Optimizer(ABC):
             if not p._array.flags.writeable:
                 raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
         overridden = type(self).advance is not Optimizer.advance
-        repeatable = all(
-            g[name] is v for g, new in zip(self.param_groups, groups, strict=True) for name, v in new.items()
-        )
+        pairs = zip(self.param_groups, groups, strict=True)
+        repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []
         for place, number, _, p in given:
             if missing := self._missing(p, groups[number]):
                 self.state.setdefault(p, {}).update(missing)
                 repeatable = False
             state = self.state.get(p, {})
-            advances = overridden or STEP in state
-            tasks.append(
-                (place, p._array, state, groups[number], bool(missing), advances, *self._scratch_for(p._array))
-            )
+            advances, scratch = overridden or STEP in state, self._scratch_for(p._array)
+            tasks.append((place, p._array, state, groups[number], bool(missing), advances, *scratch))
         step = key, tasks, marking(*(p._array for *_, p in given))
         self._cache = step if repeatable else None
         return step
@@ -308,7 +304,7 @@ class Optimizer(ABC):
         return {**self.__dict__, "_cache": None}  # its key has these objects, not their copies
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the state and options, in PyTorch's layout.
+        """A copy of the state and options, in PyTorch's layout. When it is loaded, parameters are matched by their order.
 
         Returns:
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
@@ -325,14 +321,6 @@ class Optimizer(ABC):
                     state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
                 index += 1
         return {"state": state, "param_groups": groups}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` returned; parameters are matched by their order.
-
-        Raises:
-            ValueError: if the state does not fit this optimizer: all faults are listed and nothing is changed.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         tracing.tracer().impure("loads the state of an optimizer")

@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Flag, Fraction, NonNegative, Options
+from ..checks import Options
+from .hyperparameters import Array, Flag, Fraction, NonNegative
 from .optimizer import Optimizer, Params
 from .rules import direction, moving_average
 from .state import STEP, Count, Slot

@@ -1,14 +1,13 @@
 """What update rules share: elementwise parts, in place, and the loop that applies a rule to large arrays in pieces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .hyperparameters import Array, Options
+from ..checks import Options
+from .hyperparameters import Array
 
 PIECE = 49152
 """The most elements that a rule is given at once on one thread: few enough to stay in the cache through its dozen passes, and

@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .hyperparameters import Array, Finite, Flag, NonNegative, Options
+from ..checks import Options
+from .hyperparameters import Array, Finite, Flag, NonNegative
 from .optimizer import Optimizer, Params
 from .rules import direction, scalar
 from .state import Slot
@@ -47,10 +48,8 @@ class SGD(Optimizer):
     def conflict(self, options: Options, where: str) -> str | None:
         momentum, dampening = options["momentum"], options["dampening"]
         if options["nesterov"] and (momentum == 0 or dampening != 0):
-            return (
-                f"`nesterov`{where} is True with momentum={momentum} and dampening={dampening}; "
-                "it needs momentum > 0 and dampening = 0"
-            )
+            found = f"momentum={momentum} and dampening={dampening}"
+            return f"`nesterov`{where} is True with {found}; it needs momentum > 0 and dampening = 0"
         return None
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool, t: Array, u: Array) -> None:

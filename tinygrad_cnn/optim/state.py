@@ -1,15 +1,14 @@
 """The slots of an optimizer's state: what it keeps for each parameter, the first value, and how a saved one is read."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..checks import Options, finite, non_negative
 from ..tensor import Tensor
 from ..tensor.interop import copied, shown
-from .hyperparameters import Array, Options, finite, non_negative
+from .hyperparameters import Array
 
 STEP = "step"
 """The slot that counts the updates of a parameter."""

@@ -6,9 +6,10 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..checks import Options, loadable
 from ..tensor import Tensor
 from ..tensor.interop import shown
-from .hyperparameters import INITIAL_LR, Options, loadable
+from .hyperparameters import INITIAL_LR
 from .state import plain
 
 if TYPE_CHECKING:

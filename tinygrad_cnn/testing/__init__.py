@@ -3,8 +3,10 @@
 from .gradcheck import assert_gradients, gradcheck
 from .leaks import assert_no_leak
 from .mutants import Mutant, mutants, survivors
+from .regimes import assert_regimes_agree
 from .report import Failure, Kink, Report
 
 __all__ = [
-    "Failure", "Kink", "Mutant", "Report", "assert_gradients", "assert_no_leak", "gradcheck", "mutants", "survivors",
+    "Failure", "Kink", "Mutant", "Report", "assert_gradients", "assert_no_leak", "assert_regimes_agree", "gradcheck",
+    "mutants", "survivors",
 ]  # fmt: skip

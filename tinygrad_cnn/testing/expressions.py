@@ -1,7 +1,5 @@
 """Small programs of ops, for tests on random graphs. They run on Tensors or arrays, and print as Python."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

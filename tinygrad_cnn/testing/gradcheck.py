@@ -1,7 +1,5 @@
 """Check gradients against numerical derivatives, to any order."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
@@ -179,12 +177,8 @@ def _checked(
             allowed = ", ".join(map(str, TOLERANCES))
             raise ValueError(f"gradcheck: input {i} has dtype {a.dtype}; it must hold {allowed}, integers or Booleans")
         if a.dtype.kind == "f" and not np.isfinite(a).all():
-            raise ValueError(
-                f"gradcheck: input {i} holds NaN or infinity; derivatives are checked at finite points only"
-            )
+            raise ValueError(f"gradcheck: input {i} holds NaN or infinity; derivatives are checked at finite points")
     if not any(a.dtype.kind == "f" for a in arrays):
-        raise ValueError(
-            f"gradcheck: the inputs have dtypes {[str(a.dtype) for a in arrays]}; at least one must be floating-point, "
-            "or there is nothing to differentiate"
-        )
+        found = [str(a.dtype) for a in arrays]
+        raise ValueError(f"gradcheck: the inputs have dtypes {found}; at least one must be floating-point")
     return arrays

@@ -4,8 +4,6 @@
 otherwise.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Memory layouts, on which no result may depend."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """A check that a function leaves no graph nodes, Tensors or memory of arrays behind."""
 
-from __future__ import annotations
-
 import gc
 import tracemalloc
 from collections import Counter

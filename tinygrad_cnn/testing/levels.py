@@ -119,16 +119,12 @@ def floating_outputs(result: Any) -> list[Tensor]:
     results = list(result) if isinstance(result, list | tuple) else [result]
     wrong = [type(r).__name__ for r in results if not isinstance(r, Tensor)]
     if wrong:
-        raise ValueError(
-            f"gradcheck: `f` returned a {wrong[0]}; it must return a Tensor or a sequence of Tensors: "
-            "compute with tinygrad_cnn's functions, and without .numpy()"
-        )
+        remedy = "compute with tinygrad_cnn's functions, and without .numpy()"
+        raise ValueError(f"gradcheck: `f` returned a {wrong[0]}; it must return Tensors: {remedy}")
     kept = [r for r in results if r.dtype.kind in "fc"]
     if not kept:
-        raise ValueError(
-            f"gradcheck: `f` returned {[str(r.dtype) for r in results]}; at least one result must be a "
-            "floating-point Tensor: there is nothing to differentiate"
-        )
+        found = [str(r.dtype) for r in results]
+        raise ValueError(f"gradcheck: `f` returned {found}; at least one result must be floating-point")
     return kept
 
 

@@ -1,7 +1,5 @@
 """The result of a gradient check, as text, and the Python that reproduces a failure."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import inspect

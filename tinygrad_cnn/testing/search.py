@@ -1,7 +1,5 @@
 """Find the wrong entries of a gradient with few evaluations: compare along directions, and halve those that disagree."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 
@@ -158,10 +156,8 @@ class Search:
             text = _outside("a kink", expected, low, high)
             self._fail(entries, text, expected, (low + high) / 2, sides.step)
         else:
-            text = (
-                f"analytic {line.expected:.12g}, numerical {estimate.value:.12g}, difference {_gap(line, estimate):.3g}"
-            )
-            text += f", tolerance {self._uncertainty(line, estimate):.3g}"
+            text = f"analytic {line.expected:.12g}, numerical {estimate.value:.12g}"
+            text += f", difference {_gap(line, estimate):.3g}, tolerance {self._uncertainty(line, estimate):.3g}"
             self._fail(entries, text, line.expected, estimate.value, estimate.step)
 
     def _fits(self, line: Line, sides: Sides, outputs: Any = ...) -> tuple[bool, float, float, float]:

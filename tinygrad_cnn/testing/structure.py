@@ -105,9 +105,8 @@ class Structure:
                 gradients = super().vjp(node, g, saved, parents)
                 for parent, r in zip(parents, gradients, strict=True):
                     if parent is not None and hasattr(r, "dtype") and r.dtype not in (parent.dtype, g.dtype):
-                        found.add(
-                            f"a rule of {node.op.name} returned {r.dtype} where g is {g.dtype} and its input {parent.dtype}"
-                        )
+                        given = f"g is {g.dtype} and its input {parent.dtype}"
+                        found.add(f"a rule of {node.op.name} returned {r.dtype} where {given}")
                 return gradients
 
         narrow = all(level.arrays[p].dtype == np.float64 for p in level.floating)

@@ -11,21 +11,6 @@ from .run import Run
 from .state import restore, snapshot
 
 __all__ = [
-    "Callback",
-    "Checkpoint",
-    "EachEpoch",
-    "EachStep",
-    "EarlyStopping",
-    "History",
-    "Interrupt",
-    "Means",
-    "Progress",
-    "Run",
-    "correct",
-    "eval_step",
-    "evaluate",
-    "fit",
-    "restore",
-    "snapshot",
-    "train_step",
-]
+    "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "History", "Interrupt", "Means", "Progress",
+    "Run", "correct", "eval_step", "evaluate", "fit", "restore", "snapshot", "train_step",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Functions that a training calls at its events, and what of them comes with the library."""
+"""Callbacks: functions that a training calls at its events."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import Loadable, any_number, read, whole
 from ..optim import LRScheduler, ReduceLROnPlateau
-from ..optim.hyperparameters import any_number, read, whole
 from .state import prepared
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Callback:
     """The base of callbacks: every method may be overridden, and does nothing by itself.
 
-    What it is given, the :class:`Run`, holds the model, the optimizer, the history and so on, and may be changed.
+    Each is given the :class:`Run`, with the model, the optimizer, the history and so on, and may change it.
     ``run.stop(reason)`` ends the training after the current step.
 
     >>> import tinygrad_cnn as tg
@@ -34,12 +34,12 @@ class Callback:
         """Before the first step, and after a state was restored."""
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Before the first step of an epoch; not where a run is resumed in the middle of one."""
+        """Before the first step of an epoch, but not when a run is resumed in the middle of one."""
 
     def on_gradients(self, run: Run) -> None:
-        """In each step, between backward and the optimizer: to clip gradients, say.
+        """In each step, between backward and the optimizer's step, for example to clip gradients.
 
-        In a compiled training it is part of what is compiled, so it may use ops and what `optim` has, and no values.
+        A compiled training compiles this method, too: it may use ops and functions of `optim`, but not read values.
         """
 
     def on_step_end(self, run: Run) -> None:
@@ -49,21 +49,21 @@ class Callback:
         """After an epoch and its validation, with the epoch in ``run.history``."""
 
     def on_fit_end(self, run: Run) -> None:
-        """At the end, however it came about: ``run.status`` tells. Called in reverse order, as exits of contexts are."""
+        """At the end, with its cause in ``run.status``. Callbacks are called in reverse order, as exits of contexts are."""
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of what has to be saved for a resumed run to go on as if nothing had been. Empty by default."""
+        """A copy of the state that a resumed run needs. Empty by default."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave."""
+        """Load a copy of what :meth:`state_dict` returned."""
 
 
-class Best:
-    """The best value that a measure has had.
+class Best(Loadable):
+    """The best value of a measure so far.
 
     Args:
-        metric: its name in the history.
+        metric: the measure, by its name in the history.
         min_delta: by how much a value must be better to count.
         mode: "min" if a small value is good, "max" if a large one is; None takes "max" for names that end in
             "accuracy" and "min" for all others.
@@ -85,7 +85,7 @@ class Best:
         self.epoch = 0
 
     def update(self, run: Run) -> bool:
-        """Whether the last epoch was the best so far. Not a number is never better.
+        """Whether the last epoch was the best so far. NaN is never better.
 
         Raises:
             ValueError: if the history has no such measure.
@@ -106,53 +106,44 @@ class Best:
         """A copy of the best value and its epoch."""
         return {"value": self.value, "epoch": self.epoch}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave; ValueError for anything else, before anything changes."""
-        self._prepare_load(state_dict)()
-
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         return partial(vars(self).update, read("Best", state_dict, {"value": any_number, "epoch": whole(0)}))
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Loadable, Callback):
     """Ends a training when a measure has not become better for `patience` epochs in a row.
 
     Args:
-        patience: how many epochs without a better value are suffered: at least 1.
-        metric: the measure, by its name in the history.
-        min_delta: by how much a value must be better to count.
-        restore_best: whether to leave the model, at the end, as it was in its best epoch. (A checkpoint keeps the last.)
+        patience: how many epochs in a row without a better value end the training: at least 1.
+        metric, min_delta: the measure, by its name in the history, and by how much a value must be better to count.
+        restore_best: whether to put the weights of the best epoch into the model at the end. (A checkpoint keeps the last.)
         mode: "min", "max", or None to take it from the name: "max" for accuracies.
 
     Raises:
-        ValueError: for an argument that is not what it must be; in training, if the history has no such measure.
+        ValueError: if an argument is out of range; in training, if the history has no such measure.
 
     >>> import tinygrad_cnn as tg
     >>> stopping = tg.training.EarlyStopping(patience=3, metric="val_accuracy", min_delta=0.001)
     """
 
     def __init__(
-        self,
-        patience: int = 5,
-        metric: str = "val_loss",
-        min_delta: float = 0.0,
-        restore_best: bool = True,
+        self, patience: int = 5, metric: str = "val_loss", min_delta: float = 0.0, restore_best: bool = True,
         mode: str | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
             raise ValueError(f"EarlyStopping: `patience` is {patience!r}; it must be a whole number of at least 1")
         self.patience = patience
         self.restore_best = restore_best
         self.best = Best(metric, min_delta, mode)
-        self.model: Module | None = None  # that restored weights must fit, where it is known
+        self.model: Module | None = None  # which restored weights must fit, if it is known
         self._weights: dict[str, Any] = {}
 
     def on_fit_begin(self, run: Run) -> None:
-        """Stop at once a run that is resumed where it had stopped."""
+        """Stop a run at once that is resumed after it had stopped."""
         self._judge(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        """Look at the measure."""
+        """Compare the measure with its best value."""
         if self.best.update(run) and self.restore_best:
             self._weights = run.model.state_dict()
         self._judge(run)
@@ -164,20 +155,13 @@ class EarlyStopping(Callback):
 
     def _judge(self, run: Run) -> None:
         if run.epoch - self.best.epoch >= self.patience:
-            best = (
-                f"not better than {self.best.value:.4f}, of epoch {self.best.epoch},"
-                if self.best.epoch
-                else "no number"
-            )
-            run.stop(f"{self.best.metric} was {best} for {self.patience} epoch{'s' * (self.patience > 1)}")
+            best, epoch = self.best.value, self.best.epoch
+            found = f"not better than {best:.4f}, of epoch {epoch}," if epoch else "no number"
+            run.stop(f"{self.best.metric} was {found} for {self.patience} epoch{'s' * (self.patience > 1)}")
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the best value, its epoch and the weights."""
         return {"best": self.best.state_dict(), "weights": {k: v.copy() for k, v in self._weights.items()}}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave; ValueError for anything else, before anything changes."""
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         values = read("EarlyStopping", state_dict, {"best": self.best._prepare_load, "weights": _arrays})
@@ -191,41 +175,43 @@ class EarlyStopping(Callback):
         return load
 
 
-class EachEpoch(Callback):
-    """Steps a schedule after each epoch. ``fit(..., scheduler=schedule)`` is short for this.
-
-    :class:`tinygrad_cnn.optim.ReduceLROnPlateau` is given the validation loss, or without validation the training loss.
-
-    Args:
-        scheduler: the schedule.
-        metric: what ReduceLROnPlateau is given instead, by its name in the history.
-    """
-
-    def __init__(self, scheduler: LRScheduler, metric: str | None = None) -> None:
+class _Stepping(Callback):
+    def __init__(self, scheduler: LRScheduler) -> None:
         self.scheduler = scheduler
-        self.metric = metric
-
-    def on_epoch_end(self, run: Run) -> None:
-        """Step the schedule."""
-        if not isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step()  # type: ignore[attr-defined]
-            return
-        metric = self.metric or ("val_loss" if "val_loss" in run.history else "loss")
-        self.scheduler.step(run.history.last[metric])
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the schedule."""
         return self.scheduler.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the state of the schedule."""
         self.scheduler.load_state_dict(state_dict)
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], object] | None:
         return prepared(self.scheduler, state_dict)
 
 
-class EachStep(Callback):
+class EachEpoch(_Stepping):
+    """Steps a schedule after each epoch. ``fit(..., scheduler=schedule)`` is short for this.
+
+    Args:
+        scheduler: the schedule.
+        metric: the measure for a :class:`~tinygrad_cnn.optim.ReduceLROnPlateau`, by its name in the history; None for the
+            validation loss, or without validation the training loss.
+    """
+
+    def __init__(self, scheduler: LRScheduler, metric: str | None = None) -> None:
+        super().__init__(scheduler)
+        self.metric = metric
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Step the schedule."""
+        if not isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step()
+            return
+        metric = self.metric or ("val_loss" if "val_loss" in run.history else "loss")
+        self.scheduler.step(run.history.last[metric])
+
+
+class EachStep(_Stepping):
     """Steps a schedule after each step of the optimizer: ``fit(..., scheduler=EachStep(OneCycleLR(...)))``.
 
     >>> import tinygrad_cnn as tg
@@ -235,23 +221,12 @@ class EachStep(Callback):
 
     def __init__(self, scheduler: LRScheduler) -> None:
         if isinstance(scheduler, ReduceLROnPlateau):
-            raise TypeError("EachStep: ReduceLROnPlateau looks at the loss of an epoch; give it to fit as `scheduler`")
-        self.scheduler = scheduler
+            raise TypeError("EachStep: ReduceLROnPlateau needs the loss of an epoch; give it to fit as `scheduler`")
+        super().__init__(scheduler)
 
     def on_step_end(self, run: Run) -> None:
         """Step the schedule."""
-        self.scheduler.step()  # type: ignore[attr-defined]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of the schedule."""
-        return self.scheduler.state_dict()
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the state of the schedule."""
-        self.scheduler.load_state_dict(state_dict)
-
-    def _prepare_load(self, state_dict: Any) -> Callable[[], object] | None:
-        return prepared(self.scheduler, state_dict)
+        self.scheduler.step()
 
 
 def _arrays(saved: Any) -> dict[str, Any]:

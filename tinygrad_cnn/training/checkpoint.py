@@ -1,31 +1,31 @@
-"""Saving a training as it goes, so that it can be resumed."""
+"""Saving a training while it runs, so that it can be resumed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import Loadable, read
 from ..io import save
-from ..optim.hyperparameters import read
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:
     from .run import Run
 
 
-class Checkpoint(Callback):
+class Checkpoint(Loadable, Callback):
     """Saves everything that a resumed run needs: every few epochs, at the end, and when the training is interrupted.
 
-    The file is replaced atomically. ``fit(..., resume=path)`` goes on from it to the same bits, and
-    ``model.load_state_dict(tg.load(path)["model"])`` takes just the weights.
+    The file is replaced atomically. ``fit(..., resume=path)`` resumes from the file with the same bits, and
+    ``model.load_state_dict(tg.load(path)["model"])`` loads only the weights.
 
     Args:
         path: the file, .npz or .safetensors.
-        every: how many epochs lie between two savings.
+        every: the number of epochs between two savings.
         best: a measure of the history, such as "val_loss". The state of its best epoch is kept in a second file,
-            ``best_path``: "run.npz" has "run.best.npz" beside it.
+            ``best_path``: "run.best.npz" beside "run.npz".
         mode: "min", "max", or None to take it from the name: "max" for accuracies.
 
     Attributes:
@@ -33,7 +33,7 @@ class Checkpoint(Callback):
         best_path: the file of the best epoch.
 
     Raises:
-        ValueError: for an argument that is not what it must be.
+        ValueError: if an argument is out of range.
         FileNotFoundError: when training begins, if the folder does not exist.
 
     >>> import tinygrad_cnn as tg
@@ -55,7 +55,7 @@ class Checkpoint(Callback):
 
     @property
     def best_path(self) -> Path:
-        """Where the state of the best epoch is kept."""
+        """The file with the state of the best epoch."""
         return self.path.with_name(f"{self.path.stem}.best{self.path.suffix}")
 
     def save(self, run: Run) -> None:
@@ -66,12 +66,10 @@ class Checkpoint(Callback):
     def on_fit_begin(self, run: Run) -> None:
         """Refuse a folder that does not exist before anything is computed."""
         if not self.path.absolute().parent.is_dir():
-            raise FileNotFoundError(
-                f"Checkpoint: the folder of `path` {str(self.path)!r} does not exist; make it first"
-            )
+            raise FileNotFoundError(f"Checkpoint: the folder of `path` {str(self.path)!r} is missing; make it first")
 
     def on_epoch_end(self, run: Run) -> None:
-        """Save if it is time, and keep the best epoch."""
+        """Save every few epochs, and whenever the epoch is the best so far."""
         self._saved = None
         if self.best is not None and self.best.update(run):
             save(self.best_path, run.snapshot())
@@ -79,17 +77,13 @@ class Checkpoint(Callback):
             self.save(run)
 
     def on_fit_end(self, run: Run) -> None:
-        """Save what is not saved, unless an exception left a step half done."""
+        """Save the last steps, unless an exception left one half done."""
         if run.status != "failed" and self._saved != run.step:
             self.save(run)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the best value."""
         return {} if self.best is None else {"best": self.best.state_dict()}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the best value; ValueError for anything that is none, before anything changes."""
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         best = Best("") if self.best is None else self.best

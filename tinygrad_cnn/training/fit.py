@@ -31,54 +31,44 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: Module,
-    loader: Loader,
-    loss: Loss,
-    optimizer: Optimizer,
-    *,
-    epochs: int,
-    scheduler: LRScheduler | EachEpoch | EachStep | None = None,
-    validate: Loader | None = None,
-    callbacks: Iterable[Callback] = (),
-    compile: bool = True,
-    progress: bool = True,
+    model: Module, loader: Loader, loss: Loss, optimizer: Optimizer, *, epochs: int,
+    scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Loader | None = None,
+    callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
     resume: str | os.PathLike[str] | None = None,
-) -> History:
+) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
-    Ctrl-C lets the current step finish. A :class:`Checkpoint` among the callbacks then saves, and KeyboardInterrupt is
-    raised with a message that says how to resume, and with the history as its attribute ``history``. A second Ctrl-C
-    stops at once.
+    Ctrl-C lets the current step finish. Then a :class:`Checkpoint` among the callbacks saves, and KeyboardInterrupt is
+    raised. Its message says how to resume, and its attribute ``history`` has the history. A second Ctrl-C stops at once.
 
     Args:
-        model: a Module. It is switched to train, to eval for validation, and in the end each of its modules back to the
-            mode in which it was found.
-        loader: gives the batches of an epoch each time it is iterated: tuples of arrays. All but the last go to the
-            model, the last is the target.
-        loss: a function of (output, target), or a Module; it gives the mean over the batch, ().
+        model: a Module. It is in training mode, in evaluation mode for the validation; each module has its own mode again at
+            the end.
+        loader: an iterable of batches, iterated once an epoch. A batch is a tuple of arrays: the arguments of the model, and
+            the target last.
+        loss: a function of (output, target), or a Module; it returns the mean over the batch, ().
         optimizer: of the model's parameters.
-        epochs: how many passes over the loader there are in all, those before `resume` included.
-        scheduler: stepped after each epoch; ReduceLROnPlateau is given the validation loss, or without validation the
-            training loss. Wrap it in :class:`EachStep` to step it after each batch.
-        validate: a loader of examples to measure the model on after each epoch.
-        callbacks: called at the events of the training, in this order; checkpoints come last, so that they save what
-            the others changed.
+        epochs: the number of passes over the loader in all, including those before `resume`.
+        scheduler: stepped after each epoch, see :class:`EachEpoch`; in :class:`EachStep` it is stepped after each batch.
+        validate: a loader of examples on which the model is measured after each epoch.
+        callbacks: called at the events of the training, in this order; checkpoints are called last, so that they save the
+            changes of the others.
         compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster. The first line of the
             progress says what was compiled, or why steps run as written.
         progress: show loss, accuracy, images per second and the time left.
-        resume: a file that a Checkpoint saved, to go on from: to the same bits as without the pause, also from the
-            middle of an epoch, if the loader has a state or gives the same batches each time.
+        resume: a file that a Checkpoint saved. The result has the same bits as without the pause, also from the middle of an
+            epoch, if the loader has a state or the same batches in every epoch.
 
     Returns:
-        For each epoch "loss" and, where targets are classes, "accuracy", both as the steps met them, that is before each
-        update; with `validate` "val_loss" and "val_accuracy", after the epoch; "lr", the rate of the first group as
-        the epoch began; and "seconds", validation included.
+        For each epoch "loss" and, if targets are classes, "accuracy", both over the outputs before each update; with
+        `validate` "val_loss" and "val_accuracy", after the epoch; "lr", the rate of the first group at the start of the
+        epoch; and "seconds", including validation.
 
     Raises:
         TypeError: if a batch is not a tuple of arrays.
         ValueError: if the loader is empty, or the optimizer has none of the model's parameters.
-        CheckpointError: for a file to resume that is damaged or does not fit; nothing is changed then.
-        KeyboardInterrupt: as said.
+        CheckpointError: if the file to resume is damaged or does not fit; nothing is changed then.
+        KeyboardInterrupt: after Ctrl-C.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
@@ -95,14 +85,16 @@ def fit(
     if moved.isdisjoint(map(id, model.parameters())):
         raise ValueError(
             f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
-            "it of model.parameters(), after the model has been built or copied"
+            "it with model.parameters(), after the model has been built or copied"
         )
     run = Run(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress),
     )  # fmt: skip
-    listening = [c.on_gradients for c in run.callbacks if _is_overridden(c.on_gradients)]
-    train = train_step(model, loss, optimizer, before_update=partial(_each, listening, run) if listening else None)
+    hooks = [
+        c.on_gradients for c in run.callbacks if getattr(c.on_gradients, "__func__", None) is not Callback.on_gradients
+    ]
+    train = train_step(model, loss, optimizer, before_update=partial(_each, hooks, run) if hooks else None)
     test = eval_step(model, loss)
     if compile and callable(compiled):
         train, test = compiled(train), compiled(test)
@@ -128,10 +120,6 @@ def fit(
     return run.history
 
 
-def _is_overridden(method: Callable[..., None]) -> bool:
-    return getattr(method, "__func__", None) is not Callback.on_gradients
-
-
 def _resume(run: Run, path: str | os.PathLike[str]) -> None:
     state = load(path)
     try:
@@ -154,7 +142,6 @@ def _taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
 
 
 def _how(step: Compiled[..., Any]) -> str:
-    """How steps run, in words."""
     if step.plain is not None:
         return f"steps run as written: `step` {step.plain}"
     if not step.programs:
@@ -181,7 +168,7 @@ def _stepper(scheduler: object) -> Callback | None:
 
 
 def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
-    """The rest of the current epoch, up to its end or to where it is stopped."""
+    """The rest of the current epoch, unless the training is stopped before its end."""
     if not run.batch and not run.trained:
         run.start_epoch()
         run.call("on_epoch_begin")
@@ -219,7 +206,7 @@ def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
 
 
 def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] | None:
-    """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
+    """The means over the validation loader; None after an interrupt, which resets the loader."""
     loader: Any = run.validate
     before = loader.state_dict() if hasattr(loader, "state_dict") else None
     means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), partial(_taken, test))
@@ -233,17 +220,13 @@ def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] |
 
 
 def _interruption(run: Run) -> KeyboardInterrupt:
-    """What is raised for Ctrl-C. It is no class of its own: Python ends by the signal only for KeyboardInterrupt itself."""
-    at = (
-        f"interrupted after step {run.batch} of epoch {run.epoch + 1}"
-        if run.batch
-        else f"interrupted after epoch {run.epoch}"
-    )
+    """The exception for Ctrl-C: KeyboardInterrupt itself, not a subclass, which Python would not end by the signal."""
+    at = f"step {run.batch} of epoch {run.epoch + 1}" if run.batch else f"epoch {run.epoch}"
     checkpoint = next((c for c in run.callbacks if isinstance(c, Checkpoint)), None)
     if checkpoint is None:
         advice = "nothing was saved; give fit a tg.training.Checkpoint to be able to resume"
     else:
         advice = f"saved; to resume, call fit(..., resume={str(checkpoint.path)!r})"
-    error = KeyboardInterrupt(f"{at}; {advice}")
+    error = KeyboardInterrupt(f"interrupted after {at}; {advice}")
     vars(error)["history"] = run.history
     return error

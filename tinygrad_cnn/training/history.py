@@ -1,6 +1,4 @@
-"""What a training measured, epoch by epoch."""
-
-from __future__ import annotations
+"""The measures of a training, epoch by epoch."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +7,7 @@ from collections.abc import Mapping
 class History(dict[str, list[float]]):
     """A dict of lists, one entry for each epoch: "loss", "accuracy", "val_loss", "val_accuracy", "lr", "seconds", ...
 
-    What was not measured in an epoch is NaN there. It pickles, and :func:`tinygrad_cnn.save` takes it as it is.
+    An epoch without a measure has NaN for it. A history can be pickled, and saved by :func:`tinygrad_cnn.save`.
 
     >>> history = History()
     >>> history.add({"loss": 0.5})
@@ -27,7 +25,7 @@ class History(dict[str, list[float]]):
 
     @property
     def last(self) -> dict[str, float]:
-        """What was measured in the last epoch.
+        """The measures of the last epoch.
 
         Raises:
             IndexError: if there is none.
@@ -45,13 +43,13 @@ class History(dict[str, list[float]]):
             self.setdefault(name, [math.nan] * (epochs + 1))[-1] = float(value)
 
     def note(self, **record: float) -> None:
-        """Put more into the entry of the last epoch: what a callback measured.
+        """Add measures, such as a callback's, to the last epoch.
 
         Raises:
             IndexError: if there is no epoch yet.
         """
         epochs = self.epochs
         if not epochs:
-            raise IndexError("History.note: there is no epoch yet; note what was measured when one has ended")
+            raise IndexError("History.note: there is no epoch yet; call it when one has ended")
         for name, value in record.items():
             self.setdefault(name, [math.nan] * epochs)[-1] = float(value)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop after the current step."""
+"""Ctrl-C as a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from types import FrameType
 
 
 class Interrupt:
-    """In a ``with`` block, the first SIGINT sets `asked`; a second one raises KeyboardInterrupt at once, as ever.
+    """In a ``with`` block, the first SIGINT sets `asked`; a second one raises KeyboardInterrupt at once.
 
-    Signals reach the main thread alone, and a handler of the user's own is left in its place; in these cases nothing
-    is changed.
+    It does nothing outside the main thread, or if the user has installed a handler.
 
     Attributes:
         asked: whether there was a SIGINT.

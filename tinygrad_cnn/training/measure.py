@@ -1,4 +1,4 @@
-"""Loss and accuracy over batches: what a step returns, and its means over an epoch."""
+"""Loss and accuracy over batches: the results of a step, and their means over an epoch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..ops.reduce import argmax
-from ..optim.hyperparameters import any_number, read, whole
 from ..tensor import Tensor
 from ..tensor.creation import from_numpy
 
@@ -27,11 +27,11 @@ Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
 
 def correct(output: Any, target: Tensor) -> Tensor | None:
-    """How many scores are highest at their class: a Tensor (), or None if these are not scores and classes.
+    """The number of positions whose highest score is at their class: a Tensor (), or None if there are no classes.
 
     Args:
-        output: scores (N, C, ...) with at least two classes; anything else has no accuracy.
-        target: classes (N, ...), integers; anything else has no accuracy.
+        output: scores (N, C, ...) with at least two classes.
+        target: classes (N, ...), integers.
     """
     if not isinstance(output, Tensor) or target.dtype.kind not in "iu" or output.ndim < 2 or output.shape[1] < 2:
         return None
@@ -41,7 +41,7 @@ def correct(output: Any, target: Tensor) -> Tensor | None:
 
 
 def measured(value: Tensor, output: Any, target: Tensor) -> tuple[Tensor, ...]:
-    """What a step returns: the loss and, for classes, how many outputs are right."""
+    """The results of a step: the loss and, for classes, the number of correct outputs."""
     right = correct(output, target)
     return (value,) if right is None else (value, right)
 
@@ -49,17 +49,17 @@ def measured(value: Tensor, output: Any, target: Tensor) -> tuple[Tensor, ...]:
 def train_step(
     model: Module, loss: Loss, optimizer: Optimizer, *, before_update: Callable[[], object] | None = None
 ) -> Step:
-    """A function of a batch that takes one step of training, for :func:`tinygrad_cnn.compile` or as it is.
+    """A function of a batch that takes one step of training, and may be compiled.
 
     Args:
-        model: takes all parts of the batch but the last.
+        model: called with all parts of the batch but the last.
         loss: a function of (output, target).
         optimizer: of the model's parameters.
         before_update: called between backward and the optimizer's step.
 
     Returns:
-        A function that gives (loss,) or, where the target is classes, (loss, how many outputs are right), both as they
-        are before the update.
+        A function that returns (loss,) or, if the target has classes, (loss, number of correct outputs), both from before
+        the update.
     """
 
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
@@ -77,7 +77,7 @@ def train_step(
 
 
 def eval_step(model: Module, loss: Loss) -> Step:
-    """A function of a batch, for :func:`tinygrad_cnn.compile` or as it is, that measures and records nothing."""
+    """A function of a batch that returns the results of :func:`train_step` without an update, and may be compiled."""
 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
@@ -96,17 +96,12 @@ def tensors(batch: Any) -> list[Tensor]:
     """
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         what = f"{len(batch)} part" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
-        raise TypeError(
-            f"a batch is {what}; it must be a tuple of arrays: what the model takes, and the target of the loss last"
-        )
+        raise TypeError(f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last")
     return [part if isinstance(part, Tensor) else from_numpy(part) for part in batch]
 
 
 class Means:
-    """Mean loss and accuracy over batches, each of which counts as often as it has examples.
-
-    The sums are 64-bit, so a smaller last batch has just its weight, and the number of batches does not matter.
-    """
+    """Mean loss and accuracy over batches, weighted by their numbers of examples. The sums are 64-bit."""
 
     def __init__(self) -> None:
         self.examples = 0
@@ -115,7 +110,7 @@ class Means:
         self.right = 0
 
     def add(self, results: Sequence[Tensor], target: Tensor) -> None:
-        """Count what a step returned for a batch with this target."""
+        """Add the results of a step for a batch with this target."""
         examples = len(target)
         self.examples += examples
         self.loss += results[0].item() * examples
@@ -124,7 +119,7 @@ class Means:
             self.right += int(results[1].item())
 
     def result(self) -> dict[str, float]:
-        """The means so far: "loss" and, where there were classes, "accuracy"."""
+        """The means so far: "loss" and, if there were classes, "accuracy"."""
         means = {"loss": self.loss / self.examples}
         return means | {"accuracy": self.right / self.targets} if self.targets else means
 
@@ -134,7 +129,7 @@ class Means:
 
     @classmethod
     def of(cls, state: Any) -> Means:
-        """Those with a saved state; ValueError for another one."""
+        """Means with a saved state; ValueError if the state does not fit."""
         counts = {"examples": whole(0), "loss": any_number, "targets": whole(0), "right": whole(0)}
         means = cls()
         vars(means).update(read("Means", state, counts))
@@ -143,7 +138,7 @@ class Means:
 
 @contextmanager
 def modes(model: Module) -> Iterator[None]:
-    """Leave every module of `model` in the mode, train or eval, in which it was found."""
+    """Restore the mode, train or eval, of every module of `model` at the end."""
     found = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -153,14 +148,14 @@ def modes(model: Module) -> Iterator[None]:
 
 
 def evaluate(model: Module, loader: Loader, loss: Loss, *, step: Step | None = None) -> dict[str, float]:
-    """The mean loss of a model over a loader and, where the targets are classes, its accuracy.
+    """The mean loss of a model over a loader and, if the targets are classes, its accuracy.
 
-    The model is switched to eval for it, and each of its modules then back to the mode in which it was found.
+    The model is in evaluation mode meanwhile; each module has its own mode again afterwards.
 
     Args:
-        model: a Module that takes all parts of a batch but the last.
-        loader: gives batches: tuples of arrays, the target last.
-        loss: a function of (output, target) that gives the mean over the batch.
+        model: a Module, called with all parts of a batch but the last.
+        loader: an iterable of batches: tuples of arrays, the target last.
+        loss: a function of (output, target) that returns the mean over the batch.
         step: ``tg.compile(eval_step(model, loss))``, to run compiled; None runs as written.
 
     Returns:
@@ -168,7 +163,7 @@ def evaluate(model: Module, loader: Loader, loss: Loss, *, step: Step | None = N
 
     Raises:
         TypeError: if a batch is not a tuple of arrays.
-        ValueError: if the loader gives no batch.
+        ValueError: if the loader has no batch.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> model = tg.nn.Linear(2, 3)
@@ -183,7 +178,7 @@ def evaluate(model: Module, loader: Loader, loss: Loss, *, step: Step | None = N
 
 
 def measure(model: Module, loader: Loader, step: Step) -> Means:
-    """What `step` gives over the loader, with the model in eval for the while."""
+    """The means of the results of `step` over the loader, with the model in evaluation mode."""
     means = Means()
     with modes(model):
         model.eval()

@@ -1,4 +1,4 @@
-"""How a training goes, in a line: rewritten in a terminal, one for each epoch elsewhere."""
+"""The progress of a training: one line that is rewritten in a terminal, one line for each epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ INTERVAL = 0.1
 
 
 class Progress(Callback):
-    """Tells loss, accuracy, images per second and the time left. ``fit(..., progress=True)`` is short for this.
+    """Writes loss, accuracy, images per second and the time left. ``fit(..., progress=True)`` is short for this.
 
-    A terminal gets a line that is rewritten, with a bar if tqdm is installed, and left standing at the end of the
-    epoch. A file or a pipe gets one line for each epoch. It reads what a training measures and changes nothing.
+    A terminal gets a line for each epoch that is rewritten during the epoch, with a bar if tqdm is installed. A file or a pipe
+    gets one line at the end of each epoch.
 
     Args:
-        stream: where to write: standard output by default.
+        stream: the stream to write to: standard output by default.
         bar: whether to draw tqdm's bar in a terminal; None draws it if tqdm can be imported.
 
     Raises:
-        ImportError: if `bar` is True and there is no tqdm.
+        ImportError: if `bar` is True and tqdm is not installed.
     """
 
     def __init__(self, stream: TextIO | None = None, bar: bool | None = None) -> None:
         self._stream = stream
         self._make_bar: Any = None if bar is False else _tqdm(required=bar is True)
         self._bar: Any = None
-        self._width = 0  # of the line that stands unfinished
+        self._width = 0  # of the unfinished line
         self._began = self._shown = 0.0
         self._said = False
         self._first = 0
@@ -49,7 +49,7 @@ class Progress(Callback):
         self._first = run.step
 
     def on_step_end(self, run: Run) -> None:
-        """Say how steps run, once; rewrite the line, if it is a terminal's and time has passed."""
+        """Write how steps run, once; in a terminal, rewrite the line after each INTERVAL."""
         if not self._said and run.how:
             self._said = True
             self._out.write(f"{run.how}\n")
@@ -59,11 +59,11 @@ class Progress(Callback):
             self._show(run, _text(run, run.epoch + 1, run.means.result(), self._left(run)))
 
     def on_epoch_end(self, run: Run) -> None:
-        """Leave a line for the epoch."""
+        """Finish the line of the epoch."""
         self._show(run, _text(run, run.epoch, run.history.last, self._left(run)), end=True)
 
     def on_fit_end(self, run: Run) -> None:
-        """Finish the line, and say why if the training ended early."""
+        """Finish the line, with the reason if the training was stopped."""
         if self._bar is not None:
             self._bar.close()
         elif self._width:
@@ -74,7 +74,7 @@ class Progress(Callback):
         self._out.flush()
 
     def _left(self, run: Run) -> float | None:
-        """Seconds to the end at the pace so far, validation and all; None if it cannot be known."""
+        """Seconds to the end at the pace so far, including validation; None if the number of batches is unknown."""
         if run.batches is None or run.step == self._first:
             return None
         remaining = (run.epochs - run.epoch) * run.batches - run.batch
@@ -95,10 +95,9 @@ class Progress(Callback):
 
     def _show_bar(self, run: Run, text: str, columns: int, end: bool) -> None:
         if self._bar is None:
-            self._bar = self._make_bar(
-                total=run.batches, file=self._out, bar_format="{desc}  {bar:20}", ncols=columns, mininterval=0
-            )
-        self._bar.ncols = None if end else columns  # the line that is left standing is whole, and written once
+            options = {"bar_format": "{desc}  {bar:20}", "ncols": columns, "mininterval": 0}
+            self._bar = self._make_bar(total=run.batches, file=self._out, **options)
+        self._bar.ncols = None if end else columns  # the finished line is not cut
         self._bar.n = run.batches or run.batch if end else run.batch
         self._bar.set_description_str(text, refresh=not end)
         if end:
@@ -111,10 +110,8 @@ def _tqdm(required: bool) -> Any:
         from tqdm import tqdm
     except ImportError:
         if required:
-            raise ImportError(
-                "Progress: tqdm is not installed; install it with pip install 'tinygrad_cnn[progress]', "
-                "or leave `bar` out"
-            ) from None
+            remedy = "pip install 'tinygrad_cnn[progress]', or leave `bar` out"
+            raise ImportError(f"Progress: tqdm is not installed; {remedy}") from None
         return None
     return tqdm
 

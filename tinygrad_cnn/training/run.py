@@ -1,14 +1,15 @@
-"""A training in progress: what takes part in it, how far it is, and what has been measured."""
+"""A training in progress: its parts, its counts, and its measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
+from ..checks import Check, Loadable, any_number, flag, non_negative, read, whole
 from ..optim import Optimizer
-from ..optim.hyperparameters import Check, any_number, flag, non_negative, read, whole
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .measure import Batch, Loader, Loss, Means
@@ -23,46 +24,38 @@ _COUNTS: dict[str, Check] = {
 }  # fmt: skip
 
 
-class Run:
-    """What callbacks are given.
+@dataclass(eq=False, repr=False)
+class Run(Loadable):
+    """A training in progress, which callbacks are given.
 
     Attributes:
         model, loader, loss, optimizer, validate, epochs: the arguments of ``fit``.
         scheduler: the callback that steps the schedule, or None.
         callbacks: all callbacks, in the order in which they are called.
         history: the epochs that are finished.
-        epoch: how many epochs are finished.
-        batch: how many steps of the current epoch were taken.
-        step: how many steps were taken in all.
+        epoch: the number of finished epochs.
+        batch: the number of steps in the current epoch.
+        step: the number of steps in all.
         means: mean loss and accuracy of the current epoch so far.
         lr: the learning rate of the first group when the current epoch began.
-        seconds: how long the current epoch has taken; train_seconds: without its validation.
-        trained: whether the steps of the current epoch are done and only its end is missing.
+        seconds: the time of the current epoch; train_seconds: the same without validation.
+        trained: whether the steps of the current epoch are done, but not its validation and its end.
         status: "running", "finished", "stopped" by a callback, "interrupted" by the user, or "failed" by an exception.
         stopped: the reason that was given to :meth:`stop`, or None.
-        how: what was compiled, or why steps run as written, in words; empty before the first step, and with compile=False.
+        how: what was compiled, or why steps run as written, in words. Empty before the first step, and with compile=False.
     """
 
-    def __init__(
-        self,
-        model: Module,
-        loader: Loader,
-        loss: Loss,
-        optimizer: Optimizer,
-        *,
-        epochs: int,
-        validate: Loader | None = None,
-        scheduler: Callback | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        self.model = model
-        self.loader = loader
-        self.loss = loss
-        self.optimizer = optimizer
-        self.epochs = epochs
-        self.validate = validate
-        self.scheduler = scheduler
-        self.callbacks = callbacks
+    model: Module
+    loader: Loader
+    loss: Loss
+    optimizer: Optimizer
+    _: KW_ONLY
+    epochs: int
+    validate: Loader | None = None
+    scheduler: Callback | None = None
+    callbacks: Sequence[Callback] = ()
+
+    def __post_init__(self) -> None:
         self.history = History()
         self.status = "running"
         self.stopped: str | None = None
@@ -71,7 +64,7 @@ class Run:
         self.start_epoch()
 
     def start_epoch(self) -> None:
-        """Set what counts within an epoch to its start."""
+        """Reset the counts and measures of an epoch."""
         self.batch = 0
         self.trained = False
         self.means = Means()
@@ -93,9 +86,9 @@ class Run:
         return len(self.loader) if isinstance(self.loader, Sized) else None
 
     def rest(self) -> Iterator[Batch]:
-        """The batches of the current epoch that were not trained on.
+        """The batches of the current epoch that are left.
 
-        A loader with a state goes on where it is; of any other, the batches that were taken are skipped.
+        A loader with a state gives the batches from its position on; any other has the first `batch` ones skipped.
         """
         if self.trained:
             return iter(())
@@ -108,32 +101,23 @@ class Run:
         counts = {name: getattr(self, name) for name in _COUNTS}
         return {**counts, "means": self.means.state_dict(), "history": {k: list(v) for k, v in self.history.items()}}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave.
-
-        Raises:
-            ValueError: if anything does not fit: all faults are listed and nothing is changed.
-        """
-        self._prepare_load(state_dict)()
-
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         return partial(vars(self).update, read("Run", state_dict, {**_COUNTS, "means": Means.of, "history": _history}))
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.
 
-        The dict has the model's, the optimizer's, the schedule's and the loader's state under "model", "optimizer",
-        "scheduler" and "loader", this run's own under "run", "rng", and under "callbacks" those of callbacks by the names of
-        their classes, numbered where there are several.
+        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", the random state as "rng", and
+        under "callbacks" the states of callbacks by the names of their classes, numbered if there are several.
         """
         states = {name: callback.state_dict() for name, callback in self._callbacks().items()}
         return {**snapshot(**self._parts()), "callbacks": {name: state for name, state in states.items() if state}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a :meth:`snapshot`: all of it, or nothing. Callbacks may have been added or left out.
+        """Load a :meth:`snapshot`: all of it, or nothing. Callbacks may have been added or left out.
 
         Raises:
-            ValueError: if anything does not fit.
+            ValueError: if an entry does not fit.
         """
         parts = self._parts()
         if isinstance(state, Mapping) and "validate" not in state:  # it may be added when a run is resumed
@@ -154,7 +138,7 @@ class Run:
         return {name: part for name, part in {**parts, "run": self}.items() if part is not None}
 
     def _callbacks(self) -> dict[str, Callback]:
-        """All but the schedule's, by the names of their classes, numbered where there are several."""
+        """All callbacks but the schedule's, by the names of their classes, numbered if there are several."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             if callback is not self.scheduler:

@@ -1,6 +1,4 @@
-"""The state of everything that takes part in a training, as one dict: taken at a moment, and put back as a whole."""
-
-from __future__ import annotations
+"""The state of all parts of a training as one dict, which is restored as a whole."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +10,13 @@ RNG = "rng"
 
 
 class Stateful(Protocol):
-    """What can be saved: modules, optimizers, schedules, loaders, averages."""
+    """An object with a state: a module, an optimizer, a schedule, a loader, averages."""
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state."""
 
     def load_state_dict(self, state_dict: Any, /) -> Any:
-        """Take over a state."""
+        """Load a state."""
 
 
 def snapshot(**parts: Stateful) -> dict[str, Any]:
@@ -36,22 +34,22 @@ def snapshot(**parts: Stateful) -> dict[str, Any]:
 
 
 def restore(state: Mapping[str, Any], **parts: Stateful) -> None:
-    """Put a :func:`snapshot` back: all of it, or nothing.
+    """Load a :func:`snapshot`: all of it, or nothing.
 
     Args:
-        state: what `snapshot` gave, or more.
-        parts: what is to take over its entry, by name.
+        state: the dict that `snapshot` returned; it may have further entries.
+        parts: the objects that load their entries, by name.
 
     Raises:
-        ValueError: if a part has no entry, or one that does not fit: it names the part and what is wrong. All parts are then
-            as they were.
+        ValueError: if a part has no entry, or one that does not fit: it names the part and the fault. All parts are unchanged
+            then.
     """
     examine(state, (*parts, RNG))
     load_all([(f"'{name}'", part, state[name]) for name, part in parts.items()], state[RNG])
 
 
 def examine(state: Any, names: Iterable[str], what: str = "the state") -> None:
-    """ValueError if `state` is not a dict that has these names."""
+    """Raise ValueError unless `state` is a dict with these names."""
     if not isinstance(state, Mapping):
         raise ValueError(f"restore: {what} is a {type(state).__name__}; it must be a dict")
     if missing := [name for name in names if name not in state]:
@@ -59,13 +57,13 @@ def examine(state: Any, names: Iterable[str], what: str = "the state") -> None:
 
 
 def load_all(entries: Iterable[tuple[str, Stateful, Any]], rng: Any) -> None:
-    """Let each part take over its state, and the library's generator `rng`: all of them, or none.
+    """Load the states of all parts, and `rng` into the library's generator; or none of them.
 
-    What is the library's own checks a state first and takes it over afterwards, which cannot fail. Parts of the user's are
-    loaded in between, and loaded again with what they had if one of them fails.
+    The library's own parts check their states first, and write them at the end, which cannot fail. Parts of the user's are
+    loaded in between; if one of them fails, they are loaded with their old states again.
 
     Raises:
-        ValueError: with the name of the part, whatever it raised.
+        ValueError: with the name of the part, for any exception of the part.
     """
     loads: list[Callable[[], object]] = []
     others: list[tuple[str, Stateful, Any]] = []
@@ -94,10 +92,9 @@ def load_all(entries: Iterable[tuple[str, Stateful, Any]], rng: Any) -> None:
 
 
 def prepared(part: Stateful, state: Any) -> Callable[[], object] | None:
-    """The function by which `part` takes over a state that fits; None if it can only check and load at once.
+    """The function that writes a state, after it is checked; None if `part` can only check and write at once.
 
-    The class that defines ``load_state_dict`` must define ``_prepare_load`` too: a user's override of the one does not know of
-    the other.
+    The class that defines ``load_state_dict`` must define ``_prepare_load``, too: a user may override the first alone.
 
     Raises:
         ValueError: if the state does not fit.

@@ -23,7 +23,7 @@ __all__ = ["AnomalyError", "detect_anomaly"]
 
 
 class AnomalyError(FloatingPointError):
-    """A value or a gradient that is not finite. `op`, `filename` and `lineno` tell which op, and where it was called."""
+    """A value or a gradient is not finite. `op`, `filename` and `lineno` are the op and the line that called it."""
 
     __module__ = "tinygrad_cnn"  # where users find it
 
@@ -34,7 +34,7 @@ class AnomalyError(FloatingPointError):
 
 @dataclass(frozen=True)
 class _Call:
-    """What is known of an op's call: where it was made, and what went in."""
+    """The line that called an op, and a description of the inputs."""
 
     op: Op
     filename: str
@@ -58,12 +58,12 @@ _within: ContextVar[_Call | None] = ContextVar("within", default=None)
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Raise at the first op whose result is infinite or NaN, or whose gradient is while what came in was finite.
+    """Raise at the first op whose result is infinite or NaN, or whose rule makes such a gradient from a finite one.
 
-    The error says which op and input, the file and line that called the op, and for each of its inputs dtype, shape,
-    smallest and largest finite value, and how many are not finite. It holds in this context (thread or task), for ops on
-    Tensors. Enter it around the forward and the backward pass: of an op recorded before, only the name is known. NumPy's
-    own warnings are off inside. Everything is looked at, so it is slow; outside it costs nothing.
+    The error names the op and the input, the file and line that called the op, and for each of its inputs dtype, shape,
+    smallest and largest finite value, and the number of elements that are not finite. It is active in this context (thread or
+    task), for ops on Tensors. Enter it around the forward and the backward pass: of an op recorded before, only the name is
+    known. NumPy's own warnings are off inside. It checks all values, so it is slow.
 
     Raises:
         AnomalyError: a FloatingPointError, in the call of the op, or in backward.
@@ -120,20 +120,16 @@ class _Checks(Tracer):
 def _error(op: Op, call: _Call | None, what: str) -> AnomalyError:
     if call is not None:
         return call.error(what)
-    return AnomalyError(
-        f"{op.name}: {what}; it was recorded before detect_anomaly() was entered: enter that around the forward pass too, "
-        "to see where",
-        op.name,
-    )
+    remedy = "enter that around the forward pass too, to see where"
+    return AnomalyError(f"{op.name}: {what}; it was recorded before detect_anomaly() was entered: {remedy}", op.name)
 
 
 def _fault(value: Any) -> str | None:
-    """What is not finite in an array or Tensor, or None."""
+    """A description of the elements of an array or Tensor that are not finite, or None."""
     array = getattr(value, "_array", value)
-    if isinstance(array, np.generic):
-        array = np.asarray(array)
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray | np.generic):
         return None
+    array = np.asarray(array)
     finite = np.isfinite(array)
     if finite.all():
         return None

@@ -1,9 +1,8 @@
-"""Derivatives as function calls: of Tensors that have been computed, and of functions.
+"""Derivatives of Tensors and of functions.
 
-A transform such as :func:`grad` calls its function on fresh places of the graph, one for each floating-point leaf of
-the arguments, and walks back from the results to exactly those. Fresh places are what keeps nested derivatives apart:
-the inner walk cannot take the outer variable for its own. Where an argument is itself part of a graph, its fresh place
-is a node above it, so an outer derivative passes through.
+A transform such as :func:`grad` calls its function on new nodes, one for each floating-point leaf of the arguments, and
+walks back from the results to exactly these nodes. So nested derivatives are kept apart: the inner walk does not stop at the
+outer variable. If an argument is itself part of a graph, its new node is above the old one, and an outer derivative passes.
 """
 
 from __future__ import annotations
@@ -50,14 +49,11 @@ P = ParamSpec("P")
 
 
 def gradients(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """Gradients of sum <output, grad_output> with respect to each input, without touching any ``grad``.
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """Gradients of sum <output, grad_output> with respect to each input. No ``grad`` is changed.
 
     Args:
         outputs: one Tensor or several.
@@ -65,7 +61,7 @@ def gradients(
         grad_outputs: one incoming gradient per output; None for an output of a single element means 1.
         retain_graph: keep the graph for another backward; by default, what `create_graph` is.
         create_graph: record the gradients, so that they can be differentiated in turn.
-        allow_unused: give None for an input that no output depends on, instead of raising.
+        allow_unused: return None for an input on which no output depends, instead of raising.
 
     Returns:
         One gradient per input, in its shape and dtype.
@@ -83,20 +79,16 @@ def gradients(
     """
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    starts = (
-        list(grad_outputs)
-        if isinstance(grad_outputs, list | tuple) and not isinstance(outputs, Tensor)
-        else [grad_outputs]
-    )
+    starts: list[Any] = [grad_outputs]
     if grad_outputs is None:
         starts = [None] * len(outs)
+    elif isinstance(grad_outputs, list | tuple) and not isinstance(outputs, Tensor):
+        starts = list(grad_outputs)
     if len(starts) != len(outs):
         raise ValueError(f"gradients: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
     for i, t in enumerate(ins):
         if t._node is None:
-            raise RuntimeError(
-                f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before using it"
-            )
+            raise RuntimeError(f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before")
     roots = [incoming("gradients", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     places = {t._node for t in ins if t._node is not None}
@@ -105,9 +97,7 @@ def gradients(
     for i, t in enumerate(ins):
         g = found.get(t._node) if t._node is not None else None
         if g is None and not allow_unused:
-            raise RuntimeError(
-                f"gradients: no output depends on `inputs[{i}]`; pass allow_unused=True to get None for it"
-            )
+            raise RuntimeError(f"gradients: no output depends on `inputs[{i}]`; allow_unused=True returns None for it")
         if g is not None and any(t is earlier for earlier in ins[:i]):
             g = copy(g)  # an input named twice gets two gradients that share nothing
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
@@ -126,17 +116,16 @@ def grad(
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]: ...
 def grad(*args: Any, **kwargs: Any) -> Any:
-    """The function that gives the gradient of `f`, a function with one scalar result.
+    """The function that returns the gradient of `f`, a function with one scalar result.
 
-    The gradient is taken by the arguments at `argnums`, and has their structure of lists, tuples and dicts. Every
-    floating-point leaf in them (a Tensor, an array or a Python float) gives a Tensor of its shape and dtype, zero if `f`
-    does not depend on it. Other leaves reach `f` untouched, and give None.
+    The gradient is taken with respect to the arguments at `argnums`, and has their structure of lists, tuples and dicts. It
+    has a Tensor for every floating-point leaf (a Tensor, an array or a Python float), in its shape and dtype, zero if `f`
+    does not depend on it; and None for other leaves.
 
-    Nothing is added to any ``grad``. The gradient is part of a graph only if gradients are recorded where it is called
-    and something outside, which requires a gradient, went into it: so ``grad(grad(f))`` works, and no graph is left.
+    No ``grad`` is changed. The gradient is part of a graph only if gradients are recorded where it is called, and it depends
+    on a Tensor outside that requires a gradient: so ``grad(grad(f))`` works, and no graph is left.
 
-    Called on Tensors instead of a function, as in PyTorch, this is :func:`gradients`. A Tensor cannot be called, so no
-    call can mean both.
+    Called on Tensors instead of a function, as in PyTorch, this is :func:`gradients`.
 
     Args:
         f: the function, of arrays in nested containers and of anything else.
@@ -147,7 +136,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
         A function with f's arguments: its gradient for an integer `argnums`, a tuple of them for a sequence.
 
     Raises:
-        TypeError: when called, if f's result is not a floating-point number, or an argument holds none.
+        TypeError: when called, if f's result is not a floating-point number, or an argument has no such leaf.
         ValueError: when called, if f's result has several elements, or `argnums` does not fit the arguments.
 
     >>> import tinygrad_cnn as tg
@@ -174,9 +163,9 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
 
 
 def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
-    """The function that gives (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
+    """The function that returns (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
 
-    With `has_aux` it gives ((result, more), gradient).
+    With `has_aux` it returns ((result, more), gradient).
 
     >>> import tinygrad_cnn as tg
     >>> y, g = tg.value_and_grad(lambda x: (x * x).sum())(tg.Tensor([1.0, 2.0]))
@@ -204,7 +193,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     """f's result, and the function u -> (u^T df/dx for each primal x), which may be called any number of times.
 
     u has the structure and shapes of the result; None for a leaf means zero. Leaves of the result that are not floating
-    point take no part. The graph lives as long as the function.
+    point are ignored. The graph lives as long as the function.
 
     Raises:
         ValueError: if u differs from the result in structure or shape.
@@ -299,10 +288,10 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
 
 def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that gives df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
+    """The function that returns df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
 
-    Where f's result is nested, the Jacobian has its structure, and for each leaf the structure of the arguments at
-    `argnums`. Leaves that are not floating point give None.
+    The Jacobian has the structure of f's result, and for each leaf the structure of the arguments at `argnums`, with None for
+    leaves that are not floating point.
 
     Raises:
         TypeError: when called, if an argument holds no floating-point number.
@@ -346,7 +335,7 @@ def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
 
 
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that gives the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
+    """The function that returns the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
 
     It is jacfwd(jacrev(f)): forward over reverse.
 

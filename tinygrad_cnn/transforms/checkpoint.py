@@ -1,6 +1,4 @@
-"""Trade memory for time: keep a function's inputs instead of what it computes, and run it again in backward."""
-
-from __future__ import annotations
+"""Gradient checkpointing: keep a function's inputs instead of its intermediate values, and run it again in backward."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +9,13 @@ import numpy as np
 from ..core import tracing
 from ..core.backward import Place, outside, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled
-from ..core.graph import Argument, Array, Leaf, Op
+from ..core.graph import Array, Leaf, Op
 from ..core.versions import tick
 from ..ops.elementwise import cast
 from ..ops.random import generator
 from ..tensor import Tensor
 from .pytree import leaves, rebuild
-from .recorded_call import check_callable
+from .recorded_call import check_callable, fresh
 
 __all__ = ["checkpoint"]
 
@@ -25,17 +23,17 @@ T = TypeVar("T")
 
 
 def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """f(*args, **kwargs), without keeping what `f` computes on the way: backward runs `f` again and then through it.
+    """f(*args, **kwargs), without keeping intermediate values: backward runs `f` again to compute them.
 
-    Gradients are exact, to any order, for Tensors among the arguments (nested in lists, tuples and dicts) and for those
-    that `f` refers to otherwise, such as a layer's parameters. Random draws are repeated: the state of the library's
-    generator, and of any ``Generator`` among the arguments, is restored for the second run and then put back.
+    Gradients are exact, to any order, for Tensors among the arguments (nested in lists, tuples and dicts) and for other
+    Tensors that `f` uses, such as a layer's parameters. Random draws are repeated: the state of the library's
+    generator, and of any ``Generator`` among the arguments, is restored for the second run.
 
-    What it changes through the library is changed once, in the first run: running statistics, ``copy_``, an optimizer's
-    update. What else `f` reads must be the same at backward, and what it changes by Python alone is changed twice.
+    Changes through the library, such as running statistics, ``copy_`` or an optimizer's update, are made once, in the first
+    run. Changes by Python alone are made twice. Everything that `f` reads must be the same in backward.
 
     Raises:
-        RuntimeError: in backward, if the second run gives results of other shapes, or uses other Tensors.
+        RuntimeError: in backward, if the second run has results of other shapes, or uses other Tensors.
     (Griewank and Walther, "Revolve", 2000; Chen et al., "Training deep nets with sublinear memory cost", 2016.)
 
     >>> import tinygrad_cnn as tg
@@ -45,12 +43,12 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     [1.0, 1.0]
     """
     check_callable("checkpoint", f)
-    if not is_grad_enabled() or tracing.tracer().captures:  # a captured program has memory of its own to spare
+    if not is_grad_enabled() or tracing.tracer().captures:  # a captured program plans its own memory
         return f(*args, **kwargs)
     given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     segment = _Segment(f, args, kwargs)
     since = tick()
-    result = segment.run([_leaf(t._array) if t.requires_grad else t for t in given])
+    result = segment.run([fresh(Tensor._of(t._array)) if t.requires_grad else t for t in given])
     values = [leaf for _, leaf in leaves(result)]
     recorded = [_recorded(value) for value in values]
     outputs = [value for value, is_recorded in zip(values, recorded, strict=True) if is_recorded]
@@ -65,18 +63,18 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 class _Rerun(tracing.Tracer):
-    """Leaves out effects, which the first run has had."""
+    """Leaves out effects, which the first run has made."""
 
     def effect(self, *_: Any, **__: Any) -> None:
         pass
 
 
 class _Hole:
-    """Where a Tensor stood among the arguments."""
+    """The place of a Tensor among the arguments."""
 
 
 class _Segment:
-    """A function with its arguments but for their Tensors, and what is needed to run it again as it ran before."""
+    """A function with its arguments except Tensors, and the state that a second run needs."""
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.f = f
@@ -85,7 +83,7 @@ class _Segment:
         sources = [generator(), *(leaf for leaf in found if isinstance(leaf, np.random.Generator))]
         self.random = [(source, source.bit_generator.state) for source in dict.fromkeys(sources)]
         self.count = sum(isinstance(leaf, Tensor) for leaf in found)
-        self.value: Any = None  # the result of the first run, for the op that is about to stand for it
+        self.value: Any = None  # the result of the first run, for the call of the op
 
     def run(self, tensors: list[Tensor]) -> Any:
         """The function's result on these Tensors, recorded."""
@@ -96,14 +94,14 @@ class _Segment:
             return self.f(*args, **kwargs)
 
     def note(self, outputs: list[Tensor], since: int) -> list[Place]:
-        """The places outside that the outputs were computed from. They and the outputs' forms are remembered."""
+        """The nodes outside on which the outputs depend. Their numbers, and the outputs' shapes and dtypes, are kept."""
         self.forms = [(t.shape, t.dtype) for t in outputs]
         places = sorted(outside([t._node for t in outputs if t._node is not None], since), key=lambda p: p.number)
         self.used = {place.number for place in places}
         return places
 
     def parts(self, whole: Array) -> list[Array]:
-        """The outputs, or gradients, that were joined to one array, in their shapes and dtypes."""
+        """Split one array into the outputs, or gradients, of which it was joined."""
         if len(self.forms) == 1:
             return [whole]
         found, start = [], 0
@@ -116,7 +114,7 @@ class _Segment:
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
-        """The context of the second run: generators draw again what they drew in the first, and nothing changes by it."""
+        """The context of the second run: generators repeat the draws of the first run, and effects are left out."""
         now = [source.bit_generator.state for source, _ in self.random]
         try:
             for source, state in self.random:
@@ -128,29 +126,25 @@ class _Segment:
                 source.bit_generator.state = state
 
     def outputs_again(self, tensors: list[Tensor]) -> list[Tensor]:
-        """The outputs of a second run, which must be like the first."""
+        """The outputs of a second run, or a RuntimeError if they differ from the first in form or in the Tensors used."""
         since = tick()
         with self.replayed():
             result = self.run(tensors)
         outputs = [leaf for _, leaf in leaves(result) if _recorded(leaf)]
         forms = [(t.shape, t.dtype) for t in outputs]
         if forms != self.forms:
-            raise RuntimeError(
-                f"checkpoint: run again, f gave {_listed(forms)} where it gave {_listed(self.forms)}; what it computes must "
-                "depend on its arguments alone"
-            )
+            found = f"f returned {_listed(forms)} instead of {_listed(self.forms)}"
+            raise RuntimeError(f"checkpoint: run again, {found}; its results must depend on its arguments alone")
         given = {t._node.number for t in tensors if t._node is not None}
         used = {place.number for place in outside([t._node for t in outputs if t._node is not None], since)}
         if used - given != self.used:
-            raise RuntimeError(
-                "checkpoint: run again, f used other Tensors than the first time; do not exchange them between the forward "
-                "and the backward pass"
-            )
+            remedy = "do not exchange them between the forward and the backward pass"
+            raise RuntimeError(f"checkpoint: run again, f used other Tensors than the first time; {remedy}")
         return outputs
 
 
 def _rerun(*inputs: Array, segment: _Segment) -> Array:
-    """y = f(inputs), its outputs joined, which the caller has computed.   inputs' = the gradients of f, run again."""
+    """y = f(inputs), the joined outputs of the first run.   inputs' = the gradients of f, run again."""
     return segment.value
 
 
@@ -162,7 +156,7 @@ def _gradients(
     with enable_grad():
         count = segment.count
         tensors = [_placed(v, p) for v, p in zip(inputs[:count], parents[:count], strict=True)]
-        floor = tick()  # where the walk ends: at the inputs and at what f refers to, which the outer walk goes on from
+        floor = tick()  # the inner walk ends at nodes from before; the outer walk continues there
         outputs = segment.outputs_again(tensors)
         places = [t._node if p is not None else None for t, p in zip(tensors, parents[:count], strict=True)]
         places += parents[count:]
@@ -175,20 +169,14 @@ def _gradients(
 
 
 def _placed(value: Array, parent: Place | None) -> Tensor:
-    """An input for the second run: in a place of its own, connected to where it came from if the gradient is recorded."""
+    """An input for the second run with a new node, connected to its old one if the gradient is recorded."""
     if isinstance(value, Tensor):
         return cast(value, dtype=value.dtype)
-    return Tensor._of(value) if parent is None else _leaf(value)
-
-
-def _leaf(array: Any) -> Tensor:
-    tensor = Tensor._of(array)
-    tensor._node = Argument(tensor)
-    return tensor
+    return Tensor._of(value) if parent is None else fresh(Tensor._of(value))
 
 
 def _stand_in(place: Place) -> Tensor:
-    """A Tensor in the place of one that f refers to. A leaf comes with its values, so that a later write is noticed."""
+    """A Tensor for a node that f uses. A leaf has its values, so that a later write is noticed."""
     tensor = place.tensor() if isinstance(place, Leaf) else None
     return Tensor._of(np.empty(0) if tensor is None else tensor._array, place)
 

@@ -1,9 +1,7 @@
-"""Arguments and results that are nested lists, tuples and dicts: their leaves, in order, and the way back.
+"""Nested lists, tuples and dicts as arguments and results: their leaves, in order, and the same structure with others.
 
-A leaf is anything else. Its path reads like the Python that reaches it, for messages: ``['w'][0]``.
+A leaf is any other value. Its path, for messages, is the Python that reaches it: ``['w'][0]``.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -23,13 +21,13 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def rebuild(tree: Any, values: Iterable[Any]) -> Any:
-    """A tree of the same structure with these values for its leaves, in the order of :func:`leaves`."""
+    """A tree of the same structure with these values as leaves, in the order of :func:`leaves`."""
     return _rebuild(tree, iter(values))
 
 
 def _rebuild(tree: Any, values: Iterator[Any]) -> Any:
     if isinstance(tree, dict):
-        new = copy(tree)  # keeps what kind of dict it is
+        new = copy(tree)  # of the same class
         for key, branch in tree.items():
             new[key] = _rebuild(branch, values)
         return new
@@ -45,13 +43,11 @@ def matched(name: str, what: str, other: Any, like: Any) -> list[tuple[str, Any,
     """Path, leaf of `like` and leaf of `other`, for trees of one structure; dicts are matched by key.
 
     Raises:
-        ValueError: if the structures differ, saying where.
+        ValueError: if the structures differ, with the place.
     """
     expected, found = dict(leaves(like)), dict(leaves(other))
     wrong = [f"has no leaf {path or 'of its own'}" for path in expected if path not in found]
     wrong += [f"has a leaf {path or 'of its own'} too many" for path in found if path not in expected]
     if wrong:
-        raise ValueError(
-            f"{name}: {what} {wrong[0]}; it must have the structure of nested containers that it belongs to"
-        )
+        raise ValueError(f"{name}: {what} {wrong[0]}; it must have the same structure of nested containers")
     return [(path, leaf, found[path]) for path, leaf in expected.items()]

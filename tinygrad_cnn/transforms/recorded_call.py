@@ -1,6 +1,4 @@
-"""One call of a function, recorded so that derivatives can be taken from it: what the transforms share."""
-
-from __future__ import annotations
+"""A recorded call of a function, from which the transforms take derivatives."""
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
@@ -27,9 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Run:
-    """One recorded call of a function on fresh places, for the floating-point leaves of some of its arguments.
+    """A recorded call of a function, with new nodes for the floating-point leaves of some of its arguments.
 
-    With `argnums` these arguments must have such leaves; without, all arguments count, whatever they are.
+    The arguments at `argnums` must have such leaves. Without `argnums` all arguments are taken, with or without.
     """
 
     def __init__(
@@ -44,12 +42,10 @@ class Run:
         for i, argument in zip(positions, self.selected, strict=True):
             found = [leaf for _, leaf in leaves(argument)]
             if argnums is not None and found and not any(map(moves, found)):
-                raise TypeError(
-                    f"{name}: argument {i} is {kind(found[0])}, which has no derivative; pass floating-point numbers, or "
-                    "leave it out of `argnums`"
-                )
+                remedy = "pass floating-point numbers, or leave it out of `argnums`"
+                raise TypeError(f"{name}: argument {i} is {kind(found[0])}, which has no derivative; {remedy}")
         with enable_grad():
-            placed = [_fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
+            placed = [fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
             call = list(args)
             for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
                 call[i] = argument
@@ -59,14 +55,14 @@ class Run:
 
     @functools.cached_property
     def open(self) -> bool:
-        """Whether results are to stay in the graph: something recorded outside went into them."""
+        """Whether the results stay in the graph, since they depend on Tensors recorded outside."""
         return self.recorded and self._reaches_out(leaf for _, leaf in leaves(self.result))
 
     def _reaches_out(self, results: Iterable[Any]) -> bool:
         return bool(outside([t._node for t in results if isinstance(t, Tensor) and t._node is not None], self.since))
 
     def settled(self, tree: Any) -> Any:
-        """Results as Tensors, cut from the graph unless an outer derivative may ask for them."""
+        """Results as Tensors, detached from the graph unless they depend on Tensors recorded outside."""
         return rebuild(tree, [self._settle(leaf) for _, leaf in leaves(tree)])
 
     def _settle(self, leaf: Any) -> Any:
@@ -76,23 +72,31 @@ class Run:
         return tensor if self.recorded and self._reaches_out([tensor]) else tensor.detach()
 
     def scalar(self, result: Any) -> Tensor:
-        """The result of a function that must have a single, floating-point element."""
+        """The result as a Tensor, which must have a single, floating-point element."""
         if not moves(result):
             remedy = "return (result, more) and pass has_aux=True" if isinstance(result, tuple) else "return a Tensor"
             raise TypeError(
-                f"{self.name}: f returned {kind(result)}, but only a floating-point number has a gradient; {remedy}"
+                f"{self.name}: f returned {kind(result)}, but only floating-point numbers have gradients; {remedy}"
             )
         y = as_tensor(result)
         if y.size != 1:
+            remedy = "reduce it with sum() or mean(), or use jacobian"
             raise ValueError(
-                f"{self.name}: f returned shape {y.shape}, but only a single element has a gradient; reduce it with sum() "
-                "or mean(), or use jacobian"
+                f"{self.name}: f returned shape {y.shape}, but only a single element has a gradient; {remedy}"
             )
         return y
 
     def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
-        """Gradients of sum <y, u> by the inputs, for roots (y, u)."""
-        return self._walk(roots, self.inputs, create, retain)
+        """Gradients of sum <y, u> with respect to the inputs, for roots (y, u)."""
+        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
+        places = [x._node for x in self.inputs]
+        wanted = {place for place in places if place is not None}
+        found = pull_back(starts, wanted, retain=retain, create=create) if starts and wanted else {}
+        gradients = [None if place is None else found.get(place) for place in places]
+        return [
+            Tensor(np.zeros(x.shape, x.dtype)) if g is None else g if isinstance(g, Tensor) else Tensor._of(g)
+            for x, g in zip(self.inputs, gradients, strict=True)
+        ]
 
     def push(self, directions: Sequence[Tensor | None], outputs: Sequence[Tensor]) -> list[Tensor]:
         """The tangents of some Tensors that this run computed, for directions of the inputs."""
@@ -110,21 +114,8 @@ class Run:
             for place, y in zip(places, outputs, strict=True)
         ]
 
-    def _walk(
-        self, roots: Sequence[tuple[Tensor, Tensor | None]], by: Sequence[Tensor], create: bool, retain: bool
-    ) -> list[Tensor]:
-        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
-        places = [x._node for x in by]
-        wanted = {place for place in places if place is not None}
-        found = pull_back(starts, wanted, retain=retain, create=create) if starts and wanted else {}
-        gradients = [None if place is None else found.get(place) for place in places]
-        return [
-            Tensor(np.zeros(x.shape, x.dtype)) if g is None else g if isinstance(g, Tensor) else Tensor._of(g)
-            for x, g in zip(by, gradients, strict=True)
-        ]
-
     def like_arguments(self, found: Sequence[Tensor]) -> Any:
-        """One result per input in the structure of the arguments, None where these do not move."""
+        """One result per input in the structure of the arguments, with None for leaves that have no derivative."""
         each = iter(found)
         tree = rebuild(self.selected, [next(each) if free else None for free in self.moving])
         return tree[0] if self.single else tree
@@ -178,13 +169,11 @@ def _batched(f: Callable[[Tensor], list[Tensor]], units: Tensor) -> list[Tensor]
 def directed(
     name: str, f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[Run, list[Tensor | None]]:
-    """A run on `primals`, and a tangent for each of its inputs."""
+    """A recorded call with `primals`, and a tangent for each of its inputs."""
     check_callable(name, f)
     for what, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, list | tuple):
-            raise TypeError(
-                f"{name}: `{what}` is {kind(value)}; it must be a tuple with one entry for each argument of f"
-            )
+            raise TypeError(f"{name}: `{what}` is {kind(value)}; it must be a tuple with an entry per argument of f")
     found = directions(name, primals, tangents)
     return Run(name, f, primals, {}, None), found
 
@@ -218,12 +207,12 @@ def moves(leaf: Any) -> bool:
 
 
 def as_tensor(leaf: Any) -> Tensor:
-    """A leaf as a Tensor: itself, or its values."""
+    """A leaf as a Tensor."""
     return leaf if isinstance(leaf, Tensor) else Tensor(leaf)
 
 
-def _fresh(leaf: Any) -> Tensor:
-    """A leaf in a new place: above the one it has, else at a new end of the graph."""
+def fresh(leaf: Any) -> Tensor:
+    """A leaf with a new node: one above its node if it has one, else a new leaf of the graph."""
     if isinstance(leaf, Tensor) and leaf._node is not None:
         return cast(leaf, dtype=leaf.dtype)
     fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else Tensor(leaf)
@@ -232,7 +221,7 @@ def _fresh(leaf: Any) -> Tensor:
 
 
 def shaped(name: str, what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
-    """`value` as a Tensor of this dtype; ValueError, in the words of `name` and `what`, for another shape."""
+    """`value` as a Tensor of this dtype, or a ValueError for another shape; `name` and `what` are for messages."""
     tensor = as_tensor(value)
     if tensor.shape != shape:
         raise ValueError(f"{name}: {what} has shape {tensor.shape} but belongs to shape {shape}; they must agree")
@@ -248,7 +237,7 @@ def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
     wrong = [i for i in given if not -count <= i < count]
     if wrong:
         raise ValueError(
-            f"{name}: `argnums` asks for argument {wrong[0]}, but f was called with {count} by position; pass it by position"
+            f"{name}: `argnums` has {wrong[0]}, but f was called with {count} by position; pass it by position"
         )
     positions = [i % count for i in given]
     if len(set(positions)) < len(positions):
@@ -257,18 +246,18 @@ def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
 
 
 def kind(value: Any) -> str:
-    """What a value is, in a few words for a message."""
+    """A short description of a value, for a message."""
     dtype = getattr(value, "dtype", None)
     return f"{value!r:.60}" if dtype is None else f"{type(value).__name__} of {dtype}"
 
 
 def check_callable(name: str, f: Any) -> None:
-    """TypeError, in the name of the transform, unless f can be called."""
+    """Raise TypeError, with the name of the transform, unless f can be called."""
     if not callable(f):
         raise TypeError(f"{name}: `f` is {kind(f)}; it must be a function")
 
 
 def named_after(f: Callable[..., Any], function: F) -> F:
-    """Name and documentation of f for a function derived from it, but not its attributes: an op's are its own."""
+    """`function` with the name and documentation of f, but not the attributes, which an op has for itself."""
     functools.update_wrapper(function, f, updated=())
     return function

@@ -1,4 +1,4 @@
-"""Readers of data files. They believe nothing in a file before it has been compared with the file's size."""
+"""Readers of data files. They allocate nothing before the sizes that a file declares are compared with its own."""
 
 from .cifar import CIFAR10_CLASSES, cifar10, cifar100, read_cifar10, read_cifar100
 from .folder import ImageFolder

@@ -1,7 +1,5 @@
 """The binary version of CIFAR-10 and CIFAR-100."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,7 +11,7 @@ from .source import DataFileError, PathLike, check_labels, fill, finish, opened
 Examples: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""What the labels of CIFAR-10 mean."""
+"""The names of the labels of CIFAR-10."""
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
@@ -27,7 +25,7 @@ def read_cifar10(path: PathLike) -> Examples:
 
     Raises:
         OSError: if the file cannot be opened.
-        DataFileError: a ValueError, if it does not consist of such records; it gives file, field and value.
+        DataFileError: a ValueError with file, field and value, if the file does not consist of such records.
     """
     records = _records(path, 1 + _PIXELS)
     return _images(records, 1), check_labels(records[:, 0], 10, f"{path}: labels")
@@ -39,13 +37,12 @@ def read_cifar100(path: PathLike, labels: str = "fine") -> Examples:
     The file has for each example a byte for the coarse label, one for the fine label, and 3,072 for the image.
 
     Args:
-        path: of the file.
+        path: the file.
         labels: "fine" for 100 classes or "coarse" for the 20 superclasses.
 
     Raises:
-        OSError: if the file cannot be opened.
         ValueError: if `labels` is neither.
-        DataFileError: a ValueError, if it does not consist of such records; it gives file, field and value.
+        OSError, DataFileError: as :func:`read_cifar10`.
     """
     if labels not in ("fine", "coarse"):
         raise ValueError(f"read_cifar100: `labels` is {labels!r}; it must be 'fine' or 'coarse'")
@@ -63,10 +60,10 @@ def cifar10(root: PathLike) -> tuple[Examples, Examples]:
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
     Args:
-        root: the folder of the files, or the one that has it as ``cifar-10-batches-bin``.
+        root: the folder of the files, or its parent if its name is ``cifar-10-batches-bin``.
 
     Raises:
-        FileNotFoundError: that says how to get them.
+        FileNotFoundError: if a file is missing.
         DataFileError: as :func:`read_cifar10`.
     """
     names = [f"data_batch_{number}.bin" for number in range(1, 6)]
@@ -83,12 +80,12 @@ def cifar100(root: PathLike, labels: str = "fine") -> tuple[Examples, Examples]:
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
     Args:
-        root: the folder of the files, or the one that has it as ``cifar-100-binary``.
+        root: the folder of the files, or its parent if its name is ``cifar-100-binary``.
         labels: "fine" for 100 classes or "coarse" for the 20 superclasses.
 
     Raises:
-        FileNotFoundError: that says how to get them.
-        DataFileError: as :func:`read_cifar100`.
+        FileNotFoundError: if a file is missing.
+        ValueError, DataFileError: as :func:`read_cifar100`.
     """
     train, test = _found("cifar100", root, "cifar-100-binary", ["train.bin", "test.bin"], _HOW.format(100))
     return read_cifar100(train, labels), read_cifar100(test, labels)
@@ -97,9 +94,7 @@ def cifar100(root: PathLike, labels: str = "fine") -> tuple[Examples, Examples]:
 def _records(path: PathLike, size: int) -> NDArray[np.uint8]:
     with opened(path) as (stream, length):
         if not length or length % size:
-            raise DataFileError(
-                f"{path}: size is {length} bytes; it must be a multiple of {size}, the size of a record"
-            )
+            raise DataFileError(f"{path}: size is {length} bytes; it must be a multiple of {size}, for one record")
         records = fill(stream, (length // size, size), np.uint8, length, f"{path}: records")
         finish(stream, f"{path}: records")
     return records

@@ -1,7 +1,5 @@
 """Folders of image files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,26 +17,24 @@ _CHANNELS = {"L": 1, "RGB": 3}
 class ImageFolder(Dataset):
     """Image files in one folder for each class: ``root/cat/1.png``, ``root/cat/more/2.jpg``, ``root/dog/a.png``.
 
-    Classes and files are sorted by name, so labels and order are the same everywhere. Hidden files and folders do not
-    count. A file is opened when its example is asked for. Needs Pillow, the extra `images`.
-
-    An example is (image, label): (C, H, W) uint8, and a number of a class.
+    Classes and files are sorted by name; hidden files and folders are left out. A file is opened when its example is read.
+    Needs Pillow, the extra `images`. An example is (image, label): (C, H, W) uint8, and the number of a class.
 
     Args:
         root: the folder of the class folders.
-        mode: "RGB" for three channels or "L" for one, gray; files are converted to it.
-        size: (height, width), or one number for both, to which images are resized, bilinear; None leaves them as they
-            are, and then a batch needs images of one size.
-        max_pixels: the most pixels that an image may have: a small file can unfold to a huge one.
+        mode: "RGB" for three channels or "L" for one, gray; images are converted.
+        size: (height, width), or one number for both, to which images are resized, bilinear; None keeps their sizes, which
+            must be equal in a batch.
+        max_pixels: the most pixels of an image, since a small file can unfold to a huge image.
 
     Attributes:
-        classes: the names of the classes; the label is the position.
+        classes: the names of the classes; a label is a position in this tuple.
         samples: the path and the label of each example.
 
     Raises:
         ImportError: if Pillow is not installed.
         FileNotFoundError: if `root` has no class folders, or one has no images.
-        ValueError: if `mode` or `size` is not what it must be.
+        ValueError: if `mode` or `size` has another value.
     """
 
     def __init__(
@@ -65,7 +61,7 @@ class ImageFolder(Dataset):
 
         Raises:
             OSError: if the file cannot be opened.
-            DataFileError: a ValueError, if it is damaged, no image, or has too many pixels.
+            DataFileError: a ValueError, if the file is damaged, not an image, or has too many pixels.
         """
         path, label = self.samples[index]
         return self._image(path), label
@@ -76,10 +72,9 @@ class ImageFolder(Dataset):
                 with self._pillow.open(file) as picture:
                     width, height = picture.size
                     if width * height > self.max_pixels:
-                        raise DataFileError(
-                            f"{path}: size is {height} x {width} pixels; `max_pixels` allows {self.max_pixels}"
-                        )
-                    if picture.mode.startswith(("I", "F")):  # what Pillow makes 8 bits of by clipping
+                        size = f"{height} x {width} pixels"
+                        raise DataFileError(f"{path}: size is {size}; `max_pixels` allows {self.max_pixels}")
+                    if picture.mode.startswith(("I", "F")):  # Pillow would clip them to 8 bits
                         raise DataFileError(f"{path}: its mode is {picture.mode}, more than 8 bits; convert it first")
                     converted = picture.convert(self.mode)
                     if self.size is not None:
@@ -87,7 +82,7 @@ class ImageFolder(Dataset):
                     pixels = np.array(converted, np.uint8)
             except DataFileError:
                 raise
-            except Exception as error:  # decoders raise anything on bytes that are out of place
+            except Exception as error:  # decoders raise exceptions of any type on damaged bytes
                 reason = str(error) or type(error).__name__
                 raise DataFileError(f"{path}: it cannot be read as an image: {reason}") from error
         pixels = pixels.reshape(*pixels.shape[:2], _CHANNELS[self.mode])
@@ -106,13 +101,8 @@ def _package() -> ModuleType:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    files = [path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    found = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not found:
         raise FileNotFoundError(f"ImageFolder: {folder} has no images; they end in {', '.join(EXTENSIONS)}")
     return sorted(found)

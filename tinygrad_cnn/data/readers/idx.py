@@ -1,7 +1,5 @@
 """The IDX format of the MNIST files."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,20 +8,20 @@ from numpy.typing import NDArray
 from .source import DataFileError, PathLike, fill, finish, take, unpacked
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_MOST_AXES = 32  # of any NumPy's arrays
+_MOST_AXES = 32  # in every version of NumPy
 
 
 def read_idx(path: PathLike) -> NDArray[Any]:
-    """The array in an IDX file, plain or packed by gzip, in the machine's byte order.
+    """The array in an IDX file, gzipped or not, in the machine's byte order.
 
     Such a file has two zero bytes, a byte for the dtype, a byte for the number of axes, the length of each axis as a
-    big-endian 32-bit number, and the elements in C order. No more is allocated than the file can hold.
+    big-endian 32-bit number, and the elements in C order.
 
     Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits".
 
     Raises:
-        OSError: if the file cannot be unpacked.
-        DataFileError: a ValueError, if it is truncated, too long or not IDX; it gives file, field and value.
+        OSError: if the file cannot be opened.
+        DataFileError: a ValueError with file, field and value, if the file is truncated, too long or not IDX.
 
     >>> import tempfile, pathlib, tinygrad_cnn as tg
     >>> with tempfile.TemporaryDirectory() as folder:

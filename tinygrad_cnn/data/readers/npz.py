@@ -1,6 +1,4 @@
-"""NumPy's .npz archives, read without trust."""
-
-from __future__ import annotations
+"""NumPy's .npz archives, also from untrusted sources."""
 
 import zipfile
 from typing import IO, Any
@@ -14,13 +12,12 @@ from .source import RATIO, DataFileError, PathLike, fill, finish, opened
 def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
     """The arrays of numbers in a file by ``np.savez`` or ``np.savez_compressed``, by name.
 
-    As ``np.load(path, allow_pickle=False)``, but all at once, and no more is allocated than the bytes of the file can
-    unfold to.
+    Like ``np.load(path, allow_pickle=False)``, but all arrays are read at once, and no more memory is allocated than the
+    bytes of the file can unfold to.
 
     Raises:
         OSError: if the file cannot be opened.
-        DataFileError: a ValueError, if the archive is damaged, or holds anything but arrays of numbers; it gives file,
-            entry and value.
+        DataFileError: a ValueError with file, entry and value, if the archive is damaged or has other entries.
 
     >>> import tempfile, pathlib, numpy as np, tinygrad_cnn as tg
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -35,22 +32,22 @@ def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
                 return _arrays(archive, size, path)
         except DataFileError:
             raise
-        except Exception as error:  # the parsers of zip and .npy raise anything on bytes that are out of place
+        except Exception as error:  # the parsers raise exceptions of any type on damaged bytes
             reason = str(error) or type(error).__name__
-            raise DataFileError(f"{path}: it is no whole .npz archive: {reason}") from error
+            raise DataFileError(f"{path}: it is not a whole .npz archive: {reason}") from error
 
 
 def _arrays(archive: zipfile.ZipFile, size: int, path: PathLike) -> dict[str, NDArray[Any]]:
     entries = archive.infolist()
     packed = sum(entry.compress_size for entry in entries)
-    if packed > size:  # entries that lie over each other unfold the same bytes again and again
+    if packed > size:  # overlapping entries would unfold the same bytes many times
         raise DataFileError(f"{path}: its entries have {packed} bytes together; the file has {size}")
     arrays: dict[str, NDArray[Any]] = {}
     for entry in entries:
         where = f"{path}: entry {entry.filename!r}"
         name = entry.filename.removesuffix(".npy")
         if name == entry.filename:
-            raise DataFileError(f"{where}: it is no array; the name of an array ends in .npy")
+            raise DataFileError(f"{where}: it is not an array; the name of an array ends in .npy")
         if name in arrays:
             raise DataFileError(f"{where}: there are two of this name")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -62,7 +59,7 @@ def _arrays(archive: zipfile.ZipFile, size: int, path: PathLike) -> dict[str, ND
 
 def _array(stream: IO[bytes], most: int, where: str) -> NDArray[Any]:
     version = np.lib.format.read_magic(stream)
-    if version != (1, 0):  # later ones are for headers that are longer than those of numbers
+    if version != (1, 0):  # later versions are for longer headers than arrays of numbers have
         raise DataFileError(f"{where}: its version is {version}; arrays of numbers have (1, 0)")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in "biufc":

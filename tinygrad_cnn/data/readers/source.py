@@ -1,7 +1,5 @@
 """Files as bounded streams of bytes."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import os
@@ -21,24 +19,19 @@ PIECE = 1 << 20  # bytes that are read at once
 
 
 class Stream(Protocol):
-    """Bytes, one after another."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
         """The next `size` bytes, or fewer at the end."""
 
 
 class DataFileError(ValueError):
-    """A data file is truncated, too long, or not what it should be. The message gives file, field and value."""
+    """A data file is truncated, too long, or has other data. The message gives file, field and value."""
 
 
 @contextmanager
 def opened(path: PathLike) -> Iterator[tuple[BinaryIO, int]]:
-    """A file, and how many bytes it has.
-
-    Raises:
-        OSError: if it is not there or cannot be read.
-        DataFileError: if it is no regular file: a pipe would be waited for.
-    """
+    """A file and its size in bytes. DataFileError if it is not a regular file: reading a pipe might never end."""
     if Path(path).exists() and not Path(path).is_file():
         raise DataFileError(f"{path}: it is not a regular file")
     with open(path, "rb") as file:
@@ -47,11 +40,7 @@ def opened(path: PathLike) -> Iterator[tuple[BinaryIO, int]]:
 
 @contextmanager
 def unpacked(path: PathLike) -> Iterator[tuple[Stream, int]]:
-    """A file, unpacked if it begins as gzip does, and how many bytes it can have at most.
-
-    Raises:
-        OSError, DataFileError: as :func:`opened`, and if the gzip stream turns out to be damaged.
-    """
+    """A file, unpacked if it is gzipped, and the most bytes that it can have. DataFileError if the gzip stream is damaged."""
     with opened(path) as (file, size):
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -66,11 +55,7 @@ def unpacked(path: PathLike) -> Iterator[tuple[Stream, int]]:
 
 
 def take(stream: Stream, count: int, where: str) -> bytes:
-    """The next `count` bytes, few enough to be read at once; `where` names file and field.
-
-    Raises:
-        DataFileError: if there are not so many.
-    """
+    """The next `count` bytes, or a DataFileError if there are fewer; `where` names file and field."""
     found = stream.read(count)
     if len(found) < count:
         raise DataFileError(f"{where}: the file ends after {len(found)} of {count} bytes")
@@ -78,10 +63,9 @@ def take(stream: Stream, count: int, where: str) -> bytes:
 
 
 def fill(stream: Stream, shape: Sequence[int], dtype: DTypeLike, most: int, where: str) -> NDArray[Any]:
-    """The next bytes as an array; `most` is how many there can be, and `where` names file and field.
+    """The next bytes as an array, or a DataFileError if there are fewer; `where` names file and field.
 
-    Raises:
-        DataFileError: if there are not so many, where possible before anything is allocated.
+    Nothing is allocated for an array of more than `most` bytes, the number that the file can have.
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
@@ -103,21 +87,13 @@ def fill(stream: Stream, shape: Sequence[int], dtype: DTypeLike, most: int, wher
 
 
 def finish(stream: Stream, where: str) -> None:
-    """Check that nothing follows; a gzip stream checks its digest there.
-
-    Raises:
-        DataFileError: if something does. It is not read.
-    """
+    """Raise DataFileError if more bytes follow. At its end, a gzip stream checks its digest."""
     if stream.read(1):
         raise DataFileError(f"{where}: the file goes on after it; it is longer than it declares")
 
 
 def check_labels(labels: NDArray[Any], classes: int, where: str) -> NDArray[np.int64]:
-    """Labels as int64.
-
-    Raises:
-        DataFileError: for the first that is not from 0 to classes - 1.
-    """
+    """Labels as int64, or a DataFileError for the first that is not from 0 to classes - 1."""
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
         at = int(wrong.argmax())

@@ -1,4 +1,4 @@
-"""Transforms of image batches (N, C, H, W): arrays in, arrays out, each image drawn for by itself."""
+"""Transforms of image batches (N, C, H, W), from arrays to arrays, with independent draws for each image."""
 
 from .affine import RandomAffine, RandomRotation
 from .compose import Compose

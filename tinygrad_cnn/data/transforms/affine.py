@@ -1,7 +1,5 @@
 """Random rotations, shifts, scalings and shears."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, TypeAlias
 
@@ -13,24 +11,24 @@ from .crop import batch_of_images
 
 Range: TypeAlias = float | tuple[float, float]
 
-_PIXELS = 1 << 15  # that are warped at once, so that what is computed on the way stays in the cache
+_PIXELS = 1 << 15  # warped at once, so that intermediate arrays stay in the cache
 
 
 class RandomAffine:
-    """Each image rotated, sheared, scaled and shifted about its centre, by amounts drawn for it; bilinear.
+    """Random rotation, shear, scaling and shift of each image about its centre; bilinear.
 
-    As torchvision's of that name with bilinear interpolation: the point (x, y) of an image, from its centre and in pixels,
-    goes to scale R(angle) (x - tan(shear) y, y) + shift. What comes from outside the image is `fill`.
+    As torchvision's RandomAffine: the point (x, y) of an image, from its centre and in pixels, moves to
+    scale R(angle) (x - tan(shear) y, y) + shift.
 
     Args:
         degrees: the angle is drawn from (low, high), or from -degrees to degrees; clockwise.
         translate: (a, b): the shift is drawn from -a to a times the width and -b to b times the height, in whole pixels.
         scale: (low, high) of the factor; None for 1.
         shear: (low, high) in degrees, or one number for both signs: how far upright lines lean to the right.
-        fill: the value of pixels from outside.
+        fill: the value of pixels from outside the image.
 
     Raises:
-        ValueError: if an argument is not what it must be.
+        ValueError: if an argument is out of range.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> augment = tg.data.RandomAffine(10, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=5)
@@ -39,13 +37,9 @@ class RandomAffine:
     """
 
     def __init__(
-        self,
-        degrees: Range,
-        translate: tuple[float, float] | None = None,
-        scale: tuple[float, float] | None = None,
-        shear: Range | None = None,
-        fill: float = 0,
-    ) -> None:
+        self, degrees: Range, translate: tuple[float, float] | None = None, scale: tuple[float, float] | None = None,
+        shear: Range | None = None, fill: float = 0,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         self.degrees = _range(name, "degrees", degrees)
         self.shear = _range(name, "shear", 0 if shear is None else shear)
@@ -67,19 +61,18 @@ class RandomAffine:
         angle, shear = (np.radians(rng.uniform(*bounds, count)) for bounds in (self.degrees, self.shear))
         scale = rng.uniform(*self.scale, count)
         shift = np.rint(rng.uniform(-1, 1, (count, 2)) * self.translate * np.array([width, height]))
-        # The inverse of scale R S: where in the image a pixel of the result comes from. x goes to the right and y down.
+        # The inverse of scale R S maps a pixel of the result to its source. x points to the right and y down.
         cos, sin, lean = np.cos(angle) / scale, np.sin(angle) / scale, np.tan(shear)
         inverse = np.array([[cos - lean * sin, sin + lean * cos], [-sin, cos]]).transpose(2, 0, 1)
         return warp(images, inverse, shift, self.fill)
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.degrees}, translate={self.translate}, scale={self.scale}, shear={self.shear})"
-        )
+        others = f"translate={self.translate}, scale={self.scale}, shear={self.shear}"
+        return f"{type(self).__name__}({self.degrees}, {others})"
 
 
 class RandomRotation(RandomAffine):
-    """Each image turned about its centre by an angle drawn for it, counter-clockwise; bilinear.
+    """Random rotation of each image about its centre, counter-clockwise; bilinear.
 
     Args:
         degrees: the angle is drawn from (low, high), or from -degrees to degrees.
@@ -101,13 +94,9 @@ class RandomRotation(RandomAffine):
 
 
 def warp(images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: float = 0) -> NDArray[Any]:
-    """y(q) = x(matrix (q - shift)) for pixels q from the centre, by bilinear interpolation; `fill` around the image.
+    """y(q) = x(matrix (q - shift)) for pixels q from the centre, by bilinear interpolation; `fill` outside of the image.
 
-    Args:
-        images: (N, ..., H, W).
-        matrix: (N, 2, 2), of vectors (x, y).
-        shift: (N, 2), likewise.
-        fill: the value of everything outside the image.
+    The images are (N, ..., H, W), the matrices (N, 2, 2) and the shifts (N, 2), for vectors (x, y).
     """
     warped = np.empty(images.shape, images.dtype)
     group = max(1, _PIXELS // max(1, math.prod(images.shape[-2:])))
@@ -129,7 +118,7 @@ def _warp_group(
     row, down = _split(matrix[:, 1], x, y, height)
     at = (np.arange(count)[:, None, None] * (height + 2) + row) * (width + 2) + column  # (N, H, W), of the upper left
     neighbours = [at, at + 1, at + width + 2, at + width + 3]
-    padded = np.full((count, height + 2, width + 2), fill, work)  # one pixel of `fill` around, to which all is clipped
+    padded = np.full((count, height + 2, width + 2), fill, work)  # a frame of `fill`, to which positions are clipped
     for channel in np.ndindex(images.shape[1:-2]):
         padded[:, 1:-1, 1:-1] = images[:, *channel]
         a, b, c, d = (padded.take(place) for place in neighbours)
@@ -138,7 +127,7 @@ def _warp_group(
 
 
 def _split(vector: NDArray[Any], x: NDArray[Any], y: NDArray[Any], size: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
-    """Where pixels (N, H, W) come from, along an axis of the padded images: the pixel before, and how far after it."""
+    """The sources of pixels (N, H, W) along an axis of the padded images: the pixel before, and the distance from it."""
     place = vector[:, :1, None] * x[:, None, :] + (vector[:, 1:] * y + (size + 1) / 2)[:, :, None]
     np.clip(place, 0, size + 1, out=place)
     before = np.minimum(place.astype(np.intp), size)
@@ -147,7 +136,7 @@ def _split(vector: NDArray[Any], x: NDArray[Any], y: NDArray[Any], size: int) ->
 
 
 def _between(a: NDArray[Any], b: NDArray[Any], part: NDArray[Any]) -> NDArray[Any]:
-    """(1 - part) a + part b, exact at both ends, in the memory of a and b."""
+    """(1 - part) a + part b, exact at both ends; a and b are overwritten."""
     a *= 1 - part
     b *= part
     a += b
@@ -159,7 +148,7 @@ def _range(name: str, label: str, value: Any, *, ordered: bool = True) -> tuple[
     if given.shape not in ((), (2,)) or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
         raise ValueError(f"{name}: `{label}` is {value!r}; it must be a finite number or two")
     if not given.ndim and given < 0:
-        raise ValueError(f"{name}: `{label}` is {value!r}; one number stands for both signs and must be at least 0")
+        raise ValueError(f"{name}: `{label}` is {value!r}; one number is for both signs and must be at least 0")
     low, high = (float(bound) for bound in (given if given.ndim else (-given, given)))
     if ordered and low > high:
         raise ValueError(f"{name}: `{label}` is {value!r}; the lower bound comes first")

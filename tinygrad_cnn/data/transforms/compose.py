@@ -1,6 +1,4 @@
-"""Transforms one after another."""
-
-from __future__ import annotations
+"""A sequence of transforms as one."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -10,7 +8,7 @@ from ...ops.random import Seed, generator
 
 
 def draws(function: Callable[..., Any]) -> bool:
-    """Whether a function wants a generator, which it says by a parameter `rng`."""
+    """Whether a function has a parameter `rng`, for a generator."""
     try:
         return "rng" in inspect.signature(function).parameters
     except ValueError:  # some functions written in C have no signature
@@ -18,10 +16,10 @@ def draws(function: Callable[..., Any]) -> bool:
 
 
 class Compose:
-    """Transforms in their order, as one. Those with a parameter `rng` draw from one generator, one after another.
+    """Transforms called one after another. Those with a parameter `rng` draw from one generator.
 
     Args:
-        transforms: functions of a batch of images that give one; any callable serves.
+        transforms: functions from a batch of images to a batch of images.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> augment = tg.data.Compose([tg.data.RandomHorizontalFlip(), tg.data.ToFloat(), np.sqrt])
@@ -32,9 +30,9 @@ class Compose:
     def __init__(self, transforms: Sequence[Callable[..., Any]]) -> None:
         for transform in transforms:
             if not callable(transform):
-                raise TypeError(f"Compose: {transform!r} is no transform; it must be a function of a batch of images")
+                raise TypeError(f"Compose: {transform!r} is not a transform; it must be a function of images")
         self.transforms = tuple(transforms)
-        self._draw = tuple(map(draws, self.transforms))  # to look at signatures takes longer than to flip an image
+        self._draw = tuple(map(draws, self.transforms))  # inspecting a signature takes longer than flipping an image
 
     def __call__(self, images: Any, rng: Seed = None) -> Any:
         rng = generator(rng)

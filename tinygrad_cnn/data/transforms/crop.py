@@ -1,7 +1,5 @@
 """Random windows and mirror images."""
 
-from __future__ import annotations
-
 from operator import index
 from typing import Any
 
@@ -11,20 +9,20 @@ from numpy.typing import NDArray
 
 from ...ops.random import Seed, generator
 
-_MODES: dict[str, Any] = {mode: mode for mode in ("constant", "edge", "reflect", "symmetric")}
+_MODES = ("constant", "edge", "reflect", "symmetric")
 
 
 class RandomCrop:
-    """A window of each image, at a place drawn for it.
+    """A window of each image, at a random position.
 
     Args:
         size: of the window: (height, width), or one number for both.
-        padding: how many pixels are put around an image first.
-        fill: the value of those pixels.
+        padding: the number of pixels by which each side of an image is padded first.
+        fill: the value of these pixels.
         padding_mode: "constant" for `fill`, or as in ``np.pad`` "edge", "reflect" or "symmetric".
 
     Raises:
-        TypeError, ValueError: if an argument is not what it must be.
+        TypeError, ValueError: if an argument has the wrong type or is out of range.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> images = np.zeros((64, 3, 32, 32), np.uint8)
@@ -53,19 +51,18 @@ class RandomCrop:
         """Images (N, ..., H, W) as (N, ..., height, width), in their dtype.
 
         Raises:
-            ValueError: if they are smaller than the window.
+            ValueError: if the padded images are smaller than the window.
         """
         images = batch_of_images("RandomCrop", images)
         if self.padding:
             widths = [(0, 0)] * (images.ndim - 2) + [(self.padding, self.padding)] * 2
+            mode: Any = self.padding_mode
             value: Any = {"constant_values": self.fill} if self.padding_mode == "constant" else {}
-            images = np.pad(images, widths, _MODES[self.padding_mode], **value)
+            images = np.pad(images, widths, mode, **value)
         rows, columns = images.shape[-2] - self.height + 1, images.shape[-1] - self.width + 1
         if min(rows, columns) < 1:
-            raise ValueError(
-                f"RandomCrop: `size` is {self.height} x {self.width} but the images are, with their padding, "
-                f"{images.shape[-2]} x {images.shape[-1]}; it must not be larger"
-            )
+            size, padded = f"{self.height} x {self.width}", f"{images.shape[-2]} x {images.shape[-1]}"
+            raise ValueError(f"RandomCrop: `size` is {size} but the padded images are {padded}; it must not be larger")
         rng = generator(rng)
         top, left = (rng.integers(n, size=len(images)) for n in (rows, columns))
         windows = sliding_window_view(images, (self.height, self.width), axis=(-2, -1))
@@ -78,7 +75,7 @@ class RandomCrop:
 
 
 class RandomHorizontalFlip:
-    """Each image as it is or, with probability `p`, with left and right exchanged.
+    """Exchange left and right of each image with probability `p`.
 
     Raises:
         ValueError: if `p` is not from 0 to 1.
@@ -106,11 +103,7 @@ class RandomHorizontalFlip:
 
 
 def batch_of_images(name: str, images: Any) -> NDArray[Any]:
-    """`images` as an array (N, ..., H, W).
-
-    Raises:
-        ValueError: if it has less than three axes.
-    """
+    """`images` as an array (N, ..., H, W), or a ValueError if it has less than three axes."""
     array: NDArray[Any] = np.asarray(images)
     if array.ndim < 3:
         raise ValueError(f"{name}: `images` has shape {array.shape}; it must be a batch (N, ..., H, W)")

@@ -1,7 +1,5 @@
 """Transforms of the values of pixels."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,12 +7,10 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class ToFloat:
-    """y = x / scale, in floating point.
-
-    Data stays small if it is kept in uint8 and each batch is converted when it is used.
+    """y = x / scale, in floating point. Data takes less memory if it is kept in uint8 and converted batch by batch.
 
     Args:
-        scale: what becomes 1; 255 for 8-bit images.
+        scale: the value that becomes 1; 255 for 8-bit images.
         dtype: of the result, floating point.
 
     Raises:
@@ -61,7 +57,7 @@ class Normalize:
         self.mean, self.std = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(std, np.float64))
         if self.mean.ndim > 1:
             raise ValueError(
-                f"Normalize: `mean` and `std` have shape {self.mean.shape}; give one number for each channel"
+                f"Normalize: `mean` and `std` have shape {self.mean.shape}; give a number for each channel"
             )
         if not (self.std > 0).all():
             raise ValueError(f"Normalize: `std` is {std}; it must be above 0")
@@ -77,10 +73,8 @@ class Normalize:
         if images.dtype.kind != "f":
             raise TypeError(f"Normalize: `images` is {images.dtype}; convert it with ToFloat() first")
         if self.mean.ndim and (images.ndim < 2 or images.shape[1] != len(self.mean)):
-            raise ValueError(
-                f"Normalize: `images` has shape {images.shape} but there are {len(self.mean)} means; "
-                "it must be (N, C, ...) with one for each channel"
-            )
+            found = f"`images` has shape {images.shape} but there are {len(self.mean)} means"
+            raise ValueError(f"Normalize: {found}; it must be (N, C, ...) with a mean for each channel")
         shape = (-1, *(1 for _ in range(images.ndim - 2))) if self.mean.ndim else ()
         mean, std = (each.astype(images.dtype).reshape(shape) for each in (self.mean, self.std))
         result: NDArray[Any] = images - mean

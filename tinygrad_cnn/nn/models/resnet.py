@@ -66,18 +66,13 @@ class ResNet(Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        classes: int = 10,
-        blocks: Sequence[int] = (3, 3, 3),
+        self, in_channels: int = 3, classes: int = 10, blocks: Sequence[int] = (3, 3, 3),
         widths: Sequence[int] = (16, 32, 64),
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if len(blocks) != len(widths) or not blocks or min(blocks) < 1:
-            raise ValueError(
-                f"ResNet: `blocks` is {blocks!r} and `widths` {widths!r}; give the blocks, at least one, and the channels of "
-                "each stage"
-            )
+            given = f"`blocks` is {blocks!r} and `widths` {widths!r}"
+            raise ValueError(f"ResNet: {given}; give the blocks, at least one, and the channels of each stage")
         self.conv = Conv2d(in_channels, widths[0], kernel_size=3, padding=1, bias=False)
         self.bn = BatchNorm2d(widths[0])
         self.stages = Sequential()

@@ -4,17 +4,16 @@ A schedule writes ``group["lr"]`` of every parameter group when it is created an
 before that as ``group["initial_lr"]``, for further schedules of the same optimizer; this entry is saved with the group.
 """
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
-from ..hyperparameters import INITIAL_LR, Check, Options, checked, declared, entries, loadable, non_negative, whole
+from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
 
 
@@ -34,11 +33,12 @@ class PerGroup:
 Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
 
-class LRScheduler:
+class LRScheduler(Loadable):
     """The base of schedules.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too.
+    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too. Loading a state
+    writes its learning rates to the optimizer, whose own state may be loaded before or after.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -56,6 +56,10 @@ class LRScheduler:
     kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
     last_epoch: int
     _last_lr: list[float]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the options, which the constructor declares
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -93,16 +97,6 @@ class LRScheduler:
         """A copy of the options, the saved attributes and the current learning rates, in plain Python."""
         names = (*self.options, *self.kept)
         return {"lr": self._rates(), **{name: copy.deepcopy(getattr(self, name)) for name in names}}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a copy of what :meth:`state_dict` returned, and write its learning rates to the optimizer.
-
-        The optimizer's own state may be loaded before or after, and before or after the schedule is created.
-
-        Raises:
-            ValueError: if the state does not fit: all faults are listed and nothing is changed.
-        """
-        self._prepare_load(state_dict)()
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         return partial(self._take, loadable(self._name, *self._read(state_dict)))

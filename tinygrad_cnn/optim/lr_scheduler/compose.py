@@ -1,13 +1,12 @@
 """Schedules composed of schedules: one after another, or several at once."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..hyperparameters import INITIAL_LR, Options, whole
+from ...checks import Options, whole
+from ..hyperparameters import INITIAL_LR
 from ..optimizer import Optimizer
 from .base import Checks, LRScheduler, Timed
 from .plateau import ReduceLROnPlateau

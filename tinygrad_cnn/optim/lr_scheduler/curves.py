@@ -6,7 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from ..hyperparameters import INITIAL_LR, Count, NonNegative, Options, Share, finite, non_negative, number, pair, whole
+from ...checks import Options, finite, non_negative, number, whole
+from ..hyperparameters import INITIAL_LR, Count, NonNegative, Share, pair
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed
 
@@ -54,7 +55,6 @@ class Curve(Timed):
     """
 
     kept: ClassVar[Checks] = {**Timed.kept, "base_lrs": PerGroup(non_negative), "scales": PerGroup(finite)}
-    chains: ClassVar[bool] = True
     base_lrs: list[float]
     scales: list[float]
     eta_min: float = 0.0
@@ -86,11 +86,11 @@ class Curve(Timed):
             rate, zeros = kept if kept and not found else (found, 0)
             if not written and (zeros or before):
                 written = self._without_zero(i, before)
-            if self.chains and rate != written and written:
+            if rate != written and written:
                 self.scales[i] *= rate / written if written == floor else (rate - floor) / (written - floor)
-            if now != before or not self.chains:
-                rate = self._without_zero(i, now) if self.chains else floor + (self.base_lrs[i] - floor) * now
-                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0) if self.chains else 0
+            if now != before:
+                rate = self._without_zero(i, now)
+                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0)
                 group["lr"] = 0.0 if zeros else rate
             if zeros:
                 zeroed[i] = rate, zeros
@@ -136,9 +136,6 @@ class StepLR(Curve):
     [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
     """
 
-    step_size: int
-    gamma: float
-
     def __init__(self, optimizer: Optimizer, step_size: Count, gamma: NonNegative = 0.1, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
 
@@ -164,9 +161,6 @@ class MultiStepLR(Curve):
         gamma: the factor of each change.
     """
 
-    milestones: list[int]
-    gamma: float
-
     def __init__(
         self, optimizer: Optimizer, milestones: Annotated[Iterable[int], _milestones], gamma: NonNegative = 0.1,
         last_epoch: int = -1,
@@ -185,9 +179,6 @@ class ConstantLR(Curve):
         factor: from 0 to 1.
         total_iters: the number of steps with the reduced rate.
     """
-
-    factor: float
-    total_iters: int
 
     def __init__(
         self, optimizer: Optimizer, factor: Share = 1 / 3, total_iters: Count = 5, last_epoch: int = -1
@@ -216,10 +207,6 @@ class LinearLR(Curve):
     [0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    start_factor: float
-    end_factor: float
-    total_iters: int
-
     def __init__(
         self, optimizer: Optimizer,
         start_factor: Annotated[float, number("a number above 0 and at most 1", lambda x: 0 < x <= 1)] = 1 / 3,
@@ -228,7 +215,8 @@ class LinearLR(Curve):
         super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:
-        return self.start_factor + (self.end_factor - self.start_factor) * min(n, self.total_iters) / self.total_iters
+        start, end, total = float(self.start_factor), float(self.end_factor), int(self.total_iters)
+        return start + (end - start) * min(n, total) / total
 
 
 class ExponentialLR(Curve):
@@ -238,8 +226,6 @@ class ExponentialLR(Curve):
         optimizer, last_epoch: see :class:`Curve`.
         gamma: the factor of each step.
     """
-
-    gamma: float
 
     def __init__(self, optimizer: Optimizer, gamma: NonNegative, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
@@ -268,8 +254,6 @@ class CosineAnnealingLR(Curve):
     [0.5, 0.375, 0.25]
     """
 
-    T_max: int
-
     def __init__(self, optimizer: Optimizer, T_max: Count, eta_min: NonNegative = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, locals(), last_epoch)
 
@@ -293,9 +277,6 @@ class CosineAnnealingWarmRestarts(Curve):
     """
 
     kept: ClassVar[Checks] = {**Curve.kept, "_position": non_negative}
-    chains: ClassVar[bool] = False
-    T_0: int
-    T_mult: int
 
     def __init__(
         self, optimizer: Optimizer, T_0: Count, T_mult: Count = 1, eta_min: NonNegative = 0.0, last_epoch: int = -1
@@ -315,8 +296,10 @@ class CosineAnnealingWarmRestarts(Curve):
         self._move(math.nan, n)
 
     def _move(self, before: float, n: float) -> None:
-        super()._move(before, n)
-        self._position = float(n)
+        for i, group in enumerate(self._groups()):
+            self.optimizer._zeroed.pop(i, None)
+            group["lr"] = self._last_lr[i] = self.floor + (self.base_lrs[i] - self.floor) * self.at(n)
+        self.last_epoch, self._position = int(n), float(n)
 
     def at(self, n: float) -> float:
         length = self.T_0

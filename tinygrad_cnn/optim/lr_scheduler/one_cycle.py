@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
-from ..hyperparameters import Flag, Options, Positive, Share, checked, fraction, non_negative, one_of, whole
+from ...checks import Options, checked, non_negative, one_of, whole
+from ..hyperparameters import Flag, Positive, Share, fraction
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed
 
@@ -49,17 +50,6 @@ class OneCycleLR(Timed):
     [0.25, 0.625, 1.0, 0.5, 0.0]
     """
 
-    max_lr: list[float]
-    total_steps: int
-    pct_start: float
-    anneal_strategy: str
-    cycle_momentum: bool
-    base_momentum: list[float]
-    max_momentum: list[float]
-    div_factor: float
-    final_div_factor: float
-    three_phase: bool
-
     def __init__(
         self, optimizer: Optimizer, max_lr: Rates, total_steps: Annotated[int | None, whole(1)] = None,
         epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: Share = 0.3,
@@ -96,7 +86,7 @@ class OneCycleLR(Timed):
     def _set(self, n: int) -> None:
         if n > self.total_steps:
             raise ValueError(
-                f"{self._name}: step {n} is beyond `total_steps`, which is {self.total_steps}; make a longer schedule"
+                f"{self._name}: step {n} is beyond `total_steps` {self.total_steps}; make a longer schedule"
             )
         k, t = self._phase(n)
         for i, group in enumerate(self._groups()):

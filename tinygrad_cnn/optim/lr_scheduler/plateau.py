@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, SupportsFloat
 
+from ...checks import non_negative, number, one_of, whole
 from ...tensor.interop import shown
-from ..hyperparameters import Fraction, NonNegative, non_negative, number, one_of, whole
+from ..hyperparameters import Fraction, NonNegative
 from ..optimizer import Optimizer
 from .base import Checks, LRScheduler, PerGroup
 
@@ -37,19 +38,9 @@ class ReduceLROnPlateau(LRScheduler):
     """
 
     kept: ClassVar[Checks] = {
-        **LRScheduler.kept,
-        "best": number("a number", lambda x: not math.isnan(x)),
-        "num_bad_epochs": whole(0),
+        **LRScheduler.kept, "best": number("a number", lambda x: not math.isnan(x)), "num_bad_epochs": whole(0),
         "cooldown_counter": whole(0),
-    }
-    mode: str
-    factor: float
-    patience: int
-    threshold: float
-    threshold_mode: str
-    cooldown: int
-    min_lr: list[float]
-    eps: float
+    }  # fmt: skip
 
     def __init__(
         self, optimizer: Optimizer, mode: Annotated[str, one_of("min", "max")] = "min", factor: Fraction = 0.1,
@@ -58,7 +49,7 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: Annotated[float | Sequence[float], PerGroup(non_negative)] = 0, eps: NonNegative = 1e-8,
     ) -> None:  # fmt: skip
         super().__init__(optimizer, locals())
-        self.best = math.inf if mode == "min" else -math.inf
+        self.best: float = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
 
     def step(self, metrics: SupportsFloat) -> None:
@@ -94,5 +85,5 @@ class ReduceLROnPlateau(LRScheduler):
     def _better(self, measure: float) -> bool:
         sign = 1 if self.mode == "max" else -1
         if self.threshold_mode == "rel":
-            return sign * measure > sign * self.best * (1 + sign * self.threshold)
-        return sign * measure > sign * self.best + self.threshold
+            return sign * measure > sign * self.best * (1 + sign * float(self.threshold))
+        return sign * measure > sign * self.best + float(self.threshold)

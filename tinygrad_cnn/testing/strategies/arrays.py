@@ -1,7 +1,5 @@
 """Strategies for arrays, Tensors and the inputs of a case: round values, unusual shapes and memory layouts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,9 +73,7 @@ def arrays(
     if not all(name in LAYOUTS for name in layouts):
         raise ValueError(f"arrays: `layouts` is {layouts!r}; its names must be among {', '.join(map(repr, LAYOUTS))}")
     if distinct and away:
-        raise ValueError(
-            f"arrays: `away` is {tuple(away)} beside `distinct`; distinct values go where there is room: drop one"
-        )
+        raise ValueError(f"arrays: `away` is {tuple(away)} beside `distinct`, whose values take any place; drop one")
     if not arg.possible():
         raise ValueError(f"arrays: no value lies between `low` {low} and `high` {high} and away from {tuple(away)}")
     size = shape if isinstance(shape, tuple) else draw(shapes() if shape is None else shape)

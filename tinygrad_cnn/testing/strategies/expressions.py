@@ -1,7 +1,5 @@
 """A strategy for small programs of ops."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hypothesis import strategies as st

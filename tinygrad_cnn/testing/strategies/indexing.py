@@ -1,7 +1,5 @@
 """Strategies for indices, and for the subscripts of einsum."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,8 @@ def indices(draw: Any, shape: tuple[int, ...]) -> Any:
         _mixtures(shape),
     ]
     if shape and all(shape):
-        kinds.append(
-            hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(min_dims=0, max_dims=2, max_side=3))
-        )
+        result = hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)
+        kinds.append(hnp.integer_array_indices(shape, result_shape=result))
     return draw(st.one_of(kinds))
 
 

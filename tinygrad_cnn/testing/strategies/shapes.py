@@ -1,7 +1,5 @@
 """Strategies for shapes, for shapes that go together, and for axes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Strategies for the arguments of ops that slide windows over spatial axes: convolution and pooling."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
