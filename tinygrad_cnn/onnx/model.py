@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,12 @@ class GraphModule(Module):
         print(result)
         return result
 
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """No rows: the children only hold parameters."""
+        return iter(())
+
     def extra_repr(self) -> str:
+        """The inputs, the outputs and the number of nodes."""
         return f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}, {len(self._program.steps)} nodes"
 
 
