@@ -422,8 +422,6 @@ def test_the_module_shows_what_it_is():
     assert repr(module) == "GraphModule(image -> scores, 1 nodes)"
     twice = nn.Sequential(load(exported(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), normal(1, 3))), nn.ReLU())
     assert "(0): GraphModule(x -> output, 2 nodes)\n" in repr(twice)
-        nn.Sequential(load(exported(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), normal(1, 3))), nn.ReLU())
-    )
     assert isinstance(module, GraphModule)
     file = io.BytesIO()
     export(module, normal(1, 3), file)
