@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    attention,
     conv,
     elementwise,
     index,
@@ -25,6 +26,7 @@ __all__ = [
     "Reader",
     "Writer",
     "activation",
+    "attention",
     "conv",
     "elementwise",
     "index",
