@@ -102,6 +102,8 @@ def test_a_model(model, shape, trained):
     lambda x: tg.maximum(x, 0.1) - tg.minimum(x, tg.Tensor(normal(4))),
     lambda x: {"first": x + 1, "second": (x + 1) * 2},
     lambda x: (x, x + 1, x + 1),
+    lambda x: (x + 1, tg.ones(len(x), 2), tg.ones(2)),
+    lambda x: tg.sqrt(tg.ones(len(x), 1) * 4) * x,
     lambda x: tg.scatter_add(tg.zeros(x.shape), 1, np.zeros(x.shape, np.int64), x),
     lambda x: tg.index_add(x, 1, np.array([0, 0]), x[:, :2]),
     lambda x: tg.tril(x.T @ x),
@@ -208,6 +210,8 @@ def test_a_boolean_mask_is_refused():
 def test_a_model_that_does_other_things_for_other_sizes_is_refused():
     assert "calls other ops" in refused(Function(lambda x: x * 2 if len(x) == 2 else x + 1 + 1), normal(2, 3))
     assert "changes with the size" in refused(Function(lambda x: x * tg.arange(len(x))[:, None]), normal(2, 3))
+    assert "changes with the size" in refused(Function(lambda x: (x + 1, tg.arange(len(x)))), normal(2, 3))
+    assert "an output is given an array" in refused(Function(lambda x: tg.arange(len(x))), normal(2, 3))
     assert "cannot be called with the dynamic axes 'batch' of size 4" in refused(
         Function(lambda x: x + tg.ones(2, 3)), normal(2, 3)
     )

@@ -231,8 +231,9 @@ class _Export:
         w, helper = self.writer, self.helper
         names: dict[str, str] = {}  # of values that become outputs
         extra = []
-        for array, name in zip(self.outputs, self.output_names, strict=True):
-            value = w.value(array)
+        for k, (array, name) in enumerate(zip(self.outputs, self.output_names, strict=True)):
+            depends = id(array) in self.traces[0].depends
+            value = w.value(array) if depends else w.varying(array, [t.outputs[k][1] for t in self.traces])
             made = any(value.name in node.output for node in w.nodes)
             if made and value.name not in names:
                 names[value.name] = name

@@ -49,6 +49,8 @@ class Writer(Sizes):
 
     def place(self) -> str:
         """The op, its module and its line, in words."""
+        if not hasattr(self, "record"):
+            return "an output"
         record = self.record
         return f"op `{record.op.name}` in {record.path or 'the model'}, line {record.line},"
 
@@ -106,7 +108,7 @@ class Writer(Sizes):
             return None
         all_given = [t.records[self.index].inputs[i] for t in self.traces]
         if isinstance(given, np.ndarray) and id(given) not in self.traces[0].depends:
-            return self._varying(given, all_given)
+            return self.varying(given, all_given)
         if isinstance(given, np.ndarray):
             return self.value(given)
         if any(x != given and not (x != x and given != given) for x in all_given):
@@ -124,7 +126,7 @@ class Writer(Sizes):
         size = self.node("Squeeze", self.size(tuple(whole)))
         return self.node("Reciprocal", self.cast(size, self.out.dtype)) if inverse else size  # type: ignore[no-any-return]
 
-    def _varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
+    def varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
         """A constant that may have other sizes in other traces, if it is the same all along those axes."""
         if all(
             a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc"))
