@@ -14,6 +14,7 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn.onnx import OnnxError, load
 from tinygrad_cnn.onnx.table import READERS
+from tinygrad_cnn.onnx.table.logic import DTYPES
 
 CONTROL = ("If", "Loop", "Scan")
 POLES = {"test_acosh_example"}
@@ -59,10 +60,7 @@ def _is_relevant(operator: str, case: Any) -> bool:
 
 
 def _has_type(code: int) -> bool:
-    import onnx
-
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
-    return dtype.kind in "biufc" and dtype.isbuiltin == 1
+    return code in DTYPES
 
 
 def array(x: Any) -> np.ndarray:

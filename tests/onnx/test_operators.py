@@ -13,7 +13,7 @@ from tinygrad_cnn.testing import assert_gradients
 
 from . import needs
 
-needs.onnx()
+onnx = needs.onnx()
 
 from tinygrad_cnn.onnx.table.elementwise import remainder  # noqa: E402
 
@@ -27,6 +27,12 @@ REFUSED = {"test_scan_sum"}
 """Scan of opset 8 has an axis of batches."""
 
 
+FAULTY = onnx.defs.onnx_opset_version() < 26
+
+
+@pytest.mark.skipif(
+    FAULTY, reason="the cases of this package onnx have faults that newer ones have not: pip install -U onnx"
+)
 @pytest.mark.parametrize("operator", sorted(BY_OPERATOR))
 def test_the_cases_of_an_operator(operator: str):
     for case in BY_OPERATOR[operator]:

@@ -109,21 +109,21 @@ def cast(x: Any, dtype: np.dtype[Any]) -> Any:
         return x.astype(dtype)
 
 
+DTYPES = {
+    1: "f4", 2: "u1", 3: "i1", 4: "u2", 5: "i2", 6: "i4", 7: "i8", 9: "?", 10: "f2", 11: "f8", 12: "u4", 13: "u8", 14: "c8",
+    15: "c16",
+}  # fmt: skip
+"""NumPy's dtypes by ONNX's numbers. The package onnx has others for some types that NumPy lacks, by version."""
+
+
 def numpy_dtype(code: int) -> np.dtype[Any]:
     """The dtype of an ONNX type. OnnxError for one that NumPy does not have."""
-    helper = package("load").helper
-    try:
-        dtype: np.dtype[Any] = np.dtype(helper.tensor_dtype_to_np_dtype(code))
-    except (KeyError, TypeError, ValueError):
-        raise OnnxError(f"the type {code} is not one of ONNX's") from None
-    if dtype.kind not in "biufc" or dtype.name not in _NAMES:
+    if code not in DTYPES:
+        names = {number: name for name, number in package("load").TensorProto.DataType.items()}
         raise OnnxError(
-            f"the type {dtype.name} ({code}) is none that NumPy has; convert the model to float32 or float16"
+            f"the type {names.get(code, 'unknown')} ({code}) is none that NumPy has; convert the model to float32 or float16"
         )
-    return dtype
-
-
-_NAMES = {np.dtype(code).name for code in "?bhilqBHILQefdFD"}
+    return np.dtype(DTYPES[code])
 
 
 @reads("Identity")
