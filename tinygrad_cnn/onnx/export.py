@@ -44,32 +44,27 @@ def export(
     dynamic_axes: Axes | None = None,
     opset: int = 18,
 ) -> None:
-    """Write a model as an ONNX file, which other frameworks and runtimes, and :func:`load`, read.
+    """Write a model as an ONNX file: ``tg.onnx.export(model, images[:1], "model.onnx")``.
 
-    The model is called in evaluation mode, and every op of the call is written as one node or a few. What does not depend on
-    the inputs is computed. Parameters and buffers have the names of the state; nodes are named by the path of the module. To
-    learn what depends on the sizes of dynamic axes, the model is called with larger ones as well.
+    The model is called in evaluation mode and traced, and every op is written as one or a few nodes; what does not depend on
+    the inputs is folded into constants. Parameters and buffers keep their names in ``state_dict``, nodes are named by the path
+    of their module. The model is also called with larger inputs, to find what depends on dynamic sizes.
 
     Args:
         model: any module. Its modes and state stay as they are.
-        args: an example of the input, or a tuple of them: arrays or Tensors, whose dtypes and shapes are those of the file.
-        path: a file's path, or a file that is open for writing bytes.
-        input_names: names for the inputs; by default those of the parameters of ``forward``.
-        output_names: names for the outputs; by default "output", or "output_0" and so on.
-        dynamic_axes: by name of an input, the axes whose sizes may vary: a list, or names by axis. Axes of one name have one
-            size. By default the first axis of each input is dynamic, and called "batch"; {} for none.
-        opset: from 13 to 23.
+        args: an example input, or a tuple of them: arrays or Tensors, which give the dtypes and shapes of the file's inputs.
+        path: the path of the file, or a file object that is open for writing bytes.
+        input_names: by default the names of the parameters of ``forward``.
+        output_names: by default the keys of a dict that the model returns, else "output", or "output_0" and so on.
+        dynamic_axes: for each input name a list of dynamic axes, or a dict of their names. Axes with the same name have the
+            same size. By default the first axis of every input is dynamic and named "batch"; {} for no dynamic axis.
+        opset: 13 to 23.
 
     Raises:
-        OnnxError: if an op cannot be written (it names the op, the module and the line), the model reads values in Python or
-            draws random numbers, or an argument does not fit. No file is written then.
+        OnnxError: if ONNX cannot express an op (the error names the op, its module and the line), if the model reads values of
+            Tensors in Python, draws random numbers or changes its state, or for a wrong argument. No file is written then.
+        TypeError: if `model` is not a Module.
         ImportError: if the package onnx is not installed.
-
-    >>> import io
-    >>> import tinygrad_cnn as tg
-    >>> from tinygrad_cnn import nn
-    >>> file = io.BytesIO()
-    >>> tg.onnx.export(nn.Linear(3, 2), tg.zeros(1, 3), file)  # doctest: +SKIP
     """
     onnx = package("export")
     if isinstance(opset, bool) or not isinstance(opset, int) or not OLDEST <= opset <= NEWEST:

@@ -27,16 +27,16 @@ class Scope(Module):
 
 
 class GraphModule(Module):
-    """The graph of an ONNX file: :func:`load` makes it, and a call runs it.
+    """The graph of an ONNX file as a module. :func:`load` creates it.
 
-    Its parameters are the file's initializers, under their names, and the constants that are weights and biases; its buffers
-    are running statistics, tables of integers and single numbers. In training mode, batch normalization and dropout do what
-    :class:`~tinygrad_cnn.nn.BatchNorm2d` and :class:`~tinygrad_cnn.nn.Dropout` do.
+    Its parameters are the initializers of the file and the constants that are used as weights or biases, under their names in
+    the file. Its buffers are running statistics, integer tables and single numbers. In training mode, batch normalization and
+    dropout behave as :class:`~tinygrad_cnn.nn.BatchNorm2d` and :class:`~tinygrad_cnn.nn.Dropout` do.
 
     Attributes:
-        input_names, output_names: the names in the file, in their order.
-        names: by path of a parameter or buffer, its name in the file. They differ where a name cannot be a path.
-        opset: of the file.
+        input_names, output_names: the names in the file, in order.
+        names: maps the path of each parameter and buffer to its name in the file. They differ if a name is not a legal path.
+        opset: the opset of the file.
     """
 
     def __init__(self, program: Program, ports: list[Port], constants: dict[str, Constant], opset: int) -> None:
@@ -139,13 +139,17 @@ def _kind(constant: Constant, roles: set[str]) -> str | None:
 
 
 def load(source: Any) -> GraphModule:
-    """The model in an ONNX file as a module in evaluation mode, which can be called, trained, compiled, saved and exported.
+    """The model in an ONNX file, as a module in evaluation mode: ``model = tg.onnx.load("model.onnx")``.
+
+    The module can be called, trained, compiled, saved and exported as any other.
 
     Args:
-        source: a path, or the bytes of a file. Opsets 7 to 28 are read.
+        source: the path of a file, or its bytes. Opsets 7 to 28 are supported.
 
     Raises:
-        OnnxError: if the file is damaged, has operators that are not known (all are listed), or points out of its folder.
+        OnnxError: if the file is damaged, refers to files outside its folder, or has unknown operators, which are all listed.
+        TypeError: if `source` is neither a path nor bytes.
+        OSError: if the file cannot be opened.
         ImportError: if the package onnx is not installed.
     """
     model, folder = model_of(source)

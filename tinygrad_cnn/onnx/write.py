@@ -117,7 +117,7 @@ class Writer(Sizes):
 
     def _varying_number(self, given: Any, numbers: Sequence[Any]) -> Value:
         """A number that depends on dynamic sizes: such a size, or 1 by it."""
-        inverse = isinstance(given, float) and all(x and 1 / round(1 / x) == x for x in numbers)
+        inverse = isinstance(given, float) and all(0 < x <= 1 and 1 / round(1 / x) == x for x in numbers)
         whole = [round(1 / x) if inverse else x for x in numbers]
         self.refuse(
             not all(isinstance(x, int) for x in whole),
@@ -165,8 +165,8 @@ class Writer(Sizes):
         users = self.users.get(id(output), [])
         return users[0] if len(users) == 1 and id(output) not in self.kept else None
 
-    def divided(self, user: Record, result: Value) -> None:
-        """The result of `user`, which takes that of this op, is `result`: it need not be written."""
+    def absorb(self, user: Record, result: Value) -> None:
+        """Let `result` stand for what `user`, the only user of this op, computes: no node is written for it."""
         self.given[id(user)] = result
 
     # Nodes
@@ -312,7 +312,7 @@ class Writer(Sizes):
             scale, shift = one, None
         y: Value = self.node(operator, x, scale, shift, **attributes)
         if scale is not one and user is not None:
-            self.divided(user, y)
+            self.absorb(user, y)
         return y
 
 

@@ -181,7 +181,7 @@ def _sum_windows(w: Any, x: Any, *, windows: Any, out: Any) -> Any:
     else:
         mean = w.node("AveragePool", x, count_include_pad=1, **_attributes(w, x), **more)
     if is_mean:
-        w.divided(user, mean)  # the mean is what is wanted
+        w.absorb(user, mean)
         return mean
     return w.node("Mul", mean, w.number(counts[0], out.dtype))
 
