@@ -19,6 +19,7 @@ needs.runtime()
 
 from .exports import check, shaken  # noqa: E402
 
+DROPOUTS = [getattr(nn, name)(0.3) for name in nn.__all__ if "Dropout" in name]
 LAYERS = [case for case in CASES if case.inputs]
 NOT_LAYERS = {
     "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "init", "models", "functional_call", "MaxUnpool2d",
@@ -31,8 +32,9 @@ def arrays(case):
 
 
 def is_alone(case):
-    """Whether the example has no axis of batches."""
-    return case.name in ("Conv2d", "ConvTranspose2d") and len(case.inputs[0][1]) == 3
+    """Whether the example has no axis of batches, or halves it."""
+    alone = case.name in ("Conv2d", "ConvTranspose2d") and len(case.inputs[0][1]) == 3
+    return alone or (case.name, case.args) == ("GLU", (0,))
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
@@ -53,13 +55,14 @@ def test_a_layer_in_another_opset(case, opset):
 
 
 def test_no_layer_is_left_out():
-    exported = {case.name for case in LAYERS} | {"Dropout", "Dropout2d"}
+    exported = {case.name for case in LAYERS} | {type(layer).__name__ for layer in DROPOUTS}
     assert set(nn.__all__) - exported - NOT_LAYERS == set()
 
 
-@pytest.mark.parametrize("layer", [nn.Dropout(0.3), nn.Dropout2d()], ids=repr)
+@pytest.mark.parametrize("layer", DROPOUTS, ids=repr)
 def test_dropout_does_nothing_in_a_file(layer):
-    check(layer, normal(2, 3, 4, 4))
+    spatial = int(next((c for c in type(layer).__name__ if c.isdigit()), "1"))
+    check(layer, normal(2, 3, *(4,) * spatial))
 
 
 # Random arguments
