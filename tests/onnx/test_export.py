@@ -76,6 +76,11 @@ def test_a_model(model, shape, trained):
     lambda x: x[:, [0, 2, 2]],
     lambda x: x[..., 1, None],
     lambda x: x[: len(x) // 1],
+    lambda x: x[:6] * 2,
+    lambda x: x[-1:],
+    lambda x: x[len(x) - 1] + x[0] + x[-1],
+    lambda x: x[..., None, 0],
+    lambda x: x[:, 1:][:, [0, 1]],
     lambda x: tg.concatenate([x, x * 2], axis=0),
     lambda x: tg.stack([x, -x]),
     lambda x: x.T @ x,
@@ -113,7 +118,7 @@ def test_a_model(model, shape, trained):
 ])  # fmt: skip
 def test_a_function_of_batches(function):
     """Of any size, though the file was made with an example of two rows."""
-    check(Function(function), normal(2, 4), batches=[1, 2, 5])
+    check(Function(function), normal(2, 4), batches=[1, 2, 5, 8])
 
 
 def test_two_inputs_may_have_different_dynamic_axes():

@@ -18,6 +18,7 @@ from .errors import OnnxError, package
 from .model import GraphModule
 from .sizes import FIXED
 from .table import WRITERS
+from .table.base import discrete
 from .trace import Record, Trace
 from .value import Dimension, Value
 from .write import Writer
@@ -175,7 +176,7 @@ class _Export:
                 w.users.setdefault(id(array), []).append(record)
             chosen.append(i)
         if unknown:
-            lines = "\n".join(f"- `{r.op.name}` in {r.path or 'the model'}, line {r.line}" for r in reversed(unknown))
+            lines = "\n".join(f"- `{_name(r)}` in {r.path or 'the model'}, line {r.line}" for r in reversed(unknown))
             raise OnnxError(f"export: ONNX cannot express these ops:\n{lines}")
         return chosen[::-1]
 
@@ -198,8 +199,8 @@ class _Export:
                         for j, (skip, x) in enumerate(zip(ignored, operands, strict=True))
                     ]
                 params = self._params(record, i, row.varies)
-                if record.op.name == "discrete":
-                    params.pop("function", None)
+                if record.op is discrete.op:
+                    del params["function"]
                 if row.wants_out:
                     params["out"] = w.out
                 result = row.function(w, *operands, **params)
@@ -291,7 +292,12 @@ def _state_names(model: Module) -> dict[int, str]:
 
 
 def _key(record: Record) -> Any:
-    return record.params["function"] if record.op.name == "discrete" else record.op
+    return record.params["function"] if record.op is discrete.op else record.op
+
+
+def _name(record: Record) -> str:
+    key = _key(record)
+    return str(getattr(key, "name", getattr(key, "__name__", type(key).__name__)))
 
 
 def _input_labels(record: Record) -> Sequence[str]:

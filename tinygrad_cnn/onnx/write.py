@@ -255,34 +255,32 @@ class Writer(Sizes):
         """A part of an axis."""
         return self.node("Slice", x, self.ints([start]), self.ints([stop]), self.ints([axis]))  # type: ignore[no-any-return]
 
-    def slice_as(self, y: Value, axis: int, part: slice, x: Value, at: int) -> Value:
-        """What a Python slice takes of an axis, whose sizes are those of the axis `at` of x."""
-        parts = self._parts(part)
-        sizes = x.sizes(at)
+    def sliced(self, y: Value, axis: int, parts: Sequence[slice], x: Value) -> Value:
+        """What Python slices, one for each trace, take of an axis of x; y is x, perhaps sliced along other axes."""
+        sizes, part = x.sizes(axis), parts[0]
         step = 1 if part.step is None else int(part.step)
-        bounds = []
-        for which, default in (("start", 0 if step > 0 else -1), ("stop", END if step > 0 else -END)):
-            given = [getattr(p, which) for p in parts]
-            if all(g is None for g in given):
-                bounds.append(self.ints([default]))
-            elif len(set(given)) == 1:
-                bounds.append(self.ints([int(given[0])]))
-            elif tuple(given) == sizes:
-                bounds.append(self.ints([END]))
-            else:
-                bounds.append(self.size(tuple(int(g) for g in given)))
-        if step < 0 and not x.is_dynamic(at):  # a negative stop would count from the end once more
-            first, last, _ = part.indices(x.shape[at])
-            bounds = [self.ints([first]), self.ints([last if last >= 0 else -END])]
-        return self.node("Slice", y, *bounds, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
+        starts, stops = ([getattr(p, which) for p in parts] for which in ("start", "stop"))
+        whole = all(n is None or n == size for n, size in zip(stops, sizes, strict=True))
+        if not x.is_dynamic(axis):
+            if part.indices(sizes[0]) == (0, sizes[0], 1):
+                return y
+        elif step == 1 and whole and not any(starts):
+            return y
+        first = self._bound(starts, sizes, 0 if step > 0 else -1)
+        last = self._bound(stops, sizes, END if step > 0 else -END)
+        if step < 0 and not x.is_dynamic(axis):  # a negative stop would count from the end once more
+            start, stop, _ = part.indices(sizes[0])
+            first, last = self.ints([start]), self.ints([stop if stop >= 0 else -END])
+        return self.node("Slice", y, first, last, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
 
-    def _parts(self, part: slice) -> list[slice]:
-        """The slices in the place of `part` in all traces."""
-        index = self.record.params["index"]
-        if not isinstance(index, tuple):
-            return [t.records[self.index].params["index"] for t in self.traces]
-        at = next((j for j, p in enumerate(index) if p is part), None)
-        return [part if at is None else t.records[self.index].params["index"][at] for t in self.traces]
+    def _bound(self, given: Sequence[Any], sizes: Sequence[int], default: int) -> Value:
+        """A bound of a slice in all traces: none, one number, the size of the axis, or another size."""
+        if all(n is None for n in given):
+            return self.ints([default])
+        self.refuse(None in given, "is sliced in another way for other sizes of a dynamic axis")
+        if len(set(given)) == 1:
+            return self.ints([int(given[0])])
+        return self.ints([END]) if tuple(given) == sizes else self.size(tuple(int(n) for n in given))
 
     def param(self, name: str, record: Record | None = None) -> list[Any]:
         """A parameter of the op, or of another one, in all traces."""

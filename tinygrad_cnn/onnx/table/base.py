@@ -101,7 +101,7 @@ def writes(*ops: Any, ignored: Iterable[str] = (), varies: bool = False) -> Call
 
 def key(function: Any) -> Any:
     """By what the writer of a function is found."""
-    return getattr(function, "op", function)
+    return getattr(function, "op", getattr(function, "raw", function))
 
 
 def pair(operator: str, function: Any, **attributes: Any) -> None:
@@ -132,6 +132,7 @@ def flat(function: F) -> F:
         return discrete(arrays, function=function)
 
     call.__name__, call.__doc__ = function.__name__, function.__doc__
+    call.raw = function  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 

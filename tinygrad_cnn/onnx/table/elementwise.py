@@ -48,6 +48,11 @@ def _div(a: Array, b: Array) -> Array:
     return e.div(a, b) if dtype_of(a).kind == "f" else truncated_div(a, b)
 
 
+@writes(truncated_div)
+def _write_truncated(w: Any, a: Any, b: Any, *, out: Any) -> Any:
+    return w.node("Div", *w.same(out.dtype, a, b))
+
+
 @writes(e.add, e.sub, e.mul)
 def _arithmetic(w: Any, a: Any, b: Any, *, out: Any) -> Any:
     operator = {"add": "Add", "sub": "Sub", "mul": "Mul"}[w.record.op.name]
@@ -77,6 +82,11 @@ def _pow(a: Array, b: Array) -> Array:
 def _integer_pow(a: Any, b: Any) -> Any:
     """a^b for integers, in a's dtype."""
     return np.power(a, b, dtype=np.result_type(a, b)).astype(a.dtype)
+
+
+@writes(_integer_pow)
+def _write_integer_pow(w: Any, a: Any, b: Any) -> Any:
+    return w.node("Pow", a, b)
 
 
 @writes(e.pow)
@@ -186,7 +196,9 @@ def _write_mod(w: Any, a: Any, b: Any, *, truncated: Any, out: Any) -> Any:
     a, b = w.same(out.dtype, a, b)
     if truncated or out.dtype.kind != "f":
         return w.node("Mod", a, b, fmod=int(truncated))
-    return w.node("Sub", a, w.node("Mul", b, w.node("Floor", w.node("Div", a, b))))
+    rest, zero = w.node("Mod", a, b, fmod=1), w.number(0, out.dtype)
+    same_side = w.node("Equal", w.node("Less", rest, zero), w.node("Less", b, zero))
+    return w.node("Where", w.node("Or", same_side, w.node("Equal", rest, zero)), rest, w.node("Add", rest, b))
 
 
 @writes(e.square)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ from .base import Structural, bounded, dtype_of, flat, number, reads, refuse, va
 def whole_numbers(x: Any) -> Any:
     """Indices that came as floats, as integers."""
     return np.asarray(x).astype(np.int64)
+
+
+@writes(whole_numbers)
+def _write_whole(w: Any, x: Any) -> Any:
+    return w.cast(x, np.int64)
 
 
 def _indices(x: Array) -> Any:
@@ -67,6 +73,12 @@ def _one_hot(indices: Array, depth: Structural, values: Array, *, axis: int = -1
 def _is_class(index: Any, classes: Any, count: Any) -> Any:
     """Whether an index, negative ones counted from the end, is a class."""
     return (index == classes) | (index + count == classes)
+
+
+@writes(_is_class)
+def _write_is_class(w: Any, index: Any, classes: Any, count: Any) -> Any:
+    index, classes, count = w.same(None, index, classes, count)
+    return w.node("Or", w.node("Equal", index, classes), w.node("Equal", w.node("Add", index, count), classes))
 
 
 @reads("GatherElements")
@@ -173,53 +185,52 @@ def _write_cumsum(w: Any, a: Any, *, axis: Any, out: Any) -> Any:
 
 
 @writes(i.getitem, varies=True)
-def _getitem(w: Any, a: Any, *, index: Any, out: Any) -> Any:
-    parts = list(index) if isinstance(index, tuple) else [index]
+def _getitem(w: Any, a: Any, *, index: Any) -> Any:
+    """Slices, then the numbers' axes dropped and new ones added, then elements gathered."""
+    parts = _per_axis(index, len(a.shape))
     w.refuse(any(map(_is_mask, parts)), "is indexed by a Boolean mask, whose result has a shape that depends on values")
-    used = sum(p is not None and p is not Ellipsis for p in parts)
-    fill = [slice(None)] * (len(a.shape) - used)
-    if Ellipsis in [p for p in parts if p is Ellipsis]:
-        at = next(j for j, p in enumerate(parts) if p is Ellipsis)
-        parts[at : at + 1] = fill
-    else:
-        parts += fill
-    arrays = [p for p in parts if w.is_array(p)]
-    y, axis, cut, dropped, added = a, 0, [], [], []
-    position = 0
-    lead = None
-    for part in parts:
+    everywhere = list(zip(*(_per_axis(other, len(a.shape)) for other in w.param("index")), strict=True))
+    y, axis, position = a, 0, 0
+    dropped, added, gathered = [], [], []
+    for part, others in zip(parts, everywhere, strict=True):
         if part is None:
             added.append(position)
-            position += 1
-        elif isinstance(part, slice):
-            n = a.shape[axis]
-            start, stop, step = part.indices(n)
-            if (start, stop, step) != (0, n, 1):
-                cut.append((axis, part, n))
-            axis, position = axis + 1, position + 1
         elif w.is_array(part):
-            lead = axis if lead is None else lead
-            axis += 1
+            gathered.append((position, part))
+        elif isinstance(part, slice):
+            y = w.sliced(y, axis, others, a)
         else:
-            cut.append((axis, slice(int(part), int(part) + 1 or None), a.shape[axis]))
+            y = w.sliced(y, axis, [_one(w, others, a.sizes(axis))] * len(others), a)
             dropped.append(axis)
-            axis += 1
-    for at, part, _ in cut:
-        y = w.slice_as(y, at, part, a, at)
-    if arrays:
-        w.refuse(len(arrays) > 1 or bool(added), "is indexed by several arrays, or by an array and None")
-        kept = [p for p in parts if not isinstance(p, int | np.integer)]
+        axis += part is not None
+        position += part is None or isinstance(part, slice) or w.is_array(part)
+    y = w.node("Squeeze", y, w.ints(dropped)) if dropped else y
+    if gathered:
+        w.refuse(len(gathered) > 1 or bool(added), "is indexed by several arrays, or by an array and None")
         chosen = [j for j, p in enumerate(parts) if not isinstance(p, slice)]
-        w.refuse(
-            chosen != list(range(chosen[0], chosen[-1] + 1)),
-            "is indexed by an array and a number, a slice between them",
-        )
-        y = w.node("Squeeze", y, w.ints(dropped)) if dropped else y
-        at = next(j for j, p in enumerate(kept) if w.is_array(p))
-        return w.node("Gather", y, w.as_index(arrays[0]), axis=at)
-    if dropped:
-        y = w.node("Squeeze", y, w.ints(dropped))
+        apart = chosen != list(range(chosen[0], chosen[-1] + 1))
+        w.refuse(apart, "is indexed by an array and a number with a slice between them")
+        return w.node("Gather", y, w.as_index(gathered[0][1]), axis=gathered[0][0])
     return w.node("Unsqueeze", y, w.ints(added)) if added else y
+
+
+def _per_axis(index: Any, ndim: int) -> list[Any]:
+    """The parts of an index, one for each axis and each new one."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    used = sum(p is not None and p is not Ellipsis for p in parts)
+    at = next((j for j, p in enumerate(parts) if p is Ellipsis), None)
+    fill = [slice(None)] * (ndim - used)
+    return parts + fill if at is None else [*parts[:at], *fill, *parts[at + 1 :]]
+
+
+def _one(w: Any, places: Sequence[Any], sizes: Sequence[int]) -> slice:
+    """The slice of one element, which may be counted from the end."""
+    found = {int(p) for p in places}
+    if len(found) > 1:
+        found = {int(p) - n for p, n in zip(places, sizes, strict=True)}
+    w.refuse(len(found) > 1, "is indexed by a number that changes with the size of a dynamic axis")
+    place = found.pop()
+    return slice(place, place + 1 or None)
 
 
 def _is_mask(part: Any) -> bool:

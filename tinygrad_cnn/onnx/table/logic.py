@@ -83,6 +83,12 @@ def _shift_right(x: Any, y: Any) -> Any:
     return np.right_shift(x, y)
 
 
+@writes(_shift_left, _shift_right)
+def _write_shift(w: Any, x: Any, y: Any) -> Any:
+    left = w.record.params["function"] is _shift_left.raw  # type: ignore[attr-defined]
+    return w.node("BitShift", x, y, direction="LEFT" if left else "RIGHT")
+
+
 @reads("BitShift")
 def _bit_shift(x: Array, y: Array, *, direction: str) -> Array:
     refuse(direction not in ("LEFT", "RIGHT"), f"`direction` is {direction!r}; it must be LEFT or RIGHT")

@@ -14,7 +14,7 @@ from ...ops import gather as g
 from ...ops import matmul as m
 from ...ops import shape as s
 from ...ops.index import getitem
-from .base import Structural, as_dtype, bounded, dtype_of, flat, integers, number, reads, refuse, values
+from .base import Structural, as_dtype, bounded, dtype_of, flat, integers, number, reads, refuse, values, writes
 
 A = -0.75
 """The parameter of Keys's kernel that ONNX takes here."""
@@ -63,6 +63,11 @@ def _grid_sample(
 def _whole(place: Any) -> Any:
     """Places as indices."""
     return np.nan_to_num(place).astype(np.int64)
+
+
+@writes(_whole)
+def _write_whole(w: Any, place: Any) -> Any:
+    return w.cast(place, np.int64)
 
 
 def _reflected(place: Any, size: int, align_corners: int) -> Any:
