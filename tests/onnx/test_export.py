@@ -149,6 +149,15 @@ def test_images_of_any_size():
         np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-5, atol=1e-5)
 
 
+def test_windows_that_are_rounded_up_are_not_taken_for_others():
+    """Of an even size, both modes give the same windows."""
+    example, x, axes = normal(1, 2, 8, 8), normal(1, 2, 7, 7), {"x": [2, 3]}
+    model = nn.MaxPool2d(2)
+    np.testing.assert_array_equal(needs.run(exported(model, example, dynamic_axes=axes), x)[0], model(x).numpy())
+    with pytest.raises(OnnxError, match="has windows that change with the size of a dynamic axis"):
+        exported(nn.MaxPool2d(2, ceil_mode=True), example, dynamic_axes=axes)
+
+
 def test_a_size_that_depends_on_another_in_a_way_that_cannot_be_written_is_refused():
     model = Function(lambda x: tg.broadcast_to(x[:, :1], (len(x), x.shape[1] // 2)))
     with pytest.raises(OnnxError, match=r"op `broadcast_to` .* depends on a dynamic axis .* dynamic_axes=\{\}"):

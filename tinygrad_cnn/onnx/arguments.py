@@ -95,8 +95,29 @@ def traces_of(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[i
                 f"export: the model cannot be called with the dynamic axes {changed}: {error} {FIXED}"
             ) from error
     traces = traces[-1:] + traces[:-1]
-    first = traces[0]
-    for trace in traces[1:]:
-        if [r.op for r in trace.records] != [r.op for r in first.records] or len(trace.outputs) != len(first.outputs):
-            raise OnnxError(f"export: the model calls other ops for other sizes of its dynamic axes {FIXED}")
-    return traces
+    if not all(_same_ops(trace, traces[0]) for trace in traces):
+        raise OnnxError(f"export: the model calls other ops for other sizes of its dynamic axes {FIXED}")
+    odd = _one_larger(model, arrays, axes)
+    return [*traces, odd] if odd is not None and _same_ops(odd, traces[0]) else traces
+
+
+def _same_ops(trace: Trace, other: Trace) -> bool:
+    same = [r.op for r in trace.records] == [r.op for r in other.records]
+    return same and len(trace.outputs) == len(other.outputs)
+
+
+def _one_larger(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[int, str]]) -> Trace | None:
+    """The call with dynamic axes other than the first larger by one; None if there are none, or the model refuses the sizes.
+
+    Multiples do not show how a size is rounded: a window of two fits an even number in the same way with ceil as with floor.
+    """
+    names = {name for named in axes for axis, name in named.items() if axis}
+    if not names:
+        return None
+    widths = [
+        [(0, int(named.get(i, "") in names)) for i in range(a.ndim)] for a, named in zip(arrays, axes, strict=True)
+    ]
+    try:
+        return traced(model, [np.pad(a, width, mode="edge") for a, width in zip(arrays, widths, strict=True)])
+    except Exception:  # such as sizes that do not fit together, in a network that halves and doubles them
+        return None

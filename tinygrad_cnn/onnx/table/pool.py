@@ -116,6 +116,7 @@ def _which(w: Any, x: Any, top: Any, *, windows: Any) -> Any:
     """Not which element of its window it is, but where in the image: what the op that takes it asks for."""
     user = w.only_user()
     w.refuse(user is None or user.op is not p.flat_indices.op, "is used by something else than a max-pool")
+    w.refuse(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has indices into images of a dynamic size")
     y, sizes, attributes = _filled(w, x, windows)
     _, places = w.node("MaxPool", y, **attributes, outputs=2)
     if sizes == x.shape[2:]:
