@@ -111,6 +111,10 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "training": ("Training", "`tg.training`: the loop, its callbacks, and the parts that it is made of.", [
         ("Training", "tg.training", "training"),
     ]),
+    "viz": ("Pictures", "`tg.show`: a graph as a page, with its values, gradients and rules.", [
+        ("Pictures of graphs", "tg", "viz: show"),
+        ("", "tg.viz", "viz: Page"),
+    ]),
     "io": ("Checkpoints", "`tg.io`: nested state in a file, and back.", [("Checkpoints", "tg.io", "io")]),
     "onnx": ("ONNX", "`tg.onnx`: models as files of ONNX, written and read.", [("ONNX", "tg.onnx", "onnx")]),
     "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [

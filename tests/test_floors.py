@@ -22,7 +22,7 @@ FLOORS = [
     ("functional", "linalg", "tensor"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data"),
-    ("io", "testing"),
+    ("io", "testing", "viz"),
     ("training", "onnx"),
     ("__init__",),
 ]
