@@ -116,6 +116,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("", "tg.viz", "viz: Page"),
     ]),
     "io": ("Checkpoints", "`tg.io`: nested state in a file, and back.", [("Checkpoints", "tg.io", "io")]),
+    "onnx": ("ONNX", "`tg.onnx`: models as files of ONNX, written and read.", [("ONNX", "tg.onnx", "onnx")]),
     "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [
         ("Compilation", "tg", "compile: compile CaptureError"),
         ("What `compile` returns", "", "compile: Compiled Program"),

@@ -23,7 +23,7 @@ FLOORS = [
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data"),
     ("io", "testing", "viz"),
-    ("training",),
+    ("training", "onnx"),
     ("__init__",),
 ]
 BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:

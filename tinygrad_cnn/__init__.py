@@ -44,7 +44,7 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, training, viz
+    from . import data, io, nn, onnx, training, viz
     from .io import load, save
     from .training import fit
     from .viz import show
@@ -81,6 +81,7 @@ __all__ = [
     "load",
     "nn",
     "no_grad",
+    "onnx",
     "op",
     "optim",
     "save",
@@ -118,7 +119,7 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "fit": "training", "io": "io", "load": "io", "nn": "nn", "save": "io", "show": "viz",
+    "data": "data", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx", "save": "io", "show": "viz",
     "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
