@@ -257,6 +257,16 @@ def test_the_text_of_every_rule_of_the_library_is_found():
                 assert all(each in parameters or "def " in rule["text"] for each in rule["names"]), (name, rule)
 
 
+def test_a_lambda_is_told_from_those_around_it_and_in_it():
+    @tg.op
+    def twice(a, b):
+        return a * 2 + b * 2
+
+    twice.vjp(a=lambda g: (lambda g: g * 2)(g), b=(lambda g: lambda g: g * 2)(0))
+    rules = tg.show(lambda x: twice(x, x), np.array(1.0)).data["ops"]["twice"]["rules"]
+    assert [rule["text"] for rule in rules] == ["lambda g: (lambda g: g * 2)(g)", "lambda g: g * 2"]
+
+
 def test_two_ops_of_one_name_keep_their_rules_apart():
     @tg.op(elementwise=True)
     def mul(a, b):
