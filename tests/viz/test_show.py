@@ -452,7 +452,7 @@ def test_values_that_lead_nowhere_are_left_out_and_counted():
 
     page = tg.show(f, np.ones(2))
     assert [n["op"] for n in page.data["nodes"]] == [None, "mul"]
-    assert page.data["notes"] == ["2 values that lead to no result are not shown."]
+    assert page.data["notes"] == ["2 values were left out: not needed for a result."]
 
 
 def test_many_nodes_without_modules_are_divided():
