@@ -29,9 +29,9 @@ def show(
     Nothing that it looks at changes, no `grad` either. Tensors are named after the variables of the caller.
 
     Args:
-        thing: a Tensor or a list of them, for the graph behind; values in it that no rule needs were not kept, and are computed
-            again where that is safe. A module or a function, to be called with `args`, for everything that it computes: all values are
-            known, and the file and line of each op. A module without `args`, for its parameters.
+        thing: a Tensor or a list of them, for the graph behind; values in it that no rule needs were not kept, and are
+            computed again where that is safe. A module or a function, to be called with `args`, for everything that it
+            computes: all values are known, and the file and line of each op. A module without `args`, for its parameters.
         args: the arguments. Floating-point arrays and numbers get gradients too. For a module a shape such as
             (1, 3, 32, 32) stands for random numbers. A module is called in the mode in which it is; its buffers and the
             random generator are put back. A function is called once, as it is.
@@ -73,9 +73,8 @@ def show(
     except Exception as error:
         graph.notes.append(f"After these ops {type(error).__name__} was raised: {error}")
         page = vars(error)["page"] = _finished(graph)
-        error.add_note(
-            f"show: {counted(len(page.data['nodes']), 'value')} noted before; their page is the attribute `page` of this exception"
-        )
+        noted = counted(len(page.data["nodes"]), "value")
+        error.add_note(f"show: {noted} noted before; their page is the attribute `page` of this exception")
         raise
     if not graph.items:
         raise RuntimeError(
