@@ -90,6 +90,8 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Normalization", "tg.nn", "nn.normalization"),
         ("Dropout", "tg.nn", "nn.dropout"),
         ("Size", "tg.nn", "nn.resize"),
+        ("Padding", "tg.nn", "nn.padding"),
+        ("Distances", "tg.nn", "nn.distance"),
         ("Activations", "tg.nn", "nn.activation"),
         ("Losses", "tg.nn", "nn.loss"),
     ]),

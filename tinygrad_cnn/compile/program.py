@@ -16,6 +16,9 @@ from .trace import Capture
 SMALL_BYTES = 1 << 20
 """Of all values of a program: with less, nothing in it is work for threads, whether ours or those of BLAS."""
 
+FIRST_AUDIT = 2
+"""Which call of a program, counted with its capture, is the first that is audited; the later ones follow from it."""
+
 
 class Program:
     """A captured run, ready to be repeated."""
@@ -66,7 +69,7 @@ class Ready(Program):
             capture.state.guard(),
         )
         self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
-        self.audit, self.left = 2, 1  # the next of its calls that is audited, and how far it is
+        self.audit, self.left = FIRST_AUDIT, FIRST_AUDIT - 1  # the next of its calls that is audited, and how far it is
 
     def replay(self, given: list[Any], arrays: list[Any]) -> Any:
         """What the function would return for these arguments, of which `arrays` are the values."""

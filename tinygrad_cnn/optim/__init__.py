@@ -4,17 +4,19 @@ from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
+from .adamax import Adamax
 from .clip import clip_grad_norm_, clip_grad_value_
 from .ema import EMA
 from .lion import Lion
 from .lr_scheduler import *
 from .nadam import NAdam
 from .optimizer import Optimizer
+from .radam import RAdam
 from .rmsprop import RMSprop
 from .sgd import SGD
 
 __all__ = [
-    "EMA", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSprop", "clip_grad_norm_",
-    "clip_grad_value_", "lr_scheduler",
+    "EMA", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
 __all__ += lr_scheduler.__all__
