@@ -1,4 +1,4 @@
-"""The Tensor: its operators and methods, how one is made, NumPy called on it, and memory shared with other libraries."""
+"""The Tensor: its operators and methods, creation functions, NumPy's protocols, and memory sharing through DLPack."""
 
 from .tensor import Tensor, _rebuild, get_default_dtype, set_default_dtype
 
