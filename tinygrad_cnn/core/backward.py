@@ -70,9 +70,7 @@ def pull_back(
             if g is None:  # leads to no wanted place
                 continue
             grads[node] = None
-            if (
-                hooked and node.number >= floor and hasattr(node, "hooks")
-            ):  # below the floor, the outer walk runs the hooks
+            if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
                 g = hooks.run(node, g, tensors)
                 borrowed.add(node)  # a hook may have kept its argument
                 summed.discard(node)
@@ -194,9 +192,7 @@ def _leading_to(wanted: Collection[Place], order: Sequence[Place], oldest: int) 
 
 
 def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
-    """Accumulate r; in place if the buffer is ours and the layouts match.
-
-    Otherwise NumPy chooses the memory order, as it does for Tensors."""
+    """Accumulate r; in place if the buffer is ours and the layouts match. Else NumPy chooses the order, as for Tensors."""
     if place in summed and isinstance(old, np.ndarray) and old.strides == r.strides:
         return np.add(old, r, out=old)
     summed.add(place)

@@ -38,7 +38,7 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     if size < FEW or (size < SMALL and size != a.size and size != b.size):  # neither is a vector
         if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:
             if out is None:
-                return partial(a.dot, b)   # less overhead than np.matmul
+                return partial(a.dot, b)  # less overhead than np.matmul
             if out.dtype is dtype and out.flags.c_contiguous:
                 return partial(a.dot, b, out)
         return partial(np.matmul, a, b, out)

@@ -81,13 +81,13 @@ def _which(elements: Elements, y: Array, x: Array, top: Array) -> None:
 
 
 def prepare_put(out: Array | None, u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Any:
-    """Write each u to the element of its window given by `which`. The result has the memory order of `which`."""
+    """Add each u to the element of its window given by `which`. The result has the memory order of `which`."""
     y = _room(which, u.dtype, sizes) if out is None else out
     return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), y, u, which)
 
 
 def prepare_spread(out: Array | None, u: Array, *, sizes: Sizes, windows: Windows) -> Any:
-    """Write each u to all elements of its window."""
+    """Add each u to all elements of its window."""
     y = _room(u, u.dtype, sizes) if out is None else out
     if _are_large(windows, sizes):
         return by_images(lambda y, u: np.copyto(_tiles(y, windows), np.expand_dims(u, _within(windows))), y, u)

@@ -73,9 +73,7 @@ def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
     [1.0, 0.0]
     """
     if isinstance(x, np.ndarray):
-        return from_numpy(
-            x, requires_grad=requires_grad
-        )  # NumPy before 2.1 makes arrays from DLPack read-only
+        return from_numpy(x, requires_grad=requires_grad)  # NumPy before 2.1 makes arrays from DLPack read-only
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: `x` is a {type(x).__name__}, which has no __dlpack__; use Tensor(...)")
     try:

@@ -168,8 +168,8 @@ def _multiply_images(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> 
 def _col2im(
     g: Geometry, shape: Sizes, cuts: list[slice], dtype: DType, last: bool
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, list[Call]]]]:
-    """A buffer for the sums (*stride, c, n, *pitches) over the pixels of n images. For each cut of the output rows also a buffer
-    (K, n, *pitches) for the terms of each element of a window, and the calls that add them to the sums.
+    """A buffer for the sums (*stride, c, n, *pitches) over the pixels of n images; and for each cut of the output rows a buffer
+    (K, n, *pitches) for the terms of each element of a window, with the calls that add them to the sums.
 
     Pixels are sorted by their remainder modulo the stride, in rows with enough padding that an element of the kernel is a
     shift in memory. With zeros in the padding, all additions for an element are one contiguous run.

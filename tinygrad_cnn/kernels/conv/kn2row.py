@@ -155,7 +155,7 @@ def _image(g: Geometry, x: np.ndarray, block: Block, w: Sizes, dtype: DType) -> 
     images, padding = rows_of(x, block, g)
     out = (block.rows.stop - block.rows.start, *g.out[1:])
     how = layout(len(images), images.shape[2:], g._replace(out=out, padding=padding), _is_unrolled(g, w))
-    image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero except where pixels are copied
+    image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero around the copies
     copies = [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]
     return how, image, [*copies]
 

@@ -39,7 +39,7 @@ def _filled(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -
 
 
 def shared(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> Callable[[], np.ndarray]:
-    """A task that calls work(*arrays) on parts of the arrays and returns `out`, which one of the arrays shares memory with.
+    """A task that calls work(*arrays) on parts of the arrays, which writes to `out`, and returns `out`.
 
     The cut is along the outermost axis in the memory of the first array. An array of another length along that axis, such as a
     number, is passed to every part.

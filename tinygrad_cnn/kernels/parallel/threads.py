@@ -183,9 +183,7 @@ def _ask(call: Callable[[], object], helpers: int) -> None:
     global _helpers
     with _lock:
         while _helpers < helpers:
-            _thread.start_new_thread(
-                _help, (_calls,)
-            )  # unlike Thread.start, an interrupt cannot stop it halfway
+            _thread.start_new_thread(_help, (_calls,))  # unlike Thread.start, an interrupt cannot stop it halfway
             _helpers += 1
     for _ in range(helpers):
         _calls.put(call)
