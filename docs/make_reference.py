@@ -90,6 +90,8 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Normalization", "tg.nn", "nn.normalization"),
         ("Dropout", "tg.nn", "nn.dropout"),
         ("Size", "tg.nn", "nn.resize"),
+        ("Padding", "tg.nn", "nn.padding"),
+        ("Distances", "tg.nn", "nn.distance"),
         ("Activations", "tg.nn", "nn.activation"),
         ("Losses", "tg.nn", "nn.loss"),
     ]),
@@ -108,6 +110,10 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "training": ("Training", "`tg.training`: the loop, its callbacks, and the parts that it is made of.", [
         ("Training", "tg.training", "training"),
+    ]),
+    "viz": ("Pictures", "`tg.show`: a graph as a page, with its values, gradients and rules.", [
+        ("Pictures of graphs", "tg", "viz: show"),
+        ("", "tg.viz", "viz: Page"),
     ]),
     "io": ("Checkpoints", "`tg.io`: nested state in a file, and back.", [("Checkpoints", "tg.io", "io")]),
     "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [

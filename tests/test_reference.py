@@ -21,7 +21,7 @@ FOLDER = DOCS / "reference"
 REMEDY = "the docstrings have changed: run `python docs/make_reference.py` and commit docs/reference"
 NAMESPACES = [
     "tinygrad_cnn", "autograd", "data", "data.readers", "data.transforms", "functional", "io", "linalg", "nn", "nn.init",
-    "nn.models", "optim", "optim.lr_scheduler", "testing", "testing.strategies", "training",
+    "nn.models", "optim", "optim.lr_scheduler", "testing", "testing.strategies", "training", "viz",
 ]  # fmt: skip
 
 

@@ -44,9 +44,10 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, training
+    from . import data, io, nn, training, viz
     from .io import load, save
     from .training import fit
+    from .viz import show
 
 try:  # both folders may be absent: the definitions suffice
     from .kernels import table as _table  # noqa: F401 - it attaches the kernels
@@ -85,7 +86,7 @@ __all__ = [
     "save",
     "training",
 ]
-__all__ += ["set_default_dtype", "set_num_threads"]
+__all__ += ["set_default_dtype", "set_num_threads", "show", "viz"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
 __all__ += ops.classification.__all__
@@ -116,7 +117,10 @@ __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
-_LATER = {"data": "data", "io": "io", "load": "io", "save": "io", "nn": "nn", "training": "training", "fit": "training"}
+_LATER = {
+    "data": "data", "fit": "training", "io": "io", "load": "io", "nn": "nn", "save": "io", "show": "viz",
+    "training": "training", "viz": "viz",
+}  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 
 

@@ -12,18 +12,17 @@ from tinygrad_cnn.kernels import channelwise, sums
 from tinygrad_cnn.ops.affine import affine
 from tinygrad_cnn.ops.normalization import Over, moments
 
+from ..tuning import tuned
+
 seeds = st.integers(0, 2**32 - 1)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays_too():
-    patch = pytest.MonkeyPatch()
-    patch.setattr(channelwise, "SMALL", 1)
-    patch.setattr(channelwise, "LONG", 16)
-    for name, value in (("SMALL", 1), ("BLOCK", 4), ("SHORT", 2)):
-        patch.setattr(sums, name, value)
-    yield
-    patch.undo()
+    with tuned() as tune:
+        tune(channelwise, SMALL=1, LONG=16)
+        tune(sums, SMALL=1, BLOCK=4, SHORT=2)
+        yield
 
 
 @st.composite

@@ -231,7 +231,7 @@ class Compiled(Generic[P, R]):
         elif audited is not None:
             difference = audited.record.difference(Record(capture, results.compared))
             if difference is None:
-                audited.left = audited.audit - 1  # after 2: 3, 5, 9, 17 ...
+                audited.left = audited.audit - 1  # after call 2: 3, 5, 9, 17 ...
                 audited.audit += audited.left
             else:
                 self._give_up(f"depends on Python state that is not compared: {difference}")

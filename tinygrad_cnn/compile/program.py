@@ -16,6 +16,9 @@ from .trace import Capture
 SMALL_BYTES = 1 << 20
 """The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
 
+FIRST_AUDIT = 2
+"""The number of the first audited call of a program, counting its capture as 1; later audits follow from it."""
+
 
 class Program:
     """A captured run, ready to be replayed."""
@@ -66,7 +69,8 @@ class Ready(Program):
             capture.state.guard(),
         )
         self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
-        self.audit, self.left = 2, 1  # the number of the next audited call, and the calls left until then
+        # The number of the next audited call, and the calls left until then.
+        self.audit, self.left = FIRST_AUDIT, FIRST_AUDIT - 1
 
     def replay(self, given: list[Any], arrays: list[Any]) -> Any:
         """The function's results for these arguments; `arrays` are their values."""

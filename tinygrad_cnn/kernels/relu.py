@@ -43,7 +43,7 @@ def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], An
 
 
 @lru_cache(maxsize=64)
-def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...] = (RUN,)) -> np.ndarray:
+def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     zeros = np.zeros(shape, dtype)
     zeros.flags.writeable = False
     return zeros
@@ -56,7 +56,7 @@ def _rectified(y: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndar
 
 def _rectify(source: np.ndarray, target: np.ndarray) -> None:
     """target = max(source, 0), for 1-d arrays."""
-    zeros = _zeros(source.dtype)
+    zeros = _zeros(source.dtype, (RUN,))
     whole = source.size - source.size % RUN
     if whole:
         np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))

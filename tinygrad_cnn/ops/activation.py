@@ -10,18 +10,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, sub, where
+from .elementwise import clip, div, exp, mul, sub, where
 from .real import not_negative, positive, real
-from .shape import reshape
+from .shape import reshape, slice_axis
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
 
 __all__ = [
-    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu",
-    "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
+    "prelu", "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # Piecewise linear
@@ -319,3 +320,25 @@ softsign.vjp(a=lambda g, a: g / (size := 1 + absolute(a)) / size)
 def tanhshrink(a: Array) -> Tensor:
     """y = a - tanh a.   a' = g tanh(a)^2."""
     return sub(a, tanh(a))
+
+
+def glu(a: Array, axis: int = -1) -> Tensor:
+    """y = b sigmoid(c) with b and c the first and the second half of a along `axis`: the gated linear unit.
+
+    Dauphin et al., "Language modeling with gated convolutional networks", arXiv:1612.08083.
+
+    Raises:
+        ValueError: if the axis has an odd size.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.glu(tg.Tensor([3.0, 4.0, 0.0, 0.0])).tolist()
+    [1.5, 2.0]
+    """
+    sizes = np.shape(a)
+    n = sizes[normalize_axis_index(axis, len(sizes))]
+    if n % 2:
+        raise ValueError(
+            f"glu: `a` has shape {sizes}, of {n} elements along axis {axis}; they must be even, for two halves"
+        )
+    b, c = (slice_axis(a, start, start + n // 2, axis) for start in (0, n // 2))
+    return mul(b, sigmoid(c))

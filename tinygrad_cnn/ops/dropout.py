@@ -11,10 +11,11 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, op
 from .elementwise import mul
+from .geometry import LAYOUTS
 from .random import Seed, generator
 from .real import probability
 
-__all__ = ["dropout", "dropout2d"]
+__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
 
 
 @op
@@ -79,6 +80,21 @@ def dropout2d(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None)
     Raises:
         ValueError: if x does not have 3 axes (C, H, W) or 4, or `p` is not from 0 to 1.
     """
-    if np.ndim(x) not in (3, 4):
-        raise ValueError(f"dropout2d: `x` has shape {np.shape(x)}; it must be (N, C, H, W) or (C, H, W)")
-    return _dropped("dropout2d", x, p, training, 2, rng)
+    return _dropped_channels("dropout2d", x, p, training, 2, rng)
+
+
+def dropout1d(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
+    """:func:`dropout2d` of signals (N, C, L) or (C, L)."""
+    return _dropped_channels("dropout1d", x, p, training, 1, rng)
+
+
+def dropout3d(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
+    """:func:`dropout2d` of volumes (N, C, D, H, W) or (C, D, H, W)."""
+    return _dropped_channels("dropout3d", x, p, training, 3, rng)
+
+
+def _dropped_channels(name: str, x: Array, p: float, training: bool, ndim: int, rng: Seed) -> Tensor:
+    if np.ndim(x) not in (ndim + 1, ndim + 2):
+        axes = LAYOUTS[ndim]
+        raise ValueError(f"{name}: `x` has shape {np.shape(x)}; it must be (N, C, {axes}) or (C, {axes})")
+    return _dropped(name, x, p, training, ndim, rng)

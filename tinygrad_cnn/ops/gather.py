@@ -51,7 +51,11 @@ def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, .
     sizes = (math.prod(shape),) if axis is None else shape or (1,)
     at = normalize_axis_index(axis or 0, len(sizes))
     index = (*(slice(None),) * at, indices) if at else indices
-    return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
+    try:
+        return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
+    except IndexError:  # in a replay of index_add, whose own check Python has made in the capture
+        checked(indices, function="index_add", argument="index", size=sizes[at])
+        raise
 
 
 take.vjp(a=lambda g, indices, in_shape, axis: add_taken(g, indices, axis=axis, shape=in_shape))

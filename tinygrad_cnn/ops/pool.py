@@ -32,6 +32,7 @@ __all__ = [
     "avg_pool3d",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -408,7 +409,7 @@ def _lp_pool(
     return unbatched(total, alone)  # type: ignore[no-any-return]
 
 
-lp_pool1d, lp_pool2d = by_rank(_lp_pool, 1, 2)
+lp_pool1d, lp_pool2d, lp_pool3d = by_rank(_lp_pool, 1, 2, 3)
 
 
 def _windows(

@@ -91,11 +91,9 @@ def fit(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress),
     )  # fmt: skip
-    hooks = [
-        c.on_gradients for c in run.callbacks if getattr(c.on_gradients, "__func__", None) is not Callback.on_gradients
-    ]
-    train = train_step(model, loss, optimizer, before_update=partial(_each, hooks, run) if hooks else None)
-    test = eval_step(model, loss)
+    listening, watching = _overriding("on_gradients", run), _overriding("on_validation_batch", run)
+    train = train_step(model, loss, optimizer, before_update=partial(_each, listening, run) if listening else None)
+    test = eval_step(model, loss, outputs=bool(watching))
     if compile and callable(compiled):
         train, test = compiled(train), compiled(test)
     elif compile:
@@ -107,7 +105,7 @@ def fit(
         try:
             run.call("on_fit_begin")
             while run.epoch < epochs and not run.stopped and not interrupt.asked:
-                _epoch(run, train, test, interrupt)
+                _epoch(run, train, partial(_watched, run, watching, test), interrupt)
             run.status = "interrupted" if interrupt.asked else "stopped" if run.stopped else "finished"
         except BaseException:
             run.status = "failed"
@@ -118,6 +116,12 @@ def fit(
     if run.status == "interrupted":
         raise _interruption(run)
     return run.history
+
+
+def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
+    """The methods of the callbacks for an event, without those that do nothing."""
+    methods = [getattr(callback, event) for callback in run.callbacks]
+    return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
 
 
 def _resume(run: Run, path: str | os.PathLike[str]) -> None:
@@ -139,6 +143,16 @@ def _taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
     except CaptureError as error:
         remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
         raise CaptureError(f"{error}\n{remedy}") from error
+
+
+def _watched(run: Run, watching: Sequence[Callable[..., None]], step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
+    """What a step of validation measured, after the callbacks that want it were given the output of the model."""
+    results = _taken(step, *parts)
+    if not watching:
+        return results
+    for function in watching:
+        function(run, parts, results[-1])
+    return results[:-1]
 
 
 def _how(step: Compiled[..., Any]) -> str:
@@ -175,6 +189,7 @@ def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
     began = time.perf_counter()
     for batch in run.rest():
         parts = tensors(batch)
+        run.parts = parts
         run.means.add(_taken(train, *parts), parts[-1])
         if not run.how and isinstance(train, Compiled):
             run.how = _how(train)
@@ -209,7 +224,7 @@ def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] |
     """The means over the validation loader; None after an interrupt, which resets the loader."""
     loader: Any = run.validate
     before = loader.state_dict() if hasattr(loader, "state_dict") else None
-    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), partial(_taken, test))
+    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), test)
     if interrupt.asked:
         if before is not None:
             loader.load_state_dict(before)

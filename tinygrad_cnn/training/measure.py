@@ -76,14 +76,18 @@ def train_step(
     return step
 
 
-def eval_step(model: Module, loss: Loss) -> Step:
-    """A function of a batch that returns the results of :func:`train_step` without an update, and may be compiled."""
+def eval_step(model: Module, loss: Loss, *, outputs: bool = False) -> Step:
+    """A function of a batch that returns the results of :func:`train_step` without an update, and may be compiled.
+
+    With `outputs` it also returns, last, the output of the model.
+    """
 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
         output = model(*inputs)
-        return measured(loss(output, target), output, target)
+        results = measured(loss(output, target), output, target)
+        return (*results, output) if outputs else results
 
     return step
 

@@ -17,6 +17,7 @@ from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
     from ..nn import Module
+    from ..tensor import Tensor
 
 _COUNTS: dict[str, Check] = {
     "epoch": whole(0), "batch": whole(0), "step": whole(0), "lr": non_negative, "seconds": non_negative,
@@ -36,6 +37,7 @@ class Run(Loadable):
         epoch: the number of finished epochs.
         batch: the number of steps in the current epoch.
         step: the number of steps in all.
+        parts: the Tensors of the batch of the last step, the target last; empty before the first step.
         means: mean loss and accuracy of the current epoch so far.
         lr: the learning rate of the first group when the current epoch began.
         seconds: the time of the current epoch; train_seconds: the same without validation.
@@ -60,6 +62,7 @@ class Run(Loadable):
         self.status = "running"
         self.stopped: str | None = None
         self.how = ""
+        self.parts: Sequence[Tensor] = ()
         self.epoch = self.step = 0
         self.start_epoch()
 

@@ -42,6 +42,11 @@ class _Kept(threading.local):
 _here = _Kept()
 
 
+def forget() -> None:
+    """Drop the plans that this thread keeps: its next calls make them anew."""
+    _here.plans.clear()
+
+
 def _nothing() -> None:
     return None
 
@@ -62,6 +67,8 @@ class Plan:
         self._filters: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.source: Callable[[], np.ndarray | None] = _nothing
         """A weak reference to the array whose windows are in the columns."""
+        self.has_convolution = False
+        """Whether a convolution was prepared. In a program, it fills the columns before all steps that are prepared later."""
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
@@ -100,6 +107,7 @@ def convolve(
     plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray | None
 ) -> Callable[[], np.ndarray] | None:
     """A function that fills y (N, O, *out), or a new array, and returns it; None if y has an unsupported memory order."""
+    plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     o, shape = len(w), (len(x), *plan.out)
@@ -137,9 +145,10 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
         room = np.empty(first.shape, u.dtype)
         matrix, copies = room.reshape(o, -1), [(room, first)]
     product = _product(w.reshape(o, -1), matrix, plan.columns.T)
+    finds_columns = plan.has_convolution  # else those that it would find are of the program's last run
 
     def run() -> np.ndarray:
-        if plan.source() is not x:
+        if not finds_columns or plan.source() is not x:
             plan.fill(x)
             plan.source = _nothing
         for to, source in copies:

@@ -34,6 +34,14 @@ class _Kept(threading.local):
 _here = _Kept()
 
 
+def forget() -> None:
+    """Drop all that this thread keeps: its next calls take memory anew."""
+    _moved()
+    _here.scratch.clear()
+    _here.blank.clear()
+    _here.bytes = 0
+
+
 def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An uninitialized array of this shape, valid for this thread until it asks for the same name again."""
     size = volume(shape) * dtype.itemsize
