@@ -1,6 +1,6 @@
 """The functions of deep learning, with PyTorch's names and signatures; ``axis`` stands for its ``dim``.
 
-Some are ops and some are composed of ops, which makes no difference to who calls them.
+Some are ops and others are composed of ops; they are called in the same way.
 """
 
 from typing import Any

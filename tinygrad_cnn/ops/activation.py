@@ -1,7 +1,8 @@
-"""Activation functions, by PyTorch's names and arguments.
+"""Activation functions, with PyTorch's names and arguments.
 
-At a kink each takes the subgradient that PyTorch takes; `docs/subgradients.md` lists them all. Their values and
-derivatives are finite for every finite input: a factor that has reached its limit is clipped before it meets a large one.
+In docstrings, g is the incoming gradient and a' the gradient with respect to a. At a kink each function has PyTorch's
+subgradient; `docs/subgradients.md` lists them. Values and derivatives are finite for every finite input: an argument is clipped
+where a factor has reached its limit, before the factor is multiplied by a large number.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def leaky_relu(a: Array, negative_slope: float = 0.01) -> Tensor:
 
 
 def prelu(a: Array, weight: Array) -> Tensor:
-    """y = a where a > 0, else weight a, with a weight that is learned: one, or one for each channel.
+    """y = a where a > 0, else weight a, with a learned weight: one in all, or one for each channel.
 
     He et al., "Delving deep into rectifiers", 2015.
 
@@ -82,7 +83,7 @@ def prelu(a: Array, weight: Array) -> Tensor:
 
 @op(elementwise=True)
 def hardtanh(a: Array, *, min_val: float = -1.0, max_val: float = 1.0) -> Array:
-    """y = a brought into [min_val, max_val].   a' = g where min_val < a < max_val, else 0, also at the bounds.
+    """y = a limited to [min_val, max_val].   a' = g where min_val < a < max_val, else 0, also at the bounds.
 
     Raises:
         TypeError: if a bound is not a number.
@@ -194,7 +195,7 @@ def celu(a: Array, alpha: float = 1.0) -> Tensor:
 
 
 def selu(a: Array) -> Tensor:
-    """y = scale elu(a, alpha) with the two constants that keep mean 0 and variance 1 through the layers.
+    """y = scale elu(a, alpha) with the two constants that keep mean 0 and variance 1 from layer to layer.
 
     Klambauer et al., "Self-normalizing neural networks", 2017.
     """
@@ -226,7 +227,7 @@ def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
 
 
 def _scaled(a: Array, beta: float) -> Array:
-    """beta a, without overflow."""
+    """beta a, clipped so that it cannot overflow."""
     return clip(a, -FLAT / beta, FLAT / beta) * beta
 
 

@@ -1,4 +1,4 @@
-"""The Tensor: its operators and methods, how one is made, NumPy called on it, and memory shared with other libraries."""
+"""The Tensor: its operators and methods, creation functions, NumPy's protocols, and memory sharing through DLPack."""
 
 import sys
 from types import ModuleType
