@@ -24,10 +24,11 @@ FLOORS = [
     ("optim", "nn", "data"),
     ("io", "testing", "viz"),
     ("training", "onnx"),
+    ("distributed",),
     ("__init__",),
 ]
 BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:
-KNOW_BESIDE = {"__init__.py", "testing/regimes.py", "training/fit.py"}  # and go on without them
+KNOW_BESIDE = {"__init__.py", "testing/regimes.py", "training/steps.py"}  # and go on without them
 STRANGERS = {"optim", "nn", "data"}  # on one floor, and not to know each other
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -44,7 +44,7 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, onnx, training, viz
+    from . import data, distributed, io, nn, onnx, training, viz
     from .io import load, save
     from .training import fit
     from .viz import show
@@ -69,6 +69,7 @@ __all__ = [
     "autograd",
     "compile",
     "data",
+    "distributed",
     "enable_grad",
     "fit",
     "functional",
@@ -119,8 +120,8 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx", "save": "io", "show": "viz",
-    "training": "training", "viz": "viz",
+    "data": "data", "distributed": "distributed", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx",
+    "save": "io", "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 

@@ -74,6 +74,8 @@ class Live(Callback):
     ...         live.step(loss=loss, lr=0.1)
     """
 
+    on_first_rank_only = True
+
     def __init__(
         self,
         save: str | os.PathLike[str] | None = None,
