@@ -28,6 +28,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     ]),
     "gradients": ("Gradients", "Derivatives of what was computed and of functions, and what governs how they are recorded.", [
         ("Derivatives", "tg", "transforms.autograd"),
+        ("Batches", "tg", "transforms.vmap"),
         ("Recording", "tg", "core.grad_mode: no_grad enable_grad is_grad_enabled"),
         ("", "tg", "core.graph: op"),
         ("Memory and faults", "tg", "transforms.checkpoint"),
@@ -85,6 +86,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "nn": ("Modules", "The base of models, containers, initialization in `tg.nn.init`, and models in `tg.nn.models`.", [
         ("Modules", "tg.nn", "nn.module"),
         ("Parameters", "tg.nn", "nn.parameter"),
+        ("Functions of parameters", "tg.nn", "nn.functional_call"),
         ("Containers", "tg.nn", "nn.containers"),
         ("Initialization", "tg.nn.init", "nn.init"),
         ("Models that ship", "tg.nn.models", "nn.models"),
@@ -96,6 +98,8 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Normalization", "tg.nn", "nn.normalization"),
         ("Dropout", "tg.nn", "nn.dropout"),
         ("Size", "tg.nn", "nn.resize"),
+        ("Padding", "tg.nn", "nn.padding"),
+        ("Distances", "tg.nn", "nn.distance"),
         ("Activations", "tg.nn", "nn.activation"),
         ("Losses", "tg.nn", "nn.loss"),
     ]),
@@ -115,7 +119,15 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
     "training": ("Training", "`tg.training`: the loop, its callbacks, and the parts that it is made of.", [
         ("Training", "tg.training", "training"),
     ]),
+    "viz": ("Pictures", "`tg.show`: a graph as a page, with its values, gradients and rules.", [
+        ("Pictures of graphs", "tg", "viz: show"),
+        ("", "tg.viz", "viz: Page"),
+    ]),
+    "distributed": ("Distributed training", "`tg.distributed`: training that several processes share, with the same bits.", [
+        ("Distributed training", "tg.distributed", "distributed"),
+    ]),
     "io": ("Checkpoints", "`tg.io`: nested state in a file, and back.", [("Checkpoints", "tg.io", "io")]),
+    "onnx": ("ONNX", "`tg.onnx`: models as files of ONNX, written and read.", [("ONNX", "tg.onnx", "onnx")]),
     "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [
         ("Compilation", "tg", "compile: compile CaptureError"),
         ("What `compile` returns", "", "compile: Compiled Program"),

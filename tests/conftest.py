@@ -6,10 +6,39 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tinygrad_cnn.compile import program
+
+from .tuning import tuned
+
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_collection_finish():
+    """What was made until here stays to the end: the garbage collector need not look at it, which takes half a second."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def tuning():
+    """A function that sets the constants of a module for this test: ``tuning(module, NAME=value)``."""
+    with tuned() as tune:
+        yield tune
+
+
+@pytest.fixture
+def replays():
+    """From their second call on, compiled functions replay their program.
+
+    By default, calls 2 and 3 are audits, which return what eager mode computes, whatever the program is: a test of few calls
+    would compare no replay.
+    """
+    with tuned() as tune:
+        tune(program, FIRST_AUDIT=1000)
+        yield
 
 
 @pytest.fixture

@@ -83,11 +83,15 @@ def test_names_in_the_text_exist(page: Path):
     roots = {"tg": tinygrad_cnn, "nn": tinygrad_cnn.nn}
     fenced = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
     text = fenced.sub(lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text())
-    for root, path in set(re.findall(r"(?<![\w.])(tg|nn)((?:\.[A-Za-z]\w*)+)", text)):
+    missing = []
+    for root, path in sorted(set(re.findall(r"(?<![\w.])(tg|nn)((?:\.[A-Za-z]\w*)+)", text))):
         found = roots[root]
         for name in path[1:].split("."):
-            assert hasattr(found, name), f"{page.name} names {root}{path}, but there is no {name}"
+            if not hasattr(found, name):
+                missing.append(root + path)
+                break
             found = getattr(found, name)
+    assert not missing, f"{page.name} names what there is not: {missing}"
 
 
 def test_the_readme_counts_the_lines_of_the_engine():

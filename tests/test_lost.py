@@ -170,6 +170,7 @@ def test_every_public_function_records_or_raises_given_lists_in_any_place(name):
     f, t = PUBLIC[name], leaf(3)
     one, three, square = [t[0], t[1], 2.0], [t, t, t], [[t[0], 1.0], [2.0, t[1]]]
     a, labels = np.ones(3, np.float32), np.array([0, 1, 2])
+    calls = []
     for held in (one, three, square, tuple(one), objects(one)):
         for args in ((held,), (held, a), (a, held), (held, held), (3, held), (held, 1), (held, 0, labels, a),
                      (a, 0, labels, held), (a, labels, held), (labels, held, a), (held, labels, a), (a > 0, held, a),
@@ -178,8 +179,9 @@ def test_every_public_function_records_or_raises_given_lists_in_any_place(name):
                 result = f(*args)
             except Exception:  # whichever: nothing is lost
                 continue
-            if not is_option(f, args, held):
-                assert not lost(result), f"{name}{args} gave {result} without a gradient"
+            if not is_option(f, args, held) and lost(result):
+                calls.append(f"{name}{args} gave {result} without a gradient")
+    assert not calls
 
 
 @given(st.data())
@@ -248,7 +250,9 @@ def test_a_list_of_tensors_and_something_else_is_an_error():
             tg.Tensor([leaf(), other])
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if any(arg.kind == "float" for arg in case.args)], ids=lambda case: case.name
+)
 def test_an_operand_of_dtype_object_without_tensors_is_an_error(case):
     arrays = case.draw(Draws(np.random.default_rng(0)))
     for i, a in enumerate(arrays):
@@ -272,7 +276,7 @@ def test_a_list_of_tensors_in_a_compiled_function_is_traced():
     def f(x, y):
         return tg.mean([x.sum(), [y.sum(), 2.0][0], 1.0])
 
-    for k in range(3):
+    for k in range(4):  # the fourth is a replay
         x, y = tg.Tensor([1.0 * k, 2.0]), tg.Tensor([3.0, 4.0 + k])
         assert f(x, y).item() == pytest.approx((x.numpy().sum() + y.numpy().sum() + 1) / 3)
 

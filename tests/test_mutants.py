@@ -131,7 +131,13 @@ def attempts(op):
 
 
 def draws(case, source, seed):
-    return case.draw(source(np.random.default_rng(seed)))
+    key = id(case), source, seed  # of CASES, which live; a check copies its inputs
+    if key not in DRAWN:
+        DRAWN[key] = case.draw(source(np.random.default_rng(seed)))
+    return DRAWN[key]
+
+
+DRAWN = {}
 
 
 def noticed(mutant: Mutant) -> bool:

@@ -52,9 +52,10 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, training
+    from . import data, distributed, io, nn, onnx, training, viz
     from .io import load, save
     from .training import fit
+    from .viz import show
 
 try:  # both folders may be absent: the definitions suffice
     from .kernels import table as _table  # noqa: F401 - it attaches the kernels
@@ -76,6 +77,7 @@ __all__ = [
     "autograd",
     "compile",
     "data",
+    "distributed",
     "enable_grad",
     "fit",
     "functional",
@@ -88,12 +90,13 @@ __all__ = [
     "load",
     "nn",
     "no_grad",
+    "onnx",
     "op",
     "optim",
     "save",
     "training",
 ]
-__all__ += ["set_default_dtype", "set_num_threads"]
+__all__ += ["set_default_dtype", "set_num_threads", "show", "viz"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
 __all__ += ops.classification.__all__
@@ -133,21 +136,16 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data",
-    "io": "io",
-    "load": "io",
-    "save": "io",
-    "nn": "nn",
-    "training": "training",
-    "fit": "training",
-}
+    "data": "data", "distributed": "distributed", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx",
+    "save": "io", "show": "viz", "training": "training", "viz": "viz",
+}  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 _LATER["special"] = "special"  # not in __all__: it needs SciPy, and `import *` must not
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise import_module(".torch_names", __name__).missing(name, f"module {__name__!r}", "torch")
     module = import_module(f".{_LATER[name]}", __name__)
     globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
     return value

@@ -1,4 +1,4 @@
-"""Linear algebra under the name that NumPy gives it: ``tinygrad_cnn.linalg.inv`` stands for ``np.linalg.inv``."""
+"""Linear algebra under NumPy's names: ``tinygrad_cnn.linalg.inv`` for ``np.linalg.inv``."""
 
 from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, pinv, qr, svd, svdvals
 from .ops.linalg import cholesky, det, inv, slogdet, solve

@@ -132,7 +132,7 @@ class TestPythonAroundEffects:
             lambda optimizer, schedule: len(optimizer.state),
         ],
     )
-    def test_what_an_effect_changes_is_read(self, read):
+    def test_what_an_effect_changes_is_read(self, read, audits):
         def build():
             w = tg.ones(2, requires_grad=True)
             optimizer = optim.SGD([w], lr=1.0, momentum=0.5)
@@ -525,7 +525,7 @@ class TestWhatIsNotRepeated:
 
 
 class TestStrict:
-    def test_it_never_goes_on_with_an_old_program(self):
+    def test_it_never_goes_on_with_an_old_program(self, audits):
         table = np.zeros(5000, np.float32)
         run = tg.compile(lambda x: x * (1 + float(table.sum())), strict=True)
         run(ones())

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tests.optim.optimizers import every_optimizer
 from tinygrad_cnn import nn, optim
+from tinygrad_cnn.compile import compiled as compiled_module
 
 SCALE = 2.0
 SETTINGS = types.SimpleNamespace(scale=2.0, nested=types.SimpleNamespace(depth=1.0))
@@ -313,6 +314,7 @@ class TestValuesThatPythonReads:
         assert run(ones(1)).item() == 3
 
 
+@pytest.mark.usefixtures("audits")
 class TestWhatAReplayCannotRepeat:
     """The function is run as written, after one warning; Python does what it would have done, once in each call."""
 
@@ -412,11 +414,10 @@ class TestWhatAReplayCannotRepeat:
         with pytest.warns(RuntimeWarning, match="was given"):
             assert run(ones(), np.array([0])).tolist() == [3]
 
-    def test_audits_are_rare(self):
-        traced = []
+    def test_audits_are_rare(self, monkeypatch):
+        traced, capture = [], compiled_module.Capture
         run = tg.compile(lambda x: x * 2)
-        made = run._captured
-        run._captured = lambda *arguments: traced.append(1) or made(*arguments)
+        monkeypatch.setattr(compiled_module, "Capture", lambda *arguments: traced.append(1) or capture(*arguments))
         for _ in range(1000):
             run(ones())
         assert len(traced) == 11  # the capture, and calls 2, 3, 5, 9 ... 513

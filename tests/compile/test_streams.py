@@ -23,6 +23,8 @@ from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
 
+from ..graphs import array_of
+from ..tuning import tuned
 from .test_compile import assert_same_gradients
 from .test_prepared import stepping
 from .test_training import OPTIMIZERS, assert_same, few, trained
@@ -40,19 +42,16 @@ def skewed(seed):
         for part in rng.sample(parts, len(parts)):
             call(part)
 
-    cached_im2col._here.plans.clear()  # what was arranged for small convolutions
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tuned() as tune:
         patch.setattr(task, "each", each)
         patch.setattr(codegen, "get_num_threads", lambda: threads)
-        for module, name, value in (
-            (memory, "LEAST", 1), (codegen, "LARGE", 0), (chunks, "LARGE", 0),
-            (cached_im2col, "MOST_BYTES", 0), (blocking, "ALONE", -1),
-            (channelwise, "SMALL", 1), (channelwise, "LONG", 1), (channelwise, "LARGE", 1),
-            (chunks, "SMALL", 1),
-        ):  # fmt: skip
-            patch.setattr(module, name, value)
+        tune(memory, LEAST=1)
+        tune(codegen, LARGE=0)
+        tune(cached_im2col, MOST_BYTES=0)
+        tune(blocking, ALONE=-1)
+        tune(channelwise, SMALL=1, LONG=1, LARGE=1)
+        tune(chunks, SMALL=1, LARGE=0)
         yield
-    cached_im2col._here.plans.clear()
 
 
 def streams_of(compiled):
@@ -185,7 +184,10 @@ def test_a_parameter_with_an_entry_for_each_image(form):
     mask = form(np.arange(64.0, dtype=np.float32)[:, None] % 3)
     run = lambda x: (masked((x * 2.0).relu() * 0.5, mask=mask) * 0.5).sum()  # noqa: E731
     x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
-    assert run(tg.Tensor(x)).item() == tg.compile(run)(x).item()
+    compiled = tg.compile(run)
+    compiled(x)
+    assert streams_of(compiled)
+    assert run(tg.Tensor(x)).item() == compiled(x).item()
 
 
 @tg.op(elementwise=True)
@@ -206,6 +208,7 @@ def test_what_is_prepared_with_something_shared_goes_along():
     run = lambda x: (doubled((x * 2.0).relu() * 0.5) * 0.5).sum()  # noqa: E731
     x = np.random.default_rng(0).normal(size=(64, 1 << 14)).astype(np.float32)
     compiled = tg.compile(run)
+    compiled(x)
     assert run(tg.Tensor(x)).item() == compiled(x).item()
     assert "doubled" in streams_of(compiled)[0]
 
@@ -235,7 +238,7 @@ def test_a_program_with_streams_keeps_no_array_of_its_capture():
 
     def f(x):
         y = (x * 2.0).relu() * 0.5
-        arrays["y"] = y._array
+        arrays["y"] = array_of(y)
         assert arrays
         return y.sum()
 

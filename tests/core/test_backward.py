@@ -54,10 +54,14 @@ class TestAccumulation:
         for i, x in enumerate(grads):
             assert not any(np.shares_memory(x, y) for y in grads[i + 1 :])
 
-    def test_gradients_are_writable_contiguous_arrays(self):
+    @pytest.mark.parametrize("create_graph", [False, True])
+    @pytest.mark.parametrize("f", [tg.sum, lambda x: (x.T * np.ones((3, 2))).sum(), lambda x: x.T.sum() + x.sum()])
+    def test_gradients_are_writable_contiguous_arrays(self, f, create_graph):
         x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
-        (x.T.sum() + x.mean(axis=0).sum()).backward()
-        assert x.grad._array.flags.carray
+        f(x).backward(create_graph=create_graph)
+        x.grad.copy_(7.0)  # in place
+        assert x.grad.numpy().flags.c_contiguous
+        assert x.grad.tolist() == [[7.0] * 3] * 2
 
     @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12))
     def test_a_sum_of_picked_leaves_counts_each(self, picks):
@@ -124,9 +128,10 @@ class TestOverwrittenValues:
         ids=["as_strided", "sliding_window_view"],
     )
     def test_a_window_on_what_was_written_counts(self, view):
-        w = leaf(1.0, 2.0, 3.0)
+        array = np.array([1.0, 2.0, 3.0])
+        w = tg.from_numpy(array, requires_grad=True)
         x = leaf(4.0, 5.0, 6.0)
-        y = (x * tg.from_numpy(view(w._array))).sum()
+        y = (x * tg.from_numpy(view(array))).sum()
         w.copy_(0.0)
         with pytest.raises(RuntimeError, match="overwritten"):
             y.backward()

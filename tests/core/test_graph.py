@@ -17,6 +17,8 @@ from tinygrad_cnn.core.graph import accelerate, registry
 from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import assert_gradients
 
+from ..graphs import array_of, node_of
+
 
 @tg.op(elementwise=True)
 def cube(a):
@@ -124,7 +126,7 @@ class TestOptionalInputs:
         assert scaled(a, b=b).item() == 12.0
         scaled(a, b).backward()
         assert (a.grad.item(), b.grad.item()) == (2.0, 1.0)
-        assert scaled(a)._node.parents == (a._node, None)
+        assert node_of(scaled(a)).parents == (node_of(a), None)
 
 
 class TestSaving:
@@ -133,18 +135,18 @@ class TestSaving:
     def test_what_rules_name(self):
         x = leaf(2.0)
         assert cube.op.signature.saved == ("a",)
-        assert cube(x)._node.saved == (x._array,)
+        assert node_of(cube(x)).saved == (array_of(x),)
         assert largest.op.signature.saved == ("best",)
         assert weighted_sum.op.signature.saved == ()
-        assert (x + 1.0)._node.saved == ()
+        assert node_of(x + 1.0).saved == ()
         assert tg.exp.op.signature.saved == ("y",)
 
     def test_only_for_inputs_that_require_a_gradient(self):
         a, b = leaf(2.0), tg.Tensor(np.array([3.0]))
-        assert (a * b)._node.saved == (None, b._array)  # b serves a's rule; a would serve b's, which will not run
-        assert (b * a)._node.saved == (b._array, None)
-        assert (a * a)._node.saved == (a._array, a._array)
-        assert (b * b)._node is None
+        assert node_of(a * b).saved == (None, array_of(b))  # b serves a's rule; a would serve b's, which will not run
+        assert node_of(b * a).saved == (array_of(b), None)
+        assert node_of(a * a).saved == (array_of(a), array_of(a))
+        assert node_of(b * b) is None
 
     def test_a_rule_for_an_input_without_a_gradient_never_runs(self):
         calls = []
@@ -183,7 +185,7 @@ class TestSaving:
     def test_nothing_is_saved_without_recording(self):
         x = leaf(2.0)
         with tg.no_grad():
-            assert cube(x)._node is None
+            assert node_of(cube(x)) is None
 
 
 class TestPickling:
@@ -299,7 +301,7 @@ class TestJointRules:
         f.joint_vjp("a", "b")(lambda g, a, b: (calls.append(1), g * b, g * a)[1:])
         f.vjp(c=lambda g: g)
         y = f(2.0, 3.0, leaf(5.0))
-        assert y._node.saved == (None, None)
+        assert node_of(y).saved == (None, None)
         y.backward()
         assert not calls
 
@@ -383,7 +385,7 @@ class TestAccelerations:
         y.backward(np.ones(3))
         assert x.grad.tolist() == [3.0] * 3
 
-    def test_where_it_declines_the_definition_computes(self):
+    def test_where_it_declines_the_definition_computes(self, replays):
         f, runs = self.made()
         assert f(tg.Tensor([1.0, 2.0])).tolist() == [3.0, 6.0]
         step = tg.compile(lambda x: f(x + 0.0) * 1.0)
@@ -487,14 +489,15 @@ class TestCalls:
         assert x.grad.item() == 2.0
         del tg.core.graph.numpy_ops[ufunc]
 
-    def test_an_op_may_be_a_ufunc(self):
+    def test_an_op_may_be_a_ufunc(self, replays):
         with declared(np.logaddexp2, "x1, x2") as own:
             own.vjp(x1=lambda g, y, x1: g * 2.0 ** (x1 - y), x2=lambda g, y, x2: g * 2.0 ** (x2 - y))
             x, row = leaf([[1.0, 2.0], [0.5, -1.0]]), leaf([3.0, -2.0])
             assert_gradients(own, x.numpy(), row.numpy(), order=2)
             assert isinstance(np.logaddexp2(x, 1.0), tg.Tensor)
             program = tg.compile(lambda a: own(a * 2.0, 1.0))
-            np.testing.assert_array_equal(program(x).numpy(), np.logaddexp2(x.numpy() * 2.0, 1.0))
+            for _ in range(2):
+                np.testing.assert_array_equal(program(x).numpy(), np.logaddexp2(x.numpy() * 2.0, 1.0))
             assert own.op.elementwise
             assert own.op.in_place
             assert own.op.takes_out

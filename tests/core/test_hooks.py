@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.core import hooks
 
+from ..graphs import array_of, node_of
+
 
 def leaf(*values):
     return tg.Tensor(np.array(values), requires_grad=True)
@@ -146,8 +148,8 @@ class TestHandles:
         second.remove()
         x.sum().backward()
         assert seen == [2]
-        assert x._node not in hooks.hooked
-        assert not hasattr(x._node, "hooks")
+        assert node_of(x) not in hooks.hooked
+        assert not hasattr(node_of(x), "hooks")
 
     def test_a_handle_is_a_context_manager(self):
         x, seen = leaf(1.0), []
@@ -180,7 +182,7 @@ class TestHandles:
 
     def test_removing_after_the_graph_is_gone(self):
         middle = leaf(1.0) * 2.0
-        place = weakref.ref(middle._node)
+        place = weakref.ref(node_of(middle))
         handle = middle.register_hook(lambda g: None)
         del middle
         assert place() is None, "the handle keeps the graph alive"
@@ -214,7 +216,7 @@ def test_hooks_leave_no_cycle(no_collector):
     handle = middle.register_hook(lambda g: g * 2.0)
     x.register_hook(lambda g: None)
     middle.sum().backward()
-    things = [weakref.ref(thing) for thing in (x, middle, middle._node, x._node, middle._array)]
+    things = [weakref.ref(thing) for thing in (x, middle, node_of(middle), node_of(x), array_of(middle))]
     del x, middle
     assert not any(thing() is not None for thing in things)
     assert not hooks.hooked

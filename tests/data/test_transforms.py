@@ -201,10 +201,10 @@ def test_shifts_are_whole_pixels_within_their_bounds():
 
 
 @pytest.mark.parametrize("pixels", [1, 40, 100])
-def test_it_does_not_matter_how_many_are_warped_at_once(pixels, monkeypatch):
+def test_it_does_not_matter_how_many_are_warped_at_once(pixels, tuning):
     images = np.random.default_rng(0).random((7, 2, 4, 5))
     turned = data.RandomRotation(90)(images, rng=0)
-    monkeypatch.setattr(affine, "_PIXELS", pixels)
+    tuning(affine, PIXELS=pixels)
     np.testing.assert_array_equal(data.RandomRotation(90)(images, rng=0), turned)
 
 

@@ -58,6 +58,14 @@ def test_a_process_that_is_killed_leaves_a_whole_file(suffix, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def machine(path: Path) -> str:
+    """How new files are marked that are made on this machine, by one that is being made."""
+    with atomic.replacing(path):
+        (new,) = path.parent.glob(f".{path.name}.*.tmp")
+    path.unlink()
+    return new.name.removeprefix(f".{path.name}.").split("-")[0]
+
+
 def left_behind(path: Path, name: str, age: float = 0) -> Path:
     """A file like those of killed savers to `path`, last written so many seconds ago."""
     file = path.with_name(name)
@@ -69,7 +77,8 @@ def left_behind(path: Path, name: str, age: float = 0) -> Path:
 
 @pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
 def test_what_killed_savers_left_is_swept_and_nothing_else(tmp_path, monkeypatch):
-    path, here = tmp_path / "a.npz", atomic._machine()
+    path = tmp_path / "a.npz"
+    here = machine(path)
     there = "0" * 8 if here != "0" * 8 else "1" * 8
     day = atomic.FOREIGN
     gone = [
@@ -139,7 +148,7 @@ def test_a_saver_whose_file_is_taken_before_it_is_locked_makes_another(removed, 
 @pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
 def test_where_files_cannot_be_locked_saving_works_and_nothing_is_swept(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
-    old = left_behind(path, f".a.npz.{atomic._machine()}-{'0' * 16}.tmp")
+    old = left_behind(path, f".a.npz.{machine(path)}-{'0' * 16}.tmp")
 
     def refuse(descriptor, how):
         raise OSError(errno.ENOLCK, "no locks")

@@ -183,8 +183,11 @@ def ready(path, seed=1):
 
 
 def internals(run):
-    loader = {name: value for name, value in vars(run.loader).items() if name not in ("dataset", "_newest")}
-    return [run.snapshot(), loader, id(run.loader._newest), {k: v.tobytes() for k, v in run.model.state_dict().items()}]
+    loader = {
+        name: id(value) if type(value) is object else value  # the iterator that is followed
+        for name, value in vars(run.loader).items() if name != "dataset"
+    }  # fmt: skip
+    return [run.snapshot(), loader, {k: v.tobytes() for k, v in run.model.state_dict().items()}]
 
 
 def test_every_malformed_state_of_a_run_is_refused_whole(saved, tmp_path):

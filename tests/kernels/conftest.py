@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinygrad_cnn.kernels import channelwise, update
+from tinygrad_cnn.kernels import channelwise, relu, update, where
 from tinygrad_cnn.kernels.parallel import chunks, threads
 
 
@@ -15,15 +15,21 @@ def as_many_threads():
     threads.set_num_threads(before)
 
 
-TINY = {channelwise: {"SMALL": 1, "LONG": 16}, chunks: {"SMALL": 1, "LARGE": 2}, update: {"LONG": 5}}
+TINY = {
+    channelwise: {"SMALL": 1, "LONG": 16}, chunks: {"SMALL": 1, "LARGE": 2}, relu: {"LARGE": 2, "SHORT": 1, "RUN": 3},
+    update: {"LONG": 5}, where: {"LARGE": 2},
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(tuning):
+    """Arrays of a few elements count as large."""
+    for module, values in TINY.items():
+        tuning(module, **values)
 
 
 @pytest.fixture(params=["as they are", "tiny"])
-def tuning(request):
+def sizes(request):
     """Kernels with their constants as they are, and such that arrays of a few elements count as large."""
-    patch = pytest.MonkeyPatch()
-    for module, values in TINY.items() if request.param == "tiny" else ():
-        for name, value in values.items():
-            patch.setattr(module, name, value)
-    yield request.param
-    patch.undo()
+    if request.param == "tiny":
+        request.getfixturevalue("tiny")

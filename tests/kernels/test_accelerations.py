@@ -87,7 +87,7 @@ class Compared:
 @every_accelerated
 @settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
-def test_a_kernel_computes_what_the_definition_does(op, tuning, seed, dtype, data):
+def test_a_kernel_computes_what_the_definition_does(op, sizes, seed, dtype, data):
     case = data.draw(st.sampled_from(users()[op]))
     compared = Compared(op)
     op.accelerate(compared, op.along, op.in_place)
@@ -98,10 +98,8 @@ def test_a_kernel_computes_what_the_definition_does(op, tuning, seed, dtype, dat
 
 
 @every_accelerated
-def test_rows_run_the_kernel(op, tuning):
+def test_rows_run_the_kernel(op, tiny):
     """Else the test above would compare nothing."""
-    if tuning != "tiny":
-        pytest.skip("where small arrays are left to the definitions")
     compared = Compared(op)
     op.accelerate(compared, op.along, op.in_place)
     try:

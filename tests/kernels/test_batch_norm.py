@@ -12,22 +12,17 @@ from tinygrad_cnn.kernels.parallel.task import Work
 from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.ops.normalization import Over
 
+from ..tuning import tuned
+
 seeds = st.integers(0, 2**32 - 1)
 EPS = 0.01
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays_too():
-    patch = pytest.MonkeyPatch()
-    for module, name, value in (
-        (channelwise, "SMALL", 1),
-        (channelwise, "LONG", 16),
-        (channelwise, "BLOCK", 64),
-        (channelwise, "LARGE", 256),
-    ):
-        patch.setattr(module, name, value)
-    yield
-    patch.undo()
+    with tuned() as tune:
+        tune(channelwise, SMALL=1, LONG=16, BLOCK=64, LARGE=256)
+        yield
 
 
 @st.composite

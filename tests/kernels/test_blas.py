@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from tinygrad_cnn.kernels import blas
 from tinygrad_cnn.kernels.blas import Matrix, Products, Term
 
+from ..tuning import tuned
+
 sizes, gaps, booleans = st.integers(1, 9), st.integers(0, 3), st.booleans()
 
 
 @pytest.fixture(params=["BLAS", "NumPy"], autouse=True, scope="module")
 def who(request):
-    patch = pytest.MonkeyPatch()
-    if request.param == "NumPy":
-        patch.setattr(blas, "GEMM", {})
-    yield
-    patch.undo()
+    with tuned() as tune:
+        if request.param == "NumPy":
+            tune(blas, GEMM={})
+        yield
 
 
 @st.composite

@@ -13,6 +13,8 @@ from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import adaptive_pool, pool, resize
 from tinygrad_cnn.ops.pool import Windows
 
+from ..tuning import tuned
+
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
@@ -97,9 +99,9 @@ def test_what_kernels_give_is_what_the_definitions_say(large, geometry, layouts,
         values[rng.random(shape) < 0.05] = np.nan
         values[rng.random(shape) < 0.1] = -np.inf
     x = layouts[0](values)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "SMALL", large)
-        patch.setattr(kernel, "SHORT", rng.integers(1, 4))  # windows of more elements are large
+    with tuned() as tune:
+        tune(chunks, SMALL=large)
+        tune(kernel, SHORT=rng.integers(1, 4))  # windows of more elements are large
         y = pool.max_pool(x, windows=windows)
         which = pool.max_pool_which(x, y, windows=windows)
         sums = pool.sum_windows(np.where(np.isfinite(x), x, 0), windows=windows)

@@ -121,8 +121,22 @@ def test_rows_are_calls_and_shared_parameters_count_once():
     assert result.parameters == 12
 
 
+@pytest.fixture
+def hooks_that_ran(monkeypatch):
+    """The hooks that modules have called, of those that were registered since."""
+    ran = []
+    for name in ("register_forward_hook", "register_forward_pre_hook"):
+        register = getattr(nn.Module, name)
+
+        def noting(module, hook, register=register):
+            return register(module, lambda *arguments: (ran.append(hook), hook(*arguments))[1])
+
+        monkeypatch.setattr(nn.Module, name, noting)
+    return ran
+
+
 @every_model
-def test_a_summary_leaves_the_model_as_it_was(name):
+def test_a_summary_leaves_the_model_as_it_was(name, hooks_that_ran):
     make, given, wanted = MODELS[name]
     model = make()
     next(iter(model.children())).eval()
@@ -131,17 +145,23 @@ def test_a_summary_leaves_the_model_as_it_was(name):
     assert [m.training for m in model.modules()] == modes
     assert all(np.array_equal(value, state[key]) for key, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
-    assert not any(m._hooks or m._pre_hooks for m in model.modules())
+    assert hooks_that_ran
+    hooks_that_ran.clear()
+    model(tg.zeros(given))
+    assert not hooks_that_ran
     assert result.rows[0].output == wanted
     assert sum(row.parameters for row in result.rows) == result.parameters == sum(p.size for p in model.parameters())
 
 
-def test_a_failed_summary_leaves_the_model_as_it_was():
+def test_a_failed_summary_leaves_the_model_as_it_was(hooks_that_ran):
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(4, 4))
     with pytest.raises(ValueError, match="`in_features` 4"):
         model.summary((1, 3))
     assert model[0].training
-    assert not any(m._hooks or m._pre_hooks for m in model.modules())
+    assert hooks_that_ran
+    hooks_that_ran.clear()
+    model[0](tg.ones(1, 3))
+    assert not hooks_that_ran
 
 
 def test_a_summary_takes_shapes_and_examples(capsys):

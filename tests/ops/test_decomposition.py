@@ -66,7 +66,7 @@ def test_eigenvalues_that_differ_give_back_the_matrix():
 def test_the_rank_of_least_squares():
     a = leaf([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
     x, residuals, rank, s = linalg.lstsq(a, tg.ones(3, dtype=np.float64))
-    assert (rank, residuals.shape, s.shape, linalg.matrix_rank(a).item()) == (1, (0,), (2,), 1)
+    assert (rank.item(), residuals.shape, s.shape, linalg.matrix_rank(a).item()) == (1, (1,), (2,), 1)
     np.testing.assert_allclose(x.numpy(), np.linalg.lstsq(a.numpy(), np.ones(3), rcond=None)[0], atol=1e-13)
 
 

@@ -111,6 +111,36 @@ def lion(x, gradients, lr, betas, weight_decay, maximize):
     return x
 
 
+def adamax(x, gradients, lr, betas, eps, weight_decay, maximize):
+    m = u = 0.0
+    for n, g in enumerate(gradients, 1):
+        d = (-g if maximize else g) + weight_decay * x
+        m = betas[0] * m + (1 - betas[0]) * d
+        u = max(betas[1] * u, abs(d) + eps)
+        x = x - lr / (1 - betas[0] ** n) * m / u
+    return x
+
+
+def radam(x, gradients, lr, betas, eps, weight_decay, decoupled_weight_decay, maximize):
+    m = v = 0.0
+    top = 2 / (1 - betas[1]) - 1
+    for n, g in enumerate(gradients, 1):
+        d = -g if maximize else g
+        if decoupled_weight_decay:
+            x = x - lr * weight_decay * x
+        else:
+            d = d + weight_decay * x
+        m = betas[0] * m + (1 - betas[0]) * d
+        v = betas[1] * v + (1 - betas[1]) * d * d
+        s = m / (1 - betas[0] ** n)
+        rho = top - 2 * n * betas[1] ** n / (1 - betas[1] ** n)
+        if rho > 5:
+            r = math.sqrt((rho - 4) * (rho - 2) * top / ((top - 4) * (top - 2) * rho))
+            s = s * r * math.sqrt(1 - betas[1] ** n) / (math.sqrt(v) + eps)
+        x = x - lr * s
+    return x
+
+
 # Kinds of options.
 
 
@@ -400,6 +430,48 @@ ROWS = [
         full={"lr": 0.1},
         variants=[{"lr": 0.1}, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}],
         descents=[{"lr": 0.02}],
+    ),
+    Row(
+        optim.Adamax, adamax,
+        {"lr": RATE, "betas": PAIR, "eps": EPS, "weight_decay": DECAY, "maximize": FLAG},
+        {"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "maximize": False},
+        {"step": COUNT, "exp_avg": ARRAY, "exp_inf": ARRAY},
+        full={"lr": 0.1},
+        variants=[{"lr": 0.1}, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}],
+        descents=[{"lr": 0.05}],
+        recorded=[
+            {},
+            {"lr": 0.05, "betas": [0.5, 0.6]},
+            {"lr": 0.05, "betas": [0.0, 0.0]},
+            {"lr": 0.05, "eps": 0.1, "weight_decay": 0.3, "maximize": True},
+        ],
+    ),
+    Row(
+        optim.RAdam, radam,
+        {
+            "lr": RATE, "betas": PAIR, "eps": EPS, "weight_decay": DECAY, "decoupled_weight_decay": FLAG,
+            "maximize": FLAG,
+        },
+        {
+            "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "decoupled_weight_decay": False,
+            "maximize": False,
+        },
+        MOMENTS,
+        full={"lr": 0.1},
+        variants=[
+            {"lr": 0.1},
+            {"lr": 0.1, "weight_decay": 0.1, "maximize": True},
+            {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True},
+        ],
+        descents=[{"lr": 0.006, "betas": (0.95, 0.99)}],
+        recorded=[
+            {},
+            {"lr": 0.05},
+            {"lr": 0.05, "betas": [0.5, 0.6]},
+            {"lr": 0.05, "betas": [0.7, 0.9], "eps": 1e-2},
+            {"lr": 0.05, "weight_decay": 0.3},
+            {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True},
+        ],
     ),
 ]  # fmt: skip
 

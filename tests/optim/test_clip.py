@@ -59,7 +59,7 @@ def test_the_old_gradient_is_not_written_wherever_it_is(clip, layout):
     np.testing.assert_array_equal(old.numpy(), before)
     np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy())
     assert np.abs(p.grad.numpy()).max() <= 1e-3
-    p.grad._array[...] = 7  # nor are two new ones the same array
+    p.grad.copy_(7.0)  # nor are two new ones the same array
     assert np.abs(q.grad.numpy()).max() <= 1e-3
 
 

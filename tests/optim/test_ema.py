@@ -58,12 +58,12 @@ def test_weights_that_stay_have_themselves_as_average_to_the_last_bit():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_pieces_do_not_matter(layout, monkeypatch):
+def test_pieces_do_not_matter(layout, tuning):
     start, later = np.random.default_rng(0).normal(size=(2, 3, 7))
     results = []
     for piece in (5, 32768):
-        monkeypatch.setattr(rules, "PIECE", piece)
-        monkeypatch.setattr(update, "LONG", piece)
+        tuning(rules, PIECE=piece)
+        tuning(update, LONG=piece)
         p = tg.from_numpy(layout(start))
         ema = EMA([p], 0.75)
         p.copy_(later)

@@ -16,6 +16,7 @@ from tinygrad_cnn.optim import SGD, Optimizer
 from tinygrad_cnn.optim.hyperparameters import Positive, positive
 from tinygrad_cnn.optim.state import Number
 
+from ..graphs import array_of
 from .common import assert_same, descend, leaf, snapshot
 from .optimizers import ROWS, every_class, every_optimizer, every_row, every_variant
 
@@ -378,7 +379,7 @@ def test_a_parameter_that_became_read_only_stops_the_step_before_it_begins(optim
     for _ in range(3):
         stepping.step()
     before = snapshot(stepping)
-    q._array.flags.writeable = False
+    array_of(q).flags.writeable = False
     with pytest.raises(ValueError, match="parameter 1 of group 0 has become read-only"):
         stepping.step()
     assert_same(before, snapshot(stepping))

@@ -67,12 +67,12 @@ LAYOUTS = [fortran, spread, backwards]
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0), (1,), (3, 4), (2, 3, 2)], ids=str)
 @pytest.mark.parametrize("piece", [5, 32768])
-def test_layout_and_pieces_do_not_matter(optimizer, options, layout, shape, piece, monkeypatch):
+def test_layout_and_pieces_do_not_matter(optimizer, options, layout, shape, piece, tuning):
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=shape), rng.normal(size=(3, *shape))
     expected, _ = run(optimizer, options, start, gradients, np.array)
-    monkeypatch.setattr(rules, "PIECE", piece)
-    monkeypatch.setattr(update, "LONG", piece)
+    tuning(rules, PIECE=piece)
+    tuning(update, LONG=piece)
     p, stepping = run(optimizer, options, start, gradients, layout)
     np.testing.assert_array_equal(p.numpy(), expected.numpy())
     assert p.shape == shape
@@ -152,12 +152,12 @@ def test_a_later_step_allocates_no_array(optimizer, options, one_thread):
 
 @every_variant
 @pytest.mark.parametrize("piece", [2, 32768])
-def test_a_gradient_in_the_memory_of_the_parameter_is_read_before_it_is_written(optimizer, options, piece, monkeypatch):
+def test_a_gradient_in_the_memory_of_the_parameter_is_read_before_it_is_written(optimizer, options, piece, tuning):
     start = np.array([1.0, -2.0, 3.0, -4.0, 5.0, -6.0])
     views = [(start, start), (start, start[::-1]), (start[1:], start[:-1]), (start[:-1], start[1:])]
     expected = [run(optimizer, options, p, [g.copy()], np.array)[0].numpy() for p, g in views]
-    monkeypatch.setattr(rules, "PIECE", piece)
-    monkeypatch.setattr(update, "LONG", piece)
+    tuning(rules, PIECE=piece)
+    tuning(update, LONG=piece)
     for (values, gradient), result in zip(views, expected, strict=True):
         before = start.copy()
         p = tg.from_numpy(values, requires_grad=True)

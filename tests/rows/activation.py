@@ -97,4 +97,6 @@ CASES = [
     Case(ops.gelu, (WIDE,), _gelu_tanh, {"approximate": "tanh"}),
     Case(ops.softsign, (NONZERO,), lambda a: a / np.where(a > 0, 1 + a, 1 - a)),
     Case(ops.tanhshrink, (WIDE,), lambda a: a - np.tanh(a)),
+    Case(ops.glu, (Arg((3, 4)),), lambda a: a[:, :2] / (1 + np.exp(-a[:, 2:]))),
+    Case(ops.glu, (Arg((4, 2, 3)),), lambda a, axis: a[:2] / (1 + np.exp(-a[2:])), {"axis": 0}),
 ]  # fmt: skip

@@ -48,7 +48,9 @@ CASES = [
     Case(ops.interp, (Arg((5,), low=-6, high=6, away=KNOTS), Arg((3,))), np.interp, via=lambda f: (
         lambda x, y: f(x, np.array([3, 1, 6], x.dtype), y, period=4)
     ), fixed=True),
-    Case(ops.interp, (VECTOR, Arg((1,))), np.interp, via=lambda f: lambda x, y: f(x, np.array([0.3], x.dtype), y), fixed=True),
+    Case(ops.interp, (Arg((1,)),), np.interp, via=lambda f: (
+        lambda y: f(np.arange(3, dtype=y.dtype), np.ones(1, y.dtype), y)
+    )),
     Case(ops.unwrap, (TURNS,), np.unwrap, via=lambda f: lambda p: f(p + JUMPS.astype(p.dtype))),
     Case(ops.unwrap, (TURNS,), np.unwrap, {"axis": 0, "period": 3.0}, via=lambda f: (
         lambda p, **params: f(p + JUMPS.T.astype(p.dtype), **params)

@@ -139,4 +139,6 @@ CASES = [
     Case(dropout.keep_mask, (IMAGES,), kept, {"p": 0.25, "spatial": 2, "rng": 3}, order=0),
     Case(fn.dropout, (IMAGES,), lambda x, p, rng: x * kept(x, p, 0, rng), {"p": 0.5, "rng": 1}, order=2),
     Case(fn.dropout2d, (IMAGES,), lambda x, p, rng: x * kept(x, p, 2, rng), {"p": 0.5, "rng": 2}, order=2),
+    Case(fn.dropout1d, (Arg((2, 4, 3)),), lambda x, p, rng: x * kept(x, p, 1, rng), {"p": 0.5, "rng": 2}, order=2),
+    Case(fn.dropout3d, (Arg((4, 2, 1, 3)),), lambda x, p, rng: x * kept(x, p, 3, rng), {"p": 0.5, "rng": 2}, order=2),
 ]

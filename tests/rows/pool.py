@@ -189,6 +189,7 @@ CASES = [
     Case(pool.lp_pool1d, (Arg(LINE, low=0.5),), naive_lp_pool, {"norm_type": 3, "kernel_size": 2}),
     Case(pool.lp_pool2d, (Arg(IMAGE, away=(0.0,)),), naive_lp_pool,
          {"norm_type": 2, "kernel_size": (2, 3), "stride": 2, "ceil_mode": True}),
+    Case(pool.lp_pool3d, (Arg(VOLUME, low=0.5),), naive_lp_pool, {"norm_type": 2, "kernel_size": 2, "stride": 1}),
     Case(pool.max_unpool2d, (Arg((1, 2, 1, 3)),), lambda x, indices, **kw: _unpool(x, indices, **kw),
          {"indices": FOUND, "kernel_size": (2, 1), "output_size": (2, 3)}),
     Case(pool.max_unpool2d, (Arg((1, 2, 2, 2)),), lambda x, indices, **kw: _unpool(x, indices, **kw),

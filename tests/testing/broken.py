@@ -7,6 +7,11 @@ import numpy as np
 import tinygrad_cnn as tg
 
 
+def values(a):
+    """An array, or that of a Tensor."""
+    return a.numpy() if isinstance(a, tg.Tensor) else a
+
+
 def wrong(rule, value=lambda a: a * a):
     """An op of one input, y = a^2 unless told otherwise, with the given rule."""
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.core import tracing
 
+from ..graphs import node_of
+
 
 def line():
     """The number of the line that this is called in."""
@@ -280,6 +282,6 @@ def test_it_keeps_no_graph(no_collector):
     x = leaf(1.0)
     with tg.detect_anomaly():
         y = (x * 2.0).exp()
-        nodes = [weakref.ref(y._node), weakref.ref(y._node.parents[0])]
+        nodes = [weakref.ref(node_of(y)), weakref.ref(node_of(y).parents[0])]
         del y
         assert not any(node() is not None for node in nodes)

@@ -17,6 +17,8 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.core.graph import Node
 from tinygrad_cnn.transforms.pytree import leaves, matched, rebuild
 
+from ..graphs import array_of, node_of
+
 numbers = st.floats(-2, 2).map(lambda v: round(v, 3))
 vectors = hnp.arrays(np.float64, st.integers(0, 4), elements=numbers)
 matrices = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=3), elements=numbers)
@@ -324,8 +326,8 @@ class TestMemory:
 
         def f(x):
             middle = x * x
-            nodes.append(weakref.ref(middle._node))
-            nodes.append(weakref.ref(middle._array))
+            nodes.append(weakref.ref(node_of(middle)))
+            nodes.append(weakref.ref(array_of(middle)))
             return middle * x
 
         with tg.enable_grad() if recording else tg.no_grad():
@@ -337,7 +339,7 @@ class TestMemory:
     def test_the_function_of_vjp_holds_its_graph_and_no_longer(self):
         x = tg.Tensor([1.0, 2.0])
         kept = []
-        _, pull = tg.vjp(lambda x: (kept.append(weakref.ref((y := x * x)._node)), y.exp())[1], x)
+        _, pull = tg.vjp(lambda x: (kept.append(weakref.ref(node_of(y := x * x))), y.exp())[1], x)
         pull(x)
         pull(x)
         assert kept[0]() is not None
@@ -347,7 +349,7 @@ class TestMemory:
     def test_dropping_a_result_drops_the_graph_outside_with_it(self):
         w = tg.Tensor(3.0, requires_grad=True)
         g = tg.grad(lambda x: w * x * x)(2.0)
-        node = weakref.ref(g._node)
+        node = weakref.ref(node_of(g))
         assert isinstance(node(), Node)
         del g
         assert node() is None

@@ -14,6 +14,8 @@ import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.testing import assert_gradients
 
+from ..graphs import array_of, node_of
+
 
 def leaf(*values):
     return tg.Tensor(np.array(values), requires_grad=True)
@@ -287,7 +289,7 @@ class TestMemory:
         def f(x):
             a = (x * w).exp()
             b = a * a
-            seen.extend(weakref.ref(thing) for thing in (a._array, b._array, a._node, b._node))
+            seen.extend(weakref.ref(thing) for thing in (array_of(a), array_of(b), node_of(a), node_of(b)))
             return b * 1.0, a + 1.0
 
         y, z = tg.checkpoint(f, x)
@@ -296,14 +298,14 @@ class TestMemory:
         loss.backward(create_graph=create_graph)
         assert len(seen) == 8
         assert any(thing() is not None for thing in seen) is create_graph
-        things = [*seen, weakref.ref(y._node), weakref.ref(x), weakref.ref(w), weakref.ref(x.grad)]
+        things = [*seen, weakref.ref(node_of(y)), weakref.ref(x), weakref.ref(w), weakref.ref(x.grad)]
         y = z = loss = x = w = f = None
         assert not any(thing() is not None for thing in things)
 
     @pytest.mark.parametrize("count", [1, 2])
     def test_the_result_is_not_kept_either(self, count):
         outputs = tg.checkpoint(lambda x: [x * x for _ in range(count)], leaf(1.0, 2.0))
-        arrays = [weakref.ref(y._array) for y in outputs]
+        arrays = [weakref.ref(array_of(y)) for y in outputs]
         loss = tg.concatenate([y + 1.0 for y in outputs]).sum()
         del outputs
         assert not any(array() is not None for array in arrays)
@@ -350,7 +352,7 @@ class TestMemory:
         def f(x):
             for _ in range(5):
                 x = probe(x)
-                saved.append(weakref.ref(x._array))
+                saved.append(weakref.ref(array_of(x)))
             return x * 1.0
 
         y = tg.checkpoint(f, leaf(1.0))

@@ -184,6 +184,28 @@ class TestNesting:
             w, x, y = tg.Tensor(rng.standard_normal((3, 2))), tg.Tensor(X[:, 0]), tg.Tensor(rng.integers(0, 3, 4))
             np.testing.assert_array_equal(step(w, x, y), each(w, x, y))
 
+    def test_compiled_sees_what_eager_sees_outside(self):
+        outside, scale = np.ones(2), tg.Tensor([1.0])
+
+        def f(x):
+            y = x * tg.Tensor(outside)
+            return y if scale.item() < 3 else -y
+
+        step, x = tg.compile(tg.vmap(f)), tg.Tensor(X[:, 0])
+        for k in range(8):
+            outside[:] = k
+            scale.copy_([float(k)])
+            np.testing.assert_array_equal(step(x), tg.vmap(f)(x))
+
+    def test_compiled_draws_go_on(self):
+        f = lambda x: x + tg.rand(3)  # noqa: E731
+        step, x = tg.compile(tg.vmap(f)), tg.zeros(4)
+        tg.manual_seed(1)
+        compiled = [step(x).numpy() for _ in range(6)]
+        tg.manual_seed(1)
+        for found in compiled:
+            np.testing.assert_array_equal(found, tg.vmap(f)(x))
+
     def test_a_compiled_jvp_sees_new_labels(self):
         f = lambda x, y: tg.jvp(lambda x: tg.cross_entropy(x, y), (x,), (tg.ones_like(x),))[1]  # noqa: E731
         step, rng = tg.compile(f), np.random.default_rng(0)
@@ -198,6 +220,42 @@ class TestNesting:
         np.testing.assert_allclose(
             tg.vmap(lambda x: model(x[None])[0])(x).detach(), model(x).detach(), rtol=1e-5, atol=1e-6
         )
+
+
+class TestWhatIsCut:
+    """Gradients stop where the function stops them: it says so without an op."""
+
+    def detached(x):
+        return (x.detach() * x).sum()
+
+    def unrecorded(x):
+        with tg.no_grad():
+            w = x * 2
+        return (w * x).sum()
+
+    def partly(x):
+        y = tg.exp(x)
+        return (y * y.detach() + x).sum()
+
+    def returned(x):
+        return x * 2, (x * 3).detach()
+
+    @pytest.mark.parametrize("f", [detached, unrecorded, partly], ids=lambda f: f.__name__)
+    def test_gradients_are_those_of_a_loop(self, f):
+        x = X[:, 0]
+        expected = np.stack([tg.grad(f)(row).numpy() for row in x])
+        np.testing.assert_allclose(tg.grad(lambda x: tg.vmap(f)(x).sum())(x), expected)
+        np.testing.assert_allclose(tg.vmap(tg.grad(f))(x), expected)
+        twice = np.stack([tg.hvp(f, (row,), (row,)).numpy() for row in x])
+        np.testing.assert_allclose(tg.vmap(lambda x: tg.hvp(f, (x,), (x,)))(x), twice)
+
+    def test_results(self):
+        x = tg.Tensor(X[:, 0], requires_grad=True)
+        recorded, cut = tg.vmap(TestWhatIsCut.returned)(x)
+        assert recorded.requires_grad
+        assert not cut.requires_grad
+        with tg.no_grad():
+            assert not any(y.requires_grad for y in tg.vmap(TestWhatIsCut.returned)(x))
 
 
 class TestDraws:
@@ -225,7 +283,7 @@ class TestDraws:
 class TestRefusals:
     @pytest.mark.parametrize(
         "f",
-        [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(np.asarray(x)), lambda x: x[int(x)]],
+        [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(x.numpy()), lambda x: x[int(x)]],
     )
     def test_reading_values(self, f):
         with pytest.raises(ValueError, match="reads the values of a batched Tensor"):

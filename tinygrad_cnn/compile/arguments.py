@@ -17,14 +17,14 @@ from .same import Held, typed
 
 
 def signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """The key of a program, and the arrays and Tensors among the arguments, in order, each once.
+    """The key of a program, and the distinct arrays and Tensors among the arguments, in order.
 
-    Arrays and Tensors count by shape, dtype and memory order, all other arguments by value.
+    Arrays and Tensors enter the key by shape, dtype and memory order, all other arguments by value.
     """
     given: list[Any] = []
     key: list[Any] = [is_grad_enabled(), get_default_dtype()]
     for i, x in enumerate(args):
-        if x.__class__ is Tensor and x._node is None:  # as _scan has it, in fewer steps
+        if x.__class__ is Tensor and x._node is None:  # the common case of _scan, inlined
             data = x._array
             given.append(x)
             key.append((data.shape, data.dtype, data.strides, False))
@@ -78,13 +78,13 @@ def _grad(x: Tensor) -> Any:
 
 
 def array_of(x: Any) -> np.ndarray:
-    """The plain array of an argument, without what a subclass adds, such as a memmap, a matrix or a masked array."""
+    """The plain array of an argument, without its ndarray subclass, such as a memmap, a matrix or a masked array."""
     data: np.ndarray = x._array if isinstance(x, Tensor) else x
     return data if data.__class__ is np.ndarray else np.asarray(data)
 
 
 def wrapped(tree: Any) -> Any:
-    """Arguments as the function gets them: Tensors instead of arrays."""
+    """The arguments with arrays wrapped as Tensors."""
     found = [x for _, x in leaves(tree)]
     if not any(isinstance(x, np.ndarray) for x in found):
         return tree
@@ -92,7 +92,7 @@ def wrapped(tree: Any) -> Any:
 
 
 class StandIns:
-    """Arguments for a captured run: Tensors in the memory of the arrays that are given, with identities of their own."""
+    """Arguments for a captured run: new Tensors that share the memory of the given arrays and Tensors."""
 
     def __init__(self, given: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._given, self._tree = given, (args, kwargs)
@@ -103,7 +103,7 @@ class StandIns:
         self.args, self.kwargs = self._filled = rebuild(self._tree, self._leaves)
 
     def are_edited(self) -> bool:
-        """Whether the run changed lists and dicts among them, or whether one of them requires a gradient."""
+        """Whether the run changed lists or dicts among the arguments, or the requires_grad of one of them."""
         before = [(path, id(leaf)) for (path, _), leaf in zip(leaves(self._tree), self._leaves, strict=True)]
         if before != [(path, id(leaf)) for path, leaf in leaves(self._filled)]:
             return True
@@ -122,9 +122,9 @@ def _stand_in(x: Any) -> Tensor:
 
 
 class Written:
-    """The memory that effects write: arrays from outside, and some arguments.
+    """The memory that effects write: outside arrays, and some arguments.
 
-    In eager mode, other arguments that are aliases of this memory change with it. A program may have copied them.
+    In eager mode, other arguments that share this memory change with it. A program may have copied them.
     """
 
     __slots__ = ("_arguments", "_arrays", "_foreign", "_own")
@@ -136,13 +136,13 @@ class Written:
         self._own = frozenset(map(id, roots))
 
     def is_among(self, given: Sequence[np.ndarray]) -> bool:
-        """Whether an argument is an alias of an array from outside, or of another argument, that is written."""
+        """Whether an argument shares written memory with an outside array or another argument."""
         for i in self._arguments:
             if any(i != j and np.may_share_memory(given[i], a) for j, a in enumerate(given)):
                 return True
         for array in given if self._own else ():
             if array.base is None and not self._foreign and id(array) not in self._own:
-                continue  # it owns its memory, and others own what is written
+                continue  # it owns its memory, which is not written
             root = owner(array)
             is_suspect = self._foreign or id(root) in self._own or _is_foreign(root)
             if is_suspect and any(np.may_share_memory(array, written) for written in self._arrays):
@@ -151,5 +151,5 @@ class Written:
 
 
 def _is_foreign(root: np.ndarray) -> bool:
-    """Whether no array owns the memory: then it may have aliases with other owners."""
+    """Whether no array owns the memory: arrays with other owners may then share it."""
     return root.base is not None or not root.flags.owndata

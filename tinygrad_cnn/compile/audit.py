@@ -1,4 +1,4 @@
-"""Audits: whether a second captured run did the same steps as the first, whose constants a program repeats."""
+"""Audits: a second captured run must do the same steps as the first one, whose constants are baked into the program."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .trace import Capture
 
 
 class Record:
-    """What a run did, in a form that another run can be compared with."""
+    """The steps and results of a run, to be compared with those of another run."""
 
     def __init__(self, capture: Capture, results: list[Any]) -> None:
         self._steps, self._results = capture.steps, [*results, capture.gradients]
 
     def difference(self, other: Record) -> str | None:
-        """Where the other run first did something else, in words; None if it did the same.
+        """The first difference from the other run, in words; None if there is none.
 
         Raises:
-            CaptureError: if a step that was given the same made arrays of other shapes.
+            CaptureError: if a step with equal inputs made arrays of other shapes.
         """
         for mine, its in zip_longest(self._steps, other._steps):
             if mine is None or its is None or not alike(_action(mine), _action(its)):
@@ -38,7 +38,7 @@ class Record:
 
 
 def misfit(name: str, found: Any, expected: Any) -> NoReturn:
-    """CaptureError: a step makes arrays whose shape depends on values."""
+    """Raise a CaptureError: the shape of a step's result depends on values."""
     raise CaptureError(
         f"compile: `{name}` made an array of shape {found} where the captured run made {expected}; shapes that depend on "
         "values, as with a Boolean index, cannot be compiled: use tinygrad_cnn.where, or leave this part uncompiled"
@@ -50,7 +50,7 @@ def _action(step: Step) -> Any:
 
 
 def _unlike(mine: Any, its: Any) -> str:
-    """The first two leaves of two trees that differ."""
+    """The first pair of leaves in which two trees differ, in words."""
     pairs = ((a, b) for a, b in zip_longest(flat(mine), flat(its)) if not alike(a, b))
     a, b = next(pairs, (mine, its))
     return f"{_shown(a)} when it was captured, and {_shown(b)} now"

@@ -21,7 +21,7 @@ from .steps import Leaf, Step, Value, mapped
 
 
 class _Code(str):
-    """Python text, which is its own representation, also in a container."""
+    """Python source whose repr is the source itself, so that it can be nested in containers."""
 
     __slots__ = ()
     __repr__ = str.__str__
@@ -30,8 +30,8 @@ class _Code(str):
 class Writer:
     """Writes the lines of a program.
 
-    Names of arrays: `x` are arguments, `a` copies of arguments, `b` buffers of the arena, `w` come from outside, and steps make
-    `v` in each run.
+    Names of arrays: `x` are arguments, `a` copies of arguments, `b` buffers of the arena, `w` outside arrays, and `v` arrays
+    that steps allocate in each run.
     """
 
     def __init__(self, plan: Plan, arguments: Sequence[Value]) -> None:
@@ -39,12 +39,12 @@ class Writer:
         self.fixed: dict[Value, np.ndarray] = {}
         self.names: dict[Value, str] = {value: f"x{i}" for i, value in enumerate(arguments)}
         self.arguments = [*self.names.values()]
-        self.takes_given = False  # whether the program takes the list of arguments, too, for leaves among them
+        self.takes_given = False  # whether the program also takes the list of arguments, for leaves among them
         self.constants = Constants()
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Step, Work | Callable[[], object] | None] = {}
-        self.lines: list[tuple[str, str]] = []  # for each step, what it is and what it reads and makes
-        self._dying: dict[float, list[Value]] = {}  # by the last group that reads them, values that are not fixed
+        self.lines: list[tuple[str, str]] = []  # for each step, its name, inputs and output
+        self._dying: dict[float, list[Value]] = {}  # by last reading group, values without a fixed buffer
         self.lent: list[tuple[Any, Tensor]] = []  # gradients in buffers of the program
         self.copied = [(v, self.names[v]) for v in arguments if v in plan.copied]
         for value, _ in self.copied:
@@ -59,7 +59,7 @@ class Writer:
             self._fix(value, np.ndarray(a.shape, a.dtype, arena, start + buffer.offset, a.strides), "b")
 
     def program(self, results: Results, gradients: Sequence[tuple[Leaf, Value | None]], given: Sequence[Value]) -> str:
-        """The source. The next run overwrites neither results nor the gradients that are `given` away."""
+        """The source of the program. The next run overwrites neither results nor the gradients listed in `given`."""
         body = [f"{self.names[v]}[...] = {x}" for v, x in self.copied]
         body += [line for i, group in enumerate(self.plan.groups) for line in self._group(i, group)]
         for leaf, value in gradients:
@@ -73,7 +73,7 @@ class Writer:
         return "\n    ".join([header, *body]) + "\n"
 
     def _gradient(self, leaf: Leaf, value: Value | None, lent: bool) -> str:
-        """Python for the Tensor that a leaf gets for its gradient."""
+        """Python for the Tensor that becomes a leaf's gradient."""
         if value is None:
             return "None"
         if lent and value in self.fixed and value.root in self.plan.buffers:
@@ -88,7 +88,7 @@ class Writer:
         return f"{self.constant(part.make)}({code})" if part.make else code
 
     def _result(self, value: Value) -> str:
-        """Python for an array to give away, which later runs do not write to."""
+        """Python for an array to return, which later runs do not overwrite."""
         live = value.root in self.plan.buffers or value.root.origin == "outside"
         return f"{self.expression(value)}.copy('K')" if live else self.expression(value)
 
@@ -98,7 +98,7 @@ class Writer:
         return [*lines, f"del {', '.join(dead)}"] if dead else lines
 
     def _streamed(self, group: Sequence[Step]) -> list[str]:
-        """The lines of steps that are parallel over the batch: one for as many as can go together."""
+        """The lines of steps that are parallel over the batch: one line for each run of steps that can form a stream."""
         lines: list[str] = []
         run: list[tuple[Step, Stage]] = []
         for step in group:
@@ -113,7 +113,7 @@ class Writer:
         return lines + self._run(run)
 
     def _run(self, run: Sequence[tuple[Step, Stage]]) -> list[str]:
-        """The line of stages that go together, or a line for each if that is as fast."""
+        """One line for stages that form a stream, or one line for each stage if that is as fast."""
         steps, stages = [step for step, _ in run], [stage for _, stage in run]
         works = [stage for stage in stages if isinstance(stage, Work)]
         little = all(work.little for work in works) and sum(_largest(step).size for step in steps) < LARGE
@@ -125,7 +125,7 @@ class Writer:
         return [f"{self.constant(streamed(stages, cuts).prepared(), '_then_'.join(step.name for step in steps))}()"]
 
     def _stage(self, step: Step) -> Stage | None:
-        """A step as one of a stream, if it can be."""
+        """A step as a stage of a stream; None if it cannot be one."""
         op, out = step.op, step.outputs[0]
         assert op is not None
         assert out is not None
@@ -136,7 +136,7 @@ class Writer:
             return None
         along, whole = by_image(step), self.fixed[out]
         inputs = [(self._filled(x), isinstance(x, Value) and x in along) for x in _as_arrays(step)]
-        params = self._filled(step.params)  # the step would keep the arrays of the capture alive
+        params = self._filled(step.params)  # without this, the step would keep captured arrays alive
 
         def call(images: slice) -> Call:
             target, parts = whole[images], [a[images] if is_cut else a for a, is_cut in inputs]
@@ -148,7 +148,7 @@ class Writer:
         """The lines of a step."""
         if self._is_fixed_view(step):
             return []
-        fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not what it hands on
+        fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not arrays it passes through
         planned_output = step.outputs and step.outputs[0] in self.fixed
         arguments = [self.expression(x) for x in (_as_arrays(step) if planned_output else step.inputs)]
         arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
@@ -188,7 +188,7 @@ class Writer:
         return lines
 
     def _bound(self, step: Step) -> Work | Callable[[], object] | None:
-        """The step as work, or a function of nothing, where all that it reads is fixed and its op can be prepared for that."""
+        """The step as work, or as a function without arguments, if its inputs have fixed buffers and its op can prepare it."""
         if step not in self._prepared:
             self._prepared[step] = self._bind(step)
         return self._prepared[step]
@@ -200,14 +200,14 @@ class Writer:
         if any(v not in self.fixed and v.origin != "outside" for v in step.reads):
             return None
         params = self._filled(step.params)
-        if step.op.shares:  # what lies outside may change between two steps
+        if step.op.shares:  # an outside array may change between two steps
             first = step.inputs[0]
             inside = isinstance(first, Value) and first.origin != "outside"
             params["shared"] = self._shared.setdefault(first, {}) if inside else {}
         return step.op.bind(self.fixed[out], *self._filled(step.inputs), **params)
 
     def _is_fixed_view(self, step: Step) -> bool:
-        """Whether the step makes a view of fixed memory: then the view is made once and fixed, too."""
+        """Whether the step makes a view of a fixed buffer: the view is then made once, and fixed too."""
         if step.op is None or step.several or len(step.outputs) != 1:
             return False
         (out,), reads = step.outputs, step.reads
@@ -222,7 +222,7 @@ class Writer:
         return True
 
     def _filled(self, tree: Any) -> Any:
-        """`tree` with the arrays of its values."""
+        """`tree` with its values replaced by their arrays."""
         return mapped(lambda x: self.fixed.get(x, x.array) if isinstance(x, Value) else x, tree)
 
     def _fix(self, value: Value, array: np.ndarray, prefix: str) -> None:
@@ -235,7 +235,7 @@ class Writer:
 
     def _code(self, leaf: Any) -> Any:
         if isinstance(leaf, Value):
-            if leaf not in self.names:  # from outside, and in no step
+            if leaf not in self.names:  # an outside array that no step uses
                 self._fix(leaf, leaf.array, "w")
             return _Code(self.names[leaf])
         if isinstance(leaf, Leaf):
@@ -258,18 +258,18 @@ class Writer:
 
 
 def _largest(step: Step) -> np.ndarray:
-    """The largest array that a step touches image by image."""
+    """The largest array over whose batch axis a step is parallel."""
     return max((value.array for value in by_image(step)), key=lambda a: a.size)
 
 
 def _go_together(stages: Sequence[Stage], n: int) -> bool:
-    """Whether the stages can be cut into as many streams as threads would share the work of any of them."""
+    """Whether the stages can be cut into at least as many streams as threads would share any single stage."""
     found = len(borders(stages, n))
     return all(found >= min(get_num_threads(), len(stage.parts)) for stage in stages if isinstance(stage, Work))
 
 
 def _as_arrays(step: Step) -> list[Any]:
-    """The inputs of a step. Python numbers become arrays, which a ufunc takes faster, if its result has the same bits."""
+    """The inputs of a step. Python numbers become arrays, which a ufunc takes faster, if the result keeps the same bits."""
     dtypes = {v.array.dtype for v in (*step.reads, *made(step))}
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
@@ -277,7 +277,7 @@ def _as_arrays(step: Step) -> list[Any]:
 
 
 def in_bytes(size: float) -> str:
-    """A size for readers: "1.5 MB"."""
+    """A size in readable units: "1.5 MB"."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

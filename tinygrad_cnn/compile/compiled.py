@@ -1,4 +1,4 @@
-"""``compile``: capture what a function does, once for every form of its arguments, and replay it as a flat program."""
+"""``compile``: capture a function once for every signature of its arguments, and replay it as a flat program."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 MANY = 16
-"""After so many captures, a warning says how to have fewer."""
+"""After this many captures, a warning says how to reduce them."""
 
 OFTEN = 8
-"""After so many captures for one form of the arguments, of which hardly any was used again, calls run as written."""
+"""After this many captures for one signature, with hardly any program reused, calls run as written."""
 
-_ALIASED = object()  # in place of a result: the call is to run as written
+_ALIASED = object()  # instead of a result: the call must run as written
 
 
 class _Turns:
-    """A lock for one call at a time, since programs own their memory. A call within a call raises."""
+    """A lock for one call at a time, because programs own their memory. A nested call raises."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -47,12 +47,12 @@ class _Turns:
         _TURNS.add(self)
 
     def forget(self) -> None:
-        """Start with a free lock."""
+        """Replace the lock by a free one."""
         self._lock = threading.RLock()
         self.busy: int | None = None  # the thread that holds it
 
     def __call__(self, call: Callable[..., T], *args: Any) -> T:
-        with self._lock:  # of C: an interrupt comes before or after it is taken, but not in between
+        with self._lock:  # implemented in C: an interrupt cannot split taking it
             if self.busy is not None:
                 raise RuntimeError(f"compile: `{self._name}` calls itself while it runs; compile the inner part alone")
             try:
@@ -66,7 +66,7 @@ _TURNS: weakref.WeakSet[_Turns] = weakref.WeakSet()
 
 
 def _forget_threads() -> None:
-    """In the child of a fork there are no other threads, which could release their locks."""
+    """In the child of a fork, other threads no longer exist and cannot release their locks: free them."""
     for turns in list(_TURNS):
         if turns.busy != threading.get_ident():
             turns.forget()
@@ -77,20 +77,20 @@ if hasattr(os, "register_at_fork"):
 
 
 class Compiled(Generic[P, R]):
-    """What :func:`compile` returns: call it as the function."""
+    """The result of :func:`compile`: call it like the function."""
 
     def __init__(self, function: Callable[P, R], cache_size: int, strict: bool) -> None:
         self._function = function
         self._cache_size, self._strict = cache_size, strict
         self._programs: OrderedDict[Any, list[Ready]] = OrderedDict()
-        self._times: Counter[Any] = Counter()  # of capture, for each form of the arguments
-        self._unsettled: set[Any] = set()  # forms for which the last captured run changed Python state
+        self._times: Counter[Any] = Counter()  # captures for each signature
+        self._unsettled: set[Any] = set()  # signatures whose last captured run changed Python state
         self._name = getattr(function, "__name__", type(function).__name__)
         self._alone = _Turns(self._name)
         self._told = False
         self.captures = 0
         self.plain: str | None = None
-        """Why calls run as written, without a program; None while they do not."""
+        """Why calls run as written, without a program; None if they do not."""
         functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -103,7 +103,7 @@ class Compiled(Generic[P, R]):
         if name.startswith("_") or not hasattr(self._function, name):
             raise AttributeError(f"a compiled function has no attribute `{name}`")
         raise AttributeError(
-            f"`{name}` belongs to the {type(self._function).__name__} that was compiled: ask that for it. To train it, compile "
+            f"`{name}` belongs to the {type(self._function).__name__} that was compiled: access it there. To train it, compile "
             "the whole step, with backward() and the optimizer in it: no gradient flows out of a compiled call"
         )
 
@@ -122,14 +122,14 @@ class Compiled(Generic[P, R]):
 
     @property
     def programs(self) -> list[Program]:
-        """The programs that are kept, the one that was used last at the end."""
+        """The cached programs, the most recently used last."""
         return [program for several in self._programs.values() for program in several]
 
     def program(self, *args: P.args, **kwargs: P.kwargs) -> Program:
-        """The program for these arguments, captured if need be but not run.
+        """The program for these arguments, captured if necessary, but not run.
 
         Raises:
-            CaptureError: as the call; and if calls run as written, without a program.
+            CaptureError: as the call does; and if calls run as written, without a program.
         """
         key, given = signature(self._name, args, kwargs)
         program = self._alone(self._program, key, given, args, kwargs) if self.plain is None else None
@@ -140,7 +140,7 @@ class Compiled(Generic[P, R]):
         return program
 
     def clear(self) -> None:
-        """Forget all programs, and what is known of the function."""
+        """Discard all programs and everything learned about the function."""
         self._alone(self._forget)
 
     def _forget(self) -> None:
@@ -165,7 +165,7 @@ class Compiled(Generic[P, R]):
         return program
 
     def _find(self, key: Any, given: list[Any]) -> Ready | None:
-        """The program for a call, if there is one. If nothing is `left`, the call is an audit."""
+        """The program for a call, if there is one. If its `left` is 0, the call is an audit."""
         for program in self._programs.get(key, ()):
             if program.unchanged():
                 if program.takes_leaves:
@@ -179,14 +179,14 @@ class Compiled(Generic[P, R]):
     def _captured(
         self, audited: Ready | None, key: Any, given: list[Any], args: Any, kwargs: Any, keep: bool = True
     ) -> Any:
-        """A plain call that is captured: for a new program, or to compare it with `audited`.
+        """A call that runs as written and is captured: for a new program, or to audit the program `audited`.
 
-        Without `keep`, what it changed is undone.
+        Without `keep`, its changes are undone.
         """
         several = self._programs.get(key, [])
         if audited is None and self._times[key] >= OFTEN and all(program.audit < 5 for program in several):
             change = several[-1].state.change() if several else "it is never the same"
-            self._give_up(f"was captured {self._times[key]} times because what it reads keeps changing: {change}")
+            self._give_up(f"was captured {self._times[key]} times because state that it reads keeps changing: {change}")
             return self._as_written(args, kwargs) if keep else None
         stand_ins = StandIns(given, args, kwargs)
         capture = Capture(stand_ins.tensors)
@@ -199,12 +199,12 @@ class Compiled(Generic[P, R]):
             if stand_ins.are_edited():
                 raise CaptureError(
                     f"compile: `{self._name}` changes its arguments: a list or dict among them, or whether one requires a "
-                    "gradient; return what it makes, or change them outside"
+                    "gradient; return the new values, or change them outside"
                 )
             if (place := capture.escaped()) is not None:
                 raise CaptureError(
-                    f"compile: `{self._name}` keeps a Tensor that it computed outside of itself, where later calls would not "
-                    f"renew it; return it instead. It is in {place}"
+                    f"compile: `{self._name}` keeps a Tensor that it computed in a place outside, which later calls would "
+                    f"not update; return it instead. It is in {place}"
                 )
             returned = results.now(given)
             if capture.is_aliased or Written(*capture.written).is_among([array_of(x) for x in given]):
@@ -224,18 +224,18 @@ class Compiled(Generic[P, R]):
         return returned
 
     def _decide(self, key: Any, capture: Capture, results: Results, audited: Ready | None) -> None:
-        """What a captured call leads to: a new program, a program that passed its audit, or plain calls from here on."""
+        """Decide after a captured call: a new program, a passed audit, or calls that run as written from here on."""
         impure, changed = capture.state.impure, capture.state.changed
         if impure or (changed and (audited is not None or key in self._unsettled)):
             self._give_up(impure or f"changes what it reads: {changed}")
         elif audited is not None:
             difference = audited.record.difference(Record(capture, results.compared))
             if difference is None:
-                audited.left = audited.audit - 1  # after 2: 3, 5, 9, 17 ...
+                audited.left = audited.audit - 1  # after call 2: 3, 5, 9, 17 ...
                 audited.audit += audited.left
             else:
                 self._give_up(f"depends on Python state that is not compared: {difference}")
-        elif changed:  # perhaps only the first time
+        elif changed:  # possibly only in the first run
             self._unsettled.add(key)
         else:
             self._unsettled.discard(key)
@@ -253,14 +253,14 @@ class Compiled(Generic[P, R]):
         self.captures += 1
         if self.captures == MANY:
             _warn(
-                f"compile: `{self._name}` was captured {MANY} times, for ever new shapes, dtypes or Python values; pass what "
-                "changes as an array, give batches one size (drop_last=True), or raise cache_size"
+                f"compile: `{self._name}` was captured {MANY} times, each time for new shapes, dtypes or Python values; pass "
+                "changing values as arrays, give all batches one size (drop_last=True), or raise cache_size"
             )
 
     def _give_up(self, reason: str) -> None:
-        """Let calls run as written from here on, and say why."""
+        """Let calls run as written from here on, and warn why."""
         text = f"compile: `{self._name}` {reason}"
-        remedy = "return what changes, pass it as an argument or draw it with tinygrad_cnn's functions"
+        remedy = "return the changing value, pass it as an argument or draw it with tinygrad_cnn's functions"
         self._programs.clear()
         if self._strict:
             self._unsettled.clear()
@@ -269,8 +269,8 @@ class Compiled(Generic[P, R]):
         _warn(f"{text}. A replay would not do the same, so calls run as written, uncompiled, from here on; {remedy}")
 
     def _warn_of_aliases(self) -> None:
-        """Say once that calls whose arguments share memory run as written."""
-        text = f"compile: an argument of `{self._name}` shares memory with what it refers to or writes"
+        """Warn once that calls whose arguments share memory run as written."""
+        text = f"compile: an argument of `{self._name}` shares memory with an array that it uses or writes"
         if self._strict:
             raise CaptureError(f"{text}; pass a copy")
         if not self._told:
@@ -286,7 +286,7 @@ class Compiled(Generic[P, R]):
 
 
 def _warn(text: str) -> None:
-    """Warn at the line of the user's code that made the call."""
+    """Warn at the line of user code that made the call."""
     frame = caller()
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     module = frame.f_globals.get("__name__")
@@ -298,37 +298,37 @@ def compile(function: Callable[P, R], /, *, cache_size: int = 8, strict: bool = 
 @overload
 def compile(*, cache_size: int = 8, strict: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
 def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = False) -> Any:
-    """A function that does what `function` does, bit for bit, but faster: without the Python, the graph and the allocation.
+    """A function with the same results as `function`, bit for bit, but faster: without Python, graph and allocation overhead.
 
     The first call runs `function` once to capture it: forward and backward passes, the optimizer's step, schedules, random
-    draws, running statistics. From then on the flat list of these steps is replayed, most of them into memory that was
-    planned beforehand. Inside, arrays among the arguments are Tensors.
+    draws, running statistics. Later calls replay the flat list of these steps, mostly in preallocated memory. Inside, arrays
+    among the arguments are Tensors.
 
-    A call does what the plain call would do at that moment, or raises, or runs plainly and says so once:
+    A call does what the plain call would do at that moment, or raises, or runs as written after a warning:
 
-    - A program is captured again for new shapes, dtypes and memory orders of the arguments, for new Python values among them,
-      and when something that Python read has changed: attributes and hooks of modules, closures and globals, elements of lists
+    - The function is captured again for new shapes, dtypes and memory orders of arguments, for new Python values in them,
+      and when Python state that it read has changed: attributes and hooks of modules, closures and globals, elements of lists
       and dicts, the parameters of an optimizer, a Tensor's ``requires_grad``, the value of an outside Tensor that Python reads.
-      Parameters, optimizer state, options such as ``lr`` and outside arrays are referred to: what is written there is seen.
+      Parameters, optimizer state, options such as ``lr`` and outside arrays are used by reference: replays see new values.
     - If `function` draws from ``random`` or ``np.random``, prints, reads a clock, or changes Python state, a RuntimeWarning
-      says so and calls run as written from then on; `plain` says why.
-    - At calls 2, 3, 5, 9, 17 and so on the function is traced again. If it does something else than what was captured, because
-      of something that no comparison sees, the same happens. Between two of these audits that is not noticed.
+      says so and later calls run as written; `plain` says why.
+    - Calls 2, 3, 5, 9, 17 and so on are audits: the function is captured again and compared with the program. If it differs,
+      because of state that the guard does not compare, later calls run as written too. Between audits this goes unnoticed.
 
-    What a call returns stays as it is and has no graph. The ``grad`` of leaves is set as `function` would set it.
+    Later calls do not change returned Tensors, which have no graph. The ``grad`` of leaves is set as `function` would set it.
 
     Args:
-        function: of arrays, Tensors, lists, tuples and dicts of them, and hashable Python values.
-        cache_size: how many programs are kept, those used last.
-        strict: raise where calls would run as written.
+        function: takes arrays, Tensors, lists, tuples and dicts of them, and hashable Python values.
+        cache_size: how many programs are kept; the least recently used are dropped.
+        strict: raise an error where calls would run as written.
 
     Returns:
-        A callable with ``program(*args)``, whose ``describe()`` prints the steps and the plan of the memory, and ``clear()``.
+        A callable with ``program(*args)``, whose ``describe()`` returns the steps and the memory plan, and ``clear()``.
 
     Raises:
-        CaptureError: in the call, if `function` reads the value of a Tensor that it computes, keeps one, or does something else
-            that cannot be repeated. Parameters, gradients, optimizers, generators and Python state are then as they were.
-        TypeError: in the call, for an argument that cannot be hashed or a result that is not a Tensor or plain.
+        CaptureError: in the call, if `function` reads the value of a Tensor that it computes, keeps one, or does anything else
+            that cannot be replayed. Parameters, gradients, optimizers, generators and Python state are then restored.
+        TypeError: in the call, for an argument that cannot be hashed, or a result that is neither a Tensor nor plain Python.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> w = tg.Tensor([1.0, 2.0], requires_grad=True)

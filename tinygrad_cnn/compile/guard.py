@@ -16,23 +16,23 @@ from .source import Constants
 from .undo import restorer
 
 MANY = 4096
-"""Of a longer list or dict only the length is compared."""
+"""For longer lists and dicts only the length is compared."""
 
 FEW = 256
-"""A longer list is compared by a loop."""
+"""Longer lists are compared in a loop."""
 
 ERRORS = (AttributeError, LookupError, TypeError, ValueError)
-"""Errors of an expression that finds nothing."""
+"""Errors of an expression whose object is missing."""
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "absent"})()
 
 
 class Read:
-    """Python expressions over `things`, which they call {0}, {1} and so on, and the values that were `found`.
+    """Python expressions over `things`, written {0}, {1} and so on, and the values `found` for them.
 
-    The tests are expressions, too, which are all true only while the values are the same. They call the values {found[0]},
-    {found[1]} and so on. By default they test for the same objects. `put` restores what was found. If a read is not `guarded`,
-    its values may change between calls, but not during the run.
+    The tests are expressions too; all of them are true only while the values are unchanged. They refer to the values as
+    {found[0]}, {found[1]} and so on. By default they test for identity. `put` restores the values found. If a read is not
+    `guarded`, its values may change between calls, but not during the run.
     """
 
     __slots__ = ("_label", "_look", "_names", "_tests", "_things", "found", "guarded", "last", "put")
@@ -47,11 +47,11 @@ class Read:
         self.found = self.last = self.look()
 
     def look(self) -> tuple[Any, ...]:
-        """The values now: MISSING if there are none."""
+        """The current values; MISSING if there are none."""
         return self._look(*self._things)
 
     def change(self, before: tuple[Any, ...]) -> str | None:
-        """How the values differ from those `before`, in words."""
+        """How the current values differ from `before`, in words."""
         now = self.look()
         if len(now) != len(before):
             return f"the length of {self._label} changed"
@@ -62,18 +62,18 @@ class Read:
         return None
 
     def restore(self) -> None:
-        """Restore what was found."""
+        """Restore the values found."""
         if self.put is not None and self.change(self.found):
             self.put()
 
     def tests(self, name: Callable[[Any], str]) -> list[str]:
-        """The tests, with ``name(thing)`` for a thing."""
+        """The tests, with ``name(thing)`` as the name of each thing."""
         things, found = [*map(name, self._things)], _Found(name, self.found)
         return [test.format(*things, found=found) for test in self._tests]
 
 
 class _Found:
-    """The names of values that the text of a test calls."""
+    """The names of found values, for use in the text of a test."""
 
     def __init__(self, name: Callable[[Any], str], values: tuple[Any, ...]) -> None:
         self._name, self._values = name, values
@@ -84,16 +84,16 @@ class _Found:
 
 @functools.cache
 def _function(expressions: str) -> Callable[..., tuple[Any, ...]]:
-    """The function of things that evaluates expressions."""
+    """A function of things that evaluates the expressions."""
     scope: dict[str, Any] = {"ERRORS": ERRORS, "MISSING": MISSING}
     text = f"({expressions}{',' * bool(expressions)})".format(*(f"things[{i}]" for i in range(32)))
     text = f"def look(*things):\n try: return {text}\n except ERRORS: return (MISSING,)"
-    exec(compile(text, __file__, "exec"), scope)  # as in this file, so that it is not taken for code of the user's
+    exec(compile(text, __file__, "exec"), scope)  # under this filename, so that it does not count as user code
     return scope["look"]  # type: ignore[no-any-return]
 
 
 def attribute(label: str, thing: Any, name: str) -> Read:
-    """An attribute that is in no dict: a slot, or the content of a closure's cell. An empty one has no test."""
+    """An attribute that is in no dict: a slot, or the content of a closure's cell. An empty cell has no test."""
     read = Read(label, [f"{{0}}.{name}"], thing)
     if read.found[0] is MISSING:
         read._tests = []
@@ -110,7 +110,7 @@ def items(where: str, owner: Any, mapping: Any, names: Sequence[str]) -> Read:
 
 
 def form(label: str, thing: Any, namespaces: Sequence[Any]) -> Read:
-    """The class of an object, and how many names its namespaces have: others might hide those that were found."""
+    """The class of an object, and the sizes of its namespaces: a new name could hide one that was found."""
     lengths = [f"len({{{i}}})" for i in range(1, len(namespaces) + 1)]
     tests = ["{0}.__class__ is {found[0]}", *(f"{text} == {{found[{i}]}}" for i, text in enumerate(lengths, 1))]
     return Read(label, ["{0}.__class__", *lengths], thing, *namespaces, tests=tests)
@@ -124,7 +124,7 @@ def contents(thing: Any, most: int = MANY) -> Read:
         return Read(label, ["len({0})"], thing, tests=[f"len({{0}}) == {n}"])
     if isinstance(thing, dict):
         parts, found = ["*{0}", "*{0}.values()"], (*thing, *thing.values())
-    if type(thing) is dict and all(type(key) is str for key in thing):  # another may do more when it is asked
+    if type(thing) is dict and all(type(key) is str for key in thing):  # other mappings may run code on access
         tests = ["[*{0}] == {1}", *(_item(key, n + i) for i, key in enumerate(thing))]
         read = Read(label, parts, thing, [*thing], tests=tests)
     elif isinstance(thing, list | deque) and n <= FEW:
@@ -150,9 +150,9 @@ def generator_state(generator: Any) -> Read:
 
 
 def guard(reads: Sequence[Read]) -> Callable[[], bool]:
-    """A function that says whether all reads would find what they found.
+    """A function that returns whether all reads would find the same values.
 
-    It tests for the same objects first. If one is another object, it compares values.
+    It tests for identity first. If an object was replaced, it compares values.
     """
     constants = Constants()
     tests = dict.fromkeys(test for read in reads for test in read.tests(constants.add))
@@ -169,7 +169,7 @@ def guard(reads: Sequence[Read]) -> Callable[[], bool]:
 
 
 def _item(key: Any, i: int) -> str:
-    """The test that an item of a container is the i-th value."""
+    """The test that an item of a container is the i-th found value."""
     text = repr(key).replace("{", "{{").replace("}", "}}")
     return f"{{0}}[{text}] is {{found[{i}]}}"
 

@@ -1,9 +1,9 @@
-"""The memory plan of a program: which steps are needed, and where in one arena the buffers of their results are.
+"""The memory plan of a program: which steps are needed, and the offsets of their results in one arena.
 
 Consecutive steps that are parallel over the batch form a group: one thread may take some images through all of them, while
 another is still at the first step with other images. If an op can write its result into a given array, the value gets a buffer
-in the arena, which lives from the group that makes it to the last group that reads it or a view of it. An op that works in
-place may overwrite an input that dies there. Other values get new memory from their op in every run, as in eager mode.
+in the arena, live from the group that makes it to the last group that reads it or a view of it. An op that works in place may
+overwrite an input in its last use. Other values are allocated by their op in every run, as in eager mode.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from ..core.codegen import OUTPUT
 from .steps import Step, Value, flat
 
 SMALL_BYTES = 1 << 19
-"""Up to this size, copying an argument costs less than making views of it in every call."""
+"""Up to this size, copying an argument is cheaper than making views of it in every call."""
 
 TINY_BYTES = 1 << 10
-"""Up to this size, copying a result out of the arena costs less than calling an op that is not prepared."""
+"""Up to this size, copying a result out of the arena is cheaper than calling an op that is not prepared."""
 
 NUMBER = (bool, int, float, str, type(None))
-"""Types of parameters that are the same for all images of a batch."""
+"""Types of parameters that apply to all images of a batch."""
 
 LEAST = 1 << 12
 """Smaller arrays are not worth a place in a group."""
 
 MOST_BYTES = 1 << 24
-"""What the steps of a group may make. It all lives to the end of the group, and with more a wait between steps costs little."""
+"""The most memory that the steps of a group may allocate: all of it is live to the end of the group."""
 
 ALIGNMENT = 64
-"""Buffers begin at multiples of a cache line. They do not touch: NumPy before 2.0.2 takes adjacent arrays for overlapping ones,
-for which it computes exp and others in another way, with other bits."""
+"""Buffers start at multiples of a cache line, with gaps between them: NumPy before 2.0.2 takes adjacent arrays for overlapping
+ones, for which exp and other functions use another algorithm with other bits."""
 
 
 @dataclass(eq=False, slots=True)
 class Buffer:
-    """Bytes of the arena, for one value or for several that overwrite each other in place."""
+    """Bytes of the arena for one value, or for several values that overwrite each other in place."""
 
     size: int
     start: int  # the first group that writes it
@@ -51,7 +51,7 @@ class Buffer:
 
 @dataclass(slots=True)
 class Plan:
-    """The needed steps in groups, the buffers of the values that have one, and the sizes in bytes."""
+    """The needed steps in groups, the buffers of values that have one, and the sizes in bytes."""
 
     groups: list[list[Step]]
     buffers: dict[Value, Buffer]
@@ -64,9 +64,9 @@ class Plan:
 
 
 def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection[Value]) -> Plan:
-    """A plan for `steps`: values that are `returned` get new memory in every run, those that are `kept` live to the end.
+    """A plan for `steps`: `returned` values get new memory in every run, `kept` values live to the end.
 
-    A tiny result has a buffer that lives to the end instead, and is copied, if no other result is a view of it.
+    A tiny result gets a buffer that lives to the end instead, and is copied, unless another result is a view of it.
     """
     wanted = {*returned, *kept}
     needed = _needed(steps, wanted | {value.root for value in wanted})
@@ -79,7 +79,7 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
     buffers: dict[Value, Buffer] = {}
     numbers = count()
     for i, group in enumerate(groups):
-        # A view may divide its memory in another way.
+        # A view may divide its memory differently, so its memory is read as a whole.
         whole = {v.root for step in group for v in step.reads if v.base is not None or v not in by_image(step)}
         for step in group:
             k, out = next(numbers), _planned(step, returned)
@@ -96,9 +96,9 @@ def planned(steps: Sequence[Step], returned: Collection[Value], kept: Collection
 
 
 def _planned(step: Step, returned: Collection[Value]) -> Value | None:
-    """What a step makes, if it can be written into a place of the arena.
+    """The output of a step, if it can be placed in the arena.
 
-    NumPy before 2.2 sums reversed memory from its end if it is given `out`, and from its start if not.
+    With `out`, NumPy before 2.2 sums reversed memory from its end, and without from its start, which gives other bits.
     """
     out = step.outputs[0] if step.outputs else None
     if step.op is None or not step.op.takes_out or out is None or out.base is not None:
@@ -109,7 +109,7 @@ def _planned(step: Step, returned: Collection[Value]) -> Value | None:
 
 
 def by_image(step: Step) -> set[Value]:
-    """The values of a step, read and made, that go image by image: it touches those of some images for these images alone."""
+    """The values of a step, inputs and output, over whose batch axis it is parallel: it uses their images separately."""
     if step.op is None or not step.outputs or step.outputs[0] is None:
         return set()
     out = step.outputs[0]
@@ -122,7 +122,7 @@ def by_image(step: Step) -> set[Value]:
 
 
 def _length(step: Step, out: Value | None) -> int | None:
-    """The size of the batch that a step is parallel over: None if it is not, or if the arrays are too small to matter."""
+    """The size of the batch that a step is parallel over; None if it is not, or if the arrays are too small to matter."""
     along = by_image(step)
     lengths = {len(value.array) for value in along}
     if out is None or step.kept or not len(lengths) == len(step.outputs) == 1:
@@ -133,16 +133,16 @@ def _length(step: Step, out: Value | None) -> int | None:
 
 
 def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[Step]]:
-    """Consecutive steps that are parallel over batches of one size, and read the results of each other image by image.
+    """Groups of consecutive steps that are parallel over batches of one size, and use each other's results per image.
 
-    Another op between them moves before the group, or after it if it reads a result of the group. Effects and draws stay
-    where they are.
+    Another op between them moves before the group, or after the group if it reads a result of it. Effects and draws are not
+    moved.
     """
     groups: list[list[Step]] = []
     group: list[Step] = []
-    makes: dict[Value, bool] = {}  # what the group makes, and whether by image
-    later: list[Step] = []  # what comes after it
-    awaits: set[Value] = set()  # and makes this
+    makes: dict[Value, bool] = {}  # the outputs of the group, and whether each is made per image
+    later: list[Step] = []  # steps that move after the group
+    awaits: set[Value] = set()  # the outputs of these steps
     n, size = None, 0
 
     def close() -> None:
@@ -180,7 +180,7 @@ def _grouped(steps: Sequence[Step], returned: Collection[Value]) -> list[list[St
 
 
 def _liveness(groups: Sequence[Sequence[Step]], kept: Collection[Value]) -> dict[Value, tuple[float, float]]:
-    """By root, the last group and the last step that read or make the memory of a value; infinite for those that are kept."""
+    """By root, the last group and the last step that read or make the memory of a value; infinite for `kept` values."""
     last: dict[Value, tuple[float, float]] = {}
     steps = [(i, step) for i, group in enumerate(groups) for step in group]
     for k, (i, step) in enumerate(steps):
@@ -189,7 +189,7 @@ def _liveness(groups: Sequence[Sequence[Step]], kept: Collection[Value]) -> dict
 
 
 def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
-    """Small arguments that are only read: neither returned nor given to an effect, which may write to them."""
+    """Small arguments that are only read: neither returned nor passed to an effect, which may write to them."""
     found: set[Value] = set()
     shared: set[Value] = set(returned)
     for step in steps:
@@ -199,12 +199,12 @@ def _copied(steps: Sequence[Step], returned: set[Value]) -> set[Value]:
 
 
 def made(step: Step) -> list[Value]:
-    """The values that a step makes, without those that it hands on."""
+    """The values that a step makes, without those that it passes through."""
     return [value for value in step.outputs if value is not None and value.origin == "step"]
 
 
 def _needed(steps: Sequence[Step], wanted: set[Value]) -> list[Step]:
-    """The steps that something depends on: a result, an effect, or the order of random draws."""
+    """The steps that a result, an effect, or the order of random draws depends on."""
     alive = set(wanted)
     found = []
     for step in reversed(steps):
@@ -216,7 +216,7 @@ def _needed(steps: Sequence[Step], wanted: set[Value]) -> list[Step]:
 
 
 def _may_raise(step: Step) -> bool:
-    """Whether a step checks values, such as labels and indices, so that it is called even if nothing reads its result."""
+    """Whether a step checks values, such as labels and indices, and so must run even if its result is not read."""
     if step.op is None or step.op.elementwise:
         return False
     return any(v.root.origin != "step" and v.array.dtype.kind in "iu" for v in step.reads)
@@ -229,9 +229,9 @@ def _dense(array: np.ndarray) -> bool:
 
 
 def _overwritten(step: Step, out: Value, k: int, buffers: dict[Value, Buffer], whole: set[Value]) -> Buffer | None:
-    """The buffer of an input that dies at step k and that the output fits exactly, if there is one.
+    """The buffer of an input in its last use at step k that has exactly the layout of the output, if there is one.
 
-    If some step of the group reads memory as a `whole`, it is not overwritten: another thread may be at its first images still.
+    A buffer that some step of the group reads as a `whole` is not overwritten, because another thread may still need it.
     """
     if step.op is None or not step.op.in_place:
         return None
@@ -245,14 +245,14 @@ def _overwritten(step: Step, out: Value, k: int, buffers: dict[Value, Buffer], w
 
 
 def _fills(value: Value, out: np.ndarray) -> bool:
-    """Whether `value` is all of its memory, in the layout of `out`."""
+    """Whether `value` covers all of its memory, in the layout of `out`."""
     a, whole = value.array, value.root.array
     same = a.shape == out.shape and a.dtype == out.dtype and a.strides == out.strides
     return same and a.nbytes == whole.nbytes and a.ctypes.data == whole.ctypes.data
 
 
 def _place(buffers: list[Buffer]) -> int:
-    """Give every buffer its offset: the largest first, each as low as it fits beside those that live at the same time."""
+    """Set every buffer's offset: largest first, each at the lowest free offset among buffers live at the same time."""
     done: list[Buffer] = []
     for buffer in sorted(buffers, key=lambda buffer: -buffer.size):
         offset = 0

@@ -1,4 +1,4 @@
-"""The names of globals and attributes in bytecode, and which code and classes are the user's."""
+"""The names of globals and attributes in bytecode, and which code and classes belong to the user."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ NUMPY = str(np.__path__[0])
 STANDARD = sysconfig.get_path("stdlib")
 
 OURS = (__name__.partition(".")[0], "numpy")
-"""Packages whose objects change by themselves: of their attributes, only those count that code names which has them at hand."""
+"""Packages whose objects change on their own: only attributes are compared that code names while it can reach the object."""
 
 CALLED_BY_LOAD = sys.version_info >= (3, 12)
-"""Whether one instruction looks up both attributes and methods that are called at once."""
+"""Whether one instruction loads both attributes and methods for an immediate call."""
 
 BY_STRING = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "methodcaller"}
-"""With these names in code, its strings may be names of attributes."""
+"""If code uses one of these names, its strings may be names of attributes."""
 
 WHOLE = {"vars", "__dict__", "asdict", "astuple"}
-"""With these names in code, it may read all attributes of an object."""
+"""If code uses one of these names, it may read all attributes of an object."""
 
 
 class Names(NamedTuple):
-    """What code names: global variables, attributes, methods that it calls at once, and strings, which may be either."""
+    """The names in code: global variables, attributes, methods called at once, and strings, which may be any of them."""
 
     globals: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
@@ -38,13 +38,13 @@ class Names(NamedTuple):
     strings: frozenset[str] = frozenset()
 
     def joined(self, *others: Names) -> Names:
-        """These names and those of others."""
+        """The union of these names and those of others."""
         return Names(*(frozenset[str]().union(*kind) for kind in zip(self, *others, strict=True)))
 
 
 @functools.cache
 def names_of(code: CodeType) -> Names:
-    """The names in a function's code and in what it defines."""
+    """The names in a function's code and in the functions it defines."""
     globals, attributes, methods, is_matching = set[str](), set[str](), set[str](), False
     for step in dis.get_instructions(code):
         name = step.argval
@@ -71,20 +71,20 @@ def _strings(constant: Any) -> frozenset[str]:
 
 @functools.cache
 def named_by_methods(kind: type) -> frozenset[str]:
-    """The attributes that the methods of a class name."""
+    """The attributes that the methods of a class use."""
     functions = [function_of(value) or value for value in vars(kind).values()]
     named = Names().joined(*(names_of(f.__code__) for f in functions if isinstance(f, FunctionType)))
     return named.attributes | named.methods
 
 
 def kinds_of(thing: Any) -> list[type]:
-    """The user's classes of an object, or a class: none for what belongs to others."""
+    """The classes of an object (or the bases of a class) that belong to the user."""
     line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
     return [kind for kind in line if not _is_foreign_module(kind.__module__)]
 
 
 def function_of(value: Any) -> Any:
-    """The function of a property, a class method and the like."""
+    """The function behind a property, a class method and the like."""
     if isinstance(value, property):
         return value.fget
     if isinstance(value, classmethod | staticmethod):
@@ -96,7 +96,7 @@ def function_of(value: Any) -> Any:
 
 @functools.cache
 def is_users(path: str | None) -> bool:
-    """Whether code in a file is the user's. Code of this package reports its reads to the tracer."""
+    """Whether code in a file is user code. Code of this package is not: it reports its reads to the tracer."""
     if path is None or path.startswith((NUMPY, "<frozen ")) or is_library(path):
         return False
     return not path.startswith(STANDARD) or "-packages" in path

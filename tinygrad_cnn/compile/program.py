@@ -1,4 +1,4 @@
-"""A captured run as a program: the plan and the generated function, and what tells whether the program may be replayed."""
+"""A captured run as a program: the plan, the generated function, and the guard that says whether it may be replayed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from .results import Results
 from .trace import Capture
 
 SMALL_BYTES = 1 << 20
-"""Of all values of a program: with less, nothing in it is work for threads, whether ours or those of BLAS."""
+"""The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
+
+FIRST_AUDIT = 2
+"""The number of the first audited call of a program, counting its capture as 1; later audits follow from it."""
 
 
 class Program:
-    """A captured run, ready to be repeated."""
+    """A captured run, ready to be replayed."""
 
     def __init__(self, capture: Capture, results: Results) -> None:
         gradients = [v for _, v in capture.gradients if v is not None]
         given = [
             v for leaf, v in capture.gradients if v is not None and leaf.tensor is None
-        ]  # the next run has other leaves
+        ]  # in the next run these are other leaves
         plan = planned(capture.steps, [*results.values, *given], gradients)
         writer = Writer(plan, capture.arguments)
         self.source = writer.program(results, capture.gradients, given)
@@ -33,18 +36,18 @@ class Program:
         self._lent, self._takes_given = writer.lent, writer.takes_given
 
     def recall(self) -> None:
-        """Take back the gradients of the last run, whose memory a run that failed may have written over."""
+        """Remove the gradients of the last run, whose memory a failed run may have overwritten."""
         for leaf, gradient in self._lent:
             if getattr(leaf, "_grad", None) is gradient:
                 leaf._grad = None
 
     @property
     def summary(self) -> str:
-        """How many operations there are, and the memory that is planned for them."""
+        """The number of operations, and the size of the planned memory."""
         return f"{len(self.lines)} operations in {in_bytes(self.peak)} of memory"
 
     def describe(self) -> str:
-        """The steps with what they read and make, and the memory: the arena's peak against the sum of all values."""
+        """The steps with their inputs and outputs, and the memory: the arena's peak against the sum of all values."""
         width = max((len(name) for name, _ in self.lines), default=0)
         rows = [f"{i:4}  {name:{width}}  {text}" for i, (name, text) in enumerate(self.lines)]
         share = f" ({self.peak / self.total:.0%})" if self.total else ""
@@ -55,7 +58,7 @@ class Program:
 
 
 class Ready(Program):
-    """A program with what tells whether it may be replayed, and the structure of its results."""
+    """A program with its guard and audits, and the structure of its results."""
 
     def __init__(self, capture: Capture, results: Results) -> None:
         super().__init__(capture, results)
@@ -66,16 +69,17 @@ class Ready(Program):
             capture.state.guard(),
         )
         self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
-        self.audit, self.left = 2, 1  # the next of its calls that is audited, and how far it is
+        # The number of the next audited call, and the calls left until then.
+        self.audit, self.left = FIRST_AUDIT, FIRST_AUDIT - 1
 
     def replay(self, given: list[Any], arrays: list[Any]) -> Any:
-        """What the function would return for these arguments, of which `arrays` are the values."""
+        """The function's results for these arguments; `arrays` are their values."""
         if self._takes_given:
             arrays.append(given)
         try:
             if self._is_small:
                 return self.run(*arrays)
-            return blas_alone(self.run, *arrays)  # whose threads would spin beside those of the kernels
+            return blas_alone(self.run, *arrays)  # BLAS threads would spin and slow the kernels' threads
         except BaseException:
             self.recall()
             raise

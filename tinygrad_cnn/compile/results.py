@@ -1,4 +1,4 @@
-"""What a compiled function returns: its parts, and how each is made."""
+"""The results of a compiled function: their parts, and how each part is made."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PLAIN = (bool, int, float, str, bytes, type(None), np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A constant, if `make` is None; or ``make(x)``, where x is the array of a value or, for a leaf, an argument."""
+    """A constant, if `make` is None; else ``make(x)``, where x is the array of a value or, for a leaf, an argument."""
 
     make: Callable[[Any], Any] | None
     what: Any
 
     def now(self, given: Sequence[Any]) -> Any:
-        """The part that the captured run returns, whose arguments are `given`."""
+        """The part in the captured run, with arguments `given`."""
         if self.make is None:
             return self.what
         if isinstance(self.what, Leaf):
@@ -35,7 +35,7 @@ class Part:
 
 
 class Results:
-    """The parts of what a function returns, also in containers like those that it returns."""
+    """The parts of a function's result, in the same nested containers."""
 
     def __init__(self, name: str, result: Any, stand_ins: Sequence[Tensor], capture: Capture) -> None:
         positions = {id(t): i for i, t in enumerate(stand_ins)}
@@ -61,16 +61,16 @@ class Results:
 
     @property
     def values(self) -> list[Value]:
-        """Those that a program computes or refers to."""
+        """The values that a program computes or refers to."""
         return [part.what for part in self.parts if isinstance(part.what, Value)]
 
     @property
     def compared(self) -> list[Any]:
-        """What must be alike in two runs."""
+        """The parts that must be alike in two runs."""
         return [(path, part.make, part.what) for path, part in leaves(self.tree)]
 
     def now(self, given: Sequence[Any]) -> Any:
-        """What the captured run returns, whose arguments are `given`."""
+        """The result of the captured run, with arguments `given`."""
         return rebuild(self.tree, [part.now(given) for part in self.parts])
 
 

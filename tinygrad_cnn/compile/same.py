@@ -1,4 +1,4 @@
-"""When two values are the same: by type and to the bit, where Python's ``==`` takes 1 for True and 0.0 for -0.0."""
+"""Equality by type and bits, where Python's ``==`` takes 1 for True and 0.0 for -0.0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .steps import Leaf, Value
 
 
 class Held:
-    """An object by its identity, which is its own as long as it is held here."""
+    """Compares an object by identity, and keeps it alive so that its id stays unique."""
 
     __slots__ = ("thing",)
 
@@ -41,7 +41,7 @@ _KEYS: dict[type, Callable[[Any], Hashable]] = {
 
 
 def typed(x: Any) -> Hashable:
-    """A key that two values share if they are the same: plain ones by type and bits, others by identity."""
+    """A key for comparing values: plain values are compared by type and bits, other objects by identity."""
     kind = x.__class__
     if kind in _KEYS:
         return kind, _KEYS[kind](x)
@@ -57,7 +57,7 @@ def typed(x: Any) -> Hashable:
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether two parts of captured runs would do the same: arrays count by value, functions by code and closure."""
+    """Whether two parts of captured runs are equivalent: arrays are compared by value, functions by code and closure."""
     if a is b:
         return True
     if type(a) is not type(b):
@@ -74,7 +74,7 @@ def alike(a: Any, b: Any) -> bool:
 
 
 def _parts(x: Any) -> Sequence[Any] | None:
-    """What must be alike for two things of a type to be alike; None where they are compared as a whole."""
+    """The parts in which two objects of a type must be alike; None if they are compared as a whole."""
     if isinstance(x, list | tuple):
         return x
     if isinstance(x, dict):

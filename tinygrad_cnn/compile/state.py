@@ -1,8 +1,8 @@
-"""The Python state that a captured run reads: found while it runs, compared before each replay, restored if it fails.
+"""The Python state that a captured run reads: found during the run, compared before each replay, restored if the run fails.
 
-A replay repeats array operations and not the Python between them. It is right while everything that this Python read is
-unchanged: closures, globals, attributes of modules and of the user's own objects, the contents of their lists and dicts. A
-profile function sees which code of the user's runs, and the names in this code tell what it can read.
+A replay repeats array operations, but not the Python code between them. That is correct while all state that this code read is
+unchanged: closures, globals, attributes of modules and of the user's objects, the contents of their lists and dicts. A profile
+function sees which user code runs, and the names in this code tell which state it can read.
 """
 
 from __future__ import annotations
@@ -30,55 +30,55 @@ SMALL_BYTES = 1 << 12
 """An array that Python code can reach is compared by value up to this size."""
 
 CONSTANT = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
-"""Types of values in which nothing can be changed."""
+"""Types of immutable values."""
 
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 IMPURE = {
     "print", "input", "warn", "urandom", "datetime.now", "datetime.utcnow", "date.today", *CLOCKS,
     *(f"{clock}_ns" for clock in CLOCKS),
 }  # fmt: skip
-"""Built-in functions that write or read what no comparison sees."""
+"""Built-in functions with outputs or inputs that the guard cannot compare."""
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 SHARED = {"random": random.random.__self__, "np.random": np.random.get_state.__self__}  # type: ignore[attr-defined]
-"""The generators that Python and NumPy share among all users."""
+"""The global generators of Python and NumPy."""
 
 NONE = frozenset[str]()
 
 
 class State:
-    """What a run has read, what it changed, and what else a replay could not repeat."""
+    """The state that a run read and changed, and anything else that a replay could not repeat."""
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
-        self.arrays: list[tuple[np.ndarray, Read]] = []  # that Python can reach, with the reads of their values
-        self.undo: list[Callable[[], object]] = []  # what restores the rest that the run changed, last things first
-        self.impure: str | None = None  # what the run did that a replay cannot repeat
-        self.changed: str | None = None  # what the run changed of what it read
-        self.watched = True  # whether the code that ran was seen
-        self._known: dict[int, Any] = {}  # by identity, objects that were there before the run
-        self._done: set[tuple[int, Any]] = set()  # what was noted of them
-        self._named = Names()  # what the user's code that ran names
-        self._names = NONE  # the names among these that may be those of attributes
-        self._open: list[Any] = []  # the user's objects, whose attributes with such names count
-        self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with the names in them before the run
-        self._functions: dict[int, list[FunctionType]] = {}  # by the identity of their code
+        self.arrays: list[tuple[np.ndarray, Read]] = []  # arrays that Python can reach, with the reads of their values
+        self.undo: list[Callable[[], object]] = []  # functions that restore other changes, called in reverse order
+        self.impure: str | None = None  # an action of the run that a replay cannot repeat
+        self.changed: str | None = None  # state that the run both read and changed
+        self.watched = True  # whether a profile or trace function could watch the run
+        self._known: dict[int, Any] = {}  # by id, objects that existed before the run
+        self._done: set[tuple[int, Any]] = set()  # the (id, subject) pairs already noted
+        self._named = Names()  # the names in the user code that ran
+        self._names = NONE  # those names that may be attributes
+        self._open: list[Any] = []  # the user's objects; their attributes with such names are read
+        self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with their names before the run
+        self._functions: dict[int, list[FunctionType]] = {}  # by the id of their code
         self._generators: dict[int, Read] = {}
-        self._library: set[int] = set()  # generators, by identity, that the library draws from
+        self._library: set[int] = set()  # ids of generators that the library draws from
         self.drawing(library_generator())
-        self._draws = False  # whether the library draws for the step that is noted next
+        self._draws = False  # whether the next step is a draw of the library
         self._shared = {name: generator_state(generator) for name, generator in SHARED.items()}
         self._drew = self._paused = False
 
     @contextmanager
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
-        """The context of the run."""
+        """Watch the run of `function`, in a ``with`` block."""
         self.note(function, *arguments)
         profiled = sys.getprofile() is not None
         self.watched = not profiled or sys.gettrace() is None
         watch = sys.settrace if profiled else sys.setprofile
         collecting, dtype = gc.isenabled(), get_default_dtype()
-        gc.disable()  # whose callbacks are not the function's
+        gc.disable()  # its callbacks are not part of the function
         if self.watched:
             watch(self._profile)
         try:
@@ -90,7 +90,7 @@ class State:
                 gc.enable()
         for name, read in self._shared.items():
             if (self._may_draw or not _other_threads()) and read.change(read.found):
-                self.impure = f"draws from `{name}`, and a replay would not draw anew; use tinygrad_cnn.rand or randn"
+                self.impure = f"draws from `{name}`, and a replay would not draw again; use tinygrad_cnn.rand or randn"
         if get_default_dtype() != dtype:
             self.impure = "sets the default dtype, and a replay would not"
         self.check()
@@ -101,13 +101,13 @@ class State:
         return self._drew or "random" in self._names
 
     def check(self) -> None:
-        """Note whether Python changed what the run reads since it began, or since the last effect."""
+        """Record whether Python changed state that the run read, since the run began or since the last effect."""
         self.check_draws()
         self.changed = self.changed or next(filter(None, (read.change(read.last) for read in self.reads)), None)
 
     @contextmanager
     def effect(self) -> Iterator[None]:
-        """The context of an effect, which a program calls again: what its Python reads and changes does not count."""
+        """Pause watching during an effect, which a program calls again: its reads and changes do not count."""
         self._paused = True
         try:
             yield
@@ -117,15 +117,15 @@ class State:
                 read.last = read.look()
 
     def change(self) -> str | None:
-        """Which guarded read would find something else than it found, in words."""
+        """The first guarded read whose value has changed, in words."""
         return next((text for read in self.reads if read.guarded and (text := read.change(read.found))), None)
 
     def new(self) -> set[int]:
-        """By identity, the values of attributes that did not exist before the run."""
+        """The ids of values of attributes that did not exist before the run."""
         return {id(own[name]) for own, before in self._namespaces for name in own.keys() - before}
 
     def restore(self) -> None:
-        """Undo what the run changed."""
+        """Undo the changes of the run."""
         for undo in reversed(self.undo):
             undo()
         for own, before in self._namespaces:
@@ -139,31 +139,31 @@ class State:
         return guard([read for read in self.reads if read.guarded])
 
     def drawing(self, generator: np.random.Generator) -> None:
-        """The library is about to draw from a generator, and a replay will draw anew."""
+        """The library is about to draw from a generator; a replay will draw again."""
         self.check_draws()
         self._draws = True
         self._library.add(id(generator))
         self._generators.setdefault(id(generator), generator_state(generator))
 
     def drew(self) -> bool:
-        """Whether the step that is noted draws: then generators are where it left them."""
+        """Whether the step being recorded is a draw; if so, the generators' states are read again."""
         drew, self._draws = self._draws, False
         for read in self._generators.values() if drew else ():
             read.last = read.look()
         return drew
 
     def check_draws(self) -> None:
-        """Note whether Python drew from a generator since the run began, or since the last step that drew."""
+        """Record whether Python drew from a generator since the run began, or since the last step that drew."""
         for key, read in self._generators.items():
             if read.change(read.last) and key in self._library:
-                self.impure = "draws in Python from a generator, and a replay would not draw anew"
+                self.impure = "draws in Python from a generator, and a replay would not draw again"
             elif read.change(read.last):
                 self.changed = self.changed or "a generator that Python draws from changed"
 
-    # What is found
+    # Reads
 
     def note(self, *things: Any, names: frozenset[str] = NONE) -> None:
-        """Note what can be read of objects from before the run by code with these names."""
+        """Note the state of objects from before the run that code with these names can read."""
         for thing in things:
             self._note(thing, names)
 
@@ -190,7 +190,7 @@ class State:
             self._object(thing, names)
 
     def module(self, module: Any) -> None:
-        """Note what a module of `nn` has registered, and its attributes that methods of the package name."""
+        """Note the registered members of an `nn` module, and the attributes that the package's methods use."""
         if not self.is_new(module, "what it has"):
             return
         own, line = vars(module), type(module).__mro__
@@ -203,7 +203,7 @@ class State:
         self.note(module)
 
     def is_new(self, thing: Any, subject: Any) -> bool:
-        """Whether something is noted about a subject for the first time."""
+        """Whether this is the first note about a subject of an object."""
         key = (id(thing), subject)
         if key in self._done:
             return False
@@ -228,7 +228,7 @@ class State:
                 self._read(attribute(f"`{name}` of {function.__name__}", cell, "cell_contents"), names)
 
     def _object(self, thing: Any, names: frozenset[str]) -> None:
-        """An object, a class or an imported module. For the user's own, names in all of their code count."""
+        """An object, a class or an imported module. For the user's objects, the names in all user code are looked up."""
         if isinstance(thing, ModuleType):
             if is_users(getattr(thing, "__file__", None)):
                 self._open.append(thing)
@@ -247,13 +247,13 @@ class State:
         self._attributes(thing, self._names | names)
 
     def _form(self, thing: Any, own: Any, kinds: Iterable[type]) -> None:
-        """The class of an object, and how many attributes it and its classes have: others might hide those that were found."""
+        """The class of an object, and how many attributes it and its classes have: a new one could hide one that was found."""
         label = f"the class of {_title(thing)}, or its attributes,"
         self.reads.append(form(label, thing, [own, *map(vars, kinds)]))
         self._namespaces.append((own, frozenset(own)))
 
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
-        """The attributes that the code names."""
+        """The attributes that code with these names can read."""
         kinds, own, where = kinds_of(thing), None if isinstance(thing, type) else _dict(thing), f"of {_title(thing)}"
         if own is not None and not type(thing).__module__.startswith(OURS) and not WHOLE.isdisjoint(names):
             names = names.union(own)
@@ -269,16 +269,16 @@ class State:
                     self._read(attribute(f"`{name}` {where}", thing, name), names)
 
     def _methods(self, kinds: Iterable[type], *names: str) -> None:
-        """Methods that Python or the library calls: special ones, and those with the given names."""
+        """Methods that Python or the library calls: special methods, and those with the given names."""
         for kind in kinds:
             for name, value in list(vars(kind).items()):
                 if name in names or (name.startswith("__") and isinstance(value, FunctionType)):
                     self.note(value)
 
     def _items(self, owner: Any, mapping: Any, found: Iterable[str], where: str, names: frozenset[str] | None) -> None:
-        """The values of some names in the namespace of an object, which all count if `names` is None.
+        """The values of some names in the namespace of an object.
 
-        Otherwise a constant does not count if the code calls its name and never reads it: that is a method of another object.
+        With `names`, a constant is left out if code only calls its name and never reads it: that is another object's method.
         """
         called = self._named.methods - self._named.attributes if names is not None and where[:2] == "of" else NONE
         fresh = []
@@ -292,7 +292,7 @@ class State:
             self.note(function_of(value) or value, names=names or NONE)
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
-        """What is in a list, tuple, dict, set or deque."""
+        """The contents of a list, tuple, dict, set or deque."""
         parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
         if not isinstance(thing, tuple | frozenset) and self.is_new(thing, "its contents"):
             self.reads.append(contents(thing))
@@ -315,10 +315,10 @@ class State:
         self.reads.append(read)
         self.note(*read.found, names=names)
 
-    # What runs
+    # The code that runs
 
     def _learn(self, named: Names) -> frozenset[str]:
-        """The attributes that code can look up. Names that are new count for objects that were noted before."""
+        """The attributes that code can look up. New names are looked up in objects that were noted before, too."""
         self._named = every = self._named.joined(named)
         names = named.attributes | named.methods
         if not BY_STRING.isdisjoint(every.globals | every.attributes | every.methods):
@@ -346,9 +346,9 @@ class State:
                 self._drew = True
 
     def _enter(self, frame: FrameType) -> None:
-        """Code of the user's begins to run: note what it names in its globals, its closure and its arguments."""
+        """User code begins to run: note the state named in its globals, its closure and its arguments."""
         if _runs_op(frame.f_back):
-            return  # an op's function, which a program calls again
+            return  # inside an op, whose function a replay calls again
         code, named = frame.f_code, names_of(frame.f_code)
         names, shared = self._learn(named), frame.f_globals
         if self.is_new(code, id(shared)):
@@ -367,7 +367,7 @@ class State:
 
 
 def _other_threads() -> bool:
-    """Whether threads of the user's may draw from the shared generators, too."""
+    """Whether other user threads may draw from the shared generators."""
     return any(t is not threading.current_thread() and t.name != OURS[0] for t in threading.enumerate())
 
 
@@ -379,7 +379,7 @@ def _dict(thing: Any) -> Any:
 
 
 def _runs_op(caller: FrameType | None) -> bool:
-    """Whether a frame belongs to an op that calls its function on arrays: a program calls this function again."""
+    """Whether a frame belongs to an op that calls its function on arrays: a replay calls this function again."""
     return caller is not None and caller.f_code.co_filename.endswith(": call>")
 
 

@@ -1,4 +1,4 @@
-"""What a captured run consists of: values, and the steps that compute them."""
+"""The parts of a captured run: values, and the steps that compute them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..tensor import Tensor
 
 
 class CaptureError(RuntimeError):
-    """A function does what cannot be captured: the message says what, why, and the way out."""
+    """A function cannot be captured: the message gives the place, the reason and the remedy."""
 
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """An array that a step computes, that an argument brings, or that lies outside of the program: by reference."""
+    """An array in a captured run: computed by a step, passed as an argument, or used from outside by reference."""
 
-    array: np.ndarray  # as it is in the capture, with the shape, dtype and memory order that it will have
+    array: np.ndarray  # the captured array; replays have its shape, dtype and memory order
     origin: str  # "step", "argument" or "outside"
-    number: int  # in the order of the run; -1 outside
-    base: Value | None = None  # the value whose memory this one is a view of
+    number: int  # in the order of the run; -1 for outside values
+    base: Value | None = None  # the value of whose memory this one is a view
 
     @property
     def root(self) -> Value:
@@ -32,11 +32,11 @@ class Value:
 
     @property
     def identity(self) -> Any:
-        """What it has in common with the value in its place in another run."""
+        """A key that is equal for corresponding values in two runs."""
         return self.array if self.origin == "outside" else self.number
 
     def release(self) -> None:
-        """Free the memory of the array; shape and dtype stay."""
+        """Free the memory of the array, but keep its shape and dtype."""
         self.array = np.broadcast_to(np.zeros((), self.array.dtype), self.array.shape)
 
 
@@ -50,18 +50,18 @@ class Step:
     params: dict[str, Any] = field(default_factory=dict)
     outputs: tuple[Value | None, ...] = ()
     op: Op | None = None
-    kept: bool = False  # even if nothing reads its outputs
+    kept: bool = False  # whether it runs even if nothing reads its outputs
     several: bool = False  # whether `call` returns a tuple
-    line: tuple[str, int] = ("", 0)  # of the user's code
+    line: tuple[str, int] = ("", 0)  # in user code
 
     @property
     def reads(self) -> list[Value]:
-        """The values that it reads."""
+        """The values that the step reads."""
         return [v for v in flat((self.inputs, self.params)) if isinstance(v, Value)]
 
 
 class Form(NamedTuple):
-    """What a rule asks of a parent node."""
+    """The properties of a parent node that a rule uses."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -69,14 +69,14 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A leaf of the graph whose gradient a run reads or replaces: from outside, or the Tensor that is argument `number`."""
+    """A graph leaf whose gradient a run reads or replaces: an outside Tensor, or the Tensor that is argument `number`."""
 
     tensor: Tensor | None
     number: int = -1
 
     @property
     def identity(self) -> Any:
-        """What it has in common with the leaf in its place in another run."""
+        """A key that is equal for corresponding leaves in two runs."""
         return id(self.tensor), self.number
 
 
@@ -88,7 +88,7 @@ def flat(tree: Any) -> list[Any]:
 
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in the place of each leaf; ``slice(0, 2)`` is a leaf."""
+    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in place of each leaf; ``slice(0, 2)`` is a leaf."""
     if type(tree) in (tuple, list):
         return type(tree)(mapped(function, branch) for branch in tree)
     if type(tree) is dict:

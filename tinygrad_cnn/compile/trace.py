@@ -1,8 +1,8 @@
-"""Capture: a tracer that follows one run of a function and notes every op, draw and effect in it as steps on values.
+"""Capture: a tracer that follows one run of a function and records every op, draw and effect as a step on values.
 
-The run is the plain call: it computes with real arrays, and its effects, gradients and draws are real. If it fails, they are
-undone. A value is known by the identity of its array. What the Python of the run reads, and must find unchanged when the steps
-are replayed, is kept in a :class:`~tinygrad_cnn.compile.state.State`.
+The run is an ordinary call: it computes real arrays, and its effects, gradients and draws are real. If it fails, they are
+undone. A value is identified by its array object. The Python state that the run reads, and that must be unchanged for a replay,
+is kept in a :class:`~tinygrad_cnn.compile.state.State`.
 """
 
 from __future__ import annotations
@@ -34,36 +34,36 @@ from .undo import restorers
 
 
 class Capture(tracing.Tracer):
-    """What one run did, so far."""
+    """The record of one run so far."""
 
     captures = True
 
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.steps: list[Step] = []
         self.state = State()
-        self.is_aliased = False  # whether an argument shares memory with something that the run met in another way
-        # What effects write: arrays from outside, and which arguments.
+        self.is_aliased = False  # whether an argument shares memory with an array that is no argument
+        # The memory that effects write: outside arrays, and the numbers of arguments.
         self.written: tuple[list[np.ndarray], list[int]] = ([], [])
-        # Leaves whose gradient the run replaced, with the new one.
+        # Leaves whose gradient the run replaced, with the new gradient.
         self.gradients: list[tuple[steps.Leaf, Value | None]] = []
-        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # with the gradient that each came with
-        self._cleared: set[int] = set()  # leaves whose gradient was set, be it to what it was
-        self._graded: list[Read] = []  # whether leaves had a gradient when the run read it
-        self._forms: dict[int, tuple[Tensor, Read]] = {}  # Tensors from outside: whether they require a gradient
-        self._values: dict[int, Value] = {}  # by identity of the array
-        self._owners: dict[int, Value] = {}  # by identity of the owner of the memory
+        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # with their gradients before the run
+        self._cleared: set[int] = set()  # leaves whose gradient was set, even if unchanged
+        self._graded: list[Read] = []  # reads of whether a leaf has a gradient
+        self._forms: dict[int, tuple[Tensor, Read]] = {}  # outside Tensors: whether they require a gradient
+        self._values: dict[int, Value] = {}  # by id of the array
+        self._owners: dict[int, Value] = {}  # by id of the owner of the memory
         self._numbers = count()
         self.arguments = [self._known(t._array, "argument") for t in arguments]
         self.takes_leaves = any(t._node is not None for t in arguments)
         self._stand_ins = {id(t): i for i, t in enumerate(arguments)}
-        self._followed: dict[int, np.ndarray] = {}  # arrays that ops take by views of them
+        self._followed: dict[int, np.ndarray] = {}  # arrays that ops use through views
         self._results: dict[int, weakref.ref[Tensor]] = {}  # Tensors that ops made
-        self._suspects: list[Any] = []  # arrays that nothing is known of, met since the list was last emptied
+        self._suspects: list[Any] = []  # unknown arrays seen since the list was last cleared
         self._errors = np.geterr()
 
     @contextmanager
     def running(self, function: Callable[..., Any], arguments: Sequence[Any], undo: bool) -> Iterator[None]:
-        """The context of the run. If it fails, what it changed is restored; without `undo`, only for a CaptureError."""
+        """Capture the run, in a ``with`` block. On failure its changes are undone; without `undo`, only for a CaptureError."""
         try:
             with self.state.watching(function, arguments), tracing.trace(self):
                 yield
@@ -78,19 +78,19 @@ class Capture(tracing.Tracer):
             raise
 
     def _finish(self) -> None:
-        for array, read in self.state.arrays:  # a program reads an array that ops take where it is, whatever is in it
+        for array, read in self.state.arrays:  # an array that ops use is read by reference, with its current values
             read.guarded = id(array) not in self._values and id(array) not in self._followed
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
             if gradient is not before or (id(leaf) in self._cleared and gradient is None):
                 self.gradients.append((self._leaf(leaf), None if gradient is None else self._value(gradient._array)))
-                if gradient is not None:  # without a graph, as in a replay, and not among what the run made
+                if gradient is not None:  # without a graph, as in a replay
                     leaf._grad = Tensor._of(gradient._array)
         for _, read in self._forms.values():
             self.state.changed = self.state.changed or read.change(read.found)
 
     def release(self) -> None:
-        """Free the arrays that the run made, and what it would take to undo it."""
+        """Free the arrays that the run made, and the functions that undo it."""
         self.state.undo.clear()
         for value in self._values.values():
             if value.origin != "outside":
@@ -102,14 +102,14 @@ class Capture(tracing.Tracer):
         return value is not None and value.root.origin == "step"
 
     def referred(self) -> dict[int, Tensor]:
-        """By identity, the Tensors that the run met otherwise than as arguments."""
+        """By id, the Tensors that the run reached other than as arguments."""
         met = [tensor for tensor, _ in (*self._forms.values(), *self.leaves.values())]
         return {id(tensor): tensor for tensor in met if id(tensor) not in self._stand_ins}
 
     def escaped(self) -> str | None:
-        """Where a Tensor that the run made is still held, in words, when its results are dropped.
+        """The place, in words, that still holds a Tensor made by the run after its results are dropped; None if there is none.
 
-        An attribute that did not exist before does not count: it was made once and for all.
+        An attribute that did not exist before the run does not count: it was made once and for all.
         """
         if any(made() is not None for made in self._results.values()):
             gc.collect()
@@ -117,7 +117,7 @@ class Capture(tracing.Tracer):
         held = [t for made in self._results.values() if (t := made()) is not None and id(t) not in new]
         return next(filter(None, map(_holder, held)), "a list, an attribute, a global variable") if held else None
 
-    # What a tracer is told
+    # Events of the tracer
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         if np.geterr() != self._errors:
@@ -152,7 +152,7 @@ class Capture(tracing.Tracer):
                 self.written[0].append(array)
             elif root.origin == "argument":
                 self.written[1].append(root.number)
-        self.state.check()  # a replay calls effects one after the other, with nothing done by Python in between
+        self.state.check()  # a replay runs no Python code between effects
         subject = getattr(function, "__self__", None) or next(iter(getattr(function, "args", ())), None)
         self.state.undo += restorers([*written, subject] if hasattr(subject, "__dict__") else written)
         with tracing.trace(self.outer), self.state.effect():
@@ -190,7 +190,7 @@ class Capture(tracing.Tracer):
         if isinstance(tensor._node, Leaf) or (root is not None and root.origin != "outside"):
             raise CaptureError(
                 "compile: the function reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...). It "
-                "runs once, for the capture, and later calls would go on with the value it saw then. Choose with "
+                "runs once, for the capture, and later calls would reuse the value it read then. Choose with "
                 "tinygrad_cnn.where, return the Tensor and read it outside, or take this part out of the compiled function"
             )
         if any(np.may_share_memory(tensor._array, array) for array in self.written[0]):
@@ -199,7 +199,7 @@ class Capture(tracing.Tracer):
             self.state.reads.append(values("the value of a Tensor that the function reads", tensor._array))
 
     def _read_form(self, tensor: Tensor) -> None:
-        """Whether a Tensor requires a gradient counts if the run did not make it."""
+        """Read whether a Tensor requires a gradient, unless the run made it."""
         if isinstance(tensor._node, Leaf) and (original := tensor._node.tensor()) is not None:
             tensor = original
         root, result = self._values.get(id(tensor._array)), self._results.get(id(tensor))
@@ -211,10 +211,10 @@ class Capture(tracing.Tracer):
             self.state.undo.append(partial(setattr, tensor, "_node", tensor._node))
 
     def _read_gradient(self, leaf: Tensor) -> None:
-        """A step takes the gradient that a leaf has when the program begins."""
+        """Record a step that takes the gradient a leaf has when the program begins."""
         if self._touch(leaf):
             gradient = leaf._grad
-            if id(leaf) not in self._stand_ins:  # whether arguments have one is in the signature
+            if id(leaf) not in self._stand_ins:  # for arguments, this is part of the signature
                 test = f"{{0}}._grad is {'not ' * (gradient is not None)}None"
                 self._graded.append(Read("whether a leaf has a gradient", ["{0}._grad is None"], leaf, tests=[test]))
             if gradient is not None:
@@ -234,22 +234,22 @@ class Capture(tracing.Tracer):
                 self.state.reads += [items("of a group", group, group, ["params"]), contents(params, sys.maxsize)]
 
     def _touch(self, leaf: Tensor) -> bool:
-        """Whether the gradient of a leaf from outside is read or written for the first time."""
+        """Whether this is the first read or write of the gradient of an outside leaf."""
         known = self._values.get(id(leaf._array))
         if id(leaf) in self.leaves or (known is not None and known.origin == "step"):
             return False
         before = getattr(leaf, "_grad", None)
         self.leaves[id(leaf)] = (leaf, before)
-        leaf._grad = before  # so that it is set from now on
+        leaf._grad = before  # make the attribute exist
         self.state.undo.append(partial(setattr, leaf, "_grad", before))
         return True
 
     def vjp(self, node: Node, g: Tensor, saved: Args, parents: Args) -> Args:
-        """The rules of a node as the ops that they call, or as one step if they also compute without ops.
+        """The rules of a node as the ops that they call, or as a single step if they also compute without ops.
 
-        Rules meet indices, labels and residuals as plain arrays. What they compute from these without an op would be taken
-        for a constant. So rules are given Tensors instead; and if an array that nothing is known of still turns up beside
-        one that is known, the rules of the node become one step.
+        Rules get indices, labels and residuals as plain arrays. Results computed from these without an op would be taken for
+        constants. So rules are given Tensors instead. If an unknown array still turns up where a known array was an input, the
+        rules of the node become a single step.
         """
         op, mark = node.op, len(self.steps)
         known = any(isinstance(a, np.ndarray) and id(a) in self._values for a in flat((saved, node.params)))
@@ -260,7 +260,7 @@ class Capture(tracing.Tracer):
                 return tuple(
                     [Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r for r in found]
                 )
-        except CaptureError:  # the rule looks at values; as one step it may
+        except CaptureError:  # the rule reads values, which a single step may do
             pass
         except TypeError:
             if not known:
@@ -291,7 +291,7 @@ class Capture(tracing.Tracer):
         return self.steps[-1]
 
     def of(self, tree: Any) -> Any:
-        """What a step refers to for `tree`: values for Tensors and arrays, in nested containers too."""
+        """The form of `tree` in a step: values in place of Tensors and arrays, in nested containers too."""
         return mapped(self._refer, tree)
 
     def _refer(self, x: Any) -> Any:
@@ -303,16 +303,16 @@ class Capture(tracing.Tracer):
         return self._value(x) if isinstance(x, np.ndarray) else x
 
     def _value(self, array: np.ndarray) -> Value:
-        """The value of an array; one that is new comes from outside."""
+        """The value of an array; an unknown array comes from outside."""
         if id(array) in self._values:
             return self._values[id(array)]
         root = self._owners.get(id(owner(array)))
         if root is not None and root.origin == "step":
             raise CaptureError(
-                "compile: an op is given an array that looks at the memory of a value without an op having made it; use "
+                "compile: an op is given an array that is a view of a value, but was not made by an op; use "
                 "the Tensor's own methods, such as reshape and indexing, inside a compiled function"
             )
-        self.is_aliased |= root is not None and root.origin == "argument"  # then there will be no program
+        self.is_aliased |= root is not None and root.origin == "argument"  # the call is then not compiled
         return self._known(array, "outside")
 
     def _new(self, array: Any) -> Value | None:
@@ -349,7 +349,7 @@ def _hooks_on(tensors: list[Tensor]) -> list[Any]:
 
 
 def _holder(tensor: Tensor) -> str | None:
-    """The attribute in which an object holds `tensor`."""
+    """The attribute and object that hold `tensor`, in words."""
     for referrer in gc.get_referrers(tensor):
         above = gc.get_referrers(referrer) if isinstance(referrer, dict) else []
         for holder in (referrer, *(o for o in above if getattr(o, "__dict__", None) is referrer)):

@@ -15,7 +15,7 @@ from ..tensor import Tensor
 
 
 def restorer(thing: Any) -> Callable[[], object] | None:
-    """A function that restores what an array, a container or a random generator holds now; None for anything else."""
+    """A function that restores the present content of an array, container or random generator; None for other objects."""
     if isinstance(thing, np.ndarray):
         return partial(np.copyto, thing, thing.copy()) if thing.flags.writeable and not thing.dtype.hasobject else None
     if isinstance(thing, dict | set):
@@ -32,7 +32,7 @@ def restorer(thing: Any) -> Callable[[], object] | None:
 
 
 def restorers(things: Iterable[Any]) -> list[Callable[[], object]]:
-    """Restorers of things and of all that is in them: elements, attributes, values of Tensors."""
+    """Restorers of objects and of everything in them: elements, attributes, values of Tensors."""
     queue, seen, found = [*things], dict[int, Any](), list[Callable[[], object]]()
     for thing in queue:
         if id(thing) in seen:

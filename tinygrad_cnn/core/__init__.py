@@ -1,1 +1,1 @@
-"""The idea, and the ground floor: the graph, ops and their rules, the backward walk, grad mode, versions, tracing."""
+"""The core: the graph, ops and their rules, the backward and forward walks, grad mode, versions, tracing."""

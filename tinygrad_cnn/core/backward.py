@@ -1,8 +1,8 @@
-"""The backward walk: reverse-mode differentiation as one pass over the nodes, newest first.
+"""The backward walk: reverse-mode differentiation in one pass over the nodes, newest first.
 
-Node numbers grow with time, so sorting the nodes that can be reached by number is a topological order: when a node's
-turn comes, every use of its output has already sent its gradient. The node's op turns that gradient into one for each
-parent, and the sums at the leaves are the answer. With ``create`` the same rules are handed Tensors and are recorded.
+Node numbers grow with time, so sorting the reachable nodes by number gives a topological order: when the walk comes to a
+node, every use of its output has already sent its gradient. The node's op turns that gradient into one for each parent.
+The sums at the leaves are the result. With ``create`` the rules are given Tensors and their computation is recorded.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .versions import last_write, owner, written_since
 Place: TypeAlias = Node | Leaf
 
 LARGE = 1 << 15
-"""Elements from which on the memory order of a gradient is looked at."""
+"""Gradients of at least this many elements are put into the memory order of the forward output."""
 
 ARRAYS = nullcontext()
-"""The context of rules that are given arrays: nothing they do is recorded."""
+"""The context for rules that are given arrays: nothing is recorded."""
 
 
 def pull_back(
@@ -36,23 +36,23 @@ def pull_back(
     create: bool,
     floor: int = 0,
 ) -> dict[Place, Array]:
-    """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; absent where none arrives.
+    """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; a place that gets none is left out.
 
-    `roots` are pairs of a place and its incoming gradient: arrays, or Tensors :func:`in_tensors`. The arrays returned share
-    memory with nothing. Without `retain`, the saved values of every node on the way are freed. Places numbered below
-    `floor` are taken for leaves: the walk ends there.
+    `roots` are pairs of a place and its incoming gradient: arrays, or Tensors if :func:`in_tensors`. The returned arrays
+    share no memory with other arrays. Without `retain`, the saved values of every visited node are freed. Places numbered
+    below `floor` are treated as leaves: the walk ends there.
 
     Raises:
-        RuntimeError: before anything changes, if a node on the way was freed or a value it saved has been overwritten.
+        RuntimeError: before anything changes, if a visited node was freed or a value it saved has been overwritten.
     """
-    oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # older ones lead to none
+    oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
     grads: dict[Place, Array] = reached([place for place, _ in roots], oldest)
     order: list[Any] = sorted(grads, key=attrgetter("number"), reverse=True)
     check_unwritten(order, oldest)
     useful = None if wanted is None else _leading_to(wanted, order, oldest)
     ends: Collection[Place] = () if wanted is None else wanted
-    summed: set[Place] = set()  # places whose gradient is an array that this walk made and may add into
-    borrowed: set[Place] = set()  # places of the answer whose gradient shares memory with something else
+    summed: set[Place] = set()  # places whose gradient this walk allocated: it may add in place
+    borrowed: set[Place] = set()  # places whose gradient may share memory with another array
     results: dict[Place, Array] = {}
     vjp = tracing.tracer().vjp if tracing.watchers else None
     hooked = bool(hooks.changes and hooks.hooked)
@@ -72,7 +72,7 @@ def pull_back(
             grads[node] = None
             if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
                 g = hooks.run(node, g, tensors)
-                borrowed.add(node)  # a hook may have kept what it was given
+                borrowed.add(node)  # a hook may have kept its argument
                 summed.discard(node)
             op = node.op
             if op is None or node in ends:
@@ -81,7 +81,7 @@ def pull_back(
                 results[node] = g if fine else _own(g, shared)
                 if op is None or node.number < floor:
                     continue
-            if g.size >= LARGE and (op.in_place or not op.along):  # others hand it to a kernel as it is
+            if g.size >= LARGE and (op.in_place or not op.along):  # other kernels take any order
                 g = _laid_out(g, node.strides)
             parents = node.parents
             if useful is not None:
@@ -92,7 +92,7 @@ def pull_back(
             else:
                 pulled = vjp(node, g, saved, parents)
             i = -1
-            for r in pulled:  # by hand: zip and enumerate cost as much as all that is done here
+            for r in pulled:  # no zip or enumerate: they would double the cost of this loop
                 i += 1
                 parent = parents[i]
                 if parent is None:
@@ -115,10 +115,10 @@ def pull_back(
 
 
 def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
-    """g in the memory order of what it is the gradient of, if both have one.
+    """g in the memory order of the forward output (given by its strides), if both arrays have one.
 
-    Where orders meet, C order wins. But NumPy reuses large temporary arrays in an expression, and then it is theirs that wins:
-    a rule would give one order to arrays, and another to Tensors, and sums over it other bits.
+    When operands differ in order, NumPy picks C order for the result. But NumPy also reuses large temporaries in an
+    expression and then keeps their order, so a rule could give arrays one order and Tensors another, and sums other bits.
     """
     data = g if g.__class__ is np.ndarray else g._array
     if data.strides == strides or 0 in data.strides or 0 in strides:
@@ -131,12 +131,12 @@ def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
 
 
 def in_tensors(create: bool) -> bool:
-    """Whether a walk hands its rules Tensors: to record what they compute, or because the run is captured."""
+    """Whether the rules are given Tensors: to record what they compute, or because the run is captured."""
     return create or tracing.tracer().captures
 
 
 def outside(roots: Iterable[Place], since: int) -> set[Place]:
-    """The places numbered below `since` that the roots were computed from, without a look behind them."""
+    """The places numbered below `since` that the roots were computed from; the search stops at these places."""
     found = list(dict.fromkeys(roots))
     seen = set(found)
     for node in found:
@@ -148,7 +148,7 @@ def outside(roots: Iterable[Place], since: int) -> set[Place]:
 
 
 def reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
-    """Each place that can be reached from the roots without a look behind those below `oldest`, with no gradient yet.
+    """Every place reachable from the roots, mapped to None; the search does not go beyond places older than `oldest`.
 
     RuntimeError if one of them was freed.
     """
@@ -170,7 +170,7 @@ def reached(roots: Iterable[Place], oldest: int) -> dict[Place, Any]:
 
 
 def check_unwritten(order: Sequence[Place], oldest: int) -> None:
-    """RuntimeError if a value that one of the places saved has been overwritten since."""
+    """RuntimeError if a value saved by one of the places has been overwritten since."""
     latest = last_write()
     for node in reversed(order):
         if node.number > latest:
@@ -192,8 +192,7 @@ def _leading_to(wanted: Collection[Place], order: Sequence[Place], oldest: int) 
 
 
 def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
-    """One more gradient for `place` added to those so far, in place where their sum is the walk's own array and lies as r does:
-    else NumPy chooses the memory order, as it does for Tensors."""
+    """Accumulate r; in place if the buffer is ours and the layouts match. Else NumPy chooses the order, as for Tensors."""
     if place in summed and isinstance(old, np.ndarray) and old.strides == r.strides:
         return np.add(old, r, out=old)
     summed.add(place)
@@ -201,7 +200,7 @@ def _sum(old: Array, r: Array, place: Place, summed: set[Place]) -> Array:
 
 
 def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
-    """A gradient in its input's shape and dtype: what broadcasting repeated is summed, for elementwise ops only."""
+    """A gradient in its input's shape and dtype: summed over broadcast axes, for elementwise ops only."""
     if r.shape != parent.shape:
         try:
             if not op.elementwise:
@@ -216,24 +215,24 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
 
 
 def input_name(op: Op, position: int) -> str:
-    """The name, in messages, of the input that the parent at `position` stands for."""
+    """The name, in error messages, of the input at position `position` among the parents."""
     sig = op.signature
     served = sig.served
     return f"`{sig.inputs[0]}[{position}]`" if sig.variadic else f"`{served[position]}`"
 
 
 def _memory(value: Any) -> Any:
-    """What owns the memory that a value looks at: nothing if it is no array."""
+    """The array that owns the memory of a value; None if the value is not an array."""
     data = value if value.__class__ is np.ndarray else getattr(value, "_array", value)
     return owner(data) if isinstance(data, np.ndarray) else None
 
 
 def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
-    """Whether a gradient may look at memory that others look at: the incoming gradient's or a saved value's."""
-    if r.__class__ is np.ndarray and r.base is None:  # it is new, unless the rule handed on what it was given
+    """Whether a gradient may share memory with the incoming gradient or with a saved value."""
+    if r.__class__ is np.ndarray and r.base is None:  # new, unless the rule returned one of its arguments
         if r is g:
             return True
-        for value in saved:  # noqa: SIM110 - a generator costs as much again as the look
+        for value in saved:  # noqa: SIM110 - a generator would double the cost
             if value is r or (value.__class__ is tuple and any(each is r for each in value)):
                 return True
         return False

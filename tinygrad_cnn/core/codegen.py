@@ -1,8 +1,8 @@
-"""Write the Python that an op runs: one function that records a call, one that applies the rules.
+"""Generate the Python that an op runs: one function that records a call, one that applies the rules.
 
-An op is called a million times and declared once. What depends only on the declaration (which inputs can carry a
-gradient, what a rule needs saved, in which order parameters stand) is therefore settled here, in source text, and
-nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source`` to read the result for an op.
+An op is declared once and called a million times. Everything that depends only on the declaration (which inputs can
+carry a gradient, which values a rule needs, the order of parameters) is therefore decided here, in source text, and
+nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source`` to read the generated code of an op.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from .operands import ODD
 
 TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
-"""Names that the written functions use, and ..."""
+"""Names that the generated functions use, and ..."""
 
 TAKEN_FORM = re.compile("^_|_$|_n$")
 """... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
 
 OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
 TANGENT, OUT_SHAPE = "t", "out_shape"
-"""What only a forward rule may ask for."""
+"""Names that only a forward rule may ask for."""
 
 NEEDS, IN_SHAPES, PARENTS = JOINT = "needs", "in_shapes", "parents"
-"""What only a joint rule may ask for: which gradients are wanted, the shapes of its inputs or None, and their nodes or None."""
+"""Names that only a joint rule may ask for: which gradients are wanted, and the shape and node of each input, or None."""
 
 
 @dataclass
 class Signature:
-    """What an op declares: the names of its inputs and parameters, and what each rule asks for."""
+    """An op's declared signature: the names of its inputs and parameters, and the names each rule asks for."""
 
     name: str
     inputs: tuple[str, ...]
@@ -40,22 +40,22 @@ class Signature:
     rules: dict[tuple[str, ...], tuple[str, ...]] = field(
         default_factory=dict
     )  # inputs that a rule serves -> its names
-    joins: bool = False  # whether the rule of a variadic op gives all gradients at once
+    joins: bool = False  # whether the rule of a variadic op returns all gradients
     accelerated: bool = False
 
     @property
     def served(self) -> list[str]:
-        """The inputs that some rule serves, in order."""
+        """The inputs that have a gradient rule, in order."""
         return [name for name in self.inputs if any(name in inputs for inputs in self.rules)]
 
     @property
     def saveable(self) -> tuple[str, ...]:
-        """Names whose values a node may keep for its rules."""
+        """Names whose values a node can save for its rules."""
         return (*self.inputs, OUTPUT, *self.residuals)
 
     @property
     def saved(self) -> tuple[str, ...]:
-        """Names whose values a node does keep: those that some rule asks for."""
+        """Names whose values a node does save: those that a rule asks for."""
         wanted = {name for names in self.rules.values() for name in names}
         return tuple(name for name in self.saveable if name in wanted)
 
@@ -70,7 +70,7 @@ class Signature:
         return {name for inputs, names in self.rules.items() if served in inputs for name in names}
 
     def legal_forward(self, served: str) -> tuple[str, ...]:
-        """Names that the forward rule of an input may ask for: a node keeps no more for it than for the backward rule."""
+        """Names that the forward rule of an input may ask for: only saved values that its backward rule asks for too."""
         asked = self.asked_for(served)
         return (TANGENT, *(n for n in self.saveable if n in asked), *self.params, OUT_SHAPE)
 
@@ -80,12 +80,12 @@ def _tuple(items: list[str]) -> str:
 
 
 def _some(inputs: tuple[str, ...] | list[str]) -> str:
-    """Whether a gradient in one of these inputs is wanted, in Python."""
+    """Python source for: is the gradient of one of these inputs wanted?"""
     return " or ".join(f"{n}_n is not None" for n in inputs)
 
 
 def rule_name(inputs: tuple[str, ...]) -> str:
-    """Under which name the written functions call the rule for some inputs."""
+    """The name of the rule for some inputs in the generated functions."""
     return f"_rule_{'_'.join(inputs)}"
 
 
@@ -100,7 +100,7 @@ def _header(sig: Signature) -> str:
 
 
 def _run(sig: Signature, arguments: list[str]) -> str:
-    """The output: from the definition, or from a kernel that takes these arguments."""
+    """Source for the output: from the definition, or from the kernel if it returns a task."""
     given = ", ".join([*arguments, *(f"{p}={p}" for p in sig.params)])
     if not sig.accelerated:
         return f"_raw({given})"
@@ -108,7 +108,7 @@ def _run(sig: Signature, arguments: list[str]) -> str:
 
 
 def _unpack(sig: Signature) -> str:
-    """The left side that receives what the raw function returns: the output, then the residuals."""
+    """The assignment target for the result of the raw function: the output, then the residuals."""
     return ", ".join(["_y", *(f"{r}_" for r in sig.residuals)])
 
 
@@ -117,7 +117,7 @@ def _plain(sig: Signature, arguments: list[str]) -> str:
 
 
 def _saved_expression(sig: Signature, name: str) -> str:
-    """A value is kept only when an input whose rule asks for it takes part in the gradient."""
+    """Save a value only if an input whose rule asks for it requires a gradient."""
     value = "_y" if name == OUTPUT else f"{name}_"
     if sig.variadic:
         return f"tuple({value})" if name in sig.inputs else value

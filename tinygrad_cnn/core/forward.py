@@ -1,13 +1,13 @@
-"""The forward walk: directional derivatives as one pass over recorded nodes, oldest first.
+"""Forward mode: directional derivatives in one pass over recorded nodes, oldest first.
 
-A node turns the tangents of its inputs into the tangent of its output, dy = sum of dy/dx_i dx_i. Three kinds of ops need
-nothing new for this. The rule of an elementwise op multiplies g by dy/dx element by element, so the same rule applied to the
-tangent is the forward rule. An op that is linear in an input is its own forward rule, with the tangent in that input's place.
-Others declare one with ``.jvp``. Where an op has none, the transpose of its backward rule is taken, which is exact, too: the
-rule is linear in g, and its own gradient, pulled back from the tangent, is dy.
+Each node maps the tangents of its inputs to the tangent of its output, dy = sum of dy/dx_i dx_i. Three kinds of ops need
+no extra rule. The rule of an elementwise op multiplies g by dy/dx element by element, so the same rule applied to the
+tangent is the forward rule. An op that is linear in an input is its own forward rule, with the tangent in place of that
+input. Other ops may declare a rule with ``.jvp``. Without one, the backward rule is transposed, which is also exact: the
+rule is linear in g, so the gradient of <rule(g), tangent> with respect to g is dy.
 (Townsend, "A new trick for calculating Jacobian vector products", 2017.)
 
-With ``create`` the rules are handed Tensors, and are recorded, so that forward and backward walks nest to any order.
+With ``create`` the rules are given Tensors and are recorded, so forward and backward passes nest to any order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from .tracing import tracer
 
 
 def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool) -> list[Array | None]:
-    """The tangent at each output for tangents at the `starts`: None where no start leads to it.
+    """The tangent at each output, given tangents at the `starts`; None for an output that depends on no start.
 
-    Tangents are arrays, or Tensors :func:`in_tensors`. What is returned may share memory with the starts.
+    Tangents are arrays, or Tensors if :func:`in_tensors`. The results may share memory with the starts.
 
     Raises:
-        RuntimeError: if a node on the way was freed, or a value it saved has been overwritten.
+        RuntimeError: if a visited node was freed, or a value it saved has been overwritten.
     """
     oldest = min(place.number for place in starts)
     order: list[Any] = sorted(reached(outputs, oldest), key=attrgetter("number"))
@@ -51,23 +51,23 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
                     tangents[node] = t
             for parent in node.parents:
                 if parent is not None and last[parent] is node and parent not in wanted:
-                    tangents.pop(parent, None)  # nobody asks for it again
+                    tangents.pop(parent, None)  # not needed any more
     return [tangents.get(place) for place in outputs]
 
 
 def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool) -> Array | None:
-    """The tangent of the output of a node, for those of its parents."""
+    """The tangent of a node's output, from the tangents of its parents."""
     op, saved = node.op, node.saved
     assert saved is not None
     sig = op.signature
-    if tensors:  # labels and indices, too, so that a tracer sees what is computed from them
+    if tensors:  # labels and indices too, so that a tracer sees their use
         tensor_of = op.globals["Tensor"]._of
         saved = tuple([tensor_of(value) if isinstance(value, np.ndarray) else value for value in op.revive(node)])
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
     values[OUT_SHAPE] = values[IN_SHAPE] = node.shape  # to an elementwise rule, an input has the shape of the output
     total: Array | None = None
-    left = list(given)  # the tangents that no forward rule takes
+    left = list(given)  # tangents not yet handled by a forward rule
     turns: list[tuple[Sequence[int], Any]] = [([i], t) for i, t in enumerate(given)]
     if sig.variadic:
         turns = [(range(len(given)), tuple(given))]
@@ -92,14 +92,14 @@ def _added(total: Array | None, t: Array) -> Array:
 
 
 def _fitted(t: Array, node: Node) -> Array:
-    """A tangent in the shape and dtype of the output of a node."""
+    """A tangent in the shape and dtype of a node's output."""
     if t.shape != node.shape:
         t = above.broadcast_to(t, shape=node.shape)
     return t if t.dtype == node.dtype else t.astype(node.dtype)
 
 
 def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool) -> Array | None:
-    """The transpose of the backward rules: the gradient of <rules(u), tangents> by u."""
+    """The transpose of the backward rules: the gradient of <rules(u), tangents> with respect to u."""
     assert node.parents is not None
     parents = tuple(parent if t is not None else None for parent, t in zip(node.parents, given, strict=True))
     with enable_grad():

@@ -1,4 +1,4 @@
-"""Whose code runs: the library's, or the user's."""
+"""Tell stack frames of the library from those of user code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ GENERATED = re.compile(r"<\w+: (call|pull)>")
 
 
 def is_library(filename: str) -> bool:
-    """Whether code is the library's: in a file of the package, or generated for an op."""
+    """Whether code belongs to the library: in a file of the package, or generated for an op."""
     return filename.startswith(PACKAGE) or GENERATED.fullmatch(filename) is not None
 
 
 def caller() -> FrameType:
-    """The innermost frame that runs the user's code."""
+    """The innermost frame of user code."""
     frame = sys._getframe(1)
     while frame.f_back is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back

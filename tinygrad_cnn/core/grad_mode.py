@@ -1,4 +1,4 @@
-"""The switch that says whether calls of ops are recorded: on, until ``no_grad`` turns it off for a while."""
+"""The recording switch: ops are recorded unless ``no_grad`` is active."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ class enable_grad(_Recording):
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops on Tensors that require gradients are recorded here and now."""
+    """Whether ops on Tensors that require gradients are recorded in this context."""
     return _recording.get()

@@ -1,8 +1,8 @@
 """The computation graph: nodes, and the ``@op`` decorator.
 
 An op is a plain NumPy function plus one gradient rule per differentiable input. Called with arrays it *is* that
-function. Called with a Tensor it also leaves a :class:`Node` behind: the op, the nodes of its inputs, the values that
-the rules will need, and its parameters. Reverse-mode differentiation is then a walk over nodes (see ``autograd.py``).
+function. Called with a Tensor it also records a :class:`Node`: the op, the nodes of its inputs, the values that
+the rules will need, and its parameters. Reverse-mode differentiation walks these nodes (see ``backward.py``).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .versions import tick
 if TYPE_CHECKING:
     from ..tensor import Tensor as Tensor
 else:
-    Tensor = Any  # which ops name in annotations, and must not import
+    Tensor = Any  # ops name it in annotations but must not import it
 
 Array: TypeAlias = Any
-"""An ndarray or a Tensor. Rules are written once for both, which a type checker cannot follow."""
+"""An ndarray or a Tensor. Rules are written once for both, which a type checker cannot express."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Node:
     """One recorded application of an op.
 
     ``number`` grows with every node, so sorting by it orders any graph topologically: inputs are older than outputs.
-    A node knows the shape, strides and dtype of its output but does not hold the output itself, unless a rule asked for it.
+    A node stores the shape, strides and dtype of its output. It keeps the output itself only if a rule asks for it.
     """
 
     __slots__ = ("__weakref__", "dtype", "hooks", "number", "op", "params", "parents", "saved", "shape", "strides")
@@ -55,14 +55,14 @@ class Node:
     strides: tuple[int, ...]
     dtype: np.dtype[Any]
     number: int
-    hooks: dict[int, Callable[[Tensor], Any]]  # unset until there is one: see hooks.py
+    hooks: dict[int, Callable[[Tensor], Any]]  # unset until the first hook: see hooks.py
 
 
 class Leaf:
-    """The end of the graph under a Tensor that the user made with ``requires_grad=True``: it receives the gradient.
+    """The node of a Tensor that the user made with ``requires_grad=True``: the gradient is accumulated there.
 
-    It knows its Tensor weakly: a Tensor refers to its gradient, which with ``create_graph`` refers to the graph, which
-    ends here, and a strong reference would close the circle.
+    The reference to the Tensor is weak. With ``create_graph`` the Tensor's gradient refers to a graph that ends at this
+    leaf, so a strong reference would make a reference cycle.
     """
 
     __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "tensor")
@@ -81,7 +81,7 @@ class Leaf:
 
 
 class Argument(Leaf):
-    """A leaf that the library made for the argument of a function: to the function it is a value, not its own to write."""
+    """The leaf of a function's argument, made by the library: the function must not write to the argument in place."""
 
     __slots__ = ()
 
@@ -99,17 +99,17 @@ class OpFunction(Protocol[P]):
     def jvp(self, **rules: Callable[..., Any]) -> None:
         """Register forward rules, named by the input: each gives dy for the tangent ``t`` of that input.
 
-        A forward rule may ask for ``t``, parameters, ``out_shape``, and what the backward rule of that input asks for. A
-        variadic op has one, and ``t`` is then a tuple of a tangent for each input, or None. An elementwise op, one that is
-        `linear` in an input, and one without forward rules need none (see :mod:`tinygrad_cnn.core.forward`).
+        A forward rule may ask for ``t``, parameters, ``out_shape``, and every name the backward rule of that input asks for. A
+        variadic op has one forward rule; its ``t`` is a tuple with a tangent or None for each input. Forward rules are
+        optional: elementwise and `linear` ops have them, others use backward rules (:mod:`tinygrad_cnn.core.forward`).
         """
 
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
         """Register, as a decorator, one rule for several inputs, or for all of a variadic op: it returns a gradient for each.
 
-        It may ask for what a rule may, but for ``in_shape`` and ``i``, and for ``needs``, whether the gradient in each input
-        is wanted; ``in_shapes``, the shape of each, or None where it is not; ``parents``, their nodes. Where a gradient is not
-        wanted it returns None.
+        It may ask for the same names as a rule, except ``in_shape`` and ``i``, and for three more: ``needs``, whether the
+        gradient of each input is wanted; ``in_shapes``, the shape of each input, or None if not wanted; ``parents``, their
+        nodes. It returns None for a gradient that is not wanted.
         """
 
 
@@ -124,7 +124,7 @@ _namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """What the core takes from above, once: ops that the backward walk itself applies to gradients."""
+    """Ops that the walks apply to gradients. The layers above register them, so that core imports nothing from above."""
 
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
@@ -136,7 +136,7 @@ above = _Above()
 
 
 def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Callable[..., Any]) -> None:
-    """Tell ops which class wraps their results, how a list beside a Tensor becomes an array, and the ops of `above`."""
+    """Register the Tensor class, the function that converts a list beside a Tensor, and the ops of `above`."""
     vars(above).update(ops)
     operands.register(cls, from_list, numpy_ops[np.stack])
     _namespace["Tensor"] = cls
@@ -145,7 +145,7 @@ def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Cal
 
 
 class Op:
-    """An op's declaration: its definition in NumPy, its signature, the rules that pull gradients back, and its kernel."""
+    """An op's declaration: its definition in NumPy, its signature, its gradient rules and its kernel."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Op:
         self.prepare: Prepare | None = None
         self.along: tuple[str, ...] = ()
         self.shares = False
-        self.rules: dict[str, Callable[..., Any]] = {}  # by input; several may have one
+        self.rules: dict[str, Callable[..., Any]] = {}  # by input; a joint rule serves several
         self.linear = linear
         self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = inspect.signature(raw)
@@ -196,21 +196,21 @@ class Op:
 
     @property
     def source(self) -> str:
-        """The Python that is written for this op."""
+        """The Python source generated for this op."""
         return emit_call(self.signature) + "\n" + emit_pull(self.signature)
 
     @property
     def takes_out(self) -> bool:
-        """Whether it can write its result into an array that it is given."""
+        """Whether the op can write its result into a given array."""
         return self.prepare is not None or isinstance(self.raw, np.ufunc)
 
     def run(self, *inputs: Any, **params: Any) -> Any:
-        """The output for arrays."""
+        """The output, for inputs that are arrays."""
         task = None if self.prepare is None else self.prepare(None, *inputs, **params)
         return self.raw(*inputs, **params) if task is None else task()
 
     def bind(self, out: np.ndarray, *inputs: Any, **params: Any) -> Callable[[], Any]:
-        """A task that writes the output for arrays into `out`, each time that it is called."""
+        """A task that writes the output for these arrays into `out` on every call."""
         if isinstance(self.raw, np.ufunc):
             return functools.partial(self.raw, *inputs, **params, out=out)
         task = None if self.prepare is None else self.prepare(out, *inputs, **params)
@@ -251,7 +251,7 @@ class Op:
 
     @functools.cached_property
     def tangents(self) -> dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]]:
-        """The forward rules by input, declared or derived, and the names that each asks for: None for the tangent."""
+        """The forward rules by input, declared or derived, and the names each asks for, with None for the tangent."""
         found: dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]] = {}
         for name, rule in self.rules.items():
             if name in self.forward_rules:
@@ -264,7 +264,7 @@ class Op:
         return found
 
     def _linear_rule(self, name: str) -> tuple[Callable[..., Any], tuple[str | None, ...]]:
-        """The op itself, with the tangent in the place of an input. Inputs that the backward rule needs not are left out."""
+        """The op itself, with the tangent in place of an input. Inputs that the backward rule does not need are left out."""
         sig = self.signature
         given = [*(n for n in sig.inputs if n != name and n in sig.asked_for(name)), *sig.params]
         function = self.function
@@ -308,13 +308,13 @@ class Op:
         self._forget()
 
     def _forget(self) -> None:
-        """What is written for the op depends on its declaration, rules and kernel; it is written when it is first called."""
+        """Drop the generated code, which depends on the declaration, rules and kernel; the next call generates it again."""
         self.function.__code__ = _build_and_call.__code__
         self.pull = self._build_and_pull
         vars(self).pop("tangents", None)
 
     def build(self) -> Any:
-        """The public function, written if it is not."""
+        """The public function, generated on first use."""
         with _building:
             if self.function.__code__ is _build_and_call.__code__:
                 made = self._compile(emit_call(self.signature))
@@ -327,7 +327,7 @@ class Op:
         return self.pull(*args)
 
     def revive(self, node: Node) -> tuple[Any, ...]:
-        """What `node` saved, with differentiable inputs and output as Tensors that stand where they stood in the graph."""
+        """The saved values of `node`, with differentiable inputs and the output as Tensors at their places in the graph."""
         assert node.saved is not None
         assert node.parents is not None
         sig, tensor_of = self.signature, self.globals["Tensor"]._of
@@ -354,12 +354,12 @@ _building = RLock()
 
 
 def _build_and_call(*args: Any, **kwargs: Any) -> Any:
-    """What the function of an op does until it has been written: write it, and call it."""
+    """The function of an op before its code is generated: generate the code, then call it."""
     return _op.build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _by_position(given: inspect.Signature, sig: Signature) -> inspect.Signature:
-    """The signature of the function of an op, which takes parameters by position as well, and a sequence if it is variadic."""
+    """The signature of an op's public function: parameters by position too, and one sequence for a variadic op."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     keyword = sig.required and sig.optional
     found = [
@@ -381,7 +381,7 @@ def _into_out(raw: Callable[..., Any]) -> Prepare:
 
 
 def _place(value: Any, at: Any, tensor_of: Callable[..., Any]) -> Any:
-    """`value` as a Tensor at its place in the graph. A local function that calls itself would be a reference cycle."""
+    """`value` as a Tensor at its place in the graph. Not a nested function: a recursive closure is a reference cycle."""
     if isinstance(at, tuple):
         return tuple(_place(v, a, tensor_of) for v, a in zip(value, at, strict=True))
     return tensor_of(value, at) if isinstance(value, np.ndarray) else value
@@ -414,30 +414,30 @@ def op(
     ufunc: np.ufunc | None = None,
     linear: Sequence[str] = (),
 ) -> Any:
-    """Make a function on ndarrays into an op that is recorded when it meets a Tensor.
+    """Make a function on ndarrays into an op, which is recorded when it is called with a Tensor.
 
-    Array inputs are positional, parameters keyword-only. A keyword ``out=None`` is no parameter: it says that `raw` can
-    write its result into an array of the result's shape, dtype and memory order. For an elementwise op, and one that is
-    declared `in_place`, that may be one of the inputs: no element of an input is to be read once it has been written in `out`.
+    Array inputs are positional, parameters keyword-only. A keyword ``out=None`` is not a parameter: it says that `raw` can
+    write its result into an array of the result's shape, dtype and memory order. For an elementwise op, or one declared
+    `in_place`, `out` may be one of the inputs: `raw` must not read an input element after writing that element of `out`.
 
-    Give the gradients with ``.vjp(input=rule, ...)``; a rule's parameter names say what it needs: ``g`` the incoming
+    Give the gradients with ``.vjp(input=rule, ...)``. A rule's parameter names say what it needs: ``g`` the incoming
     gradient, ``y`` the output, ``in_shape`` the shape of the input it serves, any input, parameter or residual, and in a
     variadic op ``i``, the position of the input it serves. Gradients that share work are given by one rule:
     ``@f.joint_vjp("a", "b")``. An input without a rule cannot require a gradient; an op without rules gives constants.
 
     Args:
         elementwise: inputs broadcast, so a gradient is summed back to its input's shape.
-        residuals: names for what `raw` returns after its output, kept for the rules (max-pool's argmax).
-        numpy: the NumPy function that this op stands for when a Tensor is passed to NumPy.
-        in_place: `out` may be an input, as it may be for every elementwise op.
-        ufunc: NumPy's function that this elementwise op is, and stands for: it is what runs, and the function below the
-            decorator only names it and its inputs.
-        linear: inputs in each of which the op is linear while the others stay as they are: forward mode calls the op itself on
-            a tangent.
+        residuals: names for extra values that `raw` returns after its output, kept for the rules (max-pool's argmax).
+        numpy: the NumPy function for which NumPy calls this op when it is given a Tensor.
+        in_place: `out` may be an input; always true for elementwise ops.
+        ufunc: the NumPy ufunc that defines this elementwise op. The ufunc runs; the decorated function gives only the
+            names of the op and its inputs.
+        linear: inputs in which the op is linear while the others are fixed: forward mode calls the op itself on their
+            tangents.
 
     Raises:
-        TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the inputs are not
-            as many as those of `ufunc`.
+        TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the number of
+            inputs differs from that of `ufunc`.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> @tg.op(elementwise=True)
@@ -461,17 +461,17 @@ def op(
 
 
 def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in_place: bool = False) -> None:
-    """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes what the definition does.
+    """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes the same as the definition.
 
-    A task is a function without arguments that returns the result. Eager calls give ``out=None``, for a new array, and run the
-    task once. A compiled program gives an array of the result's shape, dtype and memory order, and runs the task in each
-    replay, on the same memory. ``prepare`` returns None where the definition is good enough.
+    A task is a function without arguments that returns the result. Eager calls pass ``out=None``, for a new array, and run
+    the task once. A compiled program passes an array of the result's shape, dtype and memory order, and runs the task in
+    each replay on the same memory. ``prepare`` returns None where the definition is fast enough.
 
     Args:
-        function: what ``@op`` returned.
-        prepare: the kernel. If it has a parameter ``shared``, a program also gives it a dictionary, the same for all that is
-            prepared with the same first input: what one task works out of that input, those after it need not.
-        along: the inputs, and ``y``, whose first axis counts the same images, where a task may touch the images one by one.
+        function: the function that ``@op`` returned.
+        prepare: the kernel. If it has a parameter ``shared``, a program passes a dictionary common to all calls prepared with
+            the same first input: a task can leave intermediate results there for later tasks.
+        along: the names, of inputs and ``y``, whose first axis is the batch, if a task may compute each image separately.
         in_place: whether `out` may be an input. Elementwise kernels must allow it.
     """
     unknown = [repr(n) for n in along if n not in (*function.op.signature.inputs, OUTPUT)]
@@ -485,7 +485,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def implements(*numpy_functions: Any) -> Callable[[F], F]:
-    """Declare that a function composed of ops stands for these NumPy functions when they are given a Tensor."""
+    """Declare that a function composed of ops replaces these NumPy functions when they are given a Tensor."""
 
     def declare(function: F) -> F:
         numpy_ops.update(dict.fromkeys(numpy_functions, function))
@@ -495,7 +495,7 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 
 
 def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
-    """The same error in terms of the op: its name, and each input with dtype and shape."""
+    """The same error in terms of the op: its name, and the dtype and shape of each input."""
     tracer().impure(f"goes on after an error of `{op.name}`, which depends on values")
     text = str(error)
     speaker, _, rest = text.partition(": ")

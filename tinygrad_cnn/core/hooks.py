@@ -1,7 +1,7 @@
 """Functions that the backward walk calls with a finished gradient.
 
-A hook lives on its node or leaf and dies with it. The set of places that have one says, once for each walk, whether
-any place need be asked: a program without hooks pays for nothing else.
+A hook lives as long as its node or leaf. The set of places with hooks tells each walk, in one check, whether there are any:
+a program without hooks pays only for that check.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ Hook: TypeAlias = Callable[[Any], Any]
 hooked: weakref.WeakSet[Node | Leaf] = weakref.WeakSet()
 
 changes = 0
-"""How often a hook was registered or removed. While it is 0, nobody need count the entries of `hooked`, which takes longer."""
+"""How often a hook was registered or removed. While it is 0, the walk need not count `hooked`, which is slower."""
 
 
 class Handle:
-    """Takes a hook off again, by :meth:`remove` or at the end of a ``with`` block."""
+    """Removes a hook, by :meth:`remove` or at the end of a ``with`` block."""
 
     def __init__(self, place: Node | Leaf, key: int) -> None:
         self._place = weakref.ref(place)
         self._key = key
 
     def remove(self) -> None:
-        """Call the hook no more. Nothing happens if it is gone already."""
+        """Remove the hook. Does nothing if it is already removed."""
         place = self._place()
         if place is None or not hasattr(place, "hooks"):
             return
@@ -52,7 +52,7 @@ class Handle:
 
 
 def register(place: Node | Leaf, hook: Hook) -> Handle:
-    """Put a hook on a place, after those that it has."""
+    """Add a hook to a place, after its other hooks."""
     if not callable(hook):
         raise TypeError(f"register_hook: `hook` is {hook!r}; it must be a function of the gradient")
     global changes
@@ -74,7 +74,7 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
             tracing.tracer().read(hook, "code")
         if create:
             replacement = hook(given)
-        else:  # values only: a recording would be of no use to anyone
+        else:  # values only: recording would be wasted
             with no_grad():
                 replacement = hook(given)
         if replacement is not None:

@@ -1,7 +1,7 @@
-"""What may stand where an op takes an array: Tensors, arrays, numbers and lists.
+"""Operands of ops: Tensors, arrays, numbers and lists.
 
-A list, tuple or array of objects that holds Tensors becomes one Tensor, as ``stack`` makes it, so that the gradient
-reaches each of them. NumPy by itself would read their values, and the graph would end there.
+A list, tuple or object array that holds Tensors becomes one Tensor, as by ``stack``, so that the gradient reaches each
+of them. NumPy alone would read their values, and the graph would end there.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 
 OBJECT = np.dtype(object)
 NUMBERS = frozenset({bool, int, float, complex, type(None)})
-"""Classes of operands that ops take as they are."""
+"""Classes of operands that ops take unchanged."""
 
 NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
 FLAT = NUMBERS | NUMPY_NUMBERS
 FINE = set(FLAT)
-"""Classes of operands that are no lists: numbers, and the Tensor from when it is registered."""
+"""Classes of operands that are not lists: numbers, and the Tensor class once registered."""
 
 ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in {1})"
-"""In Python, whether an operand needs a closer look: all others cost no call."""
+"""Python source for: does an operand need a closer look? All other operands cost no call."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 _item = {kind: kind.item for kind in NUMPY_NUMBERS}
@@ -33,19 +33,19 @@ _stack: Any = None
 
 
 def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., Any]) -> None:
-    """Say what a Tensor is, how a list of numbers beside one becomes an array, and how Tensors are joined."""
+    """Register the Tensor class, the conversion of a list of numbers beside a Tensor, and the op that stacks Tensors."""
     global _tensor, _from_list, _stack
     _tensor, _from_list, _stack = tensor, from_list, stack
     FINE.add(tensor)
 
 
 def tensor(array: np.ndarray) -> Any:
-    """A Tensor in the memory of an array."""
+    """A Tensor that shares the memory of an array."""
     return _tensor._of(array)
 
 
 def adapt(value: Any, name: str = "Tensor") -> Any:
-    """What stands beside a Tensor, in its world: a NumPy scalar counts as a Python number, a list as Tensor(list)."""
+    """An operand beside a Tensor, converted: a NumPy scalar becomes a Python number, a list becomes Tensor(list)."""
     item = _item.get(value.__class__)
     if item is not None:
         return item(value)
@@ -54,13 +54,13 @@ def adapt(value: Any, name: str = "Tensor") -> Any:
 
 
 def gather(value: Any, name: str = "Tensor") -> Any:
-    """`value`; or if it is a list, tuple or array of objects that holds Tensors, the Tensor that it stands for.
+    """`value`, unless it is a list, tuple or object array that holds Tensors: then the Tensor stacked from it.
 
-    Its dtype is that to which NumPy promotes the Tensors and arrays in it; Python and NumPy scalars promote nothing.
+    NumPy's promotion of the Tensors and arrays in it gives the dtype; Python and NumPy scalars do not promote.
 
     Raises:
-        TypeError: in the words of `name`, for an array of objects that holds no Tensor.
-        ValueError: for a ragged one.
+        TypeError: beginning with `name`, for an object array that holds no Tensor.
+        ValueError: for a ragged list.
     """
     if isinstance(value, _tensor):
         return value
@@ -75,7 +75,7 @@ def gather(value: Any, name: str = "Tensor") -> Any:
 
 
 def members(values: Iterable[Any]) -> list[Any]:
-    """What is to be joined: if there is a Tensor, Tensors for the arrays, scalars and lists too, as in :func:`gather`."""
+    """`values`, to be joined: if one is a Tensor, the arrays, scalars and lists become Tensors too, as in :func:`gather`."""
     found = list(values)
     if all(value.__class__ is _tensor for value in found) or not _holds_tensor(found):
         return found
@@ -95,7 +95,7 @@ def _holds_tensor(value: Any) -> bool:
 
 
 def _parts(value: Any) -> Any:
-    """What a list, tuple or array of objects is made of; None for anything else."""
+    """The elements of a list, tuple or object array; None for anything else."""
     if isinstance(value, np.ndarray) and value.dtype == OBJECT:
         return value if value.ndim else [value.item()]
     return value if isinstance(value, list | tuple) else None
@@ -135,9 +135,9 @@ def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
 def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[Any, Any]) -> None:
     """Let the public functions of a module take lists that hold Tensors wherever a parameter is annotated as ``Array``.
 
-    Ops do so by themselves. A function that is composed of ops may ask for a shape first, for which NumPy would read the
-    values. Modules that took a function before keep it as it was written, so calls within the library cost nothing.
-    `replace` has functions as its values, and these are replaced too.
+    Ops accept such lists already. A function composed of ops may ask for a shape first, and NumPy would read the values.
+    Modules that imported a function earlier keep the original, so calls within the library cost nothing.
+    The values of `replace` are functions; they are replaced too.
     """
     for name in namespace["__all__"]:
         function = namespace[name]
@@ -147,7 +147,7 @@ def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[An
 
 
 def accepting_lists(function: F) -> F:
-    """`function`, called with the Tensor that a list stands for; itself if no parameter is annotated as ``Array``."""
+    """`function`, with list arguments converted to Tensors; `function` itself if no parameter is annotated as ``Array``."""
     parameters = inspect.signature(function).parameters.values()
     arrays = {p.name for p in parameters if p.annotation in ("Array", "TensorLike")}
     if not arrays:

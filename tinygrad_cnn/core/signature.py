@@ -1,4 +1,4 @@
-"""What a declaration of an op may say: names, inputs and parameters are checked before any Python is written for it."""
+"""Check an op's declaration (names, inputs, parameters) before code is generated for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUT = "out"
 def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a rule's parameters."""
     if isinstance(rule, FunctionType) and not hasattr(rule, "__wrapped__"):
-        code = rule.__code__  # which takes a tenth of the time of `inspect`
+        code = rule.__code__  # ten times faster than `inspect`
         return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return tuple(inspect.signature(rule).parameters)
 
@@ -30,7 +30,7 @@ def declared(
     ufunc: np.ufunc | None,
     linear: tuple[str, ...] = (),
 ) -> Signature:
-    """The signature of an op that is `raw`, or `ufunc` by raw's names. TypeError if the declaration is ill-formed."""
+    """The signature of an op defined by `raw`, or by `ufunc` with raw's names. TypeError if the declaration is ill-formed."""
     parameters = given.parameters.values()
     variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]

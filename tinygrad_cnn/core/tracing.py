@@ -1,7 +1,7 @@
-"""The tracing seam: a :class:`Tracer` is told of every op, rule, read and effect in its context, and may act in its place.
+"""The tracing seam: a :class:`Tracer` sees every op, rule, read and effect in its context, and may replace it.
 
-Anomaly detection, the second run of a checkpoint and the capture of a compiled function are tracers. Hot call sites look at
-:data:`watchers` first: while no tracer is active anywhere, a call pays for one check of an empty list.
+Anomaly detection, the second run of a checkpoint and the capture of a compiled function are tracers. Hot call sites check
+:data:`watchers` first: while no tracer is active anywhere, a call pays only for checking an empty list.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Write: TypeAlias = Literal["grad", "state"]
 
 
 class Tracer:
-    """Follows a run. Every method hands on to the tracer in whose context this one was entered, and at last does the thing."""
+    """Follows a run. Each method passes the event to the `outer` tracer; the outermost one performs the operation."""
 
     outer: Tracer
 
     @property
     def captures(self) -> bool:
-        """Whether the run is captured, to be replayed without its Python: then backward rules are given Tensors."""
+        """Whether the run is captured to be replayed without Python: backward rules are then given Tensors."""
         return self.outer.captures
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
@@ -43,7 +43,7 @@ class Tracer:
         self.outer.call(op, inputs, params, output, residuals)
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
-        """The gradients that the rules of a node give to its parents for an incoming gradient g."""
+        """The gradients of a node's parents for an incoming gradient g, by the node's rules."""
         return self.outer.vjp(node, g, saved, parents)
 
     def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
@@ -56,25 +56,25 @@ class Tracer:
     def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
         """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
 
-        A replay calls it again, with the arrays as they are then, so it must read whatever else it needs when it is called.
+        A replay calls it again with the current arrays, so the function must read all other state when it is called.
         ``writes()`` gives the arrays that it writes and users can reach.
         """
         self.outer.effect(function, *arrays, writes=writes)
 
     def read(self, thing: Any, what: Read) -> None:
-        """What happens next depends on `what` of `thing`: the "values", "requires_grad" or "grad" of a Tensor, the
+        """The run depends on `what` of `thing`: the "values", "requires_grad" or "grad" of a Tensor, the
         "attributes" of a module, the "params" of an optimizer, the "code" of a function that is about to be called.
 
-        The "memory" of an array: ops are about to take the array, whatever values it has then.
+        The "memory" of an array: ops are about to use the array, with the values it has at each run.
         """
         self.outer.read(thing, what)
 
     def write(self, thing: Any, what: Write) -> None:
-        """`what` of `thing` is about to change: the "grad" of a leaf, or the "state" of a generator by a draw."""
+        """`what` of `thing` is about to change: the "grad" of a leaf, or the "state" of a generator through a draw."""
         self.outer.write(thing, what)
 
     def impure(self, reason: str) -> None:
-        """The run does something that a replay cannot repeat: the function "loads a state"."""
+        """The run does something that a replay cannot repeat; `reason` completes "the function ...": "loads a state"."""
         self.outer.impure(reason)
 
 
@@ -82,7 +82,7 @@ _ignored: Any = lambda *_: None  # noqa: E731
 
 
 class _Nobody(Tracer):
-    """Stands outside of all tracers: what is called is done, and nobody is told."""
+    """The outermost tracer: it performs every operation and reports nothing."""
 
     captures = False
     call = read = write = impure = _ignored
@@ -110,7 +110,7 @@ NOBODY = _Nobody()
 NOBODY.outer = NOBODY
 
 watchers: list[Tracer] = []
-"""The active tracers of all contexts."""
+"""The active tracers in all contexts."""
 
 _tracer: ContextVar[Tracer] = ContextVar("tracer", default=NOBODY)
 
@@ -120,7 +120,7 @@ tracer = _tracer.get
 
 @contextmanager
 def trace(tracer: Tracer) -> Iterator[None]:
-    """Let `tracer` follow what happens in this context. ``trace(tracer.outer)`` suspends it."""
+    """Make `tracer` the active tracer of this context. ``trace(tracer.outer)`` suspends it."""
     if not hasattr(tracer, "outer"):
         tracer.outer = _tracer.get()
     token = _tracer.set(tracer)
@@ -138,12 +138,12 @@ def observe(observer: Observer) -> AbstractContextManager[None]:
 
 
 def notify(*call: Any) -> None:
-    """An op was called on Tensors: tell the tracers of this context."""
+    """Tell the tracers of this context that an op was called on Tensors."""
     _tracer.get().call(*call)
 
 
 def deferred(method: Callable[P, None]) -> Callable[P, None]:
-    """Make every call of a function that changes state, and returns nothing, an effect."""
+    """Turn each call of a function that changes state and returns nothing into an effect."""
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:

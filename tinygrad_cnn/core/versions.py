@@ -1,6 +1,6 @@
-"""One clock numbers nodes and in-place writes, so that "written after it was recorded" compares two integers.
+"""One counter numbers nodes and in-place writes, so that "written after it was recorded" compares two integers.
 
-Leaves are written in place between steps. A graph that recorded the old values must not silently go on with the new.
+Optimizers write leaves in place between steps. A graph that saved the old values must not silently use the new ones.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 tick = itertools.count(1).__next__
-"""The next time: greater than any before."""
+"""The next number: greater than any before."""
 
-_writes: dict[int, _Write] = {}  # by identity of the owner of the memory, while it lives
-_foreign: dict[tuple[_Place, ...], _Write] = {}  # by place, of memory that no array owns
+_writes: dict[int, _Write] = {}  # by id of the owner of the memory, while it is alive
+_foreign: dict[tuple[_Place, ...], _Write] = {}  # by address range, for memory that no array owns
 _last_write = 0
 
 _Place: TypeAlias = tuple[str, int, int]
-"""Where bytes lie: from and to which address in memory (""), or position in a file that ``np.memmap`` maps."""
+"""A range of bytes: start and end address in memory (""), or start and end offset in a file mapped by ``np.memmap``."""
 
 
 class _Write:
@@ -36,22 +36,22 @@ class _Write:
 
 
 def owner(array: np.ndarray) -> np.ndarray:
-    """The array that owns the memory that `array` looks at."""
+    """The array that owns the memory of `array`."""
     base: Any = array.base
     while base is not None:
         if isinstance(base, np.ndarray):
             array = base
-        base = getattr(base, "base", None)  # as_strided puts a holder between a view and its array
+        base = getattr(base, "base", None)  # as_strided puts an object between a view and its array
     return array
 
 
 def mark_written(*arrays: np.ndarray) -> None:
-    """Note that the memory of arrays has changed, so that graphs which saved it refuse to run backward."""
+    """Record that the memory of arrays has changed, so that graphs which saved it refuse to run backward."""
     marking(*arrays)()
 
 
 def marking(*arrays: np.ndarray) -> Callable[[], None]:
-    """:func:`mark_written` for the same arrays every time."""
+    """:func:`mark_written` prepared for fixed arrays: the returned function marks them on each call."""
     writes = [_write_of(array if array.base is None else owner(array)) for array in arrays]
 
     def mark() -> None:
@@ -64,7 +64,7 @@ def marking(*arrays: np.ndarray) -> Callable[[], None]:
 
 
 def _write_of(root: np.ndarray) -> _Write:
-    if not root.flags.owndata:  # another array may look at the same memory, and outlive this one
+    if not root.flags.owndata:  # another array may use the same memory and outlive this one
         return _foreign.setdefault(_places(root), _Write(None))
     known = _writes.get(id(root))
     if known is None:
@@ -77,7 +77,7 @@ def _forget(key: int, _: object) -> None:
 
 
 def _places(root: np.ndarray) -> tuple[_Place, ...]:
-    """Where the bytes of an array lie: at an address, and in a file if it shares one."""
+    """The byte ranges of an array: in memory, and in a file if it is a shared memmap."""
     start, stop = byte_bounds(root)
     if isinstance(root, np.memmap) and root.filename is not None and root.mode != "c":
         return ("", start, stop), (os.path.realpath(root.filename), root.offset, root.offset + stop - start)
@@ -85,12 +85,12 @@ def _places(root: np.ndarray) -> tuple[_Place, ...]:
 
 
 def last_write() -> int:
-    """When some memory was last written: nothing that is younger can be out of date."""
+    """The number of the latest write: nodes that are younger cannot be out of date."""
     return _last_write
 
 
 def written_since(time: int, values: Iterable[Any]) -> bool:
-    """Whether memory of one of the arrays in `values`, or in tuples there, has been written after `time`."""
+    """Whether the memory of an array in `values`, or in tuples there, has been written after `time`."""
     roots = []
     for value in values:
         for array in value if value.__class__ is tuple else (value,):
@@ -100,14 +100,14 @@ def written_since(time: int, values: Iterable[Any]) -> bool:
                 if write is not None and write.time > time:
                     return True
                 roots.append(root)
-    for root in roots:  # memory that an array owns is another array's only if that one does not own it
+    for root in roots:  # two arrays can share memory only if one of them does not own it
         if _foreign or not root.flags.owndata:
             return _written_by_another(time, roots)
     return False
 
 
 def _written_by_another(time: int, roots: Sequence[np.ndarray]) -> bool:
-    """Whether memory of arrays has been written after `time` as that of other arrays, of which one does not own it."""
+    """Whether memory of the arrays was written after `time` through another array, where one of the two does not own it."""
     late = [place for places, write in _foreign.items() if write.time > time for place in places]
     if late and any(_overlap(_places(root), late) for root in roots):
         return True

@@ -1,1 +1,1 @@
-"""Plain NumPy on ndarrays: what the heavy ops run. Nothing here knows of Tensors or gradients."""
+"""Fast implementations of ops in NumPy and BLAS, on plain ndarrays, without Tensors or gradients."""

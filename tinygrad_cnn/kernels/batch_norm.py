@@ -1,8 +1,8 @@
-"""Moments, normalization and its gradient, over large arrays in blocks, so that a block comes from memory once.
+"""Batch norm: moments, normalization and its gradient, in blocks that fit in the cache, so a block is read from memory once.
 
-Where blocks are rows (see channelwise.py), what is added up over all of them is added up by BLAS. For the variance, deviations
-are from the mean of the block, and the blocks' moments are put together: Chan, Golub and LeVeque, "Algorithms for computing the
-sample variance" (1983). What is too large for float32 is left to the definitions, which compute in float64.
+Where blocks are rows (see channelwise.py), BLAS computes the sums over all rows. The variance of each block is taken from the
+block's mean, and the moments of the blocks are then combined: Chan, Golub and LeVeque, "Algorithms for computing the sample
+variance" (1983). Values that overflow in float32 fall back to the definitions, which compute in float64.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .sums import means, ones, product_sums, total
 Array = np.ndarray
 
 ALONE = 9000
-"""Elements up to which BLAS multiplies with a vector on one thread, so that the bits do not depend on their number."""
+"""Up to this many elements, BLAS uses one thread for a matrix-vector product, so the bits do not depend on the thread count."""
 
 FAR = 64
-"""How many times the variance the square of the mean is where it needs a second pass."""
+"""The mean needs a second pass if its square exceeds the variance by this factor."""
 
 QUIET = partial(np.seterr, over="ignore", invalid="ignore")
-"""For what is computed again if it overflows. Work sets NumPy's state for itself alone."""
+"""Silences overflow warnings: a result that overflows is computed again. Work restores NumPy's error state afterwards."""
 
 
 def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
@@ -55,14 +55,14 @@ def _moments(over: Over, x: Array, mean: Array, variance: Array) -> None:
     mean[...] = means(x, over.axis)
     deviation = x - mean.astype(x.dtype)
     variance[...] = product_sums(deviation, deviation, over.axis, n)
-    if np.any(np.square(mean) > FAR * variance):  # then the rounding of the mean shows
+    if np.any(np.square(mean) > FAR * variance):  # the rounding error of the mean is visible
         rest = means(deviation, over.axis)
         mean += rest
         variance -= np.square(rest)
 
 
 def _put_together(how: Rows, y: Array, centres: Array, sums: Array, squares: Array) -> None:
-    """The moments of all rows from the sums of blocks, and their squared deviations from the blocks' means."""
+    """Combine the blocks' sums, and their squared deviations from the block means, into the moments of all rows."""
     n = how.size // how.columns
     mean = _added(how, sums) / n
     between = np.square(np.subtract(how.folds(centres), mean, dtype=how.dtype)).reshape(centres.shape)
@@ -103,9 +103,9 @@ def _correlations(over: Over, u: Array, x: Array, mean: Array, first: Array, sec
 
 
 def _sums_of_rows(how: Rows, x: Array, u: Array | None, centre: Array) -> tuple[Any, Array, Array]:
-    """What gives the calls for a block, and the sums of its rows: of u, and of u (x - centre).
+    """A function that returns the calls for a block, and arrays for each block's sums of u and of u (x - centre).
 
-    Without u they are of x, and of the squares of x - centre, where the centres are the means of the blocks.
+    Without u, they are the sums of x and of (x - centre)^2, where `centre` receives the means of the blocks.
     """
     sums, products = np.empty((2, len(how.cuts), how.width), x.dtype)
     xs, us = how.of(x), how.of(x if u is None else u)
@@ -125,11 +125,11 @@ def _sums_of_rows(how: Rows, x: Array, u: Array | None, centre: Array) -> tuple[
 
 
 def _added(how: Rows, rows: Array) -> Any:
-    """Rows (m, F C) added up to C, in float64: there may be many, and few columns."""
+    """Rows (m, F C) summed to (C,) in float64, because there may be many rows."""
     wide = rows.reshape(-1, how.columns).astype(np.float64)
     if wide.size > ALONE:
         return np.add.reduce(wide, 0)
-    return ones(len(wide), wide.dtype).dot(wide)  # sooner than NumPy
+    return ones(len(wide), wide.dtype).dot(wide)  # faster than NumPy
 
 
 def _if_too_large(function: Any, out: Array, *inputs: Array, over: Over) -> None:
@@ -167,7 +167,7 @@ def prepare_normalized_dx(
 
 
 def _are_like(x: Array, *small: Any) -> bool:
-    """Whether the small arrays do not change the type of the result."""
+    """Whether the small arrays leave the dtype of the result unchanged."""
     return all(a is None or (isinstance(a, Array) and a.dtype == x.dtype) for a in small)
 
 
@@ -178,7 +178,7 @@ def _r(stats: Array, over: Over, w: Array | None = None) -> Any:
 
 
 def prepare_affine(out: Array | None, x: Array, w: Any, b: Any = None) -> Any:
-    """x w + b, where w and b are the same along some axes."""
+    """x w + b, where w and b broadcast along some axes."""
     if not _are_like(x, w, b):
         return None
     axes = repeated(x.shape, np.broadcast_shapes(w.shape, () if b is None else b.shape))
@@ -188,7 +188,7 @@ def prepare_affine(out: Array | None, x: Array, w: Any, b: Any = None) -> Any:
 
 
 def prepare_product_to(out: Array | None, a: Array, b: Array, *, shape: tuple[int, ...]) -> Any:
-    """The sum of a b over what is repeated."""
+    """The sum of a b over the axes along which `shape` is broadcast."""
 
     def task() -> Array:
         y: Array = product_sums(a, b, repeated(a.shape, shape)).reshape(shape)

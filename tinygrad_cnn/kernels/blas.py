@@ -1,7 +1,7 @@
-"""The BLAS that NumPy has loaded, asked directly for what NumPy does not hand on: how many threads it has, and products that
-are *added* to what is there, c += a b. NumPy would write each to memory of its own, and add it in another pass.
+"""Direct calls into the BLAS that NumPy has loaded: its number of threads, and GEMM that *accumulates*, c += a b.
 
-Where NumPy is not built on OpenBLAS, or for other types than its two, NumPy does the same.
+NumPy would write each product to a new array and add it in a second pass. Where NumPy is not built on OpenBLAS, and for dtypes
+other than float32 and float64, NumPy computes the same.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112
-"""CBLAS's names: matrices by rows, and how one of them is meant."""
+"""CBLAS constants: row-major order, not transposed, transposed."""
 
 DType = np.dtype[Any]
 
 
 class Matrix(NamedTuple):
-    """A matrix in flat memory: element (i, j) is at offset + i step + j, or at offset + j step + i if it is turned."""
+    """A matrix in flat memory: element (i, j) is at offset + i step + j, or at offset + j step + i if `turned` (transposed)."""
 
     rows: int
     columns: int
@@ -36,17 +36,17 @@ class Matrix(NamedTuple):
 
     @property
     def lines(self) -> tuple[int, int]:
-        """How many runs of memory it is, and how long they are."""
+        """The number of contiguous lines in memory, and their length."""
         return (self.columns, self.rows) if self.turned else (self.rows, self.columns)
 
     @property
     def extent(self) -> int:
-        """How much memory it reaches over."""
+        """The number of elements from the start of the memory to the end of the matrix."""
         count, length = self.lines
         return self.offset + (count - 1) * self.step + length
 
     def of(self, memory: np.ndarray) -> np.ndarray:
-        """It as a view of memory in C order."""
+        """The matrix as a view of C-ordered memory."""
         size = memory.itemsize
         lines = np.ndarray(self.lines, memory.dtype, memory, self.offset * size, (self.step * size, size))
         return lines.T if self.turned else lines
@@ -61,15 +61,15 @@ class Term(NamedTuple):
     adds: bool
 
     def of(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Its matrices as views of memory in C order."""
+        """The matrices as views of C-ordered memory."""
         return self.a.of(a), self.b.of(b), self.c.of(c), self.adds
 
 
 class Products:
-    """Products of matrices in three pieces of flat memory, one after the other, arranged once for all calls.
+    """A sequence of matrix products in three flat buffers a, b and c, prepared once for all calls.
 
     Raises:
-        ValueError: for sizes that do not fit, and rows that overlap.
+        ValueError: for sizes that do not match, and rows that overlap.
     """
 
     def __init__(self, terms: Iterable[Term], dtype: DType) -> None:
@@ -83,10 +83,10 @@ class Products:
         self.extents = [max((part.extent for part in parts), default=0) for parts in zip(*matrices, strict=True)]
 
     def on(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Callable[[], None]:
-        """What computes them in this memory, with what is there when it is called. Nothing of c may be in a or b.
+        """A function that computes the products in these buffers, from their values at each call. c must not overlap a or b.
 
         Raises:
-            ValueError: for memory that is of another type, has gaps, is too short or, for c, read-only.
+            ValueError: for a buffer of another dtype, with gaps, or too short; and for a read-only c.
         """
         for memory, extent, name in zip((a, b, c), self.extents, "abc", strict=True):
             if memory.dtype != self.dtype or not memory.flags.c_contiguous or memory.size < extent:
@@ -107,9 +107,9 @@ class Products:
 
     @cached_property
     def _calls(self) -> list[tuple[Any, ...]]:
-        """Arguments of the function for each product, and where its matrices begin, in bytes.
+        """The GEMM arguments of each product, and the byte offsets of its matrices.
 
-        What does not depend on the memory is of C's types already, which spares the conversion in each of the calls.
+        Arguments that do not depend on the buffers are converted to C types here, once, instead of in every call.
         """
         function, size = GEMM[self.dtype], self.dtype.itemsize
         integer, number = function.argtypes[3], function.argtypes[6]
@@ -125,7 +125,7 @@ class Products:
 
 
 def _by_blas(gemm: Callable[..., None], calls: list[tuple[Any, ...]], memories: tuple[np.ndarray, ...]) -> None:
-    """`memories` are what the addresses in `calls` point to: while this can be called, they live."""
+    """`memories` keeps the arrays alive that the addresses in `calls` point to."""
     for arguments in calls:
         gemm(*arguments)
 
@@ -139,7 +139,7 @@ def _by_numpy(terms: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]) -> N
 
 
 class Threads(NamedTuple):
-    """How OpenBLAS is asked for its number of threads, and told."""
+    """OpenBLAS's functions that get and set its number of threads."""
 
     get: Callable[[], int]
     set: Callable[[int], None]
@@ -152,7 +152,7 @@ def _open() -> tuple[Threads | None, dict[DType, Any]]:
         library = ctypes.CDLL(_umath_linalg.__file__)
     except OSError:
         return None, {}
-    for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename its symbols
+    for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename the symbols
         try:
             threads = Threads(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))
             gemm = {np.dtype(char): library[f"{prefix}cblas_{name}gemm{suffix}"] for char, name in ("fs", "dd")}
@@ -168,4 +168,4 @@ def _open() -> tuple[Threads | None, dict[DType, Any]]:
 
 
 THREADS, GEMM = _open()
-"""OpenBLAS's threads and its products by type, if it is what NumPy has loaded."""
+"""OpenBLAS's thread functions, and its GEMM by dtype, if NumPy has loaded OpenBLAS."""

@@ -1,7 +1,7 @@
 """Blocks of output positions for convolutions, and copies between channels-first and channels-last memory.
 
-A block is some images, or some rows of one image; what is computed for it stays in the cache. Blocks depend on shapes alone,
-and one thread computes each, so results do not depend on the number of threads.
+A block is several images, or several rows of one image, small enough to stay in the cache. Blocks depend on shapes alone, and
+one thread computes each block, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .parallel.threads import in_lanes
 from .parallel.workspace import scratch
 
 BLOCK_BYTES = 1 << 21
-"""Size of the columns of a block: a share of a third-level cache, and enough rows for BLAS, which packs the filters anew for
-each product."""
+"""Bytes of im2col columns in a block: they fit into a share of the L3 cache, with enough rows for BLAS to amortize packing the
+filters in each product."""
 
 ALONE = 6_000_000
-"""Multiplications that one thread has done before another is awake."""
+"""One thread finishes this many multiplications before another thread has woken up."""
 
 
 LONGEST_RUN = 1 << 10
-"""Bytes of a run that is moved faster as one item."""
+"""Runs up to this many bytes are copied faster as one item."""
 
 
 class Geometry(NamedTuple):
@@ -40,7 +40,7 @@ class Geometry(NamedTuple):
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether a window is a pixel, and each pixel a window."""
+        """Whether the convolution is 1 x 1 with stride 1 and no padding."""
         return volume(self.kernel) == 1 and all(s == 1 for s in self.stride) and not any(map(any, self.padding))
 
 
@@ -52,20 +52,20 @@ class Block(NamedTuple):
 
 
 def cut(out: Sizes, position_bytes: int, block_bytes: int) -> tuple[int, list[slice]]:
-    """How many images fit a block of about `block_bytes`, at least one, and the rows of an image that do, at least one."""
+    """How many images fit into a block of about `block_bytes`, and the row ranges that fit, with at least one image and row."""
     rows = max(1, block_bytes // max(1, position_bytes * volume(out[1:])))
     if rows >= out[0]:
         return rows // out[0], [slice(0, out[0])]
-    step = -(-out[0] // -(-out[0] // rows))  # as few blocks as fit, of nearly one size
+    step = -(-out[0] // -(-out[0] // rows))  # the fewest blocks, of nearly equal size
     return 1, [slice(i, min(out[0], i + step)) for i in range(0, out[0], step)]
 
 
 def blocks(
     n: int, out: Sizes, multiplications: int, position_bytes: int, block_bytes: int, *, whole: bool = False
 ) -> tuple[list[Block], bool]:
-    """The output positions of n images in blocks of nearly one size, `whole` images if need be, and whether they and the
-    `multiplications` for each are too little work for several threads. No block is in both halves of the images, and very
-    little work is one block."""
+    """The output positions of n images in blocks of nearly equal size, of `whole` images on request, and whether the total,
+    with so many `multiplications` for each position, is too little work for several threads. No block crosses the middle of the
+    batch, and very little work is a single block."""
     positions = n * volume(out)
     little = positions * multiplications <= ALONE and positions * position_bytes <= block_bytes
     if little and 0 < positions * multiplications <= ALONE // 8:
@@ -77,7 +77,7 @@ def blocks(
 
 
 def by_block(blocks: Sequence[Block], little: bool, arrange: Callable[[Block], list[Call]], *before: Call) -> Work:
-    """Work of which each part is a block."""
+    """Work with one part for each block."""
     return Work(blocks, arrange, before, images=[block.images for block in blocks], little=little)
 
 
@@ -85,8 +85,8 @@ def summed(
     blocks: Sequence[Block], little: bool, shape: Sizes, dtype: np.dtype[Any], term: Callable[[Block, np.ndarray], list[Call]],
     after: Callable[[np.ndarray], list[Call]],
 ) -> Work:  # fmt: skip
-    """Work that adds up `term(block, out)`, calls that write a block's term of this shape to `out`, and ends with the calls
-    `after(total)`. Lanes of blocks are added up by one thread each.
+    """Work that sums `term(block, out)`, calls that write a block's term of this shape to `out`, and ends with the calls
+    `after(total)`. Each lane, a range of consecutive blocks, is summed by one thread.
     """
     lanes = in_lanes(blocks)
     totals = np.empty((max(1, len(lanes)), *shape), dtype)
@@ -109,7 +109,7 @@ def summed(
 
 
 def rows_of(x: np.ndarray, block: Block, g: Geometry) -> tuple[np.ndarray, Pairs]:
-    """The rows of x (N, c, *sizes) that the windows of a block reach, and the padding that is left around them."""
+    """The rows of x (N, c, *sizes) under the windows of a block, and the padding still needed around them."""
     height, before = x.shape[2], g.padding[0][0]
     start = block.rows.start * g.stride[0] - before
     stop = (block.rows.stop - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1 - before
@@ -126,7 +126,7 @@ def is_last(a: np.ndarray) -> bool:
 
 
 def channels_last(x: np.ndarray, name: str, padding: Pairs = ()) -> np.ndarray:
-    """x (n, c, *sizes) as (n, *padded, c) with adjacent channels: a view, or scratch of the given name."""
+    """x (n, c, *sizes) as (n, *padded, c) with contiguous channels: a view, or a copy in scratch of the given name."""
     last = last_view(x)
     if not any(map(any, padding)) and last.strides[-1] == x.itemsize:
         return last
@@ -139,8 +139,8 @@ def channels_last(x: np.ndarray, name: str, padding: Pairs = ()) -> np.ndarray:
 
 
 def copying(to: np.ndarray, source: np.ndarray) -> Call:
-    """The call np.copyto(to, source), of one shape. NumPy spends longer on beginning a short run than on the run, so a run that
-    is adjacent in both is moved as one item."""
+    """The call np.copyto(to, source), for equal shapes. For short runs NumPy's overhead exceeds the copy, so a run that is
+    contiguous in both arrays is copied as one item."""
     size, run = to.itemsize, to.shape[-1] * to.itemsize
     if to.dtype is source.dtype and to.strides[-1] == source.strides[-1] == size and size < run <= LONGEST_RUN:
         item = np.dtype((np.void, run))
@@ -151,8 +151,8 @@ def copying(to: np.ndarray, source: np.ndarray) -> Call:
 def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
     """Copy x (n, c, *sizes) to (n, *sizes, c).
 
-    Channels a large power of two apart share a few lines of the cache, and reading across channels then is ten times slower;
-    they are first copied to an odd distance.
+    Channels that are a large power of two apart map to the same cache sets, which makes reading across channels ten times
+    slower; such images are first copied to rows of an odd pitch.
     """
     if x.strides[1] % 512 == 0 and x.strides[1] > x.itemsize:
         apart = _apart(x.shape, x.dtype)
@@ -162,7 +162,7 @@ def copy_channels_last(to: np.ndarray, x: np.ndarray) -> None:
 
 
 def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
-    """Copy (n, *sizes, c) to an array (n, c, *sizes), in the same way."""
+    """Copy (n, *sizes, c) to an array (n, c, *sizes), with the same detour."""
     if to.strides[1] % 512 == 0 and to.strides[1] > to.itemsize:
         apart = _apart(to.shape, to.dtype)
         np.copyto(last_view(apart), last)
@@ -172,6 +172,6 @@ def copy_channels_first(to: np.ndarray, last: np.ndarray) -> None:
 
 
 def _apart(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """Scratch (n, c, *sizes) with a gap of a cache line behind each channel."""
+    """Scratch (n, c, *sizes) with a gap of one cache line after each channel."""
     size, gap = volume(shape[2:]), 64 // dtype.itemsize
     return scratch("apart", (*shape[:2], size + gap), dtype)[..., :size].reshape(shape)

@@ -1,8 +1,8 @@
-"""Large arrays cut into blocks that stay in a cache, beside small arrays of which one element meets many of theirs.
+"""Large arrays in cache-sized blocks, combined with small arrays that broadcast to them.
 
-Channels-last images beside one number for each channel, or examples beside one for each feature, are a matrix (M, C) whose
-rows meet the same C numbers. NumPy runs one inner loop for each row, which for few channels costs more than the arithmetic. So
-F rows are joined to one of F C elements, and the small array is repeated F times. Other arrays are cut along their first axis.
+Channels-last images with one number for each channel, or examples with one for each feature, are a matrix (M, C) combined with
+a row of C numbers. NumPy runs one inner loop for each row, which for few channels costs more than the arithmetic. So F rows are
+joined to one of F C elements, and the small array is repeated F times. Other arrays are cut along their first axis.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .parallel.task import Call, Work, halved
 from .parallel.workspace import scratch
 
 SMALL = 1 << 12
-"""Arrays with fewer elements are not worth the arrangement."""
+"""Smaller arrays are not worth the preparation."""
 
 LONG = 1 << 12
-"""Elements of a row that is long enough."""
+"""Elements in a row that is long enough for NumPy's inner loop."""
 
 BLOCK = 1 << 18
-"""Elements that are worked on at a time: what is made of them, too, stays in a second-level cache."""
+"""Elements in a block: the block and its temporaries stay in the L2 cache."""
 
 LARGE = 1 << 19
-"""Elements from which on the blocks are shared by threads."""
+"""From this many elements on, several threads share the blocks."""
 
 LONGEST = 256
-"""Rows in a block from which on BLAS, which adds them up one after the other, would lose too much."""
+"""The most rows in a block that BLAS may sum: it adds sequentially, and longer sums lose too much precision."""
 
 
 class Blocks:
-    """Arrays of the shape of x in pieces of some images, or all of them, beside small arrays with size 1 along `axes`."""
+    """Arrays of the shape of x in blocks of several images, or all, with small arrays that have size 1 along `axes`."""
 
     def __init__(self, axes: tuple[int, ...], x: np.ndarray, whole: bool = False) -> None:
         n = len(x)
@@ -48,28 +48,28 @@ class Blocks:
         return [a[cut] for cut in self.cuts]
 
     def room(self) -> np.ndarray:
-        """Memory for a small array, as blocks meet it."""
+        """A buffer for a small array in the form that blocks use."""
         return np.empty(self.shape, self.dtype)
 
     def fill(self, room: np.ndarray, small: Callable[[], Any]) -> None:
-        """Put a small array, or what broadcasts to one, into its room."""
+        """Fill a buffer from a small array, or from a value that broadcasts to one."""
         room[...] = small()
 
     def beside(self, room: np.ndarray) -> list[np.ndarray]:
-        """What each block meets of a small array."""
+        """For each block, its part of a small array."""
         return [room if len(room) == 1 else room[cut] for cut in self.cuts]
 
     def work(
         self, calls: Callable[[int], list[Call]], out: np.ndarray, before: Sequence[Call], after: Sequence[Call]
     ) -> Work:
-        """The calls for each block, by its number."""
+        """Work with one part for each block; `calls(i)` gives the calls of block i."""
         return Work(range(len(self.cuts)), calls, before, after, self.images, self.size < LARGE, out)
 
     def chain(self, out: np.ndarray, a: np.ndarray, *steps: tuple[np.ufunc, Any], aside: bool = False) -> Work:
-        """Work that makes out = a, and then out = ufunc(out, operand) for each step.
+        """Work that computes out = a, and then out = ufunc(out, operand) for each step.
 
-        An operand is an array of this shape, or a function that gives a small one and is asked each time. If `out` may be an
-        operand, all but the last step work `aside`.
+        An operand is an array of this shape, or a function that returns a small array and is called in each run. If `out` may
+        be an operand, pass `aside`: all steps but the last then write to scratch.
         """
         before: list[Call] = []
         operands = []
@@ -92,9 +92,9 @@ class Blocks:
 
 
 class Rows(Blocks):
-    """Arrays that lie in memory as matrices (M / F, F C), of which `axes` are the M and the others the C, in pieces of rows.
+    """Arrays that are matrices (M / F, F C) in memory, M from `axes` and C from the other axes, in blocks of rows.
 
-    No piece is in two halves of the images, where these are some whole rows each, one behind the other.
+    If each image is a whole number of rows in one piece, no block crosses the middle of the batch.
     """
 
     def __init__(self, axes: tuple[int, ...], x: np.ndarray, order: tuple[int, ...]) -> None:
@@ -128,15 +128,15 @@ class Rows(Blocks):
         return row.reshape(*row.shape[:-1], self.fold, self.columns)
 
     def unfold(self, columns: np.ndarray, small: np.ndarray) -> None:
-        """Put an element for each column into a small array."""
+        """Write one element for each column into a small array."""
         target = small.transpose(self.order)
         target[...] = columns.reshape(target.shape)
 
 
 def blocks(axes: tuple[int, ...], *arrays: np.ndarray, sums: bool = False) -> Blocks | None:
-    """How to cut arrays beside small ones with size 1 along `axes`, or None where they are small or of several kinds.
+    """How to cut arrays that are combined with small ones of size 1 along `axes`; None if they are small, or differ in kind.
 
-    For `sums` over the axes, what is added up is not cut, unless it is rows.
+    For `sums` over the axes, the summed axes are not cut, unless the blocks are rows.
     """
     x = arrays[0]
     if x.size < SMALL or x.dtype not in (np.float32, np.float64):
@@ -154,13 +154,13 @@ def blocks(axes: tuple[int, ...], *arrays: np.ndarray, sums: bool = False) -> Bl
 
 
 def most_joined(columns: int) -> int:
-    """How many rows are enough to make one that is long."""
+    """How many rows must be joined to make one long row."""
     return 1 << max(0, (LONG // columns).bit_length() - 1)
 
 
 @lru_cache(maxsize=1024)
 def joined(n: int, images: int, most: int) -> int:
-    """How many of n rows, those of some images, are joined to one: a divisor of n, and rather of the rows of an image."""
+    """How many of n rows (of several images) to join into one: a divisor of n, if possible of the rows of one image."""
     fold = math.gcd(n, most)
     for whole in (n // images, n):
         if 2 * fold <= most:
@@ -169,7 +169,7 @@ def joined(n: int, images: int, most: int) -> int:
 
 
 def like(name: str, a: np.ndarray) -> np.ndarray:
-    """Scratch of the shape and in the memory order of a."""
+    """Scratch with the shape and memory order of a."""
     if a.flags.c_contiguous:
         return scratch(name, a.shape, a.dtype)
     order = sorted(range(a.ndim), key=lambda i: -a.strides[i])

@@ -1,4 +1,4 @@
-"""Copies into memory that is given."""
+"""Copies into given memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .parallel.chunks import by_images
 
 
 def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
-    """A task for ``copy``; None where no memory is given."""
+    """A task for ``copy``; None without `out`."""
     return None if out is None else partial(_into, out, np.copyto, out, a)
 
 
 def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Callable[[], Any] | None:
-    """A task for ``reshape``, in parts if it is large; None where no memory is given: the definition may return a view."""
+    """A task for ``reshape``, in parts if it is large; None without `out`, because the definition may then return a view."""
     if out is None or not out.flags.c_contiguous:
         return None
     target = out.reshape(a.shape)
@@ -31,7 +31,7 @@ def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> C
 
 
 def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, ...]) -> Callable[[], Any]:
-    """A task for ``laid_out``, with care for channels that are put last."""
+    """A task for ``laid_out``, with a fast copy from channels-first to channels-last."""
     if out is None:
         out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
     if axes == LAST.get(a.ndim):

@@ -1,4 +1,4 @@
-"""The mask of dropout in the memory order of what it is multiplied with."""
+"""Dropout's mask, in the memory order of the array it is multiplied with."""
 
 from __future__ import annotations
 

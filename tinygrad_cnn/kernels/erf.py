@@ -1,8 +1,8 @@
-"""The error function by rational approximations, block by block.
+"""The error function by rational approximations, in cache-sized blocks.
 
-They are those of W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23
-(1969), pages 631-637. His third, for erfc(x) beyond x = 4, is not needed: there erf(x) differs from 1 by less than 2e-8, and
-the second still gives that difference to nine digits.
+The approximations are from W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation
+23 (1969), pages 631-637. His third one, for erfc(x) beyond x = 4, is not needed: there erf(x) differs from 1 by less than
+2e-8, and the second still gives that difference to nine digits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 SPLIT = 0.46875
 ONE = 6.0
-"""erf(x) rounds to 1 from here on, in float64."""
+"""From this x on, erf(x) rounds to 1 in float64."""
 
 # Highest power first. erf(x) = x A(x^2) / B(x^2) up to SPLIT, and 1 - exp(-x^2) C(x) / D(x) from there to ONE.
 A = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
@@ -30,11 +30,11 @@ D = (
 )  # fmt: skip
 
 BLOCK = 8192
-"""Elements at a time, so that the passes over temporaries stay in the cache."""
+"""Elements per block, so that temporaries stay in the cache."""
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any]:
-    """A task for ``erf`` in the dtype (of integers float64) and memory order of a, computed in float32 at least."""
+    """A task for ``erf`` in the dtype of a (float64 for integers) and its memory order, computed in at least float32."""
     x = np.asarray(a)
     y = np.empty_like(x, x.dtype if x.dtype.kind == "f" else np.float64) if out is None else out
     return partial(_erf, x, y, np.result_type(y.dtype, np.float32))
@@ -50,7 +50,7 @@ def _erf(x: np.ndarray, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def _erf_of_block(x: np.ndarray) -> np.ndarray:
-    # Both formulas everywhere and a choice: picking out the elements of each costs more than computing it.
+    # Evaluate both formulas everywhere, then choose: gathering the elements for each would cost more.
     x = np.clip(x, -ONE, ONE)
     size = np.abs(x)
     z = size * size

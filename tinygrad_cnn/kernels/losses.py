@@ -1,4 +1,4 @@
-"""Losses in prepared memory."""
+"""Losses on preallocated buffers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reduction: str) -> Callable[[], Any] | None:
-    """A task for the mean or sum of squares of arrays of one shape and dtype in C order; None for others."""
+    """A task for the mean or sum of squares of arrays of equal shape and dtype in C order; None for other arrays."""
     if prediction.__class__ is not np.ndarray or target.__class__ is not np.ndarray or reduction not in ("mean", "sum"):
         return None
     alike = prediction.shape == target.shape and prediction.dtype is target.dtype and prediction.dtype.char in "fd"

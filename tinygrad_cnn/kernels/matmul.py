@@ -1,8 +1,8 @@
-"""Products of matrices on threads of our own.
+"""Large matrix products, shared among the library's own threads.
 
-The threads of OpenBLAS wait for their next product by spinning, for as long as a whole step of training takes, and our own
-threads then share the processors with them. So a large product is cut into parts like any other work, each for one thread
-with a single-threaded BLAS; the cut depends on shapes alone, so results do not depend on the number of threads.
+OpenBLAS threads wait for the next product by spinning, for as long as a whole training step takes, and compete with the
+library's threads for the CPUs. So a large product is cut into parts, each computed by one thread with single-threaded BLAS.
+The cut depends on shapes alone, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import numpy as np
 from .parallel.threads import blas_alone, each
 
 SMALL, FEW = 1 << 18, 1 << 13
-"""Multiplications for which BLAS uses one thread anyway: of two matrices, and where one of them is a vector."""
+"""Multiplications below which BLAS uses one thread anyway: for two matrices, and for a matrix and a vector."""
 
 LARGE = 1 << 23
-"""Multiplications from which on it pays to share them."""
+"""Multiplications from which sharing a product pays off."""
 
 PARTS, LEAST = 4, 32
-"""A product is cut into as many parts, of at least so many rows or columns."""
+"""The number of parts of a product, and the fewest rows or columns in a part."""
 
 
 def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
-    """A task for np.matmul; None for what is no array, and for shapes that do not fit."""
+    """A task for np.matmul; None if an operand is not an array, or the shapes do not match."""
     if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or not a.ndim or not b.ndim:
         return None
     shape, dtype = b.shape, a.dtype
@@ -35,10 +35,10 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     if k != shape[-2 if len(shape) > 1 else 0]:
         return None
     size = a.size * (b.size // (k or 1))
-    if size < FEW or (size < SMALL and size != a.size and size != b.size):  # no vector is among them
+    if size < FEW or (size < SMALL and size != a.size and size != b.size):  # neither is a vector
         if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:
             if out is None:
-                return partial(a.dot, b)  # which calls BLAS with less ado
+                return partial(a.dot, b)  # less overhead than np.matmul
             if out.dtype is dtype and out.flags.c_contiguous:
                 return partial(a.dot, b, out)
         return partial(np.matmul, a, b, out)
@@ -55,7 +55,7 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
 
 
 def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Callable[[], Any] | None:
-    """A task for x w^T + b; None for what has to be copied or converted first, and for shapes that do not fit."""
+    """A task for x w^T + b; None if an operand needs a copy or conversion first, or the shapes do not match."""
     if x.__class__ is not np.ndarray or w.__class__ is not np.ndarray or w.ndim != 2:
         return None
     if b is not None and (b.__class__ is not np.ndarray or b.shape != w.shape[:1] or not b.dtype == w.dtype == x.dtype):

@@ -1,7 +1,7 @@
-"""Pooling by images, for one element of the windows after the other: each is a strided view of the images.
+"""Pooling, parallel over the batch: one pass for each element of the window, on a strided view of the images.
 
-Results keep the memory order of their input. In channels-last memory a row of pixels is one run, so reducing the height first
-works on long runs, and reducing the width on half as many short ones.
+Results keep the memory order of the input. In channels-last memory a row of pixels is contiguous, so the height is reduced
+first, on long runs, and the width afterwards, on half as many short runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def prepare_max(out: Array | None, x: Array, *, windows: Windows) -> Any:
 
 
 def prepare_sum(out: Array | None, x: Array, *, windows: Windows) -> Any:
-    """The sum of each window: of many elements in tiles as any other sum."""
+    """The sum of each window; large tiles are summed like any other array."""
     if x.dtype.kind != "f":
         return None
     if _are_large(windows, x.shape[2:]):
@@ -39,7 +39,7 @@ def prepare_sum(out: Array | None, x: Array, *, windows: Windows) -> Any:
 
 
 def _reduce(ufunc: np.ufunc, padding: Any, windows: Windows, y: Array, x: Array) -> None:
-    """One axis after the other: (kH + kW) steps for kH kW elements."""
+    """Reduce one axis at a time: kH + kW passes instead of kH kW."""
     x = windows.padded(x, padding)
     for axis, (k, o, s, _, d) in enumerate(zip(*windows, strict=True), 2):
         lead = (slice(None),) * axis
@@ -56,12 +56,12 @@ def _reduce(ufunc: np.ufunc, padding: Any, windows: Windows, y: Array, x: Array)
 
 @lru_cache
 def _elements(sizes: Sizes, windows: Windows) -> Elements:
-    """They are the same at every call."""
+    """The window elements, cached."""
     return windows.elements(sizes)
 
 
 def prepare_which(out: Array | None, x: Array, top: Array, *, windows: Windows) -> Any:
-    """Which element of its window each largest one is: as many as there are, less one from where it is found on."""
+    """The index of each window's largest element: the number of elements, minus 1 for each pass from the first match on."""
     elements = _elements(x.shape[2:], windows)
     y = np.empty_like(top, np.min_scalar_type(len(elements))) if out is None else out
     return by_images(partial(_which, elements), y, x, top)
@@ -69,7 +69,7 @@ def prepare_which(out: Array | None, x: Array, top: Array, *, windows: Windows) 
 
 def _which(elements: Elements, y: Array, x: Array, top: Array) -> None:
     everywhere = (..., *(slice(0, o) for o in y.shape[2:]))
-    last_is_whole = elements[-1][0] == everywhere  # then it is the one, if none before it was
+    last_is_whole = elements[-1][0] == everywhere  # it is the match if no earlier element was
     y[...] = len(elements) - last_is_whole
     found = np.zeros_like(top, bool)
     for inside, places in elements[: len(elements) - last_is_whole]:
@@ -81,13 +81,13 @@ def _which(elements: Elements, y: Array, x: Array, top: Array) -> None:
 
 
 def prepare_put(out: Array | None, u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Any:
-    """Each u at the element of its window that `which` says, as which lies in memory, and so the images that were pooled."""
+    """Add each u to the element of its window given by `which`. The result has the memory order of `which`."""
     y = _room(which, u.dtype, sizes) if out is None else out
     return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), y, u, which)
 
 
 def prepare_spread(out: Array | None, u: Array, *, sizes: Sizes, windows: Windows) -> Any:
-    """Each u at all elements of its window."""
+    """Add each u to all elements of its window."""
     y = _room(u, u.dtype, sizes) if out is None else out
     if _are_large(windows, sizes):
         return by_images(lambda y, u: np.copyto(_tiles(y, windows), np.expand_dims(u, _within(windows))), y, u)
@@ -97,7 +97,7 @@ def prepare_spread(out: Array | None, u: Array, *, sizes: Sizes, windows: Window
 def _put(elements: Elements, alone: bool, tiled: bool, y: Array, u: Array, which: Array | None = None) -> None:
     if not tiled:
         y.fill(0)
-    if which is not None and _channels_last(u) != _channels_last(which):  # once, and not for every element
+    if which is not None and _channels_last(u) != _channels_last(which):  # convert once, not for every element
         given, u = u, np.empty_like(which, u.dtype)
         copy_channels_last(last_view(u), given) if _channels_last(u) else np.copyto(u, given)
     for i, (inside, places) in enumerate(elements):
@@ -112,7 +112,7 @@ def _put(elements: Elements, alone: bool, tiled: bool, y: Array, u: Array, which
 
 
 def prepare_take(out: Array | None, a: Array, which: Array, *, windows: Windows) -> Any:
-    """The element of each window that `which` says."""
+    """The element of each window given by `which`."""
     y = np.empty_like(which, a.dtype) if out is None else out
     return by_images(partial(_take, _elements(a.shape[2:], windows)), y, a, which)
 
@@ -131,23 +131,23 @@ def _overlap(sizes: Sizes, windows: Windows) -> tuple[bool, bool]:
 
 
 def _are_large(windows: Windows, sizes: Sizes) -> bool:
-    """Whether they are tiles of so many elements that it takes too long to go through them."""
+    """Whether windows are tiles with so many elements that one pass for each is too slow."""
     return max(windows.size) > SHORT and _overlap(sizes, windows)[1]
 
 
 def _tiles(a: Array, windows: Windows) -> Array:
-    """Images (N, C, *sizes) with each spatial axis split in two: which tile, and where in it."""
+    """Images (N, C, *sizes) with each spatial axis split in two: the index of the tile, and the position in the tile."""
     return a.reshape(*a.shape[:2], *(n for pair in zip(windows.grid, windows.size, strict=True) for n in pair))
 
 
 def _within(windows: Windows) -> Sizes:
-    """The axes within a tile."""
+    """The axes of positions within a tile."""
     return tuple(range(3, 3 + 2 * len(windows.size), 2))
 
 
 def _room(like: Array, dtype: np.dtype[Any], sizes: Sizes) -> Array:
-    """An array (N, C, *sizes) that lies in memory as `like` (N, C, *grid) does."""
-    if _channels_last(like):  # empty_like would not know where axes of one element belong
+    """An array (N, C, *sizes) in the memory order of `like` (N, C, *grid)."""
+    if _channels_last(like):  # empty_like cannot infer the order of axes of size 1
         return np.moveaxis(np.empty((len(like), *sizes, like.shape[1]), dtype), -1, 1)
     return np.empty_like(like, dtype, shape=(*like.shape[:2], *sizes))
 

@@ -1,4 +1,4 @@
-"""``relu`` and leaky relu by the maximum of two arrays: NumPy vectorizes it, and not that of an array and a number."""
+"""``relu`` and leaky relu as the maximum of two arrays: NumPy vectorizes that, but not the maximum of an array and a number."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from .parallel.chunks import LARGE, shared
 
 SHORT = 1 << 12
-"""Elements that are compared with a number sooner than they are seen as one run of memory."""
+"""Up to this many elements, comparing with a number is faster than making flat views."""
 
 RUN = 1 << 14
-"""Elements compared at a time: their zeros stay in the cache."""
+"""Elements compared at a time: the zeros to compare with stay in the cache."""
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
@@ -25,13 +25,13 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
         return partial(np.maximum, a, _zeros(a.dtype, ()), out=out)
     y = np.empty_like(a) if out is None else out
     source, target = a.ravel("K"), y.ravel("K")
-    if a.strides != y.strides or target.base is None or source.base is None:  # a copy: there are gaps
+    if a.strides != y.strides or target.base is None or source.base is None:  # ravel made a copy: there are gaps
         return partial(np.maximum, a, _zeros(a.dtype, ()), out=y)
     return shared(_rectify, y, source, target) if a.size >= LARGE else partial(_rectified, y, source, target)
 
 
 def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], Any] | None:
-    """A task for the maximum of a and slope a, which is a where a > 0, else slope a, for a number 0 < slope <= 1."""
+    """A task for max(a, slope a), which is a where a > 0 and slope a elsewhere, for a number 0 < slope <= 1."""
     if slope.__class__ is not float or not 0 < slope <= 1 or a.__class__ is not np.ndarray or a.dtype.kind != "f":
         return None
 
@@ -43,7 +43,7 @@ def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], An
 
 
 @lru_cache(maxsize=64)
-def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...] = (RUN,)) -> np.ndarray:
+def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     zeros = np.zeros(shape, dtype)
     zeros.flags.writeable = False
     return zeros
@@ -55,8 +55,8 @@ def _rectified(y: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndar
 
 
 def _rectify(source: np.ndarray, target: np.ndarray) -> None:
-    """target = max(source, 0), both of one axis."""
-    zeros = _zeros(source.dtype)
+    """target = max(source, 0), for 1-d arrays."""
+    zeros = _zeros(source.dtype, (RUN,))
     whole = source.size - source.size % RUN
     if whole:
         np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))

@@ -1,8 +1,8 @@
-"""Sums over any axes, in any memory order, that lose no more than a few units in the last place of float32.
+"""Sums over any axes, in any memory order, accurate to a few units in the last place of float32.
 
-NumPy adds pairwise only along the innermost axis in memory; along any other it adds one term after the other, and a million
-terms cost four digits. So a long sum is cut into blocks of up to BLOCK terms, BLAS adds up each as a product with a vector of
-ones, in several sums at a time, and the blocks are added in float64. float16 is added in float32.
+NumPy sums pairwise only along the innermost axis in memory. Along other axes it adds sequentially, and a million terms cost
+four digits. So a long sum is cut into blocks of up to BLOCK terms. BLAS sums each block as a product with a vector of ones,
+and the sums of the blocks are added in float64. float16 is added in float32.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .channelwise import joined, most_joined
 from .parallel.threads import blas_alone
 
 SMALL = 1 << 12
-"""Arrays with fewer elements are added up in one call, in float64 if need be."""
+"""Smaller arrays are summed in one call, in float64 if necessary."""
 
 FEW = 8
-"""Parts of a matrix that are added up in a call each."""
+"""Up to this many parts of a matrix are summed with one call each."""
 
 PARTS = 1 << 16
-"""Sums of a few terms that are made before they are added in float64, so that they stay in the cache."""
+"""Block sums computed before they are added in float64, few enough to stay in the cache."""
 
 BLOCK, SHORT = 64, 16
-"""Terms that BLAS adds up well enough, and terms that may be added one after the other."""
+"""The most terms BLAS sums with enough precision, and the most terms that may be added sequentially."""
 
 
 def prepare(
@@ -56,7 +56,7 @@ def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -
 
 
 def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
-    """A task for ``mean`` of floats; None for the mean of nothing or of a number, and for integers."""
+    """A task for ``mean`` of floats; None for empty arrays, numbers and integers."""
     if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or not a.size or not a.ndim:
         return None
     axes = reduced_axes(axis, a.ndim)
@@ -64,7 +64,7 @@ def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) 
 
 
 def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
-    """A task for ``sum_to``; None where there is nothing to sum."""
+    """A task for ``sum_to``; None if there is nothing to sum."""
     if a.__class__ is not np.ndarray or a.shape == (after := as_shape(shape)):
         return None
     before = a.shape
@@ -84,7 +84,7 @@ def total(
 
 
 def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
-    """The mean of a over `axes`, which are kept."""
+    """The mean of a over `axes`, with keepdims."""
     y = wide(a, axes)() / (math.prod(a.shape[i] for i in axes) or 1)
     return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
 
@@ -92,7 +92,7 @@ def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
 def _long(
     out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float
 ) -> Callable[[], Any]:
-    """A task for the sum of many terms, added up in float64."""
+    """A task for a sum of many terms, accumulated in float64."""
     if a.size < SMALL:
         return partial(_few, out, a, axes, keepdims, share)
     add = wide(a, axes)
@@ -123,10 +123,10 @@ def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims:
 
 
 def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
-    """Whether BLAS can multiply a vector of ones with a few short rows."""
+    """Whether BLAS can sum a few short rows as a product with a vector of ones."""
     if (
         a.ndim != 2
-        or a.size >= 2 * SMALL  # BLAS would share more among its threads
+        or a.size >= 2 * SMALL  # BLAS would use several threads
         or not 0 < len(a) <= BLOCK
         or a.dtype.char not in "fd"
         or not a.flags.c_contiguous
@@ -136,7 +136,7 @@ def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
 
 
 def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any]:
-    """A task for the sum of the rows of a, as a product with ones: in float64 if there are too many for float32."""
+    """A task for the sum of the rows of a, as a product with ones, in float64 if float32 would lose precision."""
     if len(a) <= SHORT or a.dtype.char == "d":
         return partial(ones(len(a), a.dtype).dot, a, out)
     rows, each = np.empty(a.shape), ones(len(a), np.dtype(np.float64))
@@ -153,7 +153,7 @@ def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any]:
 
 
 def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
-    """Whether NumPy would add up too many terms one after the other, or BLAS is sooner."""
+    """Whether NumPy would add too many terms sequentially, or BLAS is faster."""
     char = a.dtype.char
     if char not in "efd" or not a.size or not axes:
         return False
@@ -164,7 +164,7 @@ def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _loses(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> bool:
-    """Whether NumPy adds many terms one after the other, or, within a run of memory, in its eight sums."""
+    """Whether NumPy adds many terms sequentially, or within a contiguous run in its eight partial sums."""
     terms, stride, run = math.prod(shape[i] for i in axes), 0, 1
     for i in sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i])):
         if i not in axes or not strides[i] or (stride and strides[i] != stride):
@@ -175,15 +175,15 @@ def _loses(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ..
 
 @lru_cache(maxsize=256)
 def ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """A row of ones, the same in every call."""
+    """A read-only row of ones, cached."""
     row = np.ones(n, dtype)
     row.flags.writeable = False
     return row
 
 
 class _Plan(NamedTuple):
-    """How to add up arrays of one layout: the part that is not repeated, its axes in the order of memory, joined to groups
-    that are all kept or all reduced, and the way back."""
+    """How to sum arrays of one layout: the array without broadcast axes, its axes in memory order, grouped into runs of axes
+    that are all kept or all reduced, and the permutation back."""
 
     once: tuple[slice, ...]
     repeats: int
@@ -211,7 +211,7 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...
 
 
 def wide(a: np.ndarray, axes: tuple[int, ...]) -> Callable[[], np.ndarray]:
-    """A task for the sum of floating-point numbers over `axes`, in float64 and memory of the task."""
+    """A task for the sum of floating-point numbers over `axes`, in float64; the task owns the result's memory."""
     if a.size < SMALL:
         return lambda: np.asarray(np.add.reduce(a, axes, np.float64))
     calls: list[Callable[[], object]] = []
@@ -239,8 +239,8 @@ def _run(calls: list[Callable[[], object]]) -> None:
 
 
 def _arranged(y: np.ndarray, groups: list[tuple[bool, int]], calls: list[Callable[[], object]]) -> np.ndarray:
-    """Room for the sums over those of the groups of axes that are reduced. The calls that add up are appended: of BLAS, and of
-    NumPy for what is in float64 already."""
+    """A buffer for the sums over the reduced groups of axes. The calls that compute it are appended: BLAS calls, and NumPy
+    calls where the terms are already float64."""
     added = False
     while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
         if added:
@@ -262,7 +262,7 @@ def _arranged(y: np.ndarray, groups: list[tuple[bool, int]], calls: list[Callabl
 
 
 def _along(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
-    """Room for the sums of the rows of a matrix, for which calls are appended."""
+    """A buffer for the row sums of a matrix; the calls that compute it are appended."""
     rows, length = x.shape
     if length <= SHORT:
         y = np.empty(rows, x.dtype)
@@ -294,13 +294,13 @@ def _along(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _block(length: int) -> int:
-    """The most terms, up to BLOCK, that so many can be cut into without a rest; BLOCK where these would be few."""
+    """The largest block, up to BLOCK terms, that divides the length evenly; BLOCK if that block would be short."""
     return next((n for n in range(BLOCK, FEW - 1, -1) if length % n == 0), BLOCK)
 
 
 def _across(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
-    """Room for the sums of matrices' columns, for which calls are appended: x (n, rows, columns). BLAS may add up a column one
-    term after the other."""
+    """A buffer for the column sums of matrices x (n, rows, columns); the calls that compute it are appended. BLAS may add the
+    terms of a column sequentially."""
     n, rows, columns = x.shape
     if rows <= SHORT:
         y = np.empty((n, columns), x.dtype)
@@ -336,7 +336,7 @@ def _across(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
 
 
 def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
-    """The sum of a b, of one shape, over `axes`, which are kept, divided by `share`."""
+    """The sum of a b, for equal shapes, over `axes` with keepdims, divided by `share`."""
     if a.shape != b.shape:
         raise ValueError(f"product_sums: operands of shapes {a.shape} and {b.shape} do not agree; they must be equal")
     dtype = np.result_type(a, b)
@@ -367,5 +367,5 @@ def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: flo
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> Any:
-    """The sum of a b over the last axis but one."""
+    """The sum of a b over the second-last axis."""
     return np.vecdot(a[..., 0], b[..., 0])[..., None] if a.shape[-1] == 1 else np.einsum("nbij,nbij->nbj", a, b)

@@ -1,7 +1,7 @@
-"""Which kernel accelerates which op: one line an op.
+"""The table of kernels: which kernel accelerates which op, one line per op.
 
-``prepare(out, *inputs, **params)`` of a kernel returns a task, a function without arguments that computes what the op's
-definition does, or None where the definition is good enough.
+A kernel's ``prepare(out, *inputs, **params)`` returns a task, a function without arguments that computes the same as the op's
+definition, or None where the definition is fast enough.
 """
 
 from __future__ import annotations

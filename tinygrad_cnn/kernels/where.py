@@ -1,8 +1,7 @@
-"""``where`` without a branch: a float times 1 or 0, as the integer that its bits are, is the float or 0.
+"""``where`` without a branch: the bits of a float, as an integer, multiplied by 1 or 0 are the bits of the float or of 0.
 
-np.where and np.copyto jump on every element, which the processor guesses wrong half of the time on the masks of relu or
-dropout, and np.where forgets the memory order. A product of integers does neither, and unlike one of floats, 0 times
-infinity is 0.
+np.where and np.copyto branch on every element, which the CPU mispredicts half of the time on the masks of relu or dropout, and
+np.where does not keep the memory order. An integer product does neither, and unlike in a float product, 0 times infinity is 0.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ BOOL = np.dtype(bool)
 
 
 def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[[], Any] | None:
-    """A task for np.where, bit for bit, in the memory order of the condition, or of all inputs; `out` may be one.
+    """A task for np.where, bit for bit, in the memory order of the condition, or of all inputs; `out` may be an input.
 
-    None for arrays that have to be converted first.
+    None for arrays that need a conversion first.
     """
     cut = b.__class__ is int and not b and a.__class__ is np.ndarray
     dtype = a.dtype if cut else np.result_type(a, b)
@@ -32,7 +31,7 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
     if bits is None:
         return None
     if cut and condition.__class__ is np.ndarray and condition.dtype is BOOL and condition.shape == a.shape:
-        y = np.empty_like(condition, dtype) if out is None else out  # a gradient lies as what it is the gradient of
+        y = np.empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
         operands = y.view(bits), condition.view(np.int8), a.view(bits)
         return shared(_choose, y, *operands) if a.size >= LARGE else partial(_choose_into, y, *operands)
     mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)

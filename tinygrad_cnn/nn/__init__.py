@@ -1,17 +1,36 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
-from . import activation, containers, conv, dropout, linear, loss, module, normalization, parameter, pool, resize
+from typing import Any
+
+from ..torch_names import missing
+from . import (
+    activation,
+    containers,
+    conv,
+    distance,
+    dropout,
+    linear,
+    loss,
+    module,
+    normalization,
+    padding,
+    parameter,
+    pool,
+    resize,
+)
 from . import init as init
 from . import models as models
 from .activation import *
 from .containers import *
 from .conv import *
+from .distance import *
 from .dropout import *
-from .functional_call import functional_call
+from .functional_call import *
 from .linear import *
 from .loss import *
 from .module import *
 from .normalization import *
+from .padding import *
 from .parameter import *
 from .pool import *
 from .resize import *
@@ -20,11 +39,17 @@ __all__ = ["functional_call", "init", "models"]
 __all__ += activation.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
+__all__ += distance.__all__
 __all__ += dropout.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
 __all__ += module.__all__
 __all__ += normalization.__all__
+__all__ += padding.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(name, "tinygrad_cnn.nn", "torch.nn")

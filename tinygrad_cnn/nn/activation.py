@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import DTypeLike
 
+from ..core.graph import Array
 from ..ops import activation as f
 from ..ops.softmax import log_softmax, softmax, softmin
 from ..ops.transcendental import sigmoid, tanh
+from ..tensor import Tensor
 from . import init
 from .layer import Layer, size
 from .parameter import Parameter
 
 __all__ = [
-    "CELU", "ELU", "GELU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
-    "LogSoftmax", "Mish", "PReLU", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmin", "Softplus", "Softshrink",
-    "Softsign", "Tanh", "Tanhshrink", "Threshold",
+    "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
+    "LogSoftmax", "Mish", "PReLU", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmax2d", "Softmin", "Softplus",
+    "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
 ]  # fmt: skip
 
 
@@ -163,6 +166,20 @@ class Softmax(_AlongAxis, function=softmax):
 
 class Softmin(_AlongAxis, function=softmin):
     """y = e^-x / sum of e^-x along the axis `dim`, by default the last: :func:`~tinygrad_cnn.softmin`."""
+
+
+class Softmax2d(Layer):
+    """:class:`Softmax` over the channels of images (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, x: Array) -> Tensor:
+        """The softmax over the channels."""
+        if np.ndim(x) not in (3, 4):
+            raise ValueError(f"Softmax2d: `x` has shape {np.shape(x)}; it must be (N, C, H, W) or (C, H, W)")
+        return softmax(x, axis=-3)
+
+
+class GLU(_AlongAxis, function=f.glu):
+    """y = a sigmoid(b) with a and b the halves of x along the axis `dim`: :func:`~tinygrad_cnn.glu`."""
 
 
 class LogSoftmax(_AlongAxis, function=log_softmax):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..ops.dropout import dropout, dropout2d
+from ..ops.dropout import dropout, dropout1d, dropout2d, dropout3d
 from ..ops.real import probability
 from .layer import Layer
 
-__all__ = ["Dropout", "Dropout2d"]
+__all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
 
 
 class _Dropout(Layer, shown="p={p}, inplace={inplace}"):
@@ -30,5 +30,13 @@ class Dropout(_Dropout, function=dropout):
     """
 
 
+class Dropout1d(_Dropout, function=dropout1d):
+    """:class:`Dropout` of whole channels of signals (N, C, L) or (C, L)."""
+
+
 class Dropout2d(_Dropout, function=dropout2d):
     """:class:`Dropout` of whole channels of images (N, C, H, W) or (C, H, W)."""
+
+
+class Dropout3d(_Dropout, function=dropout3d):
+    """:class:`Dropout` of whole channels of volumes (N, C, D, H, W) or (C, D, H, W)."""

@@ -14,7 +14,7 @@ from .layer import Layer
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "MaxPool1d", "MaxPool2d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d",
     "MaxPool3d", "MaxUnpool2d",
 ]  # fmt: skip
 
@@ -99,6 +99,10 @@ class LPPool1d(_LPPool, function=f.lp_pool1d):
 
 class LPPool2d(_LPPool, function=f.lp_pool2d):
     """The p-norm of each window, with p = `norm_type`: :func:`~tinygrad_cnn.lp_pool2d`."""
+
+
+class LPPool3d(_LPPool, function=f.lp_pool3d):
+    """The p-norm of each window of a volume: :class:`LPPool2d` on (N, C, D, H, W) or (C, D, H, W)."""
 
 
 class _AdaptiveAvgPool(Layer):

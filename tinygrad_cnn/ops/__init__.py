@@ -1,4 +1,4 @@
-"""Every primitive op, by family. Importing this package declares them all."""
+"""The primitive ops, by family. Importing this package declares all of them."""
 
 from ..core.graph import numpy_ops
 from ..core.operands import accept_lists

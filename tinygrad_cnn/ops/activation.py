@@ -1,7 +1,8 @@
-"""Activation functions, by PyTorch's names and arguments.
+"""Activation functions, with PyTorch's names and arguments.
 
-At a kink each takes the subgradient that PyTorch takes; `docs/subgradients.md` lists them all. Their values and
-derivatives are finite for every finite input: a factor that has reached its limit is clipped before it meets a large one.
+In docstrings, g is the incoming gradient and a' the gradient with respect to a. At a kink each function has PyTorch's
+subgradient; `docs/subgradients.md` lists them. Values and derivatives are finite for every finite input: an argument is clipped
+where a factor has reached its limit, before the factor is multiplied by a large number.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, sub, where
+from .elementwise import clip, div, exp, mul, sub, where
 from .real import not_negative, positive, real
-from .shape import reshape
+from .shape import reshape, slice_axis
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
 
 __all__ = [
-    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu",
-    "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
+    "prelu", "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # Piecewise linear
@@ -56,7 +58,7 @@ def leaky_relu(a: Array, negative_slope: float = 0.01) -> Tensor:
 
 
 def prelu(a: Array, weight: Array) -> Tensor:
-    """y = a where a > 0, else weight a, with a weight that is learned: one, or one for each channel.
+    """y = a where a > 0, else weight a, with a learned weight: one in all, or one for each channel.
 
     He et al., "Delving deep into rectifiers", 2015.
 
@@ -81,7 +83,7 @@ def prelu(a: Array, weight: Array) -> Tensor:
 
 @op(elementwise=True)
 def hardtanh(a: Array, *, min_val: float = -1.0, max_val: float = 1.0) -> Array:
-    """y = a brought into [min_val, max_val].   a' = g where min_val < a < max_val, else 0, also at the bounds.
+    """y = a limited to [min_val, max_val].   a' = g where min_val < a < max_val, else 0, also at the bounds.
 
     Raises:
         TypeError: if a bound is not a number.
@@ -193,7 +195,7 @@ def celu(a: Array, alpha: float = 1.0) -> Tensor:
 
 
 def selu(a: Array) -> Tensor:
-    """y = scale elu(a, alpha) with the two constants that keep mean 0 and variance 1 through the layers.
+    """y = scale elu(a, alpha) with the two constants that keep mean 0 and variance 1 from layer to layer.
 
     Klambauer et al., "Self-normalizing neural networks", 2017.
     """
@@ -225,7 +227,7 @@ def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
 
 
 def _scaled(a: Array, beta: float) -> Array:
-    """beta a, without overflow."""
+    """beta a, clipped so that it cannot overflow."""
     return clip(a, -FLAT / beta, FLAT / beta) * beta
 
 
@@ -318,3 +320,25 @@ softsign.vjp(a=lambda g, a: g / (size := 1 + absolute(a)) / size)
 def tanhshrink(a: Array) -> Tensor:
     """y = a - tanh a.   a' = g tanh(a)^2."""
     return sub(a, tanh(a))
+
+
+def glu(a: Array, axis: int = -1) -> Tensor:
+    """y = b sigmoid(c) with b and c the first and the second half of a along `axis`: the gated linear unit.
+
+    Dauphin et al., "Language modeling with gated convolutional networks", arXiv:1612.08083.
+
+    Raises:
+        ValueError: if the axis has an odd size.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.glu(tg.Tensor([3.0, 4.0, 0.0, 0.0])).tolist()
+    [1.5, 2.0]
+    """
+    sizes = np.shape(a)
+    n = sizes[normalize_axis_index(axis, len(sizes))]
+    if n % 2:
+        raise ValueError(
+            f"glu: `a` has shape {sizes}, of {n} elements along axis {axis}; they must be even, for two halves"
+        )
+    b, c = (slice_axis(a, start, start + n // 2, axis) for start in (0, n // 2))
+    return mul(b, sigmoid(c))

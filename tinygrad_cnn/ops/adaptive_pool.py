@@ -1,4 +1,7 @@
-"""Adaptive pooling: the largest element or the mean of each region, where the number of regions is given."""
+"""Adaptive pooling: the maximum or the mean of each region, for a given number of regions.
+
+In docstrings, g is the incoming gradient and x' the gradient with respect to x.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,16 @@ OutputSize: TypeAlias = int | Sequence[int | None] | None
 
 
 def regions(n: int, out: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where n elements are cut into `out` regions that may share elements: from floor(i n / out) to ceil((i + 1) n / out)."""
+    """The starts and stops of `out` regions of n elements, from floor(i n / out) to ceil((i + 1) n / out); they may overlap."""
     i = np.arange(out)
     return i * n // out, -(-(i + 1) * n // out)
 
 
 @op
 def max_region_indices(x: Array, *, grid: Sizes) -> Array:
-    """Where the largest elements of a `grid` of regions lie in the flattened spatial axes: as in max_pool_which.
+    """The indices of the largest elements of a `grid` of regions in the flattened spatial axes, with max_pool_which's ties.
 
-    All regions are looked at as if they were as long as the longest, with their last elements repeated.
+    All regions are treated as if they were as long as the longest, with their last elements repeated.
     """
     axes = []
     for n, m in zip(x.shape[2:], grid, strict=True):
@@ -57,7 +60,7 @@ def max_region_indices(x: Array, *, grid: Sizes) -> Array:
 
 
 def _tiles(inputs: Sizes, grid: Sizes) -> Windows | None:
-    """The regions as windows, if all are of one size."""
+    """The regions as windows, if all have the same size; else None."""
     if any(n % m for n, m in zip(inputs, grid, strict=True)):
         return None
     size = tuple(n // m for n, m in zip(inputs, grid, strict=True))
@@ -72,7 +75,7 @@ def _adaptive_max_pool(ndim: int, x: Array, output_size: OutputSize, return_indi
     Args:
         x: images (N, C, H, W), or one image (C, H, W).
         output_size: regions along height and width, an int or a pair, where None keeps the size of x.
-        return_indices: also return where the largest elements are: indices into the flattened image.
+        return_indices: also return the indices of the largest elements in the flattened image.
 
     Returns:
         (N, C, *output_size), or (C, *output_size) for one image; with `return_indices` a pair of that and its indices.
@@ -100,7 +103,7 @@ adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = by_rank(_adaptiv
 
 
 def _adaptive_avg_pool(ndim: int, x: Array, output_size: OutputSize) -> Tensor:
-    """The mean of each region, where `output_size` regions cover each axis, cut as :func:`adaptive_max_pool2d` says.
+    """The mean of each region, where `output_size` regions cover each axis, as in :func:`adaptive_max_pool2d`.
 
     x' = g / count, added to every element of the region.
 

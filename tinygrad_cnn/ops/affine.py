@@ -1,4 +1,7 @@
-"""Elementwise scale and shift, and the sums that their gradients need."""
+"""Elementwise scale and shift, and the sums that their gradients need.
+
+In docstrings, g is the incoming gradient and a' the gradient with respect to a.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ __all__: list[str] = []
 
 @op(linear=["x", "w"])
 def affine(x: Array, w: Array, b: Array = None) -> Array:
-    """y = x w + b, with w and b broadcast to x's shape; without b for None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
+    """y = x w + b, with w and b broadcast to x's shape; b may be None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
     return x * w if b is None else x * w + b
 
 
 @op(linear=["a", "b"])
 def product_to(a: Array, b: Array, *, shape: tuple[int, ...]) -> Array:
-    """y = a b, of one shape, summed over what broadcasting `shape` to it repeats.   a' = g b,  b' = g a."""
+    """y = a b, for equal shapes, summed over the axes along which `shape` is broadcast.   a' = g b,  b' = g a."""
     return np.sum(a * b, repeated(a.shape, shape)).reshape(shape)
 
 
 def repeated(whole: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of `whole` along which broadcasting `shape` to it repeats elements."""
+    """The axes of `whole` along which an array of `shape` is repeated by broadcasting."""
     extra = len(whole) - len(shape)
     return tuple(i for i, n in enumerate(whole) if i < extra or shape[i - extra] != n)
 

@@ -1,7 +1,7 @@
-"""Comparisons, logic and bits: ops with Boolean or integer results and no gradient.
+"""Comparisons, logic and bitwise ops: Boolean or integer results without a gradient.
 
-They are ops, and not bare NumPy calls, so that a rule such as ``where(a > b, g, 0)`` reads the same on arrays and on
-Tensors, and so that whoever observes op calls sees these too.
+They are ops, not bare NumPy calls, so that a rule such as ``where(a > b, g, 0)`` works on arrays and Tensors alike, and so
+that tracers see them.
 """
 
 from __future__ import annotations

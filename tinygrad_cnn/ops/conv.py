@@ -1,6 +1,7 @@
-"""Convolution. The form <conv(x, w), u> is linear in x, in w and in u, so three ops close under differentiation:
-the convolution, its adjoint in x (the transposed convolution) and its adjoint in w; each one's rules are the other two.
+"""Convolution. The form <conv(x, w), u> is linear in x, in w and in u, so three ops are closed under differentiation: the
+convolution, its adjoint in x (the transposed convolution) and its adjoint in w. The rules of each are the other two.
 
+In docstrings, g is the incoming gradient and x' the gradient with respect to x.
 Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _split(a: Array, axis: int, groups: int) -> Array:
-    """`a` with an axis split in two: groups, and what belongs to each."""
+    """`a` with an axis split in two: the groups, and the elements of each group."""
     return a.reshape(*a.shape[:axis], groups, a.shape[axis] // groups, *a.shape[axis + 1 :])
 
 
@@ -46,7 +47,7 @@ def convolve(
 def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
-    """The adjoint of convolve in x, of the given shape: the transposed convolution."""
+    """The adjoint of convolve in x, with the given shape: the transposed convolution."""
     x = pad_last(np.zeros(shape, np.result_type(u, w)), padding)
     xg, ug, wg = _split(x, 1, groups), _split(u, 1, groups), _split(w, 0, groups)
     for k, places in elements(w.shape[2:], u.shape[2:], stride, dilation):
@@ -58,7 +59,7 @@ def convolve_dx(
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
-    """The adjoint of convolve in w, of the given shape."""
+    """The adjoint of convolve in w, with the given shape."""
     w = np.empty(shape, np.result_type(x, u))
     xg, ug, wg = _split(pad_last(x, padding), 1, groups), _split(u, 1, groups), _split(w, 0, groups)
     for k, places in elements(shape[2:], u.shape[2:], stride, dilation):
@@ -137,7 +138,7 @@ def conv2d(
     Raises:
         ValueError: for a wrong rank, channels that disagree, groups that do not divide, an argument out of range, or a
             filter larger than the padded image.
-        TypeError: for an argument that is not an integer, or a list where an array or Tensor is due.
+        TypeError: for an argument that is not an integer, or a list instead of an array or Tensor.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> x, w = tg.ones(1, 1, 4, 4), tg.ones(1, 1, 3, 3)
@@ -175,7 +176,7 @@ def geometry(
 ) -> dict[str, Any]:  # fmt: skip
     """Checked parameters for :func:`convolve`: sizes as tuples, padding as (before, after) pairs."""
     ws, bs = shape_of(name, "w", w), None if b is None else shape_of(name, "b", b)
-    # Equal keys must be equally right, and True, which is no size, equals 1.
+    # A cache key must not treat True as 1: True is an invalid size, but equals 1.
     plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
     return (_known_geometry if plain else _geometry)(name, ndim, x.shape, ws, bs, stride, padding, dilation, groups)
 
@@ -222,7 +223,7 @@ def columns(x: Array, *, kernel: Sizes, stride: Sizes, padding: Pairs, dilation:
 
 @op(linear=["u"])
 def add_columns(u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
-    """The adjoint of columns, of the given shape: each u[n, c, k, p] added where it came from.   u' = columns of g."""
+    """The adjoint of columns, with the given shape: each u[n, c, k, p] is added to its element of x.   u' = columns of g."""
     return windows.add_columns(u, shape[2:], stride, tuple(before for before, _ in padding), dilation)
 
 
@@ -258,13 +259,13 @@ def fold(
     x: Array, output_size: SizeLike, kernel_size: SizeLike, dilation: SizeLike = 1, padding: SizeLike = 0,
     stride: SizeLike = 1,
 ) -> Tensor:  # fmt: skip
-    """Columns added up into images of `output_size`: the adjoint of :func:`unfold`, which takes them apart.
+    """Columns summed into images of `output_size`: the adjoint of :func:`unfold`.
 
     x' = unfold of g. x is (N, C kH kW, oH oW) or (C kH kW, oH oW), y (N, C, H, W) or (C, H, W).
 
     Raises:
-        ValueError: for an argument out of range, rows of x that are not whole windows, or columns of x that are not as
-            many as the windows that fit.
+        ValueError: for an argument out of range, a number of rows of x that the window size does not divide, or a number of
+            columns that differs from the number of windows.
         TypeError: for an argument that is not an integer.
 
     >>> import tinygrad_cnn as tg

@@ -1,4 +1,4 @@
-"""Transposed convolution: the adjoint of convolution in x, as a function of its own.
+"""Transposed convolution: the adjoint of convolution in x, as a public function.
 
 Reference: Zeiler, Krishnan, Taylor and Fergus, "Deconvolutional networks", CVPR 2010.
 """
@@ -42,7 +42,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: SizeLike = 1,
 ) -> Tensor:
-    """2-D transposed convolution: every element of x paints a filter, `stride` apart, and what overlaps adds up.
+    """2-D transposed convolution: every element of x adds a scaled filter to y, `stride` apart; overlaps sum up.
 
     y[n, o, i s + k d - p, j s + l d - p] += x[n, c, i, j] w[c, o, k, l]; then y += b[o].
     It is the adjoint of conv2d with the same w:  <conv2d(y, w), x> = <y, conv_transpose2d(x, w)>.
@@ -51,10 +51,10 @@ def conv_transpose2d(
         x: images (N, C, H, W), or one image (C, H, W).
         w: filters (C, O / groups, kH, kW).
         b: biases (O,), or None.
-        stride: distance between painted filters, an int or a pair.
+        stride: distance between neighbouring filters in y, an int or a pair.
         padding: rows and columns cut off on every side, an int or a pair.
-        output_padding: rows and columns kept again at the end, an int or a pair: a convolution of this stride maps
-            several input sizes to one output size, and this says which one to go back to.
+        output_padding: rows and columns added at the end, an int or a pair: a convolution with this stride maps several
+            input sizes to one output size, and `output_padding` selects one of them.
         groups: channels are split into this many groups that do not mix.
         dilation: distance between the elements of a filter, an int or a pair.
 
@@ -64,7 +64,7 @@ def conv_transpose2d(
     Raises:
         ValueError: for a wrong rank, channels that disagree, groups that do not divide, an argument out of range
             (`output_padding` must be smaller than the stride or the dilation), or an empty result.
-        TypeError: for an argument that is not an integer, or a list where an array or Tensor is due.
+        TypeError: for an argument that is not an integer, or a list instead of an array or Tensor.
 
     >>> import tinygrad_cnn as tg
     >>> tg.conv_transpose2d(tg.ones(1, 1, 1, 2), tg.ones(1, 1, 1, 3), stride=(1, 2)).tolist()
@@ -118,13 +118,13 @@ def _transposed(
         if extra >= max(s, d):
             raise ValueError(
                 f"{name}: `output_padding` is {output_padding!r}; it must be smaller than `stride` {steps} or `dilation` "
-                f"{spread}: a convolution of this stride cannot have come from a larger input"
+                f"{spread}: a convolution with this stride maps no larger input to this size"
             )
     painted = [(n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(xs[2:], ws[2:], steps, spread, strict=True)]
     out = [whole - 2 * p + extra for whole, p, extra in zip(painted, cut, kept, strict=True)]
     if min(out) < 1:
         raise ValueError(f"{name}: `padding` is {padding!r}, which leaves a result of {tuple(out)}; lower `padding`")
-    # What is kept at the end is cut off less, or lies beyond everything painted and is zero.
+    # `output_padding` first reduces the cut at the end; what remains of it is zeros beyond all filters.
     pairs = tuple((p, max(p - extra, 0)) for p, extra in zip(cut, kept, strict=True))
     inner = tuple(whole - sum(pair) for whole, pair in zip(painted, pairs, strict=True))
     y = convolve_dx(x, w, shape=(xs[0], o, *inner), stride=steps, padding=pairs, dilation=spread, groups=groups)

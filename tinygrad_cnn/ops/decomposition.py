@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
+from .compare import greater
 from .elementwise import abs, where
 from .linalg import solve_columns, square
 from .matmul import matmul
@@ -402,7 +403,7 @@ def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol:
 
 
 @implements(np.linalg.lstsq)
-def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, int, Tensor]:
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, Tensor, Tensor]:
     """x = a^+ b, the shortest of those with the least |a x - b|.
 
     Args:
@@ -412,8 +413,8 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
             dtype's eps.
 
     Returns:
-        A tuple: x; the sums of squares |a x - b|^2, empty unless m > n and the rank is n; the rank, an integer; and the
-        singular values of a. All but the rank have gradients.
+        A tuple: x; the sums of squares |a x - b|^2, empty unless m > n (for a lower rank than n, NumPy leaves them out, too);
+        the rank, an integer; and the singular values of a. All but the rank have gradients.
 
     Raises:
         LinAlgError: (a ValueError) if `a` is no matrix.
@@ -430,9 +431,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
     dtype = s.dtype
     cut = float(np.finfo(dtype).eps * np.max(shape) if rcond is None or rcond < 0 else rcond)
     x: Any = matmul(pseudoinverse(a, rtol=cut), b)
-    values = s.numpy() if hasattr(s, "numpy") else s
-    rank = int((values > cut * values.max(initial=0)).sum())
+    rank = sum(greater(s, cut * s[:1]))
     error: Any = matmul(a, x) - b
     residuals = sum(error * error, axis=0)
-    full = rank == shape[1] < shape[0]
-    return x, reshape(residuals, shape=(-1,)) if full else np.zeros(0, dtype), rank, s
+    return x, reshape(residuals, shape=(-1,)) if shape[0] > shape[1] else np.zeros(0, dtype), rank, s

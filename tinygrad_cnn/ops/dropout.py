@@ -1,4 +1,7 @@
-"""Dropout: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014."""
+"""Dropout: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
+
+In docstrings, g is the incoming gradient and x' the gradient with respect to x.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, op
 from .elementwise import mul
+from .geometry import LAYOUTS
 from .random import Seed, generator
 from .real import probability
 
-__all__ = ["dropout", "dropout2d"]
+__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
 
 
 @op
 def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed) -> Array:
-    """y = 0 with probability p, else 1 / (1 - p), one draw for each element, or for each run of the last `spatial` axes.
+    """y = 0 with probability p, else 1 / (1 - p), with one draw for each element, or for all of the last `spatial` axes.
 
     No gradient. The draws do not depend on x's dtype, so float32 and float64 networks drop the same elements.
     """
@@ -30,7 +34,7 @@ def mask_shape(shape: tuple[int, ...], spatial: int) -> tuple[int, ...]:
 
 
 def survivors(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.ndarray:
-    """False with probability p, to 2^-40: one byte for each element, and 32 bits more where that byte does not decide."""
+    """False with probability p, to 2^-40: one random byte for each element, and 32 bits more if that byte equals the bound."""
     bound, rest = divmod(round(p * 2.0**40), 1 << 32)
     size = math.prod(shape)
     words = rng.integers(0, (1 << 64) - 1, -(-size // 8), np.uint64, endpoint=True)
@@ -50,13 +54,13 @@ def _dropped(name: str, x: Array, p: float, training: bool, spatial: int, rng: S
 def dropout(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
     """y = x m / (1 - p), with each m zero with probability p and else one.   x' = g m / (1 - p).
 
-    The scale keeps the mean, so nothing need be done when not training: y is x, as for p = 0. p = 1 gives zeros.
+    The scale keeps the mean, so outside training nothing is scaled: y is x, as for p = 0. p = 1 gives zeros.
 
     Args:
         x: any shape.
         p: the probability that an element is dropped.
-        training: drop elements; else x is returned.
-        rng: a generator or a seed; the library's own by default.
+        training: drop elements; if False, x is returned.
+        rng: a generator or a seed; the library's generator by default.
 
     Raises:
         ValueError: if `p` is not from 0 to 1.
@@ -69,13 +73,28 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -
 
 
 def dropout2d(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
-    """:func:`dropout` of whole channels of images (N, C, H, W): neighbouring pixels are too alike to be dropped alone.
+    """:func:`dropout` of whole channels of images (N, C, H, W): dropping single pixels has little effect, as neighbours agree.
 
     Tompson et al., "Efficient object localization using convolutional networks", arXiv:1411.4280.
 
     Raises:
         ValueError: if x does not have 3 axes (C, H, W) or 4, or `p` is not from 0 to 1.
     """
-    if np.ndim(x) not in (3, 4):
-        raise ValueError(f"dropout2d: `x` has shape {np.shape(x)}; it must be (N, C, H, W) or (C, H, W)")
-    return _dropped("dropout2d", x, p, training, 2, rng)
+    return _dropped_channels("dropout2d", x, p, training, 2, rng)
+
+
+def dropout1d(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
+    """:func:`dropout2d` of signals (N, C, L) or (C, L)."""
+    return _dropped_channels("dropout1d", x, p, training, 1, rng)
+
+
+def dropout3d(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
+    """:func:`dropout2d` of volumes (N, C, D, H, W) or (C, D, H, W)."""
+    return _dropped_channels("dropout3d", x, p, training, 3, rng)
+
+
+def _dropped_channels(name: str, x: Array, p: float, training: bool, ndim: int, rng: Seed) -> Tensor:
+    if np.ndim(x) not in (ndim + 1, ndim + 2):
+        axes = LAYOUTS[ndim]
+        raise ValueError(f"{name}: `x` has shape {np.shape(x)}; it must be (N, C, {axes}) or (C, {axes})")
+    return _dropped(name, x, p, training, ndim, rng)

@@ -1,4 +1,4 @@
-"""Einstein summation: one op over explicit subscripts, whose rules are again sums of that form."""
+"""Einstein summation: one op with explicit subscripts, whose rules are einsums too. g is the incoming gradient."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ __all__ = ["einsum"]
 def contract(*operands: Array, subscripts: str) -> Array:
     """y = the product of the operands, summed over each letter that is not in the output; no ellipsis, explicit output.
 
-    An operand' = the same sum with g in its place and its own letters as the output; what only this operand bears is
-    repeated, and a letter that it bears twice puts the gradient on that diagonal.
+    The gradient of an operand is the same sum, with g in place of the operand and the operand's letters as the output. A letter
+    that occurs in this operand alone broadcasts; a letter that it has twice puts the gradient on that diagonal.
     """
-    dtype = np.result_type(*operands)  # np.einsum would count a Python number as a float64
+    dtype = np.result_type(*operands)  # np.einsum would treat a Python number as float64
     arrays = [np.asarray(x, dtype) if isinstance(x, int | float) else x for x in operands]
     terms, out = _parsed(subscripts)
     for i, (term, a) in enumerate(zip(terms, arrays, strict=True)):
-        alone = tuple(
-            p for p, c in enumerate(term) if subscripts.count(c) == 1
-        )  # no other operand has them, nor the output
+        alone = tuple(p for p, c in enumerate(term) if subscripts.count(c) == 1)  # in no other operand or output
         if alone and dtype.kind == "f":
             arrays[i] = sum(np.asarray(a), axis=alone)
             terms[i] = "".join(c for p, c in enumerate(term) if p not in alone)
@@ -43,7 +41,7 @@ def _contract_rule(g: Array, operands: Sequence[Array], i: int, in_shape: tuple[
     terms, out = _parsed(subscripts)
     own = terms.pop(i)
     others = [x for j, x in enumerate(operands) if j != i]
-    # A letter where the operand has size 1 was repeated to fit the others: leaving it out sums over it.
+    # An axis of size 1 was broadcast to the other operands: leaving its letter out sums over it.
     asked = [c for c, n in zip(own, in_shape, strict=True) if n != 1 and c in "".join([out, *terms])]
     letters = "".join(dict.fromkeys(asked))
     t = contract([g, *others], subscripts=f"{','.join([out, *terms])}->{letters}")
@@ -74,7 +72,7 @@ def _parsed(subscripts: str) -> tuple[list[str], str]:
 
 
 def _on_diagonals(letters: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Whether at each place of an array of `shape` the axes that bear the same letter have the same index."""
+    """A mask of `shape`: whether the axes with equal letters have equal indices."""
     grid = np.ogrid[tuple(map(slice, shape))]
     on: Any = True
     for p, letter in enumerate(letters):
@@ -86,14 +84,14 @@ def _on_diagonals(letters: str, shape: tuple[int, ...]) -> np.ndarray:
 def einsum(*args: Any, optimize: Any = True) -> Tensor:
     """Sums of products over named axes, as np.einsum: ``einsum("ij,jk->ik", a, b)`` is the matrix product.
 
-    Axes that bear the same letter go together (a repeated letter within one operand is its diagonal), and letters
-    that the output lacks are summed over. Without "->" the output has the letters that occur once, in alphabetical
+    Axes with the same letter are matched (a letter repeated within one operand selects its diagonal), and letters that
+    are missing from the output are summed over. Without "->" the output has the letters that occur once, in alphabetical
     order. "..." stands for the remaining axes, which broadcast; if an explicit output lacks it, they are summed.
 
     Args:
-        args: subscripts and operands, or each operand followed by the list of its axes' numbers, and at last, if wanted,
-            the output's: ``einsum(a, [0, 1], b, [1, 2], [0, 2])``.
-        optimize: accepted because np.einsum has it; several operands are always multiplied in a good order.
+        args: subscripts and operands; or each operand followed by the list of its axes' numbers, and optionally the output's
+            list at the end: ``einsum(a, [0, 1], b, [1, 2], [0, 2])``.
+        optimize: accepted for compatibility with np.einsum; several operands are always multiplied in a good order.
 
     Raises:
         ValueError: naming the operand, if subscripts are ill-formed or do not fit the shapes.
@@ -110,7 +108,7 @@ def einsum(*args: Any, optimize: Any = True) -> Tensor:
 
 def _from_lists(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     """Subscripts and operands from operands that alternate with lists of axis numbers."""
-    # In the order in which the default output sorts letters.
+    # In the sorting order of the default output.
     names: dict[Any, str] = {Ellipsis: "...", **dict(enumerate(string.ascii_uppercase + string.ascii_lowercase))}
     operands, lists = args[: len(args) // 2 * 2 : 2], [*args[1::2], *(args[-1:] if len(args) % 2 else [])]
 
@@ -129,7 +127,7 @@ def _from_lists(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 
 def explicit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
-    """Checked subscripts with an explicit output, and with letters for the axes that "..." stands for.
+    """Checked subscripts with an explicit output, and with "..." replaced by letters.
 
     Raises:
         ValueError: naming the operand, if they are ill-formed or do not fit the shapes.
@@ -169,7 +167,7 @@ def explicit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
 
 
 def _hidden(i: int, term: str, shape: tuple[int, ...]) -> int:
-    """How many axes "..." stands for in an operand."""
+    """The number of axes that "..." stands for in an operand."""
     named = len(term.replace("...", ""))
     if named > len(shape) or (named < len(shape) and "..." not in term):
         raise ValueError(
@@ -180,7 +178,7 @@ def _hidden(i: int, term: str, shape: tuple[int, ...]) -> int:
 
 
 def _check_sizes(terms: Sequence[str], shapes: Sequence[tuple[int, ...]], fill: str) -> None:
-    """ValueError unless axes with the same letter agree in size, or one has size 1 and they belong to two operands."""
+    """ValueError unless axes with the same letter have equal sizes, or one has size 1 and they belong to two operands."""
     sizes: dict[str, int] = {}
     for i, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
         for letter, n in zip(term, shape, strict=True):

@@ -1,6 +1,6 @@
-"""Elementwise arithmetic: inputs broadcast as in NumPy, and the backward pass sums gradients back to their shapes.
+"""Elementwise arithmetic: inputs broadcast as in NumPy, and the backward pass sums gradients back to the inputs' shapes.
 
-In the docstrings of ops, y is the output, g the gradient that arrives at it, and a' the gradient in the input a.
+In the docstrings of ops, y is the output, g the incoming gradient, and a' the gradient with respect to a.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = [
 
 @op(elementwise=True, numpy=np.where)
 def where(condition: Array, a: Array, b: Array) -> Array:
-    """y = a where `condition` holds, else b.   Each input gets the gradient of the places it was taken at."""
+    """y = a where `condition` holds, else b.   a' = g where `condition` holds, else 0;   b' = g elsewhere."""
     return np.where(condition, a, b)
 
 
@@ -29,11 +29,11 @@ where.vjp(a=lambda g, condition: where(condition, g, 0),
 
 
 def zero_gradient(g: Array) -> Array:
-    """The rule of a function that is flat wherever it has a derivative."""
+    """The rule of a function that is piecewise constant: zeros."""
     return where(False, g, 0)
 
 
-# Where a factor of a product is 0 and the other one is not finite, the argument of the other is replaced before it is used.
+# Where one factor of the gradient is 0 and the other is not finite, the other factor's argument is replaced to avoid NaN.
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
     if isinstance(b, int | float):
         return g * b * pow(a, b - 1) if b else zero_gradient(g)
@@ -47,7 +47,7 @@ def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
 
 
 def _split(g: Array, wins: Array, ties: Array) -> Array:
-    """g where the input is taken, and half of it where the inputs are equal."""
+    """g where the input wins, g / 2 at ties, else 0."""
     return where(ties, g * 0.5, where(wins, g, 0))
 
 
@@ -111,7 +111,7 @@ ceil = unary(np.ceil, "y = the smallest integer that is not below a.   a' = 0.",
 @implements(np.around, np.rint)
 @op(elementwise=True, numpy=np.round)
 def round(a: Array, *, decimals: int = 0) -> Array:
-    """y = a to so many decimals, halves to the even neighbour.   a' = 0."""
+    """y = a rounded to `decimals` places, halves to the nearest even digit.   a' = 0."""
     return np.round(a, decimals)
 
 
@@ -120,7 +120,7 @@ round.vjp(a=zero_gradient)
 
 @op(elementwise=True)
 def clip(a: Array, min: Array = None, max: Array = None) -> Array:
-    """y = a brought into the interval from min to max: min(max(a, min), max). The bounds belong to the interval:
+    """y = a limited to the interval [min, max]: min(max(a, min), max). At the bounds the gradient passes:
 
     a' = g where min <= a <= max, else 0;   min' = g where a < min,  max' = g where a > max (or max < min).
 
@@ -151,7 +151,7 @@ clip.vjp(
 
 @implements(np.clip)
 def _numpy_clip(a: Array, a_min: Array = None, a_max: Array = None, *, min: Array = None, max: Array = None) -> Tensor:
-    """np.clip of a Tensor, which has two names for each bound."""
+    """np.clip of a Tensor; NumPy has two names for each bound."""
     return clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
@@ -168,13 +168,13 @@ lerp.vjp(a=lambda g, weight: g * (1 - weight),
 
 @op(elementwise=True, numpy=np.copy)
 def copy(a: Array, *, order: str = "K") -> Array:
-    """y = a, in memory of its own, in C order or ("K") as a lies.   a' = g."""
+    """y = a, copied, in C order or ("K") in the memory order of a.   a' = g."""
     return np.array(a, order=order)  # type: ignore[call-overload]
 
 
 @op(elementwise=True)
 def laid_out(a: Array, *, axes: tuple[int, ...]) -> Array:
-    """y = a, in memory of its own in which the axes follow each other in this order.   a' = g."""
+    """y = a, copied to memory in which the axes follow in this order.   a' = g."""
     return np.array(np.transpose(a, axes), order="C").transpose(np.argsort(axes))
 
 
@@ -186,7 +186,7 @@ def cast(a: Array, *, dtype: DTypeLike) -> Array:
 
 copy.vjp(a=lambda g: g)
 laid_out.vjp(a=lambda g: g)
-cast.vjp(a=lambda g: g)  # the backward pass brings every gradient to the dtype of its input
+cast.vjp(a=lambda g: g)  # the backward pass casts every gradient to the dtype of its input
 
 
 @op(elementwise=True)

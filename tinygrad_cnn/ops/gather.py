@@ -1,7 +1,7 @@
-"""Elements gathered by integer positions, and their adjoints, which add where positions repeat.
+"""Gathering elements by integer indices, and the adjoints, which add where indices repeat.
 
-Positions count along one axis, for all lines of it at once or for each line by itself. They are inputs of ops, so that whoever
-observes op calls sees where they came from.
+Indices count along one axis, for all lines of the axis at once or for each line separately. They are inputs of ops, so that
+tracers see how they were computed. In docstrings, g is the incoming gradient and a' the gradient with respect to a.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = [
 
 @op(numpy=np.take, linear=["a"])
 def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
-    """y = a[..., indices, ...] with integer `indices` at `axis`, or into the flattened a.   a' = g added back there.
+    """y = a[..., indices, ...] with integer `indices` at `axis`, or into the flattened a.   a' = g added at `indices`.
 
     Args:
         a: an array or Tensor.
-        indices: integers of any shape, which replaces `axis` in the result's shape; negative ones count from the end.
+        indices: integers of any shape; this shape replaces `axis` in the result. Negative ones count from the end.
         axis: the axis to index, or None for a in C order.
 
     Raises:
@@ -51,7 +51,11 @@ def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, .
     sizes = (math.prod(shape),) if axis is None else shape or (1,)
     at = normalize_axis_index(axis or 0, len(sizes))
     index = (*(slice(None),) * at, indices) if at else indices
-    return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
+    try:
+        return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
+    except IndexError:  # in a replay of index_add, whose own check Python has made in the capture
+        checked(indices, function="index_add", argument="index", size=sizes[at])
+        raise
 
 
 take.vjp(a=lambda g, indices, in_shape, axis: add_taken(g, indices, axis=axis, shape=in_shape))
@@ -73,7 +77,7 @@ def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1
     Raises:
         TypeError: if `index` are not integers, or `alpha` is not a real number.
         IndexError: if an index is outside the axis.
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not match.
     """
     shape = np.shape(x)
     at = normalize_axis_index(axis, len(shape), "index_add")
@@ -90,12 +94,12 @@ def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1
 
 @op
 def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) -> Array:
-    """Rows of a table: y[...] = weight[indices[...]].   weight' = g added up in the rows that were read.
+    """Rows of a table: y[...] = weight[indices[...]].   weight' = g summed into the rows that were read.
 
     Args:
         indices: integers, any shape.
         weight: the table, (rows, features).
-        padding_idx: a row that gets no gradient; negative counts from the end.
+        padding_idx: a row that gets no gradient; a negative one counts from the end.
 
     Returns:
         (*indices.shape, features).
@@ -159,7 +163,7 @@ def one_hot(labels: Array, *, num_classes: int = -1) -> Array:
 
 @op(numpy=np.take_along_axis, linear=["a"])
 def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array:
-    """y_(..i..) = a_(..indices_(..i..)..), the index standing at `axis`.   a' = g added back there.
+    """y_(..i..) = a_(..indices_(..i..)..), the index at `axis`.   a' = g added at `indices`.
 
     Args:
         a: an array or Tensor.
@@ -169,7 +173,7 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
 
     Raises:
         TypeError: if `indices` are not integers.
-        IndexError: if an index is outside the axis, or the shapes do not fit.
+        IndexError: if an index is outside the axis, or the shapes do not match.
     """
     if axis is None:
         whole: Any = checked(indices, function="take_along_axis", size=np.size(a))
@@ -179,7 +183,7 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
 
 @op(linear=["u"])
 def add_along_axis(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
-    """y = zeros of `shape`, with u added at `indices` along `axis`: the adjoint of take_along_axis.   u' = take there."""
+    """y = zeros of `shape`, with u added at `indices` along `axis`: the adjoint of take_along_axis.   u' = g taken there."""
     sizes = (math.prod(shape),) if axis is None else shape
     return add_at_zeros(u, index=_lines(indices, axis or 0, sizes), shape=sizes).reshape(shape)
 
@@ -189,17 +193,17 @@ add_along_axis.vjp(u=lambda g, indices, axis: take_along_axis(g, indices, axis=a
 
 
 def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> Tensor:
-    """A new y that equals `a`, except that y_(..indices_(..i..)..) = values_(..i..), the index standing at `axis`.
+    """A new y that equals `a`, except that y_(..indices_(..i..)..) = values_(..i..), the index at `axis`.
 
     Args:
-        a: an array or Tensor; it is left as it is, which is where this differs from np.put_along_axis.
-        indices: as for :func:`take_along_axis`. Where one repeats, the last value written stays.
+        a: an array or Tensor; unlike np.put_along_axis, this does not change it.
+        indices: as for :func:`take_along_axis`. If an index repeats, the last value is kept.
         values: broadcast to the shape of the selection.
         axis: the axis to index.
 
     Raises:
         TypeError: if `indices` are not integers, or a's dtype cannot hold `values`.
-        IndexError: if an index is outside the axis, or the shapes do not fit.
+        IndexError: if an index is outside the axis, or the shapes do not match.
         ValueError: if `values` do not broadcast to the selection.
     """
     lines = _lines(plain_index(_checked_lines(indices, "put_along_axis", np.shape(a), axis)), axis, np.shape(a))
@@ -207,20 +211,20 @@ def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> T
 
 
 def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
-    """y = x, with each src_(..i..) added at x_(..index_(..i..)..), the index standing at `axis`; repeats add up.
+    """y = x, with each src_(..i..) added to x_(..index_(..i..)..), the index at `axis`; repeated indices add up.
 
-    The order of arguments is that of torch.scatter_add.   x' = g,  src' = g taken at `index`, zero outside of it.
+    The order of arguments is that of torch.scatter_add.   x' = g,  src' = g taken at `index`, zero beyond its shape.
 
     Args:
         x: an array or Tensor.
         axis: the axis that `index` counts along.
         index: integers with the axes of `x`, not larger than `x` on the others; negative ones count from the end.
-        src: not smaller than `index` on any axis; what lies beyond it is not used.
+        src: at least as large as `index` on every axis; elements beyond the shape of `index` are not used.
 
     Raises:
         TypeError: if `index` are not integers.
         IndexError: if an index is outside the axis.
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not match.
     """
     shape, size = np.shape(x), np.shape(index)
     at = normalize_axis_index(axis, len(shape), "scatter_add")
@@ -234,7 +238,7 @@ def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
             f"than `src`, nor than `x` except on axis {axis}"
         )
     used = src if np.shape(src) == size else src[tuple(map(slice, size))]
-    corner = (*size[:at], shape[at], *size[at + 1 :])  # an index smaller than x stands for the first lines only
+    corner = (*size[:at], shape[at], *size[at + 1 :])  # an index smaller than x covers only the first lines
     sums = add_along_axis(used, index, axis=at, shape=corner)
     if corner != shape:
         sums = pad_constant(sums, pad_width=[(0, k - n) for n, k in zip(corner, shape, strict=True)])
@@ -255,7 +259,7 @@ def _checked_lines(indices: Array, function: str, shape: tuple[int, ...], axis: 
 
 
 def _lines(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The full index that stands for one position per line: that position at `axis`, every position elsewhere."""
+    """The full index for one position per line: `indices` at `axis`, and every position on the other axes."""
     grid: list[Any] = list(np.ogrid[tuple(map(slice, shape))])
     grid[axis] = indices
     return tuple(grid)
@@ -265,7 +269,7 @@ def _lines(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def _integers(function: str, argument: str, values: Array, remedy: str) -> np.ndarray:
-    """`values` in native byte order: of another, NumPy before 2.2 may crash on a comparison with a Python number."""
+    """`values` in native byte order: with another order, NumPy before 2.2 may crash on a comparison with a Python number."""
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{function}: `{argument}` is {array.dtype}; it must {remedy}")
@@ -274,7 +278,7 @@ def _integers(function: str, argument: str, values: Array, remedy: str) -> np.nd
 
 @op
 def checked(indices: Array, *, function: str, argument: str = "indices", size: int) -> Array:
-    """y = `indices` as np.intp, without a gradient. TypeError if they are not integers, IndexError outside of the axis."""
+    """y = `indices` as np.intp, without a gradient. TypeError if they are not integers, IndexError if outside the axis."""
     if not np.size(indices) and np.asarray(indices).dtype.kind == "f":
         return np.asarray(indices, np.intp)  # the empty list
     array = _integers(function, argument, indices, "hold integers: convert it with astype(int)")

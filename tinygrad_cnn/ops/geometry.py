@@ -1,4 +1,4 @@
-"""The arguments of ops that slide windows over spatial axes: checked here once, and passed on as tuples of integers."""
+"""Arguments of ops with windows over spatial axes: checked once, here, and passed on as tuples of integers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
 
 
 def by_rank(function: Callable[Concatenate[int, P], R], *ranks: int) -> tuple[Callable[P, R], ...]:
-    """Public functions of 1, 2 or 3 spatial axes, as max_pool1d and max_pool2d, from one, `_max_pool`, that is told how many.
+    """Public functions for 1, 2 or 3 spatial axes, such as max_pool1d, from one that takes their number, as `_max_pool`.
 
-    Its docstring is that of the one of two axes, to which the others refer.
+    Its docstring becomes that of the 2-d function, to which the others refer.
     """
     return tuple([_of_rank(function, ndim) for ndim in ranks])
 
@@ -52,7 +52,7 @@ def shape_of(name: str, label: str, x: Array) -> Sizes:
 
 
 def batched(name: str, x: Array, ndim: int) -> tuple[Array, bool]:
-    """x (N, C, *spatial) as it is, or an unbatched x (C, *spatial) as a batch of one; and whether it was unbatched."""
+    """x (N, C, *spatial) unchanged, or an unbatched x (C, *spatial) as a batch of one; and whether it was unbatched."""
     shape = shape_of(name, "x", x)
     if len(shape) == ndim + 1:
         return reshape(x, shape=(1, *shape)), True
@@ -63,7 +63,7 @@ def batched(name: str, x: Array, ndim: int) -> tuple[Array, bool]:
 
 
 def check_filled(name: str, shape: Sizes, channels: bool = True) -> None:
-    """ValueError unless images (N, C, *spatial) have elements, and if asked for `channels`, to take windows of."""
+    """ValueError unless images (N, C, *spatial) have spatial elements and, for `channels`, at least one channel."""
     if min(shape[2:]) < 1:
         raise ValueError(f"{name}: `x` has spatial sizes {shape[2:]}; every one must be at least 1")
     if channels and shape[1] < 1:
@@ -71,14 +71,14 @@ def check_filled(name: str, shape: Sizes, channels: bool = True) -> None:
 
 
 def unbatched(y: Array, alone: bool) -> Array:
-    """y without the axis that :func:`batched` put in front, if it did."""
+    """y without the batch axis, if :func:`batched` added it."""
     return reshape(y, shape=y.shape[1:]) if alone else y
 
 
 def sizes(name: str, label: str, value: SizeLike, ndim: int, least: int) -> Sizes:
     """`value`, an int or one int per axis, as a tuple of `ndim` ints that are at least `least`.
 
-    A sequence of one int stands for all axes, too, unless it is the size of a result: as in PyTorch.
+    As in PyTorch, a sequence of one int is used for all axes too, unless it is the size of a result.
     """
     several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value)
     parts: Any = value if several else (value,) * ndim

@@ -1,4 +1,4 @@
-"""Indexing by any NumPy index: reading a selection, writing one, and the adjoint of reading, which adds into zeros."""
+"""Indexing by any NumPy index: reading, writing, and the adjoint of reading. In docstrings, g is the incoming gradient."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def getitem(a: Array, *, index: Any) -> Array:
 
 @op(linear=["u"])
 def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
-    """y = zeros of `shape`, with u added at `index`, repeats adding up: the adjoint of getitem.   u' = g[index]."""
+    """y = zeros of `shape`, with u added at `index`, summed where indices repeat: the adjoint of getitem.   u' = g[index]."""
     y = np.zeros(shape, u.dtype)
     if _selects_once(index):
         y[index] = u
-    else:  # with all of them flat, np.add.at is several times faster
+    else:  # np.add.at is several times faster on flat arrays
         np.add.at(y.reshape(-1), _positions(index, shape).reshape(-1), u.reshape(-1))
     return y
 
@@ -38,7 +38,7 @@ add_at_zeros.vjp(u=lambda g, index: getitem(g, index=index))
 
 @op
 def assign(a: Array, value: Array, *, index: Any) -> Array:
-    """y = a, but y[index] = value.   a' = g with zeros there,  value' = g[index] where it was the last one written."""
+    """y = a, but y[index] = value.   a' = g with zeros at `index`,  value' = g[index] where the value was written last."""
     out = np.array(a, order="C")
     if _selects_once(index):
         out[index] = value
@@ -59,15 +59,15 @@ assign.jvp(a=lambda t, index: assign(t, 0, index=index),
 
 
 def index_set(x: Array, index: Any, value: Array) -> Tensor:
-    """A new y that equals `x`, except that y[index] = value: assignment without writing into what is recorded.
+    """A new y that equals `x`, except that y[index] = value: assignment without changing `x` in place.
 
     Args:
         x: an array or Tensor.
         index: any NumPy index.
-        value: broadcasts to the shape of ``x[index]``. Where an index repeats, the last one written stays.
+        value: broadcasts to the shape of ``x[index]``. If an index repeats, the last value is kept.
 
     Raises:
-        IndexError: if `index` does not fit `x`.
+        IndexError: if `index` is invalid for `x`.
         ValueError: if `value` does not broadcast to the selection.
         TypeError: if x's dtype cannot hold `value`.
 
@@ -85,7 +85,7 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
 
 
 def assigned(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...]) -> Tensor:
-    """:func:`assign` of values that can be assigned. TypeError or ValueError, which begins with `name`, if they cannot."""
+    """:func:`assign` of values after a check. TypeError or ValueError, which begins with `name`, if they cannot be assigned."""
     have, got = (np.asarray(getattr(part, "_array", part)).dtype for part in (x, value))
     if not np.can_cast(got, have, "same_kind"):
         raise TypeError(f"{name}: an array of {have} cannot hold values of {got}; convert one of them with astype")
@@ -98,7 +98,7 @@ def assigned(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...
 
 
 def masked_fill(a: Array, mask: Array, value: Array) -> Tensor:
-    """y = value where `mask` holds, else a.   a' = g where it does not,  value' = g where it does, summed.
+    """y = value where `mask` holds, else a.   a' = g where `mask` is False, else 0;   value' = g where it is True, summed.
 
     Args:
         a: an array or Tensor.
@@ -135,7 +135,7 @@ def _fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
 
 
 def plain_index(index: Any) -> Any:
-    """An index with arrays of its own for the Tensors, arrays and lists in it: a node keeps it, whatever they become."""
+    """An index with copies of the Tensors, arrays and lists in it, because a node keeps it and they may change later."""
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
 
 
@@ -145,13 +145,13 @@ def _plain(part: Any) -> Any:
     if not hasattr(part, "__array__"):
         return part
     if tracer().captures:
-        return getattr(copy(part), "_array", part)  # the index is a value of the captured run, and stays an array
+        return getattr(copy(part), "_array", part)  # in a captured run the index is a value, and must stay an array
     array = np.array(part)
     return array if array.ndim else array[()]
 
 
 def _selects_once(index: Any) -> bool:
-    """Whether no element can be selected twice: no part of `index` is an integer array."""
+    """Whether no element can be selected twice, because no part of `index` is an integer array."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
         part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | np.bool_)
@@ -161,10 +161,10 @@ def _selects_once(index: Any) -> bool:
 
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The positions, in C order, of what `index` selects from an array of `shape`, in the selection's shape."""
+    """The flat positions, in C order, of the elements that `index` selects from an array of `shape`, in their shape."""
     if (
         isinstance(index, np.ndarray) and index.dtype.kind in "iu"
-    ):  # rows of a table that may be large: see no more of it
+    ):  # rows of a table: avoid building an index array as large as the table
         width = math.prod(shape[1:])
         row = index.astype(np.intp)[..., None]
         flat = np.where(row < 0, row + shape[0], row) * width + np.arange(width)
@@ -173,7 +173,7 @@ def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _written_last(index: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Whether each value of a selection is the last one that is written to its place."""
+    """Whether each value of a selection is the last one written to its position."""
     positions = _positions(index, shape)
     flat, turn = positions.reshape(-1), np.arange(positions.size)
     last = np.empty(math.prod(shape), np.intp)

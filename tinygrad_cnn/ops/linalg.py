@@ -1,7 +1,8 @@
-"""Inverse, systems, determinants and the Cholesky factor of square matrices, and of stacks of them.
+"""Inverse, linear systems, determinants and the Cholesky factor of square matrices, and of stacks of them.
 
-The rules are those of M. B. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
-differentiation" (2008), and for the Cholesky factor I. Murray, "Differentiation of the Cholesky decomposition" (2016).
+In docstrings, g is the incoming gradient and a' the gradient with respect to a. The rules are from M. B. Giles, "Collected
+matrix derivative results for forward and reverse mode algorithmic differentiation" (2008), and for the Cholesky factor from
+I. Murray, "Differentiation of the Cholesky decomposition" (2016).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def square(name: str, a: Array) -> None:
 
 
 def _factored(name: str, must: str, remedy: str, function: Callable[..., Any], *arrays: Array) -> Array:
-    """What LAPACK says, or why it cannot."""
+    """Call a LAPACK function; a LinAlgError names the op, the matrix and the remedy."""
     try:
         return function(*arrays)
     except np.linalg.LinAlgError:
@@ -64,7 +65,7 @@ inv.jvp(a=lambda t, y: -(y @ t @ y))
 
 @op(linear=["b"])
 def solve_columns(a: Array, b: Array) -> Array:
-    """y = a^-1 b, with a (..., n, n) and b (..., n, k).   b' = a^-T g,  a' = -b' y^T, summed where they broadcast."""
+    """y = a^-1 b, with a (..., n, n) and b (..., n, k).   b' = a^-T g,  a' = -b' y^T, summed over broadcast axes."""
     return _factored("solve", *_INVERTIBLE, np.linalg.solve, a, b)
 
 
@@ -77,7 +78,7 @@ solve_columns.jvp(a=lambda t, y, a: solve_columns(a, -(t @ y)))
 
 @implements(np.linalg.solve)
 def solve(a: Array, b: Array) -> Tensor:
-    """y with a y = b, as np.linalg.solve.   b' = a^-T g,  a' = -b' y^T.
+    """The solution y of a y = b, as np.linalg.solve.   b' = a^-T g,  a' = -b' y^T.
 
     Args:
         a: (..., n, n).
@@ -85,7 +86,7 @@ def solve(a: Array, b: Array) -> Tensor:
 
     Raises:
         LinAlgError: (a ValueError) if `a` is not square, or singular.
-        ValueError: if `b` has another number of rows.
+        ValueError: if the number of rows of `b` differs from that of `a`.
     """
     square("solve", a)
     n, shape = np.shape(a)[-1], np.shape(b)
@@ -102,7 +103,7 @@ def solve(a: Array, b: Array) -> Tensor:
 def det(a: Array) -> Array:
     """y = det a.   a' = g C, with C the cofactors of a: y a^-T where a is invertible.
 
-    All derivatives are exact at singular matrices too.
+    All derivatives are exact at singular matrices, too.
 
     Args:
         a: (..., n, n).
@@ -128,10 +129,10 @@ det.jvp(a=lambda t, y, a: sum(t * _cofactors(y, a), axis=(-2, -1)))
 
 
 def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:
-    """Pairs (w, B) such that det m = sum of w det(m + B) for every m, and such that every a + B can be inverted well.
+    """Pairs (w, B) such that det m = sum of w det(m + B) for every m, and every a + B is well-conditioned.
 
-    With a B of rank r, det(m + t B) is a polynomial in t of degree r, and its value at 0 follows from r + 1 others. So
-    where r singular values of `a` are small, B = their singular vectors, scaled to the largest value, will do.
+    With B of rank r, det(m + t B) is a polynomial in t of degree r, so its value at 0 follows from r + 1 other values. If r
+    singular values of `a` are small, B is built from their singular vectors, scaled to the largest singular value.
     """
     if not np.isfinite(a).all():
         return [(1.0, None)]
@@ -147,7 +148,7 @@ def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:
 
 
 class SlogdetResult(NamedTuple):
-    """What :func:`slogdet` returns: det a = sign exp(logabsdet)."""
+    """The result of :func:`slogdet`: det a = sign exp(logabsdet)."""
 
     sign: Any
     logabsdet: Any
@@ -171,7 +172,7 @@ log_abs_det.jvp(a=lambda t, a: sum(t * _transposed(inv(a)), axis=(-2, -1)))
 
 @implements(np.linalg.slogdet)
 def slogdet(a: Array) -> SlogdetResult:
-    """The sign of det a, and log |det a|, which does not overflow.   a' = the gradient of the logarithm times a^-T.
+    """The sign of det a, and log |det a|, which does not overflow.   a' = g a^-T, with g the gradient of logabsdet.
 
     Args:
         a: (..., n, n).
@@ -180,7 +181,7 @@ def slogdet(a: Array) -> SlogdetResult:
         A named tuple (sign, logabsdet); the sign has no gradient.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` is not square; in backward, if it is singular.
+        LinAlgError: (a ValueError) if `a` is not square; in the backward pass, if it is singular.
     """
     square("slogdet", a)
     return SlogdetResult(det_sign(a), log_abs_det(a))
@@ -190,10 +191,10 @@ def slogdet(a: Array) -> SlogdetResult:
 def cholesky(a: Array, *, upper: bool = False) -> Array:
     """y = the lower triangular L with L L^T = (a + a^T)/2, or its transpose.   a' = L^-T (P + P^T)/2 L^-1, symmetric.
 
-    P is L^T g with the part above the diagonal dropped and the diagonal halved.
+    P is L^T g with the part above the diagonal set to zero and the diagonal halved.
 
     Args:
-        a: (..., n, n), symmetric and positive definite; of another matrix only the symmetric part counts.
+        a: (..., n, n), symmetric and positive definite; only the symmetric part is used.
         upper: whether to return L^T.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Products of vectors, matrices and tensors, the linear layer's map, and the trace."""
+"""Products of vectors, matrices and tensors, the linear layer, and the trace.
+
+In docstrings, g is the incoming gradient and a' the gradient with respect to a.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from .elementwise import mul
 from .geometry import shape_of
 from .rearrange import diagonal
 from .reduce import sum
-from .shape import different_axes, moveaxis, ravel, reshape, sum_to, transpose
+from .shape import different_axes, expand_dims, moveaxis, ravel, reshape, sum_to, transpose
 
 __all__ = [
     "cross", "dot", "inner", "kron", "linear", "matmul", "matvec", "outer", "tensordot", "trace", "vdot", "vecdot",
@@ -25,7 +28,7 @@ Axes: TypeAlias = int | Sequence[int]
 
 @op(numpy=np.matmul, linear=["a", "b"])
 def matmul(a: Array, b: Array) -> Array:
-    """y = a b, as np.matmul: 1-D inputs are a row at the left and a column at the right, leading axes broadcast.
+    """y = a b, as np.matmul: a 1-D a is a row, a 1-D b a column, and leading axes broadcast.
 
     a' = g b^T,  b' = a^T g, summed over the leading axes that were broadcast.
     """
@@ -50,7 +53,7 @@ def _column(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _as_matrices(g: Array, left: tuple[int, ...], right: tuple[int, ...]) -> Array:
-    """g with the axes back that a 1-D left or right input dropped from the product."""
+    """g with the axes restored that a 1-D left or right input dropped from the product."""
     return reshape(g, shape=(*np.broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-1]))
 
 
@@ -67,7 +70,7 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
         return matmul(a.swapaxes(0, 1), g)
     left, right = _row(a.shape), _column(in_shape)
     a, g = reshape(a, shape=left), _as_matrices(g, left, right)
-    if len(right) == 2 and g.ndim > 2:  # one matrix serves every a: a single product over the stacked rows
+    if len(right) == 2 and g.ndim > 2:  # one matrix for every a: a single product over the stacked rows
         a, g = (reshape(m, shape=(math.prod(m.shape[:-1]), m.shape[-1])) for m in (a, g))
     return reshape(sum_to(matmul(a.swapaxes(-1, -2), g), shape=right), shape=in_shape)
 
@@ -79,7 +82,7 @@ matmul.vjp(a=_matmul_a, b=_matmul_b)
 def linear(x: Array, w: Array, b: Array = None) -> Array:
     """y = x w^T + b.   x' = g w,  w' = g^T x,  b' = g, the last two summed over the leading axes.
 
-    It is x @ w.T + b, but the gradient lies in memory as w does, and y is written once.
+    The same as x @ w.T + b, but w' has the memory order of w, and y is written once.
 
     Args:
         x: (..., in_features).
@@ -123,7 +126,7 @@ implements(np.linalg.matmul)(matmul)
 
 @implements(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
-    """y = products of a and b summed over pairs of axes; what remains of a, then of b, are the axes of the result.
+    """y = products of a and b summed over pairs of axes; the remaining axes of a, then those of b, are the result's axes.
 
     Args:
         a, b: arrays or Tensors.
@@ -157,7 +160,7 @@ def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
 
 @implements(np.dot)
 def dot(a: Array, b: Array) -> Tensor:
-    """y = the sum of products over the last axis of a and the last but one of b (or its only one); a scalar multiplies.
+    """y = sum of products over the last axis of a and the second-last (or only) axis of b; a scalar multiplies.
 
     Raises:
         ValueError: if the sizes of the two axes disagree.
@@ -167,7 +170,7 @@ def dot(a: Array, b: Array) -> Tensor:
 
 @implements(np.inner)
 def inner(a: Array, b: Array) -> Tensor:
-    """y = the sum of products over the last axes of a and b; a scalar multiplies.
+    """y = sum of products over the last axes of a and b; a scalar multiplies.
 
     Raises:
         ValueError: if the sizes of the two axes disagree.
@@ -190,13 +193,13 @@ def _summed(name: str, a: Array, b: Array, axis: int) -> Tensor:
 
 @implements(np.outer)
 def outer(a: Array, b: Array) -> Tensor:
-    """y_ij = a_i b_j, of the flattened inputs."""
+    """y_ij = a_i b_j, with both inputs flattened."""
     return mul(reshape(a, shape=(-1, 1)), ravel(b))
 
 
 @implements(np.trace)
 def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """y = the sum over a diagonal of a, which is chosen as for ``diagonal``.   a' = g on that diagonal."""
+    """y = the sum over a diagonal of a, chosen as in ``diagonal``.   a' = g on that diagonal."""
     return sum(diagonal(a, offset, axis1, axis2), axis=-1)
 
 
@@ -227,12 +230,12 @@ def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
 
 def matvec(x1: Array, x2: Array) -> Tensor:
     """y = matrices (..., m, n) times vectors (..., n), the leading axes broadcast.   x1' = g x2^T,  x2' = x1^T g."""
-    return matmul(x1, x2[..., None])[..., 0]
+    return matmul(x1, expand_dims(x2, -1))[..., 0]
 
 
 def vecmat(x1: Array, x2: Array) -> Tensor:
     """y = vectors (..., m) times matrices (..., m, n), the leading axes broadcast.   x1' = x2 g,  x2' = x1 g^T."""
-    return matmul(x1[..., None, :], x2)[..., 0, :]
+    return matmul(expand_dims(x1, -2), x2)[..., 0, :]
 
 
 if hasattr(np, "matvec"):  # new in NumPy 2.2

@@ -1,8 +1,8 @@
-"""Normalization: x without its mean, divided by its standard deviation, scaled and shifted. Layers differ in the axes.
+"""Normalization: x minus its mean, divided by its standard deviation, scaled and shifted. Layers differ in the axes.
 
-With s = (x - mean) r and r = 1 / sqrt(variance + eps), y = s w + b. In docstrings, g is the incoming gradient and a' the one
-in a. The moments are computed once and handed on as an input without a gradient: they are a hint that saves passes over memory,
-and the rules account for what they depend on.
+With s = (x - mean) r and r = 1 / sqrt(variance + eps), y = s w + b. In docstrings, g is the incoming gradient and a' the
+gradient with respect to a. The moments are computed once and passed on as an input without a gradient, only to save passes
+over memory: the rules differentiate through the mean and variance of x themselves.
 
 References: Ioffe and Szegedy, "Batch normalization", arXiv:1502.03167; Ba, Kiros and Hinton, "Layer normalization",
 arXiv:1607.06450; Zhang and Sennrich, "Root mean square layer normalization", arXiv:1910.07467.
@@ -41,41 +41,41 @@ Axes = tuple[int, ...]
 
 
 class Over(NamedTuple):
-    """The axes of one mean and variance, what is added to the variance, and whether the mean is subtracted."""
+    """The axes of each mean and variance, the eps added to the variance, and whether the mean is subtracted."""
 
     axis: Axes
     eps: float = 0.0
     centred: bool = True
 
     def count(self, shape: tuple[int, ...]) -> int:
-        """How many elements have one mean; 1 if there are none, whose sums are 0."""
+        """The number of elements in each mean; 1 for empty axes, whose sums are 0."""
         return math.prod(shape[i] for i in self.axis) or 1
 
 
 @op
 def moments(x: Array, *, over: Over) -> Array:
-    """y = (mean, variance) of x in float64, stacked, the axes kept; (0, mean of x^2) if not centred.   No gradient."""
+    """y = (mean, variance) of x in float64, stacked, with keepdims; (0, mean of x^2) if not centred.   No gradient."""
     x, n = np.asarray(x, np.float64), over.count(x.shape)
     mean = np.sum(x, over.axis, keepdims=True, where=over.centred) / n
     return np.stack([mean, np.sum(np.square(x - mean), over.axis, keepdims=True) / n])
 
 
 def _standard(x: Array, stats: Array, over: Over) -> tuple[np.ndarray, np.ndarray]:
-    """s and r, of arrays, in float64."""
+    """s and r in float64, for arrays."""
     mean, variance = moments(x, over=over) if stats is None else stats
     r = 1 / np.sqrt(variance + over.eps)
     return (np.asarray(x, np.float64) - mean) * r, r
 
 
 def _rounded(y: np.ndarray, *inputs: Array) -> np.ndarray:
-    """y, computed in float64, in the dtype of the inputs, if that is a floating one."""
+    """y, computed in float64, cast to the dtype of the inputs if that is floating-point."""
     dtype = np.result_type(*(a for a in inputs if a is not None))
     return y.astype(dtype) if dtype.kind == "f" else y
 
 
 @op
 def normalized(x: Array, w: Array = None, b: Array = None, stats: Array = None, *, over: Over) -> Array:
-    """y = s w + b, with w and b of size 1 along the axes, or None for 1 and 0.   `stats` are x's moments, if at hand.
+    """y = s w + b, with w and b of size 1 along the axes, or None for 1 and 0.   `stats` are x's moments, if known.
 
     x' = w r (g - mean of g - s mean of (g s)), without the mean of g if not centred,  w' = sum of g s,  b' = sum of g.
     """
@@ -87,9 +87,9 @@ def normalized(x: Array, w: Array = None, b: Array = None, stats: Array = None, 
 
 @op
 def correlations(u: Array, x: Array, stats: Array = None, *, over: Over) -> Array:
-    """y = (sum of u, or 0 if not centred; sum of u s), stacked, the axes kept.
+    """y = (sum of u, or 0 if not centred; sum of u s), stacked, with keepdims.
 
-    u' = g[0] + g[1] s, without g[0] if not centred,  x' = that of normalized for g[1] u.
+    u' = g[0] + g[1] s, without g[0] if not centred,  x' = that of normalized for the incoming gradient g[1] u.
     """
     s, _ = _standard(x, stats, over)
     total = np.sum(u, over.axis, np.float64, keepdims=True, where=over.centred)
@@ -98,9 +98,9 @@ def correlations(u: Array, x: Array, stats: Array = None, *, over: Over) -> Arra
 
 @op
 def normalized_dx(u: Array, x: Array, w: Array = None, sums: Array = None, stats: Array = None, *, over: Over) -> Array:
-    """y = w r (u - mean of u - s mean of (u s)): x' of normalized for g = u.   `sums` are u's correlations with x, if at hand.
+    """y = w r (u - mean of u - s mean of (u s)): x' of normalized for g = u.   `sums` are u's correlations with x, if known.
 
-    As a function of u it is its own adjoint.   w' = sum of g y / w,  x' through s and r.
+    Self-adjoint as a function of u.   w' = sum of g y / w,  x' through s and r.
     """
     s, r = _standard(x, stats, over)
     sums = correlations(u, x, stats, over=over) if sums is None else sums
@@ -110,7 +110,7 @@ def normalized_dx(u: Array, x: Array, w: Array = None, sums: Array = None, stats
 
 
 def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = None) -> Array:
-    """normalized_dx, with the sums at hand: without a gradient, since its rules account for what they depend on."""
+    """normalized_dx, with the sums if known. They are detached, because the rules differentiate through them already."""
     sums = correlations(u, x, stats, over=over) if sums is None else sums
     return normalized_dx(u, x, w, sums.detach() if hasattr(sums, "detach") else sums, stats, over=over)
 
@@ -135,7 +135,7 @@ normalized.jvp(
 
 
 def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over) -> Array:
-    """x' of y = r (v - mean of v - s mean of (v s)), v = u w: through s, and through r, by which y is multiplied."""
+    """x' of y = r (v - mean of v - s mean of (v s)), v = u w: through s, and through the factor r."""
     s, v = normalized(x, None, None, stats, over=over), u if w is None else u * w
     deviation = x - _mean(x, over) if over.centred else x
     r = (_mean(deviation * deviation, over) + over.eps) ** -0.5
@@ -180,17 +180,17 @@ def batch_norm(
 ) -> Tensor:
     """y = (x - mean) / sqrt(var + eps) weight + bias, with one mean and variance for each channel.
 
-    In training they are those of the batch (the variance divided by n), and the running statistics, if given, move
-    towards them in place: running = (1 - momentum) running + momentum batch, with the variance divided by n - 1. Else the
+    In training, the mean and variance are those of the batch (the variance divided by n), and the running statistics, if given,
+    are updated in place: running = (1 - momentum) running + momentum batch, with the variance divided by n - 1. Otherwise the
     running statistics are used. Ioffe and Szegedy, arXiv:1502.03167.
 
     Args:
         x: (N, C, ...), at least two axes.
-        running_mean, running_var: (C,), leaf Tensors or arrays; may be None in training. An empty batch leaves them alone.
+        running_mean, running_var: (C,), leaf Tensors or arrays; may be None in training. An empty batch does not change them.
         weight, bias: (C,), or None for 1 and 0.
         training: use the statistics of the batch.
-        momentum: the share of the batch in the running statistics.
-        eps: keeps the root away from zero: above 0 in training, else not negative.
+        momentum: the weight of the batch in the running statistics.
+        eps: added to the variance to avoid division by zero: above 0 in training, else not negative.
 
     Raises:
         ValueError: for a wrong shape, no running statistics outside training, one value per channel in training, or a number
@@ -216,12 +216,12 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """:func:`batch_norm` with a mean and variance for each channel of each example, x being (N, C, ...) of three axes or more.
+    """:func:`batch_norm` with a mean and variance for each channel of each example; x is (N, C, ...), three axes or more.
 
-    The running statistics, if given, follow the means over the batch. Ulyanov et al., arXiv:1607.08022.
+    The running statistics, if given, track the averages over the batch. Ulyanov et al., arXiv:1607.08022.
 
     Raises:
-        ValueError: for a wrong shape, no running statistics where they are to be used, one value per channel, or a negative
+        ValueError: for a wrong shape, missing running statistics if they are to be used, one value per channel, or a negative
             `eps`.
         TypeError: for running statistics that are neither Tensors nor arrays, or an option that is not a real number.
     """
@@ -242,9 +242,9 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
 
     Args:
         x: (N, C, ...), at least two axes.
-        num_groups: how many groups of C / num_groups channels.
+        num_groups: the number of groups, each of C / num_groups channels.
         weight, bias: (C,), or None for 1 and 0.
-        eps: keeps the root away from zero.
+        eps: added to the variance to avoid division by zero.
 
     Raises:
         ValueError: for a wrong shape, a negative `eps`, or if `num_groups` does not divide the channels.
@@ -270,7 +270,7 @@ def layer_norm(
         x: (..., *normalized_shape).
         normalized_shape: the sizes of the last axes.
         weight, bias: of `normalized_shape`, or None for 1 and 0.
-        eps: keeps the root away from zero.
+        eps: added to the variance to avoid division by zero.
 
     Raises:
         ValueError: if a shape disagrees with `normalized_shape`, or for a negative `eps`.
@@ -290,7 +290,7 @@ def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = No
         x: (..., *normalized_shape).
         normalized_shape: the sizes of the last axes.
         weight: of `normalized_shape`, or None for 1.
-        eps: keeps the root away from zero; by default the dtype's machine epsilon.
+        eps: added to the mean to avoid division by zero; by default the dtype's machine epsilon.
 
     Raises:
         ValueError: if a shape disagrees with `normalized_shape`, or for a negative `eps`.
@@ -308,7 +308,7 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
 
     Args:
         x: (N, C, ...), at least three axes.
-        size: the number of channels in a window; of an even number, the larger half stands before.
+        size: the number of channels in a window; if it is even, one more channel before than after.
         alpha, beta, k: as above.
 
     Raises:
@@ -331,12 +331,12 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
 
 
 def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> Tensor:
-    """y = x / max(norm of x over `axis`, eps): vectors of length 1, and zero vectors as they are.
+    """y = x / max(norm of x over `axis`, eps): vectors scaled to length 1; zero vectors stay zero.
 
     Args:
         x: any shape.
         p: the order of the norm, see :func:`~tinygrad_cnn.norm`.
-        axis: the axis along which the vectors lie, or several.
+        axis: the axis, or axes, of the vectors.
         eps: the smallest divisor.
 
     Raises:
@@ -348,7 +348,7 @@ def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> T
 
 
 def _channels(name: str, x: Array, least: int = 2, **stated: Array) -> int:
-    """The number of channels of x (N, C, ...), which whatever else is stated must match."""
+    """The number of channels of x (N, C, ...); the shapes of all arrays in `stated` must match it."""
     shape = np.shape(x)
     if len(shape) < least:
         form = "(N, C, ...)" if least == 2 else "(N, C, L, ...)"
@@ -376,7 +376,7 @@ def _by_batch(
     name: str, x: Array, running_mean: Array, running_var: Array, weight: Array, bias: Array, momentum: float, eps: float,
     axis: tuple[int, ...], shape: tuple[int, ...],
 ) -> Tensor:  # fmt: skip
-    """x normalized by its own statistics over `axis`, towards which the running ones move."""
+    """x normalized by its own statistics over `axis`; updates the running statistics."""
     n = math.prod(np.shape(x)[i] for i in axis)
     if n == 1:
         raise ValueError(
@@ -407,7 +407,7 @@ def _by_running(
 ) -> Tensor:
     if mean is None or var is None:
         label = "running_mean" if mean is None else "running_var"
-        raise ValueError(f"{name}: `{label}` is None; the statistics are needed unless those of the input are used")
+        raise ValueError(f"{name}: `{label}` is None; it is needed unless the statistics of the input are used")
     if hasattr(x, "_node"):
         mean, var = _shared(name, "running_mean", mean), _shared(name, "running_var", var)
     scale = (var + eps) ** -0.5
@@ -418,7 +418,7 @@ def _by_running(
 
 
 def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n: int, momentum: Any) -> None:
-    """Move the running statistics towards the moments of `n` values each, averaged over the batch if it has several."""
+    """Update the running statistics with the moments of `n` values each, averaged over the batch if there are several."""
     if not hasattr(momentum, "_node"):
         real(name, "momentum", momentum)
     if not n or not stats.size:  # an empty batch has no moments
@@ -435,7 +435,7 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
 
 
 def _shared(name: str, label: str, statistic: Array) -> Tensor:
-    """A running statistic as a Tensor in the same memory. A captured run reads and writes it there whenever it is repeated."""
+    """A running statistic as a Tensor that shares its memory. Replays of a captured run read and write that memory."""
     if hasattr(statistic, "_node"):
         return statistic  # type: ignore[no-any-return]
     if not isinstance(statistic, np.ndarray):

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, implements
 from .conv import conv1d
-from .decomposition import eigvals, lstsq
+from .decomposition import eigvals, pseudoinverse
 from .elementwise import add, cast, sqrt, sub, where
 from .join import atleast_1d
+from .matmul import matmul
 from .rearrange import flip
 from .reduce import sum
 from .shape import concatenate, pad_constant, reshape, stack
@@ -216,5 +217,5 @@ def polyfit(x: Array, y: Array, deg: int, rcond: float | None = None, *, w: Arra
         right = right * (w if np.ndim(y) == 1 else reshape(w, shape=(-1, 1)))
     scale: Any = sqrt(sum(left * left, axis=0))
     cut = np.shape(x)[0] * np.finfo(left.dtype).eps if rcond is None else rcond
-    c: Any = lstsq(left / scale, right, rcond=float(cut))[0]
+    c: Any = matmul(pseudoinverse(left / scale, rtol=float(cut)), right)
     return c / (scale if np.ndim(y) == 1 else reshape(scale, shape=(-1, 1)))  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
-"""Pooling: the largest element, the mean or a norm of each window.
+"""Pooling: the maximum, the mean or a norm of each window. In docstrings, g is the incoming gradient, x' the gradient in x.
 
-Closed under differentiation: max-pool, and putting and taking the elements that it found; summing windows, and spreading over
-them.
+These ops are closed under differentiation: max-pool, with putting and taking the elements that it selected; summing windows,
+with spreading values over windows.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ __all__ = [
     "avg_pool3d",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -40,12 +41,12 @@ __all__ = [
 
 
 class Windows(NamedTuple):
-    """How windows lie on images (N, C, *sizes), with one entry for each spatial axis."""
+    """The positions of windows on images (N, C, *sizes), with one entry for each spatial axis."""
 
     size: Sizes
-    grid: Sizes  # how many there are
+    grid: Sizes  # the number of windows
     stride: Sizes
-    before: Sizes  # padding before the first element; behind the last there is as much as the windows need
+    before: Sizes  # padding before the first element; after the last, as much as needed
     dilation: Sizes
 
     def padded(self, x: np.ndarray, value: Any) -> np.ndarray:
@@ -61,28 +62,28 @@ class Windows(NamedTuple):
 
     @property
     def inner(self) -> Sizes:
-        """The axes within a window, of :meth:`of`."""
+        """The axes within a window, in the result of :meth:`of`."""
         return tuple(range(-len(self.size), 0))
 
     def elements(self, sizes: Sizes) -> list[tuple[Any, Any]]:
-        """For each element of a window, in C order: the windows that have it inside images of these sizes, and where."""
+        """For each element of a window, in C order: the windows whose element is inside the image, and its positions there."""
         return [(inside, places) for _, inside, places in overlaps(sizes, *self)]
 
 
 def lowest(dtype: np.dtype[Any]) -> Any:
-    """What no number is smaller than."""
+    """The smallest value of a dtype."""
     return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
 
 
 @op
 def max_pool(x: Array, *, windows: Windows) -> Array:
-    """y = the largest element of each window.   x' = g put back where they were taken."""
+    """y = the largest element of each window.   x' = g added at the elements that were selected."""
     return windows.of(x, lowest(x.dtype)).max(axis=windows.inner)
 
 
 @op
 def max_pool_which(x: Array, top: Array, *, windows: Windows) -> Array:
-    """y = which element of its window top = max_pool(x) is, counted in C order: of equals the first, of NaNs the last."""
+    """y = the number, in C order, of the element of its window that top = max_pool(x) is: the first of equals, the last NaN."""
     elements = list(enumerate(windows.elements(x.shape[2:])))
     y = np.full(top.shape, len(elements), np.min_scalar_type(len(elements)))
     for i, (inside, places) in reversed(elements):
@@ -94,7 +95,7 @@ def max_pool_which(x: Array, top: Array, *, windows: Windows) -> Array:
 
 @op(linear=["u"])
 def put_elements(u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Array:
-    """y = zeros of these spatial sizes, with u added to the element of its window that `which` says.   u' = take_elements."""
+    """y = zeros of these spatial sizes, with u added to the element of its window given by `which`.   u' = take_elements."""
     y = np.zeros((*u.shape[:2], *sizes), u.dtype)
     for i, (inside, places) in enumerate(windows.elements(sizes)):
         y[places] += np.where(which[inside] == i, u[inside], 0)
@@ -103,7 +104,7 @@ def put_elements(u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> A
 
 @op(linear=["a"])
 def take_elements(a: Array, which: Array, *, windows: Windows) -> Array:
-    """y = the element of each window that `which` says.   a' = put_elements of g."""
+    """y = the element of each window given by `which`.   a' = put_elements of g."""
     y = np.zeros(which.shape, a.dtype)
     for i, (inside, places) in enumerate(windows.elements(a.shape[2:])):
         y[inside] += np.where(which[inside] == i, a[places], 0)
@@ -111,7 +112,7 @@ def take_elements(a: Array, which: Array, *, windows: Windows) -> Array:
 
 
 def _max_pool_rule(g: Array, y: Array, x: Array, windows: Windows) -> Array:
-    # Found again from x and y: both are alive anyway in most networks, and without a gradient nothing need be found.
+    # Recomputed from x and y: most networks keep both anyway, and without a gradient nothing is computed.
     return put_elements(g, max_pool_which(x, y, windows=windows), sizes=x.shape[2:], windows=windows)
 
 
@@ -123,13 +124,13 @@ take_elements.vjp(a=lambda g, which, in_shape, windows: put_elements(g, which, s
 
 @op(linear=["x"])
 def sum_windows(x: Array, *, windows: Windows) -> Array:
-    """y = the sum of each window, padding counting as 0.   x' = spread_windows of g."""
+    """y = the sum of each window, with padding as 0.   x' = spread_windows of g."""
     return windows.of(x, 0).sum(axis=windows.inner)
 
 
 @op(linear=["u"])
 def spread_windows(u: Array, *, sizes: Sizes, windows: Windows) -> Array:
-    """y = zeros of these spatial sizes, with each u added to all of its window.   u' = sum_windows of g."""
+    """y = zeros of these spatial sizes, with each u added to all elements of its window.   u' = sum_windows of g."""
     y = np.zeros((*u.shape[:2], *sizes), u.dtype)
     for inside, places in windows.elements(sizes):
         y[places] += u[inside]
@@ -142,26 +143,26 @@ spread_windows.vjp(u=lambda g, windows: sum_windows(g, windows=windows))
 
 @op
 def flat_indices(which: Array, *, sizes: Sizes, windows: Windows) -> Array:
-    """Where the elements that `which` says lie in the flattened spatial axes."""
+    """The indices, in the flattened spatial axes, of the elements given by `which`."""
     first = [np.arange(o) * s - p for _, o, s, p, _ in zip(*windows, strict=True)]
     within = [np.arange(k) * d for k, _, _, _, d in zip(*windows, strict=True)]
     return flat_grid(first, sizes) + flat_grid(within, sizes).reshape(-1)[which]
 
 
 def flat_grid(positions: Iterable[np.ndarray], sizes: Sizes) -> np.ndarray:
-    """Indices into the flattened sizes of the grid of positions along each axis."""
+    """Indices into the flattened `sizes` for the grid of positions along each axis."""
     steps = [volume(sizes[axis + 1 :]) for axis in range(len(sizes))]
     return reduce(np.add, np.ix_(*(p * step for p, step in zip(positions, steps, strict=True))))
 
 
 def gather(a: Array, indices: Array) -> Array:
-    """y = a at `indices` into its flattened spatial axes."""
+    """y = the elements of a at `indices` into its flattened spatial axes."""
     y = take_along_axis(_flattened(a), _flattened(indices), axis=-1)
     return reshape(y, shape=indices.shape)
 
 
 def scatter(u: Array, indices: Array, sizes: Sizes) -> Array:
-    """y = zeros with these spatial sizes, with u added at `indices` into them, flattened."""
+    """y = zeros with these spatial sizes, with u added at `indices` into the flattened sizes."""
     flat = (*u.shape[:2], volume(sizes))
     y = add_along_axis(_flattened(u), _flattened(indices), axis=-1, shape=flat)
     return reshape(y, shape=(*u.shape[:2], *sizes))
@@ -173,7 +174,7 @@ def _flattened(a: Array) -> Array:
 
 @op
 def last_written(indices: Array, *, size: int) -> Array:
-    """Whether each of `indices` into `size` elements is the last of its value in its channel."""
+    """Whether each of `indices` into `size` elements is the last one with its value in its channel."""
     if indices.size and (indices.min() < 0 or indices.max() >= size):
         raise IndexError(
             f"`indices` has values from {indices.min()} to {indices.max()}; they must lie in the {size} elements"
@@ -193,7 +194,7 @@ def _max_pool(
 ) -> Any:  # fmt: skip
     """The largest element of each window: y[n, c, i, j] = max over k, l of x[n, c, i s + k d - p, j s + l d - p].
 
-    x' = g at the element that was largest: of equal ones the first in the window, and of NaNs the last.
+    x' = g at the element that was largest: the first of equal ones in the window, and the last of NaNs.
 
     Args:
         x: images (N, C, H, W), or one image (C, H, W).
@@ -201,8 +202,8 @@ def _max_pool(
         stride: step of the window, an int or a pair; by default `kernel_size`, so that windows do not overlap.
         padding: rows and columns around the image that are never the largest, an int or a pair.
         dilation: distance between the elements of a window, an int or a pair.
-        ceil_mode: also count a last window that only begins inside the image or the padding before it.
-        return_indices: also return where the largest elements are: indices into the flattened image without padding.
+        ceil_mode: keep a last window that extends beyond the padded image, if it starts inside the image or its left padding.
+        return_indices: also return the indices of the largest elements in the flattened image without padding.
 
     Returns:
         (N, C, oH, oW) with oH = floor((H + 2 p - d (kH - 1) - 1) / s) + 1, or with ceil for floor; with `return_indices`
@@ -210,7 +211,7 @@ def _max_pool(
 
     Raises:
         ValueError: for a wrong rank, an argument out of range, padding of more than half a window, a window larger than
-            the padded image, or one that lies in the padding with every element.
+            the padded image, or one whose elements are all padding.
         TypeError: for an argument that is not an integer.
 
     >>> import tinygrad_cnn as tg
@@ -236,7 +237,7 @@ max_pool1d, max_pool2d, max_pool3d = by_rank(_max_pool, 1, 2, 3)
 
 
 def max_result(x: Array, alone: bool, return_indices: bool, windows: Windows) -> Any:
-    """The largest elements and, if asked for, their indices, in the form that max-pools return."""
+    """The largest elements and, if asked for, their indices, as max-pools return them."""
     y = max_pool(x, windows=windows)
     if not return_indices:
         return unbatched(y, alone)
@@ -248,19 +249,19 @@ def max_unpool2d(
     x: Array, indices: Array, kernel_size: SizeLike, stride: SizeLike | None = None, padding: SizeLike = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
-    """A partial inverse of :func:`max_pool2d`: each x is put back at its index, and all else is zero.
+    """A partial inverse of :func:`max_pool2d`: each x is put back at its index; all other elements are zero.
 
-    Where an index occurs more than once in a channel, the last x stays.   x' = g at the indices of those that stay.
+    If an index occurs more than once in a channel, the last x is kept.   x' = g at the indices of the kept elements.
 
     Args:
         x: pooled images (N, C, H, W), or one (C, H, W).
-        indices: what max_pool2d returned with them.
-        kernel_size, stride, padding: what max_pool2d was given.
-        output_size: the height and width of the result, or its whole shape; by default (H - 1) s - 2 p + k, from which it
-            may differ by less than the stride.
+        indices: the indices that max_pool2d returned with them.
+        kernel_size, stride, padding: the arguments of max_pool2d.
+        output_size: the height and width of the result, or its whole shape; by default (H - 1) s - 2 p + k. It may differ
+            from that by less than the stride.
 
     Raises:
-        ValueError: for shapes that disagree, an argument out of range, or an `output_size` that does not fit.
+        ValueError: for shapes that disagree, an argument out of range, or an `output_size` out of range.
         TypeError: for indices that are not integers.
         IndexError: for an index outside the result.
 
@@ -314,8 +315,8 @@ def _avg_pool(
         kernel_size: size of the window, an int or a pair.
         stride: step of the window, an int or a pair; by default `kernel_size`, so that windows do not overlap.
         padding: zeros around the image, an int or a pair.
-        ceil_mode: also count a last window that only begins inside the image or the padding before it.
-        count_include_pad: whether padding counts as elements. What lies beyond the padding, under `ceil_mode`, never does.
+        ceil_mode: keep a last window that extends beyond the padded image, if it starts inside the image or its left padding.
+        count_include_pad: whether padding counts as elements. Elements beyond the padding, with `ceil_mode`, never count.
         divisor_override: divide by this instead of the count.
 
     Returns:
@@ -360,7 +361,7 @@ def _mean_pool(
 
 
 def _counts(inputs: Sizes, windows: Windows, include_pad: bool) -> Any:
-    """Elements in each window, as one number if all windows have as many."""
+    """The number of elements in each window: one number if it is the same for all windows."""
     counts = []
     for n, k, o, s, p in zip(inputs, *windows[:4], strict=True):
         start, border = np.arange(o) * s, p if include_pad else 0
@@ -380,9 +381,9 @@ def _lp_pool(
 ) -> Tensor:
     """The p-norm of each window of non-negative elements: y = (sum of x^p)^(1/p), with p = `norm_type`.
 
-    x' = g x^(p-1) y^(1-p), and 0 where the sum is 0 and p is not 1. Like PyTorch's, it takes x^p and not |x|^p: p = 1 sums,
-    another odd p lets signs cancel, and is NaN where the sum is negative. With `ceil_mode`, a window that is cut off has its
-    mean for what is missing.
+    x' = g x^(p-1) y^(1-p), and 0 where the sum is 0 and p is not 1. Like PyTorch, this uses x^p and not |x|^p: p = 1 sums;
+    with another odd p, signs cancel, and the result is NaN where the sum is negative. With `ceil_mode`, missing elements of a
+    window that is cut off count with the window's mean.
 
     Args:
         x: images (N, C, H, W), or one image (C, H, W).
@@ -408,14 +409,14 @@ def _lp_pool(
     return unbatched(total, alone)  # type: ignore[no-any-return]
 
 
-lp_pool1d, lp_pool2d = by_rank(_lp_pool, 1, 2)
+lp_pool1d, lp_pool2d, lp_pool3d = by_rank(_lp_pool, 1, 2, 3)
 
 
 def _windows(
     name: str, shape: Sizes, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike, dilation: SizeLike,
     ceil_mode: bool,
 ) -> Windows:  # fmt: skip
-    """Windows that slide over images of this shape, checked."""
+    """Checked windows over images of this shape."""
     inputs = shape[2:]
     ndim = len(inputs)
     window = sizes(name, "kernel_size", kernel_size, ndim, least=1)

@@ -1,8 +1,9 @@
-"""The source of randomness: one seeded generator for the library, and an explicit ``rng=`` wherever it is used."""
+"""Random numbers: one seeded generator for the library, and an explicit ``rng=`` argument wherever it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -34,7 +35,7 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 
 def _restart_at(state: Any) -> None:
-    """Let the generator stand at `state`, in a repeated run too, which draws what the first one drew."""
+    """Set the generator to `state`; a replay of a captured run sets it again, and so draws the same numbers."""
     restart = partial(_restart, state)
     if tracer().captures:
         tracer().effect(restart)
@@ -47,7 +48,7 @@ def _restart(state: Any) -> None:
 
 
 def get_rng_state() -> dict[str, Any]:
-    """Where the library's generator stands, in plain Python, for a checkpoint.
+    """The state of the library's generator as plain Python values, for a checkpoint.
 
     >>> import tinygrad_cnn as tg
     >>> state = tg.get_rng_state(); a = tg.randn(3)
@@ -59,29 +60,45 @@ def get_rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: Mapping[str, Any]) -> None:
-    """Let the library's generator go on from where it stood at :func:`get_rng_state`.
+    """Set the library's generator to a state from :func:`get_rng_state`.
 
     Raises:
-        ValueError: if `state` is not such a state; nothing is changed then.
+        ValueError: if `state` is not a valid state; the generator is then unchanged.
     """
     prepare_rng_state(state)()
 
 
 def prepare_rng_state(state: Any) -> Callable[[], None]:
-    """The function that does what :func:`set_rng_state` does, for a state that is one.
+    """Check a state, and return a function that sets the library's generator to it.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the state is invalid.
     """
     trial = type(_default.bit_generator)()
     try:
         trial.state = dict(state)
-        if trial.state != state:  # NumPy takes other numbers and keeps some of their bits
+        if trial.state != state:  # NumPy accepts other numbers and truncates them
             raise ValueError("a number in it is of another type or too large")
-    except Exception as error:  # NumPy's are of many kinds
+    except Exception as error:  # NumPy raises many kinds
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"set_rng_state: `state` is not what get_rng_state() returned: {reason}") from None
     return partial(_restart_at, trial.state)
+
+
+@contextmanager
+def stream(seed: int, *path: int) -> Iterator[None]:
+    """Let the library's generator draw the numbers that belong to `seed` and `path`, and go on where it was at the end."""
+    before = _default.bit_generator.state
+    _restart(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state)
+    try:
+        yield
+    finally:
+        _restart(before)
+
+
+def is_library_generator(rng: object) -> bool:
+    """Whether `rng` is the generator that draws without an explicit one use."""
+    return rng is _default
 
 
 def generator(rng: Seed = None) -> np.random.Generator:

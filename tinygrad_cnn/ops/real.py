@@ -1,4 +1,4 @@
-"""Checks of values: of parameters that are real numbers, such as slopes and the small ones called eps, and of arrays."""
+"""Checks of values: of real-number parameters, such as slopes and eps, and of arrays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def real(
     function: str, parameter: str, value: Any, rule: str = "be a number", holds: Callable[[float], bool] | None = None,
     remedy: str = "",
 ) -> float:  # fmt: skip
-    """`value` as a Python float, which beside an array leaves the dtype to the array.
+    """`value` as a Python float, which does not change the dtype of an array it is combined with.
 
     Raises:
-        TypeError: if it is no real number but complex, a Boolean, a string or an array.
-        ValueError: if it is NaN, or `holds` is not true of it; `rule` says what it must.
+        TypeError: if it is not a real number: complex, a Boolean, a string or an array.
+        ValueError: if it is NaN, or `holds` is not true of it; `rule` is the text for the message.
     """
     if value.__class__ is not float and (
         isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating)
@@ -35,7 +35,7 @@ probability = partial(real, rule="be a probability, from 0 to 1", holds=lambda x
 
 
 def refuse(values: Any, wrong: Any, message: str, error: type[Exception] = ValueError) -> None:
-    """Raise an error if some of the `values` are `wrong`, with the first of them and its index as {value} and {at}."""
+    """Raise an error if some of the `values` are `wrong`; {value} and {at} in the message are the first one and its index."""
     wrong = np.asarray(wrong)
     if wrong.any():
         at = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))

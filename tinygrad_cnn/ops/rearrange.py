@@ -1,4 +1,7 @@
-"""Ops that repeat, reorder, split and select elements, after NumPy: linear, and mostly composed from views."""
+"""Ops that repeat, reorder, split and select elements, with NumPy's names: linear, and mostly composed from views.
+
+In docstrings, g is the incoming gradient and a' the gradient with respect to a.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ Integers: TypeAlias = int | Sequence[int]
 
 @op(numpy=np.flip, linear=["m"])
 def flip(m: Array, *, axis: Axis = None) -> Array:
-    """y = m with the order along `axis` reversed, along every axis for None; a view.   m' = g reversed likewise."""
+    """y = m with the order along `axis` reversed, along every axis for None; a view.   m' = g reversed along the same axes."""
     axes = None if axis is None else different_axes("flip", axis, np.ndim(m))
     return np.flip(m, axes)
 
@@ -44,7 +47,7 @@ def roll(a: Array, *, shift: Integers, axis: Axis = None) -> Array:
 
 
 def _roll_rule(g: Array, shift: Integers, axis: Axis) -> Array:
-    steps = np.asarray(shift).tolist()  # Python's own integers, since unsigned ones have no negative
+    steps = np.asarray(shift).tolist()  # Python integers, because unsigned ones cannot be negated
     return roll(g, shift=[-step for step in steps] if isinstance(steps, list) else -steps, axis=axis)
 
 
@@ -53,7 +56,7 @@ roll.vjp(a=_roll_rule)
 
 @implements(np.rot90)
 def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    """y = m turned by k quarters in the plane of `axes`, from the first towards the second; a view.   m' = g turned back.
+    """y = m rotated by k quarter turns in the plane of `axes`, from the first to the second; a view.   m' = g rotated back.
 
     Raises:
         ValueError: if `axes` are not two different axes.
@@ -97,7 +100,7 @@ def _shifted(x: Array, axes: Axis, sign: int) -> Tensor:
 
 @implements(np.tile)
 def tile(a: Array, reps: Integers) -> Tensor:
-    """y = a repeated as a whole, `reps` times along each axis; the shorter of shape and `reps` gets ones in front.
+    """y = a repeated as a whole, `reps` times along each axis; the shorter of shape and `reps` is padded with ones in front.
 
     a' = g summed over the repeats.
 
@@ -130,7 +133,7 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
         ValueError: if `repeats` are negative, or neither one number nor one for each slice.
         TypeError: if `repeats` are not integers.
     """
-    if axis is None or not np.ndim(a):  # with an axis, too, a 0-d array counts as one of a single element
+    if axis is None or not np.ndim(a):  # even with an axis, a 0-d array counts as one element
         a, axis = ravel(a), 0 if axis is None else axis
     shape, counts = np.shape(a), np.asarray(repeats)
     at = normalize_axis_index(axis, len(shape), "repeat")
@@ -150,9 +153,9 @@ def repeat(a: Array, repeats: Shape, axis: int | None = None) -> Tensor:
 
 @implements(np.split)
 def split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor]:
-    """Slices of `a` along `axis`, as views: that many of equal size, or those between the given positions.
+    """Slices of `a` along `axis`, as views: a number of equal slices, or slices between the given positions.
 
-    Each adds its g to a's gradient at its own place.
+    The gradient of each slice is added to a' at the slice's position.
 
     Raises:
         ValueError: if a number of sections does not divide the axis; :func:`array_split` allows that.
@@ -168,7 +171,7 @@ def split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor
 
 @implements(np.array_split)
 def array_split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor]:
-    """As :func:`split`, but of n sections the first ones are larger by one where n does not divide the axis.
+    """As :func:`split`, but if n sections do not divide the axis, the first sections are larger by one.
 
     Raises:
         ValueError: if a number of sections is not positive.
@@ -195,7 +198,7 @@ def _plane(name: str, a: Array, axis1: int, axis2: int) -> tuple[int, int]:
 
 
 def _steps(rows: int, columns: int, k: int) -> slice:
-    """Where the k-th diagonal of a matrix lies among its elements in C order."""
+    """The slice that selects the k-th diagonal of a matrix from its elements in C order."""
     start, count = (k, min(rows, columns - k)) if k >= 0 else (-k * columns, min(rows + k, columns))
     return slice(start, start + max(count, 0) * (columns + 1), columns + 1)
 
@@ -216,7 +219,7 @@ def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tenso
 
 @implements(np.diag)
 def diag(v: Array, k: int = 0) -> Tensor:
-    """The k-th diagonal of a matrix, or for a 1-D v the square matrix that has v there and zeros elsewhere.
+    """The k-th diagonal of a matrix, or for a 1-D v the square matrix with v on that diagonal and zeros elsewhere.
 
     Raises:
         ValueError: if `v` is neither 1-D nor 2-D.
@@ -237,17 +240,17 @@ def diagflat(v: Array, k: int = 0) -> Tensor:
 
 @implements(np.tril)
 def tril(m: Array, k: int = 0) -> Tensor:
-    """y_(..ij) = m_(..ij) where j <= i + k, else 0: what lies on and below the k-th diagonal.   m' = tril(g).
+    """y_(..ij) = m_(..ij) where j <= i + k, else 0: the elements on and below the k-th diagonal.   m' = tril(g).
 
     Raises:
         ValueError: if `m` has fewer than two axes.
     """
-    return where(_below("tril", m, k), m, False)  # which, unlike 0, leaves Booleans Boolean
+    return where(_below("tril", m, k), m, False)  # unlike 0, False keeps a Boolean m Boolean
 
 
 @implements(np.triu)
 def triu(m: Array, k: int = 0) -> Tensor:
-    """y_(..ij) = m_(..ij) where j >= i + k, else 0: what lies on and above the k-th diagonal.   m' = triu(g).
+    """y_(..ij) = m_(..ij) where j >= i + k, else 0: the elements on and above the k-th diagonal.   m' = triu(g).
 
     Raises:
         ValueError: if `m` has fewer than two axes.

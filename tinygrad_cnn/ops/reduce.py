@@ -1,4 +1,7 @@
-"""Reductions over axes. Every rule first puts the reduced axes of g back as size 1, and then lets it broadcast."""
+"""Reductions over axes. Every rule first restores the reduced axes of g with size 1, and then lets g broadcast.
+
+In docstrings, g is the incoming gradient and a' the gradient with respect to a.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def _axes_of_mean(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """:func:`reduced_axes` for means and variances, which NumPy does not take of a number over an axis."""
+    """:func:`reduced_axes` for means and variances; NumPy takes none of a 0-d array over an axis."""
     return reduced_axes(axis, ndim) if ndim or axis is None else normalize_axis_tuple(axis, 0)
 
 
@@ -36,7 +39,7 @@ _normalized = lru_cache(maxsize=1024)(normalize_axis_tuple)
 
 
 def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
-    """g with the axes that the reduction dropped back in place, of size 1."""
+    """g with the reduced axes restored as axes of size 1."""
     if keepdims:
         return g
     axes = reduced_axes(axis, len(in_shape))
@@ -50,7 +53,7 @@ def floating(a: Array) -> Any:
 
 @op(numpy=np.sum, linear=["a"])
 def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = sum of a over `axis`.   a' = g, repeated."""
+    """y = sum of a over `axis`.   a' = g, broadcast."""
     return np.sum(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
@@ -59,13 +62,13 @@ sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, 
 
 @op(numpy=np.mean, linear=["a"])
 def mean(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = sum of a over `axis` / n.   a' = g / n, repeated."""
+    """y = sum of a over `axis` / n.   a' = g / n, broadcast."""
     return np.mean(a, axis=_axes_of_mean(axis, np.ndim(a)), keepdims=keepdims)
 
 
 def _mean_rule(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
     n = math.prod(in_shape[i] for i in reduced_axes(axis, len(in_shape)))
-    g = g / (n or 1) if n < 1 << 16 else g * (1 / n)  # float16 does not reach so far
+    g = g / (n or 1) if n < 1 << 16 else g * (1 / n)  # float16 overflows at this size
     return broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape)
 
 
@@ -74,13 +77,13 @@ mean.vjp(a=_mean_rule)
 
 @op(numpy=np.max)
 def max(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = largest element of a over `axis`.   The gradient is split evenly among those that equal it."""
+    """y = largest element of a over `axis`.   a' = g, split evenly among the elements equal to y, else 0."""
     return np.max(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
 @op(numpy=np.min)
 def min(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = smallest element of a over `axis`.   The gradient is split evenly among those that equal it."""
+    """y = smallest element of a over `axis`.   a' = g, split evenly among the elements equal to y, else 0."""
     return np.min(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
@@ -91,7 +94,7 @@ def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> 
 
 
 def _along(t: Array, slope: Array, axis: Axis, keepdims: bool) -> Array:
-    """The forward rule of a reduction to one number each: t times the gradient of that number, summed."""
+    """The forward rule of a reduction: t times the gradient of the result, summed over `axis`."""
     return sum(t * slope, axis=axis, keepdims=keepdims)
 
 
@@ -113,13 +116,13 @@ min.jvp(a=_extremum_forward)
 
 @op(numpy=np.argmax)
 def argmax(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
-    """y = index of the largest element along `axis`, the first of equals, of the flattened array by default."""
+    """y = index of the largest element along `axis`, the first of equal ones; of the flattened array by default."""
     return np.argmax(a, axis=axis, keepdims=keepdims)
 
 
 @op(numpy=np.argmin)
 def argmin(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
-    """y = index of the smallest element along `axis`, the first of equals, of the flattened array by default."""
+    """y = index of the smallest element along `axis`, the first of equal ones; of the flattened array by default."""
     return np.argmin(a, axis=axis, keepdims=keepdims)
 
 
@@ -137,12 +140,12 @@ def all(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 @op(numpy=np.prod)
 def prod(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = product of a over `axis`.   a' = g times the product of the others: exact with zeros, at every order."""
+    """y = product of a over `axis`.   a' = g times the product of the other elements: exact with zeros, at every order."""
     return rounded(np.prod(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims, dtype=accumulator(a)), a)
 
 
 def _others(a: Array, axis: Axis) -> Array:
-    """For each element of `a` the product of all the others over `axis`: those before it times those after it."""
+    """For each element of `a` the product of all others over `axis`: those before it times those after it."""
     axes = reduced_axes(axis, a.ndim)
     order = [*(i for i in range(a.ndim) if i not in axes), *axes]
     moved = transpose(a, axes=order)
@@ -159,12 +162,12 @@ prod.jvp(a=lambda t, a, axis, keepdims: _along(t, _others(a, axis), axis, keepdi
 
 @op(linear=["a"])
 def centre(a: Array, *, axis: Axis = None) -> Array:
-    """y = a - mean of a over `axis`, exactly zero where all elements are equal.   a' = g - mean of g: its own adjoint."""
+    """y = a - mean of a over `axis`, exactly zero where all elements are equal.   a' = g - mean of g (self-adjoint)."""
     return rounded(_centred(a, axis), a)
 
 
 def _centred(a: Array, axis: Axis) -> Any:
-    """a - its mean over `axis`, in float64 at least. The first mean was rounded, which the second makes good."""
+    """a - its mean over `axis`, in at least float64. The second pass corrects the rounding error of the first mean."""
     y: Any = np.asarray(a, np.result_type(a, np.float64))
     for _ in range(2):
         y = y - mean(y, axis=reduced_axes(axis, y.ndim), keepdims=True)
@@ -175,7 +178,7 @@ centre.vjp(a=lambda g, axis: centre(g, axis=axis))
 
 
 def _variance(a: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
-    """In float64 at least, so that the squares neither overflow nor vanish."""
+    """The variance in at least float64, so that squares neither overflow nor underflow."""
     axes = _axes_of_mean(axis, np.ndim(a))
     return sum(np.square(_centred(a, axis)), axis=axes, keepdims=keepdims) * _freedom(np.shape(a), axis, correction)
 
@@ -193,7 +196,7 @@ def deviation(a: Array, *, axis: Axis = None, keepdims: bool = False, correction
 
 
 def _freedom(shape: tuple[int, ...], axis: Axis, correction: float) -> float:
-    """1 / (n - correction), or NaN if that is not positive."""
+    """1 / (n - correction), or NaN if n - correction is not positive."""
     n = math.prod(shape[i] for i in reduced_axes(axis, len(shape))) - correction
     return 1 / n if n > 0 else math.nan
 
@@ -234,8 +237,8 @@ def var(
         a: any shape.
         axis: an axis, several, or None for all.
         keepdims: keep the reduced axes with size 1.
-        correction: 0, as in NumPy, for the variance of the data themselves (PyTorch's default is 1, which estimates the
-            variance of what they were drawn from).
+        correction: 0, as in NumPy, divides by n (population variance); 1, PyTorch's default, by n - 1, for an unbiased
+            estimate from a sample.
         ddof: NumPy's older name for `correction`.
 
     Returns:
@@ -250,7 +253,7 @@ def std(
 ) -> Tensor:
     """Standard deviation over `axis`: the square root of :func:`var`, with the same arguments and default correction 0.
 
-    a' = g (a - mean) / ((n - correction) y); where all elements are equal the derivatives of every order are zero.
+    a' = g (a - mean) / ((n - correction) y); if all elements are equal, the derivatives of every order are zero.
     """
     return deviation(a, axis=axis, keepdims=keepdims, correction=_correction("std", correction, ddof))
 
@@ -275,7 +278,7 @@ exp_gap.vjp(a=lambda g, y: g * y,
 def logsumexp(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = log of the sum of e^a over `axis`, without overflow.   a' = g e^(a - y).
 
-    Where every element is -inf, y is -inf and its gradient 0; where one is inf, y is inf and its gradient NaN.
+    If every element is -inf, y is -inf and its gradient 0; if one is inf, y is inf and its gradient NaN.
     """
     a = floating(a)
     axes = reduced_axes(axis, a.ndim)
@@ -301,7 +304,7 @@ logsumexp.jvp(
 def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = (sum of |a|^p over `axis`)^(1/p), without overflow.   a' = g sign(a) (|a| / y)^(p-1), and 0 where y = 0.
 
-    For p = 0 it is the number of elements that are not 0, with a gradient of 0.
+    For p = 0 it is the number of nonzero elements, with a gradient of 0.
     """
     a = floating(np.abs(a))
     axes = reduced_axes(axis, a.ndim)
@@ -309,7 +312,7 @@ def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False)
         return np.asarray(np.count_nonzero(a, axis=axes, keepdims=keepdims)).astype(a.dtype)
     scale = np.max(a, axis=axes, keepdims=True, initial=0) if p > 0 else np.min(a, axis=axes, keepdims=True)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
-    with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0 has an infinite power
+    with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0^p is infinite
         powers = np.divide(a, scale, dtype=np.result_type(a, np.float32)) ** p
         y = (scale * sum(powers, axis=axes, keepdims=True) ** (1 / p)).astype(a.dtype)
     return y if keepdims else np.squeeze(y, axis=axes)
@@ -321,13 +324,13 @@ def _power_norm_rule(g: Array, y: Array, a: Array, p: float, axis: Axis, keepdim
         return broadcast_to(zero_gradient(g), shape=a.shape)
     zero = y == 0
     ratio = a / where(zero, 1, y)
-    if p < 0:  # then y is 0 where a single element is
+    if p < 0:  # then y is 0 if any element is 0
         ratio = where(zero, 0, ratio)
     return where(zero, 0, g) * _signed_power(ratio, p - 1)
 
 
 def _signed_power(t: Array, q: float) -> Array:
-    """sign(t) |t|^q, smooth at 0 to every order where the function is, and with derivatives 0 there where it is not."""
+    """sign(t) |t|^q, smooth at 0 to every order if the function is, and with derivatives 0 at 0 if it is not."""
     if q == 1:
         return t
     if q > 0 and q % 2 == 1:
@@ -350,21 +353,21 @@ power_norm.jvp(
 def norm(
     a: Array, ord: float | None = None, axis: Axis = None, keepdims: bool = False, *, p: float | None = None
 ) -> Tensor:
-    """The norm of the vectors that lie along `axis`, of all elements by default: (sum of |a|^ord)^(1/ord).
+    """The norm of the vectors along `axis`, of all elements by default: (sum of |a|^ord)^(1/ord).
 
     a' = g sign(a) (|a| / y)^(ord-1). A norm of 0 has gradient zero; ties of the largest |a| share the gradient evenly.
 
     Args:
         a: any shape.
-        ord: a number; inf is for the largest |a|, -inf for the smallest, and 0 for how many elements are not 0, which has
-            a gradient of zero. 2 by default.
+        ord: a number; inf for the largest |a|, -inf for the smallest, 0 for the number of nonzero elements, with a gradient
+            of zero. 2 by default.
         axis: an axis, several (whose elements then form one vector), or None for all.
         keepdims: keep the reduced axes with size 1.
         p: PyTorch's name for `ord`.
 
     Raises:
         TypeError: if `ord` is not a real number.
-        ValueError: if it is NaN or a string, or negative where there are no elements.
+        ValueError: if `ord` is NaN or a string, or negative and there are no elements.
 
     >>> import tinygrad_cnn as tg
     >>> tg.norm(tg.Tensor([[3.0, 4.0], [0.0, 2.0]]), axis=1)

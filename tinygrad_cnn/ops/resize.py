@@ -1,4 +1,7 @@
-"""Changing the spatial size: interpolation, axis by axis, and moving channels into space and back."""
+"""Changing the spatial size: interpolation, axis by axis, and pixel shuffle, which moves channels into space and back.
+
+In docstrings, g is the incoming gradient and x' the gradient with respect to x.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @op(linear=["x"])
 def resample(x: Array, *, axis: int, size: int, taps: Taps) -> Array:
-    """y_t = sum over taps (t, s, w) of w x_s along `axis`.   x' = the same of g, with t and s exchanged."""
+    """y_t = sum over taps (t, s, w) of w x_s along `axis`.   x' = the same op on g, with t and s exchanged."""
     targets, sources, weights = (part[np.argsort(taps[0], kind="stable")] for part in taps)
     if x.dtype.kind == "f":
         weights = weights.astype(x.dtype)
@@ -35,7 +38,7 @@ def resample(x: Array, *, axis: int, size: int, taps: Taps) -> Array:
             raise IndexError(f"`taps` must have {label} in range({n})")
     y = np.zeros_like(x, np.result_type(x, weights), shape=(*x.shape[:axis], size, *x.shape[axis + 1 :]))
     lead, trail = (slice(None),) * axis, (1,) * (x.ndim - axis - 1)
-    turn = np.arange(targets.size) - np.searchsorted(targets, targets)  # how often the target was met before
+    turn = np.arange(targets.size) - np.searchsorted(targets, targets)  # how many earlier taps have this target
     for i in range(turn.max(initial=-1) + 1):
         now = turn == i
         y[(*lead, targets[now])] += x[(*lead, sources[now])] * weights[now].reshape(-1, *trail)
@@ -53,16 +56,16 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """Resize the spatial axes of x (N, C, *sizes), to `size` or by `scale_factor`, by PyTorch's conventions.
+    """Resize the spatial axes of x (N, C, *sizes), to `size` or by `scale_factor`, with PyTorch's conventions.
 
-    Along each axis, with n elements resized to m and r = n / m, or 1 / scale_factor where that is given:
+    Along each axis, with n elements resized to m, and r = n / m, or 1 / scale_factor if that is given:
 
     - "nearest": y_i = x_floor(i r).
-    - "linear", "bilinear", "trilinear" (1, 2, 3 spatial axes): y_i = (1 - t) x_j + t x_(j+1), where j + t is the place
-      max((i + 1/2) r - 1/2, 0) and, with `align_corners`, i (n - 1) / (m - 1), so that the ends keep their places. An
-      axis whose size stays the same is left alone.
+    - "linear", "bilinear", "trilinear" (1, 2, 3 spatial axes): y_i = (1 - t) x_j + t x_(j+1), where the position j + t is
+      max((i + 1/2) r - 1/2, 0), or with `align_corners` i (n - 1) / (m - 1), so that the ends keep their positions. An axis
+      whose size stays the same is not changed.
 
-    x' = the same weights, transposed.
+    x' = g with the transposed weights.
 
     Args:
         x: (N, C, L), (N, C, H, W) or (N, C, D, H, W).
@@ -73,7 +76,7 @@ def interpolate(
 
     Raises:
         ValueError: for a wrong rank, both or neither of `size` and `scale_factor`, a result without elements, an unknown
-            mode, one that does not fit the rank, or `align_corners` with "nearest".
+            mode, one for another rank, or `align_corners` with "nearest".
         TypeError: for a size that is not an integer or a factor that is not a number.
 
     >>> import tinygrad_cnn as tg
@@ -128,14 +131,14 @@ def _factors(value: float | Sequence[float] | None, ndim: int) -> list[float]:
 
 def _nearest(n: int, m: int, r: float) -> Taps:
     i = np.arange(m)
-    # In floating point i (n / m) may fall just below a whole number that i n / m is.
+    # In floating point i (n / m) may fall just below a whole number where i n / m is exact.
     places = i * n // m if r == n / m else np.floor(i * r).astype(np.int64)
     return i, np.minimum(places, n - 1), np.ones(m, bool)
 
 
 def _linear(n: int, m: int, r: float, align_corners: bool) -> Taps:
     i = np.arange(m)
-    if m == n:  # as in PyTorch, whatever the scale factor was
+    if m == n:  # as in PyTorch, for any scale factor
         places = i.astype(np.float64)
     elif align_corners:
         places = i * (n - 1) / max(m - 1, 1)
@@ -143,7 +146,7 @@ def _linear(n: int, m: int, r: float, align_corners: bool) -> Taps:
         places = np.clip((i + 0.5) * r - 0.5, 0, n - 1)
     j = np.minimum(np.floor(places).astype(np.int64), n - 1)
     t = np.minimum(places, n - 1) - j
-    beyond = t > 0  # an element with weight 0 takes no part, not even if it is infinite
+    beyond = t > 0  # leave out elements with weight 0, which may be infinite
     return np.concatenate([i, i[beyond]]), np.concatenate([j, j[beyond] + 1]), np.concatenate([1 - t, t[beyond]])
 
 
@@ -197,6 +200,6 @@ def _pixels(name: str, x: Array, label: str, factor: int) -> tuple[tuple[int, ..
 
 
 def _exchange(a: Array, order: tuple[int, ...]) -> Array:
-    """a with its last axes in another order."""
+    """a with its last axes reordered."""
     lead = a.ndim - len(order)
     return transpose(a, axes=(*range(lead), *(lead + i for i in order)))

@@ -1,7 +1,7 @@
-"""Running sums and products along an axis.
+"""Running sums and products along an axis. In docstrings, g is the incoming gradient, a' the gradient with respect to a.
 
-Everything reduces to the recurrence s_j = b_j + a_j s_(j-1). Its gradient is the same recurrence walked backward, so no
-rule divides, and zeros among the factors need no special case at any order.
+All are based on the recurrence s_j = b_j + a_j s_(j-1). Its gradient is the same recurrence in reverse, so no rule divides,
+and zeros among the factors need no special case at any order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["cumprod", "cumsum"]
 def recurrence(a: Array, b: Array, *, axis: int = -1, reverse: bool = False) -> Array:
     """y_j = b_j + a_j y_(j-1) along `axis`, from y_(-1) = 0; with `reverse` y_j = b_j + a_j y_(j+1).
 
-    b' = s with s_j = g_j + a_(j+1) s_(j+1), the recurrence walked the other way,  a'_j = s_j y_(j-1).
+    b' = s with s_j = g_j + a_(j+1) s_(j+1), the recurrence in reverse,  a'_j = s_j y_(j-1).
     """
     y = np.array(np.broadcast_to(b, np.broadcast_shapes(np.shape(a), np.shape(b))), accumulator(b))
     factors, out = np.moveaxis(a, axis, 0), np.moveaxis(y, axis, 0)
@@ -33,7 +33,7 @@ def recurrence(a: Array, b: Array, *, axis: int = -1, reverse: bool = False) -> 
 
 
 def accumulator(a: Array) -> Any:
-    """The dtype in which a scan of `a` is computed: float64 for shorter ones, or each step would round; else None."""
+    """The dtype in which a scan of `a` accumulates: float64 for shorter floats, to avoid rounding at each step; else None."""
     dtype = np.asarray(a).dtype
     return np.float64 if dtype.kind == "f" and dtype.itemsize < 8 else None
 
@@ -44,7 +44,7 @@ def rounded(y: Any, a: Array) -> Any:
 
 
 def neighbour(a: Array, axis: int, before: bool, fill: float) -> Array:
-    """At each place of `a` the element before it (or after it) along `axis`, and `fill` where there is none."""
+    """For each element of `a` the one before it (or after it) along `axis`; `fill` at the end without a neighbour."""
     axis = normalize_axis_index(axis, a.ndim)
     width = [(0, 0)] * a.ndim
     width[axis] = (1, 0) if before else (0, 1)
@@ -107,7 +107,7 @@ cumprod.jvp(a=_cumprod_forward)
 
 
 def reversed_along(a: Array, axis: int) -> Array:
-    """`a` walked backward along `axis`."""
+    """`a` reversed along `axis`."""
     index = [slice(None)] * a.ndim
     index[axis] = slice(None, None, -1)
     return a[tuple(index)]

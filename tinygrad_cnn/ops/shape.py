@@ -1,4 +1,7 @@
-"""Ops that move elements without changing them. Each is linear, and its rule is the op that moves them back."""
+"""Ops that move elements without changing them. Each is linear; its rule is the op that moves the elements back.
+
+In docstrings, g is the incoming gradient and a' the gradient with respect to a.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ transpose.vjp(a=lambda g, axes: transpose(g, axes=None if axes is None else _inv
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
     if not np.ndim(axes):
-        return (0,)  # a number stands for the only axis
+        return (0,)  # a number is the only axis
     return tuple(np.argsort(normalize_axis_tuple(axes, len(axes))).tolist())
 
 
@@ -55,7 +58,7 @@ def broadcast_to(a: Array, *, shape: Shape) -> Array:
 
 @op(linear=["a"])
 def sum_to(a: Array, *, shape: Shape) -> Array:
-    """y = a summed over what broadcasting `shape` to a's shape repeats: the adjoint of broadcast_to.   a' = g repeated."""
+    """y = a summed over the axes along which `shape` is broadcast: the adjoint of broadcast_to.   a' = g broadcast."""
     before, after = np.shape(a), as_shape(shape)
     return a if before == after else np.sum(a, axis=repeated_axes(before, after)).reshape(after)
 
@@ -84,7 +87,7 @@ sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
 
 @op(numpy=np.concatenate, residuals=["ends"])
 def concatenate(*arrays: Array, axis: int | None = 0) -> Array:
-    """y = arrays joined along `axis`, or flattened for None, given as one sequence.   Each gets its own slice of g."""
+    """y = arrays, given as one sequence, joined along `axis`, or flattened for None.   Each gets its own slice of g."""
     y = np.concatenate(arrays, axis)
     return y, tuple(accumulate((np.size(a) if axis is None else np.shape(a)[axis] for a in arrays), initial=0))
 
@@ -117,7 +120,7 @@ def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:
 
 @implements(np.stack)
 def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
-    """y = arrays of one shape joined along a new `axis`.   Each gets its own slice of g."""
+    """y = arrays of one shape joined along a new `axis`.   The gradient of each is its slice of g."""
     return concatenate([expand_dims(a, axis) for a in members(arrays)], axis=axis)
 
 
@@ -133,7 +136,7 @@ def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
 
 @implements(np.squeeze)
 def squeeze(a: Array, axis: Axis = None) -> Tensor:
-    """y = a without its axes of size 1, or without those in `axis`, which must have size 1.   a' = g with them."""
+    """y = a without its axes of size 1, or without those in `axis`, which must have size 1.   a' = g with them restored."""
     shape = np.shape(a)
     axes = (
         [i for i, n in enumerate(shape) if n == 1]
@@ -170,7 +173,7 @@ def matrix_transpose(x: Array) -> Tensor:
 
 
 def different_axes(name: str, axes: Shape, ndim: int) -> tuple[int, ...]:
-    """`axes` counted from the start. ValueError, which begins with `name`, if one is out of bounds or repeated."""
+    """`axes` as non-negative numbers. ValueError, which begins with `name`, if one is out of bounds or repeated."""
     given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
     found = tuple(normalize_axis_index(i, ndim, name) for i in given)
     if len(set(found)) < len(found):
@@ -180,10 +183,10 @@ def different_axes(name: str, axes: Shape, ndim: int) -> tuple[int, ...]:
 
 @implements(np.moveaxis)
 def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """y = a with the axes `source` at the positions `destination`, the others in their order; a view.   a' = g back.
+    """y = a with the axes `source` moved to `destination`, the others in their order; a view.   a' = g with them moved back.
 
     Raises:
-        ValueError: if an axis is out of bounds or repeated, or their numbers differ.
+        ValueError: if an axis is out of bounds or repeated, or the numbers of axes differ.
     """
     n = np.ndim(a)
     start, end = different_axes("moveaxis", source, n), different_axes("moveaxis", destination, n)
@@ -215,9 +218,9 @@ def ravel(a: Array) -> Tensor:
 
 
 def flatten(a: Array, start_axis: int = 0, end_axis: int = -1) -> Tensor:
-    """y = a with the axes from `start_axis` to `end_axis`, both included, made one; all of them by default.
+    """y = a with the axes from `start_axis` to `end_axis`, inclusive, merged into one; all axes by default.
 
-    a' = g in a's shape. A 0-d array becomes one of a single element.
+    a' = g in a's shape. A 0-d array becomes a 1-d array of one element.
 
     Raises:
         ValueError: if an axis is out of bounds, or `start_axis` comes after `end_axis`.
@@ -249,18 +252,18 @@ PAD_MODES = {
 
 @implements(np.pad)
 def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
-    """y = a inside a border, as np.pad.   a' = g, what lies in the border added to where it came from.
+    """y = a inside a border, as np.pad.   a' = g, with the border's gradients added to the elements they were copied from.
 
     Args:
         a: an array or Tensor.
         pad_width: n, (before, after), or one such pair per axis.
-        mode: "constant"; "reflect" about the outermost element, or with it ("symmetric"); "edge" (or "replicate"), the
-            outermost element repeated; "wrap" (or "circular"), the array continued periodically.
+        mode: "constant"; "reflect", mirrored without the outermost element, or with it ("symmetric"); "edge" (or
+            "replicate"), the outermost element repeated; "wrap" (or "circular"), the array continued periodically.
         constant_values: the border's value in mode "constant".
 
     Raises:
-        ValueError: for a negative width, a width that does not fit the axes, an unknown mode, or a border that is to
-            be taken from an axis of size 0.
+        ValueError: for a negative width, a width that does not match the axes, an unknown mode, or a border copied from an
+            axis of size 0.
     """
     pairs = pad_pairs(pad_width, np.ndim(a))
     if mode == "constant":

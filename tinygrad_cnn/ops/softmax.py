@@ -1,7 +1,7 @@
-"""Softmax and its relatives: one node each, with rules in terms of the output.
+"""Softmax and related functions: one node each, with rules in terms of the output.
 
-They are stable for logits of any size. A logit of -inf gets probability 0; where all are -inf, or one is inf, there is no
-answer and the result is NaN.
+In docstrings, g is the incoming gradient and a' the gradient with respect to a. The functions are stable for logits of any
+size. A logit of -inf gets probability 0; if all logits are -inf, or one is inf, the result is NaN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["log_softmax", "softmax", "softmin"]
 def below_top(a: Array, axis: int) -> Any:
     """a minus its largest element along `axis`."""
     a = floating(a)
-    with np.errstate(invalid="ignore", over="ignore"):  # -inf, far below the top, has probability 0
+    with np.errstate(invalid="ignore", over="ignore"):  # -inf gets probability 0
         return np.asarray(np.subtract(a, np.max(a, axis=axis, keepdims=True, initial=-np.inf)))
 
 

@@ -1,4 +1,4 @@
-"""Sorting: an order without a gradient, and elements taken in that order."""
+"""Sorting: an index order without a gradient, and elements gathered in that order. g: incoming gradient, a': gradient in a."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["argsort", "sort", "topk"]
 
 @op(numpy=np.argsort)
 def argsort(a: Array, *, axis: int | None = -1, descending: bool = False) -> Array:
-    """The indices that sort a along `axis` (of the flattened a for None), equal elements in their order; no gradient.
+    """The indices that sort a along `axis` (of the flattened a for None); stable; no gradient.
 
     NaN counts as the largest value.
     """
     if not descending:
         return np.argsort(a, axis, stable=True)
-    # Sorted backward, and the order read backward: two turns leave equal elements as they were.
+    # Flip, sort, and flip back: a stable sort in descending order.
     order = np.flip(np.argsort(np.flip(a, axis), axis, stable=True), axis)
     return (np.size(a) if axis is None else np.shape(a)[axis]) - 1 - order
 
 
 @implements(np.sort)
 def sort(a: Array, axis: int | None = -1, descending: bool = False) -> Tensor:
-    """y = a sorted along `axis`, or the flattened a for None.   a' = g, each element where it came from.
+    """y = a sorted along `axis`, or the flattened a for None.   a' = g, moved back to the original positions.
 
     Equal elements keep their order, and so do their gradients. NaN counts as the largest value.
 
@@ -39,13 +39,13 @@ def sort(a: Array, axis: int | None = -1, descending: bool = False) -> Tensor:
 
 
 def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The k largest elements along `axis`, or the smallest, in order, and their indices; of equal ones the first.
+    """The k largest elements along `axis`, or the smallest, in order, and their indices; ties go to the first.
 
-    a' = the gradient of the values, each where it came from.
+    a' = the gradient of the values at their original positions, else 0.
 
     Args:
         a: an array or Tensor.
-        k: how many, from 0 to the size of the axis.
+        k: how many elements, from 0 to the size of the axis.
         axis: the axis along which to choose.
         largest: whether to choose the largest.
 
@@ -54,7 +54,7 @@ def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor
 
     Raises:
         ValueError: if `k` is negative or exceeds the axis.
-        TypeError: if `k` is no integer.
+        TypeError: if `k` is not an integer.
     """
     at = normalize_axis_index(axis, np.ndim(a), "topk")
     n = np.shape(a)[at]

@@ -199,8 +199,7 @@ def cov(
     w = None if weights is None else weights.astype(x.dtype)
     centred = x - (mean(x, axis=1, keepdims=True) if w is None else sum(x * w, axis=1, keepdims=True) / float(total))
     other = centred if w is None else centred * w
-    with np.errstate(divide="ignore", invalid="ignore"):
-        c = matmul(centred, transpose(other)) * (float(np.float64(1) / freedom) if freedom > 0 else math.nan)
+    c = matmul(centred, transpose(other)) * (1 / float(freedom) if freedom > 0 else math.nan)
     return squeeze(c)
 
 

@@ -1,7 +1,7 @@
-"""Exponentials, logarithms, trigonometric and hyperbolic functions, by NumPy's names.
+"""Exponentials, logarithms, trigonometric and hyperbolic functions, with NumPy's names.
 
-Rules are written so that no step of them overflows where the derivative itself is finite: ``1 + a^2`` is ``hypot(1, a)``
-squared one factor at a time, and an argument beyond which a function is flat is clipped before it is squared.
+In docstrings, g is the incoming gradient and a' the gradient with respect to a. No step of a rule overflows if the derivative
+is finite: g / (1 + a^2) divides twice by ``hypot(1, a)``, and arguments are clipped where a function is flat.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = [
 
 LOG2, LOG10 = math.log(2), math.log(10)
 FLAT = 1000.0
-"""e^-x is 0 from here on, in every dtype: functions of e^x may clip their argument to ±FLAT and change nothing."""
+"""From here on, e^-x is 0 in every dtype: functions of e^x may clip their argument to ±FLAT without changing the result."""
 FLAT_SQUARED = 40.0
 """The same for e^(-x^2 / 2)."""
 
 
 def _arctan2_rule(g: Array, a: Array, b: Array, leg: Array) -> Array:
-    half = hypot(a / 2, b / 2)  # where the hypotenuse itself may overflow
+    half = hypot(a / 2, b / 2)  # half of the hypotenuse, because the whole may overflow
     zero = half == 0
     half = where(zero, 1, half)
     return where(zero, 0, g) * (leg / half / 4) / half
@@ -119,7 +119,7 @@ sigmoid.vjp(a=lambda g, y: g * y * (1 - y))
 @op(elementwise=True, numpy=np.logaddexp)
 def logaddexp(a: Array, b: Array) -> Array:
     """y = log(e^a + e^b), without overflow.   a' = g sigmoid(a - b),  b' = g sigmoid(b - a)."""
-    with np.errstate(over="ignore"):  # of a - b, which then does not matter
+    with np.errstate(over="ignore"):  # a - b may overflow, which does not affect the result
         return np.logaddexp(a, b)
 
 

@@ -1,4 +1,4 @@
-"""Ops that are one of NumPy's universal functions, each declared in one statement: the ufunc, its formula and its rules."""
+"""Ops that are a NumPy ufunc, each declared in one statement: the ufunc, its formula and its rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ P = ParamSpec("P")
 
 
 def _declaring(inputs: Callable[Concatenate[Any, P], Any]) -> Callable[..., OpFunction[P]]:
-    """A function that declares ops whose inputs have the names of those of `inputs`."""
+    """A function that declares ops with the input names of `inputs`."""
 
     def declare(ufunc: np.ufunc, doc: str, name: str = "", **rules: Callable[..., Any]) -> OpFunction[P]:
         raw = FunctionType(inputs.__code__, {}, name or ufunc.__name__)

@@ -14,11 +14,11 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 LAST = {ndim: (0, *range(2, ndim), 1) for ndim in range(2, 65)}
-"""By number of axes, their order that puts the second one last."""
+"""By number of axes, the axis order that puts the second axis last."""
 
 
 def last_view(a: np.ndarray) -> np.ndarray:
-    """a (n, c, ...) as (n, ..., c). It is np.moveaxis, which takes five times as long to find the order of axes."""
+    """a (n, c, ...) as (n, ..., c): np.moveaxis, but five times faster."""
     return a.transpose(LAST[a.ndim])
 
 
@@ -31,7 +31,7 @@ def output_sizes(sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dil
 
 
 def pad_last(x: np.ndarray, padding: Pairs, value: float = 0.0) -> np.ndarray:
-    """x with its last axes padded; x itself where there is nothing to pad."""
+    """x with its last axes padded; x itself if there is no padding."""
     if not any(before or after for before, after in padding):
         return x
     lead = x.ndim - len(padding)
@@ -42,7 +42,7 @@ def pad_last(x: np.ndarray, padding: Pairs, value: float = 0.0) -> np.ndarray:
 
 
 def interior(sizes: Sizes, padding: Pairs) -> Any:
-    """The index of what lies inside the padding of the last axes."""
+    """The index of the interior of arrays whose last axes are padded."""
     return (..., *(slice(before, before + n) for n, (before, _) in zip(sizes, padding, strict=True)))
 
 
@@ -50,7 +50,7 @@ def windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, dilation: S
     """View (*lead, *out, *kernel) of x (*lead, *sizes): element o, k is x at o stride + k dilation.
 
     Raises:
-        ValueError: if a window would reach beyond x, whose memory the view would otherwise leave.
+        ValueError: if a window would reach beyond the memory of x.
     """
     lead = x.ndim - len(kernel)
     _check_inside(x.shape[lead:], kernel, out, stride, dilation)
@@ -66,7 +66,7 @@ def windows(x: np.ndarray, kernel: Sizes, out: Sizes, stride: Sizes, dilation: S
 
 
 def elements(kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> Iterator[tuple[Any, Any]]:
-    """For each element k of a window: its index, and that of the places where the windows have it, p stride + k dilation."""
+    """For each element k of a window: its index, and the index of its positions in all windows, p stride + k dilation."""
     for k in product(*map(range, kernel)):
         axes = zip(k, out, stride, dilation, strict=True)
         yield (..., *k), (..., *(slice(i * d, i * d + (o - 1) * s + 1, s) for i, o, s, d in axes))
@@ -81,9 +81,9 @@ def _check_inside(sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, dilati
 def overlaps(
     sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
 ) -> Iterator[tuple[Sizes, Any, Any]]:
-    """For each kernel element, in C order: it, the windows in which it lies inside the input, and where it lies there.
+    """For each kernel element, in C order: the element, the windows in which it is inside the input, and its positions there.
 
-    Windows and places are slices over the last axes. What lies outside the input is left out, so nothing need be padded.
+    Windows and positions are slices over the last axes. Elements outside the input are left out, so no padding is needed.
     """
     axes = zip(sizes, kernel, out, stride, before, dilation, strict=True)
     spans = [[overlap(n, o, s, i * d - p) for i in range(k)] for n, k, o, s, p, d in axes]
@@ -93,7 +93,7 @@ def overlaps(
 
 
 def overlap(n: int, o: int, s: int, offset: int) -> tuple[slice, slice]:
-    """The windows i < o for which i s + offset lies in range(n), and those places."""
+    """The windows i < o for which i s + offset is in range(n), and these positions."""
     first = max(0, -(offset // s))
     count = max(0, min(o, (n - 1 - offset) // s + 1) - first)
     start = max(0, first * s + offset)

@@ -1,20 +1,29 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
+from typing import Any
+
+from ..torch_names import missing
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
+from .adamax import Adamax
 from .clip import clip_grad_norm_, clip_grad_value_
 from .ema import EMA
 from .lion import Lion
 from .lr_scheduler import *
 from .nadam import NAdam
 from .optimizer import Optimizer
+from .radam import RAdam
 from .rmsprop import RMSprop
 from .sgd import SGD
 
 __all__ = [
-    "EMA", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSprop", "clip_grad_norm_",
-    "clip_grad_value_", "lr_scheduler",
+    "EMA", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
 __all__ += lr_scheduler.__all__
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(name, "tinygrad_cnn.optim", "torch.optim")

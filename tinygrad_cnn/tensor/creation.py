@@ -23,7 +23,7 @@ __all__ = [
 
 
 def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
-    # In a captured run every repetition needs a new array, which may be written to.
+    # In a captured run every replay needs a new array, because it may be written to.
     tensor = Tensor._of(tracing.tracer().compute(data.copy) if tracing.watchers else data)
     if requires_grad:
         tensor.requires_grad = True
@@ -40,9 +40,9 @@ def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
 def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     """A Tensor that shares the memory of `array`: a change to either is seen in both.
 
-    What this library writes there is noticed by graphs that have saved the old values, through whichever array; what NumPy
-    writes cannot be: such a graph gives a gradient at the new values. Nor can it be seen that two arrays are the same memory
-    at two addresses, unless they are ``np.memmap`` of one file.
+    A graph notices when this library overwrites values that it saved, through either array, and refuses to run backward.
+    It cannot notice writes by NumPy: the gradient is then computed with the new values. Nor can the library tell that two
+    arrays map the same memory at two addresses, unless they are ``np.memmap`` of one file.
 
     Raises:
         TypeError: if `array` is not an ndarray of numbers or Booleans.
@@ -57,13 +57,13 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
 
 
 def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
-    """A Tensor that shares the memory of an array of another library (PyTorch, JAX, CuPy...), by the protocol DLPack.
+    """A Tensor that shares the memory of another library's array (PyTorch, JAX, CuPy...), through the DLPack protocol.
 
-    As with :func:`from_numpy`, graphs notice what this library writes there, and not what others write.
+    As with :func:`from_numpy`, graphs notice writes by this library, but not by others.
 
     Raises:
-        TypeError: if `x` does not speak DLPack, or has a dtype that NumPy does not have, such as bfloat16.
-        BufferError: from the library of `x`, if it cannot share it: a PyTorch tensor that requires a gradient, say.
+        TypeError: if `x` does not support DLPack, or has a dtype that NumPy does not have, such as bfloat16.
+        BufferError: from the library of `x`, if it cannot share the memory, as for a PyTorch tensor that requires a gradient.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> a = np.zeros(2)
@@ -73,9 +73,7 @@ def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
     [1.0, 0.0]
     """
     if isinstance(x, np.ndarray):
-        return from_numpy(
-            x, requires_grad=requires_grad
-        )  # NumPy before 2.1 makes everything read-only that comes by DLPack
+        return from_numpy(x, requires_grad=requires_grad)  # NumPy before 2.1 makes arrays from DLPack read-only
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: `x` is a {type(x).__name__}, which has no __dlpack__; use Tensor(...)")
     try:
@@ -98,7 +96,7 @@ def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
 
 
 def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
-    """A Tensor of one repeated value: a number, or an array that broadcasts to `shape`. It is recorded if that is a Tensor."""
+    """A Tensor filled with one value: a number, or an array that broadcasts to `shape`. Recorded if the value is a Tensor."""
     fill_value = gather(fill_value)
     value = Tensor(fill_value, dtype=dtype)
     if not isinstance(fill_value, Tensor):
@@ -126,7 +124,7 @@ def rand(
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Uniform draws from [0, 1), from `rng` or the library's seeded generator."""
+    """Uniform draws from [0, 1), with `rng` or the library's seeded generator."""
     wanted = _float("rand", dtype)
     draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
     sizes = unpacked(shape)
@@ -145,7 +143,7 @@ def randn(
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Standard normal draws, from `rng` or the library's seeded generator."""
+    """Standard normal draws, with `rng` or the library's seeded generator."""
     wanted = _float("randn", dtype)
     draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
     sizes = unpacked(shape)

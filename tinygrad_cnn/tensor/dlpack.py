@@ -1,4 +1,4 @@
-"""DLPack, by which array libraries hand memory to each other without a copy: what is given away."""
+"""DLPack export: handing a Tensor's memory to another array library without a copy."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from numpy.lib import NumpyVersion
 from numpy.typing import NDArray
 
 VERSIONED = NumpyVersion(np.__version__) >= "2.1.0"
-"""Whether NumPy speaks version 1 of the protocol, which has flags for read-only memory and copies."""
+"""Whether NumPy supports version 1 of the protocol, which has flags for read-only memory and copies."""
 
 
 def export(array: NDArray[Any], max_version: tuple[int, int] | None, copy: bool | None, **options: Any) -> Any:
-    """What ``Tensor.__dlpack__`` does: a capsule for the memory of `array`, read-only where the consumer can be told.
+    """The capsule that ``Tensor.__dlpack__`` returns: the memory of `array`, flagged read-only if the protocol allows it.
 
-    From version 1 of the protocol, a consumer is told; NumPy heeds it, PyTorch passes over it. Before, NumPy would refuse
-    a read-only array, and it is given away as it is. What a consumer may not be able to take, a negative stride
-    (PyTorch ends the process on one) or memory that must not be written, is copied unless copy=False.
+    Version 1 of the protocol has a read-only flag; NumPy respects it, PyTorch ignores it. Older versions have no flag, and
+    NumPy would refuse to export a read-only array, so the memory is exported writable. Arrays that a consumer may not
+    support are copied unless copy=False: those with a negative stride (PyTorch crashes on one) or read-only memory.
 
     Raises:
-        BufferError: if it could not be done without a copy, on another device, or for a dtype that DLPack does not have.
+        BufferError: if a copy is needed but not allowed, for another device, or for a dtype that DLPack does not have.
     """
     versioned = VERSIONED and max_version is not None and max_version >= (1, 0)
     if any(stride < 0 for stride in array.strides) or not (versioned or array.flags.writeable):

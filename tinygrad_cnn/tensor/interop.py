@@ -1,4 +1,4 @@
-"""NumPy functions called on Tensors: recorded if an op stands for them, refused with a remedy if none does."""
+"""NumPy functions called on Tensors: recorded if there is an op for them, else a TypeError with a remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .refused import FORM, QUERIES, REFUSED
 
 
 def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """What ``Tensor.__array_ufunc__`` does: call the op that stands for the ufunc.
+    """Implements ``Tensor.__array_ufunc__``: call the op that is registered for the ufunc.
 
     Raises:
         TypeError: for ``out=`` and other keywords, for methods such as ``reduce``, and for a ufunc without an op.
@@ -39,10 +39,10 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
 
 
 def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> Any:
-    """What ``Tensor.__array_function__`` does: call what stands for the function, or answer a question about values.
+    """Implements ``Tensor.__array_function__``: call the op registered for the function, or a function that only reads.
 
     Raises:
-        TypeError: for a function that no op stands for, or an argument that its op does not take.
+        TypeError: for a function without an op, or an argument that the op does not take.
     """
     op = numpy_ops.get(function)
     if op is not None:
@@ -64,10 +64,10 @@ def _unknown(name: str, function: Callable[..., Any]) -> TypeError:
 
 
 def copied(value: Any) -> NDArray[Any]:
-    """A copy of the values of an array, of this library or another one, such as a PyTorch tensor that requires a gradient.
+    """A copy of the values of an array of any library, such as a PyTorch tensor that requires a gradient.
 
     Raises:
-        ValueError: that says what it is if it is no array, or none that NumPy can read.
+        ValueError: if `value` is not an array, or NumPy cannot read it.
     """
     if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
         raise ValueError(f"a {type(value).__name__}; it must be an array")
@@ -75,12 +75,12 @@ def copied(value: Any) -> NDArray[Any]:
         value = value.detach() if hasattr(value, "detach") else value
         array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
         return array.copy("K")
-    except Exception as error:  # each library has its own
+    except Exception as error:  # each library raises its own class
         raise ValueError(f"a {type(value).__name__} that NumPy cannot read: {error}") from None
 
 
 def shown(value: Any) -> str:
-    """The beginning of its ``repr``, for an error message."""
+    """The beginning of the value's ``repr``, for an error message."""
     try:
         text = repr(value)
     except ValueError:  # Python does not write out integers of more than 4,300 digits

@@ -1,7 +1,7 @@
-"""The operators and methods that ops give to Tensors.
+"""The Tensor's operators and methods, taken from ops.
 
-An op is a function whose first input is an array or a Tensor, so it serves as a method as it is; methods that take
-parameters by position, as NumPy's do, are written out for their signatures.
+An op's first input is an array or a Tensor, so the op itself can serve as a method. Methods whose parameters may be
+positional, as in NumPy, are written out for their signatures.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ TensorLike: TypeAlias = "Tensor | NDArray[Any] | Scalar | Sequence[Any]"
 
 
 def unpacked(sizes: tuple[Any, ...]) -> Any:
-    """Sizes that were given either as one sequence or one by one."""
+    """Sizes given either as one sequence or as separate arguments."""
     return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
 
 
 class Methods:
-    """What a Tensor can do by calling ops. Only :class:`~tinygrad_cnn.Tensor` derives from it."""
+    """The methods that call ops. Only :class:`~tinygrad_cnn.Tensor` derives from this class."""
 
     __slots__ = ()
 
@@ -159,7 +159,7 @@ class Methods:
     softplus = activation.softplus
     dot = matmul.dot
     trace = matmul.trace
-    matmul = matmul.matmul  # from here on the method
+    matmul = matmul.matmul  # shadows the module from this line on
     diagonal = rearrange.diagonal
     pad = shape.pad
     repeat = rearrange.repeat
@@ -174,11 +174,11 @@ class Methods:
     topk = sort.topk
 
     def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
-        """Brought into the interval from `min` to `max`; None is no bound. The gradient passes at the bounds too."""
+        """Limit values to the interval from `min` to `max`; None means no bound. The gradient passes at the bounds too."""
         return elementwise.clip(self, min, max)
 
     def round(self, decimals: int = 0) -> Tensor:
-        """To so many decimals, halves to the even neighbour; the gradient is zero."""
+        """Rounded to `decimals` places, halves to the nearest even digit; the gradient is zero."""
         return elementwise.round(self, decimals=decimals)
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -198,7 +198,7 @@ class Methods:
         return reduce.min(self, axis=axis, keepdims=keepdims)
 
     def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Product over `axis`, all axes by default; zeros are exact."""
+        """Product over `axis`, all axes by default; the gradient is exact even if elements are zero."""
         return reduce.prod(self, axis=axis, keepdims=keepdims)
 
     var = reduce.var
@@ -271,7 +271,7 @@ class Methods:
         return rearrange.flip(self, axis=axis)
 
     def roll(self, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
-        """Elements moved on by `shift` along `axis`, those that leave at the end entering at the start."""
+        """Elements shifted by `shift` along `axis`; elements shifted past the end reappear at the start."""
         return rearrange.roll(self, shift=shift, axis=axis)
 
     def take(self, indices: TensorLike, axis: int | None = None) -> Tensor:
@@ -279,9 +279,9 @@ class Methods:
         return gather.take(self, indices, axis=axis)
 
     def argsort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
-        """The indices that sort along `axis`, equal elements in their order."""
+        """The indices that sort along `axis`; the sort is stable."""
         return sort.argsort(self, axis=axis, descending=descending)
 
     def sort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
-        """A new Tensor, sorted along `axis`: unlike ndarray.sort, this writes nothing in place."""
+        """A new Tensor, sorted along `axis`; unlike ndarray.sort, it does not sort in place."""
         return sort.sort(self, axis=axis, descending=descending)

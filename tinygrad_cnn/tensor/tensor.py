@@ -1,4 +1,4 @@
-"""The Tensor: an array that remembers how it was computed."""
+"""The Tensor: an array that records the ops applied to it, for gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +21,7 @@ from ..core.graph import Argument, Leaf, Node, register_tensor
 from ..core.operands import gather
 from ..core.versions import mark_written
 from ..ops import compare, elementwise, index, shape
+from ..torch_names import missing
 from . import dlpack, interop
 from .methods import Methods, TensorLike
 
@@ -28,7 +29,7 @@ _default_dtype: np.dtype[Any] = np.dtype(np.float32)
 
 
 def set_default_dtype(dtype: DTypeLike) -> None:
-    """Set the floating-point dtype that Python numbers and lists get: float32 unless set.
+    """Set the floating-point dtype of Tensors made from Python numbers and lists; initially float32.
 
     Raises:
         TypeError: if `dtype` is not a floating-point dtype.
@@ -41,15 +42,15 @@ def set_default_dtype(dtype: DTypeLike) -> None:
 
 
 def get_default_dtype() -> np.dtype[Any]:
-    """The floating-point dtype that Python numbers and lists get."""
+    """The floating-point dtype of Tensors made from Python numbers and lists."""
     return _default_dtype
 
 
 def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """A new array from anything that holds numbers: arrays keep their dtype, Python numbers get the default one.
+    """A new array from an array, numbers or nested lists: arrays keep their dtype, Python numbers get the default one.
 
     Raises:
-        TypeError: if `data` holds something else than numbers or Booleans.
+        TypeError: if `data` holds anything but numbers or Booleans.
         ValueError: if a nested list is ragged.
     """
     if tracing.watchers:
@@ -79,7 +80,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _operator(name: str) -> Callable[[Any, Any], Any]:
-    """The method that stands for an operator in place."""
+    """The in-place method for an operator, such as ``__iadd__`` for "+"."""
     return lambda self, other: self._in_place(name, other)
 
 
@@ -88,10 +89,10 @@ class Tensor(Methods):
 
     Args:
         data: an array (keeps its dtype), or Python numbers and nested lists of them (become float32, see
-            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares instead. The copy of a Tensor is recorded,
-            as is that of a list that holds Tensors, which are stacked.
-        requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``. The graph behind `data` is
-            cut then, with a warning if there is one: ``Tensor(t.detach(), requires_grad=True)`` says that it is meant.
+            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares memory instead. Copying a Tensor is recorded;
+            a list that holds Tensors is stacked, which is recorded too.
+        requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``. The new leaf is not connected
+            to the graph of `data`: if there is one, a warning says so; ``Tensor(t.detach(), requires_grad=True)`` avoids it.
         dtype: convert to this dtype.
 
     Raises:
@@ -109,7 +110,7 @@ class Tensor(Methods):
 
     _array: NDArray[Any]
     _node: Node | Leaf | None
-    _grad: Tensor | None  # unset until there is one: most Tensors never have a gradient
+    _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
@@ -237,8 +238,8 @@ class Tensor(Methods):
     def numpy(self) -> NDArray[Any]:
         """The values, as a read-only view; ``t.numpy().copy()`` can be written to.
 
-        Where the memory is shared (:func:`from_numpy`), NumPy may write to it. No graph notices that: one which has saved
-        the values gives a gradient at the new ones.
+        With shared memory (:func:`from_numpy`), NumPy may write to it. Graphs do not notice: a graph that saved the values
+        then computes its gradients with the new values.
         """
         if tracing.watchers:
             tracing.tracer().read(self, "values")
@@ -271,7 +272,7 @@ class Tensor(Methods):
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice what it writes there.
+        """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice writes by that library.
 
         Raises:
             BufferError: if this Tensor requires a gradient, or its memory cannot be shared as asked.
@@ -304,11 +305,11 @@ class Tensor(Methods):
         return Tensor._of(self._array)
 
     def copy_(self, source: TensorLike) -> Tensor:
-        """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values refuse backward.
+        """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
         Raises:
             RuntimeError: if this Tensor is the result of a recorded op.
-            ValueError: if `source` does not broadcast to its shape.
+            ValueError: if `source` does not broadcast to this Tensor's shape.
         """
         if not self.is_leaf:
             raise RuntimeError(
@@ -330,7 +331,7 @@ class Tensor(Methods):
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
-        """The values in another dtype; recorded between floating-point dtypes, without a gradient to others."""
+        """The values in another dtype. Recorded if both dtypes are floating-point; other conversions have no gradient."""
         wanted = np.dtype(dtype)
         convert = elementwise.cast if wanted.kind in "fc" else elementwise.cast_discrete
         return convert(self, dtype=wanted)
@@ -340,16 +341,16 @@ class Tensor(Methods):
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
-        """Add to the ``grad`` of every leaf behind this Tensor the gradient of sum(self * gradient).
+        """Add the gradient of sum(self * gradient) to the ``grad`` of every leaf that this Tensor was computed from.
 
         Args:
-            gradient: the incoming gradient, of this Tensor's shape; may be left out if it has a single element.
-            retain_graph: keep what nodes saved, so that backward can run again; by default, what `create_graph` is.
+            gradient: the incoming gradient, of this Tensor's shape; optional if this Tensor has a single element.
+            retain_graph: keep the values that nodes saved, so that backward can run again; defaults to `create_graph`.
             create_graph: record the computation of the gradients, so that they can be differentiated in turn.
 
         Raises:
-            RuntimeError: if this Tensor does not require a gradient, has several elements and no `gradient`, or if its
-                graph was freed by an earlier backward or a value in it has been overwritten since.
+            RuntimeError: if this Tensor does not require a gradient; if it has several elements and no `gradient` is given;
+                if its graph was freed by an earlier backward; or if a value saved in the graph has been overwritten.
             ValueError: if `gradient` has another shape.
         """
         root = incoming("backward", self, gradient, create_graph)
@@ -361,7 +362,7 @@ class Tensor(Methods):
             if tensor is None:
                 continue
             old = tensor.grad if watched else getattr(tensor, "_grad", None)
-            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient which the user holds never changes
+            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient held by the user never changes
                 g = of(g if old is None else np.asarray(old._array + g))
             elif old is not None:
                 with enable_grad() if create_graph else no_grad():
@@ -371,7 +372,7 @@ class Tensor(Methods):
             tensor._grad = g
 
     def zero_grad(self) -> None:
-        """Forget the gradient: ``grad`` becomes None."""
+        """Set ``grad`` to None."""
         if tracing.watchers:
             tracing.tracer().write(self, "grad")
         self._grad = None
@@ -379,16 +380,16 @@ class Tensor(Methods):
     def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
         """Call ``hook(g)`` in every backward walk, once the gradient g of this Tensor is complete.
 
-        What the hook returns replaces the gradient, in ``grad`` and for everything behind this Tensor; None leaves it as
-        it is. Hooks run in the order of registration. g must not be written to.
+        A value returned by the hook replaces the gradient, in ``grad`` and for all earlier nodes; None keeps the gradient.
+        Hooks run in the order of registration. They must not write to g.
 
         Returns:
-            A handle: ``handle.remove()`` takes the hook off, as leaving ``with handle:`` does.
+            A handle: ``handle.remove()`` removes the hook, as does leaving ``with handle:``.
 
         Raises:
             RuntimeError: if this Tensor does not require a gradient.
-            TypeError: if `hook` cannot be called; in the walk, if it returns something else than an array.
-            ValueError: in the walk, if it returns another shape or dtype.
+            TypeError: if `hook` cannot be called; in the walk, if it returns something other than an array.
+            ValueError: in the walk, if it returns an array of another shape or dtype.
 
         >>> import tinygrad_cnn as tg
         >>> x = tg.Tensor([3.0, 4.0], requires_grad=True)
@@ -459,20 +460,20 @@ class Tensor(Methods):
         return f"Tensor({values}, dtype={self.dtype}{made_by})"
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
-        """Pickle and copy the values without the graph; a leaf stays one that requires a gradient."""
+        """Pickle and copy the values without the graph; a leaf keeps its ``requires_grad``."""
         return _rebuild, (self.numpy(), self.is_leaf and self.requires_grad)
 
     # In place
 
     def _in_place(self, name: str, other: Any) -> Any:
-        """``self`` with ``self name other`` written into it if it is a leaf that requires a gradient, else NotImplemented.
+        """Write ``self name other`` into self and return self, for a leaf that requires a gradient; else NotImplemented.
 
         Raises:
             RuntimeError: outside of no_grad.
-            TypeError, ValueError: if the result has another shape, or is no floating-point number.
+            TypeError, ValueError: if the result has another shape, or a dtype that is not floating-point.
         """
         if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
-            return NotImplemented  # x += y then stands for x = x + y
+            return NotImplemented  # Python then computes x = x + y
         sign = f"{name}="
         if is_grad_enabled():
             raise RuntimeError(
@@ -495,6 +496,13 @@ class Tensor(Methods):
         _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
 
+    if not TYPE_CHECKING:  # to a type checker, what is not there must stay an error
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise missing(name, type(self).__name__, "torch.Tensor", type(self))
+
     # NumPy called on Tensors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -507,13 +515,13 @@ class Tensor(Methods):
 
 
 class Lent(Tensor):
-    """The gradient of a leaf in memory that a compiled program writes over in its next run: ``grad`` gives a copy."""
+    """The gradient of a leaf, in memory that a compiled program overwrites in its next run: ``grad`` returns a copy."""
 
     __slots__ = ()
 
 
 def _is_stored(frame: FrameType) -> bool:
-    """Whether a frame is at an assignment ``a[i] = t``: for a single place NumPy asks a 0-d Tensor for a Python number."""
+    """Whether a frame executes ``a[i] = t``: to store one element, NumPy asks a 0-d Tensor for a Python number."""
     return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
@@ -531,14 +539,14 @@ def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
 
 @cache
 def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The gradient of most walks' beginnings."""
+    """The incoming gradient of most backward walks: a read-only 1."""
     one = np.ones((), dtype)
     one.flags.writeable = False
     return one
 
 
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
-    """The place of `output` and the gradient to start from there, checked, as the walk wants it."""
+    """The node or leaf of `output` and its checked incoming gradient, as the backward walk takes them."""
     tensors = in_tensors(create)
     if output._node is None:
         raise RuntimeError(

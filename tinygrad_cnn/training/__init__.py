@@ -5,12 +5,13 @@ from .checkpoint import Checkpoint
 from .fit import fit
 from .history import History
 from .interrupt import Interrupt
+from .live import Live
 from .measure import Means, correct, eval_step, evaluate, train_step
 from .progress import Progress
 from .run import Run
 from .state import restore, snapshot
 
 __all__ = [
-    "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "History", "Interrupt", "Means", "Progress",
+    "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "History", "Interrupt", "Live", "Means", "Progress",
     "Run", "correct", "eval_step", "evaluate", "fit", "restore", "snapshot", "train_step",
 ]  # fmt: skip

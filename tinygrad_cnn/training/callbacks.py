@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .state import prepared
 
 if TYPE_CHECKING:
     from ..nn import Module
+    from ..tensor import Tensor
     from .run import Run
 
 
@@ -30,6 +31,9 @@ class Callback:
     ...         run.history.note(weight=max(abs(p.numpy()).max() for p in run.model.parameters()))
     """
 
+    on_first_rank_only: ClassVar[bool] = False
+    """Whether only rank 0 of several processes that share a training calls it, because it writes or shows."""
+
     def on_fit_begin(self, run: Run) -> None:
         """Before the first step, and after a state was restored."""
 
@@ -44,6 +48,9 @@ class Callback:
 
     def on_step_end(self, run: Run) -> None:
         """After each step of the optimizer."""
+
+    def on_validation_batch(self, run: Run, parts: Sequence[Tensor], output: Any) -> None:
+        """After each batch of a validation, with its parts, the target last, and what the model made of the others."""
 
     def on_epoch_end(self, run: Run) -> None:
         """After an epoch and its validation, with the epoch in ``run.history``."""

@@ -76,14 +76,18 @@ def train_step(
     return step
 
 
-def eval_step(model: Module, loss: Loss) -> Step:
-    """A function of a batch that returns the results of :func:`train_step` without an update, and may be compiled."""
+def eval_step(model: Module, loss: Loss, *, outputs: bool = False) -> Step:
+    """A function of a batch that returns the results of :func:`train_step` without an update, and may be compiled.
+
+    With `outputs` it also returns, last, the output of the model.
+    """
 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
         output = model(*inputs)
-        return measured(loss(output, target), output, target)
+        results = measured(loss(output, target), output, target)
+        return (*results, output) if outputs else results
 
     return step
 
@@ -111,12 +115,15 @@ class Means:
 
     def add(self, results: Sequence[Tensor], target: Tensor) -> None:
         """Add the results of a step for a batch with this target."""
-        examples = len(target)
+        right = (results[1].item(), target.size) if len(results) > 1 else (0, 0)
+        self.count(results[0].item(), len(target), *right)
+
+    def count(self, loss: float, examples: int, right: int, targets: int) -> None:
+        """Add a mean loss over some examples, and the number of right targets of those that have an accuracy."""
         self.examples += examples
-        self.loss += results[0].item() * examples
-        if len(results) > 1:
-            self.targets += target.size
-            self.right += int(results[1].item())
+        self.loss += loss * examples
+        self.targets += targets
+        self.right += int(right)
 
     def result(self) -> dict[str, float]:
         """The means so far: "loss" and, if there were classes, "accuracy"."""

@@ -14,7 +14,8 @@ import numpy as np
 from ..core.backward import input_name
 from ..core.frames import caller
 from ..core.graph import Node, Op
-from ..core.tracing import Args, Tracer, trace
+from ..core.tracing import NOBODY, Args, Tracer, trace
+from ..core.tracing import tracer as current_tracer
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -152,3 +153,13 @@ def _range(value: Any) -> str:
     finite = array[np.isfinite(array)]
     extent = f" from {finite.min()} to {finite.max()}" if finite.size else ""
     return f"{array.dtype} {array.shape}{extent}, {array.size - finite.size} not finite"
+
+
+def called_at(node: Node) -> tuple[str, int] | None:
+    """The file and line where the op of a node was called, if that was in the `detect_anomaly` block that runs now."""
+    tracer: Tracer | None = current_tracer()
+    while tracer is not NOBODY and tracer is not None:
+        if isinstance(tracer, _Checks) and (call := tracer._calls.get(node)) is not None:
+            return call.filename, call.lineno
+        tracer = tracer.outer
+    return None

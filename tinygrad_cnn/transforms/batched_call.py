@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.graph import Op
-from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer, watchers
+from ..core.grad_mode import is_grad_enabled, no_grad
+from ..core.graph import Argument, Op
+from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer
 from ..core.versions import tick
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, stack
@@ -30,28 +32,36 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
         axes: for each leaf None if all samples share it.
     """
     values = [leaf for _, leaf in leaves(args)]
-    samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
-    inputs = [s._array for s, axis in zip(samples, axes, strict=True) if axis is not None]
-    sample = _Sample(inputs)
     since = tick()
+    samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
+    sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None])
     with trace(sample):
         result = f(*rebuild(args, samples), **kwargs)
     sample.restore()
-    found = [leaf for _, leaf in leaves(result)]
+    found = [sample.used(leaf) for _, leaf in leaves(result)]
     known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
     run = _Batch(known, sample.batched, n, since)
     for step in _needed(sample.steps, found):
         run.repeat(step)
-    return rebuild(result, [run.result(leaf) for leaf in found])
+    return rebuild(result, [run.result(use) for use in found])
+
+
+class _Use(NamedTuple):
+    """A value that an op was given, or that was returned, and whether it had been cut from its graph by ``detach``."""
+
+    value: Any
+    is_cut: bool
 
 
 class _Step(NamedTuple):
     """A call of an op on the first sample, or the computation of an array without an op."""
 
     op: Op | None
-    inputs: Args
+    inputs: tuple[_Use, ...]
     params: Args
     output: np.ndarray
+    records: bool
+    """Whether calls of ops were recorded."""
     function: Callable[..., Any] | None = None
 
 
@@ -60,10 +70,12 @@ class _Sample(Tracer):
 
     captures = True
 
-    def __init__(self, inputs: Sequence[np.ndarray]) -> None:
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
         self.steps: list[_Step] = []
         self.kept: list[Any] = list(inputs)  # while an array lives, no other has its identity
-        self.batched = {id(array) for array in inputs}
+        self.batched = {_identity(x) for x in inputs}
+        self.recorded = {_identity(x) for x in inputs if x._node is not None}
+        self.made: set[int] = set()
         self.left: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
 
@@ -71,9 +83,19 @@ class _Sample(Tracer):
         self._check_residuals(op, (*inputs, *params))
         depends = any(_identity(x) in self.batched for x in (*inputs, *_arrays(params)))
         if depends:
-            self.batched.add(id(output._array))
             self.left.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
-        self.steps.append(_Step(op, inputs, params, output._array))
+        if any(output._array is _array(x) for x in inputs):
+            output._array = output._array.view()  # it is another value, which may be recorded where the first is not
+        if depends:
+            self.batched.add(id(output._array))
+        if output._node is not None:
+            self.recorded.add(id(output._array))
+        self.made.add(id(output._array))
+        self.steps.append(_Step(op, tuple(map(self.used, inputs)), params, output._array, is_grad_enabled()))
+
+    def used(self, value: Any) -> _Use:
+        """A value as it is used: cut if it is a Tensor without a place in the graph whose array has one."""
+        return _Use(value, isinstance(value, Tensor) and value._node is None and id(value._array) in self.recorded)
 
     def _check_residuals(self, op: Op, values: Args) -> None:
         for value in values:
@@ -99,10 +121,11 @@ class _Sample(Tracer):
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         found = function(*arrays)
-        if isinstance(found, np.ndarray) and not arrays and getattr(function, "__name__", "") == "draw":
-            self.steps.append(_Step(None, (), (), found, function))
-            self.batched.add(id(found))
-            self.kept.append(found)
+        if isinstance(found, np.ndarray):
+            self.made.add(id(found))
+            self.steps.append(_Step(None, tuple(_Use(a, False) for a in arrays), (), found, False, function))
+            if getattr(function, "__name__", "") == "draw" or any(id(a) in self.batched for a in arrays):
+                self.batched.add(id(found))
         return found
 
     def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
@@ -117,8 +140,8 @@ class _Sample(Tracer):
                 "vmap: the function reads the values of a batched Tensor (by .item(), .numpy(), bool or an index), which "
                 "differ from sample to sample; use ops instead, such as tg.where and tg.take"
             )
-        if what in ("attributes", "params", "code", "values", "memory") and not isinstance(thing, Tensor):
-            self.outer.read(thing, what)
+        if _identity(thing) not in self.batched and _identity(thing) not in self.made:
+            self.outer.read(thing, what)  # of something outside
 
     def write(self, thing: Any, what: Write) -> None:
         if what == "state" and all(thing is not known for known, _ in self.states):
@@ -163,32 +186,32 @@ class _Batch:
     def __init__(self, values: dict[int, Any], batched: set[int], n: int, since: int) -> None:
         self.values, self.batched, self.n, self.since = values, batched, n, since
 
-    def value(self, x: Any) -> Any:
+    def value(self, use: _Use) -> Any:
         """What an input or result is now. A place that a transform made in the call of the sample is none of the batch's."""
+        x = use.value
         found = self.values.get(_identity(x), x)
-        if found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since:
-            return x.detach()
-        return found
+        strange = found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since
+        return found.detach() if (use.is_cut or strange) and isinstance(found, Tensor) else found
 
     def repeat(self, step: _Step) -> None:
         """Compute the output of a step."""
-        self.values[id(step.output)] = self._output(step)
+        with nullcontext() if step.records else no_grad():
+            self.values[id(step.output)] = self._output(step)
 
     def _output(self, step: _Step) -> Any:
         if step.op is None:
-            assert step.function is not None
-            draws = [tracer().compute(step.function) for _ in range(self.n)]
-            return Tensor._of(np.stack(draws) if not watchers else tracer().compute(lambda *a: np.stack(a), *draws))
+            return self._computed(step)
         sig = step.op.signature
-        flags = [_identity(x) in self.batched for x in step.inputs]
-        values = [self.value(x) for x in step.inputs]
+        inputs = [use.value for use in step.inputs]
+        flags = [_identity(x) in self.batched for x in inputs]
+        values = [self.value(use) for use in step.inputs]
         if id(step.output) not in self.batched:
             given = [values] if sig.variadic else values
             return step.op.function(*given, **self._params(step, None))
         if any(id(a) in self.batched for a in _arrays(step.params)):  # an index that differs from sample to sample
             return self._one_by_one(step, values, flags)
         params = self._params(step, None)
-        shapes = [np.shape(x) if x is not None else () for x in step.inputs]
+        shapes = [np.shape(x) if x is not None else () for x in inputs]
         call = Call(step.op, values, flags, shapes, params, step.output.shape, self.n)
         rule = rule_of(step.op)
         if rule is None:
@@ -198,6 +221,21 @@ class _Batch:
                 stacklevel=6,
             )
         return (rule or looped)(call)
+
+    def _computed(self, step: _Step) -> Tensor:
+        """What is computed without an op: once, or for each sample if it is drawn or depends on the sample."""
+        assert step.function is not None
+        if id(step.output) not in self.batched:
+            return Tensor._of(tracer().compute(step.function, *(_array(self.value(a)) for a in step.inputs)))
+        found = []
+        for i in range(self.n):
+            own = [_array(self.value(a)) for a in step.inputs]
+            own = [
+                a[i] if id(x) in self.batched else a
+                for a, x in zip(own, [use.value for use in step.inputs], strict=True)
+            ]
+            found.append(tracer().compute(step.function, *own))
+        return Tensor._of(tracer().compute(lambda *arrays: np.stack(arrays), *found))
 
     def _params(self, step: _Step, sample: int | None) -> dict[str, Any]:
         """The parameters of a step, with the arrays that they have now, those of one sample if they are batched."""
@@ -219,20 +257,25 @@ class _Batch:
             samples.append(step.op.function(*given, **self._params(step, i)))
         return stack(samples)
 
-    def result(self, leaf: Any) -> Any:
+    def result(self, use: _Use) -> Any:
         """A result for all samples; what is no Tensor or array is the same for all, and stays as it is."""
+        leaf = use.value
         if not isinstance(leaf, Tensor | np.ndarray):
             return leaf
-        value = self.value(leaf)
+        value = self.value(use)
         return value if _identity(leaf) in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
 
 
-def _needed(steps: Sequence[_Step], results: Sequence[Any]) -> list[_Step]:
+def _array(value: Any) -> Any:
+    return value._array if isinstance(value, Tensor) else value
+
+
+def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
     """The steps that lead to the results, in their order."""
-    wanted, found = {_identity(leaf) for leaf in results}, []
+    wanted, found = {_identity(use.value) for use in results}, []
     for step in reversed(steps):
         if id(step.output) in wanted:
-            wanted.update(_identity(x) for x in (*step.inputs, *_arrays(step.params)))
+            wanted.update(_identity(x) for x in (*(use.value for use in step.inputs), *_arrays(step.params)))
             found.append(step)
     return found[::-1]
 
@@ -243,5 +286,8 @@ def as_tensor(value: Any) -> Tensor:
 
 
 def _sample(value: Tensor, n: int) -> Tensor:
-    """The first sample; zeros if there is none."""
-    return Tensor._of(np.asarray(value._array[0]) if n else np.zeros(value.shape[1:], value.dtype))
+    """The first sample, zeros if there is none. It has a place in the graph, so that it shows what f cuts from the graph."""
+    sample = Tensor._of(np.asarray(value._array[0]) if n else np.zeros(value.shape[1:], value.dtype))
+    if sample.dtype.kind == "f" and is_grad_enabled():
+        sample._node = Argument(sample)
+    return sample

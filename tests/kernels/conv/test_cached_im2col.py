@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from tinygrad_cnn.kernels.blocking import Geometry
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw
 
@@ -19,7 +20,7 @@ def filled(monkeypatch):
     found = []
     fill = cached_im2col.Plan.fill
     monkeypatch.setattr(cached_im2col.Plan, "fill", lambda plan, x: (found.append(x), fill(plan, x)))
-    monkeypatch.setattr(cached_im2col, "_here", cached_im2col._Kept())
+    cached_im2col.forget()
     return found
 
 
@@ -70,14 +71,22 @@ def test_a_program_has_columns_of_its_own(filled):
 
 def test_plans_are_few_and_each_thread_has_its_own():
     _, w, _ = arrays()
+    plans = {}
     for n in range(3, 8 + cached_im2col.KEPT):
-        convolve(None, np.ones((1, 3, n, 6)), w, **PLAIN)()
-        assert len(cached_im2col._here.plans) <= cached_im2col.KEPT
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(dict(cached_im2col._here.plans)))
+        convolve(None, np.ones((1, 3, n, 6)), w, **PLAIN, shared=plans)()
+        assert len(plans) <= cached_im2col.KEPT
+    assert len(plans) == cached_im2col.KEPT
+    seen, x = [], np.ones((1, 3, 6, 6))
+
+    def look():
+        geometry = Geometry((3, 3), (6, 6), *(PLAIN[name] for name in ("stride", "padding", "dilation")))
+        seen.extend(cached_im2col.plan(geometry, x, x.dtype, "key", None) for _ in range(2))
+
+    thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert seen == [{}]
+    look()
+    assert seen[0] is seen[1] is not seen[2] is seen[3]
 
 
 @pytest.mark.parametrize("filters", [1, cached_im2col.FEW_FILTERS - 1, cached_im2col.FEW_FILTERS])

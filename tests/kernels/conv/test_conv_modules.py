@@ -17,6 +17,7 @@ from tinygrad_cnn.kernels.conv.kn2row_layout import layout
 from tinygrad_cnn.kernels.parallel import threads, workspace
 from tinygrad_cnn.ops.windows import output_sizes
 
+from ...tuning import tuned
 from .test_convolution import booleans, channels_last, check_gradients, definition, layouts, operands, seeds, shapes
 
 
@@ -24,7 +25,7 @@ class How(NamedTuple):
     """A module, what is set elsewhere while it is tested, and a change of what :func:`shapes` draws."""
 
     module: ModuleType
-    patches: list[tuple[Any, str, Any]]
+    sizes: list[tuple[ModuleType, str, Any]]
     change: Any
 
 
@@ -71,11 +72,10 @@ HOW = {
 
 @pytest.fixture(params=HOW.values(), ids=HOW, scope="module")
 def how(request):
-    patch = pytest.MonkeyPatch()
-    for place in request.param.patches:
-        patch.setattr(*place)
-    yield request.param
-    patch.undo()
+    with tuned() as tune:
+        for module, name, value in request.param.sizes:
+            tune(module, **{name: value})
+        yield request.param
 
 
 def geometry(x, w, options):
@@ -181,9 +181,9 @@ def test_work_that_failed_leaves_nothing_behind(how):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 200), (2, 1, 30, 9), (3, 2, 5, 6, 7)])
-def test_col2im_of_a_long_image_is_cut_into_rows(shape, monkeypatch):
+def test_col2im_of_a_long_image_is_cut_into_rows(shape, tuning):
     """The rows of two cuts reach the same pixels."""
-    monkeypatch.setattr(blocking, "BLOCK_BYTES", 300)
+    tuning(blocking, BLOCK_BYTES=300)
     rng, d = np.random.default_rng(0), len(shape) - 2
     w_shape, options = (4, shape[1], *(3,) * d), {
         "stride": (1,) * d, "padding": ((1, 2),) * d, "dilation": (2,) * d, "groups": 1}  # fmt: skip
@@ -211,22 +211,31 @@ def test_zeros_are_kept_for_one_geometry_alone():
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("unrolled", [False, True])
-def test_every_window_is_multiplied_once(stride, unrolled):
+def test_every_window_is_multiplied_once(stride, unrolled, tuning, monkeypatch):
     """The number of rows in all products, beside the positions that are wanted: there are few between two rows, or none."""
+    tuning(kn2row, UNROLLED=-1 if unrolled else np.inf)
+    terms, on = [], blas.Products.on
+    monkeypatch.setattr(blas.Products, "on", lambda self, *memories: (terms.extend(self.terms), on(self, *memories))[1])
     out = (32 + 2 - 3) // stride + 1
     g = Geometry((3, 3), (out, out), (stride, stride), ((1, 1), (1, 1)), (1, 1))
-    how = layout(4, (32, 32), g, unrolled)
-    rows = sum(term.a.rows for term in kn2row._products("y", how, 16, 16, np.dtype("f")).terms)
+    x, w, y = (np.zeros(shape, np.float32) for shape in ((4, 16, 32, 32), (16, 16, 3, 3), (4, 16, out, out)))
+    kn2row.convolve(g, x, w, None, y).do()
+    rows = sum(term.a.rows for term in terms)
     wanted = 3 * 4 * out * out
     assert rows == wanted if unrolled else wanted <= rows < 1.1 * wanted
 
 
-def test_narrow_images_are_unrolled_for_many_filters():
+def test_narrow_images_are_unrolled_for_many_filters(monkeypatch):
+    unrolled = []
+    monkeypatch.setattr(kn2row, "layout", lambda *arguments: unrolled.append(arguments[-1]) or layout(*arguments))
+
     def chosen(kernel, size, padding, stride=1, channels=32, filters=96):
         pads = ((padding, padding),) * 2
         out = output_sizes((size, size), kernel, (stride, stride), pads, (1, 1))
         g = Geometry(kernel, out, (stride, stride), pads, (1, 1))
-        return kn2row._is_unrolled(g, (filters, channels, *kernel))
+        shapes = (1, channels, size, size), (filters, channels, *kernel), (1, filters, *out)
+        kn2row.convolve(g, *(np.zeros(shape, np.float32) for shape in shapes[:2]), None, np.zeros(shapes[2], "f")).do()
+        return unrolled.pop()
 
     assert chosen((3, 3), 6, 1)
     assert not chosen((3, 3), 6, 1, filters=16)  # too few multiplications to spare

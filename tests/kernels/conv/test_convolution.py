@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import blocking
 from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, im2col, kn2row, pointwise
-from tinygrad_cnn.kernels.conv.convolution import _method, convolve, convolve_dw, convolve_dx
+from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw, convolve_dx
 from tinygrad_cnn.kernels.parallel import threads
+from tinygrad_cnn.kernels.parallel.task import Work
 
 seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
 
@@ -92,11 +93,11 @@ layouts = st.sampled_from([np.ascontiguousarray, channels_last, images_apart, ap
 
 
 @pytest.fixture(params=["small blocks", "default blocks"], autouse=True)
-def block_size(request, monkeypatch):
+def block_size(request, tuning):
     if request.param == "small blocks":
         for module in (blocking, depthwise, kn2row):
-            monkeypatch.setattr(module, "BLOCK_BYTES", 600)
-        monkeypatch.setattr(cached_im2col, "plan", lambda *_: None)
+            tuning(module, BLOCK_BYTES=600)
+        tuning(cached_im2col, MOST_BYTES=0)
 
 
 def tasks(x, w, b, u, options, out=(None,) * 3):
@@ -208,15 +209,23 @@ def test_memory_that_does_not_fit_is_refused(call, message):
     assert message in str(caught.value)
 
 
-def test_what_computes_a_convolution_is_chosen_by_shape():
-    def chosen(channels, kernel=(3, 3), stride=(1, 1), groups=1):
-        how = _method((8, channels * groups, 32, 32), (96, channels, *kernel), stride, ((1, 1),) * 2, (1, 1), groups)
-        return how.module, how.groups, how.is_small
+def test_what_computes_a_convolution_is_chosen_by_shape(monkeypatch):
+    asked = []
+    modules = (depthwise, im2col, kn2row, pointwise)
+    for module in modules:
+        monkeypatch.setattr(module, "convolve", lambda *_, module=module: asked.append(module) or Work([], list))
+    monkeypatch.setattr(cached_im2col, "plan", lambda *_: asked.append(cached_im2col))
 
-    unpadded = _method((8, 32, 32, 32), (96, 32, 1, 1), (1, 1), ((0, 0),) * 2, (1, 1), 1)
-    assert chosen(3) == (im2col, 1, True)  # the runs along the image are longer
-    assert chosen(32) == (kn2row, 1, True)
-    assert chosen(32, groups=2) == (kn2row, 2, False)
-    assert chosen(1, groups=32) == (depthwise, 1, False)
-    assert chosen(32, (1, 1)) == chosen(32, (1, 1), (2, 2)) == (kn2row, 1, False)  # nothing to lay out
-    assert (unpadded.module, unpadded.is_small) == (pointwise, False)
+    def chosen(channels, kernel=(3, 3), stride=(1, 1), groups=1, padding=1):
+        asked.clear()
+        x, w = np.zeros((2, channels * groups, 9, 9)), np.zeros((96, channels, *kernel))
+        convolve(None, x, w, stride=stride, padding=((padding, padding),) * 2, dilation=(1, 1), groups=groups)
+        return asked
+
+    assert chosen(3) == [cached_im2col, im2col]  # the runs along the image are longer
+    assert chosen(32) == [cached_im2col, kn2row]
+    assert chosen(32, groups=2) == [kn2row, kn2row]  # each group by itself
+    assert chosen(1, groups=32) == [depthwise]
+    assert chosen(32, (1, 1)) == [kn2row]
+    assert chosen(32, (1, 1), (2, 2)) == [kn2row]  # nothing to lay out
+    assert chosen(32, (1, 1), padding=0) == [pointwise]

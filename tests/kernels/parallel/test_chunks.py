@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import where
+from tinygrad_cnn.kernels import relu, where
 from tinygrad_cnn.kernels.parallel import chunks, threads
 from tinygrad_cnn.ops import pool
 from tinygrad_cnn.testing.strategies import arrays
@@ -18,13 +18,10 @@ SHAPES = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 
 
 @pytest.fixture(autouse=True)
-def small_is_large(monkeypatch):
-    for module in (chunks, where):
-        monkeypatch.setattr(module, "LARGE", 2)
-    monkeypatch.setattr(chunks, "SMALL", 1)
-    before = threads.get_num_threads()
-    yield
-    threads.set_num_threads(before)
+def small_is_large(tuning):
+    tuning(chunks, SMALL=1, LARGE=2)
+    tuning(where, LARGE=2)
+    tuning(relu, LARGE=2, SHORT=1, RUN=3)
 
 
 def lying(a, order):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from functools import partial
 from itertools import pairwise
 
@@ -51,8 +52,19 @@ def test_once_and_again(n, parts):
 
 def test_parts_are_arranged_once_for_each_thread():
     tg.set_num_threads(1)
-    work, _, arranged = noted(3)
-    prepared = work.prepared()
+    arranged, alive = [], weakref.WeakSet()
+
+    class Call:
+        def __call__(self):
+            pass
+
+    def arrange(part):
+        arranged.append(part)
+        call = Call()
+        alive.add(call)
+        return [call]
+
+    prepared = Work(range(3), arrange).prepared()
     for _ in range(4):
         prepared()
     assert arranged == [0, 1, 2]
@@ -69,7 +81,7 @@ def test_parts_are_arranged_once_for_each_thread():
     for caller in callers:
         caller.join()
     assert len(arranged) > KEPT
-    assert len(prepared._ready) <= KEPT
+    assert 3 <= len(alive) <= KEPT
 
 
 def test_floating_point_errors_are_treated_as_the_caller_says():

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.kernels.blas import THREADS
 from tinygrad_cnn.kernels.matmul import multiply
 from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.parallel.task import Work
@@ -44,8 +45,8 @@ def test_an_error_in_a_part_arrives_and_what_was_set_is_as_before(n):
         threads.each(work, range(50))
     assert np.getbufsize() == size
     assert tg.get_num_threads() == n
-    if threads._blas is not None:
-        assert threads._blas.get() == n
+    if THREADS is not None:
+        assert THREADS.get() == n
     test_every_part_is_done_once.hypothesis.inner_test(n, 7)
 
 
@@ -97,12 +98,12 @@ def test_an_interrupt_anywhere_leaves_blas_and_buffers_as_they_were(name, n):
     for point in interrupted_everywhere(CALLS[name]):
         count += 1
         for _ in range(2000):  # a helper thread ends the part that it is in
-            if not threads._inside:
+            if THREADS is None or THREADS.get() == n:
                 break
             time.sleep(0.005)
         assert np.getbufsize() == size, point
-        if threads._blas is not None:
-            assert threads._blas.get() == n, point
+        if THREADS is not None:
+            assert THREADS.get() == n, point
     assert count > 5
 
 
@@ -110,6 +111,7 @@ SIGNALS = """
 import random, signal
 import numpy as np
 import tinygrad_cnn as tg
+from tinygrad_cnn.kernels.blas import THREADS
 from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.parallel.task import Work
 
@@ -139,7 +141,7 @@ for call in (work, lambda: threads.each(lambda part: None, range(3))):
         except KeyboardInterrupt:
             pass
         assert np.getbufsize() == size
-        assert threads._blas is None or threads._blas.get() == 2
+        assert THREADS is None or THREADS.get() == 2
 """
 
 
@@ -160,6 +162,7 @@ FORKS = """
 import os, signal, sys, threading
 import numpy as np
 import tinygrad_cnn as tg
+from tinygrad_cnn.kernels.blas import THREADS
 from tinygrad_cnn.kernels.parallel import threads
 
 def in_child(check):
@@ -175,13 +178,13 @@ def in_child(check):
     assert os.waitpid(child, 0)[1] == 0
 
 def kernels_work():
-    if threads._blas is not None:
-        assert threads._blas.get() == 2, threads._blas.get()
+    if THREADS is not None:
+        assert THREADS.get() == 2, THREADS.get()
     done = []
-    threads.each(lambda part: done.append((part, threads._blas and threads._blas.get())), range(20))
-    assert sorted(done) == [(part, threads._blas and 1) for part in range(20)]
-    if threads._blas is not None:
-        assert threads._blas.get() == 2, threads._blas.get()
+    threads.each(lambda part: done.append((part, THREADS and THREADS.get())), range(20))
+    assert sorted(done) == [(part, THREADS and 1) for part in range(20)]
+    if THREADS is not None:
+        assert THREADS.get() == 2, THREADS.get()
 
 tg.set_num_threads(2)
 inside, go = threading.Event(), threading.Event()
@@ -200,7 +203,7 @@ kernels_work()
 
 def forks(part):
     def check():
-        assert threads._blas is None or threads._blas.get() == 1
+        assert THREADS is None or THREADS.get() == 1
     in_child(check)
 
 threads.each(forks, range(1))  # by the thread that is in a kernel
@@ -229,8 +232,8 @@ def test_many_callers_at_once():
     for caller in callers:
         caller.join()
     assert [sorted(r) for r in results] == [list(range(100))] * 6
-    if threads._blas is not None:
-        assert threads._blas.get() == 2
+    if THREADS is not None:
+        assert THREADS.get() == 2
 
 
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)])
@@ -250,24 +253,23 @@ def test_floating_point_errors_are_treated_as_the_caller_says():
 
 
 def test_a_thread_that_comes_too_late_holds_nothing():
-    if threads._blas is None:
+    if THREADS is None:
         pytest.skip("one thread")
-    tg.set_num_threads(2)
-    busy, go = threading.Event(), threading.Event()
+    count = 32  # more than any test has asked for, so that those who help are all at work elsewhere
+    tg.set_num_threads(count)
+    busy, go = threading.Barrier(count + 1), threading.Event()
 
-    def occupy():
-        busy.set()
+    def occupy(part):
+        busy.wait(10)
         go.wait(10)
 
-    helpers = max(1, threads._helpers)
-    for _ in range(helpers):  # all are at work elsewhere
-        busy.clear()
-        threads._ask(occupy, 1)
-        assert busy.wait(10)
+    other = threading.Thread(target=threads.each, args=(occupy, range(count)))
+    other.start()
+    busy.wait(10)
     x = np.ones(3)
     gone = weakref.ref(x)
     threads.each(lambda i, x=x: x.sum(), range(4))
     del x
     assert gone() is None
-    for _ in range(helpers):
-        go.set()
+    go.set()
+    other.join()

@@ -14,8 +14,8 @@ F = np.dtype("f")
 
 
 @pytest.fixture(autouse=True)
-def new_scratch(monkeypatch):
-    monkeypatch.setattr(module, "_here", module._Kept())
+def new_scratch():
+    module.forget()
 
 
 def counted(key, arrange):
@@ -41,16 +41,16 @@ def test_an_arrangement_is_kept_while_its_scratch_is():
     assert np.shares_memory(again, larger)
 
 
-def test_what_is_too_large_to_be_kept_is_in_no_arrangement(monkeypatch):
-    monkeypatch.setattr(module, "KEPT_BYTES", 64)
+def test_what_is_too_large_to_be_kept_is_in_no_arrangement(tuning):
+    tuning(module, KEPT_BYTES=64)
     arranged("small", lambda: scratch("a", (16,), F))
     for _ in range(2):
         assert counted("large", lambda: scratch("a", (17,), F))[1]
     assert not counted("small", lambda: None)[1]
 
 
-def test_an_arrangement_ends_with_the_zeros_that_it_looks_at(monkeypatch):
-    monkeypatch.setattr(module, "KEPT_BYTES", 64)
+def test_an_arrangement_ends_with_the_zeros_that_it_looks_at(tuning):
+    tuning(module, KEPT_BYTES=64)
 
     def arrange():
         return blank("zeros", (16,), F)

@@ -11,7 +11,8 @@ from .crop import batch_of_images
 
 Range: TypeAlias = float | tuple[float, float]
 
-_PIXELS = 1 << 15  # warped at once, so that intermediate arrays stay in the cache
+PIXELS = 1 << 15
+"""Pixels that are warped at once, so that intermediate arrays stay in the cache."""
 
 
 class RandomAffine:
@@ -99,7 +100,7 @@ def warp(images: NDArray[Any], matrix: NDArray[Any], shift: NDArray[Any], fill: 
     The images are (N, ..., H, W), the matrices (N, 2, 2) and the shifts (N, 2), for vectors (x, y).
     """
     warped = np.empty(images.shape, images.dtype)
-    group = max(1, _PIXELS // max(1, math.prod(images.shape[-2:])))
+    group = max(1, PIXELS // max(1, math.prod(images.shape[-2:])))
     for start in range(0, len(images) if images.size else 0, group):
         some = slice(start, start + group)
         _warp_group(images[some], matrix[some], shift[some], fill, warped[some])

@@ -1,1 +1,1 @@
-"""Convolution and its adjoints, in several ways of which each is the fastest for some shapes."""
+"""Convolution and its adjoints, by several methods, each the fastest for some shapes."""

@@ -1,11 +1,11 @@
-"""im2col of little data, which keeps everything that depends on shapes alone for the next call.
+"""Cached im2col, for small convolutions: everything that depends on shapes alone is kept for the next call.
 
-A plan holds the padded image, a view of its windows, and room for them as columns (c k, n P), above a row of ones that meets
-the biases. A call is then two copies and one product, and the gradient in the filters finds the columns of the convolution
-before it.
+A plan holds the padded image, a view of its windows, and a buffer for them as columns (c k, n P), above a row of ones that
+multiplies the biases. A call is then two copies and one GEMM. The gradient in the filters reuses the columns of the preceding
+convolution.
 
-Few filters would make an output of short channels-last runs, on which every later op is slow; it is (O, n, *out) in memory
-instead.
+With few filters, a channels-last output would have short runs, which make every later op slow; its memory order is then
+(O, n, *out).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MOST_BYTES = 1 << 20
 """Columns larger than this are filled in blocks instead."""
 
 FEW_FILTERS = 8
-"""Below this, an output is (O, n, *out) in memory."""
+"""Below this many filters, an output has memory order (O, n, *out)."""
 
 KEPT = 16
-"""Plans for each thread, and for each input in a program."""
+"""Plans kept for each thread, and for each input in a program."""
 
 Copies = list[tuple[np.ndarray, np.ndarray]]
 
@@ -42,12 +42,17 @@ class _Kept(threading.local):
 _here = _Kept()
 
 
+def forget() -> None:
+    """Drop the plans that this thread keeps: its next calls make them anew."""
+    _here.plans.clear()
+
+
 def _nothing() -> None:
     return None
 
 
 class Plan:
-    """Memory and views for windows g on images (n, c, *sizes)."""
+    """Buffers and views for windows g on images (n, c, *sizes)."""
 
     def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> None:
         n, c, *sizes = shape
@@ -61,10 +66,12 @@ class Plan:
         self._room = self.columns.reshape(self._windows.shape)
         self._filters: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.source: Callable[[], np.ndarray | None] = _nothing
-        """A reference to the array that a convolution filled the columns with."""
+        """A weak reference to the array whose windows are in the columns."""
+        self.has_convolution = False
+        """Whether a convolution was prepared. In a program, it fills the columns before all steps that are prepared later."""
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
-        """w (O, c, *k) as a matrix, with the biases in a last column, and the copies that fill it."""
+        """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
         o, dtype = len(w), self.columns.dtype
         if b is None and w.dtype == dtype and w.flags.c_contiguous:
             return w.reshape(o, -1), []
@@ -75,7 +82,7 @@ class Plan:
         return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (matrix[:, -1], b)])
 
     def fill(self, x: np.ndarray) -> None:
-        """Let the columns be those of x."""
+        """Fill the columns from x."""
         self._inner[...] = x
         self._room[...] = self._windows
 
@@ -83,7 +90,7 @@ class Plan:
 def plan(
     g: Geometry, x: np.ndarray, dtype: np.dtype[Any], key: Any, plans: dict[Any, Plan | None] | None
 ) -> Plan | None:
-    """The plan with this key among `plans`, or those of this thread, for windows g on x; None if its columns are not small."""
+    """The plan for windows g on x, from `plans` or this thread's plans; None if its columns are not small."""
     if plans is None:
         plans = _here.plans
     try:
@@ -99,7 +106,8 @@ def plan(
 def convolve(
     plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray | None
 ) -> Callable[[], np.ndarray] | None:
-    """The call that fills y (N, O, *out), or a new array, and returns it; None if y has another memory order than new ones."""
+    """A function that fills y (N, O, *out), or a new array, and returns it; None if y has an unsupported memory order."""
+    plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     o, shape = len(w), (len(x), *plan.out)
@@ -126,7 +134,7 @@ def convolve(
 
 
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
-    """The call that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
+    """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
     o, copies = len(w), Copies()
     first, last = u.swapaxes(0, 1), last_view(u)
     if first.flags.c_contiguous:
@@ -137,9 +145,10 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
         room = np.empty(first.shape, u.dtype)
         matrix, copies = room.reshape(o, -1), [(room, first)]
     product = _product(w.reshape(o, -1), matrix, plan.columns.T)
+    finds_columns = plan.has_convolution  # else those that it would find are of the program's last run
 
     def run() -> np.ndarray:
-        if plan.source() is not x:
+        if not finds_columns or plan.source() is not x:
             plan.fill(x)
             plan.source = _nothing
         for to, source in copies:
@@ -151,5 +160,5 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
 
 
 def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], object]:
-    """The call that fills `out` with the product of two matrices."""
+    """A function that fills `out` with the product of two matrices."""
     return prepare_product(out, a, b) or partial(np.matmul, a, b, out)

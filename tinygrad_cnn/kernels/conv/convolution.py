@@ -1,10 +1,10 @@
 """Convolution in any number of spatial dimensions, and its adjoints in the images and in the filters, as tasks.
 
-Each function is given the memory to fill, or None for new memory, and returns a task: calling it computes the result and
-returns it. A task can be called again when the values in its memory have changed.
+Each function takes the array to fill, or None for a new array, and returns a task: calling the task computes and returns the
+result. A task can be called again after the values in its buffers have changed.
 
-An output is an (N, O, *out) view of memory in (N, *out, O) order, which elementwise ops keep: behind its first convolution, a
-network is channels-last. The gradient in the images has the memory order of the incoming one. Geometry is checked by the ops.
+An output is an (N, O, *out) view of memory in (N, *out, O) order, which elementwise ops keep: after its first convolution a
+network is channels-last. The gradient in the images has the memory order of the incoming gradient. The ops check the geometry.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ..parallel.task import Task, Work, together
 from . import cached_im2col, depthwise, im2col, kn2row, pointwise
 
 FEW_CHANNELS = 8
-"""Below this, runs along the image are longer than runs along the channels."""
+"""With fewer channels, runs along the image are longer than runs along the channels."""
 
 LONG_RUN = 16
-"""Numbers in a row of a window, from which on BLAS adds windows up faster than NumPy."""
+"""From this many numbers in a row of a window on, BLAS accumulates windows faster than NumPy."""
 
 
 def convolve(
@@ -36,7 +36,7 @@ def convolve(
     """y[n, o, p] = b[o] + sum over c, k of x[n, c, p stride + k dilation - padding] w[o, c, k].
 
     Args:
-        shared: what tasks with the same x keep between calls; None for what this thread keeps.
+        shared: state kept between calls by all tasks with the same x; None for the state of this thread.
     """
     how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     dtype = _common(x, w)
@@ -82,8 +82,8 @@ def convolve_dw(
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """What computes a convolution: the windows, the module, into how many groups arrays are split for it, and whether little
-    data is left to cached_im2col.py. There is one for each geometry, which serves as a key."""
+    """How a convolution is computed: the windows, the module, the number of groups its arrays are split into, and whether it is
+    small enough for cached_im2col.py. There is one instance for each geometry, so it serves as a cache key."""
 
     g: Geometry
     module: ModuleType
@@ -91,7 +91,7 @@ class Method:
     is_small: bool
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
-        """The work of a function of the module, on arrays that are split along the given axes, to fill `out`."""
+        """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
         if self.groups == 1:
             task = function(self.g, *(array for array, _ in parts))
         else:
@@ -103,7 +103,7 @@ class Method:
 
 @lru_cache(maxsize=1024)
 def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Method:
-    """For x (N, C, *sizes) and w (O, C / groups, *k)."""
+    """The method for x (N, C, *sizes) and w (O, C / groups, *k)."""
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
     if w[1] == 1 and groups > 1:
         return Method(g, depthwise, 1, False)
@@ -113,7 +113,7 @@ def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, 
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
-    """np.result_type, mostly without a call."""
+    """np.result_type, without the call if the dtypes are identical."""
     return a.dtype if a.dtype is b.dtype else np.result_type(a, b)
 
 

@@ -1,11 +1,11 @@
-"""Depthwise convolution: each channel has filters of its own, so there is no product of matrices, only sums of products.
+"""Depthwise convolution: each channel has its own filters, so there is no matrix product, only sums of products.
 
 With G channels and o filters for each, and x repeated to G o channels, windows are a view of the padded image:
 
     y[n, p, c] = sum over k of x[n, p stride + k dilation, c] w[k, c],    w'[k, c] = sum over n, p of x[...] u[n, p, c].
 
-np.einsum adds up such sums without temporaries, in runs as long as what is adjacent in all operands: filters repeated along a
-row of the image make that a whole row, which stays in the first-level cache for all elements k.
+np.einsum computes such sums without temporaries, in runs that are contiguous in all operands. Filters repeated along a row of
+the image make that run a whole row, which stays in the L1 cache for all elements k.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ..parallel.task import Call, Work
 from ..parallel.workspace import scratch
 
 BLOCK_BYTES = 1 << 20
-"""Size of the output that is worked on at a time: it and what it is made of stay in a third-level cache."""
+"""Size of the output of a block: it and its operands stay in the L3 cache."""
 
 DEAR = 24
-"""As many multiplications of a product of matrices take the time of one here."""
+"""One multiplication here takes as long as this many in a GEMM."""
 
 DType = np.dtype[Any]
 
@@ -67,7 +67,7 @@ def _convolve(
     part = y[block.images, :, block.rows]
     last = last_view(part)  # (n, *out, G o)
     total = last if blocking.is_last(part) else scratch("total", last.shape, y.dtype)
-    filters = filters[..., : last.shape[-2], :]  # of a signal, which has one axis, a block is a part
+    filters = filters[..., : last.shape[-2], :]  # with one spatial axis, a block may be part of a row
     n, position, k, c = _labels(g)
     wide = [*k, position[-1], c]
     np.einsum(_windows(g, x, block, y.shape[1]), [n, *position, *k, c], filters, wide, [n, *position, c], out=total)
@@ -87,7 +87,7 @@ def _correlate(g: Geometry, x: np.ndarray, u: np.ndarray, block: Block, out: np.
 
 
 def _add_windows(g: Geometry, u: np.ndarray, filters: np.ndarray, x: np.ndarray) -> None:
-    """Add one element of the kernel after the other to the pixels under it."""
+    """Add u times each element of the kernel to the pixels under it."""
     before, last = tuple(pair[0] for pair in g.padding), channels_last(u, "gradients")
     total, term = scratch("total", (len(u), *x.shape[2:], u.shape[1]), x.dtype), scratch("term", last.shape, x.dtype)
     total.fill(0)
@@ -101,13 +101,13 @@ def _add_windows(g: Geometry, u: np.ndarray, filters: np.ndarray, x: np.ndarray)
 
 
 def _labels(g: Geometry) -> tuple[int, list[int], list[int], int]:
-    """Of the axes, for np.einsum: images, positions, elements of the kernel, channels."""
+    """Axis labels for np.einsum: images, positions, elements of the kernel, channels."""
     d = len(g.out)
     return 0, list(range(1, d + 1)), list(range(d + 1, 2 * d + 1)), 2 * d + 1
 
 
 def _windows(g: Geometry, x: np.ndarray, block: Block, channels: int) -> np.ndarray:
-    """Those of a block, (n, *out, *k, G o)."""
+    """The windows of a block, (n, *out, *k, G o)."""
     images, padding = blocking.rows_of(x, block, g)
     last = channels_last(images, "images", padding)
     if x.shape[1] < channels:
@@ -121,7 +121,7 @@ def _blocks(g: Geometry, x: Sizes, w: Sizes, itemsize: int, *, whole: bool = Fal
 
 
 def _repeated(w: np.ndarray, width: int, dtype: DType) -> tuple[np.ndarray, Call]:
-    """Room for w (G o, 1, *k) as (*k, width, G o), repeated along a row of the image, and the call that fills it."""
+    """A buffer for w (G o, 1, *k) as (*k, width, G o), repeated along a row of the image, and the call that fills it."""
     last = np.moveaxis(w[:, 0], 0, -1)[..., None, :]
     filters = np.empty((*last.shape[:-2], width, len(w)), dtype)
     return filters, partial(np.copyto, filters, last)

@@ -1,10 +1,10 @@
 """im2col and col2im for few channels: the columns of a matrix are the windows, copied in runs along the image.
 
-With P output positions, K = c k elements in a window, O filters, and a row of ones below the columns that meets the biases,
+With P output positions, K = c k elements in a window, O filters, and a row of ones below the columns for the biases,
 
     y = (w b) (columns; 1),    (w' b') = u (columns; 1)^T,    x' = col2im of w^T u.
 
-A block is some images, or some rows of one. What is arranged for a block is mostly scratch, and kept for all of its size.
+A block is several images, or several rows of one. The views and calls for a block mostly use scratch, and are cached by size.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ..parallel.task import Call, Work
 from ..parallel.workspace import arranged, blank, scratch
 
 APART = 64
-"""Bytes between the rows of a matrix: rows a large power of two apart share a few lines of the cache."""
+"""Bytes between the rows of a matrix: rows that are a large power of two apart map to the same cache sets."""
 
 UNPACKED = 1_000_000
-"""Multiplications up to which OpenBLAS multiplies matrices without packing them, which is faster for narrow ones."""
+"""Multiplications up to which OpenBLAS skips packing, which is faster for narrow matrices."""
 
 SHORTEST = 512
-"""Positions of a part of an image that is worth a product of its own."""
+"""The fewest positions in a part of an image that are worth a separate product."""
 
 DType = np.dtype[Any]
 
@@ -109,8 +109,8 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
 
 
 def _pieces(n: int, positions: int, multiplications: int) -> tuple[int, int]:
-    """Into how many images, and parts of each, to cut a product for n images with `positions` in each and `multiplications` for
-    each, so that BLAS does not pack the pieces; (1, 1) where they would be too short."""
+    """How many images, and parts of each, to cut a product for n images into, so that BLAS skips packing. There are
+    `positions` in each image and `multiplications` for each position. (1, 1) if the pieces would be too short."""
     least = -(-positions * multiplications // UNPACKED)
     if least <= 1:
         return n, 1
@@ -119,7 +119,7 @@ def _pieces(n: int, positions: int, multiplications: int) -> tuple[int, int]:
 
 
 def _blocks(g: Geometry, x: Sizes, w: Sizes, position: int, *, whole: bool = False) -> tuple[list[Block], bool]:
-    """Blocks of positions of so many bytes, and whether they are little work."""
+    """Blocks of positions with `position` bytes each, and whether they are little work."""
     return blocking.blocks(x[0], g.out, volume(w), position, blocking.BLOCK_BYTES, whole=whole)
 
 
@@ -134,7 +134,7 @@ def _columns(g: Geometry, x: np.ndarray, block: Block, dtype: DType, ones: bool)
 
 
 def _im2col(g: Geometry, shape: Sizes, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call], np.ndarray]:
-    """Room for images of a shape (c, n, *sizes), the calls that copy their windows to columns, and these, (K, n P)."""
+    """A buffer for images of a shape (c, n, *sizes), the calls that copy their windows to columns, and the columns (K, n P)."""
     sizes = (n + before + after for n, (before, after) in zip(shape[2:], g.padding, strict=True))
     padded = blank(("im2col", shape, g.padding, dtype), (*shape[:2], *sizes), dtype)
     view, d = windows(padded, g.kernel, g.out, g.stride, g.dilation), len(g.out)
@@ -155,7 +155,7 @@ def _multiply_rows(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> li
 
 
 def _multiply_images(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> list[Call]:
-    """The same, an image at a time: u is copied to rows with zeros behind them, as long as those of the values."""
+    """The same, an image at a time: u is copied to rows padded with zeros to the row length of the values."""
     n, o, rows, *others = u.shape
     size = (n, o, rows, *values.shape[3:])
     room = blank(("gradients", size, tuple(others), values.dtype), size, values.dtype)
@@ -168,11 +168,11 @@ def _multiply_images(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> 
 def _col2im(
     g: Geometry, shape: Sizes, cuts: list[slice], dtype: DType, last: bool
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, list[Call]]]]:
-    """The sums (*stride, c, n, *pitches) for the pixels of n images, and for each cut of the rows of output positions, room for
-    what these have for each element of a window, (K, n, *pitches), and the calls that add it to the sums.
+    """A buffer for the sums (*stride, c, n, *pitches) over the pixels of n images; and for each cut of the output rows a buffer
+    (K, n, *pitches) for the terms of each element of a window, with the calls that add them to the sums.
 
-    Pixels are sorted by their remainder modulo the stride, in rows with so much space behind them that an element of the kernel
-    is a shift in memory. With zeros in this space, all additions for an element are one run.
+    Pixels are sorted by their remainder modulo the stride, in rows with enough padding that an element of the kernel is a
+    shift in memory. With zeros in the padding, all additions for an element are one contiguous run.
     """
     total, pitches = scratch("total", shape, dtype), shape[-len(g.out) :]
     flat, (c, n) = total.reshape(*g.stride, shape[len(g.out)], -1), shape[len(g.out) : len(g.out) + 2]
@@ -196,7 +196,7 @@ def _col2im(
 
 
 def _dense(u: np.ndarray, dtype: DType, last: bool) -> tuple[np.ndarray, list[Call]]:
-    """u (n, O, *out) in memory where its positions are one axis, and the calls that copy it if it is not so itself."""
+    """u (n, O, *out) with its positions contiguous as one axis, and the calls that copy it there if necessary."""
     view = last_view(u) if last else u
     flat = view.reshape(-1, u.shape[1]) if last else view.reshape(*u.shape[:2], -1)
     if u.dtype == dtype and np.may_share_memory(flat, u):

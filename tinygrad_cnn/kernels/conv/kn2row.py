@@ -1,13 +1,13 @@
-"""kn2row: accumulating matrix products on the channels-last image, without im2col.
+"""kn2row: accumulating GEMMs on the channels-last image, without im2col.
 
-The k pixels that a window covers along the last axis are one run of k c numbers, and the windows at every k-th pixel are the
-rows of a matrix. k such matrices, each a pixel further on, have all windows of a row. Along the other axes a convolution is a
-sum of products, one for each element of the kernel. With A the windows, W the filters of one element and U the grid of all
-output positions, each product is
+The k pixels of a window along the last axis are k c contiguous numbers, and the windows at every k-th pixel are the rows of a
+matrix. k such matrices, each shifted by one pixel, hold all windows of a row. Along the other axes a convolution is a sum of
+products, one for each element of the kernel. With A the windows, W the filters of one element and U the grid of all output
+positions, each product is
 
     U += A W  for the convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for its adjoint in w,
 
-and BLAS adds it to what is there. Images are copied once: see kn2row_layout.py.
+and BLAS accumulates it in place. Images are copied once: see kn2row_layout.py.
 
 Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
 arXiv:1704.04428.
@@ -29,10 +29,10 @@ from ..parallel.workspace import blank, scratch
 from .kn2row_layout import Layout, layout, pitch
 
 BLOCK_BYTES = 5 << 18
-"""Size of the larger of image and grid of a block: few calls, and both stay in a third-level cache."""
+"""Size of the larger of a block's image and grid: calls are few, and both stay in the L3 cache."""
 
 UNROLLED, LONG_RUN = 20, 16
-"""Multiplications that take the time of copying a number, in runs that are not shorter than this."""
+"""Copying a number takes as long as UNROLLED multiplications, in runs of at least LONG_RUN numbers."""
 
 DType = np.dtype[Any]
 
@@ -101,7 +101,7 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
 
 @lru_cache(maxsize=256)
 def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType) -> Products:
-    """The products of the convolution ("y"), of its adjoint in x ("x"), or of that in w ("w")."""
+    """The GEMMs of the convolution ("y"), of its adjoint in x ("x"), or of its adjoint in w ("w")."""
     k = how.run * channels
     shifts = -(-how.run // how.step)  # so that the rows of a matrix do not overlap
     terms = []
@@ -122,24 +122,24 @@ def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType)
 
 
 def _is_unrolled(g: Geometry, w: Sizes) -> bool:
-    """Whether to copy the pixels of each window along the last axis costs less than to multiply those between two rows."""
+    """Whether copying the pixels of each window along the last axis costs less than the products for positions between rows."""
     out, between = g.out[-1], pitch(g, -1) - g.out[-1]
     return between * volume(w[:-1]) > UNROLLED * out * g.stride[-1] * max(w[1], LONG_RUN)
 
 
 def _channels_last(shape: Sizes, dtype: DType) -> np.ndarray:
-    """Scratch (n, c, *sizes) with adjacent channels: adding to channels that are far apart takes five times as long."""
+    """Scratch (n, c, *sizes) with contiguous channels: adding to channels that are far apart takes five times as long."""
     n, c, *sizes = shape
     return np.moveaxis(scratch("total", (n, *sizes, c), dtype), -1, 1)
 
 
 def _ordered(w: np.ndarray) -> np.ndarray:
-    """w (O, c, *k) as (*k, c, O), the order in which the products meet it."""
+    """w (O, c, *k) as (*k, c, O), the order of the products."""
     return w.transpose(*range(2, w.ndim), 1, 0)
 
 
 def _filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
-    """Room for w in that order, and the call that fills it."""
+    """A buffer for w in that order, and the call that fills it."""
     ordered = _ordered(w)
     filters = np.empty(ordered.shape, dtype)
     return filters, partial(np.copyto, filters, ordered)
@@ -151,17 +151,17 @@ def _blocks(g: Geometry, x: Sizes, w: Sizes, itemsize: int, *, whole: bool = Fal
 
 
 def _image(g: Geometry, x: np.ndarray, block: Block, w: Sizes, dtype: DType) -> tuple[Layout, np.ndarray, list[Call]]:
-    """The layout of a block, room for its pixels, and the calls that copy them."""
+    """The layout of a block, a buffer for its pixels, and the calls that copy them."""
     images, padding = rows_of(x, block, g)
     out = (block.rows.stop - block.rows.start, *g.out[1:])
     how = layout(len(images), images.shape[2:], g._replace(out=out, padding=padding), _is_unrolled(g, w))
-    image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero but for the copies
+    image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero around the copies
     copies = [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]
     return how, image, [*copies]
 
 
 def _grid(how: Layout, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:
-    """Room for u (n, O, *out) in the grid, with zeros between the rows, and the call that copies it."""
+    """A buffer for u (n, O, *out) in the grid, with zeros between the rows, and the call that copies it."""
     shape = (*how.grid, u.shape[1])
     grid = blank((how, "grid", shape, dtype), shape, dtype)
     return grid, [partial(copy_channels_last, how.wanted(grid), u)]

@@ -1,12 +1,12 @@
-"""kn2row's layout: where pixels and output positions are in memory, so that one matrix product serves every position.
+"""kn2row's layout: the order of pixels and output positions in memory that lets one GEMM serve every position.
 
-The rows of all images are side by side, (*outer sizes, n, row), with zeros where there is padding. The pixel under an element
-of the kernel is then at the same distance from every position: a stride along the last axis is a step in memory, and along the
-other axes rows are sorted by their remainder modulo the stride, each remainder in a phase of its own. The products cover the
-positions between two rows as well, whose results are dropped.
+The rows of all images are side by side, (*outer sizes, n, row), with zeros as padding. The pixel under an element of the kernel
+is then at the same distance from every position: a stride along the last axis is a step in memory, and along the other axes
+rows are sorted by their remainder modulo the stride, with one phase for each remainder. The products also cover the positions
+between two rows; those results are dropped.
 
-In narrow images these are many. The last axis is then unrolled: windows are copied along it, one beside the other, as im2col
-does, and no position is between two rows.
+In narrow images these positions are many. The last axis is then unrolled: windows are copied along it, side by side as in
+im2col, and there are no positions between rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..blocking import Geometry
 
 
 class Copy(NamedTuple):
-    """Pixels (n, c, *sizes) of the images, and where they are in a phase, seen as (n, *sizes, c)."""
+    """Pixels (n, c, *sizes) of the images, and their place in a phase, seen as (n, *sizes, c)."""
 
     phase: int
     source: tuple[slice, ...]
@@ -30,26 +30,26 @@ class Copy(NamedTuple):
 
 
 def pitch(g: Geometry, axis: int) -> int:
-    """Pixels of each remainder along an axis. Zeros behind one row serve before the next one."""
+    """Pixels of each remainder along an axis. The zeros after one row also serve as padding before the next row."""
     stride, reached = g.stride[axis], g.out[axis] + (g.kernel[axis] - 1) * g.dilation[axis] // g.stride[axis]
     return max(g.out[axis], reached - min(g.padding[axis]) if stride == 1 else reached)
 
 
 class Layout:
-    """The layout of n images for windows g. Sizes count pixels and positions, behind each of which are its channels.
+    """The layout of n images for windows g. Sizes count pixels and positions, each of which holds all its channels.
 
     Attributes:
-        phases: how many there are.
+        phases: the number of phases.
         image: the shape (*outer, n, row) of a phase.
-        length: pixels of a phase, with those that the last window reaches.
-        copies: what is copied from the images.
-        covers: whether that is every pixel, once.
-        run: pixels of a window that are adjacent.
+        length: the pixels of a phase, up to the end of the last window.
+        copies: the copies from the images.
+        covers: whether the copies include every pixel exactly once.
+        run: the number of contiguous pixels of a window.
         step: pixels from one position to the next.
-        elements: by element of the kernel (of its outer axes alone where the last one is the run), its phase, and how many
-            pixels behind the position it is there.
+        elements: for each element of the kernel (of its outer axes alone if the last axis is the run), its phase, and its
+            offset in pixels from the position.
         grid: the shape (*outer, n, row) of the positions.
-        positions: how many there are, up to the last one that is wanted.
+        positions: the number of positions up to the last one that is used.
     """
 
     def __init__(self, n: int, sizes: Sizes, g: Geometry, unrolled: bool) -> None:
@@ -113,4 +113,4 @@ def _by_image(memory: np.ndarray) -> np.ndarray:
 
 
 layout = lru_cache(maxsize=256)(Layout)
-"""The same layout for the same arguments: it serves as a key, by its identity."""
+"""The cached layout: the same object for the same arguments, so that it serves as a cache key by identity."""

@@ -1,4 +1,4 @@
-"""1 x 1 convolution: a product of matrices, with a row for each pixel."""
+"""1 x 1 convolution: one GEMM with a row for each pixel."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Kernels as prepared calls on fixed buffers, in parts for several threads, each with a workspace of its own."""
+"""Kernels as prepared calls on fixed buffers, in parts for several threads, each with its own workspace."""

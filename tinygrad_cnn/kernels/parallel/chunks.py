@@ -1,4 +1,4 @@
-"""Large arrays cut into parts, for as many threads as there are: for work on each element, or on each image, by itself."""
+"""Large arrays cut into parts for several threads, for kernels that treat each element or each image independently."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .task import Call, Work, buffered, halved
 from .threads import each
 
 LARGE = 3 << 18
-"""Elements from which on it pays to wake the threads."""
+"""From this many elements on, waking the threads pays off."""
 
 SMALL = 1 << 17
-"""Arrays with fewer elements are not worth preparing work in parts."""
+"""Smaller arrays are not worth preparing in parts."""
 
 PARTS = 4
-"""Few, since the threads wait for each other at every call from Python; more than two, since one thread may be late."""
+"""Few, because threads wait for each other at every call from Python; more than two, because one thread may be late."""
 
 
 def by_images(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> Callable[[], np.ndarray]:
-    """A task that calls work(out, *arrays), which fills `out`: where one of them is not small, for the same images of all."""
+    """A task that calls work(out, *arrays), which fills `out`; large arrays are cut along the batch axis."""
     size = max(a.size for a in (out, *arrays))
     if size < SMALL:
         return partial(_filled, work, out, *arrays)
@@ -39,10 +39,10 @@ def _filled(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -
 
 
 def shared(work: Callable[..., object], out: np.ndarray, *arrays: np.ndarray) -> Callable[[], np.ndarray]:
-    """A task that calls work(*arrays) on parts of the arrays and returns `out`, which is where it writes.
+    """A task that calls work(*arrays) on parts of the arrays, which writes to `out`, and returns `out`.
 
-    The parts are cut along the axis that is outermost in the memory of the first array. An array of another length along that
-    axis, such as a number, goes to every part.
+    The cut is along the outermost axis in the memory of the first array. An array of another length along that axis, such as a
+    number, is passed to every part.
     """
     first = arrays[0]
     axis = max(range(first.ndim), key=lambda i: (first.shape[i] > 1, first.strides[i]))

@@ -1,7 +1,7 @@
-"""Work as a list of calls on certain memory: arranged and done at once, or arranged once and done again and again.
+"""A kernel as prepared calls on fixed buffers: built and run once, or built once and replayed.
 
-Arranging is Python: views, sizes, addresses. What is left to do are calls of NumPy and BLAS, which run beside those of other
-threads. With much Python between them, threads mostly wait for the interpreter.
+Building is Python code: views, sizes, addresses. The prepared calls are calls of NumPy and BLAS, which release the interpreter
+lock and so run in parallel. With much Python between them, threads mostly wait for the lock.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .threads import BUFFER, RUN, blas_alone, each, unbuffered
 Call: TypeAlias = Callable[[], object]
 
 KEPT = 64
-"""Arrangements that a piece of prepared work keeps: one for each part, for each thread that has met it."""
+"""The most lists of calls that a prepared kernel caches: one for each part and thread."""
 
 
 @dataclass(eq=False)
 class Work:
-    """Calls `before` all, then the parts, by as many threads as there are, then calls `after`.
+    """Calls `before`, then the calls of all parts on as many threads as allowed, then calls `after`.
 
-    `arrange(part)` gives the calls of a part. It is asked by the thread that will do them, and may take its scratch.
+    `arrange(part)` builds the calls of a part, on the thread that will run them, so it may use that thread's scratch.
 
-    Where `images` are given, one slice for each part, a part touches just those along the first axis of the arrays that the
-    op declares to be `batched`, and the calls before and after touch none of these arrays. What is `little` is not worth a
-    second thread. Calling it does it and returns `out`.
+    `images`, if given, has one slice for each part: the part accesses only these images of the arrays that the op lists in
+    `along`, and the calls before and after access none of these arrays. `little` work is not worth a second thread. Calling the
+    object runs it and returns `out`.
     """
 
     parts: Sequence[Any]
@@ -43,12 +43,12 @@ class Work:
     out: Any = None
 
     def __call__(self) -> Any:
-        """Do it, and return `out`, which it fills."""
+        """Run it, and return `out`, which it fills."""
         self.do()
         return self.out
 
     def do(self) -> None:
-        """Arrange it and do it."""
+        """Build the calls and run them."""
         blas_alone(unbuffered, self._do, lambda part: _run(self.arrange(part)), self.parts)
 
     def _do(self, work: Callable[[Any], object], parts: Sequence[Any]) -> None:
@@ -57,16 +57,16 @@ class Work:
         _run(self.after)
 
     def prepared(self) -> Prepared:
-        """A function that does it, and arranges only what it has not done before."""
+        """A function that runs the work and caches the calls it builds."""
         return Prepared(self)
 
 
 Task: TypeAlias = "Work | Callable[[], Any]"
-"""What computes a result in certain memory: calling it does so and returns the result."""
+"""Computes a result in fixed buffers: calling it runs the kernel and returns the result."""
 
 
 def together(works: Sequence[Work]) -> Work:
-    """Several pieces of work as one."""
+    """Several kernels as one."""
     parts = [(work, part) for work in works for part in work.parts]
     before, after = [call for work in works for call in work.before], [call for work in works for call in work.after]
     images = [own for work in works for own in work.images or ()]
@@ -74,23 +74,23 @@ def together(works: Sequence[Work]) -> Work:
 
 
 def halved(n: int, step: int) -> list[slice]:
-    """n images in pieces of about `step`, of nearly one size and as many in each half."""
+    """n images in slices of about `step`, of nearly equal size, with the same number of slices in each half of the batch."""
     half = -(-n // 2)
     step = max(1, -(-half // max(1, -(-half // max(1, step)))))
     return [slice(i, min(i + step, stop)) for start, stop in ((0, half), (half, n)) for i in range(start, stop, step)]
 
 
 def buffered(call: Call) -> list[Call]:
-    """The call with NumPy's own buffer, for those that convert between types."""
+    """The call with NumPy's default buffer size, for ufuncs that convert between dtypes."""
     return [partial(np.setbufsize, BUFFER), call, partial(np.setbufsize, RUN)]
 
 
 Stage: TypeAlias = "Work | Callable[[slice], Call]"
-"""One of the steps of a stream: work with images, or a function that gives the call for some images."""
+"""One step of a stream: work with `images`, or a function that returns the call for a slice of images."""
 
 
 def borders(stages: Sequence[Stage], n: int) -> list[int]:
-    """The images, of n, before which the stages may be cut, since no part lies on both sides; all of them without parts."""
+    """Image indices at which all stages can be cut, because no part crosses them; every index if no stage has parts."""
     images = [own for stage in stages if isinstance(stage, Work) for own in stage.images or [slice(0, n)]]
     if not images:
         return list(range(n))
@@ -99,7 +99,7 @@ def borders(stages: Sequence[Stage], n: int) -> list[int]:
 
 
 def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
-    """n images cut along borders of the stages in up to `most` streams of nearly one size."""
+    """n images cut at borders of the stages into up to `most` streams of nearly equal size."""
     free = borders(stages, n)
     most = min(most, n)
     cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(most)} | {n})
@@ -107,8 +107,8 @@ def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
 
 
 def streamed(stages: Sequence[Stage], cuts: Sequence[slice]) -> Work:
-    """The stages one after the other for some images, and the same for others, by as many threads as there are, which do not
-    wait for each other in between. So a stage may read of an earlier one only what parts have written, of its own images.
+    """Run all stages on one slice of images, and on the other slices in parallel, without waiting between stages. So a stage
+    may only read what an earlier stage wrote for the same images.
     """
 
     def arrange(images: slice) -> list[Call]:
@@ -129,7 +129,7 @@ def streamed(stages: Sequence[Stage], cuts: Sequence[slice]) -> Work:
 
 
 class Prepared:
-    """Work as a function."""
+    """Work as a function that caches the calls of each part."""
 
     def __init__(self, work: Work) -> None:
         self._work, self._numbers = work, range(len(work.parts))

@@ -1,9 +1,9 @@
-"""Threads of the library's own, for kernels that cut their work into parts.
+"""The library's own thread pool, for kernels that cut their work into parts.
 
-The parts depend on shapes alone, never on the number of threads, and each is computed by one thread with a
-single-threaded BLAS: so a result has the same bits for any number of threads. NumPy lets go of the interpreter while it
-copies, multiplies and adds, so parts that are a few long calls really run at once. Parts of many short calls do not: the
-threads then wait for the interpreter and are woken all the time, which is slower than one thread.
+The parts depend on shapes alone, and one thread computes each part with single-threaded BLAS, so a result has the same bits
+for any number of threads. NumPy releases the interpreter lock while it copies, multiplies and adds, so parts that are a few
+long calls run in parallel. Parts of many short calls do not: threads then wait for the lock and are woken all the time, which
+is slower than one thread.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 BUFFER, RUN = 8192, 256
-"""NumPy's ufuncs copy runs shorter than half their buffer (BUFFER elements) into it first. A buffer as short as this spares
-that copy: rows of 1000 are added twice as fast. (It makes ufuncs that convert between types slower, for which it is.)"""
+"""NumPy's ufuncs first copy runs shorter than half their buffer (BUFFER elements) into it. A buffer of RUN elements avoids that
+copy: rows of 1000 are added twice as fast. (Ufuncs that convert between dtypes need the buffer and become slower.)"""
 
 LANES = 16
-"""A sum over parts is cut into so many: each is summed by one thread, and then they are."""
+"""A sum over parts is cut into so many lanes: one thread sums each lane, and the sums of the lanes are added afterwards."""
 
 
 def set_num_threads(n: int) -> None:
-    """Let kernels, and NumPy's BLAS, use n threads. Results do not depend on it.
+    """Let kernels, and NumPy's BLAS, use n threads. Results do not depend on n.
 
-    The default is what BLAS starts with: the number of CPUs, or OPENBLAS_NUM_THREADS. Where NumPy is not built on
-    OpenBLAS, whose threads can be counted and set, kernels stay on one thread and BLAS does as it likes.
+    The default is the initial setting of BLAS: the number of CPUs, or OPENBLAS_NUM_THREADS. If NumPy is not built on OpenBLAS,
+    the setting of BLAS cannot be changed: kernels then use one thread, and BLAS its own setting.
 
     Raises:
         TypeError: if n is not an integer.
@@ -73,7 +73,7 @@ def get_num_threads() -> int:
 
 
 def each(work: Callable[[T], object], parts: Sequence[T], alone: bool = False) -> None:
-    """Call work(part) for every part, on as many threads as there may be, or `alone`. What a call raises is raised here.
+    """Call work(part) for every part, on as many threads as allowed, or on one if `alone`. An exception is raised here.
 
     The parts must be independent.
     """
@@ -92,7 +92,7 @@ def _each(work: Callable[[T], object], parts: Sequence[T], alone: bool) -> None:
 
 
 class Job(Generic[T]):
-    """Calls work(part) for every part, each by one of the threads that take part in it."""
+    """Calls work(part) for every part, each on one of the participating threads."""
 
     def __init__(self, work: Callable[[T], object], parts: Sequence[T]) -> None:
         self._work, self._todo, self._left = work, deque(parts), len(parts)
@@ -102,14 +102,14 @@ class Job(Generic[T]):
         self._error: BaseException | None = None
 
     def step(self) -> bool:
-        """Do one of the parts that no one has begun; False if there is none."""
+        """Run one part that no thread has started; False if there is none."""
         try:
             part = self._todo.popleft()
         except IndexError:
             return False
         try:
             self._work(part)
-        except BaseException as error:  # it is raised by the thread that waits
+        except BaseException as error:  # the waiting thread raises it
             self._error = error
             while self._todo:
                 with suppress(IndexError):
@@ -120,18 +120,18 @@ class Job(Generic[T]):
         return True
 
     def run(self, context: Context) -> None:
-        """Do what no one has begun, under what `context` has set for NumPy: its buffers and its treatment of errors."""
+        """Run the remaining parts with NumPy's settings from `context`: its buffer size and error handling."""
         context.copy().run(self._drain)
 
     def finish(self) -> None:
-        """Do what no one has begun, wait for what someone has, and raise what a part raised."""
+        """Run the remaining parts, wait for the running ones, and raise the error of a part, if any."""
         try:
             self._drain()
             self._ended.acquire()
         except BaseException:  # an interrupt
             self._todo.clear()
             raise
-        del self._work  # a thread that comes too late holds no arrays
+        del self._work  # a late thread then keeps no arrays alive
         if self._error is not None:
             raise self._error
 
@@ -147,15 +147,15 @@ class Job(Generic[T]):
 
 
 def in_lanes(parts: Sequence[T]) -> list[Sequence[T]]:
-    """Parts of a sum, cut into lanes."""
+    """The parts of a sum, grouped into lanes."""
     length = max(1, -(-len(parts) // LANES))
     return [parts[i : i + length] for i in range(0, len(parts), length)]
 
 
 def unbuffered(call: Callable[..., R], *args: Any) -> R:
-    """call(*args), in which ufuncs work on runs of RUN elements or more where they lie.
+    """call(*args), with ufuncs that work in place on runs of RUN elements or more, without copying them to a buffer.
 
-    NumPy keeps the size of its buffer in the context, so leaving a copy of the context is what sets it back.
+    NumPy stores its buffer size in the context, so running in a copy of the context restores it at the end.
     """
     return copy_context().run(_unbuffered, call, *args)
 
@@ -165,7 +165,7 @@ def _unbuffered(call: Callable[..., R], *args: Any) -> R:
     return call(*args)
 
 
-# Threads that wait for calls. They start when they are first wanted, and end with the process.
+# The pool: threads that wait for calls. They start when first needed and end with the process.
 
 _here = threading.local()
 _lock = threading.Lock()
@@ -174,18 +174,16 @@ _helpers = 0
 
 
 def _helpers_for(parts: int) -> int:
-    """How many threads may help with so many parts."""
+    """How many threads may help with this many parts."""
     return 0 if _blas is None or getattr(_here, "helps", False) else max(0, min(_threads - 1, parts))
 
 
 def _ask(call: Callable[[], object], helpers: int) -> None:
-    """Let so many threads make this call."""
+    """Let `helpers` threads make this call."""
     global _helpers
     with _lock:
         while _helpers < helpers:
-            _thread.start_new_thread(
-                _help, (_calls,)
-            )  # which an interrupt cannot stop halfway, as it can a Thread's start
+            _thread.start_new_thread(_help, (_calls,))  # unlike Thread.start, an interrupt cannot stop it halfway
             _helpers += 1
     for _ in range(helpers):
         _calls.put(call)
@@ -196,11 +194,11 @@ def _help(calls: SimpleQueue[Callable[[], object]]) -> None:
     while True:
         call = calls.get()
         call()
-        del call  # while it waits, a thread holds no arrays
+        del call  # a waiting thread keeps no arrays alive
 
 
 def _forget_threads() -> None:
-    """In the child of a fork there are none."""
+    """Reset the pool in the child of a fork, where its threads do not exist."""
     global _calls, _helpers, _lock, _inside, _in_blas
     _calls, _helpers, _lock = SimpleQueue(), 0, threading.Lock()
     _inside = {token: thread for token, thread in _inside.items() if thread == get_ident()}
@@ -215,21 +213,21 @@ if hasattr(os, "register_at_fork"):
 
 _blas = THREADS
 _threads = _blas.get() if _blas else 1
-_in_blas = _threads  # of them, BLAS has now
-_inside: dict[object, int] = {}  # for each call of blas_alone that is not over, its thread
+_in_blas = _threads  # the current setting of BLAS
+_inside: dict[object, int] = {}  # the thread of each active call of blas_alone
 
 
 def blas_alone(call: Callable[..., R], *args: Any) -> R:
-    """call(*args), with one thread in BLAS until the last that asked for it has ended.
+    """call(*args), with single-threaded BLAS until the last active call has ended.
 
-    An interrupt is raised where CPython looks for signals: where a function begins or has ended, not between other steps. So
-    what must not be left out is one call of a C function in a ``finally``, and a context manager written in Python will not do.
+    CPython raises an interrupt only where a function begins or has ended, not between other steps. So the cleanup must be a
+    single call of a C function in a ``finally``; a context manager written in Python could be interrupted.
     """
     global _in_blas
     if _blas is None:
         return call(*args)
     token, thread = object(), get_ident()
-    if thread in _inside.values():  # within another call, which ends later
+    if thread in _inside.values():  # nested in another call, which ends later
         return call(*args)
     try:
         _inside[token] = thread

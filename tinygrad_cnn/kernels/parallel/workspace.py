@@ -1,4 +1,4 @@
-"""Memory that a kernel works in, used again by its next call: fresh memory costs a page fault for every 4 kilobytes."""
+"""Scratch memory that a kernel reuses in its next call: fresh memory costs a page fault for every 4 kilobytes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ...ops.windows import Sizes, volume
 T = TypeVar("T")
 
 KEPT_BYTES = 1 << 24
-"""More than this is not kept."""
+"""Larger buffers are not kept."""
 
 KEPT = 64
-"""Arrangements for each thread."""
+"""The most cached results of `arranged` for each thread."""
 
 
 class _Kept(threading.local):
-    """What a thread keeps: scratch by name, zeros and arrangements by key, and how often some scratch was not where it was."""
+    """A thread's cache: scratch by name, blank arrays and prepared calls by key, and how often scratch has moved."""
 
     def __init__(self) -> None:
         self.scratch: dict[str, np.ndarray] = {}
         self.blank: OrderedDict[Hashable, np.ndarray] = OrderedDict()
-        self.bytes = 0  # of them
+        self.bytes = 0  # total size of `blank`
         self.arranged: OrderedDict[Hashable, Any] = OrderedDict()
         self.moves = 0
 
@@ -34,8 +34,16 @@ class _Kept(threading.local):
 _here = _Kept()
 
 
+def forget() -> None:
+    """Drop all that this thread keeps: its next calls take memory anew."""
+    _moved()
+    _here.scratch.clear()
+    _here.blank.clear()
+    _here.bytes = 0
+
+
 def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """An array of the shape, with anything in it, for this thread until it asks for the same name again."""
+    """An uninitialized array of this shape, valid for this thread until it asks for the same name again."""
     size = volume(shape) * dtype.itemsize
     memory = _here.scratch.get(name)
     if memory is None or memory.size < size:
@@ -49,9 +57,9 @@ def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """An array for this thread that was zero when its key was new: where no one who has the key writes, it still is.
+    """An array for this thread that was zeroed when its key was new; elements that no user of the key has written are zero.
 
-    All of a thread are no larger than KEPT_BYTES together: those that were asked for least recently are dropped.
+    The arrays of a thread take at most KEPT_BYTES in total: the least recently used ones are dropped.
     """
     kept = _here.blank
     if key in kept:
@@ -66,8 +74,8 @@ def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def arranged(key: Hashable, arrange: Callable[[], T]) -> T:
-    """What `arrange` returns, views of scratch and calls on it, or what it returned when this thread last had the key: for as
-    long as all of its scratch stays where it is."""
+    """The result of `arrange`, views of scratch and calls on them, cached by key and thread for as long as none of the
+    thread's scratch moves."""
     kept = _here.arranged
     if key in kept:
         kept.move_to_end(key)
@@ -82,6 +90,6 @@ def arranged(key: Hashable, arrange: Callable[[], T]) -> T:
 
 
 def _moved() -> None:
-    """Scratch is elsewhere now. What looks at where it was would keep that alive."""
+    """Scratch has moved: drop the cached calls, which would keep its old memory alive."""
     _here.moves += 1
     _here.arranged.clear()

@@ -1,4 +1,4 @@
-"""Losses, by what they compare: numbers, classes, or vectors by their distance."""
+"""Losses, by the kind of target: numbers, classes, or other vectors at a distance."""
 
 from . import classification, distance, regression
 

@@ -1,7 +1,7 @@
-"""What the losses share.
+"""Helpers shared by the losses.
 
-Every loss takes a `reduction`: "mean" over all that was compared (NaN for nothing), "sum", or "none" for each on its own;
-another one is a ValueError. Targets broadcast to the shape of predictions, and integer ones take the predictions' dtype.
+Every loss takes a `reduction`: "mean" over all compared elements (NaN if there are none), "sum", or "none" for the elements;
+any other value is a ValueError. Targets broadcast to the shape of predictions; integer targets take the predictions' dtype.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ def reduced(name: str, each: Array, reduction: str) -> Tensor:
     return sum(each) if reduction == "sum" else sum(each) * math.nan
 
 
-# Typed as Tensors, for what a Tensor can do; arrays pass through in the same way, and give arrays.
+# Typed as Tensors, for their methods; arrays work in the same way, and give arrays.
 
 
 def as_array(value: Array) -> Tensor:
-    """`value`, as an array if it is not one nor a Tensor."""
+    """`value`, converted to an array unless it is an array or a Tensor."""
     given: Any = value if hasattr(value, "dtype") else np.asarray(value)
     return given  # type: ignore[no-any-return]
 
 
 def numbers(value: Array, dtype: np.dtype[Any]) -> Tensor:
-    """`value` with a floating-point dtype: its own, or `dtype`, so that integers beside float32 do not make float64."""
+    """`value` in a floating-point dtype: its own, or `dtype`, so that integers with float32 do not become float64."""
     given: Any = value if hasattr(value, "dtype") else np.asarray(value, dtype)
     return given if given.dtype.kind == "f" else given.astype(dtype)  # type: ignore[no-any-return]
 
 
 def pair(name: str, prediction: Array, target: Array, label: str = "target") -> tuple[Tensor, Tensor]:
-    """Prediction and target as arrays or Tensors of numbers, the second fitting the first."""
+    """Prediction and target as arrays or Tensors of numbers, with the target's shape checked."""
     prediction = as_array(prediction)
     target = numbers(target, prediction.dtype)
     check_target(name, prediction, target, label)

@@ -1,4 +1,4 @@
-"""Losses of classifiers: scores or probabilities against classes."""
+"""Losses of classifiers: scores or probabilities against classes. g is the incoming gradient, a' the gradient in a."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss", "soft_margin_loss",
 ]  # fmt: skip
 
-# Labels: integers (N, ...) beside scores (N, C, ...)
+# Labels: integers (N, ...), for scores (N, C, ...)
 
 
 @op
@@ -32,7 +32,7 @@ def label_weights(
 ) -> Array:
     """y = weight[target], or 1 without weights, and 0 where `target` is `ignore_index`; no gradient.
 
-    It checks the labels too: TypeError or IndexError in the name of `function`.
+    This checks the labels too: a TypeError or IndexError begins with the name `function`.
     """
     target = checked_labels(function, "target", target, classes, ignore_index)
     kept = target != ignore_index
@@ -49,7 +49,7 @@ def label_mask(labels: Array, *, classes: int) -> Array:
 
 
 def _pick(a: Array, labels: Array) -> Tensor:
-    """a[n, labels[n, ...], ...], and 0 where a label is out of range."""
+    """a[n, labels[n, ...], ...], and 0 if a label is out of range."""
     return sum(where(label_mask(labels, classes=a.shape[1]), a, 0), axis=1)
 
 
@@ -57,7 +57,7 @@ def _pick(a: Array, labels: Array) -> Tensor:
 def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
     """y[n, ...] = -w[n, ...] log of the softmax over axis 1 at target[n, ...].   logits' = g w (softmax - one at target).
 
-    A label out of range counts as no class at all, with w = 0.
+    A label out of range belongs to no class and has w = 0.
     """
     return w * np.subtract(0, _pick(log_softmax(logits, axis=1), target))
 
@@ -73,7 +73,7 @@ softmax_nll.jvp(logits=lambda t, logits, target, w: sum(t * _softmax_nll_rule(1,
 
 @op(linear=["a"])
 def mean_by(a: Array, w: Array) -> Array:
-    """y = sum of a / sum of w, and NaN where w sums to 0.   a' = g / sum of w, or g then, when all of a is 0."""
+    """y = sum of a / sum of w; NaN if w sums to 0.   a' = g / sum of w, or g if w sums to 0, where all of a is 0."""
     total, weight = (
         sum(np.asarray(x, np.result_type(a, np.float32))) for x in (a, w)
     )  # in float16 they would overflow
@@ -102,18 +102,18 @@ def cross_entropy(
     logits' = g weight (softmax(logits) - t).
 
     Args:
-        logits: (N, C), (C,) or (N, C, d1, ...), of any size.
-        target: class indices, (N,), () or (N, d1, ...), integers; or probabilities of the logits' shape and kind.
+        logits: (N, C), (C,) or (N, C, d1, ...), of any magnitude.
+        target: class indices, (N,), () or (N, d1, ...), integers; or probabilities of the logits' shape and dtype kind.
         weight: a factor for each class, (C,), or None; it has no gradient.
-        ignore_index: the index of what does not count. Probabilities have no index.
-        reduction: "mean" divides by the sum of the weights of the classes in `target` (for probabilities by their number),
-            so it is NaN, with a gradient of 0, where nothing counts; "sum"; or "none".
-        label_smoothing: the share of each t that is spread evenly over the classes, from 0 to 1.
+        ignore_index: targets with this value do not contribute to the loss. Only for class indices.
+        reduction: "mean" divides by the sum of the weights of the target classes (for probabilities by their number), so if
+            every target is ignored the loss is NaN, with a gradient of 0; "sum"; or "none".
+        label_smoothing: the part of each t that is spread evenly over the classes, from 0 to 1.
 
     Raises:
         IndexError: for a class that does not exist.
         TypeError: for class indices that are not integers, or probabilities that are.
-        ValueError: for shapes that do not fit, another argument out of range, or the `ignore_index` of a class beside
+        ValueError: for shapes that do not match, another argument out of range, or a non-negative `ignore_index` with
             probabilities.
 
     >>> import numpy as np, tinygrad_cnn as tg
@@ -145,7 +145,7 @@ def cross_entropy(
     if ignore_index >= 0:
         raise ValueError(
             f"{name}: `ignore_index` is {ignore_index} but `target` holds probabilities, which have no index; leave it "
-            "out, and give the rows that do not count probabilities of 0"
+            "out, and set the probabilities of ignored rows to 0"
         )
     t = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
     return reduced(name, -_over_classes(t * log_softmax(logits, axis=1), weight), reduction)
@@ -184,13 +184,13 @@ def _single(
     reduction: str,
     *rest: float,
 ) -> Tensor:
-    """The loss of one example, as that of a batch of one."""
+    """The loss of a single example, computed as a batch of one."""
     y = loss(expand_dims(scores, 0), expand_dims(target, 0), weight, ignore_index, reduction, *rest)
     return reshape(y, shape=()) if reduction == "none" else y
 
 
 def _classes(name: str, label: str, scores: Array, target: Array, weight: Array, dense: bool) -> int:
-    """The number of classes of scores (N, C, ...), which target and weight must fit."""
+    """The number of classes of scores (N, C, ...); checks the shapes of target and weight."""
     if scores.ndim < 2:
         raise ValueError(f"{name}: `{label}` has shape {scores.shape}; it must be (N, C), (C,) or (N, C, d1, ...)")
     n, classes, *rest = scores.shape
@@ -220,12 +220,12 @@ def _labelled(name: str, each: Tensor, w: Tensor, reduction: str) -> Tensor:
 
 
 LOWEST_LOG = -100.0
-"""Where binary_cross_entropy stops the logarithm of a probability, so that one wrong certainty is not infinite."""
+"""The lower bound of logarithms of probabilities in binary_cross_entropy: a wrong prediction of 0 or 1 has a finite loss."""
 
 
 @op(elementwise=True)
 def bernoulli_nll(p: Array, t: Array) -> Array:
-    """y = -(t log p + (1 - t) log(1 - p)), logarithms not below -100.   p' = g ((1 - t) / (1 - p) - t / p)."""
+    """y = -(t log p + (1 - t) log(1 - p)), with logarithms at least -100.   p' = g ((1 - t) / (1 - p) - t / p)."""
     for name, value in (("prediction", p), ("target", t)):
         message = (
             f"binary_cross_entropy: `{name}` holds {{value}}; it must be from 0 to 1: apply sigmoid, or use "
@@ -238,7 +238,7 @@ def bernoulli_nll(p: Array, t: Array) -> Array:
 
 
 def _slope(t: Array, q: Array) -> Array:
-    """t / q, and 0 where log q was stopped. Below the smallest normal number it grows no further, not to overflow."""
+    """t / q, and 0 where log q is at its bound. q is limited from below, near the smallest normal number, to avoid overflow."""
     live = q > math.exp(LOWEST_LOG)
     return where(live, t / where(live, maximum(q, 4 * float(np.finfo(q.dtype).tiny)), 1), 0)
 
@@ -265,8 +265,8 @@ bernoulli_nll_logits.vjp(
 def binary_cross_entropy(prediction: Array, target: Array, weight: Array = None, reduction: str = "mean") -> Tensor:
     """y = -weight (t log p + (1 - t) log(1 - p)), reduced, with p = prediction and t = target from 0 to 1.
 
-    The logarithms stop at -100, as in PyTorch, so y is finite. The gradient is that of this function, and so 0 for a p of 0
-    or 1 on the wrong side, where PyTorch has 1e12. Prefer :func:`binary_cross_entropy_with_logits`, which needs no bound.
+    Logarithms are at least -100, as in PyTorch, so y is finite. The gradient is that of this bounded function: 0 for a wrong
+    prediction p of exactly 0 or 1, where PyTorch has 1e12. Prefer :func:`binary_cross_entropy_with_logits`, without bound.
 
     Args:
         prediction, target: the target broadcasts to the prediction's shape.
@@ -274,7 +274,7 @@ def binary_cross_entropy(prediction: Array, target: Array, weight: Array = None,
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: for a value outside 0 to 1, a shape that does not fit, or another `reduction`.
+        ValueError: for a value outside 0 to 1, a shape that does not match, or another `reduction`.
     """
     p, t = pair("binary_cross_entropy", prediction, target)
     each = bernoulli_nll(p, t)
@@ -286,16 +286,16 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """y = -weight (pos_weight t log s + (1 - t) log(1 - s)) with s = sigmoid(logits) and t = target, reduced.
 
-    Exact for logits of any size.   logits' = g weight (s - t) without a pos_weight.
+    Accurate for logits of any magnitude.   logits' = g weight (s - t) without a pos_weight.
 
     Args:
         logits, target: the target broadcasts to the logits' shape.
         weight: a factor for each element, which broadcasts, or None.
         reduction: "mean", "sum" or "none".
-        pos_weight: a factor for the positive part, which broadcasts: above 1 it raises recall. Or None.
+        pos_weight: a factor for the positive term, which broadcasts, or None: above 1 it raises recall.
 
     Raises:
-        ValueError: for a shape that does not fit, or another `reduction`.
+        ValueError: for a shape that does not match, or another `reduction`.
     """
     x, t = pair("binary_cross_entropy_with_logits", logits, target)
     each = bernoulli_nll_logits(x, t if pos_weight is None else t * numbers(pos_weight, x.dtype), 1 - t)
@@ -304,10 +304,10 @@ def binary_cross_entropy_with_logits(
 
 
 def soft_margin_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
-    """y = log(1 + e^(-t x)) with x = prediction and t = target, 1 or -1, reduced.   Exact for x of any size.
+    """y = log(1 + e^(-t x)) with x = prediction and t = target, 1 or -1, reduced.   Accurate for x of any magnitude.
 
     Raises:
-        ValueError: if `target` does not fit, or for another `reduction`.
+        ValueError: if the shape of `target` does not match, or for another `reduction`.
     """
     x, t = pair("soft_margin_loss", prediction, target)
     return reduced("soft_margin_loss", -logsigmoid(t * x), reduction)

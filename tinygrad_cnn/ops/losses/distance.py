@@ -1,6 +1,6 @@
-"""How alike vectors are, and losses that draw them together or push them apart.
+"""Similarity of vectors, and losses that pull vectors together or push them apart.
 
-The hinges max(0, a) have gradient 1 at their corner, as in PyTorch and as clip has at its bounds.
+The hinges max(0, a) have gradient 1 at a = 0, as in PyTorch, and as clip has at its bounds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
 
     Args:
         x1, x2: shapes that broadcast with each other.
-        axis: where the vectors lie.
+        axis: the axis of the vectors.
         eps: the smallest divisor.
 
     >>> import tinygrad_cnn as tg
@@ -47,30 +47,30 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
 
 
 def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -> Tensor:
-    """y = the p-norm over the last axis of x1 - x2 + eps; the small number keeps the gradient of equal vectors finite."""
+    """y = the p-norm of x1 - x2 + eps over the last axis; eps keeps the gradient of equal vectors finite."""
     real("pairwise_distance", "eps", eps)
     return norm(x1 - x2 + eps, p, axis=-1)
 
 
 @op
 def is_positive(target: Array, *, function: str) -> Array:
-    """y = (target == 1), without a gradient. ValueError in the name of `function` unless every element is 1 or -1."""
+    """y = (target == 1), without a gradient. ValueError, which begins with `function`, unless every element is 1 or -1."""
     message = f"{function}: `target` holds {{value}} at {{at}}; it must be 1 or -1: use 2 * target - 1 for 0, 1"
     refuse(target, np.not_equal(np.abs(target), 1), message)
     return np.equal(target, 1)
 
 
 def cosine_embedding_loss(x1: Array, x2: Array, target: Array, margin: float = 0.0, reduction: str = "mean") -> Tensor:
-    """y = 1 - cos where the target is 1, max(0, cos - margin) where it is -1, reduced; cos is that of x1 and x2's angle.
+    """y = 1 - cos where the target is 1, max(0, cos - margin) where it is -1, reduced; cos is the cosine of x1 and x2.
 
     Args:
         x1, x2: (N, D), or (D,).
         target: (N,), or (), each 1 or -1.
-        margin: the cosine that unlike pairs may have, from -1 to 1.
+        margin: the cosine allowed for dissimilar pairs, from -1 to 1.
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: for shapes that do not fit, a target that is neither 1 nor -1, or another `reduction`.
+        ValueError: for shapes that do not match, a target that is neither 1 nor -1, or another `reduction`.
     """
     real("cosine_embedding_loss", "margin", margin)
     x1, x2, target = as_array(x1), as_array(x2), as_array(target)
@@ -90,7 +90,7 @@ def hinge_embedding_loss(prediction: Array, target: Array, margin: float = 1.0, 
     """y = x where the target is 1, max(0, margin - x) where it is -1, reduced, with x = prediction, usually a distance.
 
     Raises:
-        ValueError: if `target` does not fit or holds another number than 1 and -1, or for another `reduction`.
+        ValueError: if the shape of `target` does not match, for values other than 1 and -1, or for another `reduction`.
     """
     real("hinge_embedding_loss", "margin", margin)
     x, target = pair("hinge_embedding_loss", prediction, target)
@@ -99,7 +99,7 @@ def hinge_embedding_loss(prediction: Array, target: Array, margin: float = 1.0, 
 
 
 def margin_ranking_loss(x1: Array, x2: Array, target: Array, margin: float = 0.0, reduction: str = "mean") -> Tensor:
-    """y = max(0, margin - t (x1 - x2)) with t = target, reduced: t = 1 asks for x1 above x2, t = -1 for x2 above x1.
+    """y = max(0, margin - t (x1 - x2)) with t = target, reduced: t = 1 ranks x1 above x2, t = -1 ranks x2 above x1.
 
     Raises:
         ValueError: if x2 or `target` does not broadcast to the shape of x1, or for another `reduction`.
@@ -126,9 +126,9 @@ def triplet_margin_loss(
 
     Args:
         anchor, positive, negative: (..., D), one shape.
-        margin: how much farther the negative is to be, above 0.
-        p, eps: of the distance.
-        swap: measure the negative from the anchor or from the positive, whichever is nearer; equals share the gradient.
+        margin: how much farther away the negative must be, above 0.
+        p, eps: parameters of the distance.
+        swap: measure the negative's distance from the anchor or the positive, whichever is nearer; ties share the gradient.
         reduction: "mean", "sum" or "none".
 
     Raises:

@@ -1,4 +1,4 @@
-"""Losses between predicted numbers and targets, and between distributions."""
+"""Losses between predicted numbers and targets, and between distributions. g is the incoming gradient, a' the gradient in a."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse", "poiss
 
 @op
 def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
-    """Squared error: y = mean of (prediction - target)^2, or its sum, or the squares themselves ("none").
+    """Squared error: y = mean of (prediction - target)^2, or the sum, or the squares themselves ("none").
 
     prediction' = 2 g (prediction - target) / n,  target' = -prediction', with n the number of elements for "mean".
 
@@ -64,7 +64,7 @@ def l1_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor
 
 
 def _huber(difference: Tensor, delta: float) -> Tensor:
-    """d^2 / 2 up to |d| = delta, then delta (|d| - delta / 2): both are c (d - c / 2) with c = d clipped to delta."""
+    """d^2 / 2 up to |d| = delta, then delta (|d| - delta / 2): both are c (d - c / 2), where c is d clipped to delta."""
     c = clip(difference, -delta, delta)
     return c * (difference - c * 0.5)
 
@@ -79,11 +79,11 @@ def huber_loss(
     Args:
         prediction, target: the target broadcasts to the prediction's shape.
         reduction: "mean" over the elements, "sum" or "none".
-        delta: where the square ends, above 0.
+        delta: where the quadratic part ends, above 0.
         weight: a factor for each element, or None.
 
     Raises:
-        ValueError: for shapes that do not fit, a `delta` that is not above 0, or another `reduction`.
+        ValueError: for shapes that do not match, a `delta` that is not above 0, or another `reduction`.
         TypeError: for a `delta` that is not a real number.
     """
     delta = positive("huber_loss", "delta", delta)
@@ -98,10 +98,10 @@ def huber_loss(
 def smooth_l1_loss(prediction: Array, target: Array, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """y = d^2 / (2 beta) where |d| <= beta, else |d| - beta / 2, with d = prediction - target, reduced.
 
-    It is huber_loss / beta, and l1_loss for beta = 0.   Girshick, "Fast R-CNN", arXiv:1504.08083.
+    Equal to huber_loss / beta, and to l1_loss for beta = 0.   Girshick, "Fast R-CNN", arXiv:1504.08083.
 
     Raises:
-        ValueError: if `target` does not fit, for a negative `beta` or another `reduction`.
+        ValueError: if the shape of `target` does not match, for a negative `beta` or another `reduction`.
         TypeError: for a `beta` that is not a real number.
     """
     beta = not_negative("smooth_l1_loss", "beta", beta)
@@ -119,17 +119,17 @@ def poisson_nll_loss(
     eps: float = 1e-8,
     reduction: str = "mean",
 ) -> Tensor:
-    """y = e^x - t x with x = prediction, the logarithm of the rate of the counts t, reduced.   prediction' = g (e^x - t).
+    """y = e^x - t x with x = prediction, the log rate, and t = target, the counts, reduced.   prediction' = g (e^x - t).
 
     Args:
         prediction, target: the target broadcasts to the prediction's shape.
         log_input: x is the logarithm of the rate; else the rate itself, and y = x - t log(x + eps).
         full: add Stirling's approximation of log t! where t > 1: t log t - t + log(2 pi t) / 2.
-        eps: keeps the logarithm from 0.
+        eps: added to the rate to avoid log 0.
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: if `target` does not fit, for a negative `eps` or another `reduction`.
+        ValueError: if the shape of `target` does not match, for a negative `eps` or another `reduction`.
     """
     not_negative("poisson_nll_loss", "eps", eps)
     x, t = pair("poisson_nll_loss", prediction, target)
@@ -142,7 +142,7 @@ def poisson_nll_loss(
 
 @op(elementwise=True)
 def checked_variance(a: Array, *, eps: float) -> Array:
-    """y = max(a, eps), for the variances of gaussian_nll_loss.   a' = g: the bound is not seen by the gradient."""
+    """y = max(a, eps), for the variances of gaussian_nll_loss.   a' = g: the gradient ignores the bound."""
     message = "gaussian_nll_loss: `var` holds {value}; a variance must not be negative: apply exp or softplus"
     refuse(a, np.less(a, 0), message)
     return np.maximum(a, eps)
@@ -156,7 +156,7 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """y = (log v + (prediction - target)^2 / v) / 2 with v = max(var, eps), reduced.
 
-    The gradient of v reaches var even where eps stood in, as in PyTorch, so that a variance of 0 can grow again.
+    The gradient of v passes to var even where var < eps, as in PyTorch, so that a variance of 0 can grow again.
     Nix and Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
 
     Args:
@@ -167,7 +167,7 @@ def gaussian_nll_loss(
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: if a shape does not fit, for a negative variance or `eps`, or another `reduction`.
+        ValueError: if a shape does not match, for a negative variance or `eps`, or another `reduction`.
     """
     name = "gaussian_nll_loss"
     not_negative(name, "eps", eps)
@@ -184,17 +184,17 @@ def gaussian_nll_loss(
 def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """y = t (log t - x), the Kullback-Leibler divergence of log-probabilities x from probabilities t, reduced.
 
-    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, whose t log t is 0. NaN where t is negative.
+    prediction' = -g t,  target' = g (log t + 1 - x), and -g x where t = 0, because t log t is 0 there. NaN if t is negative.
 
     Args:
         prediction: log-probabilities x.
         target: probabilities that broadcast to the prediction's shape, or their logarithms.
-        reduction: "mean" over all elements, "batchmean" (the sum divided by the size of the first axis: the divergence
-            itself), "sum" or "none".
+        reduction: "mean" over all elements, "batchmean" (the sum divided by the size of the first axis, which is the
+            divergence itself), "sum" or "none".
         log_target: the target is log t.
 
     Raises:
-        ValueError: if `target` does not fit, or for another `reduction`.
+        ValueError: if the shape of `target` does not match, or for another `reduction`.
     """
     x, t = pair("kl_div", prediction, target)
     each = exp(t) * (t - x) if log_target else t * (log(where(t == 0, 1, t)) - x)

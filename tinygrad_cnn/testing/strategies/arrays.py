@@ -1,11 +1,11 @@
 """Strategies for arrays, Tensors and the inputs of a case: round values, unusual shapes and memory layouts."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import DTypeLike, NDArray
 
 from ...tensor import Tensor
@@ -26,12 +26,33 @@ class Drawn(Draws):
         return self.draw(st.booleans())  # type: ignore[no-any-return]
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        """Integers from low to high, both included; 0 is the simplest."""
-        return self.draw(hnp.arrays(np.int64, shape, elements=st.integers(low, high)))  # type: ignore[no-any-return]
+        """Integers from low to high, both included; 0 is the simplest, or what is nearest to it.
+
+        They are drawn as one string of bytes, which Hypothesis makes and shrinks much sooner than as many numbers. A rank
+        up to 510 is one byte plus a share of another, so that each byte can be made smaller by itself.
+        """
+        count, n = math.prod(shape), high - low + 1
+        size = 1 if n <= 256 else 2 if n <= 1 << 16 else 8
+        memory = self.draw(st.binary(min_size=count * size, max_size=count * size))
+        if 256 < n < 512:
+            more, ranks = np.frombuffer(memory, np.uint8).reshape(count, 2).T.astype(np.int64)
+            ranks = ranks + more * (n - 256) // 255
+        else:
+            ranks = (np.frombuffer(memory, f">u{size}").astype(np.uint64) % np.uint64(n)).astype(np.int64)
+        return nearest(ranks, low, high).reshape(shape)
 
     def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
         """`count` shapes of up to three axes, sizes 0 to 3, that broadcast with each other."""
         return self.draw(broadcastable(count)) if count else ()
+
+
+def nearest(ranks: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
+    """Of the integers from low to high those that have these ranks in the order 0, 1, -1, 2, -2, ..."""
+    both = 2 * max(0, min(-low, high))  # ranks up to here alternate between the signs
+    alternating = np.where(ranks % 2, (ranks + 1) // 2, -(ranks // 2))
+    beyond = ranks - both // 2 if high > -low else both // 2 - ranks
+    start = low if low > 0 else high if high < 0 else 0
+    return np.asarray(np.where(ranks <= both, alternating, beyond) + start)
 
 
 @st.composite

@@ -1,0 +1,368 @@
+"""The page of a graph as a person meets it: what is to be read, clicked, typed and pressed."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import threading
+from functools import partial
+from importlib.resources import as_file, files
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+
+CLICK = "new MouseEvent('click', {bubbles: true})"
+
+OVERLAPS = """(() => {
+    const at = (e) => e.getBoundingClientRect();
+    const boxes = [...document.querySelectorAll('.box')].map((e) => [e.dataset.key, at(e.querySelector('.face'))]);
+    const meet = (p, q) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
+    const pairs = boxes.flatMap(([a, p]) => boxes.filter(([b, q]) => a < b && meet(p, q)).map(([b]) => `${a} on ${b}`));
+    const [root, ...inner] = [...document.querySelectorAll('.cluster rect')].map(at);
+    const out = inner.filter((p) => p.left < root.left || p.right > root.right || p.top < root.top || p.bottom > root.bottom);
+    return [...pairs, ...out.map(() => 'a group outside of its own')];
+})()"""
+"""Boxes that overlap, and groups that are not in the one around them."""
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """A function that saves a page and opens it over file://."""
+
+    def load(page, **how):
+        browser.look(**how)
+        browser.load(page.save(tmp_path / "graph.html").as_uri())
+        browser.until("!!document.querySelector('.box')")
+        return browser
+
+    return load
+
+
+def expression():
+    a, b, c = (tg.Tensor(v, requires_grad=True) for v in (2.0, -3.0, 10.0))
+    e = a * b
+    loss = (e + c) * a
+    return tg.show(loss)
+
+
+def network(batch=8):
+    tg.manual_seed(0)
+    images, digits = tg.data.digits()
+    x, y = (images[:batch, None] / 16).astype(np.float32), digits[:batch]
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10)
+    )
+
+    def loss(x, y):
+        return tg.cross_entropy(model(x), y)
+
+    return tg.show(loss, x, y)
+
+
+class Deep(nn.Module):
+    def __init__(self, blocks, layers):
+        super().__init__()
+        block = [[nn.Sequential(nn.Linear(2, 2), nn.Tanh()) for _ in range(layers)] for _ in range(blocks)]
+        self.blocks = nn.ModuleList([nn.Sequential(*each) for each in block])
+
+    def forward(self, x):
+        for each in self.blocks:
+            x = each(x)
+        return x.mean()
+
+
+def box(browser, key):
+    return browser.run(f"document.querySelector('[data-key={key}]').textContent")
+
+
+def minus(text):
+    """Numbers as the page writes them."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def key_of(page, name):
+    (node,) = [n for n in page.data["nodes"] if name in (n["name"], n["op"])]
+    return f"n{node['id']}"
+
+
+def test_boxes_show_op_name_value_and_gradient(opened):
+    page = expression()
+    browser = opened(page)
+    assert browser.run("document.querySelectorAll('.box').length") == 6
+    for node in page.data["nodes"]:
+        text = box(browser, f"n{node['id']}")
+        assert (node["op"] or node["name"]) in text
+        for kind, word in (("value", "value"), ("gradient", "grad")):
+            assert minus(f"{word}{node[kind]['values']:g}") in text, (text, node)
+    assert browser.run("document.title") == browser.text("h1") == "loss"
+    assert browser.run("document.querySelectorAll('.edges path').length") == 6
+
+
+def test_a_click_shows_value_gradient_formula_rule_and_place(opened):
+    page = network()
+    browser = opened(page)
+    key = key_of(page, "convolve")
+    browser.click(f"[data-key={key}]")
+    text = browser.text(".side")
+    node = page.data["nodes"][int(key[1:])]
+    for kind in ("value", "gradient"):
+        for fact in ("mean", "std", "norm"):
+            assert abs(node[kind][fact]) < 1e-4 or minus(f"{node[kind][fact]:.4g}") in text, (kind, fact)
+    assert browser.run("[...document.querySelectorAll('.side img')].every(i => i.naturalWidth > 1)")
+    assert browser.run("document.querySelectorAll('.side .histogram path').length") == 2
+    assert "y[n, o, p]" in text
+    assert "convolve_dx(" in text
+    assert "test_graph_page.py:" in text
+    assert "model \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} Conv2d" in text
+
+
+def test_the_rule_is_shown_with_the_numbers_that_went_in(opened):
+    page = expression()
+    browser = opened(page)
+    browser.click(f"[data-key={key_of(page, 'e')}]")
+    rows = browser.run("[...document.querySelectorAll('.rule')].map(r => r.innerText.replace(/\\s+/g, ' '))")
+    assert rows[0] == minus("gradient in a lambda g, b: g * b g 2 b -3 a\N{PRIME} -6")
+    assert rows[1] == "gradient in b lambda g, a: g * a g 2 a 2 b\N{PRIME} 4"
+
+
+def test_inputs_and_uses_can_be_followed(opened):
+    page = expression()
+    browser = opened(page)
+    browser.click(f"[data-key={key_of(page, 'e')}]")
+    browser.run("[...document.querySelectorAll('.side .jump')].find(b => b.textContent === 'add').click()")
+    assert browser.text(".side h2") == "add"
+    browser.run("[...document.querySelectorAll('.side .jump')].find(b => b.textContent === 'c').click()")
+    assert browser.text(".side h2") == "c"
+    assert browser.run("document.querySelector('.box.selected').dataset.key") == key_of(page, "c")
+    browser.click(".side .close")
+    assert browser.run("document.querySelector('.side').hidden")
+
+
+def test_what_is_not_finite_is_marked_red(opened):
+    with np.errstate(all="ignore"):
+        page = tg.show(lambda x: (x.log() * x).sum(), np.array([[-1.0, 0.0], [1.0, 2.0]], np.float32))
+    browser = opened(page)
+    browser.click(f"[data-key={key_of(page, 'log')}]")
+    assert "1 NaN, 1 infinite" in browser.text(".side")
+    red = browser.run("getComputedStyle(document.querySelector('.side .bad')).color")
+    assert (
+        browser.run(f"getComputedStyle(document.querySelector('[data-key={key_of(page, 'log')}] .badge circle')).fill")
+        == red
+    )
+    assert (
+        browser.run(f"!document.querySelector('[data-key={key_of(page, 'x')}] .badge')") is False
+    )  # its gradient is NaN
+
+
+def test_groups_open_and_close(opened):
+    page = network()
+    browser = opened(page)
+    group = next(g for g in page.data["groups"] if g["type"] == "MaxPool2d")
+    assert "MaxPool2d" in box(browser, f"g{group['id']}")
+    browser.press("0")
+    browser.click(f"[data-key=g{group['id']}]")
+    assert "max_pool" in browser.text(".side")
+    browser.click(f"[data-key=g{group['id']}] .open rect")
+    assert browser.run(f"!!document.querySelector('[data-key={key_of(page, 'max_pool')}]')")
+    browser.run(
+        f"document.querySelector('[data-key=c{group['id']}]').dispatchEvent(new MouseEvent('click', {{bubbles: true}}))"
+    )
+    assert browser.run(f"!document.querySelector('[data-key={key_of(page, 'max_pool')}]')")
+    browser.click("[title='close all groups']")
+    assert browser.run("document.querySelectorAll('.box.closed').length") == 1
+    browser.click("[title='open all groups']")
+    assert browser.run("document.querySelectorAll('.box').length") == len(page.data["nodes"])
+
+
+def test_boxes_do_not_overlap_and_lie_in_their_groups(opened):
+    browser = opened(network())
+    browser.click("[title='open all groups']")
+    for _ in range(2):  # in both directions
+        faults = browser.run(OVERLAPS)
+        assert faults == []
+        browser.click("[title='turn the layout']")
+
+
+def test_search_finds_names_and_shows_them(opened):
+    page = network()
+    browser = opened(page)
+    browser.click("[title='close all groups']")
+    browser.press("/")
+    browser.type("weight")
+    assert "model.0.weight" in browser.text(".results")
+    browser.press("Enter")
+    assert browser.text(".side h2") == "model.0.weight"
+    assert browser.run(f"!!document.querySelector('.box.selected[data-key={key_of(page, 'model.0.weight')}]')")
+    browser.press("/")
+    browser.run("document.querySelector('.search input').select()")
+    browser.type("nothing like it")
+    assert browser.text(".results") == "nothing found"
+
+
+def test_play_walks_backward_and_adds_sums_up(opened):
+    page = expression()
+    browser = opened(page)
+    a = page.data["nodes"][0]
+    steps = []
+    for _ in page.data["order"]:
+        browser.click("[title='one step on']")
+        steps.append(browser.text(".told"))
+    assert steps[0] == f"Step 1 of {len(steps)}. mul loss: gradient 1. a waits: 1 of 2 gradients have arrived."
+    assert minus(f"Step {len(steps)} of {len(steps)}. a: gradient 4 + -6 = -2. A leaf: this is its grad.") == steps[-1]
+    assert a["gradient"]["values"] == -2
+    assert browser.run("document.querySelectorAll('.box.done').length") == 6
+    browser.click("[title='one step back']")
+    assert browser.text(".told") == steps[-2]
+    assert browser.run("document.querySelector('.box.waiting, .box:not(.done)').dataset.key") == "n0"
+
+
+def test_play_runs_by_itself_and_can_be_paused(opened):
+    browser = opened(expression())
+    browser.press("p")
+    browser.until("document.querySelectorAll('.box.done').length > 1")
+    assert "Pause" in browser.text(".play .primary")
+    browser.press("p")
+    assert "Play" in browser.text(".play .primary")
+    assert browser.run("document.querySelectorAll('.edges path.flow').length") > 0
+
+
+def test_the_keyboard_alone_suffices(opened):
+    page = network()
+    browser = opened(page)
+    browser.run("document.querySelector('.drawing').focus()")
+    browser.press("ArrowDown")
+    first = browser.run("document.activeElement.dataset.key")
+    seen = {first}
+    for _ in range(6):
+        browser.press("ArrowDown")
+        seen.add(browser.run("document.activeElement.dataset.key"))
+    assert len(seen) > 4
+    while not browser.run("document.activeElement.dataset.key").startswith("g"):
+        browser.press("ArrowDown")
+    group = browser.run("document.activeElement.dataset.key")[1:]
+    browser.press("Enter")
+    assert browser.run("document.activeElement.dataset.key") == f"c{group}"
+    browser.press("Enter")
+    assert browser.run("document.activeElement.dataset.key") == f"g{group}"
+    browser.press("Escape")
+    assert browser.run("document.querySelector('.side').hidden")
+    assert (
+        browser.run("document.querySelectorAll('.tools button, .play button, .search input').length") >= 10
+    )  # all reached by Tab
+    assert browser.run("![...document.querySelectorAll('button')].some(b => !b.textContent.trim() && !b.ariaLabel)")
+
+
+def test_the_graph_is_there_as_text(opened):
+    page = expression()
+    browser = opened(page)
+    browser.click(".outline summary")
+    browser.until("document.querySelectorAll('.outline li').length > 0")
+    lines = browser.run("[...document.querySelectorAll('.outline li')].map(e => e.textContent)")
+    assert len(lines) == len(page.data["nodes"])
+    assert lines[3] == minus("3: mul, e, float32 scalar, value -6, gradient 2 inputs: a from 0, b from 1; used by 4")
+    labels = browser.run("[...document.querySelectorAll('.box')].map(e => e.getAttribute('aria-label'))")
+    assert sorted(labels) == sorted(line.split(" inputs:")[0].split(" used by")[0] for line in lines)
+
+
+def test_pan_and_zoom(opened):
+    browser = opened(expression())
+    where = "(({ x, y, width }) => [x, y, width])(document.querySelector('[data-key=n0]').getBoundingClientRect())"
+    x, y, width = browser.run(where)
+    for kind, dx in (("mousePressed", 0), ("mouseMoved", 30), ("mouseMoved", 50), ("mouseReleased", 50)):
+        browser.send("Input.dispatchMouseEvent", type=kind, x=40 + dx, y=300, button="left", buttons=1, clickCount=1)
+    assert browser.run(where) == pytest.approx([x + 50, y, width], abs=1)
+    browser.send("Input.dispatchMouseEvent", type="mouseWheel", x=40, y=300, deltaX=0, deltaY=-300)
+    browser.until(f"{where}[2] > {width * 1.3}")
+    browser.press("0")
+    browser.until(f"Math.abs({where}[0] - {x}) < 40")
+
+
+def test_names_with_markup_are_text(opened):
+    x = tg.Tensor(1.0, requires_grad=True)
+    model = nn.Module()
+    evil = "<script>document.title='no'</script><img src=x onerror=alert(1)>"
+    model.register_parameter(evil.replace(".", "_"), nn.Parameter(np.ones(2, np.float32)))
+    browser = opened(tg.show(model, title=evil))
+    assert browser.text("h1") == evil
+    browser.click(".box")
+    assert browser.text(".side h2").startswith("<script>")
+    assert browser.run("document.querySelectorAll('.app img, .app script').length") == 0
+    assert x.grad is None
+
+
+def test_a_graph_of_one_node(opened):
+    x = tg.Tensor(3.0, requires_grad=True)
+    browser = opened(tg.show(x))
+    assert "value3" in box(browser, "n0")
+    assert browser.run("document.querySelector('.play').hidden")
+
+
+def test_a_model_that_was_not_called(opened):
+    browser = opened(tg.show(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))))
+    assert "The model was not called" in browser.text("footer")
+    assert browser.run("document.querySelectorAll('.box').length") == 4
+
+
+def test_a_thousand_nodes_by_module_and_all_at_once(opened):
+    page = tg.show(Deep(12, 20), np.ones((1, 2), np.float32))
+    assert len(page.data["nodes"]) > 950
+    browser = opened(page)
+    assert browser.run("document.querySelectorAll('.box').length") < 60
+    browser.click("[title='open all groups']")
+    browser.until("document.querySelectorAll('.box').length > 950")
+
+
+def test_twenty_thousand_nodes_are_drawn_by_module_and_refused_flat(opened):
+    page = tg.show(Deep(250, 20), np.ones((1, 2), np.float32))
+    assert len(page.data["nodes"]) > 20_000
+    browser = opened(page)
+    assert browser.run("document.querySelectorAll('.box').length") < 300
+    browser.click("[title='open all groups']")
+    assert "too many to draw at once (2,000 at most)" in browser.text(".status")
+    assert browser.run("document.querySelectorAll('.box').length") < 300
+    browser.press("/")
+    browser.type("blocks.200.3.0.weight")
+    browser.press("Enter")
+    assert browser.text(".side h2") == "blocks.200.3.0.weight"
+
+
+def test_the_scripts_are_modules_that_another_page_can_import(browser, tmp_path):
+    with as_file(files("tinygrad_cnn.viz").joinpath("assets")) as folder:
+        shutil.copytree(folder, tmp_path / "site")
+    (tmp_path / "site" / "index.html").write_text(
+        "<!doctype html><link rel=icon href=data:,><body><script src=dagre/dagre.min.js></script>"
+        "<script type=module>import { start } from './main.js';"
+        f"start(document.body, {json.dumps(expression().data)})</script>"
+    )
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path / "site"))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.load(f"http://127.0.0.1:{server.server_port}/")
+        browser.until("!!document.querySelector('.box')")
+        count = browser.run("document.querySelectorAll('.box').length")
+        browser.load("about:blank?")
+        server.shutdown()
+    assert count == 6
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("make", [expression, network])
+def test_nothing_is_cut_off_at_any_width(opened, pictures, make, width, dark):
+    browser = opened(make(), width=width, dark=dark)
+    assert browser.run("document.documentElement.scrollWidth") == width
+    outside = browser.run(
+        "[...document.querySelectorAll('.bar *, .play *, footer p')]"
+        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML)"
+    )
+    assert outside == []
+    name = f"{make.__name__}-{width}-{'dark' if dark else 'light'}"
+    browser.picture(pictures / f"{name}.png")
+    browser.run(f"document.querySelector('.box:not(.closed)').dispatchEvent({CLICK})")
+    browser.picture(pictures / f"{name}-details.png")

@@ -1,0 +1,211 @@
+"""The page of a training, while it runs and when it was saved."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+from tinygrad_cnn.training.live import live as module
+
+COUNT = "document.querySelectorAll('.card').length"
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Measure often, so that a short training shows everything."""
+    monkeypatch.setattr(module, "LEAST", 0.05)
+    monkeypatch.setattr(module, "TICK", 0.05)
+    monkeypatch.setattr(module, "LAYER_SHARE", 1.0)
+    monkeypatch.setattr(module, "GRAPH_SHARE", 1.0)
+
+
+class Training:
+    """A training in a thread, which takes one step whenever it is told to."""
+
+    def __init__(self, live, epochs=30):
+        tg.manual_seed(0)
+        images, digits = tg.data.digits()
+        x = (images[:, None] / 16).astype(np.float32)
+        self.model = nn.Sequential(
+            nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(81, 10)
+        )
+        optimizer = tg.optim.Adam(self.model.parameters(), lr=0.003)
+        loader = tg.data.DataLoader(
+            tg.data.TensorDataset(x[:1200], digits[:1200]), batch_size=100, shuffle=True, seed=0
+        )
+        held_out = tg.data.DataLoader(tg.data.TensorDataset(x[1200:], digits[1200:]), batch_size=300)
+        self.history = None
+        self.stop = threading.Event()
+        training = self
+
+        class Gate(tg.training.Callback):
+            def on_step_end(self, run):
+                training.pause.wait()
+                if training.stop.is_set():
+                    run.stop("the test is over")
+
+        def work():
+            self.history = tg.fit(
+                self.model, loader, tg.cross_entropy, optimizer, epochs=epochs, validate=held_out,
+                callbacks=[live, Gate()], progress=False,
+                scheduler=tg.optim.CosineAnnealingLR(optimizer, T_max=epochs),
+            )  # fmt: skip
+
+        self.pause = threading.Event()
+        self.pause.set()
+        self.thread = threading.Thread(target=work)
+        self.thread.start()
+
+    def end(self, stop=False):
+        if stop:
+            self.stop.set()
+        self.pause.set()
+        self.thread.join()
+
+
+@pytest.fixture
+def live(tmp_path):
+    made = tg.training.Live(save=tmp_path / "run.html")
+    yield made
+    made.close()
+
+
+def started(live):
+    training = Training(live)
+    while not live.address:
+        pass
+    return training
+
+
+def test_the_page_follows_a_training(browser, live, often, capfd):
+    training = started(live)
+    browser.load(live.address)
+    for title in ("loss by step", "loss by epoch", "Layers", "First filters", "Confusion matrix", "Worst mistakes"):
+        browser.until(f"[...document.querySelectorAll('h2')].some(h => h.textContent === '{title}')")
+    first = browser.text(".state")
+    assert "running" in first
+    browser.until(f"document.querySelector('.state').innerText !== {first!r}")
+    browser.until("/epoch \\d+ of 30/.test(document.querySelector('.state').innerText)")
+    browser.until("/ left/.test(document.querySelector('.state').innerText)")
+    rows = browser.run("[...document.querySelectorAll('.layers tbody th')].map(e => e.firstChild.textContent)")
+    assert rows == [name for name, _ in training.model.named_parameters()]
+    browser.run("document.querySelector('.graph').scrollIntoView()")
+    browser.until("document.querySelectorAll('.graph .box').length > 3")
+    widths = "new Set([...document.querySelectorAll('.graph .edges path')].map(p => p.style.strokeWidth)).size"
+    assert browser.run(widths) > 2
+    training.end()
+    browser.until("/finished/.test(document.querySelector('.state').innerText)")
+    shown = browser.run("document.querySelector('.legend').innerText.split('\\n')")
+    assert any("loss" in text for text in shown)
+    card = (
+        "[...document.querySelectorAll('.card')].find(c => c.querySelector('h2').textContent === 'accuracy by epoch')"
+    )
+    browser.until(f"{card}.querySelector('.at').textContent === 'epoch 30'")
+    assert f"validation {training.history['val_accuracy'][-1]:.4g}" in browser.run(
+        f"{card}.querySelector('.legend').textContent"
+    )
+    counts = browser.run(
+        "[...document.querySelectorAll('.confusion td')].reduce((sum, td) => sum + Number(td.textContent), 0)"
+    )
+    assert counts == 597
+
+
+def test_a_browser_that_comes_late_has_everything_and_one_that_goes_away_is_not_missed(browser, live, often):
+    training = started(live)
+    browser.load(live.address)
+    browser.until(f"{COUNT} > 3")
+    browser.load("about:blank?")
+    training.end()
+    browser.load(live.address)
+    browser.until("/finished/.test(document.querySelector('.state').innerText)")
+    card = "[...document.querySelectorAll('.card')].find(c => c.querySelector('h2').textContent === 'loss by epoch')"
+    assert browser.run(f"{card}.querySelector('.at').textContent") == "epoch 30"
+    path = browser.run(f"{card}.querySelector('path').getAttribute('d')")
+    assert path.count("L") == 29  # all epochs
+
+
+def test_a_lost_connection_is_told(chromium, live, often):
+    training = started(live)
+    chromium.look()
+    chromium.load(live.address)
+    chromium.until(f"{COUNT} > 3")
+    assert chromium.run("document.querySelector('.lost').hidden")
+    training.end(stop=True)
+    shown = chromium.run(COUNT)
+    live.close()
+    chromium.until("!document.querySelector('.lost').hidden")
+    assert "The connection is lost" in chromium.text(".lost")
+    assert chromium.run(COUNT) >= shown  # what was there stays
+
+
+def test_the_saved_page_needs_no_server(browser, live, often, tmp_path):
+    training = started(live)
+    training.end()
+    live.close()
+    browser.load((tmp_path / "run.html").as_uri())
+    browser.until(f"{COUNT} >= 10")
+    assert "finished" in browser.text(".state")
+    browser.until("document.querySelectorAll('.graph .box').length > 3")
+    browser.run("document.querySelector('.graph .box').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    assert browser.text(".graph .side h2")
+    assert browser.requests() == [(tmp_path / "run.html").as_uri()]
+
+
+def test_charts_tell_the_value_under_the_pointer(browser, tmp_path):
+    with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
+        for loss in (4.0, 2.0, float("nan"), 1.0):
+            live.step(loss=loss)
+    browser.load((tmp_path / "run.html").as_uri())
+    browser.until("!!document.querySelector('.chart path')")
+    assert (
+        browser.run("document.querySelector('.chart path').getAttribute('d').match(/M/g).length") == 2
+    )  # a gap at NaN
+    assert "loss 1" in browser.text(".legend").replace("\n", " ")
+    frame = (
+        "(({x, y, width, height}) => [x, y, width, height])(document.querySelector('.chart').getBoundingClientRect())"
+    )
+    x, y, width, height = browser.run(frame)
+    browser.send("Input.dispatchMouseEvent", type="mouseMoved", x=x + width * 0.11, y=y + height / 2)
+    browser.until("/step 1$/.test(document.querySelector('.legend').innerText.trim())")
+    assert "loss 4" in browser.text(".legend").replace("\n", " ")
+    browser.click(".log")
+    assert browser.run("document.querySelector('.log').getAttribute('aria-pressed')") == "true"
+
+
+def test_names_with_markup_are_text(browser, tmp_path):
+    with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
+        live.step(**{"</script><img src=x onerror=alert(1)>": 1.0})
+    browser.load((tmp_path / "run.html").as_uri())
+    browser.until("!!document.querySelector('.card')")
+    assert browser.run("document.querySelectorAll('.live img').length") == 0
+    assert "<img src=x" in browser.text(".card h2")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_cut_off_at_any_width(browser, often, tmp_path, pictures, width, dark):
+    live = tg.training.Live(save=tmp_path / "run.html", serve=False)
+    Training(live, epochs=8).end()
+    browser.look(width, 1600, dark)
+    browser.load((tmp_path / "run.html").as_uri())
+    browser.until(f"{COUNT} >= 10")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    browser.picture(pictures / f"live-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_a_long_series_stays_in_order_when_its_points_are_merged(browser, live, often):
+    for i in range(1000):
+        live.step(loss=1.0 + i)
+    browser.load(live.address)
+    browser.until("!!document.querySelector('.chart path')")
+    for i in range(1000, 1600):
+        live.step(loss=1.0 + i)
+    browser.until("/step 1[56]/.test(document.querySelector('.legend').innerText)")
+    path = browser.run("document.querySelector('.chart path').getAttribute('d')")
+    places = [float(each.split()[0]) for each in path[1:].split("L")]
+    assert len(places) < 1024
+    assert places == sorted(places)

@@ -1,0 +1,147 @@
+"""What a page tells about an array agrees with NumPy, whatever the array is like, and never has the array in it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.viz import png
+from tinygrad_cnn.viz.summary import CHUNK, FEW, summarize
+
+ARRAYS = hnp.arrays(
+    st.sampled_from([np.float32, np.float64, np.float16]),
+    hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7),
+    elements=st.floats(width=16),
+)
+
+
+@given(ARRAYS)
+def test_moments_are_numpys(array):
+    s = summarize(array)
+    finite = array[np.isfinite(array)].astype(np.float64)
+    assert s["size"] == array.size
+    assert (s["nan"], s["inf"]) == (np.isnan(array).sum(), np.isinf(array).sum())
+    if array.size == 1:
+        return
+    assert s["zeros"] == pytest.approx(np.count_nonzero(array == 0) / max(array.size, 1))
+    if finite.size:
+        assert s["mean"] == pytest.approx(finite.mean(), rel=1e-5, abs=1e-9)
+        assert s["std"] == pytest.approx(finite.std(), rel=1e-5, abs=1e-9)
+        assert (s["min"], s["max"]) == (pytest.approx(finite.min(), rel=1e-6), pytest.approx(finite.max(), rel=1e-6))
+        assert s["norm"] == pytest.approx(np.linalg.norm(finite), rel=1e-5, abs=1e-9)
+        if s["histogram"]:
+            assert sum(s["histogram"]["counts"]) == finite.size
+    else:
+        assert s["mean"] is None
+
+
+@given(hnp.arrays(np.float32, st.integers(30, 200), elements=st.floats(-4, 4, width=16)))
+def test_histograms_are_numpys(array):
+    h = summarize(array)["histogram"]
+    counts, edges = np.histogram(array.astype(np.float64), 24, (h["low"], h["high"]) if h["low"] < h["high"] else None)
+    assert np.abs(np.cumsum(counts) - np.cumsum(h["counts"])).max() <= np.isclose(array[:, None], edges).sum()
+
+
+def test_a_large_array_in_any_order_is_read_in_chunks():
+    array = np.random.default_rng(0).standard_normal((3, CHUNK // 2 + 5)).astype(np.float32).T
+    array += np.array([0, 5, 20], np.float32)  # chunks have means of their own
+    array[7, 1], array[-1, 2] = np.nan, np.inf
+    s = summarize(array)
+    finite = array[np.isfinite(array)].astype(np.float64)
+    assert (s["nan"], s["inf"]) == (1, 1)
+    assert s["mean"] == pytest.approx(finite.mean(), rel=1e-4)
+    assert s["std"] == pytest.approx(finite.std(), rel=1e-6)
+    assert s["histogram"]["sampled"]
+    assert s["values"] is None
+
+
+def test_few_values_are_shown_with_the_digits_of_their_dtype():
+    assert summarize(np.array([0.1, 1 / 3], np.float32))["values"] == [0.1, 0.33333334]
+    assert summarize(np.array([True, False]))["values"] == [True, False]
+    assert summarize(np.arange(FEW).reshape(2, -1))["values"] == np.arange(FEW).reshape(2, -1).tolist()
+    assert summarize(np.arange(FEW + 1))["values"] is None
+
+
+def test_an_activation_of_200_megabytes_leaves_statistics_and_a_thumbnail():
+    array = np.zeros((50, 1000, 1000), np.float32)
+    array[3, 5, 7] = 50.0
+    page = tg.show(lambda x: x * 2, array)
+    value = page.data["nodes"][1]["value"]
+    assert (value["max"], value["size"]) == (100.0, 50_000_000)
+    assert value["zeros"] == pytest.approx(1 - 1 / 50_000_000)
+    assert len(page.html()) < 500_000
+
+
+# Pictures
+
+
+def decoded(url):
+    """Width, height, color type and rows of a PNG whose rows are not filtered."""
+    file = base64.b64decode(url.removeprefix("data:image/png;base64,"))
+    assert file.startswith(b"\x89PNG\r\n\x1a\n")
+    at, parts = 8, {}
+    while at < len(file):
+        (length,) = struct.unpack(">I", file[at : at + 4])
+        kind, body = file[at + 4 : at + 8], file[at + 8 : at + 8 + length]
+        assert struct.unpack(">I", file[at + 8 + length : at + 12 + length])[0] == zlib.crc32(kind + body)
+        parts[kind] = body
+        at += 12 + length
+    width, height, _, color = struct.unpack(">IIBB", parts[b"IHDR"][:10])
+    rows = np.frombuffer(zlib.decompress(parts[b"IDAT"]), np.uint8).reshape(height, -1)
+    assert rows.shape[1] == 1 + width * {3: 1, 6: 4}[color]
+    assert not rows[:, 0].any()
+    return rows[:, 1:], color, parts.get(b"PLTE")
+
+
+def test_an_image_is_grey_and_its_pixels_are_in_order():
+    image = np.linspace(0, 1, 12).reshape(1, 1, 3, 4)
+    rows, color, palette = decoded(png.picture(image, "input"))
+    assert color == 3
+    shades = np.frombuffer(palette, np.uint8).reshape(-1, 3)[rows][..., 0]
+    np.testing.assert_allclose(shades, image[0, 0] * 255, atol=1)
+
+
+def test_colors_of_an_image_with_three_channels():
+    image = np.zeros((1, 3, 2, 2))
+    image[0, 0, 0, 1] = image[0, 2, 1, 0] = 1
+    rows, color, _ = decoded(png.picture(image, "input"))
+    assert color == 6
+    assert rows.reshape(2, 2, 4)[..., :3].tolist() == [[[0, 0, 0], [255, 0, 0]], [[0, 0, 255], [0, 0, 0]]]
+
+
+def test_feature_maps_stand_side_by_side_and_nan_is_red():
+    maps = np.arange(2 * 4 * 9, dtype=np.float32).reshape(2, 4, 3, 3) - 20
+    maps[0, 3, 2, 2], maps[0, 0, 0, 0] = np.nan, np.inf
+    rows, _, palette = decoded(png.picture(maps, "op"))
+    assert rows.shape == (7, 7)
+    assert rows[6, 6] == png.NAN
+    assert rows[0, 0] == png.INFINITE
+    assert (rows[3] == png.GAP).all()
+    assert palette[3 * png.NAN : 3 * png.NAN + 3] == bytes([255, 0, 60])
+
+
+def test_a_large_picture_is_thinned():
+    rows, _, _ = decoded(png.picture(np.zeros((1000, 300)), "op"))
+    assert max(rows.shape) <= png.SIDE
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (0, 3), (1, 9), (2, 0, 3, 3), (2, 2, 2, 2, 2)])
+def test_what_is_no_picture(shape):
+    assert png.picture(np.zeros(shape), "op") is None
+
+
+@given(ARRAYS)
+def test_any_array_gives_a_summary_that_json_can_hold(array):
+    page = tg.show(lambda x: x * 1, array)
+    text = page.html()
+    data = text.split('id="data">')[1].split("</script>")[0]
+    assert len(json.loads(data)["nodes"]) == len(page.data["nodes"])

@@ -1,0 +1,123 @@
+"""What a page shows of a training: series of numbers, and items that are replaced. It is written by the training and read by
+the threads of the server, which send each browser what it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from threading import Condition
+from typing import Any
+
+POINTS = 1024
+"""Points of a series: when there are more, each two become their mean, so that a series of any length stays small."""
+
+
+class Series:
+    """Numbers over steps, or epochs. With `mean` only their means are kept when there are many."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[float, float]] = []
+        self.version = 0  # how often points were merged
+        self._stride = 1
+        self._waiting: list[tuple[float, float]] = []
+
+    def add(self, x: float, y: float) -> None:
+        """One more point."""
+        if self._stride == 1:
+            self.points.append((x, y))
+        else:
+            self._waiting.append((x, y))
+            if len(self._waiting) < self._stride:
+                return
+            self.points.append(_mean(self._waiting))
+            self._waiting = []
+        if len(self.points) >= POINTS:
+            self.points = [_mean(self.points[i : i + 2]) for i in range(0, len(self.points), 2)]
+            self._stride *= 2
+            self.version += 1
+
+    def all(self) -> list[tuple[float, float]]:
+        """The points, and what waits to become one."""
+        return [*self.points, _mean(self._waiting)] if self._waiting else list(self.points)
+
+
+def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return points[-1][0], math.fsum(y for _, y in points) / len(points) if _finite(points) else math.nan
+
+
+def _finite(points: Sequence[tuple[float, float]]) -> bool:
+    return all(math.isfinite(y) for _, y in points)
+
+
+class Board:
+    """Series and items by name."""
+
+    def __init__(self) -> None:
+        self.changed = Condition()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: a new run begins. Browsers are told to do so, too."""
+        with self.changed:
+            self._series: dict[str, Series] = {}
+            self._items: dict[str, tuple[int, Any]] = {}
+            self._count = 0
+            self.run = getattr(self, "run", 0) + 1
+            self.changed.notify_all()
+
+    def add(self, points: Mapping[str, Sequence[tuple[float, float]]], **items: Any) -> None:
+        """Add points to series, and replace items, which must not be changed afterwards."""
+        with self.changed:
+            for name, some in points.items():
+                series = self._series.setdefault(name, Series())
+                for x, y in some:
+                    series.add(x, y)
+            for name, value in items.items():
+                self._count += 1
+                self._items[name] = self._count, value
+            self.changed.notify_all()
+
+    def everything(self) -> dict[str, Any]:
+        """All that there is, as a message."""
+        with self.changed:
+            series = {name: {"reset": True, "points": each.all()} for name, each in self._series.items()}
+            return {"run": self.run, "series": series, "items": {name: item for name, (_, item) in self._items.items()}}
+
+
+class Reader:
+    """What one browser has seen of a board."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._run = 0
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._items = 0
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something new, within so many seconds."""
+        with self._board.changed:
+            return self._is_behind() or (self._board.changed.wait(seconds) and self._is_behind())
+
+    def _is_behind(self) -> bool:
+        board = self._board
+        if self._run != board.run or self._items < board._count:
+            return True
+        return any(self._seen.get(name) != (s.version, len(s.points)) for name, s in board._series.items())
+
+    def message(self) -> dict[str, Any]:
+        """What is new."""
+        board = self._board
+        with board.changed:
+            if self._run != board.run:
+                self._run, self._seen, self._items = board.run, {}, 0
+            series: dict[str, Any] = {}
+            for name, each in board._series.items():
+                version, count = self._seen.get(name, (-1, 0))
+                if (version, count) == (each.version, len(each.points)):
+                    continue
+                reset = version != each.version
+                series[name] = {"reset": reset, "points": each.points[0 if reset else count :]}
+                self._seen[name] = each.version, len(each.points)
+            items = {name: item for name, (number, item) in board._items.items() if number > self._items}
+            self._items = board._count
+            return {"run": self._run, "series": series, "items": items}

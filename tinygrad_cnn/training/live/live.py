@@ -1,0 +1,351 @@
+"""The callback that shows a training in the browser as it runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+
+from ...nn import Module
+from ..callbacks import Callback
+from .board import Board
+
+if TYPE_CHECKING:
+    from ...tensor import Tensor
+    from ..run import Run
+    from .measure import Layers, Predictions
+    from .server import Server
+
+Points: TypeAlias = dict[str, list[tuple[float, float]]]
+
+TICK = 0.5
+"""Seconds between two updates of the page."""
+
+LAYER_SHARE = 0.006
+"""The share of the time that measuring the layers may take, and ..."""
+
+GRAPH_SHARE = 0.006
+"""... that drawing the graph may take, while a browser looks at it."""
+
+LEAST = 1.0
+"""Seconds between two measurements, at least."""
+
+EXAMPLES = 8
+"""Examples of a batch that the graph is computed with."""
+
+LOOKED_AT = 30.0
+"""Seconds for which the graph is brought up to date after a browser has asked for it."""
+
+
+class Live(Callback):
+    """Shows a training on a page in the browser as it runs: ``fit(..., callbacks=[Live()])`` prints its address.
+
+    The page has loss and metrics by step and epoch, learning rate, examples per second and the time left; for each layer
+    weights, gradients and the size of its updates; the filters of the first layer; after each validation of a classifier
+    the confusion matrix and the worst mistakes; and the graph, with edges as wide as the gradients are large. The address is
+    of this machine only, and the page can change nothing. It can be opened at any time. Layers and graph are measured in a
+    small share of the time: less often if that takes long.
+
+    Your own loop calls :meth:`step`, :meth:`epoch` and, at the end, :meth:`close`, or uses it in a ``with`` block.
+
+    Args:
+        save: a file for the page when the training has ended, which opens without a server.
+        port: of the address; 0 for a free one.
+        model: of your own loop, for the layers. ``fit`` knows its model.
+        serve: whether there is a page while the training runs. Without, `save` still leaves one.
+
+    Attributes:
+        address: of the page, once the training has begun; "" before, and if there is none.
+
+    Raises:
+        ValueError: for a port that is none.
+        FileNotFoundError: when training begins, if the folder of `save` does not exist.
+        OSError: when training begins, if the port is in use.
+
+    >>> import tinygrad_cnn as tg
+    >>> with tg.training.Live(serve=False) as live:
+    ...     for loss in (1.0, 0.5, 0.25):
+    ...         live.step(loss=loss, lr=0.1)
+    """
+
+    on_first_rank_only = True
+
+    def __init__(
+        self,
+        save: str | os.PathLike[str] | None = None,
+        port: int = 0,
+        model: Module | None = None,
+        serve: bool = True,
+    ) -> None:
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65536:
+            raise ValueError(f"Live: `port` is {port!r}; it must be a whole number from 0 to 65535")
+        if model is not None and not isinstance(model, Module):
+            raise TypeError(f"Live: `model` is {model!r:.60}; it must be a module of tinygrad_cnn.nn")
+        self.path = None if save is None else Path(save)
+        self._port, self._serve, self._model = port, serve, model
+        self._board = Board()
+        self._server: Server | None = None
+        self._layers: Layers | None = None
+        self._predictions: Predictions | None = None
+        self._graph: dict[str, Any] | None = None
+        self._running = False
+        self._steps = 0
+        self._pending: list[tuple[float, ...]] = []
+        self._last: tuple[float, ...] = ()
+        self._epochs = self._seen = 0
+        self._began = self._next_tick = self._next_layers = self._cost = 0.0
+        self._first = 0  # the step at which the run was begun or resumed
+        self._wanted = -math.inf  # when a browser asked for the graph
+        self._next_graph = 0.0
+
+    @property
+    def address(self) -> str:
+        """Of the page; "" if there is none."""
+        return "" if self._server is None else self._server.address
+
+    # Your own loop
+
+    def step(self, *, examples: int = 0, **numbers: float | Tensor) -> None:
+        """Note what one step measured: ``live.step(loss=loss, lr=0.1)``. The first call prints the address.
+
+        Args:
+            examples: how many examples the step took, for their number per second.
+            numbers: by name; Tensors of a single element are fine.
+
+        Raises:
+            TypeError: if one of them is no number; nothing is noted then.
+        """
+        values = {name: _number(name, value) for name, value in numbers.items()}
+        if not self._running:
+            self._begin(self._model, "training")
+        self._steps += 1
+        self._seen += examples
+        self._show_own({f"step {name}": [(self._steps, value)] for name, value in values.items()})
+
+    def epoch(self, **numbers: float | Tensor) -> None:
+        """Note what an epoch measured: ``live.epoch(val_loss=...)``. Errors are those of :meth:`step`."""
+        values = {name: _number(name, value) for name, value in numbers.items()}
+        if not self._running:
+            self._begin(self._model, "training")
+        self._epochs += 1
+        self._show_own({f"epoch {name}": [(self._epochs, value)] for name, value in values.items()})
+
+    def close(self) -> None:
+        """End the run: save the page if that was asked for, and close the address."""
+        if self._running:
+            self._show_own({}, status="finished")
+            self._end()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _show_own(self, points: Points, status: str = "running") -> None:
+        """Tell the board at once: nobody knows when the next step of the loop will come."""
+        now = time.perf_counter()
+        items = self._measured(now, self._steps, points)
+        seconds = now - self._began
+        rate = self._seen / seconds if seconds > 0 else 0.0
+        state = {"status": status, "step": self._steps, "epoch": self._epochs, "rate": rate, "seconds": seconds}
+        self._board.add(points, state=state, **items)
+
+    # fit
+
+    def on_fit_begin(self, run: Run) -> None:
+        """Begin to serve, and print the address."""
+        self._begin(run.model, type(run.model).__name__)
+        self._first = run.step
+        self._last = (run.means.examples, run.means.loss, run.means.right, run.means.targets)
+        history = {f"epoch {k}": list(enumerate(v, 1)) for k, v in run.history.items() if k != "seconds"}
+        self._board.add(history, state=self._state(run, 0.0))
+
+    def on_step_end(self, run: Run) -> None:
+        """Note the step; now and then, update the page."""
+        means = run.means
+        lr = run.optimizer.param_groups[0]["lr"]
+        self._pending.append((run.step, means.examples, means.loss, means.right, means.targets, lr))
+        now = time.perf_counter()
+        if now >= self._next_tick or self._is_due(now, run.step):
+            self._show(run, now)
+
+    def on_validation_batch(self, run: Run, parts: Sequence[Tensor], output: Any) -> None:
+        """Count right and wrong classes, and keep the worst mistakes."""
+        from .measure import Predictions
+
+        if self._predictions is None:
+            self._predictions = Predictions()
+        self._predictions.add(parts[:-1], output, parts[-1])
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Show the epoch and its validation."""
+        skip = ("seconds",)
+        points = {f"epoch {k}": [(run.epoch, v)] for k, v in run.history.last.items() if k not in skip}
+        items = {} if self._predictions is None else self._predictions.items(run.epoch)
+        self._predictions = None
+        self._board.add(points, **items)
+        now = time.perf_counter()
+        if now >= self._next_tick:
+            self._show(run, now)
+
+    def on_fit_end(self, run: Run) -> None:
+        """Show how it ended, and save the page. The address stays open until the program ends, or :meth:`close`."""
+        if not self._running:
+            return
+        if self.path is not None and self._graph is None and run.parts:
+            self._draw_graph(run)
+        self._show(run, time.perf_counter())
+        self._end()
+
+    def _show(self, run: Run, now: float) -> None:
+        points = self._flush()
+        items = self._measured(now, run.step, points)
+        if self._board_looks_at_graph(now) and run.parts:
+            self._draw_graph(run)
+            cost = time.perf_counter() - now
+            self._next_graph = now + max(LEAST, cost / GRAPH_SHARE)
+        self._board.add(points, state=self._state(run, now), **items)
+        self._next_tick = time.perf_counter() + TICK
+
+    def _flush(self) -> Points:
+        """Points for the steps since the last time: their own means, from the sums of the epoch."""
+        if not self._pending:
+            return {}
+        table = np.array(self._pending, np.float64)
+        self._pending = []
+        steps, lr = table[:, 0], table[:, 5]
+        before = np.vstack([np.array(self._last, np.float64)[None], table[:-1, 1:5]])
+        self._last = tuple(table[-1, 1:5])
+        before[table[:, 1] <= before[:, 0]] = 0  # an epoch began
+        examples, loss, right, targets = (table[:, 1:5] - before).T
+        with np.errstate(all="ignore"):
+            points = {"step loss": _points(steps, loss / examples), "step lr": _points(steps, lr)}
+            if targets.any():
+                points["step accuracy"] = _points(steps, right / targets)
+        return points
+
+    def _state(self, run: Run, now: float) -> dict[str, Any]:
+        rate = run.means.examples / run.train_seconds if run.train_seconds else 0.0
+        done = run.step - self._first
+        left = None
+        if run.batches is not None and done > 0:
+            left = (now - self._began) / done * ((run.epochs - run.epoch) * run.batches - run.batch)
+        return {
+            "status": run.status, "reason": run.stopped, "step": run.step, "epoch": run.epoch, "epochs": run.epochs,
+            "batch": run.batch, "batches": run.batches, "rate": rate, "left": left, "how": run.how,
+            "seconds": now - self._began if now else 0.0,
+        }  # fmt: skip
+
+    # What both need
+
+    def _begin(self, model: Module | None, title: str) -> None:
+        from .measure import Layers
+        from .server import Server
+
+        if self.path is not None and not self.path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"Live: the folder of `save` {str(self.path)!r} does not exist; make it first")
+        if self._serve and self._server is None:
+            self._server = Server(self._board, self._graph_for_a_browser, self._port)
+        self._board.clear()
+        self._layers = None if model is None else Layers(model)
+        self._graph = None
+        self._pending = []
+        self._steps = self._epochs = self._seen = 0
+        self._began = time.perf_counter()
+        self._next_tick = self._next_layers = self._began
+        self._next_graph = self._began
+        self._running = True
+        self._board.add({}, title=title)
+        if self._server is not None:
+            print(f"live: {self._server.address}", flush=True)
+
+    def _end(self) -> None:
+        self._running = False
+        if self.path is None:
+            return
+        from ...viz.page import embedded, write
+        from .server import page
+
+        try:
+            write(self.path, page(embedded({**self._board.everything(), "graph": self._graph})))
+        except OSError as error:  # the training is worth more than its page
+            warnings.warn(f"Live: the run was not saved: {error}", stacklevel=3)
+
+    def _is_due(self, now: float, step: int) -> bool:
+        if self._layers is None:
+            return False
+        return step > self._layers.begun if self._layers.begun else now >= self._next_layers
+
+    def _measured(self, now: float, step: int, points: Points) -> dict[str, Any]:
+        """Begin or finish a measurement of the layers if it is time: at the pace that its cost allows."""
+        if self._layers is None or not step or not self._is_due(now, step):
+            return {}
+        if not self._layers.begun:
+            self._layers.begin(step)
+            self._cost = time.perf_counter() - now
+            return {}
+        more, items = self._layers.finish(step)
+        points.update(more)
+        end = time.perf_counter()
+        self._next_layers = end + max(LEAST, (self._cost + end - now) / LAYER_SHARE)
+        return items
+
+    # The graph
+
+    def _graph_for_a_browser(self) -> Any:
+        self._wanted = time.perf_counter()
+        return self._graph
+
+    def _board_looks_at_graph(self, now: float) -> bool:
+        return now - self._wanted < LOOKED_AT and now >= self._next_graph
+
+    def _draw_graph(self, run: Run) -> None:
+        """Compute the loss of a few examples again, with its graph. Model and generator are left as they were."""
+        from ...viz import show
+        from ...viz.page import compact
+
+        *inputs, target = [part[:EXAMPLES].detach() for part in run.parts]
+        try:
+            page = show(Objective(run.model, run.loss, target), *inputs, title=type(run.model).__name__)
+        except Exception as error:  # such as a loss that needs more examples
+            self._board.add({}, graph={"error": f"{type(error).__name__}: {error}", "step": run.step})
+            return
+        self._graph = compact(page.data)
+        self._board.add({}, graph={"error": None, "step": run.step})
+
+
+class Objective(Module):
+    """The loss of a model, as a module, so that it is left as it was when it has been shown."""
+
+    def __init__(self, model: Module, loss: Any, target: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self._loss = loss
+        self._target = target
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        value: Tensor = self._loss(self.model(*inputs), self._target)
+        return value
+
+
+def _points(x: Any, y: Any) -> list[tuple[float, float]]:
+    return list(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"Live: `{name}` is {value!r:.60}; it must be a number, or a Tensor with a single element"
+        ) from None

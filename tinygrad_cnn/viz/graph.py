@@ -1,0 +1,196 @@
+"""The graph of a picture: items (values and the ops that made them), groups of modules, and the plain dict they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.graph import Op
+from .rules import op_text
+
+FORMAT = 1
+"""The version of the dict: it grows when a key changes its meaning."""
+
+PART = 100
+"""Items without a module, in order, that are put into one group of their own where there are more than twice as many."""
+
+LONG = 80
+"""Characters of a parameter or a plain input that are shown."""
+
+
+@dataclass(eq=False)
+class Input:
+    """One input of an op: the item that it came from, or the text of a plain value, and the gradient that flows back there."""
+
+    name: str
+    item: Item | None = None
+    text: str = ""
+    gradient: dict[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The input as a plain dict."""
+        if self.item is None:
+            return {"name": self.name, "text": self.text}
+        return {"name": self.name, "node": self.item.id, "gradient": self.gradient}
+
+
+@dataclass(eq=False)
+class Group:
+    """One call of a module, or a run of items where there are no modules."""
+
+    id: int
+    name: str
+    type: str
+    parent: Group | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The group as a plain dict."""
+        return {"id": self.id, "name": self.name, "type": self.type, "parent": self.parent and self.parent.id}
+
+
+@dataclass(eq=False)
+class Item:
+    """A value in the graph: the result of an op, or one that no op of the graph made."""
+
+    id: int
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    name: str = ""
+    op: Op | None = None
+    inputs: list[Input] = field(default_factory=list)
+    params: dict[str, str] = field(default_factory=dict)
+    group: Group | None = None
+    place: tuple[str, int] | None = None
+    value: dict[str, Any] | None = None
+    gradient: dict[str, Any] | None = None
+    requires_grad: bool = False
+    output: bool = False
+    recomputed: bool = False
+
+    def as_dict(self, op: str | None) -> dict[str, Any]:
+        """The item as a plain dict; `op` is the key of its op among all of the graph."""
+        return {
+            "id": self.id, "kind": self.kind, "op": op, "name": self.name,
+            "shape": list(self.shape), "dtype": self.dtype, "inputs": [i.as_dict() for i in self.inputs],
+            "params": self.params, "group": self.group and self.group.id, "place": self.place and list(self.place),
+            "value": self.value, "gradient": self.gradient, "requires_grad": self.requires_grad, "output": self.output,
+            "recomputed": self.recomputed,
+        }  # fmt: skip
+
+
+class Graph:
+    """Items in the order in which they were made, so that an item comes after its inputs."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.items: list[Item] = []
+        self.groups: list[Group] = []
+        self.notes: list[str] = []
+        self.order: list[Item] = []  # in which the backward pass visited the items
+
+    def add(self, kind: str, like: Any, **more: Any) -> Item:
+        """A new item with the shape and dtype of `like`."""
+        item = Item(len(self.items), kind, tuple(like.shape), str(like.dtype), **more)
+        self.items.append(item)
+        return item
+
+    def add_group(self, name: str, kind: str, parent: Group | None) -> Group:
+        """A new group."""
+        self.groups.append(Group(len(self.groups), name, kind, parent))
+        return self.groups[-1]
+
+    def keep(self, roots: Iterable[Item]) -> int:
+        """Keep what leads to the roots, numbered again. How many items were left out."""
+        kept = {item.id: item for item in roots}
+        waiting = list(kept.values())
+        while waiting:
+            for given in waiting.pop().inputs:
+                if given.item is not None and given.item.id not in kept:
+                    kept[given.item.id] = given.item
+                    waiting.append(given.item)
+        before = len(self.items)
+        self.items = [item for item in self.items if item.id in kept]
+        for number, item in enumerate(self.items):
+            item.id = number
+        return before - len(self.items)
+
+    def place_leaves(self) -> None:
+        """Put each value that no op made into the innermost group that has all its uses."""
+        paths: dict[Item, list[Group]] = {}
+        for item in self.items:
+            around = _path(item.group)
+            for given in item.inputs:
+                leaf = given.item
+                if leaf is not None and leaf.kind in ("parameter", "buffer", "constant", "leaf"):
+                    pairs = zip(paths.get(leaf, around), around, strict=False)
+                    paths[leaf] = [a for a, _ in takewhile(lambda pair: pair[0] is pair[1], pairs)]
+        for leaf, path in paths.items():
+            leaf.group = path[-1] if path else None
+
+    def divide(self) -> None:
+        """Put items into groups by their order where too many stand outside of modules to be drawn side by side."""
+        members: dict[int | None, list[Item]] = {}
+        for item in self.items:
+            members.setdefault(None if item.group is None else item.group.id, []).append(item)
+        for items in members.values():
+            if len(items) > 2 * PART:
+                for start in range(0, len(items), PART):
+                    some = items[start : start + PART]
+                    part = self.add_group(f"{some[0].id} to {some[-1].id}", "part", some[0].group)
+                    for item in some:
+                        item.group = part
+
+    def as_dict(self) -> dict[str, Any]:
+        """The graph as plain dicts and lists."""
+        keys: dict[Op, str] = {}
+        for op in dict.fromkeys(item.op for item in self.items if item.op is not None):
+            keys[op] = op.name if op.name not in keys.values() else f"{op.function.__module__}.{op.name}"
+        used = {item.group.id for item in self.items if item.group is not None}
+        for group in reversed(self.groups):
+            if group.id in used and group.parent is not None:
+                used.add(group.parent.id)
+        return {
+            "format": FORMAT,
+            "title": self.title,
+            "notes": self.notes,
+            "nodes": [item.as_dict(None if item.op is None else keys[item.op]) for item in self.items],
+            "groups": [group.as_dict() for group in self.groups if group.id in used],
+            "ops": {key: op_text(op) for op, key in keys.items()},
+            "order": [item.id for item in self.order],
+        }
+
+
+def _path(group: Group | None) -> list[Group]:
+    """A group and those around it, from the outside in."""
+    found: list[Group] = []
+    while group is not None:
+        found.insert(0, group)
+        group = group.parent
+    return found
+
+
+def shown(value: Any) -> str:
+    """A plain input or a parameter, in a line."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
+
+
+def counted(n: int, what: str) -> str:
+    """What a sentence about so many things begins with."""
+    return f"{n} {what} was" if n == 1 else f"{n} {what}s were"
+
+
+def shown_place(filename: str) -> str:
+    """A file name relative to the working directory, if it lies below it."""
+    try:
+        return str(Path(filename).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return filename

@@ -1,0 +1,115 @@
+"""What a page tells about an array: its numbers if they are few, else their moments, a histogram and a picture."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .png import picture
+
+FEW = 64
+"""Elements that are shown as numbers."""
+
+CHUNK = 1 << 18
+"""Elements of a large array that are looked at together."""
+
+SAMPLE = 1 << 16
+"""Elements that the histogram of a larger array is made of."""
+
+BINS = 24
+
+
+def summarize(array: NDArray[Any], kind: str = "op", pictures: bool = True) -> dict[str, Any]:
+    """The summary of an array, in plain Python numbers: no part of the array itself if it has more than FEW elements.
+
+    Returns:
+        "size", "nan" and "inf", the counts of those elements; "values", nested lists, or None if there are more than FEW
+        elements. With more than one element also "mean", "std", "min" and "max" of the finite elements, None if there are
+        none, to seven digits; "norm", their Euclidean norm; "zeros", the share of elements that are 0; "histogram", a dict of
+        "low", "high", "counts" and "sampled", whether it is made of some elements only, or None for few elements; and
+        "picture", a PNG as a data URL, or None.
+    """
+    if array.dtype.kind == "c":
+        array = np.abs(array)
+    if array.size == 1:
+        value = array.item()
+        number = float(value)
+        return {"size": 1, "nan": int(math.isnan(number)), "inf": int(math.isinf(number)), "values": _short(array)}
+    return {
+        "size": array.size,
+        **_moments(array),
+        "values": _short(array) if array.size <= FEW else None,
+        "picture": picture(array, kind) if pictures and array.size > BINS else None,
+    }
+
+
+def _short(array: NDArray[Any]) -> Any:
+    """Nested lists; float16 and float32 with the digits that tell them from their neighbours, and no more."""
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        return np.array([float(str(v)) for v in array.ravel()], np.float64).reshape(array.shape).tolist()
+    return array.tolist()
+
+
+def rounded(x: float) -> float:
+    """x to seven significant digits."""
+    return float(f"{x:.7g}")
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    """The elements in the order in which they lie: no copy of an array that lies in one piece."""
+    return array.transpose(np.argsort([-abs(s) for s in array.strides], kind="stable")).reshape(-1)
+
+
+def _moments(array: NDArray[Any]) -> dict[str, Any]:
+    flat = _flat(array)
+    count, mean, spread, zeros, nan, inf = 0, 0.0, 0.0, 0, 0, 0
+    low, high = math.inf, -math.inf
+    with np.errstate(all="ignore"):
+        for start in range(0, flat.size, CHUNK):
+            part = flat[start : start + CHUNK].astype(np.float64)
+            finite = np.isfinite(part)
+            if not finite.all():
+                missing = int(np.isnan(part).sum())
+                nan += missing
+                inf += part.size - int(finite.sum()) - missing
+                part = part[finite]
+            if not part.size:
+                continue
+            zeros += part.size - int(np.count_nonzero(part))
+            low, high = min(low, float(part.min())), max(high, float(part.max()))
+            own = float(part.mean())
+            delta = own - mean  # Chan, Golub and LeVeque, "Updating formulae", 1979
+            spread += float(np.square(part - own).sum()) + delta * delta * count * part.size / (count + part.size)
+            mean += delta * part.size / (count + part.size)
+            count += part.size
+    known = count > 0
+    std = math.sqrt(spread / count) if known else 0.0
+    return {
+        "nan": nan,
+        "inf": inf,
+        "zeros": rounded(zeros / array.size if array.size else 0.0),
+        "mean": rounded(mean) if known else None,
+        "std": rounded(std) if known else None,
+        "min": rounded(low) if known else None,
+        "max": rounded(high) if known else None,
+        "norm": rounded(math.hypot(mean, std) * math.sqrt(count)) if known else 0.0,
+        "histogram": histogram(flat, low, high) if known else None,
+    }
+
+
+def histogram(flat: NDArray[Any], low: float, high: float) -> dict[str, Any] | None:
+    """How many elements lie where between their lowest and highest; None if there are few, or not between numbers."""
+    if flat.size <= BINS // 2 or not math.isfinite(high - low):
+        return None
+    step = -(-flat.size // SAMPLE)
+    some = flat[:: step | 1] if step > 1 else flat  # odd, so as not to meet the same channel each time
+    some = some[np.isfinite(some)].astype(np.float64)
+    if high > low:
+        bins = ((some - low) * (BINS / (high - low))).astype(np.intp)  # faster than np.histogram, for many small arrays
+    else:
+        bins = np.full(some.shape, BINS // 2)
+    counts = np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
+    return {"low": rounded(low), "high": rounded(high), "counts": counts.tolist(), "sampled": step > 1}

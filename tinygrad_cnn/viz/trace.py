@@ -1,0 +1,433 @@
+"""From computations to graphs: the call of a function as it runs, and the graph behind Tensors that were recorded before."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from inspect import signature
+from math import prod
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from ..core.backward import Place, outside, pull_back
+from ..core.frames import is_library
+from ..core.grad_mode import enable_grad
+from ..core.graph import Argument, Leaf, Node, Op
+from ..core.tracing import Args, Tracer, trace
+from ..core.versions import tick, written_since
+from ..nn import Module, Parameter
+from ..ops.random import get_rng_state, set_rng_state
+from ..ops.shape import sum_to
+from ..tensor import Tensor
+from ..tensor.tensor import incoming
+from ..transforms.anomaly import called_at
+from ..transforms.pytree import leaves, rebuild
+from ..transforms.recorded_call import as_tensor, moves
+from .graph import Graph, Group, Input, Item, counted, shown, shown_place
+from .names import Names
+from .summary import summarize
+
+CALL = Module.__call__.__code__
+PACKAGE = __name__.partition(".")[0] + "."
+
+LARGE = 1 << 20
+"""Elements of a value that are not computed again."""
+
+
+class Recorder(Tracer):
+    """Notes every op that is called on Tensors as an item, in the group of its modules, and what the backward pass computes."""
+
+    def __init__(self, graph: Graph, names: Names) -> None:
+        self.graph = graph
+        self.names = names
+        self.items: dict[int, Item] = {}  # by identity of the Tensor or array
+        self.places: dict[Place, Item] = {}
+        self.pulled = False
+        self._alive: list[Any] = []  # so that no identity is used twice
+        self._calls: list[tuple[FrameType, Group]] = []  # the modules around the last op
+
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+        super().call(op, inputs, params, output, residuals)
+        given = [self._input(name, value) for name, value in zip(_input_names(op, len(inputs)), inputs, strict=True)]
+        group, place = self._position()
+        item = self.graph.add(
+            "op", output, op=op, inputs=given, group=group, place=place, requires_grad=output._node is not None,
+            params={n: shown(v) for n, v in zip(op.signature.params, params, strict=True)},
+            value=summarize(output._array),
+        )  # fmt: skip
+        self.know(output, item)
+
+    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
+        gradients = super().vjp(node, g, saved, parents)
+        self.pulled = True
+        item = self.places.get(node)
+        if item is not None:
+            self.graph.order.append(item)
+            item.gradient = summarize(_array(g))
+            slots = _slots(node.op, item)
+            for slot, parent, r in zip(slots, parents, gradients, strict=True):
+                r = _array(r)
+                if parent is not None and slot is not None and isinstance(r, np.ndarray):
+                    slot.gradient = summarize(r if r.shape == parent.shape else _array(sum_to(r, shape=parent.shape)))
+        return gradients
+
+    def know(self, tensor: Tensor, item: Item) -> None:
+        """Recognize a Tensor by its identity, that of its array, and its place in the graph."""
+        self._alive += [tensor, tensor._array]
+        self.items[id(tensor)] = self.items[id(tensor._array)] = item
+        if tensor._node is not None:
+            self.places[tensor._node] = item
+
+    def find(self, tensor: Tensor) -> Item | None:
+        """The item of a Tensor, or of what it was detached from."""
+        known = self.places.get(tensor._node) if tensor._node is not None else None
+        return known or self.items.get(id(tensor)) or self.items.get(id(tensor._array))
+
+    def value(self, tensor: Tensor) -> Item:
+        """The item of a Tensor, made if it is a new one."""
+        item = self.find(tensor)
+        if item is None:
+            name, kind = self.names.of(tensor)
+            kind = kind or _kind(tensor)
+            item = self.graph.add(
+                kind, tensor, name=name, value=summarize(tensor._array, kind), requires_grad=tensor._node is not None
+            )
+            self.know(tensor, item)
+        return item
+
+    def _input(self, name: str, value: Any) -> Input:
+        if isinstance(value, Tensor):
+            return Input(name, self.value(value))
+        if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufc":
+            item = self.items.get(id(value))
+            if item is None:
+                called, kind = self.names.of(value)
+                item = self.graph.add(
+                    kind or "constant", value, name=called, value=summarize(value, kind or "constant")
+                )
+                self._alive.append(value)
+                self.items[id(value)] = item
+            return Input(name, item)
+        return Input(name, text=shown(value))
+
+    def _position(self) -> tuple[Group | None, tuple[str, int] | None]:
+        """The group of the innermost module that runs, and where the user's code is."""
+        frame: FrameType | None = sys._getframe(2)
+        place = None
+        modules: list[FrameType] = []
+        while frame is not None:
+            if place is None and not is_library(frame.f_code.co_filename):
+                place = shown_place(frame.f_code.co_filename), frame.f_lineno
+            if frame.f_code is CALL:
+                modules.append(frame)
+            frame = frame.f_back
+        modules.reverse()
+        same = 0
+        while same < len(modules) and same < len(self._calls) and modules[same] is self._calls[same][0]:
+            same += 1
+        del self._calls[same:]
+        for frame in modules[same:]:
+            module = frame.f_locals["self"]
+            above, parent = self._calls[-1] if self._calls else (None, None)
+            name = self.names.of_module(module, above and above.f_locals["self"])
+            self._calls.append((frame, self.graph.add_group(name, type(module).__name__, parent)))
+        return (self._calls[-1][1] if self._calls else None), place
+
+    def forget_frames(self) -> None:
+        """Let go of the frames of modules, which refer to all that was computed in them."""
+        self._calls.clear()
+
+
+def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, graph: Graph, names: Names) -> None:
+    """Fill `graph` with what one call of `f` computes, and with gradients of its result.
+
+    What `f` raises is raised with a note; `graph` then has all ops up to there.
+    """
+    since = tick()
+    recorder = Recorder(graph, names)
+    call = rebuild(list(args), [_fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(list(args))])
+    for path, leaf in _named_arguments(f, call):
+        if isinstance(leaf, Tensor | np.ndarray):
+            names.add(leaf, path, "input")
+        if isinstance(leaf, Tensor):
+            recorder.value(leaf)
+    held = {id(tensor) for tensor in names.tensors() if getattr(tensor, "_grad", None) is not None}
+    try:
+        with _restored(f), trace(recorder), enable_grad():
+            result = f(*call)
+            roots = [leaf for _, leaf in leaves(result) if isinstance(leaf, Tensor)]
+            outputs = [recorder.value(root) for root in roots]
+            for item in outputs:
+                item.output = True
+            start = _start(roots, backward, recorder.pulled)
+            if start is not None:
+                _pull(recorder, start, _ends(start, since), since)
+    finally:
+        recorder.forget_frames()
+    if start is None and recorder.pulled:
+        for tensor in names.tensors():
+            leaf = recorder.find(tensor)
+            if leaf is not None and id(tensor) not in held and getattr(tensor, "_grad", None) is not None:
+                leaf.gradient = summarize(tensor._grad._array, leaf.kind)  # type: ignore[union-attr]
+    if outputs and not (recorder.pulled and start is None):
+        left = graph.keep(outputs)
+        if left:
+            graph.notes.append(f"{counted(left, 'value')} left out: not needed for a result.")
+
+
+@contextmanager
+def _restored(f: Callable[..., Any]) -> Iterator[None]:
+    """Leave the buffers of a module, and the generator, as they were. Another function may change what it likes."""
+    if not isinstance(f, Module):
+        yield
+        return
+    random = get_rng_state()
+    buffers = [(buffer, buffer._array.copy()) for buffer in f.buffers()]
+    try:
+        yield
+    finally:
+        set_rng_state(random)
+        for buffer, before in buffers:
+            if not np.array_equal(buffer._array, before, equal_nan=True):
+                buffer.copy_(before)
+
+
+def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Names) -> None:
+    """Fill `graph` with what is recorded behind `roots`, and with gradients if there is one root with one element."""
+    recorder = Recorder(graph, names)
+    places = _behind([root._node for root in roots if root._node is not None])
+    values, stale = _kept_values(places)
+    for tensor in (*names.tensors(), *roots):
+        if tensor._node is not None:
+            values.setdefault(tensor._node, tensor._array)
+    values.update((p, t._array) for p in places if isinstance(p, Leaf) and (t := p.tensor()) is not None)
+    freed = 0
+    for place in places:
+        node = place if isinstance(place, Node) else None
+        leaf = None if isinstance(place, Node) else place.tensor()
+        if leaf is not None:
+            item = recorder.value(leaf)
+        else:
+            array = values.get(place)
+            item = graph.add(
+                "op" if node is not None else "leaf", place, op=place.op, requires_grad=True,
+                value=None if array is None else summarize(array),
+            )  # fmt: skip
+            recorder.places[place] = item
+            if array is None and node is not None and node not in stale:
+                again = _computed_again(node, values)
+                if again is not None:
+                    values[node], item.value, item.recomputed = again, summarize(again), True
+        if node is None:
+            continue
+        item.name = names.of_place(node)
+        spot = called_at(node)
+        item.place = spot and (shown_place(spot[0]), spot[1])
+        item.params = {n: shown(v) for n, v in zip(node.op.signature.params, node.params, strict=True)}
+        if node.parents is None:
+            freed += 1
+            item.kind = "freed"
+        else:
+            item.inputs = _recorded_inputs(node, recorder, node not in stale)
+    for root in roots:
+        recorder.value(root).output = True
+    if any(item.place is None for item in graph.items if item.op is not None):
+        graph.notes.append(
+            "Where the ops were called is not known: it is noted under detect_anomaly(), or by show(function, *args)."
+        )
+    count = sum(item.recomputed for item in graph.items)
+    if count:
+        graph.notes.append(f"{counted(count, 'value')} not kept, and computed again from the inputs.")
+    if freed:
+        graph.notes.append(f"What is behind {freed} of the ops was freed by an earlier backward, and is not known.")
+    if stale:
+        graph.notes.append("Values that were overwritten since they were recorded are not shown, nor are gradients.")
+    complete = not freed and not stale
+    if backward and not complete:
+        raise RuntimeError(f"show: gradients cannot be computed. {graph.notes[-1]} Run the forward pass again")
+    start = _start(roots, backward, not complete)
+    if start is not None:
+        _pull(recorder, start, [place for place in places if isinstance(place, Leaf)], 0)
+
+
+def _recorded_inputs(node: Node, recorder: Recorder, fresh: bool) -> list[Input]:
+    """The inputs of a node: places, and of other values those that it saved."""
+    assert node.parents is not None
+    sig = node.op.signature
+    saved = dict(zip(sig.saved, node.saved or (), strict=False)) if fresh else {}
+    if sig.variadic:
+        served = _input_names(node.op, len(node.parents))
+        parents: dict[str, Place | None] = dict(zip(served, node.parents, strict=True))
+        xs = saved.get(sig.inputs[0]) or [None] * len(served)
+        values = dict(zip(served, xs, strict=True))
+    else:
+        parents = dict(zip(sig.served, node.parents, strict=True))
+        values = {name: saved.get(name) for name in sig.inputs}
+    inputs = []
+    for name, value in values.items():
+        parent = parents.get(name)
+        if parent is not None:
+            inputs.append(Input(name, recorder.places[parent]))
+        elif value is None:
+            inputs.append(Input(name, text="(not kept)"))
+        else:
+            inputs.append(recorder._input(name, value))
+    return inputs
+
+
+def _kept_values(places: Iterable[Place]) -> tuple[dict[Place, np.ndarray], set[Place]]:
+    """The values that the rules of nodes need and so keep, by the place that each is of; and nodes whose values were
+    overwritten since."""
+    values: dict[Place, np.ndarray] = {}
+    stale: set[Place] = set()
+    for node in places:
+        if not isinstance(node, Node) or node.saved is None or node.parents is None:
+            continue
+        if written_since(node.number, node.saved):
+            stale.add(node)
+            continue
+        sig = node.op.signature
+        at: dict[str, Any] = {"y": node}
+        at.update({sig.inputs[0]: node.parents} if sig.variadic else zip(sig.served, node.parents, strict=True))
+        for name, value in zip(sig.saved, node.saved, strict=True):
+            owners = at.get(name)
+            pairs = zip(owners, value, strict=True) if isinstance(owners, tuple) else [(owners, value)]
+            values.update((p, v) for p, v in pairs if isinstance(p, Node) and isinstance(v, np.ndarray))
+    return values, stale
+
+
+def _computed_again(node: Node, values: dict[Place, np.ndarray]) -> np.ndarray | None:
+    """The value of a node that nobody kept, from those of its inputs; None where one of them is not known or has been written
+    since, the value would be large, or the op is not one of the library's, of which it is known that they are functions."""
+    op, sig = node.op, node.op.signature
+    if node.parents is None or prod(node.shape) > LARGE or not op.function.__module__.startswith(PACKAGE):
+        return None
+    if sig.variadic:
+        inputs = [None if p is None else values.get(p) for p in node.parents]
+    else:
+        parents = dict(zip(sig.served, node.parents, strict=True))
+        saved = dict(zip(sig.saved, node.saved or (), strict=True))
+        inputs = [values.get(p) if (p := parents.get(name)) is not None else saved.get(name) for name in sig.inputs]
+    if any(value is None for value in inputs) or written_since(node.number, inputs):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            result = op.run(*inputs, **dict(zip(sig.params, node.params, strict=True)))
+    except (ValueError, TypeError, IndexError):
+        return None
+    array = np.asarray(result[0] if sig.residuals else result)
+    return array if array.shape == node.shape and array.dtype == node.dtype else None
+
+
+def _behind(roots: Iterable[Place]) -> list[Place]:
+    """All places that the roots were computed from, and the roots, in the order in which they were made."""
+    found = dict.fromkeys(roots)
+    waiting = list(found)
+    while waiting:
+        for parent in waiting.pop().parents or ():
+            if parent is not None and parent not in found:
+                found[parent] = None
+                waiting.append(parent)
+    return sorted(found, key=lambda place: place.number)
+
+
+def _start(roots: Sequence[Tensor], backward: bool | None, done: bool) -> Tensor | None:
+    """The Tensor to start the backward pass from, or None for none. An error if it was asked for and there is none."""
+    if backward is False or (done and not backward):
+        return None
+    if done:
+        raise RuntimeError("show: the function runs backward itself, and its result has no graph; leave out `backward`")
+    single = [root for root in roots[:1] if root.size == 1 and root._node is not None]
+    if single:
+        return single[0]
+    if not backward:
+        return None
+    what = f"the result has shape {roots[0].shape}" if roots and roots[0].size != 1 else "no result requires a gradient"
+    raise ValueError(
+        f"show: `backward` is True, but {what}; return a single number that depends on what requires gradients, as in "
+        "show(lambda x: loss(model(x), y), x)"
+    )
+
+
+def _ends(root: Tensor, since: int) -> list[Place]:
+    """The leaves behind a Tensor, and what was recorded before `since`."""
+    assert root._node is not None
+    inside = [place for place in _behind_since(root._node, since) if isinstance(place, Leaf)]
+    return list(dict.fromkeys([*inside, *outside([root._node], since)]))
+
+
+def _behind_since(root: Place, since: int) -> list[Place]:
+    found = {root: None}
+    waiting = [root]
+    while waiting:
+        place = waiting.pop()
+        for parent in (place.parents or ()) if place.number >= since else ():
+            if parent is not None and parent not in found:
+                found[parent] = None
+                waiting.append(parent)
+    return list(found)
+
+
+def _pull(recorder: Recorder, start: Tensor, wanted: Sequence[Place], floor: int) -> None:
+    """Run the backward pass without a change of any `grad`, and note the gradients."""
+    with trace(recorder):
+        found = pull_back([incoming("show", start, None, False)], wanted, retain=True, create=False, floor=floor)
+    visited = set(recorder.graph.order)
+    for place, g in found.items():
+        item = recorder.places.get(place)
+        if item is not None:
+            item.gradient = summarize(_array(g), item.kind)
+            if item not in visited:
+                recorder.graph.order.append(item)
+
+
+def _slots(op: Op, item: Item) -> list[Input | None]:
+    """The inputs of an item that the parents of its node stand for, in order."""
+    if op.signature.variadic:
+        return list(item.inputs)
+    by_name = {given.name: given for given in item.inputs}
+    return [by_name.get(name) for name in op.signature.served]
+
+
+def _input_names(op: Op, count: int) -> list[str]:
+    sig = op.signature
+    return [f"{sig.inputs[0]}[{i}]" for i in range(count)] if sig.variadic else list(sig.inputs)
+
+
+def _kind(tensor: Tensor) -> str:
+    if isinstance(tensor, Parameter):
+        return "parameter"
+    if tensor._node is None:
+        return "constant"
+    return "leaf" if isinstance(tensor._node, Leaf) else "before"
+
+
+def _array(value: Any) -> Any:
+    """The values of a Tensor; a NumPy scalar as an array."""
+    return np.asarray(value) if isinstance(value, np.generic) else getattr(value, "_array", value)
+
+
+def _fresh(leaf: Any) -> Tensor:
+    """A leaf of an argument in a place of its own, so that its gradient is nobody else's; itself if it was recorded."""
+    tensor = as_tensor(leaf)
+    if isinstance(tensor._node, Node):
+        return tensor
+    fresh = Tensor._of(tensor._array)
+    fresh._node = Argument(fresh)
+    return fresh
+
+
+def _named_arguments(f: Callable[..., Any], call: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The leaves of the arguments, with the names of the parameters that they are passed to."""
+    target = f.forward if isinstance(f, Module) else f
+    names: list[str] = []
+    with suppress(TypeError, ValueError):
+        for name, value in signature(target).bind(*call).arguments.items():
+            several = signature(target).parameters[name].kind.name == "VAR_POSITIONAL"
+            names += [f"{name}[{i}]" for i in range(len(value))] if several else [name]
+    if len(names) != len(call):
+        names = [f"argument {i}" for i in range(len(call))]
+    return [(name + path, leaf) for name, value in zip(names, call, strict=True) for path, leaf in leaves(value)]
