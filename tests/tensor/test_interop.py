@@ -25,10 +25,8 @@ def x():
 def test_every_ufunc_records_or_raises_and_says_what_to_do(ufunc, x):
     inputs = [x] * ufunc.nin
     if ufunc.signature:  # of matrices, such as matvec
-        inputs = [
-            tg.Tensor(np.eye(3, dtype=np.float32)) if "," in part else x
-            for part in ufunc.signature[1:].split("->")[0].split("),(")
-        ]
+        parts = ufunc.signature.split("->")[0].split("),(")
+        inputs = [tg.Tensor(np.eye(3, dtype=np.float32)) if "," in part else x for part in parts]
     if ufunc in numpy_ops:
         try:
             with np.errstate(all="ignore"):  # some are not defined at these values
