@@ -21,8 +21,8 @@ from tinygrad_cnn.tensor.refused import FORM, QUERIES, REFUSED
 VERSION = ".".join(np.__version__.split(".")[:2])
 PAGE = Path(__file__).parent / "from-autograd.md"
 
-CONSTANT = {np.zeros_like, np.ones_like, np.empty_like}
-"""Functions of Tensors that record nothing: what they return depends on the shape only."""
+CONSTANT = {np.zeros_like, np.ones_like, np.empty_like, np.isneginf, np.isposinf}
+"""Functions composed of ops that record nothing: what they return is constant."""
 
 ASIDE = {
     "makes arrays from sizes and numbers; use the function of tinygrad_cnn": """
@@ -68,7 +68,7 @@ def _fate(name: str, function: Callable[..., Any], aside: dict[str, str]) -> tup
     if standing is not None:
         op = getattr(standing, "op", None)
         if function in CONSTANT:
-            return "plain", "a constant Tensor of the same shape"
+            return "plain", "a constant Tensor"
         if op is not None and not op.rules:
             return "plain", "a Tensor without a gradient"
         return "recorded", f"`tg.{where}`" if (where := _public(standing)) else "under this name"
@@ -123,16 +123,17 @@ arguments, and adds forward mode, batching and compilation.
 | `@primitive`, `defvjp` | `@tg.op`, `f.vjp(a=...)` ([Your own op](custom-ops.md)) |
 | `ArrayBox` in an error | a Tensor, which names its shape and op |
 | `check_grads(f)(x)` | `tinygrad_cnn.testing.assert_gradients(f, x)` |
-| `autograd.scipy.special` | `tg.special`, with the extra `scipy`: see below |
+| `autograd.scipy.special` | its namesake `special` here, with the extra `scipy`: see below |
 | `x[i] = v` is an error | so it is here; `tg.index_set(x, i, v)` returns a new Tensor |
 
 Complex Tensors are not recorded. Write the real and the imaginary part as two Tensors. A discrete Fourier transform of real
 data is a product with the matrices of cosines and sines, `np.cos(t) @ x` and `-np.sin(t) @ x` with
 `t = 2 * np.pi * np.outer(k, n) / N`.
 
-`tg.special` has SciPy's `betaln`, `digamma`, `erf`, `erfc`, `erfinv`, `expit`, `gamma`, `gammaln`, `i0e`, `i1e`, `log_ndtr`,
-`logit`, `ndtr`, `ndtri`, `polygamma`, `xlog1py` and `xlogy`. `pip install 'tinygrad_cnn[scipy]'` brings SciPy. Once the module
-is loaded, SciPy's own functions of these names (all but `polygamma`) record on Tensors, too.
+The module `special` of this package has SciPy's `betaln`, `digamma`, `erf`, `erfc`, `erfinv`, `expit`, `gamma`,
+`gammaln`, `i0e`, `i1e`, `log_ndtr`, `logit`, `ndtr`, `ndtri`, `polygamma`, `xlog1py` and `xlogy`. `pip install
+'tinygrad_cnn[scipy]'` brings SciPy. Once the module is loaded, SciPy's own functions of these names (all but
+`polygamma`) record on Tensors, too.
 
 The log-density of a normal distribution, which `autograd.scipy.stats` has, is a line:
 

@@ -26,6 +26,8 @@ BLOCK = re.compile(
 )
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MODULES = [module.name for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")]
+if importlib.util.find_spec("scipy") is None:
+    MODULES.remove("tinygrad_cnn.special")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -112,6 +112,15 @@ def test_every_function_records_a_list_as_the_tensor_that_stack_makes_of_it(case
 
 
 MAKES_NO_USE_OF_VALUES = {
+    # each input has a result of its own; a condition has no derivative; beside x, dx is not used
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "broadcast_arrays",
+    "meshgrid",
+    "compress",
+    "extract",
+    "trapezoid",
     "zeros_like",
     "ones_like",
     "rand_like",
@@ -356,6 +365,9 @@ def test_values_that_are_asked_for_by_name_stay_allowed():
 
 # What each of these gives a number for is no value of the Tensor, or asked for as a Python number, as float(t) is.
 EXPLICIT = {
+    # each input has a result of its own, and a condition has no derivative
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "meshgrid", "compress", "extract",
+
     "float64", "double", "complex64", "complex128", "csingle", "cdouble",  # Python's float and complex with another name
     "fromiter",  # takes Python numbers one by one
     "zeros_like", "ones_like", "empty_like", "full_like", "default_fill_value", "minimum_fill_value", "maximum_fill_value",
@@ -385,7 +397,7 @@ SECOND = [
 DTYPE_OR_OPTION_COMES_SECOND = {
     "getdata", "array", "asarray", "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "asmatrix", "bmat",
     "matrix", "require", "real_if_close", "angle", "split", "array_split", "identity", "empty", "ones", "zeros",
-    "nan_to_num", "unique", "masked_array", "MaskedArray", "filled", "masked_invalid", "copy", "vander",
+    "nan_to_num", "unique", "masked_array", "MaskedArray", "filled", "masked_invalid", "copy", "vander", "astype",
 }  # fmt: skip
 NUMPY = {
     f"{module.__name__}.{name}": getattr(module, name)

@@ -37,7 +37,6 @@ CASES = [
     Case(ops.append, (MATRIX, Arg((2, 1))), np.append, {"axis": 1}),
     Case(ops.block, (MATRIX, Arg((2, 1)), Arg((1, 4))), np.block, via=lambda f: lambda a, b, c: f([[a, b], [c]])),
     Case(ops.block, (VECTOR, Arg((1,))), np.block, via=lambda f: lambda a, b: f([a, b])),
-    Case(ops.block, (MATRIX,), np.block),
     Case(ops.broadcast_arrays, (MATRIX, VECTOR), np.broadcast_arrays, via=lambda f: lambda a, b: f(a, b)[0] * f(b, a)[0]),
     Case(ops.unstack, (CUBE,), _unstack, {"axis": 1}, via=part(2)),
     Case(ops.vsplit, (Arg((4, 3)),), np.vsplit, {"indices_or_sections": 2}, via=part(1)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.graph import Array, Tensor, implements
 from .ufunc import binary, unary
 
 __all__ = [
@@ -43,3 +44,15 @@ isfinite = unary(np.isfinite, "y = whether a is neither infinite nor NaN, Boolea
 isnan = unary(np.isnan, "y = whether a is NaN, Boolean, without a gradient.")
 isinf = unary(np.isinf, "y = whether a is infinite, Boolean, without a gradient.")
 signbit = unary(np.signbit, "y = whether a has a minus sign, as -0.0 has, Boolean, without a gradient.")
+
+
+@implements(np.isneginf)
+def _isneginf(x: Array) -> Tensor:
+    """np.isneginf of a Tensor."""
+    return logical_and(isinf(x), signbit(x))
+
+
+@implements(np.isposinf)
+def _isposinf(x: Array) -> Tensor:
+    """np.isposinf of a Tensor."""
+    return logical_and(isinf(x), logical_not(signbit(x)))

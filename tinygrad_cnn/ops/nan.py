@@ -108,12 +108,12 @@ def nanmedian(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 
 @implements(np.nanpercentile)
-def nanpercentile(a: Array, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def nanpercentile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
     """:func:`nanquantile` of q / 100, for q from 0 to 100."""
     return nanquantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims)
 
 
 @implements(np.nanquantile)
-def nanquantile(a: Array, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def nanquantile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
     """The quantile of what is not NaN over `axis`, with the arguments of :func:`quantile`; NaN of nothing."""
     return quantiles("nanquantile", a, q, axis, method, keepdims, skip=True)  # type: ignore[no-any-return]

@@ -75,7 +75,7 @@ def _plain(values: Any) -> Any:
 
 
 @implements(np.compress)
-def compress(condition: Any, a: Array, axis: int | None = None) -> Tensor:
+def compress(condition: Array, a: Array, axis: int | None = None) -> Tensor:
     """y = the slices of a along `axis`, or elements of the flattened a, where `condition` holds.   a' = g there, else 0.
 
     Raises:
@@ -89,7 +89,7 @@ def compress(condition: Any, a: Array, axis: int | None = None) -> Tensor:
 
 
 @implements(np.extract)
-def extract(condition: Any, arr: Array) -> Tensor:
+def extract(condition: Array, arr: Array) -> Tensor:
     """y = the elements of `arr` where `condition` holds, in C order.   arr' = g there, else 0."""
     return take(ravel(arr), np.flatnonzero(_plain(condition)), axis=0)
 

@@ -79,13 +79,13 @@ def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 
 @implements(np.percentile)
-def percentile(a: Array, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def percentile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
     """:func:`quantile` of q / 100, for q from 0 to 100."""
     return quantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims)
 
 
 @implements(np.quantile)
-def quantile(a: Array, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def quantile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
     """y = the value below which the part q of the elements over `axis` lies, between sorted elements s linearly.
 
     y = (1 - t) s_j + t s_(j+1), with j + t = q (n - 1) for method "linear".   a' = g (1 - t) and g t, at these elements.

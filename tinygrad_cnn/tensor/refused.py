@@ -28,7 +28,7 @@ FORM = frozenset(_named("""
 
 QUERIES = frozenset(_named("""
     allclose argwhere array2string array_equal array_equiv array_repr array_str count_nonzero digitize einsum_path flatnonzero
-    in1d isclose iscomplex isin isneginf isposinf isreal ix_ lexsort nanargmax nanargmin nonzero packbits ravel_multi_index
+    in1d isclose iscomplex isin isreal lexsort nanargmax nanargmin nonzero packbits ravel_multi_index
     unpackbits unravel_index
 """))  # fmt: skip
 """Functions that look at values and return nothing that could carry a gradient: indices, Booleans, integers or text."""
@@ -48,6 +48,7 @@ _REASONS = {
     "it is about the spacing of floating-point numbers, and no function of real ones": "nextafter spacing",
     "it calls a Python function on parts of an array; use tinygrad_cnn.vmap, or where and select": """
         apply_along_axis apply_over_axes piecewise""",
+    "an index has no derivative; make it of t.numpy()": "ix_",
     "it is a long division; multiply and subtract polynomials with tinygrad_cnn.polymul and polysub": "polydiv",
 }  # fmt: skip
 

@@ -75,7 +75,7 @@ def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
-    "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor,
+    "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor, "//": operator.floordiv, "%": operator.mod,
 }  # fmt: skip
 
 
@@ -495,6 +495,7 @@ class Tensor(Methods):
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
         _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
+    __ifloordiv__, __imod__ = map(_operator, ("//", "%"))
 
     if not TYPE_CHECKING:  # to a type checker, what is not there must stay an error
 
