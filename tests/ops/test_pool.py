@@ -355,7 +355,7 @@ REFUSED = [
     (lambda: tg.max_unpool2d(TWO, WHERE + 1, 2), IndexError, "`indices` has values from 1 to 16"),
     (lambda: tg.max_unpool2d(TWO, WHERE - 1, 2), IndexError, "`indices` has values from -1 to 14"),
     (lambda: tg.max_unpool2d(TWO, WHERE, 2, output_size=(6, 4)), ValueError,
-     "max_unpool2d: `output_size` is (6, 4); for `x` of (2, 2) it must lie within less than `stride` (2, 2) of (4, 4)"),
+     "max_unpool2d: `output_size` is (6, 4); for `x` of (2, 2) it must differ by less than `stride` (2, 2) from (4, 4)"),
     (lambda: tg.max_unpool2d(TWO, WHERE, 2, output_size=(4,)), ValueError, "max_unpool2d: `output_size` is (4,)"),
     (lambda: tg.max_unpool2d(TWO, WHERE, 1, padding=2), ValueError, "`padding` is 2, which leaves a result of (-2, -2)"),
     (lambda: tg.max_unpool2d(TWO, [[0]], 2), TypeError, "max_unpool2d: `indices` is a list"),
