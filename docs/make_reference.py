@@ -115,7 +115,11 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Pictures of graphs", "tg", "viz: show"),
         ("", "tg.viz", "viz: Page"),
     ]),
+    "distributed": ("Distributed training", "`tg.distributed`: training that several processes share, with the same bits.", [
+        ("Distributed training", "tg.distributed", "distributed"),
+    ]),
     "io": ("Checkpoints", "`tg.io`: nested state in a file, and back.", [("Checkpoints", "tg.io", "io")]),
+    "onnx": ("ONNX", "`tg.onnx`: models as files of ONNX, written and read.", [("ONNX", "tg.onnx", "onnx")]),
     "compile": ("Compilation, threads and memory", "A function replayed as a flat program; threads; freed memory.", [
         ("Compilation", "tg", "compile: compile CaptureError"),
         ("What `compile` returns", "", "compile: Compiled Program"),

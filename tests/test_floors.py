@@ -17,17 +17,18 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the ground up. Folders of one row may import each other, but not in a circle.
 FLOORS = [
-    ("core", "allocator"),
+    ("core", "allocator", "torch_names"),
     ("ops",),
     ("functional", "linalg", "tensor"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data"),
     ("io", "testing", "viz"),
-    ("training",),
+    ("training", "onnx"),
+    ("distributed",),
     ("__init__",),
 ]
 BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:
-KNOW_BESIDE = {"__init__.py", "testing/regimes.py", "training/fit.py"}  # and go on without them
+KNOW_BESIDE = {"__init__.py", "testing/regimes.py", "training/steps.py"}  # and go on without them
 STRANGERS = {"optim", "nn", "data"}  # on one floor, and not to know each other
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

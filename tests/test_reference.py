@@ -20,8 +20,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 FOLDER = DOCS / "reference"
 REMEDY = "the docstrings have changed: run `python docs/make_reference.py` and commit docs/reference"
 NAMESPACES = [
-    "tinygrad_cnn", "autograd", "data", "data.readers", "data.transforms", "functional", "io", "linalg", "nn", "nn.init",
-    "nn.models", "optim", "optim.lr_scheduler", "testing", "testing.strategies", "training", "viz",
+    "tinygrad_cnn", "autograd", "data", "data.readers", "data.transforms", "distributed", "functional", "io", "linalg", "nn",
+    "nn.init", "nn.models", "onnx", "optim", "optim.lr_scheduler", "testing", "testing.strategies", "training", "viz",
 ]  # fmt: skip
 
 

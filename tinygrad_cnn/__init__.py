@@ -44,7 +44,7 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, nn, training, viz
+    from . import data, distributed, io, nn, onnx, training, viz
     from .io import load, save
     from .training import fit
     from .viz import show
@@ -69,6 +69,7 @@ __all__ = [
     "autograd",
     "compile",
     "data",
+    "distributed",
     "enable_grad",
     "fit",
     "functional",
@@ -81,6 +82,7 @@ __all__ = [
     "load",
     "nn",
     "no_grad",
+    "onnx",
     "op",
     "optim",
     "save",
@@ -118,15 +120,15 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "fit": "training", "io": "io", "load": "io", "nn": "nn", "save": "io", "show": "viz",
-    "training": "training", "viz": "viz",
+    "data": "data", "distributed": "distributed", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx",
+    "save": "io", "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise import_module(".torch_names", __name__).missing(name, f"module {__name__!r}", "torch")
     module = import_module(f".{_LATER[name]}", __name__)
     globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
     return value

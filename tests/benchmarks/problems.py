@@ -38,6 +38,14 @@ def convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, groups: in
     return Problem([_normal(rng, w), _normal(rng, w[:1])], _normal(rng, x), _normal(rng, y), options=options)
 
 
+def onnx_file(name: str, shape: tuple[int, ...]) -> Problem:
+    """A trained model of another package, its file as bytes, and an example of its input."""
+    from ..onnx.models import example, real_path
+
+    data = np.frombuffer(real_path(name).read_bytes(), np.uint8)
+    return Problem([data], example(name, shape), np.zeros(0))
+
+
 def notebook(images: int) -> Problem:
     """The notebook's network: a convolution of 4 filters with stride 2, relu, and two matrices, 1024 to 10 to 1."""
     rng = np.random.default_rng(0)

@@ -34,6 +34,7 @@ def tables(record: Record) -> str:
     for heading, group, peers in (
         ("Ops and optimizers", "ops", ["pytorch"]),
         ("Training steps", "steps", ["pytorch", "numpy"]),
+        ("Trained ONNX files, inference", "files", ["onnxruntime"]),
         ("Peak memory of a training step", "memory", ["pytorch"]),
     ):
         parts += _beside(record, heading, [row for row in ROWS if row.group == group], peers)

@@ -46,6 +46,7 @@ SIDES = {
     "autograd": Side("autograd", "autograd", "autograd"),
     "mygrad": Side("MyGrad", "mygrad", "mygrad"),
     "tinygrad": Side("tinygrad", "tinygrad", "tinygrad"),
+    "onnxruntime": Side("onnxruntime", "onnxruntime", "onnxruntime"),
 }
 
 Targets = dict[tuple[str, str], float | None]
@@ -105,6 +106,12 @@ def _memory(name: str, title: str, problem: Callable[[], Problem]) -> Row:
     return Row(name, title, problem.func.__name__, problem, targets, "memory")
 
 
+def _file(name: str, *shape: int) -> Row:
+    title = f"{name}, {' x '.join(map(str, shape))}"
+    targets: Targets = {("eager", "onnxruntime"): None, ("compiled", "onnxruntime"): 3}
+    return Row(f"onnx-{name}", title, "onnx_file", partial(problems.onnx_file, name, shape), targets, "files")
+
+
 OTHERS = ("jax", "autograd", "mygrad", "tinygrad")
 
 ROWS = [
@@ -152,6 +159,10 @@ ROWS = [
         work="mnist_inference",
     ),
     _step("residual", "residual network, 32 images, momentum", partial(problems.residual, 32), 2.0, 1.5),
+    _file("classifier", 1, 3, 48, 192),
+    _file("detector", 1, 3, 320, 320),
+    _file("recognizer", 1, 3, 48, 320),
+    _file("magika", 1, 2048),
     _memory("memory-mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64)),
     _memory("memory-residual", "residual network, 32 images, momentum", partial(problems.residual, 32)),
 ]

@@ -195,3 +195,17 @@ def test_nothing_is_cut_off_at_any_width(browser, often, tmp_path, pictures, wid
     browser.until(f"{COUNT} >= 10")
     assert browser.run("document.documentElement.scrollWidth") == width
     browser.picture(pictures / f"live-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_a_long_series_stays_in_order_when_its_points_are_merged(browser, live, often):
+    for i in range(1000):
+        live.step(loss=1.0 + i)
+    browser.load(live.address)
+    browser.until("!!document.querySelector('.chart path')")
+    for i in range(1000, 1600):
+        live.step(loss=1.0 + i)
+    browser.until("/step 1[56]/.test(document.querySelector('.legend').innerText)")
+    path = browser.run("document.querySelector('.chart path').getAttribute('d')")
+    places = [float(each.split()[0]) for each in path[1:].split("L")]
+    assert len(places) < 1024
+    assert places == sorted(places)

@@ -363,3 +363,53 @@ def test_between_epochs_other_settings_may_follow():
 def test_a_state_is_plain_values():
     for value in middle().state_dict().values():
         assert type(value) in (int, bool)
+
+
+@given(settings, st.integers(1, 20), st.integers(1, 5), st.integers(0, 2))
+def test_shards_are_the_parts_of_the_batches(given, examples, count, prefetch):
+    """Side by side they have the examples of the whole batch, in order, with sizes that differ by one at most."""
+    given = {**given, "seed": 3, "prefetch": prefetch}
+    whole = [*DataLoader(Numbers(examples), **given)]
+    apart = [[*DataLoader(Numbers(examples), **given).shards(count, [s])] for s in range(count)]
+    together = [*DataLoader(Numbers(examples), **given).shards(count, range(count))]
+    assert all(len(several) == len(whole) for several in (*apart, together))
+    for number, (_, labels) in enumerate(whole):
+        sizes, parts = together[number]
+        assert sum(sizes) == len(labels)
+        assert max(sizes) - min(sizes) <= 1
+        assert [*parts] == [s for s in range(count) if sizes[s]]
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts.values()]), labels)
+        for s in range(count):
+            assert apart[s][number].sizes == sizes
+            for part in apart[s][number].parts.values():
+                np.testing.assert_array_equal(part[1], parts[s][1])
+
+
+def test_a_shard_draws_for_itself():
+    """From seed, epoch, batch and shard, whoever asks; one shard draws as the whole batch does."""
+
+    def loader():
+        return DataLoader(np.zeros(12, np.int64), 6, seed=1, transform=jitter)
+
+    together = [parts for _, parts in loader().shards(3, range(3))]
+    for s in range(3):
+        alone = [parts[s][0].tolist() for _, parts in loader().shards(3, [s])]
+        assert alone == [parts[s][0].tolist() for parts in together]
+    drawn = [tuple(parts[s][0].tolist()) for parts in together for s in range(3)]
+    assert len(set(drawn)) == 6
+    whole = [batch[0].tolist() for batch in loader()]
+    assert [parts[0][0].tolist() for _, parts in loader().shards(1, [0])] == whole
+
+
+def test_shards_move_the_state():
+    loader = DataLoader(Numbers(9), 2, shuffle=True, seed=4)
+    iterator = loader.shards(2, [1])
+    next(iterator), next(iterator)
+    assert loader.state_dict()["position"] == 2
+    resumed = DataLoader(Numbers(9), 2, shuffle=True, seed=0)
+    resumed.load_state_dict(loader.state_dict())
+    rest = [[part[1].tolist() for part in parts.values()] for _, parts in resumed.shards(2, [1])]
+    assert rest == [[part[1].tolist() for part in parts.values()] for _, parts in iterator]
+    assert len(rest) == 3
+    with pytest.raises(ValueError, match="`count` is 0"):
+        loader.shards(0, [0])

@@ -55,6 +55,11 @@ def test_sums_over_axes_in_any_layout(case):
     np.testing.assert_allclose(sums.means(a, axes), a.mean(axes, keepdims=True), rtol=1e-6)
 
 
+def steps(a):
+    """The strides of the axes that have several elements."""
+    return [step for step, n in zip(a.strides, a.shape, strict=True) if n > 1]
+
+
 @given(laid_out())
 def test_scale_and_shift_keep_the_memory_order(case):
     a, axes, rng = case
@@ -70,7 +75,7 @@ def test_scale_and_shift_keep_the_memory_order(case):
     ):
         np.testing.assert_array_equal(y, expected)
         assert y.dtype == a.dtype
-        assert y.strides == np.empty_like(a).strides or channelwise.blocks(axes, a) is None or not axes
+        assert steps(y) == steps(np.empty_like(a)) or channelwise.blocks(axes, a) is None or not axes
     np.testing.assert_array_equal(a, before)
 
 

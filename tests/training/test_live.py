@@ -472,6 +472,20 @@ def test_outputs_of_a_validation_are_given_to_callbacks():
     assert history["val_loss"] == plain["val_loss"]
 
 
+def test_outputs_do_not_count_where_there_is_no_accuracy():
+    class See(tg.training.Callback):
+        def on_validation_batch(self, run, parts, output):
+            seen.append(output.tolist())
+
+    seen = []
+    model = nn.Linear(1, 1)
+    batch = np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32)
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    history = tg.fit(model, [batch], tg.mse, optimizer, epochs=1, validate=[batch], callbacks=[See()], progress=False)
+    assert "val_accuracy" not in history
+    assert history["val_loss"] == pytest.approx([np.square(seen[0]).mean()])
+
+
 def test_layers_are_measured_at_the_pace_that_their_cost_allows(monkeypatch, tmp_path):
     clock, measured = [0.0], []
     monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])

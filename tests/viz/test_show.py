@@ -257,6 +257,16 @@ def test_the_text_of_every_rule_of_the_library_is_found():
                 assert all(each in parameters or "def " in rule["text"] for each in rule["names"]), (name, rule)
 
 
+def test_a_lambda_is_told_from_those_around_it_and_in_it():
+    @tg.op
+    def twice(a, b):
+        return a * 2 + b * 2
+
+    twice.vjp(a=lambda g: (lambda g: g * 2)(g), b=(lambda g: lambda g: g * 2)(0))
+    rules = tg.show(lambda x: twice(x, x), np.array(1.0)).data["ops"]["twice"]["rules"]
+    assert [rule["text"] for rule in rules] == ["lambda g: (lambda g: g * 2)(g)", "lambda g: g * 2"]
+
+
 def test_two_ops_of_one_name_keep_their_rules_apart():
     @tg.op(elementwise=True)
     def mul(a, b):
@@ -442,7 +452,7 @@ def test_values_that_lead_nowhere_are_left_out_and_counted():
 
     page = tg.show(f, np.ones(2))
     assert [n["op"] for n in page.data["nodes"]] == [None, "mul"]
-    assert page.data["notes"] == ["2 values that lead to no result are not shown."]
+    assert page.data["notes"] == ["2 values were left out: not needed for a result."]
 
 
 def test_many_nodes_without_modules_are_divided():

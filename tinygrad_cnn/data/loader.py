@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,36 @@ from .prefetch import ahead
 from .transforms.compose import draws
 
 Transform: TypeAlias = Callable[..., Any]
+Loaded = TypeVar("Loaded")
 _SEED = {"seed": whole(0, math.inf)}
 _OPTIONS = {"batch_size": whole(1), "shuffle": flag, "drop_last": flag}
 _CHECKS = {**_SEED, "epoch": whole(0), "position": whole(0), "length": whole(0), **_OPTIONS}  # of a saved state
+
+
+class Shards(NamedTuple):
+    """A batch of which only some shards are at hand."""
+
+    sizes: list[int]
+    """How many examples each shard of the batch has."""
+    parts: dict[int, tuple[Any, ...]]
+    """The shards at hand by their numbers, without empty ones."""
+
+
+def shard_bounds(examples: int, count: int) -> list[int]:
+    """Where the shards of a batch begin, and the last one ends."""
+    return [s * examples // count for s in range(count + 1)]
+
+
+def shards_of(batch: Sequence[Any], count: int, which: Iterable[int]) -> Shards:
+    """The shards `which` of a batch that is at hand, as views; ValueError if its arrays have different lengths."""
+    lengths = [len(x) for x in batch]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"a batch has arrays of lengths {lengths}; to be cut into shards, each must have the examples along its first axis"
+        )
+    cuts = shard_bounds(len(batch[-1]), count)
+    parts = {s: tuple(x[cuts[s] : cuts[s + 1]] for x in batch) for s in which if cuts[s] < cuts[s + 1]}
+    return Shards([high - low for low, high in pairwise(cuts)], parts)
 
 
 class DataLoader(Loadable):
@@ -101,12 +129,35 @@ class DataLoader(Loadable):
         return examples // self.batch_size if self.drop_last else -(-examples // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._epoch_of(self._load)
+
+    def shards(self, count: int, which: Iterable[int]) -> Iterator[Shards]:
+        """The batches of one epoch as iterating gives them, each cut into `count` shards of which those in `which` are read.
+
+        Shard s of n examples has those from s n / count to (s + 1) n / count, rounded down. A random transform draws for each
+        shard by itself, from `seed` and the numbers of epoch, batch and shard; for one shard, as for the whole batch. The state
+        moves as it does when the loader is iterated.
+
+        >>> import numpy as np, tinygrad_cnn as tg
+        >>> loader = tg.data.DataLoader(np.arange(10), batch_size=5)
+        >>> for sizes, parts in loader.shards(2, which=[1]):
+        ...     sizes, parts
+        ([2, 3], {1: (array([2, 3, 4]),)})
+        ([2, 3], {1: (array([7, 8, 9]),)})
+        """
+        return self._epoch_of(
+            partial(
+                self._load_shards, checked("DataLoader.shards", {"count": whole(1)}, locals())["count"], list(which)
+            )
+        )
+
+    def _epoch_of(self, load: Callable[[NDArray[np.int64], int, int], Loaded]) -> Iterator[Loaded]:
         if self._position and not self._goes_on:
             self._epoch, self._position = self._epoch + 1, 0
         self._goes_on = False
         this = self._newest = object()
         epoch = self._epoch
-        with closing(self._batches(epoch, self._position)) as batches:  # Python may have no reference counts
+        with closing(self._batches(load, epoch, self._position)) as batches:  # Python may have no reference counts
             for number, batch in batches:
                 if self._newest is this:
                     self._position = number + 1
@@ -114,12 +165,15 @@ class DataLoader(Loadable):
         if self._newest is this:
             self._epoch, self._position = epoch + 1, 0
 
-    def _batches(self, epoch: int, start: int) -> Any:
-        """Batches with their numbers, from number `start` of an epoch to its end."""
+    def _batches(self, load: Callable[..., Any], epoch: int, start: int) -> Any:
+        """What `load` gives for the batches of an epoch, with their numbers, from number `start` to the last."""
         order = self._order(epoch)
-        load = partial(self._load, order, epoch)
+
+        def numbered(number: int) -> tuple[int, Any]:
+            return number, load(order[number * self.batch_size : (number + 1) * self.batch_size], epoch, number)
+
         numbers = range(start, len(self))
-        return ahead(load, numbers, self.prefetch) if self.prefetch else (load(number) for number in numbers)
+        return ahead(numbered, numbers, self.prefetch) if self.prefetch else (numbered(number) for number in numbers)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         examples = len(self.dataset)
@@ -129,8 +183,8 @@ class DataLoader(Loadable):
         """The generator of an epoch, or of a batch in it: the same each time, and independent of the others."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=path))
 
-    def _load(self, order: NDArray[np.int64], epoch: int, number: int) -> tuple[int, Batch]:
-        indices = order[number * self.batch_size : (number + 1) * self.batch_size]
+    def _load(self, indices: NDArray[np.int64], *path: int) -> Batch:
+        """The examples at `indices`; a random transform draws from the generator of `path`."""
         if self.collate is None:
             batch = self.dataset.take(indices)
         else:
@@ -138,9 +192,20 @@ class DataLoader(Loadable):
             if not isinstance(batch, tuple):
                 raise TypeError(f"DataLoader: `collate` gave a {type(batch).__name__}; a batch is a tuple of arrays")
         if self.transform is not None:
-            rng = {"rng": self._generator(epoch, number)} if self._transform_draws else {}
+            rng = {"rng": self._generator(*path)} if self._transform_draws else {}
             batch = (self.transform(batch[0], **rng), *batch[1:])
-        return number, batch
+        return batch
+
+    def _load_shards(
+        self, count: int, which: Sequence[int], indices: NDArray[np.int64], epoch: int, number: int
+    ) -> Shards:
+        cuts = shard_bounds(len(indices), count)
+        parts = {
+            s: self._load(indices[cuts[s] : cuts[s + 1]], epoch, number, *([s] if count > 1 else []))
+            for s in which
+            if cuts[s] < cuts[s + 1]
+        }
+        return Shards([high - low for low, high in pairwise(cuts)], parts)
 
     # State
 

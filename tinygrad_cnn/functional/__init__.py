@@ -3,6 +3,8 @@
 Some are ops and others are composed of ops; they are called in the same way.
 """
 
+from typing import Any
+
 from .. import ops
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
@@ -19,6 +21,7 @@ from ..ops.normalization import *
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
+from ..torch_names import missing
 
 __all__ = ["embedding", "linear", "one_hot"]
 __all__ += ops.activation.__all__
@@ -33,3 +36,7 @@ __all__ += ops.pool.__all__
 __all__ += regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(name, "tinygrad_cnn.functional", "torch.nn.functional")

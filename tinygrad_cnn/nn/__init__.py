@@ -1,5 +1,8 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
+from typing import Any
+
+from ..torch_names import missing
 from . import (
     activation,
     containers,
@@ -46,3 +49,7 @@ __all__ += padding.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(name, "tinygrad_cnn.nn", "torch.nn")

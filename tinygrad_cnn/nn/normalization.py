@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -70,6 +71,10 @@ class _RunningNorm(_Norm):
                 tensor.copy_(value)
 
 
+batch_norm_function: ContextVar[Callable[..., Tensor]] = ContextVar("batch_norm_function", default=batch_norm)
+"""What the layers of batch normalization call: another function of the same arguments may take the moments of more examples."""
+
+
 class _BatchNorm(_RunningNorm):
     layouts: ClassVar[tuple[str, ...]]
 
@@ -88,7 +93,8 @@ class _BatchNorm(_RunningNorm):
             if self.momentum is None:
                 momentum = 1 / count
         by_batch = self.training or self.running_mean is None
-        return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
+        function = batch_norm_function.get()
+        return function(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
 
 
 class BatchNorm1d(_BatchNorm, layouts=("(N, C)", "(N, C, L)")):

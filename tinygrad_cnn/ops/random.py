@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -82,6 +83,22 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"set_rng_state: `state` is not what get_rng_state() returned: {reason}") from None
     return partial(_restart_at, trial.state)
+
+
+@contextmanager
+def stream(seed: int, *path: int) -> Iterator[None]:
+    """Let the library's generator draw the numbers that belong to `seed` and `path`, and go on where it was at the end."""
+    before = _default.bit_generator.state
+    _restart(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state)
+    try:
+        yield
+    finally:
+        _restart(before)
+
+
+def is_library_generator(rng: object) -> bool:
+    """Whether `rng` is the generator that draws without an explicit one use."""
+    return rng is _default
 
 
 def generator(rng: Seed = None) -> np.random.Generator:

@@ -1,5 +1,8 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
+from typing import Any
+
+from ..torch_names import missing
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
@@ -20,3 +23,7 @@ __all__ = [
     "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
 __all__ += lr_scheduler.__all__
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(name, "tinygrad_cnn.optim", "torch.optim")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +21,7 @@ from ..core.graph import Argument, Leaf, Node, register_tensor
 from ..core.operands import gather
 from ..core.versions import mark_written
 from ..ops import compare, elementwise, index, shape
+from ..torch_names import missing
 from . import dlpack, interop
 from .methods import Methods, TensorLike
 
@@ -494,6 +495,13 @@ class Tensor(Methods):
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
         _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
+
+    if not TYPE_CHECKING:  # to a type checker, what is not there must stay an error
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise missing(name, type(self).__name__, "torch.Tensor", type(self))
 
     # NumPy called on Tensors
 

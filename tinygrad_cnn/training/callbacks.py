@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ class Callback:
     ...     def on_epoch_end(self, run):
     ...         run.history.note(weight=max(abs(p.numpy()).max() for p in run.model.parameters()))
     """
+
+    on_first_rank_only: ClassVar[bool] = False
+    """Whether only rank 0 of several processes that share a training calls it, because it writes or shows."""
 
     def on_fit_begin(self, run: Run) -> None:
         """Before the first step, and after a state was restored."""

@@ -19,7 +19,8 @@ class Checkpoint(Loadable, Callback):
     """Saves everything that a resumed run needs: every few epochs, at the end, and when the training is interrupted.
 
     The file is replaced atomically. ``fit(..., resume=path)`` resumes from the file with the same bits, and
-    ``model.load_state_dict(tg.load(path)["model"])`` loads only the weights.
+    ``model.load_state_dict(tg.load(path)["model"])`` loads only the weights. Of several
+    processes that share a training, rank 0 writes the file.
 
     Args:
         path: the file, .npz or .safetensors.
@@ -60,19 +61,23 @@ class Checkpoint(Loadable, Callback):
 
     def save(self, run: Run) -> None:
         """Save the state of a run now."""
-        save(self.path, run.snapshot())
+        self._write(self.path, run)
         self._saved = run.step
+
+    def _write(self, path: Path, run: Run) -> None:
+        if run.rank == 0:
+            save(path, run.snapshot())
 
     def on_fit_begin(self, run: Run) -> None:
         """Refuse a folder that does not exist before anything is computed."""
-        if not self.path.absolute().parent.is_dir():
+        if run.rank == 0 and not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(f"Checkpoint: the folder of `path` {str(self.path)!r} is missing; make it first")
 
     def on_epoch_end(self, run: Run) -> None:
         """Save every few epochs, and whenever the epoch is the best so far."""
         self._saved = None
         if self.best is not None and self.best.update(run):
-            save(self.best_path, run.snapshot())
+            self._write(self.best_path, run)
         if run.epoch % self.every == 0:
             self.save(run)
 

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ..io import CheckpointError, load
 from ..optim import LRScheduler, Optimizer
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
 from .history import History
 from .interrupt import Interrupt
-from .measure import Loader, Loss, Step, eval_step, measure, modes, tensors, train_step
+from .measure import Loader, Loss, modes
 from .progress import Progress
 from .run import Run
-
-try:
-    from ..compile import CaptureError, Compiled
-    from ..compile import compile as compiled
-except ModuleNotFoundError:  # the folder may be absent
-    compiled = CaptureError = Compiled = ()  # type: ignore[assignment, misc]
+from .steps import Steps
 
 if TYPE_CHECKING:
+    from ..distributed import World
     from ..nn import Module
-    from ..tensor import Tensor
 
 
 def fit(
     model: Module, loader: Loader, loss: Loss, optimizer: Optimizer, *, epochs: int,
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Loader | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
-    resume: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
 ) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
@@ -58,6 +50,8 @@ def fit(
         progress: show loss, accuracy, images per second and the time left.
         resume: a file that a Checkpoint saved. The result has the same bits as without the pause, also from the middle of an
             epoch, if the loader has a state or the same batches in every epoch.
+        distributed: the shards of each batch and the processes that share them, see
+            :class:`tinygrad_cnn.distributed.World`. The results do not depend on the number of processes.
 
     Returns:
         For each epoch "loss" and, if targets are classes, "accuracy", both over the outputs before each update; with
@@ -68,6 +62,7 @@ def fit(
         TypeError: if a batch is not a tuple of arrays.
         ValueError: if the loader is empty, or the optimizer has none of the model's parameters.
         CheckpointError: if the file to resume is damaged or does not fit; nothing is changed then.
+        DistributedError: if another process has failed, does not answer, or has something else to train.
         KeyboardInterrupt: after Ctrl-C.
 
     >>> import numpy as np, tinygrad_cnn as tg
@@ -89,24 +84,17 @@ def fit(
         )
     run = Run(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
-        callbacks=_ordered(stepper, callbacks, progress),
+        callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
     )  # fmt: skip
-    listening, watching = _overriding("on_gradients", run), _overriding("on_validation_batch", run)
-    train = train_step(model, loss, optimizer, before_update=partial(_each, listening, run) if listening else None)
-    test = eval_step(model, loss, outputs=bool(watching))
-    if compile and callable(compiled):
-        train, test = compiled(train), compiled(test)
-    elif compile:
-        run.how = "steps run as written: the folder tinygrad_cnn/compile is absent"
-    if resume is not None:
-        _resume(run, resume)
-    with modes(model), Interrupt() as interrupt:
+    steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
+    steps.start(resume)
+    with modes(model), Interrupt() as interrupt, steps:
         model.train()
         try:
             run.call("on_fit_begin")
-            while run.epoch < epochs and not run.stopped and not interrupt.asked:
-                _epoch(run, train, partial(_watched, run, watching, test), interrupt)
-            run.status = "interrupted" if interrupt.asked else "stopped" if run.stopped else "finished"
+            while not steps.end(interrupt) and run.epoch < epochs:
+                _epoch(run, steps, interrupt)
+            run.status = "interrupted" if steps.interrupted else "stopped" if run.stopped else "finished"
         except BaseException:
             run.status = "failed"
             raise
@@ -118,59 +106,17 @@ def fit(
     return run.history
 
 
-def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
-    """The methods of the callbacks for an event, without those that do nothing."""
-    methods = [getattr(callback, event) for callback in run.callbacks]
-    return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
-
-
-def _resume(run: Run, path: str | os.PathLike[str]) -> None:
-    state = load(path)
-    try:
-        run.restore(state)
-    except ValueError as error:
-        raise CheckpointError(f"fit: cannot resume from {os.fspath(path)}: {error}") from error
-
-
-def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:
-    for function in functions:
-        function(run)
-
-
-def _taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
-    try:
-        return step(*parts)
-    except CaptureError as error:
-        remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
-        raise CaptureError(f"{error}\n{remedy}") from error
-
-
-def _watched(run: Run, watching: Sequence[Callable[..., None]], step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
-    """What a step of validation measured, after the callbacks that want it were given the output of the model."""
-    results = _taken(step, *parts)
-    if not watching:
-        return results
-    for function in watching:
-        function(run, parts, results[-1])
-    return results[:-1]
-
-
-def _how(step: Compiled[..., Any]) -> str:
-    if step.plain is not None:
-        return f"steps run as written: `step` {step.plain}"
-    if not step.programs:
-        return "steps run as written so far; a later one may be compiled"
-    return f"steps are compiled: {step.programs[-1].summary}"
-
-
-def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool) -> list[Callback]:
+def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool, rank: int) -> list[Callback]:
     given = list(callbacks)
     for callback in given:
         if not isinstance(callback, Callback):
             raise TypeError(f"fit: {callback!r} is no callback; derive its class from tg.training.Callback")
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
     others = [callback for callback in given if not isinstance(callback, Checkpoint)]
-    return [*([scheduler] if scheduler else []), *others, *([Progress()] if progress else []), *checkpoints]
+    shown = [*others, *([Progress()] if progress else [])]
+    if rank != 0:
+        shown = [callback for callback in shown if not callback.on_first_rank_only]
+    return [*([scheduler] if scheduler else []), *shown, *checkpoints]
 
 
 def _stepper(scheduler: object) -> Callback | None:
@@ -181,25 +127,21 @@ def _stepper(scheduler: object) -> Callback | None:
     raise TypeError(f"fit: `scheduler` is {scheduler!r}; it must be a schedule of tg.optim, or one in EachStep(...)")
 
 
-def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
+def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
     """The rest of the current epoch, unless the training is stopped before its end."""
     if not run.batch and not run.trained:
         run.start_epoch()
         run.call("on_epoch_begin")
     began = time.perf_counter()
-    for batch in run.rest():
-        parts = tensors(batch)
-        run.parts = parts
-        run.means.add(_taken(train, *parts), parts[-1])
-        if not run.how and isinstance(train, Compiled):
-            run.how = _how(train)
+    for batch in steps.batches():
+        steps.train(batch)
         run.batch += 1
         run.step += 1
         now = time.perf_counter()
         run.train_seconds += now - began
         began = now
         run.call("on_step_end")
-        if run.stopped or interrupt.asked:
+        if steps.end(interrupt):
             return
     if not run.means.examples:
         raise ValueError(
@@ -209,29 +151,17 @@ def _epoch(run: Run, train: Step, test: Step, interrupt: Interrupt) -> None:
     run.trained = True
     record = run.means.result()
     if run.validate is not None:
-        means = _validated(run, test, interrupt)
+        means = steps.validated(interrupt)
         if means is None:
             return
-        record |= {f"val_{name}": value for name, value in means.items()}
-    run.seconds = run.train_seconds + time.perf_counter() - began
+        if not means.examples:
+            raise ValueError("fit: `validate` gave no batch; is it empty, or an iterator that can be used once?")
+        record |= {f"val_{name}": value for name, value in means.result().items()}
+    run.seconds = steps.agreed_seconds(run.train_seconds + time.perf_counter() - began)
     run.history.add({**record, "lr": run.lr, "seconds": run.seconds})
     run.epoch += 1
     run.batch, run.trained = 0, False
     run.call("on_epoch_end")
-
-
-def _validated(run: Run, test: Step, interrupt: Interrupt) -> dict[str, float] | None:
-    """The means over the validation loader; None after an interrupt, which resets the loader."""
-    loader: Any = run.validate
-    before = loader.state_dict() if hasattr(loader, "state_dict") else None
-    means = measure(run.model, takewhile(lambda _: not interrupt.asked, loader), test)
-    if interrupt.asked:
-        if before is not None:
-            loader.load_state_dict(before)
-        return None
-    if not means.examples:
-        raise ValueError("fit: `validate` gave no batch; is it empty, or an iterator that can be used once?")
-    return means.result()
 
 
 def _interruption(run: Run) -> KeyboardInterrupt:

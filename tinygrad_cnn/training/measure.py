@@ -115,12 +115,15 @@ class Means:
 
     def add(self, results: Sequence[Tensor], target: Tensor) -> None:
         """Add the results of a step for a batch with this target."""
-        examples = len(target)
+        right = (results[1].item(), target.size) if len(results) > 1 else (0, 0)
+        self.count(results[0].item(), len(target), *right)
+
+    def count(self, loss: float, examples: int, right: int, targets: int) -> None:
+        """Add a mean loss over some examples, and the number of right targets of those that have an accuracy."""
         self.examples += examples
-        self.loss += results[0].item() * examples
-        if len(results) > 1:
-            self.targets += target.size
-            self.right += int(results[1].item())
+        self.loss += loss * examples
+        self.targets += targets
+        self.right += int(right)
 
     def result(self) -> dict[str, float]:
         """The means so far: "loss" and, if there were classes, "accuracy"."""

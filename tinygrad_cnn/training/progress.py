@@ -32,6 +32,8 @@ class Progress(Callback):
         ImportError: if `bar` is True and tqdm is not installed.
     """
 
+    on_first_rank_only = True
+
     def __init__(self, stream: TextIO | None = None, bar: bool | None = None) -> None:
         self._stream = stream
         self._make_bar: Any = None if bar is False else _tqdm(required=bar is True)

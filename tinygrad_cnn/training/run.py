@@ -16,6 +16,7 @@ from .measure import Batch, Loader, Loss, Means
 from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
+    from ..distributed import World
     from ..nn import Module
     from ..tensor import Tensor
 
@@ -33,6 +34,7 @@ class Run(Loadable):
         model, loader, loss, optimizer, validate, epochs: the arguments of ``fit``.
         scheduler: the callback that steps the schedule, or None.
         callbacks: all callbacks, in the order in which they are called.
+        distributed: the processes that share the training, or None.
         history: the epochs that are finished.
         epoch: the number of finished epochs.
         batch: the number of steps in the current epoch.
@@ -56,6 +58,7 @@ class Run(Loadable):
     validate: Loader | None = None
     scheduler: Callback | None = None
     callbacks: Sequence[Callback] = ()
+    distributed: World | None = None
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -73,6 +76,11 @@ class Run(Loadable):
         self.means = Means()
         self.lr = float(self.optimizer.param_groups[0]["lr"])
         self.seconds = self.train_seconds = 0.0
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among those that share the training; rank 0 writes files."""
+        return self.distributed.rank if self.distributed else 0
 
     def stop(self, reason: str) -> None:
         """End the training after the current step, and say why."""
@@ -110,8 +118,9 @@ class Run(Loadable):
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.
 
-        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", the random state as "rng", and
-        under "callbacks" the states of callbacks by the names of their classes, numbered if there are several.
+        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", that of a World of several shards
+        under "distributed", the random state as "rng", and under "callbacks" the states of callbacks by the names of their
+        classes, numbered if there are several.
         """
         states = {name: callback.state_dict() for name, callback in self._callbacks().items()}
         return {**snapshot(**self._parts()), "callbacks": {name: state for name, state in states.items() if state}}
@@ -125,6 +134,10 @@ class Run(Loadable):
         parts = self._parts()
         if isinstance(state, Mapping) and "validate" not in state:  # it may be added when a run is resumed
             parts.pop("validate", None)
+        if isinstance(state, Mapping) and "distributed" in state and "distributed" not in parts:
+            raise ValueError(
+                "restore: the state is of a training in several shards; give fit `distributed`, a World of as many"
+            )
         examine(state, (*parts, "callbacks", RNG))
         examine(state["callbacks"], (), "the state of 'callbacks'")
         entries = [(f"'{name}'", part, state[name]) for name, part in parts.items()]
@@ -137,6 +150,8 @@ class Run(Loadable):
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        if self.distributed is not None and self.distributed.shards > 1:  # one shard trains as without
+            parts["distributed"] = self.distributed
         parts |= {name: part for name in ("loader", "validate") if hasattr(part := getattr(self, name), "state_dict")}
         return {name: part for name, part in {**parts, "run": self}.items() if part is not None}
 

@@ -183,6 +183,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
 
 
+def counted(n: int, what: str) -> str:
+    """What a sentence about so many things begins with."""
+    return f"{n} {what} was" if n == 1 else f"{n} {what}s were"
+
+
 def shown_place(filename: str) -> str:
     """A file name relative to the working directory, if it lies below it."""
     try:

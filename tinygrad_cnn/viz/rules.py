@@ -59,21 +59,12 @@ def _own(function: FunctionType) -> str:
 
 
 def _lambda(code: CodeType) -> str:
-    """The text of a lambda: that of the smallest one around what its code was compiled from."""
+    """The text of a lambda: the one whose body begins where that of the code does."""
     text = "".join(linecache.getlines(code.co_filename))
     if not text:
         raise OSError("no source")
-    spots = [(line, column) for line, _, column, _ in code.co_positions() if line and column]
-    inside = max(spots, default=(code.co_firstlineno, 0))
-    names = list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-    found = [
-        node
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Lambda)
-        and (node.lineno, node.col_offset) <= inside <= (node.end_lineno or 0, node.end_col_offset or 0)
-        and [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)] == names
-    ]
-    if not found:
-        return UNKNOWN
-    smallest = max(found, key=lambda node: (node.lineno, node.col_offset))
-    return textwrap.dedent(ast.get_source_segment(text, smallest) or UNKNOWN)
+    begins = min((line, column) for line, _, column, end in code.co_positions() if line and column is not None and end)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Lambda) and (node.body.lineno, node.body.col_offset) == begins:
+            return textwrap.dedent(ast.get_source_segment(text, node) or UNKNOWN)
+    return UNKNOWN

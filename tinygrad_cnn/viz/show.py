@@ -11,7 +11,7 @@ from ..core.frames import caller
 from ..core.tracing import tracer
 from ..nn import Module
 from ..tensor import Tensor, get_default_dtype
-from .graph import Graph, Group, Item
+from .graph import Graph, Group, Item, counted
 from .names import Names
 from .page import Page
 from .summary import summarize
@@ -29,9 +29,9 @@ def show(
     Nothing that it looks at changes, no `grad` either. Tensors are named after the variables of the caller.
 
     Args:
-        thing: a Tensor or a list of them, for the graph behind; of values in it only those are known that rules need and
-            leaves have. A module or a function, to be called with `args`, for everything that it computes: all values are
-            known, and the file and line of each op. A module without `args`, for its parameters.
+        thing: a Tensor or a list of them, for the graph behind; values in it that no rule needs were not kept, and are
+            computed again where that is safe. A module or a function, to be called with `args`, for everything that it
+            computes: all values are known, and the file and line of each op. A module without `args`, for its parameters.
         args: the arguments. Floating-point arrays and numbers get gradients too. For a module a shape such as
             (1, 3, 32, 32) stands for random numbers. A module is called in the mode in which it is; its buffers and the
             random generator are put back. A function is called once, as it is.
@@ -73,13 +73,12 @@ def show(
     except Exception as error:
         graph.notes.append(f"After these ops {type(error).__name__} was raised: {error}")
         page = vars(error)["page"] = _finished(graph)
-        error.add_note(
-            f"show: {len(page.data['nodes'])} values were noted before; their page is the attribute `page` of this exception"
-        )
+        noted = counted(len(page.data["nodes"]), "value")
+        error.add_note(f"show: {noted} noted before; their page is the attribute `page` of this exception")
         raise
     if not graph.items:
         raise RuntimeError(
-            "show: the function called no op on a Tensor; pass it arrays or Tensors, and use ops on them"
+            "show: the function called no op on a Tensor; pass it Tensors or floating-point arrays, and use ops on them"
         )
     return _finished(graph)
 

@@ -26,7 +26,7 @@ from ..tensor.tensor import incoming
 from ..transforms.anomaly import called_at
 from ..transforms.pytree import leaves, rebuild
 from ..transforms.recorded_call import as_tensor, moves
-from .graph import Graph, Group, Input, Item, shown, shown_place
+from .graph import Graph, Group, Input, Item, counted, shown, shown_place
 from .names import Names
 from .summary import summarize
 
@@ -175,7 +175,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
     if outputs and not (recorder.pulled and start is None):
         left = graph.keep(outputs)
         if left:
-            graph.notes.append(f"{left} values that lead to no result are not shown.")
+            graph.notes.append(f"{counted(left, 'value')} left out: not needed for a result.")
 
 
 @contextmanager
@@ -240,7 +240,7 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
         )
     count = sum(item.recomputed for item in graph.items)
     if count:
-        graph.notes.append(f"{count} values that nothing kept were computed again from those of their inputs.")
+        graph.notes.append(f"{counted(count, 'value')} not kept, and computed again from the inputs.")
     if freed:
         graph.notes.append(f"What is behind {freed} of the ops was freed by an earlier backward, and is not known.")
     if stale:

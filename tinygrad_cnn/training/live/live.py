@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..run import Run
     from .measure import Layers, Predictions
     from .server import Server
+
+Points: TypeAlias = dict[str, list[tuple[float, float]]]
 
 TICK = 0.5
 """Seconds between two updates of the page."""
@@ -72,6 +74,8 @@ class Live(Callback):
     ...         live.step(loss=loss, lr=0.1)
     """
 
+    on_first_rank_only = True
+
     def __init__(
         self,
         save: str | os.PathLike[str] | None = None,
@@ -94,7 +98,6 @@ class Live(Callback):
         self._steps = 0
         self._pending: list[tuple[float, ...]] = []
         self._last: tuple[float, ...] = ()
-        self._own: dict[str, list[tuple[float, float]]] = {}
         self._epochs = self._seen = 0
         self._began = self._next_tick = self._next_layers = self._cost = 0.0
         self._first = 0  # the step at which the run was begun or resumed
@@ -123,11 +126,7 @@ class Live(Callback):
             self._begin(self._model, "training")
         self._steps += 1
         self._seen += examples
-        for name, value in values.items():
-            self._own.setdefault(f"step {name}", []).append((self._steps, value))
-        now = time.perf_counter()
-        if now >= self._next_tick or self._is_due(now, self._steps):
-            self._show_own(now)
+        self._show_own({f"step {name}": [(self._steps, value)] for name, value in values.items()})
 
     def epoch(self, **numbers: float | Tensor) -> None:
         """Note what an epoch measured: ``live.epoch(val_loss=...)``. Errors are those of :meth:`step`."""
@@ -135,14 +134,12 @@ class Live(Callback):
         if not self._running:
             self._begin(self._model, "training")
         self._epochs += 1
-        for name, value in values.items():
-            self._own.setdefault(f"epoch {name}", []).append((self._epochs, value))
-        self._show_own(time.perf_counter())
+        self._show_own({f"epoch {name}": [(self._epochs, value)] for name, value in values.items()})
 
     def close(self) -> None:
         """End the run: save the page if that was asked for, and close the address."""
         if self._running:
-            self._show_own(time.perf_counter(), status="finished")
+            self._show_own({}, status="finished")
             self._end()
         if self._server is not None:
             self._server.close()
@@ -154,14 +151,14 @@ class Live(Callback):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _show_own(self, now: float, status: str = "running") -> None:
-        points, self._own = self._own, {}
+    def _show_own(self, points: Points, status: str = "running") -> None:
+        """Tell the board at once: nobody knows when the next step of the loop will come."""
+        now = time.perf_counter()
         items = self._measured(now, self._steps, points)
         seconds = now - self._began
         rate = self._seen / seconds if seconds > 0 else 0.0
         state = {"status": status, "step": self._steps, "epoch": self._epochs, "rate": rate, "seconds": seconds}
         self._board.add(points, state=state, **items)
-        self._next_tick = time.perf_counter() + TICK
 
     # fit
 
@@ -220,7 +217,7 @@ class Live(Callback):
         self._board.add(points, state=self._state(run, now), **items)
         self._next_tick = time.perf_counter() + TICK
 
-    def _flush(self) -> dict[str, list[tuple[float, float]]]:
+    def _flush(self) -> Points:
         """Points for the steps since the last time: their own means, from the sums of the epoch."""
         if not self._pending:
             return {}
@@ -262,7 +259,7 @@ class Live(Callback):
         self._board.clear()
         self._layers = None if model is None else Layers(model)
         self._graph = None
-        self._pending, self._own = [], {}
+        self._pending = []
         self._steps = self._epochs = self._seen = 0
         self._began = time.perf_counter()
         self._next_tick = self._next_layers = self._began
@@ -289,7 +286,7 @@ class Live(Callback):
             return False
         return step > self._layers.begun if self._layers.begun else now >= self._next_layers
 
-    def _measured(self, now: float, step: int, points: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
+    def _measured(self, now: float, step: int, points: Points) -> dict[str, Any]:
         """Begin or finish a measurement of the layers if it is time: at the pace that its cost allows."""
         if self._layers is None or not step or not self._is_due(now, step):
             return {}

@@ -96,9 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = self.server.owner
         hosts = (f"{HOST}:{owner.port}", f"localhost:{owner.port}")
-        if (
-            self.headers.get("Host") not in hosts
-        ):  # another name for this machine, by which a foreign page may have come
+        if self.headers.get("Host") not in hosts:  # a foreign page may reach this machine by another name
             self._answer(403, "text/plain", "this address is for the browser of this machine")
             return
         prefix = f"/{owner.token}/"

@@ -1,0 +1,198 @@
+"""What a step of training on many ranks takes: a model of it, fitted to measurements here and checked against slow messages.
+
+    mpiexec -n 4 python -m mpi4py -m tests.benchmarks.exchange              times of the sum over ranks, as JSON
+    python -m tests.benchmarks.exchange --fit 2,3,4,8                       runs that for each number, and fits the model
+    python -m tests.benchmarks.exchange --check 2,4,8                       the same with an injected latency and bandwidth
+    python -m tests.benchmarks.exchange --predict                           the table of docs/distributed.md
+
+The model: a rank computes its shards one after the other, then the sum over ranks has two phases, in each of which a rank sends
+and receives N - 1 messages with the (N - 1) / N part of a contribution of B bytes:
+
+    step = ceil(S / N) t + 2 (a + (N - 1) o + B (N - 1) / (N b)) + u
+
+with t seconds for a shard, a the latency, o what a message takes of the processor, b the bandwidth, u the update. A small
+contribution goes to every rank as a whole, in one phase.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.distributed.contribution import SMALL
+
+SIZES = [1 << 10, 1 << 16, 1 << 20, 1 << 22, 1 << 24]
+"""Bytes of a contribution."""
+ROUNDS = 20
+
+
+def predicted(ranks: int, size: float, latency: float, message: float, bandwidth: float) -> float:
+    """Seconds for the sum over ranks of contributions of `size` bytes."""
+    phases, messages, volume = terms(ranks, size)
+    return phases * latency + messages * message + volume / bandwidth
+
+
+def terms(ranks: int, size: float) -> tuple[float, float, float]:
+    """How many phases the sum over ranks has, how many messages a rank receives in them, and how many bytes."""
+    if size * (ranks - 1) <= SMALL:  # every rank gets everything
+        return 1, ranks - 1, size * (ranks - 1)
+    return 2, 2 * (ranks - 1), 2 * size * (ranks - 1) / ranks
+
+
+def step(
+    ranks: int, shards: int, shard: float, size: float, update: float, network: tuple[float, float, float]
+) -> float:
+    """Seconds for a step."""
+    return math.ceil(shards / ranks) * shard + (predicted(ranks, size, *network) if ranks > 1 else 0) + update
+
+
+class Slow:
+    """A communicator over which every message takes a latency, and all messages of a rank share a bandwidth."""
+
+    def __init__(self, link: Any, latency: float, bandwidth: float) -> None:
+        self._link, self._latency, self._bandwidth = link, latency, bandwidth
+        self.rank, self.size = link.rank, link.size
+        self._busy = 0.0  # until when the line to this rank is taken
+
+    def post(self, sends: Sequence[Any], receives: Sequence[Any]) -> Any:
+        """Post, and note when the messages would have arrived."""
+        now = time.perf_counter()
+        self._busy = max(now, self._busy) + sum(buffer.nbytes for _, buffer in receives) / self._bandwidth
+        return self._link.post(sends, receives), self._busy + self._latency if receives else now
+
+    def wait(self, posted: Any) -> None:
+        """Wait for the messages, and until they would have arrived."""
+        inner, due = posted
+        self._link.wait(inner)
+        time.sleep(max(0.0, due - time.perf_counter()))
+
+
+def _measure(latency: float, bandwidth: float) -> None:
+    import tinygrad_cnn as tg
+    from tinygrad_cnn.distributed.contribution import Layout, Sum
+
+    world = tg.distributed.World(64)
+    link: Any = Slow(world.link, latency, bandwidth) if bandwidth else world.link
+    times = {}
+    for size in SIZES:
+        layout = Layout([np.empty(size // 4, np.float32)])
+        total = Sum(link, world.size)
+        out, seconds = layout.empty(), []
+        for _ in range(ROUNDS):
+            own = {node: tuple(np.ones_like(part) for part in layout.empty()) for node in total.own}
+            world.any(False)  # all begin together
+            began = time.perf_counter()
+            total.over_ranks(own, out)
+            seconds.append(time.perf_counter() - began)
+        assert (out[0] == world.size).all()
+        times[size] = float(np.min(seconds) if not bandwidth else np.median(seconds))
+    if world.rank == 0:
+        print(json.dumps(times))
+
+
+def _measured(ranks: int, latency: float = 0.0, bandwidth: float = 0.0) -> dict[int, float]:
+    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:/usr/bin") or "mpiexec"
+    program = [sys.executable, "-m", "mpi4py", "-m", "tests.benchmarks.exchange", "--latency", str(latency)]
+    command = [mpiexec, "-n", str(ranks), *program, "--bandwidth", str(bandwidth)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {int(size): seconds for size, seconds in json.loads(text.strip().splitlines()[-1]).items()}
+
+
+def _fit(numbers: list[int]) -> None:
+    """With more ranks than cores a phase takes another latency, and the cores share the messages and bytes of all ranks."""
+    cores = os.cpu_count() or 1
+    measured = {n: _measured(n) for n in numbers}
+
+    def columns(n: int, size: int) -> np.ndarray:
+        phases, messages, volume = terms(n, size)
+        crowd = max(1.0, n / cores)
+        return np.array([phases * (n <= cores), phases * (n > cores), messages * crowd, volume * crowd])
+
+    pairs = [(n, size, seconds) for n, found in measured.items() for size, seconds in found.items()]
+    rows = np.array([columns(n, size) / seconds for n, size, seconds in pairs])  # so that relative errors count alike
+    solution = _non_negative(rows, np.ones(len(rows)))
+    latency, crowded, message, per_byte = solution
+    print(
+        f"latency {latency * 1e6:.0f} us, {crowded * 1e6:.0f} us with more ranks than cores; {message * 1e6:.0f} us a message; "
+        f"{1 / per_byte / 1e9:.2f} GB/s\n"
+    )
+    _table(measured, lambda n, size: float(columns(n, size) @ solution))
+
+
+def _non_negative(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Least squares, leaving out what would become negative."""
+    kept = [*range(rows.shape[1])]
+    while True:
+        solution = np.linalg.lstsq(rows[:, kept], times, rcond=None)[0]
+        if (solution >= 0).all():
+            full = np.zeros(rows.shape[1])
+            full[kept] = solution
+            return full
+        del kept[int(solution.argmin())]
+
+
+def _check(numbers: list[int], latency: float, bandwidth: float) -> None:
+    print(f"injected: latency {latency * 1e6:.0f} us, bandwidth {bandwidth / 1e6:.0f} MB/s\n")
+    _table({n: _measured(n, latency, bandwidth) for n in numbers}, lambda n, s: predicted(n, s, latency, 0, bandwidth))
+
+
+def _table(measured: dict[int, dict[int, float]], model: Any) -> None:
+    print("| bytes | " + " | ".join(f"{n} ranks, ms: measured, model" for n in measured) + " |")
+    print("| --- " * (1 + len(measured)) + "|")
+    for size in SIZES:
+        cells = [f"{measured[n][size] * 1e3:.2f}, {model(n, size) * 1e3:.2f}" for n in measured]
+        print(f"| {size:,} | {' | '.join(cells)} |")
+
+
+def _predict(shard: float, size: float, update: float) -> None:
+    networks = {"10 Gbit/s, 20 us": (20e-6, 3e-6, 1.25e9), "100 Gbit/s, 2 us": (2e-6, 1e-6, 12.5e9)}
+    print(
+        "| ranks = shards | "
+        + " | ".join(f"{name}: exchange, of the step" for name in networks)
+        + " |\n"
+        + "| --- " * 3
+        + "|"
+    )
+    for ranks in (2, 4, 8, 16, 32, 64, 128, 256):
+        cells = []
+        for network in networks.values():
+            whole, exchange = step(ranks, ranks, shard, size, update, network), predicted(ranks, size, *network)
+            cells.append(f"{exchange * 1e3:.2f} ms, {exchange / whole:.0%}")
+        print(f"| {ranks} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Do what the options say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fit", help="numbers of ranks to measure and fit")
+    parser.add_argument("--check", help="numbers of ranks to measure with slow messages")
+    parser.add_argument("--predict", action="store_true", help="what the model says of many ranks")
+    parser.add_argument("--latency", type=float, default=2e-3, help="seconds, of slow messages (default: 0.002)")
+    parser.add_argument("--bandwidth", type=float, help="bytes a second, of slow messages (default: 5e7)")
+    parser.add_argument("--shard", type=float, default=0.02, help="seconds that a shard takes (default: 0.02)")
+    parser.add_argument("--bytes", type=float, default=4.8e6, help="of a contribution (default: the MNIST CNN's 4.8e6)")
+    parser.add_argument("--update", type=float, default=4e-3, help="seconds that the update takes (default: 0.004)")
+    given = parser.parse_args()
+    if given.fit:
+        _fit([int(n) for n in given.fit.split(",")])
+    elif given.check:
+        _check([int(n) for n in given.check.split(",")], given.latency, given.bandwidth or 5e7)
+    elif given.predict:
+        _predict(given.shard, given.bytes, given.update)
+    else:
+        _measure(given.latency, given.bandwidth or 0.0)
+
+
+if __name__ == "__main__":
+    main()

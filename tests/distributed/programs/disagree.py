@@ -1,0 +1,31 @@
+"""A training in which the last rank is given something else.
+
+Run:  disagree.py WHAT
+"""
+
+import os
+import sys
+
+import numpy as np
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+
+what = sys.argv[1]
+rank = int(os.environ["PMI_RANK"])
+odd = rank == int(os.environ["PMI_SIZE"]) - 1
+if odd and what == "version":
+    tg.__version__ = "9.9"
+tg.manual_seed(7 if odd and what == "random" else 0)
+if odd and what == "dtype":
+    tg.set_default_dtype(np.float64)
+model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=not (odd and what == "model")))
+tg.manual_seed(7 if odd and what == "random" else 0)
+optimizer = tg.optim.Adam(model.parameters())
+images, digits = tg.data.digits()
+length = 90 if odd and what == "length" else 100
+data = tg.data.TensorDataset(images[:length].astype(np.float32), digits[:length])
+loader = tg.data.DataLoader(data, 10, seed=5 if odd and what == "loader" else 0)
+shards, seed = 5 if odd and what == "shards" else 4, 9 if odd and what == "seed" else 3
+world = tg.distributed.World(shards, seed=seed, timeout=10)
+tg.fit(model, loader, tg.cross_entropy, optimizer, epochs=1, progress=False, compile=False, distributed=world)

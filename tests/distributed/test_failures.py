@@ -1,0 +1,121 @@
+"""One rank fails; the others end in time and say which, where and when, and the last checkpoint is whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+
+from .common import Job, finished, needs_mpi
+
+pytestmark = needs_mpi
+TIMEOUT = 5
+"""Seconds, which the programs give to World."""
+SLACK = 10
+"""Seconds that a busy machine may take for what is no waiting."""
+
+
+def failed(folder, ranks, *arguments):
+    """What a program prints in which a rank fails, and how many seconds after that all have ended."""
+    job = Job(folder, ranks, "failing.py", *arguments)
+    job.wait_for(folder / "failed")
+    began = time.monotonic()
+    code, output = job.end()
+    assert code != 0, output
+    return output, time.monotonic() - began
+
+
+def resumed(folder, ranks):
+    """The result of a training that goes on from the checkpoint of one that has failed."""
+    finished(folder, ranks, "failing.py", "never", 0, 0)
+    return {(folder / f"rank{rank}.txt").read_text() for rank in range(ranks)}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The result of a training without a failure."""
+    return resumed(tmp_path_factory.mktemp("whole"), 1)
+
+
+@pytest.mark.parametrize(("ranks", "who"), [(2, 0), (3, 1), (4, 3)])
+def test_an_exception(tmp_path, whole, ranks, who):
+    output, seconds = failed(tmp_path, ranks, "raise", who, 23)
+    assert seconds < TIMEOUT + SLACK
+    line = f"rank {who} on {os.uname().nodename}, at step 23, raised ValueError: no good"
+    assert f"DistributedError: {line}" in output
+    assert line in (tmp_path / "run.failures.txt").read_text()
+    assert tg.load(tmp_path / "run.npz")["run"]["step"] == 20, "the step of the last epoch that was saved"
+    assert resumed(tmp_path, 2) == whole
+    assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
+
+
+def test_an_exit(tmp_path):
+    output, seconds = failed(tmp_path, 2, "exit", 1, 5)
+    assert seconds < TIMEOUT + SLACK
+    assert "at step 5, raised SystemExit: 0" in output
+
+
+@pytest.mark.parametrize(("how", "who"), [("stop", 0), ("stop", 2), ("hang", 1)])
+def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
+    output, seconds = failed(tmp_path, 3, how, who, 23)
+    assert 0.5 * TIMEOUT < seconds < TIMEOUT + SLACK
+    line = f"rank {who} on {os.uname().nodename} did not answer for {TIMEOUT} s"
+    assert f"DistributedError: {line}" in output
+    assert "at step 23" in output
+    assert line in (tmp_path / "run.failures.txt").read_text()
+    assert resumed(tmp_path, 1) == whole
+
+
+def test_a_rank_that_is_killed_ends_all(tmp_path, whole):
+    """The launcher kills the others at once."""
+    _, seconds = failed(tmp_path, 2, "kill", 1, 23)
+    assert seconds < TIMEOUT + SLACK
+    assert resumed(tmp_path, 2) == whole
+
+
+@settings(max_examples=4)
+@given(st.integers(1, 59), st.sampled_from(["raise", "exit", "kill", "stop"]), st.integers(2, 4), st.data())
+def test_any_rank_at_any_step(tmp_path_factory, whole, at, how, ranks, data):
+    """Whatever fails and when: it goes on from the last checkpoint, on another number of ranks, to the same bits."""
+    folder = tmp_path_factory.mktemp("any")
+    _, seconds = failed(folder, ranks, how, data.draw(st.integers(0, ranks - 1)), at)
+    assert seconds < TIMEOUT + SLACK
+    assert resumed(folder, data.draw(st.integers(1, 4))) == whole
+
+
+@pytest.mark.parametrize("who", [0, 2])
+def test_ctrl_c_on_one_rank_ends_all_after_the_step(tmp_path, whole, who):
+    output, _ = failed(tmp_path, 3, "interrupt", who, 23)
+    assert output.count("KeyboardInterrupt: interrupted after step 3 of epoch 3; saved; to resume, call") == 3
+    assert tg.load(tmp_path / "run.npz")["run"]["step"] == 23
+    assert not (tmp_path / "run.failures.txt").exists()
+    assert resumed(tmp_path, 4) == whole
+
+
+def test_ctrl_c_of_the_launcher(tmp_path, whole):
+    job = Job(tmp_path, 3, "failing.py", "never", 0, 0)
+    job.wait_for(tmp_path / "run.npz")
+    job.process.send_signal(signal.SIGINT)
+    code, output = job.end()
+    if code == 0:
+        pytest.skip("it was finished before the signal came")
+    assert "KeyboardInterrupt: interrupted after" in output
+    assert resumed(tmp_path, 2) == whole
+
+
+def test_one_rank_that_wants_to_stop_stops_all(tmp_path):
+    job = Job(tmp_path, 3, "failing.py", "wish", 1, 23)
+    code, output = job.end()
+    assert code == 0, output
+    assert tg.load(tmp_path / "run.npz")["run"]["step"] == 23
+
+
+def test_a_rank_that_changes_its_model_is_found(tmp_path):
+    output, _ = failed(tmp_path, 3, "change", 2, 23)
+    assert "DistributedError: the model has other values on rank 2 than on rank 0 after step 30" in output

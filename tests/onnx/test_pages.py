@@ -1,0 +1,33 @@
+"""The page about ONNX lists what there is, and the example that fine-tunes a file runs."""
+
+from __future__ import annotations
+
+import re
+
+from ..test_examples import load as example
+from ..test_examples import number
+from . import needs
+
+needs.onnx()
+
+from . import tables  # noqa: E402
+
+
+def test_the_page_lists_the_operators():
+    found = tables.LISTS.search(tables.PAGE.read_text(encoding="utf-8"))
+    assert found is not None
+    assert found[0].strip() == tables.lists().strip(), "run python -m tests.onnx.tables --write"
+
+
+def test_what_is_written_is_read():
+    assert set(tables.written()) <= set(tables.read())
+
+
+def test_the_example_is_short_and_learns(capsys):
+    module = example("onnx_finetune")
+    assert module.main(["--quick"]) == 0
+    out = capsys.readouterr().out
+    assert 80 < number(r"^([\d.]+)% of 796 images of new digits right$", out) < 100, "guessing gives 20"
+    text = (tables.PAGE.parents[1] / "examples" / "onnx_finetune.py").read_text(encoding="utf-8")
+    assert text.count("\n") < 100
+    assert re.search(r"\nRun:  python examples/onnx_finetune.py", text)

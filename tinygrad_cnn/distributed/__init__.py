@@ -1,0 +1,6 @@
+"""Data-parallel training over MPI, whose results do not depend on the number of ranks."""
+
+from .communicator import DistributedError
+from .world import World
+
+__all__ = ["DistributedError", "World"]

@@ -1,0 +1,112 @@
+"""Functions that run in turns, so that all of them reach an exchange before any goes on: shards that share their moments."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+class _Cancelled(BaseException):
+    """Ends a function whose neighbour has failed."""
+
+
+class _Worker(Generic[T]):
+    """A function in a thread of its own, which runs only between :meth:`go` and the next exchange."""
+
+    def __init__(self, function: Callable[[], T], state: Any) -> None:
+        self.state = state
+        self.offer: np.ndarray | None = None
+        self.answer: np.ndarray | None = None
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.is_done = self.is_cancelled = False
+        self._turn, self._back = threading.Semaphore(0), threading.Semaphore(0)
+        self.thread = threading.Thread(target=copy_context().run, args=(self._run, function), name="shard", daemon=True)
+        self.thread.start()
+
+    def _run(self, function: Callable[[], T]) -> None:
+        self._turn.acquire()
+        _current.worker = self
+        try:
+            if not self.is_cancelled:
+                self.result = function()
+        except BaseException as error:
+            self.error = error
+        self.offer, self.is_done = None, True
+        self._back.release()
+
+    def go(self) -> None:
+        """Let the function run to its next exchange, or to its end."""
+        self._turn.release()
+        self._back.acquire()
+
+    def exchange(self, array: np.ndarray) -> np.ndarray:
+        """Offer an array, and wait for the sum of what all have offered."""
+        self.offer = array.copy()
+        self._back.release()
+        self._turn.acquire()
+        if self.is_cancelled:
+            raise _Cancelled
+        assert self.answer is not None
+        return self.answer.copy()
+
+
+class _Current(threading.local):
+    worker: _Worker[Any] | None = None
+
+
+_current = _Current()
+
+
+def exchanged(array: np.ndarray) -> np.ndarray:
+    """The sum over all functions that run in lockstep with this one of the arrays that they give here."""
+    assert _current.worker is not None
+    return _current.worker.exchange(array)
+
+
+def in_lockstep(
+    functions: Sequence[Callable[[], T]],
+    total: Callable[[list[np.ndarray]], np.ndarray],
+    keep: Callable[[], Any],
+    put: Callable[[Any], None],
+) -> list[T]:
+    """The results of functions that run in turns.
+
+    Args:
+        functions: each may call :func:`exchanged`, all of them equally often.
+        total: of the arrays of all functions, by their order.
+        keep: takes the state that functions share; each goes on with what it has left there.
+        put: puts such a state back.
+
+    Raises:
+        RuntimeError: if one function ends while others wait in an exchange; or what a function raises. The others are
+            ended.
+    """
+    workers = [_Worker(function, keep()) for function in functions]
+    try:
+        while True:
+            for worker in workers:
+                put(worker.state)
+                worker.go()
+                worker.state = keep()
+                if worker.error is not None:
+                    raise worker.error
+            offers = [worker.offer for worker in workers if worker.offer is not None]
+            if not offers:
+                return [worker.result for worker in workers]  # type: ignore[misc]
+            if len(offers) < len(workers):
+                raise RuntimeError("World: synchronized batch norm is reached in some shards and not in others")
+            answer = total(offers)
+            for worker in workers:
+                worker.answer = answer
+    finally:
+        for worker in workers:
+            if not worker.is_done:
+                worker.is_cancelled = True
+                worker.go()

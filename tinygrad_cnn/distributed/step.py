@@ -1,0 +1,205 @@
+"""One step over the shards of a batch: forward and backward for each, and the sum of gradients, losses and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.tracing import Tracer, trace
+from ..core.versions import marking
+from ..data.loader import Shards
+from ..nn.normalization import batch_norm_function
+from ..ops.random import get_rng_state, is_library_generator, set_rng_state
+from ..tensor import Tensor
+from .contribution import Flat, Layout, Sum, add
+from .lockstep import in_lockstep
+from .sync_batch_norm import sync_batch_norm
+from .tree import computed
+
+if TYPE_CHECKING:
+    from .world import World
+
+ShardStep = Callable[..., tuple[Tensor, ...]]
+"""A function of the share that a shard has of its batch, and of the shard's arrays: it runs forward, and backward from the
+share, and returns the loss and how many outputs are right."""
+
+
+class Step:
+    """Takes steps for parameters and buffers.
+
+    A contribution has the gradients and the floating-point buffers, both times the share of the batch that the shard
+    has; and in float64 the loss, times the share, how many outputs are right of how many, which parameters have a
+    gradient, and the integer buffers.
+
+    Args:
+        world: the ranks and shards.
+        parameters, buffers: of the model.
+        reuse: whether the memory of gradients that were returned may be written by the next step.
+    """
+
+    def __init__(self, world: World, parameters: Sequence[Tensor], buffers: Sequence[Tensor], reuse: bool) -> None:
+        self._world, self._reuse = world, reuse
+        self._parameters = parameters
+        self._floats = [b._array for b in buffers if b.dtype.kind in "fc"]
+        self._integers = [b._array for b in buffers if b.dtype.kind not in "fc"]
+        self._buffers = [*self._floats, *self._integers]
+        self._before = [np.empty_like(b) for b in self._buffers]
+        self._mark = marking(*self._buffers)
+        self._sum = Sum(world.link, world.shards)
+        numbers = np.empty(3 + len(parameters) + sum(b.size for b in self._integers))
+        self._layout = Layout([*(p._array for p in parameters), *self._floats, numbers])
+        self._free: list[Flat] = []
+        self._lent: Flat | None = None
+        self._is_first = True
+
+    def __call__(self, shard: ShardStep, batch: Shards) -> tuple[Tensor, list[int], list[Tensor | None]]:
+        """The loss of the batch, how many outputs are right of how many, and the gradients; buffers are updated.
+
+        Raises:
+            ValueError: if a shard is empty, or the step draws from a generator of its own. Buffers are as they were
+                then.
+        """
+        world, examples = self._world, sum(batch.sizes)
+        if not all(batch.sizes):
+            raise ValueError(
+                f"World: a batch has {examples} examples for {world.shards} shards, so that a shard would be empty; use larger "
+                "batches, fewer shards, or a DataLoader with drop_last=True for the last batch of an epoch"
+            )
+        if self._lent is not None and self._reuse:
+            self._free.append(self._lent)
+        self._lent = None
+        for kept, buffer in zip(self._before, self._buffers, strict=True):
+            np.copyto(kept, buffer)
+        dtypes: list[np.dtype[Any]] = []
+
+        def contribution(s: int, onto: Flat | None = None) -> Flat:
+            self._put_buffers_back()
+            share = batch.sizes[s] / examples
+            with (
+                world.stream(world.steps, s),
+                trace(_NoOtherGenerator()) if self._is_first and world.shards > 1 else nullcontext(),
+            ):
+                loss, *right = shard(Tensor._of(np.asarray(share)), *batch.parts[s])
+            dtypes.append(loss.dtype)
+            counts = [right[0].item(), batch.parts[s][-1].size] if right else [0, 0]
+            return self._contribution(share, loss.item(), counts, onto)
+
+        try:
+            if world.sync_batch_norm and world.shards > 1:
+                parts = dict(zip(world.mine, self._together(contribution), strict=True))
+                one = self._one_of(parts)
+            else:
+                one = contribution
+            own = {node: computed(node, one, self._added) for node in self._sum.own}
+        except BaseException:
+            self._put_buffers_back()
+            raise
+        self._is_first = False
+        out = self._memory()
+        self._lent = self._sum.over_ranks(own, out)
+        self._free += [flat for flat in (*own.values(), out) if flat is not self._lent]
+        return self._results(self._layout.views(self._lent), dtypes[0])
+
+    # Shards that share batch-norm moments
+
+    def _together(self, contribution: Callable[[int], Flat]) -> list[Flat]:
+        """The contributions of the shards of this rank, each of which waits for the others where moments are added up."""
+
+        def alone(s: int) -> Flat:
+            token = batch_norm_function.set(sync_batch_norm)
+            try:
+                return contribution(s)
+            finally:
+                batch_norm_function.reset(token)
+
+        return in_lockstep([partial(alone, s) for s in self._world.mine], self._world.total, self._keep, self._put)
+
+    def _one_of(self, parts: dict[int, Flat]) -> Callable[[int, Flat | None], Flat]:
+        return lambda s, onto: parts[s] if onto is None else self._added(onto, parts[s])
+
+    def _keep(self) -> Any:
+        return get_rng_state(), [b.copy() for b in self._buffers], [getattr(p, "_grad", None) for p in self._parameters]
+
+    def _put(self, state: Any) -> None:
+        random, buffers, gradients = state
+        set_rng_state(random)
+        for buffer, kept in zip(self._buffers, buffers, strict=True):
+            np.copyto(buffer, kept)
+        for p, g in zip(self._parameters, gradients, strict=True):
+            p._grad = g
+
+    def _put_buffers_back(self) -> None:
+        for kept, buffer in zip(self._before, self._buffers, strict=True):
+            np.copyto(buffer, kept)
+        self._mark()
+
+    def _memory(self) -> Flat:
+        return self._free.pop() if self._free else self._layout.empty()
+
+    def _added(self, a: Flat, b: Flat) -> Flat:
+        self._free.append(b)
+        return add(a, b)
+
+    def _contribution(self, share: float, loss: float, counts: Sequence[float], onto: Flat | None) -> Flat:
+        flat = self._memory() if onto is None else onto
+        present = [p._grad is not None for p in self._parameters]
+        gradients: list[Any] = [0 if p._grad is None else p._grad._array for p in self._parameters]
+        statistics = [b * b.dtype.type(share) for b in self._floats]
+        numbers = np.array([loss * share, *counts, *present, *(n for b in self._integers for n in b.flat)], np.float64)
+        for view, array in zip(self._layout.views(flat), [*gradients, *statistics, numbers], strict=True):
+            if onto is None:
+                np.copyto(view, array)
+            else:
+                np.add(view, array, out=view)
+        return flat
+
+    def _results(self, views: list[np.ndarray], dtype: np.dtype[Any]) -> tuple[Tensor, list[int], list[Tensor | None]]:
+        *views, numbers = views
+        many = len(self._parameters)
+        loss, counts, present, integers = np.split(numbers, [1, 3, 3 + many])
+        mine = np.array([n for b in self._integers for n in b.flat], np.float64)
+        if not np.array_equal(integers, mine * self._world.shards):
+            self._put_buffers_back()
+            raise ValueError(
+                "World: a buffer of integers is not alike in all shards after a step; it must count what they have in "
+                "common, such as steps"
+            )
+        for buffer, view in zip(self._floats, views[many:], strict=True):
+            np.copyto(buffer, view)
+        self._mark()
+        gradients = [Tensor._of(view) if n else None for view, n in zip(views, present, strict=False)]
+        return Tensor._of(loss[0].astype(dtype)), [int(n) for n in counts], gradients
+
+
+class _NoOtherGenerator(Tracer):
+    """Refuses draws that would depend on how many shards the rank has computed before."""
+
+    def write(self, thing: Any, what: Any) -> None:
+        if what == "state" and not is_library_generator(thing):
+            raise ValueError(
+                "World: the step draws from a generator of its own, whose numbers would depend on which shards a rank "
+                "computes; leave `rng` out, so that it draws from the library's, which has a stream for each shard"
+            )
+        super().write(thing, what)
+
+
+def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor]) -> None:
+    """Let each parameter have the gradient of the loss times the share as ``grad``, or None."""
+    for p in parameters:
+        p.zero_grad()
+    loss.backward(share.astype(loss.dtype).reshape(loss.shape))
+
+
+def shard_step(loss_of_shard: Callable[..., Tensor], parameters: Sequence[Tensor]) -> ShardStep:
+    """Forward and backward of a function that gives the loss of a shard."""
+
+    def step(share: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        loss = loss_of_shard(*parts)
+        backward_of_share(loss, share, parameters)
+        return (loss,)
+
+    return step

@@ -1,0 +1,193 @@
+"""The steps of `fit` where ranks share them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ..data.loader import DataLoader, Shards, shards_of
+from ..io import load
+from ..tensor import Tensor
+from ..training.checkpoint import Checkpoint
+from ..training.interrupt import Interrupt
+from ..training.measure import Means, measured, modes, tensors
+from ..training.steps import Steps, taken, wrapped
+from . import digest
+from .communicator import DistributedError, gather
+from .step import Step, backward_of_share
+
+if TYPE_CHECKING:
+    from ..training.run import Run
+    from .world import World
+
+
+class DistributedSteps(Steps):
+    """Steps over the shards of this rank: one function runs a shard forward and backward, and one updates the parameters."""
+
+    def __init__(self, run: Run, compile: bool) -> None:
+        super().__init__(run, compile)
+        assert run.distributed is not None
+        self._world: World = run.distributed
+        moved = [p for group in run.optimizer.param_groups for p in group["params"]]
+        self._parameters: list[Tensor] = [*{id(p): p for p in (*run.model.parameters(), *moved)}.values()]
+        together = self._world.sync_batch_norm
+        if together and compile:
+            run.how = "steps run as written, since shards wait for each other in synchronized batch norm"
+        self._shard = wrapped(self._forward_and_backward(), compile and not together)
+        self._learned: list[Tensor] = []
+
+    # The two functions that are compiled
+
+    def _forward_and_backward(self) -> Callable[..., tuple[Tensor, ...]]:
+        model, loss, parameters = self.run.model, self.run.loss, self._parameters
+
+        def shard(share: Tensor, *batch: Tensor) -> tuple[Tensor, ...]:
+            *inputs, target = batch
+            output = model(*inputs)
+            value = loss(output, target)
+            backward_of_share(value, share, parameters)
+            return measured(value, output, target)
+
+        return shard
+
+    def _update_of(self, learned: list[Tensor]) -> Callable[..., tuple[Tensor, ...]]:
+        optimizer, before_update = self.run.optimizer, self._before_update
+
+        def update(*gradients: Tensor) -> tuple[Tensor, ...]:
+            for p, g in zip(learned, gradients, strict=True):
+                p.grad = g
+            if before_update is not None:
+                before_update()
+            optimizer.step()
+            return ()
+
+        return update
+
+    # Start and end
+
+    def start(self, resume: str | os.PathLike[str] | None) -> None:
+        """Find out whether the ranks agree, and give all of them the state of rank 0, which reads the checkpoint."""
+        run, world = self.run, self._world
+        checkpoint = next((c for c in run.callbacks if isinstance(c, Checkpoint)), None)
+        if world.link.failures is None and checkpoint is not None:
+            world.link.failures = checkpoint.path.with_name(f"{checkpoint.path.stem}.failures.txt")
+        if world.rank == 0 and world.link.failures is not None:
+            with suppress(OSError):
+                world.link.failures.unlink()
+        parts = ("model", "optimizer", "loader", "validate", "epochs", "scheduler", "loss")
+        world.restart()
+        with world.guarded("at the start"):
+            world.compare({**{name: getattr(run, name) for name in parts}, "compile": self._compile})
+
+            def first() -> Any:
+                if resume is not None:
+                    self._restore(load(resume), resume)
+                return run.snapshot()
+
+            state = world.from_first(first)
+            if world.rank != 0:
+                run.restore(state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Tell the other ranks of an error; without one, wait until all have ended and rank 0 has saved."""
+        if error is not None:
+            self._world.link.fail(error)
+        else:
+            self._world.any(False)
+
+    def end(self, interrupt: Interrupt) -> bool:
+        """Whether any rank wants to end."""
+        run, world = self.run, self._world
+        if not world.any(interrupt.asked or bool(run.stopped)):
+            return False
+        wishes = [data.decode() for data in gather(world.link, f"{interrupt.asked:d}{run.stopped or ''}".encode())]
+        self.interrupted = any(wish[0] == "1" for wish in wishes)
+        run.stopped = run.stopped or next((wish[1:] for wish in wishes if wish[1:]), None)
+        return True
+
+    # Steps
+
+    def batches(self) -> Iterator[Any]:
+        """The shards of this rank of what is left of the epoch."""
+        if not self.run.trained:
+            yield from batches(self._world, self.run.loader, self.run.rest, self._world.mine)
+
+    def train(self, batch: Shards) -> None:
+        """Take one step and count what it measured."""
+        world = self._world
+        world.link.at = f"at step {self.run.step + 1}"
+        learned = [p for p in self._parameters if p.requires_grad]
+        if [*map(id, learned)] != [*map(id, self._learned)]:
+            self._learned = learned
+            # A callback may keep the gradients that it is given.
+            self._step = Step(world, learned, [*self.run.model.buffers()], reuse=self._before_update is None)
+            self._update = wrapped(self._update_of(learned), self._compile)
+        self.run.parts = tensors(batch.parts[world.mine[0]])
+        loss, counts, gradients = self._step(lambda share, *parts: taken(self._shard, share, *tensors(parts)), batch)
+        self._tell(self._shard)
+        taken(self._update, *gradients)  # type: ignore[arg-type]
+        world.steps += 1
+        self.run.means.count(loss.item(), sum(batch.sizes), *counts)
+
+    def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
+        world, model = self._world, self.run.model
+        world.link.at = f"at the validation after step {self.run.step}"
+        rows: dict[tuple[int, int], tuple[float, ...]] = {}
+        shards = range(world.shards) if self._watching else world.mine  # a callback is given all outputs
+        with modes(model):
+            model.eval()
+            for number, batch in enumerate(batches(world, loader, lambda: iter(loader), shards)):
+                if interrupt.asked:
+                    break
+                for s, part in batch.parts.items():
+                    parts = tensors(part)
+                    with world.stream(world.steps, number, s):
+                        loss, *right = self._tested(*parts)
+                    counts = (right[0].item(), parts[-1].size) if right else (0, 0)
+                    rows[number, s] = loss.item(), batch.sizes[s], *counts
+        own = np.array([(*place, *row) for place, row in rows.items()], np.float64)
+        everyone = gather(world.link, struct.pack("?", interrupt.asked) + own.tobytes())
+        if any(data[0] for data in everyone):
+            return None
+        for data in everyone:
+            for place, shard, *row in np.frombuffer(data[1:], np.float64).reshape(-1, 6).tolist():
+                rows[int(place), int(shard)] = tuple(row)
+        means = Means()
+        for _, (mean, *shares) in sorted(rows.items()):
+            means.count(mean, *map(int, shares))
+        return means
+
+    def agreed_seconds(self, seconds: float) -> float:
+        """How long rank 0 took. The values of model and statistics are compared on the way.
+
+        Raises:
+            DistributedError: if the ranks have different values: something that they do is not the same.
+        """
+        model = self.run.model
+        values = digest.of_values([*self._parameters, *model.buffers()])
+        everyone = gather(self._world.link, values + struct.pack("d", seconds))
+        different = [str(rank) for rank, data in enumerate(everyone) if data[:-8] != everyone[0][:-8]]
+        if different:
+            raise DistributedError(
+                f"the model has other values on rank {', '.join(different)} than on rank 0 after step {self.run.step}; a "
+                "callback, a loss or the model does what depends on the rank, such as a draw from a generator of its own"
+            )
+        (first,) = struct.unpack("d", everyone[0][-8:])
+        return float(first)
+
+
+def batches(world: World, loader: Any, rest: Callable[[], Iterator[Any]], which: range) -> Iterator[Shards]:
+    """The shards `which` of each batch: a DataLoader reads no others."""
+    if isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
+        yield from loader.shards(world.shards, which)
+    else:
+        for batch in rest():
+            yield shards_of(tensors(batch), world.shards, which)

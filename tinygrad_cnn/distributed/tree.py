@@ -1,0 +1,62 @@
+"""The order in which the shards of a batch are added: one binary tree over their numbers, whoever computes them.
+
+A node (first, last) stands for the shards from `first` to `last` - 1; its children are its two halves. A rank adds up
+the largest subtrees that lie within its own shards. What is left of the tree is the same for all ranks, so the sum has
+the same bits for any number of ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+
+Node: TypeAlias = tuple[int, int]
+T = TypeVar("T")
+
+
+def shards_of_rank(rank: int, size: int, shards: int) -> range:
+    """The shards that a rank computes: consecutive ones, as many as any other rank, or one more."""
+    return range(rank * shards // size, (rank + 1) * shards // size)
+
+
+def halves(node: Node) -> tuple[Node, Node]:
+    """The children of a node with more than one shard."""
+    middle = (node[0] + node[1]) // 2
+    return (node[0], middle), (middle, node[1])
+
+
+def subtrees(part: range, node: Node) -> list[Node]:
+    """The largest subtrees below `node` that have no shards but those in `part`."""
+    first, last = node
+    if part.start <= first and last <= part.stop:
+        return [node]
+    if last <= part.start or part.stop <= first:
+        return []
+    return [tree for half in halves(node) for tree in subtrees(part, half)]
+
+
+def computed(node: Node, shard: Callable[[int, T | None], T], add: Callable[[T, T], T], onto: T | None = None) -> T:
+    """The sum of a node, whose shards are computed in order.
+
+    Args:
+        shard: ``shard(s, None)`` gives the contribution of a shard, ``shard(s, a)`` adds it to a.
+        add: ``add(a, b)`` adds b to a, and may reuse the memory of b.
+        onto: a sum that the node is added to.
+    """
+    if node[1] - node[0] == 1:
+        return shard(node[0], onto)
+    left, right = halves(node)
+    own = computed(right, shard, add, computed(left, shard, add))
+    return own if onto is None else add(onto, own)
+
+
+def total(node: Node, known: Mapping[Node, np.ndarray]) -> np.ndarray:
+    """The sum of a node from the known sums below it, into whose memory it may write."""
+    if node in known:
+        return known[node]
+    left, right = halves(node)
+    first = total(left, known)
+    np.add(first, total(right, known), out=first)
+    return first

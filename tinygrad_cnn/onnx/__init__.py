@@ -1,0 +1,10 @@
+"""Models as ONNX files: :func:`export` writes one, and :func:`load` makes a module of one.
+
+Needs the package onnx: pip install 'tinygrad_cnn[onnx]'.
+"""
+
+from .errors import OnnxError
+from .export import export
+from .model import GraphModule, load
+
+__all__ = ["GraphModule", "OnnxError", "export", "load"]

@@ -1,0 +1,166 @@
+"""A file of ONNX as a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..nn import Module, Parameter
+from ..nn.summary import Summary
+from ..tensor import Tensor
+from .build import Builder, Constant
+from .errors import OnnxError
+from .files import model_of, opset_of, without_functions
+from .names import paths
+from .port import Port, ports_of
+from .program import Env, Program
+from .summary import summarize
+
+__all__ = ["GraphModule", "load"]
+
+
+class Scope(Module):
+    """Parameters and buffers whose names have a common beginning."""
+
+
+class GraphModule(Module):
+    """The graph of an ONNX file as a module. :func:`load` creates it.
+
+    Its parameters are the initializers of the file and the constants that are used as weights or biases, under their names in
+    the file. Its buffers are running statistics, integer tables and single numbers. In training mode, batch normalization and
+    dropout behave as :class:`~tinygrad_cnn.nn.BatchNorm2d` and :class:`~tinygrad_cnn.nn.Dropout` do.
+
+    Attributes:
+        input_names, output_names: the names in the file, in order.
+        names: maps the path of each parameter and buffer to its name in the file. They differ if a name is not a legal path.
+        opset: the opset of the file.
+    """
+
+    def __init__(self, program: Program, ports: list[Port], constants: dict[str, Constant], opset: int) -> None:
+        self._program, self._ports, self.opset = program, ports, opset
+        self.input_names = [port.name for port in ports]
+        self.output_names: list[str] = []
+        used = program.uses() & constants.keys()
+        roles: dict[str, set[str]] = {}
+        program.note(roles)
+        state = {
+            n: kind for n, c in constants.items() if n in used and (kind := _kind(c, roles.get(n, set()))) is not None
+        }
+        self._constants: Env = {n: constants[n].array for n in used if n not in state}
+        self.names: dict[str, str] = {}
+        self._places: list[tuple[str, Module, str]] = []
+        for name, path in paths(state).items():
+            self.names[path] = name
+            *scopes, leaf = path.split(".")
+            owner: Module = self
+            for scope in scopes:
+                if scope not in owner._kinds:
+                    owner.register_module(scope, Scope())
+                owner = getattr(owner, scope)
+            if state[name] == "parameter":
+                owner.register_parameter(leaf, Parameter(constants[name].array))
+            else:
+                owner.register_buffer(leaf, Tensor(constants[name].array))
+            self._places.append((name, owner, leaf))
+        program.finish(kept=set(constants) | set(program.inputs))
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The outputs of the graph, one Tensor or a tuple, for its inputs: in their order, or by name.
+
+        Raises:
+            OnnxError: if an input is missing, unknown or does not fit, or a node cannot be computed; it names the node.
+        """
+        env = self.environment(inputs, named)
+        self._program.run(env, self.training)
+        found = tuple([env[name] for name in self._program.outputs])
+        return found[0] if len(found) == 1 else found
+
+    def environment(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Env:
+        """What the program starts with."""
+        given = dict(zip(self.input_names, inputs, strict=False)) | named
+        if len(given) != len(self.input_names) or len(inputs) + len(named) != len(given):
+            raise OnnxError(
+                f"{len(inputs)} inputs and {sorted(named)} by name are given; the graph takes "
+                f"{', '.join(self.input_names) or 'none'}"
+            )
+        env = dict(self._constants)
+        for name, owner, leaf in self._places:
+            env[name] = getattr(owner, leaf)
+        for port, name in zip(self._ports, self._program.inputs, strict=True):
+            if port.name not in given:
+                raise OnnxError(f"the input {port.name!r} is missing; give {', '.join(self.input_names)}")
+            value = given[port.name]
+            if value.__class__ is not Tensor and not isinstance(value, Tensor):
+                value = np.asarray(value, None if hasattr(value, "dtype") else port.dtype)
+            port.check(value)
+            env[name] = value
+        return env
+
+    def summary(self, input_shape: Any = None, *more: Any, dtype: DTypeLike | None = None) -> Summary:
+        """Print a table of the nodes in their order, with outputs, parameters and multiply-adds.
+
+        Args:
+            input_shape: the shape of the input, or an example; by default as the file states it, with a batch of 1.
+            more: the same for further inputs.
+            dtype: of the inputs that are given as shapes; by default as the file states it.
+
+        Returns:
+            The table as a :class:`~tinygrad_cnn.nn.summary.Summary`.
+        """
+        given = () if input_shape is None else (input_shape, *more)
+        result = summarize(self, given, dtype)
+        print(result)
+        return result
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """No rows: the children only hold parameters."""
+        return iter(())
+
+    def extra_repr(self) -> str:
+        """The inputs, the outputs and the number of nodes."""
+        return f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}, {len(self._program.steps)} nodes"
+
+
+def _kind(constant: Constant, roles: set[str]) -> str | None:
+    """What a constant is in the module: a "parameter", a "buffer" or, None, a part of the graph."""
+    kind = constant.array.dtype.kind
+    if not roles - {"Structural"}:
+        return None
+    if kind == "f" and "Weight" in roles:
+        return "parameter"
+    if "Statistic" in roles:
+        return "buffer"
+    if kind == "f" and constant.array.size > 1:
+        return "parameter"
+    return "buffer" if constant.given else None
+
+
+def load(source: Any) -> GraphModule:
+    """The model in an ONNX file, as a module in evaluation mode: ``model = tg.onnx.load("model.onnx")``.
+
+    The module can be called, trained, compiled, saved and exported as any other.
+
+    Args:
+        source: the path of a file, or its bytes. Opsets 7 to 28 are supported.
+
+    Raises:
+        OnnxError: if the file is damaged, refers to files outside its folder, or has unknown operators, which are all listed.
+        TypeError: if `source` is neither a path nor bytes.
+        OSError: if the file cannot be opened.
+        ImportError: if the package onnx is not installed.
+    """
+    model, folder = model_of(source)
+    opset = opset_of(model)
+    model = without_functions(model)
+    builder = Builder(opset, folder, budget=max(1 << 16, 4 * model.ByteSize()))
+    try:
+        program = builder.main(model.graph)
+        ports = ports_of(model.graph)
+        built = GraphModule(program, ports, builder.constants, opset)
+    except RecursionError:
+        raise OnnxError("load: the model is nested too deeply") from None
+    built.output_names = [output.name for output in model.graph.output]
+    return built.eval()

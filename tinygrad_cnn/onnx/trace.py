@@ -1,0 +1,144 @@
+"""One call of a model, as the list of ops that it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from ..core import tracing
+from ..core.frames import caller
+from ..core.grad_mode import no_grad
+from ..core.graph import Op
+from ..core.operands import adapt
+from ..core.tracing import Args, Writes
+from ..nn import Module
+from ..tensor import Tensor
+from .errors import OnnxError
+
+
+class _Refusal(Exception):
+    """What becomes an OnnxError outside of the ops, which give errors of values their own words."""
+
+
+class Record:
+    """One call of an op: arrays and numbers that went in, and the array that came out."""
+
+    __slots__ = ("depends", "index", "inputs", "line", "op", "output", "params", "path")
+
+    def __init__(self, op: Op, inputs: Args, params: dict[str, Any], output: np.ndarray, path: str, line: str) -> None:
+        self.op, self.inputs, self.params, self.output, self.path, self.line = op, inputs, params, output, path, line
+        self.depends = False  # on an input of the model
+        self.index = 0  # among the records
+
+
+class Trace(tracing.Tracer):
+    """Notes every op of a call in its order."""
+
+    captures = True  # so that an index that was computed stays known
+
+    def __init__(self, inputs: Sequence[np.ndarray]) -> None:
+        self.records: list[Record] = []
+        self.inputs = list(inputs)
+        self.depends = {id(array) for array in inputs}
+        self.made: dict[int, Record] = {}
+        self.path = [""]
+        self.outputs: list[tuple[str, np.ndarray]] = []
+
+    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+        array = output._array
+        if id(array) in self.made or id(array) in self.depends:  # the op returned its input
+            return
+        frame = caller()
+        named = dict(zip(op.signature.params, params, strict=True))
+        arrays = tuple([_array(adapt(x)) for x in inputs])
+        record = Record(op, arrays, named, array, self.path[-1], f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        record.depends = any(id(a) in self.depends for a in _arrays((arrays, named)))
+        if record.depends:
+            self.depends.add(id(array))
+        self.made[id(array)], record.index = record, len(self.records)
+        self.records.append(record)
+
+    def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
+        if any(id(a) in self.depends for a in arrays):
+            raise _Refusal(f"export: the model computes without an op in {self.where()}, and a file cannot")
+        return function(*arrays)
+
+    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
+        raise _Refusal(f"export: the model changes its state in {self.where()}, and a file cannot")
+
+    def impure(self, reason: str) -> None:
+        """Nothing is repeated, so it does not matter."""
+
+    def read(self, thing: Any, what: tracing.Read) -> None:
+        if what == "values" and id(getattr(thing, "_array", None)) in self.depends:
+            raise _Refusal(
+                f"export: the model reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...) in "
+                f"{self.where()}; a file would have the value that it has now: choose with tinygrad_cnn.where"
+            )
+
+    def write(self, thing: Any, what: tracing.Write) -> None:
+        if what == "state":
+            raise _Refusal(f"export: the model draws random numbers in {self.where()}, and a file cannot")
+
+    def where(self) -> str:
+        """The module and the line that is being run."""
+        frame = caller()
+        return f"{self.path[-1] or 'the model'}, line {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _array(x: Any) -> Any:
+    return getattr(x, "_array", x)
+
+
+def _arrays(tree: Any) -> list[np.ndarray]:
+    if isinstance(tree, np.ndarray):
+        return [tree]
+    if isinstance(tree, tuple | list):
+        return [a for branch in tree for a in _arrays(branch)]
+    if isinstance(tree, dict):
+        return _arrays(list(tree.values()))
+    return []
+
+
+def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
+    """The trace of one call in evaluation mode, without gradients; the model stays as it was."""
+    arguments = [Tensor._of(array) for array in inputs]
+    trace = Trace(inputs)
+    paths = {id(module): path for path, module in model.named_modules()}
+
+    def enter(module: Module, _: Any) -> None:
+        trace.path.append(paths[id(module)])
+
+    def leave(*_: Any) -> None:
+        trace.path.pop()
+
+    with ExitStack() as stack:
+        for module in model.modules():
+            stack.callback(setattr, module, "training", module._training)
+            stack.enter_context(module.register_forward_pre_hook(enter))
+            stack.enter_context(module.register_forward_hook(leave))
+        model.eval()
+        stack.enter_context(no_grad())
+        stack.enter_context(tracing.trace(trace))
+        try:
+            found = model(*arguments)
+        except _Refusal as error:
+            raise OnnxError(str(error)) from None
+    trace.outputs = _outputs(found, "")
+    return trace
+
+
+def _outputs(found: Any, name: str) -> list[tuple[str, np.ndarray]]:
+    """Names, empty unless from a dict, and arrays of what a model returns."""
+    if isinstance(found, Tensor):
+        return [(name, found._array)]
+    if isinstance(found, dict):
+        return [pair for key, value in found.items() for pair in _outputs(value, f"{name}.{key}" if name else str(key))]
+    if isinstance(found, tuple | list):
+        return [pair for value in found for pair in _outputs(value, name)]
+    raise OnnxError(
+        f"export: the model returns a {type(found).__name__}; it must return Tensors, in tuples, lists or dicts"
+    )

@@ -1,0 +1,338 @@
+"""What writers of the table write with: values, nodes and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import OnnxError, package
+from .sizes import FIXED, Sizes
+from .trace import Record, Trace
+from .value import Value
+
+END = np.iinfo(np.int64).max
+ELEMENTWISE = frozenset([
+    "Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "Less",
+    "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Sigmoid", "Sign", "Softplus", "Sqrt", "Sub",
+    "Tanh", "Where", "Xor",
+])  # fmt: skip
+
+
+class Writer(Sizes):
+    """The file that is being written, and the op whose turn it is."""
+
+    def __init__(self, traces: Sequence[Trace], opset: int, names: Mapping[int, str]) -> None:
+        super().__init__()
+        self.traces, self.opset = traces, opset
+        self.parameters = names  # by identity of the array
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Value] = {}
+        self.values: dict[int, Value] = {}  # by identity of the array in the first trace
+        self.taken: set[str] = set(names.values())
+        self.users: dict[int, list[Record]] = {}  # by identity of an array, who takes it
+        self.kept: set[int] = set()  # arrays that are outputs
+        self.given: dict[int, Value] = {}  # results of records that need not be written
+        self.record: Record
+        self.index = 0
+        self.out: Value
+        self._helper = package("export").helper
+        self._ints: dict[Any, Value] = {}
+
+    # Errors
+
+    def refuse(self, condition: Any, why: str) -> None:
+        """OnnxError about the op if the condition holds."""
+        if condition:
+            raise OnnxError(f"export: {self.place()} {why}")
+
+    def place(self) -> str:
+        """The op, its module and its line, in words."""
+        if not hasattr(self, "record"):
+            return "an output"
+        record = self.record
+        return f"op `{record.op.name}` in {record.path or 'the model'}, line {record.line},"
+
+    # Values
+
+    def unique(self, name: str) -> str:
+        """`name`, or with a number behind it if it is taken."""
+        found, i = name, 1
+        while found in self.taken:
+            found, i = f"{name}_{i}", i + 1
+        self.taken.add(found)
+        return found
+
+    def constant(self, array: np.ndarray, name: str = "") -> Value:
+        """A constant."""
+        path = self.record.path if hasattr(self, "record") else ""
+        found = Value(name or self.unique(f"{path}/constant"), [array.shape], array.dtype, array)
+        found.shapes = [array.shape] * len(self.traces)
+        self.constants[found.name] = found
+        return found
+
+    def ints(self, numbers: Iterable[int]) -> Value:
+        """A 1-D constant of integers."""
+        key = tuple(int(n) for n in numbers)
+        if key not in self._ints:
+            self._ints[key] = self.constant(np.array(key, np.int64))
+        return self._ints[key]
+
+    def number(self, value: float, dtype: Any) -> Value:
+        """A constant without axes."""
+        return self.constant(np.array(value, dtype))
+
+    def value(self, array: Any) -> Value:
+        """The value of an array of the first trace; one that does not depend on the inputs is a constant."""
+        if isinstance(array, Value):
+            return array
+        if id(array) not in self.values:
+            self.values[id(array)] = self._outside(array)
+        return self.values[id(array)]
+
+    def _outside(self, array: np.ndarray) -> Value:
+        self.refuse(id(array) in self.traces[0].depends, "needs a value that was not written")
+        name = self.parameters.get(id(array), "")
+        made = self.traces[0].made.get(id(array))
+        if not name and made is not None and made.op.name == "reshape":  # of a parameter that has no other use
+            whole = made.inputs[0]
+            if id(whole) in self.parameters and len(self.users.get(id(whole), ())) == 1:
+                name = self.parameters[id(whole)]
+        return self.constant(array, name if name not in self.constants else "")
+
+    def operand(self, i: int) -> Any:
+        """The i-th input of the op: a value, a number or None."""
+        given = self.record.inputs[i]
+        if given is None:
+            return None
+        all_given = [t.records[self.index].inputs[i] for t in self.traces]
+        if isinstance(given, np.ndarray) and id(given) not in self.traces[0].depends:
+            return self.varying(given, all_given)
+        if isinstance(given, np.ndarray):
+            return self.value(given)
+        if any(x != given and not (x != x and given != given) for x in all_given):
+            return self._varying_number(given, all_given)
+        return given
+
+    def _varying_number(self, given: Any, numbers: Sequence[Any]) -> Value:
+        """A number that depends on dynamic sizes: such a size, or 1 by it."""
+        inverse = isinstance(given, float) and all(0 < x <= 1 and 1 / round(1 / x) == x for x in numbers)
+        whole = [round(1 / x) if inverse else x for x in numbers]
+        self.refuse(
+            not all(isinstance(x, int) for x in whole),
+            f"has the number {given!r}, which changes with the size of a dynamic axis {FIXED}",
+        )
+        size = self.node("Squeeze", self.size(tuple(whole)))
+        return self.node("Reciprocal", self.cast(size, self.out.dtype)) if inverse else size  # type: ignore[no-any-return]
+
+    def varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
+        """A constant that may have other sizes in other traces, if it is the same all along those axes."""
+        if all(
+            a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc"))
+            for a in arrays
+        ):
+            return self.value(array)
+        axes = [i for i in range(array.ndim) if len({a.shape[i] if a.ndim == array.ndim else -1 for a in arrays}) > 1]
+        first = array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))]
+        same = axes and all(
+            a.ndim == array.ndim and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc")
+            for a in arrays
+        )
+        self.refuse(not same, f"is given an array {array.shape} that changes with the size of a dynamic axis {FIXED}")
+        whole = Value("", [a.shape for a in arrays], array.dtype)
+        return self.node("Expand", self.constant(first), self.shape(whole))  # type: ignore[no-any-return]
+
+    def is_array(self, x: Any) -> bool:
+        """Whether x is a value."""
+        return isinstance(x, Value)
+
+    def made(self, value: Any, function: Any) -> Record | None:
+        """The record of the op of `function` that made a value."""
+        record = self.record_of(value)
+        return record if record is not None and record.op is function.op else None
+
+    def record_of(self, value: Any) -> Record | None:
+        """The record that made a value."""
+        for key, known in self.values.items() if isinstance(value, Value) else ():
+            if known is value:
+                return self.traces[0].made.get(key)
+        return None
+
+    def only_user(self) -> Record | None:
+        """The only op that takes the output of this one."""
+        output = self.record.output
+        users = self.users.get(id(output), [])
+        return users[0] if len(users) == 1 and id(output) not in self.kept else None
+
+    def absorb(self, user: Record, result: Value) -> None:
+        """Let `result` stand for what `user`, the only user of this op, computes: no node is written for it."""
+        self.given[id(user)] = result
+
+    # Nodes
+
+    def node(self, operator: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
+        """Write a node; its value, or several. Inputs are values, arrays, numbers in the dtype of the first one, and None."""
+        given = [self._input(x, inputs) for x in inputs]
+        while given and given[-1] is None:
+            given.pop()
+        path = self.record.path if hasattr(self, "record") else ""
+        name = self.unique(f"{path}/{operator}" if path else operator)
+        names = [name] + [self.unique(f"{name}.{i}") for i in range(1, outputs)]
+        made = self._helper.make_node(
+            operator, ["" if v is None else v.name for v in given], names, name=name, **attributes
+        )
+        self.nodes.append(made)
+        dtype = _result_dtype(operator, given)
+        found = [Value(n, self._guess(operator, given), dtype) for n in names]
+        if operator == "Shape":
+            found[0].dtype = np.dtype(np.int64)
+        return found[0] if outputs == 1 else found
+
+    def _input(self, x: Any, inputs: Sequence[Any]) -> Value | None:
+        if x is None or isinstance(x, Value):
+            return x
+        if isinstance(x, np.ndarray):
+            return self.value(x)
+        return self.number(x, next(v.dtype for v in inputs if isinstance(v, Value)))
+
+    def _guess(self, operator: str, given: Sequence[Value | None]) -> Sequence[tuple[int, ...]]:
+        """The shapes of what a node makes, as far as the table asks for them: all axes, the first one or none."""
+        values = [v for v in given if v is not None]
+        if operator in ("Conv", "ConvTranspose", "AveragePool", "MaxPool"):
+            return [shape[:1] for shape in values[0].shapes]
+        if operator not in ELEMENTWISE:
+            return [()] * len(self.traces)
+        try:
+            return [np.broadcast_shapes(*(v.shapes[i] for v in values)) for i in range(len(self.traces))]
+        except ValueError:  # not all axes are known
+            return [()] * len(self.traces)
+
+    def cast(self, value: Value, dtype: Any) -> Value:
+        """The value in another dtype."""
+        code = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        y: Value = self.node("Cast", value, to=code)
+        y.dtype, y.shapes = np.dtype(dtype), value.shapes
+        return y
+
+    def as_dtype(self, x: Any, dtype: Any) -> Value:
+        """A value or number in a dtype."""
+        if not isinstance(x, Value):
+            return self.number(x, dtype)
+        if x.dtype == dtype:
+            return x
+        if x.constant is not None and x.name not in self.parameters.values():
+            return self.constant(x.constant.astype(dtype))
+        return self.cast(x, dtype)
+
+    def as_index(self, x: Any) -> Value:
+        """A value as integers that may be indices."""
+        return self.as_dtype(x, np.int64) if not isinstance(x, Value) or x.dtype != np.int32 else x
+
+    def same(self, dtype: Any, *inputs: Any) -> list[Value]:
+        """The inputs in one dtype; for None in that to which NumPy promotes them."""
+        if dtype is None:
+            dtype = np.result_type(*(x.dtype if isinstance(x, Value) else x for x in inputs))
+        return [self.as_dtype(x, dtype) for x in inputs]
+
+    def reduce(self, operator: str, x: Value, axes: Iterable[int], keepdims: bool) -> Value:
+        """A reduction over axes, which are an input from opset 18 on, and of sums from 13 on."""
+        over = [int(i) for i in axes]
+        if not over:  # an empty list would stand for all axes
+            if operator == "ReduceLogSumExp":
+                return x
+            return self.node("Abs", x) if operator in ("ReduceL1", "ReduceL2") else x
+        if self.opset >= 18 or operator == "ReduceSum":
+            y = self.node(operator, x, self.ints(over), keepdims=int(keepdims))
+        else:
+            y = self.node(operator, x, axes=over, keepdims=int(keepdims))
+        kept = [[1 if i in over else n for i, n in enumerate(s)] for s in x.shapes]
+        y.shapes = [tuple(n for i, n in enumerate(s) if keepdims or i not in over) for s in kept]
+        y.dtype = x.dtype
+        return y  # type: ignore[no-any-return]
+
+    def cut(self, x: Value, axis: int, start: int, stop: int) -> Value:
+        """A part of an axis."""
+        return self.node("Slice", x, self.ints([start]), self.ints([stop]), self.ints([axis]))  # type: ignore[no-any-return]
+
+    def sliced(self, y: Value, axis: int, parts: Sequence[slice], x: Value) -> Value:
+        """What Python slices, one for each trace, take of an axis of x; y is x, perhaps sliced along other axes."""
+        sizes, part = x.sizes(axis), parts[0]
+        step = 1 if part.step is None else int(part.step)
+        starts, stops = ([getattr(p, which) for p in parts] for which in ("start", "stop"))
+        whole = all(n is None or n == size for n, size in zip(stops, sizes, strict=True))
+        if not x.is_dynamic(axis):
+            if part.indices(sizes[0]) == (0, sizes[0], 1):
+                return y
+        elif step == 1 and whole and not any(starts):
+            return y
+        first = self._bound(starts, sizes, 0 if step > 0 else -1)
+        last = self._bound(stops, sizes, END if step > 0 else -END)
+        if step < 0 and not x.is_dynamic(axis):  # a negative stop would count from the end once more
+            start, stop, _ = part.indices(sizes[0])
+            first, last = self.ints([start]), self.ints([stop if stop >= 0 else -END])
+        return self.node("Slice", y, first, last, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
+
+    def _bound(self, given: Sequence[Any], sizes: Sequence[int], default: int) -> Value:
+        """A bound of a slice in all traces: none, one number, the size of the axis, or another size."""
+        if all(n is None for n in given):
+            return self.ints([default])
+        self.refuse(None in given, "is sliced in another way for other sizes of a dynamic axis")
+        if len(set(given)) == 1:
+            return self.ints([int(given[0])])
+        return self.ints([END]) if tuple(given) == sizes else self.size(tuple(int(n) for n in given))
+
+    def param(self, name: str, record: Record | None = None) -> list[Any]:
+        """A parameter of the op, or of another one, in all traces."""
+        index = self.index if record is None else record.index
+        return [t.records[index].params[name] for t in self.traces]
+
+    def given_in(self, i: int, record: Record) -> list[Any]:
+        """The i-th input of a record in all traces."""
+        return [t.records[record.index].inputs[i] for t in self.traces]
+
+    def variants(self, x: Value, axis: int, taps: Any) -> Iterable[tuple[int, int, Any]]:
+        """Of all traces, the size of an axis before and after, and the parameter `taps`."""
+        for i, trace in enumerate(self.traces):
+            yield x.shapes[i][axis], self.out.shapes[i][axis], trace.records[self.index].params["taps"]
+
+    # Whole layers
+
+    def layer_norm(self, operator: str, x: Value, one: Value, **attributes: Any) -> Value:
+        """A normalization over the last axes, with the scale and shift that follow it if nothing else uses it."""
+        user, sizes = self.only_user(), one.shape
+        scale, shift = one, None
+        if user is not None and user.op.name in ("affine", "mul") and user.inputs[0] is self.record.output:
+            rest = [self.value(a) if isinstance(a, np.ndarray) else a for a in user.inputs[1:] if a is not None]
+            if all(isinstance(v, Value) and v.constant is not None and v.shape == sizes for v in rest):
+                scale, shift = rest[0], rest[1] if len(rest) > 1 else None
+        if shift is not None and operator == "RMSNormalization":
+            scale, shift = one, None
+        y: Value = self.node(operator, x, scale, shift, **attributes)
+        if scale is not one and user is not None:
+            self.absorb(user, y)
+        return y
+
+
+def _result_dtype(operator: str, given: Sequence[Value | None]) -> Any:
+    """The dtype of what a node makes, until it is known to be the result of an op."""
+    if operator in (
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Not",
+        "And",
+        "Or",
+        "Xor",
+        "IsNaN",
+        "IsInf",
+    ):
+        return np.bool_
+    if operator in ("Shape", "ArgMax", "ArgMin"):
+        return np.int64
+    values = [v for v in given if v is not None]
+    if operator == "Where":
+        return values[1].dtype
+    return values[0].dtype if values else np.float32

@@ -1,0 +1,146 @@
+"""How `fit` takes its steps and measures: what one process does, and what several that share a training do differently."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Self
+
+from ..io import CheckpointError, load
+from ..tensor import Tensor
+from .callbacks import Callback
+from .interrupt import Interrupt
+from .measure import Means, Step, eval_step, measure, tensors, train_step
+
+if TYPE_CHECKING:
+    from .run import Run
+
+try:
+    from ..compile import CaptureError, Compiled
+    from ..compile import compile as compiled
+except ModuleNotFoundError:  # the folder may be absent
+    compiled = CaptureError = Compiled = ()  # type: ignore[assignment, misc]
+
+
+class Steps:
+    """The steps of a training in one process. ``tinygrad_cnn.distributed`` derives steps that processes share.
+
+    Args:
+        run: the training.
+        compile: whether steps are compiled.
+
+    Attributes:
+        interrupted: whether the training ends because of Ctrl-C.
+    """
+
+    def __init__(self, run: Run, compile: bool) -> None:
+        self.run = run
+        self.interrupted = False
+        self._compile = compile
+        listening = _overriding("on_gradients", run)
+        self._watching = _overriding("on_validation_batch", run)
+        self._before_update = partial(_each, listening, run) if listening else None
+        update = train_step(run.model, run.loss, run.optimizer, before_update=self._before_update)
+        self._train = wrapped(update, compile)
+        self._test = wrapped(eval_step(run.model, run.loss, outputs=bool(self._watching)), compile)
+        if compile and not callable(compiled):
+            run.how = "steps run as written: the folder tinygrad_cnn/compile is absent"
+
+    def start(self, resume: str | os.PathLike[str] | None) -> None:
+        """Take over the state of a checkpoint."""
+        if resume is not None:
+            self._restore(load(resume), resume)
+
+    def _restore(self, state: Mapping[str, Any], resume: str | os.PathLike[str]) -> None:
+        try:
+            self.run.restore(state)
+        except ValueError as error:
+            raise CheckpointError(f"fit: cannot resume from {os.fspath(resume)}: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Other processes are told of an error; without one, all end together."""
+
+    def batches(self) -> Iterator[Any]:
+        """The rest of the epoch."""
+        return self.run.rest()
+
+    def train(self, batch: Any) -> None:
+        """Take one step and count what it measured."""
+        parts = tensors(batch)
+        self.run.parts = parts
+        self.run.means.add(taken(self._train, *parts), parts[-1])
+        self._tell(self._train)
+
+    def _tell(self, step: Step) -> None:
+        if not self.run.how and isinstance(step, Compiled):
+            self.run.how = _how(step)
+
+    def validated(self, interrupt: Interrupt) -> Means | None:
+        """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
+        loader: Any = self.run.validate
+        before = loader.state_dict() if hasattr(loader, "state_dict") else None
+        means = self._measured(loader, interrupt)
+        if means is None and before is not None:
+            loader.load_state_dict(before)
+        return means
+
+    def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
+        means = measure(self.run.model, takewhile(lambda _: not interrupt.asked, loader), self._tested)
+        return None if interrupt.asked else means
+
+    def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """What a step of validation measured, after the callbacks that want it were given the output of the model."""
+        results = taken(self._test, *parts)
+        if not self._watching:
+            return results
+        for function in self._watching:
+            function(self.run, parts, results[-1])
+        return results[:-1]
+
+    def end(self, interrupt: Interrupt) -> bool:
+        """Whether the training is to end here, since it was interrupted or stopped: the same for all processes."""
+        self.interrupted = interrupt.asked
+        return self.interrupted or bool(self.run.stopped)
+
+    def agreed_seconds(self, seconds: float) -> float:
+        """How long an epoch took, for all processes."""
+        return seconds
+
+
+def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
+    """The methods of the callbacks for an event, without those that do nothing."""
+    methods = [getattr(callback, event) for callback in run.callbacks]
+    return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
+
+
+def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:
+    for function in functions:
+        function(run)
+
+
+def wrapped(step: Step, compile: bool) -> Step:
+    """The step compiled, if it is to be and can be."""
+    return compiled(step) if compile and callable(compiled) else step
+
+
+def taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
+    """``step(*parts)``; a CaptureError says how to do without compiling."""
+    try:
+        return step(*parts)
+    except CaptureError as error:
+        remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
+        raise CaptureError(f"{error}\n{remedy}") from error
+
+
+def _how(step: Compiled[..., Any]) -> str:
+    """How steps run, in words."""
+    if step.plain is not None:
+        return f"steps run as written: `step` {step.plain}"
+    if not step.programs:
+        return "steps run as written so far; a later one may be compiled"
+    return f"steps are compiled: {step.programs[-1].summary}"
