@@ -496,7 +496,7 @@ class Tensor(Methods):
         _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
 
-    if not TYPE_CHECKING:  # to a type checker, what is not there must stay an error
+    if not TYPE_CHECKING:  # a type checker must still report missing attributes
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
