@@ -6,6 +6,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tinygrad_cnn import nn
 from tinygrad_cnn.compile import program
 
 from .tuning import tuned
@@ -48,3 +49,17 @@ def no_collector():
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def hooks_that_ran(monkeypatch):
+    """The hooks that modules have called, of those that were registered since."""
+    ran = []
+    for name in ("register_forward_hook", "register_forward_pre_hook"):
+        register = getattr(nn.Module, name)
+
+        def noting(module, hook, register=register):
+            return register(module, lambda *arguments: (ran.append(hook), hook(*arguments))[1])
+
+        monkeypatch.setattr(nn.Module, name, noting)
+    return ran

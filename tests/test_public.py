@@ -13,7 +13,14 @@ TESTS = Path(__file__).parent
 KERNELS = TESTS.parent / "tinygrad_cnn" / "kernels"
 # Those in `libraries` call other libraries, and this one has examples.
 FILES = sorted(path for path in TESTS.rglob("*.py") if "libraries" not in path.parts and path != Path(__file__))
-PYTHONS = {"_asdict", "_exit", "_fields", "_make", "_replace"}  # public, by Python's documentation
+PYTHONS = {
+    "_asdict",
+    "_exit",
+    "_fields",
+    "_make",
+    "_replace",
+    "_repr_html_",
+}  # public, by Python's and Jupyter's documentation
 
 # A Tensor's graph and its very array have no public name, and what becomes of them is what tests of memory are about.
 ALLOWED = {"graphs.py": {"_array", "_node", "_of"}}

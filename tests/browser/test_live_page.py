@@ -15,12 +15,9 @@ COUNT = "document.querySelectorAll('.card').length"
 
 
 @pytest.fixture
-def often(monkeypatch):
+def often(tuning):
     """Measure often, so that a short training shows everything."""
-    monkeypatch.setattr(module, "LEAST", 0.05)
-    monkeypatch.setattr(module, "TICK", 0.05)
-    monkeypatch.setattr(module, "LAYER_SHARE", 1.0)
-    monkeypatch.setattr(module, "GRAPH_SHARE", 1.0)
+    tuning(module, LEAST=0.05, TICK=0.05, LAYER_SHARE=1.0, GRAPH_SHARE=1.0)
 
 
 class Training:

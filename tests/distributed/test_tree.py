@@ -15,6 +15,8 @@ from tinygrad_cnn.distributed import contribution
 from tinygrad_cnn.distributed.contribution import Layout, Sum, add
 from tinygrad_cnn.distributed.tree import computed, halves, shards_of_rank, subtrees
 
+from ..tuning import tuned
+
 
 class Thread:
     """A communicator of a rank that is a thread. Messages are copies in queues; what is posted first receives the first."""
@@ -75,9 +77,8 @@ def test_every_rank_has_the_sum_by_definition(shards, data, seed, small):
     rng = np.random.default_rng(seed)
     forms = [((3, 4), np.float32), ((), np.float64), ((0,), np.float32), ((37,), np.float32), ((5,), np.float64)]
     arrays = [[(rng.normal(size=s) * 10.0 ** rng.integers(-6, 6)).astype(d) for s, d in forms] for _ in range(shards)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contribution, "BUCKET", 72)  # several buckets, the last one smaller than the number of ranks
-        patch.setattr(contribution, "SMALL", small)
+    with tuned() as tune:
+        tune(contribution, BUCKET=72, SMALL=small)  # several buckets, the last one smaller than the number of ranks
         results = summed(arrays, size)
     expected = by_definition(arrays)
     for result, _ in results:

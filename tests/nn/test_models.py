@@ -121,20 +121,6 @@ def test_rows_are_calls_and_shared_parameters_count_once():
     assert result.parameters == 12
 
 
-@pytest.fixture
-def hooks_that_ran(monkeypatch):
-    """The hooks that modules have called, of those that were registered since."""
-    ran = []
-    for name in ("register_forward_hook", "register_forward_pre_hook"):
-        register = getattr(nn.Module, name)
-
-        def noting(module, hook, register=register):
-            return register(module, lambda *arguments: (ran.append(hook), hook(*arguments))[1])
-
-        monkeypatch.setattr(nn.Module, name, noting)
-    return ran
-
-
 @every_model
 def test_a_summary_leaves_the_model_as_it_was(name, hooks_that_ran):
     make, given, wanted = MODELS[name]

@@ -99,7 +99,7 @@ def models() -> str:
                 gap = np.abs(model(x).numpy() - wanted).max() / np.abs(wanted).max()
             size = sum(p.size for p in model.parameters())
             sizes = " x ".join(map(str, shape))
-            rows.append(f"| {name} | {model.opset} | {len(model._program.steps)} | {size:,} | {sizes} | {gap:.1e} |")
+            rows.append(f"| {name} | {model.opset} | {len(model.program.steps)} | {size:,} | {sizes} | {gap:.1e} |")
     return "\n".join(rows)
 
 

@@ -40,7 +40,7 @@ def read_or_refuse(source):
             module(
                 *(
                     np.zeros([n if isinstance(n, int) else 1 for n in port.sizes or ()], port.dtype)
-                    for port in module._ports
+                    for port in module.ports
                 )
             )
     except OnnxError:

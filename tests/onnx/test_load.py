@@ -255,7 +255,7 @@ def test_chains_of_constants_are_folded():
     ]
     nodes = sorted(nodes, key=lambda n: n.op_type != "Constant")
     module = load(model(nodes, [info("x", FLOAT, [24])], [info("y")]))
-    assert [step.operator for step in module._program.steps] == ["Reshape"]
+    assert [step.operator for step in module.program.steps] == ["Reshape"]
     assert module.state_dict() == {}
     assert module(np.zeros(24, np.float32)).shape == (2, 3, 4)
 
@@ -285,7 +285,7 @@ def test_a_constant_condition_leaves_one_branch():
     then, other = branches()
     nodes = [constant("c", True, np.bool_), node("If", ["c"], ["y"], then_branch=then, else_branch=other)]
     module = load(model(nodes, [info("x", FLOAT, [3])], [info("y")]))
-    assert [step.operator for step in module._program.steps] == ["Neg"]
+    assert [step.operator for step in module.program.steps] == ["Neg"]
     np.testing.assert_array_equal(module(normal(3)).numpy(), -normal(3))
 
 

@@ -192,7 +192,7 @@ LinAlgError = np.linalg.LinAlgError
         (lambda x: linalg.slogdet(x * 0).logabsdet.backward(), LinAlgError, "inv: `a` .* is not invertible"),
         (lambda x: tg.dot(x, tg.zeros(3)), ValueError, r"dot: axis -1 of `a` \(2, 2\) has size 2 but axis -1 of `b` \(3,\)"),
         (lambda x: tg.inner(x, tg.zeros(2, 3)), ValueError, r"inner: .*`b` \(2, 3\) has size 3; they must agree"),
-        (lambda x: tg.tensordot(x, x, 3), ValueError, "tensordot: `axes` is 3; it must lie from 0"),
+        (lambda x: tg.tensordot(x, x, 3), ValueError, "tensordot: `axes` is 3; it must be from 0"),
         (lambda x: tg.tensordot(x, x, ((0, 0), (0, 1))), ValueError, "tensordot: `a`: the axes \\(0, 0\\) of 2 hold"),
         (lambda x: tg.tensordot(x, x, (0, 2)), ValueError, "tensordot: `b`: axis 2 is out of bounds"),
         (lambda x: tg.tensordot(x, tg.zeros(2, 3), (0, 1)), ValueError, r"tensordot: the axes \(0,\) of `a` \(2, 2\) and"),

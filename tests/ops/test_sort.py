@@ -56,7 +56,7 @@ def test_topk_is_the_start_of_the_sorted_order(a, data):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: x.topk(4), "topk: `k` is 4, but axis -1 has size 3; `k` must lie from 0 to 3"),
+        (lambda x: x.topk(4), "topk: `k` is 4, but axis -1 has size 3; `k` must be from 0 to 3"),
         (lambda x: x.topk(-1), "topk: `k` is -1"),
         (lambda x: x.topk(1, 2), "topk: axis 2 is out of bounds"),
         (lambda x: x.sort(2), "argsort: axis 2 is out of bounds"),

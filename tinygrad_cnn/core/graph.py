@@ -235,7 +235,7 @@ class Op:
         """See :meth:`OpFunction.jvp`. TypeError, naming the legal names, if a rule is ill-formed."""
         sig = self.signature
         if TANGENT in (*sig.saveable, *sig.params):
-            raise TypeError(f"{sig.name}.jvp: `{TANGENT}` is the tangent in forward rules; rename what the op calls so")
+            raise TypeError(f"{sig.name}.jvp: `{TANGENT}` is the tangent in forward rules; rename that name of the op")
         for served, rule in rules.items():
             if served not in self.rules:
                 raise TypeError(f"{sig.name}.jvp: `{served}` has no backward rule; it has {', '.join(self.rules)}")
@@ -496,7 +496,7 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 
 def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     """The same error in terms of the op: its name, and the dtype and shape of each input."""
-    tracer().impure(f"goes on after an error of `{op.name}`, which depends on values")
+    tracer().impure(f"continues after an error of `{op.name}`, which depends on values")
     text = str(error)
     speaker, _, rest = text.partition(": ")
     if speaker == op.name or (

@@ -83,7 +83,7 @@ def members(values: Iterable[Any]) -> list[Any]:
     return [_joined(value, dtype) for value in found]
 
 
-_NO_OPERAND = "an array of dtype object is no operand; give numbers, with astype(np.float32), or Tensors"
+_NO_OPERAND = "an array of dtype object is not a valid operand; give numbers, with astype(np.float32), or Tensors"
 
 
 def _holds_tensor(value: Any) -> bool:

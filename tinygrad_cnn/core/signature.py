@@ -44,7 +44,7 @@ def declared(
     if taken:
         raise TypeError(
             f"op {raw.__name__}: {', '.join(taken)} may clash with names in the function that is written for the op; "
-            "rename what begins or ends with `_`, ends with `_n`, or is a builtin"
+            "rename names that begin or end with `_`, end with `_n`, or are builtins"
         )
     if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(

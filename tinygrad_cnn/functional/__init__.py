@@ -1,4 +1,4 @@
-"""The functions of deep learning, with PyTorch's names and signatures; ``axis`` stands for its ``dim``.
+"""The functions of deep learning, with PyTorch's names and signatures; ``axis`` is PyTorch's ``dim``.
 
 Some are ops and others are composed of ops; they are called in the same way.
 """

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         model = load(options.path)
         print(
-            f"opset {model.opset}, inputs {', '.join(map(str, model._ports))}, outputs {', '.join(model.output_names)}"
+            f"opset {model.opset}, inputs {', '.join(map(str, model.ports))}, outputs {', '.join(model.output_names)}"
         )
         model.summary(*_shapes(model, options.shape))
     except (ValueError, OSError, ImportError) as error:

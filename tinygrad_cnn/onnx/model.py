@@ -40,7 +40,7 @@ class GraphModule(Module):
     """
 
     def __init__(self, program: Program, ports: list[Port], constants: dict[str, Constant], opset: int) -> None:
-        self._program, self._ports, self.opset = program, ports, opset
+        self.program, self.ports, self.opset = program, ports, opset
         self.input_names = [port.name for port in ports]
         self.output_names: list[str] = []
         used = program.uses() & constants.keys()
@@ -74,8 +74,8 @@ class GraphModule(Module):
             OnnxError: if an input is missing, unknown or does not fit, or a node cannot be computed; it names the node.
         """
         env = self.environment(inputs, named)
-        self._program.run(env, self.training)
-        found = tuple([env[name] for name in self._program.outputs])
+        self.program.run(env, self.training)
+        found = tuple([env[name] for name in self.program.outputs])
         return found[0] if len(found) == 1 else found
 
     def environment(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Env:
@@ -89,7 +89,7 @@ class GraphModule(Module):
         env = dict(self._constants)
         for name, owner, leaf in self._places:
             env[name] = getattr(owner, leaf)
-        for port, name in zip(self._ports, self._program.inputs, strict=True):
+        for port, name in zip(self.ports, self.program.inputs, strict=True):
             if port.name not in given:
                 raise OnnxError(f"the input {port.name!r} is missing; give {', '.join(self.input_names)}")
             value = given[port.name]
@@ -121,7 +121,7 @@ class GraphModule(Module):
 
     def extra_repr(self) -> str:
         """The inputs, the outputs and the number of nodes."""
-        return f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}, {len(self._program.steps)} nodes"
+        return f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}, {len(self.program.steps)} nodes"
 
 
 def _kind(constant: Constant, roles: set[str]) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def summarize(model: GraphModule, given: tuple[Any, ...], dtype: DTypeLike | None) -> Summary:
     """The summary of one call without gradients, in evaluation mode. OnnxError if a shape is needed that is not known."""
-    ports = model._ports
+    ports = model.ports
     if given and len(given) != len(ports):
         raise OnnxError(f"summary: {len(given)} inputs are given; the graph takes {', '.join(model.input_names)}")
     inputs = [_example(port, x, dtype) for port, x in zip(ports, given or (None,) * len(ports), strict=True)]
@@ -35,7 +35,7 @@ def summarize(model: GraphModule, given: tuple[Any, ...], dtype: DTypeLike | Non
             rows[-1].multiply_adds += WORK[op.name](output.shape, *map(np.shape, arrays), params=params)
 
     with no_grad(), observe(count):
-        for step in model._program.steps:
+        for step in model.program.steps:
             own = sum(sizes.pop(name, 0) for name in sorted(step.uses()))
             rows.append(Row(step.name.replace(".", "/"), step.operator, parameters=own))
             after, step.after = step.after, ()

@@ -338,7 +338,7 @@ def glu(a: Array, axis: int = -1) -> Tensor:
     n = sizes[normalize_axis_index(axis, len(sizes))]
     if n % 2:
         raise ValueError(
-            f"glu: `a` has shape {sizes}, of {n} elements along axis {axis}; they must be even, for two halves"
+            f"glu: `a` has shape {sizes}, with {n} elements along axis {axis}; the number must be even, for two halves"
         )
     b, c = (slice_axis(a, start, start + n // 2, axis) for start in (0, n // 2))
     return mul(b, sigmoid(c))

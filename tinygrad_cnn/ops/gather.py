@@ -53,7 +53,7 @@ def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, .
     index = (*(slice(None),) * at, indices) if at else indices
     try:
         return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
-    except IndexError:  # in a replay of index_add, whose own check Python has made in the capture
+    except IndexError:  # in a replay of index_add, which checks its indices only in the capture
         checked(indices, function="index_add", argument="index", size=sizes[at])
         raise
 

@@ -91,9 +91,7 @@ def solve(a: Array, b: Array) -> Tensor:
     square("solve", a)
     n, shape = np.shape(a)[-1], np.shape(b)
     if not shape or shape[-min(2, len(shape))] != n:
-        raise ValueError(
-            f"solve: `b` has shape {shape}; it must be ({n},) or (..., {n}, k) to go with `a` {np.shape(a)}"
-        )
+        raise ValueError(f"solve: `b` has shape {shape}; it must be ({n},) or (..., {n}, k) to match `a` {np.shape(a)}")
     if len(shape) > 1:
         return solve_columns(a, b)
     return solve_columns(a, reshape(b, shape=(n, 1)))[..., 0]

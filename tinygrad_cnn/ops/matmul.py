@@ -139,7 +139,7 @@ def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
     if isinstance(axes, int | np.integer):
         if not 0 <= axes <= min(len(left), len(right)):
             raise ValueError(
-                f"tensordot: `axes` is {axes}; it must lie from 0 to the number of axes of `a` {left} and of `b` {right}"
+                f"tensordot: `axes` is {axes}; it must be from 0 to the number of axes of `a` {left} and of `b` {right}"
             )
         axes = (range(len(left) - int(axes), len(left)), range(int(axes)))
     ours, theirs = (

@@ -177,7 +177,7 @@ def last_written(indices: Array, *, size: int) -> Array:
     """Whether each of `indices` into `size` elements is the last one with its value in its channel."""
     if indices.size and (indices.min() < 0 or indices.max() >= size):
         raise IndexError(
-            f"`indices` has values from {indices.min()} to {indices.max()}; they must lie in the {size} elements"
+            f"`indices` has values from {indices.min()} to {indices.max()}; they must be from 0 to {size - 1}"
         )
     n, c = indices.shape[:2]
     flat = (
@@ -227,8 +227,8 @@ def _max_pool(
         first = -(-np.maximum(p - np.arange(o) * s, 0) // d)  # the first element of each window that is not padding
         if ((first >= k) | (np.arange(o) * s + first * d - p >= n)).any():
             raise ValueError(
-                f"{name}: along spatial axis {axis}, `dilation` {d} steps over all {n} elements of `x` from padding to padding "
-                "in some window, which has no largest element; lower `dilation` or `padding`"
+                f"{name}: along spatial axis {axis}, `dilation` {d} skips all {n} elements of `x` in some window, which then "
+                "covers only padding; lower `dilation` or `padding`"
             )
     return max_result(x, alone, return_indices, windows)
 
@@ -295,8 +295,8 @@ def max_unpool2d(
         )
     if any(np.abs(n - m) >= s for n, m, s in zip(whole, usual, steps, strict=True)):
         raise ValueError(
-            f"{name}: `output_size` is {output_size!r}; for `x` of {x.shape[2:]} it must lie within less than `stride` {steps} "
-            f"of {usual}"
+            f"{name}: `output_size` is {output_size!r}; for `x` of {x.shape[2:]} it must differ by less than `stride` {steps} "
+            f"from {usual}"
         )
     last = last_written(indices, size=volume(whole))
     return unbatched(scatter(where(last, x, 0), indices, whole), alone)  # type: ignore[no-any-return]

@@ -87,7 +87,7 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
 
 @contextmanager
 def stream(seed: int, *path: int) -> Iterator[None]:
-    """Let the library's generator draw the numbers that belong to `seed` and `path`, and go on where it was at the end."""
+    """Seed the library's generator by `seed` and `path` for a ``with`` block, and restore its state at the end."""
     before = _default.bit_generator.state
     _restart(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state)
     try:
@@ -97,7 +97,7 @@ def stream(seed: int, *path: int) -> Iterator[None]:
 
 
 def is_library_generator(rng: object) -> bool:
-    """Whether `rng` is the generator that draws without an explicit one use."""
+    """Whether `rng` is the library's generator, which draws without an explicit `rng` use."""
     return rng is _default
 
 

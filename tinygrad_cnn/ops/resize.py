@@ -95,7 +95,7 @@ def interpolate(
         raise ValueError(f"interpolate: `mode` is {mode!r} but `x` has {ndim} spatial axes; use {fitting!r}")
     if mode == "nearest" and align_corners is not None:
         raise ValueError(
-            f"interpolate: `align_corners` is {align_corners} but `mode` is 'nearest', which has no use for it"
+            f"interpolate: `align_corners` is {align_corners} but `mode` is 'nearest', which does not use it"
         )
     if (size is None) == (scale_factor is None):
         raise ValueError(

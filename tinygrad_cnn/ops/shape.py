@@ -192,7 +192,7 @@ def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[
     start, end = different_axes("moveaxis", source, n), different_axes("moveaxis", destination, n)
     if len(start) != len(end):
         raise ValueError(
-            f"moveaxis: `source` has {len(start)} axes but `destination` {len(end)}; every axis needs one place to go"
+            f"moveaxis: `source` has {len(start)} axes but `destination` {len(end)}; every source axis needs one destination"
         )
     order = [i for i in range(n) if i not in start]
     for place, axis in sorted(zip(end, start, strict=True)):

@@ -61,6 +61,6 @@ def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor
     if not isinstance(k, int | np.integer):
         raise TypeError(f"topk: `k` is {k!r}; it must be an integer")
     if not 0 <= k <= n:
-        raise ValueError(f"topk: `k` is {k}, but axis {axis} has size {n}; `k` must lie from 0 to {n}")
+        raise ValueError(f"topk: `k` is {k}, but axis {axis} has size {n}; `k` must be from 0 to {n}")
     order = slice_axis(argsort(a, axis=at, descending=largest), 0, k, at)
     return take_along_axis(a, order, axis=at), order

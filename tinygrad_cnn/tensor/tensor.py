@@ -425,7 +425,7 @@ class Tensor(Methods):
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise TypeError(
-            "Tensor: `x[i] = v` would overwrite what may be recorded; build the result instead with "
+            "Tensor: `x[i] = v` would overwrite values that may be recorded; build the result instead with "
             "tinygrad_cnn.index_set(x, i, v) or tinygrad_cnn.where(mask, v, x), or write a leaf with copy_"
         )
 
@@ -477,8 +477,8 @@ class Tensor(Methods):
         sign = f"{name}="
         if is_grad_enabled():
             raise RuntimeError(
-                f"Tensor: `{sign}` would overwrite a leaf that requires a gradient, or name another Tensor in its place; write "
-                "it under no_grad(), or let an optimizer of tinygrad_cnn.optim move it; for a new Tensor, write x = x "
+                f"Tensor: `{sign}` would overwrite a leaf that requires a gradient, or rebind its name to another Tensor; "
+                "write it under no_grad(), or let an optimizer of tinygrad_cnn.optim update it; for a new Tensor, write x = x "
                 f"{name} y"
             )
         result = _OPERATORS[name](self, other)
@@ -497,7 +497,7 @@ class Tensor(Methods):
     )
     __ifloordiv__, __imod__ = map(_operator, ("//", "%"))
 
-    if not TYPE_CHECKING:  # to a type checker, what is not there must stay an error
+    if not TYPE_CHECKING:  # a type checker must still report missing attributes
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):

@@ -43,7 +43,7 @@ _here = _Kept()
 
 
 def forget() -> None:
-    """Drop the plans that this thread keeps: its next calls make them anew."""
+    """Drop this thread's plans: its next calls make new ones."""
     _here.plans.clear()
 
 
@@ -145,7 +145,7 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
         room = np.empty(first.shape, u.dtype)
         matrix, copies = room.reshape(o, -1), [(room, first)]
     product = _product(w.reshape(o, -1), matrix, plan.columns.T)
-    finds_columns = plan.has_convolution  # else those that it would find are of the program's last run
+    finds_columns = plan.has_convolution  # else the columns are from the program's previous run
 
     def run() -> np.ndarray:
         if not finds_columns or plan.source() is not x:

@@ -35,7 +35,7 @@ _here = _Kept()
 
 
 def forget() -> None:
-    """Drop all that this thread keeps: its next calls take memory anew."""
+    """Drop this thread's cache: its next calls allocate new memory."""
     _moved()
     _here.scratch.clear()
     _here.blank.clear()

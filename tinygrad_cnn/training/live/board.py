@@ -59,7 +59,7 @@ class Board:
     def clear(self) -> None:
         """Forget all: a new run begins. Browsers are told to do so, too."""
         with self.changed:
-            self._series: dict[str, Series] = {}
+            self.series: dict[str, Series] = {}
             self._items: dict[str, tuple[int, Any]] = {}
             self._count = 0
             self.run = getattr(self, "run", 0) + 1
@@ -69,7 +69,7 @@ class Board:
         """Add points to series, and replace items, which must not be changed afterwards."""
         with self.changed:
             for name, some in points.items():
-                series = self._series.setdefault(name, Series())
+                series = self.series.setdefault(name, Series())
                 for x, y in some:
                     series.add(x, y)
             for name, value in items.items():
@@ -80,7 +80,7 @@ class Board:
     def everything(self) -> dict[str, Any]:
         """All that there is, as a message."""
         with self.changed:
-            series = {name: {"reset": True, "points": each.all()} for name, each in self._series.items()}
+            series = {name: {"reset": True, "points": each.all()} for name, each in self.series.items()}
             return {"run": self.run, "series": series, "items": {name: item for name, (_, item) in self._items.items()}}
 
 
@@ -102,7 +102,7 @@ class Reader:
         board = self._board
         if self._run != board.run or self._items < board._count:
             return True
-        return any(self._seen.get(name) != (s.version, len(s.points)) for name, s in board._series.items())
+        return any(self._seen.get(name) != (s.version, len(s.points)) for name, s in board.series.items())
 
     def message(self) -> dict[str, Any]:
         """What is new."""
@@ -111,7 +111,7 @@ class Reader:
             if self._run != board.run:
                 self._run, self._seen, self._items = board.run, {}, 0
             series: dict[str, Any] = {}
-            for name, each in board._series.items():
+            for name, each in board.series.items():
                 version, count = self._seen.get(name, (-1, 0))
                 if (version, count) == (each.version, len(each.points)):
                     continue
