@@ -13,7 +13,7 @@ NUMPY = "(use NumPy's on arrays, np.{0})"
 
 TORCH = {
     "as_tensor": "tg.Tensor(data), or tg.from_numpy(array), which shares memory",
-    "cat": "tg.concatenate", "chunk": "tg.array_split", "hstack": "tg.concatenate", "vstack": "tg.concatenate",
+    "cat": "tg.concatenate", "chunk": "tg.array_split",
     "permute": "tg.transpose(x, axes)", "unsqueeze": "tg.expand_dims", "swapdims": "tg.swapaxes", "movedim": "tg.moveaxis",
     "gather": "tg.take_along_axis", "index_select": "tg.take", "scatter": "tg.put_along_axis", "masked_select": "x[mask]",
     "clamp": "tg.clip", "acos": "tg.arccos", "asin": "tg.arcsin", "atan": "tg.arctan", "atan2": "tg.arctan2",
@@ -25,11 +25,11 @@ TORCH = {
     "no_grad_": "tg.no_grad", "set_grad_enabled": "tg.no_grad or tg.enable_grad", "inference_mode": "tg.no_grad",
     "randint": NUMPY.format("random.default_rng().integers"), "randperm": NUMPY.format("random.default_rng().permutation"),
     "nonzero": NUMPY.format("nonzero"), "unique": NUMPY.format("unique"), "histc": NUMPY.format("histogram"),
-    "fft": NUMPY.format("fft"), "bincount": NUMPY.format("bincount"), "searchsorted": NUMPY.format("searchsorted"),
-    "empty": "tg.zeros", "empty_like": "tg.zeros_like", "logspace": NUMPY.format("logspace"),
+    "fft": NUMPY.format("fft"), "bincount": NUMPY.format("bincount"),
+    "empty": "tg.zeros", "empty_like": "tg.zeros_like",
     "func": "tg.grad, tg.vjp, tg.jvp, tg.vmap, ...", "device": DEVICES, "cuda": DEVICES, "backends": DEVICES,
     "autocast": "(float32 and float64 are computed as they are)", "amp": "(float32 and float64 are computed as they are)",
-    "jit": "tg.compile", "fx": "tg.compile, or tinygrad_cnn.core.tracing.observe", "distributed": "tg.distributed",
+    "jit": "tg.compile", "fx": "tg.compile, or tinygrad_cnn.core.tracing.observe",
     "utils": "tg.data for data, tg.checkpoint for checkpoint", "complex": COMPLEX, "view_as_real": COMPLEX, "polar": COMPLEX,
     "float": "np.float32", "float32": "np.float32", "float64": "np.float64", "double": "np.float64", "half": "np.float16",
     "float16": "np.float16", "bfloat16": "(NumPy has no bfloat16)", "int": "np.int32", "int32": "np.int32", "int64": "np.int64",

@@ -36,7 +36,7 @@ CASES = [
     Case(ops.trapezoid, (CUBE, Arg((3,))), np.trapezoid, {"axis": 0}, via=lambda f: lambda y, x, axis: f(y, x, axis=axis)),
     Case(ops.trapezoid, (MATRIX, MATRIX), np.trapezoid),
     Case(ops.trapezoid, (MATRIX, Arg(())), np.trapezoid, via=lambda f: lambda y, h: f(y, dx=h, axis=0)),
-    Case(ops.interp, (Arg((2, 4), low=-0.9, high=3.9, away=(0.0, 1.0, 2.0, 3.0)), Arg((4,))), np.interp, via=lambda f: (
+    Case(ops.interp, (Arg((4, 4), low=-0.9, high=3.9, away=(0.0, 1.0, 2.0, 3.0)), Arg((4,))), np.interp, via=lambda f: (
         lambda x, y: f(x, np.arange(4, dtype=x.dtype), y)
     ), fixed=True),
     Case(ops.interp, (GROWING, Arg((4,), low=-0.1, high=0.1), Arg((4,))), np.interp, via=lambda f: (

@@ -35,7 +35,7 @@ CASES = [
     Case(ops.column_stack, (Arg((2,)), MATRIX), np.column_stack, sequence=True),
     Case(ops.append, (MATRIX, VECTOR), np.append),
     Case(ops.append, (MATRIX, Arg((2, 1))), np.append, {"axis": 1}),
-    Case(ops.block, (MATRIX, Arg((2, 1)), Arg((1, 4))), np.block, via=lambda f: lambda a, b, c: f([[a, b], [c]])),
+    Case(ops.block, (Arg((2, 2)), Arg((2, 1)), Arg((1, 3))), np.block, via=lambda f: lambda a, b, c: f([[a, b], [c]])),
     Case(ops.block, (VECTOR, Arg((1,))), np.block, via=lambda f: lambda a, b: f([a, b])),
     Case(ops.broadcast_arrays, (MATRIX, VECTOR), np.broadcast_arrays, via=lambda f: lambda a, b: f(a, b)[0] * f(b, a)[0]),
     Case(ops.unstack, (CUBE,), _unstack, {"axis": 1}, via=part(2)),

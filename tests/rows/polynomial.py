@@ -33,7 +33,7 @@ CASES = [
     ), order=2),
     *(Case(ops.polyfit, (Arg((6,), low=-0.25, high=0.25), Arg(size)), np.polyfit, {"deg": 2}, via=lambda f: (
         lambda x, y, deg: f(x + np.arange(-2, 4, dtype=x.dtype), y, deg)
-    ), order=2) for size in ((6,), (6, 3))),
+    ), order=2) for size in ((6,), (6, 6))),
     Case(ops.polyfit, (Arg((4,)), Arg((4,), low=0.5)), np.polyfit, {"deg": 1}, via=lambda f: (
         lambda y, w, deg: f(np.arange(4, dtype=y.dtype), y, deg, w=w)
     ), order=2),
