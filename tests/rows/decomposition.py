@@ -106,7 +106,7 @@ def _stacked(f: Callable[..., Any]) -> Callable[..., Any]:
     """Q above R in one matrix, both with the signs for which R's diagonal is positive."""
 
     def call(a: Any) -> Any:
-        m, n = a.shape[-2:]
+        m = a.shape[-2]
         y = f(a + _spread(a))
         turns = _turns(y[..., m:, :])
         return np.concatenate([y[..., :m, :] * turns[..., None, :], y[..., m:, :] * turns[..., :, None]], axis=-2)

@@ -11,7 +11,6 @@ from tinygrad_cnn.ops import polynomial as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 
-
 def _product(a1: NDArray[Any], a2: NDArray[Any]) -> NDArray[Any]:
     """NumPy's product with the leading zeros that it drops."""
     y = np.polymul(a1, a2)
