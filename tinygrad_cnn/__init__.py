@@ -145,7 +145,7 @@ _LATER["special"] = "special"  # not in __all__: it needs SciPy, and `import *` 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise import_module(".torch_names", __name__).missing(name, f"module {__name__!r}", "torch")
+        raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
     module = import_module(f".{_LATER[name]}", __name__)
     globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
     return value

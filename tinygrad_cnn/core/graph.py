@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
+from ..names.keywords import unexpected
 from . import operands
 from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
 from .grad_mode import _recording
@@ -524,5 +525,5 @@ def _refuse(op: Op, name: str) -> None:
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather,
-    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse,
+    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse, _unexpected=unexpected,
 )  # fmt: skip

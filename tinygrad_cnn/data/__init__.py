@@ -1,5 +1,6 @@
 """Data as plain NumPy arrays: datasets, readers of data files, transforms of images, and loaders of batches."""
 
+from ..names import answering
 from . import readers, transforms
 from .dataset import Dataset, Subset, TensorDataset, collate
 from .digits import digits
@@ -14,3 +15,5 @@ __all__ = ["FASHION_MNIST_CLASSES", "DataLoader", "Dataset", "Subset", "TensorDa
 __all__ += ["fashion_mnist", "mnist", "mnist5k", "random_split", "stratified_split", "transforms"]
 __all__ += readers.__all__
 __all__ += transforms.__all__
+
+__getattr__ = answering("tinygrad_cnn.data", "torch.utils.data")

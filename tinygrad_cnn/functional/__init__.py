@@ -3,9 +3,8 @@
 Some are ops and others are composed of ops; they are called in the same way.
 """
 
-from typing import Any
-
 from .. import ops
+from ..names import answering
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
 from ..ops.conv import *
@@ -21,7 +20,6 @@ from ..ops.normalization import *
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
-from ..torch_names import missing
 
 __all__ = ["embedding", "linear", "one_hot"]
 __all__ += ops.activation.__all__
@@ -37,6 +35,4 @@ __all__ += regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 
-
-def __getattr__(name: str) -> Any:
-    raise missing(name, "tinygrad_cnn.functional", "torch.nn.functional")
+__getattr__ = answering("tinygrad_cnn.functional", "torch.nn.functional")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..names import answering
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 
@@ -18,6 +19,8 @@ __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
     "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+__getattr__ = answering("tinygrad_cnn.nn.init", "torch.nn.init")
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import only_to_none
 from ..core import tracing
 from ..tensor import Tensor
 from .handle import Handle
@@ -264,8 +265,9 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Reset the gradient of every parameter to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Reset the gradient of every parameter to None. ValueError for ``set_to_none=False``."""
+        only_to_none(type(self).__name__, set_to_none)
         for parameter in self.parameters():
             parameter.zero_grad()
 

@@ -1,8 +1,6 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
-from typing import Any
-
-from ..torch_names import missing
+from ..names import answering
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
@@ -24,6 +22,4 @@ __all__ = [
 ]  # fmt: skip
 __all__ += lr_scheduler.__all__
 
-
-def __getattr__(name: str) -> Any:
-    raise missing(name, "tinygrad_cnn.optim", "torch.optim")
+__getattr__ = answering("tinygrad_cnn.optim", "torch.optim")

@@ -7,11 +7,14 @@ positional, as in NumPy, are written out for their signatures.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import isfunction, signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.composite import accepting_lists
+from ..names.keywords import foreign
 from ..ops import (
     activation,
     compare,
@@ -285,3 +288,22 @@ class Methods:
     def sort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
         """A new Tensor, sorted along `axis`; unlike ndarray.sort, it does not sort in place."""
         return sort.sort(self, axis=axis, descending=descending)
+
+
+OPS = (compare, elementwise, reduce, rearrange, scan, gather, softmax, sort)
+
+
+def _bind(name: str, method: Any) -> None:
+    """Let a method answer PyTorch's keywords; one that only calls an op of the same parameters is replaced by the op."""
+    given = signature(method).parameters.values()
+    for function in (vars(module)[name] for module in OPS if name in module.__all__):
+        ours = signature(function).parameters.values()
+        if hasattr(function, "op") and [(p.name, p.kind) for p in given][1:] == [(p.name, p.kind) for p in ours][1:]:
+            return setattr(Methods, name, function)
+    if foreign(name, [p.name for p in given]):
+        setattr(Methods, name, accepting_lists(method))
+
+
+for _name, _method in list(vars(Methods).items()):
+    if isfunction(_method) and not _name.startswith("_") and not hasattr(_method, "op"):
+        _bind(_name, _method)

@@ -1,5 +1,6 @@
 """Schedules of the learning rate, with PyTorch's names, arguments and values."""
 
+from ...names import answering
 from . import curves
 from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
@@ -9,3 +10,5 @@ from .plateau import ReduceLROnPlateau
 
 __all__ = ["ChainedScheduler", "LRScheduler", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
 __all__ += curves.__all__
+
+__getattr__ = answering("tinygrad_cnn.optim.lr_scheduler", "torch.optim.lr_scheduler")
