@@ -1,4 +1,4 @@
-"""Names and keywords of PyTorch that are called otherwise here: the errors give a remedy, it exists, and none is superfluous."""
+"""Names and keywords of PyTorch that are called otherwise here: errors give a remedy, it exists, and none is superfluous."""
 
 from __future__ import annotations
 

@@ -90,7 +90,8 @@ _TORCH = {
 
 _TENSOR = {
     "x.reshape(...)": "view unflatten resize", "x.reshape(y.shape)": "view_as reshape_as resize_as",
-    "x.transpose(...)": "permute", "x.T": "t", "x.swapaxes(-1, -2)": "mT adjoint", "x.moveaxis": "movedim", "x.swapaxes(i, j)": "swapdims",
+    "x.transpose(...)": "permute", "x.T": "t", "x.swapaxes(-1, -2)": "mT adjoint", "x.moveaxis": "movedim",
+    "x.swapaxes(i, j)": "swapdims",
     "x.expand_dims(axis)": "unsqueeze", "x.broadcast_to(shape)": "expand", "x.broadcast_to(y.shape)": "expand_as",
     "x.repeat(n)": "repeat_interleave", "x.ndim": "dim ndimension", "x.size": "numel nelement", "x.dtype.itemsize":
     "element_size itemsize", "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data":
