@@ -187,3 +187,25 @@ def test_the_guide_does_not_call_missing_what_is_there():
     assert names
     there = [name for name in names if any(hasattr(place, name) for place in (tg, tg.nn, tg.optim))]
     assert not there
+
+
+def test_help_says_what_the_letters_of_a_rule_mean():
+    assert tg.relu.__doc__.endswith("Here g is the gradient with respect to y, and a' with respect to a.\n    ")
+    assert "y, and a', b' with respect to a, b." in tg.mul.__doc__
+    assert "y, and a' with respect to a." in tg.leaky_relu.__doc__
+    assert "Here g is the gradient with respect to y." in tg.vstack.__doc__
+    assert "Here g" not in tg.equal.__doc__
+
+
+def test_transpose_of_two_axes():
+    square = tg.ones(2, 2)
+    for axes in ((0, 1), (0, -1), (-2, 1)):
+        with pytest.warns(UserWarning, match=rf"changes nothing.*swapaxes\({axes[0]}, {axes[1]}\)") as caught:
+            square.transpose(*axes)
+        assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"there are 3 axes; .*swapaxes\(0, 1\)"):
+        tg.ones(1, 2, 3).transpose(0, 1)
+    with pytest.raises(TypeError, match=r"use swapaxes\(x, dim0, dim1\)"):
+        tg.transpose(x(), 0, 1)
+    assert x().transpose(1, 0).shape == x().transpose(-1, 0).shape == x().transpose().shape == (3, 2)
+    assert x().transpose((0, 1)).shape == (2, 3)

@@ -14,6 +14,7 @@ import numpy as np
 from ..names.keywords import unexpected
 from .codegen import answering_head
 from .operands import FINE, ODD, gather
+from .signature import explained
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,7 +77,8 @@ def accepting_lists(function: F) -> F:
     scope |= {"_function": function, "_gather": gather, "_FINE": FINE, "_ndarray": np.ndarray}
     scope |= {"_unexpected": unexpected, "_build": build}
     accepting: Any = FunctionType(_build_and_call.__code__, scope, function.__name__)
-    return functools.update_wrapper(accepting, function)  # type: ignore[return-value]
+    functools.update_wrapper(accepting, function).__doc__ = explained(function.__doc__)
+    return accepting  # type: ignore[no-any-return]
 
 
 def _build_and_call(*args: Any, **kwargs: Any) -> Any:

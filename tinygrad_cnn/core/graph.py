@@ -23,7 +23,7 @@ from . import operands
 from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
 from .grad_mode import _recording
 from .operands import adapt
-from .signature import OUT, asked, declared
+from .signature import OUT, asked, declared, explained
 from .tracing import notify, tracer, watchers
 from .versions import tick
 
@@ -92,7 +92,10 @@ class OpFunction(Protocol[P]):
 
     op: Op
 
+    @overload
     def __call__(self, first: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    @overload  # parameters by position
+    def __call__(self, first: Any, second: Any, /, *args: Any, **kwargs: Any) -> Tensor: ...
     def __get__(self, instance: Any, owner: Any = None) -> Callable[P, Tensor]: ...
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register the gradient rules, one per differentiable input, named by the input."""
@@ -181,6 +184,7 @@ class Op:
         }
         function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
+        function.__doc__ = explained(raw.__doc__)
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function

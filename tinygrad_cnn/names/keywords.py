@@ -42,6 +42,7 @@ _ABSENT = {
     "leave it out: embeddings are not renormalized, and gradients neither scaled nor sparse": """
         max_norm norm_type scale_grad_by_freq sparse""",
     "leave it out: the largest come first": "sorted",
+    "use swapaxes(x, dim0, dim1); transpose takes all axes in their new order": "dim0 dim1",
 }  # fmt: skip
 ABSENT = {name: why for why, names in _ABSENT.items() for name in names.split()}
 """Keywords that nothing here stands for, and what to do."""
@@ -52,6 +53,7 @@ _TAKEN = {
         dropout3d alpha_dropout feature_alpha_dropout""",
     "stable": "sort argsort",
     "sorted": "topk",
+    "dim0 dim1": "transpose",
     "antialias recompute_scale_factor": "interpolate",
     "size_average reduce": """
         binary_cross_entropy binary_cross_entropy_with_logits cross_entropy nll_loss l1_loss smooth_l1_loss kl_div
@@ -76,7 +78,7 @@ def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
     """PyTorch's keywords, for a function that has `names`, which the function declares to answer them."""
-    table = [*OF_FUNCTION.get(function, RENAMED), *TAKEN.get(function, ())]
+    table = dict.fromkeys([*OF_FUNCTION.get(function, RENAMED), *TAKEN.get(function, ())])
     return [k for k in table if k not in names and (k in ABSENT or _ours(function, k, names))]
 
 
