@@ -138,6 +138,13 @@ def test_what_a_function_answers_is_not_in_its_signature():
     assert list(inspect.signature(F.dropout).parameters) == ["x", "p", "training", "rng"]
 
 
+def test_a_function_declares_no_other_keywords_than_it_answers():
+    assert keywords.foreign("exp", ["a"]) == []
+    assert keywords.foreign("relu", ["a"]) == ["inplace"]
+    assert keywords.foreign("sum", ["a", "axis", "keepdims"]) == ["dim", "keepdim"]
+    assert "def exp(a):" in tg.exp.op.source
+
+
 FUNCTIONS_HERE = [getattr(tg, name) for name in tg.__all__ if inspect.isfunction(getattr(tg, name, None))]
 
 

@@ -53,6 +53,7 @@ from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
     from . import data, distributed, io, nn, onnx, training, viz
+    from . import special as special
     from .io import load, save
     from .training import fit
     from .viz import show
@@ -143,12 +144,14 @@ _LATER = {
 _LATER["special"] = "special"  # not in __all__: it needs SciPy, and `import *` must not
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
-    module = import_module(f".{_LATER[name]}", __name__)
-    globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
-    return value
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
+        module = import_module(f".{_LATER[name]}", __name__)
+        globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
+        return value
 
 
 def __dir__() -> list[str]:

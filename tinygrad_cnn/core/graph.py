@@ -21,6 +21,7 @@ import numpy as np
 from ..names.keywords import unexpected
 from . import operands
 from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
+from .frames import is_library
 from .grad_mode import _recording
 from .operands import adapt
 from .signature import OUT, asked, declared, explained
@@ -184,7 +185,8 @@ class Op:
         }
         function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
-        function.__doc__ = explained(raw.__doc__)
+        if is_library(raw.__code__.co_filename):
+            function.__doc__ = explained(raw.__doc__)
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function

@@ -3,6 +3,8 @@
 Some are ops and others are composed of ops; they are called in the same way.
 """
 
+from typing import TYPE_CHECKING
+
 from .. import ops
 from ..names import answering
 from ..ops.activation import *
@@ -35,4 +37,5 @@ __all__ += regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 
-__getattr__ = answering("tinygrad_cnn.functional", "torch.nn.functional")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.functional", "torch.nn.functional")

@@ -78,8 +78,8 @@ def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
     """PyTorch's keywords, for a function that has `names`, which the function declares to answer them."""
-    table = dict.fromkeys([*OF_FUNCTION.get(function, RENAMED), *TAKEN.get(function, ())])
-    return [k for k in table if k not in names and (k in ABSENT or _ours(function, k, names))]
+    renamed = [k for k in OF_FUNCTION.get(function, RENAMED) if _ours(function, k, names)]
+    return [k for k in dict.fromkeys([*renamed, *TAKEN.get(function, ())]) if k not in names]
 
 
 def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) -> TypeError | None:

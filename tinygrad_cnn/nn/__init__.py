@@ -1,5 +1,7 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
+from typing import TYPE_CHECKING
+
 from ..names import answering
 from . import (
     activation,
@@ -48,4 +50,5 @@ __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
 
-__getattr__ = answering("tinygrad_cnn.nn", "torch.nn")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.nn", "torch.nn")

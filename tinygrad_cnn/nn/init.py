@@ -7,7 +7,7 @@ from the library's generator, see :func:`~tinygrad_cnn.manual_seed`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,8 @@ __all__ = [
     "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
-__getattr__ = answering("tinygrad_cnn.nn.init", "torch.nn.init")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.nn.init", "torch.nn.init")
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:

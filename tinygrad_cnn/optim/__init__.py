@@ -1,5 +1,7 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
+from typing import TYPE_CHECKING
+
 from ..names import answering
 from . import lr_scheduler
 from .adadelta import Adadelta
@@ -22,4 +24,5 @@ __all__ = [
 ]  # fmt: skip
 __all__ += lr_scheduler.__all__
 
-__getattr__ = answering("tinygrad_cnn.optim", "torch.optim")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.optim", "torch.optim")

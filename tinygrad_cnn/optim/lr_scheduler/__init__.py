@@ -1,5 +1,7 @@
 """Schedules of the learning rate, with PyTorch's names, arguments and values."""
 
+from typing import TYPE_CHECKING
+
 from ...names import answering
 from . import curves
 from .base import LRScheduler
@@ -11,4 +13,5 @@ from .plateau import ReduceLROnPlateau
 __all__ = ["ChainedScheduler", "LRScheduler", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
 __all__ += curves.__all__
 
-__getattr__ = answering("tinygrad_cnn.optim.lr_scheduler", "torch.optim.lr_scheduler")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.optim.lr_scheduler", "torch.optim.lr_scheduler")
