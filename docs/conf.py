@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: `sphinx-build -W docs docs/_build`. It needs the extra `docs`."""
+"""How Sphinx builds the site: `sphinx-build -W docs docs/_build`. It needs the group `docs`."""
 
 import sys
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-import tinygrad_cnn  # noqa: E402
+from extensions.pages import PLAYGROUND  # noqa: E402
 from extensions.reference import linkcode_resolve  # noqa: E402, F401
+
+import tinygrad_cnn  # noqa: E402
 
 project = "tinygrad_cnn"
 version = release = tinygrad_cnn.__version__
@@ -17,9 +19,9 @@ extensions = [
     "sphinx.ext.linkcode",
     "extensions.reference",
     "extensions.pages",
-    "extensions.pictures",
 ]
 exclude_patterns = ["_build", "playground"]
+pygments_dark_style = "github-dark"
 smartquotes = False  # formulas have primes
 
 myst_heading_anchors = 4
@@ -33,7 +35,15 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = f"tinygrad_cnn {version}"
+html_context = {"playground": PLAYGROUND.is_file()}
+html_sidebars = {
+    "**": [
+        f"sidebar/{part}.html" for part in ("brand", "search", "scroll-start", "navigation", "playground", "scroll-end")
+    ]
+}
+templates_path = ["templates"]
 html_static_path = ["static"]
+html_favicon = "static/icon.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False

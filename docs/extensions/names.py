@@ -1,6 +1,7 @@
 """The public names that the pages in docs/api show. It needs no Sphinx: the tests use it, too.
 
-A page lists names as imports in blocks that are fenced with ``{names}``. A name is shown as users write it: by the first public
+A page lists names as imports in blocks that are fenced with ``{names}``, or with ``{names} needs scipy`` where these can be
+imported only if that package is installed. A name is shown as users write it: by the first public
 module on the way to its definition that has it, with ``tg`` for the package.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import itertools
 import re
@@ -21,7 +23,7 @@ import tinygrad_cnn as tg
 
 PACKAGE = "tinygrad_cnn"
 PAGES = Path(__file__).parents[1] / "api"
-BLOCK = re.compile(r"^```\{names\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```\{names\}(?: needs (\w+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 IMPORT = re.compile(r"from ([\w.]+) import (\*|\w+(?:, \w+)*)")
 
 
@@ -47,8 +49,9 @@ class Entry:
 
 @functools.cache
 def namespaces() -> dict[str, types.ModuleType]:
-    """The public modules: the package, the modules in the ``__all__`` of a public one, and two imported by their names."""
-    found = {PACKAGE: tg} | {n: importlib.import_module(n) for n in (f"{PACKAGE}.testing", f"{PACKAGE}.testing.strategies")}
+    """The public modules: the package, the modules in the ``__all__`` of a public one, and those imported by their names."""
+    others = ["testing", "testing.strategies", *(["special"] if importlib.util.find_spec("scipy") else [])]
+    found = {PACKAGE: tg} | {f"{PACKAGE}.{name}": importlib.import_module(f"{PACKAGE}.{name}") for name in others}
     waiting = [tg]
     while waiting:
         module = waiting.pop()
@@ -93,7 +96,12 @@ def _path(module: str, name: str, thing: Any) -> str:
 def pages() -> dict[str, list[Entry]]:
     """What each page shows, by the name of its file, without members of classes."""
     return {
-        path.name: [entry for block in BLOCK.findall(path.read_text(encoding="utf-8")) for entry in listed(block)]
+        path.name: [
+            entry
+            for needed, block in BLOCK.findall(path.read_text(encoding="utf-8"))
+            if not needed or importlib.util.find_spec(needed)
+            for entry in listed(block)
+        ]
         for path in sorted(PAGES.glob("*.md"))
     }
 

@@ -1,10 +1,11 @@
-"""The front page, which is the README; links to files of the repository, which are shown as pages; the playground."""
+"""The front page, which is the README; files of the repository as pages, and links to them; the playground."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,11 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
-from sphinx.util import logging
 
 ROOT = Path(__file__).parents[2]
 SHOWN = ("tinygrad_cnn", "examples")  # folders whose files have pages
+PLAYGROUND = ROOT / "docs" / "playground" / "build.py"
 SUFFIXES = {".py": "python", ".md": "markdown", ".js": "javascript"}
-log = logging.getLogger(__name__)
 
 
 def front_page(app: Sphinx, docname: str, content: list[str]) -> None:
@@ -62,7 +62,8 @@ def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
                 continue
             name = folder.relative_to(ROOT).as_posix()
             items = "".join(
-                f'<li><a href="{path.name}{"/index" if path.is_dir() else ""}.html">{path.name}</a></li>' for path in inside
+                f'<li><a href="{path.name}{"/index" if path.is_dir() else ""}.html">{path.name}</a></li>'
+                for path in inside
             )
             yield f"source/{name}/index", {"title": name, "body": f"<h1>{name}</h1><ul>{items}</ul>"}, "page.html"
             for path in inside:
@@ -74,11 +75,10 @@ def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
                     yield f"source/{name}", {"title": name, "body": f"<h1>{name}</h1>{code}"}, "page.html"
 
 
-def copy_playground(app: Sphinx, error: Exception | None) -> None:
-    """Copy the playground, which is complete as it is, if it is there."""
-    source = Path(app.srcdir) / "playground"
-    if error is None and app.builder.format == "html" and source.is_dir():
-        shutil.copytree(source, Path(app.outdir) / "playground", dirs_exist_ok=True)
+def build_playground(app: Sphinx, error: Exception | None) -> None:
+    """Put the playground, which is a page of its own, beside the pages of Sphinx, if the repository has it."""
+    if error is None and app.builder.format == "html" and PLAYGROUND.is_file():
+        subprocess.run([sys.executable, PLAYGROUND, Path(app.outdir) / "playground"], check=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -86,5 +86,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", front_page)
     app.add_transform(Links)
     app.connect("html-collect-pages", source_pages)
-    app.connect("build-finished", copy_playground)
+    app.connect("build-finished", build_playground)
     return {"parallel_read_safe": True}

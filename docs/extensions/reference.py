@@ -11,18 +11,33 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from numpy.typing import ArrayLike, DTypeLike
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
+from sphinx.util.typing import stringify_annotation
 
 from . import names
 from .names import Entry
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns", "Raises": "Raises", "Yields": "Yields"}
+SECTIONS = {
+    "Args": "Arguments",
+    "Attributes": "Attributes",
+    "Returns": "Returns",
+    "Raises": "Raises",
+    "Yields": "Yields",
+}
+SHORT = {
+    stringify_annotation(DTypeLike, "smart"): "~numpy.typing.DTypeLike",
+    stringify_annotation(ArrayLike, "smart"): "~numpy.typing.ArrayLike",
+    "~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~typing.Any]]": "~numpy.ndarray",
+    "~numpy.dtype[~typing.Any]": "~numpy.dtype",
+}
+ALIASES = {"Array", "TensorLike", "Axis", "Shape", "SizeLike", "OutputSize", "DTypeLike", "ArrayLike"}
 CODE = re.compile(r"(:\w+:`[^`]*`|``[^`]+``|`[^`]+`)")
 EQUATION = re.compile(r"\w[\w\[\], ]*'? = ")
 
@@ -31,6 +46,8 @@ class Names(SphinxDirective):
     """A table of the names that a block of imports lists, and the documentation of each at its first place."""
 
     has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         """The nodes of both."""
@@ -59,7 +76,15 @@ def described(entry: Entry) -> Iterator[str]:
     """The autodoc directives of an entry and its members."""
     thing = entry.thing
     is_exception = inspect.isclass(thing) and issubclass(thing, Exception)
-    kind = "exception" if is_exception else "class" if inspect.isclass(thing) else "function" if callable(thing) else "data"
+    kind = (
+        "exception"
+        if is_exception
+        else "class"
+        if inspect.isclass(thing)
+        else "function"
+        if callable(thing)
+        else "data"
+    )
     yield from (f".. auto{kind}:: {entry.path}", "")
     for member in names.members(entry):
         kind = "property" if isinstance(member.thing, property) else "method"
@@ -135,7 +160,9 @@ def prose(text: str, entry: Entry, skip: str = r"(?!)") -> str:
     pieces = CODE.split(text)
     pieces[::2] = [_escaped(piece, skip) for piece in pieces[::2]]
     pieces[1::2] = [_code(piece, entry) for piece in pieces[1::2]]
-    return "".join(pieces)
+    return re.sub(r"(?<=\w)\0(?=[`:])|(?<=`)\0(?=\w)", r"\\ ", "\0".join(pieces)).replace(
+        "\0", ""
+    )  # markup ends at spaces
 
 
 def _escaped(text: str, skip: str) -> str:
@@ -160,8 +187,31 @@ def _take(lines: list[str], wanted: Callable[[str], bool]) -> list[str]:
 def process_signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Leave out defaults that have no readable form."""
-    return re.sub(r"=\s?<[^>]*>", "=...", signature) if signature else signature, returned
+    """Names of NumPy's types, no checks of arguments, and no defaults that have no readable form."""
+    signature = re.sub(r"=\s?<[^>]*>", "=...", readable(signature)) if signature else signature
+    returned = readable(returned) if returned else returned
+    for name, written in getattr(inspect.unwrap(thing) if callable(thing) else thing, "__annotations__", {}).items():
+        spelled = re.sub(r"\b(Array|Tensor)\b", "~typing.Any", str(written))  # which they are at run time, in the core
+        if name == "return":
+            returned = written if returned == spelled else returned
+        elif signature and spelled != written:
+            signature = signature.replace(f"{name}: {spelled}", f"{name}: {written}")
+    return signature, returned
+
+
+def readable(signature: str) -> str:
+    """A signature without `Annotated`, and without what NumPy's types are made of."""
+    for spelled, name in SHORT.items():
+        signature = signature.replace(spelled, name)
+    while found := re.search(r"[~\w.]*\bAnnotated\[", signature):
+        depth, commas, end = 0, list[int](), found.end()
+        while depth or signature[end] != "]":
+            if signature[end] == "," and not depth:
+                commas.append(end)
+            depth += (signature[end] in "[(") - (signature[end] in "])")
+            end += 1
+        signature = signature[: found.start()] + signature[found.end() : commas[0]] + signature[end + 1 :]
+    return re.sub(r"~(?=[A-Z]\b)", "", signature)  # type variables
 
 
 # Names
@@ -207,6 +257,8 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, con
     if node.get("refdomain") != "py":
         return None
     name = node["reftarget"]
+    if name.rpartition(".")[2] in ALIASES:
+        return make_refnode(app.builder, node["refdoc"], "api/README", "types-in-signatures", [content])
     entry = names.meant(name) or names.class_named(name.rpartition(".")[2])
     return refer(app, entry, node["refdoc"], content) if entry else None
 
@@ -221,9 +273,10 @@ class LinkedNames(SphinxPostTransform):
         for node in list(self.document.findall(nodes.literal)):
             match = re.fullmatch(r"((?:tg|nn|tinygrad_cnn)\.[\w.]+)(?:\(.*\))?", node.astext(), re.DOTALL)
             entry = match and names.meant(match[1])
-            if entry and not isinstance(node.parent, nodes.reference | nodes.title | addnodes.pending_xref):
-                if reference := refer(self.app, entry, self.env.docname, node.deepcopy()):
-                    node.replace_self(reference)
+            if entry is None or isinstance(node.parent, nodes.reference | nodes.title | addnodes.pending_xref):
+                continue
+            if reference := refer(self.app, entry, self.env.docname, node.deepcopy()):
+                node.replace_self(reference)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
