@@ -50,7 +50,9 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch):
         if block.group(3) is not None:
             check_output(block.group(3), printed.getvalue(), f"{page.name}, the output beneath line {line}")
     for picture in sorted(tmp_path.glob("*.png")):
-        assert re.search(rf"^```\n+!\[[^]]+\]\(images/{picture.name}\)$", text, re.MULTILINE), f"no page shows {picture.name}"
+        assert re.search(rf"^```\n+!\[[^]]+\]\(images/{picture.name}\)$", text, re.MULTILINE), (
+            f"no page shows {picture.name}"
+        )
         check_picture(picture, DOCS / "images" / picture.name)
 
 

@@ -94,6 +94,6 @@ def _line(link: str) -> str:
 
 
 def test_the_playground_is_there_if_the_repository_has_it(pages):
-    has = (DOCS / "playground" / "build.py").is_file()
+    has = (DOCS / "build_playground.py").is_file()
     assert (built() / "playground" / "index.html").is_file() is has
     assert ("playground/index.html" in pages[built() / "quickstart.html"].links) is has

@@ -17,7 +17,7 @@ from sphinx.transforms import SphinxTransform
 
 ROOT = Path(__file__).parents[2]
 SHOWN = ("tinygrad_cnn", "examples")  # folders whose files have pages
-PLAYGROUND = ROOT / "docs" / "playground" / "build.py"
+PLAYGROUND = ROOT / "docs" / "build_playground.py"
 SUFFIXES = {".py": "python", ".md": "markdown", ".js": "javascript"}
 
 
