@@ -29,6 +29,7 @@ def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[An
     for name in namespace["__all__"]:
         function = namespace[name]
         if inspect.isfunction(function) and not hasattr(function, "op"):
+            function.__doc__ = explained(function.__doc__)
             namespace[name] = accepting = accepting_lists(function)
             replace.update({key: accepting for key, value in replace.items() if value is function})
 
@@ -77,7 +78,7 @@ def accepting_lists(function: F) -> F:
     scope |= {"_function": function, "_gather": gather, "_FINE": FINE, "_ndarray": np.ndarray}
     scope |= {"_unexpected": unexpected, "_build": build}
     accepting: Any = FunctionType(_build_and_call.__code__, scope, function.__name__)
-    functools.update_wrapper(accepting, function).__doc__ = explained(function.__doc__)
+    functools.update_wrapper(accepting, function)
     return accepting  # type: ignore[no-any-return]
 
 
