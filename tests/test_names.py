@@ -228,3 +228,40 @@ def test_the_tables_of_the_guide_are_up_to_date():
         sys.path.remove(str(docs))
     text = make_from_pytorch.PAGE.read_text(encoding="utf-8")
     assert text == make_from_pytorch.page(), "run `python docs/make_from_pytorch.py` and commit the page"
+
+
+INPUTS = {
+    nn.Linear(3, 2): {"input": (4, 3)}, nn.ReLU(): {"input": (2,)}, nn.Sequential(nn.ReLU()): {"input": (2,)},
+    nn.Conv2d(1, 2, 3): {"input": (1, 1, 4, 4)}, nn.BatchNorm1d(3): {"input": (4, 3)},
+    nn.MSELoss(): {"input": (2,), "target": (2,)},
+    nn.BCEWithLogitsLoss(): {"input": (2,), "target": (2,)}, nn.PoissonNLLLoss(): {"log_input": (2,), "target": (2,)},
+    nn.CosineEmbeddingLoss(): {"input1": (2, 3), "input2": (2, 3), "target": (2,)},
+    nn.TripletMarginLoss(): {"anchor": (2, 3), "positive": (2, 3), "negative": (2, 3)},
+    nn.GaussianNLLLoss(): {"input": (2,), "target": (2,), "var": (2,)}, nn.CosineSimilarity(): {"x1": (2, 3), "x2": (2, 3)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", INPUTS, ids=lambda m: type(m).__name__)
+def test_modules_take_inputs_by_pytorchs_names(module):
+    rng = np.random.default_rng(0)
+    given = {name: rng.uniform(0.1, 0.9, shape).astype(np.float32) for name, shape in INPUTS[module].items()}
+    if "input1" in given:
+        given["target"] = np.array([1, -1])
+    np.testing.assert_array_equal(module(**given).numpy(), module(*given.values()).numpy())
+    value = next(iter(given.values()))
+    with pytest.raises(TypeError, match="multiple values|unexpected keyword|missing"):
+        module(value, **given)
+    with pytest.raises(TypeError):
+        module(**given, nonsense=1)
+
+
+def test_a_module_of_the_user_has_its_own_names():
+    class Own(nn.Module):
+        def forward(self, x, input1=2):
+            return x * input1
+
+    assert Own()(x=tg.ones(1), input1=3).tolist() == [3.0]
+    with pytest.raises(TypeError, match="'input'"):
+        Own()(input=tg.ones(1))
+    with pytest.raises(TypeError):
+        nn.ReLU()(x=tg.ones(1), input=tg.ones(1))

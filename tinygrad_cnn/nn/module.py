@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
 from types import MappingProxyType
@@ -19,6 +20,9 @@ from .state import IncompatibleKeys, prepare
 from .summary import Summary, summarize
 
 __all__ = ["Module"]
+
+PLACES = {"input": 0, "input1": 0, "log_input": 0, "input2": 1}
+"""PyTorch's names of the inputs of modules, and their positions."""
 
 Kind: TypeAlias = Literal["parameter", "buffer", "transient buffer", "module"]
 
@@ -69,12 +73,24 @@ class Module:
             changed = pre_hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        if kwargs and not PLACES.keys().isdisjoint(kwargs):
+            kwargs = self._named_as_here(kwargs)
         output = _in_tensors(self.forward(*args, **kwargs))
         for hook in list(self._hooks.values()):
             changed = hook(self, args, output)
             if changed is not None:
                 output = changed
         return output
+
+    def _named_as_here(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keywords of a call, with PyTorch's names of inputs replaced if a module of this package is called."""
+        names = [*inspect.signature(self.forward).parameters]
+        if getattr(self.forward, "__module__", "").partition(".")[0] != __name__.partition(".")[0]:
+            return kwargs
+        ours = {k: names[i] for k, i in PLACES.items() if k in kwargs and k not in names and i < len(names)}
+        if not kwargs.keys().isdisjoint(ours.values()):
+            return kwargs  # the input is given twice, which Python refuses
+        return {ours.get(name, name): value for name, value in kwargs.items()}
 
     # Registration
 
