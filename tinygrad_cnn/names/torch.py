@@ -5,6 +5,8 @@ For each namespace it has what to use: Python that works here, or, in brackets, 
 
 from __future__ import annotations
 
+from . import mygrad
+
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
 RECURRENT = "(recurrent layers and transformers are out of scope: this is a library for convolutional networks)"
@@ -232,5 +234,8 @@ TABLES = {
     "torch.optim": _by_name(_OPTIM),
     "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
     "torch.utils.data": _by_name(_DATA),
+    "mygrad": _by_name(mygrad.MYGRAD),
+    "mygrad.Tensor": _by_name(mygrad.TENSOR),
+    "mygrad.nnet": _by_name(mygrad.NNET),
 }
 """For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""
