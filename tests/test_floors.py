@@ -21,7 +21,7 @@ FLOORS = [
     ("ops",),
     ("functional", "linalg", "special", "tensor"),
     ("transforms", "autograd", "checks"),
-    ("optim", "nn", "data"),
+    ("optim", "nn", "data", "metrics"),
     ("io", "testing", "viz"),
     ("training", "onnx"),
     ("distributed",),
