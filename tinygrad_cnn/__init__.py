@@ -144,7 +144,7 @@ _LATER = {
     "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
-_LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: they need other packages, and `import *` must not
+_LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,12 @@ class Step:
     """
 
     def __init__(
-        self, world: World, parameters: Sequence[Tensor], buffers: Sequence[Tensor], reuse: bool, totals: Totals | None = None
+        self,
+        world: World,
+        parameters: Sequence[Tensor],
+        buffers: Sequence[Tensor],
+        reuse: bool,
+        totals: Totals | None = None,
     ) -> None:
         self._world, self._reuse = world, reuse
         self._totals = totals or (lambda values, target: [])
@@ -173,7 +178,9 @@ class Step:
                 np.add(view, array, out=view)
         return flat
 
-    def _results(self, views: list[np.ndarray], dtype: np.dtype[Any]) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
+    def _results(
+        self, views: list[np.ndarray], dtype: np.dtype[Any]
+    ) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
         *views, numbers = views
         many = len(self._parameters)
         ends = [*accumulate([1, *self._lengths, many])]

@@ -94,7 +94,9 @@ class TopK(Metric):
 
 class _Thresholded(Metric):
     def __init__(self, threshold: float = 0.0) -> None:
-        self.threshold: float = checked(type(self).__name__, {"threshold": any_number}, {"threshold": threshold})["threshold"]
+        self.threshold: float = checked(type(self).__name__, {"threshold": any_number}, {"threshold": threshold})[
+            "threshold"
+        ]
 
     def _decided(self, output: Any, target: Tensor) -> tuple[Tensor, Tensor]:
         """Whether each output, and each target, is positive."""

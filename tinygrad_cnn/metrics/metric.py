@@ -101,7 +101,9 @@ class Average(Metric):
         value = self.function(output, target)
         value = value if isinstance(value, Tensor) else Tensor(value)
         if value.size != 1:
-            raise ValueError(f"metric '{self.name}': it returned shape {value.shape}; it must return the mean of the batch")
+            raise ValueError(
+                f"metric '{self.name}': it returned shape {value.shape}; it must return the mean of the batch"
+            )
         return value
 
     def totals(self, measured: Tensor, target: Tensor) -> list[float]:

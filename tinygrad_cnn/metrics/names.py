@@ -85,7 +85,9 @@ def _one(metric: Any, threshold: float | None) -> Metric:
         raise TypeError(f"`metrics` has the class {metric.__name__}; pass an object: {metric.__name__}(...)")
     if _is_function(metric):
         return Average(metric)
-    raise TypeError(f"`metrics` has {metric!r}; a metric is a name, a function of (output, target), or a tg.metrics.Metric")
+    raise TypeError(
+        f"`metrics` has {metric!r}; a metric is a name, a function of (output, target), or a tg.metrics.Metric"
+    )
 
 
 _BY_NAME: dict[str, Callable[[float | None], Metric]] = {

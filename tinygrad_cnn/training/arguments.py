@@ -103,5 +103,3 @@ def loader_of(
             )
     loader: Loader = data
     return loader
-
-

@@ -37,7 +37,12 @@ def measured(value: Tensor, output: Any, target: Tensor, metrics: Sequence[Metri
 
 
 def train_step(
-    model: Module, loss: Loss, optimizer: Optimizer, *, before_update: Callable[[], object] | None = None, metrics: Any = None
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    before_update: Callable[[], object] | None = None,
+    metrics: Any = None,
 ) -> Step:
     """A function of a batch that takes one step of training, and may be compiled.
 
@@ -153,7 +158,9 @@ class Means:
 
     def total(self, name: str) -> tuple[float, float]:
         """How many elements the metric of this name has met, and its first sum; (0, 0) if there is none."""
-        found = [total for metric, total in zip(self.metrics, self.totals, strict=True) if metric.name == name and total]
+        found = [
+            total for metric, total in zip(self.metrics, self.totals, strict=True) if metric.name == name and total
+        ]
         return (found[0][0], found[0][1]) if found else (0.0, 0.0)
 
     def result(self) -> dict[str, float]:
@@ -202,7 +209,13 @@ def modes(model: Module) -> Iterator[None]:
 
 
 def evaluate(
-    model: Module, data: Data, loss: Loss, *, metrics: Any = None, batch_size: int | None = None, step: Step | None = None
+    model: Module,
+    data: Data,
+    loss: Loss,
+    *,
+    metrics: Any = None,
+    batch_size: int | None = None,
+    step: Step | None = None,
 ) -> dict[str, float]:
     """The mean loss and the metrics of a model over data.
 
@@ -288,5 +301,7 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None) -> Any:
 def _array(part: Any) -> NDArray[Any]:
     if not isinstance(part, Tensor) or not part.ndim:
         what = f"a {type(part).__name__}" if not isinstance(part, Tensor) else "a single number"
-        raise TypeError(f"predict: the model returned {what}; it must return Tensors with the examples along the first axis")
+        raise TypeError(
+            f"predict: the model returned {what}; it must return Tensors with the examples along the first axis"
+        )
     return part.numpy()

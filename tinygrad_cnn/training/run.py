@@ -118,7 +118,9 @@ class Run(Loadable):
         return {**counts, "means": self.means.state_dict(), "history": {k: list(v) for k, v in self.history.items()}}
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        return partial(vars(self).update, read("Run", state_dict, {**_COUNTS, "means": self.means.prepared, "history": _history}))
+        return partial(
+            vars(self).update, read("Run", state_dict, {**_COUNTS, "means": self.means.prepared, "history": _history})
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.

@@ -31,9 +31,13 @@ class ClassWeighted:
     def __init__(self, loss: Any, weights: Mapping[int, float]) -> None:
         for label, weight in weights.items():
             if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
-                raise ValueError(f"fit: `class_weight` has the class {label!r}; classes are whole numbers of at least 0")
+                raise ValueError(
+                    f"fit: `class_weight` has the class {label!r}; classes are whole numbers of at least 0"
+                )
             if not isinstance(weight, int | float | np.number) or not 0 <= weight < math.inf:
-                raise ValueError(f"fit: `class_weight` of class {label} is {weight!r}; it must be a number of at least 0")
+                raise ValueError(
+                    f"fit: `class_weight` of class {label} is {weight!r}; it must be a number of at least 0"
+                )
         self.unweighted = loss
         self.weights = {int(label): float(weight) for label, weight in weights.items()}
         self._function = function_of(loss)
@@ -46,7 +50,9 @@ class ClassWeighted:
                 "binary cross-entropy, as a function or a layer"
             )
         if self._options.pop("reduction", "mean") != "mean" or self._options.get("weight") is not None:
-            raise ValueError("fit: `class_weight` is given, but the loss has a weight or a reduction of its own; leave one out")
+            raise ValueError(
+                "fit: `class_weight` is given, but the loss has a weight or a reduction of its own; leave one out"
+            )
         self._options.pop("weight", None)
         if self._binary and not self.weights.keys() <= {0, 1}:
             raise ValueError(f"fit: `class_weight` has the classes {sorted(self.weights)}; a binary loss has 0 and 1")
@@ -102,7 +108,9 @@ def _options(loss: Any) -> dict[str, Any]:
     """The arguments that a partial call or a layer passes to its function."""
     if isinstance(loss, partial):
         if loss.args:
-            raise ValueError("fit: `class_weight` is given, but the loss is a partial call with positional arguments; name them")
+            raise ValueError(
+                "fit: `class_weight` is given, but the loss is a partial call with positional arguments; name them"
+            )
         return {**_options(loss.func), **loss.keywords}
     if not isinstance(loss, Module):
         return {}
