@@ -24,7 +24,7 @@ FLOORS = [
     ("optim", "nn", "data", "metrics"),
     ("io", "testing", "viz"),
     ("training", "onnx"),
-    ("distributed",),
+    ("distributed", "sklearn"),
     ("__init__",),
 ]
 BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:

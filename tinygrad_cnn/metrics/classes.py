@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import any_number, checked, whole
-from ..ops.shape import stack
 from ..ops.reduce import argmax
+from ..ops.shape import stack
 from ..ops.sort import topk
 from ..tensor import Tensor
 from .metric import Metric

@@ -82,7 +82,7 @@ def loader_of(
         dataset = TensorDataset(*data)
         if not len(dataset):
             raise ValueError(f"{name}: `{label}` has arrays without examples; nothing can be computed")
-        return DataLoader(dataset, BATCH_SIZE if batch_size is None else batch_size, bool(shuffle))  # type: ignore[return-value]
+        return DataLoader(dataset, BATCH_SIZE if batch_size is None else batch_size, bool(shuffle))
     if isinstance(data, Dataset):
         raise TypeError(
             f"{name}: `{label}` is a {type(data).__name__}, which has examples and no batches; pass "
@@ -90,7 +90,7 @@ def loader_of(
         )
     if _is_array(data):
         raise TypeError(f"{name}: `{label}` is one array; pass a tuple of inputs and targets, (x, y), or a DataLoader")
-    if isinstance(data, str | bytes | dict) or not isinstance(data, Iterable) and not hasattr(data, "__getitem__"):
+    if isinstance(data, str | bytes | dict) or (not isinstance(data, Iterable) and not hasattr(data, "__getitem__")):
         raise TypeError(
             f"{name}: `{label}` is a {type(data).__name__}; it must be a DataLoader, a list of batches, or a tuple of arrays, "
             "(x, y)"

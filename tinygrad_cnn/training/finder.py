@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,10 +117,8 @@ class LRFinder(Callback):
         (axes,) = figure.axes
         axes.plot(self.rates, self.losses, alpha=0.4, label="loss")
         axes.plot(self.rates, self._mean(), label="mean over some steps")
-        try:
+        with suppress(ValueError):  # without a suggestion, the curve can be looked at all the same
             axes.axvline(self.suggestion(), color="grey", linestyle=":", label=f"suggestion: {self.suggestion():.2g}")
-        except ValueError:
-            pass  # the curve can be looked at all the same
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
         axes.legend()
         return figure

@@ -25,9 +25,9 @@ class TensorBoard(Callback):
     """Writes a training for TensorBoard, with tensorboardX: ``pip install 'tinygrad_cnn[tensorboard]'``.
 
     Scalars: the loss and the learning rate by step ("loss/step", "lr"), and the history by epoch ("loss/training",
-    "loss/validation", and so on for each metric). Histograms of weights and gradients after each epoch. Images: the first batch,
-    and the filters of the first convolution after each epoch. The graph of the model, by modules. All have the number of the
-    step. A resumed run hides what was written after its checkpoint.
+    "loss/validation", and so on for each metric). Histograms of weights and gradients after each epoch. Images: the first
+    batch, and the filters of the first convolution after each epoch. The graph of the model, by modules. All have the number
+    of the step. A resumed run hides what was written after its checkpoint.
 
     Args:
         folder: the folder of the run, which is made if it is missing; ``tensorboard --logdir`` takes it or the one above.

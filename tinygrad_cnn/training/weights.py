@@ -58,10 +58,11 @@ class ClassWeighted:
             raise ValueError(f"fit: `class_weight` has the classes {sorted(self.weights)}; a binary loss has 0 and 1")
 
     def __call__(self, output: Any, target: Tensor) -> Tensor:
+        value: Tensor
         if self._binary:
             negative, positive = (self.weights.get(label, 1.0) for label in (0, 1))
             weight = target.astype(output.dtype) * (positive - negative) + negative
-            value: Tensor = self._function(output, target, weight=weight, **self._options)
+            value = self._function(output, target, weight=weight, **self._options)
             return value
         classes = output.shape[1]
         if max(self.weights, default=0) >= classes:
@@ -70,8 +71,10 @@ class ClassWeighted:
         weights[list(self.weights)] = list(self.weights.values())
         total: Tensor = self._function(output, target, weight=weights, reduction="sum", **self._options)
         if target.shape == output.shape:  # probabilities
-            return total / (output.size // classes)
-        return total / (target != self._options.get("ignore_index", -100)).sum().astype(output.dtype)
+            value = total / (output.size // classes)
+        else:
+            value = total / (target != self._options.get("ignore_index", -100)).sum().astype(output.dtype)
+        return value
 
 
 def weighted(loss: Any, class_weight: Any, data: Any) -> Any:
