@@ -35,7 +35,7 @@ class Regressor(RegressorMixin, Estimator):
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> x = np.linspace(-1, 1, 40)[:, None]
-    >>> regressor = tg.sklearn.Regressor(tg.nn.Linear, lr=0.1, epochs=50, random_state=0).fit(x, 3 * x[:, 0])
+    >>> regressor = tg.sklearn.Regressor(tg.nn.Linear, lr=0.1, epochs=100, random_state=0).fit(x, 3 * x[:, 0])
     >>> regressor.predict([[0.5]]).round(2)
     array([1.5])
     """
