@@ -66,7 +66,10 @@ def test_batches_of_any_size_give_the_measure_of_all_examples(name, compile):
 
 
 def test_positions_count_one_by_one():
-    scores, classes = RNG.normal(size=(3, 3, 3)), RNG.integers(3, size=(3, 3))  # (N, C, L): the classes are in the middle
+    scores, classes = (
+        RNG.normal(size=(3, 3, 3)),
+        RNG.integers(3, size=(3, 3)),
+    )  # (N, C, L): the classes are in the middle
     assert m.Accuracy()(scores, classes) == np.mean(scores.argmax(axis=1) == classes)
     assert m.TopK(1)(scores, classes) == m.Accuracy()(scores, classes)
     rows, labels = np.moveaxis(scores, 1, 2).reshape(-1, 3), classes.ravel()

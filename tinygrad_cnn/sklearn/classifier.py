@@ -86,7 +86,8 @@ class Classifier(ClassifierMixin, Estimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The label with the highest score for each example, (N,)."""
-        labels: NDArray[Any] = self.classes_[self._outputs(X).argmax(axis=1)]
+        places = self._outputs(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[places]
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:

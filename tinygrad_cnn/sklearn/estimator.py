@@ -53,7 +53,8 @@ class Estimator(BaseEstimator):
 
     def _checked(self, X: Any, *y: Any, **options: Any) -> Any:
         """X, and y if it is given, checked by scikit-learn; X of the default dtype. Without y, X must be as in fit."""
-        return validate_data(self, X, *y, reset=bool(y), dtype=get_default_dtype(), allow_nd=True, **options)
+        with np.errstate(over="ignore"):  # infinity is refused
+            return validate_data(self, X, *y, reset=bool(y), dtype=get_default_dtype(), allow_nd=True, **options)
 
     def _train(
         self, x: NDArray[Any], y: NDArray[Any], outputs: int, *, stratify: bool, class_weight: Any = None

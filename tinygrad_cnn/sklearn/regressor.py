@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
@@ -60,7 +61,8 @@ class Regressor(RegressorMixin, Estimator):
         """
         x, y = self._checked(X, y, multi_output=True, y_numeric=True)
         self._dtype = y.dtype if y.dtype.kind == "f" else get_default_dtype()
-        y = check_array(y, dtype=get_default_dtype(), ensure_2d=False)
+        with np.errstate(over="ignore"):  # infinity is refused
+            y = check_array(y, dtype=get_default_dtype(), ensure_2d=False)
         self._single = y.ndim == 1
         self._train(x, y.reshape(len(y), -1), 1 if self._single else y.shape[1], stratify=False)
         return self

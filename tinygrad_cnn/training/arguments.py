@@ -82,7 +82,10 @@ def loader_of(
         dataset = TensorDataset(*data)
         if not len(dataset):
             raise ValueError(f"{name}: `{label}` has arrays without examples; nothing can be computed")
-        return DataLoader(dataset, BATCH_SIZE if batch_size is None else batch_size, bool(shuffle))
+        size = BATCH_SIZE if batch_size is None else batch_size
+        return DataLoader(
+            dataset, size, bool(shuffle), seed=None if shuffle else 0
+        )  # without an order, nothing is drawn
     if isinstance(data, Dataset):
         raise TypeError(
             f"{name}: `{label}` is a {type(data).__name__}, which has examples and no batches; pass "

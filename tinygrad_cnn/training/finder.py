@@ -90,22 +90,25 @@ class LRFinder(Callback):
             self._before = {}
 
     def suggestion(self) -> float:
-        """The rate at which the loss, averaged over some steps, falls fastest by the logarithm of the rate.
+        """The rate at which the loss falls fastest by the logarithm of the rate.
+
+        The slope at a step is that of the line of least squares through the losses of a fifth of all steps around it.
 
         Raises:
             ValueError: if there were fewer than ten steps, or the loss never fell.
         """
-        losses = self._mean()
+        losses = np.array(self.losses)
         losses = losses[np.isfinite(losses)]
         if len(losses) < 10:
             raise ValueError(
                 f"LRFinder.suggestion: there were {len(losses)} steps; it needs at least 10: give fit more epochs, or the "
                 "finder a lower `lowest`"
             )
-        slope = np.gradient(losses)[: int(losses.argmin()) + 1]
-        if not (slope < 0).any():
+        reach = max(2, len(losses) // 10)
+        slopes = np.correlate(losses, np.arange(-reach, reach + 1.0), "valid")  # each times the same number
+        if not (slopes < 0).any():
             raise ValueError("LRFinder.suggestion: the loss never fell; take a lower `lowest`, or look at plot()")
-        return self.rates[int(slope.argmin())]
+        return self.rates[int(slopes.argmin()) + reach]
 
     def plot(self) -> Any:
         """Draw the loss by rate with matplotlib, with the suggestion; return the figure.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import struct
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +29,8 @@ class TensorBoard(Callback):
     Scalars: the loss and the learning rate by step ("loss/step", "lr"), and the history by epoch ("loss/training",
     "loss/validation", and so on for each metric). Histograms of weights and gradients after each epoch. Images: the first
     batch, and the filters of the first convolution after each epoch. The graph of the model, by modules. All have the number
-    of the step. A resumed run hides what was written after its checkpoint.
+    of the step. A resumed run hides what was written after its checkpoint. Measures that callbacks add with
+    ``run.history.note`` are written if the callbacks stand before this one.
 
     Args:
         folder: the folder of the run, which is made if it is missing; ``tensorboard --logdir`` takes it or the one above.
@@ -69,7 +72,8 @@ class TensorBoard(Callback):
             if self.images:
                 self._image("batch", run.parts[0]._array[:IMAGES], "input", run.step)
             if self.graph:
-                self._writer.file_writer.add_graph((graph_def(run.model, run.parts[:-1]), _protos().RunMetadata()))
+                graph = graph_def(run.model, run.parts[:-1]).SerializeToString()
+                self._writer.file_writer.add_event(_protos().Event(graph_def=graph))
         if run.step % self.every == 0:
             self._writer.add_scalar("loss/step", run.means.last, run.step)
             self._writer.add_scalar("lr", float(run.optimizer.param_groups[0]["lr"]), run.step)
@@ -77,7 +81,7 @@ class TensorBoard(Callback):
     def on_epoch_end(self, run: Run) -> None:
         """Write the history, histograms and filters."""
         for name, value in run.history.last.items():
-            if name == "lr":
+            if name == "lr" or math.isnan(value):  # a later callback's, not noted yet
                 continue
             part = "validation" if name.startswith("val_") else "training"
             self._writer.add_scalar(f"{name.removeprefix('val_')}/{part}", value, run.step)
@@ -130,17 +134,15 @@ def graph_def(model: Module, inputs: Any) -> Any:
         data = show(model, *first, backward=False).data
     scopes: dict[int | None, str] = {None: ""}
     for group in data["groups"]:
-        label = f"{group['name']}:{group['type']}".lstrip(":") if group["type"] else group["name"]
+        label = f"{group['type']}[{group['name']}]".removesuffix("[]")
         scopes[group["id"]] = f"{scopes[group['parent']]}{_tidy(label)}/"
     names: dict[int, str] = {}
+    met: Counter[str] = Counter()
     for node in data["nodes"]:
-        own = node["name"].rpartition(".")[2] if node["kind"] == "parameter" else node["name"]
-        name = wanted = scopes.get(node["group"], "") + _tidy(own or node["op"] or node["kind"])
-        count = 1
-        while name in names.values():
-            count += 1
-            name = f"{wanted}_{count}"
-        names[node["id"]] = name
+        own = node["name"].rpartition(".")[2] if node["kind"] in ("parameter", "buffer") else node["name"]
+        name = scopes[node["group"]] + _tidy(own or node["op"] or node["kind"])
+        met[name] += 1
+        names[node["id"]] = name if met[name] == 1 else f"{name}({met[name]})"
     nodes = []
     for node in data["nodes"]:
         dims = [protos.TensorShapeProto.Dim(size=size) for size in node["shape"]]
@@ -150,7 +152,7 @@ def graph_def(model: Module, inputs: Any) -> Any:
             ),
             **{key: protos.AttrValue(s=str(value).encode()) for key, value in node["params"].items()},
         }
-        sources = [names[each["node"]] for each in node["inputs"] if each["node"] in names]
+        sources = [names[each["node"]] for each in node["inputs"] if "node" in each]
         nodes.append(
             protos.NodeDef(name=names[node["id"]], op=node["op"] or node["kind"], input=sources, attr=attributes)
         )
@@ -158,8 +160,8 @@ def graph_def(model: Module, inputs: Any) -> Any:
 
 
 def _tidy(name: str) -> str:
-    """Without what separates scopes."""
-    return name.replace("/", "_") or "model"
+    """Without what separates scopes, or the outputs of a node."""
+    return name.replace("/", "_").replace(":", "_")
 
 
 def _tensorboard() -> Any:
@@ -178,16 +180,16 @@ def _protos() -> Any:
 
     from tensorboardX.proto import (
         attr_value_pb2,
+        event_pb2,
         graph_pb2,
         node_def_pb2,
-        step_stats_pb2,
         summary_pb2,
         tensor_shape_pb2,
         versions_pb2,
     )
 
     return SimpleNamespace(
-        AttrValue=attr_value_pb2.AttrValue, GraphDef=graph_pb2.GraphDef, NodeDef=node_def_pb2.NodeDef,
-        RunMetadata=step_stats_pb2.RunMetadata, Summary=summary_pb2.Summary,
+        AttrValue=attr_value_pb2.AttrValue, Event=event_pb2.Event, GraphDef=graph_pb2.GraphDef,
+        NodeDef=node_def_pb2.NodeDef, Summary=summary_pb2.Summary,
         TensorShapeProto=tensor_shape_pb2.TensorShapeProto, VersionDef=versions_pb2.VersionDef,
     )  # fmt: skip
