@@ -203,6 +203,18 @@ def test_numbers_too_large_for_the_dtype_are_refused(sklearn):
         regressor().fit(X, X[:, 4] + 1e300)
 
 
+def test_the_example_is_short_and_finds_a_good_pipeline(sklearn, capsys):
+    from .test_examples import EXAMPLES, load, number
+
+    assert load("sklearn_pipeline").main(["--quick"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("best of 4: 24 components, width 32, learning rate 0.01\n")
+    assert 92 < number(r"^([\d.]+)% of 360 images that the search has not seen$", out) < 100, "guessing gives 10"
+    text = (EXAMPLES / "sklearn_pipeline.py").read_text(encoding="utf-8")
+    assert text.count("\n") < 100
+    assert "\nRun:  python examples/sklearn_pipeline.py" in text.split('"""')[1]
+
+
 def test_without_scikit_learn_the_library_works_and_the_module_says_what_to_install():
     script = (
         "import sys; sys.modules['sklearn'] = None\n"

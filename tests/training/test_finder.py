@@ -73,9 +73,12 @@ def test_no_suggestion():
     finder = LRFinder()
     with pytest.raises(ValueError, match="there were 0 steps; it needs at least 10"):
         finder.suggestion()
-    finder.rates, finder.losses = list(range(1, 21)), list(range(20))
-    with pytest.raises(ValueError, match="the loss never fell"):
-        finder.suggestion()
+    for losses in (range(20), [1.0] * 20, np.random.default_rng(0).normal(size=20)):
+        finder.rates, finder.losses = list(range(1, 21)), list(losses)
+        with pytest.raises(ValueError, match="the loss never fell"):
+            finder.suggestion()
+    finder.losses = list(range(20, 0, -1))
+    assert finder.suggestion() in finder.rates
 
 
 def test_a_schedule_would_disturb_it():
@@ -95,8 +98,8 @@ def test_bad_arguments(arguments):
 
 def test_the_picture():
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    finder = LRFinder(1e-4, 1.0, steps=20)
-    Parts().fit(epochs=10, callbacks=[finder])
+    finder = LRFinder(1e-5)
+    Parts(examples=200).fit(epochs=10, callbacks=[finder])
     (axes,) = finder.plot().axes
     assert axes.get_xscale() == "log"
     assert axes.lines[0].get_ydata().tolist() == finder.losses

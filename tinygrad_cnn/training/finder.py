@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MEMORY = 0.9
 """How much of the mean loss of the steps before is in that of a step."""
 
+CERTAIN = 4
+"""How many times as steep as by chance the loss must fall."""
+
 
 class LRFinder(Callback):
     """Raises the learning rate from step to step, and tells at which rate the loss falls fastest.
@@ -95,7 +98,7 @@ class LRFinder(Callback):
         The slope at a step is that of the line of least squares through the losses of a fifth of all steps around it.
 
         Raises:
-            ValueError: if there were fewer than ten steps, or the loss never fell.
+            ValueError: if there were fewer than ten steps, or the loss never fell by more than it changes from step to step.
         """
         losses = np.array(self.losses)
         losses = losses[np.isfinite(losses)]
@@ -105,9 +108,15 @@ class LRFinder(Callback):
                 "finder a lower `lowest`"
             )
         reach = max(2, len(losses) // 10)
-        slopes = np.correlate(losses, np.arange(-reach, reach + 1.0), "valid")  # each times the same number
-        if not (slopes < 0).any():
-            raise ValueError("LRFinder.suggestion: the loss never fell; take a lower `lowest`, or look at plot()")
+        line = np.arange(-reach, reach + 1.0)
+        slopes = np.correlate(losses, line, "valid")  # each times the same number
+        changes = np.diff(losses)
+        noise = np.median(abs(changes - np.median(changes))) * np.linalg.norm(line)
+        if slopes.min() > -CERTAIN * noise or slopes.min() >= 0:
+            raise ValueError(
+                "LRFinder.suggestion: the loss never fell by more than it changes from step to step; take more `steps`, a lower "
+                "`lowest`, or an untrained model, or look at plot()"
+            )
         return self.rates[int(slopes.argmin()) + reach]
 
     def plot(self) -> Any:
