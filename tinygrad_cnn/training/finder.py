@@ -114,8 +114,8 @@ class LRFinder(Callback):
         noise = np.median(abs(changes - np.median(changes))) * np.linalg.norm(line)
         if slopes.min() > -CERTAIN * noise or slopes.min() >= 0:
             raise ValueError(
-                "LRFinder.suggestion: the loss never fell by more than it changes from step to step; take more `steps`, a lower "
-                "`lowest`, or an untrained model, or look at plot()"
+                "LRFinder.suggestion: the loss never fell by more than it changes from step to step; take more `steps`, a "
+                "lower `lowest`, or an untrained model, or look at plot()"
             )
         return self.rates[int(slopes.argmin()) + reach]
 
