@@ -18,6 +18,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.interrupt import Interrupt
 from ..training.measure import Means, measured, modes, tensors
 from ..training.steps import Steps, taken, wrapped
+from ..training.weights import ClassWeighted
 from . import digest
 from .communicator import DistributedError, gather
 from .step import Step, backward_of_share
@@ -85,7 +86,9 @@ class DistributedSteps(Steps):
         world.restart()
         with world.guarded("at the start"):
             names = ", ".join(metric.name for metric in run.means.metrics)
-            world.compare({**{name: getattr(run, name) for name in parts}, "metrics": names, "compile": self._compile})
+            weights = str(run.loss.weights) if isinstance(run.loss, ClassWeighted) else None
+            others = {"metrics": names, "class_weight": weights, "compile": self._compile}
+            world.compare({**{name: getattr(run, name) for name in parts}, **others})
 
             def first() -> Any:
                 if resume is not None:
@@ -136,8 +139,8 @@ class DistributedSteps(Steps):
                 totals=self.run.means.totals_of,
             )  # fmt: skip
             self._update = wrapped(self._update_of(learned), self._compile)
-        self.run.parts = tensors(batch.parts[world.mine[0]])
         loss, totals, gradients = self._step(lambda share, *parts: taken(self._shard, share, *tensors(parts)), batch)
+        self.run.parts = tensors(batch.parts[world.mine[0]])
         self._tell(self._shard)
         taken(self._update, *gradients)  # type: ignore[arg-type]
         world.steps += 1
