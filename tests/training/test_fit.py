@@ -267,7 +267,7 @@ def test_bad_arguments(arguments, error, message):
         ([], ValueError, "`data` gave no batch in epoch 1"),
         ([(IMAGES[:4],)], TypeError, "a batch is 1 part; it must be a tuple of arrays"),
         ([IMAGES[:4]], TypeError, "a batch is a ndarray; it must be a tuple of arrays"),
-        ([(IMAGES[:4], None)], TypeError, "NoneType; it must be a numeric ndarray"),
+        ([(IMAGES[:4], None)], TypeError, "a NoneType in it; all its parts must be arrays"),
     ],
 )
 def test_bad_batches(loader, error, message):

@@ -94,9 +94,8 @@ class TopK(Metric):
 
 class _Thresholded(Metric):
     def __init__(self, threshold: float = 0.0) -> None:
-        self.threshold: float = checked(type(self).__name__, {"threshold": any_number}, {"threshold": threshold})[
-            "threshold"
-        ]
+        found = checked(type(self).__name__, {"threshold": any_number}, {"threshold": threshold})
+        self.threshold: float = found["threshold"]
 
     def _decided(self, output: Any, target: Tensor) -> tuple[Tensor, Tensor]:
         """Whether each output, and each target, is positive."""

@@ -49,11 +49,9 @@ def confusion_matrix(target: Array, prediction: Array, num_classes: int | None =
         if classes.dtype.kind not in "iu":
             raise TypeError(f"confusion_matrix: `{name}` is {classes.dtype}; it must be classes, integers")
     largest = int(max(y.max(initial=-1), p.max(initial=-1)))
-    n = (
-        largest + 1
-        if num_classes is None
-        else checked("confusion_matrix", _SIZE, {"num_classes": num_classes})["num_classes"]
-    )
+    n = largest + 1
+    if num_classes is not None:
+        n = checked("confusion_matrix", _SIZE, {"num_classes": num_classes})["num_classes"]
     if min(y.min(initial=0), p.min(initial=0)) < 0 or largest >= n:
         wrong = largest if largest >= n else int(min(y.min(), p.min()))
         raise ValueError(f"confusion_matrix: there is a class {wrong}; classes are from 0 to {n - 1}")
@@ -84,9 +82,8 @@ def plot_confusion_matrix(matrix: Array, classes: Sequence[Any] | None = None) -
     try:
         from matplotlib import pyplot
     except ImportError:
-        raise ImportError(
-            "plot_confusion_matrix: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'"
-        ) from None
+        remedy = "pip install 'tinygrad_cnn[plot]'"
+        raise ImportError(f"plot_confusion_matrix: matplotlib is not installed; {remedy}") from None
     size = min(max(4.0, 0.45 * n + 2), 12.0)
     figure, axes = pyplot.subplots(figsize=(size, size), layout="constrained")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -99,9 +96,8 @@ def plot_confusion_matrix(matrix: Array, classes: Sequence[Any] | None = None) -
         axes.set_yticks(range(n), names)
     if n <= LABELLED:
         for i, j in np.argwhere(counts):
-            axes.text(
-                j, i, str(counts[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black"
-            )
+            color = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=color)
     return figure
 
 

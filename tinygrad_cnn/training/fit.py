@@ -124,8 +124,14 @@ def fit(
 
 
 def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool, rank: int) -> list[Callback]:
+    if isinstance(callbacks, Callback | type):
+        raise TypeError(f"fit: `callbacks` is {callbacks!r:.80}; it must be a list of callbacks")
     given = list(callbacks)
     for callback in given:
+        if isinstance(callback, type):
+            raise TypeError(
+                f"fit: `callbacks` has the class {callback.__name__}; pass an object: {callback.__name__}(...)"
+            )
         if not isinstance(callback, Callback):
             raise TypeError(f"fit: {callback!r} is no callback; derive its class from tg.training.Callback")
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
@@ -141,7 +147,11 @@ def _stepper(scheduler: object) -> Callback | None:
         return EachEpoch(scheduler)
     if scheduler is None or isinstance(scheduler, EachEpoch | EachStep):
         return scheduler
-    raise TypeError(f"fit: `scheduler` is {scheduler!r}; it must be a schedule of tg.optim, or one in EachStep(...)")
+    what = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else repr(scheduler)
+    raise TypeError(
+        f"fit: `scheduler` is {what}; it must be a schedule, such as tg.optim.StepLR(optimizer, step_size=10), or one in "
+        "EachStep(...)"
+    )
 
 
 def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:

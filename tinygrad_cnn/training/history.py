@@ -110,12 +110,11 @@ class History(dict[str, list[float]]):
         if not names:
             raise ValueError("History.plot: there is nothing to draw: no measure was named, or there is no epoch yet")
         figure = figure_for("History.plot", len(names))
+        marker = "." if self.epochs < 30 else ""
         for axes, name in zip(figure.axes, names, strict=True):
             for column, label in ((name, "training"), (f"val_{name}", "validation")):
                 if column in self:
-                    axes.plot(
-                        range(1, self.epochs + 1), self[column], label=label, marker="." if self.epochs < 30 else ""
-                    )
+                    axes.plot(range(1, self.epochs + 1), self[column], label=label, marker=marker)
             axes.set(xlabel="epoch", ylabel=name)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend()

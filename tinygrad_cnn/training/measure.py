@@ -102,6 +102,8 @@ def tensors(batch: Any) -> list[Tensor]:
             f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last. Arrays of all "
             "examples are passed as one tuple, (x, y)"
         )
+    if lists := [type(part).__name__ for part in batch if not hasattr(part, "__array__")]:
+        raise TypeError(f"a batch has a {lists[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
     return [_tensor(part) for part in batch]
 
 

@@ -135,12 +135,12 @@ def graph_def(model: Module, inputs: Any) -> Any:
     scopes: dict[int | None, str] = {None: ""}
     for group in data["groups"]:
         label = f"{group['type']}[{group['name']}]".removesuffix("[]")
-        scopes[group["id"]] = f"{scopes[group['parent']]}{_tidy(label)}/"
+        scopes[group["id"]] = f"{scopes[group['parent']]}{label}/"
     names: dict[int, str] = {}
     met: Counter[str] = Counter()
     for node in data["nodes"]:
         own = node["name"].rpartition(".")[2] if node["kind"] in ("parameter", "buffer") else node["name"]
-        name = scopes[node["group"]] + _tidy(own or node["op"] or node["kind"])
+        name = scopes[node["group"]] + (own or node["op"] or node["kind"])
         met[name] += 1
         names[node["id"]] = name if met[name] == 1 else f"{name}({met[name]})"
     nodes = []
@@ -157,11 +157,6 @@ def graph_def(model: Module, inputs: Any) -> Any:
             protos.NodeDef(name=names[node["id"]], op=node["op"] or node["kind"], input=sources, attr=attributes)
         )
     return protos.GraphDef(node=nodes, versions=protos.VersionDef(producer=22))
-
-
-def _tidy(name: str) -> str:
-    """Without what separates scopes, or the outputs of a node."""
-    return name.replace("/", "_").replace(":", "_")
 
 
 def _tensorboard() -> Any:
