@@ -10,9 +10,9 @@ import numpy as np
 from ..core.graph import Array, Tensor, op
 from ..core.tracing import tracer
 from .elementwise import copy, where
-from .shape import sum_to
+from .shape import broadcast_to, sum_to
 
-__all__ = ["index_set", "masked_fill"]
+__all__ = ["index_set", "masked_fill", "masked_select"]
 
 
 @op(linear=["a"])
@@ -109,24 +109,40 @@ def masked_fill(a: Array, mask: Array, value: Array) -> Tensor:
         TypeError: if `mask` is not Boolean.
         ValueError: if `mask` does not broadcast with `a`, or `value` to their common shape.
     """
-    if not hasattr(mask, "dtype") or mask.dtype != bool:
-        raise TypeError(
-            f"masked_fill: `mask` is {getattr(mask, 'dtype', type(mask).__name__)}; it must be a Boolean array, such as "
-            "x > 0"
-        )
-    shapes = np.shape(a), np.shape(mask)
-    try:
-        shape = np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(
-            f"masked_fill: `mask` {shapes[1]} does not broadcast with `a` {shapes[0]}; from the right, sizes must be equal or 1"
-        ) from None
+    shape = _masked_shape("masked_fill", a, mask)
     if not _fits(np.shape(value), shape):
         raise ValueError(
-            f"masked_fill: `value` {np.shape(value)} does not broadcast to {shape}, the shape of `a` {shapes[0]} with `mask` "
-            f"{shapes[1]}; from the right, its sizes must be equal or 1"
+            f"masked_fill: `value` {np.shape(value)} does not broadcast to {shape}, the shape of `a` {np.shape(a)} with `mask` "
+            f"{np.shape(mask)}; from the right, its sizes must be equal or 1"
         )
     return where(mask, value, a)
+
+
+def masked_select(a: Array, mask: Array) -> Tensor:
+    """y = the elements of `a` where `mask` holds, in C order, both broadcast to one shape.   a' = g there, else 0.
+
+    Raises:
+        TypeError: if `mask` is not Boolean.
+        ValueError: if `mask` does not broadcast with `a`.
+    """
+    shape = _masked_shape("masked_select", a, mask)
+    chosen = plain_index(mask if np.shape(mask) == shape else broadcast_to(mask, shape=shape))
+    return getitem(a if np.shape(a) == shape else broadcast_to(a, shape=shape), index=chosen)
+
+
+def _masked_shape(name: str, a: Array, mask: Array) -> tuple[int, ...]:
+    """The common shape of an array and its mask, after a check."""
+    if not hasattr(mask, "dtype") or mask.dtype != bool:
+        raise TypeError(
+            f"{name}: `mask` is {getattr(mask, 'dtype', type(mask).__name__)}; it must be a Boolean array, such as x > 0"
+        )
+    try:
+        return np.broadcast_shapes(np.shape(a), np.shape(mask))
+    except ValueError:
+        raise ValueError(
+            f"{name}: `mask` {np.shape(mask)} does not broadcast with `a` {np.shape(a)}; from the right, sizes must be equal "
+            "or 1"
+        ) from None
 
 
 def _fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:

@@ -16,9 +16,11 @@ def real(
     """`value` as a Python float, which does not change the dtype of an array it is combined with.
 
     Raises:
-        TypeError: if it is not a real number: complex, a Boolean, a string or an array.
+        TypeError: if it is not a real number, or an array without axes that holds one.
         ValueError: if it is NaN, or `holds` is not true of it; `rule` is the text for the message.
     """
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
     if value.__class__ is not float and (
         isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating)
     ):
