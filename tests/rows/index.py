@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import gather
+from tinygrad_cnn.ops import gather, scatter
 from tinygrad_cnn.ops import index as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
@@ -154,7 +154,7 @@ CASES = [
     ),
     *(
         Case(
-            gather.scatter_add,
+            scatter.scatter_add,
             (WHOLE, _ints(index, SHAPE[axis]), Arg(src)),
             _scatter_add,
             {"axis": axis},

@@ -96,8 +96,6 @@ class RReLU(Layer, function=f.rrelu):
     """y = x where x > 0, else slope x, in training with slopes drawn from lower to upper: :func:`~tinygrad_cnn.rrelu`."""
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
-        if not lower <= upper:
-            raise ValueError(f"RReLU: `lower` {lower!r} is above `upper` {upper!r}; exchange them")
         self.lower, self.upper, self.inplace = lower, upper, inplace
 
 

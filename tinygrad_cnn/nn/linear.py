@@ -66,7 +66,7 @@ class Linear(Weighted):
         return linear(x, self.weight, self.bias)
 
 
-class Bilinear(Weighted):
+class Bilinear(Weighted, function=bilinear):
     """y_k = x1^T W_k x2 + b_k, for x1 (..., in1_features) and x2 (..., in2_features): :func:`~tinygrad_cnn.bilinear`.
 
     Args:
@@ -82,24 +82,17 @@ class Bilinear(Weighted):
     def __init__(
         self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, dtype: DTypeLike | None = None
     ) -> None:
-        self.in1_features, self.in2_features = (
-            size(self, "in1_features", in1_features),
-            size(self, "in2_features", in2_features),
-        )
+        self.in1_features = size(self, "in1_features", in1_features)
+        self.in2_features = size(self, "in2_features", in2_features)
         self.out_features = size(self, "out_features", out_features)
-        shape = (out_features, in1_features, in2_features)
-        self._make_parameters(dtype, weight=shape, bias=(out_features,) if bias else None)
+        shape = (self.out_features, self.in1_features, self.in2_features)
+        self._make_parameters(dtype, weight=shape, bias=shape[:1] if bias else None)
 
     def reset_parameters(self) -> None:
         """Draw the parameters."""
         bound = 1 / math.sqrt(self.in1_features)
-        for parameter in (self.weight, self.bias):
-            if parameter is not None:
-                init.uniform_(parameter, -bound, bound)
-
-    def forward(self, x1: Array, x2: Array) -> Tensor:
-        """y, (..., out_features). ValueError for other sizes."""
-        return bilinear(x1, x2, self.weight, self.bias)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
 
 
 class Embedding(Layer, function=embedding):

@@ -164,8 +164,6 @@ class MultiMarginLoss(_WeightedLoss, function=classification.multi_margin_loss):
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Array = None, reduction: str = "mean") -> None:
         super().__init__(weight, reduction)
-        if p not in (1, 2):
-            raise ValueError(f"MultiMarginLoss: `p` is {p!r}; it must be 1 or 2")
         self.p, self.margin = p, margin
 
 

@@ -13,6 +13,7 @@ from ..core.graph import Array, Tensor, implements
 from ..core.operands import gather, members
 from .elementwise import cast, cast_discrete
 from .gather import take
+from .real import is_integer
 from .rearrange import split
 from .shape import Shape, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape
 
@@ -254,7 +255,7 @@ def resize(a: Array, new_shape: Shape) -> Tensor:
     Raises:
         ValueError: if a size is negative.
     """
-    sizes = (new_shape,) if isinstance(new_shape, int | np.integer) else tuple(new_shape)
+    sizes = (new_shape,) if is_integer(new_shape) else tuple(new_shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"resize: `new_shape` is {new_shape!r}; sizes must not be negative")
     count, n = int(np.prod(sizes, dtype=np.int64)), np.size(a)

@@ -14,6 +14,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import mul
 from .geometry import shape_of
+from .real import is_integer
 from .rearrange import diagonal
 from .reduce import sum
 from .shape import different_axes, expand_dims, moveaxis, ravel, reshape, squeeze, sum_to, transpose
@@ -165,7 +166,7 @@ def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
         ValueError: if an axis is out of bounds or repeated, or if the numbers of axes or their sizes disagree.
     """
     left, right = np.shape(a), np.shape(b)
-    if isinstance(axes, int | np.integer):
+    if is_integer(axes):
         if not 0 <= axes <= min(len(left), len(right)):
             raise ValueError(
                 f"tensordot: `axes` is {axes}; it must be from 0 to the number of axes of `a` {left} and of `b` {right}"

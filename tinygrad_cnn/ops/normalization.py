@@ -20,7 +20,7 @@ from ..core import operands, tracing
 from ..core.graph import Array, op
 from .affine import affine, product_to
 from .elementwise import maximum
-from .real import not_negative, positive, real
+from .real import is_integer, not_negative, positive, real
 from .reduce import mean, norm
 from .shape import Axis, pad_constant, reshape, slice_axis, sum_to
 
@@ -312,13 +312,14 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
         alpha, beta, k: as above.
 
     Raises:
-        ValueError: if x has fewer axes, or `size` is below 1.
+        ValueError: if x has fewer axes, or `size` is no integer of at least 1.
         TypeError: if `alpha`, `beta` or `k` is not a real number.
     """
     alpha, beta, k = (real("local_response_norm", *given) for given in (("alpha", alpha), ("beta", beta), ("k", k)))
     channels = _channels("local_response_norm", x, least=3)
-    if size < 1:
-        raise ValueError(f"local_response_norm: `size` is {size!r}; it must be at least 1")
+    if not is_integer(size) or size < 1:
+        raise ValueError(f"local_response_norm: `size` is {size!r}; it must be an integer of at least 1")
+    size = int(size)
     width = [(0, 0)] * np.ndim(x)
     width[1] = (size // 2, (size - 1) // 2)
     squares = pad_constant(x * x, pad_width=width)
@@ -357,7 +358,7 @@ def _channels(name: str, x: Array, least: int = 2, **stated: Array) -> int:
 
 
 def _last_axes(name: str, x: Array, normalized_shape: int | Sequence[int], **stated: Array) -> tuple[int, ...]:
-    wanted = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    wanted = (normalized_shape,) if is_integer(normalized_shape) else tuple(normalized_shape)
     shape = np.shape(x)
     if not wanted or shape[len(shape) - len(wanted) :] != wanted:
         raise ValueError(f"{name}: `x` has shape {shape}; it must end with `normalized_shape` {wanted}")

@@ -31,6 +31,12 @@ def real(
     return number
 
 
+def is_integer(value: Any) -> bool:
+    """Whether a value is one integer: Python's, NumPy's, or an array without axes that holds one."""
+    whole = isinstance(value, int | np.integer)
+    return whole or (isinstance(value, np.ndarray) and not value.ndim and value.dtype.kind in "iu")
+
+
 positive = partial(real, rule="be above 0", holds=lambda x: x > 0)
 not_negative = partial(real, rule="not be negative", holds=lambda x: x >= 0)
 probability = partial(real, rule="be a probability, from 0 to 1", holds=lambda x: 0 <= x <= 1)

@@ -16,6 +16,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
+from .real import is_integer
 
 __all__ = [
     "broadcast_to", "concatenate", "expand_dims", "flatten", "matrix_transpose", "moveaxis", "pad", "ravel", "reshape",
@@ -128,7 +129,7 @@ def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
 def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
     """y = a with axes of size 1 inserted at `axis`, positions in the result.   a' = g without them."""
     shape = list(np.shape(a))
-    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    axes = (axis,) if is_integer(axis) else tuple(axis)
     for i in sorted(normalize_axis_tuple(axes, len(shape) + len(axes), "expand_dims")):
         shape.insert(i, 1)
     return reshape(a, shape=tuple(shape))
@@ -174,7 +175,7 @@ def matrix_transpose(x: Array) -> Tensor:
 
 def different_axes(name: str, axes: Shape, ndim: int) -> tuple[int, ...]:
     """`axes` as non-negative numbers. ValueError, which begins with `name`, if one is out of bounds or repeated."""
-    given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
+    given = (axes,) if is_integer(axes) else tuple(axes)
     found = tuple(normalize_axis_index(i, ndim, name) for i in given)
     if len(set(found)) < len(found):
         raise ValueError(f"{name}: the axes {given} of {ndim} hold the same one twice; each may be named once")

@@ -128,7 +128,7 @@ def cross_entropy(
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
     real(name, "ignore_index", ignore_index, "be an integer", float.is_integer)
-    real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
+    label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
         return _single(cross_entropy, logits, target, weight, ignore_index, reduction, label_smoothing)
     classes = _classes(name, "logits", logits, target, weight, dense=True)
