@@ -124,7 +124,8 @@ def reflected(place: Any, size: int, align_corners: bool) -> Any:
 def _neighbours(place: Any, mode: str) -> list[tuple[Any, Any]]:
     """The elements along an axis that a place takes, and their weights."""
     if mode == "nearest":
-        return [(round(place), np.ones((), place.dtype))]
+        nearest = round(place)
+        return [(nearest, nearest * 0 + 1)]  # NaN for NaN
     first = floor(place)
     t = place - first
     if mode == "bilinear":
