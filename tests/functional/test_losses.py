@@ -30,8 +30,9 @@ def required(f):
 
 
 LOSSES = [getattr(F, name) for name in F.__all__ if "reduction" in inspect.signature(getattr(F, name)).parameters]
+LABELLED = (F.cross_entropy, F.nll_loss, F.multi_margin_loss, F.multilabel_margin_loss)
 PAIRED = [  # of a target of the prediction's shape
-    *(f for f in LOSSES if len(required(f)) == 2 and f not in (F.cross_entropy, F.nll_loss)),
+    *(f for f in LOSSES if len(required(f)) == 2 and f not in LABELLED),
     lambda p, t, reduction: F.gaussian_nll_loss(p, t, np.ones_like(p), reduction=reduction),
     lambda p, t, reduction: F.margin_ranking_loss(p, t, np.float32(1), reduction=reduction),
 ]
