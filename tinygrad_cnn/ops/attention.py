@@ -12,6 +12,7 @@ from .compare import greater
 from .dropout import dropout
 from .elementwise import mul, where
 from .geometry import shape_of
+from .index import fits
 from .matmul import matmul
 from .random import Seed
 from .real import probability, real
@@ -90,7 +91,7 @@ def _masked(name: str, scores: Any, mask: Any) -> Any:
     kind = getattr(mask, "dtype", np.dtype(object)).kind
     if kind not in "bf":
         raise TypeError(f"{name}: `attn_mask` is {getattr(mask, 'dtype', mask)!r:.60}; it must hold Booleans or floats")
-    if np.broadcast_shapes(scores.shape, np.shape(mask)) != scores.shape:
+    if not fits(np.shape(mask), scores.shape):
         raise ValueError(f"{name}: `attn_mask` has shape {np.shape(mask)}, which does not broadcast to {scores.shape}")
     scores = where(mask, scores, -np.inf) if kind == "b" else scores + mask
     met = greater(largest(scores, axis=-1, keepdims=True), -np.inf)

@@ -89,7 +89,7 @@ def assigned(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...
     have, got = (np.asarray(getattr(part, "_array", part)).dtype for part in (x, value))
     if not np.can_cast(got, have, "same_kind"):
         raise TypeError(f"{name}: an array of {have} cannot hold values of {got}; convert one of them with astype")
-    if not _fits(np.shape(value), size):
+    if not fits(np.shape(value), size):
         raise ValueError(
             f"{name}: the values have shape {np.shape(value)}, which does not broadcast to the selection's shape {size}; "
             "from the right, sizes must be equal or 1"
@@ -110,7 +110,7 @@ def masked_fill(a: Array, mask: Array, value: Array) -> Tensor:
         ValueError: if `mask` does not broadcast with `a`, or `value` to their common shape.
     """
     shape = _masked_shape("masked_fill", a, mask)
-    if not _fits(np.shape(value), shape):
+    if not fits(np.shape(value), shape):
         raise ValueError(
             f"masked_fill: `value` {np.shape(value)} does not broadcast to {shape}, the shape of `a` {np.shape(a)} with `mask` "
             f"{np.shape(mask)}; from the right, its sizes must be equal or 1"
@@ -145,7 +145,7 @@ def _masked_shape(name: str, a: Array, mask: Array) -> tuple[int, ...]:
         ) from None
 
 
-def _fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+def fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     extra = len(large) - len(small)
     return extra >= 0 and all(n in (1, m) for n, m in zip(small, large[extra:], strict=True))
 

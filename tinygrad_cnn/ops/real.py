@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 def real(
@@ -31,7 +34,7 @@ def real(
     return number
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeIs[int]:
     """Whether a value is one integer: Python's, NumPy's, or an array without axes that holds one."""
     whole = isinstance(value, int | np.integer)
     return whole or (isinstance(value, np.ndarray) and not value.ndim and value.dtype.kind in "iu")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, op
-from .compare import equal, logical_and
-from .elementwise import add, where
+from .compare import equal
+from .elementwise import add, maximum, where
 from .gather import add_along_axis, checked, full_index, take_along_axis
 from .index import assign
 from .reduce import prod
@@ -115,13 +115,13 @@ def scatter_extreme(
 
 def _shares(x: Array, index: Array, src: Array, y: Array, axis: int, include_self: bool) -> tuple[Array, Array]:
     """The part of its extreme that each element of x and of src is: 1, less if others are equal, or 0."""
-    chosen, own = equal(take_along_axis(y, index, axis=axis), src), equal(x, y)
+    pairs = ((take_along_axis(y, index, axis=axis), src), (y, x))
+    chosen, own = (equal(extreme, a).astype(y.dtype) for extreme, a in pairs)
+    hits = add_along_axis(chosen, index, axis=axis, shape=y.shape)
     if not include_self:
-        counts = add_along_axis(np.ones(np.shape(index), x.dtype), index, axis=axis, shape=x.shape)
-        own = logical_and(own, counts == 0)
-    number = own + add_along_axis(where(chosen, np.ones((), x.dtype), 0), index, axis=axis, shape=x.shape)
-    share = 1 / where(number == 0, 1, number)
-    return where(own, share, 0), where(chosen, take_along_axis(share, index, axis=axis), 0)
+        own = where(hits > 0, 0, own)
+    share = 1 / maximum(hits + own, 1)
+    return own * share, chosen * take_along_axis(share, index, axis=axis)
 
 
 scatter_extreme.vjp(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.graph import Array, Tensor, op
 from ..activation import logsigmoid, relu
-from ..compare import equal
+from ..compare import equal, logical_and
 from ..elementwise import maximum, sub, where
 from ..gather import checked_labels
 from ..real import real, refuse
@@ -378,8 +378,8 @@ def multilabel_margin_loss(prediction: Array, target: Array, reduction: str = "m
     classes = x.shape[-1]
     kept = label_weights(target, classes=classes, ignore_index=-1, function=name, dtype=x.dtype)
     listed = equal(cumsum(1 - kept, axis=-1), 0)
-    names = where(equal(expand_dims(target, -1), np.arange(classes)), expand_dims(listed, -1), False)
-    times = sum(where(names, np.ones((), x.dtype), 0), axis=-2)  # how often each class is named
+    named = logical_and(equal(expand_dims(target, -1), np.arange(classes)), expand_dims(listed, -1))
+    times = sum(named.astype(x.dtype), axis=-2)  # how often each class is named
     gaps = relu(1 - expand_dims(x, -1) + expand_dims(x, -2))
     pairs = expand_dims(times, -1) * where(expand_dims(equal(times, 0), -2), gaps, 0)
     return reduced(name, sum(pairs, axis=(-2, -1)) / classes, reduction)
