@@ -28,19 +28,19 @@ def scaled_dot_product_attention(
     query: Array, key: Array, value: Array, attn_mask: Array = None, dropout_p: float = 0.0, is_causal: bool = False,
     scale: float | None = None, enable_gqa: bool = False, rng: Seed = None,
 ) -> Tensor:  # fmt: skip
-    """y = softmax(scale query key^T + mask) value: for each query a mean of the values, weighted by how it meets their keys.
+    """y = softmax(scale query key^T + mask) value: for each query, a weighted mean of the values.
 
-    A query for which every key is masked gives 0, with a gradient of 0.
+    If all keys of a query are masked, its result is 0, and its gradient too.
 
     Args:
         query: (..., L, E).
         key: (..., S, E).
         value: (..., S, V). The leading axes of all three broadcast.
-        attn_mask: what is added to the products, or Booleans, True where a query may meet a key; it broadcasts to (..., L, S).
-        dropout_p: the probability that a weight is dropped, here also in evaluation: pass 0 there.
-        is_causal: query i meets only the keys up to i; not beside an `attn_mask`.
+        attn_mask: what is added to the products, or Booleans, False where a key is masked; it broadcasts to (..., L, S).
+        dropout_p: the probability that a weight is dropped. As in PyTorch this does not depend on a mode: pass 0 in evaluation.
+        is_causal: for query i all keys after key i are masked; not together with `attn_mask`.
         scale: 1 / sqrt(E) by default.
-        enable_gqa: keys and values (..., H', S, E) serve H / H' heads of a query (..., H, L, E) each, one after the other.
+        enable_gqa: each head of key and value (..., H', S, E) serves H / H' heads in a row of query (..., H, L, E).
         rng: a generator or a seed, for dropout; the library's generator by default.
 
     Returns:

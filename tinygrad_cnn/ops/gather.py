@@ -262,7 +262,7 @@ def checked_labels(function: str, argument: str, values: Array, classes: int, ig
     """
     array = _integers(function, argument, values, "be integers: convert it with astype(int), or pass an integer array")
     wrong = ((array < 0) | (array >= classes)) & (array != ignore)
-    also = "" if ignore is None else f", or `ignore_index` {ignore}"
+    also = "" if ignore is None else f", or {ignore}, which is ignored"
     message = f"{function}: `{argument}` holds {{value}} at {{at}}; it must be from 0 to {classes - 1}{also}"
     refuse(array, wrong, message, IndexError)
     return array.astype(np.intp, copy=False)

@@ -27,19 +27,17 @@ MODES, PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "refle
 def grid_sample(
     x: Array, grid: Array, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool = False
 ) -> Tensor:
-    """y[n, c, ...] = x[n, c] interpolated at the place grid[n, ...], which counts from -1 to 1 along each axis of x[n, c].
+    """y[n, c, ...] = x[n, c] interpolated at the place grid[n, ...], whose coordinates go from -1 to 1 along each axis.
 
-    x' = g with the weights of the interpolation; grid' = g times the slope of x there, which is 0 for "nearest". With more than
-    one axis, "bilinear" interpolates along each; in volumes PyTorch calls it so too.
+    x' = g with the weights of the interpolation; grid' = g times the slope of x there, which is 0 for "nearest".
     Reference: Jaderberg et al., "Spatial transformer networks", arXiv:1506.02025.
 
     Args:
         x: images (N, C, H, W), or volumes (N, C, D, H, W).
-        grid: (N, H', W', 2), with the place along W first, or (N, D', H', W', 3), with W, H and D.
-        mode: "bilinear", "nearest", or for images "bicubic", which is :func:`interpolate`'s.
-        padding_mode: what is outside of x: "zeros"; its "border", repeated; or its "reflection" about the border.
-        align_corners: -1 and 1 are the centres of the first and the last element of an axis, and not their outer edges. They
-            are the places about which "reflection" reflects.
+        grid: (N, H', W', 2), with the coordinate along W first, or (N, D', H', W', 3), with those along W, H and D.
+        mode: "bilinear", which is trilinear for volumes; "nearest"; or for images "bicubic", as in :func:`interpolate`.
+        padding_mode: what is outside of x: "zeros"; its "border", repeated; or its "reflection" about the places -1 and 1.
+        align_corners: whether -1 and 1 are the centres of the first and the last element of an axis, or their outer edges.
 
     Returns:
         (N, C, H', W') or (N, C, D', H', W').
@@ -72,7 +70,7 @@ def grid_sample(
 
 
 def places_of(grid: Array, sizes: Sequence[int], align_corners: bool) -> list[Any]:
-    """The places of a grid as positions along each of the axes of these sizes, (N, 1, points)."""
+    """The coordinates of a grid as positions in elements, (N, 1, points), for each of the axes of these sizes."""
     lines = np.shape(grid)[0], 1, math.prod(np.shape(grid)[1:-1])
     places = [reshape(grid[..., i], shape=lines) + 1 for i in range(len(sizes))[::-1]]
     if align_corners:
@@ -81,7 +79,7 @@ def places_of(grid: Array, sizes: Sequence[int], align_corners: bool) -> list[An
 
 
 def sampled(x: Array, places: Sequence[Any], mode: str, padding_mode: str, align_corners: bool) -> Any:
-    """x (N, C, *sizes) at positions, for each axis (N, 1, points), of any number: (N, C, points)."""
+    """x (N, C, *sizes), with any number of axes, at positions (N, 1, points) along each: (N, C, points)."""
     n, channels, *sizes = np.shape(x)
     axes = []
     for place, size in zip(places, sizes, strict=True):
@@ -122,7 +120,7 @@ def reflected(place: Any, size: int, align_corners: bool) -> Any:
 
 
 def _neighbours(place: Any, mode: str) -> list[tuple[Any, Any]]:
-    """The elements along an axis that a place takes, and their weights."""
+    """The elements along an axis that determine the value at a place, and their weights."""
     if mode == "nearest":
         nearest = round(place)
         return [(nearest, nearest * 0 + 1)]  # NaN for NaN

@@ -127,10 +127,11 @@ def cross_entropy(
     name = "cross_entropy"
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
-    real(name, "ignore_index", ignore_index, "be an integer", float.is_integer)
+    ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
     label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
-        return _single(cross_entropy, logits, target, weight, ignore_index, reduction, label_smoothing)
+        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+        return _single(cross_entropy, logits, target, weight=weight, **options)
     classes = _classes(name, "logits", logits, target, weight, dense=True)
     if target.shape != logits.shape:
         w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
@@ -168,28 +169,20 @@ def nll_loss(
         IndexError, TypeError, ValueError: as :func:`cross_entropy`.
     """
     check_reduction("nll_loss", reduction)
-    real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer)
+    ignore_index = int(real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer))
     log_probs, target = as_array(log_probs), as_array(target)
     if log_probs.ndim == 1:
-        return _single(nll_loss, log_probs, target, weight, ignore_index, reduction)
+        return _single(nll_loss, log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
     classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
     form = {"classes": classes, "ignore_index": ignore_index, "function": "nll_loss", "dtype": log_probs.dtype}
     w = label_weights(target, weight, **form)
     return _labelled("nll_loss", -(w * _pick(log_probs, target)), w, reduction)
 
 
-def _single(
-    loss: Callable[..., Tensor],
-    scores: Tensor,
-    target: Tensor,
-    weight: Array,
-    ignore_index: int,
-    reduction: str,
-    *rest: float,
-) -> Tensor:
+def _single(loss: Callable[..., Tensor], scores: Tensor, target: Tensor, **options: Any) -> Tensor:
     """The loss of a single example, computed as a batch of one."""
-    y = loss(expand_dims(scores, 0), expand_dims(target, 0), weight, ignore_index, reduction, *rest)
-    return reshape(y, shape=()) if reduction == "none" else y
+    y = loss(expand_dims(scores, 0), expand_dims(target, 0), **options)
+    return reshape(y, shape=()) if options["reduction"] == "none" else y
 
 
 def _classes(name: str, label: str, scores: Array, target: Array, weight: Array, dense: bool) -> int:
@@ -324,8 +317,8 @@ def multi_margin_loss(
     x = prediction and t = target. At a hinge the gradient is 0.
 
     Args:
-        prediction: scores (N, C), or (C,).
-        target: class indices, (N,), or ().
+        prediction: scores (N, C), (C,) or (N, C, d1, ...).
+        target: class indices, (N,), () or (N, d1, ...), integers.
         p: 1 or 2.
         margin: by how much the score of the class should be the largest.
         weight: a factor for each class, (C,), or None; it has no gradient. A mean is divided by N.
@@ -342,15 +335,13 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"{name}: `p` is {p!r}; it must be 1 or 2")
     x, target = as_array(prediction), as_array(target)
-    if x.ndim not in (1, 2):
-        raise ValueError(f"{name}: `prediction` has shape {x.shape}; it must be (N, C) or (C,)")
-    rows, labels = (x, target) if x.ndim == 2 else (expand_dims(x, 0), expand_dims(target, 0))
-    classes = _classes(name, "prediction", rows, labels, weight, dense=False)
-    w = label_weights(labels, weight, classes=classes, ignore_index=None, function=name, dtype=x.dtype)
-    hinges = relu(margin + rows - expand_dims(_pick(rows, labels), 1))
-    others = where(label_mask(labels, classes=classes), 0, hinges if p == 1 else hinges * hinges)
-    each = w * mean(others, axis=1)
-    return reduced(name, each if x.ndim == 2 else reshape(each, shape=()), reduction)
+    if x.ndim == 1:
+        return _single(multi_margin_loss, x, target, p=p, margin=margin, weight=weight, reduction=reduction)
+    classes = _classes(name, "prediction", x, target, weight, dense=False)
+    w = label_weights(target, weight, classes=classes, ignore_index=None, function=name, dtype=x.dtype)
+    hinges = relu(margin + x - expand_dims(_pick(x, target), 1))
+    others = where(label_mask(target, classes=classes), 0, hinges if p == 1 else hinges * hinges)
+    return reduced(name, w * mean(others, axis=1), reduction)
 
 
 def multilabel_margin_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
