@@ -78,14 +78,14 @@ def test_the_gradient_passes_where_the_value_did():
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 def test_alpha_dropout_keeps_mean_and_variance(f, p):
     x = np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, (400, 250, 1))  # above what selu approaches
-    y = f(x, p, rng=1)
+    y = f(x, p, True, rng=1)
     assert abs(y.mean()) < 0.02
     assert abs(y.var() - 1) < 0.03
     assert abs((y == y.min()).mean() - p) < 0.01
 
 
 def test_feature_alpha_dropout_drops_whole_channels():
-    y = F.feature_alpha_dropout(np.random.default_rng(0).random((4, 8, 3, 3)), 0.5, rng=0)
+    y = F.feature_alpha_dropout(np.random.default_rng(0).random((4, 8, 3, 3)), 0.5, True, rng=0)
     dropped = y == y.min()
     assert dropped.any()
     np.testing.assert_array_equal(dropped.all((2, 3)), dropped.any((2, 3)))
@@ -94,9 +94,9 @@ def test_feature_alpha_dropout_drops_whole_channels():
 @pytest.mark.parametrize("f", [F.alpha_dropout, F.feature_alpha_dropout])
 def test_the_ends_of_alpha_dropout(f):
     x = tg.Tensor(ONES, requires_grad=True)
-    assert f(x, 0.5, training=False) is x
-    assert f(x, 0) is x
-    y = f(x, np.array(1.0))
+    assert f(x, 0.5) is x
+    assert f(x, 0, True) is x
+    y = f(x, np.array(1.0), True)
     y.sum().backward()
     assert y.dtype == np.float32
     assert not y.numpy().any()

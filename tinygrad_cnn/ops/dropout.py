@@ -105,14 +105,15 @@ SATURATED = -1.7580993408473766
 """What selu approaches for negative inputs."""
 
 
-def alpha_dropout(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
+def alpha_dropout(x: Array, p: float = 0.5, training: bool = False, rng: Seed = None) -> Tensor:
     """y = a x + b, or a s + b with probability p, where s = -1.758 is the limit of selu.   x' = a g, or 0.
 
     a = 1 / sqrt((1 - p) (1 + p s^2)) and b = -a p s keep mean 0 and variance 1, so it goes with selu. Outside training y is x;
     p = 1 gives zeros. Klambauer et al., "Self-normalizing neural networks", arXiv:1706.02515.
 
     Args:
-        x, p, training, rng: as for :func:`dropout`.
+        x, p, rng: as for :func:`dropout`.
+        training: whether elements are dropped; False by default, as in PyTorch.
 
     Raises:
         ValueError: if `p` is not from 0 to 1.
@@ -120,7 +121,7 @@ def alpha_dropout(x: Array, p: float = 0.5, training: bool = True, rng: Seed = N
     return _alpha_dropped("alpha_dropout", x, p, training, 0, rng)
 
 
-def feature_alpha_dropout(x: Array, p: float = 0.5, training: bool = True, rng: Seed = None) -> Tensor:
+def feature_alpha_dropout(x: Array, p: float = 0.5, training: bool = False, rng: Seed = None) -> Tensor:
     """:func:`alpha_dropout` of whole channels of x (N, C, ...).
 
     Raises:
