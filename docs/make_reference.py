@@ -61,10 +61,12 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Selection", "tg", "ops.select"),
         ("Index", "tg", "ops.index"),
         ("Integer positions and labels", "tg", "ops.gather"),
+        ("", "tg", "ops.scatter"),
     ]),
     "linalg": ("Linear algebra", "Products of vectors, matrices and tensors; matrices inverted, solved and decomposed.", [
         ("Products", "tg", "ops.matmul"),
         ("", "tg", "ops.einsum"),
+        ("Attention", "tg", "ops.attention"),
         ("`tg.linalg`", "tg.linalg", "linalg"),
     ]),
     "convolution": ("Convolution and pooling", "Ops on (N, C, H, W) and its relatives. All are in `tg.functional` too.", [
@@ -73,6 +75,7 @@ PAGES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         ("Pooling", "tg", "ops.pool"),
         ("Adaptive pooling", "tg", "ops.adaptive_pool"),
         ("Size", "tg", "ops.resize"),
+        ("", "tg", "ops.grid_sample"),
     ]),
     "normalization": ("Normalization and dropout", "Functions behind the layers. All are in `tg.functional` too.", [
         ("Normalization", "tg", "ops.normalization"),
