@@ -22,12 +22,11 @@ def real(
         TypeError: if it is not a real number, or an array without axes that holds one.
         ValueError: if it is NaN, or `holds` is not true of it; `rule` is the text for the message.
     """
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value[()]
-    if value.__class__ is not float and (
-        isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating)
-    ):
-        raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
+    if value.__class__ is not float:
+        if isinstance(value, np.ndarray) and not value.ndim:
+            value = value[()]
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
     number = float(value)
     if number != number or (holds is not None and not holds(number)):
         raise ValueError(f"{function}: `{parameter}` is {value!r}; it must {rule}{remedy}")
