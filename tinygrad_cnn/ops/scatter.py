@@ -49,7 +49,7 @@ def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
 def scatter_reduce(
     x: Array, axis: int, index: Array, src: Array, reduce: str, include_self: bool = True
 ) -> Tensor:  # fmt: skip
-    """y = x, with all src_(..i..) that have one index and x_(..index_(..i..)..) itself, the index at `axis`, reduced to one.
+    """y = x, but an element with an index along `axis` is the reduction of itself and of all elements of `src` at that index.
 
     The order of arguments is that of torch.scatter_reduce.   x' and src' are those of the sum, product, mean or extreme;
     equal extremes share g evenly.
