@@ -12,6 +12,7 @@ from .core.graph import op
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
+from .ops.attention import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
@@ -20,6 +21,7 @@ from .ops.dropout import *
 from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.gather import *
+from .ops.grid_sample import *
 from .ops.index import *
 from .ops.join import *
 from .ops.losses.classification import *
@@ -37,6 +39,7 @@ from .ops.resize import *
 from .ops.rounding import *
 from .ops.running import *
 from .ops.scan import *
+from .ops.scatter import *
 from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
@@ -52,10 +55,11 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, distributed, io, nn, onnx, training, viz
+    from . import data, distributed, io, metrics, nn, onnx, training, viz
+    from . import sklearn as sklearn
     from . import special as special
     from .io import load, save
-    from .training import fit
+    from .training import evaluate, fit, predict
     from .viz import show
 
 try:  # both folders may be absent: the definitions suffice
@@ -80,6 +84,7 @@ __all__ = [
     "data",
     "distributed",
     "enable_grad",
+    "evaluate",
     "fit",
     "functional",
     "get_default_dtype",
@@ -89,17 +94,20 @@ __all__ = [
     "keep_freed_memory",
     "linalg",
     "load",
+    "metrics",
     "nn",
     "no_grad",
     "onnx",
     "op",
     "optim",
+    "predict",
     "save",
     "training",
 ]
 __all__ += ["set_default_dtype", "set_num_threads", "show", "viz"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
+__all__ += ops.attention.__all__
 __all__ += ops.classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
@@ -124,6 +132,7 @@ __all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.gather.__all__
+__all__ += ops.grid_sample.__all__
 __all__ += ops.index.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
@@ -132,16 +141,18 @@ __all__ += ["checkpoint", "vmap"]
 __all__ += reduce.__all__
 __all__ += ops.rounding.__all__
 __all__ += scan.__all__
+__all__ += ops.scatter.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "distributed": "distributed", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx",
-    "save": "io", "show": "viz", "training": "training", "viz": "viz",
+    "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training", "io": "io", "load": "io",
+    "metrics": "metrics", "nn": "nn", "onnx": "onnx", "predict": "training", "save": "io",
+    "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
-_LATER["special"] = "special"  # not in __all__: it needs SciPy, and `import *` must not
+_LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages
 
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute

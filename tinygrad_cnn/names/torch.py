@@ -103,7 +103,7 @@ _TENSOR = {
     "x.astype(np.int64)": "long", "x.astype(bool)": "bool", "x.astype(np.uint8)": "byte", "x.astype(np.int8)": "char",
     "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()":
     "data detach_", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
-    "retain_grad retains_grad register_post_accumulate_grad_hook", "x.requires_grad = True": "requires_grad_",
+    "retain_grad retains_grad register_post_accumulate_grad_hook",
     "x.copy_(0.0) on a leaf": "zero_", "x.copy_(value) on a leaf": "fill_ set_", "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
     "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
