@@ -84,10 +84,9 @@ FUNCTIONAL = {
 """Names of ``torch.nn.functional``."""
 
 OPTIM = {
-    "LBFGS": "(no line search: write an Optimizer, or use SciPy's minimize with tg.value_and_grad)", "Muon": "optim.AdamW",
-    "SparseAdam": "optim.Adam", "ASGD": "optim.SGD with optim.EMA", "Rprop": "optim.RMSprop", "Adafactor": "optim.AdamW",
+    "SparseAdam": "optim.Adam",
     "swa_utils": "optim.EMA",
-}  # fmt: skip
+}
 """Names of ``torch.optim``."""
 
 TABLES = {
