@@ -50,6 +50,11 @@ def test_infinities_and_nan():
     np.testing.assert_array_equal(y.numpy(), [0, top, -top, 2])
     assert tg.gradients(y.sum(), x)[0].tolist() == [0, 0, 0, 1]
     assert np.isnan(np.median(tg.Tensor([1.0, np.nan, 2.0])).item())
+    for a, q, expected in (  # the weighted mean of the elements on both sides, without 0 times infinity
+        ([1, 2, np.inf], 0.5, 2), ([-np.inf, 1, 2], 0.25, -np.inf), ([1, np.inf, np.inf], [0, 0.75], [1, np.inf]),
+        ([-np.inf, np.inf], [0, 1], [-np.inf, np.inf]),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(tg.quantile(np.array(a, float), q), expected)
     assert np.isnan(tg.nanmean(np.array([np.nan]))).all()
     assert np.isnan(tg.nanmax(np.full((1, 2), np.nan), axis=1)).all()
     x = tg.Tensor([2.0, 2.0, np.nan], requires_grad=True)

@@ -340,7 +340,8 @@ def qr(a: Array, mode: str = "reduced") -> Any:
         mode: "reduced"; "r" for R alone; "complete" where m <= n, for which it is the same.
 
     Returns:
-        A named tuple (Q, R) of shapes (..., m, k) and (..., k, n), with k the smaller of m and n; or R.
+        A named tuple (Q, R) of shapes (..., m, k) and (..., k, n), with k the smaller of m and n; or R. LAPACK chooses the
+        signs of R's diagonal, and another one for a column that is already zero below it: there Q and R jump.
 
     Raises:
         LinAlgError: (a ValueError) if `a` has fewer than two axes; in backward, if its columns are not independent.

@@ -177,7 +177,7 @@ if "trapz" in vars(np):  # an old name, not in every version
 def interp(
     x: Array, xp: Array, fp: Array, left: Array = None, right: Array = None, period: float | None = None
 ) -> Tensor:
-    """y = the polygon through the points (xp, fp), at x.   x' = g times its slope, at a point that to the right of it.
+    """y = the polygon through the points (xp, fp), at x.   x' = g times its slope, at a corner the slope to its right.
 
     Args:
         x: where to evaluate, any shape.

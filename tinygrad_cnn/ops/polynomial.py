@@ -127,7 +127,11 @@ def polysub(a1: Array, a2: Array) -> Tensor:
 
 @implements(np.polymul)
 def polymul(a1: Array, a2: Array) -> Tensor:
-    """The coefficients of the product of two polynomials: :func:`convolve` of theirs."""
+    """The coefficients of the product of two polynomials: :func:`convolve` of theirs.
+
+    Leading zeros are kept, so that the length depends on shapes alone: for m and n coefficients it is m + n - 1. NumPy drops
+    them.
+    """
     return convolve(a1, a2)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements
-from .compare import isnan, logical_not
+from .compare import isinf, isnan, logical_not
 from .elementwise import clip, floor, maximum, minimum, sqrt, sub, where
 from .gather import take_along_axis
 from .matmul import matmul
@@ -73,7 +73,7 @@ def average(
 def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """y = the middle one of the sorted elements over `axis`, or the mean of the middle two.   a' = g there, or half each.
 
-    NaN where there is one.
+    NaN where there is one. Of equal elements, those in the middle of a stable sort get the gradient.
     """
     return quantile(a, 0.5, axis, keepdims=keepdims)
 
@@ -130,8 +130,9 @@ def quantiles(name: str, a: Array, q: Any, axis: Axis, method: str, keepdims: bo
     upper: Any = minimum(lower + 1, maximum(count - 1, 0))
     t = clip(place - lower, 0.0, 1.0).astype(s.dtype)
     first, second = (take_along_axis(s, i.astype(np.intp), axis=-1) for i in (lower, upper))
-    # Where both are one infinity, their difference is NaN.
-    y: Any = where(first == second, first, first + (second - first) * t)
+    # 0 times an infinite difference would be NaN, as would be the difference of equal infinities.
+    still: Any = (t == 0) | isinf(first) & (second != -first)
+    y: Any = first + (where(still, 0, second) - where(still, 0, first)) * t
     if not skip:
         y = where(isnan(s[..., -1:]), math.nan, y)
     y = moveaxis(y, -1, 0)

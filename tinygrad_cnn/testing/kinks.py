@@ -11,11 +11,26 @@ from math import inf, nan
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import functional
-from ..ops import elementwise, reduce, sort, transcendental
+from ..ops import (
+    difference,
+    elementwise,
+    matrix_functions,
+    reduce,
+    rounding,
+    running,
+    select,
+    sort,
+    statistics,
+    transcendental,
+)
+from ..ops import nan as without_nan
 
 Value: TypeAlias = float | Sequence[Any]
 
-NAMES = {"inf": inf, **vars(elementwise), **vars(reduce), **vars(sort), **vars(transcendental), **vars(functional)}
+FAMILIES = (
+    difference, elementwise, matrix_functions, reduce, rounding, running, select, sort, statistics, transcendental, without_nan,
+)  # fmt: skip
+NAMES = {"inf": inf, **{name: f for family in FAMILIES for name, f in vars(family).items()}, **vars(functional)}
 """What a label may name."""
 
 
@@ -48,12 +63,26 @@ AT_TWENTY = 1 / (1 + math.exp(-20.0))
 
 KINKS: list[Kink] = [
     Kink("abs(x)", (0.0,), (0.0,), 0.0, "The middle of the slopes -1 and 1."),
+    Kink("fabs(x)", (0.0,), (0.0,), 0.0, "As abs."),
+    Kink("copysign(a, b)", (0.0, 1.0), (0.0, 0.0), 0.0, "In a as abs; PyTorch's second is NaN."),
+    Kink("copysign(a, b)", (1.0, 0.0), (1.0, 0.0), 0.0, "A step in b: flat on both sides."),
     Kink("sign(x)", (0.0,), (0.0,), 0.0, "A step: flat on both sides."),
     Kink("floor(x)", (1.0,), (0.0,), 0.0, "A step."),
     Kink("ceil(x)", (1.0,), (0.0,), 0.0, "A step."),
     Kink("round(x)", (0.5,), (0.0,), 0.0, "A step."),
+    Kink("trunc(x)", (1.0,), (0.0,), 0.0, "A step."),
+    Kink("modf(x)[0]", (1.0,), (1.0,), 0.0, "A step: the slope of both sides."),
+    Kink("frexp(x)[0]", (1.0,), (0.5,), 0.0, "A step: the right side's slope."),
+    Kink("floor_divide(a, b)", (2.0, 1.0), (0.0, 0.0), 0.0, "A step; PyTorch has no gradient."),
+    Kink("remainder(a, b)", (2.0, 1.0), (1.0, -2.0), 0.0, "A step; in b the slope of the side where a / b is above 2."),
+    Kink("fmod(a, b)", (2.0, 1.0), (1.0, -2.0), 0.0, "As remainder."),
+    Kink("divmod(a, b)[1]", (2.0, 1.0), (1.0, -2.0), 0.0, "As remainder."),
+    Kink("heaviside(a, b)", (0.0, 0.5), (0.0, 1.0), 0.0, "A step in a, where the value is b; PyTorch has no gradient."),
     Kink("maximum(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each."),
     Kink("minimum(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each."),
+    Kink("fmax(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each; PyTorch's goes to a."),
+    Kink("fmin(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each; PyTorch's goes to a."),
+    Kink("fmax(a, b)", (nan, 1.0), (0.0, 1.0), 0.0, "The number, and not NaN, has the gradient."),
     Kink("clip(x, -1, 1)", (-1.0,), (1.0,), 0.0, "The bounds belong to the interval."),
     Kink("clip(x, -1, 1)", (1.0,), (1.0,), 0.0, "The bounds belong to the interval."),
     Kink("clip(x, min=b)", (1.0, 1.0), (1.0, 0.0), 0.0, "Also for a bound with a gradient."),
@@ -91,6 +120,11 @@ KINKS: list[Kink] = [
          "Still the curve at its threshold, the line beyond (PyTorch's second is the line's, 0)."),
     Kink("max(x)", ([3.0, 1.0, 3.0],), ([0.5, 0.0, 0.5],), 0.0, "A tie: shared evenly."),
     Kink("min(x)", ([2.0, 2.0, 2.0, 2.0],), ([0.25, 0.25, 0.25, 0.25],), 0.0, "A tie: shared evenly."),
+    Kink("nanmax(x)", ([3.0, nan, 3.0],), ([0.5, 0.0, 0.5],), 0.0, "A tie: shared evenly. NaN has no part of it."),
+    Kink("nanmin(x)", ([2.0, nan, 2.0],), ([0.5, 0.0, 0.5],), 0.0, "A tie: shared evenly. NaN has no part of it."),
+    Kink("ptp(x)", ([3.0, 1.0, 3.0],), ([0.5, -1.0, 0.5],), 0.0, "As max less min."),
+    Kink("cummax(x, 0)[0]", ([1.0, 2.0, 2.0],), ([1.0, 1.0, 1.0],), 0.0, "A tie: the last so far."),
+    Kink("cummin(x, 0)[0]", ([1.0, 1.0, 2.0],), ([1.0, 2.0, 0.0],), 0.0, "A tie: the last so far."),
     Kink("norm(x)", ([0.0, 0.0],), ([0.0, 0.0],), 0.0, "The tip of a cone; PyTorch's second is NaN."),
     Kink("norm(x, 1.5)", ([0.0, 2.0],), ([0.0, 1.0],), 0.0,
          "Smooth here, but the second derivative in the first entry is infinite; PyTorch's is NaN."),
@@ -103,15 +137,28 @@ KINKS: list[Kink] = [
          "t log t counts as flat at 0, where it has an infinite slope; PyTorch gives NaN."),
     Kink("norm(x, 1)", ([0.0, 2.0],), ([0.0, 1.0],), 0.0, "The sum of abs."),
     Kink("norm(x, inf)", ([-2.0, 2.0],), ([-0.5, 0.5],), 0.0, "The max of abs: shared evenly."),
+    Kink("matrix_norm(x, ord=1)", ([[1.0, 1.0], [2.0, 2.0]],), ([[0.5, 0.5], [0.5, 0.5]],), 0.0,
+         "The max of the columns' sums: shared evenly."),
     Kink("norm(x, 0)", ([0.0, 2.0],), ([0.0, 0.0],), 0.0, "A step: it counts what is not 0."),
     Kink("norm(x, -1)", ([0.0, 2.0],), ([0.0, 0.0],), 0.0, "As abs of the element that is 0; PyTorch's second is NaN."),
     Kink("std(x)", ([2.0, 2.0, 2.0],), ([0.0, 0.0, 0.0],), 0.0, "No variance: the tip of a cone."),
+    Kink("nanstd(x)", ([2.0, 2.0, nan],), ([0.0, 0.0, 0.0],), 0.0, "As std."),
     Kink("prod(x)", ([2.0, 0.0, 3.0],), ([0.0, 6.0, 0.0],), ((0.0, 3.0, 0.0), (3.0, 0.0, 2.0), (0.0, 2.0, 0.0)),
          "No kink, and exact at a zero: the product of the others."),
     Kink("logsumexp(x)", ([-inf, -inf],), ([0.0, 0.0],), 0.0, "Of nothing: constant; PyTorch gives NaN."),
     Kink("max_pool1d(x, 3)", ([[[1.0, 2.0, 2.0]]],), ([[[0.0, 1.0, 0.0]]],), 0.0, "A tie: the first in the window."),
     Kink("adaptive_max_pool1d(x, 1)", ([[[2.0, 1.0, 2.0]]],), ([[[1.0, 0.0, 0.0]]],), 0.0, "A tie: the first in the region."),
     Kink("sort(x)[0]", ([2.0, 1.0, 1.0],), ([0.0, 1.0, 0.0],), 0.0, "A tie: equal elements keep their order."),
+    Kink("median(x)", ([1.0, 2.0, 2.0],), ([0.0, 1.0, 0.0],), 0.0, "As sort; PyTorch's median shares it evenly."),
+    Kink("nanmedian(x)", ([1.0, nan, 2.0, 2.0],), ([0.0, 0.0, 1.0, 0.0],), 0.0,
+         "As median of the others; PyTorch's shares it evenly."),
+    Kink("quantile(x, 0.25)", ([1.0, 2.0, 2.0],), ([0.5, 0.5, 0.0],), 0.0, "Between two elements that sort finds."),
+    Kink("percentile(x, 25)", ([1.0, 2.0, 2.0],), ([0.5, 0.5, 0.0],), 0.0, "As quantile."),
+    Kink("nanquantile(x, 0.25)", ([1.0, nan, 2.0, 2.0],), ([0.5, 0.0, 0.5, 0.0],), 0.0, "As quantile of the others."),
+    Kink("nanpercentile(x, 25)", ([1.0, nan, 2.0, 2.0],), ([0.5, 0.0, 0.5, 0.0],), 0.0, "As quantile of the others."),
+    Kink("partition(x, 1)", ([2.0, 1.0, 1.0],), ([1.0, 1.0, 1.0],), 0.0,
+         "A tie: each place has one of the equals, which NumPy chooses."),
+    Kink("interp(x, [0, 1, 2], [0, 1, 0])", (1.0,), (-1.0,), 0.0, "The slope of the right side."),
     Kink("topk(x, 1)[0]", ([1.0, 2.0, 2.0],), ([0.0, 1.0, 0.0],), 0.0, "A tie: the first of them."),
     Kink("poisson_nll_loss(x, t, full=True)", (0.0, 1.0), (0.0, 0.0), ((1.0, -1.0), (-1.0, 0.0)),
          "A step in t: Stirling's term counts above 1."),
