@@ -47,7 +47,7 @@ class Muon(Optimizer):
 
     It is for matrices, such as the weights of :class:`nn.Linear` between hidden layers; give biases and filters to another
     optimizer, as the example shows. PyTorch computes x in bfloat16; here it has the dtype of p, so steps differ by the
-    rounding of bfloat16, which is less than a hundredth of them.
+    rounding of bfloat16, about a hundredth of them.
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024); the ratio
     "match_rms_adamw": Liu et al., "Muon is scalable for LLM training", arXiv:2502.16982.
