@@ -192,9 +192,7 @@ class LBFGS(Optimizer):
             )
         params = self._params()
         group = accepted(self._name, *self.examined(self.param_groups[0], " of group 0"))
-        for i, p in enumerate(params):
-            if not p._array.flags.writeable:
-                raise ValueError(f"{self._name}: parameter {i} of group 0 has become read-only")
+        self._check_writable([(0, i, p) for i, p in enumerate(params)])
         before = [p._array.copy() for p in params]
         state = dict(self.state.get(params[0], {"func_evals": 0, "n_iter": 0}))
         try:

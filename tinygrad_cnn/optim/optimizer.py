@@ -268,9 +268,7 @@ class Optimizer(Loadable, ABC):
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
-        for _, number, i, p in given:
-            if not p._array.flags.writeable:
-                raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
+        self._check_writable(members)
         kind = type(self)
         overridden = kind.advance is not Optimizer.advance or kind.conclude is not Optimizer.conclude
         pairs = zip(self.param_groups, groups, strict=True)
@@ -286,6 +284,15 @@ class Optimizer(Loadable, ABC):
         step = key, tasks, marking(*(p._array for *_, p in given))
         self._cache = step if repeatable else None
         return step
+
+    def _check_writable(self, members: Sequence[tuple[int, int, Tensor]]) -> None:
+        """ValueError if one of these parameters, with the numbers of its group and in the group, cannot be updated."""
+        for number, i, p in members:
+            if not p._array.flags.writeable:
+                raise ValueError(
+                    f"{self._name}: parameter {i} of group {number} has become read-only; if its module was converted with "
+                    "`to`, make a new optimizer of the new parameters"
+                )
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
