@@ -1,14 +1,18 @@
 """L-BFGS: trajectories of PyTorch, the dense update of BFGS, the Wolfe conditions, states and errors."""
 
 import copy
+import math
 import pickle
 import re
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.optim import LBFGS
+from tinygrad_cnn.optim.line_search import Point, cubic_minimum
 
 from .common import assert_same, leaf, snapshot
 
@@ -67,6 +71,11 @@ RECORDED = [
         (-0.4069995058672754, 0.16120764431967133, 2.932369680062845, 12, 7),
         (-0.2717121802829796, 0.03602759299348101, 1.9816198162710683, 15, 8),
     ]),
+    ({"line_search_fn": "strong_wolfe", "max_iter": 6, "max_eval": 20, "history_size": 2}, [
+        (-0.44580513753757767, 0.19103897987606916, 58.5, 8, 6),
+        (0.05030926753678337, -0.015547761992445022, 2.0962864875797163, 17, 12),
+        (0.5643864506433063, 0.29691255922930987, 0.9345967318376892, 26, 18),
+    ]),
 ]  # fmt: skip
 
 
@@ -118,6 +127,29 @@ def test_the_line_search_ends_where_the_wolfe_conditions_hold():
             t = stepping.state[params[0]]["t"]
             assert ends[0] <= value + 1e-4 * t * (g @ d)
             assert abs(ends[1] @ d) <= 0.9 * abs(g @ d)
+
+
+@given(
+    a=st.floats(-3, 3), b=st.floats(-3, 3), cubic=st.tuples(*[st.floats(-2, 2)] * 3),
+    bounds=st.tuples(st.floats(-5, 5), st.floats(0, 5)),
+)  # fmt: skip
+def test_a_trial_is_the_minimum_of_the_cubic_within_its_bounds(a, b, cubic, bounds):
+    assume(abs(a - b) > 0.1)
+    least, most = bounds[0], bounds[0] + bounds[1]
+
+    def point(t):
+        return Point(t, np.polyval([*cubic, 0], t), np.zeros(0), np.polyval(np.polyder([*cubic, 0]), t))
+
+    found = cubic_minimum(point(a), point(b), least, most)
+    assert least <= found <= most
+    first, second, slope = cubic
+    square = second**2 - 3 * first * slope
+    assume(abs(first) > 0.01 and abs(square) > 0.01)
+    if square < 0:  # there is no minimum
+        assert found == (least + most) / 2
+    else:
+        minimum = (-second + math.sqrt(square)) / (3 * first)
+        assert found == pytest.approx(min(max(minimum, least), most), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
