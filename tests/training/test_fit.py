@@ -173,6 +173,14 @@ def test_a_schedule_in_each_step_is_stepped_after_each_batch():
         expected.step()
 
 
+def test_sums_that_were_saved_before_there_were_metrics_load():
+    before = {"examples": 12, "loss": 6.0, "targets": 12, "right": 9}
+    means = tg.training.Means().prepared(before)
+    assert means.result() == {"loss": 0.5, "accuracy": 0.75}
+    without = tg.training.Means().prepared({**before, "targets": 0, "right": 0})
+    assert without.result() == {"loss": 0.5}
+
+
 @pytest.mark.parametrize(("metric", "validated"), [("loss", False), ("val_loss", True)])
 def test_a_plateau_is_found_in_the_validation_loss_or_without_one_in_the_loss(metric, validated):
     class Recording(tg.optim.ReduceLROnPlateau):

@@ -165,7 +165,6 @@ _NN = {
     "nn.NLLLoss": "NLLLoss2d", "nn.Sequential": "Container", "nn.MaxUnpool2d": "MaxUnpool1d MaxUnpool3d",
     "nn.LocalResponseNorm": "CrossMapLRN2d", "nn.TripletMarginLoss": "TripletMarginWithDistanceLoss",
     "nn.Embedding, and a sum": "EmbeddingBag", "a module of your own with x.reshape and x.swapaxes": "ChannelShuffle",
-    "nn.ModuleList, or register_parameter": "ParameterList", "nn.ModuleDict, or register_parameter": "ParameterDict",
     "(there is no such loss: write one from ops, or declare an op with tg.op)":
     "CTCLoss AdaptiveLogSoftmaxWithLoss LinearCrossEntropyLoss",
     "(there is none: nn.MaxPool2d and nn.AdaptiveMaxPool2d have fixed windows)": "FractionalMaxPool2d FractionalMaxPool3d",

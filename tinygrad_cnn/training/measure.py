@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -178,6 +178,15 @@ class Means:
 
     def prepared(self, state: Any) -> Means:
         """Means for the same metrics with a saved state; ValueError if the state does not fit."""
+        if isinstance(state, Mapping) and state.keys() == {
+            "examples",
+            "loss",
+            "targets",
+            "right",
+        }:  # version 0.1 saved this
+            right = [state["targets"], state["right"]] if state["targets"] else []
+            totals = {metric.name: right if metric.name == "accuracy" else [] for metric in self.metrics}
+            state = {"examples": state["examples"], "loss": state["loss"], "last": math.nan, "totals": totals}
         checks = {"examples": whole(0), "loss": any_number, "last": any_number, "totals": _totals}
         values = read("Means", state, checks)
         totals = values.pop("totals")
