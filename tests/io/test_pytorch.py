@@ -53,6 +53,10 @@ def test_schedules_get_pytorchs_entries():
     schedule.step(7.5)
     state = tg.io.to_torch(schedule.state_dict())
     assert (state["T_cur"], state["T_i"]) == (1.5, 8)
+    even = lrs.CosineAnnealingWarmRestarts(sgd, T_0=3)
+    even.step(7.5)
+    state = tg.io.to_torch(even.state_dict())
+    assert (state["T_cur"], state["T_i"]) == (1.5, 3)
     assert tg.io.to_torch(lrs.MultiStepLR(sgd, [2, 5, 5]).state_dict())["milestones"] == Counter([2, 5, 5])
     assert tg.io.to_torch(lrs.ReduceLROnPlateau(sgd, min_lr=0.1).state_dict())["min_lrs"] == [0.1]
 
