@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..names.keywords import unexpected
 from .codegen import answering_head
+from .keywords import unexpected
 from .operands import FINE, ODD, gather
 from .signature import explained
 

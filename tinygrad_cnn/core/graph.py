@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
-from ..names.keywords import unexpected
 from . import operands
 from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
 from .frames import is_library
 from .grad_mode import _recording
+from .keywords import unexpected
 from .operands import adapt
 from .signature import OUT, asked, declared, explained
 from .tracing import notify, tracer, watchers

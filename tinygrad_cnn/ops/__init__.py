@@ -1,7 +1,9 @@
 """The primitive ops, by family. Importing this package declares all of them."""
 
+from ..core import keywords
 from ..core.composite import accept_lists
 from ..core.graph import numpy_ops
+from ..names.keywords import foreign, unexpected
 from . import (
     activation,
     adaptive_pool,
@@ -86,5 +88,6 @@ __all__ = [
     "transcendental",
 ]
 
+keywords.attach(foreign, unexpected)
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)
