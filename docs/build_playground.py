@@ -4,7 +4,9 @@ as a zip file.
     python docs/build_playground.py [OUT] [--pyodide FOLDER]
 
 OUT is a folder to write the whole playground to, by default docs/playground itself. With --pyodide, Pyodide's files are copied
-from a folder, and the page loads them from there instead of from the CDN. To look at it: ``python -m http.server --directory OUT``.
+from a folder, and the page loads them from there instead of from the CDN.
+
+To look at it: ``python -m http.server --bind 127.0.0.1 --directory OUT``.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ export class Notebook {
     this.element = el("div", { class: "notebook" },
       el("section", { class: "card" },
         el("h2", {}, "Convolutional neural networks from scratch"),
-        el("p", { class: "hint" }, "A notebook that computes a network of two images and all of its gradients with NumPy, as it was published. The library records the same network and computes every gradient by one backward pass. Beside each gradient of the notebook stands that of the graph. They differ, since the notebook has three mistakes. Mend them:"),
+        el("p", { class: "hint" }, "A notebook that computes a network of two images and all of its gradients with NumPy, as it was published. The library records the same network and computes every gradient by one backward pass. Beside each gradient of the notebook stands that of the graph. The notebook has three mistakes: one in its forward pass, which the graph repeats, and two that make its gradients wrong. Mend them:"),
         el("div", { class: "repairs" }, MISTAKES.map(([, text], i) => el("label", {}, this.boxes[i], text))),
         el("div", { class: "buttons" }, this.next, this.all, this.again), this.told, this.error),
       this.list);

@@ -7,7 +7,7 @@ import io
 import linecache
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from types import CodeType
 from typing import Any
 
@@ -28,7 +28,7 @@ def answer(function: Callable[..., Any], *args: Any) -> str:
     """``function(*args)`` as JSON: "result" or "error", and "output", what was printed."""
     printed = io.StringIO()
     try:
-        with redirect_stdout(printed):
+        with redirect_stdout(printed), redirect_stderr(printed):
             reply = {"result": function(*args)}
     except BaseException as error:  # also SystemExit: the worker must live on
         reply = {"error": described(error)}

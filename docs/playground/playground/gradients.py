@@ -91,8 +91,9 @@ def check(source: str) -> dict[str, Any]:
     """Run a program that calls gradcheck, and tell what its last call found.
 
     Returns:
-        "passed", "text", the report, and "tables", for each input of at most 64 elements the derivatives of the outputs, weighted
-        1, 2, 3, ... and added: "rules" and "differences" as nested lists, with "wrong", the flat positions where they differ.
+        "passed", "text", the report, and "tables", for each input of at most 64 elements the derivatives of the outputs,
+        weighted 1, 2, 3, ... and added: "rules" and "differences" as nested lists, and "wrong", the flat
+        positions where they differ.
     """
     calls: list[tuple[Any, tuple[Any, ...], testing.Report]] = []
 

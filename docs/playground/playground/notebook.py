@@ -116,8 +116,6 @@ def _picture(name: str, array: np.ndarray) -> str | None:
         array = array.transpose(2, 0, 1)
     elif name == "dZ":
         array = array[0].transpose(2, 0, 1)
-    elif name == "d_fc1024":
-        array = array.reshape(-1, 32, 32)
-    elif name == "d_w1024":
+    elif name in ("d_fc1024", "d_w1024"):
         array = array.reshape(-1, 32, 32)
     return picture(array, "op")
