@@ -41,7 +41,8 @@ import os, sys
 os.chdir("/work")
 sys.path.insert(0, "/work")
 import pytest
-int(pytest.main(["-q", "-p", "no:cacheprovider", "--capture=sys", *arguments]))
+options = ["-q", "-p", "no:cacheprovider", "--capture=sys", "-p", "tests.wasm.plugin"]
+int(pytest.main([*options, *arguments]))
 `);
 } catch (error) {
   console.error(error.message); // Node would print the line of a minified script as well

@@ -11,7 +11,6 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.data import DataLoader, TensorDataset
-from tinygrad_cnn.training.measure import Means, modes, tensors
 from tinygrad_cnn.viz.png import picture
 
 from .call import Refusal, execute
@@ -60,8 +59,6 @@ class Training:
         self._check()
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters(), _rate(lr))
         self.loader = DataLoader(TensorDataset(x[:TRAINING], y[:TRAINING]), batch_size=batch, shuffle=True, seed=0)
-        self.step = tg.training.train_step(self.model, tg.cross_entropy, self.optimizer)
-        self.test = tg.training.eval_step(self.model, tg.cross_entropy, outputs=True)
         self.live = tg.training.Live(serve=False, model=self.model)
         self.news = self.live.reader()
         self.epochs = 0
@@ -69,7 +66,7 @@ class Training:
 
     def _check(self) -> None:
         """Whether the model takes digits and gives ten scores."""
-        with modes(self.model), tg.no_grad():
+        with tg.no_grad():
             out = self.model.eval()(tg.Tensor(self.held_out[0][:2]))
         if not isinstance(out, tg.Tensor) or out.shape != (2, 10):
             got = f"of shape {out.shape}" if isinstance(out, tg.Tensor) else f"a {type(out).__name__}"
@@ -84,27 +81,31 @@ class Training:
     def _take(self) -> Iterator[None]:
         """A step each time, and the validation with the last one of an epoch."""
         while True:
-            means = Means()
-            self.model.train()
-            for number, batch in enumerate(self.loader, 1):
-                *inputs, target = tensors(batch)
-                loss, right = self.step(*inputs, target)
-                means.add((loss, right), target)
+            sums = np.zeros(2)
+            for number, (x, y) in enumerate(self.loader, 1):
+                scores = self.model.train()(tg.Tensor(x))
+                loss = tg.cross_entropy(scores, y)
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                means = [loss.item(), _accuracy(scores, y)]
+                sums += np.multiply(means, len(y))
                 lr = self.optimizer.param_groups[0]["lr"]
-                self.live.step(loss=loss, accuracy=right.item() / len(target), lr=lr, examples=len(target))
+                self.live.step(loss=means[0], accuracy=means[1], lr=lr, examples=len(y))
                 if number == len(self.loader):
-                    self._validate(means)
+                    self._validate(*sums / TRAINING)
                 yield
 
-    def _validate(self, means: Means) -> None:
-        with modes(self.model):
-            self.model.eval()
-            x, target = tensors(self.held_out)
-            loss, right, scores = self.test(x, target)
-        self.live.predictions((x,), scores, target)
+    def _validate(self, loss: float, accuracy: float) -> None:
+        x, y = map(tg.Tensor, self.held_out)
+        with tg.no_grad():
+            scores = self.model.eval()(x)
+            val_loss = tg.cross_entropy(scores, y)
+        self.live.predictions([x], scores, y)
         self.epochs += 1
-        measured = {"val_loss": loss, "val_accuracy": right.item() / len(target)}
-        self.live.epoch(**means.result(), **measured)
+        self.live.epoch(
+            loss=loss, accuracy=accuracy, val_loss=val_loss, val_accuracy=_accuracy(scores, self.held_out[1])
+        )
 
     def advance(self, seconds: float, lr: float, epochs: int) -> dict[str, Any]:
         """Steps for so many seconds, at least one, but not beyond the end of epoch `epochs`: what is new on the page."""
@@ -128,8 +129,7 @@ class Training:
         leaves = [module for module in self.model.modules() if not list(module.children())]
         hooks = [module.register_forward_hook(note) for module in leaves]
         try:
-            with modes(self.model):
-                scores = self.model.eval()(x)[0]
+            scores = self.model.eval()(x)[0]
         finally:
             for hook in hooks:
                 hook.remove()
@@ -175,6 +175,10 @@ def example(number: int) -> dict[str, Any]:
     x, y = digits()
     at = TRAINING + number % (len(x) - TRAINING)
     return {"pixels": (x[at].ravel() * 16).tolist(), "digit": int(y[at])}
+
+
+def _accuracy(scores: tg.Tensor, classes: np.ndarray) -> float:
+    return float((scores.numpy().argmax(axis=1) == classes).mean())
 
 
 def _rate(lr: Any) -> float:
