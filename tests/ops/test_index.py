@@ -187,7 +187,7 @@ def test_index_add_adds_so_many_times(alpha):
     assert tg.index_add(np.zeros(2), 0, [0], [3.0], alpha=2).tolist() == [6, 0]
 
 
-X, I, F = np.zeros((2, 3)), np.zeros((2, 3), int), np.zeros((2, 3))
+X, I, F = np.zeros((2, 3)), np.zeros((2, 3), np.int64), np.zeros((2, 3))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Dataset(ABC):
     def __getitem__(self, index: int) -> Any:
         """Example `index`, from 0 to len(self) - 1."""
 
-    def take(self, indices: NDArray[np.int64]) -> Batch:
+    def take(self, indices: NDArray[np.intp]) -> Batch:
         """The examples at `indices` as one batch: for each field an array with the examples along its first axis."""
         return collate([self[index] for index in indices.tolist()])
 
@@ -77,7 +77,7 @@ class TensorDataset(Dataset):
         """The rows at `index`: an integer, or any other index of the first axis."""
         return tuple(array[index] for array in self.arrays)
 
-    def take(self, indices: NDArray[np.int64]) -> Batch:
+    def take(self, indices: NDArray[np.intp]) -> Batch:
         """Copies of the rows at `indices`."""
         return tuple(array.take(indices, axis=0) for array in self.arrays)
 
@@ -104,7 +104,7 @@ class Subset(Dataset):
     def __getitem__(self, index: int) -> Any:
         return self.dataset[int(self.indices[index])]
 
-    def take(self, indices: NDArray[np.int64]) -> Batch:
+    def take(self, indices: NDArray[np.intp]) -> Batch:
         return self.dataset.take(self.indices[indices])
 
 
@@ -174,8 +174,8 @@ def _stacked(number: int, column: tuple[Any, ...]) -> Array:
     return np.stack(fields)
 
 
-def _integers(indices: Any) -> NDArray[np.int64]:
+def _integers(indices: Any) -> NDArray[np.intp]:
     array = np.asarray(indices)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"Subset: `indices` is {array.dtype} {array.shape}; it must be a row of integers")
-    return array.astype(np.int64)
+    return array.astype(np.intp)

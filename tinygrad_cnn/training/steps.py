@@ -123,7 +123,8 @@ class Steps:
 
 def _count(run: Run) -> float:
     """The steps of the whole training; infinity if the loader has no length."""
-    return run.epochs * len(run.loader) if hasattr(run.loader, "__len__") else math.inf
+    loader: Any = run.loader
+    return run.epochs * len(loader) if hasattr(loader, "__len__") else math.inf
 
 
 def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
