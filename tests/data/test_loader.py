@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.data import DataLoader, Dataset, TensorDataset, prefetch
+from tinygrad_cnn.data import DataLoader, Dataset, TensorDataset
+from tinygrad_cnn.data import prefetch as prefetching
 
 
 def jitter(images, rng):
@@ -56,7 +57,7 @@ def plain(batches):
 
 
 def test_where_there_are_no_threads_prefetch_changes_nothing(tuning):
-    tuning(prefetch, THREADS=False)
+    tuning(prefetching, THREADS=False)
     seen = set()
 
     def noted(x):
