@@ -23,6 +23,23 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item):
+    """Each case of a parametrized test starts from the settings of the first.
+
+    Hypothesis derives the settings of a case from those of the case before. Without a database it follows that chain to its
+    end, and a thousand cases are deeper than Python's recursion limit.
+    """
+    name = "_hypothesis_internal_use_settings"
+    function = getattr(item.obj, "__func__", item.obj)
+    before = getattr(function, name, None)
+    try:
+        return (yield)
+    finally:
+        if before is not None:
+            setattr(function, name, before)
+
+
 @pytest.fixture
 def tuning():
     """A function that sets the constants of a module for this test: ``tuning(module, NAME=value)``."""

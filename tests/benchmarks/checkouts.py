@@ -21,6 +21,8 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .measure import PAUSE, peak_memory
 from .record import machine
 from .rows import BY_NAME, ROWS, SIDES, Row
@@ -107,6 +109,15 @@ def compare(paths: list[Path], row: Row, side: str, threads: int, turns: int, se
     return times
 
 
+def _lacking(row: Row) -> str:
+    """Why a row cannot run here, or an empty string."""
+    try:
+        row.problem()
+    except pytest.skip.Exception as skipped:
+        return str(skipped)
+    return ""
+
+
 def _asked(path: Path, *request: Any) -> Any:
     checkout = Checkout(path)
     answer = checkout.ask(*request)
@@ -143,6 +154,9 @@ def main() -> None:
     ratios = []
     for name in arguments.rows:
         row = BY_NAME[name]
+        if reason := _lacking(row):
+            print(f"{name:28} left out: {reason}", flush=True)
+            continue
         for side in dict.fromkeys(ours for ours, _ in row.targets):
             for threads in arguments.threads if row.group != "memory" else arguments.threads[-1:]:
                 ours, theirs = compare(paths, row, side, threads, arguments.turns, arguments.seconds)

@@ -271,6 +271,8 @@ def _go_together(stages: Sequence[Stage], n: int) -> bool:
 def _as_arrays(step: Step) -> list[Any]:
     """The inputs of a step. Python numbers become arrays, which a ufunc takes faster, if the result keeps the same bits."""
     dtypes = {v.array.dtype for v in (*step.reads, *made(step))}
+    if len(dtypes) > 1:
+        dtypes.discard(np.dtype(bool))  # the result of a comparison
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]

@@ -113,7 +113,9 @@ def _long(
 
 def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
     add: Any = np.add.reduce
-    y = add(a, axes, np.float64, None, keepdims)
+    y = add(a, axes, np.float64, out if share == 1 else None, keepdims)
+    if y is out:
+        return out
     if share != 1:
         y = y / share
     if out is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,7 +21,6 @@ from ..core.graph import Argument, Leaf, Node, register_tensor
 from ..core.operands import gather
 from ..core.versions import mark_written
 from ..ops import compare, elementwise, index, shape
-from ..torch_names import missing
 from . import dlpack, interop
 from .methods import Methods, TensorLike
 
@@ -497,12 +496,8 @@ class Tensor(Methods):
     )
     __ifloordiv__, __imod__ = map(_operator, ("//", "%"))
 
-    if not TYPE_CHECKING:  # a type checker must still report missing attributes
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            raise missing(name, type(self).__name__, "torch.Tensor", type(self))
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if hasattr(type(self), name)]
 
     # NumPy called on Tensors
 
