@@ -125,6 +125,13 @@ export class Train {
     await task();
     this.running = false;
     this.buttons(false);
+    this.pause();
+  }
+
+  // Until the next step the page says so.
+  pause() {
+    const { run, items } = this.live?.told ?? { items: {} };
+    if (items.state) this.live.take({ run, series: {}, items: { state: { ...items.state, status: "paused" } } });
   }
 
   train() {

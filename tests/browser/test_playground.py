@@ -91,6 +91,7 @@ def test_a_training_moves_and_can_be_stopped_stepped_and_reset(opened):
     assert browser.run(counts) == 297
     press(browser, "Stop")
     browser.until("document.querySelector('#panel-train .primary').disabled === false")
+    browser.until("document.querySelector('.state .badge').innerText === 'paused'")
     before = step_of(browser)
     assert before > 0
     press(browser, "Step")

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every", type=int, default=1, help="of the tests of all rows of the case table, take every n-th row")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave rows out, the same each time: those of the case table are some 1,000, and take most of the time."""
+    every = config.getoption("--every")
+    seen: Counter[tuple[object, str]] = Counter()
+    left_out = []
+    for item in [item for item in items if item.path.name == "test_every_op.py"]:
+        function = item.path, getattr(item, "originalname", "")
+        if seen[function] % every:
+            left_out.append(item)
+        seen[function] += 1
+    chosen = set(left_out)
+    items[:] = [item for item in items if item not in chosen]
+    config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_configure(config: pytest.Config) -> None:
