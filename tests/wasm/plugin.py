@@ -9,7 +9,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--every", type=int, default=1, help="of the tests of all rows of the case table, take every n-th row")
+    parser.addoption(
+        "--every", type=int, default=1, help="of the tests of all rows of the case table, take every n-th row"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
