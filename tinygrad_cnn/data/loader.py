@@ -73,7 +73,8 @@ class DataLoader(Loadable):
         collate: makes a batch, a tuple of arrays, of a list of examples. Without it ``dataset.take`` makes it.
         transform: applied to the first array of each batch, the images. If it has a parameter `rng`, it is given a
             generator by that name, which it must draw from.
-        prefetch: how many batches a background thread prepares while one is used; 0 for no thread.
+        prefetch: how many batches a background thread prepares while one is used; 0 for no thread. Where there are no
+            threads, in a browser, it changes nothing.
 
     Raises:
         TypeError, ValueError: if an argument has the wrong type or is out of range.
