@@ -21,7 +21,7 @@ from tinygrad_cnn.tensor.refused import FORM, QUERIES, REFUSED
 VERSION = ".".join(np.__version__.split(".")[:2])
 PAGE = Path(__file__).parent / "from-autograd.md"
 
-CONSTANT = {np.zeros_like, np.ones_like, np.empty_like, np.isneginf, np.isposinf}
+CONSTANT = {np.zeros_like, np.ones_like, np.empty_like, np.isneginf, np.isposinf, np.nonzero}
 """Functions composed of ops that record nothing: what they return is constant."""
 
 ASIDE = {

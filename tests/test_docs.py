@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from types import FunctionType
 
+import numpy as np
 import pytest
 
 import tinygrad_cnn
@@ -18,12 +19,14 @@ import tinygrad_cnn
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+API = sorted((DOCS / "api").glob("*.md"))
 # "```python needs torch, safetensors" opens a block that runs only where these are installed.
 # A "```text" block right beneath it shows what it prints; "..." stands for any text, as in doctest.
 BLOCK = re.compile(
     r"^```python(?: needs ([\w, ]+))?\n(.*?)^```(?:\n+```text\n(.*?)^```)?",
     re.MULTILINE | re.DOTALL,
 )
+FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MODULES = [module.name for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")]
 if importlib.util.find_spec("scipy") is None:
@@ -46,6 +49,37 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch):
             exec(code, namespace)
         if block.group(3) is not None:
             check_output(block.group(3), printed.getvalue(), f"{page.name}, the output beneath line {line}")
+    for picture in sorted(tmp_path.glob("*.png")):
+        assert re.search(rf"^```\n+!\[[^]]+\]\(images/{picture.name}\)$", text, re.MULTILINE), (
+            f"no page shows {picture.name}"
+        )
+        check_picture(picture, DOCS / "images" / picture.name)
+
+
+def check_picture(drawn: Path, shown: Path) -> None:
+    """Raise unless two pictures are alike: tiles of 8 x 8 pixels have nearly the same mean color, as fonts may differ."""
+    from matplotlib.image import imread
+
+    tiles = []
+    for picture in (imread(drawn), imread(shown)):
+        height, width = picture.shape[0] // 8, picture.shape[1] // 8
+        tiles.append(picture[: 8 * height, : 8 * width, :3].reshape(height, 8, width, 8, 3).mean((1, 3)))
+    same = tiles[0].shape == tiles[1].shape and abs(tiles[0] - tiles[1]).max() < 0.1
+    assert same, f"{shown.name} is not what the page draws; run `python docs/draw_guides.py`"
+
+
+def test_a_picture_of_something_else_is_noticed(tmp_path):
+    plt = pytest.importorskip("matplotlib.image")
+    page = np.ones((80, 160, 3), np.float32)
+    curve = page.copy()
+    for x in range(160):
+        curve[40 + round(20 * np.sin(x / 20)), x] = 0
+    for name, image in {"page": page, "curve": curve, "small": page[8:]}.items():
+        plt.imsave(tmp_path / f"{name}.png", image)
+    check_picture(tmp_path / "curve.png", tmp_path / "curve.png")
+    for other in ("page", "small"):
+        with pytest.raises(AssertionError, match=f"{other}.png is not what the page draws"):
+            check_picture(tmp_path / "curve.png", tmp_path / f"{other}.png")
 
 
 def check_output(shown: str, printed: str, where: str) -> None:
@@ -81,10 +115,24 @@ def test_output_is_compared(shown: str, agrees: bool):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_output_stands_beneath_the_block_that_prints_it(page: Path):
+    text = page.read_text()
+    compared = {block.start(3) for block in BLOCK.finditer(text) if block.group(3) is not None}
+    for fence in FENCED.finditer(text):
+        line = text[: fence.start()].count("\n") + 1
+        kind = fence.group(1).split()[0] if fence.group(1) else ""
+        assert kind in {"python", "text", "sh", "{toctree}"}, (
+            f"{page.name}, line {line}: nobody checks a block of {kind!r}"
+        )
+        quoted = re.match(r"# \S+\n", fence.group(2))  # the source of a quotation; the notebook's tests look there
+        found = kind != "text" or fence.start(2) in compared or (page.stem == "notebook" and quoted)
+        assert found, f"{page.name}, line {line}: no block above prints this"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_names_in_the_text_exist(page: Path):
     roots = {"tg": tinygrad_cnn, "nn": tinygrad_cnn.nn}
-    fenced = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    text = fenced.sub(lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text())
+    text = FENCED.sub(lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text())
     missing = []
     for root, path in sorted(set(re.findall(r"(?<![\w.])(tg|nn)((?:\.[A-Za-z]\w*)+)", text))):
         found = roots[root]
@@ -106,7 +154,8 @@ def test_the_readme_counts_the_lines_of_the_engine():
 
 def test_the_index_has_every_page():
     index = (DOCS / "README.md").read_text()
-    missing = [page.name for page in DOCS.glob("*.md") if page.name != "README.md" and f"]({page.name})" not in index]
+    pages = {page.name for page in DOCS.glob("*.md")} - {"README.md", "index.md"}
+    missing = [name for name in pages if f"]({name})" not in index]
     assert not missing, f"docs/README.md does not link to {missing}; give each a line"
 
 
@@ -128,8 +177,19 @@ def _functions_made_by_op(module, name):
             yield from finder.find(value, f"{name}.{key}", module=False, globs={})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *API], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_inside_the_repository_lead_somewhere(page: Path):
-    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
-    broken = [target for target in targets if not (page.parent / target).exists()]
+    targets = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", FENCED.sub("", page.read_text()))
+    broken = []
+    for target, anchor in targets:
+        path = page.parent / target if target else page
+        if not path.exists() or (anchor and anchor not in _anchors(path)):
+            broken.append(f"{target}#{anchor}" if anchor else target)
     assert not broken, f"{page.name} links to {broken}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    plain = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in plain}

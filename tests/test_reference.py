@@ -1,11 +1,8 @@
-"""The reference is what the docstrings say, leaves out no public name, and its links lead somewhere."""
+"""The pages of the reference, docs/api, show every public name, and everything that they show is explained."""
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import importlib.util
-import inspect
 import re
 import sys
 from pathlib import Path
@@ -14,19 +11,12 @@ from types import ModuleType
 import pytest
 
 import tinygrad_cnn as tg
-import tinygrad_cnn.testing.strategies
 
 DOCS = Path(__file__).parents[1] / "docs"
-FOLDER = DOCS / "reference"
-REMEDY = "the docstrings have changed: run `python docs/make_reference.py` and commit docs/reference"
-NAMESPACES = [
-    "tinygrad_cnn", "autograd", "data", "data.readers", "data.transforms", "distributed", "functional", "io", "linalg", "nn",
-    "nn.init", "nn.models", "onnx", "optim", "optim.lr_scheduler", "testing", "testing.strategies", "training", "viz",
-]  # fmt: skip
 
 
 def _loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", DOCS / "make_reference.py")
+    spec = importlib.util.spec_from_file_location("names", DOCS / "extensions" / "names.py")
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
@@ -34,88 +24,64 @@ def _loaded() -> ModuleType:
     return module
 
 
-make_reference = _loaded()
-NAMES = ["README.md", *(f"{page}.md" for page in make_reference.PAGES)]
+names = _loaded()
+PAGES = sorted(names.pages().keys() - {"README.md"})
 
 
-@pytest.fixture(scope="module")
-def texts() -> dict[str, str]:
-    return make_reference.pages()
-
-
-def _headings(text: str) -> list[str]:
-    """The headings of a page, without what stands in fenced blocks."""
-    return re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
-
-
-def _named(heading: str) -> object:
-    """The object whose name a heading is."""
-    found: object = tinygrad_cnn
-    for part in heading.strip("`").split(".")[1:]:
-        found = getattr(found, part, None)
-    return found
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_up_to_date(name: str, texts):
-    assert (FOLDER / name).exists(), f"{name} is missing; {REMEDY}"
-    assert (FOLDER / name).read_text(encoding="utf-8") == texts[name], f"{name} is out of date; {REMEDY}"
-
-
-def test_no_other_page_is_there(texts):
-    stale = {path.name for path in FOLDER.iterdir()} - texts.keys()
-    assert not stale, f"{stale} are no longer made; {REMEDY}"
-
-
-@pytest.mark.parametrize("namespace", NAMESPACES)
-def test_every_public_name_is_documented(namespace: str, texts):
-    path = "tinygrad_cnn" if namespace == "tinygrad_cnn" else f"tinygrad_cnn.{namespace}"
-    module = importlib.import_module(path)
-    headings = [h for text in texts.values() for h in _headings(text) if re.match(r"`(tg|tinygrad_cnn)\.", h)]
-    known = {id(_named(heading)) for heading in headings}
+@pytest.mark.parametrize("namespace", sorted(names.namespaces()))
+def test_every_public_name_is_documented(namespace: str):
+    module = names.namespaces()[namespace]
     things = {name: getattr(module, name) for name in module.__all__}
-    missing = [name for name, thing in things.items() if id(thing) not in known and not isinstance(thing, ModuleType)]
-    assert not missing, f"{path} has names that no page shows: {missing}; add them in docs/make_reference.py"
+    things = {name: thing for name, thing in things.items() if not isinstance(thing, ModuleType)}
+    missing = [name for name, thing in things.items() if id(thing) not in names.by_identity()]
+    assert not missing, f"{namespace} has names that no page shows: {missing}; list them on a page in docs/api"
 
 
 def test_every_public_namespace_is_looked_at():
-    found = {name for name, thing in vars(tg).items() if name in tg.__all__ and isinstance(thing, ModuleType)}
-    assert found <= set(NAMESPACES), "a public module is not in NAMESPACES"
+    found = {thing.__name__ for name in tg.__all__ if isinstance(thing := getattr(tg, name), ModuleType)}
+    assert found <= names.namespaces().keys()
+    assert {
+        "tinygrad_cnn.nn.init",
+        "tinygrad_cnn.optim.lr_scheduler",
+        "tinygrad_cnn.testing.strategies",
+    } <= names.namespaces().keys()
 
 
-@pytest.mark.parametrize("page", make_reference.PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_whatever_is_shown_is_explained(page: str):
-    silent = [e.name for e in make_reference.documented() if e.page == page and not make_reference.doc(e.thing)]
+    entries = [each for entry in names.pages()[page] for each in (entry, *names.members(entry))]
+    silent = [entry.shown for entry in entries if callable(entry.thing) and not names.doc(entry.thing)]
     assert not silent, f"these have no docstring: {silent}"
 
 
-def test_examples_are_shown_as_they_are_written(texts):
-    for entry in make_reference.documented():
-        doc = getattr(entry.thing, "__doc__", None) if callable(entry.thing) else None
-        for example in doctest.DocTestParser().get_examples(inspect.cleandoc(doc or "")):
-            source = example.source.splitlines()
-            shown = ">>> " + "\n... ".join(source)
-            assert shown in texts[f"{entry.page}.md"], f"{entry.name} has an example that its page lacks: {source[0]}"
+@pytest.mark.parametrize("page", PAGES)
+def test_names_in_docstrings_lead_to_what_is_shown(page: str):
+    lost = []
+    for entry in names.pages()[page]:
+        for each in (entry, *names.members(entry)):
+            roles = re.findall(r":(?!mod)\w+:`~?([^`]*)`", names.doc(each.thing))
+            lost += [f"{each.shown}: {name}" for name in roles if names.meant(name, each) is None]
+    assert not lost, f"no page shows what these docstrings refer to: {lost}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_to_headings(name: str, texts):
-    anchors = {page: {_anchor(heading) for heading in _headings(text)} for page, text in texts.items()}
-    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", texts[name]):
-        assert not target or (FOLDER / target).exists(), f"{name} links to {target}"
-        if anchor:
-            assert anchor in anchors[target or name], f"{name} links to #{anchor} of {target or 'itself'}"
+def test_a_name_is_shown_as_users_write_it():
+    shown = {path: entry.shown for path, entry in names.documented().items()}
+    assert shown["tinygrad_cnn.conv2d"] == "tg.conv2d"
+    assert shown["tinygrad_cnn.Tensor.backward"] == "tg.Tensor.backward"
+    assert shown["tinygrad_cnn.nn.init.kaiming_normal_"] == "tg.nn.init.kaiming_normal_"
+    assert shown["tinygrad_cnn.testing.gradcheck"] == "tinygrad_cnn.testing.gradcheck"
 
 
-def test_no_name_comes_twice_on_a_page(texts):
-    """Else its anchor is not the one that links use."""
-    for name, text in texts.items():
-        anchors = [_anchor(heading) for heading in _headings(text) if heading.startswith("`")]
-        assert sorted(set(anchors)) == sorted(anchors), name
+def test_the_index_has_every_page():
+    text = (DOCS / "api" / "README.md").read_text(encoding="utf-8")
+    assert [page for page in PAGES if f"]({page})" not in text or f"\n{page[:-3]}\n" not in text] == []
 
 
-def _anchor(heading: str) -> str:
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+def test_a_page_lists_imports_only():
+    with pytest.raises(ValueError, match="'import numpy' is not of the form `from module import name, name`"):
+        names.listed("import numpy\n")
+    with pytest.raises(AttributeError, match="conv9d"):
+        names.listed("from tinygrad_cnn import conv9d\n")
 
 
 def test_the_package_lists_public_names_only():

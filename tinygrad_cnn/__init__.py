@@ -12,6 +12,7 @@ from .core.graph import op
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
+from .ops.attention import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
@@ -20,6 +21,7 @@ from .ops.dropout import *
 from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.gather import *
+from .ops.grid_sample import *
 from .ops.index import *
 from .ops.join import *
 from .ops.losses.classification import *
@@ -37,6 +39,7 @@ from .ops.resize import *
 from .ops.rounding import *
 from .ops.running import *
 from .ops.scan import *
+from .ops.scatter import *
 from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
@@ -99,6 +102,7 @@ __all__ = [
 __all__ += ["set_default_dtype", "set_num_threads", "show", "viz"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
+__all__ += ops.attention.__all__
 __all__ += ops.classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
@@ -123,6 +127,7 @@ __all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.gather.__all__
+__all__ += ops.grid_sample.__all__
 __all__ += ops.index.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
@@ -131,6 +136,7 @@ __all__ += ["checkpoint", "vmap"]
 __all__ += reduce.__all__
 __all__ += ops.rounding.__all__
 __all__ += scan.__all__
+__all__ += ops.scatter.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__

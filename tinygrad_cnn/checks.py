@@ -25,6 +25,8 @@ def _check(kinds: tuple[type, ...], convert: Callable[[Any], Any], rule: str, ho
     """A check for a value of these types whose conversion satisfies `holds`; `rule` says in words what that is."""
 
     def check(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and not value.ndim:
+            value = value[()]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise TypeError(f"it must be {rule}")
         plain = convert(value)

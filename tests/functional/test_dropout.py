@@ -74,6 +74,35 @@ def test_the_gradient_passes_where_the_value_did():
     np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
 
 
+@pytest.mark.parametrize("f", [F.alpha_dropout, F.feature_alpha_dropout])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_alpha_dropout_keeps_mean_and_variance(f, p):
+    x = np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, (400, 250, 1))  # above what selu approaches
+    y = f(x, p, True, rng=1)
+    assert abs(y.mean()) < 0.02
+    assert abs(y.var() - 1) < 0.03
+    assert abs((y == y.min()).mean() - p) < 0.01
+
+
+def test_feature_alpha_dropout_drops_whole_channels():
+    y = F.feature_alpha_dropout(np.random.default_rng(0).random((4, 8, 3, 3)), 0.5, True, rng=0)
+    dropped = y == y.min()
+    assert dropped.any()
+    np.testing.assert_array_equal(dropped.all((2, 3)), dropped.any((2, 3)))
+
+
+@pytest.mark.parametrize("f", [F.alpha_dropout, F.feature_alpha_dropout])
+def test_the_ends_of_alpha_dropout(f):
+    x = tg.Tensor(ONES, requires_grad=True)
+    assert f(x, 0.5) is x
+    assert f(x, 0, True) is x
+    y = f(x, np.array(1.0), True)
+    y.sum().backward()
+    assert y.dtype == np.float32
+    assert not y.numpy().any()
+    assert not x.grad.numpy().any()
+
+
 @given(rows=st.integers(1, 6), data=st.data())
 def test_the_gradient_of_an_embedding_counts_how_often_each_row_was_read(rows, data):
     indices = np.array(data.draw(st.lists(st.integers(0, rows - 1), max_size=12)), int)
@@ -107,6 +136,8 @@ BAD = [
     (ValueError, lambda: F.dropout(ONES, 1.1), "dropout: `p` is 1.1"),
     (ValueError, lambda: F.dropout(ONES, np.nan), "dropout: `p` is nan"),
     (ValueError, lambda: F.dropout2d(ONES[0, 0]), r"dropout2d: `x` has shape \(2, 3\)"),
+    (ValueError, lambda: F.alpha_dropout(ONES, 1.1), "alpha_dropout: `p` is 1.1"),
+    (ValueError, lambda: F.feature_alpha_dropout(ONES[0, 0, 0]), r"feature_alpha_dropout: `x` has shape \(3,\)"),
     (TypeError, lambda: F.dropout(ONES, rng=np.random), "`rng` is"),
     (IndexError, lambda: F.embedding(np.array([[0, 3]]), np.ones((3, 2))), r"embedding: `indices` holds 3 at \(0, 1\)"),
     (IndexError, lambda: F.embedding(np.array([-1]), np.ones((3, 2))), r"embedding: `indices` holds -1 at \(0,\)"),

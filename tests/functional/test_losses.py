@@ -30,8 +30,9 @@ def required(f):
 
 
 LOSSES = [getattr(F, name) for name in F.__all__ if "reduction" in inspect.signature(getattr(F, name)).parameters]
+LABELLED = (F.cross_entropy, F.nll_loss, F.multi_margin_loss, F.multilabel_margin_loss)
 PAIRED = [  # of a target of the prediction's shape
-    *(f for f in LOSSES if len(required(f)) == 2 and f not in (F.cross_entropy, F.nll_loss)),
+    *(f for f in LOSSES if len(required(f)) == 2 and f not in LABELLED),
     lambda p, t, reduction: F.gaussian_nll_loss(p, t, np.ones_like(p), reduction=reduction),
     lambda p, t, reduction: F.margin_ranking_loss(p, t, np.float32(1), reduction=reduction),
 ]
@@ -139,7 +140,7 @@ def test_labels_as_lists_and_tensors_are_taken():
 
 BAD_LABELS = [
     (IndexError, {"target": np.array([0, 3, 1, 1])}, r"`target` holds 3 at \(1,\); it must be from 0 to 2"),
-    (IndexError, {"target": np.array([0, 1, 1, -1])}, r"`target` holds -1 at \(3,\).* or `ignore_index` -100"),
+    (IndexError, {"target": np.array([0, 1, 1, -1])}, r"`target` holds -1 at \(3,\).* or -100, which is ignored"),
     (TypeError, {"target": LABELS.astype(np.float32)}, r"`target` is float32; .* astype\(int\)"),
     (TypeError, {"target": LABELS > 0}, "`target` is bool"),
     (ValueError, {"target": LABELS[:3]}, r"`target` has shape \(3,\) beside .* class indices must be \(4,\)"),
@@ -165,6 +166,45 @@ def test_what_cross_entropy_does_not_take():
         F.cross_entropy(np.float64(1), np.array(0))
     with pytest.raises(TypeError, match=r"cross_entropy: `weight` requires a gradient .* pass `weight.detach\(\)`"):
         F.cross_entropy(LOGITS, LABELS, tg.Tensor(np.ones(3), requires_grad=True))
+
+
+@pytest.mark.parametrize(("error", "how", "message"), [
+    (IndexError, {"target": np.array([0, 1, 1, -1])}, r"`target` holds -1 at \(3,\); it must be from 0 to 2"),
+    *(row for row in BAD_LABELS if "ignored" not in row[2]),
+    (ValueError, {"target": LABELS, "p": 3}, "`p` is 3; it must be 1 or 2"),
+    (ValueError, {"target": LABELS, "margin": np.nan}, "`margin` is nan"),
+    (ValueError, {"target": LABELS, "reduction": "all"}, "`reduction` is 'all'"),
+])  # fmt: skip
+def test_what_multi_margin_loss_does_not_take(error, how, message):
+    with pytest.raises(error, match=f"^multi_margin_loss: {message}"):
+        F.multi_margin_loss(tg.Tensor(LOGITS, requires_grad=True), **how)
+    with pytest.raises(ValueError, match=r"multi_margin_loss: `prediction` has shape \(\)"):
+        F.multi_margin_loss(np.float64(1), np.array(0))
+
+
+@pytest.mark.parametrize(("error", "target", "message"), [
+    (IndexError, LABELED := np.array([[0, 3, -1]]), r"`target` holds 3 at \(0, 1\); it must be from 0 to 2, or"),
+    (IndexError, LABELED * 0 - 2, r"`target` holds -2 at \(0, 0\)"),
+    (TypeError, LABELED * 1.0, "`target` is float64; it must be integers"),
+    (ValueError, LABELED[0], r"`prediction` \(1, 3\) and `target` \(3,\) must both be \(N, C\)"),
+    (ValueError, LABELED[:, :2], r"`prediction` \(1, 3\) and `target` \(1, 2\)"),
+])  # fmt: skip
+def test_what_multilabel_margin_loss_does_not_take(error, target, message):
+    with pytest.raises(error, match=f"^multilabel_margin_loss: {message}"):
+        F.multilabel_margin_loss(tg.Tensor(LOGITS[:1], requires_grad=True), target)
+
+
+def test_margin_losses_of_labels_in_lists_and_of_nothing():
+    x = LOGITS.astype(np.float32)
+    expected = F.multi_margin_loss(x, LABELS)
+    assert expected.dtype == np.float32
+    assert F.multi_margin_loss(tg.Tensor(x), LABELS.tolist(), margin=np.array(1.0)).item() == expected
+    assert F.multilabel_margin_loss(x, np.full((4, 3), -1)) == 0
+    listed = np.array([[1, -1, 0]] * 4)
+    assert F.multilabel_margin_loss(tg.Tensor(x), listed.tolist()).item() == F.multilabel_margin_loss(x, listed)
+    for loss, target in ((F.multi_margin_loss, LABELS[:0]), (F.multilabel_margin_loss, listed[:0])):
+        assert np.isnan(loss(x[:0], target))
+        assert loss(x[:0], target, reduction="sum") == 0
 
 
 # Binary cross-entropy and its like

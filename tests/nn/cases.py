@@ -42,6 +42,8 @@ CASES = [Case(*row) for row in [
     ("Identity", (3,), {"anything": 1}, [("normal", (3,))]),
     ("Linear", (4, 3), {}, [("normal", (2, 4))]),
     ("Linear", (4, 3), {"bias": False}, [("normal", (2, 3, 4))]),
+    ("Bilinear", (4, 3, 2), {}, [("normal", (2, 5, 4)), ("normal", (2, 5, 3))]),
+    ("Bilinear", (4, 3, 2), {"bias": False}, [("normal", (2, 4)), ("normal", (2, 3))]),
     ("Embedding", (7, 3), {}, [(7, (2, 3))]),
     ("Embedding", (7, 3), {"padding_idx": -1}, [(7, (3, 5))]),
     ("Flatten", (), {}, [("normal", (2, 3, 2))]),
@@ -83,6 +85,8 @@ CASES = [Case(*row) for row in [
     ("Dropout1d", (0.2,), {}, []),
     ("Dropout2d", (), {}, []),
     ("Dropout3d", (), {}, []),
+    ("AlphaDropout", (0.2,), {}, []),
+    ("FeatureAlphaDropout", (), {}, []),
     # Pooling
     ("MaxPool1d", (2,), {}, [("normal", (1, 2, 7))]),
     ("MaxPool2d", (3, 2), {"padding": 1, "ceil_mode": True}, [("normal", (1, 2, 6, 5))]),
@@ -104,6 +108,10 @@ CASES = [Case(*row) for row in [
     # Size
     ("Upsample", (), {"scale_factor": 2}, [("normal", (1, 2, 2, 3))]),
     ("Upsample", (), {"size": (5, 4), "mode": "bilinear", "align_corners": True}, [("normal", (1, 2, 3, 3))]),
+    *[
+        ("Upsample", (), {"size": (5, 2), "mode": mode}, [("normal", (1, 2, 3, 4))])
+        for mode in ("nearest-exact", "area", "bicubic")
+    ],
     ("PixelShuffle", (2,), {}, [("normal", (1, 8, 2, 1))]),
     ("PixelUnshuffle", (2,), {}, [("normal", (1, 2, 4, 2))]),
     ("Unfold", (2,), {}, [("normal", (1, 2, 3, 4))]),
@@ -112,11 +120,13 @@ CASES = [Case(*row) for row in [
     ("ConstantPad1d", (2, 1.5), {}, [("normal", (1, 2, 3))]),
     ("ConstantPad2d", ((1, 0, 2, 1), -1.0), {}, [("normal", (1, 2, 3, 4))]),
     ("ConstantPad3d", (1, 0.5), {}, [("normal", (2, 2, 1, 2))]),
+    ("ConstantPad2d", ((1, -1, -2, 1), 0.5), {}, [("normal", (1, 2, 3, 4))]),
     ("ZeroPad1d", ((1, 2),), {}, [("normal", (2, 3))]),
     ("ZeroPad2d", ((1, 0, 2, 3),), {}, [("normal", (1, 2, 3, 4))]),
     ("ZeroPad3d", (1,), {}, [("normal", (1, 1, 2, 2, 1))]),
     ("ReflectionPad1d", ((2, 1),), {}, [("normal", (1, 2, 4))]),
     ("ReflectionPad2d", ((2, 1, 0, 1),), {}, [("normal", (1, 2, 3, 4))]),
+    ("ReflectionPad2d", ((2, -1, 0, 1),), {}, [("normal", (1, 2, 3, 4))]),
     ("ReflectionPad3d", (1,), {}, [("normal", (1, 1, 2, 3, 2))]),
     ("ReplicationPad1d", ((2, 5),), {}, [("normal", (1, 2, 2))]),
     ("ReplicationPad2d", (1,), {}, [("normal", (2, 3, 2))]),
@@ -130,6 +140,8 @@ CASES = [Case(*row) for row in [
     ("PairwiseDistance", (), {}, [("normal", (3, 4)), ("normal", (3, 4))]),
     ("PairwiseDistance", (1.0,), {"keepdim": True}, [("normal", (3, 4)), ("normal", (3, 4))]),
     # Activations
+    ("RReLU", (), {}, []),
+    ("RReLU", (0.1, 0.1), {}, [("normal", (3, 4))]),
     ("GLU", (), {}, [("normal", (3, 4))]),
     ("GLU", (0,), {}, [("normal", (4, 3))]),
     ("Softmax2d", (), {}, [("normal", (2, 3, 2, 2))]),
@@ -168,6 +180,10 @@ CASES = [Case(*row) for row in [
     ("BCELoss", (), {"weight": W}, [("unit", (3, 4)), ("unit", (3, 4))]),
     ("BCEWithLogitsLoss", (), {"weight": W, "pos_weight": W}, [("normal", (3, 4)), ("unit", (3, 4))]),
     ("SoftMarginLoss", (), {}, [("normal", (3, 4)), ("sign", (3, 4))]),
+    ("MultiMarginLoss", (), {}, [("normal", (5, 4)), (4, (5,))]),
+    ("MultiMarginLoss", (2, 0.5), {"weight": W, "reduction": "none"}, [("normal", (5, 4)), (4, (5,))]),
+    ("MultiLabelMarginLoss", (), {}, [("normal", (5, 4)), (4, (5, 4))]),
+    ("MultiLabelSoftMarginLoss", (), {"weight": W}, [("normal", (5, 4)), ("unit", (5, 4))]),
     ("HingeEmbeddingLoss", (), {"margin": 0.5}, [("normal", (3, 4)), ("sign", (3, 4))]),
     ("CosineEmbeddingLoss", (), {"margin": 0.2}, [("normal", (3, 4)), ("normal", (3, 4)), ("sign", (3,))]),
     ("MarginRankingLoss", (), {"margin": 0.2}, [("normal", (3,)), ("normal", (3,)), ("sign", (3,))]),

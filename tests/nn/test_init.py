@@ -133,6 +133,7 @@ def test_draws_repeat_with_a_seed_and_come_from_the_library_without():
     [
         (lambda: nn.Linear(400, 300), 400),
         (lambda: nn.Conv2d(40, 80, 5, groups=2), 20 * 25),
+        (lambda: nn.Bilinear(40, 50, 60), 40),
         (lambda: nn.Conv1d(80, 80, 7), 80 * 7),
         (lambda: nn.ConvTranspose2d(40, 80, 5, groups=2), 40 * 25),  # of the outputs, as in PyTorch
     ],

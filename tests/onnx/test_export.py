@@ -110,6 +110,13 @@ def test_a_model(model, shape, trained):
     lambda x: (x + 1, tg.ones(len(x), 2), tg.ones(2)),
     lambda x: tg.sqrt(tg.ones(len(x), 1) * 4) * x,
     lambda x: tg.scatter_add(tg.zeros(x.shape), 1, np.zeros(x.shape, np.int64), x),
+    lambda x: tg.scatter_reduce(x, 1, np.zeros(x.shape, np.int64), x * 2, "amax"),
+    lambda x: tg.scatter_reduce(x, 1, np.zeros(x.shape, np.int64), x * 2, "amin", include_self=False),
+    lambda x: tg.scatter_reduce(x, 1, np.zeros(x.shape, np.int64) - 1, x * 2, "mean"),
+    lambda x: tg.scaled_dot_product_attention(x[:, None], tg.Tensor(normal(3, 4)), tg.Tensor(normal(3, 2)), is_causal=True),
+    lambda x: tg.rrelu(x) + tg.bilinear(x, x, tg.Tensor(normal(4, 4, 4))),
+    lambda x: tg.pad(x, ((0, 0), (-1, 2)), "reflect"),
+    lambda x: tg.multilabel_soft_margin_loss(x, tg.Tensor(normal(4)) > 0, reduction="none"),
     lambda x: tg.index_add(x, 1, np.array([0, 0]), x[:, :2]),
     lambda x: tg.tril(x.T @ x),
     lambda x: tg.softmax(x, axis=1) + tg.softmin(x) + tg.log_softmax(x, axis=0),
@@ -147,6 +154,25 @@ def test_images_of_any_size():
     x = normal(1, 3, 6, 10)
     for found in (needs.run(source, x), outputs(load(source)(x))):
         np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["nearest-exact", "area", "bicubic"])
+@pytest.mark.parametrize("size", [(7, 3), (4, 9)])
+def test_the_modes_of_interpolation(mode, size):
+    source = check(nn.Upsample(size, mode=mode), normal(2, 3, 4, 5))
+    found = [node.op_type for node in onnx.load_model_from_string(source).graph.node]
+    assert mode == "area" or found.count("Resize") == sum(n != m for n, m in zip(size, (4, 5), strict=True))
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_a_grid_is_sampled(mode, padding):
+    grid = np.random.default_rng(0).uniform(-1.4, 1.4, (2, 3, 3, 2)).astype(np.float32)
+    model = Function(lambda x, grid: tg.grid_sample(x, grid, mode, padding, align_corners=True))
+    source = exported(model, normal(2, 2, 4, 5), grid, dynamic_axes={}, input_names=["x", "grid"])
+    x = normal(2, 2, 4, 5)
+    for found in (needs.run(source, x, grid), outputs(load(source)(x, grid))):
+        np.testing.assert_allclose(found[0], tg.grid_sample(x, grid, mode, padding, True), rtol=1e-4, atol=1e-5)
 
 
 def test_windows_that_are_rounded_up_are_not_taken_for_others():

@@ -183,6 +183,8 @@ def test_prelu_takes_one_weight_per_channel(weights):
     [
         (lambda a: tg.leaky_relu(a, negative_slope="0.1"), TypeError, "leaky_relu: `negative_slope` is '0.1'"),
         (lambda a: tg.leaky_relu(a, tg.Tensor(0.1)), TypeError, "leaky_relu: `negative_slope` .* use prelu"),
+        (lambda a: tg.rrelu(a, 0.5, 0.25), ValueError, "rrelu: `lower` 0.5 is above `upper` 0.25; exchange them"),
+        (lambda a: tg.rrelu(a, None), TypeError, "rrelu: `lower` is None"),
         (lambda a: tg.hardtanh(a, 1.0, -1.0), ValueError, r"hardtanh: `min_val` 1.0 is above `max_val` -1.0"),
         (lambda a: tg.hardtanh(a, min_val=None), TypeError, "hardtanh: `min_val` is None"),
         (lambda a: tg.softshrink(a, -0.5), ValueError, "softshrink: `lambd` is -0.5; it must not be negative"),
@@ -201,6 +203,18 @@ def test_prelu_takes_one_weight_per_channel(weights):
 def test_bad_parameters_are_refused(call, error, message, a):
     with pytest.raises(error, match=message):
         call(a)
+
+
+def test_the_slopes_of_rrelu_are_drawn_from_its_range():
+    x = tg.Tensor(np.full(10_000, -2.0, np.float32), requires_grad=True)
+    y = tg.rrelu(x, 0.1, 0.3, training=True, rng=0)
+    y.sum().backward()
+    slopes = x.grad.numpy()
+    np.testing.assert_array_equal(y.numpy(), -2 * slopes)
+    assert slopes.dtype == np.float32
+    assert 0.1 <= slopes.min() < 0.101
+    assert 0.299 < slopes.max() <= 0.3 + 1e-7
+    assert tg.rrelu(-tg.ones(1), 0.25, 0.75).item() == -0.5
 
 
 def test_numpy_scalars_as_parameters_do_not_widen():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,24 @@ def test_float32_stays_float32_in_every_rule(case: Case, seed):
         first = [(g * g).sum() for g in found if g.requires_grad]
         if first:
             sum(first, tg.Tensor(0.0)).backward()
+
+
+NUMBERS = [
+    replace(case, params={**case.params, name: np.array(value)})
+    for case in CASES for name, value in case.params.items()
+    if isinstance(value, int | float) and not isinstance(value, bool) and name != "rng"
+    and vars(tg).get(case.function.__name__) is case.function
+    and case.function not in (tg.clip, tg.masked_fill, tg.nan_to_num, tg.unwrap)
+]  # fmt: skip
+"""Rows with a number as an array without axes. The functions that are left out take an array there, as NumPy's."""
+
+
+@pytest.mark.parametrize("case", NUMBERS, ids=lambda case: case.name)
+def test_a_number_may_be_an_array_without_axes(case: Case):
+    plain = replace(case, params={k: v if np.ndim(v) else np.asarray(v).item() for k, v in case.params.items()})
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in case.draw(Draws(np.random.default_rng(0)))]
+    found, expected = (form.call(*tensors(arrays)).numpy() for form in (case, plain))
+    np.testing.assert_array_equal(found, expected, strict=True)
 
 
 class Dtypes(Tracer):

@@ -187,6 +187,49 @@ def test_index_add_adds_so_many_times(alpha):
     assert tg.index_add(np.zeros(2), 0, [0], [3.0], alpha=2).tolist() == [6, 0]
 
 
+@given(data=st.data(), reduce=st.sampled_from(["sum", "prod", "mean", "amax", "amin"]), include_self=st.booleans())
+def test_scatter_reduce_with_equal_elements_and_its_gradient(data, reduce, include_self):
+    """The gradient with g = 1 is that of the reduction of each place's elements, by ops of their own."""
+    numbers = st.sampled_from([-1.0, 0.0, 2.0])
+    x, src = (np.array(data.draw(st.lists(numbers, min_size=n, max_size=n))) for n in (3, 5))
+    index = np.array(data.draw(st.lists(st.integers(-3, 2), min_size=5, max_size=5)))
+    a, b, c, d = (tg.Tensor(v, requires_grad=True) for v in (x, src, x, src))
+    y = tg.scatter_reduce(a, 0, index, b, reduce, include_self)
+    parts = []
+    for place in range(3):
+        found = d[index % 3 == place]
+        if include_self or not found.size:
+            found = tg.concatenate([found, c[place : place + 1]])
+        parts.append(getattr(tg, reduce.removeprefix("a"))(found))
+    expected = tg.stack(parts) + 0 * (c.sum() + d.sum())
+    np.testing.assert_allclose(y.numpy(), expected.numpy(), rtol=1e-12)
+    for ours, theirs in zip(tg.gradients(y.sum(), [a, b]), tg.gradients(expected.sum(), [c, d]), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
+
+
+def test_scatter_reduce_of_integers_lists_and_nothing():
+    x, index = np.arange(6).reshape(2, 3), np.array([[1, 1, 0]])
+    assert tg.scatter_reduce(x, 0, index, x[1:], "amax").tolist() == [[0, 1, 5], [3, 4, 5]]
+    assert tg.scatter_reduce(x, 0, index, x[1:], "prod", include_self=False).tolist() == [[0, 1, 5], [3, 4, 5]]
+    assert tg.scatter_reduce([1.0, 2.0], 0, [0, 0], [3.0, 5.0], "mean").tolist() == [3, 2]
+    for reduce in ("sum", "prod", "mean", "amax", "amin"):
+        assert tg.scatter_reduce(np.ones(2), 0, np.zeros(0, int), np.zeros(1), reduce).tolist() == [1, 1]
+
+
+def test_what_is_not_zero_is_found_and_selected():
+    a = tg.Tensor([[1.0, 0.0, np.nan], [0.0, -2.0, 0.0]], requires_grad=True)
+    assert tg.argwhere(a).tolist() == [[0, 0], [0, 2], [1, 1]]
+    for find in (tg.nonzero, np.nonzero, lambda t: t.nonzero()):
+        assert [places.tolist() for places in find(a)] == [[0, 0, 1], [0, 2, 1]]
+    np.testing.assert_array_equal(a[tg.nonzero(a)].numpy(), a.masked_select(a != 0).numpy())
+    assert tg.argwhere(tg.Tensor(3.0)).shape == (1, 0)
+    row = tg.Tensor([1.0, 2.0], requires_grad=True)
+    y = tg.masked_select(row, np.array([[True, False], [True, True]]))
+    assert y.tolist() == [1, 1, 2]
+    y.sum().backward()
+    assert row.grad.tolist() == [2, 1]
+
+
 X, I, F = np.zeros((2, 3)), np.zeros((2, 3), np.int64), np.zeros((2, 3))
 
 
@@ -214,6 +257,14 @@ X, I, F = np.zeros((2, 3)), np.zeros((2, 3), np.int64), np.zeros((2, 3))
         (lambda x: tg.scatter_add(x, 1, I, F[:1]), ValueError, r"scatter_add: `index` \(2, 3\) .* no larger than `src`"),
         (lambda x: tg.scatter_add(x, 0, np.zeros((2, 4), int), np.zeros((2, 4))), ValueError, "scatter_add: .*on axis 0"),
         (lambda x: tg.scatter_add(x, 2, I, F), ValueError, "scatter_add: axis 2 is out of bounds"),
+        (lambda x: tg.scatter_reduce(x, 1, I + 3, F, "amax"), IndexError, "scatter_reduce: `index` holds 3, but .* size 3"),
+        (lambda x: tg.scatter_reduce(x, 1, I, F, "max"), ValueError, "scatter_reduce: `reduce` is 'max'; .* 'sum', 'prod',"),
+        (lambda x: tg.scatter_reduce(x, 1, I, F[:1], "sum"), ValueError, r"scatter_reduce: `index` \(2, 3\) must .* `src`"),
+        (lambda x: tg.scatter_reduce(x, 1, I, I, "sum"), TypeError, "`x` is float64 and `src` int64; they must have one"),
+        (lambda x: tg.scatter_reduce(I, 1, I, I, "mean"), TypeError, "`x` is int64 .* of floating point for a mean"),
+        (lambda x: tg.masked_select(x, I), TypeError, "masked_select: `mask` is int64; it must be a Boolean"),
+        (lambda x: tg.masked_select(x, X[:, :2] > 0), ValueError, r"masked_select: `mask` \(2, 2\) does not broadcast"),
+        (lambda x: tg.nonzero(x[0, 0]), ValueError, "nonzero: `a` has no axis"),
         (lambda x: tg.index_add(x, 0, [0, 2], F), IndexError, "index_add: `index` holds 2, but the axis has size 2"),
         (lambda x: tg.index_add(x, 0, [0], F), ValueError, r"index_add: `src` is \(2, 3\) and `index` is \(1,\)"),
         (lambda x: tg.index_add(x, 0, I, F), ValueError, "index_add: .*`index` must be 1-D"),
@@ -258,6 +309,8 @@ BY_INDEX = {
     "index_set": lambda a, i: tg.index_set(a, i, 7.0),
     "index_add": lambda a, i: tg.index_add(a, 0, i, a[:3]),
     "scatter_add": lambda a, i: tg.scatter_add(a, 0, i[:, None], a),
+    "scatter_reduce": lambda a, i: tg.scatter_reduce(a, 0, i[:, None], a, "prod"),
+    "scatter_reduce of extremes": lambda a, i: tg.scatter_reduce(a, 0, i[:, None], a, "amax", include_self=False),
     "embedding": lambda a, i: tg.embedding(i, a),
     "one_hot": lambda a, i: tg.one_hot(i, num_classes=4) @ a,
     "cross_entropy": lambda a, i: tg.cross_entropy(a.T, i, ignore_index=-100),

@@ -180,3 +180,12 @@ def test_lists_that_hold_tensors():
 def test_what_is_refused(call, message):
     with pytest.raises((ValueError, TypeError, IndexError), match=message):
         call(tg.Tensor(np.array([1.0, 2.0, 4.0, 3.0]), requires_grad=True))
+
+
+@pytest.mark.parametrize("places", [np.array(1), np.array([1, 3]), np.array([True, False, False, True])], ids=str)
+def test_deleted_and_inserted_at_places_in_a_tensor(places):
+    x, recorded = np.arange(4.0), tg.Tensor(np.arange(4.0), requires_grad=True)
+    for function, rest in ((np.delete, ()), (np.insert, (5.0,))):
+        found = function(recorded, tg.Tensor(places), *rest)
+        np.testing.assert_array_equal(found.numpy(), function(x, places, *rest))
+        assert found.requires_grad

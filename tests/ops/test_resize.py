@@ -127,7 +127,7 @@ REFUSED = [
     (lambda: tg.interpolate(ONE), ValueError, "`size` is None and `scale_factor` is None; give exactly one of them"),
     (lambda: tg.interpolate(ONE, 2, 2), ValueError, "`size` is 2 and `scale_factor` is 2; give exactly one of them"),
     (lambda: tg.interpolate(ONE, 2, mode="cubic"), ValueError,
-     "interpolate: `mode` is 'cubic'; it must be one of 'nearest', 'linear', 'bilinear', 'trilinear'"),
+     "interpolate: `mode` is 'cubic'; it must be one of 'nearest', 'nearest-exact', 'area', 'linear', 'bilinear', "),
     (lambda: tg.interpolate(ONE, 2, mode="linear"), ValueError,
      "interpolate: `mode` is 'linear' but `x` has 2 spatial axes; use 'bilinear'"),
     (lambda: tg.interpolate(ONE, 2, align_corners=True), ValueError, "`align_corners` is True but `mode` is 'nearest'"),

@@ -111,10 +111,11 @@ def test_the_dtype_stays(optimizer, options, dtype):
 
 
 @every_variant
-def test_options_that_are_numpy_scalars_do_not_promote(optimizer, options):
+@pytest.mark.parametrize("kind", [np.float64, np.array])
+def test_options_that_are_numpy_scalars_or_arrays_without_axes_do_not_promote(optimizer, options, kind):
     start, gradients = np.array([1.0, -2.0, 3.0], np.float32), np.float32([[0.1, 0.7, -3], [2, -0.3, 0.2]])
     expected, _ = run(optimizer, options, start, gradients, np.array)
-    scalars = {name: np.float64(v) if isinstance(v, float) else v for name, v in options.items()}
+    scalars = {name: kind(v) if isinstance(v, float) else v for name, v in options.items()}
     p, stepping = run(optimizer, options, start, np.empty((0, 3)), np.array)
     stepping.param_groups[0].update(scalars)
     for g in gradients:

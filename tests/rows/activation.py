@@ -28,6 +28,10 @@ def _leaky(a: Values, slope: Values | float) -> Values:
     return np.where(a > 0, a, slope * a)
 
 
+def _slopes(a: Values, lower: float, upper: float, rng: int) -> Values:
+    return lower + (upper - lower) * np.random.default_rng(rng).random(a.shape)
+
+
 def _by_channel(a: Values, weight: Values) -> Values:
     return np.stack([_leaky(a[:, c], w) for c, w in enumerate(weight)], axis=1)
 
@@ -58,6 +62,12 @@ CASES = [
     Case(ops.prelu, (NONZERO, Arg(())), _leaky),
     Case(ops.prelu, (Arg((2, 3), away=(0.0,)), Arg((3,))), _by_channel),
     Case(ops.prelu, (Arg((1, 2, 2, 3), away=(0.0,)), Arg((2,))), _by_channel),
+    Case(ops.drawn_slopes, (Arg((3, 3)),), _slopes, {"lower": 0.125, "upper": 0.5, "rng": 3}, order=0),
+    Case(ops.rrelu, (NONZERO,), lambda a: _leaky(a, 11 / 48)),
+    Case(
+        ops.rrelu, (Arg((3, 3), away=(0.0,)),), lambda a, training, **p: _leaky(a, _slopes(a, **p)),
+        {"lower": -0.5, "upper": 0.5, "training": True, "rng": 3},
+    ),
     Case(ops.hardtanh, (Arg(away=(-1.0, 1.0)),), lambda a: np.clip(a, -1, 1)),
     Case(
         ops.hardtanh, (Arg(away=(-0.5, 1.5)),), lambda a, min_val, max_val: np.clip(a, min_val, max_val),

@@ -32,5 +32,12 @@ CASES = [
         order=0,
     ),
     Case(classification.label_weights, (LABELS,), weighed, LABELLED, order=0),
+    Case(
+        classification.label_weights,
+        (LABELS,),
+        lambda a, **p: np.ones(a.shape),
+        LABELLED | {"ignore_index": None},
+        order=0,
+    ),
     Case(gather.embedding, (LABELS, Arg((4, 2))), lambda i, w: w[i]),
 ]

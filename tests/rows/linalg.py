@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_cnn.ops import matmul as ops
 from tinygrad_cnn.testing.cases import Arg, Case
@@ -30,6 +33,11 @@ PAIRS = [
     ((1, 0), (2, 3), (3, 2)),
 ]
 
+
+def _bilinear(a: NDArray[Any], b: NDArray[Any], w: NDArray[Any], bias: Any = 0.0) -> NDArray[Any]:
+    return np.stack([((a @ m) * b).sum(-1) for m in w], -1) + bias
+
+
 CASES = [
     *(Case(ops.matmul, (Arg(a), Arg(b)), np.matmul) for a, b in SHAPES),
     *(Case(ops.dot, (Arg(a), Arg(b)), np.dot) for a, b in DOTS),
@@ -40,6 +48,9 @@ CASES = [
         Case(ops.linear, (Arg(x), Arg((2, 3)), Arg((2,))), lambda x, w, b: x @ w.T + b)
         for x in [(3,), (4, 3), (5, 0, 3), (2, 4, 3)]
     ),
+    Case(ops.bilinear, (Arg((2, 3)), Arg((2, 4)), Arg((5, 3, 4)), Arg((5,))), _bilinear),
+    Case(ops.bilinear, (Arg((2, 3, 3)), Arg((2, 3, 3)), Arg((3, 3, 3))), _bilinear),
+    Case(ops.bilinear, (Arg((2,)), Arg((3,)), Arg((2, 2, 3))), _bilinear),
     Case(ops.linear, (Arg((4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
     Case(ops.linear, (Arg((2, 4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace),

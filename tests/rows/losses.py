@@ -77,6 +77,32 @@ def huber(p: NDArray[Any], t: NDArray[Any], delta: float = 1.0, reduction: str =
     return reduced(np.where(d < delta, d * d / 2, delta * (d - delta / 2)), reduction)
 
 
+def margins(
+    x: NDArray[Any], target: NDArray[Any], margin: float, p: int = 1, weight: Any = WEIGHT * 0 + 1, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """One example at a time."""
+    each = [
+        weight[t] * sum(max(0, margin - row[t] + v) ** p for i, v in enumerate(row) if i != t) / len(row)
+        for row, t in zip(np.atleast_2d(x), np.atleast_1d(target), strict=True)
+    ]
+    return reduced(np.reshape(each, target.shape), reduction)
+
+
+def several(x: NDArray[Any], target: NDArray[Any], reduction: str = "mean") -> Any:
+    """One example at a time."""
+    each = []
+    for row, listed in zip(np.atleast_2d(x), np.atleast_2d(target).tolist(), strict=True):
+        classes = listed[: [*listed, -1].index(-1)]
+        others = [v for i, v in enumerate(row) if i not in classes]
+        each.append(sum(max(0, 1 - row[t] + v) for t in classes for v in others) / len(row))
+    return reduced(np.reshape(each, target.shape[:-1]), reduction)
+
+
+def closer(f: Any) -> Any:
+    """A function of scores whose differences are not 1."""
+    return lambda x, t, **params: f(0.9 * x, t, **params)
+
+
 def stirling(t: NDArray[Any]) -> NDArray[Any]:
     """log t!, nearly."""
     return np.where(t > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0)
@@ -172,6 +198,45 @@ CASES = [
         lambda x, t, w: (w * t * np.log(1 + np.exp(-x)) + (1 - t) * np.log(1 + np.exp(x))).mean(),
     ),
     Case(fn.soft_margin_loss, (Arg((2, 3)), Arg((2, 3))), lambda x, t: np.log(1 + np.exp(-t * x)).mean()),
+    *(
+        Case(
+            fn.multi_margin_loss,
+            (Arg(shape, distinct=True), Arg(shape[:-1], 0, 2, kind="int")),
+            margins,
+            {"margin": 1 + GAP, **params},
+            order=2,
+        )
+        for shape, params in (
+            ((2, 3), {}),
+            ((3,), {"p": 2}),
+            ((3, 3), {"weight": WEIGHT, "reduction": "none"}),
+            ((2, 3), {"reduction": "sum"}),
+        )
+    ),
+    *(
+        Case(
+            fn.multilabel_margin_loss,
+            (Arg(shape, distinct=True), Arg(shape, -1, 2, kind="int")),
+            several,
+            params,
+            order=2,
+            via=closer,
+        )
+        for shape, params in (((2, 3), {}), ((3,), {}), ((3, 3), {"reduction": "none"}))
+    ),
+    Case(
+        fn.multilabel_soft_margin_loss,
+        (Arg((2, 3)), PROBABILITY, Arg((3,))),
+        lambda x, t, w: (w * (np.log(1 + np.exp(x)) - t * x)).mean(),
+        order=2,
+    ),
+    Case(
+        fn.multilabel_soft_margin_loss,
+        (Arg((3, 3)), Arg((3, 3), 0.0, 1.0)),
+        lambda x, t, reduction: (np.log(1 + np.exp(x)) - t * x).mean(-1),
+        {"reduction": "none"},
+        order=2,
+    ),
     Case(fn.cosine_similarity, SPREAD, cosine, {"axis": 0}, order=2),
     Case(fn.cosine_similarity, (VECTORS[0], Arg((3,), distinct=True)), cosine, order=2),
     Case(fn.pairwise_distance, VECTORS[1:], apart, order=2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,13 @@ def local(x: NDArray[Any], size: int, alpha: float, beta: float, k: float) -> ND
         window = x[:, max(0, c - size // 2) : c - size // 2 + size]
         y[:, c] = x[:, c] / (k + alpha / size * (window**2).sum(1)) ** beta
     return y
+
+
+def self_normal(x: NDArray[Any], p: float, training: bool, rng: int, spatial: int = 0) -> NDArray[Any]:
+    """Dropped elements at what SELU approaches, and then the mean 0 and the variance 1 of a standard normal x."""
+    least = -1.0507009873554805 * 1.6732632423543772
+    y = np.where(kept(x, p, spatial, rng) > 0, x, least)
+    return (y - p * least) / np.sqrt((1 - p) * (1 + p * least**2))
 
 
 def kept(x: NDArray[Any], p: float, spatial: int, rng: int) -> NDArray[Any]:
@@ -139,6 +147,14 @@ CASES = [
     Case(dropout.keep_mask, (IMAGES,), kept, {"p": 0.25, "spatial": 2, "rng": 3}, order=0),
     Case(fn.dropout, (IMAGES,), lambda x, p, rng: x * kept(x, p, 0, rng), {"p": 0.5, "rng": 1}, order=2),
     Case(fn.dropout2d, (IMAGES,), lambda x, p, rng: x * kept(x, p, 2, rng), {"p": 0.5, "rng": 2}, order=2),
+    Case(fn.alpha_dropout, (IMAGES,), self_normal, {"p": 0.5, "training": True, "rng": 1}, order=2),
+    Case(
+        fn.feature_alpha_dropout,
+        (IMAGES,),
+        partial(self_normal, spatial=2),
+        {"p": 0.25, "training": True, "rng": 2},
+        order=2,
+    ),
     Case(fn.dropout1d, (Arg((2, 4, 3)),), lambda x, p, rng: x * kept(x, p, 1, rng), {"p": 0.5, "rng": 2}, order=2),
     Case(fn.dropout3d, (Arg((4, 2, 1, 3)),), lambda x, p, rng: x * kept(x, p, 3, rng), {"p": 0.5, "rng": 2}, order=2),
 ]

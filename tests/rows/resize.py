@@ -11,16 +11,26 @@ from numpy.typing import NDArray
 from tinygrad_cnn.ops import resize as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
+from .grid_sample import FAR, keys
+
 
 def _line(x: NDArray[Any], m: int, r: float, mode: str, align_corners: bool) -> NDArray[Any]:
     """The last axis resized to m elements."""
     n, y = x.shape[-1], np.zeros((*x.shape[:-1], m))
     for i in range(m):
-        place = i * r if mode == "nearest" else max((i + 0.5) * r - 0.5, 0)
+        if mode == "area":
+            y[..., i] = x[..., i * n // m : -(-(i + 1) * n // m)].mean(-1)
+            continue
+        place = i * r if mode == "nearest" else (i + 0.5) * r - (mode != "nearest-exact") / 2
         if align_corners:
             place = i * (n - 1) / (m - 1) if m > 1 else 0
+        if mode == "bicubic":
+            wide = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (FAR, FAR)], "edge")
+            y[..., i] = wide @ keys(place - np.arange(-FAR, n + FAR))
+            continue
+        place = max(place, 0)
         j = min(math.floor(place + 1e-9), n - 1)
-        t = 0 if mode == "nearest" else max(place - j, 0)
+        t = 0 if mode.startswith("nearest") else max(place - j, 0)
         y[..., i] = (1 - t) * x[..., j] + t * x[..., min(j + 1, n - 1)]
     return y
 
@@ -76,6 +86,15 @@ CASES = [
     Case(ops.interpolate, (Arg(IMAGE),), naive_interpolate,
          {"size": (5, 1), "mode": "bilinear", "align_corners": True}),
     Case(ops.interpolate, (Arg(LINE),), naive_interpolate, {"scale_factor": 0.7, "mode": "linear"}),
+    *(
+        Case(ops.interpolate, (Arg(IMAGE),), naive_interpolate, {"mode": mode, **how})
+        for mode, how in (
+            ("nearest-exact", {"size": (5, 2)}), ("nearest-exact", {"scale_factor": 1.7}), ("area", {"size": (2, 5)}),
+            ("bicubic", {"size": (5, 2)}), ("bicubic", {"scale_factor": 0.7}),
+            ("bicubic", {"size": (2, 7), "align_corners": True}),
+        )
+    ),
+    Case(ops.interpolate, (Arg(VOLUME),), naive_interpolate, {"size": 2, "mode": "area"}),
     Case(ops.pixel_shuffle, (Arg((1, 8, 1, 2)),), naive_shuffle, {"upscale_factor": 2}),
     Case(ops.pixel_unshuffle, (Arg((2, 6, 3)),), naive_unshuffle, {"downscale_factor": 3}),
 ]  # fmt: skip

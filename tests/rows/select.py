@@ -27,6 +27,11 @@ def choose(a: NDArray[np.int64], choices: Sequence[NDArray[Any]], mode: Any) -> 
     return np.choose(a.astype(np.intp), choices, mode=mode)
 
 
+def patterned(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of an array with zeros at certain places."""
+    return lambda a: f((a + 3) * (np.arange(9).reshape(3, 3) % 4 > 1).astype(a.dtype))
+
+
 CASES = [
     Case(ops.select, (TRUTH, TRUTH, REAL, REAL), np.select, via=lambda f: lambda p, q, a, b: f([p, q], [a, b], 1.5)),
     Case(ops.select, (TRUTH, REAL, REAL), np.select, via=lambda f: lambda p, a, b: f([p], [a], b)),
@@ -50,6 +55,8 @@ CASES = [
         for indexing in ("xy", "ij") for sparse in (True, False)
     ),
     Case(ops.meshgrid, (VECTOR, Arg((2,))), np.meshgrid, via=lambda f: lambda a, b: f(a, b)[0] * f(b, a)[1].T + f(a, b)[1]),
+    Case(ops.argwhere, (Arg((3, 3)),), np.argwhere, via=patterned, order=0),
+    Case(ops.nonzero, (Arg((3, 3)),), np.nonzero, via=lambda f: patterned(lambda a: f(a)[1]), order=0),
     *(
         Case(ops.searchsorted, (REAL,), np.searchsorted, {"side": side}, via=lambda f: lambda v, **p: f(XP, v, **p), order=0)
         for side in ("left", "right")

@@ -18,6 +18,12 @@ def _pad(a: NDArray[Any], pad_width: Any, mode: Any) -> NDArray[Any]:
     return np.pad(a, pad_width, mode={"replicate": "edge", "circular": "wrap"}.get(mode, mode))
 
 
+def _cropped(a: NDArray[Any], pad_width: Any, mode: Any) -> NDArray[Any]:
+    for axis, pair in enumerate(pad_width):
+        a = np.take(a, range(max(-pair[0], 0), a.shape[axis] - max(-pair[1], 0)), axis)
+    return np.pad(a, np.maximum(pad_width, 0).tolist(), mode=mode)
+
+
 def _reshape(a: NDArray[Any], shape: Any) -> NDArray[Any]:
     return np.reshape(a, shape)  # the keyword `shape` is new in NumPy 2.1
 
@@ -53,6 +59,10 @@ CASES = [
     *(
         Case(ops.pad, (CUBE,), _pad, {"pad_width": ((0, 0), (0, 0), (7, 5)), "mode": mode})
         for mode in ("reflect", "replicate", "circular")
+    ),
+    *(
+        Case(ops.pad, (Arg((2, 4, 3)),), _cropped, {"pad_width": ((1, 0), (-1, 2), (0, -2)), "mode": mode})
+        for mode in ("constant", "reflect", "edge", "wrap")
     ),
     Case(ops.moveaxis, (CUBE,), np.moveaxis, {"source": 0, "destination": -1}),
     Case(ops.moveaxis, (CUBE,), np.moveaxis, {"source": (0, 2), "destination": (-1, 0)}),

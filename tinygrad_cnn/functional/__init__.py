@@ -8,28 +8,32 @@ from typing import Any
 from .. import ops
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
+from ..ops.attention import *
 from ..ops.conv import *
 from ..ops.conv_transpose import *
 from ..ops.dropout import *
 from ..ops.gather import embedding, one_hot
+from ..ops.grid_sample import *
 from ..ops.losses import classification, distance, regression
 from ..ops.losses.classification import *
 from ..ops.losses.distance import *
 from ..ops.losses.regression import *
-from ..ops.matmul import linear
+from ..ops.matmul import bilinear, linear
 from ..ops.normalization import *
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
 from ..torch_names import missing
 
-__all__ = ["embedding", "linear", "one_hot"]
+__all__ = ["bilinear", "embedding", "linear", "one_hot"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
+__all__ += ops.attention.__all__
 __all__ += classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
 __all__ += distance.__all__
+__all__ += ops.grid_sample.__all__
 __all__ += ops.dropout.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pool.__all__

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..ops.dropout import dropout, dropout1d, dropout2d, dropout3d
+from ..ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from ..ops.real import probability
 from .layer import Layer
 
-__all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
 
 class _Dropout(Layer, shown="p={p}, inplace={inplace}"):
@@ -40,3 +40,11 @@ class Dropout2d(_Dropout, function=dropout2d):
 
 class Dropout3d(_Dropout, function=dropout3d):
     """:class:`Dropout` of whole channels of volumes (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class AlphaDropout(_Dropout, function=alpha_dropout):
+    """:class:`Dropout` that keeps the mean 0 and the variance 1 of :class:`SELU`: :func:`~tinygrad_cnn.alpha_dropout`."""
+
+
+class FeatureAlphaDropout(_Dropout, function=feature_alpha_dropout):
+    """:class:`AlphaDropout` of whole channels of x (N, C, ...)."""

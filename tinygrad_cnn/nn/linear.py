@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array
 from ..ops.gather import embedding
-from ..ops.matmul import linear
+from ..ops.matmul import bilinear, linear
 from ..ops.shape import flatten, reshape
 from ..tensor import Tensor
 from . import init
@@ -18,7 +19,7 @@ from .layer import Layer, Weighted, size
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
+__all__ = ["Bilinear", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Identity(Module):
@@ -63,6 +64,35 @@ class Linear(Weighted):
                 "reshape it, or change the layer"
             )
         return linear(x, self.weight, self.bias)
+
+
+class Bilinear(Weighted, function=bilinear):
+    """y_k = x1^T W_k x2 + b_k, for x1 (..., in1_features) and x2 (..., in2_features): :func:`~tinygrad_cnn.bilinear`.
+
+    Args:
+        in1_features, in2_features, out_features: the sizes of the last axes of x1, x2 and y.
+        bias: whether there is a b.
+        dtype: of the parameters; the default dtype unless given.
+
+    Attributes:
+        weight: W, (out_features, in1_features, in2_features), drawn uniformly from +-1 / sqrt(in1_features).
+        bias: b, (out_features,), drawn from the same; or None.
+    """
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, dtype: DTypeLike | None = None
+    ) -> None:
+        self.in1_features = size(self, "in1_features", in1_features)
+        self.in2_features = size(self, "in2_features", in2_features)
+        self.out_features = size(self, "out_features", out_features)
+        shape = (self.out_features, self.in1_features, self.in2_features)
+        self._make_parameters(dtype, weight=shape, bias=shape[:1] if bias else None)
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
 
 
 class Embedding(Layer, function=embedding):

@@ -15,8 +15,8 @@ from .layer import Layer
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss", "HingeEmbeddingLoss",
-    "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss",
-    "SoftMarginLoss", "TripletMarginLoss",
+    "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss",
 ]  # fmt: skip
 
 
@@ -157,6 +157,28 @@ class BCEWithLogitsLoss(_WeightedLoss, function=classification.binary_cross_entr
 
 class SoftMarginLoss(Loss, function=classification.soft_margin_loss):
     """log(1 + e^(-target prediction)), with targets 1 and -1: :func:`~tinygrad_cnn.soft_margin_loss`."""
+
+
+class MultiMarginLoss(_WeightedLoss, function=classification.multi_margin_loss):
+    """max(0, margin - x_t + x_i)^p for each class i but the target t: :func:`~tinygrad_cnn.multi_margin_loss`."""
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Array = None, reduction: str = "mean") -> None:
+        super().__init__(weight, reduction)
+        self.p, self.margin = p, margin
+
+
+class MultiLabelMarginLoss(Loss, function=classification.multilabel_margin_loss):
+    """max(0, 1 - x_t + x_i) for each class t of an example and each other class i.
+
+    See :func:`~tinygrad_cnn.multilabel_margin_loss`.
+    """
+
+
+class MultiLabelSoftMarginLoss(_WeightedLoss, function=classification.multilabel_soft_margin_loss):
+    """:class:`BCEWithLogitsLoss`, averaged over the classes: :func:`~tinygrad_cnn.multilabel_soft_margin_loss`.
+
+    `weight`, a factor for each class, is kept as a buffer.
+    """
 
 
 class HingeEmbeddingLoss(Loss):

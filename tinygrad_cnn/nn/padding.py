@@ -1,4 +1,7 @@
-"""Padding layers: each puts a border around the last one, two or three axes, by :func:`~tinygrad_cnn.pad`."""
+"""Padding layers: each puts a border around the last one, two or three axes, by :func:`~tinygrad_cnn.pad`.
+
+A negative width crops.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,6 @@ class _Pad(Layer):
                 f"{name}: `padding` is {padding!r}; it must be an integer, or {2 * self.ndim} of them: before and after each "
                 f"of {self.ndim} axes, the last axis first"
             )
-        if min(given) < 0:
-            raise ValueError(f"{name}: `padding` is {padding!r}; every width must be at least 0: use slices to crop")
         self.padding = tuple(int(n) for n in given)
 
     def forward(self, x: Array) -> Tensor:
@@ -68,7 +69,7 @@ class ConstantPad2d(_ConstantPad, ndim=2):
     """A border of `value` around images (N, C, H, W) or (C, H, W); `padding` is one width, or (left, right, top, bottom).
 
     Raises:
-        ValueError: for another number of widths, or a negative one.
+        ValueError: for another number of widths.
 
     >>> import tinygrad_cnn as tg
     >>> tg.nn.ConstantPad2d((1, 0, 0, 0), 5.0)(tg.zeros(1, 2, 2)).tolist()

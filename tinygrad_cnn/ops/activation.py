@@ -16,13 +16,14 @@ from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
 from .elementwise import clip, div, exp, mul, sub, where
+from .random import Seed, generator
 from .real import not_negative, positive, real
 from .shape import reshape, slice_axis
 from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
-    "prelu", "relu", "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "prelu", "relu", "relu6", "rrelu", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # Piecewise linear
@@ -79,6 +80,34 @@ def prelu(a: Array, weight: Array) -> Tensor:
             f"give one weight, or shape ({channels},)"
         )
     return rectify(a, reshape(weight, shape=(channels, *(1,) * (len(shape) - 2))))
+
+
+@op
+def drawn_slopes(a: Array, *, lower: float, upper: float, rng: Seed) -> Array:
+    """y = a number for each element of a, drawn uniformly from `lower` to `upper`, without a gradient."""
+    return generator(rng).uniform(lower, upper, np.shape(a)).astype(np.result_type(a, 1.0))
+
+
+def rrelu(a: Array, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, rng: Seed = None) -> Tensor:
+    """y = a where a > 0, else slope a.   a' = g where a > 0, else g slope.
+
+    In training the slope of each element is drawn uniformly from `lower` to `upper`, else it is (lower + upper) / 2.
+    Xu et al., "Empirical evaluation of rectified activations in convolutional network", arXiv:1505.00853.
+
+    Args:
+        a: any shape.
+        lower, upper: the range of slopes.
+        training: whether slopes are drawn.
+        rng: a generator or a seed; the library's generator by default.
+
+    Raises:
+        TypeError: if `lower` or `upper` is not a number.
+        ValueError: if `lower` is above `upper`.
+    """
+    low, high = real("rrelu", "lower", lower), real("rrelu", "upper", upper)
+    if low > high:
+        raise ValueError(f"rrelu: `lower` {lower!r} is above `upper` {upper!r}; exchange them")
+    return rectify(a, drawn_slopes(a, lower=low, upper=high, rng=rng) if training else (low + high) / 2)
 
 
 @op(elementwise=True)

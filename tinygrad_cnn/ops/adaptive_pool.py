@@ -15,7 +15,7 @@ import numpy as np
 from ..core.graph import Array, op
 from .geometry import batched, by_rank, check_filled, sizes, unbatched
 from .pool import Windows, flat_grid, gather, max_result, sum_windows
-from .resize import resample
+from .resize import means, regions, resample
 from .windows import Sizes, volume
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ __all__ = [
 ]
 
 OutputSize: TypeAlias = int | Sequence[int | None] | None
-
-
-def regions(n: int, out: int) -> tuple[np.ndarray, np.ndarray]:
-    """The starts and stops of `out` regions of n elements, from floor(i n / out) to ceil((i + 1) n / out); they may overlap."""
-    i = np.arange(out)
-    return i * n // out, -(-(i + 1) * n // out)
 
 
 @op
@@ -126,11 +120,7 @@ def _adaptive_avg_pool(ndim: int, x: Array, output_size: OutputSize) -> Tensor:
     if tiles := _tiles(inputs, grid):
         return unbatched(sum_windows(x, windows=tiles) / volume(tiles.size), alone)  # type: ignore[no-any-return]
     for axis, (n, m) in enumerate(zip(inputs, grid, strict=True)):
-        starts, stops = regions(n, m)
-        counts = stops - starts
-        targets = np.repeat(np.arange(m), counts)
-        sources = np.concatenate([np.arange(start, stop) for start, stop in zip(starts, stops, strict=True)])
-        x = resample(x, axis=2 + axis, size=m, taps=(targets, sources, np.repeat(1 / counts, counts)))
+        x = resample(x, axis=2 + axis, size=m, taps=means(n, m))
     return unbatched(x, alone)  # type: ignore[no-any-return]
 
 

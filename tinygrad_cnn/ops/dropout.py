@@ -10,12 +10,13 @@ import math
 import numpy as np
 
 from ..core.graph import Array, Tensor, op
-from .elementwise import mul
+from .compare import greater
+from .elementwise import mul, where
 from .geometry import LAYOUTS
 from .random import Seed, generator
 from .real import probability
 
-__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
 
 @op
@@ -47,7 +48,7 @@ def survivors(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.
 
 
 def _dropped(name: str, x: Array, p: float, training: bool, spatial: int, rng: Seed) -> Tensor:
-    probability(name, "p", p)
+    p = probability(name, "p", p)
     return mul(x, keep_mask(x, p=p, spatial=spatial, rng=rng)) if training and p else x
 
 
@@ -98,3 +99,43 @@ def _dropped_channels(name: str, x: Array, p: float, training: bool, ndim: int, 
         axes = LAYOUTS[ndim]
         raise ValueError(f"{name}: `x` has shape {np.shape(x)}; it must be (N, C, {axes}) or (C, {axes})")
     return _dropped(name, x, p, training, ndim, rng)
+
+
+SATURATED = -1.7580993408473766
+"""What selu approaches for negative inputs."""
+
+
+def alpha_dropout(x: Array, p: float = 0.5, training: bool = False, rng: Seed = None) -> Tensor:
+    """y = a x + b, or a s + b with probability p, where s = -1.758 is the limit of selu.   x' = a g, or 0.
+
+    a = 1 / sqrt((1 - p) (1 + p s^2)) and b = -a p s keep mean 0 and variance 1, so it goes with selu. Outside training y is x;
+    p = 1 gives zeros. Klambauer et al., "Self-normalizing neural networks", arXiv:1706.02515.
+
+    Args:
+        x, p, rng: as for :func:`dropout`.
+        training: whether elements are dropped; False by default, as in PyTorch.
+
+    Raises:
+        ValueError: if `p` is not from 0 to 1.
+    """
+    return _alpha_dropped("alpha_dropout", x, p, training, 0, rng)
+
+
+def feature_alpha_dropout(x: Array, p: float = 0.5, training: bool = False, rng: Seed = None) -> Tensor:
+    """:func:`alpha_dropout` of whole channels of x (N, C, ...).
+
+    Raises:
+        ValueError: if x has fewer than two axes, or `p` is not from 0 to 1.
+    """
+    if np.ndim(x) < 2:
+        raise ValueError(f"feature_alpha_dropout: `x` has shape {np.shape(x)}; it must be (N, C, ...)")
+    return _alpha_dropped("feature_alpha_dropout", x, p, training, np.ndim(x) - 2, rng)
+
+
+def _alpha_dropped(name: str, x: Array, p: float, training: bool, spatial: int, rng: Seed) -> Tensor:
+    p = probability(name, "p", p)
+    if not training or not p:
+        return x  # type: ignore[no-any-return]
+    kept = greater(keep_mask(x, p=p, spatial=spatial, rng=rng), 0)
+    a = 1 / math.sqrt((1 - p) * (1 + p * SATURATED**2)) if p < 1 else 0.0
+    return where(kept, mul(x, a), a * SATURATED) + -a * p * SATURATED

@@ -17,10 +17,10 @@ from .compare import not_equal
 from .elementwise import add, mul, where
 from .index import add_at_zeros, assigned, plain_index
 from .real import real, refuse
-from .shape import expand_dims, pad_constant
+from .shape import expand_dims
 
 __all__ = [
-    "embedding", "index_add", "one_hot", "put_along_axis", "scatter_add", "take", "take_along_axis",
+    "embedding", "index_add", "one_hot", "put_along_axis", "take", "take_along_axis",
 ]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1
             f"index_add: `src` is {np.shape(src)} and `index` is {np.shape(index)}, but `index` must be 1-D and `src` have "
             f"its length along axis {axis} of `x` {shape}"
         )
-    real("index_add", "alpha", alpha)
+    alpha = real("index_add", "alpha", alpha)
     return add(x, add_taken(src if alpha == 1 else mul(src, alpha), index, axis=at, shape=shape))
 
 
@@ -185,7 +185,7 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
 def add_along_axis(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `indices` along `axis`: the adjoint of take_along_axis.   u' = g taken there."""
     sizes = (math.prod(shape),) if axis is None else shape
-    return add_at_zeros(u, index=_lines(indices, axis or 0, sizes), shape=sizes).reshape(shape)
+    return add_at_zeros(u, index=full_index(indices, axis or 0, sizes), shape=sizes).reshape(shape)
 
 
 take_along_axis.vjp(a=lambda g, indices, in_shape, axis: add_along_axis(g, indices, axis=axis, shape=in_shape))
@@ -206,43 +206,8 @@ def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> T
         IndexError: if an index is outside the axis, or the shapes do not match.
         ValueError: if `values` do not broadcast to the selection.
     """
-    lines = _lines(plain_index(_checked_lines(indices, "put_along_axis", np.shape(a), axis)), axis, np.shape(a))
+    lines = full_index(plain_index(_checked_lines(indices, "put_along_axis", np.shape(a), axis)), axis, np.shape(a))
     return assigned("put_along_axis", a, lines, values, np.broadcast_shapes(*(np.shape(part) for part in lines)))
-
-
-def scatter_add(x: Array, axis: int, index: Array, src: Array) -> Tensor:
-    """y = x, with each src_(..i..) added to x_(..index_(..i..)..), the index at `axis`; repeated indices add up.
-
-    The order of arguments is that of torch.scatter_add.   x' = g,  src' = g taken at `index`, zero beyond its shape.
-
-    Args:
-        x: an array or Tensor.
-        axis: the axis that `index` counts along.
-        index: integers with the axes of `x`, not larger than `x` on the others; negative ones count from the end.
-        src: at least as large as `index` on every axis; elements beyond the shape of `index` are not used.
-
-    Raises:
-        TypeError: if `index` are not integers.
-        IndexError: if an index is outside the axis.
-        ValueError: if the shapes do not match.
-    """
-    shape, size = np.shape(x), np.shape(index)
-    at = normalize_axis_index(axis, len(shape), "scatter_add")
-    index = checked(index, function="scatter_add", argument="index", size=shape[at])
-    fits = len(size) == len(shape) == np.ndim(src) and all(
-        n <= m and (i == at or n <= k) for i, (n, m, k) in enumerate(zip(size, np.shape(src), shape, strict=True))
-    )
-    if not fits:
-        raise ValueError(
-            f"scatter_add: `index` {size} must have as many axes as `x` {shape} and `src` {np.shape(src)}, and be no larger "
-            f"than `src`, nor than `x` except on axis {axis}"
-        )
-    used = src if np.shape(src) == size else src[tuple(map(slice, size))]
-    corner = (*size[:at], shape[at], *size[at + 1 :])  # an index smaller than x covers only the first lines
-    sums = add_along_axis(used, index, axis=at, shape=corner)
-    if corner != shape:
-        sums = pad_constant(sums, pad_width=[(0, k - n) for n, k in zip(corner, shape, strict=True)])
-    return add(x, sums)
 
 
 def _checked_lines(indices: Array, function: str, shape: tuple[int, ...], axis: int) -> Any:
@@ -258,7 +223,7 @@ def _checked_lines(indices: Array, function: str, shape: tuple[int, ...], axis: 
     return checked(indices, function=function, size=shape[at])
 
 
-def _lines(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+def full_index(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """The full index for one position per line: `indices` at `axis`, and every position on the other axes."""
     grid: list[Any] = list(np.ogrid[tuple(map(slice, shape))])
     grid[axis] = indices
@@ -297,7 +262,7 @@ def checked_labels(function: str, argument: str, values: Array, classes: int, ig
     """
     array = _integers(function, argument, values, "be integers: convert it with astype(int), or pass an integer array")
     wrong = ((array < 0) | (array >= classes)) & (array != ignore)
-    also = "" if ignore is None else f", or `ignore_index` {ignore}"
+    also = "" if ignore is None else f", or {ignore}, which is ignored"
     message = f"{function}: `{argument}` holds {{value}} at {{at}}; it must be from 0 to {classes - 1}{also}"
     refuse(array, wrong, message, IndexError)
     return array.astype(np.intp, copy=False)

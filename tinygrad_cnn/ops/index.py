@@ -10,9 +10,9 @@ import numpy as np
 from ..core.graph import Array, Tensor, op
 from ..core.tracing import tracer
 from .elementwise import copy, where
-from .shape import sum_to
+from .shape import broadcast_to, sum_to
 
-__all__ = ["index_set", "masked_fill"]
+__all__ = ["index_set", "masked_fill", "masked_select"]
 
 
 @op(linear=["a"])
@@ -89,7 +89,7 @@ def assigned(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...
     have, got = (np.asarray(getattr(part, "_array", part)).dtype for part in (x, value))
     if not np.can_cast(got, have, "same_kind"):
         raise TypeError(f"{name}: an array of {have} cannot hold values of {got}; convert one of them with astype")
-    if not _fits(np.shape(value), size):
+    if not fits(np.shape(value), size):
         raise ValueError(
             f"{name}: the values have shape {np.shape(value)}, which does not broadcast to the selection's shape {size}; "
             "from the right, sizes must be equal or 1"
@@ -109,27 +109,43 @@ def masked_fill(a: Array, mask: Array, value: Array) -> Tensor:
         TypeError: if `mask` is not Boolean.
         ValueError: if `mask` does not broadcast with `a`, or `value` to their common shape.
     """
-    if not hasattr(mask, "dtype") or mask.dtype != bool:
-        raise TypeError(
-            f"masked_fill: `mask` is {getattr(mask, 'dtype', type(mask).__name__)}; it must be a Boolean array, such as "
-            "x > 0"
-        )
-    shapes = np.shape(a), np.shape(mask)
-    try:
-        shape = np.broadcast_shapes(*shapes)
-    except ValueError:
+    shape = _masked_shape("masked_fill", a, mask)
+    if not fits(np.shape(value), shape):
         raise ValueError(
-            f"masked_fill: `mask` {shapes[1]} does not broadcast with `a` {shapes[0]}; from the right, sizes must be equal or 1"
-        ) from None
-    if not _fits(np.shape(value), shape):
-        raise ValueError(
-            f"masked_fill: `value` {np.shape(value)} does not broadcast to {shape}, the shape of `a` {shapes[0]} with `mask` "
-            f"{shapes[1]}; from the right, its sizes must be equal or 1"
+            f"masked_fill: `value` {np.shape(value)} does not broadcast to {shape}, the shape of `a` {np.shape(a)} with `mask` "
+            f"{np.shape(mask)}; from the right, its sizes must be equal or 1"
         )
     return where(mask, value, a)
 
 
-def _fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+def masked_select(a: Array, mask: Array) -> Tensor:
+    """y = the elements of `a` where `mask` holds, in C order, both broadcast to one shape.   a' = g there, else 0.
+
+    Raises:
+        TypeError: if `mask` is not Boolean.
+        ValueError: if `mask` does not broadcast with `a`.
+    """
+    shape = _masked_shape("masked_select", a, mask)
+    chosen = plain_index(mask if np.shape(mask) == shape else broadcast_to(mask, shape=shape))
+    return getitem(a if np.shape(a) == shape else broadcast_to(a, shape=shape), index=chosen)
+
+
+def _masked_shape(name: str, a: Array, mask: Array) -> tuple[int, ...]:
+    """The common shape of an array and its mask, after a check."""
+    if not hasattr(mask, "dtype") or mask.dtype != bool:
+        raise TypeError(
+            f"{name}: `mask` is {getattr(mask, 'dtype', type(mask).__name__)}; it must be a Boolean array, such as x > 0"
+        )
+    try:
+        return np.broadcast_shapes(np.shape(a), np.shape(mask))
+    except ValueError:
+        raise ValueError(
+            f"{name}: `mask` {np.shape(mask)} does not broadcast with `a` {np.shape(a)}; from the right, sizes must be equal "
+            "or 1"
+        ) from None
+
+
+def fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     extra = len(large) - len(small)
     return extra >= 0 and all(n in (1, m) for n, m in zip(small, large[extra:], strict=True))
 

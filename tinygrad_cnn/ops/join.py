@@ -13,6 +13,8 @@ from ..core.graph import Array, Tensor, implements
 from ..core.operands import gather, members
 from .elementwise import cast, cast_discrete
 from .gather import take
+from .index import plain_index
+from .real import is_integer
 from .rearrange import split
 from .shape import Shape, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape
 
@@ -202,7 +204,7 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Tensor:
         IndexError: if a position is outside the axis.
     """
     a, at = _along("delete", arr, axis)
-    kept = np.delete(np.arange(np.shape(a)[at]), obj)
+    kept = np.delete(np.arange(np.shape(a)[at]), plain_index(obj))
     return take(a, kept, axis=at)
 
 
@@ -221,6 +223,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
         ValueError: if `values` do not broadcast to what is inserted.
     """
     a, at = _along("insert", arr, axis)
+    obj = plain_index(obj)
     a, values = members([a, values])
     shape, dtype = np.shape(a), np.asarray(getattr(a, "_array", a)).dtype
     n, ndim = shape[at], len(shape)
@@ -254,7 +257,7 @@ def resize(a: Array, new_shape: Shape) -> Tensor:
     Raises:
         ValueError: if a size is negative.
     """
-    sizes = (new_shape,) if isinstance(new_shape, int | np.integer) else tuple(new_shape)
+    sizes = (new_shape,) if is_integer(new_shape) else tuple(new_shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"resize: `new_shape` is {new_shape!r}; sizes must not be negative")
     count, n = int(np.prod(sizes, dtype=np.int64)), np.size(a)

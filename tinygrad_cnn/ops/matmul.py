@@ -14,12 +14,13 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import mul
 from .geometry import shape_of
+from .real import is_integer
 from .rearrange import diagonal
 from .reduce import sum
-from .shape import different_axes, expand_dims, moveaxis, ravel, reshape, sum_to, transpose
+from .shape import different_axes, expand_dims, moveaxis, ravel, reshape, squeeze, sum_to, transpose
 
 __all__ = [
-    "cross", "dot", "inner", "kron", "linear", "matmul", "matvec", "outer", "tensordot", "trace", "vdot", "vecdot",
+    "bilinear", "cross", "dot", "inner", "kron", "linear", "matmul", "matvec", "outer", "tensordot", "trace", "vdot", "vecdot",
     "vecmat",
 ]  # fmt: skip
 
@@ -124,6 +125,35 @@ linear.jvp(b=lambda t: t)
 implements(np.linalg.matmul)(matmul)
 
 
+def bilinear(x1: Array, x2: Array, weight: Array, bias: Array = None) -> Tensor:
+    """y_k = x1^T weight_k x2 + bias_k over the last axes.   x1' = sum of g_k weight_k x2,  weight_k' = sum of g_k x1 x2^T.
+
+    Args:
+        x1: (..., in1).
+        x2: (..., in2), with x1's leading axes.
+        weight: (out, in1, in2).
+        bias: (out,), or None.
+
+    Returns:
+        (..., out).
+
+    Raises:
+        ValueError: for shapes that do not match.
+    """
+    one, two, sizes = (shape_of("bilinear", n, x) for n, x in (("x1", x1), ("x2", x2), ("weight", weight)))
+    fits = len(sizes) == 3 and one and two and one[:-1] == two[:-1] and (one[-1], two[-1]) == sizes[1:]
+    if not fits or (bias is not None and np.shape(bias) != sizes[:1]):
+        raise ValueError(
+            f"bilinear: `x1` {one}, `x2` {two}, `weight` {sizes} and `bias` {None if bias is None else np.shape(bias)} must be "
+            "(..., in1), (..., in2), (out, in1, in2) and (out,) or None"
+        )
+    out, n, m = sizes
+    maps = reshape(transpose(weight, axes=(0, 2, 1)), shape=(out * m, n))
+    rows = reshape(linear(x1, maps), shape=(*one[:-1], out, m))
+    y = squeeze(matmul(rows, expand_dims(x2, -1)), -1)
+    return y if bias is None else y + bias
+
+
 @implements(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
     """y = products of a and b summed over pairs of axes; the remaining axes of a, then those of b, are the result's axes.
@@ -136,7 +166,7 @@ def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
         ValueError: if an axis is out of bounds or repeated, or if the numbers of axes or their sizes disagree.
     """
     left, right = np.shape(a), np.shape(b)
-    if isinstance(axes, int | np.integer):
+    if is_integer(axes):
         if not 0 <= axes <= min(len(left), len(right)):
             raise ValueError(
                 f"tensordot: `axes` is {axes}; it must be from 0 to the number of axes of `a` {left} and of `b` {right}"

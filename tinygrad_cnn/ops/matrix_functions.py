@@ -16,6 +16,7 @@ from . import rearrange, reduce
 from .decomposition import svdvals
 from .elementwise import abs
 from .linalg import inv, solve, square
+from .real import is_integer
 from .shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
 
 __all__ = [
@@ -129,7 +130,7 @@ def matrix_power(a: Array, n: int) -> Tensor:
         TypeError: if `n` is no integer.
     """
     square("matrix_power", a)
-    if not isinstance(n, int | np.integer):
+    if not is_integer(n):
         raise TypeError(f"matrix_power: `n` is {n!r}; it must be an integer")
     a = a if hasattr(a, "shape") else np.asarray(a)
     if not n:

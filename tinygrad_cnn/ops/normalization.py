@@ -20,7 +20,7 @@ from ..core import operands, tracing
 from ..core.graph import Array, op
 from .affine import affine, product_to
 from .elementwise import maximum
-from .real import not_negative, positive, real
+from .real import is_integer, not_negative, positive, real
 from .reduce import mean, norm
 from .shape import Axis, pad_constant, reshape, slice_axis, sum_to
 
@@ -225,7 +225,7 @@ def instance_norm(
             `eps`.
         TypeError: for running statistics that are neither Tensors nor arrays, or an option that is not a real number.
     """
-    not_negative("instance_norm", "eps", eps)
+    eps = not_negative("instance_norm", "eps", eps)
     stated = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     channels = _channels("instance_norm", x, least=3, **stated)
     shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
@@ -249,7 +249,7 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
     Raises:
         ValueError: for a wrong shape, a negative `eps`, or if `num_groups` does not divide the channels.
     """
-    not_negative("group_norm", "eps", eps)
+    eps = not_negative("group_norm", "eps", eps)
     channels = _channels("group_norm", x, weight=weight, bias=bias)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
@@ -275,7 +275,7 @@ def layer_norm(
     Raises:
         ValueError: if a shape disagrees with `normalized_shape`, or for a negative `eps`.
     """
-    not_negative("layer_norm", "eps", eps)
+    eps = not_negative("layer_norm", "eps", eps)
     axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     y = _standardized(x, Over(axis, eps))
     return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
@@ -312,14 +312,14 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
         alpha, beta, k: as above.
 
     Raises:
-        ValueError: if x has fewer axes, or `size` is below 1.
+        ValueError: if x has fewer axes, or `size` is no integer of at least 1.
         TypeError: if `alpha`, `beta` or `k` is not a real number.
     """
-    for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
-        real("local_response_norm", name, value)
+    alpha, beta, k = (real("local_response_norm", *given) for given in (("alpha", alpha), ("beta", beta), ("k", k)))
     channels = _channels("local_response_norm", x, least=3)
-    if size < 1:
-        raise ValueError(f"local_response_norm: `size` is {size!r}; it must be at least 1")
+    if not is_integer(size) or size < 1:
+        raise ValueError(f"local_response_norm: `size` is {size!r}; it must be an integer of at least 1")
+    size = int(size)
     width = [(0, 0)] * np.ndim(x)
     width[1] = (size // 2, (size - 1) // 2)
     squares = pad_constant(x * x, pad_width=width)
@@ -342,7 +342,7 @@ def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> T
     Raises:
         ValueError: for a negative `eps`, or an order that :func:`~tinygrad_cnn.norm` refuses.
     """
-    not_negative("normalize", "eps", eps)
+    eps = not_negative("normalize", "eps", eps)
     y: Tensor = x / maximum(norm(x, p, axis=axis, keepdims=True), eps)
     return y
 
@@ -358,7 +358,7 @@ def _channels(name: str, x: Array, least: int = 2, **stated: Array) -> int:
 
 
 def _last_axes(name: str, x: Array, normalized_shape: int | Sequence[int], **stated: Array) -> tuple[int, ...]:
-    wanted = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    wanted = (normalized_shape,) if is_integer(normalized_shape) else tuple(normalized_shape)
     shape = np.shape(x)
     if not wanted or shape[len(shape) - len(wanted) :] != wanted:
         raise ValueError(f"{name}: `x` has shape {shape}; it must end with `normalized_shape` {wanted}")
@@ -420,7 +420,7 @@ def _by_running(
 def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n: int, momentum: Any) -> None:
     """Update the running statistics with the moments of `n` values each, averaged over the batch if there are several."""
     if not hasattr(momentum, "_node"):
-        real(name, "momentum", momentum)
+        momentum = real(name, "momentum", momentum)
     if not n or not stats.size:  # an empty batch has no moments
         return
     for label, running, batch, scale in (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 def real(
@@ -16,17 +19,24 @@ def real(
     """`value` as a Python float, which does not change the dtype of an array it is combined with.
 
     Raises:
-        TypeError: if it is not a real number: complex, a Boolean, a string or an array.
+        TypeError: if it is not a real number, or an array without axes that holds one.
         ValueError: if it is NaN, or `holds` is not true of it; `rule` is the text for the message.
     """
-    if value.__class__ is not float and (
-        isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating)
-    ):
-        raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
+    if value.__class__ is not float:
+        if isinstance(value, np.ndarray) and not value.ndim:
+            value = value[()]
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"{function}: `{parameter}` is {value!r:.60}; it must be a number{remedy}")
     number = float(value)
     if number != number or (holds is not None and not holds(number)):
         raise ValueError(f"{function}: `{parameter}` is {value!r}; it must {rule}{remedy}")
     return number
+
+
+def is_integer(value: Any) -> TypeIs[int]:
+    """Whether a value is one integer: Python's, NumPy's, or an array without axes that holds one."""
+    whole = isinstance(value, int | np.integer)
+    return whole or (isinstance(value, np.ndarray) and not value.ndim and value.dtype.kind in "iu")
 
 
 positive = partial(real, rule="be above 0", holds=lambda x: x > 0)

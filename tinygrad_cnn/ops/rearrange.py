@@ -17,6 +17,7 @@ from ..core.graph import Array, Tensor, implements, op
 from .elementwise import where
 from .gather import take
 from .index import add_at_zeros
+from .real import is_integer
 from .shape import Axis, Shape, broadcast_to, different_axes, moveaxis, ravel, reshape, slice_axis, swapaxes
 
 __all__ = [
@@ -107,7 +108,7 @@ def tile(a: Array, reps: Integers) -> Tensor:
     Raises:
         ValueError: if a number of repeats is negative.
     """
-    times = (reps,) if isinstance(reps, int | np.integer) else tuple(reps)
+    times = (reps,) if is_integer(reps) else tuple(reps)
     if any(n < 0 for n in times):
         raise ValueError(f"tile: `reps` is {reps!r}; numbers of repeats must be >= 0")
     shape, ndim = np.shape(a), max(np.ndim(a), len(times))
@@ -162,7 +163,7 @@ def split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor
     """
     at = normalize_axis_index(axis, np.ndim(a), "split")
     n, sections = np.shape(a)[at], indices_or_sections
-    if isinstance(sections, int | np.integer) and sections > 0 and n % sections:
+    if is_integer(sections) and sections > 0 and n % sections:
         raise ValueError(
             f"split: {sections} sections do not divide axis {axis} of size {n}; choose a divisor or use array_split"
         )
@@ -181,7 +182,7 @@ def array_split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[
 
 def _parts(name: str, a: Array, sections: Integers, axis: int) -> list[Tensor]:
     n = np.shape(a)[axis]
-    if isinstance(sections, int | np.integer):
+    if is_integer(sections):
         if sections < 1:
             raise ValueError(f"{name}: `indices_or_sections` is {sections}; a number of sections must be >= 1")
         bounds = [i * (n // sections) + min(i, n % sections) for i in range(int(sections) + 1)]

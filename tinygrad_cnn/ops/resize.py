@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle"]
 
-LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+RANKS = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
+"""The number of spatial axes that a mode is for."""
+UNALIGNED = ("nearest", "nearest-exact", "area")
+"""The modes that do not take `align_corners`."""
 
 
 Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -60,10 +63,13 @@ def interpolate(
 
     Along each axis, with n elements resized to m, and r = n / m, or 1 / scale_factor if that is given:
 
-    - "nearest": y_i = x_floor(i r).
+    - "nearest": y_i = x_floor(i r); "nearest-exact": y_i = x_floor((i + 1/2) r), which has no shift.
     - "linear", "bilinear", "trilinear" (1, 2, 3 spatial axes): y_i = (1 - t) x_j + t x_(j+1), where the position j + t is
       max((i + 1/2) r - 1/2, 0), or with `align_corners` i (n - 1) / (m - 1), so that the ends keep their positions. An axis
       whose size stays the same is not changed.
+    - "bicubic" (2 spatial axes): y_i = the cubic convolution of x_(j-1) to x_(j+2), with a = -3/4, where the position j + t is
+      (i + 1/2) r - 1/2, or as above with `align_corners`. Beyond the ends, x is repeated.
+    - "area": y_i = the mean of the elements from floor(i n / m) to ceil((i + 1) n / m), as :func:`adaptive_avg_pool2d`.
 
     x' = g with the transposed weights.
 
@@ -72,11 +78,11 @@ def interpolate(
         size: the spatial sizes of the result, an int or one per axis.
         scale_factor: the ratio of sizes, rounded down, a number or one per axis. Give either this or `size`.
         mode: one of the above.
-        align_corners: only with the linear modes; False by default.
+        align_corners: only with the linear modes and "bicubic"; False by default.
 
     Raises:
         ValueError: for a wrong rank, both or neither of `size` and `scale_factor`, a result without elements, an unknown
-            mode, one for another rank, or `align_corners` with "nearest".
+            mode, one for another rank, or `align_corners` with a mode that does not use it.
         TypeError: for a size that is not an integer or a factor that is not a number.
 
     >>> import tinygrad_cnn as tg
@@ -87,15 +93,15 @@ def interpolate(
     ndim = len(shape) - 2
     if ndim not in (1, 2, 3):
         raise ValueError(f"interpolate: `x` has shape {shape}; it must be (N, C, L), (N, C, H, W) or (N, C, D, H, W)")
-    if mode != "nearest" and mode not in LINEAR:
-        known = ", ".join(map(repr, ("nearest", *LINEAR)))
+    if mode not in (*UNALIGNED, *RANKS):
+        known = ", ".join(map(repr, (*UNALIGNED, *RANKS)))
         raise ValueError(f"interpolate: `mode` is {mode!r}; it must be one of {known}")
-    if LINEAR.get(mode, ndim) != ndim:
-        fitting = next(name for name, n in LINEAR.items() if n == ndim)
+    if RANKS.get(mode, ndim) != ndim:
+        fitting = next(name for name, n in RANKS.items() if n == ndim)
         raise ValueError(f"interpolate: `mode` is {mode!r} but `x` has {ndim} spatial axes; use {fitting!r}")
-    if mode == "nearest" and align_corners is not None:
+    if mode in UNALIGNED and align_corners is not None:
         raise ValueError(
-            f"interpolate: `align_corners` is {align_corners} but `mode` is 'nearest', which does not use it"
+            f"interpolate: `align_corners` is {align_corners} but `mode` is {mode!r}, which does not use it"
         )
     if (size is None) == (scale_factor is None):
         raise ValueError(
@@ -113,8 +119,7 @@ def interpolate(
             raise ValueError(f"interpolate: `scale_factor` {scale_factor!r} leaves {out} of {shape[2:]}; raise it")
         ratios = [1 / f for f in factors]
     for axis, (n, m, r) in enumerate(zip(shape[2:], out, ratios, strict=True)):
-        taps = _nearest(n, m, r) if mode == "nearest" else _linear(n, m, r, bool(align_corners))
-        x = resample(x, axis=2 + axis, size=m, taps=taps)
+        x = resample(x, axis=2 + axis, size=m, taps=taps_of(mode, n, m, r, bool(align_corners)))
     return x  # type: ignore[no-any-return]
 
 
@@ -129,25 +134,57 @@ def _factors(value: float | Sequence[float] | None, ndim: int) -> list[float]:
     return factors  # type: ignore[no-any-return]
 
 
-def _nearest(n: int, m: int, r: float) -> Taps:
+def taps_of(mode: str, n: int, m: int, r: float, align_corners: bool = False) -> Taps:
+    """What m elements take of n in a mode of :func:`interpolate`, where a step is r long."""
     i = np.arange(m)
-    # In floating point i (n / m) may fall just below a whole number where i n / m is exact.
-    places = i * n // m if r == n / m else np.floor(i * r).astype(np.int64)
-    return i, np.minimum(places, n - 1), np.ones(m, bool)
-
-
-def _linear(n: int, m: int, r: float, align_corners: bool) -> Taps:
-    i = np.arange(m)
-    if m == n:  # as in PyTorch, for any scale factor
+    if mode == "area":
+        return means(n, m)
+    if mode.startswith("nearest"):
+        # In floating point i (n / m) may fall just below a whole number where i n / m is exact.
+        half = int(mode == "nearest-exact")
+        places = (2 * i + half) * n // (2 * m) if r == n / m else np.floor((i + half / 2) * r).astype(np.int64)
+        return i, np.minimum(places, n - 1), np.ones(m, bool)
+    if m == n and mode != "bicubic":  # as in PyTorch, for any scale factor
         places = i.astype(np.float64)
-    elif align_corners:
-        places = i * (n - 1) / max(m - 1, 1)
     else:
-        places = np.clip((i + 0.5) * r - 0.5, 0, n - 1)
-    j = np.minimum(np.floor(places).astype(np.int64), n - 1)
-    t = np.minimum(places, n - 1) - j
-    beyond = t > 0  # leave out elements with weight 0, which may be infinite
-    return np.concatenate([i, i[beyond]]), np.concatenate([j, j[beyond] + 1]), np.concatenate([1 - t, t[beyond]])
+        places = i * (n - 1) / max(m - 1, 1) if align_corners else (i + 0.5) * r - 0.5
+    if mode == "bicubic":
+        j = np.floor(places).astype(np.int64)
+        parts = [(j + k - 1, weight) for k, weight in enumerate(cubic_weights(places - j))]
+    else:
+        places = np.clip(places, 0, n - 1)
+        j = np.floor(places).astype(np.int64)
+        parts = [(j, 1 - (places - j)), (j + 1, places - j)]
+    used = [weight != 0 for _, weight in parts]  # an element with weight 0 may be infinite
+    targets, sources, weights = (
+        np.concatenate([values[chosen] for values, chosen in zip(lists, used, strict=True)])
+        for lists in ([i] * len(parts), *zip(*parts, strict=True))
+    )
+    return targets, np.clip(sources, 0, n - 1), weights
+
+
+def means(n: int, m: int) -> Taps:
+    """The means of m regions of n elements, from floor(i n / m) to ceil((i + 1) n / m)."""
+    starts, stops = regions(n, m)
+    counts = stops - starts
+    sources = np.concatenate([np.arange(start, stop) for start, stop in zip(starts, stops, strict=True)])
+    return np.repeat(np.arange(m), counts), sources, np.repeat(1 / counts, counts)
+
+
+def regions(n: int, out: int) -> tuple[np.ndarray, np.ndarray]:
+    """The starts and stops of `out` regions of n elements, from floor(i n / out) to ceil((i + 1) n / out); they may overlap."""
+    i = np.arange(out)
+    return i * n // out, -(-(i + 1) * n // out)
+
+
+def cubic_weights(t: Array) -> list[Array]:
+    """Keys's weights with a = -3/4 of x_(j-1), x_j, x_(j+1) and x_(j+2) at the position j + t, for t from 0 to 1.
+
+    Keys, "Cubic convolution interpolation for digital image processing", 1981.
+    """
+    near = [(1.25 * u - 2.25) * u * u + 1 for u in (t, 1 - t)]
+    far = [((-0.75 * u + 3.75) * u - 6) * u + 3 for u in (1 + t, 2 - t)]
+    return [far[0], *near, far[1]]
 
 
 def pixel_shuffle(x: Array, upscale_factor: int) -> Tensor:

@@ -16,6 +16,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
+from .real import is_integer
 
 __all__ = [
     "broadcast_to", "concatenate", "expand_dims", "flatten", "matrix_transpose", "moveaxis", "pad", "ravel", "reshape",
@@ -128,7 +129,7 @@ def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
 def expand_dims(a: Array, axis: int | Sequence[int]) -> Tensor:
     """y = a with axes of size 1 inserted at `axis`, positions in the result.   a' = g without them."""
     shape = list(np.shape(a))
-    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    axes = (axis,) if is_integer(axis) else tuple(axis)
     for i in sorted(normalize_axis_tuple(axes, len(shape) + len(axes), "expand_dims")):
         shape.insert(i, 1)
     return reshape(a, shape=tuple(shape))
@@ -174,7 +175,7 @@ def matrix_transpose(x: Array) -> Tensor:
 
 def different_axes(name: str, axes: Shape, ndim: int) -> tuple[int, ...]:
     """`axes` as non-negative numbers. ValueError, which begins with `name`, if one is out of bounds or repeated."""
-    given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
+    given = (axes,) if is_integer(axes) else tuple(axes)
     found = tuple(normalize_axis_index(i, ndim, name) for i in given)
     if len(set(found)) < len(found):
         raise ValueError(f"{name}: the axes {given} of {ndim} hold the same one twice; each may be named once")
@@ -254,24 +255,34 @@ PAD_MODES = {
 def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
     """y = a inside a border, as np.pad.   a' = g, with the border's gradients added to the elements they were copied from.
 
+    As in PyTorch, a negative width crops a, before the border is made.
+
     Args:
         a: an array or Tensor.
-        pad_width: n, (before, after), or one such pair per axis.
+        pad_width: n, (before, after), or one such pair per axis; negative to crop.
         mode: "constant"; "reflect", mirrored without the outermost element, or with it ("symmetric"); "edge" (or
             "replicate"), the outermost element repeated; "wrap" (or "circular"), the array continued periodically.
         constant_values: the border's value in mode "constant".
 
     Raises:
-        ValueError: for a negative width, a width that does not match the axes, an unknown mode, or a border copied from an
-            axis of size 0.
+        ValueError: for a width that does not match the axes or crops more than there is, an unknown mode, or a border copied
+            from an axis of size 0.
     """
-    pairs = pad_pairs(pad_width, np.ndim(a))
-    if mode == "constant":
-        return pad_constant(a, pad_width=pairs, value=constant_values)
-    if mode not in PAD_MODES:
+    pairs, sizes = pad_pairs(pad_width, np.ndim(a)), np.shape(a)
+    if mode not in ("constant", *PAD_MODES):
         known = ", ".join(map(repr, ("constant", *PAD_MODES)))
         raise ValueError(f"pad: `mode` is {mode!r}; it must be one of {known}")
     y: Array = a if hasattr(a, "shape") else np.asarray(a)
+    if any(n < 0 for pair in pairs for n in pair):
+        cut = [(max(-before, 0), n - max(-after, 0)) for (before, after), n in zip(pairs, sizes, strict=True)]
+        if any(start > stop for start, stop in cut):
+            raise ValueError(
+                f"pad: `pad_width` {pad_width!r} crops more than `a` {sizes} has; its negative widths are too large"
+            )
+        y = y[tuple(slice(start, stop) for start, stop in cut)]
+        pairs = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
+    if mode == "constant":
+        return pad_constant(y, pad_width=pairs, value=constant_values)
     for axis, (pair, n) in enumerate(zip(pairs, np.shape(y), strict=True)):
         if n == 0 and any(pair):
             raise ValueError(
@@ -288,9 +299,9 @@ def pad_pairs(pad_width: PadWidth, ndim: int) -> tuple[tuple[int, int], ...]:
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     except ValueError:
-        widths = np.full((ndim or 1, 2), -1)
-    if widths.dtype.kind not in "iu" or (widths < 0).any():
+        widths = np.zeros((ndim, 2))
+    if widths.dtype.kind not in "iu":
         raise ValueError(
-            f"pad: `pad_width` is {pad_width!r}; it must be one integer >= 0, a pair, or a pair for each of {ndim} axes"
+            f"pad: `pad_width` is {pad_width!r}; it must be one integer, a pair, or a pair for each of {ndim} axes"
         )
     return tuple((int(before), int(after)) for before, after in widths)

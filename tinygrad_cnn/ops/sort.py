@@ -7,6 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, implements, op
 from .gather import take_along_axis
+from .real import is_integer
 from .shape import slice_axis
 
 __all__ = ["argsort", "sort", "topk"]
@@ -58,7 +59,7 @@ def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor
     """
     at = normalize_axis_index(axis, np.ndim(a), "topk")
     n = np.shape(a)[at]
-    if not isinstance(k, int | np.integer):
+    if not is_integer(k):
         raise TypeError(f"topk: `k` is {k!r}; it must be an integer")
     if not 0 <= k <= n:
         raise ValueError(f"topk: `k` is {k}, but axis {axis} has size {n}; `k` must be from 0 to {n}")

@@ -12,6 +12,7 @@ from ..core.graph import implements
 from ..core.operands import gather
 from ..ops.elementwise import copy, pow
 from ..ops.random import generator
+from ..ops.real import is_integer
 from ..ops.shape import broadcast_to, moveaxis
 from .methods import TensorLike, unpacked
 from .tensor import Tensor, get_default_dtype
@@ -170,7 +171,7 @@ def tri(
 
 def _ends(name: str, num: int, endpoint: bool, *ends: Any) -> tuple[Any, Any, NDArray[Any]]:
     """Two ends of one dtype, and the parts of the way from one to the other, counted along the first axis."""
-    if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 0:
+    if isinstance(num, bool) or not is_integer(num) or num < 0:
         raise ValueError(f"{name}: `num` is {num!r}; it must be an integer of at least 0")
     start, stop = (e if hasattr(e, "dtype") else Tensor(e) for e in map(gather, ends))
     dtype = np.result_type(start.dtype, stop.dtype, np.float16)

@@ -23,6 +23,8 @@ from ..ops import (
     reduce,
     rounding,
     scan,
+    scatter,
+    select,
     shape,
     softmax,
     sort,
@@ -163,7 +165,8 @@ class Methods:
     diagonal = rearrange.diagonal
     pad = shape.pad
     repeat = rearrange.repeat
-    scatter_add = gather.scatter_add
+    scatter_add = scatter.scatter_add
+    scatter_reduce = scatter.scatter_reduce
     tile = rearrange.tile
     tril = rearrange.tril
     triu = rearrange.triu
@@ -171,6 +174,8 @@ class Methods:
     flatten = shape.flatten
     moveaxis = shape.moveaxis
     masked_fill = index.masked_fill
+    masked_select = index.masked_select
+    nonzero = select.nonzero
     topk = sort.topk
 
     def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:

@@ -27,8 +27,8 @@ FORM = frozenset(_named("""
 """Functions that look at the form of an array only, its shape and dtype."""
 
 QUERIES = frozenset(_named("""
-    allclose argwhere array2string array_equal array_equiv array_repr array_str count_nonzero digitize einsum_path flatnonzero
-    in1d isclose iscomplex isin isreal lexsort nanargmax nanargmin nonzero packbits ravel_multi_index
+    allclose array2string array_equal array_equiv array_repr array_str count_nonzero digitize einsum_path flatnonzero
+    in1d isclose iscomplex isin isreal lexsort nanargmax nanargmin packbits ravel_multi_index
     unpackbits unravel_index
 """))  # fmt: skip
 """Functions that look at values and return nothing that could carry a gradient: indices, Booleans, integers or text."""

@@ -18,6 +18,7 @@ from ..ops import (
     reduce,
     rounding,
     running,
+    scatter,
     select,
     sort,
     statistics,
@@ -28,7 +29,8 @@ from ..ops import nan as without_nan
 Value: TypeAlias = float | Sequence[Any]
 
 FAMILIES = (
-    difference, elementwise, matrix_functions, reduce, rounding, running, select, sort, statistics, transcendental, without_nan,
+    difference, elementwise, matrix_functions, reduce, rounding, running, scatter, select, sort, statistics,
+    transcendental, without_nan,
 )  # fmt: skip
 NAMES = {"inf": inf, **{name: f for family in FAMILIES for name, f in vars(family).items()}, **vars(functional)}
 """What a label may name."""
@@ -96,6 +98,7 @@ KINKS: list[Kink] = [
     Kink("leaky_relu(x, 0.1)", (0.0,), (0.1,), 0.0, "The slope of the left side."),
     Kink("prelu(x, w)", (0.0, 0.25), (0.25, 0.0), ((0.0, 1.0), (1.0, 0.0)),
          "The slope of the left side, w: so the mixed second derivative is 1 (PyTorch's is 0)."),
+    Kink("rrelu(x)", (0.0,), (11 / 48,), 0.0, "The slope of the left side."),
     Kink("relu6(x)", (0.0,), (0.0,), 0.0, "The flat side's."),
     Kink("relu6(x)", (6.0,), (0.0,), 0.0, "The flat side's."),
     Kink("relu6(x)", (nan,), (0.0,), 0.0, "As of relu; PyTorch's first is 1."),
@@ -133,6 +136,8 @@ KINKS: list[Kink] = [
          "Smooth here; the second derivative is still the square's (PyTorch's is the line's)."),
     Kink("hinge_embedding_loss(x, -1)", (1.0,), (-1.0,), 0.0, "At the margin, as clip at its bound."),
     Kink("margin_ranking_loss(a, b, 1)", (2.0, 2.0), (-1.0, 1.0), 0.0, "At the margin, as clip at its bound."),
+    Kink("multi_margin_loss(x, 0)", ([1.0, 0.0],), ([0.0, 0.0],), 0.0, "At the margin, as relu."),
+    Kink("multilabel_margin_loss(x, [0, -1])", ([1.0, 0.0],), ([0.0, 0.0],), 0.0, "At the margin, as relu."),
     Kink("kl_div(x, t)", (-1.0, 0.0), (0.0, 1.0), ((0.0, -1.0), (-1.0, 0.0)),
          "t log t counts as flat at 0, where it has an infinite slope; PyTorch gives NaN."),
     Kink("norm(x, 1)", ([0.0, 2.0],), ([0.0, 1.0],), 0.0, "The sum of abs."),
@@ -148,6 +153,15 @@ KINKS: list[Kink] = [
     Kink("logsumexp(x)", ([-inf, -inf],), ([0.0, 0.0],), 0.0, "Of nothing: constant; PyTorch gives NaN."),
     Kink("max_pool1d(x, 3)", ([[[1.0, 2.0, 2.0]]],), ([[[0.0, 1.0, 0.0]]],), 0.0, "A tie: the first in the window."),
     Kink("adaptive_max_pool1d(x, 1)", ([[[2.0, 1.0, 2.0]]],), ([[[1.0, 0.0, 0.0]]],), 0.0, "A tie: the first in the region."),
+    Kink("scatter_reduce(x, 0, [0, 0], s, 'amax')", ([1.0], [1.0, 0.0]), ([0.5], [0.5, 0.0]), 0.0, "A tie: shared evenly."),
+    Kink("scatter_reduce(x, 0, [0, 0], s, 'amin', False)", ([1.0], [1.0, 1.0]), ([0.0], [0.5, 0.5]), 0.0,
+         "A tie: shared evenly; PyTorch counts x, too."),
+    Kink("grid_sample(x, g, align_corners=True)", ([[[[1.0, 3.0, 2.0]]]], [[[[0.0, 0.0]]]]),
+         ([[[[0.0, 1.0, 0.0]]]], [[[[-1.0, 0.0]]]]),
+         ((0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, -1.0, 0.0), (0.0, 0.0, 0.0, 1.0, 0.0), (0.0, -1.0, 1.0, 0.0, 0.0),
+          (0.0, 0.0, 0.0, 0.0, 0.0)), "At an element, the slope of the right side; PyTorch has no second."),
+    Kink("grid_sample(x, g, padding_mode='border', align_corners=True)", ([[[[1.0, 3.0]]]], [[[[-1.0, 0.0]]]]),
+         ([[[[1.0, 0.0]]]], [[[[0.0, 0.0]]]]), 0.0, "At the border, the flat side's."),
     Kink("sort(x)[0]", ([2.0, 1.0, 1.0],), ([0.0, 1.0, 0.0],), 0.0, "A tie: equal elements keep their order."),
     Kink("median(x)", ([1.0, 2.0, 2.0],), ([0.0, 1.0, 0.0],), 0.0, "As sort; PyTorch's median shares it evenly."),
     Kink("nanmedian(x)", ([1.0, nan, 2.0, 2.0],), ([0.0, 0.0, 1.0, 0.0],), 0.0,

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.graph import Array, Op
 from ..ops import (
+    activation,
     adaptive_pool,
     affine,
     compare,
@@ -37,6 +38,7 @@ from ..ops import (
     resize,
     running,
     scan,
+    scatter,
     select,
     shape,
     softmax,
@@ -272,9 +274,9 @@ def _embedding(call: Call) -> Any:
     return call.run(*call.values) if call.only(0) else looped(call)
 
 
-@_rule(gather.take_along_axis, gather.add_along_axis)
+@_rule(gather.take_along_axis, gather.add_along_axis, scatter.scatter_extreme)
 def _along_lines(call: Call) -> Any:
-    values, axis = [call.full(i) for i in range(2)], call.params["axis"]
+    values, axis = [call.full(i) for i in range(len(call.values))], call.params["axis"]
     sizes = {"shape": (call.n, *call.out)} if "shape" in call.params else {}
     if axis is None:
         values = [shape.reshape(value, shape=(call.n, -1)) for value in values]
@@ -459,7 +461,7 @@ def _mean_by(call: Call) -> Any:
     return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight))
 
 
-@_rule(dropout.keep_mask)
+@_rule(dropout.keep_mask, activation.drawn_slopes)
 def _keep_mask(call: Call) -> Any:
     if call.params["rng"] is None or isinstance(call.params["rng"], np.random.Generator):
         return call.run(call.values[0])

@@ -12,7 +12,7 @@ from ...core.graph import Array
 from ...ops import elementwise as e
 from ...ops import gather as g
 from ...ops import index as i
-from ...ops import scan, sort
+from ...ops import scan, scatter, sort
 from ...ops import shape as s
 from .base import Structural, bounded, dtype_of, flat, number, reads, refuse, values, writes
 
@@ -129,6 +129,8 @@ def _reduced(name: str, reduction: str, data: Array, index: Any, updates: Array)
 @reads("ScatterElements", "Scatter")
 def _scatter_elements(data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none") -> Array:
     index, at = values(indices), axis % np.ndim(data)
+    if reduction in ("max", "min"):
+        return scatter.scatter_reduce(data, at, index, updates, f"a{reduction}")
     grid: list[Any] = list(np.ogrid[tuple(map(slice, index.shape))])
     grid[at] = index
     return _reduced("ScatterElements", reduction, data, tuple(grid), updates)
@@ -242,6 +244,14 @@ def _add_along(w: Any, u: Any, indices: Any, *, axis: Any, shape: Any, out: Any)
     zeros = w.node("Expand", w.number(0, out.dtype), w.shape(out))
     w.refuse(w.opset < 16, "needs ScatterElements with reduction, of opset 16; raise `opset`")
     return w.node("ScatterElements", zeros, indices, u, axis=int(axis), reduction="add")
+
+
+@writes(scatter.scatter_extreme)
+def _scatter_extreme(w: Any, x: Any, index: Any, src: Any, *, axis: Any, largest: Any, include_self: Any) -> Any:
+    w.refuse(w.opset < 18, "needs ScatterElements with the reductions max and min, of opset 18; raise `opset`")
+    if not include_self:
+        x = w.node("ScatterElements", x, index, src, axis=int(axis))
+    return w.node("ScatterElements", x, index, src, axis=int(axis), reduction="max" if largest else "min")
 
 
 @writes(g.add_taken, varies=True)

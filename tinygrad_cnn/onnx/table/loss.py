@@ -60,7 +60,7 @@ def _mse(w: Any, prediction: Any, target: Any, *, reduction: Any, out: Any) -> A
 def _label_weights(
     w: Any, target: Any, weight: Any = None, *, classes: Any, ignore_index: Any, function: Any, dtype: Any, out: Any
 ) -> Any:
-    kept = w.node("Not", w.node("Equal", target, w.number(ignore_index, target.dtype)))
+    kept = w.node("Not", w.node("Equal", target, w.number(-1 if ignore_index is None else ignore_index, target.dtype)))
     if weight is None:
         return w.cast(kept, out.dtype)
     safe = w.node("Where", kept, target, w.number(0, target.dtype))

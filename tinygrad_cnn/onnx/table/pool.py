@@ -13,6 +13,7 @@ from ...ops import adaptive_pool as a
 from ...ops import elementwise as e
 from ...ops import pool as p
 from ...ops import reduce as r
+from ...ops import resize as z
 from ...ops import shape as s
 from .base import Structural, bounded, discrete, dtype_of, integers, reads, refuse, writes
 from .conv import Ints, window
@@ -255,7 +256,7 @@ def _region_indices(w: Any, x: Any, *, grid: Any, out: Any) -> Any:
     w.refuse(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has regions of a dynamic size")
     y, longest, firsts, lasts = x, [], [], []
     for axis, (n, m) in enumerate(zip(x.shape[2:], grid, strict=True)):
-        starts, stops = a.regions(n, m)
+        starts, stops = z.regions(n, m)
         most = int((stops - starts).max())
         places = np.minimum(starts[:, None] + np.arange(most), stops[:, None] - 1)
         y = w.node("Gather", y, w.constant(places.astype(np.int64)), axis=2 + 2 * axis)

@@ -160,21 +160,26 @@ def _same_taps(first: Any, second: Any) -> bool:
     )
 
 
+RESIZES: list[tuple[str, bool, dict[str, str]]] = [
+    ("nearest", False, {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}),
+    ("linear", False, {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}),
+    ("linear", True, {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
+    ("nearest-exact", False, {"nearest_mode": "round_prefer_ceil", "coordinate_transformation_mode": "half_pixel"}),
+    ("bicubic", False, {"mode": "cubic", "coordinate_transformation_mode": "half_pixel"}),
+    ("bicubic", True, {"mode": "cubic", "coordinate_transformation_mode": "align_corners"}),
+]
+"""Modes of interpolate, whether corners are aligned, and the attributes of the Resize that does the same."""
+
+
 @writes(z.resample, varies=True)
 def _write_resample(w: Any, x: Any, *, axis: Any, size: Any, taps: Any, out: Any) -> Any:
     """A Resize along one axis if the weights are those of one; else a product with the matrix of weights."""
     n, ndim = x.shape[axis], len(x.shape)
     if n == size and _same_taps(taps, (np.arange(n), np.arange(n), np.ones(n, bool))):
         return x
-    for mode, align in (("nearest", False), ("linear", False), ("linear", True)):
-        found = all(
-            _same_taps(t, z._nearest(k, m, k / m) if mode == "nearest" else z._linear(k, m, k / m, align))
-            for k, m, t in w.variants(x, axis, taps)
-        )
+    for mode, align, more in RESIZES:
+        found = all(_same_taps(t, z.taps_of(mode, k, m, k / m, align)) for k, m, t in w.variants(x, axis, taps))
         if found and axis >= 2 and ndim <= 5:
-            transformation = "asymmetric" if mode == "nearest" else "align_corners" if align else "half_pixel"
-            more = {"nearest_mode": "floor"} if mode == "nearest" else {}
-            more |= {"mode": mode, "coordinate_transformation_mode": transformation}
             if not x.is_dynamic(axis):
                 return w.node("Resize", x, None, None, w.shape(out), **more)
             scales = {m / k for k, m, _ in w.variants(x, axis, taps)}

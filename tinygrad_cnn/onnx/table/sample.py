@@ -2,110 +2,43 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from typing import Any
 
 import numpy as np
 
 from ...core.graph import Array
 from ...ops import elementwise as e
-from ...ops import gather as g
-from ...ops import matmul as m
+from ...ops import grid_sample as g
 from ...ops import shape as s
-from ...ops.index import getitem
-from .base import Structural, as_dtype, bounded, dtype_of, flat, integers, number, reads, refuse, values, writes
+from .base import Structural, as_dtype, bounded, dtype_of, integers, number, reads, refuse, values
 
-A = -0.75
-"""The parameter of Keys's kernel that ONNX takes here."""
+PADDINGS = ("zeros", "border", "reflection")
+MODES = {"linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic", "bicubic": "bicubic", "nearest": "nearest"}
 
 
 @reads("GridSample")
 def _grid_sample(
     x: Array, grid: Array, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
 ) -> Array:
-    """y = x at the places of `grid`, which count from -1 to 1 along each axis, the last axis first."""
-    n, channels, *sizes = np.shape(x)
-    out = np.shape(grid)[1:-1]
-    d = len(sizes)
-    refuse(
-        np.shape(grid)[-1] != d or len(out) != d, f"`grid` has shape {np.shape(grid)}, which does not fit {np.shape(x)}"
-    )
-    refuse(padding_mode not in ("zeros", "border", "reflection"), f"`padding_mode` is {padding_mode!r}")
-    bounded([n, channels, *out], "GridSample")
-    axes = []
-    for j, size in enumerate(sizes):
-        place = e.add(s.reshape(getitem(grid, index=(..., d - 1 - j)), shape=(n, 1, math.prod(out))), 1)
-        place = e.mul(place, (size - 1) / 2) if align_corners else e.div(e.sub(e.mul(place, size), 1), 2)
-        if padding_mode == "border":
-            place = e.clip(place, 0, size - 1)
-        elif padding_mode == "reflection":
-            place = _reflected(place, size, align_corners)
-        axes.append(_weights(place, mode))
-    rows = s.reshape(x, shape=(n, channels, math.prod(sizes)))
-    total: Any = None
-    for chosen in itertools.product(*axes):
-        flat_place: Any = 0
-        weight: Any = 1
-        for (index, share), size in zip(chosen, sizes, strict=True):
-            if padding_mode == "reflection":
-                index = e.round(_reflected(index, size, align_corners))
-            if padding_mode == "zeros":
-                share = e.where((index < 0) | (index > size - 1), 0, share)
-            flat_place = flat_place * size + e.clip(index, 0, size - 1)
-            weight = share * weight
-        part = e.mul(g.take_along_axis(rows, _whole(flat_place), axis=2), weight)
-        total = part if total is None else e.add(total, part)
-    return s.reshape(as_dtype(total, dtype_of(x)), shape=(n, channels, *out))
-
-
-@flat
-def _whole(place: Any) -> Any:
-    """Places as indices."""
-    return np.nan_to_num(place).astype(np.int64)
-
-
-@writes(_whole)
-def _write_whole(w: Any, place: Any) -> Any:
-    return w.cast(place, np.int64)
-
-
-def _reflected(place: Any, size: int, align_corners: int) -> Any:
-    """Places thrown back at the first and the last element, or half an element beyond."""
-    low, high = (0.0, size - 1.0) if align_corners else (-0.5, size - 0.5)
-    span = high - low or 1.0
-    turns = e.div(e.sub(place, low), span)
-    whole = e.floor(turns)
-    rest = e.sub(turns, whole)
-    odd = e.sub(whole, e.mul(e.floor(e.div(whole, 2)), 2)) == 1
-    return e.add(e.mul(e.where(odd, e.sub(1, rest), rest), span), low)
-
-
-def _weights(place: Any, mode: str) -> list[tuple[Any, Any]]:
-    """The elements along one axis that a place takes, and their weights."""
-    if mode in ("nearest",):
-        return [(e.round(place), np.ones((), dtype_of(place)))]
-    first = e.floor(place)
-    t = e.sub(place, first)
-    if mode in ("linear", "bilinear"):
-        return [(first, e.sub(1, t)), (e.add(first, 1), t)]
-    refuse(mode not in ("cubic", "bicubic"), f"`mode` is {mode!r}; it must be linear, nearest or cubic")
-    near = [((A + 2) * u - (A + 3)) * u * u + 1 for u in (t, 1 - t)]
-    far = [((A * u - 5 * A) * u + 8 * A) * u - 4 * A for u in (t + 1, 2 - t)]
-    return [(first - 1, far[0]), (first, near[0]), (first + 1, near[1]), (first + 2, far[1])]
+    """As :func:`~tinygrad_cnn.grid_sample`, but for any number of axes, and the cubic mode has its places inside first."""
+    shape, out = np.shape(x), np.shape(grid)[1:-1]
+    sizes = shape[2:]
+    refuse(np.shape(grid)[-1] != len(sizes) or len(out) != len(sizes), f"`grid` has shape {np.shape(grid)} for {shape}")
+    refuse(padding_mode not in PADDINGS, f"`padding_mode` is {padding_mode!r}")
+    refuse(mode not in MODES, f"`mode` is {mode!r}; it must be linear, nearest or cubic")
+    bounded([*shape[:2], *out], "GridSample")
+    places = g.places_of(grid, sizes, bool(align_corners))
+    if MODES[mode] == "bicubic" and padding_mode == "border":
+        places = [e.clip(place, 0, n - 1) for place, n in zip(places, sizes, strict=True)]
+    elif MODES[mode] == "bicubic" and padding_mode == "reflection":
+        places = [g.reflected(place, n, bool(align_corners)) for place, n in zip(places, sizes, strict=True)]
+    y = g.sampled(x, places, MODES[mode], padding_mode, bool(align_corners))
+    return s.reshape(as_dtype(y, dtype_of(x)), shape=(*shape[:2], *out))
 
 
 @reads("AffineGrid")
 def _affine_grid(theta: Array, size: Structural, *, align_corners: int = 0) -> Array:
-    n, _, *sizes = bounded(integers(size), "AffineGrid")
-    lines = []
-    for k in reversed(sizes):
-        step = np.arange(k, dtype=dtype_of(theta))
-        lines.append(step * (2 / max(k - 1, 1)) - 1 if align_corners else (step * 2 + 1) / k - 1)
-    grid = np.meshgrid(*reversed(lines), indexing="ij")[::-1]
-    points = np.stack([*grid, np.ones(sizes, dtype_of(theta))], -1).reshape(-1, len(sizes) + 1)
-    places = m.matmul(points.astype(dtype_of(theta)), s.swapaxes(theta, 1, 2))
-    return s.reshape(places, shape=(n, *sizes, len(sizes)))
+    return g.affine_places(theta, bounded(integers(size), "AffineGrid")[2:], bool(align_corners))
 
 
 @reads("NonMaxSuppression")

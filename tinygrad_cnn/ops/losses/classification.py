@@ -9,18 +9,21 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, Tensor, op
-from ..activation import logsigmoid
+from ..activation import logsigmoid, relu
+from ..compare import equal, logical_and
 from ..elementwise import maximum, sub, where
 from ..gather import checked_labels
 from ..real import real, refuse
-from ..reduce import sum
+from ..reduce import mean, sum
+from ..scan import cumsum
 from ..shape import broadcast_to, expand_dims, reshape
 from ..softmax import log_softmax, softmax
 from ..transcendental import sigmoid
 from .base import as_array, check_reduction, numbers, pair, reduced
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss", "soft_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "soft_margin_loss",
 ]  # fmt: skip
 
 # Labels: integers (N, ...), for scores (N, C, ...)
@@ -28,14 +31,14 @@ __all__ = [
 
 @op
 def label_weights(
-    target: Array, weight: Array = None, *, classes: int, ignore_index: int, function: str, dtype: np.dtype[Any]
+    target: Array, weight: Array = None, *, classes: int, ignore_index: int | None, function: str, dtype: np.dtype[Any]
 ) -> Array:
     """y = weight[target], or 1 without weights, and 0 where `target` is `ignore_index`; no gradient.
 
     This checks the labels too: a TypeError or IndexError begins with the name `function`.
     """
     target = checked_labels(function, "target", target, classes, ignore_index)
-    kept = target != ignore_index
+    kept = np.not_equal(target, -1 if ignore_index is None else ignore_index)
     if weight is None:
         return kept.astype(dtype)
     return np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
@@ -124,10 +127,11 @@ def cross_entropy(
     name = "cross_entropy"
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
-    real(name, "ignore_index", ignore_index, "be an integer", float.is_integer)
-    real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
+    ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
+    label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
-        return _single(cross_entropy, logits, target, weight, ignore_index, reduction, label_smoothing)
+        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+        return _single(cross_entropy, logits, target, weight=weight, **options)
     classes = _classes(name, "logits", logits, target, weight, dense=True)
     if target.shape != logits.shape:
         w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
@@ -165,28 +169,20 @@ def nll_loss(
         IndexError, TypeError, ValueError: as :func:`cross_entropy`.
     """
     check_reduction("nll_loss", reduction)
-    real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer)
+    ignore_index = int(real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer))
     log_probs, target = as_array(log_probs), as_array(target)
     if log_probs.ndim == 1:
-        return _single(nll_loss, log_probs, target, weight, ignore_index, reduction)
+        return _single(nll_loss, log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
     classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
     form = {"classes": classes, "ignore_index": ignore_index, "function": "nll_loss", "dtype": log_probs.dtype}
     w = label_weights(target, weight, **form)
     return _labelled("nll_loss", -(w * _pick(log_probs, target)), w, reduction)
 
 
-def _single(
-    loss: Callable[..., Tensor],
-    scores: Tensor,
-    target: Tensor,
-    weight: Array,
-    ignore_index: int,
-    reduction: str,
-    *rest: float,
-) -> Tensor:
+def _single(loss: Callable[..., Tensor], scores: Tensor, target: Tensor, **options: Any) -> Tensor:
     """The loss of a single example, computed as a batch of one."""
-    y = loss(expand_dims(scores, 0), expand_dims(target, 0), weight, ignore_index, reduction, *rest)
-    return reshape(y, shape=()) if reduction == "none" else y
+    y = loss(expand_dims(scores, 0), expand_dims(target, 0), **options)
+    return reshape(y, shape=()) if options["reduction"] == "none" else y
 
 
 def _classes(name: str, label: str, scores: Array, target: Array, weight: Array, dense: bool) -> int:
@@ -311,3 +307,93 @@ def soft_margin_loss(prediction: Array, target: Array, reduction: str = "mean") 
     """
     x, t = pair("soft_margin_loss", prediction, target)
     return reduced("soft_margin_loss", -logsigmoid(t * x), reduction)
+
+
+def multi_margin_loss(
+    prediction: Array, target: Array, p: int = 1, margin: float = 1.0, weight: Array = None, reduction: str = "mean"
+) -> Tensor:  # fmt: skip
+    """y = the sum over the classes i other than t of weight_t max(0, margin - x_t + x_i)^p, divided by their number, reduced.
+
+    x = prediction and t = target. At a hinge the gradient is 0.
+
+    Args:
+        prediction: scores (N, C), (C,) or (N, C, d1, ...).
+        target: class indices, (N,), () or (N, d1, ...), integers.
+        p: 1 or 2.
+        margin: by how much the score of the class should be the largest.
+        weight: a factor for each class, (C,), or None; it has no gradient. A mean is divided by N.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        IndexError: for a class that does not exist.
+        TypeError: for class indices that are not integers.
+        ValueError: for shapes that do not match, another `p`, or another `reduction`.
+    """
+    name = "multi_margin_loss"
+    check_reduction(name, reduction)
+    margin = real(name, "margin", margin)
+    if p not in (1, 2):
+        raise ValueError(f"{name}: `p` is {p!r}; it must be 1 or 2")
+    x, target = as_array(prediction), as_array(target)
+    if x.ndim == 1:
+        return _single(multi_margin_loss, x, target, p=p, margin=margin, weight=weight, reduction=reduction)
+    classes = _classes(name, "prediction", x, target, weight, dense=False)
+    w = label_weights(target, weight, classes=classes, ignore_index=None, function=name, dtype=x.dtype)
+    hinges = relu(margin + x - expand_dims(_pick(x, target), 1))
+    others = where(label_mask(target, classes=classes), 0, hinges if p == 1 else hinges * hinges)
+    return reduced(name, w * mean(others, axis=1), reduction)
+
+
+def multilabel_margin_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
+    """y = the sum over the classes t of an example and all others i of max(0, 1 - x_t + x_i), divided by C, reduced.
+
+    x = prediction. At a hinge the gradient is 0.
+
+    Args:
+        prediction: scores (N, C), or (C,).
+        target: integers of the same shape: the classes of an example, then -1, behind which nothing counts.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        IndexError: for a class that does not exist.
+        TypeError: for a `target` that does not hold integers.
+        ValueError: for shapes that do not match, or another `reduction`.
+    """
+    name = "multilabel_margin_loss"
+    check_reduction(name, reduction)
+    x, target = as_array(prediction), as_array(target)
+    if x.ndim not in (1, 2) or not x.shape[-1] or target.shape != x.shape:
+        raise ValueError(
+            f"{name}: `prediction` {x.shape} and `target` {target.shape} must both be (N, C), or (C,), with C > 0"
+        )
+    classes = x.shape[-1]
+    kept = label_weights(target, classes=classes, ignore_index=-1, function=name, dtype=x.dtype)
+    listed = equal(cumsum(1 - kept, axis=-1), 0)
+    named = logical_and(equal(expand_dims(target, -1), np.arange(classes)), expand_dims(listed, -1))
+    times = sum(named.astype(x.dtype), axis=-2)  # how often each class is named
+    gaps = relu(1 - expand_dims(x, -1) + expand_dims(x, -2))
+    pairs = expand_dims(times, -1) * where(expand_dims(equal(times, 0), -2), gaps, 0)
+    return reduced(name, sum(pairs, axis=(-2, -1)) / classes, reduction)
+
+
+def multilabel_soft_margin_loss(
+    prediction: Array, target: Array, weight: Array = None, reduction: str = "mean"
+) -> Tensor:
+    """y = the mean over the classes of -weight (t log s + (1 - t) log(1 - s)), with s = sigmoid(prediction), reduced.
+
+    Args:
+        prediction: scores (..., C).
+        target: t, from 0 to 1; it broadcasts to the shape of the prediction.
+        weight: a factor for each class, which broadcasts, or None.
+        reduction: "mean", "sum" or "none" for each example.
+
+    Raises:
+        ValueError: for a shape that does not match, or another `reduction`.
+    """
+    name = "multilabel_soft_margin_loss"
+    check_reduction(name, reduction)
+    x, t = pair(name, prediction, target)
+    if not x.ndim:
+        raise ValueError(f"{name}: `prediction` has no axis; it must be (..., C)")
+    each = bernoulli_nll_logits(x, t, 1 - t)
+    return reduced(name, mean(each if weight is None else each * numbers(weight, x.dtype), axis=-1), reduction)

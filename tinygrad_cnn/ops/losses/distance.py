@@ -33,7 +33,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
     >>> tg.cosine_similarity(tg.Tensor([[3.0, 4.0]]), tg.Tensor([[6.0, 8.0]])).tolist()
     [1.0]
     """
-    not_negative("cosine_similarity", "eps", eps)
+    eps = not_negative("cosine_similarity", "eps", eps)
     try:
         shape = np.broadcast_shapes(np.shape(x1), np.shape(x2))
     except ValueError:
@@ -48,7 +48,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
 
 def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -> Tensor:
     """y = the p-norm of x1 - x2 + eps over the last axis; eps keeps the gradient of equal vectors finite."""
-    real("pairwise_distance", "eps", eps)
+    eps = real("pairwise_distance", "eps", eps)
     return norm(x1 - x2 + eps, p, axis=-1)
 
 
@@ -72,7 +72,7 @@ def cosine_embedding_loss(x1: Array, x2: Array, target: Array, margin: float = 0
     Raises:
         ValueError: for shapes that do not match, a target that is neither 1 nor -1, or another `reduction`.
     """
-    real("cosine_embedding_loss", "margin", margin)
+    margin = real("cosine_embedding_loss", "margin", margin)
     x1, x2, target = as_array(x1), as_array(x2), as_array(target)
     if x1.ndim not in (1, 2) or x1.shape != x2.shape or target.shape != x1.shape[:-1]:
         raise ValueError(
@@ -92,7 +92,7 @@ def hinge_embedding_loss(prediction: Array, target: Array, margin: float = 1.0, 
     Raises:
         ValueError: if the shape of `target` does not match, for values other than 1 and -1, or for another `reduction`.
     """
-    real("hinge_embedding_loss", "margin", margin)
+    margin = real("hinge_embedding_loss", "margin", margin)
     x, target = pair("hinge_embedding_loss", prediction, target)
     alike = is_positive(target, function="hinge_embedding_loss")
     return reduced("hinge_embedding_loss", where(alike, x, clip(margin - x, 0)), reduction)
@@ -104,7 +104,7 @@ def margin_ranking_loss(x1: Array, x2: Array, target: Array, margin: float = 0.0
     Raises:
         ValueError: if x2 or `target` does not broadcast to the shape of x1, or for another `reduction`.
     """
-    real("margin_ranking_loss", "margin", margin)
+    margin = real("margin_ranking_loss", "margin", margin)
     x1, x2 = pair("margin_ranking_loss", x1, x2, label="x2")
     x1, target = pair("margin_ranking_loss", x1, target)
     return reduced("margin_ranking_loss", clip(margin - target * (x1 - x2), 0), reduction)
@@ -135,7 +135,7 @@ def triplet_margin_loss(
         ValueError: for shapes that differ, a `margin` that is not above 0, or another `reduction`.
     """
     name = "triplet_margin_loss"
-    positive_number(name, "margin", margin)
+    margin = positive_number(name, "margin", margin)
     anchor, positive, negative = (as_array(x) for x in (anchor, positive, negative))
     if not anchor.shape == positive.shape == negative.shape or not anchor.ndim:
         raise ValueError(

@@ -131,7 +131,7 @@ def poisson_nll_loss(
     Raises:
         ValueError: if the shape of `target` does not match, for a negative `eps` or another `reduction`.
     """
-    not_negative("poisson_nll_loss", "eps", eps)
+    eps = not_negative("poisson_nll_loss", "eps", eps)
     x, t = pair("poisson_nll_loss", prediction, target)
     each = exp(x) - t * x if log_input else x - t * log(x + eps)
     if full:
@@ -170,7 +170,7 @@ def gaussian_nll_loss(
         ValueError: if a shape does not match, for a negative variance or `eps`, or another `reduction`.
     """
     name = "gaussian_nll_loss"
-    not_negative(name, "eps", eps)
+    eps = not_negative(name, "eps", eps)
     prediction, target = pair(name, prediction, target)
     var = numbers(var, prediction.dtype)
     if var.ndim and var.shape == prediction.shape[:-1]:
