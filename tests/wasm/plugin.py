@@ -1,4 +1,4 @@
-"""Skips what a browser's Python does not have, with the reason, and no test in which the library itself needs it."""
+"""Skips tests of what a browser's Python does not have, with the reason, and no test in which the library itself needs it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+
+
+LACKING = {
+    "can't start new thread": "no threads",
+    "does not support processes": "no processes",
+    "No module named '_multiprocessing'": "no processes",
+}
+"""Texts of errors, and what is lacking."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,16 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A test that starts a thread is skipped."""
+    """Skip a test that asks for what is not there."""
     try:
         return (yield)
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error) or started_by_the_library(error):
-            raise
-        pytest.skip("there are no threads under Pyodide")
+    except Exception as error:
+        for lacking, reason in LACKING.items():
+            if lacking in str(error) and not raised_by_the_library(error):
+                pytest.skip(f"under Pyodide there are {reason}")
+        raise
 
 
-def started_by_the_library(error: BaseException) -> bool:
+def raised_by_the_library(error: BaseException) -> bool:
     """Whether a frame of the package is in the traceback."""
     place = error.__traceback__
     while place is not None:
