@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-
 LACKING = {
     "can't start new thread": "no threads",
     "does not support processes": "no processes",
