@@ -13,7 +13,7 @@ d = e + c
 f = -0.2
 loss = (d * f).tanh() + a
 `;
-const RULE = `# y is x below 1, and x² above. The rule is wrong in one of the two.
+const RULE = `# y is x below 1, and x² above. The rule is wrong.
 @tg.op
 def bent(x):
     return np.where(x < 1, x, x * x)

@@ -11,6 +11,7 @@ LACKING = {
     "can't start new thread": "no threads",
     "does not support processes": "no processes",
     "No module named '_multiprocessing'": "no processes",
+    "the memory is not shared": "no two maps of one file that share memory",
 }
 """Texts of errors, and what is lacking."""
 
