@@ -7,10 +7,11 @@ batches, so the table at the end compares only the optimizers.
 Below the table the program prints how many predictions are right when they are rounded, and the accuracy of the same
 convolution as a classifier, which gives a score for each digit.
 
-With --classify, the program trains a network of two convolutions to classify the 8 x 8 images instead.
+With --classify, the program trains a network of two convolutions to classify the 8 x 8 images instead. With --save, it
+writes the weights to a file; nn.models.digits(pretrained=True) has those that it writes without further options.
 
 Run:  python examples/train_digits.py --plot digits.png
-      python examples/train_digits.py --classify
+      python examples/train_digits.py --classify --save digits.npz
 """
 
 import argparse
@@ -136,26 +137,12 @@ def same_convolution_classifies(split, epochs, batch_size, seed):
     return history.last["val_accuracy"]
 
 
-def classifier():
-    """A network that gives scores (n, 10) for images (n, 1, 8, 8)."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),  # (n, 32, 4, 4)
-        nn.Flatten(),
-        nn.Dropout(0.3),
-        nn.Linear(512, 10),
-    )
-
-
 def classify(given):
-    """Train the classifier, and print its test accuracy."""
+    """Train the classifier, print its test accuracy, and save its weights if asked to."""
     images, labels, train, test = divided(given.quick)
     x = images[:, None].astype(np.float32) / 16
     tg.manual_seed(given.seed)
-    model = classifier()
+    model = nn.models.digits()
     optimizer = tg.optim.Adam(model.parameters(), lr=CLASSIFY_LR if given.lr is None else given.lr)
     parts = [tg.data.TensorDataset(x[part], labels[part]) for part in (train, test)]
     loader = tg.data.DataLoader(parts[0], given.batch_size, shuffle=True, seed=given.seed)
@@ -165,6 +152,9 @@ def classify(given):
     history = tg.fit(model, loader, tg.cross_entropy, optimizer, **fit)
     accuracy, seconds = history.last["val_accuracy"], sum(history["seconds"])
     print(f"\n{accuracy:.2%} of {len(test)} test images are named correctly, after {seconds:.1f} s")
+    if given.save:
+        np.savez_compressed(given.save, **model.state_dict())
+        print(f"saved: {given.save}")
 
 
 class Progress:
@@ -324,15 +314,18 @@ def arguments(argv):
             raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0, such as 0.001")
         return value
 
-    def picture(text):
-        path = Path(text)
-        if path.suffix.lower() != ".png" or path.is_dir():
-            raise argparse.ArgumentTypeError(f"{text!r} must be the name of a .png file")
-        if not path.parent.is_dir():
-            raise argparse.ArgumentTypeError(f"the folder {str(path.parent)!r} does not exist; make it first")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise argparse.ArgumentTypeError(f"{text!r} cannot be written; choose another place")
-        return path
+    def file(suffix):
+        def convert(text):
+            path = Path(text)
+            if path.suffix.lower() != suffix or path.is_dir():
+                raise argparse.ArgumentTypeError(f"{text!r} must be the name of a {suffix} file")
+            if not path.parent.is_dir():
+                raise argparse.ArgumentTypeError(f"the folder {str(path.parent)!r} does not exist; make it first")
+            if not os.access(path if path.exists() else path.parent, os.W_OK):
+                raise argparse.ArgumentTypeError(f"{text!r} cannot be written; choose another place")
+            return path
+
+        return convert
 
     defaults = ", ".join(f"{name} {lr:g}" for name, (_, _, lr) in OPTIMIZERS.items())
     parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
@@ -351,7 +344,10 @@ def arguments(argv):
         "--seed", type=whole(0), default=0, help="of the first weights and the order of images (default: 0)"
     )
     parser.add_argument(
-        "--plot", type=picture, metavar="FILE.png", help="draw curves, filters and answers (needs matplotlib)"
+        "--plot", type=file(".png"), metavar="FILE.png", help="draw curves, filters and answers (needs matplotlib)"
+    )
+    parser.add_argument(
+        "--save", type=file(".npz"), metavar="FILE.npz", help="with --classify: write the weights to a file"
     )
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_TRAIN} training images and few epochs, to try it out"
@@ -362,6 +358,8 @@ def arguments(argv):
         parser.error(f"argument --batch-size: {given.batch_size} must not exceed the {available} training images")
     if given.classify and (given.plot or given.optimizer != "all"):
         parser.error("argument --classify: it goes with neither --optimizer nor --plot, which are the regression's")
+    if given.save and not given.classify:
+        parser.error("argument --save: it needs --classify, whose network it saves")
     if given.epochs is None:
         given.epochs = QUICK_EPOCHS if given.quick else CLASSIFY_EPOCHS if given.classify else EPOCHS
     return given

@@ -76,12 +76,16 @@ def optimizers() -> list[str]:
         w = tg.Tensor(np.array([[2.0, -1.5], [0.5, 3.0]]), requires_grad=True)
         optimizer = cls([w], lr=0.05)
         losses = []
-        for _ in range(20):
+
+        def closure(w=w, optimizer=optimizer, losses=losses):
             loss = (w * w).sum()
             losses.append(loss.item())
             optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            return loss
+
+        for _ in range(20):
+            optimizer.step(closure)
         if not losses[-1] < losses[0]:
             failed.append(name)
     return failed

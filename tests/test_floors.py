@@ -21,10 +21,10 @@ FLOORS = [
     ("ops",),
     ("functional", "linalg", "special", "tensor"),
     ("transforms", "autograd", "checks"),
-    ("optim", "nn", "data"),
+    ("optim", "nn", "data", "metrics"),
     ("io", "testing", "viz"),
     ("training", "onnx"),
-    ("distributed",),
+    ("distributed", "sklearn"),
     ("__init__",),
 ]
 BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_cnn as tg
 from tinygrad_cnn import data
 
 from .pictures import check_saved_pictures
@@ -223,19 +224,26 @@ def test_without_matplotlib_a_message_names_the_extra_and_training_runs(tmp_path
     assert not (tmp_path / "digits.png").exists()
 
 
-def test_the_classifier_names_nearly_all_digits(example, capsys):
-    assert example.main(["--classify", "--epochs", "10"]) == 0
+def test_the_classifier_names_nearly_all_digits(example, tmp_path, capsys):
+    assert example.main(["--classify", "--epochs", "10", "--save", str(tmp_path / "weights.npz")]) == 0
     share, images = re.search(
         r"^([\d.]+)% of (\d+) test images are named correctly", capsys.readouterr().out, re.MULTILINE
     ).groups()
     assert int(images) == 360
     assert float(share) > 95
+    model = tg.nn.models.digits().eval()
+    model.load_state_dict(tg.data.read_npz(tmp_path / "weights.npz"))
+    images, labels, _, test = example.divided(quick=False)
+    right = model(images[test, None] / np.float32(16)).numpy().argmax(axis=1) == labels[test]
+    assert f"{right.mean():.2%}" == f"{share}%"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--classify", "--optimizer", "adam"], "argument --classify: it goes with neither --optimizer nor --plot"),
+        (["--save", "weights.npz"], "argument --save: it needs --classify, whose network it saves"),
+        (["--classify", "--save", "weights.bin"], "argument --save: 'weights.bin' must be the name of a .npz file"),
         (["--optimizer", "sgd"], "argument --optimizer: invalid choice: 'sgd'"),
         (["--epochs", "0"], "argument --epochs: '0' must be a whole number, at least 1"),
         (["--epochs", "1.5"], "argument --epochs: '1.5' must be a whole number, at least 1"),

@@ -55,9 +55,9 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, distributed, io, nn, onnx, training, viz
+    from . import data, distributed, io, metrics, nn, onnx, training, viz
     from .io import load, save
-    from .training import fit
+    from .training import evaluate, fit, predict
     from .viz import show
 
 try:  # both folders may be absent: the definitions suffice
@@ -82,6 +82,7 @@ __all__ = [
     "data",
     "distributed",
     "enable_grad",
+    "evaluate",
     "fit",
     "functional",
     "get_default_dtype",
@@ -91,11 +92,13 @@ __all__ = [
     "keep_freed_memory",
     "linalg",
     "load",
+    "metrics",
     "nn",
     "no_grad",
     "onnx",
     "op",
     "optim",
+    "predict",
     "save",
     "training",
 ]
@@ -142,11 +145,12 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "distributed": "distributed", "fit": "training", "io": "io", "load": "io", "nn": "nn", "onnx": "onnx",
-    "save": "io", "show": "viz", "training": "training", "viz": "viz",
+    "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training", "io": "io", "load": "io",
+    "metrics": "metrics", "nn": "nn", "onnx": "onnx", "predict": "training", "save": "io",
+    "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
-_LATER["special"] = "special"  # not in __all__: it needs SciPy, and `import *` must not
+_LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages
 
 
 def __getattr__(name: str) -> Any:

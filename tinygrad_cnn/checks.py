@@ -61,7 +61,8 @@ def whole(least: int, most: float = 2**63) -> Check:
         except TypeError:
             raise TypeError(rule) from None
         if not least <= plain < most:
-            raise ValueError(rule + " and below 2^63" * (plain >= most))
+            limit = "2^63" if most == 2**63 else f"{most}"
+            raise ValueError(rule + f" and below {limit}" * (plain >= most))
         return plain
 
     return check

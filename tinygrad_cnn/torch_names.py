@@ -63,7 +63,7 @@ TENSOR = {
     "unique": "np.unique(x.numpy())", "acos": "x.arccos()", "asin": "x.arcsin()",
     "atan": "x.arctan()", "isnan": "tg.isnan(x)", "isfinite": "tg.isfinite(x)", "where": "tg.where(condition, x, y)",
     "real": COMPLEX, "imag": COMPLEX, "conj": COMPLEX, "share_memory_": "(use threads: tg.set_num_threads)",
-    "detach_": "x.detach()", "requires_grad_": "x.requires_grad = True", "zero_": "x.copy_(0.0) on a leaf",
+    "detach_": "x.detach()", "zero_": "x.copy_(0.0) on a leaf",
     "fill_": "x.copy_(value) on a leaf", "softmin": "tg.softmin(x)", "lerp": "tg.lerp(x, y, weight)",
 }  # fmt: skip
 """Names of ``torch.Tensor``."""
@@ -86,10 +86,9 @@ FUNCTIONAL = {
 """Names of ``torch.nn.functional``."""
 
 OPTIM = {
-    "LBFGS": "(no line search: write an Optimizer, or use SciPy's minimize with tg.value_and_grad)", "Muon": "optim.AdamW",
-    "SparseAdam": "optim.Adam", "ASGD": "optim.SGD with optim.EMA", "Rprop": "optim.RMSprop", "Adafactor": "optim.AdamW",
+    "SparseAdam": "optim.Adam",
     "swa_utils": "optim.EMA",
-}  # fmt: skip
+}
 """Names of ``torch.optim``."""
 
 TABLES = {

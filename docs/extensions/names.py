@@ -50,7 +50,10 @@ class Entry:
 @functools.cache
 def namespaces() -> dict[str, types.ModuleType]:
     """The public modules: the package, the modules in the ``__all__`` of a public one, and those imported by their names."""
-    others = ["testing", "testing.strategies", *(["special"] if importlib.util.find_spec("scipy") else [])]
+    others = ["testing", "testing.strategies"]
+    others += [
+        name for name, needed in {"special": "scipy", "sklearn": "sklearn"}.items() if importlib.util.find_spec(needed)
+    ]
     found = {PACKAGE: tg} | {f"{PACKAGE}.{name}": importlib.import_module(f"{PACKAGE}.{name}") for name in others}
     waiting = [tg]
     while waiting:

@@ -93,6 +93,85 @@ def test_subset_refuses(indices, error, message):
         data.Subset(tensors(), indices)
 
 
+class Named(data.Dataset):
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return {"image": np.full((2, 3), index, np.float32), "label": index}
+
+
+@given(indices=indices)
+def test_a_batch_of_dicts_is_a_dict_of_batches(indices):
+    batch, expected = Named().take(indices), Pairs().take(indices)
+    assert list(batch) == ["image", "label"]
+    for found, wanted in zip(batch.values(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted, strict=True)
+
+
+# Concatenation
+
+
+@pytest.mark.parametrize("make", [Pairs, tensors, lambda: data.Subset(tensors(), range(10))])
+@given(indices=st.lists(st.integers(0, 23), min_size=1, max_size=12))
+def test_concatenated_datasets_follow_one_another(make, indices):
+    dataset = data.ConcatDataset([make(), data.Subset(make(), []), data.Subset(make(), [7, 7, 2, 9]), make()])
+    whole = [*range(10), 7, 7, 2, 9, *range(10)]
+    assert [int(dataset[i][1]) for i in range(len(dataset))] == whole
+    assert [int(dataset[i - 24][1]) for i in range(24)] == whole
+    images, labels = dataset.take(np.array(indices))
+    assert labels.tolist() == [whole[i] for i in indices]
+    np.testing.assert_array_equal(images, data.collate([dataset[i] for i in indices])[0], strict=True)
+
+
+def test_a_sum_of_datasets_is_their_concatenation():
+    more = [Named()[3]]
+    both = Named() + more
+    assert isinstance(both, data.ConcatDataset)
+    assert both.take(np.array([10, 2, 10]))["label"].tolist() == [3, 2, 3]
+
+
+def test_concatenation_promotes_as_stacking_does():
+    dataset = data.ConcatDataset([np.array([1, 2], np.uint8), np.array([0.5], np.float32)])
+    np.testing.assert_array_equal(dataset.take(np.array([2, 0]))[0], np.array([0.5, 1], np.float32), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "message"),
+    [
+        ([], ValueError, "ConcatDataset: there are no datasets; give at least one"),
+        ([np.zeros(2), 3], TypeError, "`dataset` is a int; it must be a Dataset"),
+        ([np.zeros((2, 3)), np.zeros((2, 4))], ValueError, r"field 0 has shape \(3,\) in one example and \(4,\) in"),
+        (
+            [Pairs(), Named()],
+            ValueError,
+            r"the fields of the examples have no names and \['image', 'label'\]; all must",
+        ),
+        ([Pairs(), np.zeros(2)], ValueError, r"the examples have \[1, 2\] fields"),
+    ],
+)
+def test_datasets_that_cannot_be_concatenated_are_refused(parts, error, message):
+    with pytest.raises(error, match=message):
+        data.ConcatDataset(parts).take(
+            np.arange(12) % 12 if len(parts) > 1 and isinstance(parts[0], Pairs) else np.arange(4)
+        )
+
+
+def test_a_concatenation_ends():
+    for index in (20, -21):
+        with pytest.raises(IndexError, match=f"ConcatDataset: there is no example {index} among 20"):
+            data.ConcatDataset([Pairs(), Pairs()])[index]
+
+
+def test_reprs_say_how_many_examples_there_are():
+    assert repr(Pairs()) == "Pairs(10 examples)"
+    assert repr(tensors()) == "TensorDataset(10 examples of float32 (2, 3), int64 ())"
+    subset = data.Subset(Pairs(), [1, 2])
+    assert repr(subset) == "Subset(2 of Pairs(10 examples))"
+    more = [1, 2, 3]
+    assert repr(subset + more) == "ConcatDataset([Subset(2 of Pairs(10 examples)), list of 3 examples])"
+
+
 # Collate
 
 
@@ -108,6 +187,14 @@ def test_python_numbers_get_the_dtypes_that_tensors_of_them_would():
         ([(1, 2), (1,)], ValueError, r"the examples have \[1, 2\] fields; all must have the same number"),
         ([np.zeros(2), np.zeros(3)], ValueError, r"field 0 has shape \(2,\) in one example and \(3,\) in another"),
         ([(1, {"a": 1})], TypeError, "a field of an example is a dict"),
+        (
+            [{"a": 1}, {"b": 1}],
+            ValueError,
+            r"the fields of the examples have \['a'\] and \['b'\]; all must have the same",
+        ),
+        ([{"a": 1}, (1,)], ValueError, r"the fields of the examples have \['a'\] and no names"),
+        ([1, {"a": 1}], ValueError, r"the fields of the examples have no names and \['a'\]"),
+        ([{"a": [1, 2]}, {"a": 1}], ValueError, r"field 'a' has shape \(2,\) in one example and \(\) in another"),
     ],
 )
 def test_collate_refuses(items, error, message):

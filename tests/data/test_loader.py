@@ -307,6 +307,57 @@ def test_collate_must_give_a_tuple():
         list(DataLoader(Numbers(3), collate=list))
 
 
+def named(index):
+    return {"image": np.full((1, 2, 2), index), "label": index}
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_batches_of_dicts_are_dicts_whose_first_field_is_transformed(prefetch):
+    options = {"batch_size": 3, "shuffle": True, "seed": 5, "transform": jitter, "prefetch": prefetch}
+    found = [*DataLoader([named(i) for i in range(8)], **options)]
+    expected = [*DataLoader([tuple(named(i).values()) for i in range(8)], **options)]
+    for batch, (images, labels) in zip(found, expected, strict=True):
+        assert list(batch) == ["image", "label"]
+        np.testing.assert_array_equal(batch["image"], images)
+        np.testing.assert_array_equal(batch["label"], labels)
+
+
+def test_a_dict_cannot_be_cut_into_shards():
+    with pytest.raises(TypeError, match="a batch is a dict; to be cut into shards, it must be a tuple of arrays"):
+        list(DataLoader([named(1)]).shards(2, [0, 1]))
+
+
+def test_a_transform_of_the_batch_comes_after_that_of_the_images_and_draws_on():
+    def shuffled(images, labels, rng):
+        order = rng.permutation(len(images))
+        return images[order], labels[order], order
+
+    def negative(batch):
+        return {name: -array for name, array in batch.items()}
+
+    options = {"batch_size": 4, "seed": 2, "transform": jitter}
+    for plain_batch, (images, labels, order) in zip(
+        DataLoader(Numbers(8), **options), DataLoader(Numbers(8), batch_transform=shuffled, **options), strict=True
+    ):
+        np.testing.assert_array_equal(images, plain_batch[0][order])
+        np.testing.assert_array_equal(labels, plain_batch[1][order])
+    (batch,) = DataLoader([named(3)], batch_transform=negative)
+    assert batch["label"].tolist() == [-3]
+    with pytest.raises(
+        TypeError, match="`batch_transform` gave a list; a batch is a tuple of arrays, or a dict of them"
+    ):
+        list(DataLoader(Numbers(3), batch_transform=lambda *batch: list(batch)))
+
+
+def test_the_repr_has_the_dataset_and_what_is_not_as_usual():
+    loader = DataLoader(TensorDataset(np.zeros((9, 2))), 4, seed=3)
+    data = "TensorDataset(9 examples of float64 (2,))"
+    assert repr(loader) == f"DataLoader({data}, batch_size=4, shuffle=False, drop_last=False, seed=3)"
+    loader = DataLoader(range(9), seed=3, sampler=[1, 2], transform=tg.data.ToFloat(16), prefetch=2)
+    options = "batch_size=1, shuffle=False, drop_last=False, seed=3, sampler=2 given examples"
+    assert repr(loader) == f"DataLoader(range of 9 examples, {options}, transform=ToFloat(16), prefetch=2)"
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -28,6 +28,8 @@ seeds = st.integers(0, 2**32)
 RANDOM = [
     data.RandomCrop(2, padding=1),
     data.RandomHorizontalFlip(),
+    data.RandomVerticalFlip(),
+    data.Cutout((2, 1), holes=2, fill=1),
     data.RandomRotation(30),
     data.RandomAffine(30, translate=(0.5, 0.5), scale=(0.5, 2), shear=20, fill=1),
 ]
@@ -101,18 +103,139 @@ def test_other_paddings_are_numpy_s(mode):
     np.testing.assert_array_equal(whole[0, 0], np.pad(image[0, 0], 2, mode))
 
 
+@pytest.mark.parametrize(("flip", "axis"), [(data.RandomHorizontalFlip, 3), (data.RandomVerticalFlip, 2)])
 @given(images=batches, seed=seeds)
-def test_a_flip_is_the_image_or_its_mirror(images, seed):
-    for image, found in zip(images, data.RandomHorizontalFlip()(images, rng=seed), strict=True):
-        assert np.array_equal(found, image) or np.array_equal(found, image[:, :, ::-1])
-    np.testing.assert_array_equal(data.RandomHorizontalFlip(0)(images), images)
-    np.testing.assert_array_equal(data.RandomHorizontalFlip(1)(images), images[..., ::-1])
+def test_a_flip_is_the_image_or_its_mirror(flip, axis, images, seed):
+    mirrored = np.flip(images, axis)
+    for image, mirror, found in zip(images, mirrored, flip()(images, rng=seed), strict=True):
+        assert np.array_equal(found, image) or np.array_equal(found, mirror)
+    np.testing.assert_array_equal(flip(0)(images), images)
+    np.testing.assert_array_equal(flip(1)(images), mirrored)
 
 
-def test_flips_are_as_frequent_as_p_says():
-    images = np.broadcast_to([[[[0, 1]]]], (2000, 1, 1, 2))
-    flipped = data.RandomHorizontalFlip(0.3)(images, rng=0)[:, 0, 0, 0].mean()
+@pytest.mark.parametrize("flip", [data.RandomHorizontalFlip, data.RandomVerticalFlip])
+def test_flips_are_as_frequent_as_p_says(flip):
+    images = np.broadcast_to([[[[0, 1], [1, 2]]]], (2000, 1, 2, 2))
+    flipped = flip(0.3)(images, rng=0)[:, 0, 0, 0].mean()
     assert abs(flipped - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
+    with pytest.raises(ValueError, match=f"{flip.__name__}: `p` is 1.5; it must be from 0 to 1"):
+        flip(1.5)
+
+
+# Cutout
+
+
+@given(images=batches, size=st.tuples(*[st.integers(1, 4)] * 2), seed=seeds)
+def test_a_cut_is_a_rectangle_around_a_pixel(images, size, seed):
+    height, width = images.shape[-2:]
+    masks = []
+    for top, left in np.ndindex(height, width):
+        rows, columns = (range(at - n // 2, at - n // 2 + n) for at, n in zip((top, left), size, strict=True))
+        masks.append(np.array([[i in rows and j in columns for j in range(width)] for i in range(height)]))
+    cut = data.Cutout(size, fill=1)(images, rng=seed)
+    for image, found in zip(images, cut, strict=True):
+        assert any(np.array_equal(found, np.where(mask, image.dtype.type(1), image)) for mask in masks)
+
+
+def test_each_pixel_is_the_middle_as_often():
+    cut = data.Cutout(1)(np.ones((9000, 1, 3, 3)), rng=0)
+    assert (abs((cut == 0).sum(axis=0) - 1000) < 4 * math.sqrt(1000)).all()
+    holes = (data.Cutout(1, holes=3)(np.ones((500, 1, 3, 3)), rng=0) == 0).sum(axis=(1, 2, 3))
+    assert set(holes.tolist()) == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"size": 0}, ValueError, "`size` is 0; it must be at least 1"),
+        ({"size": 1.5}, TypeError, "`size` is 1.5; it must be a whole number, or two"),
+        ({"size": (1, 2, 3)}, TypeError, r"`size` is \(1, 2, 3\)"),
+        ({"size": 2, "holes": 0}, ValueError, "`holes` is 0; it must be a whole number of at least 1"),
+    ],
+)
+def test_cutout_refuses(options, error, message):
+    with pytest.raises(error, match="Cutout: " + message):
+        data.Cutout(**options)
+
+
+# Resize
+
+
+def resized_by_loops(image, height, width, antialias):
+    """Along one side after the other, each new pixel as a mean with weights."""
+
+    def along(values, new):
+        old, result = len(values), []
+        for i in range(new):
+            centre = (i + 0.5) * old / new - 0.5
+            reach = max(old / new, 1) if antialias else 1
+            centre = centre if antialias else min(max(centre, 0), old - 1)
+            weights = [max(0, 1 - abs(j - centre) / reach) for j in range(old)]
+            result.append(sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights))
+        return np.array(result)
+
+    rows = np.stack([along(column, height) for column in image.T], axis=1)
+    return np.stack([along(row, width) for row in rows])
+
+
+@given(images=batches, size=st.tuples(*[st.integers(1, 8)] * 2), antialias=st.booleans())
+def test_a_resized_image_is_a_mean_of_pixels(images, size, antialias):
+    found = data.Resize(size, antialias=antialias)(images)
+    assert (found.dtype, found.shape) == (images.dtype, (*images.shape[:2], *size))
+    work = images.astype(np.float64)
+    for at in np.ndindex(images.shape[:2]):
+        expected = resized_by_loops(work[at], *size, antialias)
+        error = 0.5 + 1e-4 if images.dtype.kind in "biu" else 1e-5 * (1 + abs(expected).max())
+        assert abs(found[at] - expected).max() <= error
+
+
+@given(images=batches, size=st.tuples(*[st.integers(1, 8)] * 2))
+def test_the_nearest_pixel_is_that_of_the_place_rounded_down(images, size):
+    found = data.Resize(size, "nearest")(images)
+    assert found.dtype == images.dtype
+    height, width = images.shape[-2:]
+    for i, j in np.ndindex(size):
+        np.testing.assert_array_equal(found[..., i, j], images[..., i * height // size[0], j * width // size[1]])
+
+
+def test_values_of_small_images():
+    """PyTorch's, with and without antialias."""
+    image = np.array([[[[0.0, 1.0, 4.0, 9.0]]]])
+    np.testing.assert_allclose(data.Resize((1, 2))(image), [[[[1, 40 / 7]]]])
+    np.testing.assert_allclose(data.Resize((1, 2), antialias=False)(image), [[[[0.5, 6.5]]]])
+    np.testing.assert_allclose(data.Resize((1, 8))(image), [[[[0, 0.25, 0.75, 1.75, 3.25, 5.25, 7.75, 9]]]])
+    np.testing.assert_array_equal(data.Resize((1, 4))(image), image)
+
+
+def test_one_number_is_for_the_shorter_side():
+    for shape, size, expected in [((3, 5), 6, (6, 10)), ((7, 3), 2, (4, 2)), ((4, 4), 5, (5, 5))]:
+        assert data.Resize(size)(np.zeros((2, 1, *shape))).shape[2:] == expected
+        assert data.Resize([size])(np.zeros((2, *shape))).shape[1:] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0,), ValueError, "`size` is 0; it must be a whole number of at least 1, or two"),
+        (((2, 3, 4),), ValueError, r"`size` is \(2, 3, 4\)"),
+        ((2.5,), TypeError, "`size` is 2.5; it must be a whole number, or two"),
+        ((2, "cubic"), ValueError, "`interpolation` is 'cubic'; it must be 'bilinear' or 'nearest'"),
+        ((2, "bilinear", 1), TypeError, "`antialias` is 1; it must be True or False"),
+    ],
+)
+def test_resize_refuses(arguments, error, message):
+    with pytest.raises(error, match="Resize: " + message):
+        data.Resize(*arguments)
+    with pytest.raises(
+        ValueError, match=r"Resize: `images` has shape \(2, 0, 3\); an image must have at least one pixel"
+    ):
+        data.Resize(2)(np.zeros((2, 0, 3)))
+    with pytest.raises(ValueError, match=r"Resize: `images` has shape \(2, 3\); it must be a batch"):
+        data.Resize(2)(np.zeros((2, 3)))
+    assert [repr(data.Resize(2)), repr(data.Resize((2, 3), "nearest"))] == [
+        "Resize(2, 'bilinear', antialias=True)",
+        "Resize((2, 3), 'nearest')",
+    ]
 
 
 # Affine

@@ -112,6 +112,8 @@ def test_a_launcher_of_another_library(tmp_path):
         ("loader", "rank 1: seed of `loader` is 5; on rank 0 it is 0"),
         ("seed", "rank 1: seed is 9; on rank 0 it is 3"),
         ("shards", "rank 1: shards is 5; on rank 0 it is 4"),
+        ("metrics", "rank 1: `metrics` is f1; on rank 0 it is accuracy"),
+        ("weights", "rank 1: `class_weight` is {1: 3.0}; on rank 0 it is {1: 2.0}"),
         ("random", "rank 1: the random state (call tg.manual_seed with the same seed on every rank) is"),
     ],
 )

@@ -354,6 +354,35 @@ def test_the_validation_counts_every_example():
     assert history["val_loss"][0] == pytest.approx(expected["loss"], rel=1e-6)
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_metrics_and_weights_of_classes_are_those_of_the_whole_batch(compile):
+    """Of a model without draws and statistics, for which only rounding differs."""
+
+    def confidence(output, target):
+        return tg.softmax(output, axis=1).max(axis=1).mean()
+
+    found = []
+    for distributed in (None, World(3)):
+        parts = Parts(examples=40, batch_size=9)
+        tg.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        history = tg.fit(
+            model, parts.loader, tg.cross_entropy, tg.optim.Adam(model.parameters()), epochs=2, validate=parts.validate,
+            metrics=["accuracy", "top3", "f1", confidence], class_weight={1: 5.0}, compile=compile, progress=False,
+            distributed=distributed,
+        )  # fmt: skip
+        found.append(measures(history))
+    assert found[0].keys() == found[1].keys() >= {"top3", "val_f1", "val_confidence"}
+    for name, values in found[0].items():
+        assert found[1][name] == pytest.approx(values, rel=1e-5), name
+
+
+def test_a_last_batch_smaller_than_the_shards_is_answered():
+    parts = Parts(examples=42, batch_size=8)  # the last batch has 2
+    with pytest.raises(ValueError, match="shard"):
+        parts.fit(distributed=World(3))
+
+
 def test_unfrozen_parameters_are_learned():
     class Unfreeze(Callback):
         def on_epoch_end(self, run):

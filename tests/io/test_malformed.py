@@ -71,6 +71,7 @@ LRS = tg.optim.lr_scheduler
 SCHEDULES = {
     "StepLR": lambda o: LRS.StepLR(o, 2),
     "MultiStepLR": lambda o: LRS.MultiStepLR(o, [1, 4]),
+    "LambdaLR": lambda o: LRS.LambdaLR(o, lambda n: 1 / (1 + n)),
     "LinearLR": lambda o: LRS.LinearLR(o, 1.0, 0.0, 2),
     "CosineAnnealingLR": lambda o: LRS.CosineAnnealingLR(o, 3),
     "CosineAnnealingWarmRestarts": lambda o: LRS.CosineAnnealingWarmRestarts(o, 2, 2),

@@ -1,4 +1,4 @@
-"""Sequential, ModuleList and ModuleDict."""
+"""Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 
-SEQUENCES = [nn.Sequential, lambda *modules: nn.ModuleList(modules)]
+SEQUENCES = [
+    (nn.Sequential, lambda: nn.ReLU()),
+    (lambda *modules: nn.ModuleList(modules), lambda: nn.ReLU()),
+    (lambda *parameters: nn.ParameterList(parameters), lambda: nn.Parameter([1.0, 2.0])),
+]
 
 
 def layers(n):
@@ -42,18 +46,18 @@ actions = st.lists(
 )
 
 
-@pytest.mark.parametrize("make", SEQUENCES, ids=["Sequential", "ModuleList"])
+@pytest.mark.parametrize(("make", "item"), SEQUENCES, ids=["Sequential", "ModuleList", "ParameterList"])
 @given(actions=actions)
-def test_sequences_behave_like_lists(make, actions):
+def test_sequences_behave_like_lists(make, item, actions):
     model, twin = make(), []
     for action, i in actions:
-        new = nn.ReLU()
+        new = item()
         fits = -len(twin) <= i < len(twin)
         if action == "append":
             assert model.append(new) is model
             twin.append(new)
         elif action == "extend":
-            more = [new, nn.Tanh()]
+            more = [new, item()]
             model += more
             twin += more
         elif action == "insert":
@@ -69,14 +73,15 @@ def test_sequences_behave_like_lists(make, actions):
             del model[i:]
             del twin[i:]
         elif not fits:
-            with pytest.raises(IndexError, match="there is no module"):
+            with pytest.raises(IndexError, match="there is no (module|parameter)"):
                 model[i]
-    assert list(model) == twin
+    assert list(map(id, model)) == list(map(id, twin))
     assert len(model) == len(twin)
-    assert [model[i] for i in range(-len(twin), len(twin))] == twin * 2
-    assert list(named(model)) == [str(i) for i in range(len(set(map(id, twin))))]
-    assert all(module in model for module in twin)
-    assert nn.ReLU() not in model
+    assert [id(model[i]) for i in range(-len(twin), len(twin))] == [id(each) for each in twin * 2]
+    registered = dict(model.named_parameters()) if isinstance(model, nn.ParameterList) else named(model)
+    assert list(registered) == [str(i) for i in range(len(set(map(id, twin))))]
+    assert all(each in model for each in twin)
+    assert item() not in model
 
 
 def test_a_slice_shares_its_modules_and_a_sequential_one_keeps_their_names():
@@ -126,9 +131,67 @@ def test_module_dict_is_a_dict():
         model["absent"]
 
 
+def test_parameters_of_lists_and_dicts_are_learned_and_saved():
+    class Mixture(nn.Module):
+        def __init__(self):
+            self.scales = nn.ParameterList(nn.Parameter([float(n)]) for n in range(3))
+            self.shifts = nn.ParameterDict({"left": nn.Parameter([1.0]), "right": nn.Parameter([2.0])})
+
+        def forward(self, x):
+            for scale in self.scales[1:]:
+                x = scale * x
+            return x + self.shifts["left"] - self.shifts["right"]
+
+    model = Mixture()
+    assert list(model.state_dict()) == ["scales.0", "scales.1", "scales.2", "shifts.left", "shifts.right"]
+    model(tg.Tensor([3.0])).sum().backward()
+    assert [None if p.grad is None else p.grad.item() for p in model.parameters()] == [None, 6, 3, 1, -1]
+    twin = Mixture()
+    tg.optim.SGD(model.parameters(), lr=0.5).step()
+    twin.load_state_dict(model.state_dict())
+    assert [p.item() for p in twin.parameters()] == [0, -2, 0.5, 0.5, 2.5]
+    assert type(model.scales[1:]) is nn.ParameterList
+    assert dict(model.scales[1:].named_parameters()).keys() == {"0", "1"}
+
+
+def test_parameter_dict_is_a_dict():
+    a, b, c = (nn.Parameter([float(n)]) for n in range(3))
+    kept = nn.ParameterDict({"a": a, "b": b})
+    kept["c"] = c
+    assert kept.keys() == list(kept) == ["a", "b", "c"]
+    assert kept.values()[2] is kept.pop("c") is c
+    del kept["a"]
+    kept.update([("b", c), ("d", a)])
+    assert [(name, id(p)) for name, p in kept.items()] == [("b", id(c)), ("d", id(a))]
+    assert len(kept) == 2
+    assert "a" not in kept
+    with pytest.raises(KeyError, match="absent"):
+        kept["absent"]
+
+
+def test_parameters_are_shown_with_dtype_and_shape():
+    a, b = nn.Parameter([1.0, 2.0]), nn.Parameter(np.zeros((2, 3)))
+    assert repr(nn.ParameterList([a, b])) == (
+        "ParameterList(\n  (0): Parameter float32 (2,)\n  (1): Parameter float64 (2, 3)\n)"
+    )
+    assert repr(nn.ParameterDict({"a": a})) == "ParameterDict(\n  (a): Parameter float32 (2,)\n)"
+
+
 @pytest.mark.parametrize(
     ("act", "error", "message"),
     [
+        (
+            lambda: nn.ParameterList([tg.ones(2)]),
+            TypeError,
+            "ParameterList: Tensor.* is a Tensor; it must be a Parameter",
+        ),
+        (
+            lambda: nn.ParameterDict({"a": tg.ones(2)}),
+            TypeError,
+            "ParameterDict: `a` is a parameter, which cannot be set",
+        ),
+        (lambda: nn.ParameterDict({"pop": nn.Parameter([1.0])}), ValueError, "there is an attribute `pop` already"),
+        (lambda: nn.ParameterList([nn.Parameter([1.0])])[1], IndexError, "there is no parameter 1 among 1"),
         (lambda: nn.Sequential(nn.ReLU(), tg.relu), TypeError, "Sequential: .* it must be a Module"),
         (lambda: nn.Sequential(nn.ReLU)(1), TypeError, "Sequential: .* it must be a Module"),
         (lambda: nn.Sequential({"a": 3}), TypeError, "3 is a int; it must be a Module"),

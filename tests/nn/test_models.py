@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ MODELS = {
     "LeNet5": (models.LeNet5, (3, 1, 28, 28), (3, 10)),
     "MnistCNN": (models.MnistCNN, (3, 1, 28, 28), (3, 10)),
     "ResNet": (lambda: models.ResNet(blocks=(1, 1, 1)), (3, 3, 32, 32), (3, 10)),
+    "digits": (models.digits, (3, 1, 8, 8), (3, 10)),
     "MLP": (lambda: models.MLP((12, 8, 4), nn.Tanh, dropout=0.5), (3, 3, 2, 2), (3, 4)),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -66,6 +69,39 @@ def test_a_block_without_change_passes_its_input_on():
     nn.init.zeros_(block.bn2.weight)
     x = tg.rand(2, 4, 5, 5)
     np.testing.assert_array_equal(block(x).numpy(), x.numpy())
+
+
+def test_the_weights_in_the_package_name_digits_that_they_were_not_trained_on():
+    images, labels = tg.data.digits()
+    unseen = np.random.default_rng(0).permutation(len(images))[1437:]  # as examples/train_digits.py divides them
+    x = images[unseen, None] / np.float32(16)
+    model = models.digits(pretrained=True)
+    assert model.training
+    assert (model.eval()(x).numpy().argmax(axis=1) == labels[unseen]).mean() > 0.985
+    assert (models.digits().eval()(x).numpy().argmax(axis=1) == labels[unseen]).mean() < 0.5
+
+
+def test_each_pretrained_model_has_weights_of_its_own():
+    first, second = models.digits(pretrained=True), models.digits(pretrained=True)
+    assert sum(p.size for p in first.parameters()) == 9930
+    first[0].weight.copy_(np.zeros((16, 1, 3, 3)))
+    assert second[0].weight.numpy().all()
+    tg.manual_seed(0)
+    drawn = models.digits().state_dict()
+    tg.manual_seed(0)
+    again = models.digits(pretrained=False).state_dict()
+    for name, value in drawn.items():
+        np.testing.assert_array_equal(again[name], value)
+    with pytest.raises(TypeError, match="digits: `pretrained` is 'yes'; it must be True or False"):
+        models.digits(pretrained="yes")
+
+
+def test_the_weights_are_small_and_say_where_they_are_from():
+    folder = Path(models.__file__).parent
+    assert folder.joinpath("digits.npz").stat().st_size < 100_000
+    text = folder.joinpath("digits.LICENSE.md").read_text(encoding="utf-8")
+    assert "10.24432/C50P49" in text
+    assert "examples/train_digits.py --classify --save" in text
 
 
 @pytest.mark.parametrize(

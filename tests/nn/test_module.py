@@ -257,6 +257,98 @@ def test_a_fully_frozen_model_records_nothing():
     assert not net(tg.randn(4, 3)).requires_grad
 
 
+# Conversion
+
+
+class Convertible(nn.Module):
+    def __init__(self):
+        self.first = nn.Linear(3, 3)
+        self.second = nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.norm = nn.BatchNorm1d(3)
+        self.register_buffer("mask", tg.Tensor(np.array([1, 0, 1])), persistent=False)
+        self.second.bias.requires_grad = False
+
+    def forward(self, x):
+        return self.norm(self.second(self.first(x))) * self.mask
+
+
+def test_to_converts_what_is_floating_point_and_nothing_else():
+    model = Convertible()
+    before, names = model.state_dict(), [name for name, _ in model.named_parameters()]
+    assert model.to(np.float64) is model
+    after = model.state_dict()
+    assert list(after) == list(before)
+    for name, value in before.items():
+        wanted = np.float64 if value.dtype == np.float32 else value.dtype
+        np.testing.assert_array_equal(after[name], value.astype(wanted), strict=True)
+    assert [name for name, _ in model.named_parameters()] == names
+    assert model.second.weight is model.first.weight
+    assert [p.requires_grad for p in model.parameters()] == [name != "second.bias" for name in names]
+    assert all(type(p) is nn.Parameter and p.is_leaf for p in model.parameters())
+    assert model.mask.dtype == np.int64
+    assert model(np.ones((2, 3))).dtype == np.float64
+    kept = list(map(id, model.parameters()))
+    assert list(map(id, model.to("float64").parameters())) == kept
+
+
+def test_to_converts_gradients_and_training_goes_on_in_the_new_dtype():
+    model = Convertible()
+    model(tg.randn(4, 3)).sum().backward()
+    before = {name: p.grad.numpy().astype(np.float64) for name, p in model.named_parameters() if p.grad is not None}
+    model.to(np.float64)
+    for name, p in model.named_parameters():
+        if name in before:
+            np.testing.assert_array_equal(p.grad.numpy(), before[name], strict=True)
+    values = model.state_dict()
+    tg.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
+    np.testing.assert_array_equal(
+        model.first.weight.numpy(), values["first.weight"] - 0.1 * before["first.weight"], strict=True
+    )
+
+
+@pytest.mark.parametrize("kind", [tg.optim.SGD, tg.optim.Adam, tg.optim.LBFGS])
+def test_an_optimizer_from_before_says_so(kind):
+    model = nn.Linear(3, 1)
+    optimizer = kind(model.parameters(), lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(np.ones((2, 3))).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    model.to(np.float64)
+    with pytest.raises(
+        ValueError, match=r"parameter 0 of group 0 has become read-only; if its module was converted with"
+    ):
+        optimizer.step(closure)
+
+
+def test_a_compiled_function_notices_the_conversion():
+    model = nn.Linear(3, 2)
+    run = tg.compile(lambda x: model(x))
+    x = tg.Tensor(np.ones((2, 3)))
+    with tg.no_grad():
+        for _ in range(3):
+            run(x)
+        model.to(np.float16)
+        model.weight.copy_(np.ones((2, 3)))
+        for _ in range(3):
+            np.testing.assert_array_equal(run(x).numpy(), model(x).numpy(), strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, "cuda", None, 3], ids=str)
+def test_what_is_no_floating_dtype_is_refused(dtype):
+    model = nn.Linear(2, 2)
+    with pytest.raises(
+        TypeError, match=r"Linear\.to: `dtype` is .*; it must be a floating-point dtype such as np\.float64"
+    ):
+        model.to(dtype)
+    assert model.weight.dtype == np.float32
+
+
 # Hooks
 
 

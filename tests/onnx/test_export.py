@@ -39,6 +39,7 @@ MODELS = [
     (nn.models.LeNet5, (2, 1, 28, 28)),
     (nn.models.MnistCNN, (2, 1, 28, 28)),
     (nn.models.NotebookNet, (2, 1, 32, 32)),
+    (nn.models.digits, (2, 1, 8, 8)),
     (lambda: nn.models.MLP((64, 32, 10), dropout=0.2), (2, 1, 8, 8)),
     (lambda: nn.models.MLP((64, 32, 10), activation=nn.GELU), (2, 64)),
     (lambda: nn.models.ResNet(blocks=(1, 1, 1)), (2, 3, 16, 16)),

@@ -22,7 +22,8 @@ from .exports import check, shaken  # noqa: E402
 DROPOUTS = [getattr(nn, name)(0.3) for name in nn.__all__ if "Dropout" in name]
 LAYERS = [case for case in CASES if case.inputs]
 NOT_LAYERS = {
-    "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "init", "models", "functional_call", "MaxUnpool2d",
+    "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
+    "init", "models", "functional_call", "MaxUnpool2d",
 }  # fmt: skip
 
 

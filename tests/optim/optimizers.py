@@ -1,6 +1,7 @@
 """The table of optimizers, from which every test of optimizers is parametrized.
 
-A new optimizer needs its file, its name in ``tinygrad_cnn/optim/__init__.py``, and a row in ROWS.
+A new optimizer needs its file, its name in ``tinygrad_cnn/optim/__init__.py``, and a row in ROWS. Those in APART have tests of
+their own: Muon takes matrices only, and L-BFGS needs a closure.
 """
 
 import math
@@ -141,6 +142,40 @@ def radam(x, gradients, lr, betas, eps, weight_decay, decoupled_weight_decay, ma
     return x
 
 
+def rprop(x, gradients, lr, etas, step_sizes, maximize):
+    before, size = 0.0, lr
+    for g in gradients:
+        d = -g if maximize else g
+        agreement = np.sign(d) * np.sign(before)
+        size = min(max(size * {1: etas[1], -1: etas[0], 0: 1}[agreement], step_sizes[0]), step_sizes[1])
+        before = 0.0 if agreement < 0 else d
+        x = x - size * np.sign(before)
+    return x
+
+
+def asgd(x, gradients, lr, lambd, alpha, t0, weight_decay, maximize):
+    eta = lr
+    for n, g in enumerate(gradients, 1):
+        d = (-g if maximize else g) + weight_decay * x
+        x = x - eta * (lambd * x + d)
+        eta = lr * (1 + lambd * lr * n) ** -alpha
+    return x
+
+
+def adafactor(x, gradients, lr, beta2_decay, eps, d, weight_decay, maximize):
+    """Of a whole vector."""
+    v = np.zeros_like(x)
+    least = np.finfo(float).eps if eps[0] is None else eps[0]
+    for n, g in enumerate(gradients, 1):
+        new = n**beta2_decay
+        v = (1 - new) * v + new * g**2
+        s = (-g if maximize else g) / np.maximum(np.sqrt(v), least)
+        s = s / max(1, np.linalg.norm(s) / math.sqrt(x.size) / d)
+        size = max(eps[1], np.linalg.norm(x) / math.sqrt(x.size))
+        x = (1 - lr * weight_decay) * x - size * min(lr, 1 / math.sqrt(n)) * s
+    return x
+
+
 # Kinds of options.
 
 
@@ -175,6 +210,17 @@ PAIR = Kind("it must be a pair of numbers in [0, 1)", [
     ((0.9, "x"), TypeError),
 ], st.tuples(shares, shares))  # fmt: skip
 
+FINITE = Kind("it must be a finite number", [(math.inf, ValueError), ("1", TypeError)], st.floats(0, 0.5))
+ETAS = Kind("it must be a pair of finite numbers", [(0.5, TypeError), ((0.5, math.inf), ValueError)],
+            st.tuples(st.floats(0.1, 0.9), st.floats(1.1, 2)))  # fmt: skip
+LIMITS = Kind("it must be a pair of finite numbers above 0", [((0, 1), ValueError), ((1e-6, "x"), TypeError)],
+              st.tuples(st.floats(1e-6, 0.1), st.floats(0.2, 5)))  # fmt: skip
+POWER = Kind("it must be a finite number of at most 0", [(0.1, ValueError), (-math.inf, ValueError)], st.floats(-2, 0))
+TWO_EPS = Kind("it must be a pair of numbers of at least 0, the first of which may be None", [
+    (1e-3, TypeError), ((None,), ValueError), ((None, None), TypeError), ((-1.0, 1e-3), ValueError),
+], st.tuples(st.none() | st.floats(1e-3, 1), st.floats(0, 1)))  # fmt: skip
+FROM_ONE = Kind("it must be a finite number of at least 1", [(0.9, ValueError), ("1", TypeError)], st.floats(1, 3))
+
 # Slots of the state: arrays like the parameter, and one number for all of it.
 ARRAY, COUNT, FLOAT = np.ndarray, int, float
 
@@ -197,6 +243,8 @@ class Row:
         descents: options with which the optimizer finds a minimum.
         annealed: whether a schedule must make its steps smaller on the way: steps in units of the gradient do not shrink.
         recorded: options of the trajectories that record_trajectories.py records from PyTorch.
+        elementwise: whether an element's steps depend on its own gradients only. If not, `reference` takes a vector.
+        follows_lr: whether each step is in proportion to lr.
     """
 
     optimizer: type[optim.Optimizer]
@@ -212,6 +260,8 @@ class Row:
     conflicts: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     annealed: bool = True
     recorded: list[dict[str, Any]] = field(default_factory=list)
+    elementwise: bool = True
+    follows_lr: bool = True
 
     @property
     def name(self) -> str:
@@ -473,14 +523,81 @@ ROWS = [
             {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True},
         ],
     ),
+    Row(
+        optim.Rprop, rprop,
+        {"lr": RATE, "etas": ETAS, "step_sizes": LIMITS, "maximize": FLAG},
+        {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50), "maximize": False},
+        {"step": COUNT, "prev": ARRAY, "step_size": ARRAY},
+        full={"lr": 0.1},
+        variants=[{"lr": 0.1}, {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (0.05, 0.2), "maximize": True}],
+        conflicts=[
+            ({"etas": (0.5, 0.9)}, "`etas`{} is (0.5, 0.9); it must be a factor in (0, 1) and one above 1"),
+            ({"step_sizes": (2.0, 1.0)}, "`step_sizes`{} is (2.0, 1.0); the first must not be above the second"),
+        ],
+        descents=[{"lr": 0.1}],
+        annealed=False,
+        recorded=[
+            {},
+            {"lr": 0.1},
+            {"lr": 0.1, "etas": [0.3, 1.5]},
+            {"lr": 0.1, "step_sizes": [0.05, 0.13], "maximize": True},
+        ],
+        follows_lr=False,
+    ),
+    Row(
+        optim.ASGD, asgd,
+        {
+            "lr": RATE, "lambd": FINITE, "alpha": FINITE, "t0": FINITE, "weight_decay": DECAY, "maximize": FLAG,
+        },
+        {"lr": 1e-2, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6, "weight_decay": 0, "maximize": False},
+        {"step": COUNT, "eta": FLOAT, "mu": FLOAT, "ax": ARRAY},
+        full={"lr": 0.1, "t0": 1, "lambd": 0.1},
+        variants=[{"lr": 0.1}, {"lr": 0.1, "lambd": 0.1, "t0": 0, "weight_decay": 0.1, "maximize": True}],
+        descents=[{"lr": 1e-3}],
+        annealed=False,
+        recorded=[
+            {},
+            {"lr": 0.1, "lambd": 0.2},
+            {"lr": 0.1, "lambd": 0.2, "alpha": 0.5, "t0": 4},
+            {"lr": 0.1, "t0": 0, "weight_decay": 0.3, "maximize": True},
+        ],
+    ),
+    Row(
+        optim.Adafactor, adafactor,
+        {"lr": RATE, "beta2_decay": POWER, "eps": TWO_EPS, "d": FROM_ONE, "weight_decay": DECAY, "maximize": FLAG},
+        {
+            "lr": 1e-2, "beta2_decay": -0.8, "eps": (None, 1e-3), "d": 1.0, "weight_decay": 0.0, "maximize": False,
+        },
+        {"step": COUNT, "variance": ARRAY},
+        full={"lr": 0.1},
+        variants=[{"lr": 0.1}, {"lr": 0.1, "eps": (1e-3, 0.1), "d": 2.0, "weight_decay": 0.1, "maximize": True}],
+        descents=[{"lr": 0.02}],
+        recorded=[
+            {},
+            {"lr": 0.1, "beta2_decay": -0.5},
+            {"lr": 0.1, "d": 2.0, "weight_decay": 0.3},
+            {"lr": 0.1, "eps": [1e-2, 2.0], "maximize": True},
+        ],
+        elementwise=False,
+    ),
 ]  # fmt: skip
+APART = {optim.Muon, optim.LBFGS}
 
 NUMBERS = {name for row in ROWS for name, kind in row.slots.items() if kind is not ARRAY}
 VARIANTS = {f"{row.name}-{'-'.join(options)}": (row.optimizer, options) for row in ROWS for options in row.variants}
+
+
+def other_options(optimizer: type[optim.Optimizer]) -> dict[str, Any]:
+    """Options that change the steps, beside a row's `full`."""
+    return {"weight_decay": 0.1} if "weight_decay" in optimizer.options else {"maximize": True}
+
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 every_optimizer = pytest.mark.parametrize(
     ("optimizer", "options"), [(row.optimizer, row.full) for row in ROWS], ids=[row.name for row in ROWS]
 )
 every_class = pytest.mark.parametrize("optimizer", [row.optimizer for row in ROWS])
+every_elementwise_variant = pytest.mark.parametrize(
+    ("optimizer", "options"), [(row.optimizer, options) for row in ROWS if row.elementwise for options in row.variants]
+)
 every_variant = pytest.mark.parametrize(("optimizer", "options"), VARIANTS.values(), ids=VARIANTS)

@@ -18,7 +18,10 @@ STEPS = 12
 
 
 def record(name: str, options: dict, start: list[np.ndarray], gradients: list[np.ndarray], dtype: type) -> tuple:
-    """The elements of both parameters after each step, and of each slot of the state at the end, by the slot's name."""
+    """The elements of both parameters after each step, and of each slot of the state at the end, by the slot's name.
+
+    A slot that a parameter lacks counts as 0. Last, the names of the slots of each parameter.
+    """
     params = [torch.tensor(a.astype(dtype), requires_grad=True) for a in start]
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     optimizer = getattr(torch.optim, name)(params, **options, foreach=False)
@@ -34,8 +37,9 @@ def record(name: str, options: dict, start: list[np.ndarray], gradients: list[np
         path.append(flat([p.detach() for p in params], params))
     state = optimizer.state_dict()["state"]
     assert state.keys() in (set(), {0, 1})
-    slots = {key: flat([state[0][key], state[1][key]], params) for key in state.get(0, ())}
-    return np.stack(path), slots
+    names = list(dict.fromkeys(key for slots in state.values() for key in slots))
+    slots = {key: flat([state[i].get(key, torch.tensor(0.0)) for i in range(2)], params) for key in names}
+    return np.stack(path), slots, [list(kept) for kept in state.values()]
 
 
 def flat(values: list[torch.Tensor], like: list[torch.Tensor]) -> np.ndarray:
@@ -52,9 +56,9 @@ def main() -> None:
     cases = [(row.name, options) for row in ROWS for options in row.recorded]
     for dtype in (np.float64, np.float32):
         runs = [record(name, options, start, gradients, dtype) for name, options in cases]
-        data[f"paths/{np.dtype(dtype)}"] = np.stack([path for path, _ in runs])
-        data[f"slots/{np.dtype(dtype)}"] = np.stack([slot for _, slots in runs for slot in slots.values()])
-    rows = [[name, options, list(slots)] for (name, options), (_, slots) in zip(cases, runs, strict=True)]
+        data[f"paths/{np.dtype(dtype)}"] = np.stack([path for path, _, _ in runs])
+        data[f"slots/{np.dtype(dtype)}"] = np.stack([slot for _, slots, _ in runs for slot in slots.values()])
+    rows = [[*case, list(slots), kept] for case, (_, slots, kept) in zip(cases, runs, strict=True)]
     data["cases"] = np.array(json.dumps(rows))
     data["made_by"] = np.array(f"PyTorch {torch.__version__}, foreach=False")
     np.savez_compressed(Path(__file__).with_name("trajectories.npz"), **data)

@@ -3,6 +3,17 @@
 STEPS = 24
 LRS = [0.5, 0.08]
 
+
+def inverse(n):
+    return 1 / (1 + n)
+
+
+def square(n):
+    return (1 + n) ** 2 / 100
+
+
+FUNCTIONS = {"inverse": inverse, "square": square}  # cases have their names, as they are data
+
 # A case is a schedule, or several that step in turn, each with its arguments; then how it is run, if not as usual.
 CASES = [
     ([["StepLR", {"step_size": 3}]], {}),
@@ -17,6 +28,24 @@ CASES = [
     ([["LinearLR", {"start_factor": 0.1, "end_factor": 0.6, "total_iters": 1}]], {}),
     ([["ExponentialLR", {"gamma": 0.9}]], {}),
     ([["ExponentialLR", {"gamma": 1.1}]], {}),
+    ([["LambdaLR", {"lr_lambda": "inverse"}]], {}),
+    ([["LambdaLR", {"lr_lambda": ["inverse", "square"]}]], {}),
+    ([["LambdaLR", {"lr_lambda": "square"}]], {"edited": 7}),
+    ([["LambdaLR", {"lr_lambda": "square"}], ["ExponentialLR", {"gamma": 0.8}]], {}),
+    ([["ExponentialLR", {"gamma": 0.8}], ["LambdaLR", {"lr_lambda": "inverse"}]], {}),
+    (
+        [
+            [
+                "SequentialLR",
+                {"schedulers": [["LinearLR", {}], ["LambdaLR", {"lr_lambda": "inverse"}]], "milestones": [5]},
+            ]
+        ],
+        {},
+    ),
+    (
+        [["ChainedScheduler", {"schedulers": [["LambdaLR", {"lr_lambda": "inverse"}], ["StepLR", {"step_size": 5}]]}]],
+        {},
+    ),
     ([["CosineAnnealingLR", {"T_max": 20}]], {}),
     ([["CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}]], {}),
     ([["CosineAnnealingLR", {"T_max": 1, "eta_min": 0.1}]], {}),
@@ -129,6 +158,9 @@ def build(library, optimizer, name, options):
     options = dict(options)
     if "schedulers" in options:
         options["schedulers"] = [build(library, optimizer, *part) for part in options["schedulers"]]
+    if "lr_lambda" in options:
+        named = options["lr_lambda"]
+        options["lr_lambda"] = [FUNCTIONS[f] for f in named] if isinstance(named, list) else FUNCTIONS[named]
     return getattr(library, name)(optimizer=optimizer, **options)
 
 

@@ -100,14 +100,24 @@ def test_going_on_by_last_epoch_alone(name, options, steps):
         schedule.step()
     again = stepper()
     with pytest.raises(ValueError, match=f"{name}: `last_epoch` is {steps - 1} but group 0 has no 'initial_lr'"):
-        getattr(lrs, name)(again, **options, last_epoch=steps - 1)
+        build(lrs, again, name, {**options, "last_epoch": steps - 1})
     again.load_state_dict(optimizer.state_dict())
-    resumed = getattr(lrs, name)(again, **options, last_epoch=steps - 1)
+    resumed = build(lrs, again, name, {**options, "last_epoch": steps - 1})
     assert resumed.last_epoch == steps
     for _ in range(5):
         assert look(optimizer) == look(again)
         schedule.step()
         resumed.step()
+
+
+def test_the_function_of_a_lambda_is_not_saved_and_stays():
+    first, second = stepper(), stepper()
+    saved, other = lrs.LambdaLR(first, lambda n: 1 / (1 + n)), lrs.LambdaLR(second, [lambda n: 1.0, lambda n: 2.0])
+    saved.step()
+    other.load_state_dict(json.loads(json.dumps(saved.state_dict())))
+    assert look(second) == look(first)
+    other.step()
+    assert other.get_last_lr() == [0.5, 0.16]
 
 
 def test_sequential_goes_on_by_last_epoch_through_its_parts():

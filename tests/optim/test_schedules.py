@@ -67,6 +67,7 @@ def test_rates_follow_their_formulas(lr, n, size, gamma, factor, share):
         lrs.StepLR: ((size, gamma), lr * gamma ** (n // size)),
         lrs.MultiStepLR: (([size, 2 * size], gamma), lr * gamma ** ((n >= size) + (n >= 2 * size))),
         lrs.ConstantLR: ((factor, size), lr * (factor if n < size else 1)),
+        lrs.LambdaLR: ((lambda m: gamma * m + factor,), lr * (gamma * n + factor)),
         lrs.LinearLR: ((factor, share, size), lr * (factor + (share - factor) * min(1, n / size))),
         lrs.ExponentialLR: ((gamma,), lr * gamma**n),
         lrs.CosineAnnealingLR: ((size, floor), floor + (lr - floor) * math.cos(math.pi * n / size / 2) ** 2),
@@ -251,7 +252,10 @@ BAD = [
     *((lrs.MultiStepLR, {"milestones": v}, e, "it must be a list of whole numbers of steps")
       for v, e in [(3, TypeError), ("34", TypeError), ([1.5], TypeError), ([-1], ValueError)]),
     *((lrs.ConstantLR, {"factor": v}, ValueError, SHARE) for v in (-0.1, 1.5, math.nan)),
-    (lrs.ConstantLR, {"total_iters": 0}, ValueError, COUNT),
+    (lrs.ConstantLR, {"total_iters": -1}, ValueError, "it must be a whole number of at least 0"),
+    *((lrs.LambdaLR, {"lr_lambda": v}, TypeError, "it must be a function of the number of steps, or a list with one")
+      for v in (0.5, [math.exp, 0.5])),
+    (lrs.LambdaLR, {"lr_lambda": [math.exp]}, ValueError, "it must be one value, or 2: one for each parameter group"),
     *((lrs.LinearLR, {"start_factor": v}, ValueError, "a number above 0 and at most 1") for v in (0, 1.1)),
     (lrs.LinearLR, {"end_factor": 2}, ValueError, SHARE),
     (lrs.LinearLR, {"total_iters": 0}, ValueError, COUNT),
@@ -301,6 +305,27 @@ def test_one_cycle_needs_a_momentum_to_cycle():
         lrs.OneCycleLR(optimizer, 1.0, 9)
     assert optimizer.param_groups[0]["lr"] == 0.01
     assert len(rates(lrs.OneCycleLR(optimizer, 1.0, 9, cycle_momentum=False), 9)) == 10
+
+
+def test_a_constant_of_no_steps_changes_nothing():
+    assert rates(lrs.ConstantLR(stepper(), 0.5, total_iters=0), 3) == [0.5] * 4
+
+
+@pytest.mark.parametrize(("wrong", "error"), [(-0.5, ValueError), (math.nan, ValueError), (None, TypeError)])
+def test_a_function_that_gives_no_factor_is_named_before_any_rate_is_written(wrong, error):
+    optimizer = stepper()
+    before = optimizer.state_dict()
+    rule = "it must be a finite number of at least 0"
+    for groups, which in [(lambda n: wrong, 0), ([lambda n: 0.5, lambda n: wrong], 1)]:
+        with pytest.raises(error, match=f"LambdaLR: `lr_lambda` gave .* after 0 steps for group {which}; {rule}"):
+            lrs.LambdaLR(optimizer, groups)
+    assert optimizer.state_dict() == before
+    schedule = lrs.LambdaLR(optimizer, [lambda n: 0.5, lambda n: wrong if n == 2 else 1.0])
+    schedule.step()
+    seen = look(optimizer), schedule.state_dict()
+    with pytest.raises(error, match=f"LambdaLR: `lr_lambda` gave .* after 2 steps for group 1; {rule}"):
+        schedule.step()
+    assert seen == (look(optimizer), schedule.state_dict())
 
 
 def test_a_subclass_may_have_checks_of_its_own():

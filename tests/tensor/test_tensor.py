@@ -110,6 +110,17 @@ def test_only_floating_point_tensors_require_gradients(dtype):
     assert not t.requires_grad
 
 
+def test_requires_grad_is_also_set_by_a_method():
+    x = tg.ones(2)
+    assert x.requires_grad_() is x
+    assert x.requires_grad
+    assert not x.requires_grad_(False).requires_grad
+    with pytest.raises(TypeError, match="requires_grad: only floating-point Tensors have gradients"):
+        tg.Tensor(np.zeros(2, int)).requires_grad_()
+    with pytest.raises(RuntimeError, match="requires_grad: this Tensor is the result of"):
+        (x.requires_grad_() * 2).requires_grad_(False)
+
+
 def test_requires_grad_is_set_on_leaves_only():
     x = tg.Tensor([1.0], requires_grad=True)
     y = x * 2

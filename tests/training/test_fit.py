@@ -173,6 +173,14 @@ def test_a_schedule_in_each_step_is_stepped_after_each_batch():
         expected.step()
 
 
+def test_sums_that_were_saved_before_there_were_metrics_load():
+    before = {"examples": 12, "loss": 6.0, "targets": 12, "right": 9}
+    means = tg.training.Means().prepared(before)
+    assert means.result() == {"loss": 0.5, "accuracy": 0.75}
+    without = tg.training.Means().prepared({**before, "targets": 0, "right": 0})
+    assert without.result() == {"loss": 0.5}
+
+
 @pytest.mark.parametrize(("metric", "validated"), [("loss", False), ("val_loss", True)])
 def test_a_plateau_is_found_in_the_validation_loss_or_without_one_in_the_loss(metric, validated):
     class Recording(tg.optim.ReduceLROnPlateau):
@@ -296,10 +304,10 @@ def test_bad_arguments(arguments, error, message):
 @pytest.mark.parametrize(
     ("loader", "error", "message"),
     [
-        ([], ValueError, "`loader` gave no batch in epoch 1"),
+        ([], ValueError, "`data` gave no batch in epoch 1"),
         ([(IMAGES[:4],)], TypeError, "a batch is 1 part; it must be a tuple of arrays"),
         ([IMAGES[:4]], TypeError, "a batch is a ndarray; it must be a tuple of arrays"),
-        ([(IMAGES[:4], None)], TypeError, "NoneType; it must be a numeric ndarray"),
+        ([(IMAGES[:4], None)], TypeError, "a NoneType in it; all its parts must be arrays"),
     ],
 )
 def test_bad_batches(loader, error, message):

@@ -196,7 +196,8 @@ class State:
         own, line = vars(module), type(module).__mro__
         ours = [kind for kind in line if kind.__module__.startswith(OURS[0])]
         named = own.keys() & NONE.union(*map(named_by_methods, ours))
-        wanted = {*module._kinds, *named, "forward", "_kinds", "_hooks", "_pre_hooks", "_training"}
+        hooks = {"_hooks", "_pre_hooks", "_backward_hooks", "_backward_pre_hooks"}
+        wanted = {*module._kinds, *named, *hooks, "forward", "_kinds", "_training"}
         self._form(module, own, [kind for kind in line if kind not in ours])
         self._items(module, own, wanted, f"of {_title(module)}", None)
         self._methods(line, "forward")

@@ -67,8 +67,7 @@ def register(place: Node | Leaf, hook: Hook) -> Handle:
 
 def run(place: Node | Leaf, g: Array, create: bool) -> Array:
     """The gradient after the hooks of `place`: a Tensor if `create`, else an array."""
-    tensor = graph._namespace["Tensor"]
-    given = g if create else tensor._of(np.asarray(g))
+    given = g if create else graph._namespace["Tensor"]._of(np.asarray(g))
     for hook in list(place.hooks.values()):
         if tracing.watchers:
             tracing.tracer().read(hook, "code")
@@ -78,20 +77,26 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
             with no_grad():
                 replacement = hook(given)
         if replacement is not None:
-            given = _checked(replacement, given, tensor)
+            given = replaced("register_hook", replacement, given)
     return given if create else given._array
 
 
-def _checked(replacement: Any, given: Any, tensor: Any) -> Any:
+def replaced(name: str, replacement: Any, given: Any) -> Any:
+    """What a hook that was registered by `name` returned instead of the Tensor `given`, as a Tensor that fits.
+
+    Raises:
+        TypeError, ValueError: if it does not fit.
+    """
+    tensor = graph._namespace["Tensor"]
     if isinstance(replacement, np.ndarray | np.generic):
         replacement = tensor._of(np.asarray(replacement))
     if not isinstance(replacement, tensor):
         raise TypeError(
-            f"register_hook: the hook returned {replacement!r:.60}; it must return None or a Tensor for the gradient"
+            f"{name}: the hook returned {replacement!r:.60}; it must return None or a Tensor for the gradient"
         )
     if replacement.shape != given.shape or replacement.dtype != given.dtype:
         raise ValueError(
-            f"register_hook: the hook returned {replacement.dtype} {replacement.shape} for the gradient "
+            f"{name}: the hook returned {replacement.dtype} {replacement.shape} for the gradient "
             f"{given.dtype} {given.shape}; a replacement must have its shape and dtype"
         )
     return replacement

@@ -1,7 +1,10 @@
 """Datasets: numbered examples, read one at a time or as a batch."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import index as as_index
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,14 +13,16 @@ from numpy.typing import NDArray
 from ..tensor import Tensor, get_default_dtype
 
 Array: TypeAlias = NDArray[Any]
-Batch: TypeAlias = tuple[Array, ...]
+Batch: TypeAlias = Any
+"""A tuple of arrays, or a dict of arrays by name."""
 
 
 class Dataset(ABC):
     """Examples numbered from 0. A subclass defines ``__len__`` and ``__getitem__``.
 
-    An example is a tuple of fields, such as image and label, or one field by itself. A field is an array, a number or
-    anything that ``np.asarray`` takes. Override :meth:`take` if a whole batch can be read faster than single examples.
+    An example is a tuple of fields, such as image and label, a dict of fields by name, or one field by itself. A field is an
+    array, a number or anything that ``np.asarray`` takes. Override :meth:`take` if a whole batch can be read faster than
+    single examples. The sum of two datasets is their :class:`ConcatDataset`.
 
     >>> import tinygrad_cnn as tg
     >>> class Squares(tg.data.Dataset):
@@ -37,9 +42,15 @@ class Dataset(ABC):
     def __getitem__(self, index: int) -> Any:
         """Example `index`, from 0 to len(self) - 1."""
 
-    def take(self, indices: NDArray[np.intp]) -> Batch:
+    def take(self, indices: NDArray[np.int64]) -> Batch:
         """The examples at `indices` as one batch: for each field an array with the examples along its first axis."""
         return collate([self[index] for index in indices.tolist()])
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} examples)"
 
 
 class TensorDataset(Dataset):
@@ -73,13 +84,17 @@ class TensorDataset(Dataset):
     def __len__(self) -> int:
         return len(self.arrays[0])
 
-    def __getitem__(self, index: Any) -> Batch:
+    def __getitem__(self, index: Any) -> tuple[Array, ...]:
         """The rows at `index`: an integer, or any other index of the first axis."""
         return tuple(array[index] for array in self.arrays)
 
-    def take(self, indices: NDArray[np.intp]) -> Batch:
+    def take(self, indices: NDArray[np.int64]) -> tuple[Array, ...]:
         """Copies of the rows at `indices`."""
         return tuple(array.take(indices, axis=0) for array in self.arrays)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{array.dtype} {array.shape[1:]}" for array in self.arrays)
+        return f"TensorDataset({len(self)} examples of {fields})"
 
 
 class Subset(Dataset):
@@ -92,7 +107,7 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset | Sequence[Any] | Array | Tensor, indices: Sequence[int] | Array) -> None:
         self.dataset = as_dataset(dataset)
-        self.indices = _integers(indices)
+        self.indices = integers("Subset", "indices", indices)
         wrong = (self.indices < 0) | (self.indices >= len(self.dataset))
         if wrong.any():
             at, length = wrong.argmax(), len(self.dataset)
@@ -104,8 +119,58 @@ class Subset(Dataset):
     def __getitem__(self, index: int) -> Any:
         return self.dataset[int(self.indices[index])]
 
-    def take(self, indices: NDArray[np.intp]) -> Batch:
+    def take(self, indices: NDArray[np.int64]) -> Batch:
         return self.dataset.take(self.indices[indices])
+
+    def __repr__(self) -> str:
+        return f"Subset({len(self)} of {self.dataset!r})"
+
+
+class ConcatDataset(Dataset):
+    """The examples of several datasets, one dataset after the other.
+
+    Args:
+        datasets: datasets, arrays, Tensors or sequences, whose examples have the same fields.
+
+    Raises:
+        ValueError: if there is no dataset, or, when a batch is made, if the fields differ in number, name or shape.
+        TypeError: if one is no dataset.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> both = tg.data.ConcatDataset([np.arange(3), 10 * np.arange(2)])
+    >>> len(both), both.take(np.array([3, 0, 4]))
+    (5, (array([ 0,  0, 10]),))
+    """
+
+    def __init__(self, datasets: Iterable[Dataset | Sequence[Any] | Array | Tensor]) -> None:
+        self.datasets = [as_dataset(dataset) for dataset in datasets]
+        if not self.datasets:
+            raise ValueError("ConcatDataset: there are no datasets; give at least one")
+        self._ends = np.cumsum([len(dataset) for dataset in self.datasets])
+        self._starts = self._ends - [len(dataset) for dataset in self.datasets]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> Any:
+        """Example `index`; a negative one counts from the end, IndexError if there is none."""
+        place = as_index(index) + (len(self) if index < 0 else 0)
+        if not 0 <= place < len(self):
+            raise IndexError(f"ConcatDataset: there is no example {index} among {len(self)}")
+        which = int(np.searchsorted(self._ends, place, side="right"))
+        return self.datasets[which][place - int(self._starts[which])]
+
+    def take(self, indices: NDArray[np.int64]) -> Batch:
+        which = np.searchsorted(self._ends, indices, side="right")
+        used = np.unique(which)
+        batches = [self.datasets[i].take(indices[which == i] - self._starts[i]) for i in used.tolist()]
+        if len(used) == 1:
+            return batches[0]
+        order = np.argsort(np.argsort(which, kind="stable"))  # where each example is in the batches one after the other
+        return _merged(batches, lambda name, parts: _joined(name, parts)[order])
+
+    def __repr__(self) -> str:
+        return f"ConcatDataset([{', '.join(map(repr, self.datasets))}])"
 
 
 class _Items(Dataset):
@@ -119,6 +184,9 @@ class _Items(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return self.items[index]
+
+    def __repr__(self) -> str:
+        return f"{type(self.items).__name__} of {len(self)} examples"
 
 
 def as_dataset(data: Any) -> Dataset:
@@ -147,35 +215,63 @@ def as_array(value: Any) -> Array:
 def collate(items: Sequence[Any]) -> Batch:
     """Examples as one batch: each field stacked along a new first axis. Python floats get the default dtype.
 
+    Args:
+        items: examples: tuples or lists of fields, dicts of fields by name, or single fields.
+
+    Returns:
+        A tuple of arrays; for dicts, a dict of arrays by name.
+
     Raises:
-        ValueError: if there are no examples, or they differ in their number of fields or in the shape of a field.
+        ValueError: if there are no examples, or they differ in their number of fields, their names or the shape of a field.
         TypeError: if a field is not a number or an array.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> images, labels = tg.data.collate([(np.zeros((28, 28)), 3), (np.ones((28, 28)), 5)])
     >>> images.shape, labels
     ((2, 28, 28), array([3, 5]))
+    >>> tg.data.collate([{"x": 1.5, "label": 3}, {"x": 2.5, "label": 5}])
+    {'x': array([1.5, 2.5], dtype=float32), 'label': array([3, 5])}
     """
-    rows = [item if isinstance(item, tuple | list) else (item,) for item in items]
+    return _merged([item if isinstance(item, tuple | list | Mapping) else (item,) for item in items], _stacked)
+
+
+def _merged(rows: Sequence[Any], merge: Callable[[int | str, Sequence[Any]], Array]) -> Batch:
+    """One batch of examples or batches, whose fields are merged by number or name."""
+    kinds = dict.fromkeys(frozenset(row) if isinstance(row, Mapping) else None for row in rows)
+    if kinds.keys() - {None}:
+        if len(kinds) > 1:
+            found = " and ".join("no names" if kind is None else f"{sorted(kind)}" for kind in [*kinds][:2])
+            raise ValueError(f"collate: the fields of the examples have {found}; all must have the same names")
+        return {name: merge(name, [row[name] for row in rows]) for name in rows[0]}
     counts = sorted({len(row) for row in rows})
     if len(counts) != 1:
         raise ValueError(f"collate: the examples have {counts or 'no'} fields; all must have the same number")
-    return tuple(_stacked(number, column) for number, column in enumerate(zip(*rows, strict=True)))
+    return tuple(merge(number, column) for number, column in enumerate(zip(*rows, strict=True)))
 
 
-def _stacked(number: int, column: tuple[Any, ...]) -> Array:
-    fields = [as_array(field) for field in column]
-    shapes = list(dict.fromkeys(field.shape for field in fields))
-    if len(shapes) > 1:
+def _stacked(field: int | str, values: Sequence[Any]) -> Array:
+    arrays = [as_array(value) for value in values]
+    _check_shapes(field, [array.shape for array in arrays])
+    return np.stack(arrays)
+
+
+def _joined(field: int | str, parts: Sequence[Array]) -> Array:
+    _check_shapes(field, [part.shape[1:] for part in parts])
+    return np.concatenate(parts)
+
+
+def _check_shapes(field: int | str, shapes: Iterable[tuple[int, ...]]) -> None:
+    different = list(dict.fromkeys(shapes))
+    if len(different) > 1:
         raise ValueError(
-            f"collate: field {number} has shape {shapes[0]} in one example and {shapes[1]} in another; crop or pad them "
-            "to one shape, or write a `collate`. For arrays with an example in each row, use TensorDataset(...)"
+            f"collate: field {field!r} has shape {different[0]} in one example and {different[1]} in another; crop or pad "
+            "them to one shape, or write a `collate`. For arrays with an example in each row, use TensorDataset(...)"
         )
-    return np.stack(fields)
 
 
-def _integers(indices: Any) -> NDArray[np.intp]:
-    array = np.asarray(indices)
+def integers(owner: str, name: str, values: Any) -> NDArray[np.int64]:
+    """A row of integers as a new array; TypeError for anything else."""
+    array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise TypeError(f"Subset: `indices` is {array.dtype} {array.shape}; it must be a row of integers")
+        raise TypeError(f"{owner}: `{name}` is {array.dtype} {array.shape}; it must be a row of integers")
     return array.astype(np.intp)

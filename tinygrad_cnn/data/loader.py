@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from ..checks import Loadable, checked, entries, flag, loadable, whole
 from ..ops.random import generator
 from ..tensor import Tensor
-from .dataset import Array, Batch, Dataset, as_dataset
+from .dataset import Array, Batch, Dataset, as_dataset, integers
 from .prefetch import ahead
+from .sampler import Sampler, as_sampler
 from .transforms.compose import draws
 
 Transform: TypeAlias = Callable[..., Any]
@@ -42,6 +43,7 @@ def shard_bounds(examples: int, count: int) -> list[int]:
 
 def shards_of(batch: Sequence[Any], count: int, which: Iterable[int]) -> Shards:
     """The shards `which` of a batch that is at hand, as views; ValueError if its arrays have different lengths."""
+    _check_tuple(batch)
     lengths = [len(x) for x in batch]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -52,8 +54,22 @@ def shards_of(batch: Sequence[Any], count: int, which: Iterable[int]) -> Shards:
     return Shards([high - low for low, high in pairwise(cuts)], parts)
 
 
+def _check_tuple(batch: Any) -> None:
+    if isinstance(batch, dict):
+        raise TypeError("a batch is a dict; to be cut into shards, it must be a tuple of arrays")
+
+
+def _check_batch(name: str, batch: Any) -> None:
+    if not isinstance(batch, tuple | dict):
+        raise TypeError(
+            f"DataLoader: `{name}` gave a {type(batch).__name__}; a batch is a tuple of arrays, or a dict of them"
+        )
+
+
 class DataLoader(Loadable):
     """The batches of one epoch each time it is iterated: tuples of NumPy arrays, which all ops take.
+
+    If examples are dicts, a batch is a dict of arrays by name.
 
     The order of an epoch depends only on `seed` and the number of the epoch, and the draws of a random transform on `seed`
     and the numbers of epoch and batch. So a loader can be stopped and resumed anywhere with the same bits, prefetched or
@@ -68,16 +84,21 @@ class DataLoader(Loadable):
         dataset: a :class:`Dataset`; an array or Tensor, by its first axis; or a sequence of examples.
         batch_size: how many examples a batch has.
         shuffle: draw a new order for each epoch.
+        sampler: a :class:`Sampler`, which draws the examples of each epoch; or a sequence of their numbers, the same for each
+            epoch. It excludes `shuffle`. A saved state does not contain it.
         drop_last: leave out the last batch of an epoch if it is not full.
         seed: a non-negative integer; None draws one from the library's generator, see ``tg.manual_seed``.
-        collate: makes a batch, a tuple of arrays, of a list of examples. Without it ``dataset.take`` makes it.
+        collate: makes a batch, a tuple or dict of arrays, of a list of examples. Without it ``dataset.take`` makes it.
         transform: applied to the first array of each batch, the images. If it has a parameter `rng`, it is given a
             generator by that name, which it must draw from.
+        batch_transform: applied to the whole batch after that, as :class:`MixUp` must be: called with the arrays of the tuple,
+            or with the dict, and with `rng` if it has this parameter. It returns the new batch.
         prefetch: how many batches a background thread prepares while one is used; 0 for no thread. Where there are no
             threads, in a browser, it changes nothing.
 
     Raises:
         TypeError, ValueError: if an argument has the wrong type or is out of range.
+        IndexError: at the start of an epoch, if the sampler gives a number that is not from 0 to len(dataset) - 1.
 
     >>> import tinygrad_cnn as tg
     >>> dataset = tg.data.TensorDataset(*tg.data.digits())
@@ -95,14 +116,21 @@ class DataLoader(Loadable):
 
     def __init__(
         self, dataset: Dataset | Sequence[Any] | Array | Tensor, batch_size: int = 1, shuffle: bool = False,
-        drop_last: bool = False, *, seed: int | None = None, collate: Callable[[list[Any]], Batch] | None = None,
-        transform: Transform | None = None, prefetch: int = 0,
+        drop_last: bool = False, *, sampler: Sampler | Sequence[int] | Array | None = None, seed: int | None = None,
+        collate: Callable[[list[Any]], Batch] | None = None, transform: Transform | None = None,
+        batch_transform: Transform | None = None, prefetch: int = 0,
     ) -> None:  # fmt: skip
         self.dataset = as_dataset(dataset)
         vars(self).update(checked("DataLoader", {**_OPTIONS, "prefetch": whole(0)}, locals()))
+        if sampler is not None and self.shuffle:
+            raise ValueError(
+                "DataLoader: `shuffle` is True and there is a `sampler`, which draws the order; leave one out"
+            )
+        self.sampler = None if sampler is None else as_sampler("DataLoader", sampler)
         self.collate = collate
         self.transform = transform
-        self._transform_draws = transform is not None and draws(transform)
+        self.batch_transform = batch_transform
+        self._draws = [f is not None and draws(f) for f in (transform, batch_transform)]
         seed = int(generator().integers(2**63)) if seed is None else seed
         self._seed: int = checked("DataLoader", _SEED, locals())["seed"]
         self._epoch = self._position = 0
@@ -126,8 +154,12 @@ class DataLoader(Loadable):
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        examples = len(self.dataset)
-        return examples // self.batch_size if self.drop_last else -(-examples // self.batch_size)
+        return self._examples // self.batch_size if self.drop_last else -(-self._examples // self.batch_size)
+
+    @property
+    def _examples(self) -> int:
+        """How many examples an epoch has."""
+        return len(self.dataset) if self.sampler is None else len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
         return self._epoch_of(self._load)
@@ -178,23 +210,41 @@ class DataLoader(Loadable):
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         examples = len(self.dataset)
-        return self._generator(epoch).permutation(examples) if self.shuffle else np.arange(examples)
+        if self.sampler is None:
+            return self._generator(epoch).permutation(examples) if self.shuffle else np.arange(examples)
+        drawn = integers("DataLoader", "sampler", self.sampler.draw(self._generator(epoch)))
+        if len(drawn) != self._examples:
+            raise ValueError(f"DataLoader: `sampler` drew {len(drawn)} examples; its length is {self._examples}")
+        wrong = (drawn < 0) | (drawn >= examples)
+        if wrong.any():
+            number = drawn[wrong.argmax()]
+            raise IndexError(f"DataLoader: `sampler` gives example {number}; it must be from 0 to {examples - 1}")
+        return drawn
 
     def _generator(self, *path: int) -> np.random.Generator:
         """The generator of an epoch, or of a batch in it: the same each time, and independent of the others."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=path))
 
     def _load(self, indices: NDArray[np.int64], *path: int) -> Batch:
-        """The examples at `indices`; a random transform draws from the generator of `path`."""
+        """The examples at `indices`; random transforms draw from the generator of `path`, one after the other."""
         if self.collate is None:
             batch = self.dataset.take(indices)
         else:
             batch = self.collate([self.dataset[i] for i in indices.tolist()])
-            if not isinstance(batch, tuple):
-                raise TypeError(f"DataLoader: `collate` gave a {type(batch).__name__}; a batch is a tuple of arrays")
+            _check_batch("collate", batch)
+        if any(self._draws):
+            rng = self._generator(*path)
+        given = [{"rng": rng} if needed else {} for needed in self._draws]
         if self.transform is not None:
-            rng = {"rng": self._generator(*path)} if self._transform_draws else {}
-            batch = (self.transform(batch[0], **rng), *batch[1:])
+            if isinstance(batch, dict):
+                first = next(iter(batch))
+                batch = {**batch, first: self.transform(batch[first], **given[0])}
+            else:
+                batch = (self.transform(batch[0], **given[0]), *batch[1:])
+        if self.batch_transform is not None:
+            arguments = (batch,) if isinstance(batch, dict) else batch
+            batch = self.batch_transform(*arguments, **given[1])
+            _check_batch("batch_transform", batch)
         return batch
 
     def _load_shards(
@@ -206,6 +256,8 @@ class DataLoader(Loadable):
             for s in which
             if cuts[s] < cuts[s + 1]
         }
+        for part in parts.values():
+            _check_tuple(part)
         return Shards([high - low for low, high in pairwise(cuts)], parts)
 
     # State
@@ -214,7 +266,7 @@ class DataLoader(Loadable):
         """The position in the data, and the settings on which the order depends, as plain values."""
         options = {name: getattr(self, name) for name in _OPTIONS}
         place = {"seed": self._seed, "epoch": self._epoch, "position": self._position}
-        return {**place, "length": len(self.dataset), **options}
+        return {**place, "length": self._examples, **options}
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
         values, faults = entries(state_dict, _CHECKS, "the state")
@@ -235,3 +287,10 @@ class DataLoader(Loadable):
             self._newest = None
 
         return load
+
+    def __repr__(self) -> str:
+        options = {name: getattr(self, name) for name in ("batch_size", "shuffle", "drop_last", "seed")}
+        given = {name: getattr(self, name) for name in ("sampler", "collate", "transform", "batch_transform")}
+        options |= {name: value for name, value in given.items() if value is not None}
+        options |= {"prefetch": self.prefetch} if self.prefetch else {}
+        return f"DataLoader({self.dataset!r}, {', '.join(f'{name}={value!r}' for name, value in options.items())})"

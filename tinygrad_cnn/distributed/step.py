@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,24 +26,37 @@ if TYPE_CHECKING:
 
 ShardStep = Callable[..., tuple[Tensor, ...]]
 """A function of the share that a shard has of its batch, and of the shard's arrays: it runs forward, and backward from the
-share, and returns the loss and how many outputs are right."""
+share, and returns the loss and what was measured."""
+
+Totals = Callable[[Sequence[Tensor], Any], list[list[float]]]
+"""A function of what a shard measured and of its target: numbers that add up over shards."""
 
 
 class Step:
     """Takes steps for parameters and buffers.
 
     A contribution has the gradients and the floating-point buffers, both times the share of the batch that the shard
-    has; and in float64 the loss, times the share, how many outputs are right of how many, which parameters have a
-    gradient, and the integer buffers.
+    has; and in float64 the loss, times the share, the totals of the metrics, which parameters have a gradient, and the
+    integer buffers.
 
     Args:
         world: the ranks and shards.
         parameters, buffers: of the model.
         reuse: whether the memory of gradients that were returned may be written by the next step.
+        totals: makes numbers that add up of what a shard measured beside its loss, and its target.
     """
 
-    def __init__(self, world: World, parameters: Sequence[Tensor], buffers: Sequence[Tensor], reuse: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        parameters: Sequence[Tensor],
+        buffers: Sequence[Tensor],
+        reuse: bool,
+        totals: Totals | None = None,
+    ) -> None:
         self._world, self._reuse = world, reuse
+        self._totals = totals or (lambda values, target: [])
+        self._lengths: list[int] = []
         self._parameters = parameters
         self._floats = [b._array for b in buffers if b.dtype.kind in "fc"]
         self._integers = [b._array for b in buffers if b.dtype.kind not in "fc"]
@@ -50,14 +64,13 @@ class Step:
         self._before = [np.empty_like(b) for b in self._buffers]
         self._mark = marking(*self._buffers)
         self._sum = Sum(world.link, world.shards)
-        numbers = np.empty(3 + len(parameters) + sum(b.size for b in self._integers))
-        self._layout = Layout([*(p._array for p in parameters), *self._floats, numbers])
+        self._layout = self._layout_for([])
         self._free: list[Flat] = []
         self._lent: Flat | None = None
         self._is_first = True
 
-    def __call__(self, shard: ShardStep, batch: Shards) -> tuple[Tensor, list[int], list[Tensor | None]]:
-        """The loss of the batch, how many outputs are right of how many, and the gradients; buffers are updated.
+    def __call__(self, shard: ShardStep, batch: Shards) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
+        """The loss of the batch, the totals of the metrics, and the gradients; buffers are updated.
 
         Raises:
             ValueError: if a shard is empty, or the step draws from a generator of its own. Buffers are as they were
@@ -83,10 +96,12 @@ class Step:
                 world.stream(world.steps, s),
                 trace(_NoOtherGenerator()) if self._is_first and world.shards > 1 else nullcontext(),
             ):
-                loss, *right = shard(Tensor._of(np.asarray(share)), *batch.parts[s])
+                loss, *values = shard(Tensor._of(np.asarray(share)), *batch.parts[s])
             dtypes.append(loss.dtype)
-            counts = [right[0].item(), batch.parts[s][-1].size] if right else [0, 0]
-            return self._contribution(share, loss.item(), counts, onto)
+            totals = self._totals(values, batch.parts[s][-1])
+            if self._lengths != [*map(len, totals)]:
+                self._layout = self._layout_for(totals)
+            return self._contribution(share, loss.item(), [n for total in totals for n in total], onto)
 
         try:
             if world.sync_batch_norm and world.shards > 1:
@@ -137,6 +152,12 @@ class Step:
             np.copyto(buffer, kept)
         self._mark()
 
+    def _layout_for(self, totals: Sequence[Sequence[float]]) -> Layout:
+        """Where a contribution with these totals lies. Memory for others is dropped."""
+        self._lengths, self._free = [*map(len, totals)], []
+        numbers = np.empty(1 + sum(self._lengths) + len(self._parameters) + sum(b.size for b in self._integers))
+        return Layout([*(p._array for p in self._parameters), *self._floats, numbers])
+
     def _memory(self) -> Flat:
         return self._free.pop() if self._free else self._layout.empty()
 
@@ -144,12 +165,12 @@ class Step:
         self._free.append(b)
         return add(a, b)
 
-    def _contribution(self, share: float, loss: float, counts: Sequence[float], onto: Flat | None) -> Flat:
+    def _contribution(self, share: float, loss: float, totals: Sequence[float], onto: Flat | None) -> Flat:
         flat = self._memory() if onto is None else onto
         present = [p._grad is not None for p in self._parameters]
         gradients: list[Any] = [0 if p._grad is None else p._grad._array for p in self._parameters]
         statistics = [b * b.dtype.type(share) for b in self._floats]
-        numbers = np.array([loss * share, *counts, *present, *(n for b in self._integers for n in b.flat)], np.float64)
+        numbers = np.array([loss * share, *totals, *present, *(n for b in self._integers for n in b.flat)], np.float64)
         for view, array in zip(self._layout.views(flat), [*gradients, *statistics, numbers], strict=True):
             if onto is None:
                 np.copyto(view, array)
@@ -157,10 +178,13 @@ class Step:
                 np.add(view, array, out=view)
         return flat
 
-    def _results(self, views: list[np.ndarray], dtype: np.dtype[Any]) -> tuple[Tensor, list[int], list[Tensor | None]]:
+    def _results(
+        self, views: list[np.ndarray], dtype: np.dtype[Any]
+    ) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
         *views, numbers = views
         many = len(self._parameters)
-        loss, counts, present, integers = np.split(numbers, [1, 3, 3 + many])
+        ends = [*accumulate([1, *self._lengths, many])]
+        loss, *totals, present, integers = np.split(numbers, ends)
         mine = np.array([n for b in self._integers for n in b.flat], np.float64)
         if not np.array_equal(integers, mine * self._world.shards):
             self._put_buffers_back()
@@ -172,7 +196,7 @@ class Step:
             np.copyto(buffer, view)
         self._mark()
         gradients = [Tensor._of(view) if n else None for view, n in zip(views, present, strict=False)]
-        return Tensor._of(loss[0].astype(dtype)), [int(n) for n in counts], gradients
+        return Tensor._of(loss[0].astype(dtype)), [total.tolist() for total in totals], gradients
 
 
 class _NoOtherGenerator(Tracer):

@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.interrupt import Interrupt
 from ..training.measure import Means, measured, modes, tensors
 from ..training.steps import Steps, taken, wrapped
+from ..training.weights import ClassWeighted
 from . import digest
 from .communicator import DistributedError, gather
 from .step import Step, backward_of_share
@@ -45,13 +47,14 @@ class DistributedSteps(Steps):
 
     def _forward_and_backward(self) -> Callable[..., tuple[Tensor, ...]]:
         model, loss, parameters = self.run.model, self.run.loss, self._parameters
+        metrics = self.run.means.metrics
 
         def shard(share: Tensor, *batch: Tensor) -> tuple[Tensor, ...]:
             *inputs, target = batch
             output = model(*inputs)
             value = loss(output, target)
             backward_of_share(value, share, parameters)
-            return measured(value, output, target)
+            return measured(value, output, target, metrics)
 
         return shard
 
@@ -82,7 +85,10 @@ class DistributedSteps(Steps):
         parts = ("model", "optimizer", "loader", "validate", "epochs", "scheduler", "loss")
         world.restart()
         with world.guarded("at the start"):
-            world.compare({**{name: getattr(run, name) for name in parts}, "compile": self._compile})
+            names = ", ".join(metric.name for metric in run.means.metrics)
+            weights = str(run.loss.weights) if isinstance(run.loss, ClassWeighted) else None
+            others = {"metrics": names, "class_weight": weights, "compile": self._compile}
+            world.compare({**{name: getattr(run, name) for name in parts}, **others})
 
             def first() -> Any:
                 if resume is not None:
@@ -128,19 +134,23 @@ class DistributedSteps(Steps):
         if [*map(id, learned)] != [*map(id, self._learned)]:
             self._learned = learned
             # A callback may keep the gradients that it is given.
-            self._step = Step(world, learned, [*self.run.model.buffers()], reuse=self._before_update is None)
+            self._step = Step(
+                world, learned, [*self.run.model.buffers()], reuse=self._before_update is None,
+                totals=self.run.means.totals_of,
+            )  # fmt: skip
             self._update = wrapped(self._update_of(learned), self._compile)
+        loss, totals, gradients = self._step(lambda share, *parts: taken(self._shard, share, *tensors(parts)), batch)
         self.run.parts = tensors(batch.parts[world.mine[0]])
-        loss, counts, gradients = self._step(lambda share, *parts: taken(self._shard, share, *tensors(parts)), batch)
         self._tell(self._shard)
         taken(self._update, *gradients)  # type: ignore[arg-type]
         world.steps += 1
-        self.run.means.count(loss.item(), sum(batch.sizes), *counts)
+        self.run.means.count(loss.item(), sum(batch.sizes), totals)
 
     def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
         world, model = self._world, self.run.model
         world.link.at = f"at the validation after step {self.run.step}"
-        rows: dict[tuple[int, int], tuple[float, ...]] = {}
+        rows: dict[tuple[int, int], list[float]] = {}
+        means = Means(self.run.metrics)
         shards = range(world.shards) if self._watching else world.mine  # a callback is given all outputs
         with modes(model):
             model.eval()
@@ -150,19 +160,21 @@ class DistributedSteps(Steps):
                 for s, part in batch.parts.items():
                     parts = tensors(part)
                     with world.stream(world.steps, number, s):
-                        loss, *right = self._tested(*parts)
-                    counts = (right[0].item(), parts[-1].size) if right else (0, 0)
-                    rows[number, s] = loss.item(), batch.sizes[s], *counts
-        own = np.array([(*place, *row) for place, row in rows.items()], np.float64)
+                        loss, *values = self._tested(*parts)
+                    totals = means.totals_of(values, parts[-1])
+                    rows[number, s] = [loss.item(), batch.sizes[s], *(n for t in totals for n in (len(t), *t))]
+        own = np.array([n for place, row in rows.items() for n in (*place, len(row), *row)], np.float64)
         everyone = gather(world.link, struct.pack("?", interrupt.asked) + own.tobytes())
         if any(data[0] for data in everyone):
             return None
         for data in everyone:
-            for place, shard, *row in np.frombuffer(data[1:], np.float64).reshape(-1, 6).tolist():
-                rows[int(place), int(shard)] = tuple(row)
-        means = Means()
-        for _, (mean, *shares) in sorted(rows.items()):
-            means.count(mean, *map(int, shares))
+            numbers = iter(np.frombuffer(data[1:], np.float64).tolist())
+            for number in numbers:
+                place = int(number), int(next(numbers))
+                rows[place] = list(islice(numbers, int(next(numbers))))
+        for _, (mean, size, *rest) in sorted(rows.items()):
+            left = iter(rest)
+            means.count(mean, int(size), [list(islice(left, int(length))) for length in left])
         return means
 
     def agreed_seconds(self, seconds: float) -> float:

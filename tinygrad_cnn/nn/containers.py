@@ -1,25 +1,31 @@
-"""Containers of modules."""
+"""Containers of modules and of parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, groupby
 from operator import index, itemgetter
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Self, overload
 
-from .module import Module
+from .module import TYPES, Kind, Module
+from .parameter import Parameter
 
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 class _Sequence(Module):
-    """A sequence of modules, registered as "0", "1" and so on unless they have names."""
+    """A sequence of modules, registered as "0", "1" and so on unless they have names; or of parameters."""
+
+    _kind: ClassVar[Kind] = "module"
 
     def __len__(self) -> int:
         return len(self._names())
 
     def __iter__(self) -> Iterator[Any]:
-        return (module for _, module in self._own("module"))
+        return (value for _, value in self._own(self._kind))
+
+    def __contains__(self, value: object) -> bool:
+        return any(value is each for each in self)
 
     @overload
     def __getitem__(self, key: int) -> Any: ...
@@ -28,61 +34,62 @@ class _Sequence(Module):
     def __getitem__(self, key: int | slice) -> Any:
         if not isinstance(key, slice):
             return vars(self)[self._name(key)]
-        part = Sequential() if isinstance(self, Sequential) else ModuleList()
+        kind = next(kind for kind in (Sequential, ModuleList, ParameterList) if isinstance(self, kind))
+        part = kind()
         for name in self._names()[key]:
-            part.register_module(name if isinstance(part, Sequential) else str(len(part)), vars(self)[name])
+            part._register(part._kind, name if kind is Sequential else str(len(part)), vars(self)[name], new=True)
         return part
 
-    def __setitem__(self, key: int, module: Module) -> None:
-        setattr(self, self._name(key), *self._checked([module]))
+    def __setitem__(self, key: int, value: Any) -> None:
+        setattr(self, self._name(key), *self._checked([value]))
 
     def __delitem__(self, key: int | slice) -> None:
         kept = list(self)
         del kept[key if isinstance(key, slice) else self._names().index(self._name(key))]
         self._replace(kept)
 
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        return self.extend([module])
+    def append(self, value: Any) -> Self:
+        """Add one at the end."""
+        return self.extend([value])
 
-    def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end."""
-        for module in self._checked(modules):
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add several at the end."""
+        for value in self._checked(values):
             name = next(str(n) for n in count(len(self)) if str(n) not in self._kinds)
-            self.register_module(name, module)
+            self._register(self._kind, name, value, new=True)
         return self
 
     __iadd__ = extend
 
-    def insert(self, index: int, module: Module) -> Self:
-        """Insert a module before position `index`, as in a list. All modules are renumbered."""
-        modules = list(self)
-        modules.insert(index, *self._checked([module]))
-        return self._replace(modules)
+    def insert(self, index: int, value: Any) -> Self:
+        """Insert one before position `index`, as in a list. All are renumbered."""
+        values = list(self)
+        values.insert(index, *self._checked([value]))
+        return self._replace(values)
 
     def _names(self) -> list[str]:
-        return [name for name, _ in self._own("module")]
+        return [name for name, _ in self._own(self._kind)]
 
     def _name(self, key: int) -> str:
         names = self._names()
         try:
             return names[index(key)]
         except IndexError:
-            raise IndexError(f"{type(self).__name__}: there is no module {key} among {len(names)}") from None
+            raise IndexError(f"{type(self).__name__}: there is no {self._kind} {key} among {len(names)}") from None
 
-    def _checked(self, modules: Iterable[Module]) -> list[Module]:
-        listed = list(modules)
-        for module in listed:
-            if not isinstance(module, Module):
-                kind = type(module).__name__
-                raise TypeError(f"{type(self).__name__}: {module!r:.60} is a {kind}; it must be a Module")
+    def _checked(self, values: Iterable[Any]) -> list[Any]:
+        listed, wanted = list(values), TYPES[self._kind]
+        for value in listed:
+            if not isinstance(value, wanted):
+                kind = type(value).__name__
+                raise TypeError(f"{type(self).__name__}: {value!r:.60} is a {kind}; it must be a {wanted.__name__}")
         return listed
 
-    def _replace(self, modules: list[Module]) -> Self:
-        """Hold `modules`, numbered from 0, instead of the present ones."""
+    def _replace(self, values: list[Any]) -> Self:
+        """Hold these, numbered from 0, instead of the present ones."""
         for name in self._names():
             delattr(self, name)
-        return self.extend(modules)
+        return self.extend(values)
 
 
 class Sequential(_Sequence):
@@ -108,7 +115,7 @@ class Sequential(_Sequence):
             for name, module in modules[0].items():
                 self.register_module(name, *self._checked([module]))
         else:
-            self.extend(modules)  # type: ignore[arg-type]
+            self.extend(modules)
 
     def forward(self, x: Any) -> Any:
         """Call every module in turn, the first with x, and return the last output."""
@@ -137,25 +144,38 @@ class ModuleList(_Sequence):
             yield (names[0], text) if len(names) == 1 else (f"{names[0]}-{names[-1]}", f"{len(names)} x {text}")
 
 
-class ModuleDict(Module):
-    """A dict whose modules are registered, in the order in which they were added.
+class ParameterList(_Sequence):
+    """A list whose parameters are registered. The module that owns it uses its elements.
 
     >>> from tinygrad_cnn import nn
-    >>> heads = nn.ModuleDict({"digit": nn.Linear(8, 10), "parity": nn.Linear(8, 2)})
-    >>> heads["parity"].out_features
-    2
+    >>> nn.ParameterList(nn.Parameter([1.0] * n) for n in (2, 3))
+    ParameterList(
+      (0): Parameter float32 (2,)
+      (1): Parameter float32 (3,)
+    )
     """
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
-        self.update(modules)
+    _kind: ClassVar[Kind] = "parameter"
+
+    def __init__(self, values: Iterable[Parameter] = ()) -> None:
+        self.extend(values)
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        return _parameter_rows(self)
+
+
+class _Dict(Module):
+    """A dict of modules or of parameters."""
+
+    _kind: ClassVar[Kind]
 
     def __getitem__(self, key: str) -> Any:
-        if self._kinds.get(key) != "module":
+        if self._kinds.get(key) != self._kind:
             raise KeyError(key)
         return vars(self)[key]
 
-    def __setitem__(self, key: str, module: Module) -> None:
-        self.register_module(key, module)
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._register(self._kind, key, value, new=True)
 
     def __delitem__(self, key: str) -> None:
         self.pop(key)
@@ -168,23 +188,60 @@ class ModuleDict(Module):
 
     def keys(self) -> list[str]:
         """The names."""
-        return [name for name, _ in self._own("module")]
+        return [name for name, _ in self._own(self._kind)]
 
     def values(self) -> list[Any]:
-        """The modules."""
-        return [module for _, module in self._own("module")]
+        """What they name."""
+        return [value for _, value in self._own(self._kind)]
 
     def items(self) -> list[tuple[str, Any]]:
-        """The names with their modules."""
-        return list(self._own("module"))
+        """The names, each with what it names."""
+        return list(self._own(self._kind))
 
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add modules, or replace those of the same names."""
-        for name, module in dict(modules).items():
-            self.register_module(name, module)
+    def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """Add the items of a dict, or replace those of the same names."""
+        for name, value in dict(values).items():
+            self[name] = value
 
     def pop(self, key: str) -> Any:
-        """Remove a module and return it."""
-        module = self[key]
+        """Remove an item and return what it named."""
+        value = self[key]
         delattr(self, key)
-        return module
+        return value
+
+
+class ModuleDict(_Dict):
+    """A dict whose modules are registered, in the order in which they were added.
+
+    >>> from tinygrad_cnn import nn
+    >>> heads = nn.ModuleDict({"digit": nn.Linear(8, 10), "parity": nn.Linear(8, 2)})
+    >>> heads["parity"].out_features
+    2
+    """
+
+    _kind: ClassVar[Kind] = "module"
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        self.update(modules)
+
+
+class ParameterDict(_Dict):
+    """A dict whose parameters are registered, in the order in which they were added.
+
+    >>> from tinygrad_cnn import nn
+    >>> scales = nn.ParameterDict({"left": nn.Parameter([1.0]), "right": nn.Parameter([2.0])})
+    >>> [name for name, _ in scales.named_parameters()], scales["right"].item()
+    (['left', 'right'], 2.0)
+    """
+
+    _kind: ClassVar[Kind] = "parameter"
+
+    def __init__(self, parameters: Mapping[str, Parameter] | Iterable[tuple[str, Parameter]] = ()) -> None:
+        self.update(parameters)
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        return _parameter_rows(self)
+
+
+def _parameter_rows(container: Module) -> Iterator[tuple[str, str]]:
+    return ((name, f"Parameter {p.dtype} {p.shape}") for name, p in container._own("parameter"))

@@ -1,4 +1,4 @@
-"""The handle of a forward hook."""
+"""The handle of a hook of a module."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 class Handle:
     """Removes a hook, by :meth:`remove` or at the end of a ``with`` block."""
 
-    def __init__(self, hooks: dict[object, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+    def __init__(self, name: str, hooks: dict[object, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         if not callable(hook):
-            raise TypeError(f"register_forward_hook: `hook` is {hook!r:.60}; it must be a function")
+            raise TypeError(f"{name}: `hook` is {hook!r:.60}; it must be a function")
         self._hooks, self._key = hooks, object()
         hooks[self._key] = hook
 

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..core import tracing
 from ..tensor import Tensor
+from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
 from .parameter import Parameter
 from .state import IncompatibleKeys, prepare
@@ -58,6 +59,8 @@ class Module:
     _kinds: Mapping[str, Kind] = MappingProxyType({})
     _pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
+    _backward_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
+    _backward_pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _training = True
     _is_module: ClassVar[bool] = True  # by which `compile`, which does not import this class, recognizes a module
 
@@ -68,12 +71,16 @@ class Module:
             changed = pre_hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        watch = None
+        if self._backward_hooks or self._backward_pre_hooks:
+            watch = Watch(self, [*self._backward_hooks.values()], [*self._backward_pre_hooks.values()])
+            args = watch.around_arguments(args)
         output = _in_tensors(self.forward(*args, **kwargs))
         for hook in list(self._hooks.values()):
             changed = hook(self, args, output)
             if changed is not None:
                 output = changed
-        return output
+        return output if watch is None else watch.around_output(output)
 
     # Registration
 
@@ -264,6 +271,42 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert all floating-point parameters and buffers, and the gradients of parameters; return this module.
+
+        A converted parameter is a new Tensor, so make the optimizer afterwards: the step of an earlier one raises.
+
+        Args:
+            dtype: floating point, such as ``np.float64``.
+
+        Raises:
+            TypeError: if `dtype` is another one, or a device, of which there is only one.
+
+        >>> import numpy as np
+        >>> from tinygrad_cnn import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(np.float64)
+        >>> sorted({str(value.dtype) for value in model.state_dict().values()})
+        ['float64', 'int64']
+        """
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            wanted = None
+        if wanted is None or wanted.kind != "f" or dtype is None:
+            raise TypeError(
+                f"{type(self).__name__}.to: `dtype` is {dtype!r:.60}; it must be a floating-point dtype such as np.float64, "
+                "and there is one device, the processor"
+            )
+        tracing.tracer().impure("converts a module to another dtype")
+        converted: dict[int, Tensor] = {}
+        for module in self.modules():
+            for name, value in module._own("parameter", "buffer", "transient buffer"):
+                if value.dtype.kind == "f" and value.dtype != wanted:
+                    if id(value) not in converted:
+                        converted[id(value)] = _converted(value, wanted)
+                    vars(module)[name] = converted[id(value)]
+        return self
+
     def zero_grad(self) -> None:
         """Reset the gradient of every parameter to None."""
         for parameter in self.parameters():
@@ -309,7 +352,7 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes, for a copy, which must not share the dicts of kinds and hooks."""
-        own = ("_kinds", "_pre_hooks", "_hooks")
+        own = ("_kinds", *HOOKS)
         return {name: dict(value) if name in own else value for name, value in vars(self).items()}
 
     # Hooks
@@ -319,14 +362,41 @@ class Module:
 
         ``remove()`` of the handle that is returned, or the end of ``with handle:``, removes the hook.
         """
-        return Handle(self._own_dict("_pre_hooks"), hook)
+        return Handle("register_forward_pre_hook", self._own_dict("_pre_hooks"), hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
         """Call ``hook(module, args, output)`` after every forward. A result other than None replaces the output.
 
         It returns a handle as :meth:`register_forward_pre_hook` does.
         """
-        return Handle(self._own_dict("_hooks"), hook)
+        return Handle("register_forward_hook", self._own_dict("_hooks"), hook)
+
+    def register_full_backward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> Handle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of a call's arguments are complete.
+
+        `grad_input` is a tuple of the gradients of the positional arguments, and `grad_output` of those of the outputs; None
+        stands for what has no gradient. A result other than None replaces `grad_input`. If no argument requires a gradient,
+        the hook is called when `grad_output` is complete. ``forward`` must return a Tensor or a tuple. Compiled functions that
+        call the module run as they are written.
+
+        It returns a handle as :meth:`register_forward_pre_hook` does.
+
+        >>> import tinygrad_cnn as tg
+        >>> layer = tg.nn.ReLU()
+        >>> handle = layer.register_full_backward_hook(lambda module, before, after: (before[0].clip(-1, 1),))
+        >>> x = tg.Tensor([2.0, -3.0], requires_grad=True)
+        >>> (layer(x) * 5).sum().backward()
+        >>> x.grad.tolist()
+        [1.0, 0.0]
+        """
+        return Handle(HOOK, self._own_dict("_backward_hooks"), hook)
+
+    def register_full_backward_pre_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
+        """Call ``hook(module, grad_output)`` when the gradients of a call's outputs are complete, before it passes them on.
+
+        A result other than None replaces `grad_output`. It returns a handle as :meth:`register_forward_pre_hook` does.
+        """
+        return Handle(PRE_HOOK, self._own_dict("_backward_pre_hooks"), hook)
 
     # Text
 
@@ -375,6 +445,7 @@ class Module:
         return ((name, repr(vars(self)[name])) for name, kind in self._kinds.items() if kind == "module")
 
 
+HOOKS = ("_pre_hooks", "_hooks", "_backward_pre_hooks", "_backward_hooks")
 TYPES: dict[str, type] = {"parameter": Parameter, "buffer": Tensor, "transient buffer": Tensor, "module": Module}
 
 
@@ -383,6 +454,15 @@ def _in_tensors(output: Any) -> Any:
     if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
         return Tensor._of(np.asarray(output))
     return tuple(map(_in_tensors, output)) if type(output) is tuple else output
+
+
+def _converted(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    if not isinstance(tensor, Parameter):
+        return tensor.detach().astype(dtype)
+    new = type(tensor)(tensor.detach(), requires_grad=tensor.requires_grad, dtype=dtype)
+    new.grad = None if tensor.grad is None else tensor.grad.detach().astype(dtype)
+    tensor._array.flags.writeable = False  # so that an optimizer that still has it notices
+    return new
 
 
 def _joined(path: str, name: str) -> str:

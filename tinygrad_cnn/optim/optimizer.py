@@ -1,7 +1,7 @@
 """The base of optimizers: parameter groups, state, and the step that applies an update rule to every parameter.
 
 An optimizer is a table of its options, a table of the arrays it keeps for each parameter, and one rule, ``update``.
-The rule is elementwise NumPy that writes in place: it is given a whole parameter or a piece of one.
+The rule is NumPy that writes in place. If it is elementwise, it is given a whole parameter or a piece of one.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Optimizer(Loadable, ABC):
 
     options: ClassVar[Mapping[str, Check]] = {}
     slots: ClassVar[Mapping[str, Slot]] = {}
+    elementwise: ClassVar[bool] = True
+    """Whether :meth:`update` may be given pieces of a parameter."""
     _is_of_the_package: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -114,6 +116,17 @@ class Optimizer(Loadable, ABC):
         """Update the numbers in a parameter's state, once before its pieces are updated: "step" counts from 1."""
         if STEP in state:
             state[STEP] += 1
+
+    def conclude(self, state: dict[str, Any], group: Options) -> None:
+        """Update the numbers in a parameter's state that the next step needs, once after its pieces are updated."""
+
+    def slots_of(self, p: Tensor) -> Mapping[str, Slot]:
+        """What is kept for this parameter: `slots`, if it is the same for each."""
+        return self.slots
+
+    def state_conflict(self, p: Tensor, state: dict[str, Any]) -> str | None:
+        """What is wrong with a saved state whose slots are valid one by one, or None."""
+        return None
 
     def conflict(self, options: Options, where: str) -> str | None:
         """What is wrong with options that are valid one by one, or None; `where` names the group in the message."""
@@ -237,6 +250,8 @@ class Optimizer(Loadable, ABC):
                 self._update_in_pieces(p, gradients[place], state, group, new)
             else:
                 update(p, gradients[place], state, group, new, t, u)
+            if advances:
+                self.conclude(state, group)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
@@ -253,10 +268,9 @@ class Optimizer(Loadable, ABC):
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
-        for _, number, i, p in given:
-            if not p._array.flags.writeable:
-                raise ValueError(f"{self._name}: parameter {i} of group {number} has become read-only")
-        overridden = type(self).advance is not Optimizer.advance
+        self._check_writable(members)
+        kind = type(self)
+        overridden = kind.advance is not Optimizer.advance or kind.conclude is not Optimizer.conclude
         pairs = zip(self.param_groups, groups, strict=True)
         repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []
@@ -271,13 +285,22 @@ class Optimizer(Loadable, ABC):
         self._cache = step if repeatable else None
         return step
 
+    def _check_writable(self, members: Sequence[tuple[int, int, Tensor]]) -> None:
+        """ValueError if one of these parameters, with the numbers of its group and in the group, cannot be updated."""
+        for number, i, p in members:
+            if not p._array.flags.writeable:
+                raise ValueError(
+                    f"{self._name}: parameter {i} of group {number} has become read-only; if its module was converted with "
+                    "`to`, make a new optimizer of the new parameters"
+                )
+
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _missing(self, p: Tensor, options: Options) -> dict[str, Any]:
         """The slots that these options need and the state does not have yet, with their first values."""
         kept = self.state.get(p, {})
-        needed = {name: slot for name, slot in self.slots.items() if name not in kept and slot.is_needed(options)}
+        needed = {name: slot for name, slot in self.slots_of(p).items() if name not in kept and slot.is_needed(options)}
         return {name: slot.first(p._array, options) for name, slot in needed.items()}
 
     def _update_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
@@ -290,11 +313,12 @@ class Optimizer(Loadable, ABC):
         rules.run(rule, p, g, *arrays.values())
 
     def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
-        """Two scratch arrays of the shape of a small parameter, in memory that all of them share."""
-        if data.size > rules.PIECE:
+        """Two scratch arrays of the shape of a parameter that is updated whole, in memory that all of them share."""
+        if self.elementwise and data.size > rules.PIECE:
             return None, None
-        if data.dtype not in self._scratch:
-            self._scratch[data.dtype] = np.empty(rules.PIECE, data.dtype), np.empty(rules.PIECE, data.dtype)
+        size = max(rules.PIECE, data.size)
+        if data.dtype not in self._scratch or self._scratch[data.dtype][0].size < size:
+            self._scratch[data.dtype] = np.empty(size, data.dtype), np.empty(size, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
         return t, u
 
@@ -318,7 +342,7 @@ class Optimizer(Loadable, ABC):
             for p in group["params"]:
                 if p in self.state:  # an option written since the last step may need further slots
                     kept = {**self.state[p], **self._missing(p, options)}
-                    state[index] = {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in kept.items()}
+                    state[index] = copy.deepcopy(kept)
                 index += 1
         return {"state": state, "param_groups": groups}
 

@@ -30,16 +30,24 @@ class Slot:
         """Whether these options need the slot."""
         return self.option is None or bool(options.get(self.option))
 
+    def shape(self, p: Array | Tensor) -> tuple[int, ...]:
+        """The shape of the array: the parameter's."""
+        return p.shape
+
     def first(self, p: Array, options: Options) -> Any:
         """The value before the first step."""
-        return np.full_like(p, options[self.start] if isinstance(self.start, str) else self.start)
+        return np.full_like(p, self._start(options), shape=self.shape(p))
 
     def read(self, value: Any, p: Tensor) -> Any:
         """A copy of a saved value, or a ValueError that says what the value is and must be."""
-        array = copied(value)
-        if array.shape != p.shape or array.dtype != p.dtype:
-            raise ValueError(f"{array.dtype} {array.shape}; the parameter is {p.dtype} {p.shape}")
+        array, shape = copied(value), self.shape(p)
+        if array.shape != shape or array.dtype != p.dtype:
+            wanted = "" if shape == p.shape else f", so this must be {shape}"
+            raise ValueError(f"{array.dtype} {array.shape}; the parameter is {p.dtype} {p.shape}{wanted}")
         return array
+
+    def _start(self, options: Options) -> float:
+        return options[self.start] if isinstance(self.start, str) else self.start
 
 
 def plain(value: Any) -> Any:
@@ -54,10 +62,10 @@ def plain(value: Any) -> Any:
 
 
 class Number(Slot):
-    """One number for the whole parameter, updated by :meth:`Optimizer.advance`."""
+    """One number for the whole parameter, updated by :meth:`Optimizer.advance` or :meth:`Optimizer.conclude`."""
 
     def first(self, p: Array, options: Options) -> Any:
-        return self.start
+        return self._start(options)
 
     def read(self, value: Any, p: Tensor) -> Any:
         try:
@@ -80,3 +88,10 @@ class Count(Slot):
         except (TypeError, ValueError):
             pass
         raise ValueError(f"{shown(value)}; it must be a whole number of steps")
+
+
+class Ignored(Slot):
+    """What PyTorch saves and this library does not keep."""
+
+    def is_needed(self, options: Options) -> bool:
+        return False

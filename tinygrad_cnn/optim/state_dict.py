@@ -10,7 +10,7 @@ from ..checks import Options, loadable
 from ..tensor import Tensor
 from ..tensor.interop import shown
 from .hyperparameters import INITIAL_LR
-from .state import plain
+from .state import Ignored, plain
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
@@ -96,16 +96,21 @@ def _state(saved: Mapping[Any, Any], places: Places, optimizer: Optimizer, fault
 def _slots(
     given: Mapping[str, Any], p: Tensor, options: Options, which: str, optimizer: Optimizer, faults: list[str]
 ) -> dict[str, Any]:
-    needed = [name for name, slot in optimizer.slots.items() if slot.is_needed(options)]
+    known = optimizer.slots_of(p)
+    needed = [name for name, slot in known.items() if slot.is_needed(options)]
     faults += [f"{which} lacks '{name}'" for name in needed if name not in given]
     slots: dict[str, Any] = {}
     for name, value in given.items():
-        if value is None and name in optimizer.slots and name not in needed:
+        if value is None and name in known and name not in needed:
             continue  # as PyTorch saves SGD without momentum
+        if isinstance(known.get(name), Ignored):
+            continue
         try:
-            if name not in optimizer.slots:
-                raise ValueError(f"unexpected; there may be {', '.join(optimizer.slots)}")
-            slots[name] = optimizer.slots[name].read(value, p)
+            if name not in known:
+                raise ValueError(f"unexpected; there may be {', '.join(known)}")
+            slots[name] = known[name].read(value, p)
         except ValueError as error:
             faults.append(f"'{name}' in {which} is {error}")
+    if conflict := optimizer.state_conflict(p, slots):
+        faults.append(f"{which} {conflict}")
     return slots

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -193,6 +193,16 @@ class Tensor(Methods):
                     "convert it with astype(np.float32) first"
                 )
             self._node = Leaf(self)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set :attr:`requires_grad` of this leaf, and return it. Errors are those of setting it.
+
+        >>> import tinygrad_cnn as tg
+        >>> tg.ones(2).requires_grad_()
+        Tensor([1., 1.], dtype=float32, requires_grad=True)
+        """
+        self.requires_grad = requires_grad
+        return self
 
     @property
     def grad(self) -> Tensor | None:

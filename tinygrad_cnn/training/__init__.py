@@ -1,17 +1,22 @@
 """Training loops: `fit`, its callbacks and checkpoints, and the parts that it is made of."""
 
+from ..metrics import correct
 from .callbacks import Callback, EachEpoch, EachStep, EarlyStopping
 from .checkpoint import Checkpoint
+from .finder import LRFinder
 from .fit import fit
 from .history import History
 from .interrupt import Interrupt
 from .live import Live
-from .measure import Means, correct, eval_step, evaluate, train_step
+from .measure import Means, eval_step, evaluate, predict, train_step
 from .progress import Progress
+from .records import CSVLog, GradientNorms
 from .run import Run
 from .state import restore, snapshot
+from .tensorboard import TensorBoard
 
 __all__ = [
-    "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "History", "Interrupt", "Live", "Means", "Progress",
-    "Run", "correct", "eval_step", "evaluate", "fit", "restore", "snapshot", "train_step",
+    "CSVLog", "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "GradientNorms", "History", "Interrupt",
+    "LRFinder", "Live", "Means", "Progress", "Run", "TensorBoard", "correct", "eval_step", "evaluate", "fit", "predict",
+    "restore", "snapshot", "train_step",
 ]  # fmt: skip

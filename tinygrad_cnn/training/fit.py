@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..metrics import resolved
 from ..optim import LRScheduler, Optimizer
+from .arguments import Data, Loss, check_loss, check_model, check_optimizer, is_arrays, loader_of
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
 from .history import History
 from .interrupt import Interrupt
-from .measure import Loader, Loss, modes
+from .measure import modes
 from .progress import Progress
 from .run import Run
 from .steps import Steps
+from .weights import weighted
 
 if TYPE_CHECKING:
     from ..distributed import World
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: Module, loader: Loader, loss: Loss, optimizer: Optimizer, *, epochs: int,
-    scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Loader | None = None,
+    model: Module, data: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
+    shuffle: bool | None = None, metrics: Any = None, class_weight: Any = None,
+    scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
     resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
 ) -> History:  # fmt: skip
@@ -36,32 +40,43 @@ def fit(
     Args:
         model: a Module. It is in training mode, in evaluation mode for the validation; each module has its own mode again at
             the end.
-        loader: an iterable of batches, iterated once an epoch. A batch is a tuple of arrays: the arguments of the model, and
-            the target last.
+        data: a :class:`~tinygrad_cnn.data.DataLoader` or another iterable of batches, iterated once an epoch. A batch is a
+            tuple of arrays: the arguments of the model, and the target last. Or the arrays of all examples as such a tuple,
+            (x, y), from which batches are drawn in a new order each epoch.
         loss: a function of (output, target), or a Module; it returns the mean over the batch, ().
         optimizer: of the model's parameters.
-        epochs: the number of passes over the loader in all, including those before `resume`.
+        epochs: the number of passes over the data in all, including those before `resume`.
+        batch_size: of arrays: 32 by default. A loader has its own.
+        shuffle: whether arrays are shuffled: True by default. A loader decides by itself.
+        metrics: what is measured beside the loss: a list of names, functions of (output, target) that return the mean of the
+            batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, with names for functions. The names are
+            "accuracy", "binary_accuracy", "f1", "mae", "rmse", and "top3" for any number. "accuracy" and "f1" take the
+            sides of the threshold that the loss has, if it is a binary cross-entropy. None measures "accuracy" for binary
+            cross-entropies, and for other losses if targets are classes.
+        class_weight: factors for the losses of examples by their class, in training and validation: a dict, a sequence,
+            or "balanced" for n / (k n_c), for k classes with n_c of n examples. For cross-entropies only.
         scheduler: stepped after each epoch, see :class:`EachEpoch`; in :class:`EachStep` it is stepped after each batch.
-        validate: a loader of examples on which the model is measured after each epoch.
+        validate: a loader of examples, or a tuple of arrays, on which the model is measured after each epoch.
         callbacks: called at the events of the training, in this order; checkpoints are called last, so that they save the
             changes of the others.
         compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster. The first line of the
             progress says what was compiled, or why steps run as written. In a browser (Pyodide), trainings of fewer than 500
             steps run as written, since compiling them would take longer than it saves.
-        progress: show loss, accuracy, images per second and the time left.
+        progress: show loss, metrics, images per second and the time left.
         resume: a file that a Checkpoint saved. The result has the same bits as without the pause, also from the middle of an
             epoch, if the loader has a state or the same batches in every epoch.
         distributed: the shards of each batch and the processes that share them, see
             :class:`tinygrad_cnn.distributed.World`. The results do not depend on the number of processes.
 
     Returns:
-        For each epoch "loss" and, if targets are classes, "accuracy", both over the outputs before each update; with
-        `validate` "val_loss" and "val_accuracy", after the epoch; "lr", the rate of the first group at the start of the
+        For each epoch "loss" and the metrics, over the outputs before each update; with `validate` "val_loss" and the
+        metrics as "val_accuracy" and so on, after the epoch; "lr", the rate of the first group at the start of the
         epoch; and "seconds", including validation.
 
     Raises:
-        TypeError: if a batch is not a tuple of arrays.
-        ValueError: if the loader is empty, or the optimizer has none of the model's parameters.
+        TypeError: if an argument is of the wrong kind, or a batch is not a tuple of arrays.
+        ValueError: if there is no batch, the optimizer has none of the model's parameters, or a metric does not fit outputs
+            and targets.
         CheckpointError: if the file to resume is damaged or does not fit; nothing is changed then.
         DistributedError: if another process has failed, does not answer, or has something else to train.
         KeyboardInterrupt: after Ctrl-C.
@@ -70,22 +85,24 @@ def fit(
     >>> x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
     >>> model = tg.nn.Linear(1, 1)
     >>> optimizer = tg.optim.SGD(model.parameters(), lr=0.5)
-    >>> history = tg.fit(model, [(x, 2 * x + 1)], tg.mse, optimizer, epochs=50, progress=False)
+    >>> history = tg.fit(model, (x, 2 * x + 1), tg.mse, optimizer, epochs=50, progress=False)
     >>> history["loss"][-1] < 1e-6
     True
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ValueError(f"fit: `epochs` is {epochs!r}; it must be a whole number of at least 0")
+    check_model("fit", model)
+    check_loss("fit", loss)
+    check_optimizer(optimizer, model)
     stepper = _stepper(scheduler)
-    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    if moved.isdisjoint(map(id, model.parameters())):
-        raise ValueError(
-            f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
-            "it with model.parameters(), after the model has been built or copied"
-        )
+    loss = weighted(loss, class_weight, data)
+    loader = loader_of("fit", data, batch_size, True if shuffle is None and is_arrays(data) else shuffle)
+    if validate is not None:
+        validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate")
     run = Run(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
+        metrics=resolved(metrics, loss),
     )  # fmt: skip
     steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)
@@ -108,8 +125,14 @@ def fit(
 
 
 def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool, rank: int) -> list[Callback]:
+    if isinstance(callbacks, Callback | type):
+        raise TypeError(f"fit: `callbacks` is {callbacks!r:.80}; it must be a list of callbacks")
     given = list(callbacks)
     for callback in given:
+        if isinstance(callback, type):
+            raise TypeError(
+                f"fit: `callbacks` has the class {callback.__name__}; pass an object: {callback.__name__}(...)"
+            )
         if not isinstance(callback, Callback):
             raise TypeError(f"fit: {callback!r} is no callback; derive its class from tg.training.Callback")
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
@@ -125,7 +148,11 @@ def _stepper(scheduler: object) -> Callback | None:
         return EachEpoch(scheduler)
     if scheduler is None or isinstance(scheduler, EachEpoch | EachStep):
         return scheduler
-    raise TypeError(f"fit: `scheduler` is {scheduler!r}; it must be a schedule of tg.optim, or one in EachStep(...)")
+    what = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else repr(scheduler)
+    raise TypeError(
+        f"fit: `scheduler` is {what}; it must be a schedule, such as tg.optim.StepLR(optimizer, step_size=10), or one in "
+        "EachStep(...)"
+    )
 
 
 def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
@@ -146,7 +173,7 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
             return
     if not run.means.examples:
         raise ValueError(
-            f"fit: `loader` gave no batch in epoch {run.epoch + 1}; is it empty, or an iterator that can be used once? "
+            f"fit: `data` gave no batch in epoch {run.epoch + 1}; is it empty, or an iterator that can be used once? "
             "Give a DataLoader or a list"
         )
     run.trained = True

@@ -1,7 +1,18 @@
 """The measures of a training, epoch by epoch."""
 
+from __future__ import annotations
+
+import csv
+import io
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..io.atomic import replacing
+
+UNDRAWN = ("lr", "seconds")
 
 
 class History(dict[str, list[float]]):
@@ -53,3 +64,68 @@ class History(dict[str, list[float]]):
             raise IndexError("History.note: there is no epoch yet; call it when one has ended")
         for name, value in record.items():
             self.setdefault(name, [math.nan] * epochs)[-1] = float(value)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The measures as CSV text: a header, and a line for each epoch, numbered from 1.
+
+        Args:
+            path: a file to write the text to, which is replaced atomically.
+
+        Raises:
+            OSError: if the file cannot be written.
+
+        >>> print(History({"loss": [0.5, 0.25]}).to_csv())
+        epoch,loss
+        1,0.5
+        2,0.25
+        <BLANKLINE>
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["epoch", *self])
+        for epoch, row in enumerate(zip(*self.values(), strict=True), start=1):
+            writer.writerow([epoch, *map(repr, row)])
+        if path is not None:
+            with replacing(Path(path)) as file:
+                file.write(text.getvalue().encode())
+        return text.getvalue()
+
+    def plot(self, names: Sequence[str] | None = None) -> Any:
+        """Draw the measures by epoch with matplotlib, each together with its validation.
+
+        Args:
+            names: which measures, without "val_"; None for all but "lr" and "seconds".
+
+        Returns:
+            The figure of matplotlib, for ``savefig``; ``matplotlib.pyplot.show()`` shows it.
+
+        Raises:
+            ImportError: if matplotlib is missing.
+            ValueError: if there is no such measure, or no epoch yet.
+        """
+        if names is None:
+            names = list(dict.fromkeys(name.removeprefix("val_") for name in self if name not in UNDRAWN))
+        if missing := [name for name in names if name not in self and f"val_{name}" not in self]:
+            raise ValueError(f"History.plot: there is no {', '.join(missing)}; the history has {', '.join(self)}")
+        if not names:
+            raise ValueError("History.plot: there is nothing to draw: no measure was named, or there is no epoch yet")
+        figure = figure_for("History.plot", len(names))
+        marker = "." if self.epochs < 30 else ""
+        for axes, name in zip(figure.axes, names, strict=True):
+            for column, label in ((name, "training"), (f"val_{name}", "validation")):
+                if column in self:
+                    axes.plot(range(1, self.epochs + 1), self[column], label=label, marker=marker)
+            axes.set(xlabel="epoch", ylabel=name)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.legend()
+        return figure
+
+
+def figure_for(name: str, panels: int) -> Any:
+    """A figure of matplotlib with so many panels, side by side."""
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        raise ImportError(f"{name}: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'") from None
+    figure, _ = pyplot.subplots(1, panels, figsize=(4.5 * panels, 3.6), layout="constrained", squeeze=False)
+    return figure

@@ -1,18 +1,22 @@
-"""Loss and accuracy over batches: the results of a step, and their means over an epoch."""
+"""Loss and metrics over batches: the results of a step, and their means over an epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
-from ..ops.reduce import argmax
+from ..metrics import Metric, resolved
 from ..tensor import Tensor
-from ..tensor.creation import from_numpy
+from ..tensor.creation import from_numpy, zeros
+from ..transforms.pytree import leaves, rebuild
+from .arguments import Data, Loader, Loss, check_loss, check_model, is_arrays, loader_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,34 +24,25 @@ if TYPE_CHECKING:
     from ..nn import Module
     from ..optim import Optimizer
 
-Batch: TypeAlias = Sequence[Tensor | NDArray[Any]]
-Loader: TypeAlias = Iterable[Batch]
-Loss: TypeAlias = Callable[[Any, Tensor], Tensor]
 Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
 
-def correct(output: Any, target: Tensor) -> Tensor | None:
-    """The number of positions whose highest score is at their class: a Tensor (), or None if there are no classes.
-
-    Args:
-        output: scores (N, C, ...) with at least two classes.
-        target: classes (N, ...), integers.
-    """
-    if not isinstance(output, Tensor) or target.dtype.kind not in "iu" or output.ndim < 2 or output.shape[1] < 2:
-        return None
-    if (output.shape[0], *output.shape[2:]) != target.shape:
-        return None
-    return (argmax(output, axis=1) == target).sum()
-
-
-def measured(value: Tensor, output: Any, target: Tensor) -> tuple[Tensor, ...]:
-    """The results of a step: the loss and, for classes, the number of correct outputs."""
-    right = correct(output, target)
-    return (value,) if right is None else (value, right)
+def measured(value: Tensor, output: Any, target: Tensor, metrics: Sequence[Metric]) -> tuple[Tensor, ...]:
+    """The results of a step: the loss and, unless there was nothing to measure, what each metric measured."""
+    with no_grad():
+        found = [metric.measure(output, target) for metric in metrics]
+    if all(each is None for each in found):
+        return (value,)
+    return (value, *(zeros(0) if each is None else each for each in found))
 
 
 def train_step(
-    model: Module, loss: Loss, optimizer: Optimizer, *, before_update: Callable[[], object] | None = None
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    before_update: Callable[[], object] | None = None,
+    metrics: Any = None,
 ) -> Step:
     """A function of a batch that takes one step of training, and may be compiled.
 
@@ -56,11 +51,13 @@ def train_step(
         loss: a function of (output, target).
         optimizer: of the model's parameters.
         before_update: called between backward and the optimizer's step.
+        metrics: see :func:`fit`.
 
     Returns:
-        A function that returns (loss,) or, if the target has classes, (loss, number of correct outputs), both from before
-        the update.
+        A function that returns the loss and what the metrics measured, both from before the update: without `metrics`
+        (loss,) or, if the target has classes, (loss, number of correct outputs).
     """
+    measures = resolved(metrics, loss)
 
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
@@ -71,22 +68,23 @@ def train_step(
         if before_update is not None:
             before_update()
         optimizer.step()
-        return measured(value, output, target)
+        return measured(value, output, target, measures)
 
     return step
 
 
-def eval_step(model: Module, loss: Loss, *, outputs: bool = False) -> Step:
+def eval_step(model: Module, loss: Loss, *, outputs: bool = False, metrics: Any = None) -> Step:
     """A function of a batch that returns the results of :func:`train_step` without an update, and may be compiled.
 
     With `outputs` it also returns, last, the output of the model.
     """
+    measures = resolved(metrics, loss)
 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
         output = model(*inputs)
-        results = measured(loss(output, target), output, target)
+        results = measured(loss(output, target), output, target, measures)
         return (*results, output) if outputs else results
 
     return step
@@ -100,47 +98,114 @@ def tensors(batch: Any) -> list[Tensor]:
     """
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         what = f"{len(batch)} part" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
-        raise TypeError(f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last")
-    return [part if isinstance(part, Tensor) else from_numpy(part) for part in batch]
+        raise TypeError(
+            f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last. Arrays of all "
+            "examples are passed as one tuple, (x, y)"
+        )
+    if lists := [type(part).__name__ for part in batch if not hasattr(part, "__array__")]:
+        raise TypeError(f"a batch has a {lists[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
+    return [_tensor(part) for part in batch]
+
+
+def _tensor(part: Any) -> Tensor:
+    return part if isinstance(part, Tensor) else from_numpy(part)
 
 
 class Means:
-    """Mean loss and accuracy over batches, weighted by their numbers of examples. The sums are 64-bit."""
+    """Mean loss and metrics over batches, weighted by their numbers of examples. The sums are 64-bit.
 
-    def __init__(self) -> None:
+    Args:
+        metrics: what a step measures beside the loss; None for the accuracy where targets are classes.
+
+    Attributes:
+        examples: how many there were.
+        loss: the sum of the mean losses, each times the examples of its batch.
+        last: the loss of the last batch; NaN before the first.
+        totals: for each metric what its ``totals`` returned, added up; empty if nothing was measured.
+    """
+
+    def __init__(self, metrics: Sequence[Metric] | None = None) -> None:
+        self.metrics = resolved(None, None) if metrics is None else list(metrics)
         self.examples = 0
         self.loss = 0.0
-        self.targets = 0
-        self.right = 0
+        self.last = math.nan
+        self.totals: list[list[float]] = [[] for _ in self.metrics]
 
     def add(self, results: Sequence[Tensor], target: Tensor) -> None:
         """Add the results of a step for a batch with this target."""
-        right = (results[1].item(), target.size) if len(results) > 1 else (0, 0)
-        self.count(results[0].item(), len(target), *right)
+        self.count(results[0].item(), len(target), self.totals_of(results[1:], target))
 
-    def count(self, loss: float, examples: int, right: int, targets: int) -> None:
-        """Add a mean loss over some examples, and the number of right targets of those that have an accuracy."""
+    def totals_of(self, values: Sequence[Tensor], target: Tensor) -> list[list[float]]:
+        """What the metrics measured, as numbers that add up."""
+        if not values:
+            return [[] for _ in self.metrics]
+        pairs = zip(self.metrics, values, strict=True)
+        return [metric.totals(value, target) if value.size else [] for metric, value in pairs]
+
+    def count(self, loss: float, examples: int, totals: Sequence[Sequence[float]]) -> None:
+        """Add a mean loss over some examples, and the totals of the metrics."""
         self.examples += examples
         self.loss += loss * examples
-        self.targets += targets
-        self.right += int(right)
+        self.last = loss
+        for i, (before, new) in enumerate(zip(self.totals, totals, strict=True)):
+            if not before or not new:
+                self.totals[i] = before or [float(n) for n in new]
+            elif len(before) != len(new):
+                raise ValueError(
+                    f"metric '{self.metrics[i].name}': it gave {len(new)} numbers for a batch and {len(before)} for those "
+                    "before; outputs must have the same number of classes"
+                )
+            else:
+                self.totals[i] = [a + b for a, b in zip(before, new, strict=True)]
+
+    def total(self, name: str) -> tuple[float, float]:
+        """How many elements the metric of this name has met, and its first sum; (0, 0) if there is none."""
+        found = [
+            total for metric, total in zip(self.metrics, self.totals, strict=True) if metric.name == name and total
+        ]
+        return (found[0][0], found[0][1]) if found else (0.0, 0.0)
 
     def result(self) -> dict[str, float]:
-        """The means so far: "loss" and, if there were classes, "accuracy"."""
-        means = {"loss": self.loss / self.examples}
-        return means | {"accuracy": self.right / self.targets} if self.targets else means
+        """The means so far: "loss", and each metric that was measured."""
+        pairs = zip(self.metrics, self.totals, strict=True)
+        measures = {metric.name: float(metric.result(total[0], total[1:])) for metric, total in pairs if total}
+        return {"loss": self.loss / self.examples, **measures}
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """A copy of the sums."""
-        return dict(vars(self))
+        totals = {metric.name: list(total) for metric, total in zip(self.metrics, self.totals, strict=True)}
+        return {"examples": self.examples, "loss": self.loss, "last": self.last, "totals": totals}
 
-    @classmethod
-    def of(cls, state: Any) -> Means:
-        """Means with a saved state; ValueError if the state does not fit."""
-        counts = {"examples": whole(0), "loss": any_number, "targets": whole(0), "right": whole(0)}
-        means = cls()
-        vars(means).update(read("Means", state, counts))
+    def prepared(self, state: Any) -> Means:
+        """Means for the same metrics with a saved state; ValueError if the state does not fit."""
+        if isinstance(state, Mapping) and state.keys() == {
+            "examples",
+            "loss",
+            "targets",
+            "right",
+        }:  # version 0.1 saved this
+            right = [state["targets"], state["right"]] if state["targets"] else []
+            totals = {metric.name: right if metric.name == "accuracy" else [] for metric in self.metrics}
+            state = {"examples": state["examples"], "loss": state["loss"], "last": math.nan, "totals": totals}
+        checks = {"examples": whole(0), "loss": any_number, "last": any_number, "totals": _totals}
+        values = read("Means", state, checks)
+        totals = values.pop("totals")
+        means = Means(self.metrics)
+        vars(means).update(values)
+        for i, metric in enumerate(self.metrics):
+            means.totals[i] = totals.pop(metric.name, [])
+        if values["examples"] and (totals or state["totals"].keys() != {metric.name for metric in self.metrics}):
+            ours, theirs = [metric.name for metric in self.metrics], list(state["totals"])
+            raise ValueError(f"it is of the metrics {', '.join(theirs)}; these are {', '.join(ours)}")
         return means
+
+
+def _totals(saved: Any) -> dict[str, list[float]]:
+    rule = "it must be a dict of lists of numbers"
+    try:
+        return {str(name): [any_number(n) for n in total] for name, total in saved.items()}
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError(rule) from None
 
 
 @contextmanager
@@ -154,42 +219,100 @@ def modes(model: Module) -> Iterator[None]:
             module.training = training
 
 
-def evaluate(model: Module, loader: Loader, loss: Loss, *, step: Step | None = None) -> dict[str, float]:
-    """The mean loss of a model over a loader and, if the targets are classes, its accuracy.
+def evaluate(
+    model: Module,
+    data: Data,
+    loss: Loss,
+    *,
+    metrics: Any = None,
+    batch_size: int | None = None,
+    step: Step | None = None,
+) -> dict[str, float]:
+    """The mean loss and the metrics of a model over data.
 
     The model is in evaluation mode meanwhile; each module has its own mode again afterwards.
 
     Args:
         model: a Module, called with all parts of a batch but the last.
-        loader: an iterable of batches: tuples of arrays, the target last.
+        data: a loader, or another iterable of batches: tuples of arrays, the target last; or a tuple of whole arrays, (x, y).
         loss: a function of (output, target) that returns the mean over the batch.
-        step: ``tg.compile(eval_step(model, loss))``, to run compiled; None runs as written.
+        metrics: see :func:`fit`.
+        batch_size: of arrays: 32 by default. Loaders have their own.
+        step: ``tg.compile(eval_step(model, loss, metrics=metrics))``, to run compiled; None runs as written.
 
     Returns:
         {"loss": ..., "accuracy": ...}, exact for batches of unequal size.
 
     Raises:
-        TypeError: if a batch is not a tuple of arrays.
-        ValueError: if the loader has no batch.
+        TypeError: if an argument is of the wrong kind, or a batch is not a tuple of arrays.
+        ValueError: if there is no batch, or a metric does not fit outputs and targets.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> model = tg.nn.Linear(2, 3)
-    >>> batch = np.zeros((4, 2), np.float32), np.array([0, 1, 2, 0])
-    >>> sorted(tg.training.evaluate(model, [batch], tg.cross_entropy))
-    ['accuracy', 'loss']
+    >>> x, y = np.zeros((4, 2), np.float32), np.array([0, 1, 2, 0])
+    >>> sorted(tg.evaluate(model, (x, y), tg.cross_entropy, metrics=["accuracy", "f1"]))
+    ['accuracy', 'f1', 'loss']
     """
-    means = measure(model, loader, eval_step(model, loss) if step is None else step)
+    check_model("evaluate", model)
+    check_loss("evaluate", loss)
+    loader = loader_of("evaluate", data, batch_size)
+    measures = resolved(metrics, loss)
+    means = Means(measures)
+    measure(model, loader, eval_step(model, loss, metrics=measures) if step is None else step, means)
     if not means.examples:
-        raise ValueError("evaluate: `loader` gave no batch; is its data empty, or smaller than a batch with drop_last?")
+        raise ValueError("evaluate: `data` gave no batch; is it empty, or smaller than a batch with drop_last?")
     return means.result()
 
 
-def measure(model: Module, loader: Loader, step: Step) -> Means:
-    """The means of the results of `step` over the loader, with the model in evaluation mode."""
-    means = Means()
+def measure(model: Module, loader: Loader, step: Step, means: Means) -> None:
+    """Add the results of `step` over the loader to `means`, with the model in evaluation mode."""
     with modes(model):
         model.eval()
         for batch in loader:
             parts = tensors(batch)
             means.add(step(*parts), parts[-1])
-    return means
+
+
+def predict(model: Module, data: Any, *, batch_size: int | None = None) -> Any:
+    """The outputs of a model for all examples, as NumPy arrays: in evaluation mode and without gradients.
+
+    Each module has its own mode again afterwards.
+
+    Args:
+        model: a Module. If it returns a tuple, list or dict of Tensors, so does this, of arrays.
+        data: an array, or a tuple of arrays for a model with several inputs; or a loader. Of the batches of a loader, those
+            with several parts have the target last, as in :func:`fit`, and it is left out.
+        batch_size: of arrays: 32 by default. Loaders have their own.
+
+    Raises:
+        TypeError: if an argument is of the wrong kind.
+        ValueError: if there is no batch.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> model = tg.nn.Linear(2, 3)
+    >>> tg.predict(model, np.zeros((100, 2), np.float32)).shape
+    (100, 3)
+    """
+    check_model("predict", model)
+    arrays = (data,) if hasattr(data, "__array__") else data
+    loader = loader_of("predict", arrays, batch_size)
+    outputs: list[Any] = []
+    with modes(model), no_grad():
+        model.eval()
+        for batch in loader:
+            parts = batch if isinstance(batch, tuple | list) else (batch,)
+            inputs = parts if is_arrays(arrays) or len(parts) == 1 else parts[:-1]
+            outputs.append(model(*map(_tensor, inputs)))
+    if not outputs:
+        raise ValueError("predict: `data` gave no batch; is it empty, or an iterator that can be used once?")
+    columns = zip(*([leaf for _, leaf in leaves(output)] for output in outputs), strict=True)
+    return rebuild(outputs[0], [np.concatenate([_array(part) for part in column]) for column in columns])
+
+
+def _array(part: Any) -> NDArray[Any]:
+    if not isinstance(part, Tensor) or not part.ndim:
+        what = f"a {type(part).__name__}" if not isinstance(part, Tensor) else "a single number"
+        raise TypeError(
+            f"predict: the model returned {what}; it must return Tensors with the examples along the first axis"
+        )
+    return part.numpy()

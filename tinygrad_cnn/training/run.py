@@ -9,10 +9,12 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from ..checks import Check, Loadable, any_number, flag, non_negative, read, whole
+from ..metrics import Metric
 from ..optim import Optimizer
+from .arguments import Batch, Loader, Loss
 from .callbacks import Callback, EarlyStopping
 from .history import History
-from .measure import Batch, Loader, Loss, Means
+from .measure import Means
 from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ class Run(Loadable):
     """A training in progress, which callbacks are given.
 
     Attributes:
-        model, loader, loss, optimizer, validate, epochs: the arguments of ``fit``.
+        model, loss, optimizer, epochs: the arguments of ``fit``.
+        loader, validate: the batches: a loader that ``fit`` was given, or one that it made of arrays.
+        metrics: what is measured beside the loss.
         scheduler: the callback that steps the schedule, or None.
         callbacks: all callbacks, in the order in which they are called.
         distributed: the processes that share the training, or None.
@@ -40,7 +44,7 @@ class Run(Loadable):
         batch: the number of steps in the current epoch.
         step: the number of steps in all.
         parts: the Tensors of the batch of the last step, the target last; empty before the first step.
-        means: mean loss and accuracy of the current epoch so far.
+        means: mean loss and metrics of the current epoch so far.
         lr: the learning rate of the first group when the current epoch began.
         seconds: the time of the current epoch; train_seconds: the same without validation.
         trained: whether the steps of the current epoch are done, but not its validation and its end.
@@ -59,6 +63,7 @@ class Run(Loadable):
     scheduler: Callback | None = None
     callbacks: Sequence[Callback] = ()
     distributed: World | None = None
+    metrics: Sequence[Metric] | None = None
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -73,7 +78,7 @@ class Run(Loadable):
         """Reset the counts and measures of an epoch."""
         self.batch = 0
         self.trained = False
-        self.means = Means()
+        self.means = Means(self.metrics)
         self.lr = float(self.optimizer.param_groups[0]["lr"])
         self.seconds = self.train_seconds = 0.0
 
@@ -113,7 +118,9 @@ class Run(Loadable):
         return {**counts, "means": self.means.state_dict(), "history": {k: list(v) for k, v in self.history.items()}}
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        return partial(vars(self).update, read("Run", state_dict, {**_COUNTS, "means": Means.of, "history": _history}))
+        return partial(
+            vars(self).update, read("Run", state_dict, {**_COUNTS, "means": self.means.prepared, "history": _history})
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.

@@ -53,9 +53,12 @@ class Steps:
         listening = _overriding("on_gradients", run)
         self._watching = _overriding("on_validation_batch", run)
         self._before_update = partial(_each, listening, run) if listening else None
-        update = train_step(run.model, run.loss, run.optimizer, before_update=self._before_update)
+        update = train_step(
+            run.model, run.loss, run.optimizer, before_update=self._before_update, metrics=run.metrics
+        )  # fmt: skip
         self._train = wrapped(update, compile)
-        self._test = wrapped(eval_step(run.model, run.loss, outputs=bool(self._watching)), compile)
+        tested = eval_step(run.model, run.loss, outputs=bool(self._watching), metrics=run.metrics)
+        self._test = wrapped(tested, compile)
 
     def start(self, resume: str | os.PathLike[str] | None) -> None:
         """Take over the state of a checkpoint."""
@@ -99,7 +102,8 @@ class Steps:
         return means
 
     def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
-        means = measure(self.run.model, takewhile(lambda _: not interrupt.asked, loader), self._tested)
+        means = Means(self.run.metrics)
+        measure(self.run.model, takewhile(lambda _: not interrupt.asked, loader), self._tested, means)
         return None if interrupt.asked else means
 
     def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:

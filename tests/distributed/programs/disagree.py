@@ -28,4 +28,8 @@ data = tg.data.TensorDataset(images[:length].astype(np.float32), digits[:length]
 loader = tg.data.DataLoader(data, 10, seed=5 if odd and what == "loader" else 0)
 shards, seed = 5 if odd and what == "shards" else 4, 9 if odd and what == "seed" else 3
 world = tg.distributed.World(shards, seed=seed, timeout=10)
-tg.fit(model, loader, tg.cross_entropy, optimizer, epochs=1, progress=False, compile=False, distributed=world)
+metrics = ["f1"] if odd and what == "metrics" else ["accuracy"]
+tg.fit(
+    model, loader, tg.cross_entropy, optimizer, epochs=1, progress=False, compile=False, distributed=world, metrics=metrics,
+    class_weight={1: 3.0 if odd and what == "weights" else 2.0},
+)  # fmt: skip

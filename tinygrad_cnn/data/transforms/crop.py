@@ -74,7 +74,29 @@ class RandomCrop:
         return f"RandomCrop(({self.height}, {self.width}), padding={self.padding})"
 
 
-class RandomHorizontalFlip:
+class _RandomFlip:
+    """The base of random mirror images."""
+
+    _mirrored: tuple[Any, ...]
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"{type(self).__name__}: `p` is {p}; it must be from 0 to 1")
+        self.p = float(p)
+
+    def __call__(self, images: NDArray[Any], rng: Seed = None) -> NDArray[Any]:
+        """Images (N, ..., H, W), in their dtype."""
+        images = batch_of_images(type(self).__name__, images)
+        chosen = generator(rng).random(len(images)) < self.p
+        flipped = images.copy()
+        flipped[chosen] = images[chosen][self._mirrored]
+        return flipped
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.p:g})"
+
+
+class RandomHorizontalFlip(_RandomFlip):
     """Exchange left and right of each image with probability `p`.
 
     Raises:
@@ -85,21 +107,21 @@ class RandomHorizontalFlip:
     [[[[3, 2, 1]]]]
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"RandomHorizontalFlip: `p` is {p}; it must be from 0 to 1")
-        self.p = float(p)
+    _mirrored = (..., slice(None, None, -1))
 
-    def __call__(self, images: NDArray[Any], rng: Seed = None) -> NDArray[Any]:
-        """Images (N, ..., H, W), in their dtype."""
-        images = batch_of_images("RandomHorizontalFlip", images)
-        chosen = generator(rng).random(len(images)) < self.p
-        flipped = images.copy()
-        flipped[chosen] = images[chosen, ..., ::-1]
-        return flipped
 
-    def __repr__(self) -> str:
-        return f"RandomHorizontalFlip({self.p:g})"
+class RandomVerticalFlip(_RandomFlip):
+    """Exchange top and bottom of each image with probability `p`.
+
+    Raises:
+        ValueError: if `p` is not from 0 to 1.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.data.RandomVerticalFlip(p=1)(np.array([[[[1, 2], [3, 4]]]])).tolist()
+    [[[[3, 4], [1, 2]]]]
+    """
+
+    _mirrored = (..., slice(None, None, -1), slice(None))
 
 
 def batch_of_images(name: str, images: Any) -> NDArray[Any]:

@@ -4,8 +4,9 @@ from . import curves
 from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
 from .curves import *
+from .function import LambdaLR
 from .one_cycle import OneCycleLR
 from .plateau import ReduceLROnPlateau
 
-__all__ = ["ChainedScheduler", "LRScheduler", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
+__all__ = ["ChainedScheduler", "LRScheduler", "LambdaLR", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
 __all__ += curves.__all__

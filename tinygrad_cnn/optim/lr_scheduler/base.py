@@ -33,6 +33,14 @@ class PerGroup:
 Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
 
+def per_group(table: Checks, optimizer: Optimizer) -> dict[str, Check]:
+    """The checks with the number of the optimizer's groups."""
+    groups = len(optimizer.param_groups)
+    return {
+        name: partial(check, groups=groups) if isinstance(check, PerGroup) else check for name, check in table.items()
+    }
+
+
 class LRScheduler(Loadable):
     """The base of schedules.
 
@@ -118,11 +126,7 @@ class LRScheduler(Loadable):
         vars(self).update(values)
 
     def _checks(self, table: Checks) -> dict[str, Check]:
-        groups = len(self.optimizer.param_groups)
-        return {
-            name: partial(check, groups=groups) if isinstance(check, PerGroup) else check
-            for name, check in table.items()
-        }
+        return per_group(table, self.optimizer)
 
     def __repr__(self) -> str:
         options = [f"{name}={getattr(self, name)!r}" for name in self.options]

@@ -177,12 +177,14 @@ class ConstantLR(Curve):
     Args:
         optimizer, last_epoch: see :class:`Curve`.
         factor: from 0 to 1.
-        total_iters: the number of steps with the reduced rate.
+        total_iters: the number of steps with the reduced rate. With 0 the rate is never reduced, as PyTorch's
+            documentation says; PyTorch itself reduces it for good.
     """
 
     def __init__(
-        self, optimizer: Optimizer, factor: Share = 1 / 3, total_iters: Count = 5, last_epoch: int = -1
-    ) -> None:
+        self, optimizer: Optimizer, factor: Share = 1 / 3, total_iters: Annotated[int, whole(0)] = 5,
+        last_epoch: int = -1,
+    ) -> None:  # fmt: skip
         super().__init__(optimizer, locals(), last_epoch)
 
     def at(self, n: float) -> float:

@@ -195,7 +195,7 @@ class Live(Callback):
         """Begin to serve, and print the address."""
         self._begin(run.model, type(run.model).__name__)
         self._first = run.step
-        self._last = (run.means.examples, run.means.loss, run.means.right, run.means.targets)
+        self._last = (run.means.examples, run.means.loss, *run.means.total("accuracy"))
         history = {f"epoch {k}": list(enumerate(v, 1)) for k, v in run.history.items() if k != "seconds"}
         self._board.add(history, state=self._state(run, 0.0))
 
@@ -203,7 +203,7 @@ class Live(Callback):
         """Note the step; now and then, update the page."""
         means = run.means
         lr = run.optimizer.param_groups[0]["lr"]
-        self._pending.append((run.step, means.examples, means.loss, means.right, means.targets, lr))
+        self._pending.append((run.step, means.examples, means.loss, *means.total("accuracy"), lr))
         now = time.perf_counter()
         if now >= self._next_tick or self._is_due(now, run.step):
             self._show(run, now)
@@ -252,7 +252,7 @@ class Live(Callback):
         before = np.vstack([np.array(self._last, np.float64)[None], table[:-1, 1:5]])
         self._last = tuple(table[-1, 1:5])
         before[table[:, 1] <= before[:, 0]] = 0  # an epoch began
-        examples, loss, right, targets = (table[:, 1:5] - before).T
+        examples, loss, targets, right = (table[:, 1:5] - before).T
         with np.errstate(all="ignore"):
             points = {"step loss": _points(steps, loss / examples), "step lr": _points(steps, lr)}
             if targets.any():

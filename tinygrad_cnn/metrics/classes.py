@@ -1,0 +1,172 @@
+"""Metrics of classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..checks import any_number, checked, whole
+from ..ops.reduce import argmax
+from ..ops.shape import stack
+from ..ops.sort import topk
+from ..tensor import Tensor
+from .metric import Metric
+
+SCORES = "it needs scores (N, C, ...) for C classes, and integer classes (N, ...)"
+
+
+def correct(output: Any, target: Tensor) -> Tensor | None:
+    """The number of positions whose highest score is at their class: a Tensor (), or None if there are no classes.
+
+    Args:
+        output: scores (N, C, ...) with at least two classes.
+        target: classes (N, ...), integers.
+    """
+    return (argmax(output, axis=1) == target).sum() if _are_scores(output, target) else None
+
+
+def _are_scores(output: Any, target: Tensor) -> bool:
+    if not isinstance(output, Tensor) or target.dtype.kind not in "iu" or output.ndim < 2 or output.shape[1] < 2:
+        return False
+    return (output.shape[0], *output.shape[2:]) == target.shape
+
+
+class Accuracy(Metric):
+    """The share of positions whose highest score is at their class, for scores (N, C, ...) and classes (N, ...).
+
+    Args:
+        if_classes: whether to measure nothing where outputs and targets are something else, instead of raising.
+
+    Raises:
+        ValueError: in use, if outputs and targets have other shapes.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.metrics.Accuracy()(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
+    0.5
+    """
+
+    name = "accuracy"
+
+    def __init__(self, if_classes: bool = False) -> None:
+        self.if_classes = if_classes
+
+    def measure(self, output: Any, target: Tensor) -> Tensor | None:
+        """How many are right."""
+        right = correct(output, target)
+        if right is None and not self.if_classes:
+            raise self._refused(output, target, SCORES)
+        return right
+
+
+class TopK(Metric):
+    """The share of positions whose class has one of the k highest scores. Of equal scores, the first counts as the higher.
+
+    Args:
+        k: how many scores: at least 1.
+
+    Raises:
+        TypeError, ValueError: if `k` is out of range; in use, if it exceeds the number of classes, or for other shapes.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.metrics.TopK(2)(np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]), np.array([1, 2]))
+    0.5
+    """
+
+    def __init__(self, k: int = 5) -> None:
+        self.k: int = checked("TopK", {"k": whole(1)}, {"k": k})["k"]
+        self.name = f"top{k}"
+
+    def measure(self, output: Any, target: Tensor) -> Tensor:
+        """How many are right."""
+        if not _are_scores(output, target):
+            raise self._refused(output, target, SCORES)
+        if self.k > output.shape[1]:
+            raise self._refused(output, target, f"there are fewer than {self.k} classes")
+        _, places = topk(output, self.k, axis=1)
+        return (places == target.reshape(len(target), 1, *target.shape[1:])).sum()
+
+    def __repr__(self) -> str:
+        return f"TopK({self.k})"
+
+
+class _Thresholded(Metric):
+    def __init__(self, threshold: float = 0.0) -> None:
+        found = checked(type(self).__name__, {"threshold": any_number}, {"threshold": threshold})
+        self.threshold: float = found["threshold"]
+
+    def _decided(self, output: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether each output, and each target, is positive."""
+        if not isinstance(output, Tensor) or _without_ones(output.shape) != _without_ones(target.shape):
+            raise self._refused(output, target, "both must have the same shape")
+        return output.reshape(target.shape) > self.threshold, target > 0.5
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(threshold={self.threshold})"
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [n for n in shape if n != 1]
+
+
+class BinaryAccuracy(_Thresholded):
+    """The share of elements that are on the right side: output > threshold just where target > 1/2.
+
+    Args:
+        threshold: 0 for logits, 0.5 for probabilities. By its name, ``fit`` takes the one that the loss needs.
+        name: its name in the history.
+
+    Raises:
+        ValueError: in use, if output and target have different shapes.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.metrics.BinaryAccuracy()(np.array([-1.0, 2.0, 3.0, 0.5]), np.array([0, 1, 0, 1]))
+    0.75
+    """
+
+    def __init__(self, threshold: float = 0.0, name: str = "binary_accuracy") -> None:
+        super().__init__(threshold)
+        self.name = name
+
+    def measure(self, output: Any, target: Tensor) -> Tensor:
+        """How many are right."""
+        ours, theirs = self._decided(output, target)
+        return (ours == theirs).sum()
+
+
+class F1(_Thresholded):
+    """F1 = 2 TP / (2 TP + FP + FN): of the positive class, or the mean over all classes ("macro").
+
+    For scores (N, C, ...) and integer classes (N, ...) it is the mean over the classes that occur in targets or predictions.
+    For an output of the target's shape it is that of the positive class: output > threshold, target > 1/2; 0 if none occurs.
+
+    Args:
+        threshold: for a single class: 0 for logits, 0.5 for probabilities. By its name, ``fit`` takes what the loss needs.
+
+    Raises:
+        ValueError: in use, for other shapes.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> tg.metrics.F1()(np.array([1.0, 1.0, -1.0]), np.array([1, 0, 1]))
+    0.5
+    """
+
+    name = "f1"
+
+    def measure(self, output: Any, target: Tensor) -> Tensor:
+        """(2, C): how often each class is right, and how often it is predicted plus how often it is the target."""
+        if not _are_scores(output, target):
+            guess, real = (part.reshape(-1, 1) for part in self._decided(output, target))
+        else:
+            classes = np.arange(output.shape[1])
+            guess, real = (part.reshape(-1, 1) == classes for part in (argmax(output, axis=1), target))
+        both = (guess & real).sum(axis=0)
+        return stack([both, guess.sum(axis=0) + real.sum(axis=0)])
+
+    def result(self, count: float, sums: Sequence[float]) -> float:
+        """The mean over the classes that occur."""
+        half = len(sums) // 2
+        scores = [2 * right / seen for right, seen in zip(sums[:half], sums[half:], strict=True) if seen]
+        return math.fsum(scores) / len(scores) if scores else 0.0

@@ -1,0 +1,99 @@
+"""Metrics by name, and which metric a loss has by default."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from ..ops.losses.classification import binary_cross_entropy, binary_cross_entropy_with_logits
+from .classes import F1, Accuracy, BinaryAccuracy, TopK
+from .errors import MAE, RMSE
+from .metric import Average, Metric
+
+NAMES = "accuracy, binary_accuracy, f1, mae, rmse, top3, top5"
+TAKEN = ("loss", "lr", "seconds")
+
+
+def function_of(loss: Any) -> Any:
+    """The function that a loss calls: of a layer of ``nn``, of a partial call, or the loss itself."""
+    if isinstance(loss, partial):
+        return function_of(loss.func)
+    if hasattr(loss, "unweighted"):
+        return function_of(loss.unweighted)
+    return getattr(type(loss), "function", loss)
+
+
+def threshold_of(loss: Any) -> float | None:
+    """Above which output a binary loss means the positive class; None for any other loss."""
+    function = function_of(loss)
+    return 0.0 if function is binary_cross_entropy_with_logits else 0.5 if function is binary_cross_entropy else None
+
+
+def resolved(metrics: Any, loss: Any) -> list[Metric]:
+    """The metrics that a user names, for a loss.
+
+    Args:
+        metrics: names, functions of (output, target), and objects of :class:`Metric`, in a list; or in a dict, by the
+            names that functions have in the history; or one of them. None for the default: "accuracy" for binary
+            cross-entropies, and for any other loss where the targets are classes.
+        loss: for which "accuracy" and thresholds are chosen.
+
+    Raises:
+        TypeError: if one of them is something else.
+        ValueError: for a name that there is not, or that occurs twice.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.metrics.resolved(["accuracy", "top3"], tg.cross_entropy)
+    [Accuracy(), TopK(3)]
+    >>> tg.metrics.resolved(["accuracy"], tg.binary_cross_entropy)
+    [BinaryAccuracy(threshold=0.5)]
+    """
+    threshold = threshold_of(loss)
+    if metrics is None:
+        return [Accuracy(if_classes=True) if threshold is None else BinaryAccuracy(threshold, "accuracy")]
+    if isinstance(metrics, Mapping):
+        given = [Average(value, name) if _is_function(value) else value for name, value in metrics.items()]
+    elif isinstance(metrics, str | Metric) or not isinstance(metrics, Iterable):
+        given = [metrics]
+    else:
+        given = list(metrics)
+    found = [_one(metric, threshold) for metric in given]
+    for name, times in Counter(metric.name for metric in found).items():
+        if times > 1 or name in TAKEN:
+            why = "occurs twice" if times > 1 else "is the name of another column of the history"
+            raise ValueError(f"`metrics`: the name '{name}' {why}; rename the metric: metrics={{'name': function}}")
+    return found
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and not isinstance(value, Metric | type)
+
+
+def _one(metric: Any, threshold: float | None) -> Metric:
+    if isinstance(metric, Metric):
+        return metric
+    if isinstance(metric, str):
+        if top := re.fullmatch(r"top([1-9]\d*)", metric):
+            return TopK(int(top[1]))
+        if metric not in _BY_NAME:
+            raise ValueError(f"`metrics` has '{metric}'; the names are {NAMES}, with any other number for top-k")
+        return _BY_NAME[metric](threshold)
+    if isinstance(metric, type):
+        raise TypeError(f"`metrics` has the class {metric.__name__}; pass an object: {metric.__name__}(...)")
+    if _is_function(metric):
+        return Average(metric)
+    raise TypeError(
+        f"`metrics` has {metric!r}; a metric is a name, a function of (output, target), or a tg.metrics.Metric"
+    )
+
+
+_BY_NAME: dict[str, Callable[[float | None], Metric]] = {
+    "accuracy": lambda at: Accuracy() if at is None else BinaryAccuracy(at, "accuracy"),
+    "binary_accuracy": lambda at: BinaryAccuracy(at or 0.0),
+    "f1": lambda at: F1(at or 0.0),
+    "mae": lambda at: MAE(),
+    "rmse": lambda at: RMSE(),
+}

@@ -1,0 +1,108 @@
+"""The arguments of `fit`, `evaluate` and `predict`: checked, and arrays made a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from ..data import DataLoader, Dataset, TensorDataset
+from ..nn import Module
+from ..tensor import Tensor
+
+Batch: TypeAlias = Sequence[Tensor | NDArray[Any]]
+Loader: TypeAlias = Iterable[Batch]
+Loss: TypeAlias = Callable[[Any, Tensor], Tensor]
+Arrays: TypeAlias = tuple[Tensor | NDArray[Any], ...]
+Data: TypeAlias = Loader | Arrays
+
+BATCH_SIZE = 32
+"""Examples in a batch of arrays, if nothing else is said."""
+
+
+def check_model(name: str, model: Any) -> None:
+    """TypeError unless `model` is a Module."""
+    if isinstance(model, type):
+        raise TypeError(f"{name}: `model` is the class {model.__name__}; pass an object of it: {model.__name__}(...)")
+    if not isinstance(model, Module):
+        raise TypeError(f"{name}: `model` is {model!r:.80}; it must be a module of tinygrad_cnn.nn")
+
+
+def check_loss(name: str, loss: Any) -> None:
+    """TypeError unless `loss` may be a function or a loss layer."""
+    if isinstance(loss, type):
+        raise TypeError(f"{name}: `loss` is the class {loss.__name__}; pass an object of it: {loss.__name__}()")
+    if not callable(loss):
+        what = f"'{loss}'" if isinstance(loss, str) else f"a {type(loss).__name__}"
+        data = " (arrays are passed as one tuple: (x, y))" if _is_array(loss) else ""
+        raise TypeError(
+            f"{name}: `loss` is {what}{data}; it must be a function of (output, target), such as tg.cross_entropy, or a loss "
+            "layer, such as nn.CrossEntropyLoss()"
+        )
+
+
+def check_optimizer(optimizer: Any, model: Module) -> None:
+    """TypeError unless `optimizer` is an optimizer; ValueError unless it has parameters of the model."""
+    if not hasattr(optimizer, "param_groups") or isinstance(optimizer, type):
+        what = f"'{optimizer}'" if isinstance(optimizer, str) else f"{optimizer!r:.80}"
+        if isinstance(optimizer, type):
+            what = f"the class {optimizer.__name__}"
+        raise TypeError(
+            f"fit: `optimizer` is {what}; it must be an optimizer with the model's parameters, such as "
+            "tg.optim.Adam(model.parameters(), lr=1e-3)"
+        )
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if moved.isdisjoint(map(id, model.parameters())):
+        raise ValueError(
+            f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
+            "it with model.parameters(), after the model has been built or copied"
+        )
+
+
+def is_arrays(data: Any) -> bool:
+    """Whether `data` is a tuple of whole arrays, and not of batches."""
+    return isinstance(data, tuple) and any(map(_is_array, data))
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__")
+
+
+def loader_of(
+    name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "data"
+) -> Loader:
+    """The batches of `data`: a tuple of arrays in a DataLoader, anything else as it is.
+
+    Raises:
+        TypeError: if it is no iterable of batches.
+        ValueError: if there is a `batch_size` or `shuffle` for a loader, which has its own.
+    """
+    if is_arrays(data):
+        dataset = TensorDataset(*data)
+        if not len(dataset):
+            raise ValueError(f"{name}: `{label}` has arrays without examples; nothing can be computed")
+        size = BATCH_SIZE if batch_size is None else batch_size
+        return DataLoader(
+            dataset, size, bool(shuffle), seed=None if shuffle else 0
+        )  # without an order, nothing is drawn
+    if isinstance(data, Dataset):
+        raise TypeError(
+            f"{name}: `{label}` is a {type(data).__name__}, which has examples and no batches; pass "
+            "tg.data.DataLoader(dataset, batch_size=32, shuffle=True)"
+        )
+    if _is_array(data):
+        raise TypeError(f"{name}: `{label}` is one array; pass a tuple of inputs and targets, (x, y), or a DataLoader")
+    if isinstance(data, str | bytes | dict) or (not isinstance(data, Iterable) and not hasattr(data, "__getitem__")):
+        raise TypeError(
+            f"{name}: `{label}` is a {type(data).__name__}; it must be a DataLoader, a list of batches, or a tuple of arrays, "
+            "(x, y)"
+        )
+    for option, value in (("batch_size", batch_size), ("shuffle", shuffle)):
+        if value is not None:
+            raise ValueError(
+                f"{name}: `{option}` is {value!r}, but `{label}` is a {type(data).__name__}, which makes its own batches; give "
+                f"`{option}` to the DataLoader, or pass a tuple of arrays, (x, y)"
+            )
+    loader: Loader = data
+    return loader
