@@ -243,6 +243,7 @@ def test_a_program_and_its_graph(opened):
         "[...document.querySelectorAll('.graph-place .box')].some(b => b.textContent.includes('\N{MINUS SIGN}1.5'))"
     )
     compare(browser, changed)
+    browser.run("document.querySelector('.graph-place .play').scrollIntoView({ block: 'center' })")
     browser.click(".graph-place .play button")
     browser.until("/Pause/.test(document.querySelector('.graph-place .play').innerText)")
     other = "x = 3.0\nx * x + 1\n"
