@@ -16,6 +16,7 @@ import numpy as np
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.graph import numpy_ops
+from tinygrad_cnn.names import TABLES
 from tinygrad_cnn.tensor.refused import FORM, QUERIES, REFUSED
 
 VERSION = ".".join(np.__version__.split(".")[:2])
@@ -102,7 +103,24 @@ def page() -> str:
         own = [row for row in found if row.kind == kind]
         lines += [f"### {title}", "", "| NumPy | |", "| --- | --- |"]
         lines += [f"| `np.{row.name}` | {row.why} |" for row in own] + [""]
+    lines += [MYGRAD.strip(), ""]
+    for theirs in ("mygrad", "mygrad.Tensor", "mygrad.nnet"):
+        lines += [f"| `{theirs}` | here |", "| --- | --- |"]
+        lines += [
+            f"| `{name}` | {use.strip('()') if use.startswith('(') else f'`{use}`'} |"
+            for name, use in TABLES[theirs].items()
+        ]
+        lines += [""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+MYGRAD = """
+## From MyGrad
+
+[MyGrad](https://github.com/rsokl/MyGrad) has Tensors and NumPy's functions too, so most programs need only a new import. Here
+a Tensor gets a gradient if it says `requires_grad=True`, and `x.grad` is a Tensor. Functions that NumPy has are in the tables
+above; the others have these names, which errors give, too:
+"""
 
 
 HEAD = """

@@ -32,6 +32,10 @@ def step(x: Tensor) -> float:
 
 reveal_type(predict(w))
 reveal_type(halves(w))
+reveal_type((w == w.argmax(axis=1)).sum())
+reveal_type(abs(w != 1) + tg.sum(w, 0))
+reveal_type(tg.functional.relu(w))
+reveal_type(tg.functional.cross_entropy(w, np.zeros(4)))
 """
 
 
@@ -39,4 +43,13 @@ def test_a_typed_program_passes_the_strictest_check(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     report, _, status = api.run(["--strict", f"--cache-dir={tmp_path}", str(tmp_path / "program.py")])
     assert status == 0, report
-    assert report.count('Revealed type is "tinygrad_cnn.tensor.tensor.Tensor"') == 2, report
+    assert report.count('Revealed type is "tinygrad_cnn.tensor.tensor.Tensor"') == 6, report
+
+
+def test_what_a_function_does_not_take_is_an_error(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import tinygrad_cnn as tg\ntg.sum(tg.ones(2), dim=0)\ntg.functional.nothing_of_this_name\n"
+    )
+    report, _, status = api.run(["--strict", f"--cache-dir={tmp_path}", str(tmp_path / "program.py")])
+    assert status == 1
+    assert report.count("error:") == 2, report

@@ -56,6 +56,8 @@ from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
     from . import data, distributed, io, metrics, nn, onnx, training, viz
+    from . import sklearn as sklearn
+    from . import special as special
     from .io import load, save
     from .training import evaluate, fit, predict
     from .viz import show
@@ -153,12 +155,14 @@ _LATER = {
 _LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise import_module(".torch_names", __name__).missing(name, f"module {__name__!r}", "torch")
-    module = import_module(f".{_LATER[name]}", __name__)
-    globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
-    return value
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
+        module = import_module(f".{_LATER[name]}", __name__)
+        globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
+        return value
 
 
 def __dir__() -> list[str]:

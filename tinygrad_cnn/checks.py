@@ -145,3 +145,12 @@ class Loadable:
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], object]:
         raise NotImplementedError
+
+
+def only_to_none(name: str, set_to_none: bool) -> None:
+    """Check the argument of PyTorch's ``zero_grad``: gradients become None here, not zero."""
+    if not set_to_none:
+        raise ValueError(
+            f"{name}.zero_grad: `set_to_none` is {set_to_none!r}; it must be True: gradients become None, and the next "
+            "backward pass makes new ones"
+        )

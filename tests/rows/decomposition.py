@@ -44,7 +44,14 @@ def _vectors(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _sorted(f: Callable[..., Any]) -> Callable[..., Any]:
+    """LAPACK fixes no order of the eigenvalues of general matrices."""
     return lambda a: np.sort(f(a + _spread(a)))
+
+
+def _ordered(v: Any) -> Any:
+    """Vectors in columns, ordered by the place of their largest element, which has a positive sign."""
+    order = np.argsort(np.argmax(np.abs(v), axis=-2), axis=-1)
+    return _unsigned(np.take_along_axis(v, order[..., None, :], axis=-1))
 
 
 def _rebuilt(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,10 +111,10 @@ CASES = [
         for arg in (SMALL[1], SMALL[2], Arg((2, 2, 2), low=-0.25, high=0.25))
         for f, g, via in (
             (ops.eigvals, np.linalg.eigvals, _sorted),
-            (ops.general_values, lambda a: np.linalg.eig(a)[0], apart),
-            (ops.general_vectors, lambda a: np.linalg.eig(a)[1], lambda f: lambda a: _unsigned(apart(f)(a))),
+            (ops.general_values, lambda a: np.linalg.eig(a)[0], _sorted),
+            (ops.general_vectors, lambda a: np.linalg.eig(a)[1], lambda f: lambda a: _ordered(apart(f)(a))),
             (ops.eig, np.linalg.eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
-            (ops.eig, np.linalg.eig, _vectors),
+            (ops.eig, np.linalg.eig, lambda f: lambda a: _ordered(f(a + _spread(a))[1])),
         )
     ),
     *(
@@ -125,6 +132,7 @@ CASES = [
         )
     ),
     Case(ops.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
+    Case(ops.general_values, (SMALL[1],), lambda a: np.linalg.eig(a)[0], via=apart, order=2),
     Case(ops.general_vectors, (SMALL[1],), lambda a: np.linalg.eig(a)[1], via=apart, order=2),
     Case(ops.singular_vectors, (SMALL[1],), _packed_svd, via=apart, order=2),
     Case(ops.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ..names.keywords import foreign
 from .operands import ODD
 
 TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
@@ -96,7 +97,20 @@ def _header(sig: Signature) -> str:
     if required and sig.optional:
         required.insert(0, "*")
     defaulted = [f"{p}=_default_{p}" for p in sig.params if p not in sig.required]
-    return f"def {sig.name}({', '.join([*inputs, *required, *defaulted])}):"
+    return "\n".join(answering_head(sig.name, [*inputs, *required, *defaulted], [*sig.inputs, *sig.params]))
+
+
+def answering_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:
+    """The head of a function with `parameters`, called `names`, and PyTorch's keywords for them: an error names ours."""
+    others = foreign(name, names)
+    if not others:
+        return [f"def {name}({', '.join(parameters)}):"]
+    star = ["*"] if keyword_only and "*" not in "".join(parameters) else []
+    wrong, given = " or ".join(f"{k} is not None" for k in others), ", ".join(f"{k}={k}" for k in others)
+    return [
+        f"def {name}({', '.join([*parameters, *star, *(f'{k}=None' for k in others)])}):",
+        f"    if {wrong}: raise _unexpected('{name}', {names}, dict({given}))",
+    ]
 
 
 def _run(sig: Signature, arguments: list[str]) -> str:
@@ -139,19 +153,18 @@ def emit_call(sig: Signature) -> str:
         arguments, shown = [f"*{xs}_"], f"tuple({xs}_)"
     else:
         node = {n: f"; {n}_n = {n}._node" if n in served else "" for n in sig.inputs}
+        several = len(sig.inputs) > 1
         for n in sig.inputs:
-            out += [
-                f"    if isinstance({n}, Tensor): {n}_ = {n}._array{node[n]}",
-                f"    else: {n}_ = {n}{f'; {n}_n = None' if n in served else ''}",
-            ]
+            out.append(f"    if isinstance({n}, Tensor): {n}_ = {n}._array{node[n]}")
+            out += ["    else:", f"        {n}_ = {n}{f'; {n}_n = None' if n in served and several else ''}"]
         plain = " and ".join(f"{n}_ is {n}" for n in sig.inputs)
-        out.append(f"    if {plain}:")
+        out += [f"    if {plain}:"] if several else []
         out += [f"        if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{sig.name}')" for n in sig.inputs]
         out += [
             f"        if {plain}: {_plain(sig, list(sig.inputs))}",
             f"        return _op.function({', '.join([*sig.inputs, *(f'{p}={p}' for p in sig.params)])})",
         ]
-        if len(sig.inputs) > 1:
+        if several:
             for n in sig.inputs:  # labels and indices have no rule: lists of integers stay as they are
                 take = "_adapt" if n in served or not sig.rules else "_gather"
                 out += [

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
+from ..names.keywords import unexpected
 from . import operands
 from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
+from .frames import is_library
 from .grad_mode import _recording
 from .operands import adapt
-from .signature import OUT, asked, declared
+from .signature import OUT, asked, declared, explained
 from .tracing import notify, tracer, watchers
 from .versions import tick
 
@@ -91,7 +93,10 @@ class OpFunction(Protocol[P]):
 
     op: Op
 
+    @overload
     def __call__(self, first: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    @overload  # parameters by position
+    def __call__(self, first: Any, second: Any, /, *args: Any, **kwargs: Any) -> Tensor: ...
     def __get__(self, instance: Any, owner: Any = None) -> Callable[P, Tensor]: ...
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register the gradient rules, one per differentiable input, named by the input."""
@@ -180,6 +185,8 @@ class Op:
         }
         function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
+        if is_library(raw.__code__.co_filename):
+            function.__doc__ = explained(raw.__doc__)
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
@@ -524,5 +531,5 @@ def _refuse(op: Op, name: str) -> None:
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather,
-    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse,
+    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse, _unexpected=unexpected,
 )  # fmt: skip

@@ -6,10 +6,8 @@ of them. NumPy alone would read their values, and the graph would end there.
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +23,6 @@ FINE = set(FLAT)
 ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in {1})"
 """Python source for: does an operand need a closer look? All other operands cost no call."""
 
-F = TypeVar("F", bound=Callable[..., Any])
 _item = {kind: kind.item for kind in NUMPY_NUMBERS}
 _tensor: Any = ()
 _from_list: Any = None
@@ -130,43 +127,3 @@ def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
         return _tensor._of(value if isinstance(value, np.ndarray) else _from_list(value, dtype))
     joined = _stack([_joined(part, dtype) for part in _parts(value)])
     return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined
-
-
-def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[Any, Any]) -> None:
-    """Let the public functions of a module take lists that hold Tensors wherever a parameter is annotated as ``Array``.
-
-    Ops accept such lists already. A function composed of ops may ask for a shape first, and NumPy would read the values.
-    Modules that imported a function earlier keep the original, so calls within the library cost nothing.
-    The values of `replace` are functions; they are replaced too.
-    """
-    for name in namespace["__all__"]:
-        function = namespace[name]
-        if inspect.isfunction(function) and not hasattr(function, "op"):
-            namespace[name] = accepting = accepting_lists(function)
-            replace.update({key: accepting for key, value in replace.items() if value is function})
-
-
-def accepting_lists(function: F) -> F:
-    """`function`, with list arguments converted to Tensors; `function` itself if no parameter is annotated as ``Array``."""
-    parameters = inspect.signature(function).parameters.values()
-    arrays = {p.name for p in parameters if p.annotation in ("Array", "TensorLike")}
-    if not arrays:
-        return function
-    name = function.__name__
-    places = [i for i, p in enumerate(parameters) if p.name in arrays and p.kind is not p.KEYWORD_ONLY]
-
-    @functools.wraps(function)
-    def accepting(*args: Any, **kwargs: Any) -> Any:
-        for i in places:
-            if i < len(args) and _is_odd(args[i]):
-                args = (*args[:i], gather(args[i], name), *args[i + 1 :])
-        for n, value in kwargs.items():
-            if n in arrays and _is_odd(value):
-                kwargs[n] = gather(value, name)
-        return function(*args, **kwargs)
-
-    return accepting  # type: ignore[return-value]
-
-
-def _is_odd(value: Any) -> bool:
-    return value.dtype.hasobject if value.__class__ is np.ndarray else value.__class__ not in FINE

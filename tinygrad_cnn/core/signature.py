@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import re
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -13,6 +14,17 @@ import numpy as np
 from .codegen import IN_SHAPE, JOINT, TAKEN, TAKEN_FORM, Signature
 
 OUT = "out"
+
+
+def explained(doc: str | None) -> str | None:
+    """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
+    rules = re.findall(r"(?:\w+', )*\w+' =", doc or "")
+    if doc is None or not (rules or re.search(r"\bg\b", doc)):
+        return doc
+    names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
+    marked = ", ".join(f"{name}'" for name in names)
+    others = f", and {marked} with respect to {', '.join(names)}" if names else ""
+    return f"{doc.rstrip()}\n\n    Here g is the gradient with respect to y{others}.\n    "
 
 
 def asked(rule: Callable[..., Any]) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """Data as plain NumPy arrays: datasets, readers of data files, transforms of images, and loaders of batches."""
 
+from typing import TYPE_CHECKING
+
+from ..names import answering
 from . import readers, transforms
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate
 from .digits import digits
@@ -18,3 +21,6 @@ __all__ = [
 __all__ += ["fashion_mnist", "mnist", "mnist5k", "random_split", "stratified_split", "transforms"]
 __all__ += readers.__all__
 __all__ += transforms.__all__
+
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.data", "torch.utils.data")

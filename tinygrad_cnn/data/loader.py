@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import Loadable, checked, entries, flag, loadable, whole
+from ..names.keywords import answering
 from ..ops.random import generator
 from ..tensor import Tensor
 from .dataset import Array, Batch, Dataset, as_dataset, integers
@@ -114,6 +115,7 @@ class DataLoader(Loadable):
     drop_last: bool
     prefetch: int
 
+    @answering
     def __init__(
         self, dataset: Dataset | Sequence[Any] | Array | Tensor, batch_size: int = 1, shuffle: bool = False,
         drop_last: bool = False, *, sampler: Sampler | Sequence[int] | Array | None = None, seed: int | None = None,

@@ -3,9 +3,10 @@
 Some are ops and others are composed of ops; they are called in the same way.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import ops
+from ..names import answering
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
 from ..ops.attention import *
@@ -23,7 +24,6 @@ from ..ops.normalization import *
 from ..ops.pool import *
 from ..ops.resize import *
 from ..ops.softmax import *
-from ..torch_names import missing
 
 __all__ = ["bilinear", "embedding", "linear", "one_hot"]
 __all__ += ops.activation.__all__
@@ -41,6 +41,5 @@ __all__ += regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 
-
-def __getattr__(name: str) -> Any:
-    raise missing(name, "tinygrad_cnn.functional", "torch.nn.functional")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.functional", "torch.nn.functional")

@@ -2,5 +2,6 @@
 
 from .checkpoint import load, save
 from .errors import CheckpointError
+from .pytorch import to_torch
 
-__all__ = ["CheckpointError", "load", "save"]
+__all__ = ["CheckpointError", "load", "save", "to_torch"]

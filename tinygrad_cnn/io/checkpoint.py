@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..names.keywords import answering
 from . import npz, safetensors
 from .atomic import replacing
 from .errors import CheckpointError
@@ -13,6 +14,7 @@ from .structure import pack, unpack
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
+@answering
 def save(path: PathLike, state: Any) -> None:
     """Write nested state to a file, atomically: a process killed at any moment leaves the old file or the new one.
 
@@ -26,7 +28,7 @@ def save(path: PathLike, state: Any) -> None:
         state: the state. NumPy, or PyTorch's safetensors, can read the file of a flat dict of arrays by its names.
 
     Raises:
-        TypeError: if `state` holds something else, or a dtype that .safetensors does not have.
+        TypeError: if the arguments are exchanged, or `state` holds something else, or a dtype that .safetensors does not have.
         ValueError: if the name of the file ends otherwise, or `state` contains itself.
         OSError: if the file cannot be written. After any exception, an old file is unchanged.
 
@@ -40,6 +42,8 @@ def save(path: PathLike, state: Any) -> None:
     (array([1., 1.], dtype=float32), 3)
     >>> optimizer.load_state_dict(state["optimizer"])
     """
+    if isinstance(state, str | os.PathLike) and not isinstance(path, str | os.PathLike):
+        raise TypeError("save: the path comes first, tg.save(path, state); torch.save has the state first")
     file_path = Path(path)
     suffix = _suffix("save", file_path)
     arrays, text = pack(state)
@@ -50,6 +54,7 @@ def save(path: PathLike, state: Any) -> None:
         write(file, arrays, text)
 
 
+@answering
 def load(path: PathLike) -> Any:
     """The state that :func:`save` wrote; from a file of another origin, a flat dict of its arrays.
 
@@ -81,5 +86,7 @@ def load(path: PathLike) -> Any:
 def _suffix(caller: str, path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in {".npz", ".safetensors"}:
-        raise ValueError(f"{caller}: `path` is {str(path)!r}; it must end in .npz or .safetensors")
+        pickled = suffix in {".pt", ".pth", ".ckpt", ".bin", ".pkl"}
+        why = "; files of torch.save are pickles, which run code, and are neither written nor read" if pickled else ""
+        raise ValueError(f"{caller}: `path` is {str(path)!r}; it must end in .npz or .safetensors{why}")
     return suffix

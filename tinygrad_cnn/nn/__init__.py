@@ -1,8 +1,8 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..torch_names import missing
+from ..names import answering
 from . import (
     activation,
     containers,
@@ -50,6 +50,5 @@ __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
 
-
-def __getattr__(name: str) -> Any:
-    raise missing(name, "tinygrad_cnn.nn", "torch.nn")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.nn", "torch.nn")

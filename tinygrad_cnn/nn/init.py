@@ -7,10 +7,11 @@ from the library's generator, see :func:`~tinygrad_cnn.manual_seed`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..names import answering
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 
@@ -18,6 +19,9 @@ __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
     "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.nn.init", "torch.nn.init")
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from ..core.operands import accepting_lists
+from ..core.composite import accepting_lists
+from ..names.keywords import answering
 from ..ops.geometry import sizes
 from ..tensor import creation
 from . import init
@@ -37,6 +38,8 @@ class Layer(Module):
         """Keywords in the head of a class are its attributes; `function` gives it a ``forward`` unless one is defined."""
         for name, value in attributes.items():
             setattr(cls, name, value)
+        if "__init__" in vars(cls):
+            cls.__init__ = answering(vars(cls)["__init__"])  # type: ignore[method-assign]
         definer = next(base for base in cls.__mro__ if "forward" in vars(base))
         if definer is cls:
             cls.forward = accepting_lists(vars(cls)["forward"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import only_to_none
 from ..core import tracing
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
@@ -19,6 +21,9 @@ from .state import IncompatibleKeys, prepare
 from .summary import Summary, summarize
 
 __all__ = ["Module"]
+
+PLACES = {"input": 0, "input1": 0, "log_input": 0, "input2": 1}
+"""PyTorch's names of the inputs of modules, and their positions."""
 
 Kind: TypeAlias = Literal["parameter", "buffer", "transient buffer", "module"]
 
@@ -71,6 +76,8 @@ class Module:
             changed = pre_hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        if kwargs and not PLACES.keys().isdisjoint(kwargs):
+            kwargs = self._named_as_here(kwargs)
         watch = None
         if self._backward_hooks or self._backward_pre_hooks:
             watch = Watch(self, [*self._backward_hooks.values()], [*self._backward_pre_hooks.values()])
@@ -81,6 +88,16 @@ class Module:
             if changed is not None:
                 output = changed
         return output if watch is None else watch.around_output(output)
+
+    def _named_as_here(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keywords of a call, with PyTorch's names of inputs replaced if a module of this package is called."""
+        names = [*inspect.signature(self.forward).parameters]
+        if getattr(self.forward, "__module__", "").partition(".")[0] != __name__.partition(".")[0]:
+            return kwargs
+        ours = {k: names[i] for k, i in PLACES.items() if k in kwargs and k not in names and i < len(names)}
+        if not kwargs.keys().isdisjoint(ours.values()):
+            return kwargs  # the input is given twice, which Python refuses
+        return {ours.get(name, name): value for name, value in kwargs.items()}
 
     # Registration
 
@@ -307,8 +324,9 @@ class Module:
                     vars(module)[name] = converted[id(value)]
         return self
 
-    def zero_grad(self) -> None:
-        """Reset the gradient of every parameter to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Reset the gradient of every parameter to None. ValueError for ``set_to_none=False``."""
+        only_to_none(type(self).__name__, set_to_none)
         for parameter in self.parameters():
             parameter.zero_grad()
 

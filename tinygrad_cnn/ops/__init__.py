@@ -1,7 +1,7 @@
 """The primitive ops, by family. Importing this package declares all of them."""
 
+from ..core.composite import accept_lists
 from ..core.graph import numpy_ops
-from ..core.operands import accept_lists
 from . import (
     activation,
     adaptive_pool,

@@ -1,8 +1,8 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..torch_names import missing
+from ..names import answering
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -29,6 +29,5 @@ __all__ = [
 ]  # fmt: skip
 __all__ += lr_scheduler.__all__
 
-
-def __getattr__(name: str) -> Any:
-    raise missing(name, "tinygrad_cnn.optim", "torch.optim")
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.optim", "torch.optim")

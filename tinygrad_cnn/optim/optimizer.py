@@ -14,10 +14,11 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative
+from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative, only_to_none
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
+from ..names.keywords import answering
 from ..tensor import Tensor
 from . import rules
 from .hyperparameters import INITIAL_LR, Array, declared
@@ -78,6 +79,8 @@ class Optimizer(Loadable, ABC):
         super().__init_subclass__(**kwargs)
         if "options" not in vars(cls):
             cls.options = declared(cls)
+        if "__init__" in vars(cls):
+            cls.__init__ = answering(vars(cls)["__init__"])  # type: ignore[method-assign]
         # A rule of another package may keep a gradient, whose memory a compiled program overwrites: it is given a copy.
         cls._is_of_the_package = cls.update.__module__.partition(".")[0] == __name__.partition(".")[0]
 
@@ -190,8 +193,9 @@ class Optimizer(Loadable, ABC):
 
     # Steps
 
-    def zero_grad(self) -> None:
-        """Forget the gradient of every parameter: ``grad`` becomes None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient of every parameter: ``grad`` becomes None. ValueError for ``set_to_none=False``."""
+        only_to_none(self._name, set_to_none)
         if tracing.watchers:
             tracing.tracer().read(self, "params")
         for group in self.param_groups:

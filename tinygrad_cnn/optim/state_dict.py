@@ -15,8 +15,10 @@ from .state import Ignored, plain
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
-PYTORCHS = frozenset({"foreach", "fused", "capturable", "differentiable", "param_names"})
-"""Entries of PyTorch's groups that select one of its implementations. They are ignored."""
+PYTORCHS = frozenset({
+    "foreach", "fused", "capturable", "differentiable", "param_names", "max_lr", "min_lr", "max_momentum", "base_momentum",
+})  # fmt: skip
+"""Entries of PyTorch's groups that select one of its implementations, or belong to its OneCycleLR. They are ignored."""
 
 LATER = frozenset({"maximize", "decoupled_weight_decay"})
 """Options that older versions of PyTorch do not save. The optimizer keeps its own values for them."""

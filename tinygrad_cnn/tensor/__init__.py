@@ -4,7 +4,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ..torch_names import answer
+from ..names import answer
 from .tensor import Tensor, _rebuild, get_default_dtype, set_default_dtype
 
 __all__ = ["Tensor", "_rebuild", "get_default_dtype", "set_default_dtype"]

@@ -6,12 +6,16 @@ positional, as in NumPy, are written out for their signatures.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from inspect import isfunction, signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.composite import accepting_lists
+from ..names.keywords import foreign
 from ..ops import (
     activation,
     compare,
@@ -44,6 +48,18 @@ def unpacked(sizes: tuple[Any, ...]) -> Any:
     return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
 
 
+def _check_pair(ndim: int, i: int, j: int) -> None:
+    """Two axes, given separately, that PyTorch's transpose would exchange: a ValueError or a warning says what does."""
+    if ndim == 2 and i not in (0, -2):
+        return
+    remedy = (
+        f"transpose takes all axes in their new order, as in NumPy; PyTorch's transpose({i}, {j}) is swapaxes({i}, {j})"
+    )
+    if ndim != 2:
+        raise ValueError(f"transpose: `axes` are {i}, {j}, and there are {ndim} axes; {remedy}")
+    warnings.warn(f"transpose({i}, {j}) of two axes changes nothing: {remedy}", stacklevel=3)
+
+
 class Methods:
     """The methods that call ops. Only :class:`~tinygrad_cnn.Tensor` derives from this class."""
 
@@ -59,7 +75,6 @@ class Methods:
     __pow__ = elementwise.pow
     __matmul__ = matmul.matmul
     __neg__ = elementwise.neg
-    __abs__ = elementwise.abs
     __lt__ = compare.less
     __le__ = compare.less_equal
     __gt__ = compare.greater
@@ -70,9 +85,17 @@ class Methods:
     __lshift__ = compare.left_shift
     __rshift__ = compare.right_shift
     __invert__ = compare.bitwise_not
-    __eq__ = compare.equal  # type: ignore[assignment]
-    __ne__ = compare.not_equal  # type: ignore[assignment]
     __hash__ = object.__hash__
+
+    if TYPE_CHECKING:  # signatures that type checkers accept for the protocols of Python
+
+        def __abs__(self) -> Tensor: ...
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
+    else:
+        __abs__ = elementwise.abs
+        __eq__ = compare.equal
+        __ne__ = compare.not_equal
 
     def __radd__(self, other: TensorLike) -> Tensor:
         return elementwise.add(other, self)
@@ -252,8 +275,13 @@ class Methods:
         return shape.reshape(self, shape=unpacked(sizes))
 
     def transpose(self, *axes: Any) -> Tensor:
-        """Axes permuted, given as one tuple or separately; reversed if none are given."""
-        return shape.transpose(self, axes=unpacked(axes) if axes else None)
+        """Axes permuted, given as one tuple or separately; reversed if none are given.
+
+        ``swapaxes`` exchanges two axes, as PyTorch's ``transpose``. Two axes that would change nothing here raise a warning.
+        """
+        if len(axes) == 2:
+            _check_pair(self.ndim, *axes)  # type: ignore[attr-defined]
+        return shape.transpose(self, axes=axes if len(axes) > 1 else (axes and unpacked(axes)) or None)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""
@@ -290,3 +318,22 @@ class Methods:
     def sort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
         """A new Tensor, sorted along `axis`; unlike ndarray.sort, it does not sort in place."""
         return sort.sort(self, axis=axis, descending=descending)
+
+
+OPS = (compare, elementwise, reduce, rearrange, scan, gather, softmax, sort)
+
+
+def _bind(name: str, method: Any) -> None:
+    """Let a method answer PyTorch's keywords; one that only calls an op of the same parameters is replaced by the op."""
+    given = signature(method).parameters.values()
+    for function in (vars(module)[name] for module in OPS if name in module.__all__):
+        ours = signature(function).parameters.values()
+        if hasattr(function, "op") and [(p.name, p.kind) for p in given][1:] == [(p.name, p.kind) for p in ours][1:]:
+            return setattr(Methods, name, function)
+    if foreign(name, [p.name for p in given]) and not any(p.kind is p.VAR_POSITIONAL for p in given):
+        setattr(Methods, name, accepting_lists(method))
+
+
+for _name, _method in list(vars(Methods).items()):
+    if isfunction(_method) and not _name.startswith("_") and not hasattr(_method, "op"):
+        _bind(_name, _method)

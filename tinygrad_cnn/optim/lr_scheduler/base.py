@@ -32,6 +32,15 @@ class PerGroup:
 
 Checks: TypeAlias = Mapping[str, Check | PerGroup]
 
+PYTORCHS = frozenset({
+    "_step_count", "_is_initial", "_get_lr_called_within_step", "_initial_step", "verbose", "T_i", "T_cur", "_schedule_phases",
+    "_anneal_func_type", "anneal_func", "use_beta1", "default_min_lr", "min_lrs", "mode_worse", "_milestones",
+})  # fmt: skip
+"""Entries that only PyTorch's schedules save. They are ignored: the others determine them."""
+
+CHAINED = {"_last_lr", "_schedulers"}
+"""The entries of PyTorch's ChainedScheduler."""
+
 
 def per_group(table: Checks, optimizer: Optimizer) -> dict[str, Check]:
     """The checks with the number of the optimizer's groups."""
@@ -111,9 +120,20 @@ class LRScheduler(Loadable):
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
         """The checked entries of a saved state, and the faults."""
+        if isinstance(given, Mapping) and "lr" not in given and (PYTORCHS & given.keys() or given.keys() == CHAINED):
+            given = self._of_pytorch(given)
         more = self._more(given) if isinstance(given, Mapping) else {}
         table = self._checks({"lr": PerGroup(non_negative), **self.options, **self.kept, **more})
         return entries(given, table, f"the state of {self._name}", f" of {self._name}")
+
+    def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
+        """The state that PyTorch's schedule saved. What PyTorch does not save, or saves with the optimizer, stays as it is."""
+        ignored = PYTORCHS | ({"base_lrs"} - self.kept.keys())
+        kept = {name: value for name, value in given.items() if name not in ignored}
+        state = {**self.state_dict(), **kept, "lr": given.get("_last_lr")}
+        if state["last_epoch"] == -1:  # a part of a SequentialLR that has not begun
+            state["last_epoch"] = 0
+        return state
 
     def _more(self, given: Mapping[str, Any]) -> Checks:
         """The checks of further entries of this saved state."""

@@ -45,6 +45,11 @@ class _Composed(Timed):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
+    def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
+        parts = given.get("_schedulers")
+        first = parts[0] if isinstance(parts, list) and parts and isinstance(parts[0], Mapping) else {}
+        return super()._of_pytorch({"last_epoch": first.get("last_epoch"), **given})
+
     def _more(self, given: Mapping[str, Any]) -> Checks:
         return {"_schedulers": _listed}
 

@@ -1,8 +1,10 @@
 """Schedules that multiply the initial learning rate by a function of the number of steps."""
 
+import copy
 import math
 from abc import abstractmethod
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -107,6 +109,19 @@ class Curve(Timed):
         kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
         return {**state, "zeroed": kept} if any(kept) else state
 
+    def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
+        state = super()._of_pytorch(given)
+        state.pop("zeroed", None)
+        try:  # the scales follow from the rates
+            curve = copy.copy(self)
+            vars(curve).update({name: state[name] for name in self.options})
+            factor, floor = curve.at(state["last_epoch"]), curve.floor
+            pairs = zip(state["lr"], state["base_lrs"], strict=True)
+            state["scales"] = [(lr - floor) / x if (x := (base - floor) * factor) else 1.0 for lr, base in pairs]
+        except (TypeError, ValueError, ArithmeticError):
+            pass  # an entry is wrong, as its check will say
+        return state
+
     def _more(self, given: Mapping[str, Any]) -> Checks:
         zeroed = PerGroup(lambda x: None if x is None else _rate_and_zeros(x))
         return {"zeroed": zeroed} if "zeroed" in given else {}
@@ -166,6 +181,12 @@ class MultiStepLR(Curve):
         last_epoch: int = -1,
     ) -> None:  # fmt: skip
         super().__init__(optimizer, locals(), last_epoch)
+
+    def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
+        counted = given.get("milestones")
+        return super()._of_pytorch(
+            {**given, "milestones": sorted(counted.elements())} if isinstance(counted, Counter) else given
+        )
 
     def at(self, n: float) -> float:
         return math.pow(self.gamma, bisect_right(self.milestones, n))
@@ -296,6 +317,10 @@ class CosineAnnealingWarmRestarts(Curve):
         except (TypeError, ValueError) as error:
             raise type(error)(f"{self._name}.step: `epoch` is {epoch!r}; {error}") from None
         self._move(math.nan, n)
+
+    def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
+        position = given["last_epoch"] + given.get("T_cur", 0.0) % 1
+        return {**super()._of_pytorch(given), "scales": [1.0] * len(self.scales), "_position": float(position)}
 
     def _move(self, before: float, n: float) -> None:
         for i, group in enumerate(self._groups()):

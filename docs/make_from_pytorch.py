@@ -1,0 +1,71 @@
+"""Write the tables of docs/from-pytorch.md: `python docs/make_from_pytorch.py`. A test fails while they are out of date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinygrad_cnn.names.keywords import ABSENT, OF_FUNCTION, RENAMED
+from tinygrad_cnn.names.torch import ELSEWHERE, FUNCTIONS, TABLES
+
+PAGE = Path(__file__).parent / "from-pytorch.md"
+BEGIN, END = "## Names, one by one\n", "## Different behaviour\n"
+INTRO = """
+Each of these names and keywords answers with an error that says what these tables say. A name of PyTorch's that is in no table
+has its own name here, or NumPy's: `torch.linalg.inv` is `tg.linalg.inv`, and `torch.isclose` is `np.isclose`, since NumPy's
+functions take Tensors. A name that ends with `_` writes in place, which nothing does that is recorded.
+"""
+
+
+def grouped(table: dict[str, str]) -> dict[str, list[str]]:
+    """The names for each thing that is used instead."""
+    found: dict[str, list[str]] = {}
+    for name, use in table.items():
+        found.setdefault(use, []).append(name)
+    return found
+
+
+def rows(table: dict[str, str], head: str) -> list[str]:
+    """A table of names and what to use; reasons come last."""
+    out = [f"| {head} | here |", "| --- | --- |"]
+    for use, names in sorted(grouped(table).items(), key=lambda row: row[0].startswith("(")):
+        text = use.strip("()") if use.startswith("(") else f"`{use}`"
+        out.append(f"| {' '.join(f'`{name}`' for name in names)} | {text.replace('|', chr(92) + '|')} |")
+    return [*out, ""]
+
+
+def section() -> str:
+    """The text between the headings."""
+    out = [BEGIN, INTRO.strip(), ""]
+    for theirs, table in TABLES.items():
+        if theirs.startswith("mygrad"):
+            continue  # docs/from-autograd.md
+        out += [f"### {theirs}", "", *rows(table, "PyTorch")]
+        if theirs == "torch.Tensor":
+            names = " ".join(f"`{name}`" for name in FUNCTIONS)
+            out += [
+                f"These methods are functions here, under their own names or those of the table of `torch`: {names}.",
+                "",
+            ]
+    out += ["### Further modules", "", *rows({name: use for use, name in ELSEWHERE.items()}, "PyTorch")]
+    renamed = {**RENAMED, **{k: use for table in OF_FUNCTION.values() for k, use in table.items()}}
+    del renamed["axis"]  # NumPy's name for layers, where PyTorch's is right
+    words = {f"{k}=": " or ".join(f"{n}=" for n in use.split()) for k, use in renamed.items()}
+    out += [
+        "### Keywords",
+        "",
+        "Layers, losses and optimizers have PyTorch's keywords; functions and methods have NumPy's.",
+        "",
+    ]
+    out += rows({**words, **{f"{k}=": f"({why})" for k, why in ABSENT.items()}}, "PyTorch")
+    return "\n".join(out) + "\n"
+
+
+def page() -> str:
+    """The page with tables made from the library's."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    return before + section() + END + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,270 @@
+"""Names and keywords of PyTorch that are called otherwise here: errors give a remedy, it exists, and none is superfluous."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+from tinygrad_cnn.names import TABLES, keywords, remedy
+from tinygrad_cnn.names.torch import FUNCTIONS
+
+F = tg.functional
+PLACES = {
+    "torch": tg, "torch.Tensor": tg.Tensor, "torch.nn": nn, "torch.nn.functional": F, "torch.nn.init": nn.init,
+    "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
+    "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
+}  # fmt: skip
+ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]
+every_row = pytest.mark.parametrize(("theirs", "name"), ROWS, ids=lambda x: x)
+ELSEWHERE = {"tg.distributed", "tg.show", "tg.special"}
+"""Names that may come with an extra."""
+
+
+def x():
+    return tg.ones(2, 3)
+
+
+@every_row
+def test_the_error_says_what_to_use(theirs, name):
+    known = remedy(theirs, name)
+    for thing in {PLACES[theirs], x() if theirs.endswith(".Tensor") else PLACES[theirs]}:
+        assert not hasattr(thing, name), f"{theirs}.{name} is here: its entry is superfluous"
+        with pytest.raises(AttributeError) as caught:
+            getattr(thing, name)
+        assert repr(name) in str(caught.value)
+        assert known in str(caught.value)
+
+
+@every_row
+def test_what_it_names_exists(theirs, name):
+    roots = {"tg": tg, "np": np, "x": x(), "nn": nn, "optim": tg.optim}
+    for root, path in re.findall(r"\b(tg|np|x|nn|optim)\.([a-zA-Z_][\w.]*)", remedy(theirs, name)):
+        if f"{root}.{path.split('.')[0]}" in ELSEWHERE:
+            continue
+        found = roots[root]
+        for part in path.rstrip(".").split("."):
+            found = getattr(found, part)
+
+
+def test_a_name_that_nobody_has():
+    for place in (*PLACES.values(), x()):
+        for name in ("nonsense", "nonsense_", "_nonsense", "__nonsense__"):
+            with pytest.raises(AttributeError, match=f"has no attribute {name!r}$"):
+                getattr(place, name)
+
+
+@pytest.mark.parametrize(
+    ("get", "use"),
+    [
+        (lambda: x().clip_, "use clip, which returns a new Tensor"),
+        (lambda: x().acos_, r"use x\.arccos\(\), which returns a new Tensor"),
+        (lambda: tg.cholesky, r"use tg\.linalg\.cholesky"),
+        (lambda: tg.isclose, r"use np\.isclose"),
+        (lambda: tg.Linear, r"use nn\.Linear"),
+        (lambda: tg.power, r"use tg\.pow$"),
+        (lambda: tg.rint, r"use tg\.round$"),
+        (lambda: F.sigmoid, r"use tg\.sigmoid"),
+        (lambda: nn.relu, r"use tg\.relu"),
+        (lambda: tg.optim.Linear, r"use nn\.Linear"),
+    ],
+)
+def test_names_that_are_elsewhere(get, use):
+    with pytest.raises(AttributeError, match=use):
+        get()
+
+
+def test_absent_names_are_not_listed():
+    assert not {"view", "clip_", "allclose"} & set(dir(x()))
+
+
+def parameters():
+    return [nn.Parameter(tg.ones(2))]
+
+
+WRONG = [
+    (lambda: x().sum(dim=0), "use axis=0"),
+    (lambda: x().sum(keepdim=True), "use keepdims=True"),
+    (lambda: x().mean(dim=(0, 1), keepdim=True), r"use axis=\(0, 1\)"),
+    (lambda: tg.sum(np.ones((2, 3)), dim=0), "use axis=0"),
+    (lambda: x().max(dim=1), "use axis=1; it returns the largest values"),
+    (lambda: x().softmax(dim=1), "use axis=1"),
+    (lambda: x().flatten(start_dim=1), "use start_axis=1"),
+    (lambda: x().var(unbiased=False), "use correction=0"),
+    (lambda: x().var(unbiased=True), "use correction=1"),
+    (lambda: x().topk(1, sorted=True), "leave it out"),
+    (lambda: x().squeeze(dim=0), "use axis=0"),
+    (lambda: tg.stack([x(), x()], dim=1), "use axis=1"),
+    (lambda: tg.concatenate([x(), x()], dim=1), "use axis=1"),
+    (lambda: tg.flip(x(), dims=(0, 1)), r"use axis=\(0, 1\)"),
+    (lambda: F.relu(x(), inplace=True), "every result is a new Tensor"),
+    (lambda: F.elu(x(), inplace=False), "every result is a new Tensor"),
+    (lambda: F.dropout(x(), inplace=True), "every result is a new Tensor"),
+    (lambda: F.conv2d(tg.ones(1, 1, 3, 3), tg.ones(1, 1, 3, 3), bias=tg.ones(1)), r"use b=\.\.\."),
+    (lambda: F.cross_entropy(x(), [0, 1], size_average=True), "use reduction="),
+    (lambda: F.cross_entropy(input=x(), target=[0, 1]), "logits"),
+    (lambda: F.interpolate(tg.ones(1, 1, 2, 2), 4, antialias=True), "leave it out"),
+    (lambda: nn.Conv2d(1, 2, 3, device="cpu"), r"Conv2d\(\) got .*'device'; leave it out"),
+    (lambda: nn.MSELoss(size_average=True), "use reduction="),
+    (lambda: nn.Softmax(axis=1), "use dim=1"),
+    (lambda: tg.optim.Adam(parameters(), fused=True), "leave it out"),
+    (lambda: tg.data.DataLoader(x(), num_workers=2), "use prefetch=2"),
+    (lambda: tg.data.DataLoader(x(), collate_fn=len), r"use collate=\.\.\."),
+    (lambda: tg.load("x.npz", map_location="cpu"), "one device"),
+    (lambda: tg.save({"x": x()}, "x.npz"), r"tg\.save\(path, state\)"),
+    (lambda: tg.tensor([1.0]), r"use tg\.Tensor"),
+]
+
+
+@pytest.mark.parametrize(("call", "answer"), WRONG)
+def test_wrong_keywords(call, answer):
+    with pytest.raises(TypeError, match=answer):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: x().sum(nonsense=0), lambda: nn.Conv2d(1, 2, 3, nonsense=1), lambda: F.elu(x(), y=1)]
+)
+def test_other_keywords_are_python_s(call):
+    with pytest.raises(TypeError, match="got an unexpected keyword argument '(nonsense|y)'$"):
+        call()
+
+
+def test_what_a_function_answers_is_not_in_its_signature():
+    assert str(inspect.signature(tg.relu)) == "(a)"
+    assert list(inspect.signature(tg.sum).parameters) == ["a", "axis", "keepdims"]
+    assert list(inspect.signature(F.dropout).parameters) == ["x", "p", "training", "rng"]
+
+
+def test_a_function_declares_no_other_keywords_than_it_answers():
+    assert keywords.foreign("exp", ["a"]) == []
+    assert keywords.foreign("relu", ["a"]) == ["inplace"]
+    assert keywords.foreign("sum", ["a", "axis", "keepdims"]) == ["dim", "keepdim"]
+    assert "def exp(a):" in tg.exp.op.source
+
+
+FUNCTIONS_HERE = [getattr(tg, name) for name in tg.__all__ if inspect.isfunction(getattr(tg, name, None))]
+
+
+@pytest.mark.parametrize("keyword", keywords.RENAMED)
+def test_a_renamed_keyword_has_a_function(keyword):
+    classes = [tg.data.DataLoader, nn.Softmax, tg.save, tg.onnx.export, tg.linspace]
+    for f in (*FUNCTIONS_HERE, *classes):
+        names = set(inspect.signature(f).parameters)
+        if keyword not in names and names & set(keywords.RENAMED[keyword].split()):
+            return
+    raise AssertionError(f"nothing has {keywords.RENAMED[keyword]!r}: the entry of {keyword!r} is superfluous")
+
+
+@pytest.mark.parametrize("function", [*keywords.OF_FUNCTION, *keywords.TAKEN])
+def test_no_function_has_the_keyword_that_it_answers(function):
+    f = getattr(tg, function, None)
+    if f is not None:  # some come with other versions of PyTorch
+        names = set(inspect.signature(f).parameters)
+        assert not names & {*keywords.OF_FUNCTION.get(function, ()), *keywords.TAKEN.get(function, ())}
+        assert set(keywords.OF_FUNCTION.get(function, {}).values()) <= names
+
+
+def test_files_of_torch_save():
+    for call in (lambda: tg.save("x.pt", {}), lambda: tg.load("x.pth")):
+        with pytest.raises(ValueError, match=r"must end in \.npz or \.safetensors; files of torch\.save are pickles"):
+            call()
+    with pytest.raises(ValueError, match=r"\.safetensors$"):
+        tg.save("x.txt", {})
+
+
+def test_zero_grad_sets_to_none():
+    layer = nn.Linear(2, 2)
+    optimizer = tg.optim.SGD(layer.parameters(), lr=0.1)
+    for thing in (layer, optimizer):
+        layer(tg.ones(1, 2)).sum().backward()
+        with pytest.raises(ValueError, match="`set_to_none` is False"):
+            thing.zero_grad(set_to_none=False)
+        assert layer.weight.grad is not None
+        thing.zero_grad(set_to_none=True)
+        assert layer.weight.grad is None
+
+
+def test_the_guide_does_not_call_missing_what_is_there():
+    text = Path(__file__).parents[1].joinpath("docs", "from-pytorch.md").read_text(encoding="utf-8")
+    missing = text.split("## Missing")[1].split("## ")[0]
+    names = [name for row in re.findall(r"^\| (.*?) \|", missing, re.M) for name in re.findall(r"`(\w+)`", row)]
+    assert names
+    there = [name for name in names if any(hasattr(place, name) for place in (tg, tg.nn, tg.optim))]
+    assert not there
+
+
+def test_help_says_what_the_letters_of_a_rule_mean():
+    assert tg.relu.__doc__.endswith("Here g is the gradient with respect to y, and a' with respect to a.\n    ")
+    assert "y, and a', b' with respect to a, b." in tg.mul.__doc__
+    assert "y, and a' with respect to a." in tg.leaky_relu.__doc__
+    assert "Here g is the gradient with respect to y." in tg.vstack.__doc__
+    assert "Here g" not in tg.equal.__doc__
+
+
+def test_transpose_of_two_axes():
+    square = tg.ones(2, 2)
+    for axes in ((0, 1), (0, -1), (-2, 1)):
+        with pytest.warns(UserWarning, match=rf"changes nothing.*swapaxes\({axes[0]}, {axes[1]}\)") as caught:
+            square.transpose(*axes)
+        assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"there are 3 axes; .*swapaxes\(0, 1\)"):
+        tg.ones(1, 2, 3).transpose(0, 1)
+    with pytest.raises(TypeError, match=r"use swapaxes\(x, dim0, dim1\)"):
+        tg.transpose(x(), 0, 1)
+    assert x().transpose(1, 0).shape == x().transpose(-1, 0).shape == x().transpose().shape == (3, 2)
+    assert x().transpose((0, 1)).shape == (2, 3)
+
+
+def test_the_tables_of_the_guide_are_up_to_date():
+    docs = Path(__file__).parents[1] / "docs"
+    sys.path.insert(0, str(docs))
+    try:
+        import make_from_pytorch
+    finally:
+        sys.path.remove(str(docs))
+    text = make_from_pytorch.PAGE.read_text(encoding="utf-8")
+    assert text == make_from_pytorch.page(), "run `python docs/make_from_pytorch.py` and commit the page"
+
+
+INPUTS = {
+    nn.Linear(3, 2): {"input": (4, 3)}, nn.ReLU(): {"input": (2,)}, nn.Sequential(nn.ReLU()): {"input": (2,)},
+    nn.Conv2d(1, 2, 3): {"input": (1, 1, 4, 4)}, nn.BatchNorm1d(3): {"input": (4, 3)},
+    nn.MSELoss(): {"input": (2,), "target": (2,)},
+    nn.BCEWithLogitsLoss(): {"input": (2,), "target": (2,)}, nn.PoissonNLLLoss(): {"log_input": (2,), "target": (2,)},
+    nn.CosineEmbeddingLoss(): {"input1": (2, 3), "input2": (2, 3), "target": (2,)},
+    nn.TripletMarginLoss(): {"anchor": (2, 3), "positive": (2, 3), "negative": (2, 3)},
+    nn.GaussianNLLLoss(): {"input": (2,), "target": (2,), "var": (2,)}, nn.CosineSimilarity(): {"x1": (2, 3), "x2": (2, 3)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", INPUTS, ids=lambda m: type(m).__name__)
+def test_modules_take_inputs_by_pytorchs_names(module):
+    rng = np.random.default_rng(0)
+    given = {name: rng.uniform(0.1, 0.9, shape).astype(np.float32) for name, shape in INPUTS[module].items()}
+    if "input1" in given:
+        given["target"] = np.array([1, -1])
+    np.testing.assert_array_equal(module(**given).numpy(), module(*given.values()).numpy())
+    value = next(iter(given.values()))
+    with pytest.raises(TypeError, match="multiple values|unexpected keyword|missing"):
+        module(value, **given)
+    with pytest.raises(TypeError):
+        module(**given, nonsense=1)
+
+
+def test_a_module_of_the_user_has_its_own_names():
+    class Own(nn.Module):
+        def forward(self, x, input1=2):
+            return x * input1
+
+    assert Own()(x=tg.ones(1), input1=3).tolist() == [3.0]
+    with pytest.raises(TypeError, match="'input'"):
+        Own()(input=tg.ones(1))
+    with pytest.raises(TypeError):
+        nn.ReLU()(x=tg.ones(1), input=tg.ones(1))

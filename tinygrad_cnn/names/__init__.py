@@ -1,0 +1,92 @@
+"""Names of PyTorch and MyGrad, and what to use for them here: for errors of names that do not exist, and the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import NoReturn
+
+import numpy as np
+
+from .torch import FUNCTIONS, IN_PLACE, TABLES
+
+PACKAGE = __name__.partition(".")[0]
+MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg.data": ".data"}
+"""Where a name may be that is looked for in another place."""
+
+MYGRAD = {"torch": ("mygrad",), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",), "torch.nn":
+          ("mygrad.nnet",)}  # fmt: skip
+"""MyGrad's namespaces beside those of PyTorch."""
+
+
+def _elsewhere(name: str) -> str | None:
+    """Where there is something of this name, in this package or in NumPy, whose functions take Tensors."""
+    for place, module in MODULES.items():
+        if name in getattr(import_module(PACKAGE + module), "__all__", ()):  # the module may be half imported
+            return f"{place}.{name}"
+    function = getattr(np, name, None)
+    ops = import_module(f"{PACKAGE}.core.graph").numpy_ops
+    known = getattr(ops.get(function) if callable(function) else None, "__name__", "")
+    if known in getattr(import_module(PACKAGE), "__all__", ()):
+        return f"tg.{known}"
+    return f"np.{name}" if hasattr(np, name) else None
+
+
+def remedy(theirs: str, name: str, others: object = None) -> str | None:
+    """What to use for a name of PyTorch's `theirs`, or of MyGrad's, or, in brackets, why there is nothing; None if unknown.
+
+    A name that ends with an underscore writes in place in PyTorch; `others` has the attributes that exist here.
+    """
+    if name.startswith("_"):
+        return None
+    places = (theirs, "torch", *MYGRAD.get(theirs, ()))
+    known = next((TABLES[place][name] for place in places if name in TABLES[place]), None)
+    if known is None and name.endswith("_"):
+        use = name[:-1] if hasattr(others, name[:-1]) else remedy(theirs, name[:-1])
+        return use if use is None or use.startswith("(") else IN_PLACE.format(use)
+    return known or _elsewhere(name)
+
+
+def missing(name: str, where: str, theirs: str, others: object = None) -> AttributeError:
+    """The error for a name that `where` lacks, with the :func:`remedy` if PyTorch has the name in its namespace `theirs`."""
+    text = f"{where} has no attribute {name!r}"
+    known = remedy(theirs, name, others)
+    if known is None:
+        return AttributeError(text)
+    if known.startswith("("):
+        return AttributeError(f"{text} {known}")
+    page = " (docs/from-pytorch.md)" if name in TABLES[theirs] else ""
+    return AttributeError(f"{text}; use {known}{page}")
+
+
+class Absent:
+    """A class attribute that raises the error of :func:`missing`, as if there was none.
+
+    The class has one for each name instead of a ``__getattr__``, which makes Python 3.11 four times slower to read every
+    other attribute.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise missing(self.name, owner.__name__, "torch.Tensor", owner)
+
+
+def answer(tensor: type) -> None:
+    """Let the class of Tensors answer the names of PyTorch's that it lacks."""
+    there = {name for name in dir(tensor) if not name.startswith("_")}
+    absent = {*TABLES["torch.Tensor"], *TABLES["mygrad.Tensor"], *FUNCTIONS}
+    for name in {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))} - there:
+        setattr(tensor, name, Absent(name))
+
+
+def answering(where: str, theirs: str) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a module that stands for PyTorch's `theirs`."""
+
+    def answer(name: str) -> NoReturn:
+        raise missing(name, where, theirs)
+
+    return answer

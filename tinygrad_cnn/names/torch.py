@@ -1,0 +1,240 @@
+"""What PyTorch's names are called here: the table of the errors of names that do not exist, and of docs/from-pytorch.md.
+
+For each namespace it has what to use: Python that works here, or, in brackets, why there is nothing; and the names it answers.
+"""
+
+from __future__ import annotations
+
+from . import mygrad
+
+IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
+DEVICES = "(there is one device, the processor: leave it out)"
+RECURRENT = "(recurrent layers and transformers are out of scope: this is a library for convolutional networks)"
+COMPLEX = "(Tensors are real: take the real and imaginary parts as two Tensors)"
+SPARSE = "(Tensors are dense)"
+QUANTIZED = "(there is no quantization)"
+MIXED = "(each dtype is computed as it is: there is no autocast)"
+VIEWS = "(nothing is written through a view: index, or use tg.index_set, which returns a new Tensor)"
+LAZY = "(layers have no lazy forms: give the sizes; model.summary(shape) shows those that a model has)"
+FIXED = "(results are always the same, for any number of threads)"
+SOLVERS = "tg.linalg.solve(a, b)"
+RANDOM = "np.random.default_rng().{0}"
+
+_TORCH = {
+    "tg.abs": "absolute",
+    "tg.Tensor(data), or tg.from_numpy(array), which shares memory": "as_tensor asarray scalar_tensor",
+    "tg.concatenate": "cat concat", "tg.array_split": "chunk tensor_split", "tg.vstack": "row_stack", "tg.unstack": "unbind",
+    "tg.split(x, np.cumsum(sizes)[:-1])": "split_with_sizes", "tg.transpose(x, axes)": "permute", "tg.transpose": "t",
+    "tg.expand_dims": "unsqueeze", "tg.swapaxes": "swapdims", "tg.moveaxis": "movedim", "tg.reshape": "unflatten",
+    "tg.take_along_axis": "gather take_along_dim", "tg.take": "index_select", "tg.put_along_axis": "scatter put",
+    "tg.index_set": "index_copy index_fill index_put masked_scatter select_scatter slice_scatter diagonal_scatter",
+    "x[start:start + length]": "narrow", "tg.clip": "clamp", "tg.minimum": "clamp_max", "tg.maximum": "clamp_min",
+    "tg.arccos": "acos", "tg.arcsin": "asin", "tg.arctan": "atan", "tg.arctan2": "atan2", "tg.arccosh": "acosh",
+    "tg.arcsinh": "asinh", "tg.arctanh": "atanh", "tg.mul": "multiply", "tg.sub": "subtract", "tg.div": "divide true_divide",
+    "tg.neg": "negative", "y - x": "rsub", "tg.trunc": "fix", "x - tg.trunc(x)": "frac", "tg.sign": "sgn",
+    "tg.equal": "eq", "tg.not_equal": "ne", "tg.less": "lt", "tg.less_equal": "le", "tg.greater": "gt",
+    "tg.greater_equal": "ge", "tg.left_shift": "bitwise_left_shift", "tg.right_shift": "bitwise_right_shift",
+    "tg.matmul": "mm bmm mv chain_matmul", "b + x @ y": "addmm addmv baddbmm", "b + (x @ y).sum(axis=0)": "addbmm",
+    "b + tg.outer(x, y)": "addr", "x + value * a / b": "addcdiv", "x + value * a * b": "addcmul", "tg.outer": "ger",
+    "tg.repeat": "repeat_interleave", "tg.max": "amax", "tg.min": "amin", "tg.min(x), tg.max(x)": "aminmax",
+    "tg.std(x), tg.mean(x)": "std_mean", "tg.var(x), tg.mean(x)": "var_mean", "1 / tg.sqrt(x)": "rsqrt",
+    "tg.norm(x - y)": "dist", "tg.sqrt(tg.square(x[:, None] - y).sum(-1))": "cdist pdist",
+    "tg.linalg.norm": "frobenius_norm nuclear_norm", "tg.linalg.inv": "inverse", "tg.linalg.pinv": "pinverse",
+    "tg.linalg.slogdet(x).logabsdet": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd": "pca_lowrank svd_lowrank",
+    "tg.linalg.qr": "geqrf orgqr ormqr", SOLVERS: "cholesky_inverse cholesky_solve lu lu_solve lu_unpack triangular_solve",
+    "tg.sort(x, axis=0)": "msort", "tg.sort(x, axis)[..., k - 1]": "kthvalue", "tg.trapezoid": "trapz",
+    "tg.cumsum(dx * (y[1:] + y[:-1]) / 2)": "cumulative_trapezoid", "tg.searchsorted(boundaries, x)": "bucketize",
+    "tg.block": "block_diag", "tg.broadcast_arrays": "broadcast_tensors", "tg.meshgrid": "cartesian_prod",
+    "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd", "tg.embedding(indices, weight).sum(axis=1)":
+    "embedding_bag", "x.reshape(n, g, c, h, w).swapaxes(1, 2).reshape(x.shape)": "channel_shuffle", "x.copy()": "clone",
+    "x.detach()": "detach", "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill", "tg.arange": "range", "tg.zeros":
+    "empty empty_strided empty_permuted", "tg.zeros_like": "empty_like", "tg.rand(*x.shape) < x": "bernoulli",
+    "mean + std * tg.randn(2, 3)": "normal", RANDOM.format("choice"): "multinomial", RANDOM.format("poisson"): "poisson",
+    RANDOM.format("binomial"): "binomial", RANDOM.format("integers"): "randint randint_like",
+    RANDOM.format("permutation"): "randperm", "np.histogram": "histc", "np.unique": "unique_consecutive mode",
+    "np.bartlett": "bartlett_window", "np.blackman": "blackman_window", "np.hamming": "hamming_window",
+    "np.hanning": "hann_window", "np.kaiser": "kaiser_window", "itertools.combinations": "combinations",
+    "tg.special.digamma": "digamma", "tg.special.erfc": "erfc", "tg.special.erfinv": "erfinv", "tg.special.gammaln":
+    "lgamma mvlgamma", "tg.special.logit": "logit", "tg.special.polygamma": "polygamma", "tg.special.xlogy": "xlogy",
+    "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)": "igamma igammac matrix_exp",
+    "tg.set_num_threads": "set_num_interop_threads", "tg.get_num_threads": "get_num_interop_threads",
+    "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.no_grad": "inference_mode",
+    "tg.detect_anomaly": "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed",
+    "tg.grad, tg.vjp, tg.jvp, tg.vmap, ...": "func", "tg.compile": "jit fx compiler", "tg.onnx.export": "export",
+    "tg.data for data, tg.checkpoint for checkpoint": "utils",
+    "tg.load": "hub", "NumPy's generators: rng=": "Generator default_generator",
+    "x * tg.minimum(1, maxnorm / tg.norm(x, axis=1, keepdims=True))": "renorm", "tg.where(mask, x, y)": "masked",
+    "SciPy's signal.windows": "signal", "cProfile, and tg.show": "profiler", "np.memmap": "from_file",
+    "np.from_dlpack(x)": "to_dlpack", "isinstance(x, tg.Tensor)": "is_tensor", "x.size": "numel",
+    "x.dtype.kind == 'f'": "is_floating_point", "x.dtype.kind in 'if'": "is_signed", "bool(x)": "is_nonzero",
+    "x.shape == y.shape": "is_same_size", "tuple": "Size", "tg.gradients(y, xs)": "Gradient", "np.dtype": "dtype",
+    "Python's if, or tg.where": "cond", "Python's while": "while_loop",
+    "np.float32": "float", "np.float64": "double", "np.float16": "half", "np.int16": "short", "np.int32": "int",
+    "np.int64": "long", "np.bool_": "bool", "np.uint8": "uint8", "(NumPy has no bfloat16)": "bfloat16",
+    "tg.Tensor": "FloatTensor DoubleTensor HalfTensor LongTensor IntTensor ShortTensor ByteTensor BoolTensor CharTensor",
+    "tg.set_default_dtype": "set_default_tensor_type",
+    DEVICES: """
+        device cuda cpu mps xpu mtia backends accelerator get_device set_default_device get_default_device Stream Event
+        get_device_module memory_format channels_last contiguous_format preserve_format strided layout""",
+    MIXED: """
+        autocast amp GradScaler is_autocast_enabled get_autocast_dtype set_float32_matmul_precision
+        get_float32_matmul_precision""",
+    FIXED: """
+        use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode""",
+    COMPLEX: """
+        complex view_as_real view_as_complex polar complex64 complex128 cfloat cdouble conj conj_physical real imag angle
+        is_complex is_conj resolve_conj stft istft complex32 chalf""",
+    SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_coo sparse_csr sparse_csc nested jagged",
+    QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32",
+    VIEWS: "as_strided as_strided_scatter",
+    RECURRENT: "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell",
+}  # fmt: skip
+
+_TENSOR = {
+    "x.reshape(...)": "view unflatten resize", "x.reshape(y.shape)": "view_as reshape_as resize_as",
+    "x.transpose(...)": "permute", "x.T": "t", "x.swapaxes(-1, -2)": "mT adjoint", "x.moveaxis": "movedim",
+    "x.swapaxes(i, j)": "swapdims",
+    "x.expand_dims(axis)": "unsqueeze", "x.broadcast_to(shape)": "expand", "x.broadcast_to(y.shape)": "expand_as",
+    "x.repeat(n)": "repeat_interleave", "x.ndim": "dim ndimension", "x.size": "numel nelement", "x.dtype.itemsize":
+    "element_size itemsize", "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data":
+    "data_ptr", "x.copy()": "clone", "x.copy(order='C')": "contiguous", "x.numpy().flags.c_contiguous": "is_contiguous",
+    "x.astype(dtype)": "to type", "x.astype(y.dtype)": "type_as", "x.astype(np.float32)": "float", "x.astype(np.float64)":
+    "double", "x.astype(np.float16)": "half", "x.astype(np.int16)": "short", "x.astype(np.int32)": "int",
+    "x.astype(np.int64)": "long", "x.astype(bool)": "bool", "x.astype(np.uint8)": "byte", "x.astype(np.int8)": "char",
+    "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()":
+    "data detach_", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
+    "retain_grad retains_grad register_post_accumulate_grad_hook",
+    "x.copy_(0.0) on a leaf": "zero_", "x.copy_(value) on a leaf": "fill_ set_", "tg.nn.init on a parameter":
+    "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
+    "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
+    "x >= y": "ge greater_equal", "np.array_equal(x, y)": "equal", "x + y": "add", "x - y": "sub subtract", "x * y":
+    "mul multiply", "x / y": "div divide true_divide", "x % y": "remainder", "x // y": "floor_divide", "-x": "neg negative",
+    "x & y": "bitwise_and", "x | y": "bitwise_or", "x ^ y": "bitwise_xor", "~x": "bitwise_not", "x << y":
+    "bitwise_left_shift", "x >> y": "bitwise_right_shift", "x @ y": "mm bmm mv", "x.max(axis)": "amax", "x.min(axis)": "amin",
+    "1 / x.sqrt()": "rsqrt", "x.abs()": "absolute", "x.arccos()": "acos", "x.arcsin()": "asin", "x.arctan()": "atan",
+    "x.arctan2(y)": "atan2", "x.arccosh()": "acosh", "x.arcsinh()": "asinh", "x.arctanh()": "atanh",
+    "tg.take_along_axis(x, indices, axis)": "gather take_along_dim", "x.take(indices, axis)": "index_select",
+    "x[..., i]": "select", "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)":
+    "index_add", "list(x)": "unbind", "tg.array_split(x, n)": "chunk tensor_split split", "tg.zeros(*shape, dtype=x.dtype)":
+    "new_zeros new_empty new", "tg.ones(*shape, dtype=x.dtype)": "new_ones", "tg.Tensor(data)": "new_tensor",
+    "tg.full(shape, value)": "new_full", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
+    "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
+    "apply_ map_ map2_",
+    DEVICES: """
+        cpu cuda device is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
+        record_stream is_shared""",
+    "(use threads: tg.set_num_threads)": "share_memory_",
+    COMPLEX: """
+        real imag conj conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg resolve_neg stft
+        istft""",
+    SPARSE: """
+        is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
+        to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",
+    QUANTIZED: "is_quantized dequantize int_repr q_scale q_zero_point",
+    VIEWS: "as_strided as_strided_scatter storage untyped_storage storage_offset",
+    "(NumPy has no bfloat16)": "bfloat16",
+}  # fmt: skip
+
+_FUNCTIONS = """
+    acos adjoint addbmm addcdiv addcmul addmm addmv addr allclose aminmax argwhere baddbmm bernoulli bincount cholesky
+    cholesky_inverse cholesky_solve copysign corrcoef count_nonzero cov cross cummax cummin deg2rad det diag
+    diag_embed diagflat diagonal_scatter diff digamma dist dsplit eig elu erfc erfinv fix fliplr flipud float_power
+    fmax fmin fmod frac frexp gcd geqrf ger hardshrink heaviside histc histogram hsplit i0 igamma igammac index_copy
+    index_fill index_put inner inverse is_floating_point is_nonzero is_same_size is_signed isclose isfinite isinf
+    isnan isneginf isposinf isreal kron kthvalue lcm ldexp lerp lgamma logaddexp2 logcumsumexp logdet logical_and
+    logical_not logical_or logical_xor logit lstsq lu lu_solve masked_scatter matrix_exp matrix_power median mode
+    msort multinomial mvlgamma nan_to_num nanmean nanmedian nanquantile nansum narrow nextafter ormqr orgqr outer
+    pinverse polygamma positive prelu qr quantile rad2deg rot90 select_scatter sgn signbit sinc slice_scatter slogdet
+    softmin solve split_with_sizes svd symeig triangular_solve trunc renorm unique_consecutive vdot vsplit xlogy
+"""
+FUNCTIONS = _FUNCTIONS.split()
+"""Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
+
+_NN = {
+    "tg.functional": "functional", "tg.optim.clip_grad_norm_, ...": "utils",
+    RECURRENT: """
+        LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder TransformerEncoderLayer
+        TransformerDecoder TransformerDecoderLayer""",
+    "tg.distributed": "DataParallel SyncBatchNorm parallel", QUANTIZED: "quantized quantizable qat intrinsic",
+    LAZY: """
+        LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyBatchNorm1d
+        LazyBatchNorm2d LazyBatchNorm3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d UninitializedParameter
+        UninitializedBuffer""",
+    "nn.Softmax": "Softmax1d", "nn.Upsample(mode='bilinear')": "UpsamplingBilinear2d",
+    "nn.Upsample(mode='nearest')": "UpsamplingNearest2d", "nn.ZeroPad2d": "ZeroPad", "Module.register_buffer": "Buffer",
+    "nn.NLLLoss": "NLLLoss2d", "nn.Sequential": "Container", "nn.MaxUnpool2d": "MaxUnpool1d MaxUnpool3d",
+    "nn.LocalResponseNorm": "CrossMapLRN2d", "nn.TripletMarginLoss": "TripletMarginWithDistanceLoss",
+    "nn.Embedding, and a sum": "EmbeddingBag", "a module of your own with x.reshape and x.swapaxes": "ChannelShuffle",
+    "(there is no such loss: write one from ops, or declare an op with tg.op)":
+    "CTCLoss AdaptiveLogSoftmaxWithLoss LinearCrossEntropyLoss",
+    "(there is none: nn.MaxPool2d and nn.AdaptiveMaxPool2d have fixed windows)": "FractionalMaxPool2d FractionalMaxPool3d",
+}  # fmt: skip
+
+_FUNCTIONAL = {
+    "tg.mse": "mse_loss", "tg.binary_cross_entropy": "binary_cross_entropy_loss", "tg.pad, with NumPy's pad_width": "pad",
+    "tg.interpolate": "upsample upsample_bilinear upsample_nearest", "tg.max_unpool2d": "max_unpool1d max_unpool3d",
+    "tg.max_pool2d(x, 2, return_indices=True), and of other dimensions likewise": """
+        max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d_with_indices
+        adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices""",
+    "tg.softmax((x - tg.log(-tg.log(tg.rand(*x.shape)))) / tau)": "gumbel_softmax",
+    "tg.triplet_margin_loss": "triplet_margin_with_distance_loss",
+    "(there is no such loss: write one from ops, or declare an op with tg.op)": "ctc_loss linear_cross_entropy",
+    "(there is none: tg.max_pool2d has fixed windows)": "fractional_max_pool2d fractional_max_pool3d",
+    RECURRENT: "multi_head_attention_forward",
+}  # fmt: skip
+
+_OPTIM = {
+    "optim.Adam": "SparseAdam", "optim.EMA": "swa_utils",
+}  # fmt: skip
+
+_SCHEDULES = {
+    "optim.lr_scheduler.Curve": "MultiplicativeLR PolynomialLR CyclicLR",
+}
+
+_DATA = {
+    "tg.data.collate": "default_collate default_convert", "tg.data.DataLoader(shuffle=True, seed=0)": "RandomSampler",
+    "tg.data.DataLoader, which goes through a dataset in order": "SequentialSampler BatchSampler",
+    "tg.distributed, where ranks share each batch": "DistributedSampler distributed",
+    "tg.data.TensorDataset": "StackDataset",
+    "(a dataset has a length and examples by number: write a tg.data.Dataset)":
+    "IterableDataset ChainDataset IterDataPipe MapDataPipe datapipes",
+    "(batches are made in this process; prefetch= makes them ahead in a thread)": "get_worker_info",
+}  # fmt: skip
+
+_INIT = {
+    "param.copy_(values)": "sparse sparse_",
+    **{f"nn.init.{name}_": name for name in (
+        "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal",
+        "xavier_uniform")},
+}  # fmt: skip
+
+ELSEWHERE = {
+    "tg.gradients(y, x)": "torch.autograd.grad", "tg.op": "torch.autograd.Function",
+    "tinygrad_cnn.testing.gradcheck": "torch.autograd.gradcheck",
+    "tg.detect_anomaly": "torch.autograd.set_detect_anomaly",
+    "tg.grad, vjp, jvp, jacrev, jacfwd, hessian, vmap, linearize": "torch.func.grad, ...",
+    "tg.nn.functional_call": "torch.func.functional_call", "tg.checkpoint": "torch.utils.checkpoint.checkpoint",
+    "tg.optim.clip_grad_norm_, clip_grad_value_": "torch.nn.utils.clip_grad_norm_, ...",
+    "tg.optim.EMA": "torch.optim.swa_utils.AveragedModel", "tg.onnx.export, tg.onnx.load": "torch.onnx.export",
+}  # fmt: skip
+"""Names of further namespaces, for the documentation."""
+
+
+def _by_name(groups: dict[str, str]) -> dict[str, str]:
+    return {name: use for use, names in groups.items() for name in names.split()}
+
+
+TABLES = {
+    "torch": _by_name(_TORCH),
+    "torch.Tensor": _by_name(_TENSOR),
+    "torch.nn": _by_name(_NN),
+    "torch.nn.functional": _by_name(_FUNCTIONAL),
+    "torch.nn.init": _by_name(_INIT),
+    "torch.optim": _by_name(_OPTIM),
+    "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
+    "torch.utils.data": _by_name(_DATA),
+    "mygrad": _by_name(mygrad.MYGRAD),
+    "mygrad.Tensor": _by_name(mygrad.TENSOR),
+    "mygrad.nnet": _by_name(mygrad.NNET),
+}
+"""For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""
