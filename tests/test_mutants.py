@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 
 import numpy as np
@@ -110,9 +110,14 @@ def twice(case):
 def alone(case):
     """The function of each input by itself: what several rules have in common is not computed for one."""
     inputs = draws(case, Draws, 0)
+
+    def of(i, x):
+        others = [a.astype(x.dtype) if a.dtype.kind == "f" else a for a in inputs]
+        return case(*others[:i], x, *others[i + 1 :])
+
     for i, value in enumerate(inputs):
         if value.dtype.kind == "f":
-            yield lambda x, i=i: case(*inputs[:i], x, *inputs[i + 1 :]), [value], 1
+            yield partial(of, i), [value], 1
 
 
 def attempts(op):

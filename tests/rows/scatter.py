@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,7 @@ def by_extreme(x: NDArray[Any], index: NDArray[Any], src: NDArray[Any], axis: in
 
 
 SHAPE, ALONG = (3, 4, 2), [(0, (4, 4, 2), (4, 4, 2)), (-1, (2, 3, 4), (2, 4, 5)), (1, (3, 3, 3), (3, 3, 3))]
+TIED = Arg((3, 3), distinct=True, ties=True)
 
 CASES = [
     *(
@@ -66,5 +68,10 @@ CASES = [
         Case(ops.scatter_extreme, (Arg((3, 3), distinct=True), Arg((4, 3), 0, 2, kind="int"), Arg((4, 3), distinct=True)),
              by_extreme, {"axis": 0, "largest": largest, "include_self": own}, order=2, via=extreme)
         for largest in (True, False) for own in (True, False)
+    ),
+    *(
+        Case(ops.scatter_extreme, (TIED, Arg((4, 3), 0, 2, kind="int"), replace(TIED, shape=(4, 3))),
+             by_extreme, {"axis": 0, "largest": True, "include_self": own}, order=1)
+        for own in (True, False)
     ),
 ]  # fmt: skip
