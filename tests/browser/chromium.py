@@ -57,6 +57,7 @@ class Chromium:
         self._session = self._send("Target.attachToTarget", {"targetId": target, "flatten": True}, "")["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
+        self.send("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
 
     def __enter__(self) -> Chromium:
         return self
@@ -79,17 +80,25 @@ class Chromium:
         return self._send(method, params, self._session)
 
     def _send(self, method: str, params: dict[str, Any], session: str) -> dict[str, Any]:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params} | ({"sessionId": session} if session else {})
-        os.write(self._out, json.dumps(message).encode() + b"\0")
+        number = self._write(method, params, session)
         deadline = time.monotonic() + 60
         while True:
             answer = self._receive(deadline)
-            if answer.get("id") == self._number:
+            if answer.get("id") == number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 return dict(answer["result"])
-            self.events.append(answer)
+            if "method" in answer:
+                self.events.append(answer)
+            if answer.get("method") == "Target.attachedToTarget":  # a worker, which waits until it may start
+                for each in ("Runtime.enable", "Network.enable", "Runtime.runIfWaitingForDebugger"):
+                    self._write(each, {}, answer["params"]["sessionId"])
+
+    def _write(self, method: str, params: dict[str, Any], session: str) -> int:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params} | ({"sessionId": session} if session else {})
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        return self._number
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import shutil
-import threading
-from functools import partial
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -14,6 +11,8 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
+
+from .server import served
 
 CLICK = "new MouseEvent('click', {bubbles: true})"
 
@@ -338,16 +337,11 @@ def test_the_scripts_are_modules_that_another_page_can_import(browser, tmp_path)
         "<script type=module>import { start } from './main.js';"
         f"start(document.body, {json.dumps(expression().data)})</script>"
     )
-    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path / "site"))
-    ) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser.load(f"http://127.0.0.1:{server.server_port}/")
+    with served(tmp_path / "site") as address:
+        browser.load(address)
         browser.until("!!document.querySelector('.box')")
         count = browser.run("document.querySelectorAll('.box').length")
         browser.load("about:blank?")
-        server.shutdown()
     assert count == 6
 
 

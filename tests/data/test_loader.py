@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.data import DataLoader, Dataset, TensorDataset
+from tinygrad_cnn.data import prefetch as prefetching
 
 
 def jitter(images, rng):
@@ -53,6 +54,25 @@ prefetches = st.integers(0, 3)
 
 def plain(batches):
     return [tuple(array.tolist() for array in batch) for batch in batches]
+
+
+def test_where_there_are_no_threads_prefetch_changes_nothing(tuning):
+    tuning(prefetching, THREADS=False)
+    seen = set()
+
+    def noted(x):
+        seen.add(threading.get_ident())
+        return x
+
+    loaded = [
+        [
+            x.tolist()
+            for (x,) in DataLoader(TensorDataset(np.arange(10)), 3, shuffle=True, seed=1, transform=t, prefetch=n)
+        ]
+        for t, n in ((None, 0), (noted, 2))
+    ]
+    assert loaded[0] == loaded[1]
+    assert seen == {threading.get_ident()}
 
 
 @given(sources, settings, prefetches)

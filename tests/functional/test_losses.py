@@ -159,7 +159,7 @@ def test_bad_labels_are_named_with_their_place(loss, recorded, error, how, messa
 
 def test_what_cross_entropy_does_not_take():
     with pytest.raises(TypeError, match=r"cross_entropy: `target` .* holds probabilities, but is int64; .* astype"):
-        F.cross_entropy(LOGITS, np.ones((4, 3), int))
+        F.cross_entropy(LOGITS, np.ones((4, 3), np.int64))
     with pytest.raises(ValueError, match="cross_entropy: `label_smoothing` is 1.5; it must be from 0 to 1"):
         F.cross_entropy(LOGITS, LABELS, label_smoothing=1.5)
     with pytest.raises(ValueError, match=r"cross_entropy: `logits` has shape \(\)"):

@@ -266,7 +266,7 @@ class Convertible(nn.Module):
         self.second = nn.Linear(3, 3)
         self.second.weight = self.first.weight
         self.norm = nn.BatchNorm1d(3)
-        self.register_buffer("mask", tg.Tensor(np.array([1, 0, 1])), persistent=False)
+        self.register_buffer("mask", tg.Tensor(np.array([1, 0, 1], np.int64)), persistent=False)
         self.second.bias.requires_grad = False
 
     def forward(self, x):

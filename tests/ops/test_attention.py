@@ -75,7 +75,7 @@ REFUSED = [
     (lambda: attention(Q, K[:, :3], V[:, :3], enable_gqa=True), ValueError, "a multiple of them of queries"),
     (lambda: attention(Q[0, 0], K[0, 0], V[0, 0], enable_gqa=True), ValueError, "must be (..., heads, length, size)"),
     (lambda: attention(Q, K, V, np.ones((3, 5), bool), is_causal=True), ValueError, "put both into one mask"),
-    (lambda: attention(Q, K, V, np.ones((3, 5), int)), TypeError, "`attn_mask` is dtype('int64'); it must hold Booleans"),
+    (lambda: attention(Q, K, V, np.ones((3, 5), np.int64)), TypeError, "`attn_mask` is dtype('int64'); it must hold Booleans"),
     (lambda: attention(Q, K, V, [[True]]), TypeError, "`attn_mask` is [[True]]; it must hold Booleans or floats"),
     (lambda: attention(Q, K, V, np.ones((5, 3), bool)), ValueError, "`attn_mask` has shape (5, 3)"),
     (lambda: attention(Q, K, V, np.ones((3, 2, 4, 3, 5))), ValueError, "`attn_mask` has shape (3, 2, 4, 3, 5)"),

@@ -230,7 +230,7 @@ def test_what_is_not_zero_is_found_and_selected():
     assert row.grad.tolist() == [2, 1]
 
 
-X, I, F = np.zeros((2, 3)), np.zeros((2, 3), int), np.zeros((2, 3))
+X, I, F = np.zeros((2, 3)), np.zeros((2, 3), np.int64), np.zeros((2, 3))
 
 
 @pytest.mark.parametrize(

@@ -187,5 +187,6 @@ def test_deleted_and_inserted_at_places_in_a_tensor(places):
     x, recorded = np.arange(4.0), tg.Tensor(np.arange(4.0), requires_grad=True)
     for function, rest in ((np.delete, ()), (np.insert, (5.0,))):
         found = function(recorded, tg.Tensor(places), *rest)
-        np.testing.assert_array_equal(found.numpy(), function(x, places, *rest))
+        integers = np.flatnonzero(places) if places.dtype == bool else places  # NumPy 2.0 takes none but these
+        np.testing.assert_array_equal(found.numpy(), function(x, integers, *rest))
         assert found.requires_grad

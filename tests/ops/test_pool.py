@@ -67,7 +67,7 @@ class TestMaxPool:
         np.testing.assert_array_equal(y, naive_max_pool(x, **g.kwargs))
         np.testing.assert_array_equal(MAX[g.ndim](x, **g.kwargs), y)
         expected = first_of_each_window(x, windows(x.shape[2:], **g.kwargs), lambda value, best: value > best)
-        assert indices.dtype == np.int64
+        assert indices.dtype == np.intp
         np.testing.assert_array_equal(indices, expected)
 
     @given(sliding, seeds)

@@ -193,7 +193,11 @@ TWICE = leaf(2)
         (([],), ValueError, "`parameters` is empty; give at least one Tensor"),
         ((leaf(2),), TypeError, "`parameters` is one Tensor; put it in a list"),
         (([leaf(2), 3],), TypeError, "parameter 1 is a int; it must be a Tensor"),
-        (([tg.Tensor(np.arange(3))],), TypeError, "parameter 0 is int64; only floating-point Tensors have an average"),
+        (
+            ([tg.Tensor(np.arange(3, dtype=np.int64))],),
+            TypeError,
+            "parameter 0 is int64; only floating-point Tensors have an average",
+        ),
         (([leaf(2) * 2],), ValueError, "parameter 0 is not a leaf but the result of an op; average what it came from"),
         (([TWICE, TWICE],), ValueError, "parameter 1 was given before; list it once"),
     ],

@@ -123,7 +123,7 @@ CASES = [
         for f, g, via in (
             (ops.svdvals, lambda a: np.linalg.svd(a, compute_uv=False), apart),
             (ops.singular_values, lambda a: np.linalg.svd(a, compute_uv=False), apart),
-            (ops.singular_vectors, _packed_svd, lambda f: lambda a: apart(f)(a) ** 2),
+            (ops.singular_vectors, _packed_svd, lambda f: lambda a: np.square(apart(f)(a))),
             (ops.svd, np.linalg.svd, _rebuilt),
             (ops.svd, np.linalg.svd, _sides),
             (ops.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[0]),

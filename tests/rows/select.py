@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_cnn.ops import select as ops
 from tinygrad_cnn.testing.cases import Arg, Case
@@ -21,6 +22,11 @@ def summed(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **params: sum(f(*args, **params))
 
 
+def choose(a: NDArray[np.int64], choices: Sequence[NDArray[Any]], mode: Any) -> NDArray[Any]:
+    """np.choose, which takes integers of the machine's size only."""
+    return np.choose(a.astype(np.intp), choices, mode=mode)
+
+
 def patterned(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of an array with zeros at certain places."""
     return lambda a: f((a + 3) * (np.arange(9).reshape(3, 3) % 4 > 1).astype(a.dtype))
@@ -30,7 +36,7 @@ CASES = [
     Case(ops.select, (TRUTH, TRUTH, REAL, REAL), np.select, via=lambda f: lambda p, q, a, b: f([p, q], [a, b], 1.5)),
     Case(ops.select, (TRUTH, REAL, REAL), np.select, via=lambda f: lambda p, a, b: f([p], [a], b)),
     *(
-        Case(ops.choose, (Arg(low=low, high=high, kind="int"), REAL, REAL, REAL), np.choose, via=lambda f, mode=mode: (
+        Case(ops.choose, (Arg(low=low, high=high, kind="int"), REAL, REAL, REAL), choose, via=lambda f, mode=mode: (
             lambda i, a, b, c: f(i, [a, b, c], mode=mode)
         ))
         for mode, low, high in (("raise", 0, 2), ("wrap", -4, 5), ("clip", -4, 5))

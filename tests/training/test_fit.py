@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.training import Callback, EachEpoch, EachStep
+from tinygrad_cnn.training import Callback, EachEpoch, EachStep, steps
 
 from .common import DIGITS, IMAGES, Parts, assert_same, measures
 
@@ -225,6 +225,38 @@ def test_what_cannot_be_captured_is_not_run_in_another_way_in_silence():
     assert model.w.item() == 1.0
     tg.fit(model, [(x, 2 * x)], tg.mse, optimizer, epochs=1, progress=False, compile=False)
     assert model.w.item() > 1.0
+
+
+@pytest.mark.parametrize(("batches", "how"), [(3, "steps run as written: it takes longer"), (4, "steps are compiled")])
+def test_only_a_training_that_is_long_enough_is_compiled(tuning, batches, how):
+    tuning(steps, PAYS=8)
+    parts = Parts(examples=8 * batches)
+    seen = []
+
+    class See(Callback):
+        def on_fit_end(self, run):
+            seen.append(run.how)
+
+    history = parts.fit(epochs=2, compile=True, callbacks=[See()])
+    assert seen[0].startswith(how)
+    assert measures(history) == measures(Parts(examples=8 * batches).fit(epochs=2))
+
+
+def test_a_training_of_unknown_length_is_compiled(tuning):
+    tuning(steps, PAYS=8)
+    parts = Parts()
+    seen = []
+
+    class Lengthless:
+        def __iter__(self):
+            return iter(parts.loader)
+
+    class See(Callback):
+        def on_step_end(self, run):
+            seen.append(run.how)
+
+    tg.fit(parts.model, Lengthless(), tg.cross_entropy, parts.optimizer, epochs=1, callbacks=[See()], progress=False)
+    assert seen[0].startswith("steps are compiled")
 
 
 @pytest.mark.parametrize("compile", [False, True])

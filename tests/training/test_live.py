@@ -255,6 +255,28 @@ def test_a_loop_of_ones_own(often, tmp_path):
     assert told["items"]["state"]["status"] == "finished"
 
 
+def test_a_loop_of_ones_own_shows_its_validation_and_a_page_of_ones_own_reads_it():
+    with tg.training.Live(serve=False) as live:
+        reader = live.reader()
+        live.step(loss=1.0)
+        first = reader.message()
+        x = tg.ones(3, 1, 8, 8)
+        live.predictions([x], tg.Tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]]), tg.Tensor([0, 1, 1], dtype=np.int64))
+        live.predictions([x[:1]], tg.Tensor([[2.0, 0.0]]), tg.Tensor([0], dtype=np.int64))
+        live.epoch(val_loss=0.5)
+        second = reader.message()
+        live.epoch(val_loss=0.25)
+        third = reader.message()
+    assert first["series"]["step loss"]["points"] == [(1, 1.0)]
+    assert "confusion" not in first["items"]
+    assert second["items"]["confusion"] == {"epoch": 1, "counts": [[2, 0], [1, 1]]}
+    (mistake,) = second["items"]["mistakes"]["list"]
+    assert (mistake["target"], mistake["guess"]) == (1, 0)
+    assert "step loss" not in second["series"]
+    assert third["series"]["epoch val_loss"]["points"] == [(2, 0.25)]
+    assert "confusion" not in third["items"]
+
+
 def test_what_is_no_number_is_refused_and_nothing_is_noted(tmp_path):
     with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
         live.step(loss=1.0)

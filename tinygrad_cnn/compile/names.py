@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import os
 import sys
 import sysconfig
 from types import CodeType, FunctionType
@@ -14,7 +15,8 @@ import numpy as np
 from ..core.frames import is_library
 
 NUMPY = str(np.__path__[0])
-STANDARD = sysconfig.get_path("stdlib")
+STANDARD = (sysconfig.get_path("stdlib"), os.path.dirname(dis.__file__))
+"""The standard library's folders: modules of a Python in a browser lie in a zip file beside the first."""
 
 OURS = (__name__.partition(".")[0], "numpy")
 """Packages whose objects change on their own: only attributes are compared that code names while it can reach the object."""

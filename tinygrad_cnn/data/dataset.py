@@ -274,4 +274,4 @@ def integers(owner: str, name: str, values: Any) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"{owner}: `{name}` is {array.dtype} {array.shape}; it must be a row of integers")
-    return array.astype(np.int64)
+    return array.astype(np.intp)

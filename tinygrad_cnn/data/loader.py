@@ -94,7 +94,8 @@ class DataLoader(Loadable):
             generator by that name, which it must draw from.
         batch_transform: applied to the whole batch after that, as :class:`MixUp` must be: called with the arrays of the tuple,
             or with the dict, and with `rng` if it has this parameter. It returns the new batch.
-        prefetch: how many batches a background thread prepares while one is used; 0 for no thread.
+        prefetch: how many batches a background thread prepares while one is used; 0 for no thread. Where there are no
+            threads, in a browser, it changes nothing.
 
     Raises:
         TypeError, ValueError: if an argument has the wrong type or is out of range.

@@ -1,5 +1,6 @@
 """A map that computes results ahead in a thread."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,13 +11,19 @@ from typing import TypeVar
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
+THREADS = sys.platform != "emscripten"
+"""Whether threads can be started: not by Python in a browser."""
+
 
 def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument], count: int) -> Iterator[Result]:
     """``map(function, arguments)``, with up to `count` results computed in a thread while the caller uses the last one.
 
     An exception is raised in place of its result, with the thread's traceback. The thread ends with the iteration. It runs
-    in the caller's context, with its ``no_grad`` and ``np.errstate``.
+    in the caller's context, with its ``no_grad`` and ``np.errstate``. Where there are no threads, it is ``map``.
     """
+    if not THREADS:
+        yield from map(function, arguments)
+        return
     worker: list[int] = []
     context = copy_context()
     executor = ThreadPoolExecutor(1, "prefetch", initializer=lambda: worker.append(get_ident()))

@@ -230,7 +230,9 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
     values = reshape(values, shape=(1,) * (ndim - np.ndim(values)) + np.shape(values))
     if np.ndim(obj) == 0 and not isinstance(obj, slice):
         values = moveaxis(values, 0, at)  # as in a[:, 0] = values, which differs from a[:, [0]] = values
-    chosen = np.arange(n)[obj] if isinstance(obj, slice) or np.asarray(obj).dtype == bool else np.asarray(obj)
+    if isinstance(obj, slice) or np.asarray(obj).dtype == bool:
+        obj = np.arange(n)[obj]  # NumPy 2.0 would take Booleans for the integers 0 and 1
+    chosen = np.asarray(obj)
     count = np.shape(values)[at] if chosen.size == 1 else chosen.size
     sizes = (*shape[:at], count, *shape[at + 1 :])
     try:

@@ -29,10 +29,25 @@ def square(name: str, a: Array) -> None:
         raise np.linalg.LinAlgError(f"{name}: `a` has shape {shape}; its last two axes must be equal: a square matrix")
 
 
+def _told() -> bool:
+    """Whether NumPy raises for a singular matrix. WebAssembly has no floating-point flags to tell: there the result is NaN."""
+    try:
+        np.linalg.inv(np.zeros((1, 1)))
+    except np.linalg.LinAlgError:
+        return True
+    return False
+
+
+_TOLD = _told()
+
+
 def _factored(name: str, must: str, remedy: str, function: Callable[..., Any], *arrays: Array) -> Array:
     """Call a LAPACK function; a LinAlgError names the op, the matrix and the remedy."""
     try:
-        return function(*arrays)
+        y = function(*arrays)
+        if not _TOLD and np.isnan(y).any() and all(np.isfinite(a).all() for a in arrays):
+            raise np.linalg.LinAlgError
+        return y
     except np.linalg.LinAlgError:
         stack = "a matrix of `a`" if np.ndim(arrays[0]) > 2 else "`a`"
         raise np.linalg.LinAlgError(f"{name}: {stack} {np.shape(arrays[0])} is not {must}; {remedy}") from None

@@ -60,7 +60,8 @@ def fit(
         callbacks: called at the events of the training, in this order; checkpoints are called last, so that they save the
             changes of the others.
         compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster. The first line of the
-            progress says what was compiled, or why steps run as written.
+            progress says what was compiled, or why steps run as written. In a browser (Pyodide), trainings of fewer than 500
+            steps run as written, since compiling them would take longer than it saves.
         progress: show loss, metrics, images per second and the time left.
         resume: a file that a Checkpoint saved. The result has the same bits as without the pause, also from the middle of an
             epoch, if the loader has a state or the same batches in every epoch.

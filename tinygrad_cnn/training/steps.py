@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
@@ -23,6 +25,10 @@ try:
 except ModuleNotFoundError:  # the folder may be absent
     compiled = CaptureError = Compiled = ()  # type: ignore[assignment, misc]
 
+PAYS = 500 if sys.platform == "emscripten" else 0
+"""Steps of a training from which `fit` compiles them. In a browser, capture and audits take about as long as this many compiled
+steps save."""
+
 
 class Steps:
     """The steps of a training in one process. ``tinygrad_cnn.distributed`` derives steps that processes share.
@@ -38,6 +44,11 @@ class Steps:
     def __init__(self, run: Run, compile: bool) -> None:
         self.run = run
         self.interrupted = False
+        if compile and not callable(compiled):
+            run.how = "steps run as written: the folder tinygrad_cnn/compile is absent"
+        elif compile and (steps := _count(run)) < PAYS:
+            compile = False
+            run.how = f"steps run as written: it takes longer to compile a step than compiling saves in {steps}"
         self._compile = compile
         listening = _overriding("on_gradients", run)
         self._watching = _overriding("on_validation_batch", run)
@@ -48,8 +59,6 @@ class Steps:
         self._train = wrapped(update, compile)
         tested = eval_step(run.model, run.loss, outputs=bool(self._watching), metrics=run.metrics)
         self._test = wrapped(tested, compile)
-        if compile and not callable(compiled):
-            run.how = "steps run as written: the folder tinygrad_cnn/compile is absent"
 
     def start(self, resume: str | os.PathLike[str] | None) -> None:
         """Take over the state of a checkpoint."""
@@ -114,6 +123,12 @@ class Steps:
     def agreed_seconds(self, seconds: float) -> float:
         """How long an epoch took, for all processes."""
         return seconds
+
+
+def _count(run: Run) -> float:
+    """The steps of the whole training; infinity if the loader has no length."""
+    loader: Any = run.loader
+    return run.epochs * len(loader) if hasattr(loader, "__len__") else math.inf
 
 
 def _overriding(event: str, run: Run) -> list[Callable[..., None]]:

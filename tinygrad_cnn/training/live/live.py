@@ -14,7 +14,7 @@ import numpy as np
 
 from ...nn import Module
 from ..callbacks import Callback
-from .board import Board
+from .board import Board, Reader
 
 if TYPE_CHECKING:
     from ...tensor import Tensor
@@ -134,7 +134,36 @@ class Live(Callback):
         if not self._running:
             self._begin(self._model, "training")
         self._epochs += 1
-        self._show_own({f"epoch {name}": [(self._epochs, value)] for name, value in values.items()})
+        items = {} if self._predictions is None else self._predictions.items(self._epochs)
+        self._predictions = None
+        self._show_own({f"epoch {name}": [(self._epochs, value)] for name, value in values.items()}, **items)
+
+    def predictions(self, inputs: Sequence[Tensor], scores: Tensor, target: Tensor) -> None:
+        """Count a batch of a validation: the next :meth:`epoch` shows the confusion matrix and the worst mistakes.
+
+        Args:
+            inputs: the inputs of the model, images first, of which the page shows those that were mistaken.
+            scores: what the model made of them, (N, C).
+            target: the right classes, (N,).
+        """
+        from .measure import Predictions
+
+        if self._predictions is None:
+            self._predictions = Predictions()
+        self._predictions.add(inputs, scores, target)
+
+    def reader(self) -> Reader:
+        """What the page is told, for a page of your own: each call of its ``message()`` gives what is new, as plain dicts and
+        lists. ``startLive`` of ``live.js`` takes such messages.
+
+        >>> import tinygrad_cnn as tg
+        >>> live = tg.training.Live(serve=False)
+        >>> reader = live.reader()
+        >>> live.step(loss=0.5)
+        >>> reader.message()["series"]
+        {'step loss': {'reset': True, 'points': [(1, 0.5)]}}
+        """
+        return Reader(self._board)
 
     def close(self) -> None:
         """End the run: save the page if that was asked for, and close the address."""
@@ -151,10 +180,10 @@ class Live(Callback):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _show_own(self, points: Points, status: str = "running") -> None:
+    def _show_own(self, points: Points, status: str = "running", **more: Any) -> None:
         """Tell the board at once: nobody knows when the next step of the loop will come."""
         now = time.perf_counter()
-        items = self._measured(now, self._steps, points)
+        items = more | self._measured(now, self._steps, points)
         seconds = now - self._began
         rate = self._seen / seconds if seconds > 0 else 0.0
         state = {"status": status, "step": self._steps, "epoch": self._epochs, "rate": rate, "seconds": seconds}
@@ -181,11 +210,7 @@ class Live(Callback):
 
     def on_validation_batch(self, run: Run, parts: Sequence[Tensor], output: Any) -> None:
         """Count right and wrong classes, and keep the worst mistakes."""
-        from .measure import Predictions
-
-        if self._predictions is None:
-            self._predictions = Predictions()
-        self._predictions.add(parts[:-1], output, parts[-1])
+        self.predictions(parts[:-1], output, parts[-1])
 
     def on_epoch_end(self, run: Run) -> None:
         """Show the epoch and its validation."""

@@ -7,7 +7,8 @@ import { outline, search } from "./outline.js";
 import { Play } from "./play.js";
 import { View } from "./view.js";
 
-export function start(root, data) {
+// `keys`: the element whose keyboard it listens to.
+export function start(root, data, keys = document) {
   const graph = new Graph(data);
   const told = el("p", { class: "status", role: "status" });
   const side = el("aside", { class: "side", "aria-label": "details", hidden: true });
@@ -59,7 +60,7 @@ export function start(root, data) {
   );
   view.draw();
 
-  document.addEventListener("keydown", (event) => {
+  keys.addEventListener("keydown", (event) => {
     if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = { "/": () => find.input.focus(), "+": () => view.zoom(1.3), "-": () => view.zoom(1 / 1.3), 0: () => view.fit(0.05), p: () => play.toggle.click(), Escape: () => view.choose(null) };
     if (!(event.key in keys)) return;

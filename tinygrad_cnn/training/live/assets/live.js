@@ -180,10 +180,17 @@ class Drawn {
   }
 }
 
-function status({ state, title }) {
+// The share of a training that is done, if that is known.
+function share(state) {
+  const total = state?.epochs && state.batches ? state.epochs * state.batches : null;
+  return total ? Math.min(1, state.step / total) : null;
+}
+
+const windowTitle = ({ state, title = "training" }) => (share(state) !== null && state.status === "running" ? `${Math.floor(share(state) * 100)} % ${title}` : title);
+
+function status({ state }) {
   if (!state) return [];
-  const total = state.epochs && state.batches ? state.epochs * state.batches : null;
-  const done = total ? Math.min(1, state.step / total) : null;
+  const done = share(state);
   const parts = [
     state.reason ? `${state.status}: ${state.reason}` : state.status,
     state.epochs ? `epoch ${Math.min(state.epoch + (state.status === "running" ? 1 : 0), state.epochs)} of ${state.epochs}` : state.epoch ? `epoch ${state.epoch}` : null,
@@ -191,12 +198,12 @@ function status({ state, title }) {
     state.rate ? `${count(Math.round(state.rate))} examples/s` : null,
     state.status === "running" && state.left !== null && state.left !== undefined ? `${clock(state.left)} left` : `${clock(state.seconds)} in all`,
   ];
-  document.title = `${done !== null && state.status === "running" ? `${Math.floor(done * 100)} % ` : ""}${title ?? "training"}`;
   return [el("span", { class: `badge ${state.status}` }, parts[0]), ...parts.slice(1).filter(Boolean).map((text) => el("span", {}, text)),
     done === null ? null : el("progress", { max: 1, value: done, "aria-label": "progress" })].filter(Boolean);
 }
 
-export function startLive(root, saved) {
+// The page in an element. `graph`: undefined to ask the server for it, null for none. `whole`: the browser's window is its own.
+export function livePage(root, { graph, whole = true } = {}) {
   const told = new Told();
   const title = el("h1", {}, "Training");
   const state = el("div", { class: "state" });
@@ -204,10 +211,11 @@ export function startLive(root, saved) {
   const how = el("p", { class: "at" });
   const curves = new Curves();
   const [layerPlace, pictures] = [el("div"), el("div", { class: "cards" })];
-  const drawn = new Drawn(saved?.graph ?? (saved ? null : undefined));
+  const drawn = new Drawn(graph);
   root.className = "live";
-  root.append(el("header", { class: "bar" }, title, state, lost), el("main", {}, curves.element, layerPlace, pictures, drawn.element, how));
-  if (saved && !saved.graph) drawn.element.hidden = true;
+  root.append(el("header", { class: "bar" }, whole ? title : null, state, lost), el(whole ? "main" : "div", { class: "main" }, curves.element, layerPlace, pictures, drawn.element, how));
+  if (graph === null) drawn.element.hidden = true;
+  if (graph) drawn.show(graph);
 
   let due = false;
   let graphStep = null;
@@ -216,12 +224,13 @@ export function startLive(root, saved) {
     const { items } = told;
     title.textContent = items.title ?? "Training";
     state.replaceChildren(...status(items));
+    if (whole) document.title = windowTitle(items);
     how.textContent = items.state?.how ?? "";
     curves.update(told);
     if (items.layers) layerPlace.replaceChildren(layers(told));
     pictures.replaceChildren(...[items.filters && filters(items.filters), items.confusion && confusion(items.confusion), items.mistakes && mistakes(items.mistakes)].filter(Boolean));
     if (items.graph?.error) drawn.note.textContent = `The graph cannot be drawn: ${items.graph.error}`;
-    if (items.graph && items.graph.step !== graphStep && !saved) drawn.ask();
+    if (items.graph && items.graph.step !== graphStep && graph === undefined) drawn.ask();
     graphStep = items.graph?.step ?? null;
   };
   const take = (message) => {
@@ -229,17 +238,17 @@ export function startLive(root, saved) {
     if (!due) requestAnimationFrame(render);
     due = true;
   };
+  return { told, lost, take };
+}
 
-  if (saved) {
-    take(saved);
-    if (saved.graph) drawn.show(saved.graph);
-    return;
-  }
+export function startLive(root, saved) {
+  const page = livePage(root, { graph: saved ? (saved.graph ?? null) : undefined });
+  if (saved) return void page.take(saved);
   const source = new EventSource("events");
   source.onopen = () => {
-    told.run = null; // everything is told again
-    lost.hidden = true;
+    page.told.run = null; // everything is told again
+    page.lost.hidden = true;
   };
-  source.onmessage = (event) => take(JSON.parse(event.data));
-  source.onerror = () => (lost.hidden = false);
+  source.onmessage = (event) => page.take(JSON.parse(event.data));
+  source.onerror = () => (page.lost.hidden = false);
 }

@@ -1,0 +1,97 @@
+"""Complete the playground, so that any web server can serve it: add the scripts that draw graphs and trainings, and the library
+as a zip file.
+
+    python docs/build_playground.py [OUT] [--pyodide FOLDER]
+
+OUT is a folder to write the whole playground to, by default docs/playground itself. With --pyodide, Pyodide's files are copied
+from a folder, and the page loads them from there instead of from the CDN.
+
+To look at it: ``python -m http.server --bind 127.0.0.1 --directory OUT``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+HERE = DOCS / "playground"
+PACKAGE = DOCS.parent / "tinygrad_cnn"
+PAGE = (
+    "index.html", "style.css", "playground.js", "python.js", "worker.js", "editor.js",
+    "train.js", "digit.js", "gradients.js", "notebook.js",
+)  # fmt: skip
+SHARED = (PACKAGE / "viz" / "assets", PACKAGE / "training" / "live" / "assets")
+"""Scripts and styles of tg.show and Live, which the page uses as they are."""
+
+
+def build(out: Path = HERE, pyodide: Path | None = None) -> None:
+    """Write the playground to a folder. Files of the same names are replaced.
+
+    Raises:
+        FileNotFoundError: if `pyodide` lacks a file.
+        ValueError: if a file in `pyodide` is not the one whose hash `pyodide.json` has.
+    """
+    pinned = json.loads((HERE / "pyodide.json").read_text())
+    found = {} if pyodide is None else {name: _checked(pyodide / name, pin) for name, pin in pinned["files"].items()}
+    out.mkdir(parents=True, exist_ok=True)
+    for name in PAGE if out.resolve() != HERE else ():
+        shutil.copyfile(HERE / name, out / name)
+    for folder in SHARED:
+        shutil.copytree(folder, out / "view", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.html"))
+    if found:
+        (out / "pyodide").mkdir(exist_ok=True)
+        for path in found.values():
+            shutil.copyfile(path, out / "pyodide" / path.name)
+        pinned["url"] = "pyodide/"
+    pinned["library"] = _library(out / "library.zip")
+    (out / "config.json").write_text(json.dumps(pinned, indent=2) + "\n")
+
+
+def _checked(path: Path, pin: dict[str, str]) -> Path:
+    """The path, if the file has the pinned hash."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give a folder with the files that pyodide.json names")
+    digest = base64.b64encode(hashlib.sha384(path.read_bytes()).digest()).decode()
+    if f"sha384-{digest}" != pin["integrity"]:
+        raise ValueError(
+            f"{path} has the hash sha384-{digest}, but pyodide.json has {pin['integrity']}; take the pinned version"
+        )
+    return path
+
+
+def _library(path: Path) -> dict[str, int]:
+    """The library and the page's own Python as a zip file, the same bytes for the same files. Returns its size."""
+    sources = {
+        file: f"{folder.name}/{file.relative_to(folder).as_posix()}"
+        for folder in (PACKAGE, HERE / "playground")
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, name in sources.items():
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+    return {"bytes": path.stat().st_size}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("out", type=Path, nargs="?", default=HERE, help="the folder to write")
+    parser.add_argument("--pyodide", type=Path, help="a folder with Pyodide's files, to be used instead of the CDN")
+    arguments = parser.parse_args()
+    try:
+        build(arguments.out, arguments.pyodide)
+    except (OSError, ValueError) as error:
+        print(f"build: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+// Python in a Web Worker: loads Pyodide and the library, and answers calls of Python functions, one after the other.
+//
+// Every file of Pyodide is fetched here, against its hash in pyodide.json, and Pyodide is given what was fetched: so nothing
+// of it runs or is read that was not checked.
+
+const fetched = new Map(); // by address
+
+async function load(base) {
+  const tell = (progress) => postMessage({ progress });
+  const config = await (await own("config.json")).json();
+  const url = new URL(base ?? config.url, self.location).href.replace(/\/*$/, "/");
+  const pins = Object.entries(config.files);
+  const total = pins.reduce((sum, [, { bytes }]) => sum + bytes, config.library.bytes);
+  let done = 0;
+  tell({ url, config, done, total });
+  const library = own("library.zip");
+  await Promise.all(pins.map(async ([name, { bytes, integrity }]) => {
+    const response = await fetch(url + name, { integrity }).catch(() => null);
+    if (!response?.ok) throw new Error(`${url}${name} cannot be loaded, or it is not the file whose hash is in pyodide.json`);
+    const body = await response.arrayBuffer();
+    fetched.set(url + name, { body, type: name.endsWith(".wasm") ? "application/wasm" : "text/javascript" });
+    tell({ url, config, done: (done += bytes), total });
+  }));
+  const archive = await (await library).arrayBuffer();
+  tell({ url, config, done: total, total });
+
+  const network = self.fetch;
+  self.fetch = (address, options) => {
+    const found = fetched.get(String(address));
+    return found ? Promise.resolve(new Response(found.body, { headers: { "Content-Type": found.type } })) : network(address, options);
+  };
+  const script = (name) => import(URL.createObjectURL(new Blob([fetched.get(url + name).body], { type: "text/javascript" })));
+  const { loadPyodide } = await script("pyodide.mjs");
+  await script("pyodide.asm.js");
+  const info = { abi_version: "2024_0", arch: "wasm32", platform: "emscripten_3_1_58", python: config.python, version: config.version };
+  const lock = `data:application/json,${encodeURIComponent(JSON.stringify({ info, packages: {} }))}`; // it is to load no packages
+  const pyodide = await loadPyodide({ indexURL: url, lockFileURL: lock, env: { HOME: "/home" } });
+  pyodide.unpackArchive(fetched.get(url + pins.at(-1)[0]).body, "wheel");
+  pyodide.unpackArchive(archive, "zip", { extractDir: "/library" });
+  self.fetch = network;
+  fetched.clear();
+  pyodide.runPython("import sys; sys.path.insert(0, '/library')");
+  return pyodide;
+}
+
+// A file of the page itself.
+async function own(name) {
+  const response = await fetch(name).catch(() => null);
+  if (!response?.ok) throw new Error(`${name} is missing; complete the folder with docs/build_playground.py, and open it through a web server`);
+  return response;
+}
+
+let pyodide = null;
+let importModule = null;
+
+onmessage = async ({ data: { id, base, name, args } }) => {
+  try {
+    if (name === "load") {
+      pyodide = await load(base);
+      importModule = pyodide.pyimport("importlib").import_module;
+      importModule("playground.call");
+      return postMessage({ id, reply: { result: true } });
+    }
+    const [module, method] = name.split(".");
+    const { answer } = pyodide.pyimport("playground.call");
+    const given = args.map((arg) => pyodide.toPy(arg));
+    postMessage({ id, reply: JSON.parse(answer(importModule(`playground.${module}`)[method], ...given)) });
+  } catch (error) {
+    postMessage({ id, reply: { error: { text: error.message, file: null, line: null }, failed: true } });
+  }
+};

@@ -1,0 +1,1 @@
+"""The tests under Pyodide: see run.mjs."""
