@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -57,6 +58,14 @@ def replays():
     with tuned() as tune:
         tune(program, FIRST_AUDIT=1000)
         yield
+
+
+@pytest.fixture(scope="module")
+def sigint():
+    """SIGINT interrupts, here and in child processes. `nohup` and background jobs start Python with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

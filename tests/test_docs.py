@@ -39,7 +39,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_blocks_run(page: Path, tmp_path, monkeypatch):
+def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
     monkeypatch.chdir(tmp_path)
     text = page.read_text()
     blocks = list(BLOCK.finditer(text))

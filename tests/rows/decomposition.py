@@ -25,6 +25,12 @@ def _spread(a: Any) -> NDArray[Any]:
     return np.eye(m, n, dtype=a.dtype) * np.arange(1, n + 1, dtype=a.dtype)
 
 
+def _eig(a: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Real eigenvalues and vectors, which NumPy returns as complex numbers from version 2.5 on."""
+    w, v = np.linalg.eig(a)
+    return w.real, v.real
+
+
 def _symmetric(a: NDArray[Any]) -> NDArray[Any]:
     return (a + np.swapaxes(a, -1, -2)) / 2
 
@@ -110,11 +116,11 @@ CASES = [
         Case(f, (arg,), g, via=via, order=2)
         for arg in (SMALL[1], SMALL[2], Arg((2, 2, 2), low=-0.25, high=0.25))
         for f, g, via in (
-            (ops.eigvals, np.linalg.eigvals, _sorted),
-            (ops.general_values, lambda a: np.linalg.eig(a)[0], _sorted),
-            (ops.general_vectors, lambda a: np.linalg.eig(a)[1], lambda f: lambda a: _ordered(apart(f)(a))),
-            (ops.eig, np.linalg.eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
-            (ops.eig, np.linalg.eig, lambda f: lambda a: _ordered(f(a + _spread(a))[1])),
+            (ops.eigvals, lambda a: _eig(a)[0], _sorted),
+            (ops.general_values, lambda a: _eig(a)[0], _sorted),
+            (ops.general_vectors, lambda a: _eig(a)[1], lambda f: lambda a: _ordered(apart(f)(a))),
+            (ops.eig, _eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
+            (ops.eig, _eig, lambda f: lambda a: _ordered(f(a + _spread(a))[1])),
         )
     ),
     *(
@@ -132,8 +138,8 @@ CASES = [
         )
     ),
     Case(ops.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
-    Case(ops.general_values, (SMALL[1],), lambda a: np.linalg.eig(a)[0], via=apart, order=2),
-    Case(ops.general_vectors, (SMALL[1],), lambda a: np.linalg.eig(a)[1], via=apart, order=2),
+    Case(ops.general_values, (SMALL[1],), lambda a: _eig(a)[0], via=apart, order=2),
+    Case(ops.general_vectors, (SMALL[1],), lambda a: _eig(a)[1], via=apart, order=2),
     Case(ops.singular_vectors, (SMALL[1],), _packed_svd, via=apart, order=2),
     Case(ops.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),
     Case(ops.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=_filled, order=2),

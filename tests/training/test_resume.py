@@ -20,12 +20,7 @@ from .common import Parts, assert_same, measures
 EPOCHS, STEPS = 3, 6  # and the batches in an epoch
 
 
-@pytest.fixture(autouse=True, scope="module")
-def sigint():
-    """SIGINT interrupts, here and in child processes. `nohup` and background jobs start Python with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("sigint")
 
 
 class StopAt(Callback):

@@ -137,12 +137,12 @@ class EigResult(NamedTuple):
 
 
 def _real_eig(a: Array) -> Any:
-    w, v = np.linalg.eig(a)
-    if w.dtype.kind == "c":
+    w, v = np.linalg.eig(a)  # complex in any case from NumPy 2.5 on
+    if np.any(w.imag):
         raise np.linalg.LinAlgError(
             f"eig: `a` {np.shape(a)} has complex eigenvalues, and complex Tensors are not recorded; use eigh for symmetric ones"
         )
-    return w, v
+    return np.ascontiguousarray(w.real), np.ascontiguousarray(v.real)
 
 
 @op
