@@ -75,7 +75,8 @@ def _sides(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(a: Any) -> Any:
         u, s, vh = f(a + _spread(a), full_matrices=False)
-        return (u**2 @ s[..., None]).sum() + ((vh**2).swapaxes(-1, -2) @ s[..., None] ** 2).sum(axis=-2)
+        s = s[..., None]  # no products of matrices: BLAS adds up in another order than our kernels
+        return (u**2 * s.swapaxes(-1, -2)).sum() + (vh**2 * s**2).sum(axis=(-2, -1))
 
     return call
 
