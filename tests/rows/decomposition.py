@@ -75,8 +75,8 @@ def _sides(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(a: Any) -> Any:
         u, s, vh = f(a + _spread(a), full_matrices=False)
-        s = s[..., None]  # no products of matrices: BLAS adds up in another order than our kernels
-        return (u**2 * s.swapaxes(-1, -2)).sum() + (vh**2 * s**2).sum(axis=(-2, -1))
+        s = s[..., None, :]
+        return np.concatenate([u**2 * s, (vh**2).swapaxes(-1, -2) * s**2], axis=-2)
 
     return call
 
