@@ -75,8 +75,8 @@ def _sides(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(a: Any) -> Any:
         u, s, vh = f(a + _spread(a), full_matrices=False)
-        s = s[..., None, :]
-        return np.concatenate([u**2 * s, (vh**2).swapaxes(-1, -2) * s**2], axis=-2)
+        s, v = s[..., None, :], vh.swapaxes(-1, -2)
+        return np.concatenate([u * u * s, v * v * s * s], axis=-2)
 
     return call
 
