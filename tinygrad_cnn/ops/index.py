@@ -146,6 +146,7 @@ def _masked_shape(name: str, a: Array, mask: Array) -> tuple[int, ...]:
 
 
 def fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    """Whether an array of shape `small` broadcasts to `large`."""
     extra = len(large) - len(small)
     return extra >= 0 and all(n in (1, m) for n, m in zip(small, large[extra:], strict=True))
 

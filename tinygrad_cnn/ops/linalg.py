@@ -24,6 +24,7 @@ __all__ = ["cholesky", "det", "inv", "slogdet", "solve"]
 
 
 def square(name: str, a: Array) -> None:
+    """LinAlgError unless `a` is a square matrix, or a stack of them."""
     shape = np.shape(a)
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise np.linalg.LinAlgError(f"{name}: `a` has shape {shape}; its last two axes must be equal: a square matrix")
