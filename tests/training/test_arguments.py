@@ -112,18 +112,22 @@ DATASET = tg.data.TensorDataset(*GOOD)
         ({"model": Model}, TypeError, "`model` is the class Model; pass an object of it: Model(...)"),
         ({"model": len}, TypeError, "`model` is <built-in function len>; it must be a module"),
         (
-            {"data": DATASET},
+            {"loader": DATASET},
             TypeError,
-            "`data` is a TensorDataset, which has examples and no batches; pass tg.data.DataLoader",
+            "`loader` is a TensorDataset, which has examples and no batches; pass tg.data.DataLoader",
         ),
-        ({"data": FLAT}, TypeError, "`data` is one array; pass a tuple of inputs and targets, (x, y)"),
-        ({"data": {"x": 1}}, TypeError, "`data` is a dict"),
-        ({"data": 3}, TypeError, "`data` is a int"),
-        ({"data": (FLAT[:0], DIGITS[:0])}, ValueError, "`data` has arrays without examples"),
-        ({"data": (FLAT, DIGITS[:7])}, ValueError, "8"),
-        ({"data": [GOOD], "batch_size": 4}, ValueError, "`batch_size` is 4, but `data` is a list, which makes its own"),
-        ({"data": [GOOD], "shuffle": True}, ValueError, "`shuffle` is True, but `data` is a list"),
-        ({"data": GOOD, "batch_size": 0}, ValueError, "batch_size"),
+        ({"loader": FLAT}, TypeError, "`loader` is one array; pass a tuple of inputs and targets, (x, y)"),
+        ({"loader": {"x": 1}}, TypeError, "`loader` is a dict"),
+        ({"loader": 3}, TypeError, "`loader` is a int"),
+        ({"loader": (FLAT[:0], DIGITS[:0])}, ValueError, "`loader` has arrays without examples"),
+        ({"loader": (FLAT, DIGITS[:7])}, ValueError, "8"),
+        (
+            {"loader": [GOOD], "batch_size": 4},
+            ValueError,
+            "`batch_size` is 4, but `loader` is a list, which makes its own",
+        ),
+        ({"loader": [GOOD], "shuffle": True}, ValueError, "`shuffle` is True, but `loader` is a list"),
+        ({"loader": GOOD, "batch_size": 0}, ValueError, "batch_size"),
         ({"validate": DATASET}, TypeError, "`validate` is a TensorDataset"),
         (
             {"loss": nn.CrossEntropyLoss},
@@ -154,7 +158,7 @@ DATASET = tg.data.TensorDataset(*GOOD)
         ({"callbacks": [tg.training.Live]}, TypeError, "`callbacks` has the class Live; pass an object: Live(...)"),
         ({"callbacks": tg.training.LRFinder()}, TypeError, "it must be a list of callbacks"),
         (
-            {"data": (FLAT.tolist(), DIGITS[:8].tolist())},
+            {"loader": (FLAT.tolist(), DIGITS[:8].tolist())},
             TypeError,
             "a batch has a list in it; all its parts must be arrays",
         ),
@@ -182,7 +186,7 @@ def test_wrong_kinds_of_argument_are_answered(changes, error, message):
 def test_others_answer_as_well():
     with pytest.raises(TypeError, match="evaluate: `loss` is the class MSELoss"):
         tg.evaluate(MODEL, GOOD, nn.MSELoss)
-    with pytest.raises(TypeError, match="evaluate: `data` is a TensorDataset"):
+    with pytest.raises(TypeError, match="evaluate: `loader` is a TensorDataset"):
         tg.evaluate(MODEL, DATASET, tg.cross_entropy)
     with pytest.raises(TypeError, match="predict: `model` is the class"):
         tg.predict(Model, FLAT)

@@ -70,7 +70,7 @@ def _is_array(value: Any) -> bool:
 
 
 def loader_of(
-    name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "data"
+    name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "loader"
 ) -> Loader:
     """The batches of `data`: a tuple of arrays in a DataLoader, anything else as it is.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: Module, data: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
+    model: Module, loader: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
     shuffle: bool | None = None, metrics: Any = None, class_weight: Any = None,
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
@@ -40,7 +40,7 @@ def fit(
     Args:
         model: a Module. It is in training mode, in evaluation mode for the validation; each module has its own mode again at
             the end.
-        data: a :class:`~tinygrad_cnn.data.DataLoader` or another iterable of batches, iterated once an epoch. A batch is a
+        loader: a :class:`~tinygrad_cnn.data.DataLoader` or another iterable of batches, iterated once an epoch. A batch is a
             tuple of arrays: the arguments of the model, and the target last. Or the arrays of all examples as such a tuple,
             (x, y), from which batches are drawn in a new order each epoch.
         loss: a function of (output, target), or a Module; it returns the mean over the batch, ().
@@ -95,8 +95,8 @@ def fit(
     check_loss("fit", loss)
     check_optimizer(optimizer, model)
     stepper = _stepper(scheduler)
-    loss = weighted(loss, class_weight, data)
-    loader = loader_of("fit", data, batch_size, True if shuffle is None and is_arrays(data) else shuffle)
+    loss = weighted(loss, class_weight, loader)
+    loader = loader_of("fit", loader, batch_size, True if shuffle is None and is_arrays(loader) else shuffle)
     if validate is not None:
         validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate")
     run = Run(
@@ -173,7 +173,7 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
             return
     if not run.means.examples:
         raise ValueError(
-            f"fit: `data` gave no batch in epoch {run.epoch + 1}; is it empty, or an iterator that can be used once? "
+            f"fit: `loader` gave no batch in epoch {run.epoch + 1}; is it empty, or an iterator that can be used once? "
             "Give a DataLoader or a list"
         )
     run.trained = True

@@ -221,7 +221,7 @@ def modes(model: Module) -> Iterator[None]:
 
 def evaluate(
     model: Module,
-    data: Data,
+    loader: Data,
     loss: Loss,
     *,
     metrics: Any = None,
@@ -234,7 +234,7 @@ def evaluate(
 
     Args:
         model: a Module, called with all parts of a batch but the last.
-        data: a loader, or another iterable of batches: tuples of arrays, the target last; or a tuple of whole arrays, (x, y).
+        loader: a loader, or another iterable of batches: tuples of arrays, the target last; or a tuple of whole arrays, (x, y).
         loss: a function of (output, target) that returns the mean over the batch.
         metrics: see :func:`fit`.
         batch_size: of arrays: 32 by default. Loaders have their own.
@@ -255,12 +255,12 @@ def evaluate(
     """
     check_model("evaluate", model)
     check_loss("evaluate", loss)
-    loader = loader_of("evaluate", data, batch_size)
+    loader = loader_of("evaluate", loader, batch_size)
     measures = resolved(metrics, loss)
     means = Means(measures)
     measure(model, loader, eval_step(model, loss, metrics=measures) if step is None else step, means)
     if not means.examples:
-        raise ValueError("evaluate: `data` gave no batch; is it empty, or smaller than a batch with drop_last?")
+        raise ValueError("evaluate: `loader` gave no batch; is it empty, or smaller than a batch with drop_last?")
     return means.result()
 
 
@@ -295,7 +295,7 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None) -> Any:
     """
     check_model("predict", model)
     arrays = (data,) if hasattr(data, "__array__") else data
-    loader = loader_of("predict", arrays, batch_size)
+    loader = loader_of("predict", arrays, batch_size, label="data")
     outputs: list[Any] = []
     with modes(model), no_grad():
         model.eval()
