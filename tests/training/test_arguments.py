@@ -170,7 +170,7 @@ def test_wrong_kinds_of_argument_are_answered(changes, error, message):
     before = MODEL.state_dict()
     arguments = {
         "model": MODEL,
-        "data": GOOD,
+        "loader": GOOD,
         "loss": tg.cross_entropy,
         "optimizer": SGD,
         "epochs": 1,
