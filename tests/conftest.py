@@ -1,4 +1,6 @@
-"""Hypothesis profiles: `dev` by default, `ci` for repeatable runs, `thorough` for long ones (HYPOTHESIS_PROFILE=thorough)."""
+"""Hypothesis profiles: `dev` by default, `ci` for repeatable runs, `brief` for short ones of the same kind, and `thorough` for
+long ones (HYPOTHESIS_PROFILE=thorough).
+"""
 
 import gc
 import os
@@ -14,6 +16,7 @@ from .tuning import tuned
 
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.register_profile("brief", settings.get_profile("ci"), max_examples=6)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 

@@ -138,10 +138,18 @@ class Chromium:
     def until(self, script: str, seconds: float = 20) -> None:
         """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
-        while not self.run(script):
+        while not self._holds(script):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"this did not become true: {script}")
             time.sleep(0.02)
+
+    def _holds(self, script: str) -> bool:
+        try:
+            return bool(self.run(script))
+        except RuntimeError as error:
+            if "target navigated" in str(error):  # the page was left while the expression was evaluated
+                return False
+            raise
 
     def text(self, selector: str) -> str:
         """The visible text of an element."""
