@@ -17,7 +17,7 @@ from .pictures import check_saved_pictures
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient"]
+NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode"]
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
 
@@ -220,3 +220,25 @@ def test_the_meta_gradient_passes_through_the_inner_step():
         high, low = ([value + sign * h * (i == argnum) for i, value in enumerate(last)] for sign in (1, -1))
         difference = (outer(*high).item() - outer(*low).item()) / (2 * h)
         assert tg.grad(outer, argnum)(*last).item() == pytest.approx(difference, rel=1e-5)
+
+
+def test_ode(quick):
+    k, c, error = number(
+        r"^true k = 4.00, c = 0.30; learned k = ([\d.]+), c = ([\d.]+), with an error of ([\d.]+)$", quick("ode")
+    )
+    assert abs(k - 4) < 0.15
+    assert abs(c - 0.3) < 0.1
+    assert error < 0.06, "that of the points is 0.05"
+
+
+def test_the_adjoint_gives_the_gradient_of_the_solution_in_closed_form():
+    """y' = -k y has y = s e^(-k t). Every time counts, with a weight of its own, and the times are no regular ones."""
+    example = load("ode")
+    times, weights = np.array([0.0, 0.3, 1.0, 1.4]), np.array([0.5, 2.0, -1.0, 3.0])
+    s, k = (example.tg.Tensor(np.array([v]), requires_grad=True) for v in (1.5, 0.7))
+    y = example.odeint(s, k, f=lambda y, k: -k * y, times=times, steps=40)
+    decay = np.exp(-0.7 * times)
+    np.testing.assert_allclose(y.numpy()[:, 0], 1.5 * decay, rtol=1e-8)
+    (y[:, 0] * weights).sum().backward()
+    np.testing.assert_allclose(s.grad.numpy(), [weights @ decay], rtol=1e-8)
+    np.testing.assert_allclose(k.grad.numpy(), [weights @ (-times * 1.5 * decay)], rtol=1e-8)
