@@ -36,7 +36,7 @@ _TORCH = {
     "tg.greater_equal": "ge", "tg.left_shift": "bitwise_left_shift", "tg.right_shift": "bitwise_right_shift",
     "tg.matmul": "mm bmm mv chain_matmul", "b + x @ y": "addmm addmv baddbmm", "b + (x @ y).sum(axis=0)": "addbmm",
     "b + tg.outer(x, y)": "addr", "x + value * a / b": "addcdiv", "x + value * a * b": "addcmul", "tg.outer": "ger",
-    "tg.repeat": "repeat_interleave", "tg.max": "amax", "tg.min": "amin", "tg.min(x), tg.max(x)": "aminmax",
+    "tg.repeat": "repeat_interleave", "tg.min(x), tg.max(x)": "aminmax",
     "tg.std(x), tg.mean(x)": "std_mean", "tg.var(x), tg.mean(x)": "var_mean", "1 / tg.sqrt(x)": "rsqrt",
     "tg.norm(x - y)": "dist", "tg.sqrt(tg.square(x[:, None] - y).sum(-1))": "cdist pdist",
     "tg.linalg.norm": "frobenius_norm nuclear_norm", "tg.linalg.inv": "inverse", "tg.linalg.pinv": "pinverse",

@@ -19,7 +19,7 @@ from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
+    "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
 ]  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def _extremum_forward(t: Array, y: Array, a: Array, axis: Axis, keepdims: bool, 
     return _along(t, _extremum_rule(_ones(t, out_shape), y, a, axis, keepdims), axis, keepdims)
 
 
+amax, amin = max, min  # NumPy's other names
 implements(np.amax)(max)
 implements(np.amin)(min)
 max.vjp(a=_extremum_rule)
