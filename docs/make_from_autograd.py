@@ -72,7 +72,7 @@ def _fate(name: str, function: Callable[..., Any], aside: dict[str, str]) -> tup
             return "plain", "a constant Tensor"
         if op is not None and not op.rules:
             return "plain", "a Tensor without a gradient"
-        return "recorded", f"`tg.{where}`" if (where := _public(standing)) else "under this name"
+        return "recorded", f"`tg.{where}`" if (where := _public(name, standing)) else "under this name"
     if function in FORM:
         return "plain", "looks at shapes and dtypes only"
     if function in QUERIES:
@@ -82,12 +82,15 @@ def _fate(name: str, function: Callable[..., Any], aside: dict[str, str]) -> tup
     return "aside", aside[name]
 
 
-def _public(standing: Callable[..., Any]) -> str:
-    for prefix, namespace in (("", tg), ("linalg.", tg.linalg)):
-        for name in namespace.__all__:
-            if vars(namespace).get(name) is standing:
-                return prefix + name
-    return ""
+def _public(name: str, standing: Callable[..., Any]) -> str:
+    """The public name of a function, the same as NumPy's if it has several."""
+    found = [
+        prefix + public
+        for prefix, namespace in (("", tg), ("linalg.", tg.linalg))
+        for public in namespace.__all__
+        if vars(namespace).get(public) is standing
+    ]
+    return name if name in found else (found or [""])[0]
 
 
 def page() -> str:
