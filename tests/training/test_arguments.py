@@ -162,6 +162,7 @@ DATASET = tg.data.TensorDataset(*GOOD)
             TypeError,
             "a batch has a list in it; all its parts must be arrays",
         ),
+        ({"class_weight": [1.0, 2.0]}, ValueError, "`class_weight` has 2 weights, but the output 10 classes"),
         ({"class_weight": "equal"}, ValueError, "`class_weight` is 'equal'; it must be 'balanced'"),
         ({"epochs": 1.5}, ValueError, "`epochs` is 1.5"),
     ],

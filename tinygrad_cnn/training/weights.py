@@ -23,12 +23,13 @@ class ClassWeighted:
     Args:
         loss: a cross-entropy, binary or not, as a function or a layer, that takes the mean and has no weight of its own.
         weights: of the classes by number; classes that are left out weigh 1.
+        complete: whether there must be a weight for every class.
 
     Raises:
         TypeError, ValueError: if the loss is another one, or a weight is no finite number of at least 0.
     """
 
-    def __init__(self, loss: Any, weights: Mapping[int, float]) -> None:
+    def __init__(self, loss: Any, weights: Mapping[int, float], complete: bool = False) -> None:
         for label, weight in weights.items():
             if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
                 raise ValueError(
@@ -38,7 +39,7 @@ class ClassWeighted:
                 raise ValueError(
                     f"fit: `class_weight` of class {label} is {weight!r}; it must be a number of at least 0"
                 )
-        self.unweighted = loss
+        self.unweighted, self.complete = loss, complete
         self.weights = {int(label): float(weight) for label, weight in weights.items()}
         self._function = function_of(loss)
         self._options = _options(loss)
@@ -54,7 +55,7 @@ class ClassWeighted:
                 "fit: `class_weight` is given, but the loss has a weight or a reduction of its own; leave one out"
             )
         self._options.pop("weight", None)
-        if self._binary and not self.weights.keys() <= {0, 1}:
+        if self._binary and (not self.weights.keys() <= {0, 1} or (complete and len(self.weights) < 2)):
             raise ValueError(f"fit: `class_weight` has the classes {sorted(self.weights)}; a binary loss has 0 and 1")
 
     def __call__(self, output: Any, target: Tensor) -> Tensor:
@@ -67,6 +68,11 @@ class ClassWeighted:
         classes = output.shape[1]
         if max(self.weights, default=0) >= classes:
             raise ValueError(f"fit: `class_weight` has the class {max(self.weights)}, but the output {classes} classes")
+        if self.complete and len(self.weights) != classes:
+            raise ValueError(
+                f"fit: `class_weight` has {len(self.weights)} weights, but the output {classes} classes; give one for each, or "
+                "a dict for some of them"
+            )
         weights = np.ones(classes, output.dtype)
         weights[list(self.weights)] = list(self.weights.values())
         total: Tensor = self._function(output, target, weight=weights, reduction="sum", **self._options)
@@ -93,7 +99,7 @@ def weighted(loss: Any, class_weight: Any, data: Any) -> Any:
     if isinstance(class_weight, Mapping):
         return ClassWeighted(loss, class_weight)
     if isinstance(class_weight, Sequence | np.ndarray | Tensor):
-        return ClassWeighted(loss, dict(enumerate(np.asarray(class_weight).tolist())))
+        return ClassWeighted(loss, dict(enumerate(np.asarray(class_weight).tolist())), complete=True)
     raise TypeError(f"fit: `class_weight` is {class_weight!r}; it must be 'balanced', a dict, or a sequence")
 
 
