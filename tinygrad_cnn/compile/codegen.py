@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.copies import flattened
 from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call, Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import get_num_threads
@@ -150,8 +151,9 @@ class Writer:
             return []
         fresh = [v for v in made(step) if v not in self.fixed and v not in self.names]  # not arrays it passes through
         planned_output = step.outputs and step.outputs[0] in self.fixed
-        arguments = [self.expression(x) for x in (_as_arrays(step) if planned_output else step.inputs)]
-        arguments += [f"{name}={self.expression(p)}" for name, p in step.params.items()]
+        inputs = _as_arrays(step) if planned_output else step.inputs
+        params = [f"{name}={self.expression(p)}" for name, p in step.params.items()]
+        arguments = [*map(self.expression, inputs), *params]
         bound = self._bound(step) if planned_output else None
         if isinstance(bound, Work):
             bound = bound.prepared()
@@ -160,6 +162,11 @@ class Writer:
         elif planned_output and step.op is not None and step.op.prepare is not None:
             given = ", ".join([self.expression(step.outputs[0]), *arguments])
             call = f"{self.constant(step.op.bind, step.name)}({given})()"
+        elif planned_output and isinstance(step.call, np.ufunc) and step.call.nout == 1:
+            *arguments, out = self._flattened(step.call, *inputs, step.outputs[0])
+            # Positions are faster, but NumPy 2.4 warns of a third one in these two.
+            arguments += [f"out={out}" if step.call in (np.maximum, np.minimum) else out, *params]
+            call = f"{self.constant(step.call, step.name)}({', '.join(arguments)})"
         else:
             if planned_output:
                 arguments.append(f"out={self.expression(step.outputs[0])}")
@@ -186,6 +193,18 @@ class Writer:
                 if v.base is None and v.array.ndim
             ]
         return lines
+
+    def _flattened(self, ufunc: np.ufunc, *operands: Any) -> list[str]:
+        """Python for the operands of a ufunc, the output last: 1-d views, if it is elementwise and their memory is alike."""
+        arrays = [self._filled(x) for x in operands]
+        is_fixed = all(x in self.fixed for x in operands if isinstance(x, Value))
+        views = flattened(*arrays) if is_fixed and ufunc.signature is None else None
+        if views is None:
+            return [*map(self.expression, operands)]
+        return [
+            self.constants.add(view, "f") if view is not array and view.ndim else self.expression(x)
+            for x, array, view in zip(operands, arrays, views, strict=True)
+        ]
 
     def _bound(self, step: Step) -> Work | Callable[[], object] | None:
         """The step as work, or as a function without arguments, if its inputs have fixed buffers and its op can prepare it."""

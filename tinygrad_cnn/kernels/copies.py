@@ -1,4 +1,4 @@
-"""Copies into given memory."""
+"""Copies into given memory, and arrays as 1-d views of it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
     if axes == LAST.get(a.ndim):
         return partial(_into, out, copy_channels_last, last_view(out), a)
     return partial(_into, out, np.copyto, out, a)
+
+
+def flattened(*operands: Any) -> list[Any] | None:
+    """Arrays of one shape, without gaps and in one memory order, as 1-d views, which NumPy iterates faster. Numbers and 0-d
+    arrays stay. None if the arrays are not alike, or are 1-d already."""
+    first = max((a for a in operands if isinstance(a, np.ndarray)), key=np.ndim)
+    steps = [step // first.itemsize for step in first.strides]
+    views: list[Any] = []
+    for a in operands:
+        if isinstance(a, np.ndarray) and a.ndim:
+            view = a.ravel("K")
+            if a.shape != first.shape or [step // a.itemsize for step in a.strides] != steps or view.base is None:
+                return None
+            views.append(view)
+        else:
+            views.append(a)
+    return views if first.ndim > 1 else None
 
 
 def _into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .sums import SHORT
+
 
 def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reduction: str) -> Callable[[], Any] | None:
     """A task for the mean or sum of squares of arrays of equal shape and dtype in C order; None for other arrays."""
@@ -18,18 +20,23 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
     ):
         return None
     count = prediction.size if reduction == "mean" else 1
+    few = prediction.size <= SHORT
     add: Any = np.add.reduce
     if out is None:
 
         def task() -> Any:
             squares = np.subtract(prediction, target)
+            if few:
+                return squares.ravel().dot(squares.ravel()) / count
             return add(np.square(squares, squares), None) / count
 
         return task
-    buffer, divisor = np.empty_like(prediction), np.array(count, prediction.dtype)
+    buffer, divisor = np.empty(prediction.size, prediction.dtype), np.array(count, prediction.dtype)
+    first, second = prediction.reshape(-1), target.reshape(-1)
 
     def task_into() -> Any:
-        np.subtract(prediction, target, buffer)
-        return np.divide(add(np.square(buffer, buffer), None, None, out), divisor, out)
+        np.subtract(first, second, buffer)
+        total = buffer.dot(buffer, out) if few else add(np.square(buffer, buffer), None, None, out)
+        return np.divide(total, divisor, out)
 
     return task_into

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .copies import flattened
 from .parallel.chunks import LARGE, shared
 
 SHORT = 1 << 12
-"""Up to this many elements, comparing with a number is faster than making flat views."""
+"""Up to this many elements, comparing with a number is faster than comparing with zeros."""
 
 RUN = 1 << 14
 """Elements compared at a time: the zeros to compare with stay in the cache."""
@@ -22,7 +23,10 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     if a.__class__ is not np.ndarray or a.dtype.kind != "f":
         return None
     if a.size <= SHORT:
-        return partial(np.maximum, a, _zeros(a.dtype, ()), out=out)
+        if out is None:
+            return partial(np.maximum, a, _zeros(a.dtype, ()))
+        source, target = flattened(a, out) or (a, out)
+        return partial(_maximum, out, source, _zeros(a.dtype, ()), target)
     y = np.empty_like(a) if out is None else out
     source, target = a.ravel("K"), y.ravel("K")
     if a.strides != y.strides or target.base is None or source.base is None:  # ravel made a copy: there are gaps
@@ -47,6 +51,11 @@ def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     zeros = np.zeros(shape, dtype)
     zeros.flags.writeable = False
     return zeros
+
+
+def _maximum(y: np.ndarray, source: np.ndarray, zero: np.ndarray, target: np.ndarray) -> np.ndarray:
+    np.maximum(source, zero, out=target)
+    return y
 
 
 def _rectified(y: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

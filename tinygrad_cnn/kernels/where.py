@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .copies import flattened
 from .parallel.chunks import LARGE, shared
 
 BITS: dict[Any, Any] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
@@ -33,6 +34,8 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
     if cut and condition.__class__ is np.ndarray and condition.dtype is BOOL and condition.shape == a.shape:
         y = np.empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
         operands = y.view(bits), condition.view(np.int8), a.view(bits)
+        if out is not None and a.size < LARGE:
+            operands = tuple(flattened(*operands) or operands)
         return shared(_choose, y, *operands) if a.size >= LARGE else partial(_choose_into, y, *operands)
     mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):
