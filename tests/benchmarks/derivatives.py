@@ -146,7 +146,12 @@ def jvp(xp: Any) -> Callable[[], Any]:
 def hvp(xp: Any) -> Callable[[], Any]:
     """The Hessian of the sum of the network's squares times a direction."""
     f, x, t = _network(xp)
-    run = xp.compiled(lambda x, t: xp.hvp(lambda x: xp.sum(f(x) * f(x)), x, t))
+
+    def loss(x: Any) -> Any:
+        y = f(x)
+        return xp.sum(y * y)
+
+    run = xp.compiled(lambda x, t: xp.hvp(loss, x, t))
     return lambda: xp.ready(run(x, t))
 
 
