@@ -34,6 +34,8 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     k = a.shape[-1]
     if k != shape[-2 if len(shape) > 1 else 0]:
         return None
+    if k == 1 and a.ndim > 1 < len(shape) and (a.ndim > 2 or len(shape) > 2):
+        return partial(np.multiply, a, b, out)  # BLAS is slow for many outer products
     size = a.size * (b.size // (k or 1))
     if size < FEW or (size < SMALL and size != a.size and size != b.size):  # neither is a vector
         if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:

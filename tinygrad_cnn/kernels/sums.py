@@ -268,7 +268,7 @@ def _along(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
     rows, length = x.shape
     if length <= SHORT:
         y = np.empty(rows, x.dtype)
-        calls.append(partial(np.add.reduce, x, 1, None, y))
+        calls.append(partial(np.matmul, x, ones(length, x.dtype), y))  # np.add.reduce takes ten times as long
         return y
     block, y = _block(length), np.empty(rows)
     blocks, rest = divmod(length, block)

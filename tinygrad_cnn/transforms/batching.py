@@ -48,6 +48,9 @@ from ..ops.losses import classification, distance, regression
 
 Shape: TypeAlias = tuple[int, ...]
 
+MANY = 1 << 22
+"""The most elements of windows that are copied out for all samples at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Call:
@@ -342,6 +345,16 @@ def _convolve_dx(call: Call) -> Any:
 
 @_rule(conv.convolve_dw)
 def _convolve_dw(call: Call) -> Any:
+    """A product of matrices for each sample, if that is one image and its windows are few; else a group for each sample."""
+    x, u = call.shapes
+    filters, channels, *kernel = call.out
+    places = math.prod(u[2:])
+    if x[0] == 1 == call.params["groups"] and call.n * channels * math.prod(kernel) * places <= MANY:
+        window = {name: call.params[name] for name in ("stride", "padding", "dilation")}
+        windows = conv.columns(_merged(call.full(0)), kernel=tuple(kernel), **window)
+        rows = shape.swapaxes(shape.reshape(windows, shape=(call.n, -1, places)), 1, 2)
+        w = matmul.matmul(shape.reshape(call.full(1), shape=(call.n, filters, places)), rows)
+        return shape.reshape(w, shape=(call.n, *call.out))
     whole = (call.n * call.out[0], *call.out[1:])
     values = (_grouped(call.full(i)) for i in range(2))
     w = call.run(*values, shape=whole, groups=call.n * call.params["groups"])
