@@ -12,6 +12,7 @@ Every cell is measured in a process of its own, with one thread: the median of i
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -330,6 +331,7 @@ def milliseconds(library: str, task: str) -> float | None:
 
 def main() -> None:
     """Measure, and print two tables."""
+    os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))  # for processes below
     libraries = [name for name, (_, package, _) in LIBRARIES.items() if importlib.util.find_spec(package)]
     for tasks in (NETWORKS, FUNCTIONS):
         print(

@@ -22,6 +22,9 @@ from .parallel.threads import blas_alone
 SMALL = 1 << 12
 """Smaller arrays are summed in one call, in float64 if necessary."""
 
+PAIRWISE = 1 << 15
+"""NumPy sums fewer float64 without gaps soonest, and pairwise."""
+
 FEW = 8
 """Up to this many parts of a matrix are summed with one call each."""
 
@@ -161,6 +164,8 @@ def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
         return False
     if char == "e":
         return True
+    if char == "d" and len(axes) == a.ndim and a.size < PAIRWISE and a.flags.c_contiguous:
+        return False
     return a.size >= SMALL or _loses(a.shape, a.strides, axes)
 
 

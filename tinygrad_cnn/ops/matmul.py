@@ -59,7 +59,7 @@ def _as_matrices(g: Array, left: tuple[int, ...], right: tuple[int, ...]) -> Arr
 
 
 def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
-    if len(in_shape) == b.ndim == 2:
+    if len(in_shape) <= b.ndim == 2:
         return matmul(g, b.swapaxes(0, 1))
     left, right = _row(in_shape), _column(b.shape)
     whole = matmul(_as_matrices(g, left, right), reshape(b, shape=right).swapaxes(-1, -2))
@@ -67,7 +67,7 @@ def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
 
 
 def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
-    if len(in_shape) == a.ndim == 2:
+    if len(in_shape) <= a.ndim == 2:
         return matmul(a.swapaxes(0, 1), g)
     left, right = _row(a.shape), _column(in_shape)
     a, g = reshape(a, shape=left), _as_matrices(g, left, right)

@@ -69,7 +69,8 @@ class Run:
         if not moves(leaf):
             return leaf
         tensor = as_tensor(leaf)
-        return tensor if self.recorded and self._reaches_out([tensor]) else tensor.detach()
+        stays = self.recorded and tensor._node is not None and self._reaches_out([tensor])
+        return tensor if stays else tensor.detach()
 
     def scalar(self, result: Any) -> Tensor:
         """The result as a Tensor, which must have a single, floating-point element."""
