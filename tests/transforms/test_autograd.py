@@ -71,6 +71,14 @@ class TestClosedForms:
         close(tg.jvp(tg.grad(f), (x,), (t,))[1], hessian @ t)
         close(tg.jacobian(tg.hessian(f))(x), np.einsum("i,ij,ik,il->jkl", 6 * c, a, a, a))
 
+    @pytest.mark.parametrize("columns", [3, 700])
+    @pytest.mark.parametrize("f", [tg.matmul, lambda x, c: tg.linear(x, c.T)], ids=["matmul", "linear"])
+    def test_the_jacobian_of_a_product_is_its_matrix_infinities_too(self, f, columns):
+        c = like((4, columns), 0)
+        c[1, -1] = c[2, 0] = math.inf  # 0 times infinity would be no number
+        with np.errstate(invalid="ignore"):
+            close(tg.jacobian(lambda x: f(x, tg.Tensor(c)))(like((4,), 1)), c.T)
+
     @given(matrices, st.integers(0, 2**32 - 1))
     def test_jacobians_have_the_result_s_shape_and_then_the_argument_s(self, a, seed):
         x = like(a.shape, seed)

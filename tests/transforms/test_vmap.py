@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing.cases import Draws
+from tinygrad_cnn.transforms import batching
 
 from ..rows import CASES
 
@@ -39,6 +40,29 @@ def subsets(count):
 
 BATCHED = [case for case in CASES if case.function is not tg.trim_zeros]
 """Rows of functions whose results have one shape, whatever the values."""
+
+
+@pytest.mark.parametrize("many", [0, 1 << 22], ids=["a group for each sample", "a product for each sample"])
+@pytest.mark.parametrize(("images", "groups"), [(1, 1), (2, 1), (1, 2)])
+def test_the_gradients_of_filters_for_each_sample(images, groups, many, tuning):
+    tuning(batching, MANY=many)
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((3, images, 4, 6, 5)), rng.standard_normal((3, images, 6, 3, 2))
+    w = tg.Tensor(rng.standard_normal((6, 4 // groups, 3, 2)))
+
+    def gradient(x, g):
+        return tg.grad(lambda w: (tg.conv2d(x, w, stride=2, padding=(1, 0), dilation=(1, 2), groups=groups) * g).sum())(w)
+
+    def squares(x, g):
+        return (gradient(x, g) ** 2).sum()
+
+    x, g = tg.Tensor(x), tg.Tensor(g)
+    expected = np.stack([gradient(x[i], g[i]).numpy() for i in range(3)])
+    np.testing.assert_allclose(tg.vmap(gradient)(x, g).numpy(), expected, atol=1e-12)
+    for argnums in (0, 1):
+        expected = np.stack([tg.grad(squares, argnums)(x[i], g[i]).numpy() for i in range(3)])
+        found = tg.grad(lambda *args: tg.vmap(squares)(*args).sum(), argnums)(x, g)
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-10)
 
 
 def called(case, arrays):

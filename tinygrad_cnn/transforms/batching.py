@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -45,6 +47,7 @@ from ..ops import (
     sort,
 )
 from ..ops.losses import classification, distance, regression
+from ..tensor import Tensor
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -395,10 +398,29 @@ def _product_to(call: Call) -> Any:
 # Matrices
 
 
+_units: ContextVar[tuple[np.ndarray, int] | None] = ContextVar("units", default=None)
+
+
+@contextmanager
+def units(n: int, like: Tensor, start: int) -> Iterator[Tensor]:
+    """n arrays of the shape of `like`: the i-th is 1 at element start + i, else 0. Rules inside know that they are these."""
+    rows = np.zeros((n, like.size), like.dtype)
+    rows[np.arange(n), start + np.arange(n)] = 1
+    found = Tensor._of(rows.reshape(n, *like.shape))
+    token = _units.set((found._array, start))
+    try:
+        yield found
+    finally:
+        _units.reset(token)
+
+
 @_rule(matmul.matmul)
 def _matmul(call: Call) -> Any:
     a, b = call.values
     left, right = call.shapes
+    known = _units.get()
+    if call.only(0) and len(left) == 1 and len(right) == 2 and known is not None and a._array is known[0]:
+        return index.getitem(b, index=slice(known[1], known[1] + call.n))  # unit vectors times a matrix: its rows
     if call.only(0) and len(right) == 2 and len(left) in (1, 2):  # one product of two matrices
         rows = shape.reshape(a, shape=(-1, left[-1]))
         return shape.reshape(call.run(rows, b), shape=(call.n, *call.out))

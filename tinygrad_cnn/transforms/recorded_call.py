@@ -15,6 +15,7 @@ from ..ops.elementwise import cast, copy
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import batch
+from .batching import units
 from .pytree import leaves, matched, rebuild
 
 FEW, CHUNK = 2, 512
@@ -150,21 +151,20 @@ def _for_each_element(like: Tensor, f: Callable[[Tensor], list[Tensor]]) -> list
     parts = []
     for start in range(0, like.size, CHUNK):
         n = min(CHUNK, like.size - start)
-        units = np.zeros((n, like.size), like.dtype)
-        units[np.arange(n), start + np.arange(n)] = 1
-        parts.append(_batched(f, Tensor._of(units.reshape(n, *like.shape))))
+        with units(n, like, start) as rows:
+            parts.append(_batched(f, rows))
     return [column[0] if len(column) == 1 else concatenate(list(column)) for column in zip(*parts, strict=True)]
 
 
-def _batched(f: Callable[[Tensor], list[Tensor]], units: Tensor) -> list[Tensor]:
-    if len(units) > FEW:
+def _batched(f: Callable[[Tensor], list[Tensor]], rows: Tensor) -> list[Tensor]:
+    if len(rows) > FEW:
         try:
-            return batch(f, (units,), [0], len(units))  # type: ignore[no-any-return]
+            return batch(f, (rows,), [0], len(rows))  # type: ignore[no-any-return]
         except (
             Exception
         ):  # such as a rule that takes arrays only: then one unit after the other, which may raise it again
             pass
-    return [stack(list(column)) for column in zip(*(f(unit) for unit in units), strict=True)]
+    return [stack(list(column)) for column in zip(*(f(unit) for unit in rows), strict=True)]
 
 
 def directed(
