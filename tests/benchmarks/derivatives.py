@@ -331,7 +331,9 @@ def milliseconds(library: str, task: str) -> float | None:
 
 def main() -> None:
     """Measure, and print two tables."""
-    os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))  # for processes below
+    os.environ.update(
+        dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    )  # for processes below
     libraries = [name for name, (_, package, _) in LIBRARIES.items() if importlib.util.find_spec(package)]
     for tasks in (NETWORKS, FUNCTIONS):
         print(

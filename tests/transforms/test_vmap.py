@@ -51,7 +51,9 @@ def test_the_gradients_of_filters_for_each_sample(images, groups, many, tuning):
     w = tg.Tensor(rng.standard_normal((6, 4 // groups, 3, 2)))
 
     def gradient(x, g):
-        return tg.grad(lambda w: (tg.conv2d(x, w, stride=2, padding=(1, 0), dilation=(1, 2), groups=groups) * g).sum())(w)
+        return tg.grad(lambda w: (tg.conv2d(x, w, stride=2, padding=(1, 0), dilation=(1, 2), groups=groups) * g).sum())(
+            w
+        )
 
     def squares(x, g):
         return (gradient(x, g) ** 2).sum()
