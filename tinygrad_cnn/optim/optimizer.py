@@ -262,7 +262,9 @@ class Optimizer(Loadable, ABC):
         key: list[Any] = []
         for group in self.param_groups:
             params = group["params"]
-            key += [*group, *group.values(), *params, *map(self.state.get, params)]
+            key += [*group, *group.values(), *params]
+            if self.state:
+                key += map(self.state.get, params)
             key += [p._array.flags.writeable for p in params]
         key += map(type, gradients)
         return key
