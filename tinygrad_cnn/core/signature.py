@@ -18,8 +18,11 @@ OUT = "out"
 
 def explained(doc: str | None) -> str | None:
     """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
-    rules = re.findall(r"(?:\w+', )*\w+' =", doc or "")
-    if doc is None or not (rules or re.search(r"\bg\b", doc)):
+    if doc is None:
+        return None
+    # A hundred times faster than a search of the whole text, of which each word could begin a rule.
+    rules = [rule for line in doc.split("\n") if "' =" in line for rule in re.findall(r"(?:\w+', )*\w+' =", line)]
+    if not (rules or re.search(r" g\b", doc)):
         return doc
     names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
     marked = ", ".join(f"{name}'" for name in names)
