@@ -130,7 +130,10 @@ def test_only_strategies_imports_hypothesis():
     ("statement", "absent"),
     [
         ("import tinygrad_cnn", ["tinygrad_cnn.testing", "hypothesis"]),
-        ("import tinygrad_cnn", ["tinygrad_cnn.optim", "tinygrad_cnn.nn", "tinygrad_cnn.compile.trace", "numpy.random"]),
+        (
+            "import tinygrad_cnn",
+            ["tinygrad_cnn.optim", "tinygrad_cnn.nn", "tinygrad_cnn.compile.trace", "numpy.random"],
+        ),
         ("import tinygrad_cnn.testing", ["hypothesis"]),
     ],
 )

@@ -24,7 +24,7 @@ from .frames import is_library
 from .grad_mode import _recording
 from .keywords import unexpected
 from .operands import adapt
-from .signature import OUT, asked, declared, explained
+from .signature import OUT, asked, check_names, declared, explained
 from .tracing import notify, tracer, watchers
 from .versions import tick
 
@@ -246,13 +246,7 @@ class Op:
         for served, rule in rules.items():
             if served not in self.rules:
                 raise TypeError(f"{sig.name}.jvp: `{served}` has no backward rule; it has {', '.join(self.rules)}")
-            legal = sig.legal_forward(served)
-            unknown = [n for n in asked(rule) if n not in legal]
-            if unknown:
-                raise TypeError(
-                    f"{sig.name}.jvp: the rule for `{served}` names {', '.join(f'`{n}`' for n in unknown)}; legal names are "
-                    f"{', '.join(legal)}"
-                )
+            check_names(f"{sig.name}.jvp", (served,), rule, sig.legal_forward(served))
         self.forward_rules.update(rules)
         vars(self).pop("tangents", None)
 
@@ -298,13 +292,7 @@ class Op:
                     raise TypeError(
                         f"{sig.name}.{kind}: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}"
                     )
-            legal = sig.legal(joint)
-            unknown = [n for n in asked(rule) if n not in legal]
-            if unknown:
-                raise TypeError(
-                    f"{sig.name}.{kind}: the rule for {', '.join(f'`{n}`' for n in inputs)} names "
-                    f"{', '.join(f'`{n}`' for n in unknown)}; legal names are {', '.join(legal)}"
-                )
+            check_names(f"{sig.name}.{kind}", inputs, rule, sig.legal(joint))
         for inputs, rule in rules.items():
             self.rules.update(dict.fromkeys(inputs, rule))
             self.globals[rule_name(inputs)] = rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -36,6 +36,14 @@ def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
         code = rule.__code__  # ten times faster than `inspect`
         return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return tuple(inspect.signature(rule).parameters)
+
+
+def check_names(where: str, served: Sequence[str], rule: Callable[..., Any], legal: Sequence[str]) -> None:
+    """TypeError, beginning with `where`, if the rule for the inputs `served` asks for other names than the legal ones."""
+    unknown = ", ".join(f"`{n}`" for n in asked(rule) if n not in legal)
+    if unknown:
+        inputs = ", ".join(f"`{n}`" for n in served)
+        raise TypeError(f"{where}: the rule for {inputs} names {unknown}; legal names are {', '.join(legal)}")
 
 
 def declared(
