@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import linecache
 from collections.abc import Callable, Collection, MutableMapping
 from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .codegen import answering_head
+from .codegen import answering_head, become, build_and_call, made
 from .keywords import foreign, unexpected
 from .operands import FINE, ODD, gather
-from .signature import explained
+from .signature import explained, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,27 +39,22 @@ def accepting_lists(function: F) -> F:
 
     It is generated with the parameters of `function`, and those of PyTorch's that it answers (:func:`answering_head`).
     """
-    plain = inspect.unwrap(function)
-    code, annotations = plain.__code__, plain.__annotations__  # `inspect.signature` would take a tenth of the import
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)]
-    arrays = [name for name in names if annotations.get(name) in ("Array", "TensorLike")]
-    if code.co_flags & inspect.CO_VARKEYWORDS or not (arrays or foreign(function.__name__, names)):
+    given = parameters(function)
+    arrays = [name for name, annotation in (given or {}).items() if annotation in ("Array", "TensorLike")]
+    if given is None or not (arrays or foreign(function.__name__, given)):
         return function
 
     def build() -> Any:
-        made = _made(function, arrays, scope)
-        accepting.__defaults__, accepting.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
-        accepting.__code__ = made.__code__
-        return accepting
+        return become(accepting, _written(function, arrays, scope))
 
     scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE}
     scope |= {"_ndarray": np.ndarray, "_unexpected": unexpected, "_build": build}
-    accepting: Any = FunctionType(_build_and_call.__code__, scope, function.__name__)
+    accepting: Any = FunctionType(build_and_call.__code__, scope, function.__name__)
     functools.update_wrapper(accepting, function)
     return accepting  # type: ignore[no-any-return]
 
 
-def _made(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
+def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
     """The function that :func:`accepting_lists` describes, whose parameters `arrays` may be lists; `scope` is its globals."""
     heads: list[str] = []
     passed: list[str] = []
@@ -81,13 +75,4 @@ def _made(function: Callable[..., Any], arrays: Collection[str], scope: dict[str
             lines.append("    " + each.format(name, function.__name__, ODD.format("x" if star else name, "_FINE")))
     head = answering_head(function.__name__, heads, [*given], keyword_only=True)
     source = "\n".join([*head, *lines, f"    return _function({', '.join(passed)})", ""])
-    filename = f"<{function.__name__}: call>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    found: dict[str, Any] = {}
-    exec(compile(source, filename, "exec"), scope, found)
-    return found[function.__name__]
-
-
-def _build_and_call(*args: Any, **kwargs: Any) -> Any:
-    """A function before its code is generated, on the first call."""
-    return _build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+    return made(f"<{function.__name__}: call>", source, scope)

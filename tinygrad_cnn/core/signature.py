@@ -38,6 +38,17 @@ def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(rule).parameters)
 
 
+def parameters(function: Any) -> dict[str, Any] | None:
+    """The annotations of a function's parameters by name; None if it takes any keyword."""
+    if {"__signature__", "__wrapped__"}.isdisjoint(vars(function)):
+        code, known = function.__code__, function.__annotations__  # `inspect` would take a tenth of the library's import
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+        takes_any = code.co_flags & inspect.CO_VARKEYWORDS
+        return None if takes_any else {name: known.get(name) for name in code.co_varnames[:count]}
+    given = inspect.signature(function).parameters
+    return None if any(p.kind is p.VAR_KEYWORD for p in given.values()) else {n: p.annotation for n, p in given.items()}
+
+
 def check_names(where: str, served: Sequence[str], rule: Callable[..., Any], legal: Sequence[str]) -> None:
     """TypeError, beginning with `where`, if the rule for the inputs `served` asks for other names than the legal ones."""
     unknown = ", ".join(f"`{n}`" for n in asked(rule) if n not in legal)

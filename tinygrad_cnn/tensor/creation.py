@@ -14,8 +14,9 @@ from ..ops.elementwise import copy, pow
 from ..ops.random import Seed, generator
 from ..ops.real import is_integer
 from ..ops.shape import broadcast_to, moveaxis
+from .data import get_default_dtype
 from .methods import TensorLike, unpacked
-from .tensor import Tensor, get_default_dtype
+from .tensor import Tensor
 
 __all__ = [
     "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "geomspace", "linspace", "logspace", "ones", "ones_like",
