@@ -41,7 +41,10 @@ def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
 def parameters(function: Any) -> dict[str, Any] | None:
     """The annotations of a function's parameters by name; None if it takes any keyword."""
     if {"__signature__", "__wrapped__"}.isdisjoint(vars(function)):
-        code, known = function.__code__, function.__annotations__  # `inspect` would take a tenth of the library's import
+        code, known = (
+            function.__code__,
+            function.__annotations__,
+        )  # `inspect` would take a tenth of the library's import
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
         takes_any = code.co_flags & inspect.CO_VARKEYWORDS
         return None if takes_any else {name: known.get(name) for name in code.co_varnames[:count]}

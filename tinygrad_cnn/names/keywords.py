@@ -18,11 +18,10 @@ RENAMED = {
 }  # fmt: skip
 """PyTorch's keyword, and ours: the first one that the function has counts."""
 
-THEIRS: dict[str, list[str]] = {}
-"""PyTorch's keywords for each of ours, to ask for a few hundred functions at import."""
-for _keyword, _ours_for_it in RENAMED.items():
-    for _name in _ours_for_it.split():
-        THEIRS.setdefault(_name, []).append(_keyword)
+THEIRS = {
+    name: [k for k, ours in RENAMED.items() if name in ours.split()] for name in " ".join(RENAMED.values()).split()
+}
+"""PyTorch's keywords for each of ours."""
 
 _WEIGHTED = """
     linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"""

@@ -15,7 +15,6 @@ from ..checks import only_to_none
 from ..core import tracing
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
-from .convert import convert
 from .handle import Handle
 from .parameter import Parameter
 from .state import IncompatibleKeys, prepare
@@ -306,7 +305,23 @@ class Module:
         >>> sorted({str(value.dtype) for value in model.state_dict().values()})
         ['float64', 'int64']
         """
-        convert(self, dtype)
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            wanted = None
+        if wanted is None or wanted.kind != "f" or dtype is None:
+            raise TypeError(
+                f"{type(self).__name__}.to: `dtype` is {dtype!r:.60}; it must be a floating-point dtype such as np.float64, "
+                "and there is one device, the processor"
+            )
+        tracing.tracer().impure("converts a module to another dtype")
+        converted: dict[int, Tensor] = {}
+        for module in self.modules():
+            for name, value in module._own("parameter", "buffer", "transient buffer"):
+                if value.dtype.kind == "f" and value.dtype != wanted:
+                    if id(value) not in converted:
+                        converted[id(value)] = _converted(value, wanted)
+                    vars(module)[name] = converted[id(value)]
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -457,6 +472,15 @@ def _in_tensors(output: Any) -> Any:
     if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
         return Tensor._of(np.asarray(output))
     return tuple(map(_in_tensors, output)) if type(output) is tuple else output
+
+
+def _converted(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    if not isinstance(tensor, Parameter):
+        return tensor.detach().astype(dtype)
+    new = type(tensor)(tensor.detach(), requires_grad=tensor.requires_grad, dtype=dtype)
+    new.grad = None if tensor.grad is None else tensor.grad.detach().astype(dtype)
+    tensor._array.flags.writeable = False  # so that an optimizer that still has it notices
+    return new
 
 
 def _joined(path: str, name: str) -> str:
