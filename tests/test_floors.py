@@ -128,9 +128,16 @@ def test_only_strategies_imports_hypothesis():
 
 @pytest.mark.parametrize(
     ("statement", "absent"),
-    [("import tinygrad_cnn", ["tinygrad_cnn.testing", "hypothesis"]), ("import tinygrad_cnn.testing", ["hypothesis"])],
+    [
+        ("import tinygrad_cnn", ["tinygrad_cnn.testing", "hypothesis"]),
+        (
+            "import tinygrad_cnn",
+            ["tinygrad_cnn.optim", "tinygrad_cnn.nn", "tinygrad_cnn.compile.trace", "numpy.random"],
+        ),
+        ("import tinygrad_cnn.testing", ["hypothesis"]),
+    ],
 )
-def test_users_load_testing_and_hypothesis_only_if_they_ask(statement: str, absent: list[str]):
+def test_users_load_only_what_they_ask_for(statement: str, absent: list[str]):
     blocked = "import sys; sys.modules['hypothesis'] = None"  # as if it were not installed
     script = f"{blocked}; {statement}; assert not [name for name in {absent} if sys.modules.get(name)]"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PACKAGE.parent)

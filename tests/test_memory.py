@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import Leaf, Node
+from tinygrad_cnn.core.node import Leaf, Node
 from tinygrad_cnn.core.tracing import observe
 
 from .graphs import array_of, counting_results, node_of, nodes_behind

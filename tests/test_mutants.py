@@ -160,17 +160,10 @@ def passes(f, inputs, order):
 
 @every_op
 def test_the_case_table_notices_every_mutant(op):
-    unnoticed = [mutant for mutant in mutants(op) if not equivalent(mutant) and not noticed(mutant)]
-    assert not unnoticed
-
-
-@every_op
-def test_the_case_table_notices_every_rule_that_is_off_by_one_percent(op):
-    found = {mutant.served: mutant for mutant in mutants(op) if mutant.name == "scaled by 1.01"}
-    assert found.keys() == op.rules.keys()
-    assert [served for served, mutant in found.items() if not noticed(mutant)] == [
-        served for served, mutant in found.items() if equivalent(mutant)
-    ]
+    """Among them, for each input, a rule that is off by one percent."""
+    found = list(mutants(op))
+    assert {mutant.served for mutant in found if mutant.name == "scaled by 1.01"} == op.rules.keys()
+    assert not [mutant for mutant in found if not equivalent(mutant) and not noticed(mutant)]
 
 
 def test_the_rows_pass_without_a_mutant():

@@ -5,7 +5,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, functional, linalg, ops, optim
+from . import autograd, functional, linalg, ops
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
@@ -55,9 +55,10 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, distributed, io, metrics, nn, onnx, training, viz
+    from . import data, distributed, io, metrics, nn, onnx, optim, training, viz
     from . import sklearn as sklearn
     from . import special as special
+    from .compile import CaptureError
     from .io import load, save
     from .training import evaluate, fit, predict
     from .viz import show
@@ -69,7 +70,7 @@ except ModuleNotFoundError as _error:
     if not (_error.name or "").startswith("tinygrad_cnn"):
         raise
 try:
-    from .compile import CaptureError, compile
+    from .compile import compile
 except ModuleNotFoundError as _error:
     if not (_error.name or "").startswith("tinygrad_cnn"):
         raise
@@ -147,9 +148,9 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training", "io": "io", "load": "io",
-    "metrics": "metrics", "nn": "nn", "onnx": "onnx", "predict": "training", "save": "io",
-    "show": "viz", "training": "training", "viz": "viz",
+    "CaptureError": "compile", "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training",
+    "io": "io", "load": "io", "metrics": "metrics", "nn": "nn", "onnx": "onnx", "optim": "optim", "predict": "training",
+    "save": "io", "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 _LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.core.graph import Node
+from tinygrad_cnn.core.node import Node
 from tinygrad_cnn.core.tracing import deferred
 from tinygrad_cnn.testing.strategies import arrays, expressions
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import update
-from tinygrad_cnn.optim import EMA, rules
+from tinygrad_cnn.ops import in_place
+from tinygrad_cnn.optim import EMA
 
 from .common import assert_same, leaf
 from .test_updates import LAYOUTS
@@ -62,7 +63,7 @@ def test_pieces_do_not_matter(layout, tuning):
     start, later = np.random.default_rng(0).normal(size=(2, 3, 7))
     results = []
     for piece in (5, 32768):
-        tuning(rules, PIECE=piece)
+        tuning(in_place, PIECE=piece)
         tuning(update, LONG=piece)
         p = tg.from_numpy(layout(start))
         ema = EMA([p], 0.75)

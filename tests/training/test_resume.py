@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,9 @@ def run(seed=0, schedule="none", validate=False, **arguments):
     return parts.state(), measures(history)
 
 
+uninterrupted = cache(run)  # what it returns depends on its arguments alone
+
+
 @pytest.mark.parametrize("compile", [False, True])
 @settings(max_examples=8)
 @given(
@@ -66,7 +70,7 @@ def run(seed=0, schedule="none", validate=False, **arguments):
 def test_stopped_after_any_step(tmp_path_factory, compile, at, schedule, validate, ctrl_c):
     path = tmp_path_factory.mktemp("resume") / "run.npz"
     same = {"schedule": schedule, "validate": validate, "compile": compile}
-    whole = run(**same)
+    whole = uninterrupted(**same)
     halted = {"callbacks": [Checkpoint(path, every=100), StopAt(at, ctrl_c)], **same}
     if ctrl_c:
         with pytest.raises(KeyboardInterrupt, match="run.npz"):

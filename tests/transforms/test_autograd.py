@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import Node
+from tinygrad_cnn.core.node import Node
 from tinygrad_cnn.transforms.pytree import leaves, matched, rebuild
 
 from ..graphs import array_of, node_of

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing.cases import Draws
-from tinygrad_cnn.transforms import batching
+from tinygrad_cnn.transforms.batching import networks
 
 from ..rows import CASES
 
@@ -45,7 +45,7 @@ BATCHED = [case for case in CASES if case.function is not tg.trim_zeros]
 @pytest.mark.parametrize("many", [0, 1 << 22], ids=["a group for each sample", "a product for each sample"])
 @pytest.mark.parametrize(("images", "groups"), [(1, 1), (2, 1), (1, 2)])
 def test_the_gradients_of_filters_for_each_sample(images, groups, many, tuning):
-    tuning(batching, MANY=many)
+    tuning(networks, MANY=many)
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal((3, images, 4, 6, 5)), rng.standard_normal((3, images, 6, 3, 2))
     w = tg.Tensor(rng.standard_normal((6, 4 // groups, 3, 2)))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
-from ..core.graph import Leaf
 from ..core.hooks import register
+from ..core.node import Leaf
 from ..core.versions import owner
 from ..tensor import Tensor, get_default_dtype
 from ..transforms.pytree import leaves, rebuild

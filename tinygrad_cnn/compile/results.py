@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import graph
+from ..core import node
 from ..tensor import Tensor
 from ..transforms.pytree import leaves, rebuild
 from .arguments import array_of
@@ -42,7 +42,7 @@ class Results:
         memory = {id(t._array): i for i, t in enumerate(stand_ins)}
         self.parts: list[Part] = []
         for path, leaf in leaves(result):
-            is_leaf = isinstance(leaf, Tensor) and isinstance(leaf._node, graph.Leaf)
+            is_leaf = isinstance(leaf, Tensor) and isinstance(leaf._node, node.Leaf)
             if id(leaf) in positions:
                 part = Part(_as_tensor, Leaf(None, positions[id(leaf)]))
             elif isinstance(leaf, Tensor) and id(leaf._array) in memory:

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.graph import Leaf, Node, Op
+from ..core.graph import Op
+from ..core.node import Leaf, Node
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
 from .guard import MANY, Read, attribute, contents, form, generator_state, guard, items, values

@@ -21,7 +21,8 @@ import numpy as np
 from ..core import hooks, tracing
 from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
-from ..core.graph import Leaf, Node, Op
+from ..core.graph import Op
+from ..core.node import Leaf, Node
 from ..core.operands import adapt
 from ..core.tracing import Args, Writes
 from ..core.versions import owner

@@ -16,7 +16,8 @@ import numpy as np
 
 from . import hooks, tracing
 from .grad_mode import enable_grad, no_grad
-from .graph import Array, Leaf, Node, Op, above
+from .graph import Array, Op, above
+from .node import Leaf, Node
 from .versions import last_write, owner, written_since
 
 Place: TypeAlias = Node | Leaf

@@ -7,8 +7,10 @@ nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source``
 
 from __future__ import annotations
 
+import linecache
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from .keywords import foreign
 from .operands import ODD
@@ -246,3 +248,23 @@ def emit_pull(sig: Signature) -> str:
         out.append(f"    {results} = {call} if {_some(inputs)} else {nothing if len(inputs) == 1 else f'({nothing})'}")
     out.append(f"    return {_tuple([f'_{n}' for n in sig.served])}")
     return "\n".join(out) + "\n"
+
+
+def made(filename: str, source: str, scope: dict[str, Any]) -> Any:
+    """The function that `source` defines in the globals `scope`; tracebacks show its lines."""
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    found: dict[str, Any] = {}
+    exec(compile(source, filename, "exec"), scope, found)
+    return found.popitem()[1]
+
+
+def build_and_call(*args: Any, **kwargs: Any) -> Any:
+    """The code of a function until its first call: build it, by the `_build` among its globals, then call it."""
+    return _build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+def become(function: Any, made: Any) -> Any:
+    """`function`, with the code and the defaults of another one of the same globals."""
+    function.__defaults__, function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
+    function.__code__ = made.__code__
+    return function

@@ -22,7 +22,8 @@ import numpy as np
 from .backward import Place, check_unwritten, fit, in_tensors, pull_back, reached
 from .codegen import IN_SHAPE, OUT_SHAPE
 from .grad_mode import enable_grad, no_grad
-from .graph import Argument, Array, Node, Op, above
+from .graph import Array, Op, above
+from .node import Argument, Node
 from .tracing import tracer
 
 

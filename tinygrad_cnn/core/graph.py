@@ -1,7 +1,7 @@
-"""The computation graph: nodes, and the ``@op`` decorator.
+"""Ops: the ``@op`` decorator.
 
 An op is a plain NumPy function plus one gradient rule per differentiable input. Called with arrays it *is* that
-function. Called with a Tensor it also records a :class:`Node`: the op, the nodes of its inputs, the values that
+function. Called with a Tensor it also records a node (see ``node.py``): the op, the nodes of its inputs, the values that
 the rules will need, and its parameters. Reverse-mode differentiation walks these nodes (see ``backward.py``).
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import linecache
-import weakref
 from collections.abc import Callable, Sequence
 from threading import RLock
 from types import FunctionType
@@ -18,14 +16,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
-from . import operands
-from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, emit_call, emit_pull, rule_name
+from . import codegen, operands
+from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, build_and_call, rule_name
+from .errors import explain, refuse
 from .frames import is_library
 from .grad_mode import _recording
 from .keywords import unexpected
+from .node import Node
 from .operands import adapt
-from .signature import OUT, asked, declared, explained
-from .tracing import notify, tracer, watchers
+from .signature import OUT, asked, check_names, declared, explained
+from .tracing import notify, watchers
 from .versions import tick
 
 if TYPE_CHECKING:
@@ -38,54 +38,6 @@ Array: TypeAlias = Any
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Node:
-    """One recorded application of an op.
-
-    ``number`` grows with every node, so sorting by it orders any graph topologically: inputs are older than outputs.
-    A node stores the shape, strides and dtype of its output. It keeps the output itself only if a rule asks for it.
-    """
-
-    __slots__ = ("__weakref__", "dtype", "hooks", "number", "op", "params", "parents", "saved", "shape", "strides")
-
-    op: Op
-    parents: tuple[Node | Leaf | None, ...] | None
-    saved: tuple[Any, ...] | None
-    params: tuple[Any, ...]
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: np.dtype[Any]
-    number: int
-    hooks: dict[int, Callable[[Tensor], Any]]  # unset until the first hook: see hooks.py
-
-
-class Leaf:
-    """The node of a Tensor that the user made with ``requires_grad=True``: the gradient is accumulated there.
-
-    The reference to the Tensor is weak. With ``create_graph`` the Tensor's gradient refers to a graph that ends at this
-    leaf, so a strong reference would make a reference cycle.
-    """
-
-    __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "tensor")
-
-    hooks: dict[int, Callable[[Tensor], Any]]
-
-    op = None
-    saved: tuple[()] = ()
-    parents: tuple[()] = ()
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = weakref.ref(tensor)
-        self.shape = tensor.shape
-        self.dtype = tensor.dtype
-        self.number = tick()
-
-
-class Argument(Leaf):
-    """The leaf of a function's argument, made by the library: the function must not write to the argument in place."""
-
-    __slots__ = ()
 
 
 class OpFunction(Protocol[P]):
@@ -181,9 +133,10 @@ class Op:
             "__name__": raw.__module__,
             "_op": self,
             "_raw": self.raw,
+            "_build": self.build,
             **{f"_default_{name}": p.default for name, p in parameters.items()},
         }
-        function: Any = FunctionType(_build_and_call.__code__, self.globals, raw.__name__)
+        function: Any = FunctionType(build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
         if is_library(raw.__code__.co_filename):
             function.__doc__ = explained(raw.__doc__)
@@ -204,7 +157,7 @@ class Op:
     @property
     def source(self) -> str:
         """The Python source generated for this op."""
-        return emit_call(self.signature) + "\n" + emit_pull(self.signature)
+        return codegen.emit_call(self.signature) + "\n" + codegen.emit_pull(self.signature)
 
     @property
     def takes_out(self) -> bool:
@@ -246,13 +199,7 @@ class Op:
         for served, rule in rules.items():
             if served not in self.rules:
                 raise TypeError(f"{sig.name}.jvp: `{served}` has no backward rule; it has {', '.join(self.rules)}")
-            legal = sig.legal_forward(served)
-            unknown = [n for n in asked(rule) if n not in legal]
-            if unknown:
-                raise TypeError(
-                    f"{sig.name}.jvp: the rule for `{served}` names {', '.join(f'`{n}`' for n in unknown)}; legal names are "
-                    f"{', '.join(legal)}"
-                )
+            check_names(f"{sig.name}.jvp", (served,), rule, sig.legal_forward(served))
         self.forward_rules.update(rules)
         vars(self).pop("tangents", None)
 
@@ -298,13 +245,7 @@ class Op:
                     raise TypeError(
                         f"{sig.name}.{kind}: `{served}` is not an input; the inputs are {', '.join(sig.inputs)}"
                     )
-            legal = sig.legal(joint)
-            unknown = [n for n in asked(rule) if n not in legal]
-            if unknown:
-                raise TypeError(
-                    f"{sig.name}.{kind}: the rule for {', '.join(f'`{n}`' for n in inputs)} names "
-                    f"{', '.join(f'`{n}`' for n in unknown)}; legal names are {', '.join(legal)}"
-                )
+            check_names(f"{sig.name}.{kind}", inputs, rule, sig.legal(joint))
         for inputs, rule in rules.items():
             self.rules.update(dict.fromkeys(inputs, rule))
             self.globals[rule_name(inputs)] = rule
@@ -316,22 +257,23 @@ class Op:
 
     def _forget(self) -> None:
         """Drop the generated code, which depends on the declaration, rules and kernel; the next call generates it again."""
-        self.function.__code__ = _build_and_call.__code__
+        self.function.__code__ = build_and_call.__code__
         self.pull = self._build_and_pull
         vars(self).pop("tangents", None)
 
     def build(self) -> Any:
         """The public function, generated on first use."""
         with _building:
-            if self.function.__code__ is _build_and_call.__code__:
-                made = self._compile(emit_call(self.signature))
-                self.function.__defaults__, self.function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
-                self.function.__code__ = made.__code__
+            if self.function.__code__ is build_and_call.__code__:
+                codegen.become(self.function, self._made("call", codegen.emit_call))
         return self.function
 
     def _build_and_pull(self, *args: Any) -> tuple[Any, ...]:
-        self.pull = self._compile(emit_pull(self.signature))
+        self.pull = self._made("pull", codegen.emit_pull)
         return self.pull(*args)
+
+    def _made(self, kind: str, emit: Callable[[Signature], str]) -> Any:
+        return codegen.made(f"<{self.name}: {kind}>", emit(self.signature), self.globals)
 
     def revive(self, node: Node) -> tuple[Any, ...]:
         """The saved values of `node`, with differentiable inputs and the output as Tensors at their places in the graph."""
@@ -349,20 +291,8 @@ class Op:
             for n, value in zip(sig.saved, node.saved, strict=True)
         )
 
-    def _compile(self, source: str) -> Any:
-        filename = f"<{self.name}: {'call' if source.startswith(f'def {self.name}(') else 'pull'}>"
-        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-        scope: dict[str, Any] = {}
-        exec(compile(source, filename, "exec"), self.globals, scope)
-        return scope.popitem()[1]
-
 
 _building = RLock()
-
-
-def _build_and_call(*args: Any, **kwargs: Any) -> Any:
-    """The function of an op before its code is generated: generate the code, then call it."""
-    return _op.build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _by_position(given: inspect.Signature, sig: Signature) -> inspect.Signature:
@@ -501,35 +431,8 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
     return declare
 
 
-def _explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
-    """The same error in terms of the op: its name, and the dtype and shape of each input."""
-    tracer().impure(f"continues after an error of `{op.name}`, which depends on values")
-    text = str(error)
-    speaker, _, rest = text.partition(": ")
-    if speaker == op.name or (
-        speaker.isidentifier() and "`" in rest
-    ):  # the function that called the op may speak for it
-        return error
-    sig = op.signature
-    names = [f"{sig.inputs[0]}[{i}]" for i in range(len(inputs))] if sig.variadic else sig.inputs
-    shown = ", ".join(
-        f"`{name}` is {value.dtype} {value.shape}" if isinstance(value, np.ndarray) else f"`{name}` is {value!r:.60}"
-        for name, value in zip(names, inputs, strict=True)
-    )
-    if "broadcast" in text and op.elementwise:
-        text = "shapes do not broadcast: from the right, sizes must be equal or 1; reshape or expand_dims one input"
-    if "not supported for the input types" in text:
-        text = "the op has no meaning for these dtypes; convert an input with astype, or compare it first, as in x != 0"
-    kind = next(k for k in (IndexError, TypeError, ValueError) if isinstance(error, k))
-    return kind(f"{op.name}: {text} ({shown})")
-
-
-def _refuse(op: Op, name: str) -> None:
-    raise TypeError(f"{op.name}: `{name}` requires a gradient but {op.name} has none for it; pass `{name}.detach()`")
-
-
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather,
-    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=_explain, _refuse=_refuse, _unexpected=unexpected,
+    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse, _unexpected=unexpected,
 )  # fmt: skip

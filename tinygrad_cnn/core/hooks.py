@@ -14,7 +14,8 @@ import numpy as np
 
 from . import graph, tracing
 from .grad_mode import no_grad
-from .graph import Array, Leaf, Node
+from .graph import Array
+from .node import Leaf, Node
 from .versions import tick
 
 Hook: TypeAlias = Callable[[Any], Any]

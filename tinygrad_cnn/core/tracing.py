@@ -16,7 +16,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
-    from .graph import Node, Op
+    from .graph import Op
+    from .node import Node
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -19,6 +19,9 @@ from .parallel.threads import blas_alone, each
 SMALL, FEW = 1 << 18, 1 << 13
 """Multiplications below which BLAS uses one thread anyway: for two matrices, and for a matrix and a vector."""
 
+OUTER = 1 << 10
+"""Elements of many columns or rows from which their outer products are not left to BLAS."""
+
 LARGE = 1 << 23
 """Multiplications from which sharing a product pays off."""
 
@@ -34,9 +37,9 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     k = a.shape[-1]
     if k != shape[-2 if len(shape) > 1 else 0]:
         return None
-    if k == 1 and a.ndim > 1 < len(shape) and (a.ndim > 2 or len(shape) > 2):
-        return partial(np.multiply, a, b, out)  # BLAS is slow for many outer products
     size = a.size * (b.size // (k or 1))
+    if k == 1 and a.ndim > 1 < len(shape) and (a.ndim > 2 or len(shape) > 2) and max(a.size, b.size) >= OUTER:
+        return partial(np.einsum, "...ij,...jk->...ik", a, b, out=out)  # BLAS is slow for many outer products
     if size < FEW or (size < SMALL and size != a.size and size != b.size):  # neither is a vector
         if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:
             if out is None:

@@ -7,11 +7,10 @@ definition, or None where the definition is fast enough.
 from __future__ import annotations
 
 from ..core.graph import accelerate
-from ..ops import activation, affine, conv, elementwise, normalization, pool, reduce, shape, transcendental
+from ..ops import activation, affine, conv, elementwise, in_place, normalization, pool, reduce, shape, transcendental
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
-from ..optim import rules
 from . import batch_norm, copies, dropout, erf, losses, matmul, relu, sums, update, where
 from . import pool as pooling
 from .conv import convolution
@@ -48,4 +47,4 @@ accelerate(normalization.normalized, batch_norm.prepare_normalized, along=("x", 
 accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("u", "x"))
 accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
 
-rules.run = update.in_pieces
+in_place.apply = update.in_pieces

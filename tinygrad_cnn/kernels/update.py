@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..optim import rules
+from ..ops import in_place
 from .parallel.threads import each
 from .parallel.workspace import scratch
 
@@ -32,6 +32,6 @@ def in_pieces(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: 
         return
     access: Any = [["readwrite"], ["readonly"], *(["readwrite"] for _ in kept)]
     flags: Any = ["external_loop", "buffered", "copy_if_overlap", "zerosize_ok"]
-    with np.nditer(arrays, flags=flags, op_flags=access, buffersize=rules.PIECE) as pieces:
+    with np.nditer(arrays, flags=flags, op_flags=access, buffersize=in_place.PIECE) as pieces:
         for piece in pieces:
             work(piece)

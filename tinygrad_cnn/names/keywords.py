@@ -18,6 +18,11 @@ RENAMED = {
 }  # fmt: skip
 """PyTorch's keyword, and ours: the first one that the function has counts."""
 
+THEIRS = {
+    name: [k for k, ours in RENAMED.items() if name in ours.split()] for name in " ".join(RENAMED.values()).split()
+}
+"""PyTorch's keywords for each of ours."""
+
 _WEIGHTED = """
     linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"""
 OF_FUNCTION = {
@@ -78,7 +83,10 @@ def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
     """PyTorch's keywords, for a function that has `names`, which the function declares to answer them."""
-    renamed = [k for k in OF_FUNCTION.get(function, RENAMED) if _ours(function, k, names)]
+    if function in OF_FUNCTION:
+        renamed = [k for k, ours in OF_FUNCTION[function].items() if ours in names]
+    else:
+        renamed = [k for name in names for k in THEIRS.get(name, ())]
     return [k for k in dict.fromkeys([*renamed, *TAKEN.get(function, ())]) if k not in names]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import linecache
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
+from ..core.codegen import made
 from ..core.composite import accepting_lists
 from ..names.keywords import answering
 from ..ops.geometry import sizes
@@ -88,11 +88,7 @@ def _forward(cls: type[Layer], function: Callable[..., Any]) -> Callable[..., An
         elif parameter.default is parameter.empty:
             inputs.append(ours)
     source = f"def forward(self, {', '.join(inputs)}):\n    return function({', '.join([*inputs, *arguments])})\n"
-    filename = f"<{cls.__name__}: call>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    scope: dict[str, Any] = {"function": function}
-    exec(compile(source, filename, "exec"), scope)
-    forward: Callable[..., Any] = scope["forward"]
+    forward: Callable[..., Any] = made(f"<{cls.__name__}: call>", source, {"function": function})
     forward.__module__, forward.__qualname__ = cls.__module__, f"{cls.__qualname__}.forward"
     forward.__doc__ = f":func:`~tinygrad_cnn.{function.__name__}` of {', '.join(inputs)}, with the layer's arguments."
     return forward

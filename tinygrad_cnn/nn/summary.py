@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -110,6 +110,14 @@ def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -
         if op.name in WORK and active:
             active[-1].multiply_adds += WORK[op.name](output.shape, *map(np.shape, given), params=params)
 
+    with followed(model, enter, leave), observe(count):
+        model(*arguments)
+    return summary_of(model, rows)
+
+
+@contextmanager
+def followed(model: Module, enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
+    """Evaluation mode without gradients, where `enter` and `leave` are hooks of every module; the model stays as it was."""
     with ExitStack() as stack:
         for module in model.modules():
             stack.callback(setattr, module, "training", module._training)
@@ -117,8 +125,11 @@ def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -
             stack.enter_context(module.register_forward_hook(leave))
         model.eval()
         stack.enter_context(no_grad())
-        stack.enter_context(observe(count))
-        model(*arguments)
+        yield
+
+
+def summary_of(model: Module, rows: list[Row]) -> Summary:
+    """The rows with the sums over the model."""
     parameters = list(model.parameters())
     return Summary(
         rows,

@@ -17,15 +17,18 @@ from .trace import Trace, traced
 Axes: TypeAlias = Mapping[str, Sequence[int] | Mapping[int, str]]
 
 
+def checked_names(kind: str, count: int, given: Sequence[str]) -> list[str]:
+    """The names that are given for the inputs or outputs. OnnxError if they do not fit."""
+    names = list(given)
+    if len(names) != count or len(set(names)) != count or not all(names):
+        raise OnnxError(f"export: `{kind}_names` is {names}; it must be {count} different names, as there are {kind}s")
+    return names
+
+
 def input_names(model: Module, count: int, given: Sequence[str] | None) -> list[str]:
     """Names for the inputs. OnnxError if those that are given do not fit."""
     if given is not None:
-        names = list(given)
-        if len(names) != count or len(set(names)) != count or not all(names):
-            raise OnnxError(
-                f"export: `input_names` is {names}; it must be {count} different names, as there are inputs"
-            )
-        return names
+        return checked_names("input", count, given)
     if isinstance(model, GraphModule):
         return model.input_names[:count]
     found = [

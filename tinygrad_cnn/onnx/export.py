@@ -12,7 +12,7 @@ import numpy as np
 from ..io.atomic import replacing
 from ..nn import Module
 from ..tensor import Tensor
-from .arguments import Axes, dynamic, traces_of
+from .arguments import Axes, checked_names, dynamic, traces_of
 from .arguments import input_names as names_of_inputs
 from .errors import OnnxError, package
 from .model import GraphModule
@@ -112,12 +112,7 @@ class _Export:
     def _output_names(self, model: Module, given: Sequence[str] | None) -> list[str]:
         count = len(self.outputs)
         if given is not None:
-            names = list(given)
-            if len(names) != count or len(set(names)) != count or not all(names):
-                raise OnnxError(
-                    f"export: `output_names` is {names}; it must be {count} different names, as there are outputs"
-                )
-            return names
+            return checked_names("output", count, given)
         if isinstance(model, GraphModule):
             return list(model.output_names)
         labels = [label for label, _ in self.traces[0].outputs]

@@ -152,16 +152,12 @@ class Branch(Step):
         self.store(env, [env[name] for name in program.outputs])
 
 
-class Loop(Step):
-    """A Loop: a program that is repeated while a condition holds, so many times at most."""
+class _Repeated(Step):
+    """A step that runs a program several times."""
 
-    __slots__ = ("program", "states")
+    __slots__ = ("program",)
 
-    def __init__(self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str) -> None:
-        roles = ["Structural"] * 2 + ["Value"] * (len(inputs) - 2)
-        super().__init__(_nothing, inputs, outputs, name, "Loop", roles)
-        self.program = program
-        self.states = len(program.inputs) - 2
+    program: Program
 
     def uses(self) -> set[str]:
         return (set(self.inputs) - {""}) | self.program.uses()
@@ -169,6 +165,18 @@ class Loop(Step):
     def note(self, roles: dict[str, set[str]]) -> None:
         self.program.note(roles)
         super().note(roles)
+
+
+class Loop(_Repeated):
+    """A Loop: a program that is repeated while a condition holds, so many times at most."""
+
+    __slots__ = ("states",)
+
+    def __init__(self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str) -> None:
+        roles = ["Structural"] * 2 + ["Value"] * (len(inputs) - 2)
+        super().__init__(_nothing, inputs, outputs, name, "Loop", roles)
+        self.program = program
+        self.states = len(program.inputs) - 2
 
     def run(self, env: Env, training: bool) -> None:
         count, condition, *carried = [env[name] if name else None for name in self.inputs]
@@ -195,10 +203,10 @@ class Loop(Step):
 TURNS = "\0turns"
 
 
-class Scan(Step):
+class Scan(_Repeated):
     """A Scan: a program that goes along an axis of some inputs, and stacks some outputs along one."""
 
-    __slots__ = ("axes", "backward", "count", "out_axes", "out_backward", "program")
+    __slots__ = ("axes", "backward", "count", "out_axes", "out_backward")
 
     def __init__(
         self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str, count: int, axes: Sequence[int],
@@ -207,13 +215,6 @@ class Scan(Step):
         super().__init__(_nothing, inputs, outputs, name, "Scan", ["Value"] * len(inputs))
         self.program, self.count, self.axes, self.backward = program, count, axes, backward
         self.out_axes, self.out_backward = out_axes, out_backward
-
-    def uses(self) -> set[str]:
-        return (set(self.inputs) - {""}) | self.program.uses()
-
-    def note(self, roles: dict[str, set[str]]) -> None:
-        self.program.note(roles)
-        super().note(roles)
 
     def run(self, env: Env, training: bool) -> None:
         values = [env[name] for name in self.inputs]

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from ..core.grad_mode import no_grad
 from ..core.graph import Op
 from ..core.tracing import observe
-from ..nn.summary import WORK, Row, Summary
+from ..nn.summary import WORK, Row, Summary, summary_of
 from ..tensor import Tensor
 from .errors import OnnxError
 from .port import Port
@@ -47,13 +47,7 @@ def summarize(model: GraphModule, given: tuple[Any, ...], dtype: DTypeLike | Non
             rows[-1].output = None if made is None else tuple(np.shape(made))
             for name in after:
                 del env[name]
-    parameters = list(model.parameters())
-    return Summary(
-        rows,
-        parameters=sum(p.size for p in parameters),
-        trainable=sum(p.size for p in parameters if p.requires_grad),
-        size=sum(t._array.nbytes for t in (*parameters, *model.buffers())),
-    )
+    return summary_of(model, rows)
 
 
 def _example(port: Port, given: Any, dtype: DTypeLike | None) -> Tensor:

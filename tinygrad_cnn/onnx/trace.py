@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from ..core import tracing
 from ..core.frames import caller
-from ..core.grad_mode import no_grad
 from ..core.graph import Op
 from ..core.operands import adapt
 from ..core.tracing import Args, Writes
 from ..nn import Module
+from ..nn.summary import followed
 from ..tensor import Tensor
 from .errors import OnnxError
 
@@ -115,14 +114,7 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
     def leave(*_: Any) -> None:
         trace.path.pop()
 
-    with ExitStack() as stack:
-        for module in model.modules():
-            stack.callback(setattr, module, "training", module._training)
-            stack.enter_context(module.register_forward_pre_hook(enter))
-            stack.enter_context(module.register_forward_hook(leave))
-        model.eval()
-        stack.enter_context(no_grad())
-        stack.enter_context(tracing.trace(trace))
+    with followed(model, enter, leave), tracing.trace(trace):
         try:
             found = model(*arguments)
         except _Refusal as error:

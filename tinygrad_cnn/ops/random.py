@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,9 +14,19 @@ from ..core.tracing import tracer, watchers
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 
-Seed: TypeAlias = np.random.Generator | int | None
+Seed: TypeAlias = "np.random.Generator | int | None"  # in quotes: NumPy imports its generators when they are asked for
 
-_default = np.random.default_rng()
+_made: list[np.random.Generator] = []
+_making = Lock()
+
+
+def _default() -> np.random.Generator:
+    """The library's generator, made at the first draw."""
+    if not _made:
+        with _making:
+            if not _made:
+                _made.append(np.random.default_rng())
+    return _made[0]
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -31,7 +42,7 @@ def manual_seed(seed: int) -> np.random.Generator:
     True
     """
     _restart_at(np.random.default_rng(seed).bit_generator.state)
-    return _default
+    return _default()
 
 
 def _restart_at(state: Any) -> None:
@@ -44,7 +55,7 @@ def _restart_at(state: Any) -> None:
 
 
 def _restart(state: Any) -> None:
-    _default.bit_generator.state = state
+    _default().bit_generator.state = state
 
 
 def get_rng_state() -> dict[str, Any]:
@@ -56,7 +67,7 @@ def get_rng_state() -> dict[str, Any]:
     >>> bool((a == b).numpy().all())
     True
     """
-    return dict(_default.bit_generator.state)
+    return dict(_default().bit_generator.state)
 
 
 def set_rng_state(state: Mapping[str, Any]) -> None:
@@ -74,7 +85,7 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
     Raises:
         ValueError: if the state is invalid.
     """
-    trial = type(_default.bit_generator)()
+    trial = type(_default().bit_generator)()
     try:
         trial.state = dict(state)
         if trial.state != state:  # NumPy accepts other numbers and truncates them
@@ -88,7 +99,7 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
 @contextmanager
 def stream(seed: int, *path: int) -> Iterator[None]:
     """Seed the library's generator by `seed` and `path` for a ``with`` block, and restore its state at the end."""
-    before = _default.bit_generator.state
+    before = _default().bit_generator.state
     _restart(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state)
     try:
         yield
@@ -98,7 +109,7 @@ def stream(seed: int, *path: int) -> Iterator[None]:
 
 def is_library_generator(rng: object) -> bool:
     """Whether `rng` is the library's generator, which draws without an explicit `rng` use."""
-    return rng is _default
+    return rng is _default()
 
 
 def generator(rng: Seed = None) -> np.random.Generator:
@@ -108,7 +119,7 @@ def generator(rng: Seed = None) -> np.random.Generator:
         TypeError: for anything else, such as the legacy ``np.random.RandomState``.
     """
     if rng is None or isinstance(rng, np.random.Generator):
-        source = _default if rng is None else rng
+        source = _default() if rng is None else rng
         if watchers:
             tracer().write(source, "state")
         return source

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..checks import checked, flag, number
 from ..core import tracing
+from ..ops.in_place import PIECE
 from ..tensor import Tensor, get_default_dtype
 from .hyperparameters import Array
-from .rules import PIECE
 
 _limit = number("a number of at least 0", lambda x: x >= 0)
 _order = number("a number above 0, or math.inf", lambda x: x > 0)

@@ -11,8 +11,8 @@ import numpy as np
 from ..checks import Loadable, checked, flag, read, whole
 from ..core.tracing import deferred
 from ..core.versions import mark_written
+from ..ops import in_place
 from ..tensor import Tensor
-from . import rules
 from .hyperparameters import Array, share
 from .state import Slot
 
@@ -82,7 +82,7 @@ class EMA(Loadable):
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
         for p, average in zip(self._parameters, self._kept, strict=True):
-            rules.run(partial(_approach, 1 - decay), average, p._array)
+            in_place.apply(partial(_approach, 1 - decay), average, p._array)
 
     @deferred
     def swap(self) -> None:

@@ -19,8 +19,8 @@ from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..names.keywords import answering
+from ..ops import in_place
 from ..tensor import Tensor
-from . import rules
 from .hyperparameters import INITIAL_LR, Array, declared
 from .state import STEP, Slot
 from .state_dict import read
@@ -316,13 +316,13 @@ class Optimizer(Loadable, ABC):
             *slots, t, u = slots_t_u
             self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        rules.run(rule, p, g, *arrays.values())
+        in_place.apply(rule, p, g, *arrays.values())
 
     def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
         """Two scratch arrays of the shape of a parameter that is updated whole, in memory that all of them share."""
-        if self.elementwise and data.size > rules.PIECE:
+        if self.elementwise and data.size > in_place.PIECE:
             return None, None
-        size = max(rules.PIECE, data.size)
+        size = max(in_place.PIECE, data.size)
         if data.dtype not in self._scratch or self._scratch[data.dtype][0].size < size:
             self._scratch[data.dtype] = np.empty(size, data.dtype), np.empty(size, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])

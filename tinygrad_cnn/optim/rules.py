@@ -1,6 +1,5 @@
-"""What update rules share: elementwise parts, in place, and the loop that applies a rule to large arrays in pieces."""
+"""What update rules share: elementwise parts, in place."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -8,10 +7,6 @@ import numpy as np
 
 from ..checks import Options
 from .hyperparameters import Array
-
-PIECE = 49152
-"""The most elements that a rule is given at once on one thread: few enough to stay in the cache through its dozen passes, and
-enough to keep the calls of NumPy few."""
 
 
 @lru_cache(maxsize=1024)
@@ -50,13 +45,3 @@ def moving_average(mean: Array, beta: float, a: Array, out: Array, square: bool 
         np.multiply(out, a, out)
     np.multiply(mean, scalar(beta, mean.dtype), mean)
     np.add(mean, out, mean)
-
-
-def whole(rule: Callable[..., object], p: Array, g: Array, *kept: Array) -> None:
-    """Call ``rule(p, g, *kept, t, u)``. It writes all but `g`, and may use t and u for scratch."""
-    with np.errstate(all="ignore"):
-        rule(p, g.copy() if np.may_share_memory(p, g) else g, *kept, np.empty_like(p), np.empty_like(p))
-
-
-run: Callable[..., None] = whole
-"""How a rule is applied to a large parameter: :func:`whole`, until a kernel takes its place."""

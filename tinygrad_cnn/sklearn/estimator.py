@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..nn import Module
+from ..ops.losses.regression import mse
 from ..ops.random import generator, stream
 from ..optim import Adam, LRScheduler, Optimizer
 from ..tensor import get_default_dtype
@@ -32,9 +33,9 @@ class Estimator(BaseEstimator):
     n_features_in_: int
 
     def __init__(
-        self, module: Module | Build, *, loss: Loss, optimizer: Callable[..., Optimizer] = Adam, lr: float = 1e-3,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10, batch_size: int = 32,
-        validation_fraction: float | None = None, metrics: Any = None, callbacks: Iterable[Callback] = (),
+        self, module: Module | Build, *, loss: Loss = mse, optimizer: Callable[..., Optimizer] = Adam,
+        lr: float = 1e-3, scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10,
+        batch_size: int = 32, validation_fraction: float | None = None, metrics: Any = None, callbacks: Iterable[Callback] = (),
         compile: bool = True, progress: bool = False, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.module = module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -10,13 +9,8 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 
-from ..nn import Module
-from ..ops.losses.regression import mse
-from ..optim import Adam, LRScheduler, Optimizer
 from ..tensor import get_default_dtype
-from ..training import Callback
-from ..training.arguments import Loss
-from .estimator import Build, Estimator
+from .estimator import Estimator
 
 
 class Regressor(RegressorMixin, Estimator):
@@ -40,18 +34,6 @@ class Regressor(RegressorMixin, Estimator):
     >>> regressor.predict([[0.5]]).round(2)
     array([1.5])
     """
-
-    def __init__(
-        self, module: Module | Build, *, loss: Loss = mse, optimizer: Callable[..., Optimizer] = Adam, lr: float = 1e-3,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10, batch_size: int = 32,
-        validation_fraction: float | None = None, metrics: Any = None, callbacks: Iterable[Callback] = (),
-        compile: bool = True, progress: bool = False, random_state: Any = None,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            module, loss=loss, optimizer=optimizer, lr=lr, scheduler=scheduler, epochs=epochs, batch_size=batch_size,
-            validation_fraction=validation_fraction, metrics=metrics, callbacks=callbacks, compile=compile,
-            progress=progress, random_state=random_state,
-        )  # fmt: skip
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train a new model on examples X (N, features, ...) with targets y, (N,) or (N, targets).

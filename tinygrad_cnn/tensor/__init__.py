@@ -5,7 +5,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from ..names import answer
-from .tensor import Tensor, _rebuild, get_default_dtype, set_default_dtype
+from .data import get_default_dtype, set_default_dtype
+from .tensor import Tensor, _rebuild
 
 __all__ = ["Tensor", "_rebuild", "get_default_dtype", "set_default_dtype"]
 

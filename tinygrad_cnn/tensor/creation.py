@@ -11,11 +11,12 @@ from ..core import tracing
 from ..core.graph import implements
 from ..core.operands import gather
 from ..ops.elementwise import copy, pow
-from ..ops.random import generator
+from ..ops.random import Seed, generator
 from ..ops.real import is_integer
 from ..ops.shape import broadcast_to, moveaxis
+from .data import get_default_dtype
 from .methods import TensorLike, unpacked
-from .tensor import Tensor, get_default_dtype
+from .tensor import Tensor
 
 __all__ = [
     "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "geomspace", "linspace", "logspace", "ones", "ones_like",
@@ -126,16 +127,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform draws from [0, 1), with `rng` or the library's seeded generator."""
-    wanted = _float("rand", dtype)
-    draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
-    sizes = unpacked(shape)
-
-    def draw() -> NDArray[Any]:
-        return np.asarray(generator(rng).random(sizes, dtype=draw_in.type), dtype=wanted)
-
-    tensor = Tensor._of(tracing.tracer().compute(draw))
-    tensor.requires_grad = requires_grad
-    return tensor
+    return _drawn("rand", "random", shape, rng, dtype, requires_grad)
 
 
 def randn(
@@ -145,12 +137,16 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal draws, with `rng` or the library's seeded generator."""
-    wanted = _float("randn", dtype)
+    return _drawn("randn", "standard_normal", shape, rng, dtype, requires_grad)
+
+
+def _drawn(name: str, method: str, shape: Any, rng: Seed, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
+    wanted = _float(name, dtype)
     draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
     sizes = unpacked(shape)
 
     def draw() -> NDArray[Any]:
-        return np.asarray(generator(rng).standard_normal(sizes, dtype=draw_in.type), dtype=wanted)
+        return np.asarray(getattr(generator(rng), method)(sizes, dtype=draw_in.type), dtype=wanted)
 
     tensor = Tensor._of(tracing.tracer().compute(draw))
     tensor.requires_grad = requires_grad

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from opcode import opmap
 from types import FrameType
 from typing import Any, NoReturn, Self
@@ -17,70 +16,14 @@ from numpy.typing import DTypeLike, NDArray
 from ..core import hooks, tracing
 from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..core.graph import Argument, Leaf, Node, register_tensor
+from ..core.graph import register_tensor
+from ..core.node import Leaf, Node
 from ..core.operands import gather
 from ..core.versions import mark_written
 from ..ops import compare, elementwise, index, shape
-from . import dlpack, interop
+from . import dlpack, in_place, interop
+from .data import to_array
 from .methods import Methods, TensorLike
-
-_default_dtype: np.dtype[Any] = np.dtype(np.float32)
-
-
-def set_default_dtype(dtype: DTypeLike) -> None:
-    """Set the floating-point dtype of Tensors made from Python numbers and lists; initially float32.
-
-    Raises:
-        TypeError: if `dtype` is not a floating-point dtype.
-    """
-    global _default_dtype
-    wanted = np.dtype(dtype)
-    if wanted.kind != "f":
-        raise TypeError(f"set_default_dtype: `dtype` is {wanted}; it must be a floating-point dtype such as float32")
-    _default_dtype = wanted
-
-
-def get_default_dtype() -> np.dtype[Any]:
-    """The floating-point dtype of Tensors made from Python numbers and lists."""
-    return _default_dtype
-
-
-def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """A new array from an array, numbers or nested lists: arrays keep their dtype, Python numbers get the default one.
-
-    Raises:
-        TypeError: if `data` holds anything but numbers or Booleans.
-        ValueError: if a nested list is ragged.
-    """
-    if tracing.watchers:
-        array = tracing.tracer().compute(partial(_copied, data, dtype))
-    else:
-        array = _copied(data, dtype)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
-    return array
-
-
-def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
-    try:
-        array = np.array(data, dtype=dtype, copy=True)
-    except ValueError as error:
-        raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
-    pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
-    if dtype is None and pythonic and array.dtype.kind in "iuf":
-        return array.astype(_default_dtype)
-    return array
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
-    "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor, "//": operator.floordiv, "%": operator.mod,
-}  # fmt: skip
-
-
-def _operator(name: str) -> Callable[[Any, Any], Any]:
-    """The in-place method for an operator, such as ``__iadd__`` for "+"."""
-    return lambda self, other: self._in_place(name, other)
 
 
 class Tensor(Methods):
@@ -474,37 +417,10 @@ class Tensor(Methods):
 
     # In place
 
-    def _in_place(self, name: str, other: Any) -> Any:
-        """Write ``self name other`` into self and return self, for a leaf that requires a gradient; else NotImplemented.
-
-        Raises:
-            RuntimeError: outside of no_grad.
-            TypeError, ValueError: if the result has another shape, or a dtype that is not floating-point.
-        """
-        if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
-            return NotImplemented  # Python then computes x = x + y
-        sign = f"{name}="
-        if is_grad_enabled():
-            raise RuntimeError(
-                f"Tensor: `{sign}` would overwrite a leaf that requires a gradient, or rebind its name to another Tensor; "
-                "write it under no_grad(), or let an optimizer of tinygrad_cnn.optim update it; for a new Tensor, write x = x "
-                f"{name} y"
-            )
-        result = _OPERATORS[name](self, other)
-        if result.shape != self.shape:
-            raise ValueError(
-                f"Tensor: `{sign}` has a result of shape {result.shape}, which does not fit into a leaf of shape {self.shape}"
-            )
-        if result.dtype.kind != "f":
-            raise TypeError(
-                f"Tensor: `{sign}` has a result of {result.dtype}, which cannot be written into {self.dtype}"
-            )
-        return self.copy_(result)
-
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
-        _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
+        in_place.operator_of, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
-    __ifloordiv__, __imod__ = map(_operator, ("//", "%"))
+    __ifloordiv__, __imod__ = map(in_place.operator_of, ("//", "%"))
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if hasattr(type(self), name)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..core.backward import pull_back
 from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..core.graph import Leaf
+from ..core.node import Leaf
 from ..tensor import Tensor
 from ..tensor.creation import from_numpy
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.graph import Node
+from ..core.node import Node
 from ..core.tracing import Args, Tracer, trace
 from .layouts import strided
 from .levels import Arrays, Level, Record

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..core.backward import input_name
 from ..core.frames import caller
-from ..core.graph import Node, Op
+from ..core.graph import Op
+from ..core.node import Node
 from ..core.tracing import NOBODY, Args, Tracer, trace
 from ..core.tracing import tracer as current_tracer
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.grad_mode import is_grad_enabled, no_grad
-from ..core.graph import Argument, Op
+from ..core.graph import Op
+from ..core.node import Argument
 from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer
 from ..core.versions import tick
 from ..ops.index import add_at_zeros, getitem

@@ -9,13 +9,13 @@ import numpy as np
 from ..core.backward import in_tensors, outside, pull_back
 from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled
-from ..core.graph import Argument
+from ..core.node import Argument
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import batch
-from .batching import units
+from .batching.units import units
 from .pytree import leaves, matched, rebuild
 
 FEW, CHUNK = 2, 512

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.graph import Leaf, Node
+from ..core.node import Leaf, Node
 from ..nn import Module
 from ..tensor import Tensor
 

@@ -15,7 +15,8 @@ import numpy as np
 from ..core.backward import Place, outside, pull_back
 from ..core.frames import is_library
 from ..core.grad_mode import enable_grad
-from ..core.graph import Argument, Leaf, Node, Op
+from ..core.graph import Op
+from ..core.node import Argument, Leaf, Node
 from ..core.tracing import Args, Tracer, trace
 from ..core.versions import tick, written_since
 from ..nn import Module, Parameter

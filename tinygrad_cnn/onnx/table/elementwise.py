@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -96,26 +97,17 @@ def _write_pow(w: Any, a: Any, b: Any, *, out: Any) -> Any:
 
 @reads("Max")
 def _max(*x: Array) -> Array:
-    y = x[0]
-    for other in x[1:]:
-        y = e.maximum(y, other)
-    return y
+    return reduce(e.maximum, x)
 
 
 @reads("Min")
 def _min(*x: Array) -> Array:
-    y = x[0]
-    for other in x[1:]:
-        y = e.minimum(y, other)
-    return y
+    return reduce(e.minimum, x)
 
 
 @reads("Sum")
 def _sum(*x: Array) -> Array:
-    y = x[0]
-    for other in x[1:]:
-        y = e.add(y, other)
-    return y
+    return reduce(e.add, x)
 
 
 @reads("Mean")

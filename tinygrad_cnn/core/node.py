@@ -1,0 +1,63 @@
+"""The nodes of the graph: recorded calls of ops, and the leaves where gradients are accumulated."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .versions import tick
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+    from .graph import Op
+
+
+class Node:
+    """One recorded application of an op.
+
+    ``number`` grows with every node, so sorting by it orders any graph topologically: inputs are older than outputs.
+    A node stores the shape, strides and dtype of its output. It keeps the output itself only if a rule asks for it.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "hooks", "number", "op", "params", "parents", "saved", "shape", "strides")
+
+    op: Op
+    parents: tuple[Node | Leaf | None, ...] | None
+    saved: tuple[Any, ...] | None
+    params: tuple[Any, ...]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+    number: int
+    hooks: dict[int, Callable[[Tensor], Any]]  # unset until the first hook: see hooks.py
+
+
+class Leaf:
+    """The node of a Tensor that the user made with ``requires_grad=True``: the gradient is accumulated there.
+
+    The reference to the Tensor is weak. With ``create_graph`` the Tensor's gradient refers to a graph that ends at this
+    leaf, so a strong reference would make a reference cycle.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "tensor")
+
+    hooks: dict[int, Callable[[Tensor], Any]]
+
+    op = None
+    saved: tuple[()] = ()
+    parents: tuple[()] = ()
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+        self.shape = tensor.shape
+        self.dtype = tensor.dtype
+        self.number = tick()
+
+
+class Argument(Leaf):
+    """The leaf of a function's argument, made by the library: the function must not write to the argument in place."""
+
+    __slots__ = ()

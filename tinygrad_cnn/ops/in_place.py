@@ -1,0 +1,19 @@
+"""Update rules of optimizers, which write in place: how one is applied to the memory of a parameter."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+PIECE = 49152
+"""The most elements that a rule is given at once on one thread: few enough to stay in the cache through its dozen passes, and
+enough to keep the calls of NumPy few."""
+
+
+def whole(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
+    """Call ``rule(p, g, *kept, t, u)``. It writes all but `g`, and may use t and u for scratch."""
+    with np.errstate(all="ignore"):
+        rule(p, g.copy() if np.may_share_memory(p, g) else g, *kept, np.empty_like(p), np.empty_like(p))
+
+
+apply: Callable[..., None] = whole
+"""How a rule is applied to a large parameter: :func:`whole`, until a kernel takes its place."""

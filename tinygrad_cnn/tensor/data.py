@@ -1,0 +1,58 @@
+"""Arrays from what users give, and the default dtype."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..core import tracing
+
+_default_dtype: np.dtype[Any] = np.dtype(np.float32)
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Set the floating-point dtype of Tensors made from Python numbers and lists; initially float32.
+
+    Raises:
+        TypeError: if `dtype` is not a floating-point dtype.
+    """
+    global _default_dtype
+    wanted = np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"set_default_dtype: `dtype` is {wanted}; it must be a floating-point dtype such as float32")
+    _default_dtype = wanted
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The floating-point dtype of Tensors made from Python numbers and lists."""
+    return _default_dtype
+
+
+def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """A new array from an array, numbers or nested lists: arrays keep their dtype, Python numbers get the default one.
+
+    Raises:
+        TypeError: if `data` holds anything but numbers or Booleans.
+        ValueError: if a nested list is ragged.
+    """
+    if tracing.watchers:
+        array = tracing.tracer().compute(partial(_copied, data, dtype))
+    else:
+        array = _copied(data, dtype)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
+    return array
+
+
+def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
+    try:
+        array = np.array(data, dtype=dtype, copy=True)
+    except ValueError as error:
+        raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
+    pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
+    if dtype is None and pythonic and array.dtype.kind in "iuf":
+        return array.astype(_default_dtype)
+    return array

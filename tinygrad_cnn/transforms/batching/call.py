@@ -1,0 +1,105 @@
+"""Batching rules: how an op is computed for a batch of samples at once.
+
+A rule is given a :class:`Call`, the call of an op on one sample and the values that its inputs have for the whole batch. A
+batched value has the samples along a new first axis. The rule returns the output of the batch, with the samples first.
+One rule serves a family of ops: those that work element by element, along an axis, on images, on matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ...core.graph import Op
+from ...ops import shape
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """The call of an op on one sample, with the values of its inputs for n samples.
+
+    Attributes:
+        op: the op.
+        values: its inputs; those that are batched have the samples first.
+        batched: which of them are batched.
+        shapes: the shapes that they have for one sample.
+        params: the parameters of the call.
+        out: the shape of the output for one sample.
+        n: how many samples there are.
+    """
+
+    op: Op
+    values: list[Any]
+    batched: list[bool]
+    shapes: list[Shape]
+    params: dict[str, Any]
+    out: Shape
+    n: int
+
+    def run(self, *values: Any, **params: Any) -> Any:
+        """The op on these values, with the parameters of the call but for those that are given."""
+        given = [list(values)] if self.op.signature.variadic else values
+        return self.op.function(*given, **{**self.params, **params})
+
+    def aligned(self, i: int, ndim: int) -> Any:
+        """Input i with axes of size 1 behind the samples, so that it broadcasts as one of `ndim` axes did for one sample."""
+        value, own = self.values[i], self.shapes[i]
+        if not self.batched[i] or len(own) == ndim:
+            return value
+        return shape.reshape(value, shape=(self.n, *(1,) * (ndim - len(own)), *own))
+
+    def full(self, i: int, sizes: Shape | None = None) -> Any:
+        """Input i with all samples, of its own shape or broadcast to `sizes`."""
+        sizes = self.shapes[i] if sizes is None else sizes
+        if self.batched[i] and self.shapes[i] == sizes:
+            return self.values[i]
+        return shape.broadcast_to(self.aligned(i, len(sizes)), shape=(self.n, *sizes))
+
+    def only(self, *inputs: int) -> bool:
+        """Whether these inputs are batched and no others."""
+        return all(is_batched == (i in inputs) for i, is_batched in enumerate(self.batched))
+
+
+Rule: TypeAlias = Callable[[Call], Any]
+
+RULES: dict[Op, Rule] = {}
+
+
+def rule(*functions: Any) -> Callable[[Rule], Rule]:
+    """Register, as a decorator, the rule of these ops."""
+
+    def register(rule: Rule) -> Rule:
+        RULES.update({function.op: rule for function in functions})
+        return rule
+
+    return register
+
+
+def elementwise_rule(call: Call) -> Any:
+    """The op on inputs that broadcast behind the samples."""
+    ndim = max(len(own) for own in call.shapes)
+    return call.run(*(call.aligned(i, ndim) for i in range(len(call.values))))
+
+
+def looped(call: Call) -> Any:
+    """The op on one sample after the other, stacked."""
+    samples = []
+    for i in range(call.n):
+        own = (value[i] if is_batched else value for value, is_batched in zip(call.values, call.batched, strict=True))
+        samples.append(call.run(*own))
+    return shape.stack(samples)
+
+
+def rule_of(op: Op) -> Rule | None:
+    """The batching rule of an op; None if it has none."""
+    return RULES.get(op) or (elementwise_rule if op.elementwise else None)
+
+
+def moved(axis: Any, ndim: int) -> Any:
+    """Axes of one sample as axes of the batch."""
+    if isinstance(axis, Sequence):
+        return tuple(a % max(ndim, 1) + 1 for a in axis) if ndim else ()
+    return int(axis) % ndim + 1 if ndim else ()

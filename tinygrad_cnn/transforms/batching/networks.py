@@ -1,0 +1,229 @@
+"""Batching rules of images, normalizations, matrices, losses and random draws."""
+
+from __future__ import annotations
+
+import math
+import string
+from typing import Any
+
+import numpy as np
+
+from ...core.graph import Array
+from ...ops import (
+    activation,
+    adaptive_pool,
+    affine,
+    compare,
+    conv,
+    decomposition,
+    dropout,
+    einsum,
+    elementwise,
+    index,
+    linalg,
+    matmul,
+    matrix_functions,
+    normalization,
+    pool,
+    reduce,
+    shape,
+)
+from ...ops.losses import classification, regression
+from . import units
+from .call import Call, Shape, moved, rule
+
+MANY = 1 << 22
+"""The most elements of windows that are copied out for all samples at once."""
+
+
+@rule(
+    pool.max_pool, pool.max_pool_which, pool.put_elements, pool.take_elements, pool.sum_windows, pool.spread_windows,
+    pool.flat_indices, adaptive_pool.max_region_indices, conv.columns, conv.add_columns, classification.label_mask,
+    classification.softmax_nll,
+)  # fmt: skip
+def _more_images(call: Call) -> Any:
+    values = [_merged(call.full(i)) for i in range(len(call.values))]
+    sizes = {"shape": (call.n * call.out[0], *call.out[1:])} if "shape" in call.params else {}
+    return shape.reshape(call.run(*values, **sizes), shape=(call.n, *call.out))
+
+
+def _merged(x: Array) -> Any:
+    """(n, N, ...) as (n N, ...)."""
+    return shape.reshape(x, shape=(x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
+def _grouped(x: Array) -> Any:
+    """(n, N, C, ...) as (N, n C, ...): the channels of each sample are a group."""
+    x = shape.moveaxis(x, 0, 1)
+    return shape.reshape(x, shape=(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]))
+
+
+@rule(conv.convolve)
+def _convolve(call: Call) -> Any:
+    x, w, *bias = call.values
+    b = bias[0] if bias else None
+    if call.batched[1]:
+        n, filters = call.n, _merged(w)
+        y = call.run(_grouped(call.full(0)), filters, groups=n * call.params["groups"])
+        y = shape.moveaxis(shape.reshape(y, shape=(call.out[0], n, *call.out[1:])), 1, 0)
+    elif call.batched[0]:
+        y = shape.reshape(call.run(_merged(x), w), shape=(call.n, *call.out))
+    else:
+        y = call.run(x, w)  # only the bias is batched
+    if b is None:
+        return y
+    ones = (1,) * (len(call.out) - 2)
+    return y + shape.reshape(b, shape=(call.n, 1, -1, *ones) if call.batched[2] else (-1, *ones))
+
+
+@rule(conv.convolve_dx)
+def _convolve_dx(call: Call) -> Any:
+    u, w = call.values
+    images, channels, *sizes = call.out
+    if not call.batched[1]:
+        y = call.run(_merged(u), w, shape=(call.n * images, channels, *sizes))
+        return shape.reshape(y, shape=(call.n, *call.out))
+    whole = (images, call.n * channels, *sizes)
+    y = call.run(_grouped(call.full(0)), _merged(w), shape=whole, groups=call.n * call.params["groups"])
+    return shape.moveaxis(shape.reshape(y, shape=(images, call.n, channels, *sizes)), 1, 0)
+
+
+@rule(conv.convolve_dw)
+def _convolve_dw(call: Call) -> Any:
+    """A product of matrices for each sample, if that is one image and its windows are few; else a group for each sample."""
+    x, u = call.shapes
+    filters, channels, *kernel = call.out
+    places = math.prod(u[2:])
+    if x[0] == 1 == call.params["groups"] and call.n * channels * math.prod(kernel) * places <= MANY:
+        window = {name: call.params[name] for name in ("stride", "padding", "dilation")}
+        windows = conv.columns(_merged(call.full(0)), kernel=tuple(kernel), **window)
+        rows = shape.swapaxes(shape.reshape(windows, shape=(call.n, -1, places)), 1, 2)
+        w = matmul.matmul(shape.reshape(call.full(1), shape=(call.n, filters, places)), rows)
+        return shape.reshape(w, shape=(call.n, *call.out))
+    whole = (call.n * call.out[0], *call.out[1:])
+    values = (_grouped(call.full(i)) for i in range(2))
+    w = call.run(*values, shape=whole, groups=call.n * call.params["groups"])
+    return shape.reshape(w, shape=(call.n, *call.out))
+
+
+@rule(normalization.moments, normalization.normalized, normalization.correlations, normalization.normalized_dx)
+def _normalized(call: Call) -> Any:
+    names = call.op.signature.inputs
+    at = names.index("x")
+    ndim, values = len(call.shapes[at]), []
+    for i, (name, value) in enumerate(zip(names, call.values, strict=False)):
+        if value is None or name == "w" or name == "b":
+            values.append(None if value is None else call.aligned(i, ndim))
+        elif name in ("stats", "sums"):  # (2, *kept)
+            stacked = shape.moveaxis(value, 0, 1) if call.batched[i] else shape.expand_dims(value, 1)
+            values.append(stacked)
+        else:
+            values.append(call.full(i))
+    over = call.params["over"]
+    y = call.run(*values, over=over._replace(axis=moved(over.axis, ndim)))
+    return shape.moveaxis(y, 1, 0) if call.op in (normalization.moments.op, normalization.correlations.op) else y
+
+
+@rule(affine.affine)
+def _affine(call: Call) -> Any:
+    ndim = len(call.out)
+    return call.run(call.full(0), *(call.aligned(i, ndim) for i in range(1, len(call.values))))
+
+
+@rule(affine.product_to)
+def _product_to(call: Call) -> Any:
+    ones = (1,) * (len(call.shapes[0]) - len(call.out))
+    y = call.run(call.full(0), call.full(1), shape=(call.n, *ones, *call.out))
+    return shape.reshape(y, shape=(call.n, *call.out))
+
+
+# Matrices
+
+
+@rule(matmul.matmul)
+def _matmul(call: Call) -> Any:
+    a, b = call.values
+    left, right = call.shapes
+    if call.only(0) and len(left) == 1 and len(right) == 2 and (start := units.first(a)) is not None:
+        return index.getitem(b, index=slice(start, start + call.n))
+    if call.only(0) and len(right) == 2 and len(left) in (1, 2):  # one product of two matrices
+        rows = shape.reshape(a, shape=(-1, left[-1]))
+        return shape.reshape(call.run(rows, b), shape=(call.n, *call.out))
+    if call.only(1) and len(left) == 2 and len(right) == 1:
+        return call.run(b, shape.swapaxes(a, 0, 1))
+    ndim = max(len(left), len(right), 2)
+    a = _as_matrix(call, 0, (1, left[0]), ndim) if len(left) == 1 else call.aligned(0, ndim)
+    b = _as_matrix(call, 1, (right[0], 1), ndim) if len(right) == 1 else call.aligned(1, ndim)
+    return shape.reshape(call.run(a, b), shape=(call.n, *call.out))
+
+
+def _as_matrix(call: Call, i: int, sizes: Shape, ndim: int) -> Any:
+    lead = (call.n, *(1,) * (ndim - 2)) if call.batched[i] else ()
+    return shape.reshape(call.values[i], shape=(*lead, *sizes))
+
+
+@rule(matmul.linear)
+def _linear(call: Call) -> Any:
+    x, w, *bias = call.values
+    b = bias[0] if bias else None
+    if call.only(0):
+        return call.run(x, w, b)
+    rows = call.full(0)
+    if call.batched[1]:
+        rows = shape.reshape(rows, shape=(call.n, -1, call.shapes[0][-1]))
+        y = shape.reshape(matmul.matmul(rows, shape.swapaxes(w, -1, -2)), shape=(call.n, *call.out))
+    else:
+        y = call.run(rows, w)
+    return y if b is None else y + call.aligned(2, len(call.out))
+
+
+@rule(einsum.contract)
+def _contract(call: Call) -> Any:
+    left, _, out = call.params["subscripts"].partition("->")
+    free = next(c for c in string.ascii_letters if c not in left)
+    terms = [free + t if is_batched else t for t, is_batched in zip(left.split(","), call.batched, strict=True)]
+    return call.run(*call.values, subscripts=f"{','.join(terms)}->{free}{out}")
+
+
+@rule(
+    linalg.inv, linalg.det, linalg.det_sign, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
+    decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
+    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.pseudoinverse,
+    matrix_functions.matrix_rank,
+)  # fmt: skip
+def _matrices(call: Call) -> Any:
+    return call.run(call.values[0])
+
+
+@rule(linalg.solve_columns)
+def _solve(call: Call) -> Any:
+    ndim = max(map(len, call.shapes))
+    return call.run(*(call.aligned(i, ndim) for i in range(2)))
+
+
+# Losses and draws
+
+
+@rule(regression.mse)
+def _mse(call: Call) -> Any:
+    sizes = call.shapes[0]
+    squares = call.run(call.full(0), call.aligned(1, len(sizes)), reduction="none")
+    reduction = call.params["reduction"]
+    if reduction == "none":
+        return squares
+    return (reduce.mean if reduction == "mean" else reduce.sum)(squares, axis=tuple(range(1, len(sizes) + 1)))
+
+
+@rule(classification.mean_by)
+def _mean_by(call: Call) -> Any:
+    total, weight = (reduce.sum(shape.reshape(call.full(i), shape=(call.n, -1)), axis=1) for i in range(2))
+    empty = compare.equal(weight, 0)
+    return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight))
+
+
+@rule(dropout.keep_mask, activation.drawn_slopes)
+def _keep_mask(call: Call) -> Any:
+    if call.params["rng"] is None or isinstance(call.params["rng"], np.random.Generator):
+        return call.run(call.values[0])
+    one = call.run(np.empty(call.shapes[0], call.values[0].dtype))  # a seed gives every sample the same draw
+    return shape.broadcast_to(one, shape=(call.n, *np.shape(one)))
