@@ -98,16 +98,20 @@ class DistributedSteps(Steps):
             state = world.from_first(first)
             if world.rank != 0:
                 run.restore(state)
+            world.link.call_witness()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Tell the other ranks of an error; without one, wait until all have ended and rank 0 has saved."""
-        if error is not None:
-            self._world.link.fail(error)
-        else:
-            self._world.any(False)
+        try:
+            if error is not None:
+                self._world.link.fail(error)
+            else:
+                self._world.any(False)
+        finally:
+            self._world.link.leave_witness()
 
     def end(self, interrupt: Interrupt) -> bool:
         """Whether any rank wants to end."""

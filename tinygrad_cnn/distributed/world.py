@@ -58,7 +58,8 @@ class World(Loadable):
             shards then wait for each other in every such layer, and steps run as written.
         timeout: seconds. All ranks end within this time after one of them has stopped to answer. It must be longer than
             a step, a validation or a saving takes.
-        failures: a file to which failures are written as well; ``fit`` with a Checkpoint writes beside it by default.
+        failures: a file to which failures are written as well, also that a rank was killed, and which; rank 0's counts.
+            ``fit`` with a Checkpoint writes beside it by default.
 
     Attributes:
         rank: the number of this process, from 0.
@@ -141,6 +142,7 @@ class World(Loadable):
             state = self.from_first(lambda: snapshot(world=self, **stateful))
             if self.rank != 0:
                 restore(state, world=self, **stateful)
+            self.link.call_witness()
         owners = [p for p in parts.values() if hasattr(p, "parameters")]
         groups = [group["params"] for p in parts.values() for group in getattr(p, "param_groups", ())]
         leaves = chain(*(p.parameters() for p in owners), *groups)
