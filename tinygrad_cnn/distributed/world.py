@@ -25,7 +25,8 @@ from ..training.steps import Steps, wrapped
 from . import digest
 from .communicator import DistributedError, broadcast, gather
 from .connect import connect
-from .contribution import Flat, Sum, add
+from .contribution import Flat, Sum, folded
+from .handover import Handover
 from .step import Step, shard_step
 from .steps import DistributedSteps, batches
 from .tree import computed, shards_of_rank
@@ -101,6 +102,7 @@ class World(Loadable):
         self.link.failures = None if failures is None else Path(failures)
         self.mine = shards_of_rank(self.rank, self.size, self.shards)
         self._step: Step | None = None
+        self._handover = Handover()
         self._shard_step: tuple[Any, Any] = (None, None)
 
     def restart(self) -> None:
@@ -150,7 +152,8 @@ class World(Loadable):
         self._parameters = [p for p in {id(p): p for p in leaves}.values() if p.requires_grad]
         if not self._parameters:
             raise ValueError("World.start: no part has parameters; give it the model: world.start(model=model, ...)")
-        self._step = Step(self, self._parameters, [*{id(b): b for b in buffers}.values()], reuse=False)
+        self._handover, self._shard_step = Handover(), (None, None)
+        self._step = Step(self, self._parameters, [*{id(b): b for b in buffers}.values()], self._handover, reuse=False)
 
     def batches(self, loader: Any) -> Iterator[Shards]:
         """The batches of an epoch, of which this rank has its own shards. A DataLoader reads no others."""
@@ -199,7 +202,7 @@ class World(Loadable):
                 s: tuple(x if isinstance(x, Tensor) else from_numpy(x) for x in part) for s, part in parts.items()
             }
             if self._shard_step[0] is not loss_of_shard or not compile:
-                run = shard_step(loss_of_shard, self._parameters)
+                run = shard_step(loss_of_shard, self._parameters, self._handover)
                 self._shard_step = loss_of_shard, wrapped(run, compile and not self.sync_batch_norm)
             loss, _, gradients = self._step(self._shard_step[1], Shards(sizes, tensors))
             self.steps += 1
@@ -231,10 +234,10 @@ class World(Loadable):
         """The sum over all shards of an array for each shard of this rank, which may be written to."""
         whole, shard = Sum(self.link, self.shards), dict(zip(self.mine, arrays, strict=True))
 
-        def flat(s: int, onto: Flat | None) -> Flat:
-            return (shard[s].ravel(),) if onto is None else add(onto, (shard[s].ravel(),))
+        def flat(s: int, onto: Sequence[Flat]) -> Flat:
+            return folded(onto, (shard[s].ravel(),))
 
-        own = {node: computed(node, flat, add) for node in whole.own}
+        own = {node: computed(node, flat) for node in whole.own}
         (total,) = whole.over_ranks(own, (np.empty(arrays[0].size, arrays[0].dtype),))
         return total.reshape(arrays[0].shape)
 
