@@ -97,7 +97,7 @@ def witnesses(folder):
 def killed(who, step):
     """The report of a rank that was killed at a step."""
     place = rf"rank {who} on {re.escape(os.uname().nodename)}, at step {step}"
-    return re.compile(rf"\S+ \S+ {place}, ended without a word, as the first on its host: it was killed\n")
+    return re.compile(rf"\S+ \S+ {place}, ended without a word, as the first on its host: it was killed, or crashed\n")
 
 
 @pytest.mark.parametrize(("ranks", "who"), [(2, 1), (3, 0)])

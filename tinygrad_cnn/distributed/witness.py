@@ -123,7 +123,9 @@ def _attend(door: socket.socket, notes: mmap.mmap, failures: str) -> None:
             if text and _size(failures) == before:
                 now = time.strftime("%Y-%m-%d %H:%M:%S")
                 with open(failures, "a") as file:
-                    file.write(f"{now} {text}, ended without a word, as the first on its host: it was killed\n")
+                    file.write(
+                        f"{now} {text}, ended without a word, as the first on its host: it was killed, or crashed\n"
+                    )
             return
 
 
