@@ -3,6 +3,8 @@
     mpiexec -n 4 python -m mpi4py -m tests.benchmarks.exchange              times of the sum over ranks, as JSON
     python -m tests.benchmarks.exchange --fit 2,3,4,8                       runs that for each number, and fits the model
     python -m tests.benchmarks.exchange --check 2,4,8                       the same with an injected latency and bandwidth
+    python -m tests.benchmarks.exchange --overlap                           steps that send during backward, and after it
+    python -m tests.benchmarks.exchange --overlap --bandwidth 0             the same over the network as it is
     python -m tests.benchmarks.exchange --predict                           the table of docs/distributed.md
 
 The model: a rank computes its shards one after the other, then the sum over ranks has two phases, in each of which a rank sends
@@ -25,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +74,9 @@ class Slow:
         self._busy = max(now, self._busy) + sum(buffer.nbytes for _, buffer in receives) / self._bandwidth
         return self._link.post(sends, receives), self._busy + self._latency if receives else now
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
     def wait(self, posted: Any) -> None:
         """Wait for the messages, and until they would have arrived."""
         inner, due = posted
@@ -102,11 +108,76 @@ def _measure(latency: float, bandwidth: float) -> None:
 
 
 def _measured(ranks: int, latency: float = 0.0, bandwidth: float = 0.0) -> dict[int, float]:
+    return {int(size): seconds for size, seconds in json.loads(_run(ranks, latency, bandwidth)).items()}
+
+
+def _run(ranks: int, latency: float, bandwidth: float, *options: str) -> str:
+    """The last line that this program prints, on so many ranks."""
     mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:/usr/bin") or "mpiexec"
     program = [sys.executable, "-m", "mpi4py", "-m", "tests.benchmarks.exchange", "--latency", str(latency)]
-    command = [mpiexec, "-n", str(ranks), *program, "--bandwidth", str(bandwidth)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {int(size): seconds for size, seconds in json.loads(text.strip().splitlines()[-1]).items()}
+    command = [mpiexec, "-n", str(ranks), *program, "--bandwidth", str(bandwidth), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().splitlines()[-1]
+
+
+NETWORKS = {"the MNIST CNN": 16, "784-2048-2048-10": 64, "784-1024-...-1024-10": 64}
+"""Networks for --overlap, and how many images each of two ranks has."""
+
+
+def _network(name: str) -> Any:
+    from tinygrad_cnn import nn
+
+    if name == "the MNIST CNN":
+        return nn.models.MnistCNN()
+    widths = [784, 2048, 2048] if "2048" in name else [784, *[1024] * 7]
+    hidden = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], 10))
+
+
+def _steps(name: str, compile: bool, latency: float, bandwidth: float) -> None:
+    """Seconds of a step, without its update, whose gradients travel during the backward pass and after it, in turns."""
+    import tinygrad_cnn as tg
+    from tinygrad_cnn.distributed import step as module
+
+    tg.set_num_threads(1)
+    tg.manual_seed(0)
+    model = _network(name)
+    pays, turns = module.several_buckets, {}
+    for early in (True, False):
+        world = tg.distributed.World(2)
+        if bandwidth:
+            world.link = Slow(world.link, latency, bandwidth)
+        module.several_buckets = pays if early else lambda arrays: False
+        world.start(model=model)
+        turns[early] = world, lambda x, y: tg.cross_entropy(model(x), y)
+    rng, n = np.random.default_rng(0), 2 * NETWORKS[name]
+    batch = rng.normal(size=(n, 1, 28, 28)).astype(np.float32), rng.integers(0, 10, n)
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(ROUNDS):
+        bits = set()
+        for early, (world, loss) in turns.items():
+            world.any(False)
+            began = time.perf_counter()
+            world.step(loss, batch, compile=compile)
+            times[early].append(time.perf_counter() - began)
+            bits.add(b"".join(p.grad.numpy().tobytes() for p in model.parameters()))
+        assert len(bits) == 1
+    if world.rank == 0:
+        print(json.dumps([float(np.median(times[early][4:])) for early in (False, True)]))
+
+
+def _overlap(bandwidth: float | None) -> None:
+    networks = {"400 Mbit/s, 2 ms": (2e-3, 5e7), "1 Gbit/s": (5e-5, 1.25e8), "10 Gbit/s": (2e-5, 1.25e9)}
+    if bandwidth == 0:
+        networks = {"this network": (0.0, 0.0)}
+    print("| network | " + " | ".join(networks) + f" |\n{'| --- ' * (1 + len(networks))}|")
+    for name in NETWORKS:
+        for compile in (False, True):
+            cells = []
+            for latency, rate in networks.values():
+                options = ["--network", name, *["--compile"] * compile]
+                after, during = json.loads(_run(2, latency, rate, *options))
+                cells.append(f"{after * 1e3:.1f}, {during * 1e3:.1f}: {1 - during / after:+.0%}")
+            print(f"| {name}, {'compiled' if compile else 'as written'} | {' | '.join(cells)} |", flush=True)
 
 
 def _fit(numbers: list[int]) -> None:
@@ -177,6 +248,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fit", help="numbers of ranks to measure and fit")
     parser.add_argument("--check", help="numbers of ranks to measure with slow messages")
+    parser.add_argument("--overlap", action="store_true", help="measure steps with and without overlap, on two ranks")
+    parser.add_argument("--network", choices=NETWORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--compile", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--predict", action="store_true", help="what the model says of many ranks")
     parser.add_argument("--latency", type=float, default=2e-3, help="seconds, of slow messages (default: 0.002)")
     parser.add_argument("--bandwidth", type=float, help="bytes a second, of slow messages (default: 5e7)")
@@ -188,6 +262,10 @@ def main() -> None:
         _fit([int(n) for n in given.fit.split(",")])
     elif given.check:
         _check([int(n) for n in given.check.split(",")], given.latency, given.bandwidth or 5e7)
+    elif given.network:
+        _steps(given.network, given.compile, given.latency, given.bandwidth or 0.0)
+    elif given.overlap:
+        _overlap(given.bandwidth)
     elif given.predict:
         _predict(given.shard, given.bytes, given.update)
     else:

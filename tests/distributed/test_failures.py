@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -72,11 +75,74 @@ def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
     assert resumed(tmp_path, 1) == whole
 
 
-def test_a_rank_that_is_killed_ends_all(tmp_path, whole):
-    """The launcher kills the others at once."""
-    _, seconds = failed(tmp_path, 2, "kill", 1, 23)
+def report_of(folder):
+    """What a witness has written, which may need a moment more than the launcher does, and then ends."""
+    until, file = time.monotonic() + SLACK, folder / "run.failures.txt"
+    while not file.exists() or witnesses(folder):
+        assert time.monotonic() < until, "there is no report, or its witness remains"
+        time.sleep(0.01)
+    return file.read_text()
+
+
+def witnesses(folder):
+    """The command lines of witnesses of trainings in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+            found += [words] if f"{folder}/run.failures.txt" in words else []
+    return found
+
+
+def killed(who, step):
+    """The report of a rank that was killed at a step."""
+    place = rf"rank {who} on {re.escape(os.uname().nodename)}, at step {step}"
+    return re.compile(rf"\S+ \S+ {place}, ended without a word, as the first on its host: it was killed, or crashed\n")
+
+
+@pytest.mark.parametrize(("ranks", "who"), [(2, 1), (3, 0)])
+def test_a_rank_that_is_killed_ends_all(tmp_path, whole, ranks, who):
+    """The launcher kills the others at once; a process beside the ranks has seen which was the first."""
+    _, seconds = failed(tmp_path, ranks, "kill", who, 23)
     assert seconds < TIMEOUT + SLACK
+    assert killed(who, 23).fullmatch(report_of(tmp_path))
     assert resumed(tmp_path, 2) == whole
+    assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
+    assert not witnesses(tmp_path)
+
+
+@settings(max_examples=4)
+@given(st.integers(2, 4), st.floats(0, 0.2), st.data())
+def test_a_rank_that_is_killed_at_any_moment_is_named(tmp_path_factory, ranks, seconds, data):
+    folder, who = tmp_path_factory.mktemp("moment"), data.draw(st.integers(0, ranks - 1))
+    job = Job(folder, ranks, "failing.py", "killed", who, 0)
+    job.wait_for(folder / "run.npz")
+    time.sleep(seconds)
+    job.kill(who)
+    step = int((folder / "step").read_text())
+    if step == 60:
+        return  # it was finished before
+    assert killed(who, f"({step - 1}|{step}|{step + 1})").fullmatch(report_of(folder))
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_where_a_rank_does_not_reach_the_witness_nobody_is_accused(tmp_path, who):
+    failed(tmp_path, 2, "unseen", who, 5)
+    assert not (tmp_path / "run.failures.txt").exists()
+    assert not witnesses(tmp_path)
+
+
+def test_a_training_without_failure_leaves_no_witness_and_no_report(tmp_path):
+    job = Job(tmp_path, 3, "failing.py", "killed", 0, 0)
+    job.wait_for(tmp_path / "run.npz")
+    seen = len(witnesses(tmp_path))
+    code, output = job.end()
+    assert (code, seen) == (0, 1), output
+    assert not (tmp_path / "run.failures.txt").exists()
+    until = time.monotonic() + SLACK
+    while witnesses(tmp_path):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @settings(max_examples=4)
@@ -84,8 +150,11 @@ def test_a_rank_that_is_killed_ends_all(tmp_path, whole):
 def test_any_rank_at_any_step(tmp_path_factory, whole, at, how, ranks, data):
     """Whatever fails and when: it goes on from the last checkpoint, on another number of ranks, to the same bits."""
     folder = tmp_path_factory.mktemp("any")
-    _, seconds = failed(folder, ranks, how, data.draw(st.integers(0, ranks - 1)), at)
+    who = data.draw(st.integers(0, ranks - 1))
+    _, seconds = failed(folder, ranks, how, who, at)
     assert seconds < TIMEOUT + SLACK
+    report = report_of(folder)
+    assert killed(who, at).fullmatch(report) if how == "kill" else "without a word" not in report
     assert resumed(folder, data.draw(st.integers(1, 4))) == whole
 
 

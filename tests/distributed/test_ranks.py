@@ -121,3 +121,14 @@ def test_ranks_that_disagree(tmp_path, what, message):
     code, output = Job(tmp_path, 2, "disagree.py", what).end()
     assert code != 0
     assert message in output
+
+
+def test_gradients_that_travel_early_have_the_same_bits(tmp_path):
+    """Weights that are used twice, or in some shards, hooks, checkpoints, gradients within, as written and compiled."""
+    results = set()
+    for ranks in (1, 2, 3):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        finished(folder, ranks, "early.py")
+        results |= {(folder / f"rank{rank}.txt").read_text() for rank in range(ranks)}
+    assert len(results) == 1

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.distributed import contribution
-from tinygrad_cnn.distributed.contribution import Layout, Sum, add
+from tinygrad_cnn.distributed.contribution import Layout, Sum, folded
 from tinygrad_cnn.distributed.tree import computed, halves, shards_of_rank, subtrees
 
 from ..tuning import tuned
@@ -54,9 +54,9 @@ def summed(arrays, size):
             flat = layout.empty()
             for view, array in zip(layout.views(flat), arrays[s], strict=True):
                 view[...] = array
-            return flat if onto is None else add(onto, flat)
+            return folded(onto, flat)
 
-        own = {node: computed(node, shard, add) for node in whole.own}
+        own = {node: computed(node, shard) for node in whole.own}
         return [view.copy() for view in layout.views(whole.over_ranks(own, layout.empty()))], link.bytes
 
     with ThreadPoolExecutor(size) as threads:

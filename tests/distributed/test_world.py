@@ -59,7 +59,7 @@ def test_a_step_has_the_loss_and_the_gradient_of_the_whole_batch(examples, shard
     for call in (1, 2, 3):
         loss = world.step(loss_of_shard, (x, y), compile=compile)
         error = x @ model.weight.numpy().T - y
-        assert loss.item() == pytest.approx(np.mean(error**2), rel=1e-12)
+        assert loss.numpy() == pytest.approx(np.mean(error**2), rel=1e-12)
         np.testing.assert_allclose(model.weight.grad.numpy(), 2 * (error * x).mean(axis=0)[None], rtol=1e-12)
         assert (model.calls.item(), world.steps) == (call, call)
 
@@ -110,6 +110,38 @@ def test_a_parameter_without_a_gradient_in_any_shard_has_none():
     world.step(lambda x, y: tg.mse(model[0](x), y), (x.astype(np.float32), y.astype(np.float32)))
     assert model[0].weight.grad is not None
     assert model[1].weight.grad is None
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_parameters_may_be_frozen_and_thawed_between_steps(compile):
+    """Also those that were frozen at the start: each has the gradient of the whole batch, or none."""
+    model = nn.Sequential(nn.Linear(3, 4, dtype=np.float64), nn.Tanh(), nn.Linear(4, 1, dtype=np.float64))
+    x, y = data(12)
+
+    def loss_of_shard(x, y):
+        return tg.mse(model(x), y)
+
+    def freeze(frozen):
+        for number, layer in enumerate((model[0], model[2])):
+            for p in layer.parameters():
+                p.requires_grad = number not in frozen
+
+    freeze({0})
+    world = World(4)
+    world.start(model=model)
+    for frozen in ({0}, set(), set(), {1}, {1}, set(), {0}, {0}):
+        freeze(frozen)
+        for p in model.parameters():
+            p.grad = None
+        loss_of_shard(tg.Tensor(x), tg.Tensor(y)).backward()
+        expected = [p.grad for p in model.parameters()]
+        for p in model.parameters():
+            p.grad = tg.Tensor(np.ones(p.shape))  # an old one
+        world.step(loss_of_shard, (x, y), compile=compile)
+        for p, g in zip(model.parameters(), expected, strict=True):
+            assert (p.grad is None) == (g is None)
+            if g is not None:
+                np.testing.assert_allclose(p.grad.numpy(), g.numpy(), rtol=1e-9, atol=1e-12)
 
 
 def test_streams_follow_from_seed_step_and_shard():

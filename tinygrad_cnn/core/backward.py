@@ -7,7 +7,7 @@ The sums at the leaves are the result. With ``create`` the rules are given Tenso
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from .node import Leaf, Node
 from .versions import last_write, owner, written_since
 
 Place: TypeAlias = Node | Leaf
+Finished: TypeAlias = Callable[[Place, Array], None]
 
 LARGE = 1 << 15
 """Gradients of at least this many elements are put into the memory order of the forward output."""
@@ -36,12 +37,14 @@ def pull_back(
     retain: bool,
     create: bool,
     floor: int = 0,
+    finished: Finished | None = None,
 ) -> dict[Place, Array]:
     """Gradients of sum <root, g> for the `wanted` places, or for every leaf if None; a place that gets none is left out.
 
     `roots` are pairs of a place and its incoming gradient: arrays, or Tensors if :func:`in_tensors`. The returned arrays
     share no memory with other arrays. Without `retain`, the saved values of every visited node are freed. Places numbered
-    below `floor` are treated as leaves: the walk ends there.
+    below `floor` are treated as leaves: the walk ends there. ``finished(place, g)`` is called with each gradient as soon as it
+    is complete, while the walk goes on.
 
     Raises:
         RuntimeError: before anything changes, if a visited node was freed or a value it saved has been overwritten.
@@ -50,6 +53,9 @@ def pull_back(
     grads: dict[Place, Array] = reached([place for place, _ in roots], oldest)
     order: list[Any] = sorted(grads, key=attrgetter("number"), reverse=True)
     check_unwritten(order, oldest)
+    if finished is not None:  # leaves come right after their last use
+        last = {p: node.number - 0.5 for node in order for p in node.parents or () if p is not None and p.op is None}
+        order.sort(key=lambda place: last.get(place, place.number), reverse=True)
     useful = None if wanted is None else _leading_to(wanted, order, oldest)
     ends: Collection[Place] = () if wanted is None else wanted
     summed: set[Place] = set()  # places whose gradient this walk allocated: it may add in place
@@ -80,6 +86,8 @@ def pull_back(
                 shared = node in borrowed and node not in summed
                 fine = not shared and g.__class__ is np.ndarray and g.flags.carray
                 results[node] = g if fine else _own(g, shared)
+                if finished is not None:
+                    finished(node, results[node])
                 if op is None or node.number < floor:
                     continue
             if g.size >= LARGE and (op.in_place or not op.along):  # other kernels take any order

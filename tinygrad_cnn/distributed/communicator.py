@@ -35,6 +35,12 @@ class Communicator(Protocol):
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks that this one ends with an error."""
 
+    def call_witness(self) -> None:
+        """Let it be reported, too, if this rank is killed. All ranks call this together."""
+
+    def leave_witness(self) -> None:
+        """Training is over: nothing is to be reported any more."""
+
 
 def gather(link: Communicator, data: bytes) -> list[bytes]:
     """The bytes of all ranks, in the order of their numbers."""

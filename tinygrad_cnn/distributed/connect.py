@@ -30,6 +30,12 @@ class Alone:
     def fail(self, error: BaseException) -> None:
         """There is nobody to tell."""
 
+    def call_witness(self) -> None:
+        """A launcher that ends one process says so."""
+
+    def leave_witness(self) -> None:
+        """There is none."""
+
 
 def connect(timeout: float) -> Communicator:
     """The processes that a launcher has started together with this one, or this one alone.

@@ -16,10 +16,11 @@ from ..data.loader import Shards
 from ..nn.normalization import batch_norm_function
 from ..ops.random import get_rng_state, is_library_generator, set_rng_state
 from ..tensor import Tensor
-from .contribution import Flat, Layout, Sum, add
+from .contribution import Contribution, Exchange, Flat, Layout, Sum, folded, several_buckets
+from .handover import Handover
 from .lockstep import in_lockstep
 from .sync_batch_norm import sync_batch_norm
-from .tree import computed
+from .tree import Node, computed
 
 if TYPE_CHECKING:
     from .world import World
@@ -42,6 +43,8 @@ class Step:
     Args:
         world: the ranks and shards.
         parameters, buffers: of the model.
+        handover: where the backward passes of shards hand over gradients. Those of the last shard of this rank travel to the
+            other ranks while its backward pass goes on.
         reuse: whether the memory of gradients that were returned may be written by the next step.
         totals: makes numbers that add up of what a shard measured beside its loss, and its target.
     """
@@ -51,22 +54,29 @@ class Step:
         world: World,
         parameters: Sequence[Tensor],
         buffers: Sequence[Tensor],
+        handover: Handover,
         reuse: bool,
         totals: Totals | None = None,
     ) -> None:
         self._world, self._reuse = world, reuse
         self._totals = totals or (lambda values, target: [])
-        self._lengths: list[int] = []
+        self._lengths: list[int] | None = None
         self._parameters = parameters
+        # In flat memory the last parameters are first, as their gradients are complete first.
+        self._places = {id(p): place for place, p in enumerate(reversed(parameters))}
+        self._handover = handover
+        full = several_buckets([p._array for p in parameters])
+        handover.wanted = world.size > 1 and not world.sync_batch_norm and full
         self._floats = [b._array for b in buffers if b.dtype.kind in "fc"]
         self._integers = [b._array for b in buffers if b.dtype.kind not in "fc"]
         self._buffers = [*self._floats, *self._integers]
         self._before = [np.empty_like(b) for b in self._buffers]
         self._mark = marking(*self._buffers)
         self._sum = Sum(world.link, world.shards)
-        self._layout = self._layout_for([])
+        self._layout = Layout([])
         self._free: list[Flat] = []
         self._lent: Flat | None = None
+        self._under_way: Exchange | None = None  # its memory must live, also if the step fails
         self._is_first = True
 
     def __call__(self, shard: ShardStep, batch: Shards) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
@@ -88,20 +98,25 @@ class Step:
         for kept, buffer in zip(self._before, self._buffers, strict=True):
             np.copyto(kept, buffer)
         dtypes: list[np.dtype[Any]] = []
+        own: dict[Node, Flat] = {}
+        exchanges: list[Exchange | None] = []
 
-        def contribution(s: int, onto: Flat | None = None) -> Flat:
+        def contribution(s: int, onto: Sequence[Flat] = ()) -> Flat:
             self._put_buffers_back()
             share = batch.sizes[s] / examples
+            early = self._begun(onto, own) if s == world.mine[-1] else None
             with (
                 world.stream(world.steps, s),
                 trace(_NoOtherGenerator()) if self._is_first and world.shards > 1 else nullcontext(),
+                self._handover.to(None if early is None else partial(self._take, early)),
             ):
                 loss, *values = shard(Tensor._of(np.asarray(share)), *batch.parts[s])
             dtypes.append(loss.dtype)
-            totals = self._totals(values, batch.parts[s][-1])
-            if self._lengths != [*map(len, totals)]:
-                self._layout = self._layout_for(totals)
-            return self._contribution(share, loss.item(), [n for total in totals for n in total], onto)
+            self._set_lengths(totals := self._totals(values, batch.parts[s][-1]))
+            whole = early or Contribution(self._layout, onto, self._memory)
+            self._fill(whole, share, [loss.item() * share, *(n for total in totals for n in total)])
+            exchanges.append(whole.exchange)
+            return whole.flat
 
         try:
             if world.sync_batch_norm and world.shards > 1:
@@ -109,15 +124,29 @@ class Step:
                 one = self._one_of(parts)
             else:
                 one = contribution
-            own = {node: computed(node, one, self._added) for node in self._sum.own}
+            for node in self._sum.own:
+                own[node] = computed(node, one)
         except BaseException:
             self._put_buffers_back()
             raise
         self._is_first = False
-        out = self._memory()
-        self._lent = self._sum.over_ranks(own, out)
-        self._free += [flat for flat in (*own.values(), out) if flat is not self._lent]
+        exchange = exchanges[-1] or Exchange(self._sum, own, self._memory())
+        self._lent = exchange.finish()
+        self._free += [flat for flat in (*own.values(), exchange.out) if flat is not self._lent]
         return self._results(self._layout.views(self._lent), dtypes[0])
+
+    def _begun(self, onto: Sequence[Flat], own: dict[Node, Flat]) -> Contribution | None:
+        """The contribution of the last shard, whose gradients are sent as they come; None if that does not pay."""
+        if not self._handover.wanted or self._lengths is None:
+            return None
+        last = Contribution(self._layout, onto, self._memory)
+        nodes = {**own, self._sum.own[-1]: last.flat}
+        last.exchange = self._under_way = Exchange(self._sum, nodes, self._memory(), self._layout.spans)
+        return last
+
+    def _take(self, contribution: Contribution, parameter: Tensor, g: np.ndarray) -> None:
+        if id(parameter) in self._places:
+            contribution.put(self._places[id(parameter)], g)
 
     # Shards that share batch-norm moments
 
@@ -133,8 +162,8 @@ class Step:
 
         return in_lockstep([partial(alone, s) for s in self._world.mine], self._world.total, self._keep, self._put)
 
-    def _one_of(self, parts: dict[int, Flat]) -> Callable[[int, Flat | None], Flat]:
-        return lambda s, onto: parts[s] if onto is None else self._added(onto, parts[s])
+    def _one_of(self, parts: dict[int, Flat]) -> Callable[[int, Sequence[Flat]], Flat]:
+        return lambda s, onto: folded(onto, parts[s])
 
     def _keep(self) -> Any:
         return get_rng_state(), [b.copy() for b in self._buffers], [getattr(p, "_grad", None) for p in self._parameters]
@@ -152,38 +181,37 @@ class Step:
             np.copyto(buffer, kept)
         self._mark()
 
-    def _layout_for(self, totals: Sequence[Sequence[float]]) -> Layout:
-        """Where a contribution with these totals lies. Memory for others is dropped."""
-        self._lengths, self._free = [*map(len, totals)], []
-        numbers = np.empty(1 + sum(self._lengths) + len(self._parameters) + sum(b.size for b in self._integers))
-        return Layout([*(p._array for p in self._parameters), *self._floats, numbers])
+    def _set_lengths(self, totals: Sequence[Sequence[float]]) -> None:
+        """Lay out contributions with such totals; ValueError if earlier ones had others."""
+        lengths = [*map(len, totals)]
+        if self._lengths is None:
+            self._lengths = lengths
+            numbers = np.empty(1 + sum(lengths) + len(self._parameters) + sum(b.size for b in self._integers))
+            self._layout = Layout([*(p._array for p in reversed(self._parameters)), *self._floats, numbers])
+        elif self._lengths != lengths:
+            raise ValueError(
+                f"World: the metrics gave {lengths} numbers for a shard and {self._lengths} for those before; a metric must "
+                "give equally many for every shard"
+            )
 
     def _memory(self) -> Flat:
         return self._free.pop() if self._free else self._layout.empty()
 
-    def _added(self, a: Flat, b: Flat) -> Flat:
-        self._free.append(b)
-        return add(a, b)
-
-    def _contribution(self, share: float, loss: float, totals: Sequence[float], onto: Flat | None) -> Flat:
-        flat = self._memory() if onto is None else onto
+    def _fill(self, contribution: Contribution, share: float, totals: Sequence[float]) -> None:
+        """Put in what was not taken early."""
         present = [p._grad is not None for p in self._parameters]
-        gradients: list[Any] = [0 if p._grad is None else p._grad._array for p in self._parameters]
+        gradients: list[Any] = [0 if p._grad is None else p._grad._array for p in reversed(self._parameters)]
         statistics = [b * b.dtype.type(share) for b in self._floats]
-        numbers = np.array([loss * share, *totals, *present, *(n for b in self._integers for n in b.flat)], np.float64)
-        for view, array in zip(self._layout.views(flat), [*gradients, *statistics, numbers], strict=True):
-            if onto is None:
-                np.copyto(view, array)
-            else:
-                np.add(view, array, out=view)
-        return flat
+        numbers = np.array([*totals, *present, *(n for b in self._integers for n in b.flat)], np.float64)
+        for place, array in enumerate([*gradients, *statistics, numbers]):
+            contribution.put(place, array)
 
     def _results(
         self, views: list[np.ndarray], dtype: np.dtype[Any]
     ) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
         *views, numbers = views
         many = len(self._parameters)
-        ends = [*accumulate([1, *self._lengths, many])]
+        ends = [*accumulate([1, *(self._lengths or []), many])]
         loss, *totals, present, integers = np.split(numbers, ends)
         mine = np.array([n for b in self._integers for n in b.flat], np.float64)
         if not np.array_equal(integers, mine * self._world.shards):
@@ -195,8 +223,8 @@ class Step:
         for buffer, view in zip(self._floats, views[many:], strict=True):
             np.copyto(buffer, view)
         self._mark()
-        gradients = [Tensor._of(view) if n else None for view, n in zip(views, present, strict=False)]
-        return Tensor._of(loss[0].astype(dtype)), [total.tolist() for total in totals], gradients
+        gradients = [Tensor._of(v) if n else None for v, n in zip(reversed(views[:many]), present, strict=True)]
+        return Tensor._of(loss.astype(dtype).reshape(())), [total.tolist() for total in totals], gradients
 
 
 class _NoOtherGenerator(Tracer):
@@ -211,19 +239,20 @@ class _NoOtherGenerator(Tracer):
         super().write(thing, what)
 
 
-def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor]) -> None:
+def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor], handover: Handover) -> None:
     """Let each parameter have the gradient of the loss times the share as ``grad``, or None."""
     for p in parameters:
         p.zero_grad()
-    loss.backward(share.astype(loss.dtype).reshape(loss.shape))
+    finished = handover.finished if handover.wanted else None
+    loss._backward(share.astype(loss.dtype).reshape(loss.shape), None, False, finished)
 
 
-def shard_step(loss_of_shard: Callable[..., Tensor], parameters: Sequence[Tensor]) -> ShardStep:
+def shard_step(loss_of_shard: Callable[..., Tensor], parameters: Sequence[Tensor], handover: Handover) -> ShardStep:
     """Forward and backward of a function that gives the loss of a shard."""
 
     def step(share: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         loss = loss_of_shard(*parts)
-        backward_of_share(loss, share, parameters)
+        backward_of_share(loss, share, parameters, handover)
         return (loss,)
 
     return step

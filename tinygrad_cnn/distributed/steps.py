@@ -21,6 +21,7 @@ from ..training.steps import Steps, taken, wrapped
 from ..training.weights import ClassWeighted
 from . import digest
 from .communicator import DistributedError, gather
+from .handover import Handover
 from .step import Step, backward_of_share
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class DistributedSteps(Steps):
         self._world: World = run.distributed
         moved = [p for group in run.optimizer.param_groups for p in group["params"]]
         self._parameters: list[Tensor] = [*{id(p): p for p in (*run.model.parameters(), *moved)}.values()]
+        self._handover = Handover()
         together = self._world.sync_batch_norm
         if together and compile:
             run.how = "steps run as written, since shards wait for each other in synchronized batch norm"
@@ -46,14 +48,14 @@ class DistributedSteps(Steps):
     # The two functions that are compiled
 
     def _forward_and_backward(self) -> Callable[..., tuple[Tensor, ...]]:
-        model, loss, parameters = self.run.model, self.run.loss, self._parameters
+        model, loss, parameters, handover = self.run.model, self.run.loss, self._parameters, self._handover
         metrics = self.run.means.metrics
 
         def shard(share: Tensor, *batch: Tensor) -> tuple[Tensor, ...]:
             *inputs, target = batch
             output = model(*inputs)
             value = loss(output, target)
-            backward_of_share(value, share, parameters)
+            backward_of_share(value, share, parameters, handover)
             return measured(value, output, target, metrics)
 
         return shard
@@ -98,16 +100,20 @@ class DistributedSteps(Steps):
             state = world.from_first(first)
             if world.rank != 0:
                 run.restore(state)
+            world.link.call_witness()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Tell the other ranks of an error; without one, wait until all have ended and rank 0 has saved."""
-        if error is not None:
-            self._world.link.fail(error)
-        else:
-            self._world.any(False)
+        try:
+            if error is not None:
+                self._world.link.fail(error)
+            else:
+                self._world.any(False)
+        finally:
+            self._world.link.leave_witness()
 
     def end(self, interrupt: Interrupt) -> bool:
         """Whether any rank wants to end."""
@@ -135,7 +141,7 @@ class DistributedSteps(Steps):
             self._learned = learned
             # A callback may keep the gradients that it is given.
             self._step = Step(
-                world, learned, [*self.run.model.buffers()], reuse=self._before_update is None,
+                world, learned, [*self.run.model.buffers()], self._handover, reuse=self._before_update is None,
                 totals=self.run.means.totals_of,
             )  # fmt: skip
             self._update = wrapped(self._update_of(learned), self._compile)

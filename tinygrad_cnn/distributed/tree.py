@@ -7,7 +7,7 @@ the same bits for any number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -37,19 +37,17 @@ def subtrees(part: range, node: Node) -> list[Node]:
     return [tree for half in halves(node) for tree in subtrees(part, half)]
 
 
-def computed(node: Node, shard: Callable[[int, T | None], T], add: Callable[[T, T], T], onto: T | None = None) -> T:
+def computed(node: Node, shard: Callable[[int, Sequence[T]], T], onto: Sequence[T] = ()) -> T:
     """The sum of a node, whose shards are computed in order.
 
     Args:
-        shard: ``shard(s, None)`` gives the contribution of a shard, ``shard(s, a)`` adds it to a.
-        add: ``add(a, b)`` adds b to a, and may reuse the memory of b.
-        onto: a sum that the node is added to.
+        shard: ``shard(s, [a, b, c])`` gives a + (b + (c + the contribution of shard s)), in the memory of a.
+        onto: such sums that the node is added to.
     """
     if node[1] - node[0] == 1:
         return shard(node[0], onto)
     left, right = halves(node)
-    own = computed(right, shard, add, computed(left, shard, add))
-    return own if onto is None else add(onto, own)
+    return computed(right, shard, (*onto, computed(left, shard)))
 
 
 def total(node: Node, known: Mapping[Node, np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Ranks tell each other of failures on a second communicator, to which every rank listens while it waits. A rank that has
 waited too long asks all others where they are: one that is waiting, too, answers; one that is stopped or hangs does
-not.
+not. A rank that is killed is reported by a witness, a process of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .communicator import DistributedError, Message
+from . import witness
+from .communicator import DistributedError, Message, gather
 
 SPIN = 200e-6
 """Seconds for which a rank looks for its messages without pause; longer waits leave the processor to others."""
@@ -45,6 +46,7 @@ class Link:
         self.rank, self.size, self._timeout = comm.rank, comm.size, timeout
         self._host = MPI.Get_processor_name()
         self._hosts = dict.fromkeys(range(self.size), "an unknown host")
+        self._call: witness.Call | None = None
         self.at = "before the first step"
         self.failures: Path | None = None
         self._sent: list[Any] = []  # messages about failures, whose memory must live until they are received
@@ -58,6 +60,17 @@ class Link:
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.rank]
+
+    @property
+    def at(self) -> str:
+        """Where this rank is, in words."""
+        return self._at
+
+    @at.setter
+    def at(self, text: str) -> None:
+        self._at = text
+        if self._call is not None:
+            self._call.note(f"rank {self.rank} on {self._host}, {text}")
 
     # Data
 
@@ -169,6 +182,39 @@ class Link:
         self._report(text)
         raise DistributedError(text)
 
+    def call_witness(self) -> None:
+        """Let it be reported, too, if this rank is killed: in rank 0's file of failures, which becomes that of all."""
+        self.leave_witness()
+        data = gather(self, f"{self._host}\0{self.failures or ''}".encode())
+        hosts, files = zip(*(part.decode().split("\0") for part in data), strict=True)
+        if not files[0]:
+            return
+        self.failures = Path(files[0])
+        neighbours = [rank for rank, host in enumerate(hosts) if host == self._host]
+        is_first = neighbours[0] == self.rank
+        folder, process = witness.summon(files[0], len(neighbours)) if is_first else ("", None)
+        try:
+            where = gather(self, folder.encode())[neighbours[0]].decode()
+            if where:
+                with contextlib.suppress(OSError):  # training goes on without it
+                    self._call = witness.Call(where, neighbours.index(self.rank), process)
+            called = gather(self, b"" if self._call is None else b"called")
+        finally:
+            witness.dismiss(folder)
+            if process is not None and self._call is None:
+                process.kill()
+                process.wait()
+        if all(called[rank] for rank in neighbours):
+            self.at = self.at
+        else:  # it would take another rank for the first
+            self.leave_witness()
+
+    def leave_witness(self) -> None:
+        """Tell it that this rank needs no report any more."""
+        if self._call is not None:
+            self._call.end()
+            self._call = None
+
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks that this one ends with an error."""
         if self._failed:  # they know
@@ -188,6 +234,7 @@ class Link:
 
     def _leave(self) -> None:
         """At the end of the process: tell the others, and end them all if there was a failure, once they had time to print."""
+        self.leave_witness()
         if self._mpi.Is_finalized():
             return
         error = getattr(sys, "last_value", None)

@@ -25,7 +25,8 @@ from ..training.steps import Steps, wrapped
 from . import digest
 from .communicator import DistributedError, broadcast, gather
 from .connect import connect
-from .contribution import Flat, Sum, add
+from .contribution import Flat, Sum, folded
+from .handover import Handover
 from .step import Step, shard_step
 from .steps import DistributedSteps, batches
 from .tree import computed, shards_of_rank
@@ -58,7 +59,8 @@ class World(Loadable):
             shards then wait for each other in every such layer, and steps run as written.
         timeout: seconds. All ranks end within this time after one of them has stopped to answer. It must be longer than
             a step, a validation or a saving takes.
-        failures: a file to which failures are written as well; ``fit`` with a Checkpoint writes beside it by default.
+        failures: a file to which failures are written as well, also that a rank was killed, and which; rank 0's counts.
+            ``fit`` with a Checkpoint writes beside it by default.
 
     Attributes:
         rank: the number of this process, from 0.
@@ -100,6 +102,8 @@ class World(Loadable):
         self.link.failures = None if failures is None else Path(failures)
         self.mine = shards_of_rank(self.rank, self.size, self.shards)
         self._step: Step | None = None
+        self._parameters: list[Tensor] = []
+        self._learned: list[Tensor] = []
         self._shard_step: tuple[Any, Any] = (None, None)
 
     def restart(self) -> None:
@@ -141,14 +145,26 @@ class World(Loadable):
             state = self.from_first(lambda: snapshot(world=self, **stateful))
             if self.rank != 0:
                 restore(state, world=self, **stateful)
+            self.link.call_witness()
         owners = [p for p in parts.values() if hasattr(p, "parameters")]
         groups = [group["params"] for p in parts.values() for group in getattr(p, "param_groups", ())]
         leaves = chain(*(p.parameters() for p in owners), *groups)
         buffers = chain(*(p.buffers() for p in owners if hasattr(p, "buffers")))
-        self._parameters = [p for p in {id(p): p for p in leaves}.values() if p.requires_grad]
-        if not self._parameters:
+        self._parameters = [*{id(p): p for p in leaves}.values()]
+        if not any(p.requires_grad for p in self._parameters):
             raise ValueError("World.start: no part has parameters; give it the model: world.start(model=model, ...)")
-        self._step = Step(self, self._parameters, [*{id(b): b for b in buffers}.values()], reuse=False)
+        self._buffers = [*{id(b): b for b in buffers}.values()]
+        self._step = None
+        self._step_for_learned()
+
+    def _step_for_learned(self) -> Step:
+        """What takes a step, made anew where other parameters require a gradient than before."""
+        learned = [p for p in self._parameters if p.requires_grad]
+        if self._step is None or [*map(id, learned)] != [*map(id, self._learned)]:
+            self._learned = learned
+            self._handover, self._shard_step = Handover(), (None, None)
+            self._step = Step(self, learned, self._buffers, self._handover, reuse=False)
+        return self._step
 
     def batches(self, loader: Any) -> Iterator[Shards]:
         """The batches of an epoch, of which this rank has its own shards. A DataLoader reads no others."""
@@ -158,7 +174,7 @@ class World(Loadable):
         """Forward and backward for each shard of a batch: the mean loss, with its gradients as ``grad`` of the parameters.
 
         The loss is the sum of n_s / n loss(shard s) for shards of n_s of n examples. Gradients replace those of an
-        earlier step.
+        earlier step; a parameter that was frozen has none.
 
         Args:
             loss_of_shard: a function of the arrays of a shard, such as ``lambda x, y: tg.mse(model(x), y)``; it gives
@@ -196,12 +212,13 @@ class World(Loadable):
             tensors = {
                 s: tuple(x if isinstance(x, Tensor) else from_numpy(x) for x in part) for s, part in parts.items()
             }
+            take = self._step_for_learned()
             if self._shard_step[0] is not loss_of_shard or not compile:
-                run = shard_step(loss_of_shard, self._parameters)
+                run = shard_step(loss_of_shard, self._parameters, self._handover)
                 self._shard_step = loss_of_shard, wrapped(run, compile and not self.sync_batch_norm)
-            loss, _, gradients = self._step(self._shard_step[1], Shards(sizes, tensors))
+            loss, _, gradients = take(self._shard_step[1], Shards(sizes, tensors))
             self.steps += 1
-        for p, g in zip(self._parameters, gradients, strict=True):
+        for p, g in zip(self._learned, gradients, strict=True):
             p.grad = g
         return loss
 
@@ -229,10 +246,10 @@ class World(Loadable):
         """The sum over all shards of an array for each shard of this rank, which may be written to."""
         whole, shard = Sum(self.link, self.shards), dict(zip(self.mine, arrays, strict=True))
 
-        def flat(s: int, onto: Flat | None) -> Flat:
-            return (shard[s].ravel(),) if onto is None else add(onto, (shard[s].ravel(),))
+        def flat(s: int, onto: Sequence[Flat]) -> Flat:
+            return folded(onto, (shard[s].ravel(),))
 
-        own = {node: computed(node, flat, add) for node in whole.own}
+        own = {node: computed(node, flat) for node in whole.own}
         (total,) = whole.over_ranks(own, (np.empty(arrays[0].size, arrays[0].dtype),))
         return total.reshape(arrays[0].shape)
 

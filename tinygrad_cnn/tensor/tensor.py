@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core import hooks, tracing
-from ..core.backward import in_tensors, pull_back
+from ..core.backward import Finished, in_tensors, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import register_tensor
 from ..core.node import Leaf, Node
@@ -305,9 +305,18 @@ class Tensor(Methods):
                 if its graph was freed by an earlier backward; or if a value saved in the graph has been overwritten.
             ValueError: if `gradient` has another shape.
         """
+        self._backward(gradient, retain_graph, create_graph)
+
+    def _backward(
+        self,
+        gradient: TensorLike | None,
+        retain_graph: bool | None,
+        create_graph: bool,
+        finished: Finished | None = None,
+    ) -> None:
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
-        results = pull_back([root], None, retain=retain, create=create_graph)
+        results = pull_back([root], None, retain=retain, create=create_graph, finished=finished)
         watched, of = bool(tracing.watchers), Tensor._of
         for leaf, g in results.items():
             tensor = leaf.tensor()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""A training in which rank WHO fails after step AT.
+"""A training in which rank WHO fails after step AT; with HOW "killed" it only notes each step, and somebody else kills it.
 
 Run:  failing.py HOW WHO AT [SECONDS]
 """
@@ -10,15 +10,21 @@ import time
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
+from tinygrad_cnn.distributed import witness
 
 how, who, at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 timeout = float(sys.argv[4]) if len(sys.argv) > 4 else 5.0
+
+steps = os.open("step", os.O_CREAT | os.O_WRONLY) if how == "killed" else -1
 
 
 class Fail(tg.training.Callback):
     """Fails after a step."""
 
     def on_step_end(self, run):
+        if how == "killed" and run.rank == who:
+            os.pwrite(steps, f"{run.step:2}".encode(), 0)
+            time.sleep(0.005)
         if run.step == at and run.rank == who:
             with open("failed", "w") as file:
                 file.write("now")
@@ -26,7 +32,7 @@ class Fail(tg.training.Callback):
                 raise ValueError("no good")
             if how == "exit":
                 sys.exit(0)
-            if how == "kill":
+            if how in ("kill", "unseen"):
                 os.kill(os.getpid(), signal.SIGKILL)
             if how == "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)
@@ -40,7 +46,16 @@ class Fail(tg.training.Callback):
                 run.model[1].bias.copy_(run.model[1].bias + 1)
 
 
+class Absent:
+    """No witness can be reached."""
+
+    def __init__(self, *arguments):
+        raise OSError
+
+
 tg.manual_seed(0)
+if how == "unseen" and os.environ["PMI_RANK"] == str(who):
+    witness.Call = Absent
 world = tg.distributed.World(shards=8, timeout=timeout)
 images, digits = tg.data.digits()
 model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout(0.1))

@@ -1,0 +1,90 @@
+"""Gradients are handed over once each, as soon as they are complete, and as they will be in `grad`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.distributed.handover import Handover
+from tinygrad_cnn.distributed.step import backward_of_share, shard_step
+
+ONE = tg.Tensor(1.0, dtype=np.float64)
+
+
+def leaf(value):
+    return tg.Tensor(value, requires_grad=True, dtype=np.float64)
+
+
+def wanted():
+    handover = Handover()
+    handover.wanted = True
+    return handover
+
+
+def test_a_gradient_is_handed_over_before_the_rules_of_older_nodes_run():
+    happened = []
+
+    @tg.op
+    def twice(x):
+        return 2 * x
+
+    twice.vjp(x=lambda g: happened.append("rule") or g * 2)
+    first, second, handover = leaf(3.0), leaf(4.0), wanted()
+    loss = twice(first) * second
+    with handover.to(lambda p, g: happened.append({id(first): "first", id(second): "second"}[id(p)])):
+        backward_of_share(loss, ONE, [first, second], handover)
+    assert happened == ["second", "rule", "first"]
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.booleans()), min_size=1, max_size=12)
+
+
+@given(STEPS, st.integers(1, 5), st.booleans())
+def test_in_any_graph_as_it_is_without(steps, count, is_wanted):
+    """Whatever is used how often."""
+    rng = np.random.default_rng(0)
+    leaves = [leaf(rng.normal(size=3)) for _ in range(count)]
+
+    def loss():
+        values = [*leaves]
+        for a, b, product in steps:
+            x, y = values[a % len(values)], values[b % len(values)]
+            values.append(x * y if product else x + y)
+        return (values[-1] * values[-1]).sum()
+
+    loss().backward()
+    expected = [None if p.grad is None else p.grad.numpy().tobytes() for p in leaves]
+    handover, taken = Handover(), []
+    handover.wanted = is_wanted
+    with handover.to(lambda p, g: taken.append((id(p), g.tobytes()))):
+        backward_of_share(loss(), ONE, leaves, handover)
+    assert [None if p.grad is None else p.grad.numpy().tobytes() for p in leaves] == expected
+    assert len(dict(taken)) == len(taken)
+    assert dict(taken) == ({id(p): g for p, g in zip(leaves, expected, strict=True) if g} if is_wanted else {})
+
+
+def test_a_compiled_step_hands_over_in_replays_to_whoever_takes_then():
+    weights, handover = [leaf(np.ones(3)), leaf(np.ones(3))], wanted()
+    step = tg.compile(shard_step(lambda x: (x * weights[0] * weights[1]).sum(), weights, handover))
+    replays = 0
+    for call in range(1, 9):
+        taken = []
+        with handover.to(lambda p, g, taken=taken: taken.append((id(p), g.tolist()))):
+            step(ONE, tg.Tensor(np.full(3, float(call)), dtype=np.float64))
+        if taken:
+            assert dict(taken) == {id(p): [float(call)] * 3 for p in weights}
+            replays += 1
+    assert 3 < replays < 8, "captures, and runs as written that replays are compared with, hand over nothing"
+    step(ONE, tg.Tensor(np.ones(3), dtype=np.float64))  # nobody takes them
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_only_what_requires_a_gradient(frozen):
+    weights, handover, taken = [leaf(1.0), leaf(2.0)], wanted(), []
+    weights[frozen].requires_grad = False
+    with handover.to(lambda p, g: taken.append(id(p))):
+        backward_of_share(weights[0] * weights[1], ONE, weights, handover)
+    assert taken == [id(weights[1 - frozen])]
