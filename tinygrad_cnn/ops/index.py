@@ -185,7 +185,7 @@ def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
         width = math.prod(shape[1:])
         row = index.astype(np.intp)[..., None]
         flat = np.where(row < 0, row + shape[0], row) * width + np.arange(width)
-        return flat.reshape(*index.shape, *shape[1:])
+        return flat.reshape((*index.shape, *shape[1:]))
     return np.asarray(np.arange(math.prod(shape)).reshape(shape)[index])
 
 
