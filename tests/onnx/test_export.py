@@ -119,6 +119,7 @@ def test_a_model(model, shape, trained):
     lambda x: tg.pad(x, ((0, 0), (-1, 2)), "reflect"),
     lambda x: tg.multilabel_soft_margin_loss(x, tg.Tensor(normal(4)) > 0, reduction="none"),
     lambda x: tg.index_add(x, 1, np.array([0, 0]), x[:, :2]),
+    lambda x: tg.take(x, [2, 0], axis=1) + tg.embedding([0, 2], x.T).sum(),
     lambda x: tg.tril(x.T @ x),
     lambda x: tg.softmax(x, axis=1) + tg.softmin(x) + tg.log_softmax(x, axis=0),
     lambda x: tg.lp_pool1d(tg.abs(x)[:, None], 2, 2),

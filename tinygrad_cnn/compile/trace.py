@@ -22,7 +22,6 @@ from ..core import hooks, tracing
 from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Leaf, Node, Op
-from ..core.operands import adapt
 from ..core.tracing import Args, Writes
 from ..core.versions import owner
 from ..tensor import Tensor
@@ -131,7 +130,7 @@ class Capture(tracing.Tracer):
                 )
         several, drew = bool(residuals), self.state.drew()
         if id(output._array) not in self._values:  # else the op returned its input
-            arrays = self.of(tuple(map(adapt, inputs)))
+            arrays = self.of(inputs)
             named = self.of(dict(zip(op.signature.params, params, strict=True)))
             results = (output._array, *residuals)
             call = op.raw if op.prepare is None else op.run

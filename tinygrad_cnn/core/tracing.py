@@ -39,7 +39,7 @@ class Tracer:
         return self.outer.captures
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        """An op was called on Tensors."""
+        """An op was called on Tensors. `inputs` are the operands that it used: Tensors, and others after their conversion."""
         self.outer.call(op, inputs, params, output, residuals)
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
