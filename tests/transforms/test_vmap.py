@@ -107,6 +107,41 @@ def test_the_gradient_for_each_sample_and_through_the_batch(case):
     np.testing.assert_allclose(pushed, dot, rtol=1e-9, atol=1e-12 * size)
 
 
+@pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
+def test_many_gradients_for_each_sample(case, replays):
+    """A batched backward walk inside of a batch, as in ``vmap(jacrev(f))``, and such a walk compiled."""
+    columns = samples(case)
+    moving = tuple(i for i, c in enumerate(columns) if c[0].dtype.kind == "f")
+    y = called(case, [c[0] for c in columns]).numpy()
+    us = np.cos(np.arange(2 * y.size, dtype=y.dtype)).reshape(2, *y.shape)
+
+    def pulled(*arrays):
+        pull = tg.vjp(lambda *xs: case.call(*map(tg.Tensor, xs)), *arrays)[1]
+        return [g for i, g in enumerate(tg.vmap(pull)(us)) if i in moving]
+
+    def one_by_one(k):
+        pull = tg.vjp(lambda *xs: case.call(*map(tg.Tensor, xs)), *[c[k] for c in columns])[1]
+        return [[g for i, g in enumerate(pull(u)) if i in moving] for u in us]
+
+    wanted = [np.array([[row[i].numpy() for row in one_by_one(k)] for k in range(3)]) for i in range(len(moving))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        if case.function.__name__ in REFUSED:
+            with pytest.raises(ValueError, match=REFUSED[case.function.__name__]):
+                tg.vmap(pulled)(*map(np.stack, columns))
+        else:
+            for w, found in zip(wanted, tg.vmap(pulled)(*map(np.stack, columns)), strict=True):
+                np.testing.assert_allclose(found, w, rtol=1e-9, atol=1e-11)
+        compiled = tg.compile(pulled)
+        if case.function is tg.linalg.det:
+            with pytest.raises(tg.CaptureError, match="reads the value"):
+                compiled(*[c[0] for c in columns])
+            return
+        for k in (0, 1, 2, 0):
+            for w, found in zip(wanted, compiled(*[c[k] for c in columns]), strict=True):
+                np.testing.assert_allclose(found, w[k], rtol=1e-9, atol=1e-11)
+
+
 X = np.arange(24.0).reshape(4, 3, 2) / 10
 
 
@@ -140,6 +175,8 @@ class TestArguments:
 
     def test_no_samples(self):
         assert tg.vmap(lambda x: x.sum(axis=0))(X[:0]).shape == (0, 2)
+        for f in (tg.median, tg.cumsum, lambda x: tg.take(x, [1, 0]), lambda x: tg.concatenate([x, x], axis=None)):
+            assert tg.vmap(f)(X[:0]).shape == (0, *f(X[0]).shape)
 
     @pytest.mark.parametrize(
         ("arguments", "axes", "message"),

@@ -136,6 +136,9 @@ class Capture(tracing.Tracer):
             call = op.raw if op.prepare is None else op.run
             self._step(op.name, call, arrays, results, params=named, op=op, kept=drew, several=several)
 
+    def knows(self, array: Any) -> bool:
+        return id(array) in self._values or super().knows(array)
+
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         inputs, made = self.of(arrays), function(*arrays)
         several, drew = isinstance(made, tuple), self.state.drew()

@@ -108,16 +108,29 @@ class _Sample(Tracer):
 
     def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
         self._check_residuals(node.op, saved)
-        if any(id(a) in self.batched for a in _arrays(node.params)) and node.op not in (getitem.op, add_at_zeros.op):
+        index = () if node.op in (getitem.op, add_at_zeros.op) else [*_arrays(node.params)]
+        if any(map(self._differs, index)):
             raise ValueError(
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"
             )
+        if any(map(self.knows, index)):
+            self.impure(f"computes the gradient of `{node.op.name}` in a batch with an index, and a replay would not")
         return NOBODY.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
 
+    def knows(self, array: Any) -> bool:
+        return id(array) in self.batched or super().knows(array)
+
+    def _differs(self, array: Any) -> bool:
+        """Whether an array depends on the sample of this vmap or of one around it."""
+        tracers: list[Tracer] = [self]
+        while tracers[-1] is not NOBODY:
+            tracers.append(tracers[-1].outer)
+        return any(isinstance(each, _Sample) and id(array) in each.batched for each in tracers)
+
     def _wrapped(self, value: Any) -> Any:
-        """An array that depends on the sample, such as labels, as a Tensor, so that what is computed from it is noted."""
-        return Tensor._of(value) if id(value) in self.batched else value
+        """An array that may differ, such as labels, as a Tensor, so that what is computed from it is noted by every tracer."""
+        return Tensor._of(value) if isinstance(value, np.ndarray) and self.knows(value) else value
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         found = function(*arrays)

@@ -128,6 +128,11 @@ def _as_it_is(call: Call) -> Any:
     return call.run(*call.values, **params)
 
 
+def _flat(x: Array) -> Any:
+    """(n, ...) as (n, size of a sample); not with -1, which nothing tells if there are no elements."""
+    return shape.reshape(x, shape=(x.shape[0], math.prod(x.shape[1:])))
+
+
 # Along axes
 
 
@@ -152,7 +157,7 @@ def _along_axes(call: Call) -> Any:
 def _along_axis_or_flattened(call: Call) -> Any:
     axis, value = call.params["axis"], call.values[0]
     if axis is None or not call.shapes[0]:
-        value, axis = shape.reshape(value, shape=(call.n, -1)), 1
+        value, axis = _flat(value), 1
     else:
         axis = _moved(axis, len(call.shapes[0]))
     return shape.reshape(call.run(value, axis=axis), shape=(call.n, *call.out))
@@ -204,7 +209,7 @@ def _sum_to(call: Call) -> Any:
 def _concatenate(call: Call) -> Any:
     parts, axis = [call.full(i) for i in range(len(call.values))], call.params["axis"]
     if axis is None:
-        return call.run(*(shape.reshape(part, shape=(call.n, -1)) for part in parts), axis=1)
+        return call.run(*map(_flat, parts), axis=1)
     return call.run(*parts, axis=_moved(axis, len(call.out)))
 
 
@@ -252,7 +257,7 @@ def _take(call: Call) -> Any:
     (a, indices), axis = call.values, call.params["axis"]
     if call.only(0):
         if axis is None:
-            return call.run(shape.reshape(a, shape=(call.n, -1)), indices, axis=1)
+            return call.run(_flat(a), indices, axis=1)
         return call.run(a, indices, axis=_moved(axis, len(call.shapes[0])))
     if call.only(1):
         return call.run(a, indices) if axis is None else shape.moveaxis(call.run(a, indices), axis % np.ndim(a), 0)
@@ -279,7 +284,7 @@ def _along_lines(call: Call) -> Any:
     values, axis = [call.full(i) for i in range(len(call.values))], call.params["axis"]
     sizes = {"shape": (call.n, *call.out)} if "shape" in call.params else {}
     if axis is None:
-        values = [shape.reshape(value, shape=(call.n, -1)) for value in values]
+        values = [*map(_flat, values)]
         sizes = {"shape": (call.n, math.prod(call.out))} if sizes else {}
         return shape.reshape(call.run(*values, axis=1, **sizes), shape=(call.n, *call.out))
     return call.run(*values, axis=_moved(axis, len(call.shapes[1])), **sizes)
@@ -325,7 +330,7 @@ def _convolve(call: Call) -> Any:
     if b is None:
         return y
     ones = (1,) * (len(call.out) - 2)
-    return y + shape.reshape(b, shape=(call.n, 1, -1, *ones) if call.batched[2] else (-1, *ones))
+    return y + shape.reshape(b, shape=(call.n, 1, *call.shapes[2], *ones) if call.batched[2] else (-1, *ones))
 
 
 @_rule(conv.convolve_dx)
@@ -387,7 +392,7 @@ def _matmul(call: Call) -> Any:
     a, b = call.values
     left, right = call.shapes
     if call.only(0) and len(right) == 2 and len(left) in (1, 2):  # one product of two matrices
-        rows = shape.reshape(a, shape=(-1, left[-1]))
+        rows = shape.reshape(a, shape=(call.n * math.prod(left[:-1]), left[-1]))
         return shape.reshape(call.run(rows, b), shape=(call.n, *call.out))
     if call.only(1) and len(left) == 2 and len(right) == 1:
         return call.run(b, shape.swapaxes(a, 0, 1))
@@ -410,7 +415,8 @@ def _linear(call: Call) -> Any:
         return call.run(x, w, b)
     rows = call.full(0)
     if call.batched[1]:
-        rows = shape.reshape(rows, shape=(call.n, -1, call.shapes[0][-1]))
+        *lead, last = call.shapes[0]
+        rows = shape.reshape(rows, shape=(call.n, math.prod(lead), last))
         y = shape.reshape(matmul.matmul(rows, shape.swapaxes(w, -1, -2)), shape=(call.n, *call.out))
     else:
         y = call.run(rows, w)
@@ -456,7 +462,7 @@ def _mse(call: Call) -> Any:
 
 @_rule(classification.mean_by)
 def _mean_by(call: Call) -> Any:
-    total, weight = (reduce.sum(shape.reshape(call.full(i), shape=(call.n, -1)), axis=1) for i in range(2))
+    total, weight = (reduce.sum(_flat(call.full(i)), axis=1) for i in range(2))
     empty = compare.equal(weight, 0)
     return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight))
 
