@@ -158,6 +158,25 @@ def test_images_of_any_size():
         np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_images_of_any_size_with_a_border(mode):
+    model = shaken(nn.Conv2d(2, 3, 3, padding=(2, 1), padding_mode=mode))
+    source = exported(model, normal(2, 2, 6, 7), dynamic_axes={"x": [0, 2, 3]}, opset=19)
+    for x in (normal(2, 2, 6, 7), normal(1, 2, 9, 5)):
+        for found in (needs.run(source, x), outputs(load(source)(x))):
+            np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: x[np.arange(len(x))[::-1].copy()],
+    lambda x: x[:, np.arange(len(x)) % 2],
+    lambda x: tg.take(x, np.arange(len(x))[::-1].copy(), axis=0),
+    lambda x: tg.pad(x, ((1, 2), (0, 0)), "symmetric"),
+])  # fmt: skip
+def test_an_index_that_changes_with_a_size_is_refused(function):
+    assert "changes with the size of a dynamic axis" in refused(Function(function), normal(3, 4))
+
+
 @pytest.mark.parametrize("mode", ["nearest-exact", "area", "bicubic"])
 @pytest.mark.parametrize("size", [(7, 3), (4, 9)])
 def test_the_modes_of_interpolation(mode, size):
