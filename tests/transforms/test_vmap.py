@@ -205,6 +205,38 @@ class TestNesting:
         outer = tg.vmap(lambda x: tg.vmap(lambda y: tg.dot(x, y))(b))(a)
         np.testing.assert_allclose(outer, a @ b.T)
 
+    @pytest.mark.parametrize("outer", [(0, 0), (0, None), (None, 0)])
+    @pytest.mark.parametrize("inner", [(0, 0), (0, None), (None, 0)])
+    @pytest.mark.parametrize("f", [
+        lambda x, i: x[i] * x[0, 0],
+        lambda x, i: x[:, i],
+        lambda x, i: tg.put_along_axis(x, i[:, None], x[:2, :1], axis=0),
+        tg.jacrev(lambda x, i: tg.take(tg.sort(x, axis=0), i, axis=0)),
+        tg.jacrev(lambda x, i: x[i] ** 2),
+        tg.jacfwd(lambda x, i: tg.median(x, axis=0) * i[0]),
+        tg.grad(lambda x, i: tg.cross_entropy(x[:2], i)),
+    ])  # fmt: skip
+    def test_what_differs_on_any_level(self, f, inner, outer, replays):
+        def drawn(seed):
+            rng, both = np.random.default_rng(seed), zip(outer, inner, strict=True)
+            sizes = [[n for n, axis in zip((2, 4), axes, strict=True) if axis == 0] for axes in both]
+            return rng.normal(size=(*sizes[0], 3, 3)), np.argsort(rng.normal(size=(*sizes[1], 3)))[..., :2]
+
+        def one(axes, k, arrays):
+            return [a if axis is None else a[k] for a, axis in zip(arrays, axes, strict=True)]
+
+        def looped(*arrays):
+            samples = [[one(inner, k, one(outer, j, arrays)) for k in range(4)] for j in range(2)]
+            return np.array([[f(*map(tg.Tensor, sample)).numpy() for sample in row] for row in samples])
+
+        nested = tg.vmap(tg.vmap(f, in_axes=inner), in_axes=outer)
+        compiled = tg.compile(nested)
+        for seed in range(3):
+            arrays = drawn(seed)
+            for found in (nested, compiled):
+                np.testing.assert_allclose(found(*map(tg.Tensor, arrays)), looped(*arrays), rtol=1e-10, atol=1e-12)
+        assert compiled.plain is None
+
     def test_hessians_of_samples(self):
         f = lambda x: (x**3).sum() * x[0]  # noqa: E731
         xs = np.random.default_rng(0).uniform(1, 2, (5, 3))
@@ -364,6 +396,24 @@ class TestRefusals:
         with pytest.warns(RuntimeWarning, match="turned has no batching rule"):
             found = tg.vmap(turned)(X)
         np.testing.assert_array_equal(found, X[:, ::-1])
+
+    @pytest.mark.parametrize("f", [
+        lambda i: tg.index_set(X[..., 0], i, 7.0),
+        lambda i: tg.put_along_axis(X[..., 0], i[:, None], X[:2, :1, 1], axis=0),
+    ])  # fmt: skip
+    def test_an_array_at_an_index_that_differs(self, f, replays):
+        indices, compiled = np.array([[0, 1], [3, 2], [1, 3]]), tg.compile(f)
+        wanted = np.stack([f(tg.Tensor(i)).numpy() for i in indices])
+        np.testing.assert_array_equal(tg.vmap(f)(indices), wanted)
+        np.testing.assert_array_equal([compiled(i).numpy() for i in indices], wanted)
+
+    @pytest.mark.parametrize("f", [lambda i: tg.delete(X, i, axis=0), lambda i: np.insert(X, i, X[:2], axis=0)])
+    def test_an_index_whose_values_are_used_without_ops(self, f):
+        indices = np.array([[0, 1], [3, 2], [1, 3]])
+        with pytest.raises(ValueError, match="reads the values of a batched Tensor"):
+            tg.vmap(f)(indices)
+        with pytest.raises(tg.CaptureError, match="reads the value"):
+            tg.compile(f)(indices[0])
 
     def test_an_index_that_differs_from_sample_to_sample(self):
         i = np.array([2, 0, 1, 2])
