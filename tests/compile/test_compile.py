@@ -257,6 +257,13 @@ class TestArguments:
         for _ in range(3):
             assert compiled(x).tolist() == f(tg.Tensor(x)).tolist()
 
+    def test_what_an_op_passes_through_or_takes_as_an_integer(self):
+        places, x = tg.Tensor(np.array([2, 0])), ramp(3, 2)
+        for f in (lambda x: tg.index_add(x, 0, places, x[:2]), lambda x: np.ldexp(x, 2) + tg.ldexp(x, np.int64(1))):
+            compiled = tg.compile(f)
+            for _ in range(3):
+                assert compiled(x).tolist() == f(tg.Tensor(x)).tolist()
+
     def test_a_result_with_a_graph_cannot_be_an_argument(self, double):
         x = tg.ones(2, requires_grad=True)
         with pytest.raises(TypeError, match=r"argument 0 is the result of `mul`.*detach"):

@@ -129,8 +129,8 @@ class Capture(tracing.Tracer):
                     "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
                 )
         several, drew = bool(residuals), self.state.drew()
+        arrays = self.of(inputs)
         if id(output._array) not in self._values:  # else the op returned its input
-            arrays = self.of(inputs)
             named = self.of(dict(zip(op.signature.params, params, strict=True)))
             results = (output._array, *residuals)
             call = op.raw if op.prepare is None else op.run
