@@ -142,6 +142,15 @@ def test_many_gradients_for_each_sample(case, replays):
                 np.testing.assert_allclose(found, w[k], rtol=1e-9, atol=1e-11)
 
 
+def test_a_mean_of_float16_adds_up_as_without_a_batch():
+    scores = (np.random.default_rng(0).normal(size=(2, 2000, 3)) * 100).astype(np.float16)
+    classes = np.zeros((2, 2000), int)
+    found = tg.vmap(tg.cross_entropy)(scores, classes)
+    assert found.dtype == np.float16
+    each = [tg.cross_entropy(tg.Tensor(s), c).item() for s, c in zip(scores, classes, strict=True)]
+    np.testing.assert_allclose(found, each, rtol=2e-3)
+
+
 X = np.arange(24.0).reshape(4, 3, 2) / 10
 
 

@@ -462,9 +462,11 @@ def _mse(call: Call) -> Any:
 
 @_rule(classification.mean_by)
 def _mean_by(call: Call) -> Any:
-    total, weight = (reduce.sum(_flat(call.full(i)), axis=1) for i in range(2))
+    a, w = call.full(0), call.full(1)
+    wide = np.result_type(a.dtype, np.float32)  # in float16 the sums would overflow
+    total, weight = (reduce.sum(_flat(x.astype(wide)), axis=1) for x in (a, w))
     empty = compare.equal(weight, 0)
-    return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight))
+    return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight)).astype(a.dtype)
 
 
 @_rule(dropout.keep_mask, activation.drawn_slopes)
