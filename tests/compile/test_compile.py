@@ -243,6 +243,27 @@ class TestArguments:
         with pytest.raises(TypeError, match=r"double: argument 'factor' holds a set, which cannot be hashed"):
             double(np.ones(2), factor={1})
 
+    @pytest.mark.parametrize("f", [
+        lambda x: tg.take(x, [2, 0], axis=0),
+        lambda x: tg.take_along_axis(x, [[2, 0]], axis=0),
+        lambda x: tg.embedding([0, 2], x),
+        lambda x: tg.cross_entropy(x, [0, 1, 1]),
+        lambda x: tg.where([True, False], x, [5, 6]),
+        lambda x: tg.einsum("ij,j", x, [1, 2]),
+        lambda x: x > [1, 2],
+    ])  # fmt: skip
+    def test_a_list_beside_a_tensor_is_the_operand_that_it_is_in_eager(self, f):
+        compiled, x = tg.compile(f), ramp(3, 2)
+        for _ in range(3):
+            assert compiled(x).tolist() == f(tg.Tensor(x)).tolist()
+
+    def test_what_an_op_passes_through_or_takes_as_an_integer(self):
+        places, x = tg.Tensor(np.array([2, 0])), ramp(3, 2)
+        for f in (lambda x: tg.index_add(x, 0, places, x[:2]), lambda x: np.ldexp(x, 2) + tg.ldexp(x, np.int64(1))):
+            compiled = tg.compile(f)
+            for _ in range(3):
+                assert compiled(x).tolist() == f(tg.Tensor(x)).tolist()
+
     def test_a_result_with_a_graph_cannot_be_an_argument(self, double):
         x = tg.ones(2, requires_grad=True)
         with pytest.raises(TypeError, match=r"argument 0 is the result of `mul`.*detach"):

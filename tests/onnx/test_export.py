@@ -119,6 +119,7 @@ def test_a_model(model, shape, trained):
     lambda x: tg.pad(x, ((0, 0), (-1, 2)), "reflect"),
     lambda x: tg.multilabel_soft_margin_loss(x, tg.Tensor(normal(4)) > 0, reduction="none"),
     lambda x: tg.index_add(x, 1, np.array([0, 0]), x[:, :2]),
+    lambda x: tg.take(x, [2, 0], axis=1) + tg.embedding([0, 2], x.T).sum(),
     lambda x: tg.tril(x.T @ x),
     lambda x: tg.softmax(x, axis=1) + tg.softmin(x) + tg.log_softmax(x, axis=0),
     lambda x: tg.lp_pool1d(tg.abs(x)[:, None], 2, 2),
@@ -155,6 +156,25 @@ def test_images_of_any_size():
     x = normal(1, 3, 6, 10)
     for found in (needs.run(source, x), outputs(load(source)(x))):
         np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_images_of_any_size_with_a_border(mode):
+    model = shaken(nn.Conv2d(2, 3, 3, padding=(2, 1), padding_mode=mode))
+    source = exported(model, normal(2, 2, 6, 7), dynamic_axes={"x": [0, 2, 3]}, opset=19)
+    for x in (normal(2, 2, 6, 7), normal(1, 2, 9, 5)):
+        for found in (needs.run(source, x), outputs(load(source)(x))):
+            np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: x[np.arange(len(x))[::-1].copy()],
+    lambda x: x[:, np.arange(len(x)) % 2],
+    lambda x: tg.take(x, np.arange(len(x))[::-1].copy(), axis=0),
+    lambda x: tg.pad(x, ((1, 2), (0, 0)), "symmetric"),
+])  # fmt: skip
+def test_an_index_that_changes_with_a_size_is_refused(function):
+    assert "changes with the size of a dynamic axis" in refused(Function(function), normal(3, 4))
 
 
 @pytest.mark.parametrize("mode", ["nearest-exact", "area", "bicubic"])

@@ -106,6 +106,16 @@ def test_lists_and_tensors_serve_as_indices():
     assert tg.take(x, [], axis=0).shape == (0, 3)
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 2)])
+def test_an_index_without_axes_sends_its_gradient_to_one_place(shape):
+    for index in (np.array(1), np.array(-2)):
+        x = tg.Tensor(counting(shape), requires_grad=True)
+        (tg.take(x, index, axis=0) + tg.take(x, int(index), axis=0) + x[index]).sum().backward()
+        expected = np.zeros(shape)
+        expected[1] = 3
+        np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
 @given(st.data())
 def test_what_was_put_is_taken(data):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))

@@ -127,6 +127,23 @@ def test_shifts_of_frequencies_and_axes():
             assert np.rollaxis(tg.Tensor(x), axis, start).shape == np.rollaxis(x, axis, start).shape
 
 
+@pytest.mark.parametrize("numbers", [[3, 1, 2], (0.1, 2.0, 4.0)])
+@pytest.mark.parametrize("f", [
+    np.convolve, np.correlate, np.polyadd, np.polysub, np.polymul, np.cross, np.kron, np.polyval,
+    lambda a, b: np.polyfit(a, b, 1), lambda a, b: np.atleast_1d(a, b)[0] + np.atleast_2d(a, b)[1],
+])  # fmt: skip
+def test_lists_of_numbers_beside_tensors(f, numbers):
+    values = np.array([1.0, -2.0, 5.0])
+    t = tg.Tensor(values, requires_grad=True)
+    np.testing.assert_allclose(f(t, numbers).detach(), f(values, numbers), rtol=1e-6)
+    np.testing.assert_allclose(f(numbers, t).detach(), f(numbers, values), rtol=1e-6)
+
+
+@pytest.mark.parametrize("f", ["diag", "nan_to_num", "polyder", "polyint", "atleast_1d"])
+def test_lists_of_numbers(f):
+    np.testing.assert_array_equal(getattr(tg, f)([1.0, 2.0, 4.0]), getattr(np, f)([1.0, 2.0, 4.0]))
+
+
 def test_lists_that_hold_tensors():
     x = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True)
     y = tg.vstack([[x[0], x[1]], x])

@@ -49,6 +49,46 @@ def test_balanced_classes_weigh_the_same_in_all():
     assert history["loss"] == pytest.approx([np.mean([each[c == Y].mean() for c in range(3)])], rel=1e-6)
 
 
+class Change(tg.training.Callback):
+    """Changes something after the fourth step, when compiled steps are replayed."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def on_step_end(self, run):
+        if run.step == 4:
+            self.change(run)
+
+
+class Shifted(tg.metrics.F1):
+    name, offset = "shifted", 0.0
+
+    def measure(self, output, target):
+        return super().measure(output + self.offset, target)
+
+
+@pytest.mark.parametrize(("loss", "change"), [
+    (nn.CrossEntropyLoss, lambda run: run.loss.weights.update({0: 9.0})),
+    (nn.CrossEntropyLoss, lambda run: setattr(run.loss, "weights", {})),
+    (nn.CrossEntropyLoss, lambda run: setattr(run.loss.unweighted, "label_smoothing", 0.9)),
+    (nn.BCEWithLogitsLoss, lambda run: run.loss.weights.update({0: 9.0})),
+    (nn.BCEWithLogitsLoss, lambda run: setattr(run.metrics[0], "threshold", -100.0)),
+    (nn.BCEWithLogitsLoss, lambda run: setattr(run.metrics[1], "offset", 100.0)),
+    (nn.BCEWithLogitsLoss, lambda run: setattr(run.metrics[1], "threshold", -100.0)),
+])  # fmt: skip
+def test_what_changes_during_a_training_counts_from_then_on(loss, change):
+    def trained(compile, *callbacks):
+        y = Y if loss is nn.CrossEntropyLoss else np.eye(3, dtype=np.float32)[Y]
+        metrics = ["accuracy"] if y is Y else [tg.metrics.F1(), Shifted()]
+        more = {"metrics": metrics, "callbacks": callbacks, "compile": compile}
+        history, _ = first_loss(loss(), y, {1: 2.0}, epochs=7, batch_size=6, **more)
+        return {name: values for name, values in history.items() if name != "seconds"}
+
+    eager = trained(False, Change(change))
+    assert trained(True, Change(change)) == eager
+    assert trained(True) != eager
+
+
 def test_options_of_the_loss_are_kept():
     loss = nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=2)
     history, scores = first_loss(loss, Y, WEIGHTS)

@@ -133,6 +133,50 @@ def test_the_gradient_for_each_sample_and_through_the_batch(case):
     np.testing.assert_allclose(pushed, dot, rtol=1e-9, atol=1e-12 * size)
 
 
+@pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
+def test_many_gradients_for_each_sample(case, replays):
+    """A batched backward walk inside of a batch, as in ``vmap(jacrev(f))``, and such a walk compiled."""
+    columns = samples(case)
+    moving = tuple(i for i, c in enumerate(columns) if c[0].dtype.kind == "f")
+    y = called(case, [c[0] for c in columns]).numpy()
+    us = np.cos(np.arange(2 * y.size, dtype=y.dtype)).reshape(2, *y.shape)
+
+    def pulled(*arrays):
+        pull = tg.vjp(lambda *xs: case.call(*map(tg.Tensor, xs)), *arrays)[1]
+        return [g for i, g in enumerate(tg.vmap(pull)(us)) if i in moving]
+
+    def one_by_one(k):
+        pull = tg.vjp(lambda *xs: case.call(*map(tg.Tensor, xs)), *[c[k] for c in columns])[1]
+        return [[g for i, g in enumerate(pull(u)) if i in moving] for u in us]
+
+    wanted = [np.array([[row[i].numpy() for row in one_by_one(k)] for k in range(3)]) for i in range(len(moving))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        if case.function.__name__ in REFUSED:
+            with pytest.raises(ValueError, match=REFUSED[case.function.__name__]):
+                tg.vmap(pulled)(*map(np.stack, columns))
+        else:
+            for w, found in zip(wanted, tg.vmap(pulled)(*map(np.stack, columns)), strict=True):
+                np.testing.assert_allclose(found, w, rtol=1e-9, atol=1e-11)
+        compiled = tg.compile(pulled)
+        if case.function is tg.linalg.det:
+            with pytest.raises(tg.CaptureError, match="reads the value"):
+                compiled(*[c[0] for c in columns])
+            return
+        for k in (0, 1, 2, 0):
+            for w, found in zip(wanted, compiled(*[c[k] for c in columns]), strict=True):
+                np.testing.assert_allclose(found, w[k], rtol=1e-9, atol=1e-11)
+
+
+def test_a_mean_of_float16_adds_up_as_without_a_batch():
+    scores = (np.random.default_rng(0).normal(size=(2, 2000, 3)) * 100).astype(np.float16)
+    classes = np.zeros((2, 2000), int)
+    found = tg.vmap(tg.cross_entropy)(scores, classes)
+    assert found.dtype == np.float16
+    each = [tg.cross_entropy(tg.Tensor(s), c).item() for s, c in zip(scores, classes, strict=True)]
+    np.testing.assert_allclose(found, each, rtol=2e-3)
+
+
 X = np.arange(24.0).reshape(4, 3, 2) / 10
 
 
@@ -166,6 +210,8 @@ class TestArguments:
 
     def test_no_samples(self):
         assert tg.vmap(lambda x: x.sum(axis=0))(X[:0]).shape == (0, 2)
+        for f in (tg.median, tg.cumsum, lambda x: tg.take(x, [1, 0]), lambda x: tg.concatenate([x, x], axis=None)):
+            assert tg.vmap(f)(X[:0]).shape == (0, *f(X[0]).shape)
 
     @pytest.mark.parametrize(
         ("arguments", "axes", "message"),
@@ -193,6 +239,38 @@ class TestNesting:
         a, b = np.random.default_rng(0).standard_normal((2, 3, 4))
         outer = tg.vmap(lambda x: tg.vmap(lambda y: tg.dot(x, y))(b))(a)
         np.testing.assert_allclose(outer, a @ b.T)
+
+    @pytest.mark.parametrize("outer", [(0, 0), (0, None), (None, 0)])
+    @pytest.mark.parametrize("inner", [(0, 0), (0, None), (None, 0)])
+    @pytest.mark.parametrize("f", [
+        lambda x, i: x[i] * x[0, 0],
+        lambda x, i: x[:, i],
+        lambda x, i: tg.put_along_axis(x, i[:, None], x[:2, :1], axis=0),
+        tg.jacrev(lambda x, i: tg.take(tg.sort(x, axis=0), i, axis=0)),
+        tg.jacrev(lambda x, i: x[i] ** 2),
+        tg.jacfwd(lambda x, i: tg.median(x, axis=0) * i[0]),
+        tg.grad(lambda x, i: tg.cross_entropy(x[:2], i)),
+    ])  # fmt: skip
+    def test_what_differs_on_any_level(self, f, inner, outer, replays):
+        def drawn(seed):
+            rng, both = np.random.default_rng(seed), zip(outer, inner, strict=True)
+            sizes = [[n for n, axis in zip((2, 4), axes, strict=True) if axis == 0] for axes in both]
+            return rng.normal(size=(*sizes[0], 3, 3)), np.argsort(rng.normal(size=(*sizes[1], 3)))[..., :2]
+
+        def one(axes, k, arrays):
+            return [a if axis is None else a[k] for a, axis in zip(arrays, axes, strict=True)]
+
+        def looped(*arrays):
+            samples = [[one(inner, k, one(outer, j, arrays)) for k in range(4)] for j in range(2)]
+            return np.array([[f(*map(tg.Tensor, sample)).numpy() for sample in row] for row in samples])
+
+        nested = tg.vmap(tg.vmap(f, in_axes=inner), in_axes=outer)
+        compiled = tg.compile(nested)
+        for seed in range(3):
+            arrays = drawn(seed)
+            for found in (nested, compiled):
+                np.testing.assert_allclose(found(*map(tg.Tensor, arrays)), looped(*arrays), rtol=1e-10, atol=1e-12)
+        assert compiled.plain is None
 
     def test_hessians_of_samples(self):
         f = lambda x: (x**3).sum() * x[0]  # noqa: E731
@@ -353,6 +431,24 @@ class TestRefusals:
         with pytest.warns(RuntimeWarning, match="turned has no batching rule"):
             found = tg.vmap(turned)(X)
         np.testing.assert_array_equal(found, X[:, ::-1])
+
+    @pytest.mark.parametrize("f", [
+        lambda i: tg.index_set(X[..., 0], i, 7.0),
+        lambda i: tg.put_along_axis(X[..., 0], i[:, None], X[:2, :1, 1], axis=0),
+    ])  # fmt: skip
+    def test_an_array_at_an_index_that_differs(self, f, replays):
+        indices, compiled = np.array([[0, 1], [3, 2], [1, 3]]), tg.compile(f)
+        wanted = np.stack([f(tg.Tensor(i)).numpy() for i in indices])
+        np.testing.assert_array_equal(tg.vmap(f)(indices), wanted)
+        np.testing.assert_array_equal([compiled(i).numpy() for i in indices], wanted)
+
+    @pytest.mark.parametrize("f", [lambda i: tg.delete(X, i, axis=0), lambda i: np.insert(X, i, X[:2], axis=0)])
+    def test_an_index_whose_values_are_used_without_ops(self, f):
+        indices = np.array([[0, 1], [3, 2], [1, 3]])
+        with pytest.raises(ValueError, match="reads the values of a batched Tensor"):
+            tg.vmap(f)(indices)
+        with pytest.raises(tg.CaptureError, match="reads the value"):
+            tg.compile(f)(indices[0])
 
     def test_an_index_that_differs_from_sample_to_sample(self):
         i = np.array([2, 0, 1, 2])

@@ -294,6 +294,9 @@ def _as_arrays(step: Step) -> list[Any]:
         dtypes.discard(np.dtype(bool))  # the result of a comparison
     if not isinstance(step.call, np.ufunc) or len(dtypes) != 1 or next(iter(dtypes)).kind != "f":
         return list(step.inputs)
+    alike = next(iter(dtypes)).char * step.call.nin
+    if not any(form.startswith(f"{alike}->") for form in step.call.types):  # as ldexp, which takes integers
+        return list(step.inputs)
     return [np.array(x, *dtypes) if type(x) in (int, float) else x for x in step.inputs]
 
 

@@ -178,7 +178,7 @@ class State:
         elif isinstance(thing, MethodType):
             self.note(thing.__func__, thing.__self__, names=names)
         elif isinstance(thing, functools.partial):
-            self.note(thing.func, *thing.args, *thing.keywords.values(), names=names)
+            self.note(thing.func, *thing.args, thing.keywords, names=names)
         elif isinstance(thing, np.ndarray):
             self._array(thing, names)
         elif isinstance(thing, GENERATORS):
@@ -237,6 +237,10 @@ class State:
                 self._attributes(thing, self._names | names)
             return
         kinds, kind, own = kinds_of(thing), type(thing), _dict(thing)
+        if hasattr(kind, "_has_settings"):
+            ours = [base for base in kind.__mro__ if base.__module__.startswith(OURS[0])]
+            named = NONE.union(*map(named_by_methods, ours))
+            self._items(thing, own, own.keys() & named, f"of {_title(thing)}", None)
         if not kinds and (isinstance(thing, type) or kind.__module__.startswith(OURS)):
             if "_function" in (own or ()):  # of a compiled function, the plain one is called
                 self.note(thing._function, names=names)

@@ -23,7 +23,6 @@ from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Op
 from ..core.node import Leaf, Node
-from ..core.operands import adapt
 from ..core.tracing import Args, Writes
 from ..core.versions import owner
 from ..tensor import Tensor
@@ -131,12 +130,15 @@ class Capture(tracing.Tracer):
                     "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
                 )
         several, drew = bool(residuals), self.state.drew()
+        arrays = self.of(inputs)
         if id(output._array) not in self._values:  # else the op returned its input
-            arrays = self.of(tuple(map(adapt, inputs)))
             named = self.of(dict(zip(op.signature.params, params, strict=True)))
             results = (output._array, *residuals)
             call = op.raw if op.prepare is None else op.run
             self._step(op.name, call, arrays, results, params=named, op=op, kept=drew, several=several)
+
+    def knows(self, array: Any) -> bool:
+        return id(array) in self._values or super().knows(array)
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         inputs, made = self.of(arrays), function(*arrays)

@@ -150,7 +150,8 @@ def emit_call(sig: Signature) -> str:
             f"    {xs} = tuple([_gather(x, '{sig.name}') if {ODD.format('x', '_FINE')} else x for x in {xs}])",
             f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
             f"        {_plain(sig, [f'*{xs}'])}",
-            f"    {xs}_ = [x._array if isinstance(x, Tensor) else _adapt(x) for x in {xs}]",
+            f"    {xs} = tuple([x if isinstance(x, Tensor) else _adapt(x) for x in {xs}])",
+            f"    {xs}_ = [x._array if isinstance(x, Tensor) else x for x in {xs}]",
         ]
         arguments, shown = [f"*{xs}_"], f"tuple({xs}_)"
     else:
@@ -185,8 +186,9 @@ def emit_call(sig: Signature) -> str:
         "    _t._node = None",
         *_emit_record(sig),
     ]
-    originals = sig.inputs[0] if sig.variadic else _tuple(list(sig.inputs))
-    call = f"_op, {originals}, {_tuple(list(sig.params))}, _t, {_tuple([f'{r}_' for r in sig.residuals])}"
+    used = [n if len(sig.inputs) == 1 else f"{n} if isinstance({n}, Tensor) else {n}_" for n in sig.inputs]
+    operands = sig.inputs[0] if sig.variadic else _tuple(used)
+    call = f"_op, {operands}, {_tuple(list(sig.params))}, _t, {_tuple([f'{r}_' for r in sig.residuals])}"
     out += [f"    if _watchers: _notify({call})", "    return _t"]
     return "\n".join(out) + "\n"
 

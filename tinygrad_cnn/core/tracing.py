@@ -39,8 +39,12 @@ class Tracer:
         """Whether the run is captured to be replayed without Python: backward rules are then given Tensors."""
         return self.outer.captures
 
+    def knows(self, array: Any) -> bool:
+        """Whether an array may differ when the run is repeated, so that what is computed from it must be noted."""
+        return self.outer.knows(array)
+
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        """An op was called on Tensors."""
+        """An op was called on Tensors. `inputs` are the operands that it used: Tensors, and others after their conversion."""
         self.outer.call(op, inputs, params, output, residuals)
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
@@ -87,6 +91,9 @@ class _Nobody(Tracer):
 
     captures = False
     call = read = write = impure = _ignored
+
+    def knows(self, array: Any) -> bool:
+        return False
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)

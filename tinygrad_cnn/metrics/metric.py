@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Metric(ABC):
     """
 
     name: str
+    _has_settings: ClassVar[bool] = True  # `compile` compares the attributes that its methods use
 
     @abstractmethod
     def measure(self, output: Any, target: Tensor) -> Tensor | None:

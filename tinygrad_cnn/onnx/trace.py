@@ -10,7 +10,6 @@ import numpy as np
 from ..core import tracing
 from ..core.frames import caller
 from ..core.graph import Op
-from ..core.operands import adapt
 from ..core.tracing import Args, Writes
 from ..nn import Module
 from ..nn.summary import followed
@@ -52,7 +51,7 @@ class Trace(tracing.Tracer):
             return
         frame = caller()
         named = dict(zip(op.signature.params, params, strict=True))
-        arrays = tuple([_array(adapt(x)) for x in inputs])
+        arrays = tuple([np.asarray(x) if isinstance(x, list | tuple) else _array(x) for x in inputs])
         record = Record(op, arrays, named, array, self.path[-1], f"{frame.f_code.co_filename}:{frame.f_lineno}")
         record.depends = any(id(a) in self.depends for a in _arrays((arrays, named)))
         if record.depends:

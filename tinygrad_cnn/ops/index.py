@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import operands
 from ..core.graph import Array, Tensor, op
 from ..core.tracing import tracer
 from .elementwise import copy, where
@@ -76,7 +77,7 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
     Tensor([[0., 5., 5.],
             [0., 0., 0.]], dtype=float32)
     """
-    index = plain_index(index)
+    x, index = beside(x, index), plain_index(index)
     try:
         size = np.asarray(getattr(x, "_array", x))[index].shape
     except IndexError as error:
@@ -156,6 +157,14 @@ def plain_index(index: Any) -> Any:
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
 
 
+def beside(x: Array, index: Any) -> Array:
+    """x, as a Tensor if there is one in its index: an op on plain arrays is not recorded, and a tracer would not see it."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if hasattr(x, "_array") or not any(hasattr(part, "_array") for part in parts):
+        return x
+    return operands.tensor(np.asarray(x))
+
+
 def _plain(part: Any) -> Any:
     if isinstance(part, list):
         return np.asarray(part, dtype=None if part else np.intp)
@@ -185,7 +194,7 @@ def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
         width = math.prod(shape[1:])
         row = index.astype(np.intp)[..., None]
         flat = np.where(row < 0, row + shape[0], row) * width + np.arange(width)
-        return flat.reshape(*index.shape, *shape[1:])
+        return flat.reshape((*index.shape, *shape[1:]))
     return np.asarray(np.arange(math.prod(shape)).reshape(shape)[index])
 
 

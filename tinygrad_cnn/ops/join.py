@@ -25,7 +25,9 @@ __all__ = [
 
 
 def _each(name: str, arrays: tuple[Any, ...], view: Any) -> Any:
-    found = tuple(view(gather(a, name)) for a in arrays)
+    given = [gather(a, name) for a in arrays]
+    beside = zip(given, members(given), strict=True)  # a list beside a Tensor takes its dtype
+    found = tuple([view(a if hasattr(a, "shape") else np.asarray(getattr(b, "_array", b))) for a, b in beside])
     return found[0] if len(found) == 1 else found
 
 
@@ -204,7 +206,7 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Tensor:
         IndexError: if a position is outside the axis.
     """
     a, at = _along("delete", arr, axis)
-    kept = np.delete(np.arange(np.shape(a)[at]), plain_index(obj))
+    kept = np.delete(np.arange(np.shape(a)[at]), _places(obj))
     return take(a, kept, axis=at)
 
 
@@ -223,7 +225,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
         ValueError: if `values` do not broadcast to what is inserted.
     """
     a, at = _along("insert", arr, axis)
-    obj = plain_index(obj)
+    obj = _places(obj)
     a, values = members([a, values])
     shape, dtype = np.shape(a), np.asarray(getattr(a, "_array", a)).dtype
     n, ndim = shape[at], len(shape)
@@ -245,6 +247,11 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
         whole = (cast if dtype.kind == "f" else cast_discrete)(whole, dtype=dtype)
     order = np.insert(np.arange(n), obj, np.arange(n, n + count))  # of a, and then of the values
     return take(concatenate([a, whole], axis=at), order, axis=at)
+
+
+def _places(obj: Any) -> Any:
+    """Positions whose values are used without ops, which a tracer is told."""
+    return plain_index(obj.numpy() if hasattr(obj, "_array") else obj)
 
 
 def _along(name: str, a: Array, axis: int | None) -> tuple[Any, int]:

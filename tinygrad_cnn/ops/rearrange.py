@@ -225,6 +225,7 @@ def diag(v: Array, k: int = 0) -> Tensor:
     Raises:
         ValueError: if `v` is neither 1-D nor 2-D.
     """
+    v = v if hasattr(v, "shape") else np.asarray(v)
     if np.ndim(v) == 2:
         return diagonal(v, k)
     if np.ndim(v) != 1:

@@ -108,7 +108,8 @@ def nan_to_num(
     """
     if not copy:
         raise ValueError("nan_to_num: `copy` is False, but nothing recorded is ever written; leave it out")
-    dtype = np.asarray(getattr(x, "_array", x)).dtype
+    x = x if hasattr(x, "shape") else np.asarray(x)
+    dtype = x.dtype
     if dtype.kind != "f":
         return positive(x)
     limits = np.finfo(dtype)

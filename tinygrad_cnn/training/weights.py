@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class ClassWeighted:
         TypeError, ValueError: if the loss is another one, or a weight is no finite number of at least 0.
     """
 
+    _has_settings: ClassVar[bool] = True  # `compile` compares the attributes that its methods use
+
     def __init__(self, loss: Any, weights: Mapping[int, float], complete: bool = False) -> None:
         for label, weight in weights.items():
             if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
@@ -42,7 +44,6 @@ class ClassWeighted:
         self.unweighted, self.complete = loss, complete
         self.weights = {int(label): float(weight) for label, weight in weights.items()}
         self._function = function_of(loss)
-        self._options = _options(loss)
         self._binary = threshold_of(loss) is not None
         if not self._binary and self._function not in (cross_entropy, nll_loss):
             name = getattr(self._function, "__name__", type(loss).__name__)
@@ -50,20 +51,26 @@ class ClassWeighted:
                 f"fit: `class_weight` is given, but the loss {name} has no classes; it needs cross_entropy, nll_loss, or a "
                 "binary cross-entropy, as a function or a layer"
             )
-        if self._options.pop("reduction", "mean") != "mean" or self._options.get("weight") is not None:
-            raise ValueError(
-                "fit: `class_weight` is given, but the loss has a weight or a reduction of its own; leave one out"
-            )
-        self._options.pop("weight", None)
+        self._options()
         if self._binary and (not self.weights.keys() <= {0, 1} or (complete and len(self.weights) < 2)):
             raise ValueError(f"fit: `class_weight` has the classes {sorted(self.weights)}; a binary loss has 0 and 1")
 
+    def _options(self) -> dict[str, Any]:
+        """The other options of the loss, which may change during a training."""
+        options = _options(self.unweighted)
+        if options.pop("reduction", "mean") != "mean" or options.pop("weight", None) is not None:
+            raise ValueError(
+                "fit: `class_weight` is given, but the loss has a weight or a reduction of its own; leave one out"
+            )
+        return options
+
     def __call__(self, output: Any, target: Tensor) -> Tensor:
         value: Tensor
+        options = self._options()
         if self._binary:
             negative, positive = (self.weights.get(label, 1.0) for label in (0, 1))
             weight = target.astype(output.dtype) * (positive - negative) + negative
-            value = self._function(output, target, weight=weight, **self._options)
+            value = self._function(output, target, weight=weight, **options)
             return value
         classes = output.shape[1]
         if max(self.weights, default=0) >= classes:
@@ -75,11 +82,11 @@ class ClassWeighted:
             )
         weights = np.ones(classes, output.dtype)
         weights[list(self.weights)] = list(self.weights.values())
-        total: Tensor = self._function(output, target, weight=weights, reduction="sum", **self._options)
+        total: Tensor = self._function(output, target, weight=weights, reduction="sum", **options)
         if target.shape == output.shape:  # probabilities
             value = total / (output.size // classes)
         else:
-            value = total / (target != self._options.get("ignore_index", -100)).sum().astype(output.dtype)
+            value = total / (target != options.get("ignore_index", -100)).sum().astype(output.dtype)
         return value
 
 

@@ -77,22 +77,33 @@ class _Sample(Tracer):
         self.batched = {_identity(x) for x in inputs}
         self.recorded = {_identity(x) for x in inputs if x._node is not None}
         self.made: set[int] = set()
+        self.differing: set[int] = set()  # what depends on the sample of this vmap or of one around it
+        self.known: set[int] = set()  # what this tracer or one around it has to follow
         self.left: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         self._check_residuals(op, (*inputs, *params))
-        depends = any(_identity(x) in self.batched for x in (*inputs, *_arrays(params)))
-        if depends:
+        given = [*map(_array, inputs), *_arrays(params)]
+        depends = any(id(x) in self.batched for x in given)
+        if depends or any(map(self._differs, given)):
             self.left.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
         if any(output._array is _array(x) for x in inputs):
             output._array = output._array.view()  # it is another value, which may be recorded where the first is not
-        if depends:
-            self.batched.add(id(output._array))
+        self._note(output._array, depends, given)
         if output._node is not None:
             self.recorded.add(id(output._array))
         self.made.add(id(output._array))
         self.steps.append(_Step(op, tuple(map(self.used, inputs)), params, output._array, is_grad_enabled()))
+
+    def _note(self, made: np.ndarray, depends: bool, given: Sequence[Any]) -> None:
+        """Note on what an array depends that was made from others: this sample, or that of a vmap around this one, ..."""
+        if depends:
+            self.batched.add(id(made))
+        if any(map(self._differs, given)):
+            self.differing.add(id(made))
+        if any(map(self.knows, given)):
+            self.known.add(id(made))
 
     def used(self, value: Any) -> _Use:
         """A value as it is used: cut if it is a Tensor without a place in the graph whose array has one."""
@@ -109,24 +120,39 @@ class _Sample(Tracer):
 
     def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
         self._check_residuals(node.op, saved)
-        if any(id(a) in self.batched for a in _arrays(node.params)) and node.op not in (getitem.op, add_at_zeros.op):
+        index = () if node.op in (getitem.op, add_at_zeros.op) else [*_arrays(node.params)]
+        if any(map(self._differs, index)):
             raise ValueError(
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"
             )
+        if any(map(self.knows, index)):
+            self.impure(f"computes the gradient of `{node.op.name}` in a batch with an index, and a replay would not")
         return NOBODY.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
 
+    def knows(self, array: Any) -> bool:
+        return id(array) in self.batched or id(array) in self.known or super().knows(array)
+
+    def _differs(self, array: Any) -> bool:
+        """Whether an array depends on the sample of this vmap or of one around it."""
+        around: Tracer = self
+        while around is not NOBODY:
+            if isinstance(around, _Sample) and (id(array) in around.batched or id(array) in around.differing):
+                return True
+            around = around.outer
+        return False
+
     def _wrapped(self, value: Any) -> Any:
-        """An array that depends on the sample, such as labels, as a Tensor, so that what is computed from it is noted."""
-        return Tensor._of(value) if id(value) in self.batched else value
+        """An array that may differ, such as labels, as a Tensor, so that what is computed from it is noted by every tracer."""
+        return Tensor._of(value) if isinstance(value, np.ndarray) and self.knows(value) else value
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         found = function(*arrays)
         if isinstance(found, np.ndarray):
             self.made.add(id(found))
             self.steps.append(_Step(None, tuple(_Use(a, False) for a in arrays), (), found, False, function))
-            if getattr(function, "__name__", "") == "draw" or any(id(a) in self.batched for a in arrays):
-                self.batched.add(id(found))
+            drawn = getattr(function, "__name__", "") == "draw"
+            self._note(found, drawn or any(id(a) in self.batched for a in arrays), arrays)
         return found
 
     def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
@@ -244,8 +270,9 @@ class _Batch:
 
         def current(array: np.ndarray) -> Any:
             value = self.values.get(id(array), array)
-            value = value._array if isinstance(value, Tensor) else value
-            return value[sample] if id(array) in self.batched else value
+            if id(array) in self.batched:  # by an op, which the tracers around this vmap see
+                value = getitem(value if isinstance(value, Tensor) else Tensor._of(value), index=sample)
+            return _array(value)
 
         return dict(zip(step.op.signature.params, (_replaced(p, current) for p in step.params), strict=True))
 

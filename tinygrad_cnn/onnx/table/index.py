@@ -198,7 +198,7 @@ def _getitem(w: Any, a: Any, *, index: Any) -> Any:
         if part is None:
             added.append(position)
         elif w.is_array(part):
-            gathered.append((position, part))
+            gathered.append((position, part, others, a.sizes(axis)))
         elif isinstance(part, slice):
             y = w.sliced(y, axis, others, a)
         else:
@@ -212,8 +212,31 @@ def _getitem(w: Any, a: Any, *, index: Any) -> Any:
         chosen = [j for j, p in enumerate(parts) if not isinstance(p, slice)]
         apart = chosen != list(range(chosen[0], chosen[-1] + 1))
         w.refuse(apart, "is indexed by an array and a number with a slice between them")
-        return w.node("Gather", y, w.as_index(gathered[0][1]), axis=gathered[0][0])
+        position, part, others, sizes = gathered[0]
+        if id(others[0]) not in w.traces[0].depends:  # not computed from the inputs, but perhaps from their sizes
+            border = _border(others, sizes, w.opset)
+            if border is not None:
+                mode, before, after = border
+                pads = np.zeros((2, len(a.shape) - len(dropped)), int)
+                pads[:, position] = before, after
+                return w.node("Pad", y, w.ints(pads.ravel()), mode=mode)
+            part = w.varying(others[0], others)
+        return w.node("Gather", y, w.as_index(part), axis=position)
     return w.node("Unsqueeze", y, w.ints(added)) if added else y
+
+
+def _border(arrays: Sequence[np.ndarray], sizes: Sequence[int], opset: int) -> tuple[str, int, int] | None:
+    """The mode and widths of the border that an index makes along an axis of several sizes; None if it is another index."""
+    extra = {len(a) - n for a, n in zip(arrays, sizes, strict=True) if a.ndim == 1}
+    if len(set(sizes)) < 2 or len(extra) != 1:
+        return None
+    total = extra.pop()
+    for mode in ("reflect", "edge", "wrap")[: 2 + (opset >= 19)]:
+        for before in range(total + 1):
+            width = (before, total - before)
+            if all(np.array_equal(a, np.pad(np.arange(n), width, mode)) for a, n in zip(arrays, sizes, strict=True)):  # type: ignore[call-overload]
+                return mode, *width
+    return None
 
 
 def _per_axis(index: Any, ndim: int) -> list[Any]:

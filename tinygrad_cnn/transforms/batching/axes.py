@@ -23,7 +23,7 @@ from ...ops import (
     sort,
 )
 from ...ops.losses import classification, distance
-from .call import Call, looped, moved, rule
+from .call import Call, flat, looped, moved, rule
 
 
 @rule(elementwise.laid_out)
@@ -57,7 +57,7 @@ def _along_axes(call: Call) -> Any:
 def _along_axis_or_flattened(call: Call) -> Any:
     axis, value = call.params["axis"], call.values[0]
     if axis is None or not call.shapes[0]:
-        value, axis = shape.reshape(value, shape=(call.n, -1)), 1
+        value, axis = flat(value), 1
     else:
         axis = moved(axis, len(call.shapes[0]))
     return shape.reshape(call.run(value, axis=axis), shape=(call.n, *call.out))
@@ -109,7 +109,7 @@ def _sum_to(call: Call) -> Any:
 def _concatenate(call: Call) -> Any:
     parts, axis = [call.full(i) for i in range(len(call.values))], call.params["axis"]
     if axis is None:
-        return call.run(*(shape.reshape(part, shape=(call.n, -1)) for part in parts), axis=1)
+        return call.run(*map(flat, parts), axis=1)
     return call.run(*parts, axis=moved(axis, len(call.out)))
 
 
@@ -157,7 +157,7 @@ def _take(call: Call) -> Any:
     (a, indices), axis = call.values, call.params["axis"]
     if call.only(0):
         if axis is None:
-            return call.run(shape.reshape(a, shape=(call.n, -1)), indices, axis=1)
+            return call.run(flat(a), indices, axis=1)
         return call.run(a, indices, axis=moved(axis, len(call.shapes[0])))
     if call.only(1):
         return call.run(a, indices) if axis is None else shape.moveaxis(call.run(a, indices), axis % np.ndim(a), 0)
@@ -184,7 +184,7 @@ def _along_lines(call: Call) -> Any:
     values, axis = [call.full(i) for i in range(len(call.values))], call.params["axis"]
     sizes = {"shape": (call.n, *call.out)} if "shape" in call.params else {}
     if axis is None:
-        values = [shape.reshape(value, shape=(call.n, -1)) for value in values]
+        values = [*map(flat, values)]
         sizes = {"shape": (call.n, math.prod(call.out))} if sizes else {}
         return shape.reshape(call.run(*values, axis=1, **sizes), shape=(call.n, *call.out))
     return call.run(*values, axis=moved(axis, len(call.shapes[1])), **sizes)

@@ -7,11 +7,12 @@ One rule serves a family of ops: those that work element by element, along an ax
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ...core.graph import Op
+from ...core.graph import Array, Op
 from ...ops import shape
 
 Shape: TypeAlias = tuple[int, ...]
@@ -103,3 +104,8 @@ def moved(axis: Any, ndim: int) -> Any:
     if isinstance(axis, Sequence):
         return tuple(a % max(ndim, 1) + 1 for a in axis) if ndim else ()
     return int(axis) % ndim + 1 if ndim else ()
+
+
+def flat(x: Array) -> Any:
+    """(n, ...) as (n, size of a sample); not with -1, which nothing tells if there are no elements."""
+    return shape.reshape(x, shape=(x.shape[0], math.prod(x.shape[1:])))

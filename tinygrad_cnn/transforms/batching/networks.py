@@ -30,7 +30,7 @@ from ...ops import (
 )
 from ...ops.losses import classification, regression
 from . import units
-from .call import Call, Shape, moved, rule
+from .call import Call, Shape, flat, moved, rule
 
 MANY = 1 << 22
 """The most elements of windows that are copied out for all samples at once."""
@@ -73,7 +73,7 @@ def _convolve(call: Call) -> Any:
     if b is None:
         return y
     ones = (1,) * (len(call.out) - 2)
-    return y + shape.reshape(b, shape=(call.n, 1, -1, *ones) if call.batched[2] else (-1, *ones))
+    return y + shape.reshape(b, shape=(call.n, 1, *call.shapes[2], *ones) if call.batched[2] else (-1, *ones))
 
 
 @rule(conv.convolve_dx)
@@ -93,11 +93,11 @@ def _convolve_dw(call: Call) -> Any:
     """A product of matrices for each sample, if that is one image and its windows are few; else a group for each sample."""
     x, u = call.shapes
     filters, channels, *kernel = call.out
-    places = math.prod(u[2:])
-    if x[0] == 1 == call.params["groups"] and call.n * channels * math.prod(kernel) * places <= MANY:
+    size, places = channels * math.prod(kernel), math.prod(u[2:])
+    if x[0] == 1 == call.params["groups"] and call.n * size * places <= MANY:
         window = {name: call.params[name] for name in ("stride", "padding", "dilation")}
         windows = conv.columns(_merged(call.full(0)), kernel=tuple(kernel), **window)
-        rows = shape.swapaxes(shape.reshape(windows, shape=(call.n, -1, places)), 1, 2)
+        rows = shape.swapaxes(shape.reshape(windows, shape=(call.n, size, places)), 1, 2)
         w = matmul.matmul(shape.reshape(call.full(1), shape=(call.n, filters, places)), rows)
         return shape.reshape(w, shape=(call.n, *call.out))
     whole = (call.n * call.out[0], *call.out[1:])
@@ -147,7 +147,7 @@ def _matmul(call: Call) -> Any:
     if call.only(0) and len(left) == 1 and len(right) == 2 and (start := units.first(a)) is not None:
         return index.getitem(b, index=slice(start, start + call.n))
     if call.only(0) and len(right) == 2 and len(left) in (1, 2):  # one product of two matrices
-        rows = shape.reshape(a, shape=(-1, left[-1]))
+        rows = shape.reshape(a, shape=(call.n * math.prod(left[:-1]), left[-1]))
         return shape.reshape(call.run(rows, b), shape=(call.n, *call.out))
     if call.only(1) and len(left) == 2 and len(right) == 1:
         return call.run(b, shape.swapaxes(a, 0, 1))
@@ -170,7 +170,8 @@ def _linear(call: Call) -> Any:
         return call.run(x, w, b)
     rows = call.full(0)
     if call.batched[1]:
-        rows = shape.reshape(rows, shape=(call.n, -1, call.shapes[0][-1]))
+        *lead, last = call.shapes[0]
+        rows = shape.reshape(rows, shape=(call.n, math.prod(lead), last))
         y = shape.reshape(matmul.matmul(rows, shape.swapaxes(w, -1, -2)), shape=(call.n, *call.out))
     else:
         y = call.run(rows, w)
@@ -216,9 +217,11 @@ def _mse(call: Call) -> Any:
 
 @rule(classification.mean_by)
 def _mean_by(call: Call) -> Any:
-    total, weight = (reduce.sum(shape.reshape(call.full(i), shape=(call.n, -1)), axis=1) for i in range(2))
+    a, w = call.full(0), call.full(1)
+    wide = np.result_type(a.dtype, np.float32)  # in float16 the sums would overflow
+    total, weight = (reduce.sum(flat(x.astype(wide)), axis=1) for x in (a, w))
     empty = compare.equal(weight, 0)
-    return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight))
+    return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight)).astype(a.dtype)
 
 
 @rule(dropout.keep_mask, activation.drawn_slopes)
