@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinygrad_cnn.names.keywords import ABSENT, OF_FUNCTION, RENAMED
-from tinygrad_cnn.names.torch import ELSEWHERE, FUNCTIONS, TABLES
+from tinygrad_cnn.names.torch import ELSEWHERE, FUNCTIONS, PROPERTIES, TABLES
 
 PAGE = Path(__file__).parent / "from-pytorch.md"
 BEGIN, END = "## Names, one by one\n", "## Different behaviour\n"
@@ -39,7 +39,8 @@ def section() -> str:
     for theirs, table in TABLES.items():
         if theirs.startswith("mygrad"):
             continue  # docs/from-autograd.md
-        out += [f"### {theirs}", "", *rows(table, "PyTorch")]
+        called = {f"{name}()": use for name, use in PROPERTIES.items()} if theirs == "torch.Tensor" else {}
+        out += [f"### {theirs}", "", *rows({**called, **table}, "PyTorch")]
         if theirs == "torch.Tensor":
             names = " ".join(f"`{name}`" for name in FUNCTIONS)
             out += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import re
 import sys
 from pathlib import Path
@@ -169,6 +170,35 @@ def test_no_function_has_the_keyword_that_it_answers(function):
         names = set(inspect.signature(f).parameters)
         assert not names & {*keywords.OF_FUNCTION.get(function, ()), *keywords.TAKEN.get(function, ())}
         assert set(keywords.OF_FUNCTION.get(function, {}).values()) <= names
+
+
+@pytest.mark.parametrize(
+    "call", [lambda t: t.size(), lambda t: t.size(0), lambda t: t.size(dim=-1), lambda t: t.sum(axis=0).size()]
+)
+@pytest.mark.parametrize("t", [x(), nn.Parameter(x())], ids=["tensor", "parameter"])
+def test_size_is_no_method(call, t):
+    for _ in range(100):  # until Python has specialized the instruction
+        with pytest.raises(
+            TypeError, match=r"no method 'size'; use x\.shape, or x\.shape\[i\]; x\.size is the number of"
+        ):
+            call(t)
+
+
+def test_size_is_the_number_of_elements_wherever_it_is_not_called():
+    t = x()
+    for _ in range(100):
+        assert t.size == 6
+        assert type(t.size) is int
+        assert t.size.bit_length() == 3
+        assert (-t.size, [t.size], f"{t.size}", getattr(t, "size")) == (-6, [6], "6", 6)  # noqa: B009
+        assert max(t.size, 1) == 6
+    assert tg.Tensor.size.__doc__ == "The number of elements."
+    assert np.size(t) == 6
+    reader = type("Reader", (), {"count": property(operator.attrgetter("tensor.size")), "tensor": t})()
+    with pytest.raises(TypeError, match="'int' object is not callable"):
+        reader.count()
+    with pytest.raises(TypeError, match="'int' object is not callable"):
+        getattr(t, "size")()  # noqa: B009
 
 
 def test_files_of_torch_save():

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from .torch import FUNCTIONS, IN_PLACE, TABLES
+from .called import Uncalled
+from .torch import FUNCTIONS, IN_PLACE, PROPERTIES, TABLES
 
 PACKAGE = __name__.partition(".")[0]
 MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg.data": ".data"}
@@ -75,12 +76,18 @@ class Absent:
         raise missing(self.name, owner.__name__, "torch.Tensor", owner)
 
 
+def _called(name: str) -> TypeError:
+    return TypeError(f"Tensor has no method {name!r}; use {PROPERTIES[name]} (docs/from-pytorch.md)")
+
+
 def answer(tensor: type) -> None:
-    """Let the class of Tensors answer the names of PyTorch's that it lacks."""
+    """Let the class of Tensors answer the names of PyTorch's that it lacks, and calls of what is a method only there."""
     there = {name for name in dir(tensor) if not name.startswith("_")}
     absent = {*TABLES["torch.Tensor"], *TABLES["mygrad.Tensor"], *FUNCTIONS}
     for name in {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))} - there:
         setattr(tensor, name, Absent(name))
+    for name in PROPERTIES:
+        setattr(tensor, name, Uncalled(getattr(tensor, name), _called))
 
 
 def answering(where: str, theirs: str) -> Callable[[str], NoReturn]:

@@ -439,7 +439,7 @@ class Tensor(Methods):
         )
 
     def __bool__(self) -> bool:
-        if self.size != 1:
+        if self._array.size != 1:
             raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
         return bool(self.item())
 
@@ -459,7 +459,7 @@ class Tensor(Methods):
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.size == 1 and spec else format(str(self), spec)
+        return format(self.item(), spec) if self._array.size == 1 and spec else format(str(self), spec)
 
     def __repr__(self) -> str:
         if tracing.watchers:
@@ -561,7 +561,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
             "backward() in it"
         )
     if gradient is None:
-        if output.size != 1:
+        if output._array.size != 1:
             raise RuntimeError(
                 f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
