@@ -191,7 +191,7 @@ _OPTIM = {
 }  # fmt: skip
 
 _SCHEDULES = {
-    "optim.lr_scheduler.Curve": "MultiplicativeLR PolynomialLR CyclicLR",
+    "optim.CosineAnnealingLR(optimizer, T_max=anneal_epochs, eta_min=swa_lr)": "SWALR",
 }
 
 _DATA = {
