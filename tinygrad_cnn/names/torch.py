@@ -5,7 +5,7 @@ For each namespace it has what to use: Python that works here, or, in brackets, 
 
 from __future__ import annotations
 
-from . import mygrad
+from . import keras, mygrad
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
@@ -173,6 +173,32 @@ _NN = {
     "(there is none: nn.MaxPool2d and nn.AdaptiveMaxPool2d have fixed windows)": "FractionalMaxPool2d FractionalMaxPool3d",
 }  # fmt: skip
 
+_MODULE = {
+    "model.to(dtype)": "type", "model.to(np.float32)": "float", "model.to(np.float64)": "double",
+    "model.to(np.float16)": "half",
+    "tg.compile(step), of the whole step, or tg.fit, which compiles it": "compile",
+    "dict(model.named_parameters())[name]": "get_parameter", "dict(model.named_buffers())[name]": "get_buffer",
+    "setattr(model.get_submodule(parent), name, module)": "set_submodule",
+    "model.register_full_backward_hook": "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
+    DEVICES: "cuda cpu xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16",
+    "(use threads: tg.set_num_threads)": "share_memory",
+    "(override state_dict or load_state_dict in a subclass)": """
+        register_state_dict_pre_hook register_state_dict_post_hook register_load_state_dict_pre_hook
+        register_load_state_dict_post_hook""",
+}  # fmt: skip
+
+_OPTIMIZER = {
+    "(override step, state_dict or load_state_dict in a subclass)": """
+        register_step_pre_hook register_step_post_hook register_state_dict_pre_hook register_state_dict_post_hook
+        register_load_state_dict_pre_hook register_load_state_dict_post_hook profile_hook_step""",
+    "tg.fit(model, data, loss, optimizer), or loss.backward() and optimizer.step()": "minimize apply_gradients",
+    "optimizer.param_groups[0]['lr']": "learning_rate lr",
+}  # fmt: skip
+
+_SCHEDULE = {
+    "schedule.get_last_lr()": "get_lr print_lr",
+}
+
 _FUNCTIONAL = {
     "tg.mse": "mse_loss", "tg.binary_cross_entropy": "binary_cross_entropy_loss", "tg.pad, with NumPy's pad_width": "pad",
     "tg.interpolate": "upsample upsample_bilinear upsample_nearest", "tg.max_unpool2d": "max_unpool1d max_unpool3d",
@@ -231,13 +257,17 @@ TABLES = {
     "torch": _by_name(_TORCH),
     "torch.Tensor": _by_name(_TENSOR),
     "torch.nn": _by_name(_NN),
+    "torch.nn.Module": _by_name(_MODULE),
     "torch.nn.functional": _by_name(_FUNCTIONAL),
     "torch.nn.init": _by_name(_INIT),
     "torch.optim": _by_name(_OPTIM),
+    "torch.optim.Optimizer": _by_name(_OPTIMIZER),
     "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
+    "torch.optim.lr_scheduler.LRScheduler": _by_name(_SCHEDULE),
     "torch.utils.data": _by_name(_DATA),
     "mygrad": _by_name(mygrad.MYGRAD),
     "mygrad.Tensor": _by_name(mygrad.TENSOR),
     "mygrad.nnet": _by_name(mygrad.NNET),
+    "keras.Model": _by_name(keras.MODEL),
 }
 """For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""

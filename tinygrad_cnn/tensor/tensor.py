@@ -20,7 +20,9 @@ from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import Argument, Leaf, Node, register_tensor
 from ..core.operands import gather
 from ..core.versions import mark_written
+from ..names.keywords import answering
 from ..ops import compare, elementwise, index, shape
+from ..ops.real import dtype_of
 from . import dlpack, interop
 from .methods import Methods, TensorLike
 
@@ -34,7 +36,7 @@ def set_default_dtype(dtype: DTypeLike) -> None:
         TypeError: if `dtype` is not a floating-point dtype.
     """
     global _default_dtype
-    wanted = np.dtype(dtype)
+    wanted = dtype_of("set_default_dtype", dtype)
     if wanted.kind != "f":
         raise TypeError(f"set_default_dtype: `dtype` is {wanted}; it must be a floating-point dtype such as float32")
     _default_dtype = wanted
@@ -111,10 +113,12 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
+    @answering
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
+        dtype = None if dtype is None else dtype_of(type(self).__name__, dtype)
         if isinstance(data, Tensor):
-            wanted = data.dtype if dtype is None else np.dtype(dtype)
+            wanted = data.dtype if dtype is None else dtype
             made = elementwise.copy(data) if wanted == data.dtype else data.astype(wanted)
             self._array, self._node = made._array, made._node
         else:
@@ -124,7 +128,7 @@ class Tensor(Methods):
                 warnings.warn(
                     f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
                     "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
-                    stacklevel=2 if type(self).__init__ is Tensor.__init__ else 3,
+                    stacklevel=3 if type(self).__init__ is Tensor.__init__ else 5,
                 )
             self._node = None
             self.requires_grad = True
@@ -313,6 +317,7 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
+    @answering
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
@@ -341,12 +346,13 @@ class Tensor(Methods):
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The values in another dtype. Recorded if both dtypes are floating-point; other conversions have no gradient."""
-        wanted = np.dtype(dtype)
+        wanted = dtype_of("astype", dtype)
         convert = elementwise.cast if wanted.kind in "fc" else elementwise.cast_discrete
         return convert(self, dtype=wanted)
 
     # Gradients
 
+    @answering
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
@@ -505,9 +511,6 @@ class Tensor(Methods):
         _operator, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
     __ifloordiv__, __imod__ = map(_operator, ("//", "%"))
-
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if hasattr(type(self), name)]
 
     # NumPy called on Tensors
 
