@@ -127,8 +127,8 @@ def foreign(function: str, names: Collection[str]) -> list[str]:
     """PyTorch's keywords, for a function that has `names`, which the function declares to answer them."""
     own = OF_FUNCTION.get(function, {})
     found = [k for k in {**RENAMED, **own} if _ours(function, k, names)] + TAKEN.get(function, [])
-    if len(names) > (1 if found else 2) and "self" not in names:
-        found += [k for k in BESIDE if k in ABSENT or _ours(function, k, names)]
+    if len(names) > (0 if found else 2) and "self" not in names:
+        found += [k for k in BESIDE if (k in ABSENT and len(names) > 1) or _ours(function, k, names)]
     return [k for k in dict.fromkeys(found) if k not in names]
 
 

@@ -115,7 +115,8 @@ _TENSOR = {
     "x.arctan2(y)": "atan2", "x.arccosh()": "acosh", "x.arcsinh()": "asinh", "x.arctanh()": "atanh",
     "tg.take_along_axis(x, indices, axis)": "gather take_along_dim", "x.take(indices, axis)": "index_select",
     "x[..., i]": "select", "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)":
-    "index_add", "list(x)": "unbind", "tg.array_split(x, n)": "chunk tensor_split split", "tg.zeros(*shape, dtype=x.dtype)":
+    "index_add", "list(x)": "unbind", "tg.split(x, range(n, len(x), n)) for parts of n":
+    "split", "tg.array_split(x, n)": "chunk tensor_split", "tg.zeros(*shape, dtype=x.dtype)":
     "new_zeros new_empty new", "tg.ones(*shape, dtype=x.dtype)": "new_ones", "tg.Tensor(data)": "new_tensor",
     "tg.full(shape, value)": "new_full", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
