@@ -23,7 +23,7 @@ PLACES = {
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Module, "torch.optim.Optimizer": tg.optim.Optimizer, "keras.Model": nn.Module,
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.LRScheduler,
-    "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
+    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
 ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]
 every_row = pytest.mark.parametrize(("theirs", "name"), ROWS, ids=lambda x: x)
@@ -75,6 +75,7 @@ def test_a_name_that_nobody_has():
         (lambda: tg.Linear, r"use nn\.Linear"),
         (lambda: tg.power, r"use tg\.pow$"),
         (lambda: tg.rint, r"use tg\.round$"),
+        (lambda: tg.ix_, r"use np\.ix_$"),
         (lambda: F.sigmoid, r"use tg\.sigmoid"),
         (lambda: nn.relu, r"use tg\.relu"),
         (lambda: tg.optim.Linear, r"use nn\.Linear"),

@@ -1,4 +1,4 @@
-"""Names of PyTorch, MyGrad and Keras, and what to use for them here: for errors of absent names, and the documentation."""
+"""What to use here for names of PyTorch, MyGrad, autograd and Keras: for errors of absent names, and the documentation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg
 """Where a name may be that is looked for in another place."""
 
 OTHERS = {
-    "torch": ("mygrad",), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
+    "torch": ("mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
     "torch.nn": ("mygrad.nnet",), "torch.nn.Module": ("keras.Model",),
 }  # fmt: skip
-"""Namespaces of MyGrad and Keras beside those of PyTorch."""
+"""Namespaces of MyGrad, autograd and Keras beside those of PyTorch."""
 
 
 def _elsewhere(name: str) -> str | None:
@@ -47,7 +47,8 @@ def remedy(theirs: str, name: str, others: object = None) -> str | None:
     known = next((TABLES[place][name] for place in places if name in TABLES[place]), None)
     if known is None and name.endswith("_"):
         use = name[:-1] if hasattr(others, name[:-1]) else remedy(theirs, name[:-1])
-        return use if use is None or use.startswith("(") else IN_PLACE.format(use)
+        if use is not None:
+            return use if use.startswith("(") else IN_PLACE.format(use)
     return known or _elsewhere(name)
 
 

@@ -5,7 +5,7 @@ For each namespace it has what to use: Python that works here, or, in brackets, 
 
 from __future__ import annotations
 
-from . import keras, mygrad
+from . import autograd, keras, mygrad
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
@@ -270,5 +270,6 @@ TABLES = {
     "mygrad.Tensor": _by_name(mygrad.TENSOR),
     "mygrad.nnet": _by_name(mygrad.NNET),
     "keras.Model": _by_name(keras.MODEL),
+    "autograd": _by_name(autograd.AUTOGRAD),
 }
 """For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""
