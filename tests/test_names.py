@@ -20,6 +20,7 @@ from tinygrad_cnn.names.torch import FUNCTIONS
 F = tg.functional
 PLACES = {
     "torch": tg, "torch.Tensor": tg.Tensor, "torch.nn": nn, "torch.nn.functional": F, "torch.nn.init": nn.init,
+    "torch.linalg": tg.linalg,
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Module, "torch.optim.Optimizer": tg.optim.Optimizer, "keras.Model": nn.Module,
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.LRScheduler,

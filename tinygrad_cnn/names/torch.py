@@ -86,7 +86,11 @@ _TORCH = {
         is_complex is_conj resolve_conj stft istft complex32 chalf""",
     SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_coo sparse_csr sparse_csc nested jagged",
     QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32",
-    VIEWS: "as_strided as_strided_scatter",
+    VIEWS: "as_strided as_strided_scatter", "tg.scatter_reduce": "index_reduce", "tg.grid_sample": "grid_sampler",
+    "tg.dropout2d": "feature_dropout", "SciPy's stats.qmc": "quasirandom",
+    "(NumPy has no such dtype)": "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu quint4x2 quint2x4",
+    "(there are no distributions: write the density from ops, and draw with NumPy)": "distributions",
+    "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures",
     RECURRENT: "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell",
 }  # fmt: skip
 
@@ -157,8 +161,8 @@ PROPERTIES = {"size": "x.shape, or x.shape[i]; x.size is the number of elements,
 _NN = {
     "tg.functional": "functional", "tg.optim.clip_grad_norm_, ...": "utils",
     RECURRENT: """
-        LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder TransformerEncoderLayer
-        TransformerDecoder TransformerDecoderLayer""",
+        RNNCellBase LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder
+        TransformerEncoderLayer TransformerDecoder TransformerDecoderLayer""",
     "tg.distributed": "DataParallel SyncBatchNorm parallel", QUANTIZED: "quantized quantizable qat intrinsic",
     LAZY: """
         LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyBatchNorm1d
@@ -238,6 +242,14 @@ _INIT = {
         "xavier_uniform")},
 }  # fmt: skip
 
+_LINALG = {
+    "tg.linalg.cholesky": "cholesky_ex", "tg.linalg.inv": "inv_ex",
+    "tg.linalg.solve": "solve_ex solve_triangular lu_solve ldl_solve",
+    "x[..., None] ** np.arange(n)": "vander", "np.linalg.LinAlgError": "LinAlgError",
+    "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)":
+    "lu lu_factor lu_factor_ex ldl_factor ldl_factor_ex matrix_exp householder_product",
+}  # fmt: skip
+
 ELSEWHERE = {
     "tg.gradients(y, x)": "torch.autograd.grad", "tg.op": "torch.autograd.Function",
     "tinygrad_cnn.testing.gradcheck": "torch.autograd.gradcheck",
@@ -260,6 +272,7 @@ TABLES = {
     "torch.nn": _by_name(_NN),
     "torch.nn.Module": _by_name(_MODULE),
     "torch.nn.functional": _by_name(_FUNCTIONAL),
+    "torch.linalg": _by_name(_LINALG),
     "torch.nn.init": _by_name(_INIT),
     "torch.optim": _by_name(_OPTIM),
     "torch.optim.Optimizer": _by_name(_OPTIMIZER),
