@@ -41,8 +41,8 @@ def _shape(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """The shape that is one tuple or separate sizes."""
     given = unpacked(sizes)
     try:
-        shape = tuple(map(index, given if isinstance(given, tuple | list) or np.ndim(given) else (given,)))
-        if min(shape, default=0) < 0:
+        shape = tuple(map(index, given if isinstance(given, (tuple, list)) or np.ndim(given) else (given,)))
+        if shape and min(shape) < 0:
             raise ValueError
     except (TypeError, ValueError) as error:
         raise type(error)(
