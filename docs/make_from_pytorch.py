@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinygrad_cnn.names.keywords import ABSENT, OF_FUNCTION, RENAMED
-from tinygrad_cnn.names.torch import ELSEWHERE, FUNCTIONS, TABLES
+from tinygrad_cnn.names.keywords import ABSENT, BESIDE, OF_FUNCTION, RENAMED
+from tinygrad_cnn.names.torch import ELSEWHERE, FUNCTIONS, PROPERTIES, TABLES
 
 PAGE = Path(__file__).parent / "from-pytorch.md"
 BEGIN, END = "## Names, one by one\n", "## Different behaviour\n"
@@ -37,9 +37,10 @@ def section() -> str:
     """The text between the headings."""
     out = [BEGIN, INTRO.strip(), ""]
     for theirs, table in TABLES.items():
-        if theirs.startswith("mygrad"):
-            continue  # docs/from-autograd.md
-        out += [f"### {theirs}", "", *rows(table, "PyTorch")]
+        if not theirs.startswith("torch"):
+            continue  # docs/from-autograd.md, docs/from-keras.md
+        called = {f"{name}()": use for name, use in PROPERTIES.items()} if theirs == "torch.Tensor" else {}
+        out += [f"### {theirs}", "", *rows({**called, **table}, "PyTorch")]
         if theirs == "torch.Tensor":
             names = " ".join(f"`{name}`" for name in FUNCTIONS)
             out += [
@@ -49,7 +50,10 @@ def section() -> str:
     out += ["### Further modules", "", *rows({name: use for use, name in ELSEWHERE.items()}, "PyTorch")]
     renamed = {**RENAMED, **{k: use for table in OF_FUNCTION.values() for k, use in table.items()}}
     del renamed["axis"]  # NumPy's name for layers, where PyTorch's is right
-    words = {f"{k}=": " or ".join(f"{n}=" for n in use.split()) for k, use in renamed.items()}
+    renamed = {k: use for k, use in {**BESIDE, **renamed}.items() if use}
+    words = {
+        f"{k}=": use if use.startswith("(") else " or ".join(f"{n}=" for n in use.split()) for k, use in renamed.items()
+    }
     out += [
         "### Keywords",
         "",

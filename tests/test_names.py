@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import operator
 import re
 import sys
 from pathlib import Path
@@ -18,8 +20,11 @@ from tinygrad_cnn.names.torch import FUNCTIONS
 F = tg.functional
 PLACES = {
     "torch": tg, "torch.Tensor": tg.Tensor, "torch.nn": nn, "torch.nn.functional": F, "torch.nn.init": nn.init,
+    "torch.linalg": tg.linalg,
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
-    "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
+    "torch.nn.Module": nn.Module, "torch.optim.Optimizer": tg.optim.Optimizer, "keras.Model": nn.Module,
+    "torch.optim.lr_scheduler.LRScheduler": tg.optim.LRScheduler,
+    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
 ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]
 every_row = pytest.mark.parametrize(("theirs", "name"), ROWS, ids=lambda x: x)
@@ -44,8 +49,9 @@ def test_the_error_says_what_to_use(theirs, name):
 
 @every_row
 def test_what_it_names_exists(theirs, name):
-    roots = {"tg": tg, "np": np, "x": x(), "nn": nn, "optim": tg.optim}
-    for root, path in re.findall(r"\b(tg|np|x|nn|optim)\.([a-zA-Z_][\w.]*)", remedy(theirs, name)):
+    model = nn.Linear(1, 1)
+    roots = {"tg": tg, "np": np, "x": x(), "nn": nn, "optim": tg.optim, "model": model}
+    for root, path in re.findall(r"\b(tg|np|x|nn|optim|model)\.([a-zA-Z_][\w.]*)", remedy(theirs, name)):
         if f"{root}.{path.split('.')[0]}" in ELSEWHERE:
             continue
         found = roots[root]
@@ -70,6 +76,7 @@ def test_a_name_that_nobody_has():
         (lambda: tg.Linear, r"use nn\.Linear"),
         (lambda: tg.power, r"use tg\.pow$"),
         (lambda: tg.rint, r"use tg\.round$"),
+        (lambda: tg.ix_, r"use np\.ix_$"),
         (lambda: F.sigmoid, r"use tg\.sigmoid"),
         (lambda: nn.relu, r"use tg\.relu"),
         (lambda: tg.optim.Linear, r"use nn\.Linear"),
@@ -82,10 +89,35 @@ def test_names_that_are_elsewhere(get, use):
 
 def test_absent_names_are_not_listed():
     assert not {"view", "clip_", "allclose"} & set(dir(x()))
+    assert not {"cuda", "fit", "type"} & set(dir(nn.Linear(1, 1)))
+
+
+def test_absent_names_of_modules_are_free():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(1, 1)])
+            self.type = "mine"
+            self.weights = nn.Parameter(x())
+
+        def fit(self):
+            return "mine"
+
+    model = Model()
+    assert (model.type, model.fit(), len(model.layers)) == ("mine", "mine", 1)
+    assert {"layers", "type", "weights", "fit"} <= set(dir(model))
+    assert "weights" in dict(model.named_parameters())
+    assert not hasattr(model, "cuda")
+    with pytest.raises(AttributeError, match=r"^Model has no attribute 'cuda' \(there is one device"):
+        model.cuda()
 
 
 def parameters():
     return [nn.Parameter(tg.ones(2))]
+
+
+def sgd():
+    return tg.optim.SGD(parameters(), lr=0.1)
 
 
 WRONG = [
@@ -119,6 +151,33 @@ WRONG = [
     (lambda: tg.load("x.npz", map_location="cpu"), "one device"),
     (lambda: tg.save({"x": x()}, "x.npz"), r"tg\.save\(path, state\)"),
     (lambda: tg.tensor([1.0]), r"use tg\.Tensor"),
+    (lambda: tg.zeros(3, device="cpu"), "one device"),
+    (lambda: tg.zeros(size=(2, 3)), "give the sizes by position"),
+    (lambda: tg.zeros((2, 3), np.float64), r"the shape is \(\(2, 3\), .*dtype= and requires_grad= are given by name"),
+    (lambda: tg.ones(2, 3.0), r"ones: the shape is \(2, 3\.0\); it must be whole numbers"),
+    (lambda: tg.zeros(2, dtype="torch.float32"), "`dtype` is 'torch.float32'; it must be a dtype of NumPy"),
+    (lambda: x().astype("torch.float32"), "astype: `dtype` is 'torch.float32'"),
+    (lambda: tg.set_default_dtype("torch.float64"), "set_default_dtype: `dtype` is 'torch.float64'"),
+    (lambda: tg.full(2, 3, 1.0), r"the shape is one tuple: full\(\(2, 3\), 1\.0\)"),
+    (lambda: tg.arange(start=0, end=5), "by position"),
+    (lambda: tg.arange(1, 2, 3, 4), "there are 4 numbers; give stop, or start, stop and step"),
+    (lambda: tg.linspace(0, 1, steps=5), "use num=5"),
+    (lambda: tg.linspace(0, 1, 5, requires_grad=True), r"tg\.Tensor\(result, requires_grad=True\)"),
+    (lambda: tg.randn(2, 3, generator=np.random.default_rng(0)), r"use rng=\.\.\."),
+    (lambda: tg.Tensor([1.0], device="cpu"), r"Tensor\(\) got .*one device"),
+    (lambda: tg.Tensor([1.0], True), r"takes `data` by position; give the others by name: requires_grad=, dtype="),
+    (lambda: tg.Tensor(2, 3), r"for a shape, use tg\.zeros\(2, 3\)"),
+    (lambda: nn.Parameter(x(), True), "give the others by name: requires_grad="),
+    (lambda: nn.Linear(2, 3).to(device="cpu"), "one device"),
+    (lambda: nn.Linear(2, 3, dtype="torch.float32"), "it must be a dtype of NumPy"),
+    (lambda: nn.Linear(2, 3).load_state_dict({}, assign=True), "loading copies the values"),
+    (lambda: x().sum(dtype=np.float64), r"x\.astype\(dtype\)"),
+    (lambda: x().backward(inputs=[x()]), r"tg\.gradients"),
+    (lambda: tg.max(x(), other=x()), r"tg\.maximum"),
+    (lambda: tg.vmap(tg.sum, in_dims=0), "use in_axes=0"),
+    (lambda: tg.data.random_split(range(4), [2, 2], generator=0), "use rng=0"),
+    (lambda: tg.optim.StepLR(sgd(), 2).step(3), "a schedule counts its steps"),
+    (lambda: tg.optim.StepLR(sgd(), 2).step(epoch=3), "a schedule counts its steps"),
 ]
 
 
@@ -144,8 +203,9 @@ def test_what_a_function_answers_is_not_in_its_signature():
 
 def test_a_function_declares_no_other_keywords_than_it_answers():
     assert keywords.foreign("exp", ["a"]) == []
-    assert keywords.foreign("relu", ["a"]) == ["inplace"]
-    assert keywords.foreign("sum", ["a", "axis", "keepdims"]) == ["dim", "keepdim"]
+    assert keywords.foreign("relu", ["a"]) == ["inplace", "input"]
+    assert keywords.foreign("mul", ["a", "b"]) == []
+    assert keywords.foreign("sum", ["a", "axis", "keepdims"]) == ["dim", "keepdim", "dtype", "input", "out"]
     assert "def exp(a):" in tg.exp.op.source
 
 
@@ -167,8 +227,38 @@ def test_no_function_has_the_keyword_that_it_answers(function):
     f = getattr(tg, function, None)
     if f is not None:  # some come with other versions of PyTorch
         names = set(inspect.signature(f).parameters)
-        assert not names & {*keywords.OF_FUNCTION.get(function, ()), *keywords.TAKEN.get(function, ())}
-        assert set(keywords.OF_FUNCTION.get(function, {}).values()) <= names
+        sizes = {p.name for p in inspect.signature(f).parameters.values() if p.kind is p.VAR_POSITIONAL}
+        assert not (names - sizes) & {*keywords.OF_FUNCTION.get(function, ()), *keywords.TAKEN.get(function, ())}
+        assert {use for use in keywords.OF_FUNCTION.get(function, {}).values() if use[0] != "("} <= names
+
+
+@pytest.mark.parametrize(
+    "call", [lambda t: t.size(), lambda t: t.size(0), lambda t: t.size(dim=-1), lambda t: t.sum(axis=0).size()]
+)
+@pytest.mark.parametrize("t", [x(), nn.Parameter(x())], ids=["tensor", "parameter"])
+def test_size_is_no_method(call, t):
+    for _ in range(100):  # until Python has specialized the instruction
+        with pytest.raises(
+            TypeError, match=r"no method 'size'; use x\.shape, or x\.shape\[i\]; x\.size is the number of"
+        ):
+            call(t)
+
+
+def test_size_is_the_number_of_elements_wherever_it_is_not_called():
+    t = x()
+    for _ in range(100):
+        assert t.size == 6
+        assert type(t.size) is int
+        assert t.size.bit_length() == 3
+        assert (-t.size, [t.size], f"{t.size}", getattr(t, "size")) == (-6, [6], "6", 6)  # noqa: B009
+        assert max(t.size, 1) == 6
+    assert tg.Tensor.size.__doc__ == "The number of elements."
+    assert np.size(t) == 6
+    reader = type("Reader", (), {"count": property(operator.attrgetter("tensor.size")), "tensor": t})()
+    with pytest.raises(TypeError, match="'int' object is not callable"):
+        reader.count()
+    with pytest.raises(TypeError, match="'int' object is not callable"):
+        getattr(t, "size")()  # noqa: B009
 
 
 def test_files_of_torch_save():
@@ -268,3 +358,45 @@ def test_a_module_of_the_user_has_its_own_names():
         Own()(input=tg.ones(1))
     with pytest.raises(TypeError):
         nn.ReLU()(x=tg.ones(1), input=tg.ones(1))
+
+
+RECORDED = json.loads(Path(__file__).with_name("torch_keywords.json").read_text(encoding="utf-8"))
+HOLDERS = {
+    "functional": tg, "linalg": tg.linalg, "Tensor": tg.ones(2, 3), "nn": nn, "optim": tg.optim,
+    "lr_scheduler": tg.optim.lr_scheduler, "data": tg.data, "Module": nn.Linear(2, 3),
+}  # fmt: skip
+UNCHECKED = set(
+    """
+    add alpha, sub alpha, div rounding_mode, reshape shape, transpose dim0, transpose dim1, broadcast_to shape,
+    broadcast_to size, matmul tensor2, copy_ src, numpy force, Hardtanh max_value, Hardtanh min_value,
+    LRScheduler last_epoch, adaptive_max_pool1d inputs, modules remove_duplicate, named_modules memo, set_default_dtype d,
+    set_rng_state new_state, solve left, lstsq driver, diagonal dim1, diagonal dim2, matrix_norm dim, max indices,
+    min indices, max values, min values,
+    enable_grad orig_func, no_grad orig_func, vmap randomness, compile disable, compile isolate_recompiles, compile mode,
+    compile model, compile name, compile options, compile recompile_limit, compile shapes_spec, compile backend,
+    compile dynamic, compile fullgraph
+""".replace("\n   ", "")
+    .strip()
+    .split(", ")
+)
+"""Functions and PyTorch's keywords that they do not answer."""
+
+
+def asked(label, name):
+    """A function or class, other arguments that it needs, and PyTorch's keywords that it has not."""
+    thing = getattr(HOLDERS[label], name)
+    parameters = list(inspect.signature(thing).parameters.values())
+    needed = [None for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    plain = {"input", "other", "out"} if len(parameters) <= 2 else set()  # a check would make each call slower
+    names = RECORDED[label][name].split()
+    return thing, needed, [k for k in names if k not in plain and f"{name} {k}" not in UNCHECKED]
+
+
+@pytest.mark.parametrize(("label", "name"), [(label, name) for label in HOLDERS for name in RECORDED[label]])
+def test_every_keyword_of_pytorchs_works_or_is_answered(label, name):
+    thing, needed, names = asked(label, name)
+    for keyword in names:
+        with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
+            thing(*needed, **{keyword: 1})
+        text = str(caught.value)
+        assert "; " in text or ": " in text, f"{name}({keyword}=1): {text}"

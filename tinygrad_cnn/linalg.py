@@ -1,5 +1,8 @@
 """Linear algebra under NumPy's names: ``tinygrad_cnn.linalg.inv`` for ``np.linalg.inv``."""
 
+from typing import TYPE_CHECKING
+
+from .names import answering
 from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, pinv, qr, svd, svdvals
 from .ops.linalg import cholesky, det, inv, slogdet, solve
 from .ops.matmul import cross, matmul, tensordot, vecdot
@@ -24,3 +27,6 @@ __all__ = [
     "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet",
     "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = answering("tinygrad_cnn.linalg", "torch.linalg")

@@ -208,8 +208,12 @@ def _zeros(x: Any) -> Any:
 FUNCTIONS = [
     Function("sum", lambda x, a: tg.sum(x, a, True), _sum, lambda t, x, a: x.sum(a, True)),
     Function("mean", lambda x, a: tg.mean(x, a, True), _mean, lambda t, x, a: x.mean(a, True)),
-    Function("var", lambda x, a: tg.var(x, a, True), _var, lambda t, x, a: x.var(a, correction=0, keepdim=True)),
-    Function("std", lambda x, a: tg.std(x, a, True), _std, lambda t, x, a: x.std(a, correction=0, keepdim=True)),
+    Function(
+        "var", lambda x, a: tg.var(x, a, keepdims=True), _var, lambda t, x, a: x.var(a, correction=0, keepdim=True)
+    ),
+    Function(
+        "std", lambda x, a: tg.std(x, a, keepdims=True), _std, lambda t, x, a: x.std(a, correction=0, keepdim=True)
+    ),
     Function("logsumexp", lambda x, a: tg.logsumexp(x, a, True), _logsumexp, lambda t, x, a: x.logsumexp(a, True)),
     *(
         Function(

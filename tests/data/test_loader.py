@@ -322,9 +322,12 @@ def test_batches_of_dicts_are_dicts_whose_first_field_is_transformed(prefetch):
         np.testing.assert_array_equal(batch["label"], labels)
 
 
-def test_a_dict_cannot_be_cut_into_shards():
-    with pytest.raises(TypeError, match="a batch is a dict; to be cut into shards, it must be a tuple of arrays"):
-        list(DataLoader([named(1)]).shards(2, [0, 1]))
+def test_shards_of_dicts_are_dicts():
+    loader = DataLoader([named(i) for i in range(5)], 5)
+    ((sizes, parts),) = loader.shards(2, [1])
+    assert (sizes, list(parts)) == ([2, 3], [1])
+    assert parts[1]["label"].tolist() == [2, 3, 4]
+    assert parts[1]["image"][:, 0, 0, 0].tolist() == [2, 3, 4]
 
 
 def test_a_transform_of_the_batch_comes_after_that_of_the_images_and_draws_on():

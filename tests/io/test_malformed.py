@@ -76,6 +76,9 @@ SCHEDULES = {
     "CosineAnnealingLR": lambda o: LRS.CosineAnnealingLR(o, 3),
     "CosineAnnealingWarmRestarts": lambda o: LRS.CosineAnnealingWarmRestarts(o, 2, 2),
     "OneCycleLR": lambda o: LRS.OneCycleLR(o, 1.0, 9),
+    "CyclicLR": lambda o: LRS.CyclicLR(o, 0.1, 1.0, 3),
+    "MultiplicativeLR": lambda o: LRS.MultiplicativeLR(o, lambda n: 0.5),
+    "PolynomialLR": lambda o: LRS.PolynomialLR(o, 4),
     "ChainedScheduler": lambda o: LRS.ChainedScheduler([LRS.StepLR(o, 2), LRS.ConstantLR(o)]),
     "SequentialLR": lambda o: LRS.SequentialLR(o, [LRS.LinearLR(o), LRS.ExponentialLR(o, 0.9)], [2]),
 }

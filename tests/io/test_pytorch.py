@@ -59,6 +59,10 @@ def test_schedules_get_pytorchs_entries():
     assert (state["T_cur"], state["T_i"]) == (1.5, 3)
     assert tg.io.to_torch(lrs.MultiStepLR(sgd, [2, 5, 5]).state_dict())["milestones"] == Counter([2, 5, 5])
     assert tg.io.to_torch(lrs.ReduceLROnPlateau(sgd, min_lr=0.1).state_dict())["min_lrs"] == [0.1]
+    cyclic = tg.io.to_torch(lrs.CyclicLR(sgd, 0.1, 0.5, 3, 5, cycle_momentum=False).state_dict())
+    assert (cyclic["total_size"], cyclic["step_ratio"], cyclic["_scale_fn_custom"]) == (8, 3 / 8, None)
+    assert (cyclic["base_lrs"], cyclic["max_lrs"], cyclic["base_momentums"]) == ([0.1], [0.5], [0.8])
+    assert tg.io.to_torch(lrs.LambdaLR(sgd, lambda n: 1.0).state_dict())["lr_lambdas"] == [None]
 
 
 def test_pytorch_is_named_if_it_is_missing(monkeypatch):

@@ -216,3 +216,18 @@ def test_a_failed_change_leaves_the_sequence_as_it_was():
     with pytest.raises(IndexError):
         del model[5]
     assert list(model) == before
+
+
+def test_removing_from_lists_and_dicts():
+    a, b, c = (nn.Linear(1, n) for n in (1, 2, 3))
+    for kind in (lambda: nn.Sequential(a, b, c), lambda: nn.ModuleList([a, b, c])):
+        modules = kind()
+        assert modules.pop() is c
+        assert modules.pop(0) is a
+        assert [name for name, _ in modules.named_parameters()] == ["0.weight", "0.bias"]
+        with pytest.raises(IndexError):
+            modules.pop(3)
+    for named in (nn.ModuleDict({"a": a, "b": b}), nn.ParameterDict({"w": nn.Parameter([1.0])})):
+        named.clear()
+        assert not len(named)
+        assert not list(named.parameters())

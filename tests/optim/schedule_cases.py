@@ -1,5 +1,7 @@
 """Schedules as plain data, and how to run them: for test_schedules.py, and for record_schedules.py with PyTorch."""
 
+import random
+
 STEPS = 24
 LRS = [0.5, 0.08]
 
@@ -12,7 +14,11 @@ def square(n):
     return (1 + n) ** 2 / 100
 
 
-FUNCTIONS = {"inverse": inverse, "square": square}  # cases have their names, as they are data
+def falling(x):
+    return 0.9 ** (x - 1)
+
+
+FUNCTIONS = {"inverse": inverse, "square": square, "falling": falling}  # cases have their names, as they are data
 
 # A case is a schedule, or several that step in turn, each with its arguments; then how it is run, if not as usual.
 CASES = [
@@ -70,6 +76,35 @@ CASES = [
     ],
     ([["OneCycleLR", {"max_lr": 0.3, "epochs": 5, "steps_per_epoch": 5}]], {}),
     *[
+        ([["OneCycleLR", {"max_lr": 1.0, "total_steps": STEPS + n, "pct_start": share, **options}]], {})
+        for n, share in ((1, 0.17), (2, 0.5), (11, 1 / 3), (30, 0.05))
+        for options in ({}, {"three_phase": True, "anneal_strategy": "linear", "final_div_factor": 3.0})
+    ],
+    *[
+        ([["CyclicLR", {"base_lr": 0.01, "max_lr": 0.5, "step_size_up": 5, **options}]], run)
+        for run in ({}, {"optimizer": "Adam"})
+        for options in [
+            {},
+            {"step_size_down": 2, "mode": "triangular2"},
+            {"step_size_up": 1, "mode": "exp_range", "gamma": 0.95},
+            {"step_size_up": 3, "step_size_down": 0},
+            {"base_lr": [0.1, 0.02], "max_lr": [0.2, 0.01], "base_momentum": [0.1, 0.2], "max_momentum": [0.8, 0.7]},
+            {"scale_fn": "falling"},
+            {"scale_fn": "inverse", "scale_mode": "iterations", "step_size_down": 3, "cycle_momentum": False},
+        ]
+    ],
+    ([["CyclicLR", {"base_lr": 0.01, "max_lr": 0.5, "step_size_up": 5}]], {"edited": 7}),
+    ([["CyclicLR", {"base_lr": 0.01, "max_lr": 0.5, "step_size_up": 5}], ["ExponentialLR", {"gamma": 0.8}]], {}),
+    ([["MultiplicativeLR", {"lr_lambda": "falling"}]], {}),
+    ([["MultiplicativeLR", {"lr_lambda": ["falling", "inverse"]}]], {"edited": 7}),
+    ([["MultiplicativeLR", {"lr_lambda": "falling"}], ["StepLR", {"step_size": 5}]], {}),
+    ([["LinearLR", {"start_factor": 0.1}], ["MultiplicativeLR", {"lr_lambda": "falling"}]], {}),
+    ([["PolynomialLR", {}]], {}),
+    ([["PolynomialLR", {"total_iters": 17, "power": 0.9}]], {}),
+    ([["PolynomialLR", {"total_iters": 30, "power": 2}]], {"edited": 7}),
+    ([["PolynomialLR", {"total_iters": 10, "power": 0}]], {}),
+    ([["ConstantLR", {"factor": 0.5, "total_iters": 4}], ["PolynomialLR", {"total_iters": 9}]], {}),
+    *[
         ([["ReduceLROnPlateau", {"patience": 1, **options}]], {})
         for options in [
             {},
@@ -121,6 +156,15 @@ CASES = [
             ([["LinearLR", {}], ["OneCycleLR", {"max_lr": [12.5, 2.0], "total_steps": 20}]], [5]),
             ([["MultiStepLR", {"milestones": [3, 7]}], ["ConstantLR", {"total_iters": 3}]], [1]),
             ([["ExponentialLR", {"gamma": 0.5}]], []),
+            ([["LinearLR", {"start_factor": 0.1}], ["PolynomialLR", {"total_iters": 12}]], [5]),
+            (
+                [
+                    ["PolynomialLR", {"total_iters": 3}],
+                    ["CyclicLR", {"base_lr": 0.5, "max_lr": 1.0, "step_size_up": 4}],
+                ],
+                [5],
+            ),
+            ([["MultiplicativeLR", {"lr_lambda": "falling"}], ["StepLR", {"step_size": 4}]], [7]),
         ]
     ],
 ]
@@ -153,14 +197,30 @@ MEASURES = [
 ]
 
 
+def cycles(number=200):
+    """Arguments of OneCycleLR, drawn: short and long cycles, whose phases end between steps."""
+    draw = random.Random(0)
+    for _ in range(number):
+        yield {
+            "max_lr": draw.uniform(0.1, 2),
+            "total_steps": draw.randint(2, 40),
+            "pct_start": draw.random(),
+            "three_phase": draw.random() < 0.5,
+            "anneal_strategy": draw.choice(["cos", "linear"]),
+            "cycle_momentum": draw.random() < 0.7,
+            "div_factor": draw.uniform(1, 50),
+            "final_div_factor": draw.uniform(1, 1e4),
+        }
+
+
 def build(library, optimizer, name, options):
     """The schedule, of the module `library`, that a case stands for."""
     options = dict(options)
     if "schedulers" in options:
         options["schedulers"] = [build(library, optimizer, *part) for part in options["schedulers"]]
-    if "lr_lambda" in options:
-        named = options["lr_lambda"]
-        options["lr_lambda"] = [FUNCTIONS[f] for f in named] if isinstance(named, list) else FUNCTIONS[named]
+    for name_of_function in options.keys() & {"lr_lambda", "scale_fn"}:
+        named = options[name_of_function]
+        options[name_of_function] = [FUNCTIONS[f] for f in named] if isinstance(named, list) else FUNCTIONS[named]
     return getattr(library, name)(optimizer=optimizer, **options)
 
 

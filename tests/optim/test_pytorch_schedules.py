@@ -30,6 +30,15 @@ CASES = {
         {"T_0": 2, "T_i": 4, "T_mult": 2, "eta_min": 0, "T_cur": 1, "_last_lr": [0.4267766952966369]},
         [0.25, 0.07322330470336313, 0.5],
     ),
+    "CyclicLR": (
+        {"base_lr": 0.0, "max_lr": 0.25, "step_size_up": 9},
+        {"base_lrs": [0.125], "max_lrs": [1.125], "total_size": 6.0, "step_ratio": 4 / 6, "mode": "triangular2", "gamma": 1.0,
+         "scale_mode": "cycle", "cycle_momentum": True, "use_beta1": False, "base_momentums": [0.8], "max_momentums": [0.9],
+         "_scale_fn_custom": None, "_last_lr": [0.875]}, [1.125, 0.625, 0.125, 0.25],
+    ),
+    "MultiplicativeLR": ({"lr_lambda": lambda n: 1 / n}, {"lr_lambdas": [None], "_last_lr": [0.25]}, [0.0625, 0.0125]),
+    "LambdaLR": ({"lr_lambda": lambda n: 1 / (1 + n)}, {"lr_lambdas": [None], "_last_lr": [0.125]}, [0.1]),
+    "PolynomialLR": ({"power": 2}, {"total_iters": 6, "power": 1.0, "_last_lr": [0.5]}, [1 / 3, 1 / 6, 0, 0]),
     "OneCycleLR": (
         {"max_lr": 1.0, "total_steps": 5, "cycle_momentum": False},
         {"total_steps": 5, "_schedule_phases": [], "_anneal_func_type": "cos", "cycle_momentum": False, "use_beta1": False,
@@ -64,6 +73,23 @@ def test_plateau():
     schedule.load_state_dict(state)
     schedule.step(1.0)
     assert sgd.param_groups[0]["lr"] == 0.125
+
+
+def test_a_part_that_has_not_begun():
+    sgd = optimizer()
+    schedule = lrs.SequentialLR(sgd, [lrs.StepLR(sgd, 2), lrs.CosineAnnealingWarmRestarts(sgd, 4)], milestones=[4])
+    waiting = {"T_0": 4, "T_i": 4, "T_mult": 1, "eta_min": 0, "T_cur": -1, **BASE, "last_epoch": -1, "_last_lr": [0.5]}
+    first = {"step_size": 2, "gamma": 0.5, **BASE, "_last_lr": [0.25]}
+    schedule.load_state_dict({"_milestones": [4], "last_epoch": 3, "_last_lr": [0.25], "_schedulers": [first, waiting]})
+    schedule.step()
+    schedule.step()
+    assert schedule.get_last_lr() == [pytest.approx(0.25 * (1 + np.cos(np.pi / 4)))]
+
+
+def test_the_attributes_of_a_function_are_not_lost_silently():
+    schedule = lrs.LambdaLR(optimizer(), lambda n: 1.0)
+    with pytest.raises(ValueError, match="`lr_lambdas` of LambdaLR is unexpected"):
+        schedule.load_state_dict({**BASE, "lr_lambdas": [{"decay": 0.5}], "_last_lr": [0.25]})
 
 
 def parts(sgd):

@@ -15,10 +15,10 @@ from tinygrad_cnn.optim import lr_scheduler as lrs
 from tinygrad_cnn.optim.hyperparameters import share
 
 from .common import leaf
-from .schedule_cases import CASES, LRS, STEPS, advance, build, look
+from .schedule_cases import CASES, LRS, STEPS, advance, build, cycles, look
 
 with np.load(Path(__file__).with_name("schedules.npz")) as archive:
-    RECORDED = archive["rates"]
+    RECORDED, CYCLES = archive["rates"], archive["cycles"]
 IDS = [" ".join(f"{name} {options}" for name, options in [*s, *([("", run)] if run else [])]) for s, run in CASES]
 every_case = pytest.mark.parametrize(("schedules", "run"), CASES, ids=IDS)
 
@@ -56,6 +56,18 @@ def test_every_rate_is_pytorchs(schedules, run, recorded):
     np.testing.assert_allclose(rows, recorded, rtol=1e-12, atol=1e-14)
 
 
+def test_drawn_cycles_are_pytorchs():
+    rows = []
+    for options in cycles():
+        optimizer = tg.optim.SGD([leaf(1)], lr=LRS[0], momentum=0.9)
+        schedule = lrs.OneCycleLR(optimizer, **options)
+        rows.append(look(optimizer))
+        for _ in range(options["total_steps"] - 1):
+            schedule.step()
+            rows.append(look(optimizer))
+    np.testing.assert_allclose(rows, CYCLES, rtol=1e-12, atol=1e-14)
+
+
 counts = st.integers(1, 50)
 factors = st.floats(0.01, 1)
 
@@ -70,6 +82,8 @@ def test_rates_follow_their_formulas(lr, n, size, gamma, factor, share):
         lrs.LambdaLR: ((lambda m: gamma * m + factor,), lr * (gamma * n + factor)),
         lrs.LinearLR: ((factor, share, size), lr * (factor + (share - factor) * min(1, n / size))),
         lrs.ExponentialLR: ((gamma,), lr * gamma**n),
+        lrs.MultiplicativeLR: ((lambda m: gamma,), lr * gamma**n),
+        lrs.PolynomialLR: ((size, 2 * factor), lr * (1 - min(1, n / size)) ** (2 * factor)),
         lrs.CosineAnnealingLR: ((size, floor), floor + (lr - floor) * math.cos(math.pi * n / size / 2) ** 2),
         lrs.CosineAnnealingWarmRestarts: (
             (size, 1, floor),
@@ -401,6 +415,39 @@ def test_steps_name_a_bad_argument():
         ):
             plateau.step(wrong)
     assert restarts.last_epoch == plateau.last_epoch == 0
+
+
+def test_a_scale_that_leaves_the_range_is_refused():
+    def cyclic(optimizer, scale_fn, **options):
+        return lrs.CyclicLR(optimizer, 0.1, 0.5, step_size_up=2, scale_fn=scale_fn, **options)
+
+    for wrong, error, message in [
+        (3, TypeError, "`scale_fn` is 3; it must be a function"),
+        (lambda c: "much", TypeError, "`scale_fn` gave 'much' after 0 steps; it must be a number"),
+    ]:
+        optimizer = stepper()
+        before = look(optimizer)
+        with pytest.raises(error, match=message):
+            cyclic(optimizer, wrong)
+        assert look(optimizer) == before
+    for scale, message in [(-9.0, r"makes the rate of group 0 -1.7"), (40.0, r"makes the momentum of group 0 -1.0")]:
+        optimizer = stepper()
+        schedule = cyclic(optimizer, lambda c, scale=scale: scale)
+        before = look(optimizer), schedule.state_dict()
+        with pytest.raises(ValueError, match=message):
+            schedule.step()
+        assert before == (look(optimizer), schedule.state_dict())
+    schedule = cyclic(stepper(), lambda c: 40.0, cycle_momentum=False)
+    schedule.step()
+    assert schedule.get_last_lr() == [8.1, 8.1]
+    with pytest.raises(ValueError, match="`cycle_momentum` is True but Adagrad has neither"):
+        lrs.CyclicLR(tg.optim.Adagrad([leaf(2)]), 0.1, 0.5)
+
+
+def test_factors_of_a_function_stay_while_another_factor_is_zero():
+    optimizer = tg.optim.SGD([leaf(2)], lr=0.5)
+    parts = [lrs.ConstantLR(optimizer, factor=0.0, total_iters=3), lrs.MultiplicativeLR(optimizer, lambda n: 0.5)]
+    assert rates(lrs.ChainedScheduler(parts), 4) == [0.0, 0.0, 0.0, 0.0625, 0.03125]
 
 
 def test_a_fraction_of_an_epoch_counts_when_it_is_over():

@@ -33,8 +33,8 @@ class Shards(NamedTuple):
 
     sizes: list[int]
     """How many examples each shard of the batch has."""
-    parts: dict[int, tuple[Any, ...]]
-    """The shards at hand by their numbers, without empty ones."""
+    parts: dict[int, Any]
+    """The shards at hand by their numbers, tuples of arrays or dicts of them, without empty ones."""
 
 
 def shard_bounds(examples: int, count: int) -> list[int]:
@@ -44,7 +44,6 @@ def shard_bounds(examples: int, count: int) -> list[int]:
 
 def shards_of(batch: Sequence[Any], count: int, which: Iterable[int]) -> Shards:
     """The shards `which` of a batch that is at hand, as views; ValueError if its arrays have different lengths."""
-    _check_tuple(batch)
     lengths = [len(x) for x in batch]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -53,11 +52,6 @@ def shards_of(batch: Sequence[Any], count: int, which: Iterable[int]) -> Shards:
     cuts = shard_bounds(len(batch[-1]), count)
     parts = {s: tuple(x[cuts[s] : cuts[s + 1]] for x in batch) for s in which if cuts[s] < cuts[s + 1]}
     return Shards([high - low for low, high in pairwise(cuts)], parts)
-
-
-def _check_tuple(batch: Any) -> None:
-    if isinstance(batch, dict):
-        raise TypeError("a batch is a dict; to be cut into shards, it must be a tuple of arrays")
 
 
 def _check_batch(name: str, batch: Any) -> None:
@@ -258,8 +252,6 @@ class DataLoader(Loadable):
             for s in which
             if cuts[s] < cuts[s + 1]
         }
-        for part in parts.values():
-            _check_tuple(part)
         return Shards([high - low for low, high in pairwise(cuts)], parts)
 
     # State

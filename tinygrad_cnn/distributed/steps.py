@@ -14,9 +14,10 @@ import numpy as np
 from ..data.loader import DataLoader, Shards, shards_of
 from ..io import load
 from ..tensor import Tensor
+from ..training.batches import Keys, in_order, tensors
 from ..training.checkpoint import Checkpoint
 from ..training.interrupt import Interrupt
-from ..training.measure import Means, measured, modes, tensors
+from ..training.measure import Means, measured, modes
 from ..training.steps import Steps, taken, wrapped
 from ..training.weights import ClassWeighted
 from . import digest
@@ -89,7 +90,8 @@ class DistributedSteps(Steps):
         with world.guarded("at the start"):
             names = ", ".join(metric.name for metric in run.means.metrics)
             weights = str(run.loss.weights) if isinstance(run.loss, ClassWeighted) else None
-            others = {"metrics": names, "class_weight": weights, "compile": self._compile}
+            keys = None if run.keys is None else ", ".join(run.keys)
+            others = {"metrics": names, "class_weight": weights, "keys": keys, "compile": self._compile}
             world.compare({**{name: getattr(run, name) for name in parts}, **others})
 
             def first() -> Any:
@@ -130,7 +132,7 @@ class DistributedSteps(Steps):
     def batches(self) -> Iterator[Any]:
         """The shards of this rank of what is left of the epoch."""
         if not self.run.trained:
-            yield from batches(self._world, self.run.loader, self.run.rest, self._world.mine)
+            yield from batches(self._world, self.run.loader, self.run.rest, self._world.mine, self.run.keys)
 
     def train(self, batch: Shards) -> None:
         """Take one step and count what it measured."""
@@ -160,7 +162,7 @@ class DistributedSteps(Steps):
         shards = range(world.shards) if self._watching else world.mine  # a callback is given all outputs
         with modes(model):
             model.eval()
-            for number, batch in enumerate(batches(world, loader, lambda: iter(loader), shards)):
+            for number, batch in enumerate(batches(world, loader, lambda: iter(loader), shards, self.run.keys)):
                 if interrupt.asked:
                     break
                 for s, part in batch.parts.items():
@@ -202,10 +204,13 @@ class DistributedSteps(Steps):
         return float(first)
 
 
-def batches(world: World, loader: Any, rest: Callable[[], Iterator[Any]], which: range) -> Iterator[Shards]:
+def batches(
+    world: World, loader: Any, rest: Callable[[], Iterator[Any]], which: range, keys: Keys | None
+) -> Iterator[Shards]:
     """The shards `which` of each batch: a DataLoader reads no others."""
     if isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
-        yield from loader.shards(world.shards, which)
+        for sizes, parts in loader.shards(world.shards, which):
+            yield Shards(sizes, {s: in_order(part, keys) for s, part in parts.items()})
     else:
         for batch in rest():
-            yield shards_of(tensors(batch), world.shards, which)
+            yield shards_of(tensors(batch, keys), world.shards, which)

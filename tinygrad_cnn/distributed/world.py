@@ -20,6 +20,7 @@ from ..ops.random import get_rng_state, stream
 from ..optim.hyperparameters import positive
 from ..tensor import Tensor
 from ..tensor.creation import from_numpy
+from ..training.batches import Keys, check_keys
 from ..training.state import Stateful, restore, snapshot
 from ..training.steps import Steps, wrapped
 from . import digest
@@ -166,9 +167,13 @@ class World(Loadable):
             self._step = Step(self, learned, self._buffers, self._handover, reuse=False)
         return self._step
 
-    def batches(self, loader: Any) -> Iterator[Shards]:
-        """The batches of an epoch, of which this rank has its own shards. A DataLoader reads no others."""
-        return batches(self, loader, lambda: iter(loader), self.mine)
+    def batches(self, loader: Any, keys: Keys | None = None) -> Iterator[Shards]:
+        """The batches of an epoch, of which this rank has its own shards. A DataLoader reads no others.
+
+        `keys` says in which order the arrays of a batch that is a dict are given to the function of :meth:`step`.
+        """
+        check_keys("World.batches", keys)
+        return batches(self, loader, lambda: iter(loader), self.mine, keys)
 
     def step(self, loss_of_shard: Callable[..., Tensor], batch: Any, *, compile: bool = False) -> Tensor:
         """Forward and backward for each shard of a batch: the mean loss, with its gradients as ``grad`` of the parameters.
@@ -208,6 +213,10 @@ class World(Loadable):
                 "World.step: call world.start(model=model, optimizer=optimizer, ...) first, with all that takes part"
             )
         with self.guarded(f"at step {self.steps + 1}"):
+            if isinstance(batch, Mapping):
+                raise TypeError(
+                    "World.step: a batch is a dict; give its arrays as a tuple, or what world.batches(loader, keys=...) gives"
+                )
             sizes, parts = batch if isinstance(batch, Shards) else shards_of(batch, self.shards, self.mine)
             tensors = {
                 s: tuple(x if isinstance(x, Tensor) else from_numpy(x) for x in part) for s, part in parts.items()

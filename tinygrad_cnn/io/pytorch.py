@@ -45,11 +45,16 @@ def _scheduled(state: dict[Any, Any]) -> dict[Any, Any]:
     """The state of a schedule with PyTorch's entries; any other state unchanged."""
     if not {"last_epoch", "_last_lr"} <= state.keys():
         return state
-    more: dict[str, Any] = {"_step_count": state["last_epoch"] + 1}
+    none = [None] * len(state["_last_lr"])
+    more: dict[str, Any] = {"_step_count": state["last_epoch"] + 1, "lr_lambdas": none, "_scale_fn_custom": None}
     if "milestones" in state:
         more["milestones"] = Counter(state["milestones"])
     if "min_lr" in state:
         more["min_lrs"] = state["min_lr"]
+    if "step_size_up" in state:
+        length = state["step_size_up"] + state["step_size_down"]
+        more |= {"total_size": float(length), "step_ratio": state["step_size_up"] / length}
+        more |= {f"{name}s": state[name] for name in ("base_lr", "max_lr", "base_momentum", "max_momentum")}
     if "T_0" in state:
         length, t = state["T_0"], state["_position"]
         while state["T_mult"] > 1 and t >= length:

@@ -1,22 +1,26 @@
-"""Names of PyTorch and MyGrad, and what to use for them here: for errors of names that do not exist, and the documentation."""
+"""What to use here for names of PyTorch, MyGrad, autograd and Keras: for errors of absent names, and the documentation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import NoReturn
+from inspect import getattr_static
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .torch import FUNCTIONS, IN_PLACE, TABLES
+from .called import Uncalled
+from .torch import FUNCTIONS, IN_PLACE, PROPERTIES, TABLES
 
 PACKAGE = __name__.partition(".")[0]
 MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg.data": ".data"}
 """Where a name may be that is looked for in another place."""
 
-MYGRAD = {"torch": ("mygrad",), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",), "torch.nn":
-          ("mygrad.nnet",)}  # fmt: skip
-"""MyGrad's namespaces beside those of PyTorch."""
+OTHERS = {
+    "torch": ("mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
+    "torch.nn": ("mygrad.nnet",), "torch.nn.Module": ("keras.Model",),
+}  # fmt: skip
+"""Namespaces of MyGrad, autograd and Keras beside those of PyTorch."""
 
 
 def _elsewhere(name: str) -> str | None:
@@ -39,11 +43,12 @@ def remedy(theirs: str, name: str, others: object = None) -> str | None:
     """
     if name.startswith("_"):
         return None
-    places = (theirs, "torch", *MYGRAD.get(theirs, ()))
+    places = (theirs, "torch", *OTHERS.get(theirs, ()))
     known = next((TABLES[place][name] for place in places if name in TABLES[place]), None)
     if known is None and name.endswith("_"):
         use = name[:-1] if hasattr(others, name[:-1]) else remedy(theirs, name[:-1])
-        return use if use is None or use.startswith("(") else IN_PLACE.format(use)
+        if use is not None:
+            return use if use.startswith("(") else IN_PLACE.format(use)
     return known or _elsewhere(name)
 
 
@@ -66,21 +71,44 @@ class Absent:
     other attribute.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("name", "theirs")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, theirs: str) -> None:
+        self.name, self.theirs = name, theirs
 
     def __get__(self, instance: object, owner: type) -> NoReturn:
-        raise missing(self.name, owner.__name__, "torch.Tensor", owner)
+        raise missing(self.name, owner.__name__, self.theirs, owner)
 
 
-def answer(tensor: type) -> None:
-    """Let the class of Tensors answer the names of PyTorch's that it lacks."""
+def _present(instance: object) -> list[str]:
+    """What ``dir`` lists: no name that is absent."""
+    own = getattr(instance, "__dict__", ())
+    return [
+        n
+        for n in object.__dir__(instance)
+        if n in own or not isinstance(getattr_static(type(instance), n, None), Absent)
+    ]
+
+
+def _called(name: str) -> TypeError:
+    return TypeError(f"Tensor has no method {name!r}; use {PROPERTIES[name]} (docs/from-pytorch.md)")
+
+
+def answer(kind: Any, theirs: str, names: Iterable[str] = ()) -> None:
+    """Let a class answer the names of PyTorch's class `theirs` that it lacks, and further `names`."""
+    tables = [TABLES[place] for place in (theirs, *OTHERS.get(theirs, ()))]
+    for name in {*names, *(name for table in tables for name in table)} - {*dir(kind)}:
+        setattr(kind, name, Absent(name, theirs))
+    kind.__dir__ = _present
+
+
+def answer_tensor(tensor: Any) -> None:
+    """Let the class of Tensors answer PyTorch's names, also those that write in place, and calls of what is a method there."""
     there = {name for name in dir(tensor) if not name.startswith("_")}
     absent = {*TABLES["torch.Tensor"], *TABLES["mygrad.Tensor"], *FUNCTIONS}
-    for name in {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))} - there:
-        setattr(tensor, name, Absent(name))
+    answer(tensor, "torch.Tensor", {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))})
+    for name in PROPERTIES:
+        setattr(tensor, name, Uncalled(getattr(tensor, name), _called))
 
 
 def answering(where: str, theirs: str) -> Callable[[str], NoReturn]:

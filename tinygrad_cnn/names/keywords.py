@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 RENAMED = {
     "dim": "axis", "keepdim": "keepdims", "start_dim": "start_axis", "end_dim": "end_axis", "dim1": "axis1", "dim2": "axis2",
-    "tensors": "arrays", "unbiased": "correction", "index": "indices", "input": "prediction logits log_probs",
-    "split_size_or_sections": "indices_or_sections", "chunks": "indices_or_sections", "pad": "pad_width",
-    "value": "constant_values", "steps": "num", "end": "stop", "generator": "rng", "f": "path",
-    "obj": "state", "num_workers": "prefetch", "collate_fn": "collate", "opset_version": "opset", "axis": "dim",
+    "tensors": "arrays tup", "unbiased": "correction", "index": "indices", "split_size_or_sections": "indices_or_sections",
+    "chunks": "indices_or_sections", "pad": "pad_width", "value": "constant_values", "steps": "num", "end": "stop",
+    "generator": "rng", "f": "path", "obj": "state", "num_workers": "prefetch", "collate_fn": "collate",
+    "opset_version": "opset", "axis": "dim", "input1": "x1", "input2": "x2", "interpolation": "method",
+    "in_dims": "in_axes", "out_dims": "out_axes", "source": "src", "ndarray": "array", "train": "training",
 }  # fmt: skip
 """PyTorch's keyword, and ours: the first one that the function has counts."""
 
@@ -23,19 +24,52 @@ THEIRS = {
 }
 """PyTorch's keywords for each of ours."""
 
-_WEIGHTED = """
-    linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"""
-OF_FUNCTION = {
-    "flip": {"dims": "axis"}, "roll": {"shifts": "shift", "dims": "axis"}, "tile": {"dims": "reps"},
-    "tensordot": {"dims": "axes"}, "swapaxes": {"axis0": "axis1", "dim0": "axis1", "dim1": "axis2"},
-    **{name: {"weight": "w", "bias": "b"} for name in _WEIGHTED.split()},
+BESIDE = {
+    "input": "prediction logits log_probs probabilities indices t ary a x m v tup x1", "other": "b x2", "out": "",
 }  # fmt: skip
-"""Keywords of functions that are exceptions from :data:`RENAMED`."""
+"""The same for keywords that nearly every function of PyTorch's has. A function of one or two parameters answers them only if
+it answers others, since the check would make its calls slower."""
+
+_EXCEPTIONS = {
+    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d": {"weight": "w", "bias": "b"},
+    "flip": {"dims": "axis"}, "roll": {"shifts": "shift", "dims": "axis"}, "tile": {"dims": "reps"}, "rot90": {"dims": "axes"},
+    "tensordot tensorsolve": {"dims": "axes"}, "swapaxes": {"axis0": "axis1", "dim0": "axis1", "dim1": "axis2"},
+    "diag diagflat tril triu": {"diagonal": "k", "offset": "k"}, "pow float_power": {"exponent": "b"},
+    "split isfinite isinf": {"tensor": "a"}, "dot": {"tensor": "b"}, "one_hot": {"tensor": "labels"}, "vmap": {"func": "f"},
+    "heaviside": {"values": "b"}, "from_dlpack": {"ext_tensor": "x", "copy": "(use tg.Tensor(x), which copies)"},
+    "cov": {"correction": "ddof"}, "compile": {"model": "function"}, "lstsq": {"cond": "rcond"},
+    "matrix_norm": {"dim": "(the matrices are in the last two axes: use swapaxes or moveaxis)"},
+    "pairwise_distance": {"keepdim": "(use expand_dims(-1) of the result)"},
+    "where": {"input": "a", "other": "b", "x": "a", "y": "b"}, "lerp": {"end": "b"}, "outer": {"vec2": "b"},
+    "cond": {"ord": "p"}, "broadcast_to full": {"size": "shape"},
+    "zeros ones rand randn": dict.fromkeys(("size", "shape"), "(give the sizes by position: separate numbers, or one tuple)"),
+    "arange": dict.fromkeys(("start", "end", "step"), "(give start, stop and step by position)"),
+    "linspace logspace geomspace": {
+        "requires_grad": "(make a leaf of the result: tg.Tensor(result, requires_grad=True))"},
+    "DataLoader": {"generator": "seed", "batch_sampler": "(give batch_size= and sampler=)"},
+    "SubsetRandomSampler WeightedRandomSampler": {"generator": "(give seed= to the DataLoader)"},
+    "step": {"epoch": "(leave it out: a schedule counts its steps)"},
+    "max min": {"other": "(tg.maximum and tg.minimum compare two arrays)"}, "random_split": {"generator": "rng"},
+    "matrix_rank": {"input": "A"},
+    "l1_loss": {"weight": "(weight the elements of reduction='none')"}, "solve": {"A": "a", "B": "b"},
+    "sum mean prod nansum nanmean cumsum cumprod softmax log_softmax softmin norm matrix_norm": {
+        "dtype": "(convert before or after: x.astype(dtype))"},
+    "searchsorted": {
+        "input": "v", "sorted_sequence": "a", "values": "v", "right": "(use side='right')",
+        "out_int32": "(leave it out: indices are NumPy's)"},
+    "nonzero": {"as_tuple": "(tg.argwhere is as_tuple=False, and tg.nonzero is as_tuple=True)"},
+    "einsum": dict.fromkeys(("equation", "operands"), "(give equation and arrays by position)"),
+    "gradient": {"input": "f", "spacing": "(give the distances by position, after the array)"},
+    "topk": {"descending": "(use largest=)"},
+    "select": dict.fromkeys(("dim", "index", "input"), "(this is NumPy's select, of several conditions; index: x[:, i])"),
+}  # fmt: skip
+OF_FUNCTION = {name: table for names, table in _EXCEPTIONS.items() for name in names.split()}
+"""Keywords of functions that are exceptions from :data:`RENAMED`: our keyword, or, in brackets, what to do."""
 
 _ABSENT = {
     "leave it out: every result is a new Tensor": "inplace out",
     "leave it out: there is one device, the processor": """
-        device map_location pin_memory pin_memory_device non_blocking multiprocessing_context memory_format""",
+        device map_location pin_memory pin_memory_device non_blocking multiprocessing_context memory_format layout""",
     "leave it out: it chooses one of PyTorch's implementations": """
         foreach fused capturable differentiable stable antialias recompute_scale_factor use_reentrant dynamic fullgraph
         backend""",
@@ -44,6 +78,10 @@ _ABSENT = {
         worker_init_fn persistent_workers prefetch_factor timeout in_order""",
     "leave it out: files have no pickles, only arrays and plain values": "weights_only pickle_module pickle_protocol mmap",
     "leave it out: nothing is printed": "verbose",
+    "leave it out: loading copies the values": "assign",
+    "leave it out: named_parameters() gives the Tensors, and state_dict copies of their values": "keep_vars destination",
+    "leave it out: hooks run in the order in which they were registered": "prepend always_call with_kwargs",
+    "use tg.gradients(y, xs)": "inputs",
     "leave it out: embeddings are not renormalized, and gradients neither scaled nor sparse": """
         max_norm norm_type scale_grad_by_freq sparse""",
     "leave it out: the largest come first": "sorted",
@@ -52,6 +90,7 @@ _ABSENT = {
 ABSENT = {name: why for why, names in _ABSENT.items() for name in names.split()}
 """Keywords that nothing here stands for, and what to do."""
 
+_CREATION = "zeros ones full arange eye tri rand randn zeros_like ones_like full_like rand_like randn_like"
 _TAKEN = {
     "inplace": """
         relu relu6 elu selu celu leaky_relu hardtanh hardsigmoid hardswish silu mish threshold rrelu dropout dropout1d dropout2d
@@ -62,9 +101,16 @@ _TAKEN = {
     "antialias recompute_scale_factor": "interpolate",
     "size_average reduce": """
         binary_cross_entropy binary_cross_entropy_with_logits cross_entropy nll_loss l1_loss smooth_l1_loss kl_div
-        soft_margin_loss hinge_embedding_loss cosine_embedding_loss margin_ranking_loss triplet_margin_loss poisson_nll_loss""",
+        soft_margin_loss hinge_embedding_loss cosine_embedding_loss margin_ranking_loss triplet_margin_loss poisson_nll_loss
+        multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss""",
+    "device layout pin_memory memory_format out": f"""
+        {_CREATION} linspace logspace geomspace from_numpy from_dlpack""",
+    "max_norm norm_type scale_grad_by_freq sparse": "embedding",
 }  # fmt: skip
-TAKEN = {name: keywords.split() for keywords, names in _TAKEN.items() for name in names.split()}
+TAKEN: dict[str, list[str]] = {}
+for _keywords, _names in _TAKEN.items():
+    for _name in _names.split():
+        TAKEN.setdefault(_name, []).extend(_keywords.split())
 """The keywords of :data:`ABSENT` that PyTorch's functions have, by function."""
 
 NOTES = {
@@ -77,17 +123,19 @@ NOTES = {
 
 
 def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
-    candidates = OF_FUNCTION.get(function, RENAMED).get(keyword, "").split()
-    return next((name for name in candidates if name in names), None)
+    """Our keyword, or in brackets what to do; None if the function has nothing for it."""
+    known = OF_FUNCTION.get(function, {}).get(keyword) or RENAMED.get(keyword) or BESIDE.get(keyword, "")
+    return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
     """PyTorch's keywords, for a function that has `names`, which the function declares to answer them."""
-    if function in OF_FUNCTION:
-        renamed = [k for k, ours in OF_FUNCTION[function].items() if ours in names]
-    else:
-        renamed = [k for name in names for k in THEIRS.get(name, ())]
-    return [k for k in dict.fromkeys([*renamed, *TAKEN.get(function, ())]) if k not in names]
+    own = OF_FUNCTION.get(function, {})
+    found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
+    found += [*(k for k in own if _ours(function, k, names)), *TAKEN.get(function, ())]
+    if len(names) > (0 if found else 2) and "self" not in names:
+        found += [k for k in BESIDE if (k in ABSENT and len(names) > 1) or _ours(function, k, names)]
+    return [k for k in dict.fromkeys(found) if k not in names]
 
 
 def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) -> TypeError | None:
@@ -97,6 +145,8 @@ def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) 
             continue
         text = f"{function}() got an unexpected keyword argument {keyword!r}"
         if (ours := _ours(function, keyword, names)) is not None:
+            if ours.startswith("("):
+                return TypeError(f"{text}; {ours[1:-1]}")
             if keyword == "unbiased":
                 return TypeError(f"{text}; use correction={int(bool(value))}: the sum is divided by n - correction")
             shown = (
@@ -107,6 +157,24 @@ def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) 
         if keyword in ABSENT:
             return TypeError(f"{text}; {ABSENT[keyword]}")
     return None
+
+
+POSITIONAL = {
+    "Tensor": "; for a shape, use tg.zeros(2, 3)", "step": "; a schedule counts its steps",
+}  # fmt: skip
+"""What else to say of too many arguments by position."""
+
+
+def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -> TypeError | None:
+    """The error for more arguments by position than a function takes."""
+    kinds = [p.kind for p in parameters]
+    most = sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
+    named = ", ".join(f"{p.name}=" for p in parameters if p.kind is p.KEYWORD_ONLY)
+    if given <= most or inspect.Parameter.VAR_POSITIONAL in kinds or not (named or owner in POSITIONAL):
+        return None
+    places = " and ".join(f"`{p.name}`" for p in parameters[:most] if p.name != "self") or "nothing"
+    more = f"; give the others by name: {named}" if named else ""
+    return TypeError(f"{owner}() takes {places} by position{more}{POSITIONAL.get(owner, '')}")
 
 
 def answering(function: F) -> F:
@@ -120,6 +188,7 @@ def answering(function: F) -> F:
             names = inspect.signature(function).parameters
             owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
             error = None if any(p.kind is p.VAR_KEYWORD for p in names.values()) else unexpected(owner, names, kwargs)
+            error = error or _too_many(owner, list(names.values()), len(args))
             if error is None:
                 raise
             raise error from None

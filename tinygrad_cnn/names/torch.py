@@ -5,7 +5,7 @@ For each namespace it has what to use: Python that works here, or, in brackets, 
 
 from __future__ import annotations
 
-from . import mygrad
+from . import autograd, keras, mygrad
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
@@ -86,7 +86,11 @@ _TORCH = {
         is_complex is_conj resolve_conj stft istft complex32 chalf""",
     SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_coo sparse_csr sparse_csc nested jagged",
     QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32",
-    VIEWS: "as_strided as_strided_scatter",
+    VIEWS: "as_strided as_strided_scatter", "tg.scatter_reduce": "index_reduce", "tg.grid_sample": "grid_sampler",
+    "tg.dropout2d": "feature_dropout", "SciPy's stats.qmc": "quasirandom",
+    "(NumPy has no such dtype)": "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu quint4x2 quint2x4",
+    "(there are no distributions: write the density from ops, and draw with NumPy)": "distributions",
+    "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures",
     RECURRENT: "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell",
 }  # fmt: skip
 
@@ -115,7 +119,8 @@ _TENSOR = {
     "x.arctan2(y)": "atan2", "x.arccosh()": "acosh", "x.arcsinh()": "asinh", "x.arctanh()": "atanh",
     "tg.take_along_axis(x, indices, axis)": "gather take_along_dim", "x.take(indices, axis)": "index_select",
     "x[..., i]": "select", "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)":
-    "index_add", "list(x)": "unbind", "tg.array_split(x, n)": "chunk tensor_split split", "tg.zeros(*shape, dtype=x.dtype)":
+    "index_add", "list(x)": "unbind", "tg.split(x, range(n, len(x), n)) for parts of n":
+    "split", "tg.array_split(x, n)": "chunk tensor_split", "tg.zeros(*shape, dtype=x.dtype)":
     "new_zeros new_empty new", "tg.ones(*shape, dtype=x.dtype)": "new_ones", "tg.Tensor(data)": "new_tensor",
     "tg.full(shape, value)": "new_full", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
@@ -150,11 +155,14 @@ _FUNCTIONS = """
 FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
+PROPERTIES = {"size": "x.shape, or x.shape[i]; x.size is the number of elements, as in NumPy"}
+"""Methods of ``torch.Tensor`` that are properties here, and what to use for a call."""
+
 _NN = {
     "tg.functional": "functional", "tg.optim.clip_grad_norm_, ...": "utils",
     RECURRENT: """
-        LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder TransformerEncoderLayer
-        TransformerDecoder TransformerDecoderLayer""",
+        RNNCellBase LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder
+        TransformerEncoderLayer TransformerDecoder TransformerDecoderLayer""",
     "tg.distributed": "DataParallel SyncBatchNorm parallel", QUANTIZED: "quantized quantizable qat intrinsic",
     LAZY: """
         LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyBatchNorm1d
@@ -169,6 +177,32 @@ _NN = {
     "CTCLoss AdaptiveLogSoftmaxWithLoss LinearCrossEntropyLoss",
     "(there is none: nn.MaxPool2d and nn.AdaptiveMaxPool2d have fixed windows)": "FractionalMaxPool2d FractionalMaxPool3d",
 }  # fmt: skip
+
+_MODULE = {
+    "model.to(dtype)": "type", "model.to(np.float32)": "float", "model.to(np.float64)": "double",
+    "model.to(np.float16)": "half",
+    "tg.compile(step), of the whole step, or tg.fit, which compiles it": "compile",
+    "dict(model.named_parameters())[name]": "get_parameter", "dict(model.named_buffers())[name]": "get_buffer",
+    "setattr(model.get_submodule(parent), name, module)": "set_submodule",
+    "model.register_full_backward_hook": "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
+    DEVICES: "cuda cpu xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16",
+    "(use threads: tg.set_num_threads)": "share_memory",
+    "(override state_dict or load_state_dict in a subclass)": """
+        register_state_dict_pre_hook register_state_dict_post_hook register_load_state_dict_pre_hook
+        register_load_state_dict_post_hook""",
+}  # fmt: skip
+
+_OPTIMIZER = {
+    "(override step, state_dict or load_state_dict in a subclass)": """
+        register_step_pre_hook register_step_post_hook register_state_dict_pre_hook register_state_dict_post_hook
+        register_load_state_dict_pre_hook register_load_state_dict_post_hook profile_hook_step""",
+    "tg.fit(model, data, loss, optimizer), or loss.backward() and optimizer.step()": "minimize apply_gradients",
+    "optimizer.param_groups[0]['lr']": "learning_rate lr",
+}  # fmt: skip
+
+_SCHEDULE = {
+    "schedule.get_last_lr()": "get_lr print_lr",
+}
 
 _FUNCTIONAL = {
     "tg.mse": "mse_loss", "tg.binary_cross_entropy": "binary_cross_entropy_loss", "tg.pad, with NumPy's pad_width": "pad",
@@ -188,7 +222,7 @@ _OPTIM = {
 }  # fmt: skip
 
 _SCHEDULES = {
-    "optim.lr_scheduler.Curve": "MultiplicativeLR PolynomialLR CyclicLR",
+    "optim.CosineAnnealingLR(optimizer, T_max=anneal_epochs, eta_min=swa_lr)": "SWALR",
 }
 
 _DATA = {
@@ -206,6 +240,14 @@ _INIT = {
     **{f"nn.init.{name}_": name for name in (
         "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal",
         "xavier_uniform")},
+}  # fmt: skip
+
+_LINALG = {
+    "tg.linalg.cholesky": "cholesky_ex", "tg.linalg.inv": "inv_ex",
+    "tg.linalg.solve": "solve_ex solve_triangular lu_solve ldl_solve",
+    "x[..., None] ** np.arange(n)": "vander", "np.linalg.LinAlgError": "LinAlgError",
+    "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)":
+    "lu lu_factor lu_factor_ex ldl_factor ldl_factor_ex matrix_exp householder_product",
 }  # fmt: skip
 
 ELSEWHERE = {
@@ -228,13 +270,19 @@ TABLES = {
     "torch": _by_name(_TORCH),
     "torch.Tensor": _by_name(_TENSOR),
     "torch.nn": _by_name(_NN),
+    "torch.nn.Module": _by_name(_MODULE),
     "torch.nn.functional": _by_name(_FUNCTIONAL),
+    "torch.linalg": _by_name(_LINALG),
     "torch.nn.init": _by_name(_INIT),
     "torch.optim": _by_name(_OPTIM),
+    "torch.optim.Optimizer": _by_name(_OPTIMIZER),
     "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
+    "torch.optim.lr_scheduler.LRScheduler": _by_name(_SCHEDULE),
     "torch.utils.data": _by_name(_DATA),
     "mygrad": _by_name(mygrad.MYGRAD),
     "mygrad.Tensor": _by_name(mygrad.TENSOR),
     "mygrad.nnet": _by_name(mygrad.NNET),
+    "keras.Model": _by_name(keras.MODEL),
+    "autograd": _by_name(autograd.AUTOGRAD),
 }
 """For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""

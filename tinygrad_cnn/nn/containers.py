@@ -67,6 +67,12 @@ class _Sequence(Module):
         values.insert(index, *self._checked([value]))
         return self._replace(values)
 
+    def pop(self, key: int = -1) -> Any:
+        """Remove one, the last by default, and return it. All are renumbered."""
+        value = self[key]
+        del self[key]
+        return value
+
     def _names(self) -> list[str]:
         return [name for name, _ in self._own(self._kind)]
 
@@ -208,6 +214,11 @@ class _Dict(Module):
         value = self[key]
         delattr(self, key)
         return value
+
+    def clear(self) -> None:
+        """Remove all items."""
+        for name in self.keys():
+            delattr(self, name)
 
 
 class ModuleDict(_Dict):

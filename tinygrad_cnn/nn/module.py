@@ -13,6 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import only_to_none
 from ..core import tracing
+from ..names import answer
+from ..names.keywords import answering
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
@@ -199,6 +201,7 @@ class Module:
             yield path, module
             waiting += [(_joined(path, name), child) for name, child in reversed([*module._own("module")])]
 
+    @answering
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
@@ -288,6 +291,7 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
+    @answering
     def to(self, dtype: DTypeLike) -> Self:
         """Convert all floating-point parameters and buffers, and the gradients of parameters; return this module.
 
@@ -340,6 +344,7 @@ class Module:
             for name, value in (*module._own("parameter"), *module._own("buffer"))
         }
 
+    @answering
     def state_dict(self, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Copies of all parameters and persistent buffers as arrays, under PyTorch's names.
 
@@ -347,6 +352,7 @@ class Module:
         """
         return {name: tensor.numpy().copy() for name, tensor in self._stateful(prefix).items()}
 
+    @answering
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, finite: bool = False
     ) -> IncompatibleKeys:
@@ -375,6 +381,7 @@ class Module:
 
     # Hooks
 
+    @answering
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> Handle:
         """Call ``hook(module, args)`` before every forward. A result other than None replaces the positional arguments.
 
@@ -382,6 +389,7 @@ class Module:
         """
         return Handle("register_forward_pre_hook", self._own_dict("_pre_hooks"), hook)
 
+    @answering
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
         """Call ``hook(module, args, output)`` after every forward. A result other than None replaces the output.
 
@@ -389,6 +397,7 @@ class Module:
         """
         return Handle("register_forward_hook", self._own_dict("_hooks"), hook)
 
+    @answering
     def register_full_backward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> Handle:
         """Call ``hook(module, grad_input, grad_output)`` when the gradients of a call's arguments are complete.
 
@@ -409,6 +418,7 @@ class Module:
         """
         return Handle(HOOK, self._own_dict("_backward_hooks"), hook)
 
+    @answering
     def register_full_backward_pre_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
         """Call ``hook(module, grad_output)`` when the gradients of a call's outputs are complete, before it passes them on.
 
@@ -485,3 +495,6 @@ def _converted(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
 
 def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+answer(Module, "torch.nn.Module")

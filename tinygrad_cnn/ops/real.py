@@ -1,4 +1,4 @@
-"""Checks of values: of real-number parameters, such as slopes and eps, and of arrays."""
+"""Checks of values: of real-number parameters, such as slopes and eps, of dtypes, and of arrays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -37,6 +38,16 @@ def is_integer(value: Any) -> TypeIs[int]:
     """Whether a value is one integer: Python's, NumPy's, or an array without axes that holds one."""
     whole = isinstance(value, int | np.integer)
     return whole or (isinstance(value, np.ndarray) and not value.ndim and value.dtype.kind in "iu")
+
+
+def dtype_of(function: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """A dtype; TypeError if NumPy has none of this name."""
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        raise TypeError(
+            f"{function}: `dtype` is {dtype!r:.60}; it must be a dtype of NumPy, such as np.float32 or 'float32'"
+        ) from None
 
 
 positive = partial(real, rule="be above 0", holds=lambda x: x > 0)

@@ -230,7 +230,7 @@ deviation.jvp(
 
 @implements(np.var)
 def var(
-    a: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0, *, ddof: float | None = None
+    a: Array, axis: Axis = None, *, keepdims: bool = False, correction: float = 0, ddof: float | None = None
 ) -> Tensor:
     """Variance over `axis`: the sum of (a - mean)^2 / (n - correction).   a' = 2 g (a - mean) / (n - correction).
 
@@ -250,7 +250,7 @@ def var(
 
 @implements(np.std)
 def std(
-    a: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0, *, ddof: float | None = None
+    a: Array, axis: Axis = None, *, keepdims: bool = False, correction: float = 0, ddof: float | None = None
 ) -> Tensor:
     """Standard deviation over `axis`: the square root of :func:`var`, with the same arguments and default correction 0.
 

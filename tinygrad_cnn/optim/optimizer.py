@@ -18,6 +18,7 @@ from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_n
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
+from ..names import answer
 from ..names.keywords import answering
 from ..ops import in_place
 from ..tensor import Tensor
@@ -370,3 +371,6 @@ class Optimizer(Loadable, ABC):
             for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
+
+
+answer(Optimizer, "torch.optim.Optimizer")

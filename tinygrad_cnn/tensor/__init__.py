@@ -4,13 +4,13 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ..names import answer
+from ..names import answer_tensor
 from .data import get_default_dtype, set_default_dtype
 from .tensor import Tensor, _rebuild
 
 __all__ = ["Tensor", "_rebuild", "get_default_dtype", "set_default_dtype"]
 
-answer(Tensor)
+answer_tensor(Tensor)
 
 
 class _Module(ModuleType):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core import tracing
-from ..core.graph import implements
+from ..core.composite import accept_lists
+from ..core.graph import implements, numpy_ops
 from ..core.operands import gather
 from ..ops.elementwise import copy, pow
 from ..ops.random import Seed, generator
-from ..ops.real import is_integer
+from ..ops.real import dtype_of, is_integer
 from ..ops.shape import broadcast_to, moveaxis
 from .data import get_default_dtype
 from .methods import TensorLike, unpacked
@@ -32,8 +34,27 @@ def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
     return tensor
 
 
+def _dtype(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
+    return get_default_dtype() if dtype is None else dtype_of(name, dtype)
+
+
+def _shape(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape that is one tuple or separate sizes."""
+    given = unpacked(sizes)
+    try:
+        shape = tuple(map(index, given if isinstance(given, (tuple, list)) or np.ndim(given) else (given,)))
+        if shape and min(shape) < 0:
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name}: the shape is {given!r:.80}; it must be whole numbers of at least 0, or one tuple of them; dtype= and "
+            "requires_grad= are given by name"
+        ) from None
+    return shape
+
+
 def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
-    wanted = get_default_dtype() if dtype is None else np.dtype(dtype)
+    wanted = _dtype(name, dtype)
     if wanted.kind != "f":
         raise TypeError(f"{name}: `dtype` is {wanted}; random numbers are drawn in a floating-point dtype")
     return wanted
@@ -89,27 +110,34 @@ def from_dlpack(x: Any, *, requires_grad: bool = False) -> Tensor:
 
 def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros; the shape is one tuple or separate sizes."""
-    return _made(np.zeros(unpacked(shape), get_default_dtype() if dtype is None else dtype), requires_grad)
+    return _made(np.zeros(_shape("zeros", shape), _dtype("zeros", dtype)), requires_grad)
 
 
 def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones; the shape is one tuple or separate sizes."""
-    return _made(np.ones(unpacked(shape), get_default_dtype() if dtype is None else dtype), requires_grad)
+    return _made(np.ones(_shape("ones", shape), _dtype("ones", dtype)), requires_grad)
 
 
 def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """A Tensor filled with one value: a number, or an array that broadcasts to `shape`. Recorded if the value is a Tensor."""
+    if isinstance(dtype, int | float):
+        raise TypeError(f"full: `dtype` is {dtype!r}; the shape is one tuple: full(({shape}, {fill_value}), {dtype})")
+    sizes = _shape("full", (shape,))
     fill_value = gather(fill_value)
     value = Tensor(fill_value, dtype=dtype)
     if not isinstance(fill_value, Tensor):
-        return _made(np.full(shape, value._array, value.dtype), requires_grad)
-    repeated = copy(broadcast_to(value, shape=shape), order="C")
+        return _made(np.full(sizes, value._array, value.dtype), requires_grad)
+    repeated = copy(broadcast_to(value, shape=sizes), order="C")
     return Tensor(repeated, requires_grad=True) if requires_grad else repeated
 
 
 def arange(*bounds: float, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """start, start + step, ... below stop, as np.arange: integers from integers, else the default dtype."""
-    values = np.arange(*bounds, dtype=dtype)
+    if not 1 <= len(bounds) <= 3:
+        raise TypeError(
+            f"arange: there are {len(bounds)} numbers; give stop, or start, stop and step, and dtype= by name"
+        )
+    values = np.arange(*bounds, dtype=None if dtype is None else dtype_of("arange", dtype))
     if dtype is None and values.dtype.kind == "f":
         values = values.astype(get_default_dtype())
     return _made(values, requires_grad)
@@ -117,7 +145,7 @@ def arange(*bounds: float, dtype: DTypeLike | None = None, requires_grad: bool =
 
 def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros; m is n by default."""
-    return _made(np.eye(n, m, dtype=get_default_dtype() if dtype is None else np.dtype(dtype)), requires_grad)
+    return _made(np.eye(n, m, dtype=_dtype("eye", dtype)), requires_grad)
 
 
 def rand(
@@ -143,7 +171,7 @@ def randn(
 def _drawn(name: str, method: str, shape: Any, rng: Seed, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
     wanted = _float(name, dtype)
     draw_in = wanted if wanted.itemsize in (4, 8) else np.dtype(np.float64)
-    sizes = unpacked(shape)
+    sizes = _shape(name, shape)
 
     def draw() -> NDArray[Any]:
         return np.asarray(getattr(generator(rng), method)(sizes, dtype=draw_in.type), dtype=wanted)
@@ -162,7 +190,7 @@ def tri(
     n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None, *, requires_grad: bool = False
 ) -> Tensor:
     """Ones on and below the k-th diagonal of an n x m matrix of zeros; m is n by default."""
-    return _made(np.tri(n, m, k, dtype=get_default_dtype() if dtype is None else np.dtype(dtype)), requires_grad)
+    return _made(np.tri(n, m, k, dtype=_dtype("tri", dtype)), requires_grad)
 
 
 def _ends(name: str, num: int, endpoint: bool, *ends: Any) -> tuple[Any, Any, NDArray[Any]]:
@@ -276,3 +304,5 @@ def _astype(x: Tensor, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
 
 if hasattr(np, "astype"):  # new in NumPy 2.1
     implements(np.astype)(_astype)
+
+accept_lists(globals(), numpy_ops)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core import tracing
+from ..ops.real import dtype_of
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
 
@@ -20,7 +21,7 @@ def set_default_dtype(dtype: DTypeLike) -> None:
         TypeError: if `dtype` is not a floating-point dtype.
     """
     global _default_dtype
-    wanted = np.dtype(dtype)
+    wanted = dtype_of("set_default_dtype", dtype)
     if wanted.kind != "f":
         raise TypeError(f"set_default_dtype: `dtype` is {wanted}; it must be a floating-point dtype such as float32")
     _default_dtype = wanted

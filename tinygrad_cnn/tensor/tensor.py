@@ -20,7 +20,9 @@ from ..core.graph import register_tensor
 from ..core.node import Leaf, Node
 from ..core.operands import gather
 from ..core.versions import mark_written
+from ..names.keywords import answering
 from ..ops import compare, elementwise, index, shape
+from ..ops.real import dtype_of
 from . import dlpack, in_place, interop
 from .data import to_array
 from .methods import Methods, TensorLike
@@ -54,10 +56,12 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
+    @answering
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
+        dtype = None if dtype is None else dtype_of(type(self).__name__, dtype)
         if isinstance(data, Tensor):
-            wanted = data.dtype if dtype is None else np.dtype(dtype)
+            wanted = data.dtype if dtype is None else dtype
             made = elementwise.copy(data) if wanted == data.dtype else data.astype(wanted)
             self._array, self._node = made._array, made._node
         else:
@@ -67,7 +71,7 @@ class Tensor(Methods):
                 warnings.warn(
                     f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
                     "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
-                    stacklevel=2 if type(self).__init__ is Tensor.__init__ else 3,
+                    stacklevel=3 if type(self).__init__ is Tensor.__init__ else 5,
                 )
             self._node = None
             self.requires_grad = True
@@ -256,6 +260,7 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
+    @answering
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
@@ -284,12 +289,13 @@ class Tensor(Methods):
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The values in another dtype. Recorded if both dtypes are floating-point; other conversions have no gradient."""
-        wanted = np.dtype(dtype)
+        wanted = dtype_of("astype", dtype)
         convert = elementwise.cast if wanted.kind in "fc" else elementwise.cast_discrete
         return convert(self, dtype=wanted)
 
     # Gradients
 
+    @answering
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
@@ -391,7 +397,7 @@ class Tensor(Methods):
         )
 
     def __bool__(self) -> bool:
-        if self.size != 1:
+        if self._array.size != 1:
             raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
         return bool(self.item())
 
@@ -411,7 +417,7 @@ class Tensor(Methods):
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.size == 1 and spec else format(str(self), spec)
+        return format(self.item(), spec) if self._array.size == 1 and spec else format(str(self), spec)
 
     def __repr__(self) -> str:
         if tracing.watchers:
@@ -430,9 +436,6 @@ class Tensor(Methods):
         in_place.operator_of, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
     )
     __ifloordiv__, __imod__ = map(in_place.operator_of, ("//", "%"))
-
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if hasattr(type(self), name)]
 
     # NumPy called on Tensors
 
@@ -486,7 +489,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
             "backward() in it"
         )
     if gradient is None:
-        if output.size != 1:
+        if output._array.size != 1:
             raise RuntimeError(
                 f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"

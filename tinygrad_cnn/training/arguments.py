@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from ..data import DataLoader, Dataset, TensorDataset
 from ..nn import Module
 from ..tensor import Tensor
+from .batches import Keys, in_order
 
-Batch: TypeAlias = Sequence[Tensor | NDArray[Any]]
+Batch: TypeAlias = Sequence[Tensor | NDArray[Any]] | Mapping[str, Tensor | NDArray[Any]]
 Loader: TypeAlias = Iterable[Batch]
 Loss: TypeAlias = Callable[[Any, Tensor], Tensor]
-Arrays: TypeAlias = tuple[Tensor | NDArray[Any], ...]
+Arrays: TypeAlias = tuple[Tensor | NDArray[Any], ...] | Mapping[str, Tensor | NDArray[Any]]
 Data: TypeAlias = Loader | Arrays
 
 BATCH_SIZE = 32
@@ -61,8 +62,10 @@ def check_optimizer(optimizer: Any, model: Module) -> None:
 
 
 def is_arrays(data: Any) -> bool:
-    """Whether `data` is a tuple of whole arrays, and not of batches."""
-    return isinstance(data, tuple) and any(map(_is_array, data))
+    """Whether `data` is a tuple of whole arrays or a dict of them, and not of batches."""
+    return isinstance(data, tuple | Mapping) and any(
+        map(_is_array, data.values() if isinstance(data, Mapping) else data)
+    )
 
 
 def _is_array(value: Any) -> bool:
@@ -70,15 +73,17 @@ def _is_array(value: Any) -> bool:
 
 
 def loader_of(
-    name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "loader"
-) -> Loader:
-    """The batches of `data`: a tuple of arrays in a DataLoader, anything else as it is.
+    name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "loader",
+    keys: Keys | None = None,
+) -> Loader:  # fmt: skip
+    """The batches of `data`: a tuple of arrays, or a dict of them with `keys`, in a DataLoader; anything else as it is.
 
     Raises:
         TypeError: if it is no iterable of batches.
         ValueError: if there is a `batch_size` or `shuffle` for a loader, which has its own.
     """
     if is_arrays(data):
+        data = in_order(data, keys, whole=f"{name}: `{label}`")
         dataset = TensorDataset(*data)
         if not len(dataset):
             raise ValueError(f"{name}: `{label}` has arrays without examples; nothing can be computed")
@@ -93,7 +98,7 @@ def loader_of(
         )
     if _is_array(data):
         raise TypeError(f"{name}: `{label}` is one array; pass a tuple of inputs and targets, (x, y), or a DataLoader")
-    if isinstance(data, str | bytes | dict) or (not isinstance(data, Iterable) and not hasattr(data, "__getitem__")):
+    if isinstance(data, str | bytes | Mapping) or (not isinstance(data, Iterable) and not hasattr(data, "__getitem__")):
         raise TypeError(
             f"{name}: `{label}` is a {type(data).__name__}; it must be a DataLoader, a list of batches, or a tuple of arrays, "
             "(x, y)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..metrics import resolved
 from ..optim import LRScheduler, Optimizer
 from .arguments import Data, Loss, check_loss, check_model, check_optimizer, is_arrays, loader_of
+from .batches import Keys, check_keys, in_order
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
 from .history import History
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def fit(
     model: Module, loader: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
-    shuffle: bool | None = None, metrics: Any = None, class_weight: Any = None,
+    shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
     resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
@@ -42,12 +43,14 @@ def fit(
             the end.
         loader: a :class:`~tinygrad_cnn.data.DataLoader` or another iterable of batches, iterated once an epoch. A batch is a
             tuple of arrays: the arguments of the model, and the target last. Or the arrays of all examples as such a tuple,
-            (x, y), from which batches are drawn in a new order each epoch.
+            (x, y), from which batches are drawn in a new order each epoch. Dicts in place of tuples need `keys`.
         loss: a function of (output, target), or a Module; it returns the mean over the batch, ().
         optimizer: of the model's parameters.
         epochs: the number of passes over the data in all, including those before `resume`.
         batch_size: of arrays: 32 by default. A loader has its own.
         shuffle: whether arrays are shuffled: True by default. A loader decides by itself.
+        keys: for batches that are dicts, in `loader` and `validate`, and dicts of whole arrays: the names of the model's
+            arguments, in their order, and of the target, last, such as ("image", "label"). Other entries are not read.
         metrics: what is measured beside the loss: a list of names, functions of (output, target) that return the mean of the
             batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, with names for functions. The names are
             "accuracy", "binary_accuracy", "f1", "mae", "rmse", and "top3" for any number. "accuracy" and "f1" take the
@@ -74,9 +77,9 @@ def fit(
         epoch; and "seconds", including validation.
 
     Raises:
-        TypeError: if an argument is of the wrong kind, or a batch is not a tuple of arrays.
-        ValueError: if there is no batch, the optimizer has none of the model's parameters, or a metric does not fit outputs
-            and targets.
+        TypeError: if an argument is of the wrong kind, or a batch is not a tuple of arrays, or a dict and there are no `keys`.
+        ValueError: if there is no batch, one lacks a key, the optimizer has none of the model's parameters, or a metric does
+            not fit outputs and targets.
         CheckpointError: if the file to resume is damaged or does not fit; nothing is changed then.
         DistributedError: if another process has failed, does not answer, or has something else to train.
         KeyboardInterrupt: after Ctrl-C.
@@ -95,14 +98,17 @@ def fit(
     check_loss("fit", loss)
     check_optimizer(optimizer, model)
     stepper = _stepper(scheduler)
+    check_keys("fit", keys)
+    if is_arrays(loader):
+        loader = in_order(loader, keys, whole="fit: `loader`")
     loss = weighted(loss, class_weight, loader)
     loader = loader_of("fit", loader, batch_size, True if shuffle is None and is_arrays(loader) else shuffle)
     if validate is not None:
-        validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate")
+        validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate", keys=keys)
     run = Run(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
-        metrics=resolved(metrics, loss),
+        metrics=resolved(metrics, loss), keys=keys,
     )  # fmt: skip
     steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)

@@ -14,9 +14,10 @@ from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..metrics import Metric, resolved
 from ..tensor import Tensor
-from ..tensor.creation import from_numpy, zeros
+from ..tensor.creation import zeros
 from ..transforms.pytree import leaves, rebuild
 from .arguments import Data, Loader, Loss, check_loss, check_model, is_arrays, loader_of
+from .batches import Keys, check_keys, inputs_of, tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,27 +89,6 @@ def eval_step(model: Module, loss: Loss, *, outputs: bool = False, metrics: Any 
         return (*results, output) if outputs else results
 
     return step
-
-
-def tensors(batch: Any) -> list[Tensor]:
-    """The parts of a batch as Tensors that share their memory.
-
-    Raises:
-        TypeError: if a batch is not a tuple of at least two arrays.
-    """
-    if not isinstance(batch, tuple | list) or len(batch) < 2:
-        what = f"{len(batch)} part" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
-        raise TypeError(
-            f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last. Arrays of all "
-            "examples are passed as one tuple, (x, y)"
-        )
-    if lists := [type(part).__name__ for part in batch if not hasattr(part, "__array__")]:
-        raise TypeError(f"a batch has a {lists[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
-    return [_tensor(part) for part in batch]
-
-
-def _tensor(part: Any) -> Tensor:
-    return part if isinstance(part, Tensor) else from_numpy(part)
 
 
 class Means:
@@ -226,6 +206,7 @@ def evaluate(
     *,
     metrics: Any = None,
     batch_size: int | None = None,
+    keys: Keys | None = None,
     step: Step | None = None,
 ) -> dict[str, float]:
     """The mean loss and the metrics of a model over data.
@@ -235,9 +216,11 @@ def evaluate(
     Args:
         model: a Module, called with all parts of a batch but the last.
         loader: a loader, or another iterable of batches: tuples of arrays, the target last; or a tuple of whole arrays, (x, y).
+            Dicts of arrays, in place of tuples, need `keys`.
         loss: a function of (output, target) that returns the mean over the batch.
         metrics: see :func:`fit`.
         batch_size: of arrays: 32 by default. Loaders have their own.
+        keys: see :func:`fit`.
         step: ``tg.compile(eval_step(model, loss, metrics=metrics))``, to run compiled; None runs as written.
 
     Returns:
@@ -255,25 +238,26 @@ def evaluate(
     """
     check_model("evaluate", model)
     check_loss("evaluate", loss)
-    loader = loader_of("evaluate", loader, batch_size)
+    check_keys("evaluate", keys)
+    loader = loader_of("evaluate", loader, batch_size, keys=keys)
     measures = resolved(metrics, loss)
     means = Means(measures)
-    measure(model, loader, eval_step(model, loss, metrics=measures) if step is None else step, means)
+    measure(model, loader, eval_step(model, loss, metrics=measures) if step is None else step, means, keys)
     if not means.examples:
         raise ValueError("evaluate: `loader` gave no batch; is it empty, or smaller than a batch with drop_last?")
     return means.result()
 
 
-def measure(model: Module, loader: Loader, step: Step, means: Means) -> None:
+def measure(model: Module, loader: Loader, step: Step, means: Means, keys: Keys | None = None) -> None:
     """Add the results of `step` over the loader to `means`, with the model in evaluation mode."""
     with modes(model):
         model.eval()
         for batch in loader:
-            parts = tensors(batch)
+            parts = tensors(batch, keys)
             means.add(step(*parts), parts[-1])
 
 
-def predict(model: Module, data: Any, *, batch_size: int | None = None) -> Any:
+def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Keys | None = None) -> Any:
     """The outputs of a model for all examples, as NumPy arrays: in evaluation mode and without gradients.
 
     Each module has its own mode again afterwards.
@@ -283,10 +267,11 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None) -> Any:
         data: an array, or a tuple of arrays for a model with several inputs; or a loader. Of the batches of a loader, those
             with several parts have the target last, as in :func:`fit`, and it is left out.
         batch_size: of arrays: 32 by default. Loaders have their own.
+        keys: of dicts, as for :func:`fit`: the last of several is the target, which is not read and need not be there.
 
     Raises:
         TypeError: if an argument is of the wrong kind.
-        ValueError: if there is no batch.
+        ValueError: if there is no batch, or a batch lacks a key.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> model = tg.nn.Linear(2, 3)
@@ -294,15 +279,15 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None) -> Any:
     (100, 3)
     """
     check_model("predict", model)
+    check_keys("predict", keys, least=1)
     arrays = (data,) if hasattr(data, "__array__") else data
-    loader = loader_of("predict", arrays, batch_size, label="data")
+    inputs = keys if keys is None or len(keys) == 1 else keys[:-1]
+    loader = loader_of("predict", arrays, batch_size, label="data", keys=inputs)
     outputs: list[Any] = []
     with modes(model), no_grad():
         model.eval()
-        for batch in loader:
-            parts = batch if isinstance(batch, tuple | list) else (batch,)
-            inputs = parts if is_arrays(arrays) or len(parts) == 1 else parts[:-1]
-            outputs.append(model(*map(_tensor, inputs)))
+        targeted = not is_arrays(arrays)
+        outputs.extend(model(*inputs_of(batch, inputs, targeted=targeted)) for batch in loader)
     if not outputs:
         raise ValueError("predict: `data` gave no batch; is it empty, or an iterator that can be used once?")
     columns = zip(*([leaf for _, leaf in leaves(output)] for output in outputs), strict=True)

@@ -12,6 +12,7 @@ from ..checks import Check, Loadable, any_number, flag, non_negative, read, whol
 from ..metrics import Metric
 from ..optim import Optimizer
 from .arguments import Batch, Loader, Loss
+from .batches import Keys
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .measure import Means
@@ -36,6 +37,7 @@ class Run(Loadable):
         model, loss, optimizer, epochs: the arguments of ``fit``.
         loader, validate: the batches: a loader that ``fit`` was given, or one that it made of arrays.
         metrics: what is measured beside the loss.
+        keys: the names of the parts of batches that are dicts, the target last, or None.
         scheduler: the callback that steps the schedule, or None.
         callbacks: all callbacks, in the order in which they are called.
         distributed: the processes that share the training, or None.
@@ -64,6 +66,7 @@ class Run(Loadable):
     callbacks: Sequence[Callback] = ()
     distributed: World | None = None
     metrics: Sequence[Metric] | None = None
+    keys: Keys | None = None
 
     def __post_init__(self) -> None:
         self.history = History()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..io import CheckpointError, load
 from ..tensor import Tensor
+from .batches import tensors
 from .callbacks import Callback
 from .interrupt import Interrupt
-from .measure import Means, Step, eval_step, measure, tensors, train_step
+from .measure import Means, Step, eval_step, measure, train_step
 
 if TYPE_CHECKING:
     from .run import Run
@@ -83,7 +84,7 @@ class Steps:
 
     def train(self, batch: Any) -> None:
         """Take one step and count what it measured."""
-        parts = tensors(batch)
+        parts = tensors(batch, self.run.keys)
         self.run.parts = parts
         self.run.means.add(taken(self._train, *parts), parts[-1])
         self._tell(self._train)
@@ -103,7 +104,7 @@ class Steps:
 
     def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
         means = Means(self.run.metrics)
-        measure(self.run.model, takewhile(lambda _: not interrupt.asked, loader), self._tested, means)
+        measure(self.run.model, takewhile(lambda _: not interrupt.asked, loader), self._tested, means, self.run.keys)
         return None if interrupt.asked else means
 
     def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:

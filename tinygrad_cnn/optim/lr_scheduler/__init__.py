@@ -7,11 +7,15 @@ from . import curves
 from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
 from .curves import *
-from .function import LambdaLR
+from .cyclic import CyclicLR
+from .function import LambdaLR, MultiplicativeLR
 from .one_cycle import OneCycleLR
 from .plateau import ReduceLROnPlateau
 
-__all__ = ["ChainedScheduler", "LRScheduler", "LambdaLR", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
+__all__ = [
+    "ChainedScheduler", "CyclicLR", "LRScheduler", "LambdaLR", "MultiplicativeLR", "OneCycleLR", "ReduceLROnPlateau",
+    "SequentialLR",
+]  # fmt: skip
 __all__ += curves.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute

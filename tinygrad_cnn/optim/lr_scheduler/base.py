@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
+from ...names import answer
+from ...names.keywords import answering
 from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
 
@@ -83,7 +85,7 @@ class LRScheduler(Loadable):
         if "options" not in vars(cls):
             cls.options = declared(cls)
         if "step" in vars(cls):  # a compiled function takes the schedule's steps when it runs, not when it is captured
-            cls.step = deferred(vars(cls)["step"])  # type: ignore[attr-defined]
+            cls.step = deferred(answering(vars(cls)["step"]))  # type: ignore[attr-defined]
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -151,6 +153,9 @@ class LRScheduler(Loadable):
     def __repr__(self) -> str:
         options = [f"{name}={getattr(self, name)!r}" for name in self.options]
         return f"{self._name}({', '.join([*options, f'last_epoch={self.last_epoch}'])})"
+
+
+answer(LRScheduler, "torch.optim.lr_scheduler.LRScheduler")
 
 
 class Timed(LRScheduler, ABC):

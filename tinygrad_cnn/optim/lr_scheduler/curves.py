@@ -15,7 +15,7 @@ from .base import Checks, PerGroup, Timed
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "Curve", "ExponentialLR", "LinearLR", "MultiStepLR",
-    "StepLR",
+    "PolynomialLR", "StepLR",
 ]  # fmt: skip
 
 
@@ -242,6 +242,30 @@ class LinearLR(Curve):
         return start + (end - start) * min(n, total) / total
 
 
+class PolynomialLR(Curve):
+    """lr = initial_lr (1 - n / total_iters)^power up to n = total_iters, then constant.
+
+    Args:
+        optimizer, last_epoch: see :class:`Curve`.
+        total_iters: the number of steps in which the rate falls to 0.
+        power: of the polynomial, at least 0: with 1 the rate falls along a line.
+
+    >>> import tinygrad_cnn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.PolynomialLR(optimizer, total_iters=4, power=2)
+    >>> [0.5 * schedule.at(n) for n in range(6)]
+    [0.5, 0.28125, 0.125, 0.03125, 0.0, 0.0]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total_iters: Count = 5, power: NonNegative = 1.0, last_epoch: int = -1
+    ) -> None:
+        super().__init__(optimizer, locals(), last_epoch)
+
+    def at(self, n: float) -> float:
+        return math.pow(1 - min(n, self.total_iters) / self.total_iters, self.power)
+
+
 class ExponentialLR(Curve):
     """lr = initial_lr gamma^n after n steps.
 
@@ -319,7 +343,7 @@ class CosineAnnealingWarmRestarts(Curve):
         self._move(math.nan, n)
 
     def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
-        position = given["last_epoch"] + given.get("T_cur", 0.0) % 1
+        position = max(given["last_epoch"], 0) + given.get("T_cur", 0.0) % 1  # -1: a part of a SequentialLR, not begun
         return {**super()._of_pytorch(given), "scales": [1.0] * len(self.scales), "_position": float(position)}
 
     def _move(self, before: float, n: float) -> None:

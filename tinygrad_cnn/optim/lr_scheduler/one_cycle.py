@@ -1,24 +1,23 @@
 """The 1cycle schedule of the learning rate and momentum."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
-from ...checks import Options, checked, non_negative, one_of, whole
-from ..hyperparameters import Flag, Positive, Share, fraction
+from ...checks import checked, one_of, whole
+from ..hyperparameters import Flag, Positive, Share
 from ..optimizer import Optimizer
-from .base import Checks, PerGroup, Timed
-
-Rates: TypeAlias = Annotated[float | Sequence[float], PerGroup(non_negative)]
-Momentums: TypeAlias = Annotated[float | Sequence[float], PerGroup(fraction)]
+from .cycle import Cycle, Momentums, Rates
 
 
-class OneCycleLR(Timed):
+class OneCycleLR(Cycle):
     """The rate rises from max_lr / div_factor to max_lr and falls to a very low one, while the momentum falls and rises.
 
     With three_phase the rate first falls to its first value, in as many steps as it rose, and then to the lowest. From a to
     b it is b + (a - b) (1 + cos(pi t)) / 2, or linear, for t from 0 to 1. As in PyTorch, the rate is overwritten: it does
     not multiply with other schedules.
+
+    The last of total_steps rates is the lowest, and the step after it leaves rate and momentum there. PyTorch extrapolates in
+    that step, to negative rates and momentums above 1; a training loop takes it after its last batch.
 
     Reference: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates",
     arXiv:1708.07120.
@@ -64,41 +63,17 @@ class OneCycleLR(Timed):
             total_steps = math.prod(checked("OneCycleLR", dict.fromkeys(given, whole(1)), given).values())
         super().__init__(optimizer, locals(), last_epoch)
 
-    def begin(self) -> None:
-        if conflict := self._conflict(self.cycle_momentum):
-            raise ValueError(f"{self._name}: {conflict}")
-        self._set(0)
-
-    def step(self) -> None:
-        """Write the next learning rates and momentums: once a batch, after the optimizer's step.
-
-        Raises:
-            ValueError: beyond total_steps steps.
-        """
-        self._set(self.last_epoch + 1)
-
-    def _conflict(self, cycle_momentum: bool) -> str | None:
-        if cycle_momentum and not self.optimizer.options.keys() & {"betas", "momentum"}:
-            name = type(self.optimizer).__name__
-            return f"`cycle_momentum` is True but {name} has neither momentum nor betas; set cycle_momentum=False"
-        return None
-
-    def _set(self, n: int) -> None:
+    def at(self, n: int, i: int) -> tuple[float, float]:
         if n > self.total_steps:
             raise ValueError(
                 f"{self._name}: step {n} is beyond `total_steps` {self.total_steps}; make a longer schedule"
             )
         k, t = self._phase(n)
-        for i, group in enumerate(self._groups()):
-            top, low, high = self.max_lr[i], self.base_momentum[i], self.max_momentum[i]
-            start = top / self.div_factor
-            rates = [start, top, *[start] * self.three_phase, start / self.final_div_factor]
-            momentums = [high, low, *[high] * self.three_phase, high]
-            group["lr"] = self._between(rates[k], rates[k + 1], t)
-            if self.cycle_momentum:
-                self._write_momentum(group, self._between(momentums[k], momentums[k + 1], t))
-        self._last_lr = self._rates()
-        self.last_epoch = n
+        top, low, high = self.max_lr[i], self.base_momentum[i], self.max_momentum[i]
+        start = top / self.div_factor
+        rates = [start, top, *[start] * self.three_phase, start / self.final_div_factor]
+        momentums = [high, low, *[high] * self.three_phase, high]
+        return self._between(rates[k], rates[k + 1], t), self._between(momentums[k], momentums[k + 1], t)
 
     def _phase(self, n: int) -> tuple[int, float]:
         """The index of the phase of step n, and the share of the phase that is over."""
@@ -112,31 +87,3 @@ class OneCycleLR(Timed):
         if self.anneal_strategy == "linear":
             return (b - a) * t + a
         return b + (a - b) / 2 * (math.cos(math.pi * t) + 1)
-
-    def _write_momentum(self, group: Options, value: float) -> None:
-        if "betas" in group:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value
-
-    def _momentums(self) -> list[float]:
-        groups = self.optimizer.param_groups
-        return [float(group["betas"][0] if "betas" in group else group["momentum"]) for group in groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | ({"momentum": self._momentums()} if self.cycle_momentum else {})
-
-    def _more(self, given: Mapping[str, Any]) -> Checks:
-        return {"momentum": PerGroup(fraction)} if given.get("cycle_momentum") is True else {}
-
-    def _read(self, given: Any) -> tuple[Options, list[str]]:
-        values, faults = super()._read(given)
-        conflict = self._conflict(values.get("cycle_momentum", False))
-        return values, [*faults, conflict] if conflict else faults
-
-    def _take(self, values: Options) -> None:
-        momentums = values.pop("momentum", None)
-        super()._take(values)
-        if momentums is not None:
-            for group, value in zip(self.optimizer.param_groups, momentums, strict=True):
-                self._write_momentum(group, value)

@@ -1,0 +1,81 @@
+"""Batches as `fit`, `evaluate` and `predict` take them: the arguments of the model, and the target last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ..tensor import Tensor
+from ..tensor.creation import from_numpy
+
+Keys: TypeAlias = Sequence[str]
+"""The names of the parts of batches that are dicts: the arguments of the model, and the target last."""
+
+
+def check_keys(name: str, keys: Any, least: int = 2) -> None:
+    """TypeError or ValueError unless `keys` is None or has the names of at least `least` parts."""
+    if keys is None:
+        return
+    rule = (
+        "it must be a tuple of the names of the model's arguments and of the target, last, such as ('image', 'label')"
+    )
+    if isinstance(keys, str) or not isinstance(keys, Sequence) or not all(isinstance(key, str) for key in keys):
+        raise TypeError(f"{name}: `keys` is {keys!r:.80}; {rule}")
+    if len(keys) < least or len(set(keys)) < len(keys):
+        raise ValueError(f"{name}: `keys` is {keys!r:.80}; {rule}, each once")
+
+
+def in_order(batch: Any, keys: Keys | None, *, whole: str = "a batch") -> Any:
+    """The parts of a dict by `keys`, as a tuple; anything else as it is.
+
+    Raises:
+        TypeError: if there are no keys for a dict.
+        ValueError: if a key is not in it.
+    """
+    if not isinstance(batch, Mapping):
+        return batch
+    names = tuple(batch)
+    if keys is None:
+        raise TypeError(
+            f"{whole} is a dict with {_listed(names)}; name the model's arguments, in their order, and the target, last, by "
+            f"`keys`, such as keys={names!r:.80}"
+        )
+    if absent := [key for key in keys if key not in batch]:
+        raise ValueError(f"{whole} has no {absent[0]!r}, which is in `keys`; it is a dict with {_listed(names)}")
+    return tuple(batch[key] for key in keys)
+
+
+def _listed(names: Sequence[Any]) -> str:
+    return ", ".join(map(repr, names)) or "nothing in it"
+
+
+def tensors(batch: Any, keys: Keys | None = None) -> list[Tensor]:
+    """The parts of a batch as Tensors that share their memory.
+
+    Raises:
+        TypeError: if a batch is not a tuple of at least two arrays, or a dict that has them by `keys`.
+        ValueError: if a key is not in it.
+    """
+    batch = in_order(batch, keys)
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        what = f"{len(batch)} part" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
+        raise TypeError(
+            f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last. Arrays of all "
+            "examples are passed as one tuple, (x, y)"
+        )
+    if lists := [type(part).__name__ for part in batch if not hasattr(part, "__array__")]:
+        raise TypeError(f"a batch has a {lists[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
+    return [as_tensor(part) for part in batch]
+
+
+def as_tensor(part: Any) -> Tensor:
+    """A Tensor, or one that shares the memory of an array."""
+    return part if isinstance(part, Tensor) else from_numpy(part)
+
+
+def inputs_of(batch: Any, keys: Keys | None, *, targeted: bool) -> list[Tensor]:
+    """The arguments of the model: in a dict by `keys`; in a tuple all parts, without the last if it is a target."""
+    parts = in_order(batch, keys)
+    if parts is batch and targeted and isinstance(batch, tuple | list) and len(batch) > 1:
+        parts = batch[:-1]
+    return [as_tensor(part) for part in (parts if isinstance(parts, tuple | list) else (parts,))]
