@@ -69,8 +69,13 @@ def serve(address: Any) -> None:
             if what == "build":
                 name, side, threads = arguments
                 SIDES[side].load().set_threads(threads)
-                call = SIDES[side].build(BY_NAME[name].work, BY_NAME[name].problem())
-                connection.send([_seconds(call) for _ in range(20)])
+                try:
+                    call = SIDES[side].build(BY_NAME[name].work, BY_NAME[name].problem())
+                    for _ in range(20):
+                        call()
+                    connection.send(None)
+                except AttributeError as missing:
+                    connection.send(str(missing))
             elif what == "time" and call is not None:
                 connection.send(_times(call, *arguments))
             elif what == "memory":
@@ -93,14 +98,13 @@ def _times(call: Callable[[], Any], seconds: float) -> list[float]:
 
 
 def compare(paths: list[Path], row: Row, side: str, threads: int, turns: int, seconds: float) -> list[list[float]]:
-    """The times of a row's calls with the package of each path."""
+    """The times of a row's calls with the package of each path; none where a package lacks what the row needs."""
     if row.group == "memory":
         return [[_asked(path, "memory", row.name, side)] for path in paths]
     checkouts = [Checkout(path) for path in paths]
-    for checkout in checkouts:
-        checkout.ask("build", row.name, side, threads)
+    missing = [checkout.ask("build", row.name, side, threads) for checkout in checkouts]
     times: list[list[float]] = [[] for _ in paths]
-    for turn in range(turns):
+    for turn in range(0 if any(missing) else turns):
         for i in (0, 1) if turn % 2 else (1, 0):
             time.sleep(PAUSE)
             times[i] += checkouts[i].ask("time", seconds)
@@ -160,6 +164,9 @@ def main() -> None:
         for side in dict.fromkeys(ours for ours, _ in row.targets):
             for threads in arguments.threads if row.group != "memory" else arguments.threads[-1:]:
                 ours, theirs = compare(paths, row, side, threads, arguments.turns, arguments.seconds)
+                if not ours or not theirs:
+                    print(f"{name:28} left out: one of the two cannot run it", flush=True)
+                    continue
                 ratio = statistics.median(ours) / statistics.median(theirs)
                 ratios.append(ratio)
                 unit = 2**20 if row.group == "memory" else 1e-3
