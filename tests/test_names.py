@@ -174,6 +174,7 @@ WRONG = [
     (lambda: x().sum(dtype=np.float64), r"x\.astype\(dtype\)"),
     (lambda: x().backward(inputs=[x()]), r"tg\.gradients"),
     (lambda: tg.max(x(), other=x()), r"tg\.maximum"),
+    (lambda: tg.linalg.matrix_norm(x(), dim=(0, 1)), "the last two axes: use swapaxes or moveaxis"),
     (lambda: tg.vmap(tg.sum, in_dims=0), "use in_axes=0"),
     (lambda: tg.data.random_split(range(4), [2, 2], generator=0), "use rng=0"),
     (lambda: tg.optim.StepLR(sgd(), 2).step(3), "a schedule counts its steps"),

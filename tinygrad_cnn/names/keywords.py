@@ -63,7 +63,10 @@ _EXCEPTIONS = {
     "topk": {"descending": "(use largest=)"},
     "select": dict.fromkeys(("dim", "index", "input"), "(this is NumPy's select, of several conditions; index: x[:, i])"),
 }  # fmt: skip
-OF_FUNCTION = {name: table for names, table in _EXCEPTIONS.items() for name in names.split()}
+OF_FUNCTION: dict[str, dict[str, str]] = {}
+for _names, _table in _EXCEPTIONS.items():
+    for _name in _names.split():
+        OF_FUNCTION.setdefault(_name, {}).update(_table)
 """Keywords of functions that are exceptions from :data:`RENAMED`: our keyword, or, in brackets, what to do."""
 
 _ABSENT = {
