@@ -24,12 +24,21 @@ def grouped(table: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
+def keywords(use: str) -> str:
+    """Keywords, from names; a remark in brackets stays."""
+    return use if use.startswith("(") else " or ".join(f"{name}=" for name in use.split())
+
+
+def shown(use: str) -> str:
+    """What to use, as code, or a remark."""
+    return (use[1:-1] if use.startswith("(") else f"`{use}`").replace("|", chr(92) + "|")
+
+
 def rows(table: dict[str, str], head: str) -> list[str]:
     """A table of names and what to use; reasons come last."""
     out = [f"| {head} | here |", "| --- | --- |"]
     for use, names in sorted(grouped(table).items(), key=lambda row: row[0].startswith("(")):
-        text = use.strip("()") if use.startswith("(") else f"`{use}`"
-        out.append(f"| {' '.join(f'`{name}`' for name in names)} | {text.replace('|', chr(92) + '|')} |")
+        out.append(f"| {' '.join(f'`{name}`' for name in names)} | {shown(use)} |")
     return [*out, ""]
 
 
@@ -48,19 +57,28 @@ def section() -> str:
                 "",
             ]
     out += ["### Further modules", "", *rows({name: use for use, name in ELSEWHERE.items()}, "PyTorch")]
-    renamed = {**RENAMED, **{k: use for table in OF_FUNCTION.values() for k, use in table.items()}}
-    del renamed["axis"]  # NumPy's name for layers, where PyTorch's is right
-    renamed = {k: use for k, use in {**BESIDE, **renamed}.items() if use}
-    words = {
-        f"{k}=": use if use.startswith("(") else " or ".join(f"{n}=" for n in use.split()) for k, use in renamed.items()
-    }
+    renamed = {k: use for k, use in RENAMED.items() if k != "axis"}  # NumPy's name for layers, where PyTorch's is right
+    by_position = {k: "(give it by position)" for k, use in BESIDE.items() if use}
+    reasons = {k: f"({why})" for k, why in ABSENT.items()}
     out += [
         "### Keywords",
         "",
         "Layers, losses and optimizers have PyTorch's keywords; functions and methods have NumPy's.",
         "",
+        *rows({f"{k}=": keywords(use) for k, use in {**renamed, **by_position, **reasons}.items()}, "PyTorch"),
+        "Exceptions, by function:",
+        "",
+        "| function | PyTorch | here |",
+        "| --- | --- | --- |",
     ]
-    out += rows({**words, **{f"{k}=": f"({why})" for k, why in ABSENT.items()}}, "PyTorch")
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for function, table in OF_FUNCTION.items():
+        alike.setdefault(tuple(table.items()), []).append(f"`{function}`")
+    for pairs, functions in alike.items():
+        for use, names in grouped(dict(pairs)).items():
+            theirs = " ".join(f"`{k}=`" for k in names)
+            out.append(f"| {' '.join(functions)} | {theirs} | {shown(keywords(use))} |")
+    out.append("")
     return "\n".join(out) + "\n"
 
 
