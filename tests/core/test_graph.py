@@ -243,6 +243,16 @@ class TestDeclarations:
             with pytest.raises(TypeError, match=f"f.vjp: `{name}` is not an input; the inputs are a, b"):
                 f.vjp(**{name: lambda g: g})
 
+    def test_a_rule_without_the_name_of_its_input(self):
+        f = tg.op(_named("def f(a, b, *, axis): pass"))
+        with pytest.raises(TypeError, match=r"f\.vjp: name the input of each rule: f\.vjp\(a=\.\.\.\)"):
+            f.vjp(lambda g: g)
+
+    def test_an_input_with_a_default(self):
+        with pytest.raises(TypeError, match=r"op f: `p` has a default.*write it behind a star: \*, p="):
+            tg.op(_named("def f(a, p=2): pass"))
+        tg.op(_named("def f(a, p=None): pass"))
+
     def test_a_rule_that_names_what_there_is_not(self):
         f = tg.op(residuals=["where"])(_named("def f(a, b, *, axis): pass"))
         message = "f.vjp: the rule for `a` names `other`; legal names are g, a, b, y, where, axis, in_shape"

@@ -176,8 +176,12 @@ class Op:
         task = None if self.prepare is None else self.prepare(out, *inputs, **params)
         return task or (lambda: np.copyto(out, self.raw(*inputs, **params)))
 
-    def vjp(self, **rules: Callable[..., Any]) -> None:
+    def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
+        if unnamed:
+            raise TypeError(
+                f"{self.name}.vjp: name the input of each rule: {self.name}.vjp({self.signature.inputs[0]}=...)"
+            )
         self._register({(served,): rule for served, rule in rules.items()}, joint=False)
 
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:

@@ -94,6 +94,12 @@ def declared(
             f"op {raw.__name__}: `linear` names {', '.join(unknown)}; it must name inputs: {', '.join(inputs or variadic)}"
         )
     optional = frozenset(p.name for p in parameters if p.name in inputs and p.default is None)
+    lost = [p.name for p in parameters if p.name in inputs and p.default is not p.empty and p.default is not None]
+    if lost:
+        raise TypeError(
+            f"op {raw.__name__}: `{lost[0]}` has a default, which an input may not have, other than None; if it is a "
+            f"parameter and no array, write it behind a star: *, {lost[0]}=..."
+        )
     required = frozenset(p.name for p in parameters if p.name in keywords and p.default is p.empty)
     names = tuple(inputs or variadic)
     if ufunc is not None and (ufunc.nin, ufunc.nout) != (len(names), 1):
