@@ -245,6 +245,7 @@ TWICE = leaf(2)
         (list, ValueError, "`params` is empty; give at least one Tensor"),
         (lambda: iter(()), ValueError, "`params` is empty; give at least one Tensor"),
         (lambda: leaf(2), TypeError, "`params` is one Tensor; put it in a list"),
+        (lambda: 0.001, TypeError, "`params` is 0.001; the parameters come first"),
         (lambda: {"params": [leaf(2)]}, TypeError, "`params` is one dict; put it in a list"),
         (lambda: [np.ones(2)], TypeError, "parameter 0 of group 0 is a ndarray; it must be a Tensor"),
         (lambda: [leaf(2), None], TypeError, "parameter 1 of group 0 is a NoneType; it must be a Tensor"),

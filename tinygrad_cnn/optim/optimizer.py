@@ -95,6 +95,10 @@ class Optimizer(Loadable, ABC):
         self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{self._name}: `params` is {params!r}; the parameters come first, such as model.parameters()"
+            )
         entries = list(params)
         if not entries:
             raise ValueError(f"{self._name}: `params` is empty; give at least one Tensor")

@@ -31,6 +31,11 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
         )
     if kwargs:
         keyword = next(iter(kwargs))
+        if keyword == "out" and kwargs["out"][0] is inputs[0]:
+            raise TypeError(
+                f"{name}: `out=` is refused beside a Tensor: an operator such as a -= t would write it into an array; write "
+                "a = a - t, or a -= t.numpy()"
+            )
         remedy = "nothing recorded is ever written" if keyword == "out" else "the op has no such parameter"
         raise TypeError(
             f"{name}: `{keyword}=` is refused beside a Tensor, {remedy}; use y = tinygrad_cnn.{op.__name__}(...)"

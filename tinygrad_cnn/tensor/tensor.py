@@ -217,7 +217,7 @@ class Tensor(Methods):
             raise RuntimeError(
                 "Tensor: NumPy asks for the values of a Tensor that requires a gradient, and the gradient would be lost; "
                 "say t.detach() or t.numpy() if that is meant, work under no_grad(), or use the function of tinygrad_cnn "
-                "that records"
+                "that records, such as stack for a list of Tensors"
             )
 
     def __dlpack__(
@@ -485,8 +485,8 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
-            "was computed under no_grad() or by a compiled call, whose results have no graph: compile the whole step, with "
-            "backward() in it"
+            "was computed by an op without rules, under no_grad(), or by a compiled call, whose results have no graph: "
+            "compile the whole step, with backward() in it"
         )
     if gradient is None:
         if output._array.size != 1:
