@@ -130,7 +130,7 @@ HEAD = """
 # From HIPS/autograd
 
 [HIPS/autograd](https://github.com/HIPS/autograd) differentiates NumPy code. So does this library: it keeps NumPy's names and
-arguments, and adds forward mode, batching and compilation.
+arguments, and adds `vmap` and compilation.
 
 | HIPS/autograd | here |
 | --- | --- |
@@ -146,6 +146,10 @@ arguments, and adds forward mode, batching and compilation.
 | `check_grads(f)(x)` | `tinygrad_cnn.testing.assert_gradients(f, x)` |
 | `autograd.scipy.special` | its namesake `special` here, with the extra `scipy`: see below |
 | `x[i] = v` is an error | so it is here; `tg.index_set(x, i, v)` returns a new Tensor |
+| `np.array([f(x), g(x)])` of boxes | `tg.stack([f(x), g(x)])`; `np.array` raises |
+| gradients are arrays | gradients are Tensors: `w = w - rate * g`, or `w -= rate * g.numpy()` for an array `w` |
+| a Python float is float64 | a Python float gives float32; for float64 pass `np.float64(x)` or an array |
+| `grad(f)(3)` | `tg.grad(f)(3.0)`: an integer has no derivative |
 
 Complex Tensors are not recorded. Write the real and the imaginary part as two Tensors. A discrete Fourier transform of real
 data is a product with the matrices of cosines and sines, `np.cos(t) @ x` and `-np.sin(t) @ x` with

@@ -20,7 +20,7 @@ from tinygrad_cnn.names.torch import FUNCTIONS
 F = tg.functional
 PLACES = {
     "torch": tg, "torch.Tensor": tg.Tensor, "torch.nn": nn, "torch.nn.functional": F, "torch.nn.init": nn.init,
-    "torch.linalg": tg.linalg,
+    "torch.linalg": tg.linalg, "torch.autograd": tg.autograd, "keras.layers": nn,
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Module, "torch.optim.Optimizer": tg.optim.Optimizer, "keras.Model": nn.Module,
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.LRScheduler,
@@ -177,6 +177,16 @@ WRONG = [
     (lambda: tg.linalg.matrix_norm(x(), dim=(0, 1)), "the last two axes: use swapaxes or moveaxis"),
     (lambda: tg.vmap(tg.sum, in_dims=0), "use in_axes=0"),
     (lambda: tg.data.random_split(range(4), [2, 2], generator=0), "use rng=0"),
+    (lambda: tg.optim.Adam([x()], learning_rate=0.1), "use lr=0.1"),
+    (lambda: nn.Conv2d(1, 2, 3, strides=2), "use stride=2"),
+    (lambda: nn.Linear(1, 2, activation="relu"), r"such as nn\.ReLU\(\)"),
+    (lambda: tg.fit(None, None, None, None, epochs=1, validation_data=(1, 2)), r"use validate=\(1, 2\)"),
+    (lambda: tg.fit(None, None, None, None, epochs=1, verbose=False), "use progress=False"),
+    (lambda: tg.fit(None, None, None, None, epochs=1, validation_split=0.2), r"tg\.data\.stratified_split"),
+    (lambda: tg.evaluate(None, None, None, verbose=0), "nothing is printed"),
+    (lambda: tg.training.EarlyStopping(monitor="loss"), "use metric='loss'"),
+    (lambda: tg.grad(tg.sum, argnum=1), r"^grad\(\) got .*use argnums=1"),
+    (lambda: tg.hessian(tg.sum, argnum=1), r"^hessian\(\) got .*use argnums=1"),
     (lambda: tg.optim.StepLR(sgd(), 2).step(3), "a schedule counts its steps"),
     (lambda: tg.optim.StepLR(sgd(), 2).step(epoch=3), "a schedule counts its steps"),
 ]

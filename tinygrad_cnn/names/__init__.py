@@ -18,7 +18,7 @@ MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg
 
 OTHERS = {
     "torch": ("mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
-    "torch.nn": ("mygrad.nnet",), "torch.nn.Module": ("keras.Model",),
+    "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
 }  # fmt: skip
 """Namespaces of MyGrad, autograd and Keras beside those of PyTorch."""
 

@@ -11,3 +11,6 @@ AUTOGRAD = {
     "tg.linearize and tg.vjp": "make_ggnvp",
 }  # fmt: skip
 """Names of ``autograd`` and ``autograd.extend``."""
+
+KEYWORDS = {"argnum": "argnums"}
+"""Keywords of ``autograd``, and ours."""

@@ -1,4 +1,4 @@
-"""What methods of Keras's models are called here: in the form of the table of PyTorch's names."""
+"""What Keras's names and keywords are called here: in the form of the tables of PyTorch's."""
 
 from __future__ import annotations
 
@@ -12,3 +12,27 @@ MODEL = {
     "nn.Sequential.append": "add", "sum(p.size for p in model.parameters())": "count_params",
 }  # fmt: skip
 """Methods of ``keras.Model``."""
+
+LAYERS = {
+    "nn.Linear": "Dense", "nn.Conv1d": "Conv1D", "nn.Conv2d": "Conv2D", "nn.Conv3d": "Conv3D",
+    "nn.ConvTranspose2d": "Conv2DTranspose", "nn.MaxPool1d": "MaxPooling1D MaxPool1D", "nn.MaxPool2d": "MaxPooling2D MaxPool2D",
+    "nn.AvgPool2d": "AveragePooling2D AvgPool2D", "nn.AdaptiveAvgPool2d(1)": "GlobalAveragePooling2D",
+    "nn.AdaptiveMaxPool2d(1)": "GlobalMaxPooling2D", "nn.BatchNorm2d": "BatchNormalization",
+    "nn.LayerNorm": "LayerNormalization", "nn.Upsample": "UpSampling2D", "nn.ZeroPad2d": "ZeroPadding2D",
+    "nn.Unflatten": "Reshape", "nn.Conv2d(groups=channels)": "DepthwiseConv2D",
+    "(give the shape of the input to model.summary and tg.show)": "Input InputLayer",
+}  # fmt: skip
+"""Layers of ``keras.layers``."""
+
+KEYWORDS = {
+    "learning_rate": "lr",
+    "epsilon": "eps",
+    "validation_data": "validate",
+    "verbose": "progress",
+    "monitor": "metric",
+    "restore_best_weights": "restore_best",
+    "strides": "stride",
+    "validation_split": "(split the data before, with tg.data.stratified_split, and give a part as validate=)",
+    "activation": "(put a layer behind it, such as nn.ReLU())",
+}
+"""Keywords of Keras's, and ours, or, in brackets, what to do."""

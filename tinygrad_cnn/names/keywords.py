@@ -1,4 +1,4 @@
-"""PyTorch's keywords that functions and classes here call otherwise, or do not have, for the errors of a wrong keyword."""
+"""Keywords of PyTorch, and some of Keras and autograd, that are others here or absent, for the errors of a wrong keyword."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
+
+from . import autograd, keras
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -127,7 +129,11 @@ NOTES = {
 
 def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
     """Our keyword, or in brackets what to do; None if the function has nothing for it."""
-    known = OF_FUNCTION.get(function, {}).get(keyword) or RENAMED.get(keyword) or BESIDE.get(keyword, "")
+    found = (
+        table.get(keyword)
+        for table in (OF_FUNCTION.get(function, {}), RENAMED, BESIDE, keras.KEYWORDS, autograd.KEYWORDS)
+    )
+    known = next(filter(None, found), "")
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
@@ -189,7 +195,7 @@ def answering(function: F) -> F:
             return function(*args, **kwargs)
         except TypeError:
             names = inspect.signature(function).parameters
-            owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+            owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__.lstrip("_")
             error = None if any(p.kind is p.VAR_KEYWORD for p in names.values()) else unexpected(owner, names, kwargs)
             error = error or _too_many(owner, list(names.values()), len(args))
             if error is None:

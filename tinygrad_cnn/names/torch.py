@@ -108,7 +108,8 @@ _TENSOR = {
     "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()":
     "data detach_", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook",
-    "x.copy_(0.0) on a leaf": "zero_", "x.copy_(value) on a leaf": "fill_ set_", "tg.nn.init on a parameter":
+    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_",
+    "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
     "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
     "x >= y": "ge greater_equal", "np.array_equal(x, y)": "equal", "x + y": "add", "x - y": "sub subtract", "x * y":
@@ -250,10 +251,13 @@ _LINALG = {
     "lu lu_factor lu_factor_ex ldl_factor ldl_factor_ex matrix_exp householder_product",
 }  # fmt: skip
 
+_AUTOGRAD = {
+    "tg.op": "Function", "tinygrad_cnn.testing.gradcheck": "gradcheck gradgradcheck", "tg.detect_anomaly":
+    "set_detect_anomaly detect_anomaly anomaly_mode", "tg.no_grad and tg.enable_grad": "set_grad_enabled grad_mode",
+    "x.backward()": "backward", "tg.vjp, tg.jvp, tg.hvp, tg.jacobian, tg.hessian": "functional",
+}  # fmt: skip
 ELSEWHERE = {
-    "tg.gradients(y, x)": "torch.autograd.grad", "tg.op": "torch.autograd.Function",
-    "tinygrad_cnn.testing.gradcheck": "torch.autograd.gradcheck",
-    "tg.detect_anomaly": "torch.autograd.set_detect_anomaly",
+    "tg.gradients(y, x)": "torch.autograd.grad",
     "tg.grad, vjp, jvp, jacrev, jacfwd, hessian, vmap, linearize": "torch.func.grad, ...",
     "tg.nn.functional_call": "torch.func.functional_call", "tg.checkpoint": "torch.utils.checkpoint.checkpoint",
     "tg.optim.clip_grad_norm_, clip_grad_value_": "torch.nn.utils.clip_grad_norm_, ...",
@@ -273,6 +277,7 @@ TABLES = {
     "torch.nn.Module": _by_name(_MODULE),
     "torch.nn.functional": _by_name(_FUNCTIONAL),
     "torch.linalg": _by_name(_LINALG),
+    "torch.autograd": _by_name(_AUTOGRAD),
     "torch.nn.init": _by_name(_INIT),
     "torch.optim": _by_name(_OPTIM),
     "torch.optim.Optimizer": _by_name(_OPTIMIZER),
@@ -283,6 +288,7 @@ TABLES = {
     "mygrad.Tensor": _by_name(mygrad.TENSOR),
     "mygrad.nnet": _by_name(mygrad.NNET),
     "keras.Model": _by_name(keras.MODEL),
+    "keras.layers": _by_name(keras.LAYERS),
     "autograd": _by_name(autograd.AUTOGRAD),
 }
 """For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..checks import Loadable, any_number, read, whole
+from ..names.keywords import answering
 from ..optim import LRScheduler, ReduceLROnPlateau
 from .state import prepared
 
@@ -134,6 +135,7 @@ class EarlyStopping(Loadable, Callback):
     >>> stopping = tg.training.EarlyStopping(patience=3, metric="val_accuracy", min_delta=0.001)
     """
 
+    @answering
     def __init__(
         self, patience: int = 5, metric: str = "val_loss", min_delta: float = 0.0, restore_best: bool = True,
         mode: str | None = None,

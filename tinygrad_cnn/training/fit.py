@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..metrics import resolved
+from ..names.keywords import answering
 from ..optim import LRScheduler, Optimizer
 from .arguments import Data, Loss, check_loss, check_model, check_optimizer, is_arrays, loader_of
 from .batches import Keys, check_keys, in_order
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..nn import Module
 
 
+@answering
 def fit(
     model: Module, loader: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
