@@ -12,7 +12,8 @@ BEGIN, END = "## Names, one by one\n", "## Different behaviour\n"
 INTRO = """
 Each of these names and keywords answers with an error that says what these tables say. A name of PyTorch's that is in no table
 has its own name here, or NumPy's: `torch.linalg.inv` is `tg.linalg.inv`, and `torch.isclose` is `np.isclose`, since NumPy's
-functions take Tensors. A name that ends with `_` writes in place, which nothing does that is recorded.
+functions take Tensors. A name that ends with `_` writes in place in PyTorch; here recorded values are never
+written in place.
 """
 
 
