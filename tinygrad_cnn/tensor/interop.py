@@ -31,7 +31,7 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
         )
     if kwargs:
         keyword = next(iter(kwargs))
-        if keyword == "out" and kwargs["out"][0] is inputs[0]:
+        if keyword == "out" and isinstance(inputs[0], np.ndarray) and kwargs["out"][0] is inputs[0]:
             raise TypeError(
                 f"{name}: `out=` is refused beside a Tensor: an operator such as a -= t would write it into an array; write "
                 "a = a - t, or a -= t.numpy()"
