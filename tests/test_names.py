@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import operator
@@ -15,6 +16,7 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.names import TABLES, keywords, remedy
+from tinygrad_cnn.names.modules import USE
 from tinygrad_cnn.names.torch import FUNCTIONS
 
 F = tg.functional
@@ -85,6 +87,15 @@ def test_a_name_that_nobody_has():
 def test_names_that_are_elsewhere(get, use):
     with pytest.raises(AttributeError, match=use):
         get()
+
+
+@pytest.mark.parametrize("module", USE)
+def test_imports_of_modules_that_are_not_here(module):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"write: {USE[module]}")) as raised:
+        importlib.import_module(f"tinygrad_cnn.{module}")
+    assert raised.value.name == f"tinygrad_cnn.{module}"
+    exec(USE[module], {})  # what it says works
+    assert importlib.util.find_spec("surely_nowhere") is None
 
 
 def test_absent_names_are_not_listed():

@@ -5,12 +5,14 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from ..names import answer_tensor
+from ..names.modules import answer_imports
 from .data import get_default_dtype, set_default_dtype
 from .tensor import Tensor, _rebuild
 
 __all__ = ["Tensor", "_rebuild", "get_default_dtype", "set_default_dtype"]
 
 answer_tensor(Tensor)
+answer_imports()
 
 
 class _Module(ModuleType):
