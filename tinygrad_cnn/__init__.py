@@ -27,6 +27,7 @@ from .ops.join import *
 from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
+from .ops.masked import *
 from .ops.matmul import *
 from .ops.nan import *
 from .ops.normalization import *

@@ -31,6 +31,26 @@ def _reshape(a: NDArray[Any], shape: Any) -> NDArray[Any]:
 CASES = [
     Case(ops.reshape, (CUBE,), _reshape, {"shape": (4, -1)}),
     Case(ops.reshape, (CUBE,), _reshape, {"shape": 24}),
+    *(
+        Case(ops.reshape, (CUBE,), lambda a, shape, order: np.reshape(a, shape, order), {"shape": (4, -1), "order": o})
+        for o in "CF"
+    ),
+    Case(ops.ravel, (CUBE,), np.ravel, {"order": "F"}),
+    Case(ops.flatten, (CUBE,), lambda a, order: a.flatten(order), {"order": "F"}),
+    Case(
+        ops.flatten,
+        (CUBE,),
+        lambda a, start_axis, order: np.stack([x.flatten(order) for x in a]),
+        {"start_axis": 1, "order": "F"},
+    ),
+    Case(
+        ops.concatenate,
+        (Arg((2, 3)), Arg((1, 3))),
+        np.concatenate,
+        {"dtype": np.float64, "casting": "safe"},
+        sequence=True,
+    ),
+    Case(ops.stack, (Arg((2, 3)), Arg((2, 3))), np.stack, {"dtype": np.float64}, sequence=True),
     Case(ops.reshape, (Arg((1,)),), _reshape, {"shape": ()}),
     Case(ops.transpose, (CUBE,), np.transpose),
     Case(ops.transpose, (CUBE,), np.transpose, {"axes": (1, -1, 0)}),

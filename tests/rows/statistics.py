@@ -37,6 +37,31 @@ CASES = [
         for method in METHODS
     ),
     Case(ops.quantile, (CUBE,), np.quantile, {"q": 0.4, "axis": (0, 1)}),
+    *(
+        Case(ops.quantile, (CUBE,), np.quantile, {"q": [0.1, 0.5, 0.75, 1.0], "axis": -1, "method": method})
+        for method in ("inverted_cdf", "averaged_inverted_cdf", "closest_observation")
+    ),
+    Case(
+        ops.quantile,
+        (APART,),
+        np.quantile,
+        {"q": [[0.0, 0.3], [0.6, 1.0]], "axis": 1, "method": "inverted_cdf", "weights": np.array([0.0, 2.0, 1.0, 0.5])},
+    ),
+    Case(
+        ops.percentile,
+        (APART,),
+        np.percentile,
+        {"q": 40, "method": "inverted_cdf", "weights": np.arange(12.0).reshape(3, 4), "axis": 0},
+    ),
+    Case(
+        ops.weighed_places,
+        (Arg((2, 4), low=0.125, high=2.0),),
+        lambda w, q: np.array([[np.searchsorted(np.cumsum(row) / row.sum(), p) for p in q] for row in w], float),
+        {"q": (0.0, 0.25, 0.9, 1.0)},
+        order=0,
+    ),
+    Case(ops.cov, (MATRIX,), np.cov, {"dtype": np.float64}),
+    Case(ops.corrcoef, (MATRIX,), np.corrcoef, {"dtype": np.float64}),
     Case(ops.quantile, (CUBE,), np.quantile, {"q": [[0.2, 0.9]], "axis": 1, "keepdims": True}),
     Case(ops.percentile, (APART,), np.percentile, {"q": [10, 80], "axis": 0}),
     Case(ops.percentile, (VECTOR,), np.percentile, {"q": 37.5, "method": "lower"}),

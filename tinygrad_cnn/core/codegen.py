@@ -44,6 +44,7 @@ class Signature:
         default_factory=dict
     )  # inputs that a rule serves -> its names
     joins: bool = False  # whether the rule of a variadic op returns all gradients
+    composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops answers
     accelerated: bool = False
 
     @property
@@ -99,7 +100,16 @@ def _header(sig: Signature) -> str:
     if required and sig.optional:
         required.insert(0, "*")
     defaulted = [f"{p}=_default_{p}" for p in sig.params if p not in sig.required]
-    return "\n".join(answering_head(sig.name, [*inputs, *required, *defaulted], [*sig.inputs, *sig.params]))
+    composed = [f"{k}=None" for k in sig.composed]
+    if composed and "*" not in required:
+        composed.insert(0, "*")
+    names = [*sig.inputs, *sig.params, *sig.composed]
+    out = answering_head(sig.name, [*inputs, *required, *defaulted, *composed], names)
+    if composed:
+        first = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
+        given = ", ".join([*first, *(f"{n}={n}" for n in (*sig.params, *sig.composed))])
+        out.append(f"    if {' or '.join(f'{k} is not None' for k in sig.composed)}: return _composed({given})")
+    return "\n".join(out)
 
 
 def answering_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:

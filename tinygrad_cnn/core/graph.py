@@ -38,6 +38,7 @@ Array: TypeAlias = Any
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OpFunction(Protocol[P]):
@@ -113,6 +114,7 @@ class Op:
         in_place: bool = False,
         ufunc: np.ufunc | None = None,
         linear: tuple[str, ...] = (),
+        composed: tuple[str, ...] = (),
     ) -> None:
         self.raw = ufunc or raw
         self.numpy = ufunc or numpy
@@ -127,7 +129,7 @@ class Op:
         self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = inspect.signature(raw)
         parameters = given.parameters
-        self.signature = declared(raw, given, residuals, ufunc, linear)
+        self.signature = declared(raw, given, residuals, ufunc, linear, composed)
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
@@ -232,6 +234,11 @@ class Op:
 
         return rule, (None, *given)
 
+    def compose(self, function: F) -> F:
+        """Let `function`, composed of ops, answer the calls with a keyword that was declared as `composed`."""
+        self.globals["_composed"] = function
+        return function
+
     def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool) -> None:
         """See :func:`accelerate`."""
         self.prepare, self.along, self.in_place = prepare, along, in_place
@@ -304,7 +311,9 @@ def _by_position(given: inspect.Signature, sig: Signature) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     keyword = sig.required and sig.optional
     found = [
-        p.replace(annotation=p.empty, kind=p.kind if keyword and p.kind is p.KEYWORD_ONLY else kind)
+        p.replace(
+            annotation=p.empty, kind=p.kind if name in sig.composed or (keyword and p.kind is p.KEYWORD_ONLY) else kind
+        )
         for name, p in given.parameters.items()
         if name != OUT
     ]
@@ -343,6 +352,7 @@ def op(
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
     linear: Sequence[str] = (),
+    composed: Sequence[str] = (),
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -354,6 +364,7 @@ def op(
     in_place: bool = False,
     ufunc: np.ufunc | None = None,
     linear: Sequence[str] = (),
+    composed: Sequence[str] = (),
 ) -> Any:
     """Make a function on ndarrays into an op, which is recorded when it is called with a Tensor.
 
@@ -375,6 +386,8 @@ def op(
             names of the op and its inputs.
         linear: inputs in which the op is linear while the others are fixed: forward mode calls the op itself on their
             tangents.
+        composed: keywords, None by default, of calls that ``f.op.compose(function)`` answers in place of the op: the function
+            is given them, and the op's inputs and parameters. They are no parameters of the op.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the number of
@@ -392,7 +405,7 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear))
+        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear), tuple(composed))
         registry[f"{raw.__module__}.{raw.__qualname__}"] = made
         if made.numpy is not None:
             numpy_ops[made.numpy] = made.function
@@ -420,9 +433,6 @@ def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in
         legal = ", ".join((*function.op.signature.inputs, OUTPUT))
         raise TypeError(f"accelerate: `along` names {', '.join(unknown)}; legal names of {function.op} are {legal}")
     function.op.accelerate(prepare, tuple(along), in_place or function.op.elementwise)
-
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def implements(*numpy_functions: Any) -> Callable[[F], F]:

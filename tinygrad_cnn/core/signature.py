@@ -66,12 +66,13 @@ def declared(
     residuals: tuple[str, ...],
     ufunc: np.ufunc | None,
     linear: tuple[str, ...] = (),
+    composed: tuple[str, ...] = (),
 ) -> Signature:
     """The signature of an op defined by `raw`, or by `ufunc` with raw's names. TypeError if the declaration is ill-formed."""
     parameters = given.parameters.values()
     variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != OUT)
+    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in (OUT, *composed))
     reserved = sorted({"g", "y", "i", IN_SHAPE, OUT, *JOINT} & {*inputs, *variadic, *keywords, *residuals})
     if reserved:
         raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
@@ -107,4 +108,6 @@ def declared(
             f"op {raw.__name__}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
             f"{len(names)} and 1, and they must agree: declare a function with a body"
         )
-    return Signature(raw.__name__, names, keywords, required, residuals, bool(variadic), optional)
+    found = Signature(raw.__name__, names, keywords, required, residuals, bool(variadic), optional)
+    found.composed = composed
+    return found

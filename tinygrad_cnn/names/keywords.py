@@ -1,4 +1,4 @@
-"""Keywords of PyTorch, and some of Keras and autograd, that are others here or absent, for the errors of a wrong keyword."""
+"""Keywords of PyTorch and NumPy, and some of Keras and autograd, that are others here or absent, for errors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _EXCEPTIONS = {
     "max min": {"other": "(tg.maximum and tg.minimum compare two arrays)"}, "random_split": {"generator": "rng"},
     "matrix_rank": {"input": "A"},
     "l1_loss": {"weight": "(weight the elements of reduction='none')"}, "solve": {"A": "a", "B": "b"},
-    "sum mean prod nansum nanmean cumsum cumprod softmax log_softmax softmin norm matrix_norm": {
+    "softmax log_softmax softmin norm matrix_norm": {
         "dtype": "(convert before or after: x.astype(dtype))"},
     "searchsorted": {
         "input": "v", "sorted_sequence": "a", "values": "v", "right": "(use side='right')",
@@ -70,6 +70,26 @@ for _names, _table in _EXCEPTIONS.items():
     for _name in _names.split():
         OF_FUNCTION.setdefault(_name, {}).update(_table)
 """Keywords of functions that are exceptions from :data:`RENAMED`: our keyword, or, in brackets, what to do."""
+
+_NUMPY = {
+    "split array_split": {"ary": "a"}, "pad broadcast_to": {"array": "a"}, "take_along_axis": {"arr": "a"}, "tile": {"A": "a"},
+    "trunc": {"x": "a"}, "zeros_like ones_like full_like": {
+        "a": "t", "prototype": "t", "order": "(leave it out: Tensors have no order in memory)"},
+    "sort argsort partition argpartition": {
+        "kind": "(leave it out: every sort is stable)", "order": "(leave it out: Tensors have no fields)"},
+    "broadcast_to broadcast_arrays copy zeros_like ones_like full_like": {
+        "subok": "(leave it out: every result is a Tensor)"},
+    "median percentile quantile nanmedian nanpercentile nanquantile": {
+        "overwrite_input": "(leave it out: nothing recorded is ever written)"},
+    "reshape": {"copy": "(leave it out: a result may share memory)"},
+    "round trunc multi_dot": {"out": "(leave it out: every result is a new Tensor)"},
+    "polyfit": {"full": "(use svd of vander(x, deg + 1))", "cov": "(use inv of V^T V, with V = vander(x, deg + 1))"},
+}  # fmt: skip
+NUMPY: dict[str, dict[str, str]] = {}
+for _names, _table in _NUMPY.items():
+    for _name in _names.split():
+        NUMPY.setdefault(_name, {}).update(_table)
+"""NumPy's keywords, likewise."""
 
 _ABSENT = {
     "leave it out: every result is a new Tensor": "inplace out",
@@ -127,19 +147,20 @@ NOTES = {
 """What else differs in a function that is called with `dim`."""
 
 
+def _own(function: str) -> Mapping[str, str]:
+    return {**OF_FUNCTION.get(function, {}), **NUMPY.get(function, {})}
+
+
 def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
     """Our keyword, or in brackets what to do; None if the function has nothing for it."""
-    found = (
-        table.get(keyword)
-        for table in (OF_FUNCTION.get(function, {}), RENAMED, BESIDE, keras.KEYWORDS, autograd.KEYWORDS)
-    )
+    found = (table.get(keyword) for table in (_own(function), RENAMED, BESIDE, keras.KEYWORDS, autograd.KEYWORDS))
     known = next(filter(None, found), "")
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
-    """PyTorch's keywords, for a function that has `names`, which the function declares to answer them."""
-    own = OF_FUNCTION.get(function, {})
+    """PyTorch's and NumPy's keywords, for a function that has `names`, which the function declares to answer them."""
+    own = _own(function)
     found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
     found += [*(k for k in own if _ours(function, k, names)), *TAKEN.get(function, ())]
     if len(names) > (0 if found else 2) and "self" not in names:

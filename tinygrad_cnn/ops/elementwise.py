@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .compare import isfinite, isnan
+from .real import dtype_of
 from .ufunc import binary, unary
 
 __all__ = [
@@ -193,3 +194,20 @@ cast.vjp(a=lambda g: g)  # the backward pass casts every gradient to the dtype o
 def cast_discrete(a: Array, *, dtype: DTypeLike) -> Array:
     """y = a as integers or Booleans, without a gradient."""
     return np.asarray(a).astype(dtype)
+
+
+def astype(a: Array, dtype: DTypeLike) -> Array:
+    """y = a in another dtype; integers and Booleans have no gradient.   a' = g, in a's dtype."""
+    wanted = np.dtype(dtype)
+    return a if a.dtype == wanted else (cast if wanted.kind in "fc" else cast_discrete)(a, dtype=wanted)
+
+
+def converted(name: str, y: Array, dtype: DTypeLike | None, casting: str | None = None) -> Array:
+    """y in another dtype. TypeError, beginning with `name`, if `casting` ("same_kind" for None) does not allow it."""
+    wanted = y.dtype if dtype is None else dtype_of(name, dtype)
+    casting = "same_kind" if casting is None else casting
+    if casting not in ("no", "equiv", "safe", "same_kind", "unsafe"):
+        raise ValueError(f"{name}: `casting` is {casting!r}; it must be 'no', 'equiv', 'safe', 'same_kind' or 'unsafe'")
+    if not np.can_cast(y.dtype, wanted, casting):  # type: ignore[arg-type]
+        raise TypeError(f"{name}: {y.dtype} does not become `dtype` {wanted} with `casting` {casting!r}; use astype")
+    return astype(y, wanted)

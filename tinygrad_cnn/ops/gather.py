@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, op
 from .compare import not_equal
-from .elementwise import add, mul, where
+from .elementwise import add, maximum, minimum, mul, where
 from .index import add_at_zeros, assigned, beside, plain_index
 from .real import real, refuse
 from .shape import expand_dims
@@ -27,18 +27,20 @@ __all__ = [
 # For all lines of an axis
 
 
-@op(numpy=np.take, linear=["a"])
-def take(a: Array, indices: Array, *, axis: int | None = None) -> Array:
+@op(numpy=np.take, linear=["a"], composed=["mode"])
+def take(a: Array, indices: Array, *, axis: int | None = None, mode: str | None = None) -> Array:
     """y = a[..., indices, ...] with integer `indices` at `axis`, or into the flattened a.   a' = g added at `indices`.
 
     Args:
         a: an array or Tensor.
         indices: integers of any shape; this shape replaces `axis` in the result. Negative ones count from the end.
         axis: the axis to index, or None for a in C order.
+        mode: what to do about an index outside the axis: "raise" by default, "wrap" to count on from the other end, or "clip"
+            to take the first or the last element.
 
     Raises:
         TypeError: if `indices` are not integers.
-        IndexError: if an index is outside the axis.
+        IndexError: if an index is outside the axis, in mode "raise".
     """
     shape = (np.size(a),) if axis is None else np.shape(a) or (1,)
     size = shape[normalize_axis_index(axis or 0, len(shape), "take")]
@@ -56,6 +58,18 @@ def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, .
     except IndexError:  # in a replay of index_add, which checks its indices only in the capture
         checked(indices, function="index_add", argument="index", size=sizes[at])
         raise
+
+
+@take.op.compose
+def _take_in_mode(a: Array, indices: Array, *, axis: int | None, mode: str) -> Array:
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"take: `mode` is {mode!r}; it must be 'raise', 'wrap' or 'clip'")
+    shape = (np.size(a),) if axis is None else np.shape(a) or (1,)
+    size = shape[normalize_axis_index(axis or 0, len(shape), "take")]
+    if mode != "raise" and size:
+        indices = indices if hasattr(indices, "dtype") else np.asarray(indices)
+        indices = indices % size if mode == "wrap" else minimum(maximum(indices, 0), size - 1)
+    return take(a, indices, axis=axis)
 
 
 take.vjp(a=lambda g, indices, in_shape, axis: add_taken(g, indices, axis=axis, shape=in_shape))

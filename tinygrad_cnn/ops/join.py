@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
 from ..core.operands import gather, members
-from .elementwise import cast, cast_discrete
+from .elementwise import astype, converted
 from .gather import take
 from .index import plain_index
 from .real import is_integer
@@ -64,16 +64,7 @@ def vstack(tup: Sequence[Array], *, dtype: DTypeLike | None = None, casting: str
     With `dtype`, y has that dtype. TypeError if `casting` does not allow it.
     """
     y = concatenate([_two_axes(a) for a in members(tup)], axis=0)
-    return _converted("vstack", y, dtype, casting)  # type: ignore[no-any-return]
-
-
-def _converted(name: str, y: Any, dtype: DTypeLike | None, casting: str) -> Any:
-    wanted = y.dtype if dtype is None else np.dtype(dtype)
-    if not np.can_cast(y.dtype, wanted, casting):  # type: ignore[arg-type]
-        raise TypeError(f"{name}: {y.dtype} does not become `dtype` {wanted} with `casting` {casting!r}; use astype")
-    if y.dtype == wanted:
-        return y
-    return (cast if wanted.kind == "f" else cast_discrete)(y, dtype=wanted)
+    return converted("vstack", y, dtype, casting)  # type: ignore[no-any-return]
 
 
 if "row_stack" in vars(np):  # an old name, not in every version
@@ -88,7 +79,7 @@ def hstack(tup: Sequence[Array], *, dtype: DTypeLike | None = None, casting: str
     """
     arrays = [atleast_1d(a) for a in members(tup)]
     y = concatenate(arrays, axis=0 if arrays and np.ndim(arrays[0]) == 1 else 1)
-    return _converted("hstack", y, dtype, casting)  # type: ignore[no-any-return]
+    return converted("hstack", y, dtype, casting)  # type: ignore[no-any-return]
 
 
 @implements(np.dstack)
@@ -243,8 +234,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
         raise ValueError(
             f"insert: `values` {np.shape(values)} does not broadcast to {sizes}, what is inserted into {shape}"
         ) from None
-    if whole.dtype != dtype:
-        whole = (cast if dtype.kind == "f" else cast_discrete)(whole, dtype=dtype)
+    whole = astype(whole, dtype)
     order = np.insert(np.arange(n), obj, np.arange(n, n + count))  # of a, and then of the values
     return take(concatenate([a, whole], axis=at), order, axis=at)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import mul
@@ -228,9 +229,9 @@ def outer(a: Array, b: Array) -> Tensor:
 
 
 @implements(np.trace)
-def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """y = the sum over a diagonal of a, chosen as in ``diagonal``.   a' = g on that diagonal."""
-    return sum(diagonal(a, offset, axis1, axis2), axis=-1)
+def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1, *, dtype: DTypeLike | None = None) -> Tensor:
+    """y = the sum over a diagonal of a, chosen as in ``diagonal``, in `dtype`.   a' = g on that diagonal."""
+    return sum(diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 @implements(np.vdot)

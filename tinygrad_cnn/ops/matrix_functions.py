@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
@@ -112,9 +113,12 @@ def cond(x: Array, p: float | str | None = None) -> Tensor:
 
 
 @op(numpy=np.linalg.matrix_rank)
-def matrix_rank(A: Array, *, tol: Any = None, hermitian: bool = False) -> Array:
-    """How many singular values of A are above `tol`, by default the largest one times max(m, n) eps; without a gradient."""
-    return np.asarray(np.linalg.matrix_rank(A, tol, hermitian))
+def matrix_rank(A: Array, *, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
+    """How many singular values of A are above `tol`, or `rtol` times the largest one; without a gradient.
+
+    `rtol` is max(m, n) eps by default. With `hermitian`, the lower triangles of square matrices count, as in NumPy.
+    """
+    return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))
 
 
 @implements(np.linalg.matrix_power)
@@ -222,9 +226,9 @@ def diagonal(x: Array, *, offset: int = 0) -> Tensor:
 
 
 @implements(np.linalg.trace)
-def trace(x: Array, *, offset: int = 0) -> Tensor:
+def trace(x: Array, *, offset: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """The sums of the diagonals of matrices in the last two axes: tg.trace works in the first two."""
-    return products.trace(x, offset, -2, -1)
+    return products.trace(x, offset, -2, -1, dtype=dtype)
 
 
 @implements(np.linalg.outer)

@@ -50,6 +50,11 @@ def dtype_of(function: str, dtype: DTypeLike) -> np.dtype[Any]:
         ) from None
 
 
+def dtype_if(function: str, dtype: DTypeLike | None) -> np.dtype[Any] | None:
+    """A dtype, or None; with the error of :func:`dtype_of`."""
+    return None if dtype is None else dtype_of(function, dtype)
+
+
 positive = partial(real, rule="be above 0", holds=lambda x: x > 0)
 not_negative = partial(real, rule="not be negative", holds=lambda x: x >= 0)
 probability = partial(real, rule="be a probability, from 0 to 1", holds=lambda x: 0 <= x <= 1)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import abs, pow, sign, where, zero_gradient
@@ -19,7 +20,7 @@ from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
+    "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "sum",
 ]  # fmt: skip
 
 
@@ -51,8 +52,11 @@ def floating(a: Array) -> Any:
     return np.asarray(a, np.result_type(a, np.float16))
 
 
-@op(numpy=np.sum, linear=["a"])
-def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.sum, linear=["a"], composed=["dtype", "initial", "where"])
+def sum(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None,
+    initial: float | None = None, where: Array = None,
+) -> Array:  # fmt: skip
     """y = sum of a over `axis`.   a' = g, broadcast."""
     return np.sum(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
@@ -60,8 +64,10 @@ def sum(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 sum.vjp(a=lambda g, in_shape, axis, keepdims: broadcast_to(restore(g, in_shape, axis, keepdims), shape=in_shape))
 
 
-@op(numpy=np.mean, linear=["a"])
-def mean(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.mean, linear=["a"], composed=["dtype", "where"])
+def mean(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None, where: Array = None,
+) -> Array:  # fmt: skip
     """y = sum of a over `axis` / n.   a' = g / n, broadcast."""
     return np.mean(a, axis=_axes_of_mean(axis, np.ndim(a)), keepdims=keepdims)
 
@@ -75,14 +81,18 @@ def _mean_rule(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) 
 mean.vjp(a=_mean_rule)
 
 
-@op(numpy=np.max)
-def max(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.max, composed=["initial", "where"])
+def max(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, initial: float | None = None, where: Array = None,
+) -> Array:  # fmt: skip
     """y = largest element of a over `axis`.   a' = g, split evenly among the elements equal to y, else 0."""
     return np.max(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
-@op(numpy=np.min)
-def min(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.min, composed=["initial", "where"])
+def min(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, initial: float | None = None, where: Array = None,
+) -> Array:  # fmt: skip
     """y = smallest element of a over `axis`.   a' = g, split evenly among the elements equal to y, else 0."""
     return np.min(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
@@ -127,20 +137,27 @@ def argmin(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Arra
     return np.argmin(a, axis=axis, keepdims=keepdims)
 
 
-@op(numpy=np.any)
-def any(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.any, composed=["where"])
+def any(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, where: Array = None,
+) -> Array:  # fmt: skip
     """y = whether some element over `axis` is not zero, Boolean, without a gradient."""
     return np.any(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
-@op(numpy=np.all)
-def all(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.all, composed=["where"])
+def all(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, where: Array = None,
+) -> Array:  # fmt: skip
     """y = whether no element over `axis` is zero, Boolean, without a gradient."""
     return np.all(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
-@op(numpy=np.prod)
-def prod(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+@op(numpy=np.prod, composed=["dtype", "initial", "where"])
+def prod(
+    a: Array, *, axis: Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None,
+    initial: float | None = None, where: Array = None,
+) -> Array:  # fmt: skip
     """y = product of a over `axis`.   a' = g times the product of the other elements: exact with zeros, at every order."""
     return rounded(np.prod(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims, dtype=accumulator(a)), a)
 
@@ -226,41 +243,6 @@ deviation.jvp(
         t, _deviation_rule(_ones(t, out_shape), y, a, axis, keepdims, correction), axis, keepdims
     )
 )
-
-
-@implements(np.var)
-def var(
-    a: Array, axis: Axis = None, *, keepdims: bool = False, correction: float = 0, ddof: float | None = None
-) -> Tensor:
-    """Variance over `axis`: the sum of (a - mean)^2 / (n - correction).   a' = 2 g (a - mean) / (n - correction).
-
-    Args:
-        a: any shape.
-        axis: an axis, several, or None for all.
-        keepdims: keep the reduced axes with size 1.
-        correction: 0, as in NumPy, divides by n (population variance); 1, PyTorch's default, by n - 1, for an unbiased
-            estimate from a sample.
-        ddof: NumPy's older name for `correction`.
-
-    Returns:
-        NaN where n <= correction.
-    """
-    return variance(a, axis=axis, keepdims=keepdims, correction=_correction("var", correction, ddof))
-
-
-@implements(np.std)
-def std(
-    a: Array, axis: Axis = None, *, keepdims: bool = False, correction: float = 0, ddof: float | None = None
-) -> Tensor:
-    """Standard deviation over `axis`: the square root of :func:`var`, with the same arguments and default correction 0.
-
-    a' = g (a - mean) / ((n - correction) y); if all elements are equal, the derivatives of every order are zero.
-    """
-    return deviation(a, axis=axis, keepdims=keepdims, correction=_correction("std", correction, ddof))
-
-
-def _correction(function: str, correction: float, ddof: float | None) -> float:
-    return real(function, "correction", correction) if ddof is None else real(function, "ddof", ddof)
 
 
 @op(elementwise=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .gather import take_along_axis
@@ -67,24 +68,28 @@ def _extremes(name: str, a: Array, axis: int, least: bool) -> tuple[Tensor, Tens
     return take_along_axis(a, which, axis=at), which
 
 
-def cumulative_sum(x: Array, axis: int | None = None, *, include_initial: bool = False) -> Tensor:
+def cumulative_sum(
+    x: Array, axis: int | None = None, *, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
     """y_j = x_0 + ... + x_j along `axis`, with `include_initial` after a first 0.   x'_j = g_j + g_(j+1) + ... .
 
     Raises:
         ValueError: if `axis` is None and x has several axes.
     """
     at = _only_axis("cumulative_sum", x, axis)
-    return _after(cumsum(x, axis=at), at, 0.0, include_initial)
+    return _after(cumsum(x, axis=at, dtype=dtype), at, 0.0, include_initial)
 
 
-def cumulative_prod(x: Array, axis: int | None = None, *, include_initial: bool = False) -> Tensor:
+def cumulative_prod(
+    x: Array, axis: int | None = None, *, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
     """y_j = x_0 x_1 ... x_j along `axis`, with `include_initial` after a first 1.   Exact with zeros.
 
     Raises:
         ValueError: if `axis` is None and x has several axes.
     """
     at = _only_axis("cumulative_prod", x, axis)
-    return _after(cumprod(x, axis=at), at, 1.0, include_initial)
+    return _after(cumprod(x, axis=at, dtype=dtype), at, 1.0, include_initial)
 
 
 if hasattr(np, "cumulative_sum"):  # new in NumPy 2.1

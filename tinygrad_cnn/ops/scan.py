@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, op
+from .elementwise import astype
+from .real import dtype_of
 from .shape import pad_constant, reshape, slice_axis
 
 __all__ = ["cumprod", "cumsum"]
@@ -67,8 +70,8 @@ recurrence.jvp(
 )
 
 
-@op(numpy=np.cumsum, linear=["a"])
-def cumsum(a: Array, *, axis: int | None = None) -> Array:
+@op(numpy=np.cumsum, linear=["a"], composed=["dtype"])
+def cumsum(a: Array, *, axis: int | None = None, dtype: DTypeLike | None = None) -> Array:
     """y_j = a_0 + ... + a_j along `axis`, of the flattened array by default.   a'_j = g_j + g_(j+1) + ... ."""
     return rounded(np.cumsum(a, axis=axis, dtype=accumulator(a)), a)
 
@@ -81,8 +84,8 @@ def _cumsum_rule(g: Array, in_shape: tuple[int, ...], axis: int | None) -> Array
 cumsum.vjp(a=_cumsum_rule)
 
 
-@op(numpy=np.cumprod)
-def cumprod(a: Array, *, axis: int | None = None) -> Array:
+@op(numpy=np.cumprod, composed=["dtype"])
+def cumprod(a: Array, *, axis: int | None = None, dtype: DTypeLike | None = None) -> Array:
     """y_j = a_0 a_1 ... a_j along `axis`, of the flattened array by default.
 
     a'_j = y_(j-1) s_j with s_j = g_j + a_(j+1) s_(j+1): exact with zeros, at every order.
@@ -104,6 +107,19 @@ def _cumprod_forward(t: Array, y: Array, a: Array, axis: int | None) -> Array:
 
 cumprod.vjp(a=_cumprod_rule)
 cumprod.jvp(a=_cumprod_forward)
+
+
+def _converting(function: Any) -> None:
+    """Let a running sum or product take `dtype`."""
+
+    @function.op.compose  # type: ignore[untyped-decorator]
+    def converted(a: Array, *, axis: int | None, dtype: DTypeLike) -> Array:
+        wanted = dtype_of(function.__name__, dtype)
+        return astype(function(astype(a if hasattr(a, "dtype") else np.asarray(a), wanted), axis=axis), wanted)
+
+
+_converting(cumsum)
+_converting(cumprod)
 
 
 def reversed_along(a: Array, axis: int) -> Array:

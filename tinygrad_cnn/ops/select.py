@@ -12,7 +12,9 @@ from ..core.operands import members
 from .compare import equal
 from .elementwise import clip, where
 from .gather import checked, take, take_along_axis
-from .shape import broadcast_to, ravel, reshape
+from .real import is_integer
+from .reduce import reduced_axes
+from .shape import Axis, broadcast_to, ravel, reshape
 
 __all__ = [
     "argpartition", "argwhere", "choose", "compress", "extract", "meshgrid", "nonzero", "partition", "searchsorted", "select",
@@ -26,8 +28,14 @@ def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Arra
 
     Raises:
         ValueError: if there are not as many conditions as choices, or none.
-        TypeError: if a condition is not Boolean.
+        TypeError: if a condition is not Boolean, or the arguments are those of PyTorch's select: an axis and an index.
     """
+    if is_integer(choicelist):
+        at = default if is_integer(default) else "i"
+        raise TypeError(
+            f"select: `choicelist` is {choicelist!r}; this is NumPy's select, of several conditions: for one index along an "
+            f"axis use x[:, {at}], or take(x, {at}, axis={choicelist})"
+        )
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ValueError(
             f"select: there are {len(condlist)} conditions for {len(choicelist)} choices; each choice needs one"
@@ -96,20 +104,25 @@ def extract(condition: Array, arr: Array) -> Tensor:
 
 
 @implements(np.trim_zeros)
-def trim_zeros(filt: Array, trim: str = "fb") -> Tensor:
-    """y = a 1-D array without the zeros at its front ("f" in `trim`) and its back ("b").   filt' = g, 0 where trimmed.
+def trim_zeros(filt: Array, trim: str = "fb", axis: Axis = None) -> Tensor:
+    """y = the array without the zeros at its front ("f" in `trim`) and its back ("b").   filt' = g, 0 where trimmed.
+
+    Along every axis in `axis`, all of them by default, the slices at the ends that are zero are left out.
 
     Raises:
-        ValueError: if `filt` is not 1-D, or `trim` has other letters.
+        ValueError: if `trim` has other letters, or an axis is out of bounds.
     """
-    if np.ndim(filt) != 1 or set(trim.lower()) - set("fb"):
-        raise ValueError(f"trim_zeros: `filt` {np.shape(filt)} must be 1-D, and `trim` {trim!r} be 'f', 'b' or 'fb'")
-    hits, n = np.flatnonzero(_plain(filt)), np.size(filt)
-    if not hits.size:
-        return take(filt, np.zeros(0, np.intp), axis=0)
-    start = hits[0] if "f" in trim.lower() else 0
-    stop = hits[-1] + 1 if "b" in trim.lower() else n
-    return take(filt, np.arange(start, stop), axis=0)
+    if not np.ndim(filt):
+        raise ValueError(f"trim_zeros: `filt` has shape {np.shape(filt)}; it must have one axis at least")
+    if not isinstance(trim, str) or not trim or set(trim.lower()) - set("fb"):
+        raise ValueError(f"trim_zeros: `trim` is {trim!r}; it must be 'f', 'b' or 'fb'")
+    y = filt
+    for at, places in enumerate(np.nonzero(_plain(filt))):
+        if at in reduced_axes(axis, np.ndim(filt)):
+            start = places.min(initial=np.shape(filt)[at]) if "f" in trim.lower() or not places.size else 0
+            stop = places.max(initial=-1) + 1 if "b" in trim.lower() or not places.size else np.shape(filt)[at]
+            y = take(y, np.arange(start, stop), axis=at)
+    return y  # type: ignore[no-any-return]
 
 
 @implements(np.meshgrid)

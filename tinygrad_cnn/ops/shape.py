@@ -13,9 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
+from .elementwise import converted
 from .real import is_integer
 
 __all__ = [
@@ -27,13 +29,31 @@ Shape: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = int | Sequence[int] | None
 
 
-@op(numpy=np.reshape, linear=["a"])
-def reshape(a: Array, *, shape: Shape) -> Array:
-    """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape."""
+@op(numpy=np.reshape, linear=["a"], composed=["order"])
+def reshape(a: Array, *, shape: Shape, order: str | None = None) -> Array:
+    """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape.
+
+    With `order` "F" the elements are taken and laid with the first axis changing fastest, as in Fortran.
+    """
     return np.asarray(a).reshape(shape)
 
 
 reshape.vjp(a=lambda g, in_shape: reshape(g, shape=in_shape))
+
+
+@reshape.op.compose
+def _reshape_in_order(a: Array, *, shape: Shape, order: str) -> Array:
+    if not in_fortran("reshape", order):
+        return reshape(a, shape=shape)
+    return transpose(reshape(transpose(a), shape=as_shape(shape)[::-1]))
+
+
+def in_fortran(name: str, order: str) -> bool:
+    """Whether `order` is Fortran's. ValueError for an order that depends on the memory of an array."""
+    if order in ("C", "F"):
+        return order == "F"
+    why = ", since how memory is laid out is no part of a Tensor's value" if order in ("A", "K") else ""
+    raise ValueError(f"{name}: `order` is {order!r}; it must be 'C' or 'F'{why}")
 
 
 @op(numpy=np.transpose, linear=["a"])
@@ -86,9 +106,14 @@ broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))
 sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
 
 
-@op(numpy=np.concatenate, residuals=["ends"])
-def concatenate(*arrays: Array, axis: int | None = 0) -> Array:
-    """y = arrays, given as one sequence, joined along `axis`, or flattened for None.   Each gets its own slice of g."""
+@op(numpy=np.concatenate, residuals=["ends"], composed=["dtype", "casting"])
+def concatenate(
+    *arrays: Array, axis: int | None = 0, dtype: DTypeLike | None = None, casting: str | None = None
+) -> Array:
+    """y = arrays, given as one sequence, joined along `axis`, or flattened for None.   Each gets its own slice of g.
+
+    With `dtype`, y has that dtype. TypeError if `casting`, "same_kind" by default, does not allow it.
+    """
     y = np.concatenate(arrays, axis)
     return y, tuple(accumulate((np.size(a) if axis is None else np.shape(a)[axis] for a in arrays), initial=0))
 
@@ -119,10 +144,23 @@ def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:
     return a[tuple(index)]
 
 
+@concatenate.op.compose
+def _concatenated_as(
+    arrays: Sequence[Array], *, axis: int | None, dtype: DTypeLike | None, casting: str | None
+) -> Array:
+    return converted("concatenate", concatenate(arrays, axis=axis), dtype, casting)
+
+
 @implements(np.stack)
-def stack(arrays: Sequence[Array], axis: int = 0) -> Tensor:
-    """y = arrays of one shape joined along a new `axis`.   The gradient of each is its slice of g."""
-    return concatenate([expand_dims(a, axis) for a in members(arrays)], axis=axis)
+def stack(
+    arrays: Sequence[Array], axis: int = 0, *, dtype: DTypeLike | None = None, casting: str = "same_kind"
+) -> Tensor:
+    """y = arrays of one shape joined along a new `axis`.   The gradient of each is its slice of g.
+
+    With `dtype`, y has that dtype. TypeError if `casting` does not allow it.
+    """
+    y = concatenate([expand_dims(a, axis) for a in members(arrays)], axis=axis)
+    return y if dtype is None else converted("stack", y, dtype, casting)
 
 
 @implements(np.expand_dims)
@@ -213,23 +251,28 @@ def _rollaxis(a: Array, axis: int, start: int = 0) -> Tensor:
 
 
 @implements(np.ravel)
-def ravel(a: Array) -> Tensor:
-    """y = the elements of a, in C order, along one axis.   a' = g in a's shape."""
-    return reshape(a, shape=(-1,))
+def ravel(a: Array, order: str = "C") -> Tensor:
+    """y = the elements of a along one axis, in C order or, for `order` "F", the first axis changing fastest.   a' = g."""
+    return reshape(transpose(a) if in_fortran("ravel", order) else a, shape=(-1,))
 
 
-def flatten(a: Array, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+def flatten(a: Array, start_axis: int | str = 0, end_axis: int = -1, *, order: str = "C") -> Tensor:
     """y = a with the axes from `start_axis` to `end_axis`, inclusive, merged into one; all axes by default.
 
-    a' = g in a's shape. A 0-d array becomes a 1-d array of one element.
+    a' = g in a's shape. A 0-d array becomes a 1-d array of one element. With `order` "F", which may be the first argument too,
+    as in NumPy, the first of the axes changes fastest.
 
     Raises:
-        ValueError: if an axis is out of bounds, or `start_axis` comes after `end_axis`.
+        ValueError: if an axis is out of bounds, or `start_axis` comes after `end_axis`; for an order but "C" and "F".
     """
+    first, order = (0, start_axis) if isinstance(start_axis, str) else (start_axis, order)
     shape = np.shape(a) or (1,)
-    start, end = (normalize_axis_index(axis, len(shape), "flatten") for axis in (start_axis, end_axis))
+    start, end = (normalize_axis_index(axis, len(shape), "flatten") for axis in (first, end_axis))
     if start > end:
         raise ValueError(f"flatten: `start_axis` {start_axis} comes after `end_axis` {end_axis} in shape {shape}")
+    if in_fortran("flatten", order) and np.ndim(a):
+        axes = range(len(shape))
+        a = transpose(a, axes=(*axes[:start], *axes[start : end + 1][::-1], *axes[end + 1 :]))
     return reshape(a, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 

@@ -6,16 +6,18 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..core.graph import Array, Tensor, implements
+from ..core.graph import Array, Tensor, implements, op
 from .compare import isinf, isnan, logical_not
-from .elementwise import clip, floor, maximum, minimum, sqrt, sub, where
+from .elementwise import astype, clip, floor, maximum, minimum, sqrt, sub, where
 from .gather import take_along_axis
 from .matmul import matmul
+from .real import dtype_of, refuse
 from .rearrange import diagonal
 from .reduce import max, mean, min, reduced_axes, sum
 from .shape import Axis, broadcast_to, concatenate, moveaxis, reshape, squeeze, transpose
-from .sort import sort
+from .sort import argsort
 
 __all__ = ["average", "corrcoef", "cov", "median", "percentile", "ptp", "quantile"]
 
@@ -24,6 +26,7 @@ _PLACES = {
     "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
 }  # fmt: skip
 """Hyndman and Fan's methods of quantiles, by the two numbers that say where one lies between the sorted elements."""
+_STEPS = ("inverted_cdf", "averaged_inverted_cdf", "closest_observation")
 _NEIGHBOURS = ("lower", "higher", "midpoint", "nearest")
 
 
@@ -55,18 +58,23 @@ def average(
         y: Any = mean(a, axis=axes, keepdims=keepdims)
         total: Any = np.full(np.shape(y), math.prod(shape[i] for i in axes), y.dtype)
     else:
-        if np.shape(weights) != shape:
-            if axis is None or np.shape(weights) != tuple(shape[i] for i in axes):
-                raise ValueError(
-                    f"average: `weights` {np.shape(weights)} must have the shape of `a` {shape}, or of its {axis=}"
-                )
-            order = np.argsort(axes).tolist()
-            weights = transpose(weights, axes=order)
-            weights = reshape(weights, shape=tuple(n if i in axes else 1 for i, n in enumerate(shape)))
-        weights = broadcast_to(weights, shape=shape)
+        weights = full_weights("average", weights, shape, axis, axes)
         total = sum(weights, axis=axes, keepdims=keepdims)
         y = sum(a * weights, axis=axes, keepdims=keepdims) / total
     return (y, total) if returned else y
+
+
+def full_weights(name: str, weights: Array, shape: tuple[int, ...], axis: Axis, axes: tuple[int, ...]) -> Array:
+    """Weights in the `shape` of the array, given in it or in the sizes of its `axes`."""
+    if np.shape(weights) != shape:
+        if axis is None or np.shape(weights) != tuple(shape[i] for i in axes):
+            raise ValueError(
+                f"{name}: `weights` {np.shape(weights)} must have the shape of `a` {shape}, or of its {axis=}"
+            )
+        order = np.argsort(axes).tolist()
+        weights = transpose(weights, axes=order)
+        weights = reshape(weights, shape=tuple(n if i in axes else 1 for i, n in enumerate(shape)))
+    return broadcast_to(weights, shape=shape)
 
 
 @implements(np.median)
@@ -79,13 +87,17 @@ def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 
 @implements(np.percentile)
-def percentile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def percentile(
+    a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
+) -> Tensor:
     """:func:`quantile` of q / 100, for q from 0 to 100."""
-    return quantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims)
+    return quantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims, weights=weights)
 
 
 @implements(np.quantile)
-def quantile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def quantile(
+    a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
+) -> Tensor:
     """y = the value below which the part q of the elements over `axis` lies, between sorted elements s linearly.
 
     y = (1 - t) s_j + t s_(j+1), with j + t = q (n - 1) for method "linear".   a' = g (1 - t) and g t, at these elements.
@@ -95,21 +107,26 @@ def quantile(a: Array, q: Array, axis: Axis = None, *, method: str = "linear", k
         q: numbers from 0 to 1, without a gradient. Their axes come first in the result.
         axis: an axis, several, or None for all.
         method: as in NumPy: "linear", "lower", "higher", "midpoint", "nearest", "weibull", "hazen", "median_unbiased",
-            "normal_unbiased" or "interpolated_inverted_cdf".
+            "normal_unbiased", "inverted_cdf", "averaged_inverted_cdf", "interpolated_inverted_cdf" or "closest_observation".
         keepdims: keep the reduced axes with size 1.
+        weights: how much each element counts, with method "inverted_cdf": of a's shape, or of the sizes of `axis`. The result
+            is piecewise constant in them: they have no gradient.
 
     Raises:
-        ValueError: if q is not in [0, 1], the method unknown, or there are no elements.
+        ValueError: if q is not in [0, 1], the method unknown, or there are no elements; if weights do not fit, are negative, or
+            add up to 0.
 
     NaN where there is one.
     """
-    return quantiles("quantile", a, q, axis, method, keepdims, skip=False)  # type: ignore[no-any-return]
+    return quantiles("quantile", a, q, axis, method, keepdims, weights, skip=False)  # type: ignore[no-any-return]
 
 
-def quantiles(name: str, a: Array, q: Any, axis: Axis, method: str, keepdims: bool, *, skip: bool) -> Any:
+def quantiles(
+    name: str, a: Array, q: Any, axis: Axis, method: str, keepdims: bool, weights: Array = None, *, skip: bool
+) -> Any:
     """:func:`quantile`, with `skip` of the elements that are not NaN."""
-    if method not in _PLACES and method not in _NEIGHBOURS:
-        known = ", ".join(map(repr, (*_PLACES, *_NEIGHBOURS)))
+    if method not in _PLACES and method not in _STEPS and method not in _NEIGHBOURS:
+        known = ", ".join(map(repr, (*_PLACES, *_STEPS, *_NEIGHBOURS)))
         raise ValueError(f"{name}: `method` is {method!r}; it must be one of {known}")
     parts = np.asarray(q, np.float64)
     if not ((parts >= 0) & (parts <= 1)).all():
@@ -120,12 +137,23 @@ def quantiles(name: str, a: Array, q: Any, axis: Axis, method: str, keepdims: bo
     n = math.prod(shape[i] for i in axes)
     if not n:
         raise ValueError(f"{name}: there are no elements over {axis=} of `a` {shape}; there must be one at least")
-    moved = transpose(a, axes=(*kept, *axes))
-    s = sort(reshape(moved, shape=(*(shape[i] for i in kept), n)))
+
+    def lines(x: Array) -> Any:
+        return reshape(transpose(x, axes=(*kept, *axes)), shape=(*(shape[i] for i in kept), n))
+
+    rows = lines(a)
+    order = argsort(rows)
+    s: Any = take_along_axis(rows, order, axis=-1)
     if s.dtype.kind != "f":
         s = s.astype(np.float64)
     count: Any = sum(logical_not(isnan(s)), axis=-1, keepdims=True) if skip else np.full((*s.shape[:-1], 1), n)
-    place = _places(parts.reshape(-1), count, method)
+    if weights is None:
+        place = _places(parts.reshape(-1), count, method)
+    else:
+        if method != "inverted_cdf":
+            raise ValueError(f"{name}: `method` is {method!r}; with `weights` it must be 'inverted_cdf'")
+        w = take_along_axis(lines(full_weights(name, weights, shape, axis, axes)), order, axis=-1)
+        place = weighed_places(where(isnan(s), 0, w) if skip else w, q=tuple(parts.reshape(-1).tolist()))
     lower: Any = minimum(maximum(floor(place), 0), maximum(count - 1, 0))
     upper: Any = minimum(lower + 1, maximum(count - 1, 0))
     t = clip(place - lower, 0.0, 1.0).astype(s.dtype)
@@ -147,6 +175,15 @@ def _places(q: Any, count: Any, method: str) -> Any:
     if method in _PLACES:
         alpha, beta = _PLACES[method]
         return count * q + (alpha + q * (1 - alpha - beta) - 1)
+    if method == "inverted_cdf":
+        return -floor(1 - count * q)
+    if method == "averaged_inverted_cdf":
+        place = count * q - 1
+        return where(place == floor(place), place + 0.5, -floor(-place))
+    if method == "closest_observation":
+        place = count * q - 1.5
+        low = floor(place)
+        return where((place == low) & (low - 2 * floor(low / 2) == 1), low, low + 1)
     place = (count - 1) * q
     if method == "lower":
         return floor(place)
@@ -159,10 +196,28 @@ def _places(q: Any, count: Any, method: str) -> Any:
     return where((place - low > 0.5) | ((place - low == 0.5) & (odd == 1)), low + 1, low)
 
 
+@op
+def weighed_places(w: Array, *, q: tuple[float, ...]) -> Array:
+    """y = where the quantiles q lie among sorted elements of the weights w: at the first up to which the part q of w is.
+
+    Without a gradient. ValueError if weights are negative, not finite, or add up to 0.
+    """
+    refuse(w, np.less(w, 0), "quantile: `weights` hold {value}; they must not be negative")
+    parts = np.cumsum(w, axis=-1, dtype=np.float64)
+    total = parts[..., -1:]
+    refuse(
+        total,
+        (total == 0) | ~np.isfinite(total),
+        "quantile: `weights` add up to {value}; it must be finite and above 0",
+    )
+    parts = np.where(parts == 0, -1, parts / total)  # what has no weight is no quantile
+    return np.sum(parts[..., None, :] < np.asarray(q)[:, None], axis=-1).astype(np.float64)
+
+
 @implements(np.cov)
 def cov(
     m: Array, y: Array = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
-    fweights: Any = None, aweights: Any = None,
+    fweights: Any = None, aweights: Any = None, *, dtype: DTypeLike | None = None,
 ) -> Tensor:  # fmt: skip
     """c = (x - mean) (x - mean)^T / (n - ddof): the covariances of the rows of x.   x' = (g + g^T) (x - mean) / (n - ddof).
 
@@ -174,6 +229,7 @@ def cov(
         ddof: what to subtract from n in the divisor, instead of what `bias` says.
         fweights: how often each observation counts, integers.
         aweights: the weights of the observations. Neither has a gradient.
+        dtype: convert to this dtype first.
 
     Raises:
         ValueError: if `m` has more than two axes, or weights do not fit the observations.
@@ -183,6 +239,8 @@ def cov(
     x = _variables(m, rowvar)
     if y is not None:
         x = concatenate([x, _variables(y, rowvar)], axis=0)
+    if dtype is not None:
+        x = astype(x if hasattr(x, "dtype") else np.asarray(x), dtype_of("cov", dtype))
     n = x.shape[1]
     weights: Any = None
     for name, given in (("fweights", fweights), ("aweights", aweights)):
@@ -211,9 +269,9 @@ def _variables(a: Array, rowvar: bool) -> Any:
 
 
 @implements(np.corrcoef)
-def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Tensor:
+def corrcoef(x: Array, y: Array = None, rowvar: bool = True, *, dtype: DTypeLike | None = None) -> Tensor:
     """r_ij = c_ij / sqrt(c_ii c_jj), with the covariances c of :func:`cov`, in [-1, 1]."""
-    c: Any = cov(x, y, rowvar)
+    c: Any = cov(x, y, rowvar, dtype=dtype)
     if not np.ndim(c):
         return c / c  # type: ignore[no-any-return]
     s: Any = sqrt(diagonal(c))

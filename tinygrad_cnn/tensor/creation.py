@@ -186,6 +186,10 @@ def _like(t: TensorLike) -> NDArray[Any]:
     return plain._array if isinstance(plain, Tensor) else np.asarray(plain)
 
 
+def _shape_like(name: str, t: TensorLike, sizes: Any) -> tuple[int, ...]:
+    return _like(t).shape if sizes is None else _shape(name, (sizes,))
+
+
 def tri(
     n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None, *, requires_grad: bool = False
 ) -> Tensor:
@@ -258,21 +262,27 @@ def geomspace(
 
 
 @implements(np.empty_like, np.zeros_like)
-def zeros_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
-    """Zeros of t's shape and dtype."""
-    return _made(np.zeros(_like(t).shape, dtype or _like(t).dtype), requires_grad)
+def zeros_like(
+    t: TensorLike, dtype: DTypeLike | None = None, *, shape: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of t's shape, or another `shape`, and dtype."""
+    return _made(np.zeros(_shape_like("zeros_like", t, shape), dtype or _like(t).dtype), requires_grad)
 
 
 @implements(np.ones_like)
-def ones_like(t: TensorLike, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
-    """Ones of t's shape and dtype."""
-    return _made(np.ones(_like(t).shape, dtype or _like(t).dtype), requires_grad)
+def ones_like(
+    t: TensorLike, dtype: DTypeLike | None = None, *, shape: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of t's shape, or another `shape`, and dtype."""
+    return _made(np.ones(_shape_like("ones_like", t, shape), dtype or _like(t).dtype), requires_grad)
 
 
 @implements(np.full_like)
-def full_like(t: TensorLike, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
-    """One repeated value in t's shape and dtype."""
-    return full(_like(t).shape, fill_value, dtype or _like(t).dtype, requires_grad=requires_grad)
+def full_like(
+    t: TensorLike, fill_value: Any, dtype: DTypeLike | None = None, *, shape: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """One repeated value in t's shape, or another `shape`, and dtype."""
+    return full(_shape_like("full_like", t, shape), fill_value, dtype or _like(t).dtype, requires_grad=requires_grad)
 
 
 def rand_like(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.graph import numpy_ops
 from ..core.operands import gather
+from . import numpy_arguments
 from .refused import FORM, QUERIES, REFUSED
 
 
@@ -29,18 +30,12 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
             f"{name}.{method}: not recorded on Tensors; use a reduction such as tinygrad_cnn.sum, or t.numpy() for values "
             "without a gradient"
         )
-    if kwargs:
-        keyword = next(iter(kwargs))
-        if keyword == "out" and isinstance(inputs[0], np.ndarray) and kwargs["out"][0] is inputs[0]:
-            raise TypeError(
-                f"{name}: `out=` is refused beside a Tensor: an operator such as a -= t would write it into an array; write "
-                "a = a - t, or a -= t.numpy()"
-            )
-        remedy = "nothing recorded is ever written" if keyword == "out" else "the op has no such parameter"
+    if kwargs and isinstance(inputs[0], np.ndarray) and kwargs.get("out", (None,))[0] is inputs[0]:
         raise TypeError(
-            f"{name}: `{keyword}=` is refused beside a Tensor, {remedy}; use y = tinygrad_cnn.{op.__name__}(...)"
+            f"{name}: `out=` is refused beside a Tensor: an operator such as a -= t would write it into an array; write "
+            "a = a - t, or a -= t.numpy()"
         )
-    return op(*inputs)
+    return op(*inputs, **numpy_arguments.ufunc_arguments(ufunc, op, kwargs)) if kwargs else op(*inputs)
 
 
 def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> Any:
@@ -51,7 +46,7 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     """
     op = numpy_ops.get(function)
     if op is not None:
-        return op(*args, **kwargs)
+        return numpy_arguments.call(function, op, args, kwargs)
     if function in FORM or function in QUERIES:
         look = attrgetter("_array") if function in FORM else methodcaller("numpy")
         given = [gather(v) for v in args]

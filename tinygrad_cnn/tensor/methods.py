@@ -12,7 +12,7 @@ from inspect import isfunction, signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..core.composite import accepting_lists
 from ..names.keywords import foreign
@@ -22,6 +22,7 @@ from ..ops import (
     elementwise,
     gather,
     index,
+    masked,
     matmul,
     rearrange,
     reduce,
@@ -209,28 +210,40 @@ class Methods:
         """Rounded to `decimals` places, halves to the nearest even digit; the gradient is zero."""
         return elementwise.round(self, decimals=decimals)
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def sum(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None,
+        initial: float | None = None, where: TensorLike | None = None,
+    ) -> Tensor:  # fmt: skip
         """Sum over `axis`, all axes by default."""
-        return reduce.sum(self, axis=axis, keepdims=keepdims)
+        return reduce.sum(self, axis=axis, keepdims=keepdims, dtype=dtype, initial=initial, where=where)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def mean(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None, where: TensorLike | None = None,
+    ) -> Tensor:  # fmt: skip
         """Mean over `axis`, all axes by default."""
-        return reduce.mean(self, axis=axis, keepdims=keepdims)
+        return reduce.mean(self, axis=axis, keepdims=keepdims, dtype=dtype, where=where)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def max(
+        self, axis: Axis = None, keepdims: bool = False, *, initial: float | None = None, where: TensorLike | None = None,
+    ) -> Tensor:  # fmt: skip
         """Largest element over `axis`, all axes by default; ties share the gradient evenly."""
-        return reduce.max(self, axis=axis, keepdims=keepdims)
+        return reduce.max(self, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def min(
+        self, axis: Axis = None, keepdims: bool = False, *, initial: float | None = None, where: TensorLike | None = None,
+    ) -> Tensor:  # fmt: skip
         """Smallest element over `axis`, all axes by default; ties share the gradient evenly."""
-        return reduce.min(self, axis=axis, keepdims=keepdims)
+        return reduce.min(self, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def prod(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None,
+        initial: float | None = None, where: TensorLike | None = None,
+    ) -> Tensor:  # fmt: skip
         """Product over `axis`, all axes by default; the gradient is exact even if elements are zero."""
-        return reduce.prod(self, axis=axis, keepdims=keepdims)
+        return reduce.prod(self, axis=axis, keepdims=keepdims, dtype=dtype, initial=initial, where=where)
 
-    var = reduce.var
-    std = reduce.std
+    var = masked.var
+    std = masked.std
 
     def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Logarithm of the sum of exponentials over `axis`, all axes by default."""
@@ -238,13 +251,13 @@ class Methods:
 
     norm = reduce.norm
 
-    def cumsum(self, axis: int | None = None) -> Tensor:
+    def cumsum(self, axis: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
         """Running sum along `axis`, of the flattened elements by default."""
-        return scan.cumsum(self, axis=axis)
+        return scan.cumsum(self, axis=axis, dtype=dtype)
 
-    def cumprod(self, axis: int | None = None) -> Tensor:
+    def cumprod(self, axis: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
         """Running product along `axis`, of the flattened elements by default."""
-        return scan.cumprod(self, axis=axis)
+        return scan.cumprod(self, axis=axis, dtype=dtype)
 
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """Index of the largest element along `axis`, the first of equals."""
@@ -254,13 +267,13 @@ class Methods:
         """Index of the smallest element along `axis`, the first of equals."""
         return reduce.argmin(self, axis=axis, keepdims=keepdims)
 
-    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def any(self, axis: Axis = None, keepdims: bool = False, *, where: TensorLike | None = None) -> Tensor:
         """Whether some element over `axis` is not zero."""
-        return reduce.any(self, axis=axis, keepdims=keepdims)
+        return reduce.any(self, axis=axis, keepdims=keepdims, where=where)
 
-    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def all(self, axis: Axis = None, keepdims: bool = False, *, where: TensorLike | None = None) -> Tensor:
         """Whether no element over `axis` is zero."""
-        return reduce.all(self, axis=axis, keepdims=keepdims)
+        return reduce.all(self, axis=axis, keepdims=keepdims, where=where)
 
     def softmax(self, axis: int = -1) -> Tensor:
         """Exponentials along `axis` divided by their sum."""
@@ -270,9 +283,12 @@ class Methods:
         """Logarithm of the softmax along `axis`."""
         return softmax.log_softmax(self, axis=axis)
 
-    def reshape(self, *sizes: Any) -> Tensor:
-        """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1."""
-        return shape.reshape(self, shape=unpacked(sizes))
+    def reshape(self, *sizes: Any, order: str | None = None) -> Tensor:
+        """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1.
+
+        They are taken and laid in C order, or for `order` "F" with the first axis changing fastest.
+        """
+        return shape.reshape(self, shape=unpacked(sizes), order=order)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Axes permuted, given as one tuple or separately; reversed if none are given.

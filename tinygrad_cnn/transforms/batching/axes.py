@@ -21,6 +21,7 @@ from ...ops import (
     shape,
     softmax,
     sort,
+    statistics,
 )
 from ...ops.losses import classification, distance
 from .call import Call, flat, looped, moved, rule
@@ -66,6 +67,11 @@ def _along_axis_or_flattened(call: Call) -> Any:
 @rule(running.running_argmax, running.logcumsumexp)
 def _running(call: Call) -> Any:
     return call.run(call.values[0], axis=moved(call.params["axis"], len(call.out)))
+
+
+@rule(statistics.weighed_places)
+def _last_axis(call: Call) -> Any:
+    return call.run(call.values[0])
 
 
 @rule(select.searchsorted)
