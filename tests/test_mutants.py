@@ -49,10 +49,9 @@ EQUIVALENT = [
     ("laid_out", "a", PASSED, "the rule is to pass g on"),
     ("checked_variance", "a", PASSED, "the rule is to pass g on"),
     ("cast", "a", {*PASSED, "widened to float64"}, "the rule passes g on in any dtype, and the walk converts it"),
-    ("cholesky", "a", {"in memory that is used again"}, "its rows make the matrix inside, where the result is read at once"),
     ("mean_by", "a", {*EXCHANGED, "transposed"}, "the gradient is one value, repeated"),
     *((name, "a", {"the last two equal axes exchanged"}, "the gradient in a symmetric matrix is symmetric") for name in (
-        "cholesky", "symmetric_values", "symmetric_vectors",
+        "symmetric_values", "symmetric_vectors",
     )),
     *((name, x, EXCHANGED, "a vector, or one axis is longer than 1") for name, x in (
         ("linear", "b"), ("convolve", "b"), ("normalized", "w"), ("normalized", "b"),

@@ -13,6 +13,11 @@ def leaf(values):
     return tg.Tensor(np.array(values, np.float64), requires_grad=True)
 
 
+def lower(symmetric):
+    """The gradient of what is read of a symmetric matrix, its lower triangle, from that of the whole."""
+    return np.tril(symmetric) + np.tril(symmetric, -1)
+
+
 REPEATED = [np.eye(3) * 2, np.diag([2.0, 2.0, 5.0]), np.full((3, 3), 1.0) + 3 * np.eye(3), np.zeros((3, 3))]
 
 
@@ -21,7 +26,7 @@ REPEATED = [np.eye(3) * 2, np.diag([2.0, 2.0, 5.0]), np.full((3, 3), 1.0) + 3 * 
 def test_symmetric_functions_of_repeated_eigenvalues_have_exact_gradients(f, a):
     """sum of w^2 = |a|^2 for a symmetric a, with gradient 2 a; sum of w = trace a."""
     x = leaf(a)
-    np.testing.assert_allclose(tg.gradients((f(x) ** 2).sum(), x)[0], 2 * a, atol=1e-14)
+    np.testing.assert_allclose(tg.gradients((f(x) ** 2).sum(), x)[0], lower(2 * a), atol=1e-14)
     np.testing.assert_allclose(tg.gradients(f(x).sum(), x)[0], np.eye(3), atol=1e-14)
 
 
@@ -54,13 +59,34 @@ def test_eigenvalues_that_differ_give_back_the_matrix():
     x = leaf([[2.0, 0.5, 0.25], [0.5, 1.0, 0.125], [0.25, 0.125, 3.0]])
     w, v = linalg.eigh(x)
     c = np.arange(9.0).reshape(3, 3)
-    np.testing.assert_allclose(tg.gradients((((v * w) @ v.T) * c).sum(), x)[0], (c + c.T) / 2, atol=1e-13)
+    np.testing.assert_allclose(tg.gradients((((v * w) @ v.T) * c).sum(), x)[0], lower((c + c.T) / 2), atol=1e-13)
     u, s, vh = linalg.svd(x)
     np.testing.assert_allclose(tg.gradients((((u * s) @ vh) * c).sum(), x)[0], c, atol=1e-13)
     q, r = linalg.qr(x)
     np.testing.assert_allclose(tg.gradients(((q @ r) * c).sum(), x)[0], c, atol=1e-13)
     w, v = linalg.eig(leaf([[1.0, 0.5], [0.25, 2.0]]))
     assert (w.numpy().dtype, v.shape) == (np.float64, (2, 2))
+
+
+@pytest.mark.parametrize("UPLO", ["L", "U"])
+def test_one_triangle_of_a_matrix_that_is_not_symmetric_is_read_and_gets_the_gradient(UPLO):
+    a = np.array([[2.0, 0.5, 0.25], [1.5, 1.0, -0.125], [0.75, 0.375, 3.0]])
+    x, unread = leaf(a), np.triu(np.ones((3, 3)), 1) if UPLO == "L" else np.tril(np.ones((3, 3)), -1)
+    for f, g in ((linalg.eigvalsh, np.linalg.eigvalsh), (np.linalg.eigvalsh, np.linalg.eigvalsh)):
+        np.testing.assert_allclose(f(x, UPLO).numpy(), g(a, UPLO), rtol=1e-14)
+        np.testing.assert_array_equal(f(x, UPLO).numpy(), f(leaf(a + 7 * unread), UPLO).numpy())
+        (slope,) = tg.gradients((f(x, UPLO) ** 3).sum(), x)
+        assert not (slope.numpy() * unread).any()
+    np.testing.assert_allclose(
+        np.linalg.cholesky(leaf(a + 2 * np.eye(3))).numpy(), np.linalg.cholesky(a + 2 * np.eye(3))
+    )
+    for f in (np.linalg.pinv, np.linalg.matrix_rank):
+        np.testing.assert_allclose(f(x, hermitian=True).numpy(), f(a, hermitian=True), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.linalg.svd(x, True, False, True).numpy(), np.linalg.svd(a, True, False, True), rtol=1e-12
+    )
+    u, s, vh = np.linalg.svd(x, hermitian=True)
+    np.testing.assert_allclose(((u * s) @ vh).numpy(), np.tril(a) + np.tril(a, -1).T, atol=1e-13)
 
 
 def test_the_rank_of_least_squares():

@@ -106,11 +106,11 @@ CASES = [
         Case(f, (arg,), g, via=via, order=2)
         for arg in (SMALL[1], SMALL[3], STACK)
         for f, g, via in (
-            (ops.eigvalsh, lambda a: np.linalg.eigvalsh(_symmetric(a)), apart),
+            (ops.eigvalsh, np.linalg.eigvalsh, apart),
             (ops.symmetric_values, lambda a: np.linalg.eigvalsh(_symmetric(a)), apart),
             (ops.symmetric_vectors, lambda a: np.linalg.eigh(_symmetric(a))[1], lambda f: lambda a: _unsigned(apart(f)(a))),
-            (ops.eigh, lambda a: np.linalg.eigh(_symmetric(a)), _values),
-            (ops.eigh, lambda a: np.linalg.eigh(_symmetric(a)), _vectors),
+            (ops.eigh, np.linalg.eigh, _values),
+            (ops.eigh, np.linalg.eigh, _vectors),
         )
     ),
     *(
@@ -138,6 +138,10 @@ CASES = [
             (ops.pinv, np.linalg.pinv, apart),
         )
     ),
+    Case(ops.eigvalsh, (SMALL[3],), np.linalg.eigvalsh, {"UPLO": "U"}, via=apart, order=2),
+    Case(ops.eigh, (SMALL[3],), np.linalg.eigh, {"UPLO": "u"}, via=_vectors, order=2),
+    Case(ops.pinv, (SMALL[3],), np.linalg.pinv, {"hermitian": True}, via=apart, order=2),
+    Case(ops.svd, (SMALL[3],), np.linalg.svd, {"hermitian": True, "compute_uv": False}, via=apart, order=2),
     Case(ops.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
     Case(ops.general_values, (SMALL[1],), lambda a: _eig(a)[0], via=apart, order=2),
     Case(ops.general_vectors, (SMALL[1],), lambda a: _eig(a)[1], via=apart, order=2),

@@ -52,4 +52,8 @@ CASES = [
     Case(ops.det_sign, (_unit((2, 2, 2)),), lambda a: np.linalg.slogdet(a)[0], order=0),
     *(Case(ops.cholesky, (_unit(shape),), np.linalg.cholesky, via=_positive) for shape in SHAPES),
     Case(ops.cholesky, (_unit((3, 3)),), np.linalg.cholesky, {"upper": True}, via=_positive),
+    *(
+        Case(ops.cholesky, (_unit((3, 3)),), np.linalg.cholesky, {"upper": upper}, via=_dominant)
+        for upper in (False, True)
+    ),
 ]

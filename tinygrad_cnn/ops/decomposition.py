@@ -17,7 +17,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from .compare import greater
 from .elementwise import abs, where
-from .linalg import solve_columns, square
+from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
 from .rearrange import tril
 from .reduce import sum
@@ -101,14 +101,16 @@ def eigh(a: Array, UPLO: str = "L") -> EighResult:
     NaN; :func:`eigvalsh` says what that of the eigenvalues is.
 
     Args:
-        a: (..., n, n), symmetric; of another matrix the symmetric part counts.
-        UPLO: "L" or "U", for NumPy's sake: both halves are read.
+        a: (..., n, n), symmetric; only one triangle is read, as by NumPy. The gradient belongs to what is read: that of an
+            element beside the diagonal is the sum of both of the symmetric gradient, and that of the other triangle 0.
+        UPLO: "L" for the lower triangle, or "U" for the upper one.
 
     Raises:
         LinAlgError: (a ValueError) if `a` is not square.
         ValueError: for another `UPLO`.
     """
-    return EighResult(eigvalsh(a, UPLO), symmetric_vectors(a))
+    a = _triangle("eigh", a, UPLO)
+    return EighResult(symmetric_values(a), symmetric_vectors(a))
 
 
 @implements(np.linalg.eigvalsh)
@@ -120,10 +122,21 @@ def eigvalsh(a: Array, UPLO: str = "L") -> Tensor:
 
     The arguments and errors are those of :func:`eigh`.
     """
-    square("eigh", a)
+    return symmetric_values(_triangle("eigvalsh", a, UPLO))
+
+
+def _triangle(name: str, a: Array, UPLO: str) -> Any:
+    """The symmetric matrices of one triangle of `a`, with the errors of :func:`eigh`."""
+    square(name, a)
     if str(UPLO).upper() not in ("L", "U"):
-        raise ValueError(f"eigh: `UPLO` is {UPLO!r}; it must be 'L' or 'U'")
-    return symmetric_values(a)
+        raise ValueError(f"{name}: `UPLO` is {UPLO!r}; it must be 'L' or 'U'")
+    return mirrored(a, str(UPLO).upper() == "U")
+
+
+def _hermitian(name: str, a: Array, hermitian: bool) -> Any:
+    """`a`, or the symmetric matrices of its lower triangle."""
+    _matrix(name, a)
+    return _triangle(name, a, "L") if hermitian else a
 
 
 # Other square matrices
@@ -268,7 +281,7 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
         a: (..., m, n).
         full_matrices: must be False for a matrix that is not square: the further columns have no derivative.
         compute_uv: False for S alone.
-        hermitian: whether `a` is symmetric; it makes no difference here.
+        hermitian: whether `a` is symmetric; then only its lower triangle is read, as by :func:`eigh`.
 
     Returns:
         A named tuple (U, S, Vh) of shapes (..., m, k), (..., k) and (..., k, n), with k the smaller of m and n; or S.
@@ -277,7 +290,7 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
         LinAlgError: (a ValueError) if `a` has fewer than two axes.
         ValueError: for `full_matrices` of a matrix that is not square.
     """
-    _matrix("svd", a)
+    a = _hermitian("svd", a, hermitian)
     m, n = np.shape(a)[-2:]
     s = singular_values(a)
     if not compute_uv:
@@ -392,13 +405,13 @@ def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol:
     Args:
         a: (..., m, n).
         rcond: singular values up to this number times the largest one count as 0; 1e-15 by default, as in NumPy.
-        hermitian: whether `a` is symmetric; it makes no difference here.
+        hermitian: whether `a` is symmetric; then only its lower triangle is read, as by :func:`eigh`.
         rtol: another name of `rcond`.
 
     Raises:
         LinAlgError: (a ValueError) if `a` has fewer than two axes.
     """
-    _matrix("pinv", a)
+    a = _hermitian("pinv", a, hermitian)
     cut = rcond if rtol is None else rtol
     return pseudoinverse(a, rtol=1e-15 if cut is None else float(cut))
 

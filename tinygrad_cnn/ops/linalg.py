@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
-from .rearrange import tril
+from .rearrange import tril, triu
 from .reduce import sum
 from .shape import reshape, sum_to
 
@@ -73,6 +73,12 @@ def inv(a: Array) -> Array:
 
 def _transposed(m: Array) -> Array:
     return m.swapaxes(-1, -2)
+
+
+def mirrored(a: Array, upper: bool = False) -> Any:
+    """The symmetric matrices that have the lower triangle of `a`, or the upper one."""
+    half: Any = triu if upper else tril
+    return half(a) + _transposed(half(a, 1 if upper else -1))
 
 
 inv.vjp(a=lambda g, y: -(_transposed(y) @ g @ _transposed(y)))
@@ -203,22 +209,21 @@ def slogdet(a: Array) -> SlogdetResult:
 
 @op(numpy=np.linalg.cholesky)
 def cholesky(a: Array, *, upper: bool = False) -> Array:
-    """y = the lower triangular L with L L^T = (a + a^T)/2, or its transpose.   a' = L^-T (P + P^T)/2 L^-1, symmetric.
+    """y = the lower triangular L with L L^T = a, or its transpose.   a' = L^-T (P + P^T)/2 L^-1, as one triangle.
 
-    P is L^T g with the part above the diagonal set to zero and the diagonal halved.
+    P is L^T g with the part above the diagonal set to zero and the diagonal halved. As only one triangle is read, a' has the
+    elements of the other one added to its own.
 
     Args:
-        a: (..., n, n), symmetric and positive definite; only the symmetric part is used.
-        upper: whether to return L^T.
+        a: (..., n, n), symmetric and positive definite; only the lower triangle is read, as by NumPy.
+        upper: whether to return L^T, and to read the upper triangle.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` is not square, or its symmetric part not positive definite.
+        LinAlgError: (a ValueError) if `a` is not square, or not positive definite.
     """
     square("cholesky", a)
-    symmetric = (a + a.swapaxes(-1, -2)) * 0.5
     remedy = "add a small multiple of the identity"
-    lower = _factored("cholesky", "positive definite", remedy, np.linalg.cholesky, symmetric)
-    return lower.swapaxes(-1, -2) if upper else lower
+    return _factored("cholesky", "positive definite", remedy, functools.partial(np.linalg.cholesky, upper=upper), a)
 
 
 def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
@@ -228,7 +233,8 @@ def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
     middle = (p + _transposed(p)) * 0.25
     half = solve_columns(_transposed(lower), middle)
     whole = solve_columns(_transposed(lower), _transposed(half))
-    return (whole + _transposed(whole)) * 0.5
+    triangle: Any = triu if upper else tril
+    return triangle(whole) + triangle(_transposed(whole), 1 if upper else -1)  # type: ignore[no-any-return]
 
 
 cholesky.vjp(a=_cholesky_rule)
