@@ -186,3 +186,22 @@ def test_a_mask_may_be_a_tensor_that_differs_from_sample_to_sample():
     masks = np.array([[True, False, True], [False, True, True]])
     found = tg.vmap(lambda x, m: tg.mean(x, where=m))(t(), tg.from_numpy(masks))
     np.testing.assert_allclose(found.numpy(), np.mean(X, axis=1, where=masks))
+
+
+@pytest.mark.parametrize("function", [np.real, np.conj, np.imag, np.real_if_close, np.angle])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32])
+def test_a_real_tensor_is_its_own_real_part(function, dtype):
+    values = np.array([1.0, -2.0, 0.0, 3.0]).astype(dtype)
+    x = tg.Tensor(values, requires_grad=dtype != np.int32)
+    np.testing.assert_array_equal(function(x).numpy(), function(values), strict=True)
+    if x.requires_grad:
+        (g,) = tg.gradients((function(x) * 2).sum(), x)
+        np.testing.assert_array_equal(g.numpy(), np.full(4, 0.0 if function in (np.imag, np.angle) else 2.0))
+    with pytest.raises(TypeError, match="complex128, and no op records complex ones; write real and imaginary parts"):
+        function(tg.Tensor(np.array([1j])))
+
+
+def test_what_numpy_asks_about_complex_numbers():
+    assert np.isrealobj(t())
+    assert not np.iscomplexobj(t())
+    assert np.angle(t(np.array([-1.0])), deg=True).tolist() == [180.0]

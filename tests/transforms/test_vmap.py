@@ -86,6 +86,38 @@ def test_every_row_is_what_a_loop_gives(case):
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", BATCHED, ids=lambda case: case.name)
+def test_no_samples_give_what_one_sample_gives_but_none_of_it(case):
+    columns = samples(case)
+
+    def run(n):
+        given = [tg.Tensor(np.zeros((n, *c[0].shape), c[0].dtype)) for c in columns]
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return tg.vmap(lambda *xs: case.call(*xs))(*given)
+
+    try:
+        one = run(1)
+    except ValueError:  # such as of singular matrices
+        with pytest.raises(ValueError):
+            run(0)
+    else:
+        assert (run(0).shape, run(0).dtype) == ((0, *one.shape[1:]), one.dtype)
+
+
+def test_the_gradients_of_no_samples_are_zeros():
+    w, x = (
+        tg.Tensor(np.ones((1, 1, 2, 2)), requires_grad=True),
+        tg.Tensor(np.zeros((0, 1, 1, 4, 4)), requires_grad=True),
+    )
+    y = tg.vmap(lambda x: tg.log(tg.conv2d(x, w)))(x)
+    dw, dx = tg.gradients(y.sum(), [w, x])
+    assert (y.shape, dx.shape) == ((0, 1, 1, 3, 3), (0, 1, 1, 4, 4))
+    np.testing.assert_array_equal(dw.numpy(), np.zeros((1, 1, 2, 2)))
+    each = tg.vmap(tg.grad(lambda x: tg.conv2d(x, w).sum()))(x)
+    assert each.shape == (0, 1, 1, 4, 4)
+
+
 def scalar(case, float_at):
     """A scalar function of a row's floating-point inputs, the others being fixed by the caller."""
 

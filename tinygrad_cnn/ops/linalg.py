@@ -234,7 +234,7 @@ def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
     half = solve_columns(_transposed(lower), middle)
     whole = solve_columns(_transposed(lower), _transposed(half))
     triangle: Any = triu if upper else tril
-    return triangle(whole) + triangle(_transposed(whole), 1 if upper else -1)  # type: ignore[no-any-return]
+    return triangle(whole) + triangle(_transposed(whole), 1 if upper else -1)
 
 
 cholesky.vjp(a=_cholesky_rule)

@@ -35,7 +35,7 @@ QUERIES = frozenset(_named("""
 
 _REASONS = {
     "its result is complex, and complex Tensors are not recorded; write real and imaginary parts as two Tensors": """
-        angle conj conjugate imag real real_if_close roots sort_complex fft.fft fft.fft2 fft.fftn fft.hfft fft.ifft
+        roots sort_complex fft.fft fft.fft2 fft.fftn fft.hfft fft.ifft
         fft.ifft2 fft.ifftn fft.ihfft fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftn""",
     "it writes into an array, and nothing recorded is ever written; use tinygrad_cnn.index_set or where": """
         copyto fill_diagonal place put put_along_axis putmask""",

@@ -18,8 +18,9 @@ from ..core.graph import Op
 from ..core.node import Argument
 from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer
 from ..core.versions import tick
+from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
-from ..ops.shape import broadcast_to, stack
+from ..ops.shape import broadcast_to, concatenate, reshape, stack
 from ..tensor.tensor import Tensor
 from .batching import Call, looped, rule_of
 from .pytree import leaves, rebuild
@@ -36,7 +37,7 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
     since = tick()
     samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
     sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None])
-    with trace(sample):
+    with trace(sample), nullcontext() if n else np.errstate(all="ignore"):  # of zeros, if there are none
         result = f(*rebuild(args, samples), **kwargs)
     sample.restore()
     found = [sample.used(leaf) for _, leaf in leaves(result)]
@@ -232,6 +233,8 @@ class _Batch:
         inputs = [use.value for use in step.inputs]
         flags = [_identity(x) in self.batched for x in inputs]
         values = [self.value(use) for use in step.inputs]
+        if id(step.output) in self.batched and not self.n:
+            return _nothing(values, step.output)
         if id(step.output) not in self.batched:
             given = [values] if sig.variadic else values
             return step.op.function(*given, **self._params(step, None))
@@ -254,6 +257,8 @@ class _Batch:
         assert step.function is not None
         if id(step.output) not in self.batched:
             return Tensor._of(tracer().compute(step.function, *(_array(self.value(a)) for a in step.inputs)))
+        if not self.n:
+            return _nothing((), step.output)  # type: ignore[no-any-return]
         found = []
         for i in range(self.n):
             own = [_array(self.value(a)) for a in step.inputs]
@@ -292,6 +297,13 @@ class _Batch:
             return leaf
         value = self.value(use)
         return value if _identity(leaf) in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
+
+
+def _nothing(inputs: Sequence[Any], one: np.ndarray) -> Any:
+    """The output for no samples, of which `one` is that of a sample: no elements, and gradients of zeros in the inputs."""
+    parts = [reshape(x, shape=(-1,))[:0] for x in inputs if isinstance(x, Tensor | np.ndarray) and x.dtype.kind == "f"]
+    y = concatenate(parts) if parts else np.zeros(0, one.dtype)
+    return astype(as_tensor(reshape(y, shape=(0, *one.shape))), one.dtype)
 
 
 def _array(value: Any) -> Any:
