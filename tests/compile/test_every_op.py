@@ -38,11 +38,11 @@ def leaves(arrays):
 
 
 def looks_at_values(case: Case) -> bool:
-    """Whether Python looks at values in its second gradient: at which of equal indices came last, at what rank a matrix has."""
+    """Whether Python looks at values in its second gradient: at which of equal indices came last."""
     if case.function in (index.assign, tg.index_set):
         at = case.params["index"]
         return any(np.asarray(part).dtype == int and np.ndim(part) for part in (at if isinstance(at, tuple) else (at,)))
-    return case.function in (tg.linalg.det, tg.put_along_axis)
+    return case.function is tg.put_along_axis
 
 
 def same(a, b) -> bool:

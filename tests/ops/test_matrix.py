@@ -99,6 +99,40 @@ def test_slogdet_reaches_where_det_overflows():
     np.testing.assert_allclose(g.numpy(), 1e-300 * np.eye(3))
 
 
+FLAT = [
+    np.zeros((3, 3)),
+    np.diag([2.0, 3.0, 0.0]),
+    np.ones((3, 3)),
+    np.arange(9.0).reshape(3, 3),
+    np.diag([1.0, 2, 4]),
+]
+
+
+def _determinant(a):
+    """Leibniz's formula, which is smooth at every matrix."""
+    return sum(
+        np.linalg.det(np.eye(3)[list(p)]).round() * a[0, p[0]] * a[1, p[1]] * a[2, p[2]]
+        for p in itertools.permutations(range(3))
+    )
+
+
+def test_determinants_of_singular_matrices_in_a_batch_and_compiled():
+    a = np.stack(FLAT)
+    first, second = tg.grad(linalg.det), tg.hessian(linalg.det)
+    expected = [[tg.grad(_determinant)(x).numpy() for x in a], [tg.hessian(_determinant)(x).numpy() for x in a]]
+    for f, values in zip((first, second), expected, strict=True):
+        np.testing.assert_allclose(tg.vmap(f)(tg.Tensor(a)), values, atol=1e-12)
+    step = tg.compile(lambda x: tg.gradients(linalg.det(x), x)[0])
+    tangent = np.arange(9.0).reshape(3, 3) ** 2
+    along = tg.compile(lambda x: tg.jvp(linalg.det, (x,), (tg.Tensor(tangent),))[1])
+    for x, g in zip([*a, *a], [*expected[0], *expected[0]], strict=True):
+        np.testing.assert_allclose(step(tg.Tensor(x, requires_grad=True)), g, atol=1e-12)
+        np.testing.assert_allclose(along(tg.Tensor(x)), (g * tangent).sum(), atol=1e-11)
+    assert step.programs
+    third = tg.gradients(tg.hessian(linalg.det)(leaf := tg.Tensor(a[0], requires_grad=True))[0, 0, 1, 1], leaf)
+    np.testing.assert_allclose(third[0], np.diag([0.0, 0, 1]), atol=1e-12)
+
+
 @given(square)
 def test_cholesky_factor_gives_the_matrix_back_and_has_the_gradient_of_one_triangle(a):
     spd = a @ a.swapaxes(-1, -2) + np.eye(a.shape[-1])

@@ -31,6 +31,21 @@ def _unit(shape: tuple[int, ...]) -> Arg:
     return Arg(shape, low=-1, high=1)
 
 
+def _cofactors(a: Any) -> Any:
+    return np.linalg.det(a)[..., None, None] * np.linalg.inv(a).swapaxes(-1, -2)
+
+
+def _cofactors_along(a: Any, x: Any) -> Any:
+    """The derivative of the cofactors of an invertible matrix in a direction."""
+    inverse = np.linalg.inv(a)
+    trace = np.trace(inverse @ x, axis1=-2, axis2=-1)[..., None, None]
+    return np.linalg.det(a)[..., None, None] * ((trace * inverse - inverse @ x @ inverse).swapaxes(-1, -2))
+
+
+def _first_dominant(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda arrays: f([arrays[0] + 4 * _identity(arrays[0]), *arrays[1:]])
+
+
 CASES = [
     *(Case(ops.inv, (_unit(shape),), np.linalg.inv, via=_dominant) for shape in SHAPES),
     *(
@@ -41,6 +56,11 @@ CASES = [
     *(
         Case(ops.solve, (_unit(a), Arg(b)), np.linalg.solve, via=_dominant)
         for a, b in (((3, 3), (3,)), ((2, 2, 2), (2,)))
+    ),
+    *(
+        Case(ops.cofactors, (_unit(shape),) * len(more), g, sequence=True, via=_first_dominant)
+        for shape in SHAPES
+        for g, more in ((lambda ax: _cofactors(*ax), "a"), (lambda ax: _cofactors_along(*ax), "ax"))
     ),
     *(Case(ops.det, (_unit(shape),), np.linalg.det) for shape in SHAPES),  # singular matrices included
     *(

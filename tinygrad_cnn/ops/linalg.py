@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
+from .elementwise import mul
 from .rearrange import tril, triu
 from .reduce import sum
 from .shape import reshape, sum_to
@@ -135,17 +136,47 @@ def det(a: Array) -> Array:
     return np.linalg.det(a)
 
 
-def _cofactors(y: Array, a: Array) -> Array:
+@op
+def cofactors(*arrays: Array) -> Array:
+    """y = the gradient of D^k det(a)[x_1, ..., x_k] in a: the cofactors of a for k = 0, from arrays = (a, x_1, ..., x_k).
+
+    It is linear and symmetric in the x_i, so its gradients are cofactors again:  a' = y(a, x_1, ..., x_k, g),
+    x_i' = y(a, the other x_j, g).  At a singular a it is a combination of values at invertible matrices.
+    """
+    a, *directions = arrays
+    terms = [w * _cofactors(a if shift is None else a + shift, tuple(directions)) for w, shift in _well_conditioned(a)]
+    return functools.reduce(operator.add, terms)
+
+
+def _cofactors(m: np.ndarray, directions: tuple[np.ndarray, ...]) -> Any:
+    """The cofactors of an invertible m: m^T C = det(m) 1, differentiated in the directions by the product rule."""
+    inverse = _factored("det", *_INVERTIBLE, np.linalg.inv, m).swapaxes(-1, -2)
+    if not directions:
+        return np.linalg.det(m)[..., None, None] * inverse
+    less: list[Any] = [_cofactors(m, (*directions[:i], *directions[i + 1 :])) for i in range(len(directions))]
+    value: Any = np.sum(less[-1] * directions[-1], axis=(-2, -1), keepdims=True)
+    products = functools.reduce(operator.add, (x.swapaxes(-1, -2) @ c for x, c in zip(directions, less, strict=True)))
+    return inverse @ (value * np.eye(m.shape[-1], dtype=m.dtype) - products)
+
+
+def _cofactors_rule(g: Array, i: int, arrays: Sequence[Array]) -> Array:
+    a, *directions = arrays
+    return cofactors([a, *(x for j, x in enumerate(directions, 1) if j != i), g])
+
+
+def _cofactors_forward(t: Sequence[Array | None], arrays: Sequence[Array]) -> Array:
     terms = [
-        reshape(w * (y if shift is None else det(m)), shape=(*y.shape, 1, 1)) * _transposed(inv(m))
-        for w, shift in _well_conditioned(a if isinstance(a, np.ndarray) else a.numpy())
-        for m in [a if shift is None else a + shift]
+        cofactors([*arrays[:i], tangent, *arrays[i + 1 :]] if i else [*arrays, tangent])
+        for i, tangent in enumerate(t)
+        if tangent is not None
     ]
     return functools.reduce(operator.add, terms)
 
 
-det.vjp(a=lambda g, y, a: reshape(g, shape=(*g.shape, 1, 1)) * _cofactors(y, a))
-det.jvp(a=lambda t, y, a: sum(t * _cofactors(y, a), axis=(-2, -1)))
+cofactors.vjp(arrays=_cofactors_rule)
+cofactors.jvp(arrays=_cofactors_forward)
+det.vjp(a=lambda g, a: mul(reshape(g, shape=(*g.shape, 1, 1)), cofactors([a])))
+det.jvp(a=lambda t, a: sum(mul(t, cofactors([a])), axis=(-2, -1)))
 
 
 def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:

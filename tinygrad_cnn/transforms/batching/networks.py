@@ -196,6 +196,11 @@ def _matrices(call: Call) -> Any:
     return call.run(call.values[0])
 
 
+@rule(linalg.cofactors)
+def _cofactors(call: Call) -> Any:
+    return call.run(*(call.full(i) for i in range(len(call.values))))
+
+
 @rule(linalg.solve_columns)
 def _solve(call: Call) -> Any:
     ndim = max(map(len, call.shapes))
