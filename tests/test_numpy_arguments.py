@@ -104,6 +104,7 @@ def test_arguments_that_change_nothing_are_taken(function, named):
 
 REFUSED = [
     (lambda: np.sum(t(), out=np.zeros(())), r"np.sum: `out=` is refused.*is ever written; use y = tinygrad_cnn.sum"),
+    (lambda: np.clip(t(), 0, 1, out=X), r"np.clip: `out=` is refused.*use y = tinygrad_cnn.clip"),
     (lambda: np.sort(t(), kind=3), "np.sort: `kind=` is refused.*stable"),
     (lambda: np.add(t(), 1.0, where=MASK), r"np.add: `where=` is refused.*use tinygrad_cnn.where"),
     (lambda: np.exp(t(), dtype=np.float32), "np.exp: `dtype=` is refused.*astype"),
@@ -199,6 +200,15 @@ def test_a_real_tensor_is_its_own_real_part(function, dtype):
         np.testing.assert_array_equal(g.numpy(), np.full(4, 0.0 if function in (np.imag, np.angle) else 2.0))
     with pytest.raises(TypeError, match="complex128, and no op records complex ones; write real and imaginary parts"):
         function(tg.Tensor(np.array([1j])))
+
+
+def test_where_of_a_condition_alone_gives_indices():
+    for found, expected in zip(np.where(t() > 1), np.where(X > 1), strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_a_method_takes_the_mode_of_its_function():
+    assert t().take([7, -8], mode="clip").tolist() == np.take(X, [7, -8], mode="clip").tolist()
 
 
 def test_what_numpy_asks_about_complex_numbers():

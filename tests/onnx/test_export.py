@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import deque
 
 import numpy as np
 import pytest
@@ -120,6 +121,9 @@ def test_a_model(model, shape, trained):
     lambda x: tg.multilabel_soft_margin_loss(x, tg.Tensor(normal(4)) > 0, reduction="none"),
     lambda x: tg.index_add(x, 1, np.array([0, 0]), x[:, :2]),
     lambda x: tg.take(x, [2, 0], axis=1) + tg.embedding([0, 2], x.T).sum(),
+    lambda x: x[:, range(1, 3)] + x[:, deque([0, 2])] + x[:, (3, 1)] + x[:, np.array([0, 2], ">i8")],
+    lambda x: tg.take(x, np.array([2, 0], ">i8"), axis=1) + tg.take(x, [5, -7], axis=1, mode="wrap"),
+    lambda x: tg.sum(x, axis=1, where=np.array([True, False, True, True]), initial=2.0),
     lambda x: tg.tril(x.T @ x),
     lambda x: tg.softmax(x, axis=1) + tg.softmin(x) + tg.log_softmax(x, axis=0),
     lambda x: tg.lp_pool1d(tg.abs(x)[:, None], 2, 2),

@@ -268,7 +268,8 @@ class _Export:
 
 
 def _tensor(name: str, array: Any) -> Any:
-    return package("export").numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return package("export").numpy_helper.from_array(native.reshape(array.shape), name)
 
 
 def _state_names(model: Module) -> dict[int, str]:

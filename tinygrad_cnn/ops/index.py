@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
 
 
 def plain_index(index: Any) -> Any:
-    """An index with copies of the Tensors, arrays and lists in it, because a node keeps it and they may change later."""
+    """An index with copies of the Tensors, arrays and sequences in it, because a node keeps it and they may change later."""
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
 
 
@@ -166,7 +167,7 @@ def beside(x: Array, index: Any) -> Array:
 
 
 def _plain(part: Any) -> Any:
-    if isinstance(part, list):
+    if isinstance(part, Sequence) and not isinstance(part, str | bytes) and not hasattr(part, "__array__"):
         return np.asarray(part, dtype=None if part else np.intp)
     if not hasattr(part, "__array__"):
         return part

@@ -323,9 +323,9 @@ class Methods:
         """Elements shifted by `shift` along `axis`; elements shifted past the end reappear at the start."""
         return rearrange.roll(self, shift=shift, axis=axis)
 
-    def take(self, indices: TensorLike, axis: int | None = None) -> Tensor:
+    def take(self, indices: TensorLike, axis: int | None = None, *, mode: str | None = None) -> Tensor:
         """The elements at integer `indices` of `axis`, or of the flattened Tensor by default."""
-        return gather.take(self, indices, axis=axis)
+        return gather.take(self, indices, axis=axis, mode=mode)
 
     def argsort(self, axis: int | None = -1, descending: bool = False) -> Tensor:
         """The indices that sort along `axis`; the sort is stable."""

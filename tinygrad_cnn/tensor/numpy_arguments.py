@@ -88,6 +88,8 @@ def places(function: Function, standing: Function) -> Places | None:
 
 def call(function: Function, standing: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """The call of NumPy's function, made of ours. TypeError for an argument that ours does not take."""
+    if function is np.where and len(args) == 1 and not kwargs:
+        return np.nonzero(*args)
     found = places(function, standing)
     if found is None or (len(args) <= found.leading and found.ours.issuperset(kwargs)):
         return standing(*args, **kwargs)
@@ -127,6 +129,6 @@ def ufunc_arguments(ufunc: np.ufunc, standing: Function, kwargs: Mapping[str, An
 
 def refusal(name: str, standing: Function, keyword: str) -> TypeError:
     """The error for an argument of NumPy's that ours does not take."""
-    op = standing.__name__
+    op = standing.__name__.removeprefix("_numpy_")
     why = REASONS.get(keyword, "tinygrad_cnn.{op} does not take it").format(op=op)
     return TypeError(f"{name}: `{keyword}=` is refused beside a Tensor: {why}")
