@@ -81,7 +81,8 @@ _NUMPY = {
         "subok": "(leave it out: every result is a Tensor)"},
     "median percentile quantile nanmedian nanpercentile nanquantile": {
         "overwrite_input": "(leave it out: nothing recorded is ever written)"},
-    "reshape": {"copy": "(leave it out: a result may share memory)"},
+    "reshape": {"copy": "(leave it out: a result may share memory)", "newshape": "shape"},
+    "corrcoef": {"bias": "(leave it out: it has no effect)", "ddof": "(leave it out: it has no effect)"},
     "round trunc multi_dot": {"out": "(leave it out: every result is a new Tensor)"},
     "polyfit": {"full": "(use svd of vander(x, deg + 1))", "cov": "(use inv of V^T V, with V = vander(x, deg + 1))"},
 }  # fmt: skip
