@@ -37,4 +37,5 @@ def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
 
 
 def refuse(op: Op, name: str) -> None:
+    """TypeError for an input that requires a gradient but has no rule."""
     raise TypeError(f"{op.name}: `{name}` requires a gradient but {op.name} has none for it; pass `{name}.detach()`")
