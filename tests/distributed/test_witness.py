@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -132,3 +133,27 @@ def test_where_there_can_be_no_witness_there_is_none(tmp_path, monkeypatch):
     assert not [*long.iterdir()]
     monkeypatch.setattr(sys, "executable", "/nonexistent")
     assert witness.summon(str(tmp_path / "run.failures.txt"), 2) == ("", None)
+
+
+def test_a_rank_whose_witness_has_ended_is_told(tmp_path):
+    where, process = witness.summon(str(tmp_path / "run.failures.txt"), 1)
+    process.kill()
+    process.wait()
+    with pytest.raises(OSError):
+        witness.Call(where, 0, process)
+    witness.dismiss(where)
+
+
+def test_a_rank_waits_until_the_witness_listens_to_it(tmp_path):
+    where, process = witness.summon(str(tmp_path / "run.failures.txt"), 1)
+    os.kill(process.pid, signal.SIGSTOP)
+    calls = []
+    thread = threading.Thread(target=lambda: calls.append(witness.Call(where, 0, process)))
+    thread.start()
+    thread.join(0.3)
+    early = bool(calls)
+    os.kill(process.pid, signal.SIGCONT)
+    thread.join(20)
+    calls[0].end()
+    witness.dismiss(where)
+    assert not early

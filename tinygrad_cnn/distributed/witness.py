@@ -2,7 +2,8 @@
 
 Each rank holds a connection to the witness, which the kernel closes when the rank ends, and notes in shared memory where
 it is. The first connection that is closed decides: a launcher kills the other ranks, too, but only milliseconds later.
-Connections carry no data after the first byte, so the kernel lists them in the order in which they were closed.
+Connections carry nothing to the witness after the first bytes, so the kernel lists them in the order in which they were
+closed. A rank waits until the witness listens to it, so none is missing from that list.
 
 Ranks import this file; the witness runs it as a program, so it imports nothing but the standard library.
 """
@@ -38,7 +39,7 @@ class Call:
         process: the witness, for the rank that has started it.
 
     Raises:
-        OSError: if there is no witness.
+        OSError: if there is no witness, or it does not answer within :data:`NOBODY` seconds.
     """
 
     def __init__(self, folder: str, place: int, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -47,8 +48,16 @@ class Call:
         with open(Path(folder, "notes"), "r+b") as file:
             self._notes = mmap.mmap(file.fileno(), 0)
         self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(f"{folder}/door")
-        self._connection.sendall(place.to_bytes(4, "little"))
+        try:
+            self._connection.settimeout(NOBODY)
+            self._connection.connect(f"{folder}/door")
+            self._connection.sendall(place.to_bytes(4, "little"))
+            # Only from the witness's answer on is this rank seen to end; those that it has not met yet would come after it.
+            if not self._connection.recv(1):
+                raise ConnectionError("the witness has ended")
+        except OSError:
+            self._connection.close()
+            raise
         # A child would hold the connection open after the end of the rank.
         os.register_at_fork(after_in_child=self._connection.close)
 
@@ -118,6 +127,7 @@ def _attend(door: socket.socket, notes: mmap.mmap, failures: str) -> None:
                 if not place:  # it has ended already
                     return
                 selector.register(rank, selectors.EVENT_READ, int.from_bytes(place, "little") * NOTE)
+                rank.sendall(b"1")
                 continue
             text = notes[key.data : key.data + NOTE].rstrip(b"\0").decode(errors="ignore")
             if text and _size(failures) == before:
