@@ -189,9 +189,8 @@ def _selects_once(index: Any) -> bool:
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The flat positions, in C order, of the elements that `index` selects from an array of `shape`, in their shape."""
-    if (
-        isinstance(index, np.ndarray) and index.dtype.kind in "iu"
-    ):  # rows of a table: avoid building an index array as large as the table
+    if isinstance(index, np.ndarray) and index.dtype.kind in "iu":
+        # Rows of a table: avoid building an index array as large as the table.
         width = math.prod(shape[1:])
         row = index.astype(np.intp)[..., None]
         flat = np.where(row < 0, row + shape[0], row) * width + np.arange(width)

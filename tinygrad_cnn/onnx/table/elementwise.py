@@ -133,7 +133,7 @@ def _clip(input: Array, min: Array = None, max: Array = None) -> Array:
 
 
 def _bound(x: Any, dtype: np.dtype[Any]) -> Any:
-    """A constant bound as a number, where that keeps the dtype."""
+    """A constant bound as a number, if that keeps the dtype."""
     if not isinstance(x, np.ndarray):
         return x
     if dtype.kind != "f":
