@@ -235,7 +235,7 @@ class Op:
         return rule, (None, *given)
 
     def compose(self, function: F) -> F:
-        """Let `function`, composed of ops, answer the calls with a keyword that was declared as `composed`."""
+        """Let `function`, composed of ops, compute the calls with a keyword that was declared as `composed`."""
         self.globals["_composed"] = function
         return function
 
@@ -386,7 +386,7 @@ def op(
             names of the op and its inputs.
         linear: inputs in which the op is linear while the others are fixed: forward mode calls the op itself on their
             tangents.
-        composed: keywords, None by default, of calls that ``f.op.compose(function)`` answers in place of the op: the function
+        composed: keywords, None by default, of calls that ``f.op.compose(function)`` computes instead of the op: the function
             is given them, and the op's inputs and parameters. They are no parameters of the op.
 
     Raises:

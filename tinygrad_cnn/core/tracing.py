@@ -40,7 +40,7 @@ class Tracer:
         return self.outer.captures
 
     def is_known(self, array: Any) -> bool:
-        """Whether an array may differ when the run is repeated, so that what is computed from it must be noted."""
+        """Whether an array may differ when the run is repeated, so that ops that use it must be recorded."""
         return self.outer.is_known(array)
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:

@@ -34,7 +34,7 @@ class MPICommunicator:
 
     Args:
         comm: the communicator; it is duplicated.
-        timeout: the seconds within which all ranks end after one has stopped answering. After 0.8 of the timeout a
+        timeout: the seconds within which all ranks end after one has stopped explain_keywords. After 0.8 of the timeout a
             waiting rank asks the others. They have 0.1 to answer, and 0.1 to print their errors.
     """
 

@@ -131,7 +131,7 @@ def _overlap(sizes: Sizes, windows: Windows) -> tuple[bool, bool]:
 
 
 def _are_large(windows: Windows, sizes: Sizes) -> bool:
-    """Whether windows are tiles with so many elements that one pass for each is too slow."""
+    """Whether windows are tiles with too many elements for one pass per element."""
     return max(windows.size) > SHORT and _overlap(sizes, windows)[1]
 
 

@@ -201,7 +201,7 @@ class _Dict(Module):
         return [value for _, value in self._own(self._kind)]
 
     def items(self) -> list[tuple[str, Any]]:
-        """The names, each with what it names."""
+        """The pairs of names and items."""
         return list(self._own(self._kind))
 
     def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
@@ -210,7 +210,7 @@ class _Dict(Module):
             self[name] = value
 
     def pop(self, key: str) -> Any:
-        """Remove an item and return what it named."""
+        """Remove an item and return it."""
         value = self[key]
         delattr(self, key)
         return value

@@ -213,7 +213,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
 
     Raises:
         IndexError: if a position is outside the axis.
-        ValueError: if `values` do not broadcast to what is inserted.
+        ValueError: if `values` do not broadcast to the inserted shape.
     """
     a, at = _along("insert", arr, axis)
     obj = _places(obj)

@@ -1,4 +1,4 @@
-"""NumPy functions that Tensors do not record, by what they do about them: they answer plainly, or are refused with a reason."""
+"""NumPy functions that Tensors do not record: some run on the array, the others raise an error."""
 
 from __future__ import annotations
 

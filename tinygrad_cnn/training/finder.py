@@ -27,7 +27,7 @@ class LRFinder(Callback):
     """Raises the learning rate from step to step, and tells at which rate the loss falls fastest.
 
     ``fit`` stops after `steps` steps, or when the loss has grown to `factor` times its least value. Afterwards the model, the
-    optimizer, the loader and the random state are what they were before: the training itself is another call of ``fit``, with
+    optimizer, the loader and the random state are restored: the training itself is another call of ``fit``, with
     the rate that was found.
 
     Args:

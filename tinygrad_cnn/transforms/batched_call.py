@@ -323,7 +323,7 @@ def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A Tensor, or one of these values."""
+    """The value itself if it is a Tensor, else a Tensor of it."""
     return value if isinstance(value, Tensor) else Tensor(value)
 
 

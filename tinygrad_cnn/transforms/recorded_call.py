@@ -14,7 +14,7 @@ from ..core.versions import tick
 from ..ops.elementwise import cast, copy
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
-from .batched_call import batch
+from .batched_call import as_tensor, batch
 from .batching.units import units
 from .pytree import leaves, matched, rebuild
 
@@ -203,11 +203,6 @@ def moves(leaf: Any) -> bool:
     if isinstance(leaf, Tensor | np.ndarray):
         return leaf.dtype.kind == "f"
     return isinstance(leaf, float | np.floating)
-
-
-def as_tensor(leaf: Any) -> Tensor:
-    """A leaf as a Tensor."""
-    return leaf if isinstance(leaf, Tensor) else Tensor(leaf)
 
 
 def fresh(leaf: Any) -> Tensor:

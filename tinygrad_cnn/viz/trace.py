@@ -25,8 +25,9 @@ from ..ops.shape import sum_to
 from ..tensor import Tensor
 from ..tensor.tensor import incoming
 from ..transforms.anomaly import called_at
+from ..transforms.batched_call import as_tensor
 from ..transforms.pytree import leaves, rebuild
-from ..transforms.recorded_call import as_tensor, moves
+from ..transforms.recorded_call import moves
 from .graph import Graph, Group, Input, Item, counted, shown, shown_place
 from .names import Names
 from .summary import summarize
