@@ -94,7 +94,7 @@ above = _Above()
 
 
 def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list beside a Tensor, and the ops of `above`."""
+    """Register the Tensor class, the function that converts a list to a Tensor, and the ops of `above`."""
     vars(above).update(ops)
     operands.register(cls, from_list, numpy_ops[np.stack])
     _namespace["Tensor"] = cls

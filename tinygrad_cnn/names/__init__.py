@@ -20,7 +20,7 @@ OTHERS = {
     "torch": ("mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
     "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
 }  # fmt: skip
-"""Namespaces of MyGrad, autograd and Keras beside those of PyTorch."""
+"""Namespaces of MyGrad, autograd and Keras that are looked up besides those of PyTorch."""
 
 
 def _elsewhere(name: str) -> str | None:

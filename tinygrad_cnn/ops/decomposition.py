@@ -102,7 +102,7 @@ def eigh(a: Array, UPLO: str = "L") -> EighResult:
 
     Args:
         a: (..., n, n), symmetric; only one triangle is read, as by NumPy. The gradient belongs to what is read: that of an
-            element beside the diagonal is the sum of both of the symmetric gradient, and that of the other triangle 0.
+            element off the diagonal is the sum of both of the symmetric gradient, and that of the other triangle 0.
         UPLO: "L" for the lower triangle, or "U" for the upper one.
 
     Raises:

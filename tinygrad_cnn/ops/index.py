@@ -78,7 +78,7 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
     Tensor([[0., 5., 5.],
             [0., 0., 0.]], dtype=float32)
     """
-    x, index = beside(x, index), plain_index(index)
+    x, index = as_tensor_like_index(x, index), plain_index(index)
     try:
         size = np.asarray(getattr(x, "_array", x))[index].shape
     except IndexError as error:
@@ -158,7 +158,7 @@ def plain_index(index: Any) -> Any:
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
 
 
-def beside(x: Array, index: Any) -> Array:
+def as_tensor_like_index(x: Array, index: Any) -> Array:
     """x, as a Tensor if there is one in its index: an op on plain arrays is not recorded, and a tracer would not see it."""
     parts = index if isinstance(index, tuple) else (index,)
     if hasattr(x, "_array") or not any(hasattr(part, "_array") for part in parts):

@@ -26,8 +26,8 @@ __all__ = [
 
 def _each(name: str, arrays: tuple[Any, ...], view: Any) -> Any:
     given = [gather(a, name) for a in arrays]
-    beside = zip(given, members(given), strict=True)  # a list beside a Tensor takes its dtype
-    found = tuple([view(a if hasattr(a, "shape") else np.asarray(getattr(b, "_array", b))) for a, b in beside])
+    pairs = zip(given, members(given), strict=True)  # a list takes the dtype of a Tensor in the call
+    found = tuple([view(a if hasattr(a, "shape") else np.asarray(getattr(b, "_array", b))) for a, b in pairs])
     return found[0] if len(found) == 1 else found
 
 
