@@ -159,12 +159,7 @@ class Means:
 
     def prepared(self, state: Any) -> Means:
         """Means for the same metrics with a saved state; ValueError if the state does not fit."""
-        if isinstance(state, Mapping) and state.keys() == {
-            "examples",
-            "loss",
-            "targets",
-            "right",
-        }:  # version 0.1 saved this
+        if isinstance(state, Mapping) and state.keys() == {"examples", "loss", "targets", "right"}:  # of version 0.1
             right = [state["targets"], state["right"]] if state["targets"] else []
             totals = {metric.name: right if metric.name == "accuracy" else [] for metric in self.metrics}
             state = {"examples": state["examples"], "loss": state["loss"], "last": math.nan, "totals": totals}
