@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinygrad_cnn.names.keywords import ABSENT, BESIDE, OF_FUNCTION, RENAMED
-from tinygrad_cnn.names.torch import ELSEWHERE, FUNCTIONS, PROPERTIES, TABLES
+from tinygrad_cnn.names.torch import FUNCTIONS, PROPERTIES, TABLES
 
 PAGE = Path(__file__).parent / "from-pytorch.md"
 BEGIN, END = "## Names, one by one\n", "## Different behaviour\n"
+ELSEWHERE = {
+    "tg.gradients(y, x)": "torch.autograd.grad",
+    "tg.grad, vjp, jvp, jacrev, jacfwd, hessian, vmap, linearize": "torch.func.grad, ...",
+    "tg.nn.functional_call": "torch.func.functional_call", "tg.checkpoint": "torch.utils.checkpoint.checkpoint",
+    "tg.optim.clip_grad_norm_, clip_grad_value_": "torch.nn.utils.clip_grad_norm_, ...",
+    "tg.optim.EMA": "torch.optim.swa_utils.AveragedModel", "tg.onnx.export, tg.onnx.load": "torch.onnx.export",
+}  # fmt: skip
+"""Names of further namespaces, which raise no errors of ours."""
 INTRO = """
-Each of these names and keywords answers with an error that says what these tables say. A name of PyTorch's that is in no table
+Each of these names and keywords raises an error that says what these tables say. A name of PyTorch's that is in no table
 has its own name here, or NumPy's: `torch.linalg.inv` is `tg.linalg.inv`, and `torch.isclose` is `np.isclose`, since NumPy's
 functions take Tensors. A name that ends with `_` writes in place in PyTorch; here recorded values are never
 written in place.

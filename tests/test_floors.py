@@ -1,6 +1,6 @@
-"""Imports point down, of folders as of files: each imports only from floors below its own, and nothing imports in a circle.
+"""Folders and files import only from layers below their own, and no imports are circular.
 
-Annotations are no imports: what stands under TYPE_CHECKING is left out, as functions of every floor return Tensors.
+Imports under TYPE_CHECKING do not count: functions of every layer are annotated to return Tensors.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
-# From the ground up. Folders of one row may import each other, but not in a circle.
-FLOORS = [
+# From the lowest layer to the highest. Folders of one row may import each other, but not in a circle.
+LAYERS = [
     ("core", "allocator", "names"),
     ("ops",),
     ("functional", "linalg", "special", "tensor"),
@@ -27,14 +27,14 @@ FLOORS = [
     ("distributed", "sklearn"),
     ("__init__",),
 ]
-BESIDE = ("kernels", "compile")  # the tower: they import from it, and only these modules may know them:
-KNOW_BESIDE = {"__init__.py", "testing/regimes.py", "training/steps.py"}  # and go on without them
-STRANGERS = {"optim", "nn", "data"}  # on one floor, and not to know each other
-FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+OPTIONAL = ("kernels", "compile")  # they import from the layers; only these modules import them, if they exist:
+MAY_IMPORT_OPTIONAL = {"__init__.py", "testing/regimes.py", "training/steps.py"}
+INDEPENDENT = {"optim", "nn", "data"}  # of one layer, without imports of each other
+LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def _room(parts: tuple[str, ...]) -> str:
+def _folder(parts: tuple[str, ...]) -> str:
     return parts[0] if parts else "__init__"
 
 
@@ -72,20 +72,20 @@ def _imports(path: Path) -> set[tuple[str, ...]]:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if path.relative_to(PACKAGE).parts[0] not in BESIDE],
+    [path for path in FILES if path.relative_to(PACKAGE).parts[0] not in OPTIONAL],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_imports_point_down(path: Path):
-    here = _room(path.relative_to(PACKAGE).with_suffix("").parts)
-    assert here in FLOOR, f"{path.name} stands on no floor: add it to FLOORS"
+    here = _folder(path.relative_to(PACKAGE).with_suffix("").parts)
+    assert here in LAYER, f"{path.name} is in no layer: add its folder to LAYERS"
     for parts in _imports(path):
-        there = _room(parts)
-        if there in BESIDE:
-            assert str(path.relative_to(PACKAGE)) in KNOW_BESIDE, f"{path} imports {there}, which may be absent"
+        there = _folder(parts)
+        if there in OPTIONAL:
+            assert str(path.relative_to(PACKAGE)) in MAY_IMPORT_OPTIONAL, f"{path} imports {there}, which may be absent"
             continue
-        assert FLOOR[there] <= FLOOR[here], f"{here} imports {there}, which is above it"
-        assert here == there or not {here, there} <= STRANGERS, (
-            f"{here} imports {there}; they are not to know each other"
+        assert LAYER[there] <= LAYER[here], f"{here} imports {there}, which is above it"
+        assert here == there or not {here, there} <= INDEPENDENT, (
+            f"{here} imports {there}; neither may import the other"
         )
 
 
@@ -97,8 +97,8 @@ def test_these_import_nothing_of_the_package(folder):
 def test_folders_import_one_way():
     edges: dict[str, set[str]] = {}
     for path in FILES:
-        here = _room(path.relative_to(PACKAGE).with_suffix("").parts)
-        edges.setdefault(here, set()).update(room for parts in _imports(path) if (room := _room(parts)) != here)
+        here = _folder(path.relative_to(PACKAGE).with_suffix("").parts)
+        edges.setdefault(here, set()).update(folder for parts in _imports(path) if (folder := _folder(parts)) != here)
     edges["training"] -= {"compile"}  # without which `fit` runs plainly
     _ensure_no_circle(edges)
 

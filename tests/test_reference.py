@@ -88,3 +88,8 @@ def test_the_package_lists_public_names_only():
     assert dir(tg) == sorted([*tg.__all__, "__version__"])
     assert not [name for name in dir(tg) if name.startswith("_") and name != "__version__"]
     assert not {"walk", "watch", "emit", "clock", "trees", "run", "kernels", "core"} & set(dir(tg))
+
+
+def test_the_package_lists_all_its_public_names():
+    own = {name for name, thing in vars(tg).items() if not name.startswith("_") and not isinstance(thing, ModuleType)}
+    assert own - set(tg.__all__) == {"Any", "TYPE_CHECKING", "import_module"}

@@ -136,6 +136,7 @@ __all__ += elementwise.__all__
 __all__ += ops.gather.__all__
 __all__ += ops.grid_sample.__all__
 __all__ += ops.index.__all__
+__all__ += ops.masked.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__

@@ -23,7 +23,7 @@ def keep_freed_memory(nbytes: int = 1 << 24) -> None:
     Reference: "Memory Allocation Tunable Parameters" in the GNU C Library manual.
 
     Args:
-        nbytes: the size of the largest arrays that a step makes anew; from 128 KB to 31 MB.
+        nbytes: the size of the largest arrays that a step allocates; from 128 KB to 31 MB.
 
     Raises:
         TypeError: if `nbytes` is not an integer.

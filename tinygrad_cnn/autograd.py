@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from .names import answering
+from .names import explaining_getattr
 from .transforms.autograd import *
 from .transforms.autograd import __all__ as __all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.autograd", "torch.autograd")
+    __getattr__ = explaining_getattr("tinygrad_cnn.autograd", "torch.autograd")

@@ -1,4 +1,4 @@
-"""Checks of arguments and saved states. A check returns a value as a plain Python object, or says what it must be.
+"""Checks of arguments and saved states. A check returns a value as a plain Python object, or raises an error with the rule.
 
 The same object is returned if it is plain already. What is wrong is raised as a TypeError or ValueError. A saved state is
 checked as a whole: all its faults are listed, and nothing is changed.

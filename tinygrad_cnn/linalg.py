@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .names import answering
+from .names import explaining_getattr
 from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, pinv, qr, svd, svdvals
 from .ops.linalg import cholesky, det, inv, slogdet, solve
 from .ops.matmul import cross, matmul, tensordot, vecdot
@@ -29,4 +29,4 @@ __all__ = [
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.linalg", "torch.linalg")
+    __getattr__ = explaining_getattr("tinygrad_cnn.linalg", "torch.linalg")

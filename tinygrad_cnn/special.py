@@ -68,7 +68,7 @@ def _betaln_rule(g: Array, a: Array, b: Array) -> Array:
 
 betaln = binary(
     scipy.betaln,
-    "y = log B(a, b), with B = Gamma(a) Gamma(b) / Gamma(a + b).   a' = g (digamma(a) - digamma(a + b)),  b' likewise.",
+    "y = log B(a, b), with B = Gamma(a) Gamma(b) / Gamma(a + b).   a' = g (digamma(a) - digamma(a + b)),  b' in the same way.",
     a=_betaln_rule,
     b=lambda g, a, b: _betaln_rule(g, b, a),
 )

@@ -63,37 +63,37 @@ def step(
 class Slow:
     """A communicator over which every message takes a latency, and all messages of a rank share a bandwidth."""
 
-    def __init__(self, link: Any, latency: float, bandwidth: float) -> None:
-        self._link, self._latency, self._bandwidth = link, latency, bandwidth
-        self.rank, self.size = link.rank, link.size
+    def __init__(self, comm: Any, latency: float, bandwidth: float) -> None:
+        self._comm, self._latency, self._bandwidth = comm, latency, bandwidth
+        self.rank, self.size = comm.rank, comm.size
         self._busy = 0.0  # until when the line to this rank is taken
 
     def post(self, sends: Sequence[Any], receives: Sequence[Any]) -> Any:
         """Post, and note when the messages would have arrived."""
         now = time.perf_counter()
         self._busy = max(now, self._busy) + sum(buffer.nbytes for _, buffer in receives) / self._bandwidth
-        return self._link.post(sends, receives), self._busy + self._latency if receives else now
+        return self._comm.post(sends, receives), self._busy + self._latency if receives else now
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._link, name)
+        return getattr(self._comm, name)
 
     def wait(self, posted: Any) -> None:
         """Wait for the messages, and until they would have arrived."""
         inner, due = posted
-        self._link.wait(inner)
+        self._comm.wait(inner)
         time.sleep(max(0.0, due - time.perf_counter()))
 
 
 def _measure(latency: float, bandwidth: float) -> None:
     import tinygrad_cnn as tg
-    from tinygrad_cnn.distributed.contribution import Layout, Sum
+    from tinygrad_cnn.distributed.contribution import AllReduce, Layout
 
     world = tg.distributed.World(64)
-    link: Any = Slow(world.link, latency, bandwidth) if bandwidth else world.link
+    comm: Any = Slow(world.comm, latency, bandwidth) if bandwidth else world.comm
     times = {}
     for size in SIZES:
         layout = Layout([np.empty(size // 4, np.float32)])
-        total = Sum(link, world.size)
+        total = AllReduce(comm, world.size)
         out, seconds = layout.empty(), []
         for _ in range(ROUNDS):
             own = {node: tuple(np.ones_like(part) for part in layout.empty()) for node in total.own}
@@ -134,7 +134,7 @@ def _network(name: str) -> Any:
 
 
 def _steps(name: str, compile: bool, latency: float, bandwidth: float) -> None:
-    """Seconds of a step, without its update, whose gradients travel during the backward pass and after it, in turns."""
+    """Seconds of a step, without its update, whose gradients are sent during the backward pass and after it, in turns."""
     import tinygrad_cnn as tg
     from tinygrad_cnn.distributed import step as module
 
@@ -145,7 +145,7 @@ def _steps(name: str, compile: bool, latency: float, bandwidth: float) -> None:
     for early in (True, False):
         world = tg.distributed.World(2)
         if bandwidth:
-            world.link = Slow(world.link, latency, bandwidth)
+            world.comm = Slow(world.comm, latency, bandwidth)
         module.several_buckets = pays if early else lambda arrays: False
         world.start(model=model)
         turns[early] = world, lambda x, y: tg.cross_entropy(model(x), y)

@@ -818,9 +818,8 @@ def test_random_aliases(calls, writes):
                     arguments = [tg.from_numpy(x) if isinstance(x, np.ndarray) else x for x in arguments]
                 try:
                     z = run(*arguments).item()
-                except (
-                    RuntimeError
-                ) as error:  # what a graph saved was overwritten; a capture is undone then, eager is not
+                except RuntimeError as error:
+                    # A value that a graph saved was overwritten: a capture is undone, an eager call is not.
                     log.append(str(error)[:60])
                     break
                 state = [pool[name].tolist() for name in ("buffer", "fresh", "written")]

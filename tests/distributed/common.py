@@ -51,14 +51,14 @@ class Job:
         return code, self.output.read_text()
 
     def kill(self, rank):
-        """Kill the process of a rank, and wait until the launcher has ended all; its witness has the same variables."""
+        """Kill the process of a rank, and wait until the launcher has ended all; the monitor has the same variables."""
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 variables = (folder / "environ").read_bytes().split(b"\0")
                 is_rank = f"PMI_RANK={rank}".encode() in variables or int(folder.name) == self.process.pid
-                is_witness = b"witness.py" in (folder / "cmdline").read_bytes()
+                is_monitor = b"monitor.py" in (folder / "cmdline").read_bytes()
                 is_ours = f"JOB={self.name}".encode() in variables and int(folder.name) != self.launcher
-                if is_rank and is_ours and not is_witness:
+                if is_rank and is_ours and not is_monitor:
                     os.kill(int(folder.name), signal.SIGKILL)
         self.process.wait(LIMIT)
 

@@ -76,16 +76,16 @@ def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
 
 
 def report_of(folder):
-    """What a witness has written, which may need a moment more than the launcher does, and then ends."""
+    """What the monitor has written. It may exit a moment after the launcher."""
     until, file = time.monotonic() + SLACK, folder / "run.failures.txt"
-    while not file.exists() or witnesses(folder):
-        assert time.monotonic() < until, "there is no report, or its witness remains"
+    while not file.exists() or monitors(folder):
+        assert time.monotonic() < until, "there is no report, or the monitor still runs"
         time.sleep(0.01)
     return file.read_text()
 
 
-def witnesses(folder):
-    """The command lines of witnesses of trainings in a folder."""
+def monitors(folder):
+    """The command lines of the monitors of trainings in a folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -97,18 +97,20 @@ def witnesses(folder):
 def killed(who, step):
     """The report of a rank that was killed at a step."""
     place = rf"rank {who} on {re.escape(os.uname().nodename)}, at step {step}"
-    return re.compile(rf"\S+ \S+ {place}, ended without a word, as the first on its host: it was killed, or crashed\n")
+    return re.compile(
+        rf"\S+ \S+ {place}, was the first rank of its host to end, and reported no error: it was killed, or crashed\n"
+    )
 
 
 @pytest.mark.parametrize(("ranks", "who"), [(2, 1), (3, 0)])
 def test_a_rank_that_is_killed_ends_all(tmp_path, whole, ranks, who):
-    """The launcher kills the others at once; a process beside the ranks has seen which was the first."""
+    """The launcher kills the others at once; the monitor reports which rank was the first."""
     _, seconds = failed(tmp_path, ranks, "kill", who, 23)
     assert seconds < TIMEOUT + SLACK
     assert killed(who, 23).fullmatch(report_of(tmp_path))
     assert resumed(tmp_path, 2) == whole
     assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
-    assert not witnesses(tmp_path)
+    assert not monitors(tmp_path)
 
 
 @settings(max_examples=4)
@@ -126,21 +128,21 @@ def test_a_rank_that_is_killed_at_any_moment_is_named(tmp_path_factory, ranks, s
 
 
 @pytest.mark.parametrize("who", [0, 1])
-def test_where_a_rank_does_not_reach_the_witness_nobody_is_accused(tmp_path, who):
+def test_where_a_rank_cannot_connect_to_the_monitor_no_rank_is_reported(tmp_path, who):
     failed(tmp_path, 2, "unseen", who, 5)
     assert not (tmp_path / "run.failures.txt").exists()
-    assert not witnesses(tmp_path)
+    assert not monitors(tmp_path)
 
 
-def test_a_training_without_failure_leaves_no_witness_and_no_report(tmp_path):
+def test_a_training_without_failure_leaves_no_monitor_and_no_report(tmp_path):
     job = Job(tmp_path, 3, "failing.py", "killed", 0, 0)
     job.wait_for(tmp_path / "run.npz")
-    seen = len(witnesses(tmp_path))
+    seen = len(monitors(tmp_path))
     code, output = job.end()
     assert (code, seen) == (0, 1), output
     assert not (tmp_path / "run.failures.txt").exists()
     until = time.monotonic() + SLACK
-    while witnesses(tmp_path):
+    while monitors(tmp_path):
         assert time.monotonic() < until
         time.sleep(0.01)
 

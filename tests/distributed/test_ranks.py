@@ -86,7 +86,7 @@ def test_a_loop_of_ones_own(tmp_path):
 def test_more_ranks_than_shards(tmp_path):
     code, output = Job(tmp_path, 3, EXAMPLE, "--quick", "--shards", "2").end()
     assert code != 0
-    assert "World: there are 3 ranks for 2 shards, so that some would have nothing to do; start 2 at most" in output
+    assert "World: there are 3 ranks for 2 shards, so some would have no shard; start 2 at most" in output
 
 
 def test_a_launcher_of_another_library(tmp_path):

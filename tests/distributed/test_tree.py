@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.distributed import contribution
-from tinygrad_cnn.distributed.contribution import Layout, Sum, folded
+from tinygrad_cnn.distributed.contribution import AllReduce, Layout, folded
 from tinygrad_cnn.distributed.tree import computed, halves, shards_of_rank, subtrees
 
 from ..tuning import tuned
@@ -46,8 +46,8 @@ def summed(arrays, size):
     layout = Layout(arrays[0])
 
     def rank(number):
-        link = Thread(number, size, queues)
-        whole = Sum(link, shards)
+        comm = Thread(number, size, queues)
+        whole = AllReduce(comm, shards)
 
         def shard(s, onto):
             assert s in shards_of_rank(number, size, shards)
@@ -57,7 +57,7 @@ def summed(arrays, size):
             return folded(onto, flat)
 
         own = {node: computed(node, shard) for node in whole.own}
-        return [view.copy() for view in layout.views(whole.over_ranks(own, layout.empty()))], link.bytes
+        return [view.copy() for view in layout.views(whole.over_ranks(own, layout.empty()))], comm.bytes
 
     with ThreadPoolExecutor(size) as threads:
         return list(threads.map(rank, range(size)))

@@ -236,7 +236,7 @@ def test_a_generator_of_its_own():
     rng = np.random.default_rng(0)
     world = World(2)
     world.start(model=model)
-    with pytest.raises(ValueError, match="draws from a generator of its own"):
+    with pytest.raises(ValueError, match="draws from its own generator"):
         world.step(lambda x, y: tg.mse(model(tg.dropout(x, rng=rng)), y), data(4))
 
 

@@ -43,13 +43,13 @@ def laid_out(draw, dtypes=(np.float32, np.float64)):
 def test_sums_over_axes_in_any_layout(case):
     a, axes, rng = case
     b = np.empty_like(a)
-    b[...] = rng.integers(-8, 9, a.shape) / 4
+    b[...] = rng.integers(-8, 9, a.shape) / 4  # quarters and their products are exact in float32
     for y, expected in (
         (sums.total(a, axes, True), a.sum(axes, keepdims=True)),
         (sums.total(a, axes), a.sum(axes)),
         (sums.total(a, axes, out=np.empty_like(a.sum(axes))), a.sum(axes)),
         (sums.product_sums(a, b, axes), (a * b).sum(axes, keepdims=True)),
-    ):  # quarters and their products are exact in float32
+    ):
         assert y.dtype == a.dtype
         np.testing.assert_array_equal(y, expected)
     np.testing.assert_allclose(sums.means(a, axes), a.mean(axes, keepdims=True), rtol=1e-6)

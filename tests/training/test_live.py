@@ -373,7 +373,7 @@ def test_a_port_in_use():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=f"port {port} cannot be used.*leave `port` out"):
+        with pytest.raises(OSError, match=f"port {port} cannot be used.*omit `port`"):
             trained([tg.training.Live(port=port)])
 
 

@@ -239,7 +239,7 @@ def test_outside_the_block_nothing_is_watched():
     with pytest.raises(tg.AnomalyError), tg.detect_anomaly():
         tg.Tensor([0.0]).log()
     assert not tracing.watchers
-    assert tracing.tracer() is tracing.NOBODY
+    assert tracing.tracer() is tracing.NO_TRACER
     with np.errstate(all="ignore"):
         assert tg.Tensor([0.0]).log().item() == -np.inf
 

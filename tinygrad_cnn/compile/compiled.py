@@ -105,7 +105,7 @@ class Compiled(Generic[P, R]):
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.plain is not None or (tracing.watchers and tracing.tracer() is not tracing.NOBODY):
+        if self.plain is not None or (tracing.watchers and tracing.tracer() is not tracing.NO_TRACER):
             return self._as_written(args, kwargs)
         key, given = signature(self._name, args, kwargs)
         result = self._alone(self._run, key, given, args, kwargs)

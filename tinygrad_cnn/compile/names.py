@@ -16,7 +16,7 @@ from ..core.frames import is_library
 
 NUMPY = str(np.__path__[0])
 STANDARD = (sysconfig.get_path("stdlib"), os.path.dirname(dis.__file__))
-"""The standard library's folders: modules of a Python in a browser lie in a zip file beside the first."""
+"""The standard library's folders: in a browser, Python's modules are in a zip file next to the first."""
 
 OURS = (__name__.partition(".")[0], "numpy")
 """Packages whose objects change on their own: only attributes are compared that code names while it can reach the object."""

@@ -8,6 +8,8 @@ import weakref
 from itertools import count
 from typing import Any
 
+from ..core.codegen import made
+
 _serial = count(1)
 
 
@@ -30,9 +32,6 @@ class Constants:
         name = source[len("def ") : source.index("(")]
         text = f"def make({', '.join(self._objects)}):\n{textwrap.indent(source, '    ')}    return {name}\n"
         filename = f"<{title} {next(_serial)}>"
-        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        scope: dict[str, Any] = {}
-        exec(compile(text, filename, "exec"), scope)
-        function = scope.pop("make")(*self._objects.values())
+        function = made(filename, text, {})(*self._objects.values())
         weakref.finalize(function.__code__, linecache.cache.pop, filename, None).atexit = False
         return function

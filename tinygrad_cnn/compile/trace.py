@@ -137,8 +137,8 @@ class Capture(tracing.Tracer):
             call = op.raw if op.prepare is None else op.run
             self._step(op.name, call, arrays, results, params=named, op=op, kept=drew, several=several)
 
-    def knows(self, array: Any) -> bool:
-        return id(array) in self._values or super().knows(array)
+    def is_known(self, array: Any) -> bool:
+        return id(array) in self._values or super().is_known(array)
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         inputs, made = self.of(arrays), function(*arrays)

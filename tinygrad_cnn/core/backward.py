@@ -258,7 +258,7 @@ def _shares(r: Array, g: Array, saved: Sequence[Any]) -> bool:
 
 
 def _own(g: Array, borrowed: bool) -> Array:
-    """g in memory of its own: C-ordered and writable."""
+    """g in separate memory: C-ordered and writable."""
     if isinstance(g, np.ndarray):
         return np.array(g, order="C") if borrowed or not g.flags.carray else g
     if isinstance(g, np.generic):

@@ -44,7 +44,7 @@ class Signature:
         default_factory=dict
     )  # inputs that a rule serves -> its names
     joins: bool = False  # whether the rule of a variadic op returns all gradients
-    composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops answers
+    composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops computes
     accelerated: bool = False
 
     @property
@@ -104,7 +104,7 @@ def _header(sig: Signature) -> str:
     if composed and "*" not in required:
         composed.insert(0, "*")
     names = [*sig.inputs, *sig.params, *sig.composed]
-    out = answering_head(sig.name, [*inputs, *required, *defaulted, *composed], names)
+    out = explaining_head(sig.name, [*inputs, *required, *defaulted, *composed], names)
     if composed:
         first = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
         given = ", ".join([*first, *(f"{n}={n}" for n in (*sig.params, *sig.composed))])
@@ -112,7 +112,7 @@ def _header(sig: Signature) -> str:
     return "\n".join(out)
 
 
-def answering_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:
+def explaining_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:
     """The head of a function with `parameters`, called `names`, and PyTorch's keywords for them: an error names ours."""
     others = foreign(name, names)
     if not others:
@@ -178,7 +178,7 @@ def emit_call(sig: Signature) -> str:
             f"        return _op.function({', '.join([*sig.inputs, *(f'{p}={p}' for p in sig.params)])})",
         ]
         if several:
-            for n in sig.inputs:  # labels and indices have no rule: lists of integers stay as they are
+            for n in sig.inputs:  # labels and indices have no rule: lists of integers are not converted
                 take = "_adapt" if n in served or not sig.rules else "_gather"
                 out += [
                     f"    if {n}_ is {n} and {ODD.format(f'{n}_', '_NUMBERS')}:",

@@ -1,4 +1,4 @@
-"""Functions composed of ops, as users call them: lists that hold Tensors are converted, and PyTorch's keywords answered."""
+"""Functions composed of ops, as users call them: lists that hold Tensors are converted, and PyTorch's keywords explained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .codegen import answering_head, become, build_and_call, made
+from .codegen import become, build_and_call, explaining_head, made
 from .keywords import foreign, unexpected
 from .operands import FINE, ODD, gather
 from .signature import explained, parameters
@@ -37,7 +37,7 @@ def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[An
 def accepting_lists(function: F) -> F:
     """`function`, with list arguments converted to Tensors if their parameters are annotated as ``Array``.
 
-    It is generated with the parameters of `function`, and those of PyTorch's that it answers (:func:`answering_head`).
+    It is generated with the parameters of `function`, and those of PyTorch that it explains (:func:`explaining_head`).
     """
     given = parameters(function)
     arrays = [name for name, annotation in (given or {}).items() if annotation in ("Array", "TensorLike")]
@@ -73,6 +73,6 @@ def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[
                 "{0} = [_gather(x, {1!r}) if {2} else x for x in {0}]" if star else "if {2}: {0} = _gather({0}, {1!r})"
             )
             lines.append("    " + each.format(name, function.__name__, ODD.format("x" if star else name, "_FINE")))
-    head = answering_head(function.__name__, heads, [*given], keyword_only=True)
+    head = explaining_head(function.__name__, heads, [*given], keyword_only=True)
     source = "\n".join([*head, *lines, f"    return _function({', '.join(passed)})", ""])
     return made(f"<{function.__name__}: call>", source, scope)

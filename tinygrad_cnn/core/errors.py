@@ -18,9 +18,7 @@ def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     tracer().impure(f"continues after an error of `{op.name}`, which depends on values")
     text = str(error)
     speaker, _, rest = text.partition(": ")
-    if speaker == op.name or (
-        speaker.isidentifier() and "`" in rest
-    ):  # the function that called the op may speak for it
+    if speaker == op.name or (speaker.isidentifier() and "`" in rest):  # the message names the op or its caller
         return error
     sig = op.signature
     names = [f"{sig.inputs[0]}[{i}]" for i in range(len(inputs))] if sig.variadic else sig.inputs

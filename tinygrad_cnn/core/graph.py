@@ -94,7 +94,7 @@ above = _Above()
 
 
 def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list beside a Tensor, and the ops of `above`."""
+    """Register the Tensor class, the function that converts a list to a Tensor, and the ops of `above`."""
     vars(above).update(ops)
     operands.register(cls, from_list, numpy_ops[np.stack])
     _namespace["Tensor"] = cls
@@ -235,7 +235,7 @@ class Op:
         return rule, (None, *given)
 
     def compose(self, function: F) -> F:
-        """Let `function`, composed of ops, answer the calls with a keyword that was declared as `composed`."""
+        """Let `function`, composed of ops, compute the calls with a keyword that was declared as `composed`."""
         self.globals["_composed"] = function
         return function
 
@@ -386,7 +386,7 @@ def op(
             names of the op and its inputs.
         linear: inputs in which the op is linear while the others are fixed: forward mode calls the op itself on their
             tangents.
-        composed: keywords, None by default, of calls that ``f.op.compose(function)`` answers in place of the op: the function
+        composed: keywords, None by default, of calls that ``f.op.compose(function)`` computes instead of the op: the function
             is given them, and the op's inputs and parameters. They are no parameters of the op.
 
     Raises:

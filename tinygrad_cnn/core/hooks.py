@@ -83,7 +83,7 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
 
 
 def replaced(name: str, replacement: Any, given: Any) -> Any:
-    """What a hook that was registered by `name` returned instead of the Tensor `given`, as a Tensor that fits.
+    """The result of a hook that was registered by `name`, as a Tensor that replaces `given`.
 
     Raises:
         TypeError, ValueError: if it does not fit.

@@ -1,4 +1,4 @@
-"""Keywords of another library: generated functions declare them, to answer a call with what to use instead.
+"""Keywords of another library: generated functions declare them, to raise an error that names ours.
 
 Which keywords, and what to say, is attached from outside; see ``names/keywords.py``.
 """
@@ -20,7 +20,7 @@ def attach(foreign: Foreign, unexpected: Unexpected) -> None:
 
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
-    """The keywords that a function with the parameters `names` declares to answer them."""
+    """The foreign keywords that a function with the parameters `names` declares."""
     return [keyword for known, _ in _attached for keyword in known(function, names)]
 
 

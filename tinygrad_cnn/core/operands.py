@@ -30,7 +30,7 @@ _stack: Any = None
 
 
 def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., Any]) -> None:
-    """Register the Tensor class, the conversion of a list of numbers beside a Tensor, and the op that stacks Tensors."""
+    """Register the Tensor class, the conversion of a list of numbers to a Tensor, and the op that stacks Tensors."""
     global _tensor, _from_list, _stack
     _tensor, _from_list, _stack = tensor, from_list, stack
     FINE.add(tensor)
@@ -42,7 +42,7 @@ def tensor(array: np.ndarray) -> Any:
 
 
 def adapt(value: Any, name: str = "Tensor") -> Any:
-    """An operand beside a Tensor, converted: a NumPy scalar becomes a Python number, a list becomes Tensor(list)."""
+    """An operand that is combined with a Tensor: a NumPy scalar becomes a Python number, a list Tensor(list)."""
     item = _item.get(value.__class__)
     if item is not None:
         return item(value)

@@ -39,9 +39,9 @@ class Tracer:
         """Whether the run is captured to be replayed without Python: backward rules are then given Tensors."""
         return self.outer.captures
 
-    def knows(self, array: Any) -> bool:
-        """Whether an array may differ when the run is repeated, so that what is computed from it must be noted."""
-        return self.outer.knows(array)
+    def is_known(self, array: Any) -> bool:
+        """Whether an array may differ when the run is repeated, so that ops that use it must be recorded."""
+        return self.outer.is_known(array)
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
         """An op was called on Tensors. `inputs` are the operands that it used: Tensors, and others after their conversion."""
@@ -86,13 +86,13 @@ class Tracer:
 _ignored: Any = lambda *_: None  # noqa: E731
 
 
-class _Nobody(Tracer):
+class _NoTracer(Tracer):
     """The outermost tracer: it performs every operation and reports nothing."""
 
     captures = False
     call = read = write = impure = _ignored
 
-    def knows(self, array: Any) -> bool:
+    def is_known(self, array: Any) -> bool:
         return False
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
@@ -114,13 +114,13 @@ class _Observing(Tracer):
         self._observer(op, inputs, params, output)
 
 
-NOBODY = _Nobody()
-NOBODY.outer = NOBODY
+NO_TRACER = _NoTracer()
+NO_TRACER.outer = NO_TRACER
 
 watchers: list[Tracer] = []
 """The active tracers in all contexts."""
 
-_tracer: ContextVar[Tracer] = ContextVar("tracer", default=NOBODY)
+_tracer: ContextVar[Tracer] = ContextVar("tracer", default=NO_TRACER)
 
 tracer = _tracer.get
 """The innermost tracer of this context."""

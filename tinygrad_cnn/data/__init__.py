@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..names import answering
+from ..names import explaining_getattr
 from . import readers, transforms
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate
 from .digits import digits
@@ -23,4 +23,4 @@ __all__ += readers.__all__
 __all__ += transforms.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.data", "torch.utils.data")
+    __getattr__ = explaining_getattr("tinygrad_cnn.data", "torch.utils.data")

@@ -153,7 +153,7 @@ class ConcatDataset(Dataset):
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Any:
-        """Example `index`; a negative one counts from the end, IndexError if there is none."""
+        """Example `index`; a negative one counts from the end. IndexError if it does not exist."""
         place = as_index(index) + (len(self) if index < 0 else 0)
         if not 0 <= place < len(self):
             raise IndexError(f"ConcatDataset: there is no example {index} among {len(self)}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import Loadable, checked, entries, flag, loadable, whole
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..ops.random import generator
 from ..tensor import Tensor
 from .dataset import Array, Batch, Dataset, as_dataset, integers
@@ -68,7 +68,7 @@ class DataLoader(Loadable):
 
     The order of an epoch depends only on `seed` and the number of the epoch, and the draws of a random transform on `seed`
     and the numbers of epoch and batch. So a loader can be stopped and resumed anywhere with the same bits, prefetched or
-    not. :meth:`state_dict` counts the batches that were handed out; those that were only prefetched do not count.
+    not. :meth:`state_dict` counts the batches that the loader has returned, without prefetched ones.
 
     Each iterator begins a new epoch, except the first after :meth:`load_state_dict`, which gives the batches of the saved
     epoch that were left. Several iterators at once have an epoch each, and the state follows the one that began last;
@@ -109,7 +109,7 @@ class DataLoader(Loadable):
     drop_last: bool
     prefetch: int
 
-    @answering
+    @explain_keywords
     def __init__(
         self, dataset: Dataset | Sequence[Any] | Array | Tensor, batch_size: int = 1, shuffle: bool = False,
         drop_last: bool = False, *, sampler: Sampler | Sequence[int] | Array | None = None, seed: int | None = None,

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 from .dataset import Array, Dataset, Subset, as_array, as_dataset
 
 
-@answering
+@explain_keywords
 def random_split(
     dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], rng: Seed = None
 ) -> list[Subset]:

@@ -1,4 +1,4 @@
-"""How processes that share a training find each other."""
+"""The communicator of this process: of MPI if a launcher started several processes."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from .communicator import Communicator, Message
-from .watch import Link
+from .mpi import MPICommunicator
 
 LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
-"""Variables by which launchers tell a process how many there are."""
+"""Environment variables in which launchers set the number of processes."""
 
 
-class Alone:
-    """The communicator of one process, which has nobody to wait for."""
+class SingleProcess:
+    """The communicator of a single process, which sends and receives nothing."""
 
     rank, size, at = 0, 1, ""
     failures: Path | None = None
 
     def post(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
-        """Nothing can be asked for."""
+        """There are no other ranks."""
 
     def wait(self, posted: Any) -> None:
-        """Nothing was posted."""
+        """There are no messages."""
 
     def fail(self, error: BaseException) -> None:
-        """There is nobody to tell."""
+        """There are no other ranks."""
 
-    def call_witness(self) -> None:
-        """A launcher that ends one process says so."""
+    def start_monitor(self) -> None:
+        """A launcher reports itself that its only process was killed."""
 
-    def leave_witness(self) -> None:
-        """There is none."""
+    def stop_monitor(self) -> None:
+        """There is no monitor."""
 
 
 def connect(timeout: float) -> Communicator:
-    """The processes that a launcher has started together with this one, or this one alone.
+    """The communicator of the processes that a launcher started together with this one.
 
     Raises:
         ImportError: if this is one of several processes, but mpi4py or an MPI library is missing.
@@ -46,7 +46,7 @@ def connect(timeout: float) -> Communicator:
     """
     launched = max([int(text) for name in LAUNCHED if (text := os.environ.get(name, "")).isdigit()], default=1)
     if launched == 1 and "mpi4py.MPI" not in sys.modules:
-        return Alone()
+        return SingleProcess()
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # mpi4py raises RuntimeError where there is no MPI library
@@ -60,5 +60,5 @@ def connect(timeout: float) -> Communicator:
                 f"World: the launcher started {launched} processes, but MPI counts one: `mpiexec` and mpi4py belong to "
                 f"different MPI libraries. Use the mpiexec of this Python's environment, beside {sys.executable}"
             )
-        return Alone()
-    return Link(MPI.COMM_WORLD, timeout)
+        return SingleProcess()
+    return MPICommunicator(MPI.COMM_WORLD, timeout)

@@ -1,4 +1,4 @@
-"""What a shard contributes to a step, in flat memory, and the sum of all contributions over all ranks."""
+"""The contributions of shards to a step, in flat memory, and their all-reduce over all ranks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Bucket: TypeAlias = tuple[int, int, int]
 """A part of a flat array: the number of the array, and the part's start and end."""
 
 BUCKET = 1 << 22
-"""Bytes of a contribution that are exchanged at a time: while a bucket is added up, the next ones travel."""
+"""Bytes of a contribution that are sent at a time. While a bucket is added up, the next buckets are sent."""
 SMALL = 1 << 18
-"""A bucket of which a rank would receive no more bytes goes to every rank as a whole: one exchange instead of two."""
+"""If a rank would receive no more bytes of a bucket than this, all ranks get the whole bucket: one exchange instead of two."""
 
 
 class Layout:
@@ -94,23 +94,23 @@ class Contribution:
             self.exchange.complete(place)
 
 
-class Sum:
-    """The sum over all shards, from the subtrees of every rank.
+class AllReduce:
+    """The sum over all shards, from the subtrees of every rank: a reduce-scatter, then an all-gather.
 
-    In each bucket every rank adds up a slice of its own: the others send it their subtrees of the slice, and are sent
-    the sum. So a rank sends and receives twice the bytes of a contribution at most, however many ranks there are.
+    In each bucket every rank adds up one slice. The other ranks send it their subtrees of the slice, and receive the
+    sum. So a rank sends and receives at most twice the bytes of a contribution, for any number of ranks.
     """
 
-    def __init__(self, link: Communicator, shards: int) -> None:
-        self.link = link
+    def __init__(self, comm: Communicator, shards: int) -> None:
+        self.comm = comm
         self.root = (0, shards)
-        self._nodes = [subtrees(shards_of_rank(r, link.size, shards), self.root) for r in range(link.size)]
-        self._scratch: dict[Any, np.ndarray] = {}
+        self._nodes = [subtrees(shards_of_rank(r, comm.size, shards), self.root) for r in range(comm.size)]
+        self._workspace: dict[Any, np.ndarray] = {}
 
     @property
     def own(self) -> list[Node]:
         """The subtrees that this rank adds up by itself."""
-        return self._nodes[self.link.rank]
+        return self._nodes[self.comm.rank]
 
     def over_ranks(self, own: Mapping[Node, Flat], out: Flat) -> Flat:
         """The sum of all shards. It writes to the memory of `own`, and to `out` unless this is the only rank."""
@@ -119,57 +119,57 @@ class Sum:
     def _slices(self, out: Flat, bucket: Bucket) -> list[tuple[int, int]]:
         """The part of a bucket that each rank adds up."""
         index, start, stop = bucket
-        size = self.link.size
+        size = self.comm.size
         if (stop - start) * out[index].itemsize * (size - 1) <= SMALL:
             return [(start, stop)] * size
         cuts = [start + r * (stop - start) // size for r in range(size + 1)]
         return list(pairwise(cuts))
 
-    def collect(self, own: Mapping[Node, Flat], out: Flat, bucket: Bucket, number: int) -> Any:
-        """Begin to send the subtrees of this rank, and to receive those of the others for its slice."""
-        index, slices, me = bucket[0], self._slices(out, bucket), self.link.rank
+    def reduce_scatter(self, own: Mapping[Node, Flat], out: Flat, bucket: Bucket, number: int) -> Any:
+        """Start to send the subtrees of this rank, and to receive those of the other ranks for its slice."""
+        index, slices, me = bucket[0], self._slices(out, bucket), self.comm.rank
         low, high = slices[me]
-        others = [r for r in range(self.link.size) if r != me]
+        others = [r for r in range(self.comm.size) if r != me]
         rows = [(r, node) for r in others for node in self._nodes[r]]
         memory = self._memory(number, out[index].dtype, len(rows), high - low)
         received = {node: memory[row] for row, (_, node) in enumerate(rows)}
         sends = [(r, own[node][index][slice(*slices[r])]) for r in others for node in self.own]
-        posted = self.link.post(sends, [(r, received[node]) for r, node in rows])
+        posted = self.comm.post(sends, [(r, received[node]) for r, node in rows])
         return posted, received
 
-    def spread(self, own: Mapping[Node, Flat], out: Flat, bucket: Bucket, arriving: Any) -> Any:
-        """Once they are there, add up the slice of this rank, and begin to send the sum and to receive those of the others."""
-        index, slices, me = bucket[0], self._slices(out, bucket), self.link.rank
+    def all_gather(self, own: Mapping[Node, Flat], out: Flat, bucket: Bucket, arriving: Any) -> Any:
+        """Wait for the subtrees, add up the slice of this rank, and start to send the sum and to receive the other sums."""
+        index, slices, me = bucket[0], self._slices(out, bucket), self.comm.rank
         posted, received = arriving
-        self.link.wait(posted)
+        self.comm.wait(posted)
         low, high = slices[me]
         mine = {node: own[node][index][low:high] for node in self.own}
         out[index][low:high] = total(self.root, {**received, **mine})
         if slices[0] == slices[-1]:
-            return self.link.post([], [])
-        others = [r for r in range(self.link.size) if r != me]
-        return self.link.post(
+            return self.comm.post([], [])
+        others = [r for r in range(self.comm.size) if r != me]
+        return self.comm.post(
             [(r, out[index][low:high]) for r in others], [(r, out[index][slice(*slices[r])]) for r in others]
         )
 
     def _memory(self, number: int, dtype: np.dtype[Any], rows: int, size: int) -> np.ndarray:
         key = number, dtype, rows, size
-        if key not in self._scratch:
-            self._scratch[key] = np.empty((rows, size), dtype)
-        return self._scratch[key]
+        if key not in self._workspace:
+            self._workspace[key] = np.empty((rows, size), dtype)
+        return self._workspace[key]
 
 
 class Exchange:
-    """A sum over ranks that is under way. Buckets are sent in their order, so that all ranks send in the same order.
+    """An all-reduce in progress. Buckets are sent in their order, so that all ranks send in the same order.
 
     Args:
         total: the sum.
-        own: the subtrees of this rank, of which some may not be complete yet.
+        own: the subtrees of this rank. Some may not be complete yet.
         out: memory for the result.
-        spans: of the arrays for which :meth:`complete` will be called; until then their buckets are not sent.
+        spans: the spans of the arrays for which :meth:`complete` will be called. Their buckets are not sent before.
     """
 
-    def __init__(self, total: Sum, own: Mapping[Node, Flat], out: Flat, spans: Sequence[Bucket] = ()) -> None:
+    def __init__(self, total: AllReduce, own: Mapping[Node, Flat], out: Flat, spans: Sequence[Bucket] = ()) -> None:
         self._total, self._own, self.out = total, own, out
         steps = [BUCKET // result.itemsize for result in out]
         self._buckets = [
@@ -184,7 +184,7 @@ class Exchange:
         self._arriving: list[Any] = []
 
     def complete(self, place: int) -> None:
-        """Array number `place` is complete: send the buckets that wait for no other."""
+        """Array number `place` is complete: send the buckets of which all arrays are."""
         for awaited in self._awaits:
             awaited.discard(place)
         while len(self._arriving) < len(self._buckets) and not self._awaits[len(self._arriving)]:
@@ -192,7 +192,7 @@ class Exchange:
 
     def _send(self) -> None:
         number = len(self._arriving)
-        self._arriving.append(self._total.collect(self._own, self.out, self._buckets[number], number))
+        self._arriving.append(self._total.reduce_scatter(self._own, self.out, self._buckets[number], number))
 
     def finish(self) -> Flat:
         """Send the rest, and wait for the sum."""
@@ -201,9 +201,9 @@ class Exchange:
         while len(self._arriving) < len(self._buckets):
             self._send()
         spreading = [
-            self._total.spread(self._own, self.out, bucket, arriving)
+            self._total.all_gather(self._own, self.out, bucket, arriving)
             for bucket, arriving in zip(self._buckets, self._arriving, strict=True)
         ]
         for posted in spreading:
-            self._total.link.wait(posted)
+            self._total.comm.wait(posted)
         return self.out

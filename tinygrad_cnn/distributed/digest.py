@@ -1,4 +1,4 @@
-"""What ranks must have in common, and in what they differ."""
+"""Digests of what must be equal on all ranks, and the differences between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Digest = dict[str, str]
 
 
 def of_process() -> Digest:
-    """Of this process: versions, the processor's instructions, the default dtype, the state of the library's generator."""
+    """The digest of this process: versions, the processor's instructions, the default dtype, the random state."""
     config: Any = np.show_config(mode="dicts")
     blas = config.get("Build Dependencies", {}).get("blas", {})
     instructions = config.get("SIMD Extensions", {}).get("found")
@@ -32,7 +32,7 @@ def of_process() -> Digest:
 
 
 def of_parts(parts: Mapping[str, Any]) -> Digest:
-    """Of models, optimizers, loaders and whatever else takes part in a training, by name."""
+    """The digest of the models, optimizers, loaders and other parts of a training, by name."""
     found: Digest = {}
     for name, part in parts.items():
         found[f"the class of `{name}`"] = type(part).__qualname__
@@ -58,7 +58,7 @@ def _frozen(t: Tensor) -> str:
 
 
 def differences(digests: Sequence[Digest]) -> list[str]:
-    """For each rank that differs from rank 0, what is different."""
+    """The differences between each rank and rank 0."""
     first, found = digests[0], []
     for rank, digest in enumerate(digests):
         for name in dict.fromkeys([*first, *digest]):
@@ -69,7 +69,7 @@ def differences(digests: Sequence[Digest]) -> list[str]:
 
 
 def _shown(text: str, other: str) -> str:
-    """A long text from a little before the place where it differs from another."""
+    """A text; a long one from 30 characters before the first difference to the other text."""
     same = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
     start = max(0, same - 30) if len(text) > 80 else 0
     return f"{'...' * bool(start)}{text[start : start + 80]}{'...' * (len(text) > start + 80)}"

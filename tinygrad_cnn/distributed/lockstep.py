@@ -1,4 +1,4 @@
-"""Functions that run in turns, so that all of them reach an exchange before any goes on: shards that share their moments."""
+"""Functions that run in lockstep: all of them reach an exchange before any continues. Synchronized batch norm needs it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class _Cancelled(BaseException):
-    """Ends a function whose neighbour has failed."""
+    """Ends a function after another one has failed."""
 
 
 class _Worker(Generic[T]):
-    """A function in a thread of its own, which runs only between :meth:`go` and the next exchange."""
+    """A function in its own thread, which runs only between :meth:`go` and the next exchange."""
 
     def __init__(self, function: Callable[[], T], state: Any) -> None:
         self.state = state
@@ -42,12 +42,12 @@ class _Worker(Generic[T]):
         self._back.release()
 
     def go(self) -> None:
-        """Let the function run to its next exchange, or to its end."""
+        """Run the function to its next exchange, or to its end."""
         self._turn.release()
         self._back.acquire()
 
     def exchange(self, array: np.ndarray) -> np.ndarray:
-        """Offer an array, and wait for the sum of what all have offered."""
+        """Offer an array, and wait for the sum of the arrays that all functions offer."""
         self.offer = array.copy()
         self._back.release()
         self._turn.acquire()
@@ -65,7 +65,7 @@ _current = _Current()
 
 
 def exchanged(array: np.ndarray) -> np.ndarray:
-    """The sum over all functions that run in lockstep with this one of the arrays that they give here."""
+    """The sum of `array` over all functions that run in lockstep with this one."""
     assert _current.worker is not None
     return _current.worker.exchange(array)
 
@@ -79,14 +79,14 @@ def in_lockstep(
     """The results of functions that run in turns.
 
     Args:
-        functions: each may call :func:`exchanged`, all of them equally often.
-        total: of the arrays of all functions, by their order.
-        keep: takes the state that functions share; each goes on with what it has left there.
-        put: puts such a state back.
+        functions: each may call :func:`exchanged`; all must call it equally often.
+        total: computes the sum of the arrays of all functions, given in the functions' order.
+        keep: returns a copy of the state that the functions share. Each function continues with the state that it left.
+        put: restores such a state.
 
     Raises:
-        RuntimeError: if one function ends while others wait in an exchange; or what a function raises. The others are
-            ended.
+        RuntimeError: if one function ends while others wait in an exchange. An exception of a function ends the others,
+            too, and is raised.
     """
     workers = [_Worker(function, keep()) for function in functions]
     try:

@@ -16,8 +16,8 @@ from ..data.loader import Shards
 from ..nn.normalization import batch_norm_function
 from ..ops.random import get_rng_state, is_library_generator, set_rng_state
 from ..tensor import Tensor
-from .contribution import Contribution, Exchange, Flat, Layout, Sum, folded, several_buckets
-from .handover import Handover
+from .contribution import AllReduce, Contribution, Exchange, Flat, Layout, folded, several_buckets
+from .gradient_hook import GradientHook
 from .lockstep import in_lockstep
 from .sync_batch_norm import sync_batch_norm
 from .tree import Node, computed
@@ -26,27 +26,26 @@ if TYPE_CHECKING:
     from .world import World
 
 ShardStep = Callable[..., tuple[Tensor, ...]]
-"""A function of the share that a shard has of its batch, and of the shard's arrays: it runs forward, and backward from the
-share, and returns the loss and what was measured."""
+"""A function of a shard's share of its batch and of the shard's arrays. It runs forward, and backward from the share, and
+returns the loss and the measured values."""
 
 Totals = Callable[[Sequence[Tensor], Any], list[list[float]]]
-"""A function of what a shard measured and of its target: numbers that add up over shards."""
+"""A function of the values that a shard measured and of its target. It returns numbers that add up over shards."""
 
 
 class Step:
     """Takes steps for parameters and buffers.
 
-    A contribution has the gradients and the floating-point buffers, both times the share of the batch that the shard
-    has; and in float64 the loss, times the share, the totals of the metrics, which parameters have a gradient, and the
-    integer buffers.
+    A contribution has the gradients and the floating-point buffers, both times the shard's share of the batch. In float64
+    it has the loss times the share, the totals of the metrics, which parameters have a gradient, and the integer buffers.
 
     Args:
         world: the ranks and shards.
         parameters, buffers: of the model.
-        handover: where the backward passes of shards hand over gradients. Those of the last shard of this rank travel to the
-            other ranks while its backward pass goes on.
-        reuse: whether the memory of gradients that were returned may be written by the next step.
-        totals: makes numbers that add up of what a shard measured beside its loss, and its target.
+        hook: is called by the backward passes of shards. The gradients of the last shard of this rank are sent to the
+            other ranks during its backward pass.
+        reuse: whether the next step may write to the memory of gradients that were returned.
+        totals: converts the values that a shard measured besides its loss, and its target, to numbers that add up.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Step:
         world: World,
         parameters: Sequence[Tensor],
         buffers: Sequence[Tensor],
-        handover: Handover,
+        hook: GradientHook,
         reuse: bool,
         totals: Totals | None = None,
     ) -> None:
@@ -62,21 +61,21 @@ class Step:
         self._totals = totals or (lambda values, target: [])
         self._lengths: list[int] | None = None
         self._parameters = parameters
-        # In flat memory the last parameters are first, as their gradients are complete first.
+        # The last parameters are first in flat memory, because their gradients are complete first.
         self._places = {id(p): place for place, p in enumerate(reversed(parameters))}
-        self._handover = handover
+        self._hook = hook
         full = several_buckets([p._array for p in parameters])
-        handover.wanted = world.size > 1 and not world.sync_batch_norm and full
+        hook.enabled = world.size > 1 and not world.sync_batch_norm and full
         self._floats = [b._array for b in buffers if b.dtype.kind in "fc"]
         self._integers = [b._array for b in buffers if b.dtype.kind not in "fc"]
         self._buffers = [*self._floats, *self._integers]
         self._before = [np.empty_like(b) for b in self._buffers]
         self._mark = marking(*self._buffers)
-        self._sum = Sum(world.link, world.shards)
+        self._all_reduce = AllReduce(world.comm, world.shards)
         self._layout = Layout([])
         self._free: list[Flat] = []
         self._lent: Flat | None = None
-        self._under_way: Exchange | None = None  # its memory must live, also if the step fails
+        self._under_way: Exchange | None = None  # its memory must not be freed, even if the step fails
         self._is_first = True
 
     def __call__(self, shard: ShardStep, batch: Shards) -> tuple[Tensor, list[list[float]], list[Tensor | None]]:
@@ -104,11 +103,11 @@ class Step:
         def contribution(s: int, onto: Sequence[Flat] = ()) -> Flat:
             self._put_buffers_back()
             share = batch.sizes[s] / examples
-            early = self._begun(onto, own) if s == world.mine[-1] else None
+            early = self._begin_exchange(onto, own) if s == world.mine[-1] else None
             with (
                 world.stream(world.steps, s),
                 trace(_NoOtherGenerator()) if self._is_first and world.shards > 1 else nullcontext(),
-                self._handover.to(None if early is None else partial(self._take, early)),
+                self._hook.calling(None if early is None else partial(self._put_gradient, early)),
             ):
                 loss, *values = shard(Tensor._of(np.asarray(share)), *batch.parts[s])
             dtypes.append(loss.dtype)
@@ -120,38 +119,38 @@ class Step:
 
         try:
             if world.sync_batch_norm and world.shards > 1:
-                parts = dict(zip(world.mine, self._together(contribution), strict=True))
+                parts = dict(zip(world.mine, self._in_lockstep(contribution), strict=True))
                 one = self._one_of(parts)
             else:
                 one = contribution
-            for node in self._sum.own:
+            for node in self._all_reduce.own:
                 own[node] = computed(node, one)
         except BaseException:
             self._put_buffers_back()
             raise
         self._is_first = False
-        exchange = exchanges[-1] or Exchange(self._sum, own, self._memory())
+        exchange = exchanges[-1] or Exchange(self._all_reduce, own, self._memory())
         self._lent = exchange.finish()
         self._free += [flat for flat in (*own.values(), exchange.out) if flat is not self._lent]
         return self._results(self._layout.views(self._lent), dtypes[0])
 
-    def _begun(self, onto: Sequence[Flat], own: dict[Node, Flat]) -> Contribution | None:
-        """The contribution of the last shard, whose gradients are sent as they come; None if that does not pay."""
-        if not self._handover.wanted or self._lengths is None:
+    def _begin_exchange(self, onto: Sequence[Flat], own: dict[Node, Flat]) -> Contribution | None:
+        """The contribution of the last shard, whose gradients are sent during backward; None if that is not worthwhile."""
+        if not self._hook.enabled or self._lengths is None:
             return None
         last = Contribution(self._layout, onto, self._memory)
-        nodes = {**own, self._sum.own[-1]: last.flat}
-        last.exchange = self._under_way = Exchange(self._sum, nodes, self._memory(), self._layout.spans)
+        nodes = {**own, self._all_reduce.own[-1]: last.flat}
+        last.exchange = self._under_way = Exchange(self._all_reduce, nodes, self._memory(), self._layout.spans)
         return last
 
-    def _take(self, contribution: Contribution, parameter: Tensor, g: np.ndarray) -> None:
+    def _put_gradient(self, contribution: Contribution, parameter: Tensor, g: np.ndarray) -> None:
         if id(parameter) in self._places:
             contribution.put(self._places[id(parameter)], g)
 
     # Shards that share batch-norm moments
 
-    def _together(self, contribution: Callable[[int], Flat]) -> list[Flat]:
-        """The contributions of the shards of this rank, each of which waits for the others where moments are added up."""
+    def _in_lockstep(self, contribution: Callable[[int], Flat]) -> list[Flat]:
+        """The contributions of the shards of this rank, which wait for each other where moments are added up."""
 
         def alone(s: int) -> Flat:
             token = batch_norm_function.set(sync_batch_norm)
@@ -198,7 +197,7 @@ class Step:
         return self._free.pop() if self._free else self._layout.empty()
 
     def _fill(self, contribution: Contribution, share: float, totals: Sequence[float]) -> None:
-        """Put in what was not taken early."""
+        """Put in what the hook has not put in during backward."""
         present = [p._grad is not None for p in self._parameters]
         gradients: list[Any] = [0 if p._grad is None else p._grad._array for p in reversed(self._parameters)]
         statistics = [b * b.dtype.type(share) for b in self._floats]
@@ -228,31 +227,31 @@ class Step:
 
 
 class _NoOtherGenerator(Tracer):
-    """Refuses draws that would depend on how many shards the rank has computed before."""
+    """Refuses draws from other generators. They would depend on how many shards the rank has computed before."""
 
     def write(self, thing: Any, what: Any) -> None:
         if what == "state" and not is_library_generator(thing):
             raise ValueError(
-                "World: the step draws from a generator of its own, whose numbers would depend on which shards a rank "
-                "computes; leave `rng` out, so that it draws from the library's, which has a stream for each shard"
+                "World: the step draws from its own generator, so its numbers would depend on which shards a rank computes; "
+                "omit `rng`, so that it draws from the library's generator, which has a stream for each shard"
             )
         super().write(thing, what)
 
 
-def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor], handover: Handover) -> None:
-    """Let each parameter have the gradient of the loss times the share as ``grad``, or None."""
+def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor], hook: GradientHook) -> None:
+    """Set the ``grad`` of each parameter to the gradient of the loss times the share, or to None."""
     for p in parameters:
         p.zero_grad()
-    finished = handover.finished if handover.wanted else None
+    finished = hook.on_gradient if hook.enabled else None
     loss._backward(share.astype(loss.dtype).reshape(loss.shape), None, False, finished)
 
 
-def shard_step(loss_of_shard: Callable[..., Tensor], parameters: Sequence[Tensor], handover: Handover) -> ShardStep:
-    """Forward and backward of a function that gives the loss of a shard."""
+def shard_step(loss_of_shard: Callable[..., Tensor], parameters: Sequence[Tensor], hook: GradientHook) -> ShardStep:
+    """Forward and backward of a function that returns the loss of a shard."""
 
     def step(share: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         loss = loss_of_shard(*parts)
-        backward_of_share(loss, share, parameters, handover)
+        backward_of_share(loss, share, parameters, hook)
         return (loss,)
 
     return step

@@ -1,4 +1,4 @@
-"""The steps of `fit` where ranks share them."""
+"""The steps of `fit` with several shards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..training.steps import Steps, taken, wrapped
 from ..training.weights import ClassWeighted
 from . import digest
 from .communicator import DistributedError, gather
-from .handover import Handover
+from .gradient_hook import GradientHook
 from .step import Step, backward_of_share
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class DistributedSteps(Steps):
         self._world: World = run.distributed
         moved = [p for group in run.optimizer.param_groups for p in group["params"]]
         self._parameters: list[Tensor] = [*{id(p): p for p in (*run.model.parameters(), *moved)}.values()]
-        self._handover = Handover()
+        self._hook = GradientHook()
         together = self._world.sync_batch_norm
         if together and compile:
             run.how = "steps run as written, since shards wait for each other in synchronized batch norm"
@@ -49,14 +49,14 @@ class DistributedSteps(Steps):
     # The two functions that are compiled
 
     def _forward_and_backward(self) -> Callable[..., tuple[Tensor, ...]]:
-        model, loss, parameters, handover = self.run.model, self.run.loss, self._parameters, self._handover
+        model, loss, parameters, hook = self.run.model, self.run.loss, self._parameters, self._hook
         metrics = self.run.means.metrics
 
         def shard(share: Tensor, *batch: Tensor) -> tuple[Tensor, ...]:
             *inputs, target = batch
             output = model(*inputs)
             value = loss(output, target)
-            backward_of_share(value, share, parameters, handover)
+            backward_of_share(value, share, parameters, hook)
             return measured(value, output, target, metrics)
 
         return shard
@@ -77,14 +77,14 @@ class DistributedSteps(Steps):
     # Start and end
 
     def start(self, resume: str | os.PathLike[str] | None) -> None:
-        """Find out whether the ranks agree, and give all of them the state of rank 0, which reads the checkpoint."""
+        """Compare the ranks, and give all of them the state of rank 0, which reads the checkpoint."""
         run, world = self.run, self._world
         checkpoint = next((c for c in run.callbacks if isinstance(c, Checkpoint)), None)
-        if world.link.failures is None and checkpoint is not None:
-            world.link.failures = checkpoint.path.with_name(f"{checkpoint.path.stem}.failures.txt")
-        if world.rank == 0 and world.link.failures is not None:
+        if world.comm.failures is None and checkpoint is not None:
+            world.comm.failures = checkpoint.path.with_name(f"{checkpoint.path.stem}.failures.txt")
+        if world.rank == 0 and world.comm.failures is not None:
             with suppress(OSError):
-                world.link.failures.unlink()
+                world.comm.failures.unlink()
         parts = ("model", "optimizer", "loader", "validate", "epochs", "scheduler", "loss")
         world.restart()
         with world.guarded("at the start"):
@@ -102,27 +102,27 @@ class DistributedSteps(Steps):
             state = world.from_first(first)
             if world.rank != 0:
                 run.restore(state)
-            world.link.call_witness()
+            world.comm.start_monitor()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Tell the other ranks of an error; without one, wait until all have ended and rank 0 has saved."""
+        """Report an error to the other ranks. Without one, wait until all ranks are here and rank 0 has saved."""
         try:
             if error is not None:
-                self._world.link.fail(error)
+                self._world.comm.fail(error)
             else:
                 self._world.any(False)
         finally:
-            self._world.link.leave_witness()
+            self._world.comm.stop_monitor()
 
     def end(self, interrupt: Interrupt) -> bool:
         """Whether any rank wants to end."""
         run, world = self.run, self._world
         if not world.any(interrupt.asked or bool(run.stopped)):
             return False
-        wishes = [data.decode() for data in gather(world.link, f"{interrupt.asked:d}{run.stopped or ''}".encode())]
+        wishes = [data.decode() for data in gather(world.comm, f"{interrupt.asked:d}{run.stopped or ''}".encode())]
         self.interrupted = any(wish[0] == "1" for wish in wishes)
         run.stopped = run.stopped or next((wish[1:] for wish in wishes if wish[1:]), None)
         return True
@@ -130,20 +130,20 @@ class DistributedSteps(Steps):
     # Steps
 
     def batches(self) -> Iterator[Any]:
-        """The shards of this rank of what is left of the epoch."""
+        """This rank's shards of the remaining batches of the epoch."""
         if not self.run.trained:
             yield from batches(self._world, self.run.loader, self.run.rest, self._world.mine, self.run.keys)
 
     def train(self, batch: Shards) -> None:
-        """Take one step and count what it measured."""
+        """Take one step and count its measured values."""
         world = self._world
-        world.link.at = f"at step {self.run.step + 1}"
+        world.comm.at = f"at step {self.run.step + 1}"
         learned = [p for p in self._parameters if p.requires_grad]
         if [*map(id, learned)] != [*map(id, self._learned)]:
             self._learned = learned
-            # A callback may keep the gradients that it is given.
+            # A callback may keep the gradients.
             self._step = Step(
-                world, learned, [*self.run.model.buffers()], self._handover, reuse=self._before_update is None,
+                world, learned, [*self.run.model.buffers()], self._hook, reuse=self._before_update is None,
                 totals=self.run.means.totals_of,
             )  # fmt: skip
             self._update = wrapped(self._update_of(learned), self._compile)
@@ -156,7 +156,7 @@ class DistributedSteps(Steps):
 
     def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
         world, model = self._world, self.run.model
-        world.link.at = f"at the validation after step {self.run.step}"
+        world.comm.at = f"at the validation after step {self.run.step}"
         rows: dict[tuple[int, int], list[float]] = {}
         means = Means(self.run.metrics)
         shards = range(world.shards) if self._watching else world.mine  # a callback is given all outputs
@@ -172,7 +172,7 @@ class DistributedSteps(Steps):
                     totals = means.totals_of(values, parts[-1])
                     rows[number, s] = [loss.item(), batch.sizes[s], *(n for t in totals for n in (len(t), *t))]
         own = np.array([n for place, row in rows.items() for n in (*place, len(row), *row)], np.float64)
-        everyone = gather(world.link, struct.pack("?", interrupt.asked) + own.tobytes())
+        everyone = gather(world.comm, struct.pack("?", interrupt.asked) + own.tobytes())
         if any(data[0] for data in everyone):
             return None
         for data in everyone:
@@ -186,19 +186,19 @@ class DistributedSteps(Steps):
         return means
 
     def agreed_seconds(self, seconds: float) -> float:
-        """How long rank 0 took. The values of model and statistics are compared on the way.
+        """The seconds of rank 0. With them, the ranks exchange and compare a hash of the model's values.
 
         Raises:
-            DistributedError: if the ranks have different values: something that they do is not the same.
+            DistributedError: if the ranks have different values.
         """
         model = self.run.model
         values = digest.of_values([*self._parameters, *model.buffers()])
-        everyone = gather(self._world.link, values + struct.pack("d", seconds))
+        everyone = gather(self._world.comm, values + struct.pack("d", seconds))
         different = [str(rank) for rank, data in enumerate(everyone) if data[:-8] != everyone[0][:-8]]
         if different:
             raise DistributedError(
                 f"the model has other values on rank {', '.join(different)} than on rank 0 after step {self.run.step}; a "
-                "callback, a loss or the model does what depends on the rank, such as a draw from a generator of its own"
+                "callback, a loss or the model depends on the rank: for example, it draws from its own generator"
             )
         (first,) = struct.unpack("d", everyone[0][-8:])
         return float(first)
@@ -207,7 +207,7 @@ class DistributedSteps(Steps):
 def batches(
     world: World, loader: Any, rest: Callable[[], Iterator[Any]], which: range, keys: Keys | None
 ) -> Iterator[Shards]:
-    """The shards `which` of each batch: a DataLoader reads no others."""
+    """The shards `which` of each batch. A DataLoader reads only these."""
     if isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
         for sizes, parts in loader.shards(world.shards, which):
             yield Shards(sizes, {s: in_order(part, keys) for s, part in parts.items()})

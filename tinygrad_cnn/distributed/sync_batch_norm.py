@@ -1,4 +1,4 @@
-"""Batch normalization with the moments of the whole batch, of which a shard has a part."""
+"""Batch normalization of shards with the moments of the whole batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .lockstep import exchanged
 
 @op
 def over_shards(x: Array) -> Array:
-    """y = sum of x over all shards of the batch, of which each has its own x.   x' = sum of g over all shards."""
+    """y = sum of x over all shards of the batch.   x' = sum of g over all shards."""
     return exchanged(np.asarray(x))
 
 
@@ -35,7 +35,7 @@ def sync_batch_norm(
 ) -> Tensor:
     """:func:`tinygrad_cnn.batch_norm` with the mean and variance of all shards. Its arguments are the same.
 
-    They are computed in float64, and composed of ops, so that gradients pass through the moments into every shard.
+    Mean and variance are computed in float64 and composed of ops, so gradients pass through them into every shard.
     """
     if not training:
         return batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)

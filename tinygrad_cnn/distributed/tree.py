@@ -1,8 +1,8 @@
-"""The order in which the shards of a batch are added: one binary tree over their numbers, whoever computes them.
+"""The order in which the shards of a batch are added: one binary tree over their numbers, for any number of ranks.
 
 A node (first, last) stands for the shards from `first` to `last` - 1; its children are its two halves. A rank adds up
-the largest subtrees that lie within its own shards. What is left of the tree is the same for all ranks, so the sum has
-the same bits for any number of ranks.
+the largest subtrees that lie within its own shards. The additions above them follow the same tree on every rank, so the
+sum has the same bits for any number of ranks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def shards_of_rank(rank: int, size: int, shards: int) -> range:
-    """The shards that a rank computes: consecutive ones, as many as any other rank, or one more."""
+    """The shards that a rank computes: consecutive ones. The ranks' numbers of shards differ by at most one."""
     return range(rank * shards // size, (rank + 1) * shards // size)
 
 
@@ -28,7 +28,7 @@ def halves(node: Node) -> tuple[Node, Node]:
 
 
 def subtrees(part: range, node: Node) -> list[Node]:
-    """The largest subtrees below `node` that have no shards but those in `part`."""
+    """The largest subtrees below `node` whose shards are all in `part`."""
     first, last = node
     if part.start <= first and last <= part.stop:
         return [node]
@@ -38,11 +38,11 @@ def subtrees(part: range, node: Node) -> list[Node]:
 
 
 def computed(node: Node, shard: Callable[[int, Sequence[T]], T], onto: Sequence[T] = ()) -> T:
-    """The sum of a node, whose shards are computed in order.
+    """The sum of a node. Its shards are computed in order.
 
     Args:
         shard: ``shard(s, [a, b, c])`` gives a + (b + (c + the contribution of shard s)), in the memory of a.
-        onto: such sums that the node is added to.
+        onto: the sums a, b, c that the node is added to.
     """
     if node[1] - node[0] == 1:
         return shard(node[0], onto)
@@ -51,7 +51,7 @@ def computed(node: Node, shard: Callable[[int, Sequence[T]], T], onto: Sequence[
 
 
 def total(node: Node, known: Mapping[Node, np.ndarray]) -> np.ndarray:
-    """The sum of a node from the known sums below it, into whose memory it may write."""
+    """The sum of a node from the known sums below it. It may write to their memory."""
     if node in known:
         return known[node]
     left, right = halves(node)

@@ -26,8 +26,8 @@ from ..training.steps import Steps, wrapped
 from . import digest
 from .communicator import DistributedError, broadcast, gather
 from .connect import connect
-from .contribution import Flat, Sum, folded
-from .handover import Handover
+from .contribution import AllReduce, Flat, folded
+from .gradient_hook import GradientHook
 from .step import Step, shard_step
 from .steps import DistributedSteps, batches
 from .tree import computed, shards_of_rank
@@ -42,35 +42,33 @@ _STATE = {"shards": whole(1), "sync_batch_norm": flag, "seed": whole(0), "steps"
 class World(Loadable):
     """The shards that every batch is cut into, and the MPI ranks that share them.
 
-    Each shard has a forward and a backward pass of its own, with random streams of its own and batch-norm moments of
-    its own. The gradients, losses and running statistics of the shards are added in one fixed tree. So the results
-    depend on `shards`, but not on the number of ranks: one process computes all shards and is the reference, and n
-    ranks give its bits.
+    Each shard has its own forward and backward pass, random streams and batch-norm moments. The gradients, losses and
+    running statistics of the shards are added in one fixed tree. So the results depend on `shards`, but not on the
+    number of ranks: n ranks give the bits of one process that computes all shards.
 
     Start n ranks with ``mpiexec -n 4 python -m mpi4py train.py``. Without a launcher, or without MPI, there is one
     rank.
 
     Args:
-        shards: into how many parts a batch is cut; at least as many as there are ranks. With one, ``fit`` trains as
-            without a World.
-        seed: what the random streams of the shards follow from, together with the numbers of step and shard. By default
-            it follows from the state of the library's generator when the training begins, so ``tg.manual_seed`` sets
-            it.
+        shards: the number of parts that a batch is cut into; at least the number of ranks. With one shard, ``fit`` trains
+            as without a World.
+        seed: the seed of the shards' random streams, together with the numbers of step and shard. By default it is
+            computed from the state of the library's generator when the training begins, so ``tg.manual_seed`` sets it.
         sync_batch_norm: whether batch normalization takes the moments of the whole batch instead of each shard's. The
             shards then wait for each other in every such layer, and steps run as written.
-        timeout: seconds. All ranks end within this time after one of them has stopped to answer. It must be longer than
-            a step, a validation or a saving takes.
-        failures: a file to which failures are written as well, also that a rank was killed, and which; rank 0's counts.
-            ``fit`` with a Checkpoint writes beside it by default.
+        timeout: seconds within which all ranks end after one has stopped explain_keywords. It must be longer than any step,
+            validation or writing of a checkpoint.
+        failures: a file that failures are also written to, including which rank was killed. All ranks use that of rank 0.
+            By default, ``fit`` with a Checkpoint writes a file beside the checkpoint.
 
     Attributes:
         rank: the number of this process, from 0.
         size: how many ranks there are.
         mine: the numbers of the shards that this rank computes.
-        steps: how many steps were taken.
+        steps: the number of steps taken.
 
     Raises:
-        TypeError, ValueError: if an argument is not what it must be, or there are more ranks than shards.
+        TypeError, ValueError: if an argument is not valid, or there are more ranks than shards.
         ImportError, RuntimeError: if a launcher has started several processes that MPI cannot connect.
 
     >>> import tinygrad_cnn as tg
@@ -93,14 +91,14 @@ class World(Loadable):
         self.sync_batch_norm: bool = given["sync_batch_norm"]
         self._given: int | None = None if seed is None else checked("World", {"seed": whole(0)}, locals())["seed"]
         self.restart()
-        self.link = connect(given["timeout"])
-        self.rank, self.size = self.link.rank, self.link.size
+        self.comm = connect(given["timeout"])
+        self.rank, self.size = self.comm.rank, self.comm.size
         if self.size > self.shards:
             raise ValueError(
-                f"World: there are {self.size} ranks for {self.shards} shards, so that some would have nothing to do; start "
+                f"World: there are {self.size} ranks for {self.shards} shards, so some would have no shard; start "
                 f"{self.shards} at most, or cut batches into more shards, which gives other results"
             )
-        self.link.failures = None if failures is None else Path(failures)
+        self.comm.failures = None if failures is None else Path(failures)
         self.mine = shards_of_rank(self.rank, self.size, self.shards)
         self._step: Step | None = None
         self._parameters: list[Tensor] = []
@@ -108,7 +106,7 @@ class World(Loadable):
         self._shard_step: tuple[Any, Any] = (None, None)
 
     def restart(self) -> None:
-        """Begin with the first step of a training; a seed that was not given follows from the random state anew."""
+        """Go back to step 0. A seed that was not given is computed from the random state again."""
         self._seed = self._given
         self.steps = 0
 
@@ -117,28 +115,28 @@ class World(Loadable):
 
     @property
     def seed(self) -> int:
-        """What the random streams of the shards follow from."""
+        """The seed of the shards' random streams."""
         if self._seed is None:
             state = repr(get_rng_state()).encode()
             self._seed = int.from_bytes(hashlib.blake2b(state, digest_size=7).digest(), "little")
         return self._seed
 
     def stream(self, *path: int) -> AbstractContextManager[None]:
-        """Let the library's generator draw from a stream of its own; with one shard, from its usual one."""
+        """In this block the library's generator draws from the stream of this path; with one shard, from its usual one."""
         return stream(self.seed, *path) if self.shards > 1 else nullcontext()
 
-    # A loop of one's own
+    # For a training loop
 
     def start(self, **parts: Any) -> None:
-        """Begin a training: find out whether the ranks agree, and give all of them the state of rank 0.
+        """Begin a training: compare the ranks, and give all of them the state of rank 0.
 
         Args:
-            parts: the models, optimizers, schedules, loaders and so on that take part, by name. What has a
-                ``state_dict`` is given rank 0's. Plain values are compared.
+            parts: the models, optimizers, schedules, loaders and other parts of the training, by name. A part with a
+                ``state_dict`` loads that of rank 0. Plain values are compared.
 
         Raises:
             DistributedError: if the ranks differ in a version, the default dtype, the random state, the shards, the
-                seed, or in models, options, or the lengths of data: it tells which and how.
+                seed, the models, the options, or the lengths of data. The message lists the differences.
         """
         with self.guarded("at the start"):
             self.compare(parts)
@@ -146,7 +144,7 @@ class World(Loadable):
             state = self.from_first(lambda: snapshot(world=self, **stateful))
             if self.rank != 0:
                 restore(state, world=self, **stateful)
-            self.link.call_witness()
+            self.comm.start_monitor()
         owners = [p for p in parts.values() if hasattr(p, "parameters")]
         groups = [group["params"] for p in parts.values() for group in getattr(p, "param_groups", ())]
         leaves = chain(*(p.parameters() for p in owners), *groups)
@@ -159,18 +157,18 @@ class World(Loadable):
         self._step_for_learned()
 
     def _step_for_learned(self) -> Step:
-        """What takes a step, made anew where other parameters require a gradient than before."""
+        """The step for the parameters that require a gradient; a new one if they have changed."""
         learned = [p for p in self._parameters if p.requires_grad]
         if self._step is None or [*map(id, learned)] != [*map(id, self._learned)]:
             self._learned = learned
-            self._handover, self._shard_step = Handover(), (None, None)
-            self._step = Step(self, learned, self._buffers, self._handover, reuse=False)
+            self._hook, self._shard_step = GradientHook(), (None, None)
+            self._step = Step(self, learned, self._buffers, self._hook, reuse=False)
         return self._step
 
     def batches(self, loader: Any, keys: Keys | None = None) -> Iterator[Shards]:
-        """The batches of an epoch, of which this rank has its own shards. A DataLoader reads no others.
+        """The batches of an epoch, each with this rank's shards. A DataLoader reads only these.
 
-        `keys` says in which order the arrays of a batch that is a dict are given to the function of :meth:`step`.
+        `keys` is the order in which the arrays of a dict batch are passed to the function of :meth:`step`.
         """
         check_keys("World.batches", keys)
         return batches(self, loader, lambda: iter(loader), self.mine, keys)
@@ -179,13 +177,13 @@ class World(Loadable):
         """Forward and backward for each shard of a batch: the mean loss, with its gradients as ``grad`` of the parameters.
 
         The loss is the sum of n_s / n loss(shard s) for shards of n_s of n examples. Gradients replace those of an
-        earlier step; a parameter that was frozen has none.
+        earlier step; a frozen parameter has none.
 
         Args:
-            loss_of_shard: a function of the arrays of a shard, such as ``lambda x, y: tg.mse(model(x), y)``; it gives
+            loss_of_shard: a function of the arrays of a shard, such as ``lambda x, y: tg.mse(model(x), y)``, that returns
                 the mean loss.
-            batch: a tuple of arrays with the examples along their first axes, the same on all ranks; or what
-                :meth:`batches` gives.
+            batch: a tuple of arrays with the examples along their first axes, the same on all ranks; or an item of
+                :meth:`batches`.
             compile: capture forward and backward, and replay them while `loss_of_shard` is the same function.
 
         Returns:
@@ -223,7 +221,7 @@ class World(Loadable):
             }
             take = self._step_for_learned()
             if self._shard_step[0] is not loss_of_shard or not compile:
-                run = shard_step(loss_of_shard, self._parameters, self._handover)
+                run = shard_step(loss_of_shard, self._parameters, self._hook)
                 self._shard_step = loss_of_shard, wrapped(run, compile and not self.sync_batch_norm)
             loss, _, gradients = take(self._shard_step[1], Shards(sizes, tensors))
             self.steps += 1
@@ -232,7 +230,7 @@ class World(Loadable):
         return loss
 
     def mean(self, values: Sequence[ArrayLike]) -> NDArray[np.float64]:
-        """The mean over all shards of what was measured for each, in the order of the tree.
+        """The mean over all shards of one value per shard, added in the order of the tree.
 
         Args:
             values: a number or an array for each shard of this rank, in the order of ``mine``; all of one shape.
@@ -252,8 +250,8 @@ class World(Loadable):
             return self.total(arrays) / self.shards
 
     def total(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """The sum over all shards of an array for each shard of this rank, which may be written to."""
-        whole, shard = Sum(self.link, self.shards), dict(zip(self.mine, arrays, strict=True))
+        """The sum over all shards of one array per shard. It may write to the arrays."""
+        whole, shard = AllReduce(self.comm, self.shards), dict(zip(self.mine, arrays, strict=True))
 
         def flat(s: int, onto: Sequence[Flat]) -> Flat:
             return folded(onto, (shard[s].ravel(),))
@@ -263,33 +261,33 @@ class World(Loadable):
         return total.reshape(arrays[0].shape)
 
     def any(self, wish: bool) -> bool:
-        """Whether `wish` is true on any rank: by which all of them leave a loop together."""
+        """Whether `wish` is true on any rank, so that all ranks can leave a loop together."""
         mine = np.array([bool(wish)])
         wishes = np.zeros(self.size, bool)
         others = [rank for rank in range(self.size) if rank != self.rank]
         receives = [(rank, wishes[rank : rank + 1]) for rank in others]
-        with self.guarded(self.link.at):
-            self.link.wait(self.link.post([(rank, mine) for rank in others], receives))
+        with self.guarded(self.comm.at):
+            self.comm.wait(self.comm.post([(rank, mine) for rank in others], receives))
         return bool(wish) or bool(wishes.any())
 
-    # What fit is given
+    # For fit
 
     def steps_of(self, run: Run, compile: bool) -> Steps:
-        """How ``fit`` takes its steps: with one shard, as without a World."""
+        """The steps of ``fit``. With one shard they are those of a training without a World."""
         return (DistributedSteps if self.shards > 1 else Steps)(run, compile)
 
     def compare(self, parts: Mapping[str, Any]) -> None:
-        """DistributedError if the ranks were given different things."""
+        """DistributedError if the ranks have different settings or parts."""
         seed = "of the random state" if self._seed is None else self._seed
         settings = {name: str(value) for name, value in {**self._settings(), "seed": seed}.items()}
         own = {**digest.of_process(), **settings, **digest.of_parts(parts)}
-        found = digest.differences([pickle.loads(data) for data in gather(self.link, pickle.dumps(own))])
+        found = digest.differences([pickle.loads(data) for data in gather(self.comm, pickle.dumps(own))])
         if found:
             lines = "\n- ".join(["the ranks do not agree, so that they would not train the same model:", *found])
             raise DistributedError(lines)
 
     def from_first(self, make: Callable[[], Any]) -> Any:
-        """What `make` gives on rank 0, on all ranks; or the error that it raises."""
+        """Broadcast the result of `make` on rank 0, or the error that it raises."""
         result: Any = None
         if self.rank == 0:
             try:
@@ -297,25 +295,25 @@ class World(Loadable):
             except Exception as error:
                 result = error
         if self.size > 1:
-            result = pickle.loads(broadcast(self.link, pickle.dumps(result) if self.rank == 0 else b""))
+            result = pickle.loads(broadcast(self.comm, pickle.dumps(result) if self.rank == 0 else b""))
         if isinstance(result, Exception):
             raise result
         return result
 
     @contextmanager
     def guarded(self, at: str) -> Iterator[None]:
-        """Tell the other ranks of errors in here, and where this rank is."""
-        self.link.at = at
+        """Set where this rank is, and report errors in this block to the other ranks."""
+        self.comm.at = at
         try:
             yield
         except BaseException as error:
-            self.link.fail(error)
+            self.comm.fail(error)
             raise
 
     # State
 
     def state_dict(self) -> dict[str, Any]:
-        """The shards, the seed and the number of steps, by which a training can be resumed on any number of ranks."""
+        """The shards, the seed and the number of steps. A training can be resumed on any number of ranks."""
         return {**self._settings(), "seed": self.seed, "steps": self.steps}
 
     def _settings(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Some are ops and others are composed of ops; they are called in the same way.
 from typing import TYPE_CHECKING
 
 from .. import ops
-from ..names import answering
+from ..names import explaining_getattr
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
 from ..ops.attention import *
@@ -42,4 +42,4 @@ __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.functional", "torch.nn.functional")
+    __getattr__ = explaining_getattr("tinygrad_cnn.functional", "torch.nn.functional")

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from . import npz, safetensors
 from .atomic import replacing
 from .errors import CheckpointError
@@ -14,7 +14,7 @@ from .structure import pack, unpack
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
-@answering
+@explain_keywords
 def save(path: PathLike, state: Any) -> None:
     """Write nested state to a file, atomically: a process killed at any moment leaves the old file or the new one.
 
@@ -54,7 +54,7 @@ def save(path: PathLike, state: Any) -> None:
         write(file, arrays, text)
 
 
-@answering
+@explain_keywords
 def load(path: PathLike) -> Any:
     """The state that :func:`save` wrote; from a file of another origin, a flat dict of its arrays.
 

@@ -1,4 +1,4 @@
-"""States for PyTorch."""
+"""Conversion of states for PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def to_torch(state: Any) -> Any:
     """A state for PyTorch's ``load_state_dict``: of a module, an optimizer or a schedule, or nested in dicts and lists.
 
     Arrays and Tensors become PyTorch's tensors, copies. The state of a schedule gets the entries that PyTorch has in addition.
-    In the other direction, ``load_state_dict`` here takes PyTorch's states as they are.
+    In the other direction, ``load_state_dict`` here takes PyTorch's states unchanged.
 
     Raises:
         ModuleNotFoundError: if PyTorch is not installed.

@@ -40,7 +40,7 @@ def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
     if not isinstance(how, Rows):
-        parts = list(zip(how.of(x), *map(how.beside, y), strict=True))
+        parts = list(zip(how.of(x), *map(how.split, y), strict=True))
         return how.work(lambda i: [partial(_moments, over, *parts[i])], y, [QUIET], [again])
     centres = np.empty((len(how.cuts), how.width), x.dtype)
     calls, *sums = _sums_of_rows(how, x, None, centres)
@@ -78,14 +78,14 @@ def prepare_correlations(out: Array | None, u: Array, x: Array, stats: Any = Non
         return None
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
-    y, mean = np.empty((2, *how.shape), x.dtype) if out is None else out, how.room()
+    y, mean = np.empty((2, *how.shape), x.dtype) if out is None else out, how.buffer()
     before: list[Call] = [QUIET, partial(how.fill, mean, lambda: stats[0])]
     after: list[Call] = [
         lambda: np.multiply(y[1], _r(stats, over), y[1], casting="same_kind"),
         partial(_if_too_large, correlations, y, u, x, stats, over=over),
     ]
     if not isinstance(how, Rows):
-        parts = list(zip(how.of(u), how.of(x), *map(how.beside, (mean, *y)), strict=True))
+        parts = list(zip(how.of(u), how.of(x), *map(how.split, (mean, *y)), strict=True))
         return how.work(lambda i: [partial(_correlations, over, *parts[i])], y, before, after)
     calls, *sums = _sums_of_rows(how, x, u, mean)
 

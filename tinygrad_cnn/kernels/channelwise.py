@@ -47,17 +47,17 @@ class Blocks:
         """The blocks of an array."""
         return [a[cut] for cut in self.cuts]
 
-    def room(self) -> np.ndarray:
+    def buffer(self) -> np.ndarray:
         """A buffer for a small array in the form that blocks use."""
         return np.empty(self.shape, self.dtype)
 
-    def fill(self, room: np.ndarray, small: Callable[[], Any]) -> None:
+    def fill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
         """Fill a buffer from a small array, or from a value that broadcasts to one."""
-        room[...] = small()
+        buffer[...] = small()
 
-    def beside(self, room: np.ndarray) -> list[np.ndarray]:
+    def split(self, buffer: np.ndarray) -> list[np.ndarray]:
         """For each block, its part of a small array."""
-        return [room if len(room) == 1 else room[cut] for cut in self.cuts]
+        return [buffer if len(buffer) == 1 else buffer[cut] for cut in self.cuts]
 
     def work(
         self, calls: Callable[[int], list[Call]], out: np.ndarray, before: Sequence[Call], after: Sequence[Call]
@@ -75,9 +75,9 @@ class Blocks:
         operands = []
         for _, operand in steps:
             if callable(operand):
-                room = self.room()
-                before.append(partial(self.fill, room, operand))
-                operands.append(self.beside(room))
+                buffer = self.buffer()
+                before.append(partial(self.fill, buffer, operand))
+                operands.append(self.split(buffer))
             else:
                 operands.append(self.of(operand))
         sources, targets = self.of(a), self.of(out)
@@ -114,14 +114,14 @@ class Rows(Blocks):
         matrix = a.transpose(self.order).reshape(-1, self.width)
         return [matrix[cut] for cut in self.cuts]
 
-    def room(self) -> np.ndarray:
+    def buffer(self) -> np.ndarray:
         return np.empty(self.width, self.dtype)
 
-    def fill(self, room: np.ndarray, small: Callable[[], Any]) -> None:
-        self.folds(room)[...] = np.broadcast_to(small(), self.shape).transpose(self.order).reshape(-1)
+    def fill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
+        self.folds(buffer)[...] = np.broadcast_to(small(), self.shape).transpose(self.order).reshape(-1)
 
-    def beside(self, room: np.ndarray) -> list[np.ndarray]:
-        return [room] * len(self.cuts)
+    def split(self, buffer: np.ndarray) -> list[np.ndarray]:
+        return [buffer] * len(self.cuts)
 
     def folds(self, row: np.ndarray) -> np.ndarray:
         """Rows (..., F C) as (..., F, C)."""

@@ -82,13 +82,13 @@ def _which(elements: Elements, y: Array, x: Array, top: Array) -> None:
 
 def prepare_put(out: Array | None, u: Array, which: Array, *, sizes: Sizes, windows: Windows) -> Any:
     """Add each u to the element of its window given by `which`. The result has the memory order of `which`."""
-    y = _room(which, u.dtype, sizes) if out is None else out
+    y = _empty_images(which, u.dtype, sizes) if out is None else out
     return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), y, u, which)
 
 
 def prepare_spread(out: Array | None, u: Array, *, sizes: Sizes, windows: Windows) -> Any:
     """Add each u to all elements of its window."""
-    y = _room(u, u.dtype, sizes) if out is None else out
+    y = _empty_images(u, u.dtype, sizes) if out is None else out
     if _are_large(windows, sizes):
         return by_images(lambda y, u: np.copyto(_tiles(y, windows), np.expand_dims(u, _within(windows))), y, u)
     return by_images(partial(_put, _elements(sizes, windows), *_overlap(sizes, windows)), y, u)
@@ -131,7 +131,7 @@ def _overlap(sizes: Sizes, windows: Windows) -> tuple[bool, bool]:
 
 
 def _are_large(windows: Windows, sizes: Sizes) -> bool:
-    """Whether windows are tiles with so many elements that one pass for each is too slow."""
+    """Whether windows are tiles with too many elements for one pass per element."""
     return max(windows.size) > SHORT and _overlap(sizes, windows)[1]
 
 
@@ -145,7 +145,7 @@ def _within(windows: Windows) -> Sizes:
     return tuple(range(3, 3 + 2 * len(windows.size), 2))
 
 
-def _room(like: Array, dtype: np.dtype[Any], sizes: Sizes) -> Array:
+def _empty_images(like: Array, dtype: np.dtype[Any], sizes: Sizes) -> Array:
     """An array (N, C, *sizes) in the memory order of `like` (N, C, *grid)."""
     if _channels_last(like):  # empty_like cannot infer the order of axes of size 1
         return np.moveaxis(np.empty((len(like), *sizes, like.shape[1]), dtype), -1, 1)

@@ -322,11 +322,11 @@ def _across(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
     body = x[:, : rows - left].reshape(n, length, width)
     most = max(1, PARTS // (n * width))
     whole, rest = divmod(length, SHORT)
-    term, room = np.empty((n, width)), (n, min(most, whole), width)
-    sums_room, exact_room = np.empty(room, x.dtype), np.empty(room)
+    term, size = np.empty((n, width)), (n, min(most, whole), width)
+    sums_buffer, exact_buffer = np.empty(size, x.dtype), np.empty(size)
     for start in range(0, whole, most):
         parts = body[:, start * SHORT : min(whole, start + most) * SHORT].reshape(n, -1, SHORT, width)
-        sums, exact = sums_room[:, : parts.shape[1]], exact_room[:, : parts.shape[1]]
+        sums, exact = sums_buffer[:, : parts.shape[1]], exact_buffer[:, : parts.shape[1]]
         calls += [partial(np.matmul, ones(SHORT, x.dtype), parts, sums), partial(np.copyto, exact, sums)]
         if exact.shape[1] == 1:
             calls.append(partial(np.add, y, exact[:, 0], y))

@@ -1,4 +1,4 @@
-"""Measures of what a model predicts: accuracy, errors, F1 and the confusion matrix."""
+"""Measures of a model's predictions: accuracy, errors, F1 and the confusion matrix."""
 
 from .classes import F1, Accuracy, BinaryAccuracy, TopK, correct
 from .confusion import confusion_matrix, plot_confusion_matrix

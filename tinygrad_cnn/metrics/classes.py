@@ -143,7 +143,7 @@ class F1(_Thresholded):
     For an output of the target's shape it is that of the positive class: output > threshold, target > 1/2; 0 if none occurs.
 
     Args:
-        threshold: for a single class: 0 for logits, 0.5 for probabilities. By its name, ``fit`` takes what the loss needs.
+        threshold: for a single class: 0 for logits, 0.5 for probabilities. By name, ``fit`` chooses it to fit the loss.
 
     Raises:
         ValueError: in use, for other shapes.

@@ -1,4 +1,4 @@
-"""Which classes a model takes for which."""
+"""The confusion matrix of a model's predictions."""
 
 from __future__ import annotations
 

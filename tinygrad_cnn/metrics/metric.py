@@ -1,4 +1,4 @@
-"""What a metric is: numbers that add up over batches, and a result made of their sums."""
+"""The base of metrics: numbers that add up over batches, and a result computed from their sums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Metric(ABC):
     """A measure of the outputs of a model over all examples, however they are cut into batches.
 
     :meth:`measure` returns sums over one batch. They are added up over the batches, and :meth:`result` makes the measure
-    of the sums. A metric has no state of its own, so one object can serve several trainings.
+    of the sums. A metric has no state, so one object can serve several trainings.
 
     Attributes:
         name: its name in the history.
@@ -73,7 +73,7 @@ class Metric(ABC):
 
 
 class Average(Metric):
-    """The mean over all examples of what a function returns for a batch: the mean of the batch.
+    """The mean over all examples of a function that returns the mean of a batch.
 
     Args:
         function: of (output, target), both Tensors, that returns a single number. ``fit`` compiles it with the step.

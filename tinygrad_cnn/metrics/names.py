@@ -27,7 +27,7 @@ def function_of(loss: Any) -> Any:
 
 
 def threshold_of(loss: Any) -> float | None:
-    """Above which output a binary loss means the positive class; None for any other loss."""
+    """The output above which a binary loss means the positive class; None for any other loss."""
     function = function_of(loss)
     return 0.0 if function is binary_cross_entropy_with_logits else 0.5 if function is binary_cross_entropy else None
 

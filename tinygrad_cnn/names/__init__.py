@@ -14,17 +14,17 @@ from .torch import FUNCTIONS, IN_PLACE, PROPERTIES, TABLES
 
 PACKAGE = __name__.partition(".")[0]
 MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg.data": ".data"}
-"""Where a name may be that is looked for in another place."""
+"""The modules in which a name is looked up."""
 
 OTHERS = {
     "torch": ("mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
     "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
 }  # fmt: skip
-"""Namespaces of MyGrad, autograd and Keras beside those of PyTorch."""
+"""Namespaces of MyGrad, autograd and Keras that are looked up besides those of PyTorch."""
 
 
 def _elsewhere(name: str) -> str | None:
-    """Where there is something of this name, in this package or in NumPy, whose functions take Tensors."""
+    """The name with its module, if this package has it, or NumPy, whose functions take Tensors."""
     for place, module in MODULES.items():
         if name in getattr(import_module(PACKAGE + module), "__all__", ()):  # the module may be half imported
             return f"{place}.{name}"
@@ -81,7 +81,7 @@ class Absent:
 
 
 def _present(instance: object) -> list[str]:
-    """What ``dir`` lists: no name that is absent."""
+    """The names that ``dir`` lists, without absent ones."""
     own = getattr(instance, "__dict__", ())
     return [
         n
@@ -94,27 +94,27 @@ def _called(name: str) -> TypeError:
     return TypeError(f"Tensor has no method {name!r}; use {PROPERTIES[name]} (docs/from-pytorch.md)")
 
 
-def answer(kind: Any, theirs: str, names: Iterable[str] = ()) -> None:
-    """Let a class answer the names of PyTorch's class `theirs` that it lacks, and further `names`."""
+def explain_names(kind: Any, theirs: str, names: Iterable[str] = ()) -> None:
+    """Make a class raise :func:`missing` for the names of PyTorch's class `theirs` that it lacks, and for `names`."""
     tables = [TABLES[place] for place in (theirs, *OTHERS.get(theirs, ()))]
     for name in {*names, *(name for table in tables for name in table)} - {*dir(kind)}:
         setattr(kind, name, Absent(name, theirs))
     kind.__dir__ = _present
 
 
-def answer_tensor(tensor: Any) -> None:
-    """Let the class of Tensors answer PyTorch's names, also those that write in place, and calls of what is a method there."""
+def explain_tensor_names(tensor: Any) -> None:
+    """The same for Tensors, with names that write in place, and calls of properties that are methods in PyTorch."""
     there = {name for name in dir(tensor) if not name.startswith("_")}
     absent = {*TABLES["torch.Tensor"], *TABLES["mygrad.Tensor"], *FUNCTIONS}
-    answer(tensor, "torch.Tensor", {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))})
+    explain_names(tensor, "torch.Tensor", {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))})
     for name in PROPERTIES:
         setattr(tensor, name, Uncalled(getattr(tensor, name), _called))
 
 
-def answering(where: str, theirs: str) -> Callable[[str], NoReturn]:
-    """The ``__getattr__`` of a module that stands for PyTorch's `theirs`."""
+def explaining_getattr(where: str, theirs: str) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a module: it raises :func:`missing` for the names of PyTorch's namespace `theirs`."""
 
-    def answer(name: str) -> NoReturn:
+    def getattr_(name: str) -> NoReturn:
         raise missing(name, where, theirs)
 
-    return answer
+    return getattr_

@@ -1,4 +1,4 @@
-"""What the names of HIPS/autograd are called here, where they are not NumPy's: in the form of the table of PyTorch's names."""
+"""Our names for the names of HIPS/autograd that are not NumPy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A property that PyTorch has as a method: the error of its call names ours."""
+"""A property that is a method in PyTorch: the error of a call names ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Keras's names and keywords are called here: in the form of the tables of PyTorch's."""
+"""Our names for Keras's names and keywords."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ KEYWORDS = {
     "validation_split": "(split the data before, with tg.data.stratified_split, and give a part as validate=)",
     "activation": "(put a layer behind it, such as nn.ReLU())",
 }
-"""Keywords of Keras's, and ours, or, in brackets, what to do."""
+"""Keras's keywords, and ours, or, in brackets, what to do."""

@@ -1,4 +1,4 @@
-"""Keywords of PyTorch and NumPy, and some of Keras and autograd, that are others here or absent, for errors."""
+"""Keywords of PyTorch, NumPy, Keras and autograd that have other names here or are absent, for errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RENAMED = {
     "opset_version": "opset", "axis": "dim", "input1": "x1", "input2": "x2", "interpolation": "method",
     "in_dims": "in_axes", "out_dims": "out_axes", "source": "src", "ndarray": "array", "train": "training",
 }  # fmt: skip
-"""PyTorch's keyword, and ours: the first one that the function has counts."""
+"""Our keyword for each of PyTorch's: the first one that the function has."""
 
 THEIRS = {
     name: [k for k, ours in RENAMED.items() if name in ours.split()] for name in " ".join(RENAMED.values()).split()
@@ -29,8 +29,8 @@ THEIRS = {
 BESIDE = {
     "input": "prediction logits log_probs probabilities indices t ary a x m v tup x1", "other": "b x2", "out": "",
 }  # fmt: skip
-"""The same for keywords that nearly every function of PyTorch's has. A function of one or two parameters answers them only if
-it answers others, since the check would make its calls slower."""
+"""The same for keywords of nearly all of PyTorch's functions. A function of one or two parameters declares them only if
+it declares others, because the check would slow down its calls."""
 
 _EXCEPTIONS = {
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d": {"weight": "w", "bias": "b"},
@@ -90,7 +90,7 @@ NUMPY: dict[str, dict[str, str]] = {}
 for _names, _table in _NUMPY.items():
     for _name in _names.split():
         NUMPY.setdefault(_name, {}).update(_table)
-"""NumPy's keywords, likewise."""
+"""The same for NumPy's keywords."""
 
 _ABSENT = {
     "leave it out: every result is a new Tensor": "inplace out",
@@ -114,7 +114,7 @@ _ABSENT = {
     "use swapaxes(x, dim0, dim1); transpose takes all axes in their new order": "dim0 dim1",
 }  # fmt: skip
 ABSENT = {name: why for why, names in _ABSENT.items() for name in names.split()}
-"""Keywords that nothing here stands for, and what to do."""
+"""Keywords without a counterpart here, and what to do."""
 
 _CREATION = "zeros ones full arange eye tri rand randn zeros_like ones_like full_like rand_like randn_like"
 _TAKEN = {
@@ -145,7 +145,7 @@ NOTES = {
     "median": "it returns values only, the mean of the middle two of an even number",
     "sort": "it returns values only, and argsort their positions",
 }
-"""What else differs in a function that is called with `dim`."""
+"""Other differences of functions that are called with `dim`."""
 
 
 def _own(function: str) -> Mapping[str, str]:
@@ -153,14 +153,14 @@ def _own(function: str) -> Mapping[str, str]:
 
 
 def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
-    """Our keyword, or in brackets what to do; None if the function has nothing for it."""
+    """Our keyword, or in brackets what to do; None if the function has no counterpart."""
     found = (table.get(keyword) for table in (_own(function), RENAMED, BESIDE, keras.KEYWORDS, autograd.KEYWORDS))
     known = next(filter(None, found), "")
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
-    """PyTorch's and NumPy's keywords, for a function that has `names`, which the function declares to answer them."""
+    """PyTorch's and NumPy's keywords for a function with parameters `names`. It declares them, to raise an error."""
     own = _own(function)
     found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
     found += [*(k for k in own if _ours(function, k, names)), *TAKEN.get(function, ())]
@@ -193,7 +193,7 @@ def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) 
 POSITIONAL = {
     "Tensor": "; for a shape, use tg.zeros(2, 3)", "step": "; a schedule counts its steps",
 }  # fmt: skip
-"""What else to say of too many arguments by position."""
+"""More text for the error of too many positional arguments."""
 
 
 def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -> TypeError | None:
@@ -208,11 +208,11 @@ def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -
     return TypeError(f"{owner}() takes {places} by position{more}{POSITIONAL.get(owner, '')}")
 
 
-def answering(function: F) -> F:
-    """`function`, whose errors say what to use for PyTorch's keywords. It is slower; :func:`foreign` is for frequent calls."""
+def explain_keywords(function: F) -> F:
+    """A decorator: errors of `function` name our keyword for PyTorch's. It is slow; :func:`foreign` is for frequent calls."""
 
     @functools.wraps(function)
-    def answered(*args: Any, **kwargs: Any) -> Any:
+    def explained(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError:
@@ -224,4 +224,4 @@ def answering(function: F) -> F:
                 raise
             raise error from None
 
-    return answered  # type: ignore[return-value]
+    return explained  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Errors of import statements that name a module of PyTorch's, such as ``import tinygrad_cnn.nn.functional as F``."""
+"""Errors of import statements that name one of PyTorch's modules, such as ``import tinygrad_cnn.nn.functional as F``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ USE = {
     "nn.utils": "from tinygrad_cnn.optim import clip_grad_norm_, clip_grad_value_",
     "nn.modules": "from tinygrad_cnn import nn",
 }
-"""Modules of PyTorch's, and the import that serves here."""
+"""PyTorch's modules, and the import to use instead."""
 
 
 class _Finder:
-    """Python asks it last, for modules that are nowhere."""
+    """The last finder that Python calls, for modules that do not exist."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> None:
@@ -27,6 +27,6 @@ class _Finder:
             raise ModuleNotFoundError(f"No module named {name!r}; write: {USE[module]}", name=name)
 
 
-def answer_imports() -> None:
-    """Let import statements answer."""
+def explain_imports() -> None:
+    """Install the finder."""
     sys.meta_path.append(_Finder)

@@ -1,4 +1,4 @@
-"""What MyGrad's names are called here, where they are not NumPy's: in the form of the table of PyTorch's names."""
+"""Our names for MyGrad's names that are not NumPy's."""
 
 from __future__ import annotations
 

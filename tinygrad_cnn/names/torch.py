@@ -256,14 +256,6 @@ _AUTOGRAD = {
     "set_detect_anomaly detect_anomaly anomaly_mode", "tg.no_grad and tg.enable_grad": "set_grad_enabled grad_mode",
     "x.backward()": "backward", "tg.vjp, tg.jvp, tg.hvp, tg.jacobian, tg.hessian": "functional",
 }  # fmt: skip
-ELSEWHERE = {
-    "tg.gradients(y, x)": "torch.autograd.grad",
-    "tg.grad, vjp, jvp, jacrev, jacfwd, hessian, vmap, linearize": "torch.func.grad, ...",
-    "tg.nn.functional_call": "torch.func.functional_call", "tg.checkpoint": "torch.utils.checkpoint.checkpoint",
-    "tg.optim.clip_grad_norm_, clip_grad_value_": "torch.nn.utils.clip_grad_norm_, ...",
-    "tg.optim.EMA": "torch.optim.swa_utils.AveragedModel", "tg.onnx.export, tg.onnx.load": "torch.onnx.export",
-}  # fmt: skip
-"""Names of further namespaces, for the documentation."""
 
 
 def _by_name(groups: dict[str, str]) -> dict[str, str]:
@@ -291,4 +283,4 @@ TABLES = {
     "keras.layers": _by_name(keras.LAYERS),
     "autograd": _by_name(autograd.AUTOGRAD),
 }
-"""For each namespace, what to use for its names. A name of ``torch`` is answered in the other namespaces too."""
+"""For each namespace, the replacements of its names. Names of ``torch`` are looked up for the other namespaces too."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..names import answering
+from ..names import explaining_getattr
 from . import (
     activation,
     containers,
@@ -51,4 +51,4 @@ __all__ += pool.__all__
 __all__ += resize.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.nn", "torch.nn")
+    __getattr__ = explaining_getattr("tinygrad_cnn.nn", "torch.nn")

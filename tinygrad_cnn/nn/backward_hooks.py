@@ -1,4 +1,4 @@
-"""Backward hooks of modules: identities around a call, whose rules hand the gradients to the hooks."""
+"""Backward hooks of modules: identity ops around a call, whose rules call the hooks with the gradients."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Watch:
 
     def _at_output(self, gradients: Gradients) -> Gradients:
         for hook in self.pre_hooks:
-            gradients = _answer(PRE_HOOK, hook(self.module, gradients), gradients)
+            gradients = _gradients_after(PRE_HOOK, hook(self.module, gradients), gradients)
         self.grad_output = gradients
         if self.hooks and not any(self.recorded):
             self._at_arguments((None,) * len(self.recorded))
@@ -62,7 +62,7 @@ class Watch:
     def _at_arguments(self, gradients: Gradients) -> Gradients:
         grad_output, self.grad_output = self.grad_output, ()
         for hook in self.hooks:
-            gradients = _answer(HOOK, hook(self.module, gradients, grad_output), gradients)
+            gradients = _gradients_after(HOOK, hook(self.module, gradients, grad_output), gradients)
         return gradients
 
 
@@ -123,7 +123,7 @@ def _is_recorded(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad
 
 
-def _answer(name: str, result: Any, gradients: Gradients) -> Gradients:
+def _gradients_after(name: str, result: Any, gradients: Gradients) -> Gradients:
     """The gradients after a hook that returned `result`."""
     if result is None:
         return gradients

@@ -92,7 +92,7 @@ class _Sequence(Module):
         return listed
 
     def _replace(self, values: list[Any]) -> Self:
-        """Hold these, numbered from 0, instead of the present ones."""
+        """Replace all items by these, numbered from 0."""
         for name in self._names():
             delattr(self, name)
         return self.extend(values)
@@ -144,7 +144,7 @@ class ModuleList(_Sequence):
         self.extend(modules)
 
     def _rows(self) -> Iterator[tuple[str, str]]:
-        """Equal neighbours on one line."""
+        """Consecutive equal items on one line."""
         for text, group in groupby(super()._rows(), key=itemgetter(1)):
             names = [name for name, _ in group]
             yield (names[0], text) if len(names) == 1 else (f"{names[0]}-{names[-1]}", f"{len(names)} x {text}")
@@ -197,11 +197,11 @@ class _Dict(Module):
         return [name for name, _ in self._own(self._kind)]
 
     def values(self) -> list[Any]:
-        """What they name."""
+        """The items."""
         return [value for _, value in self._own(self._kind)]
 
     def items(self) -> list[tuple[str, Any]]:
-        """The names, each with what it names."""
+        """The pairs of names and items."""
         return list(self._own(self._kind))
 
     def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
@@ -210,7 +210,7 @@ class _Dict(Module):
             self[name] = value
 
     def pop(self, key: str) -> Any:
-        """Remove an item and return what it named."""
+        """Remove an item and return it."""
         value = self[key]
         delattr(self, key)
         return value

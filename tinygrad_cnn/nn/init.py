@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..names import answering
+from ..names import explaining_getattr
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 
@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.nn.init", "torch.nn.init")
+    __getattr__ = explaining_getattr("tinygrad_cnn.nn.init", "torch.nn.init")
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..core.codegen import made
 from ..core.composite import accepting_lists
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..ops.geometry import sizes
 from ..tensor import creation
 from . import init
@@ -39,7 +39,7 @@ class Layer(Module):
         for name, value in attributes.items():
             setattr(cls, name, value)
         if "__init__" in vars(cls):
-            cls.__init__ = answering(vars(cls)["__init__"])  # type: ignore[method-assign]
+            cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
         definer = next(base for base in cls.__mro__ if "forward" in vars(base))
         if definer is cls:
             cls.forward = accepting_lists(vars(cls)["forward"])

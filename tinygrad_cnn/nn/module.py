@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import only_to_none
 from ..core import tracing
-from ..names import answer
-from ..names.keywords import answering
+from ..names import explain_names
+from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
@@ -201,7 +201,7 @@ class Module:
             yield path, module
             waiting += [(_joined(path, name), child) for name, child in reversed([*module._own("module")])]
 
-    @answering
+    @explain_keywords
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
@@ -291,7 +291,7 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    @answering
+    @explain_keywords
     def to(self, dtype: DTypeLike) -> Self:
         """Convert all floating-point parameters and buffers, and the gradients of parameters; return this module.
 
@@ -344,7 +344,7 @@ class Module:
             for name, value in (*module._own("parameter"), *module._own("buffer"))
         }
 
-    @answering
+    @explain_keywords
     def state_dict(self, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Copies of all parameters and persistent buffers as arrays, under PyTorch's names.
 
@@ -352,7 +352,7 @@ class Module:
         """
         return {name: tensor.numpy().copy() for name, tensor in self._stateful(prefix).items()}
 
-    @answering
+    @explain_keywords
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, finite: bool = False
     ) -> IncompatibleKeys:
@@ -381,7 +381,7 @@ class Module:
 
     # Hooks
 
-    @answering
+    @explain_keywords
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> Handle:
         """Call ``hook(module, args)`` before every forward. A result other than None replaces the positional arguments.
 
@@ -389,7 +389,7 @@ class Module:
         """
         return Handle("register_forward_pre_hook", self._own_dict("_pre_hooks"), hook)
 
-    @answering
+    @explain_keywords
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
         """Call ``hook(module, args, output)`` after every forward. A result other than None replaces the output.
 
@@ -397,12 +397,12 @@ class Module:
         """
         return Handle("register_forward_hook", self._own_dict("_hooks"), hook)
 
-    @answering
+    @explain_keywords
     def register_full_backward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> Handle:
         """Call ``hook(module, grad_input, grad_output)`` when the gradients of a call's arguments are complete.
 
         `grad_input` is a tuple of the gradients of the positional arguments, and `grad_output` of those of the outputs; None
-        stands for what has no gradient. A result other than None replaces `grad_input`. If no argument requires a gradient,
+        stands for no gradient. A result other than None replaces `grad_input`. If no argument requires a gradient,
         the hook is called when `grad_output` is complete. ``forward`` must return a Tensor or a tuple. Compiled functions that
         call the module run as they are written.
 
@@ -418,7 +418,7 @@ class Module:
         """
         return Handle(HOOK, self._own_dict("_backward_hooks"), hook)
 
-    @answering
+    @explain_keywords
     def register_full_backward_pre_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
         """Call ``hook(module, grad_output)`` when the gradients of a call's outputs are complete, before it passes them on.
 
@@ -431,7 +431,7 @@ class Module:
     def summary(self, input_shape: Any, *more: Any, dtype: DTypeLike | None = None) -> Summary:
         """Print a table of the modules in the order of their calls, with outputs, parameters and multiply-adds.
 
-        The model is called once, in evaluation mode and without gradients; its modes and state stay as they are.
+        The model is called once, in evaluation mode and without gradients; its modes and state do not change.
 
         Args:
             input_shape: the shape of the input with its batch, such as (1, 3, 32, 32); or an example, an array.
@@ -497,4 +497,4 @@ def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-answer(Module, "torch.nn.Module")
+explain_names(Module, "torch.nn.Module")

@@ -113,7 +113,7 @@ class BatchNorm2d(_BatchNorm, layouts=("(N, C, H, W)",)):
         affine: whether there are weight and bias.
         track_running_stats: whether there are running statistics; without them, evaluation uses those of the batch too.
         dtype: of parameters and statistics; the default dtype unless given.
-        bias: whether there is a bias beside the weight.
+        bias: whether there is a bias besides the weight.
 
     Attributes:
         weight, bias: (C,), initially 1 and 0; or None.

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -26,7 +26,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    @answering
+    @explain_keywords
     def __init__(self, data: Any, *, requires_grad: bool = True, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, requires_grad=requires_grad, dtype=dtype)
         if not requires_grad:

@@ -90,7 +90,7 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 
 
 def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -> Summary:
-    """The summary of one call of the model, in evaluation mode and without gradients, which leaves the model as it was."""
+    """The summary of one call of the model, in evaluation mode and without gradients. The model does not change."""
     arguments = [_example(value, dtype) for value in inputs]
     paths = {id(module): path for path, module in model.named_modules()}
     rows: list[Row] = []
@@ -117,7 +117,7 @@ def summarize(model: Module, inputs: tuple[Any, ...], dtype: DTypeLike | None) -
 
 @contextmanager
 def followed(model: Module, enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
-    """Evaluation mode without gradients, where `enter` and `leave` are hooks of every module; the model stays as it was."""
+    """Evaluation mode without gradients, with `enter` and `leave` as hooks of every module. The model does not change."""
     with ExitStack() as stack:
         for module in model.modules():
             stack.callback(setattr, module, "training", module._training)

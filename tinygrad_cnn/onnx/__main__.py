@@ -10,7 +10,7 @@ from .model import GraphModule, load
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the summary; the exit code is 1 if the file cannot be read or called."""
+    """Print the summary. The exit code is 1 if the file cannot be read or called."""
     parser = argparse.ArgumentParser(
         prog="python -m tinygrad_cnn.onnx", description="Print the summary of an ONNX file."
     )
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _shapes(model: GraphModule, given: Sequence[str]) -> list[tuple[int, ...] | None]:
-    """A shape for each input, None for that of the file. ValueError for a wrong one."""
+    """The shape of each input, None for the shape in the file. ValueError for an invalid shape."""
     found: dict[str, tuple[int, ...]] = {}
     for text in given:
         name, equals, sizes = text.rpartition("=")

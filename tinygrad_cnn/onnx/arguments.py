@@ -1,4 +1,4 @@
-"""The arguments of an export: names, dynamic axes, and the calls of the model that they ask for."""
+"""The arguments of an export: names, dynamic axes, and the calls of the model for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Axes: TypeAlias = Mapping[str, Sequence[int] | Mapping[int, str]]
 
 
 def checked_names(kind: str, count: int, given: Sequence[str]) -> list[str]:
-    """The names that are given for the inputs or outputs. OnnxError if they do not fit."""
+    """The given names of the inputs or outputs. OnnxError if they do not fit."""
     names = list(given)
     if len(names) != count or len(set(names)) != count or not all(names):
         raise OnnxError(f"export: `{kind}_names` is {names}; it must be {count} different names, as there are {kind}s")
@@ -26,7 +26,7 @@ def checked_names(kind: str, count: int, given: Sequence[str]) -> list[str]:
 
 
 def input_names(model: Module, count: int, given: Sequence[str] | None) -> list[str]:
-    """Names for the inputs. OnnxError if those that are given do not fit."""
+    """Names for the inputs. OnnxError if given names do not fit."""
     if given is not None:
         return checked_names("input", count, given)
     if isinstance(model, GraphModule):

@@ -1,4 +1,4 @@
-"""A graph of a file made into a program: checked, with everything computed that does not depend on the inputs."""
+"""Converts a graph of a file to a program: checks it, and computes everything that does not depend on the inputs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FOLDED = frozenset([
     "Reshape", "Round", "ScatterElements", "ScatterND", "Shape", "Sign", "Size", "Slice", "Split", "Sqrt", "Squeeze",
     "Sub", "Sum", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
 ])  # fmt: skip
-"""Operators that are computed when a file is read, if all their inputs are constants."""
+"""Operators that are computed when a file is read, if all inputs are constants."""
 
 
 class Constant:
-    """A value that is known before the first call."""
+    """A value that is known when a file is read."""
 
     __slots__ = ("array", "given")
 
@@ -40,16 +40,16 @@ class Constant:
 
     @property
     def folds(self) -> bool:
-        """Whether what is computed of it may be computed now: no weights."""
+        """Whether results of this value may be computed when the file is read. Weights may change later."""
         return not self.given or self.array.dtype.kind != "f"
 
 
 class Builder:
-    """Reads the graphs of a model."""
+    """Converts the graphs of a model."""
 
     def __init__(self, opset: int, folder: Path | None, budget: int) -> None:
         self.opset, self.folder = opset, folder
-        self.budget = budget  # elements that constants may have that are computed
+        self.budget = budget  # the most elements of a constant that is computed
         self.constants: dict[str, Constant] = {}
         self.unknown: dict[str, list[str]] = {}  # operators without a reader, with the names of their nodes
         self.taken: set[str] = set()
@@ -66,7 +66,7 @@ class Builder:
         return program
 
     def _graph(self, graph: Any, outer: dict[str, str], inputs: Sequence[str] | None) -> Program:
-        """The program of a graph whose outer names are known; with the values that its inputs are, if they are."""
+        """The program of a graph. `outer` names are known, and `inputs` are the values of its inputs, if known."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise OnnxError(f"load: more than {DEEPEST} graphs lie within each other")
@@ -170,7 +170,7 @@ class Builder:
         )
 
     def _fold(self, step: Step, known: Sequence[Any], operator: str) -> bool:
-        """Compute a step of constants, if its result is not too large."""
+        """Compute a step of constants, unless its result is too large."""
         arrays = [c.array for c in known]
         if operator not in ("Concat", "Gather", "GatherElements", "GatherND", "OneHot", "Reshape"):
             try:
@@ -189,7 +189,7 @@ class Builder:
                 warnings.simplefilter("ignore")
                 step.run(env, False)
         except OnnxError:
-            return False  # it is said when the model is called
+            return False  # the error is raised when the model is called
         made = {name: np.asarray(env[name]) for name in step.outputs if name}
         self.budget -= sum(a.size for a in made.values())
         self.constants.update({name: Constant(array, given=False) for name, array in made.items()})
@@ -250,7 +250,7 @@ class Builder:
 
 
 def _check_text(name: Any) -> None:
-    """OnnxError for a name that is no UTF-8: protobuf hands it on as bytes."""
+    """OnnxError for a name that is not UTF-8, which protobuf returns as bytes."""
     if not isinstance(name, str):
         raise OnnxError(f"load: the name {name!r} is no text; the file is damaged")
 

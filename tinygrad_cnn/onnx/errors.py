@@ -1,4 +1,4 @@
-"""The error of this folder, and the way to the packages that it needs."""
+"""The error of this package, and the import of the package onnx."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["OnnxError", "package"]
 
 
 class OnnxError(ValueError):
-    """A model cannot be written as ONNX, or a file cannot be read or run: the message says what, where and the way out."""
+    """A model cannot be written as ONNX, or a file cannot be read or run. The message says what, where, and what to do."""
 
 
 def package(caller: str) -> Any:
-    """The package ``onnx``. ImportError that says how to get it."""
+    """The package ``onnx``. ImportError with the command that installs it."""
     found: ModuleType
     try:
         import onnx.checker

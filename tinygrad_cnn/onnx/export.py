@@ -26,13 +26,13 @@ from .write import Writer
 __all__ = ["export"]
 
 OLDEST, NEWEST = 13, 23
-"""The opsets that are written."""
+"""The opsets that can be written."""
 
 IR = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}
-"""The version of the format that came with each opset."""
+"""The version of the file format for each opset."""
 
 LARGEST = (1 << 31) - 1
-"""The bytes that a file of the format can have."""
+"""The maximum size of a file in bytes: protobuf's limit."""
 
 
 def export(
@@ -97,7 +97,7 @@ def export(
 
 
 class _Export:
-    """One file."""
+    """Writes one file."""
 
     def __init__(
         self, model: Module, traces: Sequence[Trace], opset: int, inputs: Sequence[str], axes: Sequence[dict[int, str]],
@@ -334,7 +334,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _alive(nodes: Sequence[Any], wanted: set[str]) -> list[Any]:
-    """The nodes that make what is wanted."""
+    """The nodes that the outputs depend on."""
     kept = []
     for node in reversed(nodes):
         if wanted & set(node.output):

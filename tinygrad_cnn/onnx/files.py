@@ -1,4 +1,4 @@
-"""A file's bytes as a model, and its tensors as arrays: nothing in a file is trusted."""
+"""A file's bytes as a model, and its tensors as arrays. Files are not trusted: everything is checked."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .errors import OnnxError, package
 from .table.logic import numpy_dtype
 
 OLDEST, NEWEST = 7, 28
-"""The opsets that are read."""
+"""The opsets that can be read."""
 
 DEEPEST = 16
-"""Graphs within graphs."""
+"""The deepest nesting of graphs."""
 
 MOST_NODES = 1_000_000
-"""Nodes that the functions of a file may become, if the file does not have as many itself."""
+"""The most nodes after functions are inlined, unless the file itself has as many."""
 
 
 def model_of(source: Any) -> tuple[Any, Path | None]:
-    """The model in a file, or in bytes, and its folder. OnnxError if it is none."""
+    """The model in a file, or in bytes, and its folder. OnnxError if it is not a model."""
     onnx = package("load")
     folder = None
     if isinstance(source, bytes | bytearray | memoryview):
@@ -46,7 +46,7 @@ def model_of(source: Any) -> tuple[Any, Path | None]:
 
 
 def without_functions(model: Any) -> Any:
-    """The model with its functions in the place of the nodes that call them. OnnxError if they have no end, or are too many."""
+    """The model with its functions inlined. OnnxError if they are recursive, or have too many nodes."""
     if not model.functions:
         return model
     functions = {(f.domain, f.name): f for f in model.functions}
@@ -82,7 +82,7 @@ def without_functions(model: Any) -> Any:
 
 
 def opset_of(model: Any) -> int:
-    """The opset of ONNX's own operators. OnnxError for one that is not read."""
+    """The opset of ONNX's own operators. OnnxError for an unsupported opset."""
     versions = [i.version for i in model.opset_import if i.domain in ("", "ai.onnx")]
     if len(versions) != 1:
         raise OnnxError(f"load: the model names {len(versions)} opsets of ONNX's operators; it must name one")
@@ -95,7 +95,7 @@ def opset_of(model: Any) -> int:
 
 
 def array_of(tensor: Any, folder: Path | None = None) -> np.ndarray:
-    """The array of a tensor in a file. Its size is checked before memory is taken. OnnxError for a damaged one."""
+    """The array of a tensor in a file. Its size is checked before memory is allocated. OnnxError for a damaged tensor."""
     what = f"tensor {tensor.name!r}"
     shape = tuple(tensor.dims)
     if any(n < 0 for n in shape):
@@ -115,7 +115,7 @@ def array_of(tensor: Any, folder: Path | None = None) -> np.ndarray:
 
 
 def _listed(tensor: Any, shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> np.ndarray:
-    """The array of a tensor whose values stand one by one in a list."""
+    """The array of a tensor whose values are stored as a list."""
     if dtype == np.float32 or dtype == np.complex64:
         listed = np.array(tensor.float_data, np.float32)
     elif dtype == np.float64 or dtype == np.complex128:
@@ -136,7 +136,7 @@ def _listed(tensor: Any, shape: tuple[int, ...], dtype: np.dtype[Any], what: str
 
 
 def _external(tensor: Any, size: int, folder: Path | None) -> bytes:
-    """The bytes of a tensor that lie in a file beside the model's."""
+    """The bytes of a tensor that are stored in another file of the model's folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     name, what = entries.get("location", ""), f"tensor {tensor.name!r}"
     if folder is None:
@@ -163,7 +163,7 @@ def _external(tensor: Any, size: int, folder: Path | None) -> bytes:
 
 
 def attribute_of(attribute: Any) -> Any:
-    """The value of an attribute in Python; a graph as it is in the file."""
+    """The Python value of an attribute. A graph stays as it is in the file."""
     kinds = package("load").AttributeProto
     match attribute.type:
         case kinds.FLOAT:

@@ -1,4 +1,4 @@
-"""A file of ONNX as a module."""
+"""An ONNX file as a module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["GraphModule", "load"]
 
 
 class Scope(Module):
-    """Parameters and buffers whose names have a common beginning."""
+    """Parameters and buffers with a common prefix in their names."""
 
 
 class GraphModule(Module):
@@ -79,7 +79,7 @@ class GraphModule(Module):
         return found[0] if len(found) == 1 else found
 
     def environment(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Env:
-        """What the program starts with."""
+        """The values at the start of the program."""
         given = dict(zip(self.input_names, inputs, strict=False)) | named
         if len(given) != len(self.input_names) or len(inputs) + len(named) != len(given):
             raise OnnxError(
@@ -125,7 +125,7 @@ class GraphModule(Module):
 
 
 def _kind(constant: Constant, roles: set[str]) -> str | None:
-    """What a constant is in the module: a "parameter", a "buffer" or, None, a part of the graph."""
+    """The role of a constant in the module: "parameter", "buffer", or None for a part of the graph."""
     kind = constant.array.dtype.kind
     if not roles - {"Structural"}:
         return None

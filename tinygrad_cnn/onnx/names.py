@@ -1,4 +1,4 @@
-"""Names of a file as paths of attributes, and back."""
+"""Names in a file as attribute paths, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ..nn import Module
 
 DEEPEST = 16
-"""Parts of a path: a name with more dots is one part."""
+"""The most parts of a path. A name with more dots is one part."""
 
 
 def paths(names: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The inputs of a graph: what a file says of them, and whether a value fits."""
+"""The inputs of a graph: their description in the file, and checks of values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .table.logic import numpy_dtype
 
 
 class Port:
-    """An input of a graph: its name, and the dtype and sizes that the file states; None for an unknown one."""
+    """An input of a graph: its name, and the dtype and sizes in the file; None for an unknown one."""
 
     def __init__(self, name: str, dtype: Any, sizes: tuple[int | str | None, ...] | None) -> None:
         self.name, self.dtype, self.sizes = name, dtype, sizes
@@ -37,7 +37,7 @@ class Port:
 
 
 def ports_of(graph: Any) -> list[Port]:
-    """The inputs of a graph that are no initializers."""
+    """The inputs of a graph that are not initializers."""
     known = {tensor.name for tensor in graph.initializer}
     return [_port(value) for value in graph.input if value.name not in known]
 

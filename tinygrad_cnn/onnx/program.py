@@ -1,4 +1,4 @@
-"""What a graph of a file has become: steps, run one after the other on values by name."""
+"""The program of a graph: steps that run one after the other on values by name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .table.base import number
 Env = dict[str, Any]
 
 MOST_TURNS = 1_000_000
-"""Turns of loops in one call: a file can ask for any number."""
+"""The most iterations of loops in one call. A file can specify any number."""
 
 MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
-"""What an op raises for values that it cannot take; not what stops a run."""
+"""Exceptions of an op for invalid values."""
 
 
 class Step:
@@ -34,15 +34,15 @@ class Step:
     ) -> None:  # fmt: skip
         self.function, self.inputs, self.outputs = function, tuple(inputs), tuple(outputs)
         self.name, self.operator, self.wants_mode = name, operator, wants_mode
-        self.roles = tuple(roles)  # of the inputs, as the table says them
-        self.after: tuple[str, ...] = ()  # values that nothing needs any more
+        self.roles = tuple(roles)  # of the inputs, from the table
+        self.after: tuple[str, ...] = ()  # values that no later step reads
 
     def uses(self) -> set[str]:
-        """The names of the values that it takes."""
+        """The names of the step's inputs."""
         return set(self.inputs) - {""}
 
     def note(self, roles: dict[str, set[str]]) -> None:
-        """Add how it uses its inputs to the roles of values by name. What only makes shapes is itself part of the shapes."""
+        """Add the roles of its inputs by name. An input that only determines shapes has the role of a shape."""
         found = set[str]().union(*(roles.get(name, ()) for name in self.outputs))
         for name, role in zip(self.inputs, self.roles, strict=True):
             if name:
@@ -55,7 +55,7 @@ class Step:
         self.store(env, made if made.__class__ is tuple else (made,))
 
     def store(self, env: Env, made: Sequence[Any]) -> None:
-        """Give what was made the names of the outputs."""
+        """Assign the results to the names of the outputs."""
         if len(made) < len(self.outputs) and any(self.outputs[len(made) :]):
             raise OnnxError(f"it makes {len(made)} outputs, but {len(self.outputs)} are named")
         for name, value in zip(self.outputs, made, strict=False):
@@ -68,7 +68,7 @@ def _array(value: Any) -> Any:
 
 
 class Program:
-    """Steps, and the names of what goes in and comes out."""
+    """A list of steps, with the names of its inputs and outputs."""
 
     def __init__(self, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> None:
         self.inputs, self.outputs = list(inputs), list(outputs)
@@ -83,7 +83,7 @@ class Program:
         return used | (set(self.outputs) - made)
 
     def note(self, roles: dict[str, set[str]]) -> None:
-        """Add how the steps use values to their roles by name."""
+        """Add the roles of values in the steps, by name."""
         for name in self.outputs:
             roles.setdefault(name, set()).add("Value")
         for step in reversed(self.steps):
@@ -119,14 +119,14 @@ def run_step(step: Any, env: Env, training: bool) -> None:
 
 
 def _placed(step: Any, error: BaseException) -> OnnxError:
-    """The error with the node at which it happened."""
+    """The error with the node that raised it."""
     placed = OnnxError(f"node {step.name!r} ({step.operator}): {error or type(error).__name__}")
     placed.add_note(f"at node {step.name!r}")
     return placed
 
 
 def _nothing(*_: Any) -> None:
-    """The function of a step that runs programs."""
+    """The function of a step that runs other programs."""
 
 
 class Branch(Step):
@@ -168,7 +168,7 @@ class _Repeated(Step):
 
 
 class Loop(_Repeated):
-    """A Loop: a program that is repeated while a condition holds, so many times at most."""
+    """A Loop: repeats a program while a condition holds, up to a number of times."""
 
     __slots__ = ("states",)
 
@@ -204,7 +204,7 @@ TURNS = "\0turns"
 
 
 class Scan(_Repeated):
-    """A Scan: a program that goes along an axis of some inputs, and stacks some outputs along one."""
+    """A Scan: runs a program for each slice of some inputs along an axis, and stacks some outputs along an axis."""
 
     __slots__ = ("axes", "backward", "count", "out_axes", "out_backward")
 

@@ -1,4 +1,4 @@
-"""Sizes that are known when a file is run: found by comparing traces, and written as nodes that compute them."""
+"""Sizes that are only known when the file runs. They are found by comparing traces, and written as nodes that compute them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIXED = "; pass dynamic_axes={} for a file of fixed sizes"
 
 
 class Sizes:
-    """The part of a writer that deals with sizes."""
+    """The part of a writer that computes sizes."""
 
     node: Callable[..., Any]
     ints: Callable[[Iterable[int]], Value]
@@ -26,7 +26,7 @@ class Sizes:
         self._sizes: dict[Any, Value] = {}
 
     def size(self, sizes: tuple[int, ...]) -> Value:
-        """A size that varies, as a 1-D value of one element: a multiple of a dynamic size, and a number more."""
+        """A dynamic size as a 1-D value with one element: a multiple of a dynamic axis, plus a number."""
         found = self._known_size(sizes)
         self.refuse(
             found is None,
@@ -64,7 +64,7 @@ class Sizes:
         return self._sizes[key]
 
     def shape(self, value: Value, instead: Mapping[int, int] | None = None) -> Value:
-        """The shape of a value that is to be made, as a 1-D value; with other numbers for some axes."""
+        """The shape of a value as a 1-D value, with other numbers for some axes."""
         found: list[tuple[int, ...]] = [value.sizes(i) for i in range(len(value.shape))]
         for axis, n in (instead or {}).items():
             found[axis] = (n,) * len(self.traces)
@@ -73,7 +73,7 @@ class Sizes:
         return self.node("Concat", *map(self.size, found), axis=0)  # type: ignore[no-any-return]
 
     def reshape(self, x: Value, out: Value) -> Value:
-        """x in the shape of `out`, with 0 for a dynamic axis that stays, and -1 for another one."""
+        """x in the shape of `out`. A dynamic axis that stays is written as 0, another one as -1."""
         target: list[Any] = []  # numbers, and the sizes of an axis in all traces
         for i in range(len(out.shape)):
             sizes = out.sizes(i)

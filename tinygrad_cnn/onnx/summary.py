@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def summarize(model: GraphModule, given: tuple[Any, ...], dtype: DTypeLike | None) -> Summary:
-    """The summary of one call without gradients, in evaluation mode. OnnxError if a shape is needed that is not known."""
+    """The summary of one call without gradients, in evaluation mode. OnnxError if a required shape is unknown."""
     ports = model.ports
     if given and len(given) != len(ports):
         raise OnnxError(f"summary: {len(given)} inputs are given; the graph takes {', '.join(model.input_names)}")
@@ -51,7 +51,7 @@ def summarize(model: GraphModule, given: tuple[Any, ...], dtype: DTypeLike | Non
 
 
 def _example(port: Port, given: Any, dtype: DTypeLike | None) -> Tensor:
-    """An input: an example, or zeros of a shape, which by default is that of the file with a batch of 1."""
+    """An input: an example, or zeros of a shape. The default is the shape in the file with a batch of 1."""
     if isinstance(given, Tensor | np.ndarray):
         return given if isinstance(given, Tensor) else Tensor(given)
     if given is None:

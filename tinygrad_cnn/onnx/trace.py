@@ -1,4 +1,4 @@
-"""One call of a model, as the list of ops that it calls."""
+"""A trace: the ops that one call of a model calls."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .errors import OnnxError
 
 
 class _Refusal(Exception):
-    """What becomes an OnnxError outside of the ops, which give errors of values their own words."""
+    """Exceptions that become an OnnxError outside of ops. Ops have their own error messages."""
 
 
 class Record:
-    """One call of an op: arrays and numbers that went in, and the array that came out."""
+    """One call of an op: its arrays and numbers, and its output."""
 
     __slots__ = ("depends", "index", "inputs", "line", "op", "output", "params", "path")
 
@@ -33,9 +33,9 @@ class Record:
 
 
 class Trace(tracing.Tracer):
-    """Notes every op of a call in its order."""
+    """Records every op of a call, in order."""
 
-    captures = True  # so that an index that was computed stays known
+    captures = True  # keeps computed indices alive
 
     def __init__(self, inputs: Sequence[np.ndarray]) -> None:
         self.records: list[Record] = []
@@ -68,7 +68,7 @@ class Trace(tracing.Tracer):
         raise _Refusal(f"export: the model changes its state in {self.where()}, and a file cannot")
 
     def impure(self, reason: str) -> None:
-        """Nothing is repeated, so it does not matter."""
+        """Ignored: a trace is not replayed."""
 
     def read(self, thing: Any, what: tracing.Read) -> None:
         if what == "values" and id(getattr(thing, "_array", None)) in self.depends:
@@ -82,7 +82,7 @@ class Trace(tracing.Tracer):
             raise _Refusal(f"export: the model draws random numbers in {self.where()}, and a file cannot")
 
     def where(self) -> str:
-        """The module and the line that is being run."""
+        """The module and the line that are running."""
         frame = caller()
         return f"{self.path[-1] or 'the model'}, line {frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -102,7 +102,7 @@ def _arrays(tree: Any) -> list[np.ndarray]:
 
 
 def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
-    """The trace of one call in evaluation mode, without gradients; the model stays as it was."""
+    """The trace of one call in evaluation mode, without gradients. The model does not change."""
     arguments = [Tensor._of(array) for array in inputs]
     trace = Trace(inputs)
     paths = {id(module): path for path, module in model.named_modules()}
@@ -123,7 +123,7 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
 
 
 def _outputs(found: Any, name: str) -> list[tuple[str, np.ndarray]]:
-    """Names, empty unless from a dict, and arrays of what a model returns."""
+    """The arrays of a model's result, and their names; the names are empty unless the result is a dict."""
     if isinstance(found, Tensor):
         return [(name, found._array)]
     if isinstance(found, dict):

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Value:
-    """A value of the file that is being written. Its shape is that of the first trace; `shapes` has those of all traces."""
+    """A value of the file. Its shape is that of the first trace; `shapes` has the shapes in all traces."""
 
     __slots__ = ("constant", "dtype", "name", "shapes")
 
@@ -38,7 +38,7 @@ class Value:
 
 
 class Dimension:
-    """A dynamic axis: its name, an input that has it, and which axis."""
+    """A dynamic axis: its name, an input that has it, and the number of the axis."""
 
     def __init__(self, name: str, value: Value, axis: int) -> None:
         self.name, self.value, self.axis = name, value, axis

@@ -1,4 +1,4 @@
-"""What writers of the table write with: values, nodes and constants."""
+"""The interface that writers of the table use: values, nodes and constants."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ELEMENTWISE = frozenset([
 
 
 class Writer(Sizes):
-    """The file that is being written, and the op whose turn it is."""
+    """The file that is being written, and the op that is being written."""
 
     def __init__(self, traces: Sequence[Trace], opset: int, names: Mapping[int, str]) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Writer(Sizes):
         self.constants: dict[str, Value] = {}
         self.values: dict[int, Value] = {}  # by identity of the array in the first trace
         self.taken: set[str] = set(names.values())
-        self.users: dict[int, list[Record]] = {}  # by identity of an array, who takes it
+        self.users: dict[int, list[Record]] = {}  # by identity of an array, the ops that take it
         self.kept: set[int] = set()  # arrays that are outputs
         self.given: dict[int, Value] = {}  # results of records that need not be written
         self.record: Record
@@ -57,7 +57,7 @@ class Writer(Sizes):
     # Values
 
     def unique(self, name: str) -> str:
-        """`name`, or with a number behind it if it is taken."""
+        """`name`, with a number appended if it is in use."""
         found, i = name, 1
         while found in self.taken:
             found, i = f"{name}_{i}", i + 1
@@ -80,11 +80,11 @@ class Writer(Sizes):
         return self._ints[key]
 
     def number(self, value: float, dtype: Any) -> Value:
-        """A constant without axes."""
+        """A 0-D constant."""
         return self.constant(np.array(value, dtype))
 
     def value(self, array: Any) -> Value:
-        """The value of an array of the first trace; one that does not depend on the inputs is a constant."""
+        """The value of an array of the first trace. It is a constant if it does not depend on the inputs."""
         if isinstance(array, Value):
             return array
         if id(array) not in self.values:
@@ -95,7 +95,7 @@ class Writer(Sizes):
         self.refuse(id(array) in self.traces[0].depends, "needs a value that was not written")
         name = self.parameters.get(id(array), "")
         made = self.traces[0].made.get(id(array))
-        if not name and made is not None and made.op.name == "reshape":  # of a parameter that has no other use
+        if not name and made is not None and made.op.name == "reshape":  # of a parameter without another use
             whole = made.inputs[0]
             if id(whole) in self.parameters and len(self.users.get(id(whole), ())) == 1:
                 name = self.parameters[id(whole)]
@@ -116,7 +116,7 @@ class Writer(Sizes):
         return given
 
     def _varying_number(self, given: Any, numbers: Sequence[Any]) -> Value:
-        """A number that depends on dynamic sizes: such a size, or 1 by it."""
+        """A number that depends on dynamic sizes: a size, or 1 / size."""
         inverse = isinstance(given, float) and all(0 < x <= 1 and 1 / round(1 / x) == x for x in numbers)
         whole = [round(1 / x) if inverse else x for x in numbers]
         self.refuse(
@@ -127,7 +127,7 @@ class Writer(Sizes):
         return self.node("Reciprocal", self.cast(size, self.out.dtype)) if inverse else size  # type: ignore[no-any-return]
 
     def varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
-        """A constant that may have other sizes in other traces, if it is the same all along those axes."""
+        """A constant that may have other sizes in other traces, if its elements are equal along those axes."""
         if all(
             a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc"))
             for a in arrays
@@ -160,19 +160,19 @@ class Writer(Sizes):
         return None
 
     def only_user(self) -> Record | None:
-        """The only op that takes the output of this one."""
+        """The op that takes the output of this one, if there is exactly one."""
         output = self.record.output
         users = self.users.get(id(output), [])
         return users[0] if len(users) == 1 and id(output) not in self.kept else None
 
     def absorb(self, user: Record, result: Value) -> None:
-        """Let `result` stand for what `user`, the only user of this op, computes: no node is written for it."""
+        """Use `result` as the result of `user`, the only op that takes this op's output. No node is written for `user`."""
         self.given[id(user)] = result
 
     # Nodes
 
     def node(self, operator: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
-        """Write a node; its value, or several. Inputs are values, arrays, numbers in the dtype of the first one, and None."""
+        """Write a node, and return its outputs. Inputs are values, arrays, None, or numbers in the first one's dtype."""
         given = [self._input(x, inputs) for x in inputs]
         while given and given[-1] is None:
             given.pop()
@@ -197,7 +197,7 @@ class Writer(Sizes):
         return self.number(x, next(v.dtype for v in inputs if isinstance(v, Value)))
 
     def _guess(self, operator: str, given: Sequence[Value | None]) -> Sequence[tuple[int, ...]]:
-        """The shapes of what a node makes, as far as the table asks for them: all axes, the first one or none."""
+        """The shapes of a node's output, as far as the table needs them: all axes, the first axis, or none."""
         values = [v for v in given if v is not None]
         if operator in ("Conv", "ConvTranspose", "AveragePool", "MaxPool"):
             return [shape[:1] for shape in values[0].shapes]
@@ -226,19 +226,19 @@ class Writer(Sizes):
         return self.cast(x, dtype)
 
     def as_index(self, x: Any) -> Value:
-        """A value as integers that may be indices."""
+        """The value as integers that can be indices."""
         return self.as_dtype(x, np.int64) if not isinstance(x, Value) or x.dtype != np.int32 else x
 
     def same(self, dtype: Any, *inputs: Any) -> list[Value]:
-        """The inputs in one dtype; for None in that to which NumPy promotes them."""
+        """The inputs in one dtype; None stands for the dtype to which NumPy promotes them."""
         if dtype is None:
             dtype = np.result_type(*(x.dtype if isinstance(x, Value) else x for x in inputs))
         return [self.as_dtype(x, dtype) for x in inputs]
 
     def reduce(self, operator: str, x: Value, axes: Iterable[int], keepdims: bool) -> Value:
-        """A reduction over axes, which are an input from opset 18 on, and of sums from 13 on."""
+        """A reduction over axes. The axes are an input from opset 18 on, for sums from 13 on."""
         over = [int(i) for i in axes]
-        if not over:  # an empty list would stand for all axes
+        if not over:  # an empty list would mean all axes
             if operator == "ReduceLogSumExp":
                 return x
             return self.node("Abs", x) if operator in ("ReduceL1", "ReduceL2") else x
@@ -252,11 +252,11 @@ class Writer(Sizes):
         return y  # type: ignore[no-any-return]
 
     def cut(self, x: Value, axis: int, start: int, stop: int) -> Value:
-        """A part of an axis."""
+        """A slice of an axis."""
         return self.node("Slice", x, self.ints([start]), self.ints([stop]), self.ints([axis]))  # type: ignore[no-any-return]
 
     def sliced(self, y: Value, axis: int, parts: Sequence[slice], x: Value) -> Value:
-        """What Python slices, one for each trace, take of an axis of x; y is x, perhaps sliced along other axes."""
+        """The slice of an axis of x, from the Python slices of all traces; y is x, possibly sliced along other axes."""
         sizes, part = x.sizes(axis), parts[0]
         step = 1 if part.step is None else int(part.step)
         starts, stops = ([getattr(p, which) for p in parts] for which in ("start", "stop"))
@@ -268,13 +268,13 @@ class Writer(Sizes):
             return y
         first = self._bound(starts, sizes, 0 if step > 0 else -1)
         last = self._bound(stops, sizes, END if step > 0 else -END)
-        if step < 0 and not x.is_dynamic(axis):  # a negative stop would count from the end once more
+        if step < 0 and not x.is_dynamic(axis):  # a negative stop would count from the end again
             start, stop, _ = part.indices(sizes[0])
             first, last = self.ints([start]), self.ints([stop if stop >= 0 else -END])
         return self.node("Slice", y, first, last, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
 
     def _bound(self, given: Sequence[Any], sizes: Sequence[int], default: int) -> Value:
-        """A bound of a slice in all traces: none, one number, the size of the axis, or another size."""
+        """The bound of a slice in all traces: none, one number, the size of the axis, or another size."""
         if all(n is None for n in given):
             return self.ints([default])
         self.refuse(None in given, "is sliced in another way for other sizes of a dynamic axis")
@@ -283,7 +283,7 @@ class Writer(Sizes):
         return self.ints([END]) if tuple(given) == sizes else self.size(tuple(int(n) for n in given))
 
     def param(self, name: str, record: Record | None = None) -> list[Any]:
-        """A parameter of the op, or of another one, in all traces."""
+        """A parameter of this or another op, in all traces."""
         index = self.index if record is None else record.index
         return [t.records[index].params[name] for t in self.traces]
 
@@ -292,14 +292,14 @@ class Writer(Sizes):
         return [t.records[record.index].inputs[i] for t in self.traces]
 
     def variants(self, x: Value, axis: int, taps: Any) -> Iterable[tuple[int, int, Any]]:
-        """Of all traces, the size of an axis before and after, and the parameter `taps`."""
+        """The size of an axis before and after, and the parameter `taps`, in all traces."""
         for i, trace in enumerate(self.traces):
             yield x.shapes[i][axis], self.out.shapes[i][axis], trace.records[self.index].params["taps"]
 
     # Whole layers
 
     def layer_norm(self, operator: str, x: Value, one: Value, **attributes: Any) -> Value:
-        """A normalization over the last axes, with the scale and shift that follow it if nothing else uses it."""
+        """A normalization over the last axes, with the scale and shift that follow it if nothing else uses its output."""
         user, sizes = self.only_user(), one.shape
         scale, shift = one, None
         if user is not None and user.op.name in ("affine", "mul") and user.inputs[0] is self.record.output:
@@ -315,7 +315,7 @@ class Writer(Sizes):
 
 
 def _result_dtype(operator: str, given: Sequence[Value | None]) -> Any:
-    """The dtype of what a node makes, until it is known to be the result of an op."""
+    """The dtype of a node's output, until it is known to be the output of an op."""
     if operator in (
         "Equal",
         "Greater",

@@ -36,7 +36,7 @@ def scaled_dot_product_attention(
         query: (..., L, E).
         key: (..., S, E).
         value: (..., S, V). The leading axes of all three broadcast.
-        attn_mask: what is added to the products, or Booleans, False where a key is masked; it broadcasts to (..., L, S).
+        attn_mask: a term that is added to the products, or Booleans, False where a key is masked; it broadcasts to (..., L, S).
         dropout_p: the probability that a weight is dropped. As in PyTorch this does not depend on a mode: pass 0 in evaluation.
         is_causal: for query i all keys after key i are masked; not together with `attn_mask`.
         scale: 1 / sqrt(E) by default.

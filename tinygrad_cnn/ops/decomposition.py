@@ -36,7 +36,7 @@ def _matrix(name: str, a: Array) -> None:
 
 
 def _over_gaps(x: Array, gaps: Array, scale: Array) -> Any:
-    """x / gaps off the diagonal, and 0 on it; NaN where a gap is 0 but for rounding."""
+    """x / gaps off the diagonal, and 0 on it; NaN where a gap is 0 within rounding."""
     diagonal = np.eye(x.shape[-1], dtype=bool)
     equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * sum(abs(scale), axis=-1, keepdims=True)
     return where(diagonal, 0, x / where(diagonal, 1, where(equal, math.nan, gaps)))
@@ -102,7 +102,7 @@ def eigh(a: Array, UPLO: str = "L") -> EighResult:
 
     Args:
         a: (..., n, n), symmetric; only one triangle is read, as by NumPy. The gradient belongs to what is read: that of an
-            element beside the diagonal is the sum of both of the symmetric gradient, and that of the other triangle 0.
+            element off the diagonal is the sum of both of the symmetric gradient, and that of the other triangle 0.
         UPLO: "L" for the lower triangle, or "U" for the upper one.
 
     Raises:
@@ -400,7 +400,7 @@ pseudoinverse.vjp(a=_pinv_rule)
 def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Tensor:
     """y = a^+, the Moore-Penrose pseudoinverse: a^-1 for an invertible matrix, and (a^T a)^-1 a^T for independent columns.
 
-    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), which holds while the rank stays as it is.
+    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), which holds while the rank does not change.
 
     Args:
         a: (..., m, n).

@@ -220,7 +220,7 @@ def unwrap(p: Array, discont: float | None = None, axis: int = -1, *, period: fl
 
     Args:
         p: an array or Tensor, of angles for example.
-        discont: differences below it stay as they are; half of `period` if it is less, or None.
+        discont: smaller differences do not change; half of `period` if it is less, or None.
         axis: the axis.
         period: the length after which the values repeat.
     """

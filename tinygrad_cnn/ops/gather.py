@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.graph import Array, Tensor, op
 from .compare import not_equal
 from .elementwise import add, maximum, minimum, mul, where
-from .index import add_at_zeros, assigned, beside, plain_index
+from .index import add_at_zeros, as_tensor_like_index, assigned, plain_index
 from .real import real, refuse
 from .shape import expand_dims
 
@@ -220,7 +220,7 @@ def put_along_axis(a: Array, indices: Array, values: Array, axis: int = -1) -> T
         IndexError: if an index is outside the axis, or the shapes do not match.
         ValueError: if `values` do not broadcast to the selection.
     """
-    a = beside(a, indices)
+    a = as_tensor_like_index(a, indices)
     lines = full_index(plain_index(_checked_lines(indices, "put_along_axis", np.shape(a), axis)), axis, np.shape(a))
     return assigned("put_along_axis", a, lines, values, np.broadcast_shapes(*(np.shape(part) for part in lines)))
 

@@ -113,9 +113,9 @@ def padding_pairs(name: str, padding: SizeLike | str, kernel: Sizes, stride: Siz
 def check_fit(name: str, what: str, inputs: Sizes, kernel: Sizes, padding: Pairs, dilation: Sizes) -> None:
     """ValueError if the window spans more than the padded input along some axis."""
     for axis, (n, k, d, pair) in enumerate(zip(inputs, kernel, dilation, padding, strict=True)):
-        reach, room = d * (k - 1) + 1, n + sum(pair)
-        if reach > room:
+        reach, extent = d * (k - 1) + 1, n + sum(pair)
+        if reach > extent:
             raise ValueError(
-                f"{name}: {what} spans {reach} along spatial axis {axis} but the padded `x` has {room}; it must not be "
+                f"{name}: {what} spans {reach} along spatial axis {axis} but the padded `x` has {extent}; it must not be "
                 "larger: raise `padding` or shrink `dilation`"
             )

@@ -36,7 +36,7 @@ def grid_sample(
         x: images (N, C, H, W), or volumes (N, C, D, H, W).
         grid: (N, H', W', 2), with the coordinate along W first, or (N, D', H', W', 3), with those along W, H and D.
         mode: "bilinear", which is trilinear for volumes; "nearest"; or for images "bicubic", as in :func:`interpolate`.
-        padding_mode: what is outside of x: "zeros"; its "border", repeated; or its "reflection" about the places -1 and 1.
+        padding_mode: the values outside of x: "zeros"; its "border", repeated; or its "reflection" at -1 and 1.
         align_corners: whether -1 and 1 are the centres of the first and the last element of an axis, or their outer edges.
 
     Returns:

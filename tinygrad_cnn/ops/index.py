@@ -78,7 +78,7 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
     Tensor([[0., 5., 5.],
             [0., 0., 0.]], dtype=float32)
     """
-    x, index = beside(x, index), plain_index(index)
+    x, index = as_tensor_like_index(x, index), plain_index(index)
     try:
         size = np.asarray(getattr(x, "_array", x))[index].shape
     except IndexError as error:
@@ -158,7 +158,7 @@ def plain_index(index: Any) -> Any:
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
 
 
-def beside(x: Array, index: Any) -> Array:
+def as_tensor_like_index(x: Array, index: Any) -> Array:
     """x, as a Tensor if there is one in its index: an op on plain arrays is not recorded, and a tracer would not see it."""
     parts = index if isinstance(index, tuple) else (index,)
     if hasattr(x, "_array") or not any(hasattr(part, "_array") for part in parts):
@@ -189,9 +189,8 @@ def _selects_once(index: Any) -> bool:
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The flat positions, in C order, of the elements that `index` selects from an array of `shape`, in their shape."""
-    if (
-        isinstance(index, np.ndarray) and index.dtype.kind in "iu"
-    ):  # rows of a table: avoid building an index array as large as the table
+    if isinstance(index, np.ndarray) and index.dtype.kind in "iu":
+        # Rows of a table: avoid building an index array as large as the table.
         width = math.prod(shape[1:])
         row = index.astype(np.intp)[..., None]
         flat = np.where(row < 0, row + shape[0], row) * width + np.arange(width)

@@ -26,8 +26,8 @@ __all__ = [
 
 def _each(name: str, arrays: tuple[Any, ...], view: Any) -> Any:
     given = [gather(a, name) for a in arrays]
-    beside = zip(given, members(given), strict=True)  # a list beside a Tensor takes its dtype
-    found = tuple([view(a if hasattr(a, "shape") else np.asarray(getattr(b, "_array", b))) for a, b in beside])
+    pairs = zip(given, members(given), strict=True)  # a list takes the dtype of a Tensor in the call
+    found = tuple([view(a if hasattr(a, "shape") else np.asarray(getattr(b, "_array", b))) for a, b in pairs])
     return found[0] if len(found) == 1 else found
 
 
@@ -213,7 +213,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
 
     Raises:
         IndexError: if a position is outside the axis.
-        ValueError: if `values` do not broadcast to what is inserted.
+        ValueError: if `values` do not broadcast to the inserted shape.
     """
     a, at = _along("insert", arr, axis)
     obj = _places(obj)

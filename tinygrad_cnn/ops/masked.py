@@ -143,7 +143,7 @@ def var(
             estimate from a sample.
         ddof: NumPy's older name for `correction`.
         dtype: convert `a` to this dtype first.
-        mean: what to subtract in place of the mean, with the reduced axes of size 1; it has a gradient of its own.
+        mean: is subtracted instead of the mean, with the reduced axes of size 1; it gets a gradient, too.
         where: Booleans: which elements count.
 
     Returns:

@@ -35,7 +35,7 @@ def nansum(
     a: Array, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None, initial: float | None = None,
     where: Array = None,
 ) -> Tensor:  # fmt: skip
-    """y = the sum of what is not NaN over `axis`, 0 of nothing.   a' = g, repeated."""
+    """y = the sum of the elements that are not NaN over `axis`, 0 if there are none.   a' = g, repeated."""
     return sum(
         a, axis=axis, keepdims=keepdims, dtype=dtype_if("nansum", dtype), initial=initial, where=_there(a, where)
     )
@@ -46,7 +46,7 @@ def nanprod(
     a: Array, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None, initial: float | None = None,
     where: Array = None,
 ) -> Tensor:  # fmt: skip
-    """y = the product of what is not NaN over `axis`, 1 of nothing.   a' = g times the product of the others."""
+    """y = the product of the elements that are not NaN over `axis`, or 1.   a' = g times the product of the others."""
     return prod(
         a, axis=axis, keepdims=keepdims, dtype=dtype_if("nanprod", dtype), initial=initial, where=_there(a, where)
     )
@@ -68,7 +68,7 @@ def nancumprod(a: Array, axis: int | None = None, *, dtype: DTypeLike | None = N
 def nanmax(
     a: Array, axis: Axis = None, keepdims: bool = False, *, initial: float | None = None, where: Array = None
 ) -> Tensor:
-    """y = the largest of what is not NaN over `axis`; `initial` or NaN of nothing.   Equals share g."""
+    """y = the largest element that is not NaN over `axis`, else `initial` or NaN.   Equal elements share g."""
     y = max(chosen(isnan(a), -math.inf, a), axis=axis, keepdims=keepdims, initial=initial, where=where)
     return y if initial is not None else chosen(all(isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
 
@@ -77,7 +77,7 @@ def nanmax(
 def nanmin(
     a: Array, axis: Axis = None, keepdims: bool = False, *, initial: float | None = None, where: Array = None
 ) -> Tensor:
-    """y = the smallest of what is not NaN over `axis`; `initial` or NaN of nothing.   Equals share g."""
+    """y = the smallest element that is not NaN over `axis`, else `initial` or NaN.   Equal elements share g."""
     y = min(chosen(isnan(a), math.inf, a), axis=axis, keepdims=keepdims, initial=initial, where=where)
     return y if initial is not None else chosen(all(isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
 
@@ -86,7 +86,7 @@ def nanmin(
 def nanmean(
     a: Array, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None, where: Array = None
 ) -> Tensor:
-    """y = the mean of what is not NaN over `axis`; NaN of nothing.   a' = g / n."""
+    """y = the mean of the n elements that are not NaN over `axis`, else NaN.   a' = g / n."""
     return mean(a, axis=axis, keepdims=keepdims, dtype=dtype_if("nanmean", dtype), where=_there(a, where))
 
 
@@ -95,7 +95,7 @@ def nanvar(
     a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False, *, correction: float | None = None,
     dtype: DTypeLike | None = None, mean: Array = None, where: Array = None,
 ) -> Tensor:  # fmt: skip
-    """y = the sum of (a - mean)^2 of what is not NaN over `axis` / (n - ddof).   a' = 2 g (a - mean) / (n - ddof).
+    """y = sum of (a - mean)^2 over the n elements that are not NaN / (n - ddof).   a' = 2 g (a - mean) / (n - ddof).
 
     `correction` is another name of `ddof`; `dtype`, `mean` and `where` are as in ``var``. NaN where n <= ddof.
     """
@@ -115,7 +115,7 @@ def nanstd(
 
 @implements(np.nanmedian)
 def nanmedian(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """y = the median of what is not NaN over `axis`; NaN of nothing."""
+    """y = the median of the elements that are not NaN over `axis`, else NaN."""
     return nanquantile(a, 0.5, axis, keepdims=keepdims)
 
 
@@ -131,5 +131,5 @@ def nanpercentile(
 def nanquantile(
     a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
 ) -> Tensor:
-    """The quantile of what is not NaN over `axis`, with the arguments of :func:`quantile`; NaN of nothing."""
+    """The quantile of the elements that are not NaN over `axis`, else NaN. The arguments are those of :func:`quantile`."""
     return quantiles("nanquantile", a, q, axis, method, keepdims, weights, skip=True)  # type: ignore[no-any-return]

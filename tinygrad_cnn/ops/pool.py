@@ -429,8 +429,8 @@ def _windows(
         reach = d * (k - 1) + 1
         if p > k // 2:
             raise ValueError(f"{name}: `padding` is {padding!r}; it must be at most half of `kernel_size` {window}")
-        room = n + 2 * p - reach
-        count = (-(-room // s) if ceil_mode else room // s) + 1
+        space = n + 2 * p - reach
+        count = (-(-space // s) if ceil_mode else space // s) + 1
         if ceil_mode and (count - 1) * s >= n + p:
             count -= 1
         if count < 1:

@@ -72,13 +72,13 @@ def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 @implements(np.fliplr)
 def fliplr(m: Array) -> Tensor:
-    """y = m with the order along its second axis reversed; a view.   m' = g reversed likewise."""
+    """y = m with the order along its second axis reversed; a view.   m' = g reversed in the same way."""
     return flip(m, axis=1)
 
 
 @implements(np.flipud)
 def flipud(m: Array) -> Tensor:
-    """y = m with the order along its first axis reversed; a view.   m' = g reversed likewise."""
+    """y = m with the order along its first axis reversed; a view.   m' = g reversed in the same way."""
     return flip(m, axis=0)
 
 

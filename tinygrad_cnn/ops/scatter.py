@@ -57,7 +57,7 @@ def scatter_reduce(
     Args:
         x, axis, index, src: as for :func:`scatter_add`; `src` has the dtype of `x`.
         reduce: "sum", "prod", "mean", "amax" or "amin". "prod" needs memory for len(x) len(index) elements of each line.
-        include_self: whether elements of `x` at an index belong to what is reduced; the others are kept in either case.
+        include_self: whether elements of `x` at an index are reduced, too. All other elements are kept.
 
     Raises:
         TypeError: if `index` are not integers, the dtypes differ, or a mean is asked for of integers.

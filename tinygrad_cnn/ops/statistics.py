@@ -171,7 +171,7 @@ def quantiles(
 
 
 def _places(q: Any, count: Any, method: str) -> Any:
-    """Where the quantiles lie among so many sorted elements, counted from 0."""
+    """The positions of the quantiles among n sorted elements, counted from 0."""
     if method in _PLACES:
         alpha, beta = _PLACES[method]
         return count * q + (alpha + q * (1 - alpha - beta) - 1)
@@ -210,7 +210,7 @@ def weighed_places(w: Array, *, q: tuple[float, ...]) -> Array:
         (total == 0) | ~np.isfinite(total),
         "quantile: `weights` add up to {value}; it must be finite and above 0",
     )
-    parts = np.where(parts == 0, -1, parts / total)  # what has no weight is no quantile
+    parts = np.where(parts == 0, -1, parts / total)  # an element without weight is no quantile
     return np.sum(parts[..., None, :] < np.asarray(q)[:, None], axis=-1).astype(np.float64)
 
 
@@ -226,7 +226,7 @@ def cov(
         y: more variables, below those of m.
         rowvar: False for variables in columns.
         bias: divide by n, and not by n - 1.
-        ddof: what to subtract from n in the divisor, instead of what `bias` says.
+        ddof: the number that is subtracted from n in the divisor, instead of that of `bias`.
         fweights: how often each observation counts, integers.
         aweights: the weights of the observations. Neither has a gradient.
         dtype: convert to this dtype first.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..names import answering
+from ..names import explaining_getattr
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -30,4 +30,4 @@ __all__ = [
 __all__ += lr_scheduler.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.optim", "torch.optim")
+    __getattr__ = explaining_getattr("tinygrad_cnn.optim", "torch.optim")

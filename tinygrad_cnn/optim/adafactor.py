@@ -48,7 +48,7 @@ class Adafactor(Optimizer):
     """Steps divided by the root of a second moment that a matrix keeps as averages of its rows and of its columns.
 
     d = g                                               (-g to maximize),  k = n^beta2_decay  at the n-th step of p
-    r = (1 - k) r + k mean(d^2) along the last axis,  c likewise along the last but one
+    r = (1 - k) r + k mean(d^2) along the last axis, c in the same way along the last but one
     v = r c / max(mean(r), eps1)  of a matrix, or of the matrices along the last two axes;
     v = (1 - k) v + k d^2         of a vector or number
     s = d / max(sqrt(v), eps1)

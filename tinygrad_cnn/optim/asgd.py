@@ -12,7 +12,7 @@ from .state import STEP, Count, Number, Slot
 
 
 class ASGD(Optimizer):
-    """Gradient descent with a falling learning rate, and the average of the parameter over its steps beside it.
+    """Gradient descent with a falling learning rate, and an average of the parameter over its steps.
 
     d = g + weight_decay p                              (-g in place of g to maximize)
     p = (1 - lambd eta) p - eta d

@@ -34,7 +34,7 @@ def clip_grad_norm_(
 
     Args:
         parameters: one Tensor or several. Those without a gradient are left out; a Tensor that is listed twice counts once.
-        max_norm: the largest norm that is left as it is; math.inf to only measure.
+        max_norm: the largest norm that is not scaled; math.inf to only measure.
         norm_type: p; math.inf or "inf" for the largest |g|.
         error_if_nonfinite: whether to raise if the norm is infinite or nan.
 

@@ -47,7 +47,7 @@ Count: TypeAlias = Annotated[int, whole(1)]
 
 
 def declared(kind: Any) -> dict[str, Check]:
-    """The checks in the annotations of a class's constructor, after those that its base class has in ``options``."""
+    """The checks in the annotations of a class's constructor, after those in ``options`` of its base class."""
     hints = getattr(kind.__init__, "__annotations__", {}).items()
     checks = {name: get_args(hint)[1] for name, hint in hints if get_origin(hint) is Annotated}
     return {**kind.options, **{name: check for name, check in checks.items() if callable(check)}}

@@ -39,7 +39,7 @@ class Flat(Slot):
     dtype: Any = None
 
     def is_needed(self, options: Options) -> bool:
-        """There is none before the first step."""
+        """None before the first step."""
         return False
 
     def read(self, value: Any, p: Tensor) -> Any:
@@ -50,7 +50,7 @@ class Flat(Slot):
 
 
 class Later(Number):
-    """A number that there is from the first step on."""
+    """A number that exists from the first step on."""
 
     def is_needed(self, options: Options) -> bool:
         return False

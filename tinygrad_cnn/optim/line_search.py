@@ -63,7 +63,7 @@ def strong_wolfe(
         first, last = sorted(p.t for p in bracket)
         t = cubic_minimum(bracket[0], bracket[1], first, last)
         margin = 0.1 * (last - first)
-        if min(last - t, t - first) < margin:  # no progress: the first time is forgiven unless it is at an end
+        if min(last - t, t - first) < margin:  # no progress: accepted once, unless the step is at an end
             if hesitated or t >= last or t <= first:
                 t = last - margin if abs(t - last) < abs(t - first) else first + margin
                 hesitated = False
@@ -91,7 +91,7 @@ def _order(bracket: list[Point]) -> tuple[int, int]:
 
 
 def cubic_minimum(a: Point, b: Point, least: float, most: float) -> float:
-    """The minimum of the cubic with the values and slopes of two points, cut to an interval; its middle if there is none."""
+    """The minimum of the cubic through two points with their slopes, clipped to an interval; else the interval's middle."""
     left, right = (a, b) if a.t <= b.t else (b, a)
     with np.errstate(all="ignore"):
         mean = np.float64(a.slope) + b.slope - 3 * (np.float64(a.value) - b.value) / (a.t - b.t)

@@ -18,8 +18,8 @@ from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_n
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
-from ..names import answer
-from ..names.keywords import answering
+from ..names import explain_names
+from ..names.keywords import explain_keywords
 from ..ops import in_place
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared
@@ -37,7 +37,7 @@ class Optimizer(Loadable, ABC):
     """The base of optimizers.
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. It declares what it keeps for each parameter in ``slots``, and computes one step in :meth:`update`.
+    with checks. It declares its state for each parameter in ``slots``, and computes one step in :meth:`update`.
 
     Args:
         params: leaf Tensors that require gradients, or dicts with such Tensors under "params" and their own options.
@@ -81,7 +81,7 @@ class Optimizer(Loadable, ABC):
         if "options" not in vars(cls):
             cls.options = declared(cls)
         if "__init__" in vars(cls):
-            cls.__init__ = answering(vars(cls)["__init__"])  # type: ignore[method-assign]
+            cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
         # A rule of another package may keep a gradient, whose memory a compiled program overwrites: it is given a copy.
         cls._is_of_the_package = cls.update.__module__.partition(".")[0] == __name__.partition(".")[0]
 
@@ -243,7 +243,7 @@ class Optimizer(Loadable, ABC):
         tracer.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
         return loss
 
-    @np.errstate(all="ignore")  # an error that the user turned into an exception would stop the step halfway
+    @np.errstate(all="ignore")  # with np.errstate(all="raise") the step would stop halfway
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
         key, cache = self._key(gradients), self._cache
@@ -336,7 +336,7 @@ class Optimizer(Loadable, ABC):
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # its key has these objects, not their copies
+        return {**self.__dict__, "_cache": None}  # its key refers to these objects, not to their copies
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout. When it is loaded, parameters are matched by their order.
@@ -377,4 +377,4 @@ class Optimizer(Loadable, ABC):
         return f"{self._name}({'; '.join(groups)})"
 
 
-answer(Optimizer, "torch.optim.Optimizer")
+explain_names(Optimizer, "torch.optim.Optimizer")

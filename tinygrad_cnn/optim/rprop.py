@@ -15,7 +15,7 @@ Limits: TypeAlias = Annotated[tuple[float, float], pair("a pair of finite number
 
 
 class Rprop(Optimizer):
-    """Resilient backpropagation: each element has a step size of its own, and only the sign of its gradient counts.
+    """Resilient backpropagation: each element has its own step size, and only the sign of its gradient counts.
 
     d = g                                               (-g to maximize)
     c = eta_plus where d e > 0,  eta_minus where d e < 0,  1 elsewhere

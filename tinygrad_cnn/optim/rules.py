@@ -1,4 +1,4 @@
-"""What update rules share: elementwise parts, in place."""
+"""Elementwise parts of update rules, in place."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from .hyperparameters import Array
 
 @lru_cache(maxsize=1024)
 def scalar(value: float, dtype: np.dtype[Any]) -> Array:
-    """A number as an array without axes: ufuncs convert a Python float anew in every call, which takes as long again."""
+    """A number as an array without axes: ufuncs convert a Python float in every call, which takes as long again."""
     array = np.array(value, dtype)
     array.flags.writeable = False
     return array

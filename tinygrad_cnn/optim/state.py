@@ -1,4 +1,4 @@
-"""The slots of an optimizer's state: what it keeps for each parameter, the first value, and how a saved one is read."""
+"""The slots of an optimizer's state: a value for each parameter, its initial value, and the check of a saved value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ class Slot:
         return np.full_like(p, self._start(options), shape=self.shape(p))
 
     def read(self, value: Any, p: Tensor) -> Any:
-        """A copy of a saved value, or a ValueError that says what the value is and must be."""
+        """A copy of a saved value. ValueError, with the value and the rule, if it is invalid."""
         array, shape = copied(value), self.shape(p)
         if array.shape != shape or array.dtype != p.dtype:
             wanted = "" if shape == p.shape else f", so this must be {shape}"
@@ -91,7 +91,7 @@ class Count(Slot):
 
 
 class Ignored(Slot):
-    """What PyTorch saves and this library does not keep."""
+    """Entries that PyTorch saves and this library does not."""
 
     def is_needed(self, options: Options) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What both estimators share: parameters, the training, and the outputs of the trained model."""
+"""The base of both estimators: parameters, the training, and the outputs of the trained model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Estimator(BaseEstimator):
     def _train(
         self, x: NDArray[Any], y: NDArray[Any], outputs: int, *, stratify: bool, class_weight: Any = None
     ) -> None:
-        """Train a new model with so many outputs, and keep it and its history."""
+        """Train a new model with `outputs` outputs, and keep it and its history."""
         seed = None if self.random_state is None else check_random_state(self.random_state).randint(2**31)
         with nullcontext() if seed is None else stream(int(seed)):
             model = self._model(x, outputs)

@@ -4,15 +4,15 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ..names import answer_tensor
-from ..names.modules import answer_imports
+from ..names import explain_tensor_names
+from ..names.modules import explain_imports
 from .data import get_default_dtype, set_default_dtype
 from .tensor import Tensor, _rebuild
 
 __all__ = ["Tensor", "_rebuild", "get_default_dtype", "set_default_dtype"]
 
-answer_tensor(Tensor)
-answer_imports()
+explain_tensor_names(Tensor)
+explain_imports()
 
 
 class _Module(ModuleType):

@@ -1,4 +1,4 @@
-"""Arrays from what users give, and the default dtype."""
+"""Arrays from the data that users pass, and the default dtype."""
 
 from __future__ import annotations
 

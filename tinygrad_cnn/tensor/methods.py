@@ -50,7 +50,7 @@ def unpacked(sizes: tuple[Any, ...]) -> Any:
 
 
 def _check_pair(ndim: int, i: int, j: int) -> None:
-    """Two axes, given separately, that PyTorch's transpose would exchange: a ValueError or a warning says what does."""
+    """Two separate axes, which PyTorch's transpose exchanges: a ValueError or a warning that names swapaxes."""
     if ndim == 2 and i not in (0, -2):
         return
     remedy = (
@@ -340,7 +340,7 @@ OPS = (compare, elementwise, reduce, rearrange, scan, gather, softmax, sort)
 
 
 def _bind(name: str, method: Any) -> None:
-    """Let a method answer PyTorch's keywords; one that only calls an op of the same parameters is replaced by the op."""
+    """Make a method explain PyTorch's keywords. A method that only calls an op of the same parameters is replaced by the op."""
     given = signature(method).parameters.values()
     for function in (vars(module)[name] for module in OPS if name in module.__all__):
         ours = signature(function).parameters.values()

@@ -47,7 +47,7 @@ REASONS = {
     "end_values": "pad with tinygrad_cnn.concatenate",
     "reflect_type": "pad with tinygrad_cnn.concatenate",
 }
-"""Why an argument of NumPy's is refused, and what to do."""
+"""The reasons for which arguments of NumPy's are refused, and what to do."""
 
 
 _NO_VALUE = inspect.signature(np.sum).parameters["keepdims"].default
@@ -58,17 +58,17 @@ class Places(NamedTuple):
 
     theirs: inspect.Signature
     names: dict[str, str]
-    """Our name for each of NumPy's that has one."""
+    """Our name for each of NumPy's parameters that has one."""
     ours: frozenset[str]
     leading: int
-    """So many parameters have the same places in both."""
+    """The number of parameters with the same position in both."""
     first: int
-    """So many parameters of ours take no names."""
+    """The number of our positional-only parameters."""
 
 
 @functools.cache
 def places(function: Function, standing: Function) -> Places | None:
-    """The correspondence, by name and, for arrays, which NumPy calls otherwise, by place. None if NumPy tells no signature."""
+    """The correspondence by name; for arrays, whose names differ, by position. None if NumPy's function has no signature."""
     try:
         theirs = inspect.signature(function)
     except ValueError:
@@ -90,7 +90,7 @@ def places(function: Function, standing: Function) -> Places | None:
 
 
 def call(function: Function, standing: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """The call of NumPy's function, made of ours. TypeError for an argument that ours does not take."""
+    """The arguments of our function for a call of NumPy's. TypeError for an argument that ours does not take."""
     if function is np.where and len(args) == 1 and not kwargs:
         return np.nonzero(*args)
     found = places(function, standing)
@@ -115,13 +115,13 @@ def call(function: Function, standing: Function, args: Sequence[Any], kwargs: Ma
 
 
 def _says_nothing(name: str, value: Any, theirs: inspect.Signature | None) -> bool:
-    """Whether an argument asks for what would happen anyway."""
+    """Whether an argument has no effect here."""
     default = theirs.parameters[name].default if theirs is not None and name in theirs.parameters else None
     return value is default or value is None or (isinstance(value, str | bool) and value in HARMLESS.get(name, ()))
 
 
 def ufunc_arguments(ufunc: np.ufunc, standing: Function, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a ufunc that ours takes. TypeError for another that asks for something."""
+    """The arguments of a ufunc that ours takes. TypeError for any other that would have an effect."""
     ours = inspect.signature(standing).parameters
     passed = {name: value for name, value in kwargs.items() if name in ours}
     for name, value in kwargs.items():

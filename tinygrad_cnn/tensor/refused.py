@@ -1,4 +1,4 @@
-"""NumPy functions that Tensors do not record, by what they do about them: they answer plainly, or are refused with a reason."""
+"""NumPy functions that Tensors do not record: some run on the array, the others raise an error."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FORM = frozenset(_named("""
     can_cast common_type diag_indices_from iscomplexobj isrealobj may_share_memory min_scalar_type ndim result_type shape
     shares_memory size tril_indices_from triu_indices_from
 """))  # fmt: skip
-"""Functions that look at the form of an array only, its shape and dtype."""
+"""Functions that read only the shape and dtype of an array."""
 
 QUERIES = frozenset(_named("""
     allclose array2string array_equal array_equiv array_repr array_str count_nonzero digitize einsum_path flatnonzero
     in1d isclose iscomplex isin isreal lexsort nanargmax nanargmin packbits ravel_multi_index
     unpackbits unravel_index
 """))  # fmt: skip
-"""Functions that look at values and return nothing that could carry a gradient: indices, Booleans, integers or text."""
+"""Functions that read values and return nothing that has a gradient: indices, Booleans, integers or text."""
 
 _REASONS = {
     "its result is complex, and complex Tensors are not recorded; write real and imaginary parts as two Tensors": """

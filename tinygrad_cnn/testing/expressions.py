@@ -4,12 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..ops import activation, elementwise, transcendental
-
-Operand: TypeAlias = int | float
-"""A value by its number, an int, or a constant, a float."""
 
 SMOOTH = {
     "neg": "-a",

@@ -113,7 +113,7 @@ def assert_gradients(f: Function, *inputs: Any, allow_unseen: bool = False, **op
 
     Args:
         f, inputs, options: see :func:`gradcheck`. A larger ``budget`` leaves fewer elements unseen.
-        allow_unseen: whether to pass although some gradients are so small, beside the others or beside f's values, that an
+        allow_unseen: whether to pass although some gradients are so small, compared with the others or with f's values, that an
             error of 0.1 % in them would not show.
 
     >>> import numpy as np, tinygrad_cnn as tg

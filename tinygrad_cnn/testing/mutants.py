@@ -154,7 +154,7 @@ def _overwritten(result: Any, g: Any) -> Any:
 
 
 def _buffered(rule: Rule) -> Rule:
-    """A rule that returns the same array, overwritten by every call; Tensors stay as they are."""
+    """A rule that returns the same array, overwritten by every call. Tensors are not changed."""
     buffers: dict[Any, Any] = {}
 
     def broken(*values: Any) -> Any:
@@ -226,4 +226,4 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "rounded to float32": lambda r: r.astype(np.float32),
     "widened to float64": lambda r: r.astype(np.float64),
 }
-"""Ways to break what a rule returns."""
+"""Ways to break the result of a rule."""

@@ -69,7 +69,7 @@ class Report:
     Args:
         failures: the errors.
         kinks: points at which f is not differentiable, and its gradient is one of the possible ones.
-        unseen: the number of elements whose gradient is so small, beside the others, that an error of 0.1 % in it would not
+        unseen: the number of elements whose gradient is so small beside the others that an error of 0.1 % in it would not
             show, nor an error of 4e3 atol if the gradient is nearly zero.
         reproducer: Python that fails in the same way.
     """

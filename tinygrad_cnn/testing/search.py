@@ -138,9 +138,8 @@ class Search:
     def _judge(self, entries: Entries, line: Line, estimate: Estimate, sides: Sides | None) -> None:
         """Report a kink if that explains the gradient along `line`, else a failure."""
         kink = sides is not None
-        if (
-            sides is None
-        ):  # there may be a kink that this direction does not show, as for the middle one of three that tie
+        if sides is None:
+            # There may be a kink that this direction does not show, as for the middle one of three that tie.
             slopes = line.slopes(estimate.step)
             sides = Sides(slopes, slopes, np.zeros_like(slopes), estimate.step, estimate.error, PIECE)
         else:

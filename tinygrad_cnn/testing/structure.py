@@ -163,7 +163,7 @@ def check_forward(level: Level, record: Record, us: Arrays, order: int, rtol: fl
 
 
 def most_different(a: NDArray[Any], b: NDArray[Any], allowed: Any) -> tuple[int, ...] | None:
-    """The index at which two arrays differ most beyond what is allowed, or None."""
+    """The index of the largest difference of two arrays beyond the tolerance, or None."""
     gap = np.abs(a - b)
     excess = np.where(np.isfinite(gap), gap - allowed, np.inf)
     if not (excess > 0).any():

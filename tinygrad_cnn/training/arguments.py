@@ -76,7 +76,7 @@ def loader_of(
     name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "loader",
     keys: Keys | None = None,
 ) -> Loader:  # fmt: skip
-    """The batches of `data`: a tuple of arrays, or a dict of them with `keys`, in a DataLoader; anything else as it is.
+    """The batches of `data`: a tuple of arrays, or a dict of them with `keys`, in a DataLoader; any other loader unchanged.
 
     Raises:
         TypeError: if it is no iterable of batches.

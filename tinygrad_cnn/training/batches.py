@@ -26,7 +26,7 @@ def check_keys(name: str, keys: Any, least: int = 2) -> None:
 
 
 def in_order(batch: Any, keys: Keys | None, *, whole: str = "a batch") -> Any:
-    """The parts of a dict by `keys`, as a tuple; anything else as it is.
+    """The parts of a dict by `keys`, as a tuple; any other batch unchanged.
 
     Raises:
         TypeError: if there are no keys for a dict.

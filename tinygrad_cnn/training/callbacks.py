@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..checks import Loadable, any_number, read, whole
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, ReduceLROnPlateau
 from .state import prepared
 
@@ -52,7 +52,7 @@ class Callback:
         """After each step of the optimizer."""
 
     def on_validation_batch(self, run: Run, parts: Sequence[Tensor], output: Any) -> None:
-        """After each batch of a validation, with its parts, the target last, and what the model made of the others."""
+        """After each batch of a validation, with its parts, the target last, and the output of the model."""
 
     def on_epoch_end(self, run: Run) -> None:
         """After an epoch and its validation, with the epoch in ``run.history``."""
@@ -135,7 +135,7 @@ class EarlyStopping(Loadable, Callback):
     >>> stopping = tg.training.EarlyStopping(patience=3, metric="val_accuracy", min_delta=0.001)
     """
 
-    @answering
+    @explain_keywords
     def __init__(
         self, patience: int = 5, metric: str = "val_loss", min_delta: float = 0.0, restore_best: bool = True,
         mode: str | None = None,

@@ -1,4 +1,4 @@
-"""The callback that looks for a learning rate."""
+"""The callback that searches for a learning rate."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from .run import Run
 
 MEMORY = 0.9
-"""How much of the mean loss of the steps before is in that of a step."""
+"""The decay of the exponential mean of the losses."""
 
 CERTAIN = 4
-"""How many times as steep as by chance the loss must fall."""
+"""How many times steeper than by chance the loss must fall."""
 
 
 class LRFinder(Callback):
-    """Raises the learning rate from step to step, and tells at which rate the loss falls fastest.
+    """Raises the learning rate from step to step, and finds the rate at which the loss falls fastest.
 
     ``fit`` stops after `steps` steps, or when the loss has grown to `factor` times its least value. Afterwards the model, the
-    optimizer, the loader and the random state are what they were before: the training itself is another call of ``fit``, with
+    optimizer, the loader and the random state are restored: the training itself is another call of ``fit``, with
     the rate that was found.
 
     Args:
@@ -75,7 +75,7 @@ class LRFinder(Callback):
         self._set(run, self.lowest)
 
     def on_step_end(self, run: Run) -> None:
-        """Note the loss, and take the next rate."""
+        """Record the loss, and set the next rate."""
         self.rates.append(float(run.optimizer.param_groups[0]["lr"]))
         self.losses.append(run.means.last)
         done = len(self.rates)

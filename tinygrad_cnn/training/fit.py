@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..metrics import resolved
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
 from .arguments import Data, Loss, check_loss, check_model, check_optimizer, is_arrays, loader_of
 from .batches import Keys, check_keys, in_order
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..nn import Module
 
 
-@answering
+@explain_keywords
 def fit(
     model: Module, loader: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
@@ -53,7 +53,7 @@ def fit(
         shuffle: whether arrays are shuffled: True by default. A loader decides by itself.
         keys: for batches that are dicts, in `loader` and `validate`, and dicts of whole arrays: the names of the model's
             arguments, in their order, and of the target, last, such as ("image", "label"). Other entries are not read.
-        metrics: what is measured beside the loss: a list of names, functions of (output, target) that return the mean of the
+        metrics: the metrics besides the loss: a list of names, functions of (output, target) that return the mean of the
             batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, with names for functions. The names are
             "accuracy", "binary_accuracy", "f1", "mae", "rmse", and "top3" for any number. "accuracy" and "f1" take the
             sides of the threshold that the loss has, if it is a binary cross-entropy. None measures "accuracy" for binary

@@ -122,7 +122,7 @@ class History(dict[str, list[float]]):
 
 
 def figure_for(name: str, panels: int) -> Any:
-    """A figure of matplotlib with so many panels, side by side."""
+    """A figure of matplotlib with panels side by side."""
     try:
         from matplotlib import pyplot
     except ImportError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..metrics import Metric, resolved
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 from ..tensor.creation import zeros
 from ..transforms.pytree import leaves, rebuild
@@ -96,7 +96,7 @@ class Means:
     """Mean loss and metrics over batches, weighted by their numbers of examples. The sums are 64-bit.
 
     Args:
-        metrics: what a step measures beside the loss; None for the accuracy where targets are classes.
+        metrics: the metrics besides the loss; None for the accuracy if targets are classes.
 
     Attributes:
         examples: how many there were.
@@ -140,7 +140,7 @@ class Means:
                 self.totals[i] = [a + b for a, b in zip(before, new, strict=True)]
 
     def total(self, name: str) -> tuple[float, float]:
-        """How many elements the metric of this name has met, and its first sum; (0, 0) if there is none."""
+        """The number of elements of the metric with this name, and its first sum; (0, 0) if there is no such metric."""
         found = [
             total for metric, total in zip(self.metrics, self.totals, strict=True) if metric.name == name and total
         ]
@@ -159,12 +159,7 @@ class Means:
 
     def prepared(self, state: Any) -> Means:
         """Means for the same metrics with a saved state; ValueError if the state does not fit."""
-        if isinstance(state, Mapping) and state.keys() == {
-            "examples",
-            "loss",
-            "targets",
-            "right",
-        }:  # version 0.1 saved this
+        if isinstance(state, Mapping) and state.keys() == {"examples", "loss", "targets", "right"}:  # of version 0.1
             right = [state["targets"], state["right"]] if state["targets"] else []
             totals = {metric.name: right if metric.name == "accuracy" else [] for metric in self.metrics}
             state = {"examples": state["examples"], "loss": state["loss"], "last": math.nan, "totals": totals}
@@ -200,7 +195,7 @@ def modes(model: Module) -> Iterator[None]:
             module.training = training
 
 
-@answering
+@explain_keywords
 def evaluate(
     model: Module,
     loader: Data,
@@ -259,7 +254,7 @@ def measure(model: Module, loader: Loader, step: Step, means: Means, keys: Keys 
             means.add(step(*parts), parts[-1])
 
 
-@answering
+@explain_keywords
 def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Keys | None = None) -> Any:
     """The outputs of a model for all examples, as NumPy arrays: in evaluation mode and without gradients.
 

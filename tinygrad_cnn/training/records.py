@@ -1,4 +1,4 @@
-"""Callbacks that write down what happens: a table of the epochs, and the norms of the gradients."""
+"""Callbacks that record a training: a table of the epochs, and the norms of the gradients."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class GradientNorms(Callback):
         self._sums: dict[str, float] = {}
 
     def on_fit_begin(self, run: Run) -> None:
-        """Begin anew."""
+        """Reset the norms."""
         self.steps, self._sums = [], {}
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Begin anew."""
+        """Reset the norms."""
         self.on_fit_begin(run)
 
     def on_step_end(self, run: Run) -> None:

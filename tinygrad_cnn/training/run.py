@@ -36,7 +36,7 @@ class Run(Loadable):
     Attributes:
         model, loss, optimizer, epochs: the arguments of ``fit``.
         loader, validate: the batches: a loader that ``fit`` was given, or one that it made of arrays.
-        metrics: what is measured beside the loss.
+        metrics: the metrics besides the loss.
         keys: the names of the parts of batches that are dicts, the target last, or None.
         scheduler: the callback that steps the schedule, or None.
         callbacks: all callbacks, in the order in which they are called.

@@ -27,7 +27,7 @@ except ModuleNotFoundError:  # the folder may be absent
     compiled = CaptureError = Compiled = ()  # type: ignore[assignment, misc]
 
 PAYS = 500 if sys.platform == "emscripten" else 0
-"""Steps of a training from which `fit` compiles them. In a browser, capture and audits take about as long as this many compiled
+"""The fewest steps of a training that `fit` compiles. In a browser, capture and audits take about as long as this many compiled
 steps save."""
 
 
@@ -76,14 +76,14 @@ class Steps:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Other processes are told of an error; without one, all end together."""
+        """Report an error to other processes. Without one, all end together."""
 
     def batches(self) -> Iterator[Any]:
         """The rest of the epoch."""
         return self.run.rest()
 
     def train(self, batch: Any) -> None:
-        """Take one step and count what it measured."""
+        """Take one step and count its measured values."""
         parts = tensors(batch, self.run.keys)
         self.run.parts = parts
         self.run.means.add(taken(self._train, *parts), parts[-1])
@@ -108,7 +108,7 @@ class Steps:
         return None if interrupt.asked else means
 
     def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """What a step of validation measured, after the callbacks that want it were given the output of the model."""
+        """The measured values of a validation step. Callbacks with `on_validation_batch` get the output of the model."""
         results = taken(self._test, *parts)
         if not self._watching:
             return results
@@ -117,12 +117,12 @@ class Steps:
         return results[:-1]
 
     def end(self, interrupt: Interrupt) -> bool:
-        """Whether the training is to end here, since it was interrupted or stopped: the same for all processes."""
+        """Whether the training was interrupted or stopped: the same for all processes."""
         self.interrupted = interrupt.asked
         return self.interrupted or bool(self.run.stopped)
 
     def agreed_seconds(self, seconds: float) -> float:
-        """How long an epoch took, for all processes."""
+        """The seconds of an epoch, the same for all processes."""
         return seconds
 
 
@@ -144,7 +144,7 @@ def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:
 
 
 def wrapped(step: Step, compile: bool) -> Step:
-    """The step compiled, if it is to be and can be."""
+    """The step, compiled if `compile` is set and the folder exists."""
     return compiled(step) if compile and callable(compiled) else step
 
 

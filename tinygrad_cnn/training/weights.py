@@ -21,7 +21,7 @@ class ClassWeighted:
     """sum over the examples i of w(class of i) loss_i, divided by the number of examples.
 
     Args:
-        loss: a cross-entropy, binary or not, as a function or a layer, that takes the mean and has no weight of its own.
+        loss: a cross-entropy, binary or not, as a function or a layer, that takes the mean and has no weight.
         weights: of the classes by number; classes that are left out weigh 1.
         complete: whether there must be a weight for every class.
 

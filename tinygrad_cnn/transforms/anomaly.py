@@ -15,7 +15,7 @@ from ..core.backward import input_name
 from ..core.frames import caller
 from ..core.graph import Op
 from ..core.node import Node
-from ..core.tracing import NOBODY, Args, Tracer, trace
+from ..core.tracing import NO_TRACER, Args, Tracer, trace
 from ..core.tracing import tracer as current_tracer
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _range(value: Any) -> str:
 def called_at(node: Node) -> tuple[str, int] | None:
     """The file and line where the op of a node was called, if that was in the `detect_anomaly` block that runs now."""
     tracer: Tracer | None = current_tracer()
-    while tracer is not NOBODY and tracer is not None:
+    while tracer is not NO_TRACER and tracer is not None:
         if isinstance(tracer, _Checks) and (call := tracer._calls.get(node)) is not None:
             return call.filename, call.lineno
         tracer = tracer.outer

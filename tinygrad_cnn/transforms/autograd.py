@@ -14,15 +14,15 @@ import numpy as np
 
 from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..ops.elementwise import copy
 from ..tensor.methods import TensorLike
 from ..tensor.tensor import Tensor, incoming
+from .batched_call import as_tensor
 from .pytree import leaves, matched, rebuild
 from .recorded_call import (
     Argnums,
     Run,
-    as_tensor,
     check_callable,
     directed,
     directions,
@@ -153,7 +153,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
     return _grad(*args, **kwargs)
 
 
-@answering
+@explain_keywords
 def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, Any]:
     both = _value_and_grad("grad", f, argnums, has_aux)
 
@@ -164,7 +164,7 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
     return named_after(f, gradient)
 
 
-@answering
+@explain_keywords
 def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
     """The function that returns (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
 
@@ -290,7 +290,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     return products[0] if len(primals) == 1 else products
 
 
-@answering
+@explain_keywords
 def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that returns df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
 
@@ -308,13 +308,13 @@ def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     return _jacobian("jacobian", f, argnums)
 
 
-@answering
+@explain_keywords
 def jacrev(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """:func:`jacobian` by its name in JAX and PyTorch: one backward walk for each element of the result."""
     return _jacobian("jacrev", f, argnums)
 
 
-@answering
+@explain_keywords
 def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that gives the same as :func:`jacobian`, by one forward walk for each element of the arguments.
 
@@ -340,7 +340,7 @@ def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     return named_after(f, columns)
 
 
-@answering
+@explain_keywords
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that returns the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
 

@@ -1,7 +1,7 @@
-"""A call of a function on one sample, repeated for a batch of samples.
+"""``vmap``'s call of a function: on one sample, then repeated for a batch of samples.
 
-The function is called once, on the first sample, and its calls of ops are noted. They are then repeated for the whole batch,
-each by the batching rule of its op, so the batch is computed, recorded and compiled like any other computation.
+The function is called once, on the first sample, and its op calls are recorded as steps. The steps are then repeated for the
+whole batch, each by the batching rule of its op. So the batch is computed, recorded and compiled like any other computation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Op
 from ..core.node import Argument
-from ..core.tracing import NOBODY, Args, Read, Tracer, Write, Writes, trace, tracer
+from ..core.tracing import NO_TRACER, Args, Read, Tracer, Write, Writes, trace, tracer
 from ..core.versions import tick
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
@@ -27,17 +27,17 @@ from .pytree import leaves, rebuild
 
 
 def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, **kwargs: Any) -> Any:
-    """The result of f for n samples, a tree whose Tensors have the samples first.
+    """The result of f for n samples: a tree whose Tensors have the samples along their first axis.
 
     Args:
-        args: the arguments of f; leaves that differ from sample to sample are Tensors with the samples first.
+        args: the arguments of f. Leaves that are batched are Tensors with the samples along their first axis.
         axes: for each leaf None if all samples share it.
     """
     values = [leaf for _, leaf in leaves(args)]
     since = tick()
     samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
     sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None])
-    with trace(sample), nullcontext() if n else np.errstate(all="ignore"):  # of zeros, if there are none
+    with trace(sample), nullcontext() if n else np.errstate(all="ignore"):  # without samples, f computes with zeros
         result = f(*rebuild(args, samples), **kwargs)
     sample.restore()
     found = [sample.used(leaf) for _, leaf in leaves(result)]
@@ -49,10 +49,10 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
 
 
 class _Use(NamedTuple):
-    """A value that an op was given, or that was returned, and whether it had been cut from its graph by ``detach``."""
+    """A value that an op used or f returned, and whether it was detached from its graph."""
 
     value: Any
-    is_cut: bool
+    is_detached: bool
 
 
 class _Step(NamedTuple):
@@ -68,19 +68,19 @@ class _Step(NamedTuple):
 
 
 class _Sample(Tracer):
-    """Notes the calls of ops on one sample, and refuses what cannot be repeated for the others."""
+    """Records the op calls on one sample. It raises for anything that cannot be repeated for a batch."""
 
     captures = True
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         self.steps: list[_Step] = []
-        self.kept: list[Any] = list(inputs)  # while an array lives, no other has its identity
+        self.kept: list[Any] = list(inputs)  # keeps objects alive, so ids stay unique
         self.batched = {_identity(x) for x in inputs}
         self.recorded = {_identity(x) for x in inputs if x._node is not None}
         self.made: set[int] = set()
-        self.differing: set[int] = set()  # what depends on the sample of this vmap or of one around it
-        self.known: set[int] = set()  # what this tracer or one around it has to follow
-        self.left: dict[int, np.ndarray] = {}  # residuals that depend on the sample
+        self.differing: set[int] = set()  # arrays that depend on the sample of this vmap or an outer one
+        self.known: set[int] = set()  # arrays that this tracer or an outer one must follow
+        self.residuals: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
@@ -88,9 +88,11 @@ class _Sample(Tracer):
         given = [*map(_array, inputs), *_arrays(params)]
         depends = any(id(x) in self.batched for x in given)
         if depends or any(map(self._differs, given)):
-            self.left.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
+            self.residuals.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
         if any(output._array is _array(x) for x in inputs):
-            output._array = output._array.view()  # it is another value, which may be recorded where the first is not
+            output._array = (
+                output._array.view()
+            )  # the output is another value, and may be recorded where the input is not
         self._note(output._array, depends, given)
         if output._node is not None:
             self.recorded.add(id(output._array))
@@ -98,25 +100,25 @@ class _Sample(Tracer):
         self.steps.append(_Step(op, tuple(map(self.used, inputs)), params, output._array, is_grad_enabled()))
 
     def _note(self, made: np.ndarray, depends: bool, given: Sequence[Any]) -> None:
-        """Note on what an array depends that was made from others: this sample, or that of a vmap around this one, ..."""
+        """Record whether a new array depends on this sample, on an outer one, or on another array that a tracer follows."""
         if depends:
             self.batched.add(id(made))
         if any(map(self._differs, given)):
             self.differing.add(id(made))
-        if any(map(self.knows, given)):
+        if any(map(self.is_known, given)):
             self.known.add(id(made))
 
     def used(self, value: Any) -> _Use:
-        """A value as it is used: cut if it is a Tensor without a place in the graph whose array has one."""
+        """A value with its use. It was detached if it is a Tensor without a node whose array was recorded."""
         return _Use(value, isinstance(value, Tensor) and value._node is None and id(value._array) in self.recorded)
 
     def _check_residuals(self, op: Op, values: Args) -> None:
         for value in values:
             base = value if not isinstance(value, np.ndarray) or value.base is None else value.base
-            if id(value) in self.left or id(base) in self.left:
+            if id(value) in self.residuals or id(base) in self.residuals:
                 raise ValueError(
-                    f"vmap: {op.name} is given a residual of another op, which differs from sample to sample; compute it by an "
-                    "op of its own, and not as a residual"
+                    f"vmap: {op.name} is given a residual of another op, which differs from sample to sample; compute it by a "
+                    "separate op, and not as a residual"
                 )
 
     def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
@@ -127,25 +129,25 @@ class _Sample(Tracer):
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"
             )
-        if any(map(self.knows, index)):
+        if any(map(self.is_known, index)):
             self.impure(f"computes the gradient of `{node.op.name}` in a batch with an index, and a replay would not")
-        return NOBODY.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
+        return NO_TRACER.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
 
-    def knows(self, array: Any) -> bool:
-        return id(array) in self.batched or id(array) in self.known or super().knows(array)
+    def is_known(self, array: Any) -> bool:
+        return id(array) in self.batched or id(array) in self.known or super().is_known(array)
 
     def _differs(self, array: Any) -> bool:
-        """Whether an array depends on the sample of this vmap or of one around it."""
-        around: Tracer = self
-        while around is not NOBODY:
-            if isinstance(around, _Sample) and (id(array) in around.batched or id(array) in around.differing):
+        """Whether an array depends on the sample of this vmap or of an outer one."""
+        tracer: Tracer = self
+        while tracer is not NO_TRACER:
+            if isinstance(tracer, _Sample) and (id(array) in tracer.batched or id(array) in tracer.differing):
                 return True
-            around = around.outer
+            tracer = tracer.outer
         return False
 
     def _wrapped(self, value: Any) -> Any:
-        """An array that may differ, such as labels, as a Tensor, so that what is computed from it is noted by every tracer."""
-        return Tensor._of(value) if isinstance(value, np.ndarray) and self.knows(value) else value
+        """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
+        return Tensor._of(value) if isinstance(value, np.ndarray) and self.is_known(value) else value
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         found = function(*arrays)
@@ -158,7 +160,7 @@ class _Sample(Tracer):
 
     def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
         raise ValueError(
-            "vmap: the function changes state, such as a parameter or a running mean, which it would do once for each sample; "
+            "vmap: the function changes state, such as a parameter or a running mean, and would do so once for each sample; "
             "return the new value instead, or call .eval() on modules with running statistics"
         )
 
@@ -169,7 +171,7 @@ class _Sample(Tracer):
                 "differ from sample to sample; use ops instead, such as tg.where and tg.take"
             )
         if _identity(thing) not in self.batched and _identity(thing) not in self.made:
-            self.outer.read(thing, what)  # of something outside
+            self.outer.read(thing, what)  # the object is from outside
 
     def write(self, thing: Any, what: Write) -> None:
         if what == "state" and all(thing is not known for known, _ in self.states):
@@ -181,13 +183,13 @@ class _Sample(Tracer):
         self.outer.impure(reason)
 
     def restore(self) -> None:
-        """Let generators stand where they stood: the draws of the first sample are made again with those of the others."""
+        """Restore the states of generators. The draws of the first sample are repeated with those of the other samples."""
         for generator, state in self.states:
             generator.bit_generator.state = state
 
 
 def _arrays(tree: Any) -> Iterator[np.ndarray]:
-    """The arrays in nested tuples and lists, such as an index."""
+    """The arrays in nested tuples and lists, such as those of an index."""
     if isinstance(tree, np.ndarray):
         yield tree
     elif isinstance(tree, list | tuple):
@@ -196,7 +198,7 @@ def _arrays(tree: Any) -> Iterator[np.ndarray]:
 
 
 def _replaced(tree: Any, new: Callable[[np.ndarray], Any]) -> Any:
-    """Nested tuples and lists with other arrays."""
+    """Nested tuples and lists with each array replaced by `new(array)`."""
     if isinstance(tree, np.ndarray):
         return new(tree)
     if isinstance(tree, tuple) and hasattr(tree, "_make"):
@@ -209,17 +211,17 @@ def _identity(value: Any) -> int:
 
 
 class _Batch:
-    """Repeats steps for n samples. `values` has what is known by the identity of the array that it was for one sample."""
+    """Repeats steps for n samples. `values` has the values of the batch, by the ids of the arrays of the first sample."""
 
     def __init__(self, values: dict[int, Any], batched: set[int], n: int, since: int) -> None:
         self.values, self.batched, self.n, self.since = values, batched, n, since
 
     def value(self, use: _Use) -> Any:
-        """What an input or result is now. A place that a transform made in the call of the sample is none of the batch's."""
+        """The value of an input or result for the batch. A node made during the call of the sample is not part of its graph."""
         x = use.value
         found = self.values.get(_identity(x), x)
-        strange = found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since
-        return found.detach() if (use.is_cut or strange) and isinstance(found, Tensor) else found
+        is_new = found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since
+        return found.detach() if (use.is_detached or is_new) and isinstance(found, Tensor) else found
 
     def repeat(self, step: _Step) -> None:
         """Compute the output of a step."""
@@ -253,7 +255,7 @@ class _Batch:
         return (rule or looped)(call)
 
     def _computed(self, step: _Step) -> Tensor:
-        """What is computed without an op: once, or for each sample if it is drawn or depends on the sample."""
+        """The result of a computation without an op: one result, or one for each sample if it is drawn or depends on it."""
         assert step.function is not None
         if id(step.output) not in self.batched:
             return Tensor._of(tracer().compute(step.function, *(_array(self.value(a)) for a in step.inputs)))
@@ -270,12 +272,12 @@ class _Batch:
         return Tensor._of(tracer().compute(lambda *arrays: np.stack(arrays), *found))
 
     def _params(self, step: _Step, sample: int | None) -> dict[str, Any]:
-        """The parameters of a step, with the arrays that they have now, those of one sample if they are batched."""
+        """The parameters of a step with their arrays for the batch; of batched arrays, those of one sample."""
         assert step.op is not None
 
         def current(array: np.ndarray) -> Any:
             value = self.values.get(id(array), array)
-            if id(array) in self.batched:  # by an op, which the tracers around this vmap see
+            if id(array) in self.batched:  # by an op, so that outer tracers see it
                 value = getitem(value if isinstance(value, Tensor) else Tensor._of(value), index=sample)
             return _array(value)
 
@@ -291,7 +293,7 @@ class _Batch:
         return stack(samples)
 
     def result(self, use: _Use) -> Any:
-        """A result for all samples; what is no Tensor or array is the same for all, and stays as it is."""
+        """A result for all samples. Anything except a Tensor or array is returned unchanged."""
         leaf = use.value
         if not isinstance(leaf, Tensor | np.ndarray):
             return leaf
@@ -300,7 +302,7 @@ class _Batch:
 
 
 def _nothing(inputs: Sequence[Any], one: np.ndarray) -> Any:
-    """The output for no samples, of which `one` is that of a sample: no elements, and gradients of zeros in the inputs."""
+    """The output for no samples: it has no elements, and its gradients are zero. `one` is the output of a sample."""
     parts = [reshape(x, shape=(-1,))[:0] for x in inputs if isinstance(x, Tensor | np.ndarray) and x.dtype.kind == "f"]
     y = concatenate(parts) if parts else np.zeros(0, one.dtype)
     return astype(as_tensor(reshape(y, shape=(0, *one.shape))), one.dtype)
@@ -311,7 +313,7 @@ def _array(value: Any) -> Any:
 
 
 def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
-    """The steps that lead to the results, in their order."""
+    """The steps that the results depend on, in order."""
     wanted, found = {_identity(use.value) for use in results}, []
     for step in reversed(steps):
         if id(step.output) in wanted:
@@ -321,12 +323,12 @@ def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A Tensor, or one of these values."""
+    """The value itself if it is a Tensor, else a Tensor of it."""
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
 def _sample(value: Tensor, n: int) -> Tensor:
-    """The first sample, zeros if there is none. It has a place in the graph, so that it shows what f cuts from the graph."""
+    """The first sample, or zeros if there is none. It has a node, which shows where f detaches values from the graph."""
     sample = Tensor._of(np.asarray(value._array[0]) if n else np.zeros(value.shape[1:], value.dtype))
     if sample.dtype.kind == "f" and is_grad_enabled():
         sample._node = Argument(sample)

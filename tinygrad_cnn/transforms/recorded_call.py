@@ -14,12 +14,12 @@ from ..core.versions import tick
 from ..ops.elementwise import cast, copy
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
-from .batched_call import batch
+from .batched_call import as_tensor, batch
 from .batching.units import units
 from .pytree import leaves, matched, rebuild
 
 FEW, CHUNK = 2, 512
-"""Units that are sooner taken one by one, and at most at once."""
+"""Up to FEW units are taken one by one; at most CHUNK at once."""
 
 Argnums: TypeAlias = int | Sequence[int]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Run:
     """A recorded call of a function, with new nodes for the floating-point leaves of some of its arguments.
 
-    The arguments at `argnums` must have such leaves. Without `argnums` all arguments are taken, with or without.
+    The arguments at `argnums` must have such leaves. Without `argnums` all arguments are taken, and need not have any.
     """
 
     def __init__(
@@ -160,10 +160,8 @@ def _batched(f: Callable[[Tensor], list[Tensor]], rows: Tensor) -> list[Tensor]:
     if len(rows) > FEW:
         try:
             return batch(f, (rows,), [0], len(rows))  # type: ignore[no-any-return]
-        except (
-            Exception
-        ):  # such as a rule that takes arrays only: then one unit after the other, which may raise it again
-            pass
+        except Exception:  # such as a rule that takes arrays only
+            pass  # the loop below may raise it again
     return [stack(list(column)) for column in zip(*(f(unit) for unit in rows), strict=True)]
 
 
@@ -205,11 +203,6 @@ def moves(leaf: Any) -> bool:
     if isinstance(leaf, Tensor | np.ndarray):
         return leaf.dtype.kind == "f"
     return isinstance(leaf, float | np.floating)
-
-
-def as_tensor(leaf: Any) -> Tensor:
-    """A leaf as a Tensor."""
-    return leaf if isinstance(leaf, Tensor) else Tensor(leaf)
 
 
 def fresh(leaf: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
-from ..names.keywords import answering
+from ..names.keywords import explain_keywords
 from ..ops.shape import concatenate, moveaxis
 from ..tensor.tensor import Tensor
 from .batched_call import as_tensor, batch
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 Axes: TypeAlias = int | Sequence[Any] | dict[Any, Any] | None
 
 
-@answering
+@explain_keywords
 def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0, chunk_size: int | None = None) -> Callable[P, Any]:
     """The function that applies `f`, a function of one sample, to a batch of samples at once.
 
@@ -29,15 +29,15 @@ def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0, chunk_size:
 
     Args:
         f: the function, of Tensors or arrays in nested containers and of anything else. It must do the same for every sample:
-            it may not read values of Tensors in Python, nor change state. What it draws at random it draws for each sample.
-        in_axes: the axis of the samples in every argument, or None for an argument that all samples share: one for all,
-            one for each argument, or nested as the arguments are. Keyword arguments are shared.
-        out_axes: the axis of the samples in the results: one for all, or nested as the result is.
-        chunk_size: at most so many samples at once, to save memory.
+            it must not read values of Tensors in Python, nor change state. Random draws are made for each sample.
+        in_axes: the axis of the samples in the arguments, or None for arguments that all samples share: one for all
+            arguments, one for each, or nested like the arguments. Keyword arguments are shared.
+        out_axes: the axis of the samples in the results: one for all results, or nested like the result.
+        chunk_size: the most samples that are computed at once, to save memory.
 
     Raises:
-        ValueError: when called, if sizes of the samples' axes disagree, an axis does not exist, none is given, or `f` depends
-            on values in Python or changes state.
+        ValueError: when called, if the numbers of samples disagree, an axis does not exist, no argument has an axis, or `f`
+            depends on values in Python or changes state.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> loss = lambda w, x, y: (tg.dot(x, w) - y) ** 2
@@ -72,7 +72,7 @@ def _first(value: Any, axis: int) -> Any:
 
 
 def _axes_of(axes: Any, tree: Any) -> list[int | None]:
-    """An axis for each leaf of the arguments, from one that is given for a whole branch."""
+    """An axis for each leaf of the arguments, from axes for whole branches."""
     if axes is None or (isinstance(axes, int) and not isinstance(axes, bool)):
         return [axes] * sum(1 for _ in leaves(tree))
     if isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
@@ -86,7 +86,7 @@ def _axes_of(axes: Any, tree: Any) -> list[int | None]:
 
 
 def _samples(values: Sequence[Any], axes: Sequence[int | None]) -> int:
-    """How many samples there are. ValueError if that is not clear."""
+    """The number of samples. ValueError if the arguments disagree."""
     sizes: dict[int, str] = {}
     for i, (value, axis) in enumerate(zip(values, axes, strict=True)):
         if axis is None:
@@ -96,7 +96,7 @@ def _samples(values: Sequence[Any], axes: Sequence[int | None]) -> int:
             what = f"of shape {sizes_of}" if sizes_of is not None else kind(value)
             raise ValueError(
                 f"vmap: leaf {i} of the arguments is {what}, and has no axis {axis} of samples; give None in `in_axes` for "
-                "what all samples share"
+                "an argument that all samples share"
             )
         sizes.setdefault(sizes_of[axis], f"leaf {i} of the arguments has {sizes_of[axis]} samples along axis {axis}")
     if not sizes:
@@ -107,7 +107,7 @@ def _samples(values: Sequence[Any], axes: Sequence[int | None]) -> int:
 
 
 def _joined(parts: list[Any], out_axes: Any) -> Any:
-    """The results of the chunks behind each other, with the samples at `out_axes`."""
+    """The concatenated results of the chunks, with the samples at `out_axes`."""
     columns = list(zip(*([leaf for _, leaf in leaves(part)] for part in parts), strict=True))
     axes = _axes_of(out_axes, parts[0])
     joined = []

@@ -1,4 +1,4 @@
-"""The graph of a picture: items (values and the ops that made them), groups of modules, and the plain dict they become."""
+"""The graph of a page: items (values and the ops that made them), groups of modules, and their form as a plain dict."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FORMAT = 1
 """The version of the dict: it grows when a key changes its meaning."""
 
 PART = 100
-"""Items without a module, in order, that are put into one group of their own where there are more than twice as many."""
+"""The size of groups of items without a module. Items are grouped if there are more than twice as many."""
 
 LONG = 80
-"""Characters of a parameter or a plain input that are shown."""
+"""The most characters that are shown of a parameter or a plain input."""
 
 
 @dataclass(eq=False)
 class Input:
-    """One input of an op: the item that it came from, or the text of a plain value, and the gradient that flows back there."""
+    """One input of an op: its item, or the text of a plain value, and its gradient."""
 
     name: str
     item: Item | None = None
@@ -55,7 +55,7 @@ class Group:
 
 @dataclass(eq=False)
 class Item:
-    """A value in the graph: the result of an op, or one that no op of the graph made."""
+    """A value in the graph: the result of an op, or an input of the graph."""
 
     id: int
     kind: str
@@ -74,7 +74,7 @@ class Item:
     recomputed: bool = False
 
     def as_dict(self, op: str | None) -> dict[str, Any]:
-        """The item as a plain dict; `op` is the key of its op among all of the graph."""
+        """The item as a plain dict; `op` is the key of its op in the graph."""
         return {
             "id": self.id, "kind": self.kind, "op": op, "name": self.name,
             "shape": list(self.shape), "dtype": self.dtype, "inputs": [i.as_dict() for i in self.inputs],
@@ -85,7 +85,7 @@ class Item:
 
 
 class Graph:
-    """Items in the order in which they were made, so that an item comes after its inputs."""
+    """Items in the order of their creation, so an item comes after its inputs."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -106,7 +106,7 @@ class Graph:
         return self.groups[-1]
 
     def keep(self, roots: Iterable[Item]) -> int:
-        """Keep what leads to the roots, numbered again. How many items were left out."""
+        """Remove the items that the roots do not depend on, and renumber the others. Returns the number of removed items."""
         kept = {item.id: item for item in roots}
         waiting = list(kept.values())
         while waiting:
@@ -121,7 +121,7 @@ class Graph:
         return before - len(self.items)
 
     def place_leaves(self) -> None:
-        """Put each value that no op made into the innermost group that has all its uses."""
+        """Put each input of the graph into the innermost group that contains all its uses."""
         paths: dict[Item, list[Group]] = {}
         for item in self.items:
             around = _path(item.group)
@@ -134,7 +134,7 @@ class Graph:
             leaf.group = path[-1] if path else None
 
     def divide(self) -> None:
-        """Put items into groups by their order where too many stand outside of modules to be drawn side by side."""
+        """Group items by their order if too many are outside of modules to be drawn side by side."""
         members: dict[int | None, list[Item]] = {}
         for item in self.items:
             members.setdefault(None if item.group is None else item.group.id, []).append(item)
@@ -167,7 +167,7 @@ class Graph:
 
 
 def _path(group: Group | None) -> list[Group]:
-    """A group and those around it, from the outside in."""
+    """A group and the groups around it, outermost first."""
     found: list[Group] = []
     while group is not None:
         found.insert(0, group)
@@ -176,7 +176,7 @@ def _path(group: Group | None) -> list[Group]:
 
 
 def shown(value: Any) -> str:
-    """A plain input or a parameter, in a line."""
+    """The text of a plain input or a parameter, in one line."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     text = " ".join(repr(value).split())
@@ -184,12 +184,12 @@ def shown(value: Any) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """What a sentence about so many things begins with."""
+    """A count with its noun: "1 value", "2 values"."""
     return f"{n} {what} was" if n == 1 else f"{n} {what}s were"
 
 
 def shown_place(filename: str) -> str:
-    """A file name relative to the working directory, if it lies below it."""
+    """A file name, relative to the working directory if the file is below it."""
     try:
         return str(Path(filename).relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Names for what has none by itself: of variables where `show` is called, of parameters, arguments and modules."""
+"""Names of Tensors, arrays and modules: those of the caller's variables, of parameters, arguments and modules."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..nn import Module
 from ..tensor import Tensor
 
 MANY = 100
-"""Elements of a list or dict that are looked at for Tensors."""
+"""The most elements of a list or dict that are searched for Tensors."""
 
 
 class Names:
-    """The names and kinds of Tensors, arrays and modules, by identity: the first name that one gets is kept."""
+    """The names and kinds of Tensors, arrays and modules, by identity. The first name of an object counts."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, str, str]] = {}
@@ -42,7 +42,7 @@ class Names:
             self.add(buffer, prefix + path, "buffer")
 
     def add_variables(self, variables: Mapping[str, Any]) -> None:
-        """Name what variables hold: Tensors, arrays, modules, and short lists and dicts of these."""
+        """Name the values of variables: Tensors, arrays, modules, and short lists and dicts of these."""
         named = [(name, value) for name, value in list(variables.items()) if not name.startswith("_")]
         for name, value in named:
             if isinstance(value, Tensor | np.ndarray):
@@ -58,18 +58,18 @@ class Names:
                         self.add_module(each, f"{name}[{key!r}]")
 
     def of(self, value: Any) -> tuple[str, str]:
-        """The name and the kind of a Tensor or array, each empty if it is not known."""
+        """The name and the kind of a Tensor or array, each empty if unknown."""
         known = self._known.get(id(value))
         if known is not None:
             return known[1], known[2]
         return (self.of_place(value._node), "") if isinstance(value, Tensor) and value._node is not None else ("", "")
 
     def of_place(self, place: Node | Leaf) -> str:
-        """The name of a place in a graph."""
+        """The name of a node or leaf of a graph."""
         return self._places.get(place, "")
 
     def of_module(self, module: Module, within: Module | None) -> str:
-        """The name of a module: its path in the one that calls it, else that of a variable, else none."""
+        """The name of a module: its path in the calling module, else the name of a variable, else ""."""
         if within is not None:
             if within not in self._paths:
                 self._paths[within] = {id(each): path for path, each in within.named_modules()}

@@ -1,4 +1,4 @@
-"""The page: one HTML file with the data, the scripts and the styles in it, and what a notebook shows."""
+"""The page: one HTML file with its data, scripts and styles, and its form in a notebook."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 LIMIT = 5_000_000
-"""Bytes of a page, unless asked otherwise."""
+"""The default limit of a page, in bytes."""
 
 HEIGHT = 560
 """Pixels of a page in a notebook."""
 
 MODULES = ("format", "graph", "layout", "details", "view", "play", "outline", "main")
-"""The scripts, each after those that it imports."""
+"""The scripts, each after the scripts that it imports."""
 
 
 class Page:
-    """A graph to look at, which :func:`tinygrad_cnn.show` returns. A notebook shows it by itself.
+    """The page of a graph, which :func:`tinygrad_cnn.show` returns. A notebook displays it.
 
     Attributes:
         data: the graph as plain dicts and lists, which JSON can hold but for NaN and infinity. "nodes" come after their
@@ -37,7 +37,7 @@ class Page:
         self.data = data
 
     def save(self, path: str | os.PathLike[str], *, max_bytes: int | None = LIMIT) -> Path:
-        """Write the page to a file, which needs nothing else: no network, no other file. It is replaced in one stroke.
+        """Write the page to a file, atomically. The file needs no network and no other file.
 
         Args:
             path: the file.
@@ -65,8 +65,8 @@ class Page:
         frame = document(
             "graph.html", MODULES, {"TITLE": html.escape(self.data["title"] or "graph").replace("@", "&#64;")}
         )
-        room = math.inf if max_bytes is None else max_bytes - len(frame.encode()) - 200
-        return frame.replace("@DATA@", fitted(self.data, room, max_bytes))
+        space = math.inf if max_bytes is None else max_bytes - len(frame.encode()) - 200
+        return frame.replace("@DATA@", fitted(self.data, space, max_bytes))
 
     def open(self) -> Path:
         """Save the page to a temporary file and show it in the browser. Returns the path of the file.
@@ -94,7 +94,7 @@ class Page:
 
 
 def write(path: Path, text: str) -> Path:
-    """Replace a text file in one stroke. OSError, with the path, if that cannot be done."""
+    """Replace a text file atomically. OSError with the path on failure."""
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         new.write_text(text, encoding="utf-8")
@@ -108,7 +108,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def asset(name: str, package: str = __package__) -> str:
-    """The text of a file in the `assets` of a package, or of this one if it is not there."""
+    """The text of a file in the `assets` of a package, or else in those of this package."""
     found = files(package).joinpath("assets", name)
     if not found.is_file():
         found = files(__package__).joinpath("assets", name)
@@ -116,7 +116,7 @@ def asset(name: str, package: str = __package__) -> str:
 
 
 def document(template: str, modules: tuple[str, ...], texts: dict[str, str], package: str = __package__) -> str:
-    """A page from its template in a package, with the styles, dagre and the modules in it; the data is still to come."""
+    """A page from its template in a package, with the styles, dagre and the modules, but without data."""
     texts = {
         **texts,
         "STYLE": asset("style.css"),
@@ -127,7 +127,7 @@ def document(template: str, modules: tuple[str, ...], texts: dict[str, str], pac
 
 
 def joined(modules: list[str]) -> str:
-    """ES modules as one: without their imports from each other, and with what they export as plain names.
+    """ES modules joined into one: without their imports from each other, and with their exports as plain names.
 
     A page that is opened from a file may not import others.
     """
@@ -140,14 +140,14 @@ NODE: dict[str, Any] = {
     "place": None, "value": None, "gradient": None, "requires_grad": True, "output": False, "recomputed": False,
 }  # fmt: skip
 SUMMARY = {"size": 1, "nan": 0, "inf": 0, "values": None, "picture": None, "histogram": None}
-"""What a page leaves out of its nodes and summaries, and `graph.js` puts back."""
+"""Default values: a page omits them in nodes and summaries, and `graph.js` restores them."""
 
 DIGITS = ("mean", "std", "min", "max", "norm", "zeros")
-"""Numbers that a page holds to five digits, of which it shows four."""
+"""Numbers that a page stores to five digits. It shows four."""
 
 
 def compact(data: dict[str, Any]) -> dict[str, Any]:
-    """The data without what is as it mostly is. Nodes, inputs and summaries are new dicts."""
+    """The data without default values. Nodes, inputs and summaries are new dicts."""
     nodes = []
     files = {node["place"][0]: None for node in data["nodes"] if node["place"]}
     numbers = {name: number for number, name in enumerate(files)}
@@ -177,10 +177,10 @@ def _less(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def embedded(data: Any) -> str:
-    """JSON for the inside of a script element: NaN and infinity as strings, and nothing that could end the element."""
+    """JSON for a script element: NaN and infinity as strings, and no text that could end the element."""
     try:
         text = _json(data)
-    except ValueError:  # seldom: a look at each number takes longer than all else
+    except ValueError:  # rare: checking every number is slow
         text = _json(_plain(data))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -200,20 +200,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def fitted(data: dict[str, Any], room: float, limit: int | None) -> str:
-    """The data as JSON for a page, with so much left out that it fits into so many bytes."""
+def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
+    """The data as JSON for a page. Parts are left out until it fits into `space` bytes."""
     less = compact(data)
     text = embedded(less)
     left_out = []
     for what, strip in STRIPS.items():
-        if len(text) <= room:
+        if len(text) <= space:
             break
         strip(less)
         left_out.append(what)
         note = f"To keep the page small, {', '.join(left_out)} were left out; save(path, max_bytes=None) keeps them."
         less["notes"] = [*data["notes"], note]
         text = embedded(less)
-    if len(text) <= room:
+    if len(text) <= space:
         return text
     raise ValueError(
         f"Page.save: the page of {len(data['nodes'])} values needs {len(text):,} bytes and more, and `max_bytes` is {limit:,}; "
@@ -261,4 +261,4 @@ STRIPS: dict[str, Callable[[dict[str, Any]], None]] = {
     "all but mean, spread and norm": _strip(_summaries, "min", "max", "zeros"),
     "all of gradients but the norm": _strip(_slopes, "mean", "std"),
 }
-"""What is left out of a page that would be too large, in this order. They change what :func:`compact` has made."""
+"""Functions that remove parts of a page that would be too large, in this order. They change the result of :func:`compact`."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 64
-"""Pixels of a tile: of a larger one every n-th row and column is shown."""
+"""The most rows and columns of a tile. Of a larger one, every n-th row and column is shown."""
 
 TILES = 16
-"""Tiles of a picture at most."""
+"""The most tiles of a picture."""
 
 COLORS = 253
 GAP, INFINITE, NAN = COLORS, COLORS + 1, COLORS + 2
@@ -52,7 +52,7 @@ def encode(pixels: NDArray[np.uint8], palette: bytes | None = None) -> bytes:
 
 
 def picture(array: NDArray[np.generic], kind: str) -> str | None:
-    """A picture of an array as a data URL, or None for what is no picture: numbers, vectors, thin or empty matrices.
+    """A picture of an array as a data URL; None for numbers, vectors, and thin or empty matrices.
 
     Args:
         array: (N, C, H, W) shows the channels of the first example, filters (O, I, H, W) of a "parameter" each their first
@@ -97,7 +97,7 @@ def _indices(tiles: list[NDArray[np.float64]], grey: bool) -> bytes:
         low = -high
     pixels = []
     for tile in tiles:
-        with np.errstate(all="ignore"):  # what is not finite is given a color of its own below
+        with np.errstate(all="ignore"):  # values that are not finite get another color below
             scaled = (tile / 2 - low / 2) / (high / 2 - low / 2 or 1) * (COLORS - 1)
         index = np.rint(np.nan_to_num(scaled, nan=0, posinf=0, neginf=0)).astype(np.uint8)
         index[np.isinf(tile)] = INFINITE
@@ -122,7 +122,7 @@ def _colors(tiles: list[NDArray[np.float64]]) -> bytes:
 
 
 def _mosaic(tiles: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:
-    """Tiles beside and below each other, about as wide as high, a pixel apart."""
+    """Tiles in a grid that is about as wide as high, one pixel apart."""
     height, width = tiles[0].shape[:2]
     columns = min(len(tiles), max(1, round((len(tiles) * height / width) ** 0.5)))
     rows = -(-len(tiles) // columns)

@@ -1,4 +1,4 @@
-"""The text of an op: its formula, its definition, and each of its rules as it was written."""
+"""The text of an op: its formula, its definition, and the source of its rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = "(the source is not available)"
 
 
 def op_text(op: Op) -> dict[str, Any]:
-    """What a page says about an op: its family, its docstring, its definition, and its rules."""
+    """The data of an op on a page: its family, its docstring, its definition, and its rules."""
     return {
         "family": str(op.function.__module__).rpartition(".")[2],
         "formula": inspect.getdoc(op.function) or "",
@@ -38,7 +38,7 @@ def _definition(op: Op) -> str:
 
 
 def source(function: Callable[..., Any]) -> str:
-    """The text of a function, of a lambda just its own part, and that of private functions beside it that it names."""
+    """The source of a function, and of the private functions of its module that it names. Of a lambda only its expression."""
     if not isinstance(function, FunctionType):
         return f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', repr(function))}"
     texts = [_own(function)]
@@ -59,7 +59,7 @@ def _own(function: FunctionType) -> str:
 
 
 def _lambda(code: CodeType) -> str:
-    """The text of a lambda: the one whose body begins where that of the code does."""
+    """The source of a lambda: the one whose body begins at the position of the code."""
     text = "".join(linecache.getlines(code.co_filename))
     if not text:
         raise OSError("no source")

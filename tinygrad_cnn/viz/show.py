@@ -26,23 +26,23 @@ def show(
 ) -> Page:
     """The page of a graph: its ops with shapes, values and gradients, their rules, and where they were called.
 
-    Nothing that it looks at changes, no `grad` either. Tensors are named after the variables of the caller.
+    The Tensors do not change, and neither does their `grad`. They are named after the variables of the caller.
 
     Args:
-        thing: a Tensor or a list of them, for the graph behind; values in it that no rule needs were not kept, and are
-            computed again where that is safe. A module or a function, to be called with `args`, for everything that it
-            computes: all values are known, and the file and line of each op. A module without `args`, for its parameters.
-        args: the arguments. Floating-point arrays and numbers get gradients too. For a module a shape such as
-            (1, 3, 32, 32) stands for random numbers. A module is called in the mode in which it is; its buffers and the
-            random generator are put back. A function is called once, as it is.
-        backward: whether to compute gradients. None does so if the first result is a single number.
-        title: of the page; by default the name of the module or function.
+        thing: a Tensor or a list of Tensors, to show their recorded graph. Values that no rule needs were not saved, and are
+            recomputed where that is safe. Or a module or a function, which is called with `args`, to show everything that it
+            computes, with the file and line of each op. Or a module without `args`, to show its parameters.
+        args: the arguments. Floating-point arrays and numbers get gradients too. For a module, a shape such as
+            (1, 3, 32, 32) stands for random numbers. A module is called in its current mode, and its buffers and the random
+            generator are restored. A function is called once, and its changes are kept.
+        backward: whether to compute gradients. By default they are computed if the first result is a single number.
+        title: the title of the page; by default the name of the module or function.
 
     Raises:
         TypeError: if `thing` is none of these, or `args` are given for Tensors.
         RuntimeError: if a Tensor has no graph, or its graph was freed, or in a compiled function.
-        ValueError: if `backward` is True and the result is no single number that requires a gradient.
-        Exception: what the function raises, with the page of what it had computed as its attribute ``page``.
+        ValueError: if `backward` is True and the result is not a single number that requires a gradient.
+        Exception: an exception of the function. Its attribute ``page`` has the values computed before.
 
     >>> import tinygrad_cnn as tg
     >>> a, b = tg.Tensor(2.0, requires_grad=True), tg.Tensor(-3.0, requires_grad=True)
@@ -123,12 +123,12 @@ def _is_shape(value: Any) -> bool:
 
 
 def _drawn(shape: tuple[int, ...]) -> Tensor:
-    """Random numbers that are the same each time, and not the library's generator's."""
+    """Random numbers from a generator with a fixed seed, not from the library's."""
     return Tensor(np.random.default_rng(0).standard_normal(shape).astype(get_default_dtype()))
 
 
 def _parameters(model: Module, graph: Graph, names: Names) -> None:
-    """The modules of a model, with their parameters and buffers, and no ops."""
+    """Add the modules of a model, with their parameters and buffers, without ops."""
     groups: dict[str, Group] = {}
     for path, module in model.named_modules():
         above, _, name = path.rpartition(".")

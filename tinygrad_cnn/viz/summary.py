@@ -1,4 +1,4 @@
-"""What a page tells about an array: its numbers if they are few, else their moments, a histogram and a picture."""
+"""Summaries of arrays on a page: the numbers if they are few, else moments, a histogram and a picture."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from .png import picture
 
 FEW = 64
-"""Elements that are shown as numbers."""
+"""The most elements that are shown as numbers."""
 
 CHUNK = 1 << 18
-"""Elements of a large array that are looked at together."""
+"""The number of elements of a large array that are processed at a time."""
 
 SAMPLE = 1 << 16
-"""Elements that the histogram of a larger array is made of."""
+"""The most elements that a histogram counts."""
 
 BINS = 24
 
 
 def summarize(array: NDArray[Any], kind: str = "op", pictures: bool = True) -> dict[str, Any]:
-    """The summary of an array, in plain Python numbers: no part of the array itself if it has more than FEW elements.
+    """The summary of an array, in plain Python numbers. It has the elements only of arrays of up to FEW elements.
 
     Returns:
         "size", "nan" and "inf", the counts of those elements; "values", nested lists, or None if there are more than FEW
@@ -47,7 +47,7 @@ def summarize(array: NDArray[Any], kind: str = "op", pictures: bool = True) -> d
 
 
 def _short(array: NDArray[Any]) -> Any:
-    """Nested lists; float16 and float32 with the digits that tell them from their neighbours, and no more."""
+    """Nested lists; float16 and float32 with as few digits as identify them."""
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:
         return np.array([float(str(v)) for v in array.ravel()], np.float64).reshape(array.shape).tolist()
     return array.tolist()
@@ -59,7 +59,7 @@ def rounded(x: float) -> float:
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any]:
-    """The elements in the order in which they lie: no copy of an array that lies in one piece."""
+    """The elements in memory order, without a copy if the array is contiguous."""
     return array.transpose(np.argsort([-abs(s) for s in array.strides], kind="stable")).reshape(-1)
 
 
@@ -101,11 +101,11 @@ def _moments(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def histogram(flat: NDArray[Any], low: float, high: float) -> dict[str, Any] | None:
-    """How many elements lie where between their lowest and highest; None if there are few, or not between numbers."""
+    """The counts of elements in bins from the lowest to the highest; None if there are few, or the range is not finite."""
     if flat.size <= BINS // 2 or not math.isfinite(high - low):
         return None
     step = -(-flat.size // SAMPLE)
-    some = flat[:: step | 1] if step > 1 else flat  # odd, so as not to meet the same channel each time
+    some = flat[:: step | 1] if step > 1 else flat  # odd, so that the sample has all channels
     some = some[np.isfinite(some)].astype(np.float64)
     if high > low:
         bins = ((some - low) * (BINS / (high - low))).astype(np.intp)  # faster than np.histogram, for many small arrays

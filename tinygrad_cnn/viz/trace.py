@@ -1,4 +1,4 @@
-"""From computations to graphs: the call of a function as it runs, and the graph behind Tensors that were recorded before."""
+"""Graphs of computations: of a function during its call, and of Tensors that were recorded before."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from ..ops.shape import sum_to
 from ..tensor import Tensor
 from ..tensor.tensor import incoming
 from ..transforms.anomaly import called_at
+from ..transforms.batched_call import as_tensor
 from ..transforms.pytree import leaves, rebuild
-from ..transforms.recorded_call import as_tensor, moves
+from ..transforms.recorded_call import moves
 from .graph import Graph, Group, Input, Item, counted, shown, shown_place
 from .names import Names
 from .summary import summarize
@@ -35,11 +36,11 @@ CALL = Module.__call__.__code__
 PACKAGE = __name__.partition(".")[0] + "."
 
 LARGE = 1 << 20
-"""Elements of a value that are not computed again."""
+"""Values with more elements than this are not recomputed."""
 
 
 class Recorder(Tracer):
-    """Notes every op that is called on Tensors as an item, in the group of its modules, and what the backward pass computes."""
+    """Adds an item for every op that is called on Tensors, in the group of its module, and the results of the backward pass."""
 
     def __init__(self, graph: Graph, names: Names) -> None:
         self.graph = graph
@@ -47,7 +48,7 @@ class Recorder(Tracer):
         self.items: dict[int, Item] = {}  # by identity of the Tensor or array
         self.places: dict[Place, Item] = {}
         self.pulled = False
-        self._alive: list[Any] = []  # so that no identity is used twice
+        self._alive: list[Any] = []  # keeps objects alive, so ids stay unique
         self._calls: list[tuple[FrameType, Group]] = []  # the modules around the last op
 
     def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
@@ -59,7 +60,7 @@ class Recorder(Tracer):
             params={n: shown(v) for n, v in zip(op.signature.params, params, strict=True)},
             value=summarize(output._array),
         )  # fmt: skip
-        self.know(output, item)
+        self.register(output, item)
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         gradients = super().vjp(node, g, saved, parents)
@@ -75,20 +76,20 @@ class Recorder(Tracer):
                     slot.gradient = summarize(r if r.shape == parent.shape else _array(sum_to(r, shape=parent.shape)))
         return gradients
 
-    def know(self, tensor: Tensor, item: Item) -> None:
-        """Recognize a Tensor by its identity, that of its array, and its place in the graph."""
+    def register(self, tensor: Tensor, item: Item) -> None:
+        """Map a Tensor, its array and its node to an item, by identity."""
         self._alive += [tensor, tensor._array]
         self.items[id(tensor)] = self.items[id(tensor._array)] = item
         if tensor._node is not None:
             self.places[tensor._node] = item
 
     def find(self, tensor: Tensor) -> Item | None:
-        """The item of a Tensor, or of what it was detached from."""
+        """The item of a Tensor, or of the Tensor that it was detached from."""
         known = self.places.get(tensor._node) if tensor._node is not None else None
         return known or self.items.get(id(tensor)) or self.items.get(id(tensor._array))
 
     def value(self, tensor: Tensor) -> Item:
-        """The item of a Tensor, made if it is a new one."""
+        """The item of a Tensor; a new item if it has none."""
         item = self.find(tensor)
         if item is None:
             name, kind = self.names.of(tensor)
@@ -96,7 +97,7 @@ class Recorder(Tracer):
             item = self.graph.add(
                 kind, tensor, name=name, value=summarize(tensor._array, kind), requires_grad=tensor._node is not None
             )
-            self.know(tensor, item)
+            self.register(tensor, item)
         return item
 
     def _input(self, name: str, value: Any) -> Input:
@@ -115,7 +116,7 @@ class Recorder(Tracer):
         return Input(name, text=shown(value))
 
     def _position(self) -> tuple[Group | None, tuple[str, int] | None]:
-        """The group of the innermost module that runs, and where the user's code is."""
+        """The group of the innermost running module, and the file and line of the user's code."""
         frame: FrameType | None = sys._getframe(2)
         place = None
         modules: list[FrameType] = []
@@ -138,12 +139,12 @@ class Recorder(Tracer):
         return (self._calls[-1][1] if self._calls else None), place
 
     def forget_frames(self) -> None:
-        """Let go of the frames of modules, which refer to all that was computed in them."""
+        """Drop the frames of modules, which keep all their local variables alive."""
         self._calls.clear()
 
 
 def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, graph: Graph, names: Names) -> None:
-    """Fill `graph` with what one call of `f` computes, and with gradients of its result.
+    """Fill `graph` with the values that one call of `f` computes, and with gradients of its result.
 
     What `f` raises is raised with a note; `graph` then has all ops up to there.
     """
@@ -181,7 +182,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
 
 @contextmanager
 def _restored(f: Callable[..., Any]) -> Iterator[None]:
-    """Leave the buffers of a module, and the generator, as they were. Another function may change what it likes."""
+    """Restore the buffers of a module and the generator after the block. The changes of any other function are kept."""
     if not isinstance(f, Module):
         yield
         return
@@ -197,7 +198,7 @@ def _restored(f: Callable[..., Any]) -> Iterator[None]:
 
 
 def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Names) -> None:
-    """Fill `graph` with what is recorded behind `roots`, and with gradients if there is one root with one element."""
+    """Fill `graph` with the recorded graph of `roots`, and with gradients if there is one root with one element."""
     recorder = Recorder(graph, names)
     places = _behind([root._node for root in roots if root._node is not None])
     values, stale = _kept_values(places)
@@ -255,7 +256,7 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
 
 
 def _recorded_inputs(node: Node, recorder: Recorder, fresh: bool) -> list[Input]:
-    """The inputs of a node: places, and of other values those that it saved."""
+    """The inputs of a node: nodes and leaves, and those other values that it saved."""
     assert node.parents is not None
     sig = node.op.signature
     saved = dict(zip(sig.saved, node.saved or (), strict=False)) if fresh else {}
@@ -280,8 +281,8 @@ def _recorded_inputs(node: Node, recorder: Recorder, fresh: bool) -> list[Input]
 
 
 def _kept_values(places: Iterable[Place]) -> tuple[dict[Place, np.ndarray], set[Place]]:
-    """The values that the rules of nodes need and so keep, by the place that each is of; and nodes whose values were
-    overwritten since."""
+    """The values that nodes saved for their rules, by the node or leaf of each value; and the nodes whose saved values were
+    overwritten."""
     values: dict[Place, np.ndarray] = {}
     stale: set[Place] = set()
     for node in places:
@@ -301,8 +302,11 @@ def _kept_values(places: Iterable[Place]) -> tuple[dict[Place, np.ndarray], set[
 
 
 def _computed_again(node: Node, values: dict[Place, np.ndarray]) -> np.ndarray | None:
-    """The value of a node that nobody kept, from those of its inputs; None where one of them is not known or has been written
-    since, the value would be large, or the op is not one of the library's, of which it is known that they are functions."""
+    """The value of a node that was not saved, recomputed from its inputs.
+
+    None if an input is unknown or was overwritten, if the value would be large, or if the op is the user's: it may not be
+    deterministic.
+    """
     op, sig = node.op, node.op.signature
     if node.parents is None or prod(node.shape) > LARGE or not op.function.__module__.startswith(PACKAGE):
         return None
@@ -324,7 +328,7 @@ def _computed_again(node: Node, values: dict[Place, np.ndarray]) -> np.ndarray |
 
 
 def _behind(roots: Iterable[Place]) -> list[Place]:
-    """All places that the roots were computed from, and the roots, in the order in which they were made."""
+    """The roots, and all nodes and leaves that they were computed from, in the order of their creation."""
     found = dict.fromkeys(roots)
     waiting = list(found)
     while waiting:
@@ -336,7 +340,7 @@ def _behind(roots: Iterable[Place]) -> list[Place]:
 
 
 def _start(roots: Sequence[Tensor], backward: bool | None, done: bool) -> Tensor | None:
-    """The Tensor to start the backward pass from, or None for none. An error if it was asked for and there is none."""
+    """The Tensor that the backward pass starts from, or None. ValueError if `backward` is True and there is none."""
     if backward is False or (done and not backward):
         return None
     if done:
@@ -354,7 +358,7 @@ def _start(roots: Sequence[Tensor], backward: bool | None, done: bool) -> Tensor
 
 
 def _ends(root: Tensor, since: int) -> list[Place]:
-    """The leaves behind a Tensor, and what was recorded before `since`."""
+    """The leaves of a Tensor's graph, and its nodes recorded before `since`."""
     assert root._node is not None
     inside = [place for place in _behind_since(root._node, since) if isinstance(place, Leaf)]
     return list(dict.fromkeys([*inside, *outside([root._node], since)]))
@@ -373,7 +377,7 @@ def _behind_since(root: Place, since: int) -> list[Place]:
 
 
 def _pull(recorder: Recorder, start: Tensor, wanted: Sequence[Place], floor: int) -> None:
-    """Run the backward pass without a change of any `grad`, and note the gradients."""
+    """Run the backward pass without changing any `grad`, and add the gradients to the items."""
     with trace(recorder):
         found = pull_back([incoming("show", start, None, False)], wanted, retain=True, create=False, floor=floor)
     visited = set(recorder.graph.order)
@@ -386,7 +390,7 @@ def _pull(recorder: Recorder, start: Tensor, wanted: Sequence[Place], floor: int
 
 
 def _slots(op: Op, item: Item) -> list[Input | None]:
-    """The inputs of an item that the parents of its node stand for, in order."""
+    """The inputs of an item that correspond to the parents of its node, in order."""
     if op.signature.variadic:
         return list(item.inputs)
     by_name = {given.name: given for given in item.inputs}
@@ -412,7 +416,7 @@ def _array(value: Any) -> Any:
 
 
 def _fresh(leaf: Any) -> Tensor:
-    """A leaf of an argument in a place of its own, so that its gradient is nobody else's; itself if it was recorded."""
+    """A copy of a leaf of an argument with its own node and so its own gradient. A recorded leaf is returned itself."""
     tensor = as_tensor(leaf)
     if isinstance(tensor._node, Node):
         return tensor

@@ -1,4 +1,4 @@
-"""Steps whose gradients travel while the backward pass goes on, against steps whose gradients travel after it.
+"""Steps whose gradients are sent during the backward pass, against steps whose gradients are sent after it.
 
 Run:  early.py
 """
@@ -90,7 +90,7 @@ def hashes(make, dtype, function, compile, early):
     contribution.BUCKET = 200 if early else 1 << 22
     world = tg.distributed.World(SHARDS, timeout=20)
     world.start(model=model)
-    post, stream = world.link.post, world.stream
+    post, stream = world.comm.post, world.stream
 
     @contextmanager
     def noted(*path):
@@ -99,7 +99,7 @@ def hashes(make, dtype, function, compile, early):
         sent.append("end")  # of a backward pass: what is sent after the last one is not early
 
     world.stream = noted
-    world.link.post = lambda *messages: sent.append("sent") or post(*messages)
+    world.comm.post = lambda *messages: sent.append("sent") or post(*messages)
     rng = np.random.default_rng(0)
     digest = hashlib.sha256()
     shard = partial(function, model)

@@ -1,4 +1,4 @@
-"""A training in which rank WHO fails after step AT; with HOW "killed" it only notes each step, and somebody else kills it.
+"""A training in which rank WHO fails after step AT. With HOW "killed" it writes each step to a file, and the test kills it.
 
 Run:  failing.py HOW WHO AT [SECONDS]
 """
@@ -10,7 +10,7 @@ import time
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.distributed import witness
+from tinygrad_cnn.distributed import monitor
 
 how, who, at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 timeout = float(sys.argv[4]) if len(sys.argv) > 4 else 5.0
@@ -47,7 +47,7 @@ class Fail(tg.training.Callback):
 
 
 class Absent:
-    """No witness can be reached."""
+    """The monitor cannot be reached."""
 
     def __init__(self, *arguments):
         raise OSError
@@ -55,7 +55,7 @@ class Absent:
 
 tg.manual_seed(0)
 if how == "unseen" and os.environ["PMI_RANK"] == str(who):
-    witness.Call = Absent
+    monitor.Connection = Absent
 world = tg.distributed.World(shards=8, timeout=timeout)
 images, digits = tg.data.digits()
 model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout(0.1))

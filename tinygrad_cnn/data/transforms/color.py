@@ -12,7 +12,7 @@ Amount: TypeAlias = float | tuple[float, float]
 
 
 class ColorJitter:
-    """Random brightness, contrast, saturation and hue of each image, in an order of its own.
+    """Random brightness, contrast, saturation and hue of each image, in a random order.
 
     As torchvision's ColorJitter, with x in [0, 1] clipped after each change, and factors f that are drawn from a range:
     brightness f x;  contrast f x + (1 - f) mean(gray);  saturation f x + (1 - f) gray;  hue turned by f of a whole circle,

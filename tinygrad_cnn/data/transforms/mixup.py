@@ -23,7 +23,7 @@ class MixUp:
     Reference: Zhang et al., "mixup: beyond empirical risk minimization", arXiv:1710.09412.
 
     Args:
-        alpha: near 0 most images stay almost as they are; with 1 all mixtures are equally likely.
+        alpha: near 0 most images hardly change; with 1 all mixtures are equally likely.
         num_classes: how many classes there are; it is needed if targets are integers.
 
     Raises:

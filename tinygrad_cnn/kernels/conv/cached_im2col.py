@@ -142,8 +142,8 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
     elif last.flags.c_contiguous:
         matrix = last.reshape(-1, o).T
     else:
-        room = np.empty(first.shape, u.dtype)
-        matrix, copies = room.reshape(o, -1), [(room, first)]
+        buffer = np.empty(first.shape, u.dtype)
+        matrix, copies = buffer.reshape(o, -1), [(buffer, first)]
     product = _product(w.reshape(o, -1), matrix, plan.columns.T)
     finds_columns = plan.has_convolution  # else the columns are from the program's previous run
 

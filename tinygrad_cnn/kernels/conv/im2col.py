@@ -129,8 +129,8 @@ def _columns(g: Geometry, x: np.ndarray, block: Block, dtype: DType, ones: bool)
     first = images.swapaxes(0, 1)  # (c, n, *sizes)
     part = g._replace(out=(block.rows.stop - block.rows.start, *g.out[1:]), padding=padding)
     key = "im2col", first.shape, part, dtype, ones
-    room, calls, matrix = arranged(key, partial(_im2col, part, first.shape, dtype, ones))
-    return matrix, [copying(room, first), *calls]
+    buffer, calls, matrix = arranged(key, partial(_im2col, part, first.shape, dtype, ones))
+    return matrix, [copying(buffer, first), *calls]
 
 
 def _im2col(g: Geometry, shape: Sizes, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call], np.ndarray]:
@@ -158,11 +158,11 @@ def _multiply_images(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> 
     """The same, an image at a time: u is copied to rows padded with zeros to the row length of the values."""
     n, o, rows, *others = u.shape
     size = (n, o, rows, *values.shape[3:])
-    room = blank(("gradients", size, tuple(others), values.dtype), size, values.dtype)
-    inside = room[(slice(None), slice(None), *map(slice, u.shape[2:]))]
+    buffer = blank(("gradients", size, tuple(others), values.dtype), size, values.dtype)
+    inside = buffer[(slice(None), slice(None), *map(slice, u.shape[2:]))]
     positions = volume(size[2:])
     flat = values.reshape(len(values), n, -1)[..., :positions].swapaxes(0, 1)  # (n, K, P)
-    return [copying(inside, u), partial(np.matmul, filters, room.reshape(n, o, positions), flat)]
+    return [copying(inside, u), partial(np.matmul, filters, buffer.reshape(n, o, positions), flat)]
 
 
 def _col2im(
@@ -182,8 +182,8 @@ def _col2im(
         out = (rows.stop - rows.start, *g.out[1:])
         size = (n, out[0] if n == 1 else pitches[0], *pitches[1:])
         length = volume(size)
-        room = (c, len(elements), length + APART // dtype.itemsize)
-        memory = blank(("col2im", room, size, out, dtype, last), room, dtype)[..., :length]
+        buffer = (c, len(elements), length + APART // dtype.itemsize)
+        memory = blank(("col2im", buffer, size, out, dtype, last), buffer, dtype)[..., :length]
         calls: list[Call] = []
         for i, element in enumerate(elements):
             axes = zip(element, g.dilation, g.stride, strict=True)
@@ -201,5 +201,5 @@ def _dense(u: np.ndarray, dtype: DType, last: bool) -> tuple[np.ndarray, list[Ca
     flat = view.reshape(-1, u.shape[1]) if last else view.reshape(*u.shape[:2], -1)
     if u.dtype == dtype and np.may_share_memory(flat, u):
         return u, []
-    room = scratch("gradients", view.shape, dtype)
-    return np.moveaxis(room, -1, 1) if last else room, [partial(np.copyto, room, view)]
+    buffer = scratch("gradients", view.shape, dtype)
+    return np.moveaxis(buffer, -1, 1) if last else buffer, [partial(np.copyto, buffer, view)]

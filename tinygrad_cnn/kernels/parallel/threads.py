@@ -33,7 +33,7 @@ BUFFER, RUN = 8192, 256
 copy: rows of 1000 are added twice as fast. (Ufuncs that convert between dtypes need the buffer and become slower.)"""
 
 LANES = 16
-"""A sum over parts is cut into so many lanes: one thread sums each lane, and the sums of the lanes are added afterwards."""
+"""The number of lanes of a sum over parts: one thread sums each lane, and the sums of the lanes are added afterwards."""
 
 
 def set_num_threads(n: int) -> None:

@@ -43,7 +43,7 @@ def forget() -> None:
 
 
 def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """An uninitialized array of this shape, valid for this thread until it asks for the same name again."""
+    """An uninitialized array of this shape, valid until this thread calls `scratch` with the same name again."""
     size = volume(shape) * dtype.itemsize
     memory = _here.scratch.get(name)
     if memory is None or memory.size < size:

@@ -22,7 +22,7 @@ def _softplus(x: Array) -> Array:
 
 @writes(a.softplus)
 def _write_softplus(w: Any, x: Any, *, beta: Any, threshold: Any, out: Any) -> Any:
-    """Where beta x is above the threshold, the difference is below e^-threshold."""
+    """For beta x above the threshold, the difference is below e^-threshold."""
     if beta == 1:
         y = w.node("Softplus", x)
     else:

@@ -29,7 +29,7 @@ def _by_head(x: Array, heads: int) -> Array:
 
 
 def _allowed(queries: int, keys: int, offset: Any, causal: int, left: int, right: int) -> Any:
-    """Whether a query may look at a key, the first query being at `offset`: no later one if causal, none beyond the window."""
+    """The mask of the keys that each query attends to: a window of keys, none of them later than the query if `causal`."""
     place = np.arange(queries)[:, None] + np.reshape(offset, (-1, 1, 1, 1))
     gap = place - np.arange(keys)
     allowed = np.ones(gap.shape, bool)
@@ -49,7 +49,7 @@ def _attention(
     qk_matmul_output_mode: int = 0, scale: float | None = None, softcap: float = 0.0, softmax_precision: int | None = None,
     left_window_size: int = -1, right_window_size: int = -1, outputs: int,
 ) -> Any:  # fmt: skip
-    """y = softmax(q k^T scale + bias) v; a query that may look at no key gives 0."""
+    """y = softmax(q k^T scale + bias) v; 0 for a query that attends to no key."""
     flat = np.ndim(q) == 3
     if flat:
         refuse(q_num_heads is None or kv_num_heads is None, "inputs of 3 axes need `q_num_heads` and `kv_num_heads`")
@@ -89,7 +89,7 @@ def _attention(
 
 
 def _mask(mask: Array, keys: int, dtype: np.dtype[Any]) -> Any:
-    """A mask as what is added to the scores; keys that it does not mention are not looked at."""
+    """A mask as a term of the scores. Keys without an entry in the mask are excluded."""
     missing = keys - np.shape(mask)[-1]
     width = [(0, 0)] * (np.ndim(mask) - 1) + [(0, max(missing, 0))]
     if dtype_of(mask).kind == "b":
@@ -103,7 +103,7 @@ def _rotary(
     x: Array, cos_cache: Array, sin_cache: Array, position_ids: Array = None, *, interleaved: int = 0, num_heads: int = 0,
     rotary_embedding_dim: int = 0,
 ) -> Array:  # fmt: skip
-    """Pairs of features turned by angles that depend on the position."""
+    """Rotate pairs of features by angles that depend on the position."""
     shape = np.shape(x)
     parts = _by_head(x, num_heads) if len(shape) == 3 else x  # (N, heads, L, size)
     size = rotary_embedding_dim or np.shape(parts)[-1]

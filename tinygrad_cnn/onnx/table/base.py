@@ -31,7 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONTEXT = ("opset", "outputs", "training")
 ROLES = ("Weight", "Statistic", "Structural")
 LARGEST = 1 << 31
-"""The elements that one operator may make: files can ask for any number in a few bytes."""
+"""The most elements of an operator's output. A file can ask for any number in a few bytes."""
 
 
 class Reader(NamedTuple):
@@ -52,7 +52,7 @@ class Writer(NamedTuple):
 
     function: Callable[..., Any]
     wants_out: bool
-    ignored: frozenset[str]  # inputs that it does not use
+    ignored: frozenset[str]  # inputs that the reader ignores
     varies: bool  # whether parameters may differ with the sizes of dynamic axes
 
 
@@ -100,12 +100,12 @@ def writes(*ops: Any, ignored: Iterable[str] = (), varies: bool = False) -> Call
 
 
 def key(function: Any) -> Any:
-    """By what the writer of a function is found."""
+    """The key of a writer's function."""
     return getattr(function, "op", getattr(function, "raw", function))
 
 
 def pair(operator: str, function: Any, **attributes: Any) -> None:
-    """An op and an ONNX operator that are the same, without attributes."""
+    """Register an op and an ONNX operator that are the same, without attributes."""
 
     def read(*inputs: Array) -> Array:
         return function(*inputs)
@@ -121,12 +121,12 @@ def pair(operator: str, function: Any, **attributes: Any) -> None:
 
 @op
 def discrete(*arrays: Array, function: Callable[..., Any]) -> Array:
-    """y = function(*arrays), a NumPy function without a gradient: integers, bits, and what else ONNX has of that kind."""
+    """y = function(*arrays), a NumPy function without a gradient, for operators on integers and bits, among others."""
     return function(*arrays)
 
 
 def flat(function: F) -> F:
-    """A NumPy function as one that is called on Tensors as :func:`discrete`."""
+    """A NumPy function that is called on Tensors as :func:`discrete`."""
 
     def call(*arrays: Any) -> Any:
         return discrete(arrays, function=function)
@@ -137,7 +137,7 @@ def flat(function: F) -> F:
 
 
 def values(x: Any) -> np.ndarray:
-    """The values of an array or Tensor, for an input that decides about shapes."""
+    """The values of an array or Tensor, for an input that determines shapes."""
     return np.asarray(x.numpy() if hasattr(x, "_node") else x)
 
 
@@ -161,7 +161,7 @@ _limit: ContextVar[int] = ContextVar("limit", default=LARGEST)
 
 @contextmanager
 def limited(count: int) -> Iterator[None]:
-    """Let one operator make so many elements at most."""
+    """OnnxError if an operator's output would have more elements than the limit."""
     token = _limit.set(count)
     try:
         yield
@@ -170,7 +170,7 @@ def limited(count: int) -> Iterator[None]:
 
 
 def bounded(shape: Iterable[Any], what: str) -> tuple[int, ...]:
-    """`shape`, if so many elements may be made."""
+    """`shape`, if its number of elements is within the limit."""
     sizes, count = tuple(int(n) for n in shape), 1
     for n in sizes:
         if n < 0:
@@ -198,7 +198,7 @@ def dtype_of(x: Any) -> np.dtype[Any]:
 
 
 def as_dtype(x: Any, dtype: Any) -> Any:
-    """x in a dtype; itself if it is in it."""
+    """x in a dtype; x itself if it has this dtype."""
     return x if dtype_of(x) == dtype else x.astype(dtype)
 
 

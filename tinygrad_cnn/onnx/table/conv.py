@@ -21,7 +21,7 @@ Ints = Sequence[int] | None
 def window(
     inputs: Sequence[int], kernel: Sequence[int], strides: Ints, dilations: Ints, pads: Ints, auto_pad: str
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """Strides, pairs of padding and dilations, as ONNX's attributes say them."""
+    """Strides, pairs of padding and dilations from ONNX's attributes."""
     n = len(kernel)
     steps, spread = tuple(strides or (1,) * n), tuple(dilations or (1,) * n)
     for name, given, least in (("strides", steps, 1), ("dilations", spread, 1), ("kernel_shape", kernel, 1)):
@@ -80,7 +80,7 @@ def _check_room(inputs: Sequence[int], kernel: Sequence[int], pairs: Any, spread
 
 
 def _cropped(x: Any, pairs: Any) -> tuple[Any, Any]:
-    """x without what negative padding cuts off, and the padding that remains."""
+    """x without the elements that negative padding removes, and the remaining padding."""
     index = (slice(None), slice(None), *(slice(max(-a, 0), min(b, 0) or None) for a, b in pairs))
     return x[index], tuple((max(a, 0), max(b, 0)) for a, b in pairs)
 

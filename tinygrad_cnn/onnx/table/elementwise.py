@@ -49,11 +49,6 @@ def _div(a: Array, b: Array) -> Array:
     return e.div(a, b) if dtype_of(a).kind == "f" else truncated_div(a, b)
 
 
-@writes(truncated_div)
-def _write_truncated(w: Any, a: Any, b: Any, *, out: Any) -> Any:
-    return w.node("Div", *w.same(out.dtype, a, b))
-
-
 @writes(e.add, e.sub, e.mul)
 def _arithmetic(w: Any, a: Any, b: Any, *, out: Any) -> Any:
     operator = {"add": "Add", "sub": "Sub", "mul": "Mul"}[w.record.op.name]
@@ -62,7 +57,7 @@ def _arithmetic(w: Any, a: Any, b: Any, *, out: Any) -> Any:
     return w.node(operator, *w.same(out.dtype, a, b))
 
 
-@writes(e.div)
+@writes(e.div, truncated_div)
 def _write_div(w: Any, a: Any, b: Any, *, out: Any) -> Any:
     return w.node("Div", *w.same(out.dtype, a, b))
 
@@ -133,7 +128,7 @@ def _clip(input: Array, min: Array = None, max: Array = None) -> Array:
 
 
 def _bound(x: Any, dtype: np.dtype[Any]) -> Any:
-    """A constant bound as a number, where that keeps the dtype."""
+    """A constant bound as a number, if that keeps the dtype."""
     if not isinstance(x, np.ndarray):
         return x
     if dtype.kind != "f":

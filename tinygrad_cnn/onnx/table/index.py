@@ -1,4 +1,4 @@
-"""Elements chosen by index, written at indices, sorted and counted."""
+"""Indexing, scattering, sorting and counting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .base import Structural, bounded, dtype_of, flat, number, reads, refuse, va
 
 @flat
 def whole_numbers(x: Any) -> Any:
-    """Indices that came as floats, as integers."""
+    """Indices of a floating-point dtype, as integers."""
     return np.asarray(x).astype(np.int64)
 
 
@@ -71,7 +71,7 @@ def _one_hot(indices: Array, depth: Structural, values: Array, *, axis: int = -1
 
 @flat
 def _is_class(index: Any, classes: Any, count: Any) -> Any:
-    """Whether an index, negative ones counted from the end, is a class."""
+    """Whether an index is a class; negative indices count from the end."""
     return (index == classes) | (index + count == classes)
 
 
@@ -85,7 +85,7 @@ def _write_is_class(w: Any, index: Any, classes: Any, count: Any) -> Any:
 def _gather_elements(data: Array, indices: Array, *, axis: int = 0) -> Array:
     shape, wanted = np.shape(data), np.shape(indices)
     at = axis % len(shape)
-    corner = tuple(slice(None) if j == at else slice(n) for j, n in enumerate(wanted))  # indices may have fewer lines
+    corner = tuple(slice(None) if j == at else slice(n) for j, n in enumerate(wanted))  # indices may have fewer slices
     if any(j != at and n != m for j, (n, m) in enumerate(zip(wanted, shape, strict=True))):
         data = i.getitem(data, index=corner)
     return g.take_along_axis(data, indices, axis=at)
@@ -114,7 +114,7 @@ def _gather_nd(data: Array, indices: Array, *, batch_dims: int = 0) -> Array:
 
 
 def _reduced(name: str, reduction: str, data: Array, index: Any, updates: Array) -> Array:
-    """`data` with `updates` written at `index`, or combined with what is there."""
+    """`data` with `updates` written at `index`, or combined with its elements."""
     if reduction == "none":
         return i.assigned(name, data, index, updates, np.shape(updates))
     if reduction == "add":
@@ -188,7 +188,7 @@ def _write_cumsum(w: Any, a: Any, *, axis: Any, out: Any) -> Any:
 
 @writes(i.getitem, varies=True)
 def _getitem(w: Any, a: Any, *, index: Any) -> Any:
-    """Slices, then the numbers' axes dropped and new ones added, then elements gathered."""
+    """Slices first, then the axes of integers are dropped and new axes added, then elements are gathered."""
     parts = _per_axis(index, len(a.shape))
     w.refuse(any(map(_is_mask, parts)), "is indexed by a Boolean mask, whose result has a shape that depends on values")
     everywhere = list(zip(*(_per_axis(other, len(a.shape)) for other in w.param("index")), strict=True))
@@ -226,7 +226,7 @@ def _getitem(w: Any, a: Any, *, index: Any) -> Any:
 
 
 def _border(arrays: Sequence[np.ndarray], sizes: Sequence[int], opset: int) -> tuple[str, int, int] | None:
-    """The mode and widths of the border that an index makes along an axis of several sizes; None if it is another index."""
+    """The mode and widths of the padding that an index stands for along a dynamic axis; None if it is another index."""
     extra = {len(a) - n for a, n in zip(arrays, sizes, strict=True) if a.ndim == 1}
     if len(set(sizes)) < 2 or len(extra) != 1:
         return None
@@ -240,7 +240,7 @@ def _border(arrays: Sequence[np.ndarray], sizes: Sequence[int], opset: int) -> t
 
 
 def _per_axis(index: Any, ndim: int) -> list[Any]:
-    """The parts of an index, one for each axis and each new one."""
+    """The parts of an index, one for each axis and each new axis."""
     parts = list(index) if isinstance(index, tuple) else [index]
     used = sum(p is not None and p is not Ellipsis for p in parts)
     at = next((j for j, p in enumerate(parts) if p is Ellipsis), None)
@@ -249,7 +249,7 @@ def _per_axis(index: Any, ndim: int) -> list[Any]:
 
 
 def _one(w: Any, places: Sequence[Any], sizes: Sequence[int]) -> slice:
-    """The slice of one element, which may be counted from the end."""
+    """The slice of one element. Its index may be negative."""
     found = {int(p) for p in places}
     if len(found) > 1:
         found = {int(p) - n for p, n in zip(places, sizes, strict=True)}
@@ -288,7 +288,7 @@ def _add_taken(w: Any, u: Any, indices: Any, *, axis: Any, shape: Any, out: Any)
 
 
 def _positions(w: Any, index: Any, out: Any) -> np.ndarray:
-    """Where in the flattened `out` a constant index leads."""
+    """The positions in the flattened `out` that a constant index selects."""
     parts = index if isinstance(index, tuple) else (index,)
     w.refuse(any(w.is_array(p) and p.constant is None for p in parts), "is written at indices that were computed")
     w.refuse(out.varies, "is written where an axis is dynamic")

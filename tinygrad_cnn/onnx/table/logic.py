@@ -57,7 +57,7 @@ def _bitwise_not(w: Any, a: Any, *, out: Any) -> Any:
 
 @writes(c.isfinite)
 def _isfinite(w: Any, a: Any) -> Any:
-    """a - a is 0 where a is finite, and NaN elsewhere."""
+    """a - a is 0 for a finite a, else NaN."""
     return w.node("Not", w.node("IsNaN", w.node("Sub", a, a)))
 
 
@@ -73,7 +73,7 @@ def _isinf(x: Array, *, detect_negative: int = 1, detect_positive: int = 1) -> A
 
 @flat
 def _shift_left(x: Any, y: Any) -> Any:
-    """x 2^y, and 0 where y is not below the number of bits."""
+    """x 2^y, and 0 if y is at least the number of bits."""
     return np.left_shift(x, y)
 
 
@@ -106,7 +106,7 @@ def _cast_like(input: Array, target_type: Array, *, saturate: int = 1, round_mod
 
 
 def cast(x: Any, dtype: np.dtype[Any]) -> Any:
-    """x in another dtype; a float that an integer dtype cannot hold is cut off as in C, without a warning."""
+    """x in another dtype. Floats out of an integer dtype's range are converted as in C, without a warning."""
     if dtype_of(x) == dtype:
         return x
     if is_tensor(x):
@@ -119,7 +119,7 @@ DTYPES = {
     1: "f4", 2: "u1", 3: "i1", 4: "u2", 5: "i2", 6: "i4", 7: "i8", 9: "?", 10: "f2", 11: "f8", 12: "u4", 13: "u8", 14: "c8",
     15: "c16",
 }  # fmt: skip
-"""NumPy's dtypes by ONNX's numbers. The package onnx has others for some types that NumPy lacks, by version."""
+"""NumPy's dtypes by ONNX's numbers. The package onnx has other dtypes for types that NumPy lacks."""
 
 
 def numpy_dtype(code: int) -> np.dtype[Any]:

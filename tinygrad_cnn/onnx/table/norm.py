@@ -97,7 +97,7 @@ def _rms_norm(x: Array, scale: Weight, *, axis: int = -1, epsilon: float = 1e-5,
 @reads("LRN")
 def _lrn(x: Array, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Array:
     width = [(0, 0)] * np.ndim(x)
-    width[1] = ((size - 1) // 2, size // 2)  # of an even number, the larger half stands behind
+    width[1] = ((size - 1) // 2, size // 2)  # the larger half of an even number is at the end
     channels = np.shape(x)[1]
     squares = s.pad_constant(e.square(x), pad_width=tuple(width))
     total = s.slice_axis(squares, 0, channels, 1)
@@ -188,7 +188,7 @@ def _affine(w: Any, x: Any, weight: Any, b: Any = None, *, out: Any) -> Any:
 
 
 def _batch_statistics(w: Any, weight: Any, b: Any) -> Any:
-    """eps, mean, variance, scale and bias, if the scale and shift are those of a batch normalization by running statistics.
+    """eps, mean, variance, scale and bias, if the scale and shift come from a batch normalization by running statistics.
 
     They were computed as (var + eps)^-0.5 scale and -mean (var + eps)^-0.5 scale + bias, and reshaped.
     """

@@ -29,9 +29,9 @@ def _windows(
     steps, pairs, spread = window(inputs, kernel, strides, dilations, pads, auto_pad)
     grid = []
     for n, k, step, (before, after), d in zip(inputs, kernel, steps, pairs, spread, strict=True):
-        room = n + before + after - d * (k - 1) - 1
-        refuse(room < 0 or before < 0 or after < 0, f"a window {tuple(kernel)} is larger than {inputs} padded {pairs}")
-        count = (-(-room // step) if ceil_mode else room // step) + 1
+        space = n + before + after - d * (k - 1) - 1
+        refuse(space < 0 or before < 0 or after < 0, f"a window {tuple(kernel)} is larger than {inputs} padded {pairs}")
+        count = (-(-space // step) if ceil_mode else space // step) + 1
         if ceil_mode and (count - 1) * step >= n + before:
             count -= 1
         grid.append(count)
@@ -54,7 +54,7 @@ def _max_pool(
 
 
 class _Numbered:
-    """Indices into each image, as indices into all of them; counted column by column if `columns`."""
+    """Indices into each image as indices into all images; counted column by column if `columns`."""
 
     def __init__(self, sizes: Sizes, columns: bool) -> None:
         self.sizes, self.columns = sizes, columns
@@ -77,7 +77,7 @@ def _write_max_pool(w: Any, x: Any, *, windows: Any) -> Any:
 
 
 def _filled(w: Any, x: Any, windows: Any) -> tuple[Any, Sizes, dict[str, Any]]:
-    """x for a max-pool, its spatial sizes, and the attributes. Padding of a whole window, which runtimes refuse, is written."""
+    """x for a max-pool, its spatial sizes, and the attributes. Runtimes reject windows of padding alone: they become a Pad."""
     attributes = _attributes(w, x) | {"dilations": list(windows.dilation)}
     n = len(windows.size)
     ends = attributes["pads"][n:]
@@ -89,7 +89,7 @@ def _filled(w: Any, x: Any, windows: Any) -> tuple[Any, Sizes, dict[str, Any]]:
 
 
 def _is_global(w: Any, x: Any) -> bool:
-    """Whether there is one window, all of the image, in all traces."""
+    """Whether there is one window, the whole image, in all traces."""
     return all(
         windows.size == shape[2:] and not any(windows.before) and windows.grid == (1,) * len(shape[2:])
         for windows, shape in zip(w.param("windows"), x.shapes, strict=True)
@@ -97,7 +97,7 @@ def _is_global(w: Any, x: Any) -> bool:
 
 
 def _attributes(w: Any, x: Any) -> dict[str, Any]:
-    """The attributes of a pool. Behind the last element there is as much padding as the windows need."""
+    """The attributes of a pool. The padding at the end is as large as the windows need."""
     found = [_of_size(shape, windows) for shape, windows in zip(x.shapes, w.param("windows"), strict=True)]
     w.refuse(any(one != found[0] for one in found), "has windows that change with the size of a dynamic axis")
     return found[0]
@@ -114,14 +114,14 @@ def _of_size(shape: Sizes, windows: Any) -> dict[str, Any]:
 
 @writes(p.max_pool_which, ignored=["top"], varies=True)
 def _which(w: Any, x: Any, top: Any, *, windows: Any) -> Any:
-    """Not which element of its window it is, but where in the image: what the op that takes it asks for."""
+    """The position in the image instead of the position in the window, as the op that takes it expects."""
     user = w.only_user()
     w.refuse(user is None or user.op is not p.flat_indices.op, "is used by something else than a max-pool")
     w.refuse(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has indices into images of a dynamic size")
     y, sizes, attributes = _filled(w, x, windows)
     _, places = w.node("MaxPool", y, **attributes, outputs=2)
     if sizes == x.shape[2:]:
-        return w.node("Mod", places, w.ints([math.prod(sizes)]))  # ONNX counts through all images
+        return w.node("Mod", places, w.ints([math.prod(sizes)]))  # ONNX's indices count through all images
     total = None
     for axis, n in enumerate(sizes):
         within = w.node("Mod", w.node("Div", places, w.ints([math.prod(sizes[axis + 1 :])])), w.ints([n]))
@@ -168,7 +168,7 @@ def _average_pool(
 
 @writes(p.sum_windows, varies=True)
 def _sum_windows(w: Any, x: Any, *, windows: Any, out: Any) -> Any:
-    """The mean with padding counted, times the elements of a window."""
+    """The mean with padding counted, times the number of elements of a window."""
     if set(windows.dilation) != {1}:
         w.refuse(w.opset < 19, "has a dilation, which AveragePool has from opset 19 on; raise `opset`")
         more = {"dilations": list(windows.dilation)}
@@ -202,7 +202,7 @@ def _summed(x: Array, windows: Any) -> Array:
 
 
 def _norm(total: Array, p: int) -> Array:
-    """total^(1/p), and 0 with a gradient of 0 where it is 0."""
+    """total^(1/p), and 0 with a gradient of 0 if total is 0."""
     zero = total == 0
     return e.where(zero, 0, e.pow(e.where(zero, 1, total), 1 / p))
 
@@ -231,14 +231,14 @@ def _max_unpool(
     where = s.reshape(indices, shape=(-1,))
     if wanted == whole:
         return s.reshape(add_taken(flat, where, axis=0, shape=(math.prod(whole),)), shape=whole)
-    # The indices count in the usual shape, in the corner of the wanted one.
+    # The indices are positions in the usual shape. The output is padded at the end to the given shape.
     y = s.reshape(add_taken(flat, where, axis=0, shape=(math.prod(whole),)), shape=whole)
     return s.pad_constant(y, pad_width=tuple((0, m - k) for m, k in zip(wanted, whole, strict=True)))
 
 
 @writes(p.last_written)
 def _last_written(w: Any, indices: Any, *, size: Any, out: Any) -> Any:
-    """Each index is written its own number, the largest stays, and is compared."""
+    """Scatter each index's own number with the maximum, and compare: the last one written stays."""
     w.refuse(w.opset < 18, "needs ScatterElements with the reduction max, of opset 18; raise `opset`")
     w.refuse(any(indices.is_dynamic(i) for i in range(1, len(indices.shape))), "has a dynamic size")
     count = math.prod(indices.shape[2:])
@@ -252,7 +252,7 @@ def _last_written(w: Any, indices: Any, *, size: Any, out: Any) -> Any:
 
 @writes(a.max_region_indices)
 def _region_indices(w: Any, x: Any, *, grid: Any, out: Any) -> Any:
-    """All regions are looked at as if they were as long as the longest, with their last elements repeated."""
+    """All regions are padded to the length of the longest by repeating their last elements."""
     w.refuse(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has regions of a dynamic size")
     y, longest, firsts, lasts = x, [], [], []
     for axis, (n, m) in enumerate(zip(x.shape[2:], grid, strict=True)):

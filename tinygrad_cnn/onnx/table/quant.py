@@ -1,4 +1,4 @@
-"""Integers that stand for real numbers: x = (q - zero point) scale."""
+"""Quantized numbers: x = (q - zero point) scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .logic import cast, numpy_dtype
 
 
 def _spread(a: Any, x: Any, axis: int, block_size: int) -> Any:
-    """A scale or zero point, one for all, for each slice along `axis` or for blocks of them, in a shape that broadcasts."""
+    """A scale or zero point in a shape that broadcasts: for all elements, for each slice of `axis`, or for blocks of slices."""
     if a is None or not np.ndim(a) or (np.size(a) == 1 and np.ndim(a) == 1):
         return a if a is None else s.reshape(a, shape=())
     at = axis % np.ndim(x)
@@ -76,7 +76,7 @@ def _conv_integer(
     x: Array, w: Array, x_zero_point: Array = None, w_zero_point: Array = None, *, auto_pad: str = "NOTSET",
     dilations: Ints = None, group: int = 1, kernel_shape: Ints = None, pads: Ints = None, strides: Ints = None,
 ) -> Array:  # fmt: skip
-    """In float64, which has every sum of such products exactly."""
+    """Computed in float64, which holds every sum of such products exactly."""
     left = _centred(x, x_zero_point, 1)
     right = _centred(w, w_zero_point, 0)
     window = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "kernel_shape": kernel_shape, "pads": pads}

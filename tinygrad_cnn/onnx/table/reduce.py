@@ -52,7 +52,7 @@ def _reader(operator: str, function: Callable[..., Any]) -> None:
 
 
 def _alone(operator: str, data: Array) -> Array:
-    """Without axes, each element is reduced by itself."""
+    """Without axes, each element is reduced separately."""
     single = {"ReduceL1": e.abs, "ReduceL2": e.abs, "ReduceLogSum": e.log, "ReduceSumSquare": e.square}
     return single[operator](data) if operator in single else data
 
@@ -62,7 +62,7 @@ def _filled(data: Array, over: tuple[int, ...]) -> bool:
 
 
 def _empty(operator: str, data: Array, over: tuple[int, ...], keepdims: int) -> Array:
-    """The largest of nothing is the smallest value."""
+    """The largest of no elements is the smallest value."""
     dtype = dtype_of(data)
     low: Any
     if dtype.kind == "f":
@@ -87,7 +87,7 @@ _OPERATORS = {"sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax", "min
 @writes(r.sum, r.mean, r.max, r.min, r.prod)
 def _write(w: Any, a: Any, *, axis: Any, keepdims: Any, out: Any) -> Any:
     axes, name = r.reduced_axes(axis, len(a.shape)), w.record.op.name
-    if out.dtype.kind == "b":  # of Booleans, the largest is whether one holds
+    if out.dtype.kind == "b":  # the maximum of Booleans is any()
         y = w.reduce(_OPERATORS[name], w.cast(a, np.int32), axes, keepdims)
         return w.cast(y, np.bool_)
     return w.reduce(_OPERATORS[name], w.as_dtype(a, out.dtype), axes, keepdims)

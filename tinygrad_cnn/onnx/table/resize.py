@@ -82,7 +82,7 @@ def _resize(
 
 
 def _places(mode: str, n: int, m: int, f: float, window: tuple[float, float]) -> np.ndarray:
-    """The place in n elements of each of m, for a scale f."""
+    """For each of m output positions, the position among n elements, for a scale f."""
     i = np.arange(m, dtype=np.float64)
     if mode == "half_pixel":
         return (i + 0.5) / f - 0.5
@@ -107,7 +107,7 @@ def _places(mode: str, n: int, m: int, f: float, window: tuple[float, float]) ->
 def _taps(
     places: np.ndarray, n: int, f: float, mode: str, nearest_mode: str, a: float, exclude_outside: int, antialias: int
 ) -> Any:
-    """Which elements each place takes, and their weights."""
+    """The elements that each position uses, and their weights."""
     i = np.arange(len(places))
     if mode == "nearest":
         return i, np.clip(_nearest(places, nearest_mode), 0, n - 1), np.ones(len(places), bool)
@@ -137,7 +137,7 @@ def _cubic(t: np.ndarray, a: float) -> np.ndarray:
 
 
 def _nearest(places: np.ndarray, mode: str) -> np.ndarray:
-    places = np.round(places, 6)  # i / f may fall just below a whole number that it is
+    places = np.round(places, 6)  # i / f may be just below a whole number because of rounding
     if mode == "floor":
         found = np.floor(places)
     elif mode == "ceil":
@@ -168,12 +168,12 @@ RESIZES: list[tuple[str, bool, dict[str, str]]] = [
     ("bicubic", False, {"mode": "cubic", "coordinate_transformation_mode": "half_pixel"}),
     ("bicubic", True, {"mode": "cubic", "coordinate_transformation_mode": "align_corners"}),
 ]
-"""Modes of interpolate, whether corners are aligned, and the attributes of the Resize that does the same."""
+"""Modes of interpolate, whether corners are aligned, and the attributes of the equal Resize."""
 
 
 @writes(z.resample, varies=True)
 def _write_resample(w: Any, x: Any, *, axis: Any, size: Any, taps: Any, out: Any) -> Any:
-    """A Resize along one axis if the weights are those of one; else a product with the matrix of weights."""
+    """A Resize along one axis if the weights are those of a Resize; else a product with the matrix of weights."""
     n, ndim = x.shape[axis], len(x.shape)
     if n == size and _same_taps(taps, (np.arange(n), np.arange(n), np.ones(n, bool))):
         return x

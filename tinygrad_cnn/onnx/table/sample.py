@@ -1,4 +1,4 @@
-"""Images sampled at places that are computed, and boxes chosen among those that overlap."""
+"""Images sampled at computed positions, and non-maximum suppression of boxes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODES = {"linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic", "bicu
 def _grid_sample(
     x: Array, grid: Array, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
 ) -> Array:
-    """As :func:`~tinygrad_cnn.grid_sample`, but for any number of axes, and the cubic mode has its places inside first."""
+    """As :func:`~tinygrad_cnn.grid_sample`, for any number of axes. The cubic mode clips or reflects its positions first."""
     shape, out = np.shape(x), np.shape(grid)[1:-1]
     sizes = shape[2:]
     refuse(np.shape(grid)[-1] != len(sizes) or len(out) != len(sizes), f"`grid` has shape {np.shape(grid)} for {shape}")
@@ -46,7 +46,7 @@ def _non_max_suppression(
     boxes: Array, scores: Array, max_output_boxes_per_class: Structural = None, iou_threshold: Structural = None,
     score_threshold: Structural = None, *, center_point_box: int = 0,
 ) -> Array:  # fmt: skip
-    """For each image and class the boxes in the order of their scores, without those that overlap a box before them."""
+    """For each image and class, the boxes in the order of their scores, without boxes that overlap an earlier one."""
     most = 0 if max_output_boxes_per_class is None else int(number(max_output_boxes_per_class))
     overlap = 0.0 if iou_threshold is None else float(number(iou_threshold))
     least = -math.inf if score_threshold is None else float(number(score_threshold))

@@ -1,4 +1,4 @@
-"""Shapes, and elements moved without being changed."""
+"""Shapes, and operators that only move elements."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ...names import answering
+from ...names import explaining_getattr
 from . import curves
 from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
@@ -19,4 +19,4 @@ __all__ = [
 __all__ += curves.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = answering("tinygrad_cnn.optim.lr_scheduler", "torch.optim.lr_scheduler")
+    __getattr__ = explaining_getattr("tinygrad_cnn.optim.lr_scheduler", "torch.optim.lr_scheduler")

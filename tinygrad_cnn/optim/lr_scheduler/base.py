@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
-from ...names import answer
-from ...names.keywords import answering
+from ...names import explain_names
+from ...names.keywords import explain_keywords
 from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
 
@@ -85,7 +85,7 @@ class LRScheduler(Loadable):
         if "options" not in vars(cls):
             cls.options = declared(cls)
         if "step" in vars(cls):  # a compiled function takes the schedule's steps when it runs, not when it is captured
-            cls.step = deferred(answering(vars(cls)["step"]))  # type: ignore[attr-defined]
+            cls.step = deferred(explain_keywords(vars(cls)["step"]))  # type: ignore[attr-defined]
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -129,7 +129,7 @@ class LRScheduler(Loadable):
         return entries(given, table, f"the state of {self._name}", f" of {self._name}")
 
     def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
-        """The state that PyTorch's schedule saved. What PyTorch does not save, or saves with the optimizer, stays as it is."""
+        """The state that PyTorch's schedule saved. Entries that PyTorch does not save in it do not change."""
         ignored = PYTORCHS | ({"base_lrs"} - self.kept.keys())
         kept = {name: value for name, value in given.items() if name not in ignored}
         state = {**self.state_dict(), **kept, "lr": given.get("_last_lr")}
@@ -155,7 +155,7 @@ class LRScheduler(Loadable):
         return f"{self._name}({', '.join([*options, f'last_epoch={self.last_epoch}'])})"
 
 
-answer(LRScheduler, "torch.optim.lr_scheduler.LRScheduler")
+explain_names(LRScheduler, "torch.optim.lr_scheduler.LRScheduler")
 
 
 class Timed(LRScheduler, ABC):

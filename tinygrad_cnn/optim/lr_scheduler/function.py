@@ -45,9 +45,7 @@ class _ByFunction(Timed):
 
     def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
         functions = given.get("lr_lambdas")
-        if isinstance(functions, list) and not any(
-            functions
-        ):  # None for each function; an object's attributes are saved
+        if isinstance(functions, list) and not any(functions):  # None for each function without attributes
             given = {name: value for name, value in given.items() if name != "lr_lambdas"}
         return super()._of_pytorch(given)
 

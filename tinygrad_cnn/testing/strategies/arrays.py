@@ -26,7 +26,7 @@ class Drawn(Draws):
         return self.draw(st.booleans())  # type: ignore[no-any-return]
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        """Integers from low to high, both included; 0 is the simplest, or what is nearest to it.
+        """Integers from low to high, both included; the simplest is the one nearest to 0.
 
         They are drawn as one string of bytes, which Hypothesis makes and shrinks much sooner than as many numbers. A rank
         up to 510 is one byte plus a share of another, so that each byte can be made smaller by itself.

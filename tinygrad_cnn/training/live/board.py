@@ -1,5 +1,5 @@
-"""What a page shows of a training: series of numbers, and items that are replaced. It is written by the training and read by
-the threads of the server, which send each browser what it has not seen."""
+"""The data of a live page: series of numbers, and items that are replaced. The training writes them. The threads of the server
+read them, and send each browser what is new to it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from threading import Condition
 from typing import Any
 
 POINTS = 1024
-"""Points of a series: when there are more, each two become their mean, so that a series of any length stays small."""
+"""The most points of a series. Beyond it, pairs of points are replaced by their mean, so a series of any length stays small."""
 
 
 class Series:
-    """Numbers over steps, or epochs. With `mean` only their means are kept when there are many."""
+    """Numbers over steps or epochs; their means over several steps if there are many."""
 
     def __init__(self) -> None:
         self.points: list[tuple[float, float]] = []
-        self.version = 0  # how often points were merged
+        self.version = 0  # how often pairs of points were merged
         self._stride = 1
         self._waiting: list[tuple[float, float]] = []
 
     def add(self, x: float, y: float) -> None:
-        """One more point."""
+        """Add a point."""
         if self._stride == 1:
             self.points.append((x, y))
         else:
@@ -37,7 +37,7 @@ class Series:
             self.version += 1
 
     def all(self) -> list[tuple[float, float]]:
-        """The points, and what waits to become one."""
+        """The points, and the mean of those that are not merged yet."""
         return [*self.points, _mean(self._waiting)] if self._waiting else list(self.points)
 
 
@@ -57,7 +57,7 @@ class Board:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all: a new run begins. Browsers are told to do so, too."""
+        """Delete all data when a new run begins. Readers send browsers the new data only."""
         with self.changed:
             self.series: dict[str, Series] = {}
             self._items: dict[str, tuple[int, Any]] = {}
@@ -78,14 +78,14 @@ class Board:
             self.changed.notify_all()
 
     def everything(self) -> dict[str, Any]:
-        """All that there is, as a message."""
+        """All data, as a message."""
         with self.changed:
             series = {name: {"reset": True, "points": each.all()} for name, each in self.series.items()}
             return {"run": self.run, "series": series, "items": {name: item for name, (_, item) in self._items.items()}}
 
 
 class Reader:
-    """What one browser has seen of a board."""
+    """Sends one browser what is new on a board."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -94,7 +94,7 @@ class Reader:
         self._items = 0
 
     def wait(self, seconds: float) -> bool:
-        """Whether there is something new, within so many seconds."""
+        """Wait up to `seconds` for something new. Returns whether there is."""
         with self._board.changed:
             return self._is_behind() or (self._board.changed.wait(seconds) and self._is_behind())
 
@@ -105,7 +105,7 @@ class Reader:
         return any(self._seen.get(name) != (s.version, len(s.points)) for name, s in board.series.items())
 
     def message(self) -> dict[str, Any]:
-        """What is new."""
+        """What is new since the last call."""
         board = self._board
         with board.changed:
             if self._run != board.run:

@@ -1,4 +1,4 @@
-"""The callback that shows a training in the browser as it runs."""
+"""The callback that shows a training in the browser while it runs."""
 
 from __future__ import annotations
 
@@ -28,43 +28,43 @@ TICK = 0.5
 """Seconds between two updates of the page."""
 
 LAYER_SHARE = 0.006
-"""The share of the time that measuring the layers may take, and ..."""
+"""The largest part of the time spent on measuring the layers."""
 
 GRAPH_SHARE = 0.006
-"""... that drawing the graph may take, while a browser looks at it."""
+"""The largest part of the time spent on drawing the graph, while a browser shows it."""
 
 LEAST = 1.0
-"""Seconds between two measurements, at least."""
+"""The least seconds between two measurements."""
 
 EXAMPLES = 8
-"""Examples of a batch that the graph is computed with."""
+"""The number of examples of a batch for which the graph is computed."""
 
 LOOKED_AT = 30.0
-"""Seconds for which the graph is brought up to date after a browser has asked for it."""
+"""Seconds for which the graph is updated after a browser has requested it."""
 
 
 class Live(Callback):
-    """Shows a training on a page in the browser as it runs: ``fit(..., callbacks=[Live()])`` prints its address.
+    """Shows a training on a page in the browser while it runs: ``fit(..., callbacks=[Live()])`` prints its address.
 
-    The page has loss and metrics by step and epoch, learning rate, examples per second and the time left; for each layer
-    weights, gradients and the size of its updates; the filters of the first layer; after each validation of a classifier
-    the confusion matrix and the worst mistakes; and the graph, with edges as wide as the gradients are large. The address is
-    of this machine only, and the page can change nothing. It can be opened at any time. Layers and graph are measured in a
-    small share of the time: less often if that takes long.
+    The page has loss and metrics by step and epoch, learning rate, examples per second and the time left. It shows for each
+    layer weights, gradients and the size of the updates; the filters of the first layer; after each validation of a classifier
+    the confusion matrix and the worst mistakes; and the graph, with edges as wide as the gradients are large. Only this
+    machine can open the address, at any time, and the page cannot change the training. Layers and graph are measured less
+    often if that takes long.
 
     Your own loop calls :meth:`step`, :meth:`epoch` and, at the end, :meth:`close`, or uses it in a ``with`` block.
 
     Args:
-        save: a file for the page when the training has ended, which opens without a server.
-        port: of the address; 0 for a free one.
-        model: of your own loop, for the layers. ``fit`` knows its model.
-        serve: whether there is a page while the training runs. Without, `save` still leaves one.
+        save: a file for the page at the end of the training. It opens without a server.
+        port: the port of the address; 0 for a free one.
+        model: the model of your own loop, for the layers. ``fit`` gives its own model.
+        serve: whether to serve a page while the training runs. `save` works without it, too.
 
     Attributes:
-        address: of the page, once the training has begun; "" before, and if there is none.
+        address: the address of the page after the training has begun; "" before, and without a page.
 
     Raises:
-        ValueError: for a port that is none.
+        ValueError: for an invalid port.
         FileNotFoundError: when training begins, if the folder of `save` does not exist.
         OSError: when training begins, if the port is in use.
 
@@ -101,25 +101,25 @@ class Live(Callback):
         self._epochs = self._seen = 0
         self._began = self._next_tick = self._next_layers = self._cost = 0.0
         self._first = 0  # the step at which the run was begun or resumed
-        self._wanted = -math.inf  # when a browser asked for the graph
+        self._wanted = -math.inf  # when a browser last requested the graph
         self._next_graph = 0.0
 
     @property
     def address(self) -> str:
-        """Of the page; "" if there is none."""
+        """The address of the page; "" without a page."""
         return "" if self._server is None else self._server.address
 
     # Your own loop
 
     def step(self, *, examples: int = 0, **numbers: float | Tensor) -> None:
-        """Note what one step measured: ``live.step(loss=loss, lr=0.1)``. The first call prints the address.
+        """Record the values of a step: ``live.step(loss=loss, lr=0.1)``. The first call prints the address.
 
         Args:
-            examples: how many examples the step took, for their number per second.
-            numbers: by name; Tensors of a single element are fine.
+            examples: the number of examples of the step, for the examples per second.
+            numbers: values by name: numbers, or Tensors with a single element.
 
         Raises:
-            TypeError: if one of them is no number; nothing is noted then.
+            TypeError: if a value is not a number. Then nothing is recorded.
         """
         values = {name: _number(name, value) for name, value in numbers.items()}
         if not self._running:
@@ -129,7 +129,7 @@ class Live(Callback):
         self._show_own({f"step {name}": [(self._steps, value)] for name, value in values.items()})
 
     def epoch(self, **numbers: float | Tensor) -> None:
-        """Note what an epoch measured: ``live.epoch(val_loss=...)``. Errors are those of :meth:`step`."""
+        """Record the values of an epoch: ``live.epoch(val_loss=...)``. It raises as :meth:`step` does."""
         values = {name: _number(name, value) for name, value in numbers.items()}
         if not self._running:
             self._begin(self._model, "training")
@@ -142,8 +142,8 @@ class Live(Callback):
         """Count a batch of a validation: the next :meth:`epoch` shows the confusion matrix and the worst mistakes.
 
         Args:
-            inputs: the inputs of the model, images first, of which the page shows those that were mistaken.
-            scores: what the model made of them, (N, C).
+            inputs: the inputs of the model, images first. The page shows the images of mistakes.
+            scores: the outputs of the model, (N, C).
             target: the right classes, (N,).
         """
         from .measure import Predictions
@@ -153,8 +153,8 @@ class Live(Callback):
         self._predictions.add(inputs, scores, target)
 
     def reader(self) -> Reader:
-        """What the page is told, for a page of your own: each call of its ``message()`` gives what is new, as plain dicts and
-        lists. ``startLive`` of ``live.js`` takes such messages.
+        """The data of the page, for your own page. Each call of ``message()`` returns what is new, as plain dicts and lists.
+        ``startLive`` of ``live.js`` takes such messages.
 
         >>> import tinygrad_cnn as tg
         >>> live = tg.training.Live(serve=False)
@@ -166,7 +166,7 @@ class Live(Callback):
         return Reader(self._board)
 
     def close(self) -> None:
-        """End the run: save the page if that was asked for, and close the address."""
+        """End the run: save the page if `save` was given, and close the server."""
         if self._running:
             self._show_own({}, status="finished")
             self._end()
@@ -181,7 +181,7 @@ class Live(Callback):
         self.close()
 
     def _show_own(self, points: Points, status: str = "running", **more: Any) -> None:
-        """Tell the board at once: nobody knows when the next step of the loop will come."""
+        """Update the board at once: the next step of the loop may come late."""
         now = time.perf_counter()
         items = more | self._measured(now, self._steps, points)
         seconds = now - self._began
@@ -192,7 +192,7 @@ class Live(Callback):
     # fit
 
     def on_fit_begin(self, run: Run) -> None:
-        """Begin to serve, and print the address."""
+        """Start the server and print the address."""
         self._begin(run.model, type(run.model).__name__)
         self._first = run.step
         self._last = (run.means.examples, run.means.loss, *run.means.total("accuracy"))
@@ -200,7 +200,7 @@ class Live(Callback):
         self._board.add(history, state=self._state(run, 0.0))
 
     def on_step_end(self, run: Run) -> None:
-        """Note the step; now and then, update the page."""
+        """Record the step. Every :data:`TICK` seconds, update the page."""
         means = run.means
         lr = run.optimizer.param_groups[0]["lr"]
         self._pending.append((run.step, means.examples, means.loss, *means.total("accuracy"), lr))
@@ -224,7 +224,7 @@ class Live(Callback):
             self._show(run, now)
 
     def on_fit_end(self, run: Run) -> None:
-        """Show how it ended, and save the page. The address stays open until the program ends, or :meth:`close`."""
+        """Show how the training ended, and save the page. The server runs until the program ends, or :meth:`close`."""
         if not self._running:
             return
         if self.path is not None and self._graph is None and run.parts:
@@ -243,7 +243,7 @@ class Live(Callback):
         self._next_tick = time.perf_counter() + TICK
 
     def _flush(self) -> Points:
-        """Points for the steps since the last time: their own means, from the sums of the epoch."""
+        """Points for the steps since the last update: the means of each step, from the sums of the epoch."""
         if not self._pending:
             return {}
         table = np.array(self._pending, np.float64)
@@ -271,7 +271,7 @@ class Live(Callback):
             "seconds": now - self._began if now else 0.0,
         }  # fmt: skip
 
-    # What both need
+    # For both
 
     def _begin(self, model: Module | None, title: str) -> None:
         from .measure import Layers
@@ -303,7 +303,7 @@ class Live(Callback):
 
         try:
             write(self.path, page(embedded({**self._board.everything(), "graph": self._graph})))
-        except OSError as error:  # the training is worth more than its page
+        except OSError as error:  # the training must not fail because of its page
             warnings.warn(f"Live: the run was not saved: {error}", stacklevel=3)
 
     def _is_due(self, now: float, step: int) -> bool:
@@ -312,7 +312,7 @@ class Live(Callback):
         return step > self._layers.begun if self._layers.begun else now >= self._next_layers
 
     def _measured(self, now: float, step: int, points: Points) -> dict[str, Any]:
-        """Begin or finish a measurement of the layers if it is time: at the pace that its cost allows."""
+        """Begin or finish a measurement of the layers if one is due."""
         if self._layers is None or not step or not self._is_due(now, step):
             return {}
         if not self._layers.begun:
@@ -335,7 +335,7 @@ class Live(Callback):
         return now - self._wanted < LOOKED_AT and now >= self._next_graph
 
     def _draw_graph(self, run: Run) -> None:
-        """Compute the loss of a few examples again, with its graph. Model and generator are left as they were."""
+        """Compute the loss of a few examples again, with its graph. The model and the generator do not change."""
         from ...viz import show
         from ...viz.page import compact
 
@@ -350,7 +350,7 @@ class Live(Callback):
 
 
 class Objective(Module):
-    """The loss of a model, as a module, so that it is left as it was when it has been shown."""
+    """The loss of a model as a module: `show` then restores the state of the model."""
 
     def __init__(self, model: Module, loss: Any, target: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a page shows of layers and of predictions, measured on arrays."""
+"""Measurements of layers and of predictions for a live page."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from ...nn import Module, Parameter
 
 LAYERS = 120
-"""Parameters that are measured: the first so many of a model."""
+"""The most parameters of a model that are measured."""
 
 CLASSES = 50
-"""Classes up to which a confusion matrix is shown."""
+"""The most classes for which a confusion matrix is shown."""
 
 WORST = 12
-"""Mistakes that are shown."""
+"""The most mistakes that are shown."""
 
 
 def norm(array: NDArray[Any]) -> float:
-    """The Euclidean norm, without a copy of an array that lies in one piece."""
+    """The Euclidean norm, without a copy if the array is contiguous."""
     flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
     return math.sqrt(float(np.vdot(flat, flat).real))
 
@@ -40,7 +40,7 @@ def _histogram(array: NDArray[Any]) -> dict[str, Any] | None:
 
 
 def gradient_of(parameter: Parameter) -> NDArray[Any] | None:
-    """The gradient, as it lies: a compiled step lends it, and `grad` would copy it."""
+    """The gradient without a copy. `grad` would copy a gradient in the memory of a compiled step."""
     gradient = getattr(parameter, "_grad", None)
     return None if gradient is None else gradient._array
 
@@ -55,15 +55,15 @@ class Layers:
         self._named = named[:LAYERS]
         self._filters = next((p for p in named if p[1].ndim == 4), None)
         self._before: list[NDArray[Any]] = []
-        self.begun = 0  # the step after which the measurement was begun that is to be finished; 0 if there is none
+        self.begun = 0  # the step of an unfinished measurement; 0 if there is none
 
     def begin(self, step: int) -> None:
-        """Keep the weights as they are after a step."""
+        """Copy the weights after a step."""
         self.begun = step
         self._before = [parameter._array.copy() for _, parameter in self._named]
 
     def finish(self, step: int) -> tuple[dict[str, list[tuple[float, float]]], dict[str, Any]]:
-        """Points for the series of each layer, and the items "layers" and "filters". `step` is the one after :attr:`begun`."""
+        """Points for the series of each layer, and the items "layers" and "filters". `step` must follow :attr:`begun`."""
         points: dict[str, list[tuple[float, float]]] = {}
         layers = []
         for (name, parameter), before in zip(self._named, self._before, strict=True):
@@ -89,7 +89,7 @@ class Layers:
 
 
 class Predictions:
-    """The confusion matrix of a validation, and its worst mistakes: right classes that were given the least probability."""
+    """The confusion matrix of a validation, and its worst mistakes: examples whose right class had the least probability."""
 
     def __init__(self) -> None:
         self._matrix: NDArray[np.int64] | None = None
@@ -97,7 +97,7 @@ class Predictions:
         self.examples = 0
 
     def add(self, inputs: Sequence[Any], scores: Any, target: Any) -> None:
-        """One more batch. What is not scores (N, C) for classes (N,) is passed over."""
+        """Add a batch. Outputs other than scores (N, C) for classes (N,) are ignored."""
         y, s = getattr(target, "_array", target), getattr(scores, "_array", None)
         if s is None or s.ndim != 2 or s.shape[1] < 2 or y.shape != s.shape[:1] or y.dtype.kind not in "iu":
             return
@@ -128,7 +128,7 @@ class Predictions:
                 self._worst = sorted([*self._worst, (p, mistake)], key=lambda each: each[0])[:WORST]
 
     def items(self, epoch: int) -> dict[str, Any]:
-        """The items "confusion" and "mistakes", or none if no batch was of classes."""
+        """The items "confusion" and "mistakes"; empty if no batch had classes."""
         if not self.examples:
             return {}
         items: dict[str, Any] = {"mistakes": {"epoch": epoch, "list": [mistake for _, mistake in self._worst]}}

@@ -1,4 +1,4 @@
-"""The server of a page: on this machine only, read-only, under a path that nobody can guess. The standard library suffices."""
+"""The server of a live page: for this machine only, read-only, and under a random path."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .board import Board, Reader
 HOST = "127.0.0.1"
 
 PAUSE = 0.5
-"""Seconds between two messages to a browser, at least."""
+"""The least seconds between two messages to a browser."""
 
 SILENCE = 15.0
-"""Seconds after which a browser that has nothing new is sent an empty line: a connection that is lost is noticed so."""
+"""Seconds without news after which an empty line is sent, to detect a lost connection."""
 
 MODULES = ("format", "graph", "layout", "details", "view", "play", "outline", "main", "charts", "live")
 
@@ -36,7 +36,7 @@ HEADERS = {
 
 
 def page(data: str) -> str:
-    """The text of the page: with everything in it if `data` is JSON, else to be told by the server ("null")."""
+    """The text of the page. `data` is JSON: all data, or "null" if the page gets its data from the server."""
     texts = {"LIVESTYLE": asset("live.css", __package__)}
     return document("live.html", MODULES, texts, __package__).replace("@DATA@", data)
 
@@ -58,7 +58,7 @@ class Server:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"Live: port {port} cannot be used: {error.strerror}; leave `port` out to be given a free one",
+                f"Live: port {port} cannot be used: {error.strerror}; omit `port` to use a free one",
             ) from None
         self._http.owner = self
         self.port = self._http.server_address[1]
@@ -66,11 +66,11 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return f"http://{HOST}:{self.port}/{self.token}/"
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop the server."""
         self.closed.set()
         with self.board.changed:
             self.board.changed.notify_all()
@@ -85,7 +85,7 @@ class _Http(ThreadingHTTPServer):
     owner: Server
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away is no error, and the training's output is not the place for one."""
+        """Print nothing: a browser that closes its connection is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = self.server.owner
         hosts = (f"{HOST}:{owner.port}", f"localhost:{owner.port}")
-        if self.headers.get("Host") not in hosts:  # a foreign page may reach this machine by another name
+        if self.headers.get("Host") not in hosts:  # DNS rebinding: another site's name may resolve to this machine
             self._answer(403, "text/plain", "this address is for the browser of this machine")
             return
         prefix = f"/{owner.token}/"
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _stream(self) -> None:
-        """Server-sent events: first all that there is, then what is new, until the browser goes away."""
+        """Server-sent events: first all data, then what is new, until the browser disconnects."""
         self.send_response(200)
         for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
             self.send_header(name, value)
@@ -144,11 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(f"data: {embedded(reader.message())}\n\n".encode() if news else b":\n\n")
                 self.wfile.flush()
                 owner.closed.wait(PAUSE)
-        except OSError:  # the browser has gone
+        except OSError:  # the browser has disconnected
             return
 
     def version_string(self) -> str:
         return "tinygrad_cnn"
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: the terminal belongs to the training."""
+        """Print nothing: the terminal shows the training's output."""

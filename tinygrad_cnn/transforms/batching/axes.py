@@ -34,7 +34,7 @@ def _same(call: Call) -> Any:
 
 @rule(gather.checked, gather.one_hot, distance.is_positive, classification.label_weights)
 def _as_it_is(call: Call) -> Any:
-    """Of the first input, whatever its shape."""
+    """The op on the first input, whatever its shape."""
     if not call.only(0):
         return looped(call)
     params = {"num_classes": call.out[-1]} if call.op is gather.one_hot.op else {}
@@ -128,7 +128,7 @@ def _pad(call: Call) -> Any:
 
 
 def _behind_samples(indices: Any) -> Any:
-    """An index of one sample as one of the batch; None if NumPy would put the axes of the result in another order."""
+    """An index of one sample as an index of the batch; None if NumPy would order the axes of the result differently."""
     parts = indices if isinstance(indices, tuple) else (indices,)
     advanced = [i for i, part in enumerate(parts) if not isinstance(part, slice | type(None) | type(Ellipsis))]
     arrays = any(not isinstance(parts[i], int | np.integer) for i in advanced)

@@ -1,8 +1,8 @@
 """Batching rules: how an op is computed for a batch of samples at once.
 
-A rule is given a :class:`Call`, the call of an op on one sample and the values that its inputs have for the whole batch. A
-batched value has the samples along a new first axis. The rule returns the output of the batch, with the samples first.
-One rule serves a family of ops: those that work element by element, along an axis, on images, on matrices.
+A rule takes a :class:`Call`: the call of an op on one sample, with the values of its inputs for the whole batch. A batched
+value has the samples along a new first axis, and so has the output that the rule returns. One rule serves a family of ops:
+ops that work element by element, along an axis, on images, on matrices.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Call:
 
     Attributes:
         op: the op.
-        values: its inputs; those that are batched have the samples first.
-        batched: which of them are batched.
-        shapes: the shapes that they have for one sample.
+        values: its inputs. Batched inputs have the samples along their first axis.
+        batched: for each input whether it is batched.
+        shapes: the shapes of the inputs for one sample.
         params: the parameters of the call.
         out: the shape of the output for one sample.
-        n: how many samples there are.
+        n: the number of samples.
     """
 
     op: Op
@@ -41,12 +41,12 @@ class Call:
     n: int
 
     def run(self, *values: Any, **params: Any) -> Any:
-        """The op on these values, with the parameters of the call but for those that are given."""
+        """The op on these values, with the parameters of the call, some of them replaced by `params`."""
         given = [list(values)] if self.op.signature.variadic else values
         return self.op.function(*given, **{**self.params, **params})
 
     def aligned(self, i: int, ndim: int) -> Any:
-        """Input i with axes of size 1 behind the samples, so that it broadcasts as one of `ndim` axes did for one sample."""
+        """Input i with axes of size 1 after the first axis, so that it broadcasts like an input with `ndim` axes per sample."""
         value, own = self.values[i], self.shapes[i]
         if not self.batched[i] or len(own) == ndim:
             return value
@@ -60,7 +60,7 @@ class Call:
         return shape.broadcast_to(self.aligned(i, len(sizes)), shape=(self.n, *sizes))
 
     def only(self, *inputs: int) -> bool:
-        """Whether these inputs are batched and no others."""
+        """Whether exactly these inputs are batched."""
         return all(is_batched == (i in inputs) for i, is_batched in enumerate(self.batched))
 
 
@@ -70,7 +70,7 @@ RULES: dict[Op, Rule] = {}
 
 
 def rule(*functions: Any) -> Callable[[Rule], Rule]:
-    """Register, as a decorator, the rule of these ops."""
+    """A decorator that registers the rule of these ops."""
 
     def register(rule: Rule) -> Rule:
         RULES.update({function.op: rule for function in functions})
@@ -80,7 +80,7 @@ def rule(*functions: Any) -> Callable[[Rule], Rule]:
 
 
 def elementwise_rule(call: Call) -> Any:
-    """The op on inputs that broadcast behind the samples."""
+    """The op on inputs that broadcast within each sample."""
     ndim = max(len(own) for own in call.shapes)
     return call.run(*(call.aligned(i, ndim) for i in range(len(call.values))))
 
@@ -100,12 +100,12 @@ def rule_of(op: Op) -> Rule | None:
 
 
 def moved(axis: Any, ndim: int) -> Any:
-    """Axes of one sample as axes of the batch."""
+    """The axes of the batch that correspond to axes of one sample."""
     if isinstance(axis, Sequence):
         return tuple(a % max(ndim, 1) + 1 for a in axis) if ndim else ()
     return int(axis) % ndim + 1 if ndim else ()
 
 
 def flat(x: Array) -> Any:
-    """(n, ...) as (n, size of a sample); not with -1, which nothing tells if there are no elements."""
+    """(n, ...) as (n, size of a sample). NumPy cannot infer -1 if there are no elements."""
     return shape.reshape(x, shape=(x.shape[0], math.prod(x.shape[1:])))

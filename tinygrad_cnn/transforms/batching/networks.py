@@ -33,7 +33,7 @@ from . import units
 from .call import Call, Shape, flat, moved, rule
 
 MANY = 1 << 22
-"""The most elements of windows that are copied out for all samples at once."""
+"""The most elements of windows that are copied for all samples at once."""
 
 
 @rule(
@@ -90,7 +90,7 @@ def _convolve_dx(call: Call) -> Any:
 
 @rule(conv.convolve_dw)
 def _convolve_dw(call: Call) -> Any:
-    """A product of matrices for each sample, if that is one image and its windows are few; else a group for each sample."""
+    """A matrix product for each sample, if a sample is one image with few windows; else a group for each sample."""
     x, u = call.shapes
     filters, channels, *kernel = call.out
     size, places = channels * math.prod(kernel), math.prod(u[2:])

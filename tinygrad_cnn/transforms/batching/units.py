@@ -1,4 +1,4 @@
-"""Unit vectors as a batch, from which Jacobians start. Rules that know them select where they would multiply."""
+"""Unit vectors as a batch, for Jacobians. A batching rule that recognizes them can select elements instead of multiplying."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _current: ContextVar[tuple[np.ndarray, int] | None] = ContextVar("units", defaul
 
 @contextmanager
 def units(n: int, like: Tensor, start: int) -> Iterator[Tensor]:
-    """n arrays of the shape of `like`: the i-th is 1 at element start + i, else 0. :func:`first` knows them inside."""
+    """n arrays of the shape of `like`: the i-th is 1 at element start + i, else 0. :func:`first` recognizes them meanwhile."""
     rows = np.zeros((n, like.size), like.dtype)
     rows[np.arange(n), start + np.arange(n)] = 1
     found = Tensor._of(rows.reshape(n, *like.shape))

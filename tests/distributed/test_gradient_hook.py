@@ -1,4 +1,4 @@
-"""Gradients are handed over once each, as soon as they are complete, and as they will be in `grad`."""
+"""The hook gets each gradient once, as soon as it is complete, with the value that `grad` gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.distributed.handover import Handover
+from tinygrad_cnn.distributed.gradient_hook import GradientHook
 from tinygrad_cnn.distributed.step import backward_of_share, shard_step
 
 ONE = tg.Tensor(1.0, dtype=np.float64)
@@ -18,13 +18,13 @@ def leaf(value):
     return tg.Tensor(value, requires_grad=True, dtype=np.float64)
 
 
-def wanted():
-    handover = Handover()
-    handover.wanted = True
-    return handover
+def enabled():
+    hook = GradientHook()
+    hook.enabled = True
+    return hook
 
 
-def test_a_gradient_is_handed_over_before_the_rules_of_older_nodes_run():
+def test_the_hook_is_called_before_the_rules_of_older_nodes_run():
     happened = []
 
     @tg.op
@@ -32,10 +32,10 @@ def test_a_gradient_is_handed_over_before_the_rules_of_older_nodes_run():
         return 2 * x
 
     twice.vjp(x=lambda g: happened.append("rule") or g * 2)
-    first, second, handover = leaf(3.0), leaf(4.0), wanted()
+    first, second, hook = leaf(3.0), leaf(4.0), enabled()
     loss = twice(first) * second
-    with handover.to(lambda p, g: happened.append({id(first): "first", id(second): "second"}[id(p)])):
-        backward_of_share(loss, ONE, [first, second], handover)
+    with hook.calling(lambda p, g: happened.append({id(first): "first", id(second): "second"}[id(p)])):
+        backward_of_share(loss, ONE, [first, second], hook)
     assert happened == ["second", "rule", "first"]
 
 
@@ -43,8 +43,8 @@ STEPS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.booleans()
 
 
 @given(STEPS, st.integers(1, 5), st.booleans())
-def test_in_any_graph_as_it_is_without(steps, count, is_wanted):
-    """Whatever is used how often."""
+def test_any_graph_has_the_same_gradients_with_the_hook(steps, count, is_enabled):
+    """Values may be used any number of times."""
     rng = np.random.default_rng(0)
     leaves = [leaf(rng.normal(size=3)) for _ in range(count)]
 
@@ -57,34 +57,34 @@ def test_in_any_graph_as_it_is_without(steps, count, is_wanted):
 
     loss().backward()
     expected = [None if p.grad is None else p.grad.numpy().tobytes() for p in leaves]
-    handover, taken = Handover(), []
-    handover.wanted = is_wanted
-    with handover.to(lambda p, g: taken.append((id(p), g.tobytes()))):
-        backward_of_share(loss(), ONE, leaves, handover)
+    hook, taken = GradientHook(), []
+    hook.enabled = is_enabled
+    with hook.calling(lambda p, g: taken.append((id(p), g.tobytes()))):
+        backward_of_share(loss(), ONE, leaves, hook)
     assert [None if p.grad is None else p.grad.numpy().tobytes() for p in leaves] == expected
     assert len(dict(taken)) == len(taken)
-    assert dict(taken) == ({id(p): g for p, g in zip(leaves, expected, strict=True) if g} if is_wanted else {})
+    assert dict(taken) == ({id(p): g for p, g in zip(leaves, expected, strict=True) if g} if is_enabled else {})
 
 
-def test_a_compiled_step_hands_over_in_replays_to_whoever_takes_then():
-    weights, handover = [leaf(np.ones(3)), leaf(np.ones(3))], wanted()
-    step = tg.compile(shard_step(lambda x: (x * weights[0] * weights[1]).sum(), weights, handover))
+def test_replays_of_a_compiled_step_call_the_current_callback():
+    weights, hook = [leaf(np.ones(3)), leaf(np.ones(3))], enabled()
+    step = tg.compile(shard_step(lambda x: (x * weights[0] * weights[1]).sum(), weights, hook))
     replays = 0
     for call in range(1, 9):
         taken = []
-        with handover.to(lambda p, g, taken=taken: taken.append((id(p), g.tolist()))):
+        with hook.calling(lambda p, g, taken=taken: taken.append((id(p), g.tolist()))):
             step(ONE, tg.Tensor(np.full(3, float(call)), dtype=np.float64))
         if taken:
             assert dict(taken) == {id(p): [float(call)] * 3 for p in weights}
             replays += 1
-    assert 3 < replays < 8, "captures, and runs as written that replays are compared with, hand over nothing"
-    step(ONE, tg.Tensor(np.ones(3), dtype=np.float64))  # nobody takes them
+    assert 3 < replays < 8, "captures and audits do not call the hook"
+    step(ONE, tg.Tensor(np.ones(3), dtype=np.float64))  # without a callback
 
 
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_only_what_requires_a_gradient(frozen):
-    weights, handover, taken = [leaf(1.0), leaf(2.0)], wanted(), []
+def test_only_leaves_that_require_a_gradient(frozen):
+    weights, hook, taken = [leaf(1.0), leaf(2.0)], enabled(), []
     weights[frozen].requires_grad = False
-    with handover.to(lambda p, g: taken.append(id(p))):
-        backward_of_share(weights[0] * weights[1], ONE, weights, handover)
+    with hook.calling(lambda p, g: taken.append(id(p))):
+        backward_of_share(weights[0] * weights[1], ONE, weights, hook)
     assert taken == [id(weights[1 - frozen])]

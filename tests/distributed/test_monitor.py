@@ -1,4 +1,4 @@
-"""The process beside the ranks: it names the one that ended first without a word, however late it looks."""
+"""The monitor names the rank that ended first without an error, even if the monitor runs late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_cnn.distributed import witness
+from tinygrad_cnn.distributed import monitor
 
 from .common import ROOT
 
@@ -21,46 +21,46 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason=
 
 RANK = """
 import os, sys, time
-from tinygrad_cnn.distributed.witness import Call
-call = Call(sys.argv[1], int(sys.argv[2]))
+from tinygrad_cnn.distributed.monitor import Connection
+connection = Connection(sys.argv[1], int(sys.argv[2]))
 for step in range(50):
-    call.note(f"rank {sys.argv[2]} on node, at step {step}")
+    connection.set_status(f"rank {sys.argv[2]} on node, at step {step}")
 if sys.argv[3:] == ["fork"] and os.fork() == 0:
     time.sleep(30)
 print("ready", flush=True)
 sys.stdin.read()
-call.end()
-print("left", flush=True)
+connection.close()
+print("closed", flush=True)
 time.sleep(30)
 """
 
 
 class Host:
-    """Ranks of a host, as processes of their own, and their witness."""
+    """Ranks of a host, each a process, and their monitor."""
 
     def __init__(self, folder, count, *arguments):
         self.report = folder / "run.failures.txt"
-        self.where, self.process = witness.summon(str(self.report), count)
+        self.where, self.process = monitor.start_monitor(str(self.report), count)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         programs = [[sys.executable, "-c", RANK, self.where, str(place), *arguments] for place in range(count)]
         self.ranks = [subprocess.Popen(p, env=environment, process_group=0, **pipes) for p in programs]
         for rank in self.ranks:
             assert rank.stdout.readline() == b"ready\n"
-        witness.dismiss(self.where)
+        monitor.remove_folder(self.where)
 
     def kill(self, place):
         """Kill a rank, and wait for its end."""
         self.ranks[place].kill()
         self.ranks[place].wait()
 
-    def leave(self, place):
-        """Let a rank take leave."""
+    def close(self, place):
+        """Let a rank close its connection."""
         self.ranks[place].stdin.close()
-        assert self.ranks[place].stdout.readline() == b"left\n"
+        assert self.ranks[place].stdout.readline() == b"closed\n"
 
     def ended(self):
-        """What was reported when the witness has ended; None if nothing."""
+        """The report after the monitor has exited; None if there is none."""
         self.process.wait(20)
         return self.report.read_text() if self.report.exists() else None
 
@@ -86,74 +86,75 @@ def host(tmp_path):
 
 
 @pytest.mark.parametrize("order", [(2, 0, 1), (0, 1, 2), (1, 2, 0)])
-def test_the_first_is_named_also_by_a_witness_that_looks_late(host, order):
+def test_a_late_monitor_names_the_first_rank(host, order):
     ranks = host(3)
-    witness = ranks.process.pid
-    os.kill(witness, signal.SIGSTOP)
-    while ") T " not in Path(f"/proc/{witness}/stat").read_text():
+    process = ranks.process.pid
+    os.kill(process, signal.SIGSTOP)
+    while ") T " not in Path(f"/proc/{process}/stat").read_text():
         time.sleep(0.01)
     for place in order:
         ranks.kill(place)
-    os.kill(witness, signal.SIGCONT)
+    os.kill(process, signal.SIGCONT)
     report = ranks.ended()
     assert report.endswith(
-        f" rank {order[0]} on node, at step 49, ended without a word, as the first on its host: it was killed, or crashed\n"
+        f" rank {order[0]} on node, at step 49, was the first rank of its host to end, and reported no error: it was killed, "
+        "or crashed\n"
     )
     assert report.count("\n") == 1
 
 
-def test_a_child_of_a_rank_does_not_hide_its_end(host):
+def test_a_child_process_does_not_hide_the_end_of_a_rank(host):
     ranks = host(2, "fork")
     ranks.kill(1)
     assert "rank 1 on node" in ranks.ended()
 
 
-def test_whoever_takes_leave_is_not_reported_nor_those_that_end_after_it(host):
+def test_a_rank_that_closes_its_connection_is_not_reported_nor_are_those_that_end_after_it(host):
     ranks = host(2)
-    ranks.leave(0)
+    ranks.close(0)
     assert ranks.ended() is None
     ranks.kill(1)
     assert not ranks.report.exists()
 
 
-def test_nothing_is_added_to_what_ranks_have_reported_themselves(host):
+def test_the_monitor_adds_nothing_if_a_rank_has_reported_an_error(host):
     ranks = host(2)
     ranks.report.write_text("rank 5 on another host raised ValueError: no good\n")
     ranks.kill(1)
     assert ranks.ended() == "rank 5 on another host raised ValueError: no good\n"
 
 
-def test_where_there_can_be_no_witness_there_is_none(tmp_path, monkeypatch):
-    """A folder for temporary files whose path is too long for a socket, or a Python that cannot be started."""
+def test_a_monitor_that_cannot_be_started(tmp_path, monkeypatch):
+    """The path of the folder for temporary files is too long for a socket, or Python cannot be started."""
     long = tmp_path / ("x" * 120)
     long.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(long))
-        assert witness.summon(str(tmp_path / "run.failures.txt"), 2) == ("", None)
+        assert monitor.start_monitor(str(tmp_path / "run.failures.txt"), 2) == ("", None)
     assert not [*long.iterdir()]
     monkeypatch.setattr(sys, "executable", "/nonexistent")
-    assert witness.summon(str(tmp_path / "run.failures.txt"), 2) == ("", None)
+    assert monitor.start_monitor(str(tmp_path / "run.failures.txt"), 2) == ("", None)
 
 
-def test_a_rank_whose_witness_has_ended_is_told(tmp_path):
-    where, process = witness.summon(str(tmp_path / "run.failures.txt"), 1)
+def test_connecting_to_a_monitor_that_has_exited_raises(tmp_path):
+    where, process = monitor.start_monitor(str(tmp_path / "run.failures.txt"), 1)
     process.kill()
     process.wait()
     with pytest.raises(OSError):
-        witness.Call(where, 0, process)
-    witness.dismiss(where)
+        monitor.Connection(where, 0, process)
+    monitor.remove_folder(where)
 
 
-def test_a_rank_waits_until_the_witness_listens_to_it(tmp_path):
-    where, process = witness.summon(str(tmp_path / "run.failures.txt"), 1)
+def test_a_rank_waits_until_the_monitor_has_accepted(tmp_path):
+    where, process = monitor.start_monitor(str(tmp_path / "run.failures.txt"), 1)
     os.kill(process.pid, signal.SIGSTOP)
-    calls = []
-    thread = threading.Thread(target=lambda: calls.append(witness.Call(where, 0, process)))
+    connections = []
+    thread = threading.Thread(target=lambda: connections.append(monitor.Connection(where, 0, process)))
     thread.start()
     thread.join(0.3)
-    early = bool(calls)
+    early = bool(connections)
     os.kill(process.pid, signal.SIGCONT)
     thread.join(20)
-    calls[0].end()
-    witness.dismiss(where)
+    connections[0].close()
+    monitor.remove_folder(where)
     assert not early
