@@ -231,3 +231,22 @@ def test_removing_from_lists_and_dicts():
         named.clear()
         assert not len(named)
         assert not list(named.parameters())
+
+
+def test_arguments_have_the_names_of_pytorch():
+    a, b, c = layers(3)
+    for kind in (nn.Sequential, nn.ModuleList):
+        modules = kind()
+        modules.append(module=c)
+        modules.insert(index=0, module=a)
+        assert list(modules) == [a, c]
+    assert list(nn.ModuleList().extend(modules=[a, b])) == [a, b]
+    named = nn.ModuleDict()
+    named.update(modules={"a": a})
+    assert named.keys() == ["a"]
+    p, q = nn.Parameter([1.0]), nn.Parameter([2.0])
+    listed = nn.ParameterList().append(value=q).insert(index=0, value=p).extend(values=[q])
+    assert [x.item() for x in listed] == [1.0, 2.0, 2.0]
+    parameters = nn.ParameterDict()
+    parameters.update(parameters={"p": p})
+    assert parameters.keys() == ["p"]

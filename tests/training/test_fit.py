@@ -179,6 +179,12 @@ def test_sums_that_were_saved_before_there_were_metrics_load():
     assert means.result() == {"loss": 0.5, "accuracy": 0.75}
     without = tg.training.Means().prepared({**before, "targets": 0, "right": 0})
     assert without.result() == {"loss": 0.5}
+    other = tg.training.Means()
+    other.load_state_dict(before)
+    assert other.state_dict() == means.state_dict()
+    with pytest.raises(ValueError, match="examples"):
+        other.load_state_dict({**before, "examples": -1})
+    assert other.state_dict() == means.state_dict()
 
 
 @pytest.mark.parametrize(("metric", "validated"), [("loss", False), ("val_loss", True)])

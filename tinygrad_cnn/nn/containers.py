@@ -48,23 +48,23 @@ class _Sequence(Module):
         del kept[key if isinstance(key, slice) else self._names().index(self._name(key))]
         self._replace(kept)
 
-    def append(self, value: Any) -> Self:
+    def append(self, module: Any) -> Self:
         """Add one at the end."""
-        return self.extend([value])
+        return self.extend([module])
 
-    def extend(self, values: Iterable[Any]) -> Self:
+    def extend(self, modules: Iterable[Any]) -> Self:
         """Add several at the end."""
-        for value in self._checked(values):
+        for value in self._checked(modules):
             name = next(str(n) for n in count(len(self)) if str(n) not in self._kinds)
             self._register(self._kind, name, value, new=True)
         return self
 
     __iadd__ = extend
 
-    def insert(self, index: int, value: Any) -> Self:
+    def insert(self, index: int, module: Any) -> Self:
         """Insert one before position `index`, as in a list. All are renumbered."""
         values = list(self)
-        values.insert(index, *self._checked([value]))
+        values.insert(index, *self._checked([module]))
         return self._replace(values)
 
     def pop(self, key: int = -1) -> Any:
@@ -166,6 +166,18 @@ class ParameterList(_Sequence):
     def __init__(self, values: Iterable[Parameter] = ()) -> None:
         self.extend(values)
 
+    def append(self, value: Parameter) -> Self:
+        """Add one at the end."""
+        return super().append(value)
+
+    def extend(self, values: Iterable[Parameter]) -> Self:
+        """Add several at the end."""
+        return super().extend(values)
+
+    def insert(self, index: int, value: Parameter) -> Self:
+        """Insert one before position `index`, as in a list. All are renumbered."""
+        return super().insert(index, value)
+
     def _rows(self) -> Iterator[tuple[str, str]]:
         return _parameter_rows(self)
 
@@ -204,9 +216,9 @@ class _Dict(Module):
         """The pairs of names and items."""
         return list(self._own(self._kind))
 
-    def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+    def update(self, modules: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add the items of a dict, or replace those of the same names."""
-        for name, value in dict(values).items():
+        for name, value in dict(modules).items():
             self[name] = value
 
     def pop(self, key: str) -> Any:
@@ -249,6 +261,10 @@ class ParameterDict(_Dict):
 
     def __init__(self, parameters: Mapping[str, Parameter] | Iterable[tuple[str, Parameter]] = ()) -> None:
         self.update(parameters)
+
+    def update(self, parameters: Mapping[str, Parameter] | Iterable[tuple[str, Parameter]]) -> None:
+        """Add the items of a dict, or replace those of the same names."""
+        super().update(parameters)
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         return _parameter_rows(self)

@@ -157,6 +157,10 @@ class Means:
         totals = {metric.name: list(total) for metric, total in zip(self.metrics, self.totals, strict=True)}
         return {"examples": self.examples, "loss": self.loss, "last": self.last, "totals": totals}
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state of the same metrics; ValueError, and nothing changes, if it does not fit."""
+        vars(self).update(vars(self.prepared(state)))
+
     def prepared(self, state: Any) -> Means:
         """Means for the same metrics with a saved state; ValueError if the state does not fit."""
         if isinstance(state, Mapping) and state.keys() == {"examples", "loss", "targets", "right"}:  # of version 0.1
