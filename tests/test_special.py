@@ -45,7 +45,38 @@ def test_the_logarithm_of_a_small_probability_has_exact_derivatives():
     np.testing.assert_allclose(g.numpy()[[0, 2]], [far, np.sqrt(2 / np.pi)], rtol=1e-14)
     assert 0 <= g.numpy()[3] < 1e-300
     (gg,) = tg.gradients(g.sum(), x)
-    np.testing.assert_allclose(gg.numpy()[[0, 2, 3]], [-1 + 1e-6, -2 / np.pi, 0], rtol=1e-6)
+    np.testing.assert_allclose(gg.numpy()[[0, 2, 3]], [-1 + 1e-6 - 6e-12, -2 / np.pi, 0], rtol=1e-15)
+
+
+FAR = {  # f, and what its derivatives of the orders 1, 2 and 3 approach far from 0, relative errors being about 1 / x^2
+    "log_ndtr": lambda x: (-x, -1.0, -2 / x**3),
+    "i0e": lambda x: tuple(c * x ** -(n + 0.5) / np.sqrt(2 * np.pi) for n, c in ((1, -0.5), (2, 0.75), (3, -1.875))),
+    "i1e": lambda x: tuple(c * x ** -(n + 0.5) / np.sqrt(2 * np.pi) for n, c in ((1, -0.5), (2, 0.75), (3, -1.875))),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [3e4, 1e8, 1e10])
+def test_derivatives_far_from_zero_are_no_differences_of_large_numbers(name, dtype, size):
+    pytest.importorskip("scipy")
+    point = np.array(-size if name == "log_ndtr" else size, dtype)
+    f = getattr(tg.special, name)
+    for expected in FAR[name](np.float64(point)):
+        f = tg.grad(f)
+        np.testing.assert_allclose(f(point), expected, rtol=1e-4, atol=float(np.finfo(dtype).tiny))
+
+
+def test_derivatives_at_infinity_are_their_limits():
+    pytest.importorskip("scipy")
+    for f, places in (
+        (tg.special.log_ndtr, (np.inf,)),
+        (tg.special.i0e, (-np.inf, np.inf)),
+        (tg.special.i1e, (-np.inf, np.inf)),
+    ):
+        for x in places:
+            assert [tg.grad(f)(x).item(), tg.grad(tg.grad(f))(x).item()] == [0, 0]
+    assert tg.grad(tg.grad(tg.special.log_ndtr))(-np.inf).item() == -1
 
 
 def test_zero_times_the_logarithm_of_zero():

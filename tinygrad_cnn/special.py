@@ -5,6 +5,7 @@ Once this module is loaded, SciPy's own functions of these names record on Tenso
 
 from __future__ import annotations
 
+import builtins
 import math
 from operator import index
 from typing import Any
@@ -19,7 +20,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from .core.graph import Array, OpFunction, Tensor, implements, op
-from .ops.elementwise import clip, exp, log, sign, where
+from .ops.elementwise import clip, exp, log, where
 from .ops.transcendental import FLAT_SQUARED, erf, log1p
 from .ops.ufunc import binary, unary
 
@@ -107,19 +108,39 @@ ndtri = unary(
 )
 
 
+_HAZARD = (1, -1, -2, -10, -74, -706, -8162, -110410, -1708394, -29752066, -576037442)
+"""h(-x) = x + 1/x - 2/x^3 + 10/x^5 - ..., with signs that alternate from the first on."""
+
+
 @op(elementwise=True)
-def normal_hazard(a: Array) -> Array:
-    """y = phi(a) / Phi(a), the density over the distribution function of a normal number.   a' = -g y (a + y)."""
-    a = np.asarray(a)
-    return np.asarray(math.sqrt(2 / math.pi) / scipy.erfcx(a * -math.sqrt(0.5)))
+def normal_hazard(a: Array, *, order: int = 0) -> Array:
+    """y = the derivative of this order of h = phi / Phi, of the density and the distribution function of a normal number.
+
+    a' = g times the derivative after it. With e = a + h, h' = -h e. Far below 0, e is a difference of large numbers: there the
+    series of h is differentiated.
+    """
+    x: Any = np.asarray(a, np.float64)
+    far = (x < -12) & (order > 0)
+    near = np.where(far, 0, x)
+    with np.errstate(divide="ignore"):  # infinite at -inf
+        h = [math.sqrt(2 / math.pi) / scipy.erfcx(near * -math.sqrt(0.5))]
+    e: list[Any] = []
+    for n in range(order):
+        e.append(h[n] + (n == 1) if n else np.where(h[0] == 0, 0, near + h[0]))
+        h.append(-builtins.sum(math.comb(n, k) * h[k] * e[n - k] for k in range(n + 1)))
+    series = 0.0
+    for k, c in enumerate(_HAZARD if order else ()):
+        slope = math.prod(2 * k - 1 + i for i in range(order))
+        series = series + (-1) ** k * c * slope * np.where(far, -x, 1) ** float(1 - 2 * k - order)
+    return np.where(far, series, h[order]).astype(np.result_type(a, np.float16))
 
 
-normal_hazard.vjp(a=lambda g, y, a: -g * y * (a + y))
+normal_hazard.vjp(a=lambda g, a, order: g * normal_hazard(a, order=order + 1))
 
 log_ndtr = unary(
     scipy.log_ndtr,
     "y = log ndtr(a), accurate far below 0.   a' = g phi(a) / Phi(a), with the normal density phi.",
-    a=lambda g, a: g * normal_hazard(a),
+    a=lambda g, a: g * normal_hazard(a, order=0),
 )
 
 # Products with logarithms
@@ -146,28 +167,48 @@ xlog1py = binary(
 # Bessel functions
 
 
+def _scaled(a: Any, n: int) -> Any:
+    """e^-|a| I_n(a)."""
+    named = {0: scipy.i0e, 1: scipy.i1e}.get(n)
+    return np.asarray(scipy.ive(n, a) if named is None else named(a))
+
+
 @op(elementwise=True)
-def scaled_bessel(a: Array, *, order: int) -> Array:
-    """y = e^-|a| I_n(a), with the modified Bessel function.   a' = g ((y_(n-1) + y_(n+1)) / 2 - sign(a) y_n)."""
-    named = {0: scipy.i0e, 1: scipy.i1e}.get(order)
-    return np.asarray(scipy.ive(order, a) if named is None else named(a)).astype(np.result_type(a, np.float16))
+def scaled_bessel(a: Array, *, n: int, order: int = 0) -> Array:
+    """y = the derivative of this order of e^-|a| I_n(a), with the modified Bessel function.   a' = g times the one after it.
+
+    I_n' = (I_(n-1) + I_(n+1)) / 2. Where |a| is large, these terms cancel: there the series of |a|^(-1/2-k) is differentiated.
+    """
+    if not order:
+        return _scaled(a, n).astype(np.result_type(a, np.float16))
+    x = np.asarray(a, np.float64)
+    far, size = np.abs(x) > 30, np.maximum(np.abs(x), 30)
+    near = np.where(far, 1, x)
+    y: Any = 0.0
+    for i in range(order + 1):
+        for j in range(i + 1):
+            times = math.comb(order, i) * math.comb(i, j) * 0.5**i
+            y = y + times * (-np.sign(near)) ** (order - i) * _scaled(near, abs(n + i - 2 * j))
+    term = 1 / math.sqrt(2 * math.pi)
+    series: Any = 0.0
+    for k in range(20):
+        slope = math.prod(-0.5 - k - i for i in range(order))
+        series = series + term * slope * size ** (-0.5 - k - order)
+        term *= ((2 * k + 1) ** 2 - 4 * n * n) / (8 * (k + 1))
+    series = series * np.where(x < 0, -1, 1) ** (n + order)
+    return np.where(far, series, y).astype(np.result_type(a, np.float16))
 
 
-def _scaled_bessel_rule(g: Array, y: Array, a: Array, order: int) -> Any:
-    below: Array = scaled_bessel(a, order=abs(order - 1))
-    return g * ((below + scaled_bessel(a, order=order + 1)) * 0.5 - sign(a) * y)
-
-
-scaled_bessel.vjp(a=_scaled_bessel_rule)
+scaled_bessel.vjp(a=lambda g, a, n, order: g * scaled_bessel(a, n=n, order=order + 1))
 
 
 @implements(scipy.i0e)
 def i0e(a: Array) -> Tensor:
     """y = e^-|a| I_0(a), with the modified Bessel function of order 0.   a' = g (i1e(a) - sign(a) y)."""
-    return scaled_bessel(a, order=0)
+    return scaled_bessel(a, n=0, order=0)
 
 
 @implements(scipy.i1e)
 def i1e(a: Array) -> Tensor:
     """y = e^-|a| I_1(a), with the modified Bessel function of order 1.   a' = g ((y_0 + y_2) / 2 - sign(a) y)."""
-    return scaled_bessel(a, order=1)
+    return scaled_bessel(a, n=1, order=0)

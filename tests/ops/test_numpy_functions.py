@@ -207,3 +207,79 @@ def test_deleted_and_inserted_at_places_in_a_tensor(places):
         integers = np.flatnonzero(places) if places.dtype == bool else places  # NumPy 2.0 takes none but these
         np.testing.assert_array_equal(found.numpy(), function(x, integers, *rest))
         assert found.requires_grad
+
+
+WHOLE = [
+    (np.gradient, ()), (np.gradient, (np.array([0, 100, 120]),)),
+    (np.interp, (np.array([0, 3]), np.array([-99, 99], np.int8))),
+    (np.poly, ()), (np.polyder, ()), (np.polyint, ()), (np.vander, ()), (np.sinc, ()), (np.i0, ()), (np.linspace, (5,)),
+    (np.logspace, (5,)), (np.geomspace, (5,)), (np.linalg.norm, ()), (np.linalg.norm, (1,)), (np.linalg.vector_norm, ()),
+    (np.nanstd, ()), (np.nanmax, ()), (np.nanmin, ()), (np.modf, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int64, np.uint64, np.bool_])
+@pytest.mark.parametrize(("f", "args"), WHOLE, ids=[f.__name__ for f, _ in WHOLE])
+def test_integers_neither_wrap_around_nor_become_short_floats(f, args, dtype):
+    if dtype is np.bool_ and f is np.gradient:
+        pytest.skip("NumPy has no slopes of Booleans")
+    x = np.array([1, 127, 3], np.uint8).astype(dtype)
+    x = np.where(np.arange(3) == 2, x, -x).astype(dtype) if np.dtype(dtype).kind == "i" else x
+    if f in (np.logspace, np.geomspace):
+        x = np.abs(x)
+    found, expected = f(tg.Tensor(x), *args), f(x, *args)
+    for y, z in zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]:
+        np.testing.assert_allclose(y.numpy(), z, rtol=1e-12, atol=1e-15)
+        assert y.dtype == z.dtype or f is np.modf  # where NumPy's are as short as np.exp's
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.bool_])
+def test_matrices_of_integers_are_not_added_in_their_own_dtype(dtype):
+    a = np.array([[100, 90, 0], [90, 120, 7], [0, 7, 110]]).astype(dtype)
+    for f in (np.linalg.eigvalsh, np.linalg.matrix_norm, np.linalg.cond, lambda m: np.linalg.norm(m, np.inf)):
+        np.testing.assert_allclose(f(tg.Tensor(a)).numpy(), f(a), rtol=1e-10, atol=1e-12, strict=True)
+    w, v = np.linalg.eigh(tg.Tensor(a))
+    np.testing.assert_allclose((v * w) @ v.T, a, atol=1e-12)
+    y = np.vecdot(tg.Tensor(a), tg.Tensor(a))
+    np.testing.assert_array_equal(y.numpy(), np.vecdot(a, a), strict=True)
+    for more in ({}, {"aweights": [0.2, 0.3, 0.4]}, {"fweights": [1, 2, 3], "aweights": [0.2, 0.3, 0.4]}, {"y": a}):
+        np.testing.assert_allclose(np.cov(tg.Tensor(a), **more).numpy(), np.cov(a, **more), rtol=1e-12, atol=1e-12)
+
+
+def test_interpolation_with_a_period_of_integers():
+    x, xp, fp = (np.array(v, np.int8) for v in ([-37, 4], [0, 1], [-91, 75]))
+    np.testing.assert_allclose(np.interp(tg.Tensor(x), xp, fp, period=2.5).numpy(), np.interp(x, xp, fp, period=2.5))
+
+
+def test_numbers_in_an_integer_dtype_are_those_of_numpy():
+    for found, expected in (
+        (tg.linspace(-2.5, 2.5, 4, dtype=int), np.linspace(-2.5, 2.5, 4, dtype=int)),
+        (tg.geomspace(np.float64(1), 1000.0, 4, dtype=int), np.geomspace(1.0, 1000.0, 4, dtype=int)),
+        (tg.geomspace(np.float64(-256), -1.0, 9), np.geomspace(-256.0, -1.0, 9)),
+    ):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-15, strict=True)
+
+
+def test_the_largest_of_integers_beside_nan_functions_is_exact():
+    x = np.array([2**53, 2**53 + 1])
+    assert np.nanmax(tg.Tensor(x)).item() == 2**53 + 1
+    assert np.nanmin(tg.Tensor(-x)).item() == -(2**53) - 1
+
+
+@pytest.mark.parametrize("error", [ValueError, IndexError, np.exceptions.AxisError])
+@pytest.mark.parametrize("f", [np.sum, np.cumsum, np.sort, np.prod, np.roll])
+def test_a_wrong_axis_raises_both_of_numpy_s_errors(f, error):
+    with pytest.raises(error, match="axis 2 is out of bounds"):
+        f(tg.ones(3, 2), *((1,) if f is np.roll else ()), axis=2)
+
+
+def test_reflected_borders_are_made_before_a_negative_width_crops():
+    # torch.nn.functional.pad([[a, b, c, d]], widths, mode="reflect")
+    x = tg.Tensor(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    for widths, expected in (
+        ((1, -3), [2, 1]),
+        ((-3, 3), [4, 3, 2, 1]),
+        ((-1, 2), [2, 3, 4, 3, 2]),
+        ((3, -1), [4, 3, 2, 1, 2, 3]),
+    ):
+        assert tg.pad(x, ((0, 0), widths), mode="reflect").tolist() == [expected]

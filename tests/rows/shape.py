@@ -19,9 +19,12 @@ def _pad(a: NDArray[Any], pad_width: Any, mode: Any) -> NDArray[Any]:
 
 
 def _cropped(a: NDArray[Any], pad_width: Any, mode: Any) -> NDArray[Any]:
+    """As PyTorch: reflected borders are made before the crop, all others after it."""
+    border = np.maximum(pad_width, 0).tolist()
+    a = np.pad(a, border, mode=mode) if mode == "reflect" else a
     for axis, pair in enumerate(pad_width):
         a = np.take(a, range(max(-pair[0], 0), a.shape[axis] - max(-pair[1], 0)), axis)
-    return np.pad(a, np.maximum(pad_width, 0).tolist(), mode=mode)
+    return a if mode == "reflect" else np.pad(a, border, mode=mode)
 
 
 def _reshape(a: NDArray[Any], shape: Any) -> NDArray[Any]:

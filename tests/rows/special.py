@@ -33,10 +33,28 @@ if importlib.util.find_spec("scipy") is not None:
         Case(ops.ndtri, (INSIDE,), scipy.ndtri),
         Case(ops.log_ndtr, (Arg(low=-6, high=4),), scipy.log_ndtr),
         Case(ops.normal_hazard, (REAL,), lambda a: np.exp(-a * a / 2) / np.sqrt(2 * np.pi) / scipy.ndtr(a)),
+        Case(
+            ops.normal_hazard,
+            (Arg(low=-16, high=-8),),
+            lambda a, order: (lambda h: -h * (a + h))(np.sqrt(2 / np.pi) / scipy.erfcx(-a / np.sqrt(2))),
+            {"order": 1},
+        ),
         Case(ops.xlogy, (REAL, POSITIVE), scipy.xlogy),
         Case(ops.xlogy, (Arg(low=-0.02, high=0.02), POSITIVE), scipy.xlogy),  # mostly 0
         Case(ops.xlog1py, (REAL, Arg(low=-0.5)), scipy.xlog1py),
         Case(ops.i0e, (NONZERO,), scipy.i0e),
         Case(ops.i1e, (NONZERO,), scipy.i1e),
-        Case(ops.scaled_bessel, (NONZERO,), lambda a, order: scipy.ive(order, a), {"order": 2}),
+        Case(ops.scaled_bessel, (NONZERO,), lambda a, n: scipy.ive(n, a), {"n": 2}),
+        Case(
+            ops.scaled_bessel,
+            (NONZERO,),
+            lambda a, n, order: scipy.ivp(0, a) * np.exp(-abs(a)) - np.sign(a) * scipy.i0e(a),
+            {"n": 0, "order": 1},
+        ),
+        Case(
+            ops.scaled_bessel,
+            (Arg(low=32, high=48),),
+            lambda a, n, order: scipy.ivp(1, a) * np.exp(-a) - scipy.i1e(a),
+            {"n": 1, "order": 1},
+        ),
     ]

@@ -104,6 +104,14 @@ class TestWhatIsWrong:
         accelerate(double, lambda out, a: lambda: np.multiply(a, 2 if out is None else 2.0000001, out=out))
         self.fails(lambda x: double(x) + 1.0, "compiled", message="bits must be equal")
 
+    def test_an_op_that_mixes_samples(self):
+        @tg.op(elementwise=True)
+        def centred(a):
+            return a - np.mean(a)
+
+        centred.vjp(a=lambda g: g - tg.mean(g))
+        self.fails(centred, "vmapped")
+
     def test_other_values_on_tensors(self):
         self.fails(lambda x: x * 2 if isinstance(x, tg.Tensor) else x * 2.5, "on arrays")
 

@@ -52,7 +52,7 @@ def _quotients(u: Array, a: Array, v: Array) -> Any:
 
 
 def _symmetric(a: Array) -> Any:
-    return (a + a.swapaxes(-1, -2)) * 0.5
+    return a * 0.5 + a.swapaxes(-1, -2) * 0.5  # halves of integers are float64, whose sums do not wrap around
 
 
 # Symmetric matrices

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.graph import Array, Tensor, implements
 from ..core.operands import members
 from .compare import not_equal
-from .elementwise import abs, floor, where
+from .elementwise import abs, floor, in_floats, where
 from .gather import take
 from .reduce import sum
 from .rounding import remainder
@@ -87,7 +87,7 @@ def gradient(f: Array, *varargs: Array, axis: Axis = None, edge_order: int = 1) 
         ValueError: if an axis has too few samples, `edge_order` is neither 1 nor 2, or coordinates do not fit.
         TypeError: if there are not as many `varargs` as axes.
     """
-    f = _array(f)
+    f = in_floats(f)
     axes = tuple(range(f.ndim)) if axis is None else different_axes("gradient", axis, f.ndim)
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(
@@ -105,6 +105,8 @@ def gradient(f: Array, *varargs: Array, axis: Axis = None, edge_order: int = 1) 
             raise ValueError(
                 f"gradient: coordinates {np.shape(spacing)} must be one for each of the {n} samples of axis {at}"
             )
+        if hasattr(spacing, "shape") and not isinstance(spacing, np.generic):
+            spacing = in_floats(spacing)
         found.append(_slopes(f, spacing, at, edge_order))
     return found[0] if len(found) == 1 else tuple(found)
 
@@ -191,7 +193,7 @@ def interp(
 
     Gradients reach x, xp, fp, left and right.
     """
-    x, xp, fp = map(_array, (x, xp, fp))
+    x, xp, fp = map(in_floats, (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ValueError(f"interp: `xp` {xp.shape} and `fp` {fp.shape} must be vectors of one length, not empty")
     if period is not None:

@@ -5,6 +5,8 @@ In the docstrings of ops, y is the output, g the incoming gradient, and a' the g
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -200,6 +202,12 @@ def astype(a: Array, dtype: DTypeLike) -> Array:
     """y = a in another dtype; integers and Booleans have no gradient.   a' = g, in a's dtype."""
     wanted = np.dtype(dtype)
     return a if a.dtype == wanted else (cast if wanted.kind in "fc" else cast_discrete)(a, dtype=wanted)
+
+
+def in_floats(a: Array) -> Any:
+    """`a`, with integers and Booleans as float64: in their own dtype, sums and products could wrap around."""
+    a = a if hasattr(a, "dtype") else np.asarray(a)
+    return a if a.dtype.kind in "fc" else astype(a, np.float64)
 
 
 def converted(name: str, y: Array, dtype: DTypeLike | None, casting: str | None = None) -> Array:

@@ -189,7 +189,7 @@ def _floating(a: Any) -> Any:
 
 def _spread(name: str, a: Any, axis: Axis, keepdims: bool, less: float, middle: Array, where: Array) -> Any:
     """The variance, in at least float32, of some elements or about `middle`."""
-    wide = astype(a, np.result_type(a.dtype, np.float32))
+    wide = astype(a, np.result_type(_floating(a), np.float32))
     mask = _mask(name, a, np.ones((), bool) if where is None else where)
     centred = wide if middle is None else chosen(mask, wide - middle, 0)
     for _ in range(2 if middle is None else 0):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
-from .elementwise import mul
+from .elementwise import astype, mul
 from .geometry import shape_of
 from .real import is_integer
 from .rearrange import diagonal
@@ -256,7 +256,8 @@ def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
         raise ValueError(
             f"vecdot: axis {axis} of `x1` {np.shape(x1)} and of `x2` {np.shape(x2)} must have the same size"
         )
-    return sum(mul(left, right), axis=-1)
+    y: Any = mul(left, right)
+    return astype(sum(y, axis=-1), y.dtype)  # type: ignore[no-any-return]
 
 
 def matvec(x1: Array, x2: Array) -> Tensor:

@@ -15,7 +15,7 @@ from ..core.operands import members
 from . import matmul as products
 from . import rearrange, reduce
 from .decomposition import svdvals
-from .elementwise import abs
+from .elementwise import abs, in_floats
 from .linalg import inv, solve, square
 from .real import is_integer
 from .shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
@@ -74,6 +74,7 @@ def matrix_norm(x: Array, *, keepdims: bool = False, ord: float | str = "fro") -
     """
     if np.ndim(x) < 2:
         raise ValueError(f"matrix_norm: `x` has shape {np.shape(x)}; it must be a matrix, or a stack of them")
+    x = in_floats(x)
     y: Any
     if ord == "fro":
         y = reduce.norm(x, 2, (-2, -1))

@@ -64,13 +64,20 @@ def nancumprod(a: Array, axis: int | None = None, *, dtype: DTypeLike | None = N
     return cumprod(chosen(isnan(a), 1, a), axis=axis, dtype=dtype)
 
 
+def _extreme(extreme: Any, least: float, a: Array, axis: Axis, keepdims: bool, initial: Any, where: Array) -> Any:
+    a = a if hasattr(a, "dtype") else np.asarray(a)
+    if a.dtype.kind != "f":  # which has no NaN
+        return extreme(a, axis=axis, keepdims=keepdims, initial=initial, where=where)
+    y = extreme(chosen(isnan(a), least, a), axis=axis, keepdims=keepdims, initial=initial, where=where)
+    return y if initial is not None else chosen(all(isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
+
+
 @implements(np.nanmax)
 def nanmax(
     a: Array, axis: Axis = None, keepdims: bool = False, *, initial: float | None = None, where: Array = None
 ) -> Tensor:
     """y = the largest element that is not NaN over `axis`, else `initial` or NaN.   Equal elements share g."""
-    y = max(chosen(isnan(a), -math.inf, a), axis=axis, keepdims=keepdims, initial=initial, where=where)
-    return y if initial is not None else chosen(all(isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
+    return _extreme(max, -math.inf, a, axis, keepdims, initial, where)  # type: ignore[no-any-return]
 
 
 @implements(np.nanmin)
@@ -78,8 +85,7 @@ def nanmin(
     a: Array, axis: Axis = None, keepdims: bool = False, *, initial: float | None = None, where: Array = None
 ) -> Tensor:
     """y = the smallest element that is not NaN over `axis`, else `initial` or NaN.   Equal elements share g."""
-    y = min(chosen(isnan(a), math.inf, a), axis=axis, keepdims=keepdims, initial=initial, where=where)
-    return y if initial is not None else chosen(all(isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
+    return _extreme(min, math.inf, a, axis, keepdims, initial, where)  # type: ignore[no-any-return]
 
 
 @implements(np.nanmean)

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements
 from .conv import conv1d
 from .decomposition import eigvals, pseudoinverse
-from .elementwise import add, cast, sqrt, sub, where
+from .elementwise import add, astype, cast, in_floats, sqrt, sub, where
 from .join import atleast_1d
 from .matmul import matmul
 from .rearrange import flip
@@ -41,7 +41,8 @@ def vander(x: Array, N: int | None = None, increasing: bool = False) -> Tensor:
     """
     if np.ndim(x) != 1:
         raise ValueError(f"vander: `x` has shape {np.shape(x)}; it must be 1-D")
-    x = x if hasattr(x, "shape") else np.asarray(x)
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    x = x if x.dtype.kind == "f" else astype(x, np.promote_types(x.dtype, int))  # as NumPy
     count = x.shape[0] if N is None else N
     if not count:
         return reshape(x[:0], shape=(x.shape[0], 0))
@@ -135,6 +136,12 @@ def polymul(a1: Array, a2: Array) -> Tensor:
     return convolve(a1, a2)
 
 
+def _powers(n: int, dtype: np.dtype[Any]) -> Any:
+    """n, n - 1, ..., 1, in the dtype of floating-point coefficients."""
+    powers = np.arange(n, 0, -1)
+    return powers.astype(dtype) if dtype.kind == "f" else powers
+
+
 @implements(np.polyder)
 def polyder(p: Array, m: int = 1) -> Tensor:
     """The coefficients of the m-th derivative of a polynomial.   p' = g times the factors of its powers.
@@ -147,7 +154,7 @@ def polyder(p: Array, m: int = 1) -> Tensor:
     p = atleast_1d(p)
     for _ in range(m):
         n = p.shape[0] - 1
-        p = p[: max(n, 0)] * np.arange(max(n, 0), 0, -1).astype(p.dtype)
+        p = p[: max(n, 0)] * _powers(max(n, 0), p.dtype)
     return p  # type: ignore[no-any-return]
 
 
@@ -168,7 +175,7 @@ def polyint(p: Array, m: int = 1, k: Array = None) -> Tensor:
     for i in range(m):
         n = p.shape[0]
         constant = k[i : i + 1] if k.dtype == p.dtype or p.dtype.kind != "f" else cast(k[i : i + 1], dtype=p.dtype)
-        p = concatenate([p / np.arange(n, 0, -1).astype(p.dtype), constant], axis=0)
+        p = concatenate([p / _powers(n, p.dtype), constant], axis=0)
     return p  # type: ignore[no-any-return]
 
 
@@ -180,7 +187,7 @@ def poly(seq_of_zeros: Array) -> Tensor:
         ValueError: if the zeros are neither 1-D nor a square matrix.
         LinAlgError: if the eigenvalues of the matrix are complex.
     """
-    zeros = atleast_1d(seq_of_zeros)
+    zeros = in_floats(atleast_1d(seq_of_zeros))
     if np.ndim(zeros) == 2:
         zeros = eigvals(zeros)
     if np.ndim(zeros) != 1:

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
-from .elementwise import abs, pow, sign, where, zero_gradient
+from .elementwise import abs, in_floats, pow, sign, where, zero_gradient
 from .real import real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
@@ -360,6 +360,7 @@ def norm(
     if isinstance(ord, str):
         raise ValueError(f"norm: `ord` is {ord!r}; it must be a number, inf or -inf")
     ord = real("norm", "ord", 2 if ord is None else ord)
+    a = in_floats(a)
     if ord == 1:
         return sum(abs(a), axis=axis, keepdims=keepdims)
     if math.isinf(ord):

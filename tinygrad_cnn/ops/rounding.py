@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .compare import isinf, isnan, signbit
-from .elementwise import copy, where, zero_gradient
+from .elementwise import copy, in_floats, where, zero_gradient
 from .elementwise import round as rounded
 from .elementwise import sign as sign_of
 from .ufunc import binary, unary
@@ -69,6 +69,7 @@ def divmod(a: Array, b: Array) -> tuple[Tensor, Tensor]:
 @implements(np.modf)
 def modf(a: Array) -> tuple[Tensor, Tensor]:
     """The fraction of a, which has the sign of a, and a without it.   a' = the gradient of the fraction."""
+    a = in_floats(a)
     return fmod(where(isinf(a), copysign(0.0, a), a), 1.0), trunc(a)
 
 

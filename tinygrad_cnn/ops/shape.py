@@ -298,7 +298,7 @@ PAD_MODES = {
 def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
     """y = a inside a border, as np.pad.   a' = g, with the border's gradients added to the elements they were copied from.
 
-    As in PyTorch, a negative width crops a, before the border is made.
+    As in PyTorch, a negative width crops a, before the border is made; in mode "reflect" after it is.
 
     Args:
         a: an array or Tensor.
@@ -322,8 +322,9 @@ def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: 
             raise ValueError(
                 f"pad: `pad_width` {pad_width!r} crops more than `a` {sizes} has; its negative widths are too large"
             )
-        y = y[tuple(slice(start, stop) for start, stop in cut)]
-        pairs = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
+        if mode != "reflect":
+            y = y[tuple(slice(start, stop) for start, stop in cut)]
+            pairs = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
     if mode == "constant":
         return pad_constant(y, pad_width=pairs, value=constant_values)
     for axis, (pair, n) in enumerate(zip(pairs, np.shape(y), strict=True)):
@@ -332,8 +333,9 @@ def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: 
                 f"pad: axis {axis} of `a` {np.shape(a)} has no element to make a border from; only mode 'constant' pads it"
             )
         if any(pair):
-            sources = np.pad(np.arange(n), pair, mode=PAD_MODES[mode])  # type: ignore[call-overload]
-            y = y[(*(slice(None),) * axis, sources)]
+            before, after = pair
+            sources = np.pad(np.arange(n), (max(before, 0), max(after, 0)), mode=PAD_MODES[mode])  # type: ignore[call-overload]
+            y = y[(*(slice(None),) * axis, sources[max(-before, 0) : len(sources) - max(-after, 0)])]
     return y  # type: ignore[no-any-return]
 
 

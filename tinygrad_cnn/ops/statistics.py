@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .compare import isinf, isnan, logical_not
-from .elementwise import astype, clip, floor, maximum, minimum, sqrt, sub, where
+from .elementwise import astype, clip, floor, in_floats, maximum, minimum, sqrt, sub, where
 from .gather import take_along_axis
 from .matmul import matmul
 from .real import dtype_of, refuse
@@ -241,6 +241,8 @@ def cov(
         x = concatenate([x, _variables(y, rowvar)], axis=0)
     if dtype is not None:
         x = astype(x if hasattr(x, "dtype") else np.asarray(x), dtype_of("cov", dtype))
+    else:
+        x = in_floats(x)
     n = x.shape[1]
     weights: Any = None
     for name, given in (("fweights", fweights), ("aweights", aweights)):

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
-from .elementwise import cast, clip, exp, pow, sqrt, where
+from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
 from .ufunc import binary, unary
 
 __all__ = [
@@ -171,7 +171,7 @@ sinc_derivative.vjp(a=lambda g, a, order: g * sinc_derivative(a, order=order + 1
 @implements(np.sinc)
 def sinc(x: Array) -> Tensor:
     """y = sin(pi x) / (pi x), and 1 at 0.   x' = g times its derivative, at 0 too, to every order."""
-    return sinc_derivative(x, order=0)
+    return sinc_derivative(in_floats(x), order=0)
 
 
 @op(elementwise=True)
@@ -197,7 +197,7 @@ bessel.vjp(a=_bessel_rule)
 @implements(np.i0)
 def i0(x: Array) -> Tensor:
     """y = I_0(x), the modified Bessel function of order 0.   x' = g I_1(x)."""
-    return bessel(x, order=0)
+    return bessel(in_floats(x), order=0)
 
 
 @op(elementwise=True)

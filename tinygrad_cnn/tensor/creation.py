@@ -12,10 +12,11 @@ from ..core import tracing
 from ..core.composite import accept_lists
 from ..core.graph import implements, numpy_ops
 from ..core.operands import gather
-from ..ops.elementwise import copy, pow
+from ..ops.elementwise import copy, floor, pow
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
 from ..ops.shape import broadcast_to, moveaxis
+from ..ops.transcendental import log10
 from .data import get_default_dtype
 from .methods import TensorLike, unpacked
 from .tensor import Tensor
@@ -202,7 +203,7 @@ def _ends(name: str, num: int, endpoint: bool, *ends: Any) -> tuple[Any, Any, ND
     if isinstance(num, bool) or not is_integer(num) or num < 0:
         raise ValueError(f"{name}: `num` is {num!r}; it must be an integer of at least 0")
     start, stop = (e if hasattr(e, "dtype") else Tensor(e) for e in map(gather, ends))
-    dtype = np.result_type(start.dtype, stop.dtype, np.float16)
+    dtype = np.result_type(*(e.dtype if e.dtype.kind in "fc" else np.float64 for e in (start, stop)))
     start, stop = (Tensor(e) if e.dtype == dtype else Tensor(e).astype(dtype) for e in (start, stop))
     ndim = max(start.ndim, stop.ndim)
     parts = np.arange(num, dtype=np.float64) / max(num - 1 if endpoint else num, 1)
@@ -231,6 +232,7 @@ def linspace(
     """
     first, last, t = _ends("linspace", num, endpoint, start, stop)
     y = moveaxis(first * (1 - t) + last * t, 0, axis)
+    y = floor(y) if dtype is not None and np.dtype(dtype).kind in "iu" else y  # as NumPy
     y = y if dtype is None else y.astype(dtype)
     steps = num - 1 if endpoint else num
     return (y, (last - first) / steps if steps > 0 else (last - first) * float("nan")) if retstep else y
@@ -253,11 +255,14 @@ def geomspace(
 ) -> Tensor:  # fmt: skip
     """`num` numbers from `start` to `stop` with one ratio, both of one sign: y_i = start (stop / start)^t_i.
 
+    NaN where an end is 0 or the signs differ.
+
     Raises:
         ValueError: if `num` is no integer of at least 0.
     """
     first, last, t = _ends("geomspace", num, endpoint, start, stop)
-    y = moveaxis(first * pow(last / first, t), 0, axis)
+    # Powers of 10 are exact where the ratio is one, and stay whole in an integer dtype.
+    y = moveaxis(first * pow(10.0, log10(last / first) * t), 0, axis)
     return y if dtype is None else y.astype(dtype)
 
 
