@@ -335,6 +335,25 @@ def test_a_loop():
     np.testing.assert_allclose(again(normal(3))[0].numpy(), y.numpy(), rtol=1e-6)
 
 
+def test_a_loop_that_does_not_turn_makes_what_the_file_states():
+    source = onnx.load_from_string(power(0))
+    with pytest.raises(OnnxError, match=r"node .*Loop.: the loop does not turn, and the file does not state the shape"):
+        load(source.SerializeToString())(normal(3))
+    source.graph.node[1].attribute[0].g.output[2].CopyFrom(info("note", TensorProto.FLOAT16, [3, 2]))
+    y, notes = load(source.SerializeToString())(normal(3))
+    np.testing.assert_array_equal(y.numpy(), normal(3))
+    assert (notes.dtype, notes.shape) == (np.float16, (0, 3, 2))
+
+
+def test_a_function_under_the_name_of_an_operator_is_refused():
+    function = helper.make_function(
+        "", "Relu", ["a"], ["b"], [node("Neg", ["a"], ["b"])], [helper.make_opsetid("", 18)]
+    )
+    source = model([node("Relu", ["x"], ["y"])], [info("x", FLOAT, [3])], [info("y")], functions=[function])
+    with pytest.raises(OnnxError, match="the model has a function 'Relu' under the name of ONNX's operator"):
+        load(source)
+
+
 def test_functions_in_a_file_are_put_in_their_place():
     twice = helper.make_function(
         "own", "Twice", ["a"], ["b"], [node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 18)]
