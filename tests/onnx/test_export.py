@@ -148,6 +148,15 @@ def test_a_number_made_of_sizes_is_exported_again():
     np.testing.assert_allclose(needs.run(exported(module, normal(2, 4)), x)[0], x * 5 + x / 20, rtol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_images_of_any_size_are_resized_in_a_file_that_was_read(mode):
+    model, axes = nn.Upsample(scale_factor=2, mode=mode), {"x": [2, 3]}
+    module = load(exported(model, normal(1, 2, 4, 5), dynamic_axes=axes))
+    x = normal(1, 2, 3, 7)
+    found = needs.run(exported(module, normal(1, 2, 4, 5), dynamic_axes=axes), x)[0]
+    np.testing.assert_allclose(found, model(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_slice_backwards_of_fewer_rows_than_the_example_has(rows):
     functions = [lambda x: x[-2::-1], lambda x: x[-3::-2], lambda x: x[-2:-4:-1], lambda x: x[1::-1]]

@@ -120,6 +120,14 @@ def test_constants_that_are_weights_are_parameters():
     np.testing.assert_allclose(module(normal(4, 3)).numpy(), normal(4, 3) @ normal(3, 2) / 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.GroupNorm(2, 4), nn.GroupNorm(2, 4, affine=False), nn.BatchNorm2d(4, affine=False)]
+)
+def test_a_normalization_has_the_parameters_that_it_had(layer):
+    module = load(exported(layer, normal(2, 4, 3, 3)))
+    assert [p for p, _ in module.named_parameters()] == [p for p, _ in layer.named_parameters()]
+
+
 def test_a_module_trains_compiles_saves_and_exports_again(tmp_path):
     tg.manual_seed(0)
     original = nn.Sequential(

@@ -158,10 +158,13 @@ def _nearest(places: np.ndarray, mode: str) -> np.ndarray:
 
 
 def _same_taps(first: Any, second: Any) -> bool:
-    orders = [np.lexsort((taps[1], taps[0])) for taps in (first, second)]
-    return len(first[0]) == len(second[0]) and all(
-        np.allclose(a[orders[0]], b[orders[1]]) for a, b in zip(first, second, strict=True)
-    )
+    """Whether the weights are the same, added up where an element is taken twice."""
+    found = []
+    for targets, sources, weights in (first, second):
+        places, where = np.unique(np.stack([targets, sources]), axis=1, return_inverse=True)
+        found.append((places, np.bincount(where.ravel(), weights)))
+    (places, weights), (others, more) = found
+    return np.array_equal(places, others) and np.allclose(weights, more)
 
 
 RESIZES: list[tuple[str, bool, dict[str, str]]] = [
