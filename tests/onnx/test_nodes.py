@@ -69,6 +69,11 @@ def test_a_node_as_in_onnxruntime(operator, opset, inputs, attributes):
      {"mode": "linear", "coordinate_transformation_mode": "align_corners"}, "scale 1.5 of 5 elements, .* give `sizes`"),
     ("ConvTranspose", 11, [normal(1, 1, 4), normal(1, 1, 2)], {"strides": [3], "auto_pad": "SAME_UPPER"},
      "`auto_pad` is 'SAME_UPPER', but the window is shorter than its stride"),
+    ("MaxPool", 19, [normal(1, 1, 5)], {"kernel_shape": [2], "auto_pad": "SAME_LOWER", "dilations": [2]},
+     "`auto_pad` is 'SAME_LOWER' with the dilations .2,.; give `pads`"),
+    ("AveragePool", 19, [normal(1, 1, 6)], {"kernel_shape": [1], "auto_pad": "SAME_UPPER", "strides": [3]},
+     "`auto_pad` is 'SAME_UPPER', but windows of 1 elements leave out 2; give `pads`"),
+    ("Squeeze", 13, [normal(2, 1), ints()], {}, "`axes` is empty"),
 ])  # fmt: skip
 def test_a_node_that_programs_understand_differently_is_refused(operator, opset, inputs, attributes, words):
     with pytest.raises(OnnxError, match=f"node 'node' .{operator}.: .*{words}"):

@@ -75,6 +75,7 @@ def _write_transpose(w: Any, a: Any, *, axes: Any, out: Any) -> Any:
 
 @reads("Squeeze")
 def _squeeze(data: Array, axes: Structural = None) -> Array:
+    refuse(axes is not None and not integers(axes), "`axes` is empty; leave it out for all axes of size 1")
     return s.squeeze(data, None if axes is None else integers(axes))
 
 
