@@ -120,6 +120,14 @@ def test_constants_that_are_weights_are_parameters():
     np.testing.assert_allclose(module(normal(4, 3)).numpy(), normal(4, 3) @ normal(3, 2) / 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.GroupNorm(2, 4), nn.GroupNorm(2, 4, affine=False), nn.BatchNorm2d(4, affine=False)]
+)
+def test_a_normalization_has_the_parameters_that_it_had(layer):
+    module = load(exported(layer, normal(2, 4, 3, 3)))
+    assert [p for p, _ in module.named_parameters()] == [p for p, _ in layer.named_parameters()]
+
+
 def test_a_module_trains_compiles_saves_and_exports_again(tmp_path):
     tg.manual_seed(0)
     original = nn.Sequential(
@@ -333,6 +341,25 @@ def test_a_loop():
     np.testing.assert_allclose(x.grad.numpy(), 3 * normal(3) ** 2, rtol=1e-6)
     again = load(exported(module, normal(3), dynamic_axes={}))  # unrolled
     np.testing.assert_allclose(again(normal(3))[0].numpy(), y.numpy(), rtol=1e-6)
+
+
+def test_a_loop_that_does_not_turn_makes_what_the_file_states():
+    source = onnx.load_from_string(power(0))
+    with pytest.raises(OnnxError, match=r"node .*Loop.: the loop does not turn, and the file does not state the shape"):
+        load(source.SerializeToString())(normal(3))
+    source.graph.node[1].attribute[0].g.output[2].CopyFrom(info("note", TensorProto.FLOAT16, [3, 2]))
+    y, notes = load(source.SerializeToString())(normal(3))
+    np.testing.assert_array_equal(y.numpy(), normal(3))
+    assert (notes.dtype, notes.shape) == (np.float16, (0, 3, 2))
+
+
+def test_a_function_under_the_name_of_an_operator_is_refused():
+    function = helper.make_function(
+        "", "Relu", ["a"], ["b"], [node("Neg", ["a"], ["b"])], [helper.make_opsetid("", 18)]
+    )
+    source = model([node("Relu", ["x"], ["y"])], [info("x", FLOAT, [3])], [info("y")], functions=[function])
+    with pytest.raises(OnnxError, match="the model has a function 'Relu' under the name of ONNX's operator"):
+        load(source)
 
 
 def test_functions_in_a_file_are_put_in_their_place():

@@ -9,13 +9,10 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.onnx import OnnxError, load
-from tinygrad_cnn.testing import assert_gradients
 
 from . import needs
 
 onnx = needs.onnx()
-
-from tinygrad_cnn.onnx.table.elementwise import remainder  # noqa: E402
 
 from . import judge  # noqa: E402
 from .exports import exported, outputs  # noqa: E402
@@ -24,8 +21,12 @@ BY_OPERATOR = defaultdict(list)
 for _operator, _case in judge.cases():
     BY_OPERATOR[_operator].append(_case)
 
-REFUSED = {"test_scan_sum"}
-"""Scan of opset 8 has an axis of batches."""
+REFUSED = {
+    "test_resize_downsample_scales_cubic_align_corners",
+    "test_resize_downsample_scales_linear_align_corners",
+    "test_scan_sum",
+}
+"""Corners aligned for a fraction of an element, where runtimes do otherwise, and Scan of opset 8, which has batches."""
 
 
 FAULTY = onnx.defs.onnx_opset_version() < 26
@@ -143,13 +144,6 @@ def test_a_sequence_that_ends_early_keeps_its_last_state():
     source = node("LSTM", inputs, {"hidden_size": 2}, 14, outputs=3)
     for ours, theirs in zip(load(source)(*inputs), needs.run(source, *inputs), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("truncated", [False, True])
-def test_the_gradient_of_a_remainder(truncated):
-    rng = np.random.default_rng(1)
-    a, b = rng.uniform(-5, 5, (3, 4)), rng.uniform(0.7, 2, (4,))
-    assert_gradients(lambda a, b: remainder(a, b, truncated=truncated), a, b)
 
 
 def test_gradients_of_second_order_flow_through_a_file():

@@ -17,10 +17,10 @@ MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg
 """The modules in which a name is looked up."""
 
 OTHERS = {
-    "torch": ("mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",), "torch.nn.functional": ("mygrad.nnet",),
-    "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
+    "torch": ("torch.nn.functional", "mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",),
+    "torch.nn.functional": ("mygrad.nnet",), "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
 }  # fmt: skip
-"""Namespaces of MyGrad, autograd and Keras that are looked up besides those of PyTorch."""
+"""Namespaces to look in next: `tg` has the functions of `torch.nn.functional`, too; others are of other packages."""
 
 
 def _elsewhere(name: str) -> str | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .errors import OnnxError
 from .files import DEEPEST, array_of, attribute_of
+from .port import port_of
 from .program import MISTAKES, Branch, Loop, Program, Scan, Step, call_of
 from .table import READERS, Reader
 from .table.base import limited, number
@@ -228,7 +229,8 @@ class Builder:
         body = self._graph(graphs["body"], names, inputs=())
         if len(body.inputs) != len(inputs) or len(body.outputs) < len(inputs) - 1:
             raise OnnxError(f"load: node {name!r} (Loop) has {len(inputs)} inputs, but its body {len(body.inputs)}")
-        program.steps.append(Loop(body, inputs, [define(o) if o else "" for o in node.output], name))
+        stated = [_stated(value) for value in graphs["body"].output]
+        program.steps.append(Loop(body, inputs, [define(o) if o else "" for o in node.output], name, stated))
 
     def _scan(
         self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
@@ -247,6 +249,14 @@ class Builder:
                 given.get("scan_output_axes", (0,) * results), given.get("scan_output_directions", (0,) * results),
             )
         )  # fmt: skip
+
+
+def _stated(value: Any) -> tuple[Any, tuple[int, ...]] | None:
+    """The dtype and shape of an output of a graph, if the file states them."""
+    port = port_of(value)
+    sizes = () if port.sizes is None else port.sizes
+    known = tuple(n for n in sizes if isinstance(n, int))
+    return None if port.dtype is None or port.sizes is None or known != sizes else (port.dtype, known)
 
 
 def _check_text(name: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OnnxError, package
+from .table import READERS
 from .table.logic import numpy_dtype
 
 OLDEST, NEWEST = 7, 28
@@ -50,6 +51,9 @@ def without_functions(model: Any) -> Any:
     if not model.functions:
         return model
     functions = {(f.domain, f.name): f for f in model.functions}
+    twofold = sorted(f.name for f in model.functions if f.domain in ("", "ai.onnx") and f.name in READERS)
+    if twofold:
+        raise OnnxError(f"load: the model has a function {twofold[0]!r} under the name of ONNX's operator; rename it")
     sizes: dict[tuple[str, str], int] = {}
     path: list[tuple[str, str]] = []
 
@@ -142,7 +146,7 @@ def _external(tensor: Any, size: int, folder: Path | None) -> bytes:
     if folder is None:
         raise OnnxError(f"{what}: its data are in the file {name!r}; load the model by its path, not from bytes")
     home = folder.resolve()
-    path = (home / name).resolve()
+    path = home if "\0" in name else (home / name).resolve()
     if not name or not path.is_relative_to(home) or path == home or Path(name).is_absolute():
         raise OnnxError(
             f"{what}: its data are said to be in {name!r}, which is not in the folder of the model; refused"

@@ -129,6 +129,10 @@ def _kind(constant: Constant, roles: set[str]) -> str | None:
     kind = constant.array.dtype.kind
     if not roles - {"Structural"}:
         return None
+    if not constant.given and any(
+        (constant.array == fill).all() for fill in (0, 1)
+    ):  # of a layer without scale or shift
+        return None
     if kind == "f" and "Weight" in roles:
         return "parameter"
     if "Statistic" in roles:

@@ -39,14 +39,15 @@ class Port:
 def ports_of(graph: Any) -> list[Port]:
     """The inputs of a graph that are not initializers."""
     known = {tensor.name for tensor in graph.initializer}
-    return [_port(value) for value in graph.input if value.name not in known]
+    return [port_of(value) for value in graph.input if value.name not in known]
 
 
-def _port(value: Any) -> Port:
+def port_of(value: Any) -> Port:
+    """What a file says of a value."""
     kind = value.type.WhichOneof("value")
     if kind not in (None, "tensor_type"):
         raise OnnxError(
-            f"load: the input {value.name!r} is no tensor, but a {kind.removesuffix('_type')}, which is not read"
+            f"load: the value {value.name!r} is no tensor, but a {kind.removesuffix('_type')}, which is not read"
         )
     tensor = value.type.tensor_type
     dtype = numpy_dtype(tensor.elem_type) if tensor.elem_type else None

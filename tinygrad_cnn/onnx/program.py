@@ -168,15 +168,21 @@ class _Repeated(Step):
 
 
 class Loop(_Repeated):
-    """A Loop: repeats a program while a condition holds, up to a number of times."""
+    """A Loop: repeats a program while a condition holds, up to a number of times.
 
-    __slots__ = ("states",)
+    `stated` has the dtype and shape that the file states for each output of the program, for loops that do not turn.
+    """
 
-    def __init__(self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str) -> None:
+    __slots__ = ("stated", "states")
+
+    def __init__(
+        self, program: Program, inputs: Sequence[str], outputs: Sequence[str], name: str, stated: Sequence[Any]
+    ) -> None:
         roles = ["Structural"] * 2 + ["Value"] * (len(inputs) - 2)
         super().__init__(_nothing, inputs, outputs, name, "Loop", roles)
         self.program = program
         self.states = len(program.inputs) - 2
+        self.stated = list(stated)[1 + self.states :]
 
     def run(self, env: Env, training: bool) -> None:
         count, condition, *carried = [env[name] if name else None for name in self.inputs]
@@ -196,8 +202,18 @@ class Loop(_Repeated):
             for part, value in zip(scanned, results[self.states :], strict=True):
                 part.append(value)
             turn += 1
-        stacked = [stack(part, 0) if part else np.zeros((0,), np.float32) for part in scanned]
+        stacked = [
+            stack(part, 0) if part else _nothing_of(stated) for part, stated in zip(scanned, self.stated, strict=True)
+        ]
         self.store(env, [*carried, *stacked])
+
+
+def _nothing_of(stated: Any) -> np.ndarray:
+    """What a loop without a turn makes."""
+    if stated is None:
+        raise OnnxError("the loop does not turn, and the file does not state the shape of what a turn makes")
+    dtype, shape = stated
+    return np.zeros((0, *shape), dtype)
 
 
 TURNS = "\0turns"

@@ -133,6 +133,10 @@ class Writer(Sizes):
             for a in arrays
         ):
             return self.value(array)
+        if array.size == 1 and array.dtype.kind in "iuf" and all(a.shape == array.shape for a in arrays):
+            numbers = [int(x) if float(x).is_integer() else x for x in (a.item() for a in arrays)]
+            found = self.as_dtype(self._varying_number(numbers[0], numbers), array.dtype)
+            return self.node("Reshape", found, self.ints(array.shape)) if array.shape else found
         axes = [i for i in range(array.ndim) if len({a.shape[i] if a.ndim == array.ndim else -1 for a in arrays}) > 1]
         first = array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))]
         same = axes and all(
@@ -266,6 +270,13 @@ class Writer(Sizes):
                 return y
         elif step == 1 and whole and not any(starts):
             return y
+        empty = any(n is not None and n < 0 and n >= (starts[0] or 0) for n in stops)
+        if step < 0 and x.is_dynamic(axis) and len(set(starts)) == 1 and (starts[0] or 0) < -1 and not empty:
+            # A start before the first element is the first one for ONNX, and none for NumPy: what is behind it is cut off.
+            behind = -1 - int(starts[0])
+            y = self.cut(y, axis, 0, -behind)
+            starts, sizes = [None] * len(starts), tuple(n - behind for n in sizes)
+            stops = [n + behind if n is not None and n < 0 else n for n in stops]
         first = self._bound(starts, sizes, 0 if step > 0 else -1)
         last = self._bound(stops, sizes, END if step > 0 else -END)
         if step < 0 and not x.is_dynamic(axis):  # a negative stop would count from the end again

@@ -122,8 +122,11 @@ def _conv_transpose(
         pairs = ()
         for whole, more, size in zip(painted, extra, wanted, strict=True):
             total = whole + more - size
-            half = total // 2
-            pairs += ((half, total - half),) if auto_pad == "SAME_UPPER" else ((total - half, half),)
+            refuse(
+                total < 0 and not output_shape, f"`auto_pad` is {auto_pad!r}, but the window is shorter than its stride"
+            )
+            half = max(total, 0) // 2  # what lies beyond everything painted stands at the end
+            pairs += ((half, total - half),) if auto_pad == "SAME_UPPER" or total < 0 else ((total - half, half),)
     # What is kept at the end is cut off less, or lies beyond everything painted and is zero.
     cuts = tuple((before, after - more) for (before, after), more in zip(pairs, extra, strict=True))
     cut = tuple((max(before, 0), max(after, 0)) for before, after in cuts)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core.graph import Array, op
+from ...core.graph import Array
 from ...ops import elementwise as e
+from ...ops import rounding as r
 from ...ops import transcendental as t
 from .base import as_dtype, dtype_of, flat, pair, reads, writes
 
@@ -159,33 +160,60 @@ def _write_round(w: Any, a: Any, *, decimals: int, out: Any) -> Any:
     return w.node("Div", w.node("Round", w.node("Mul", a, scale)), scale)
 
 
-@op(elementwise=True)
-def remainder(a: Array, b: Array, *, truncated: bool = False) -> Array:
-    """y = a - b q, with q = floor(a / b), or a / b `truncated` towards 0.   a' = g,  b' = -g q."""
-    return (np.fmod if truncated else np.mod)(a, b)
-
-
-def _quotient(a: Array, b: Array, truncated: bool) -> Array:
-    q = e.div(a, b)
-    return e.where(q < 0, e.ceil(q), e.floor(q)) if truncated else e.floor(q)
-
-
-remainder.vjp(a=lambda g: g, b=lambda g, a, b, truncated: -g * _quotient(a, b, truncated))
-
-
 @reads("Mod")
 def _mod(a: Array, b: Array, *, fmod: int = 0) -> Array:
-    return remainder(a, b, truncated=bool(fmod))
+    return r.fmod(a, b) if fmod else r.remainder(a, b)
 
 
-@writes(remainder)
-def _write_mod(w: Any, a: Any, b: Any, *, truncated: Any, out: Any) -> Any:
+@writes(r.fmod)
+def _write_fmod(w: Any, a: Any, b: Any, *, out: Any) -> Any:
+    return w.node("Mod", *w.same(out.dtype, a, b), fmod=1)
+
+
+def _other_side(w: Any, rest: Any, b: Any) -> Any:
+    """Whether the remainder of a division that rounds towards 0 and b lie on different sides of 0."""
+    zero = w.number(0, b.dtype)
+    apart = w.node("Xor", w.node("Less", rest, zero), w.node("Less", b, zero))
+    return w.node("And", apart, w.node("Not", w.node("Equal", rest, zero)))
+
+
+@writes(r.remainder)
+def _write_remainder(w: Any, a: Any, b: Any, *, out: Any) -> Any:
     a, b = w.same(out.dtype, a, b)
-    if truncated or out.dtype.kind != "f":
-        return w.node("Mod", a, b, fmod=int(truncated))
-    rest, zero = w.node("Mod", a, b, fmod=1), w.number(0, out.dtype)
-    same_side = w.node("Equal", w.node("Less", rest, zero), w.node("Less", b, zero))
-    return w.node("Where", w.node("Or", same_side, w.node("Equal", rest, zero)), rest, w.node("Add", rest, b))
+    if out.dtype.kind != "f":
+        return w.node("Mod", a, b, fmod=0)
+    rest = w.node("Mod", a, b, fmod=1)
+    return w.node("Where", _other_side(w, rest, b), w.node("Add", rest, b), rest)
+
+
+@writes(r.floor_divide)
+def _write_floor_divide(w: Any, a: Any, b: Any, *, out: Any) -> Any:
+    """What is left of a without the remainder is a multiple of b, up to rounding."""
+    a, b = w.same(out.dtype, a, b)
+    if out.dtype.kind != "f":
+        return w.node("Div", w.node("Sub", a, w.node("Mod", a, b, fmod=0)), b)
+    rest = w.node("Mod", a, b, fmod=1)
+    towards_0 = w.node("Round", w.node("Div", w.node("Sub", a, rest), b))
+    below = w.node("Sub", towards_0, w.number(1, out.dtype))
+    found = w.node("Where", _other_side(w, rest, b), below, towards_0)
+    return w.node("Where", w.node("Equal", b, w.number(0, out.dtype)), w.node("Div", a, b), found)
+
+
+@writes(r.trunc)
+def _trunc(w: Any, a: Any, *, out: Any) -> Any:
+    if out.dtype.kind != "f":
+        return w.as_dtype(a, out.dtype)
+    return w.node("Where", w.node("Less", a, w.number(0, out.dtype)), w.node("Ceil", a), w.node("Floor", a))
+
+
+@writes(e.fmax, e.fmin)
+def _write_fmax(w: Any, a: Any, b: Any, *, out: Any) -> Any:
+    """The number where one of the two is NaN."""
+    a, b = w.same(out.dtype, a, b)
+    y = w.node("Max" if w.record.op is e.fmax.op else "Min", a, b)
+    if out.dtype.kind != "f":
+        return y
+    return w.node("Where", w.node("IsNaN", a), b, w.node("Where", w.node("IsNaN", b), a, y))
 
 
 @writes(e.square)
@@ -197,6 +225,11 @@ def _square(w: Any, a: Any) -> Any:
 def _lerp(w: Any, a: Any, b: Any, weight: Any, *, out: Any) -> Any:
     a, b, weight = w.same(out.dtype, a, b, weight)
     return w.node("Add", a, w.node("Mul", weight, w.node("Sub", b, a)))
+
+
+@writes(e.fabs)
+def _fabs(w: Any, a: Any, *, out: Any) -> Any:
+    return w.node("Abs", w.as_dtype(a, out.dtype))
 
 
 @writes(e.copy)
@@ -230,6 +263,12 @@ def _where(condition: Array, x: Array, y: Array) -> Array:
 @writes(t.exp2)
 def _exp2(w: Any, a: Any, *, out: Any) -> Any:
     return w.node("Pow", w.number(2.0, out.dtype), w.as_dtype(a, out.dtype))
+
+
+@writes(t.cbrt)
+def _cbrt(w: Any, a: Any, *, out: Any) -> Any:
+    a = w.as_dtype(a, out.dtype)
+    return w.node("Mul", w.node("Sign", a), w.node("Pow", w.node("Abs", a), w.number(1 / 3, out.dtype)))
 
 
 @writes(t.expm1)

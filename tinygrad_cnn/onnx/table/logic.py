@@ -61,6 +61,12 @@ def _isfinite(w: Any, a: Any) -> Any:
     return w.node("Not", w.node("IsNaN", w.node("Sub", a, a)))
 
 
+@writes(c.isinf)
+def _write_isinf(w: Any, a: Any) -> Any:
+    a = a if a.dtype.kind == "f" else w.cast(a, np.float32)
+    return w.node("Equal", w.node("Abs", a), w.number(np.inf, a.dtype))
+
+
 @reads("IsInf")
 def _isinf(x: Array, *, detect_negative: int = 1, detect_positive: int = 1) -> Array:
     positive, negative = c.equal(x, np.inf), c.equal(x, -np.inf)

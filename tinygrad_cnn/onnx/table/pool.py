@@ -27,8 +27,14 @@ def _windows(
     """The windows, and the pairs of padding."""
     inputs = np.shape(x)[2:]
     steps, pairs, spread = window(inputs, kernel, strides, dilations, pads, auto_pad)
+    same = auto_pad.startswith("SAME")
+    refuse(same and max(spread) > 1, f"`auto_pad` is {auto_pad!r} with the dilations {spread}; give `pads`")
     grid = []
     for n, k, step, (before, after), d in zip(inputs, kernel, steps, pairs, spread, strict=True):
+        gap = n - (-(-n // step) - 1) * step - k
+        refuse(
+            same and gap > 1, f"`auto_pad` is {auto_pad!r}, but windows of {k} elements leave out {gap}; give `pads`"
+        )
         space = n + before + after - d * (k - 1) - 1
         refuse(space < 0 or before < 0 or after < 0, f"a window {tuple(kernel)} is larger than {inputs} padded {pairs}")
         count = (-(-space // step) if ceil_mode else space // step) + 1

@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from ...core.graph import Array
-from ...ops import elementwise as e
 from ...ops import grid_sample as g
 from ...ops import shape as s
 from .base import Structural, as_dtype, bounded, dtype_of, integers, number, reads, refuse, values
@@ -20,7 +19,7 @@ MODES = {"linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic", "bicu
 def _grid_sample(
     x: Array, grid: Array, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
 ) -> Array:
-    """As :func:`~tinygrad_cnn.grid_sample`, for any number of axes. The cubic mode clips or reflects its positions first."""
+    """As :func:`~tinygrad_cnn.grid_sample`, for any number of axes. The cubic mode reflects its positions first."""
     shape, out = np.shape(x), np.shape(grid)[1:-1]
     sizes = shape[2:]
     refuse(np.shape(grid)[-1] != len(sizes) or len(out) != len(sizes), f"`grid` has shape {np.shape(grid)} for {shape}")
@@ -28,9 +27,7 @@ def _grid_sample(
     refuse(mode not in MODES, f"`mode` is {mode!r}; it must be linear, nearest or cubic")
     bounded([*shape[:2], *out], "GridSample")
     places = g.places_of(grid, sizes, bool(align_corners))
-    if MODES[mode] == "bicubic" and padding_mode == "border":
-        places = [e.clip(place, 0, n - 1) for place, n in zip(places, sizes, strict=True)]
-    elif MODES[mode] == "bicubic" and padding_mode == "reflection":
+    if MODES[mode] == "bicubic" and padding_mode == "reflection":
         places = [g.reflected(place, n, bool(align_corners)) for place, n in zip(places, sizes, strict=True)]
     y = g.sampled(x, places, MODES[mode], padding_mode, bool(align_corners))
     return s.reshape(as_dtype(y, dtype_of(x)), shape=(*shape[:2], *out))

@@ -17,6 +17,9 @@ from ...ops.index import getitem
 from .base import Structural, bounded, dtype_of, integers, number, reads, refuse, values, writes
 from .logic import numpy_dtype
 
+FAR = (np.iinfo(np.int32).max, np.iinfo(np.int64).max)
+"""Ends of a slice that stand for the end of the axis, forwards and backwards."""
+
 PAD_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
 
@@ -72,6 +75,7 @@ def _write_transpose(w: Any, a: Any, *, axes: Any, out: Any) -> Any:
 
 @reads("Squeeze")
 def _squeeze(data: Array, axes: Structural = None) -> Array:
+    refuse(axes is not None and not integers(axes), "`axes` is empty; leave it out for all axes of size 1")
     return s.squeeze(data, None if axes is None else integers(axes))
 
 
@@ -101,8 +105,12 @@ def _split(
 ) -> Any:
     n = np.shape(input)[axis]
     if split is None:
-        each = -(-n // outputs)
-        sizes = [min(each, max(n - i * each, 0)) for i in range(outputs)]
+        count = num_outputs or outputs
+        refuse(
+            not num_outputs and n % count, f"axis {axis} of {np.shape(input)} cannot be split into {count} equal parts"
+        )
+        each = -(-n // count)
+        sizes = [min(each, max(n - i * each, 0)) for i in range(count)]
     else:
         sizes = list(integers(split))
     refuse(
@@ -126,11 +134,8 @@ def _slice(
         n = np.shape(data)[axis]
         if step > 0:
             index[axis] = slice(first, last, step)
-        else:  # for NumPy, a negative end counts from the end: -1 - n is before the first element
-            first, last = (max(i + n, -1) if i < 0 else min(i, n - 1) for i in (first, last))
-            index[axis] = slice(first, None if last < 0 else last, step)
-            if first < 0:
-                index[axis] = slice(0, 0)
+        else:  # unlike NumPy's, a start before the first element is the first one
+            index[axis] = slice(max(first, -n), None if last in FAR or last < -n else last, step)
     return getitem(data, index=tuple(index))
 
 
@@ -303,12 +308,13 @@ def _roll(w: Any, a: Any, *, shift: Any, axis: Any, out: Any) -> Any:
     y = w.node("Reshape", a, w.ints([-1])) if axis is None else a
     turns: dict[int, int] = {}
     shifts, axes = np.broadcast_arrays(np.atleast_1d(shift), np.atleast_1d(0 if axis is None else axis))
-    for step, i in zip(shifts.tolist(), axes.tolist(), strict=True):
-        turns[i % (len(out.shape) if axis is not None else 1)] = turns.get(i, 0) + step
+    for step, given in zip(shifts.tolist(), axes.tolist(), strict=True):
+        i = given % (len(out.shape) if axis is not None else 1)
+        turns[i] = turns.get(i, 0) + step
     for i, step in turns.items():
         n = math.prod(a.shape) if axis is None else a.shape[i]
+        w.refuse(step and (a.varies if axis is None else a.is_dynamic(i)), "turns an axis whose size is dynamic")
         if n and step % n:
-            w.refuse(a.varies if axis is None else a.is_dynamic(i), "turns an axis whose size is dynamic")
             cut = n - step % n
             y = w.node("Concat", w.cut(y, i, cut, n), w.cut(y, i, 0, cut), axis=i)
     return w.reshape(y, out) if axis is None else y
