@@ -333,6 +333,12 @@ def test_the_keyboard_alone_suffices(opened):
     assert browser.run("document.activeElement.dataset.key") == f"c{group}"
     browser.press("Enter")
     assert browser.run("document.activeElement.dataset.key") == f"g{group}"
+    outer = next(g["parent"] for g in page.data["groups"] if g["id"] == int(group))
+    browser.press("Backspace")  # the group around it, which the arrows do not reach
+    assert browser.run("document.activeElement.dataset.key") == f"g{outer}"
+    browser.press("Backspace")  # there is none around that
+    outside = sum(node["group"] is None for node in page.data["nodes"])
+    assert browser.run("document.querySelectorAll('.box').length") == outside + 1
     browser.press("Escape")
     assert browser.run("document.querySelector('.side').hidden")
     assert (

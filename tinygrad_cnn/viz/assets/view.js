@@ -264,9 +264,16 @@ export class View {
     else if (event.key === "Enter" || event.key === " ") {
       if (key?.startsWith("n")) this.choose(key, true);
       else if (key) this.toggle(Number(key.slice(1)));
-    } else if (event.key === "Escape") this.choose(null);
+    } else if (event.key === "Backspace") this.close(key);
+    else if (event.key === "Escape") this.choose(null);
     else return;
     event.preventDefault();
+  }
+
+  // Close an open group, or the one around a box.
+  close(key) {
+    const group = key?.startsWith("c") ? Number(key.slice(1)) : (this.boxes.get(key)?.parent ?? null);
+    if (group !== null) this.toggle(group);
   }
 
   // Move the selection to the nearest box or group in a direction.
