@@ -53,6 +53,7 @@ class Server:
         self.graph = graph
         self.token = secrets.token_urlsafe(16)
         self.closed = Event()
+        self._process = os.getpid()
         try:
             self._http = _Http((HOST, port), _Handler)
         except OSError as error:
@@ -72,9 +73,10 @@ class Server:
     def close(self) -> None:
         """Stop the server."""
         self.closed.set()
-        with self.board.changed:
-            self.board.changed.notify_all()
-        self._http.shutdown()
+        if self._process == os.getpid():  # not in a forked process, which has none of the threads
+            with self.board.changed:
+                self.board.changed.notify_all()
+            self._http.shutdown()
         self._http.server_close()
 
 
