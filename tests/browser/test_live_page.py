@@ -173,6 +173,23 @@ def test_charts_tell_the_value_under_the_pointer(browser, tmp_path):
     assert browser.run("document.querySelector('.log').getAttribute('aria-pressed')") == "true"
 
 
+def test_a_curve_that_is_never_finite_is_told(browser, tmp_path):
+    with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
+        for loss in (float("nan"), float("inf")):
+            live.step(loss=loss, large=-5e9, small=2.5e-7, whole=3e8)
+    browser.load((tmp_path / "run.html").as_uri())
+    browser.until("document.querySelectorAll('.card').length >= 4")
+    assert browser.text(".legend").split() == ["loss", "∞", "step", "2"]
+    assert browser.run("document.querySelector('.chart').textContent") == "no number that can be drawn"
+    plain, red = (browser.run(f"getComputedStyle(document.querySelectorAll('.legend b')[{i}]).color") for i in (1, 0))
+    assert plain != red
+    numbers = browser.run("[...document.querySelectorAll('.legend b')].map(e => e.textContent)")
+    assert numbers[1:] == ["\N{MINUS SIGN}5e9", "2.5e\N{MINUS SIGN}7", "3e8"]
+    cut = "[...document.querySelectorAll('.chart .left')].some(e => e.getBBox().x < 0)"
+    assert not browser.run(cut)  # the numbers of the axis
+    browser.send("Input.dispatchMouseEvent", type="mouseMoved", x=200, y=150)  # nothing to point at
+
+
 def test_names_with_markup_are_text(browser, tmp_path):
     with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
         live.step(**{"</script><img src=x onerror=alert(1)>": 1.0})
