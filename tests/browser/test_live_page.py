@@ -139,6 +139,56 @@ def test_a_lost_connection_is_told(chromium, live, often):
     assert chromium.run(COUNT) >= shown  # what was there stays
 
 
+def test_what_is_brought_up_to_date_stays_scrolled_focused_and_chosen(browser, live, often):
+    training = started(live)
+    browser.look(500, 900)
+    browser.load(live.address)
+    browser.until("!!document.querySelector('.layers') && !!document.querySelector('.confusion')")
+    browser.run("document.querySelector('.graph').scrollIntoView()")
+    browser.until("document.querySelectorAll('.graph .box').length > 3")
+
+    def brought_up_to_date(selector):
+        browser.run(f"window.old = document.querySelector('{selector}')")
+        browser.until(f"window.old !== document.querySelector('{selector}')")
+
+    browser.run("(e => { e.scrollLeft = 60; e.focus(); })(document.querySelector('.scroll:has(.layers)'))")
+    brought_up_to_date(".layers")
+    table = "document.querySelector('.scroll:has(.layers)')"
+    assert browser.run(f"[{table}.scrollLeft, {table} === document.activeElement]") == [60, True]
+    browser.run(
+        "(e => e.dispatchEvent(new MouseEvent('click', {bubbles: true})))(document.querySelector('.box.output'))"
+    )
+    browser.run("document.querySelector('.box.output').focus()")
+    key = browser.run("document.activeElement.dataset.key")
+    brought_up_to_date(".graph .box.output")
+    assert browser.run("document.activeElement.dataset.key") == key
+    assert browser.text(".graph .side h2") == "mean_by"
+    training.end(stop=True)
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))  # a second run at the same address, with a smaller graph
+    x, y = np.ones((40, 1, 8, 8), np.float32), np.zeros(40, int)
+    loader = tg.data.DataLoader(tg.data.TensorDataset(x, y), batch_size=20)
+
+    class Wait(tg.training.Callback):
+        def on_step_end(self, run):
+            stop.wait(0.05)
+            if stop.is_set():
+                run.stop("the test is over")
+
+    stop = threading.Event()
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    more = threading.Thread(
+        target=tg.fit, args=(model, loader, tg.cross_entropy, optimizer),
+        kwargs={"epochs": 1000, "callbacks": [live, Wait()], "progress": False},
+    )  # fmt: skip
+    more.start()
+    browser.until("![...document.querySelectorAll('.graph .box')].some(e => /conv/i.test(e.textContent))")
+    assert browser.run("document.querySelector('.graph .side').hidden")
+    browser.until("document.querySelector('.graph .edges path').style.strokeWidth !== ''")
+    stop.set()
+    more.join()
+
+
 def test_the_saved_page_needs_no_server(browser, live, often, tmp_path):
     training = started(live)
     training.end()

@@ -21,6 +21,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.training.live import live as module
 from tinygrad_cnn.training.live.board import POINTS, Board, Reader, Series
 from tinygrad_cnn.training.live.measure import Layers, Predictions, norm
+from tinygrad_cnn.viz import page as pages
 
 
 def data(n=96):
@@ -329,6 +330,22 @@ def test_a_run_that_cannot_be_saved_warns_and_is_not_lost(tmp_path):
     with pytest.warns(UserWarning, match="Live: the run was not saved"):
         _, history = trained([tg.training.Live(serve=False, save=tmp_path / "run.html"), Spoil()])
     assert history.epochs == 3
+
+
+def test_the_page_of_a_large_model_stays_below_the_limit(tmp_path, monkeypatch):
+    live = tg.training.Live(serve=False, save=tmp_path / "run.html")
+    trained([live])
+    whole = (tmp_path / "run.html").stat().st_size
+    limit = whole - 30_000
+    monkeypatch.setattr(pages, "LIMIT", limit)
+    trained([live])
+    assert limit - 30_000 < (tmp_path / "run.html").stat().st_size <= limit
+    told = saved(tmp_path / "run.html")
+    assert "To keep the page small" in told["graph"]["notes"][-1]
+    assert len(told["graph"]["nodes"]) > 10
+    monkeypatch.setattr(pages, "LIMIT", 1)  # even so the numbers of the run are kept
+    trained([live])
+    assert saved(tmp_path / "run.html")["graph"] is None
 
 
 @pytest.mark.parametrize("how", ["failed", "stopped"])

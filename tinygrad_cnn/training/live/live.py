@@ -57,7 +57,7 @@ class Live(Callback):
     tells of an exception.
 
     Args:
-        save: a file for the page at the end of the training. It opens without a server.
+        save: a file for the page at the end of the training. It opens without a server, and has at most 5 MB.
         port: the port of the address; 0 for a free one.
         model: the model of your own loop, for the layers. ``fit`` gives its own model.
         serve: whether to serve a page while the training runs. `save` works without it, too.
@@ -314,11 +314,13 @@ class Live(Callback):
         self._running = False
         if self.path is None:
             return
-        from ...viz.page import embedded, write
+        from ...viz.page import LIMIT, embedded, write
         from .server import page
 
+        rest = embedded(self._board.everything())[:-1]
+        graph = self._graph_text(LIMIT - len(page(rest).encode()) - 20)
         try:
-            write(self.path, page(embedded({**self._board.everything(), "graph": self._graph})))
+            write(self.path, page(f'{rest},"graph":{graph}}}'))
         except OSError as error:  # the training must not fail because of its page
             warnings.warn(f"Live: the run was not saved: {error}", stacklevel=3)
 
@@ -343,9 +345,21 @@ class Live(Callback):
 
     # The graph
 
-    def _graph_for_a_browser(self) -> Any:
+    def _graph_for_a_browser(self) -> str:
+        from ...viz.page import LIMIT
+
         self._wanted = time.perf_counter()
-        return self._graph
+        return self._graph_text(LIMIT)
+
+    def _graph_text(self, room: int) -> str:
+        """The graph as JSON in so many bytes: with less in it where that is too much, and null where it does not help."""
+        from ...viz.page import fitted
+
+        graph = self._graph
+        try:
+            return "null" if graph is None else fitted(graph, room, room)
+        except ValueError:
+            return "null"
 
     def _board_looks_at_graph(self, now: float) -> bool:
         return now - self._wanted < LOOKED_AT and now >= self._next_graph
@@ -353,7 +367,6 @@ class Live(Callback):
     def _draw_graph(self, run: Run) -> None:
         """Compute the loss of a few examples again, with its graph. The model and the generator do not change."""
         from ...viz import show
-        from ...viz.page import compact
 
         *inputs, target = [part[:EXAMPLES].detach() for part in run.parts]
         try:
@@ -361,7 +374,7 @@ class Live(Callback):
         except Exception as error:  # such as a loss that needs more examples
             self._board.add({}, graph={"error": f"{type(error).__name__}: {error}", "step": run.step})
             return
-        self._graph = compact(page.data)
+        self._graph = page.data
         self._board.add({}, graph={"error": None, "step": run.step})
 
 

@@ -48,7 +48,7 @@ class Server:
         OSError: if the port is taken.
     """
 
-    def __init__(self, board: Board, graph: Callable[[], Any], port: int) -> None:
+    def __init__(self, board: Board, graph: Callable[[], str], port: int) -> None:
         self.board = board
         self.graph = graph
         self.token = secrets.token_urlsafe(16)
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == prefix:
             self._answer(200, "text/html", page("null"))
         elif path == f"{prefix}graph.json":
-            self._answer(200, "application/json", embedded(owner.graph()))
+            self._answer(200, "application/json", owner.graph())
         elif path == f"{prefix}events":
             self._stream()
         else:

@@ -73,6 +73,7 @@ export class View {
   // Lay the open groups out and draw them.
   draw(fit = true) {
     const { graph } = this;
+    const focused = this.layer.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const boxes = graph.boxes();
     for (const box of boxes) Object.assign(box, content(graph, box));
     const edges = graph.edges();
@@ -89,6 +90,7 @@ export class View {
       (this.labels = svg("g", { class: "labels", "aria-hidden": "true" })),
     );
     if (this.selected) this.drawn.get(this.selected)?.classList.add("selected");
+    this.drawn.get(focused)?.focus({ preventScroll: true });
     if (fit) this.fit();
   }
 
