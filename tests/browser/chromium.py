@@ -21,6 +21,7 @@ FLAGS = [
 ]  # fmt: skip
 KEYS = {
     "Enter": 13, "Escape": 27, "Tab": 9, "ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39, " ": 32,
+    "Backspace": 8,
 }  # fmt: skip
 
 

@@ -28,6 +28,33 @@ OVERLAPS = """(() => {
 """Boxes that overlap, and groups that are not in the one around them."""
 
 
+STRAY = """(() => {
+    const size = (e) => e.querySelector('.face').getBBox();
+    const at = ({ e: x, f: y }, { width: w, height: h }) => ({ x, y, w, h });
+    const placed = (e) => [e.dataset.key, at(e.transform.baseVal[0].matrix, size(e))];
+    const boxes = new Map([...document.querySelectorAll('.box')].map(placed));
+    const found = [];
+    for (const path of document.querySelectorAll('.edges path')) {
+        const [from, to] = path.dataset.edge.split('-');
+        const length = path.getTotalLength();
+        for (let s = 0; s < length; s += 3) {
+            const { x, y } = path.getPointAtLength(s);
+            for (const [key, { x: left, y: top, w, h }] of boxes) {
+                const inside = x > left + 2 && x < left + w - 2 && y > top + 2 && y < top + h - 2;
+                if (inside) found.push(`${path.dataset.edge} over ${key}`);
+            }
+        }
+        const [a, b] = [boxes.get(from), boxes.get(to)];
+        const [first, last] = [path.getPointAtLength(0), path.getPointAtLength(length)];
+        const down = Math.abs(first.y - a.y - a.h) < 1.5 && Math.abs(last.y - b.y) < 1.5;
+        const right = Math.abs(first.x - a.x - a.w) < 1.5 && Math.abs(last.x - b.x) < 1.5;
+        if (!down && !right) found.push(`${path.dataset.edge} at a side`);
+    }
+    return [...new Set(found)];
+})()"""
+"""Edges that run over boxes, or that do not go from the end of one box to the beginning of another."""
+
+
 @pytest.fixture
 def opened(browser, tmp_path):
     """A function that saves a page and opens it over file://."""
@@ -72,6 +99,23 @@ class Deep(nn.Module):
         for each in self.blocks:
             x = each(x)
         return x.mean()
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.step, self.inward = nn.Linear(4, 4), nn.Linear(3, 4)
+
+    def forward(self, x):
+        h = tg.zeros((2, 4))
+        for t in range(len(x)):
+            h = (self.step(h) + self.inward(x[t])).tanh()
+        return h.sum()
+
+
+def recurrence():
+    tg.manual_seed(0)
+    return tg.show(Recurrent(), np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32))
 
 
 def box(browser, key):
@@ -155,6 +199,10 @@ def test_what_is_not_finite_is_marked_red(opened):
     assert (
         browser.run(f"!document.querySelector('[data-key={key_of(page, 'x')}] .badge')") is False
     )  # its gradient is NaN
+    total = f"[data-key={key_of(page, 'sum')}]"  # the result, whose border would else have the color of its family
+    assert browser.run(f"getComputedStyle(document.querySelector('{total} .face')).stroke") == red
+    assert browser.run(f"getComputedStyle(document.querySelector('{total} .value .number')).fill") == red
+    assert browser.run(f"getComputedStyle(document.querySelector('{total} .gradient .number')).fill") != red
 
 
 def test_groups_open_and_close(opened):
@@ -184,6 +232,44 @@ def test_boxes_do_not_overlap_and_lie_in_their_groups(opened):
         faults = browser.run(OVERLAPS)
         assert faults == []
         browser.click("[title='turn the layout']")
+
+
+@pytest.mark.parametrize("make", [recurrence, expression])
+def test_edges_run_from_box_to_box_and_over_no_other(opened, make):
+    browser = opened(make())
+    for groups in "open", "close":
+        if browser.run(f"!!document.querySelector(\"[title='{groups} all groups']\")"):
+            browser.click(f"[title='{groups} all groups']")
+        for _ in range(2):  # in both directions
+            assert browser.run("document.querySelectorAll('.edges path').length") > 0
+            faults = browser.run(STRAY)
+            assert faults == []
+            browser.click("[title='turn the layout']")
+
+
+def test_of_a_long_name_the_end_is_shown(opened):
+    model = nn.Linear(2, 1)
+    for _ in range(6):
+        model = nn.Sequential(nn.ModuleDict({"repeated_block": model})["repeated_block"])
+    outer = nn.Module()
+    outer.a_long_name_of_an_encoder = model
+    page = tg.show(outer)
+    browser = opened(page)
+    browser.click("[title='open all groups']")
+    assert box(browser, key_of(page, "a_long_name_of_an_encoder.0.0.0.0.0.0.weight")).startswith("…")
+    texts = [box(browser, f"n{i}") for i in range(2)]
+    assert "0.weight" in texts[0]
+    assert "0.bias" in texts[1]
+
+
+def test_a_small_graph_is_seen_as_a_whole(opened):
+    def penalty(x):
+        (slope,) = tg.autograd.gradients((x**3).sum(), [x], create_graph=True)
+        return (slope * slope).sum()
+
+    browser = opened(tg.show(penalty, np.array([0.9, 0.1, -0.7])))
+    edges = browser.run("[...document.querySelectorAll('.box')].map(e => e.getBoundingClientRect().right)")
+    assert max(edges) <= 1280
 
 
 def test_search_finds_names_and_shows_them(opened):
@@ -247,6 +333,12 @@ def test_the_keyboard_alone_suffices(opened):
     assert browser.run("document.activeElement.dataset.key") == f"c{group}"
     browser.press("Enter")
     assert browser.run("document.activeElement.dataset.key") == f"g{group}"
+    outer = next(g["parent"] for g in page.data["groups"] if g["id"] == int(group))
+    browser.press("Backspace")  # the group around it, which the arrows do not reach
+    assert browser.run("document.activeElement.dataset.key") == f"g{outer}"
+    browser.press("Backspace")  # there is none around that
+    outside = sum(node["group"] is None for node in page.data["nodes"])
+    assert browser.run("document.querySelectorAll('.box').length") == outside + 1
     browser.press("Escape")
     assert browser.run("document.querySelector('.side').hidden")
     assert (

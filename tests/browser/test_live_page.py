@@ -139,6 +139,56 @@ def test_a_lost_connection_is_told(chromium, live, often):
     assert chromium.run(COUNT) >= shown  # what was there stays
 
 
+def test_what_is_brought_up_to_date_stays_scrolled_focused_and_chosen(browser, live, often):
+    training = started(live)
+    browser.look(500, 900)
+    browser.load(live.address)
+    browser.until("!!document.querySelector('.layers') && !!document.querySelector('.confusion')")
+    browser.run("document.querySelector('.graph').scrollIntoView()")
+    browser.until("document.querySelectorAll('.graph .box').length > 3")
+
+    def brought_up_to_date(selector):
+        browser.run(f"window.old = document.querySelector('{selector}')")
+        browser.until(f"window.old !== document.querySelector('{selector}')")
+
+    browser.run("(e => { e.scrollLeft = 60; e.focus(); })(document.querySelector('.scroll:has(.layers)'))")
+    brought_up_to_date(".layers")
+    table = "document.querySelector('.scroll:has(.layers)')"
+    assert browser.run(f"[{table}.scrollLeft, {table} === document.activeElement]") == [60, True]
+    browser.run(
+        "(e => e.dispatchEvent(new MouseEvent('click', {bubbles: true})))(document.querySelector('.box.output'))"
+    )
+    browser.run("document.querySelector('.box.output').focus()")
+    key = browser.run("document.activeElement.dataset.key")
+    brought_up_to_date(".graph .box.output")
+    assert browser.run("document.activeElement.dataset.key") == key
+    assert browser.text(".graph .side h2") == "mean_by"
+    training.end(stop=True)
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))  # a second run at the same address, with a smaller graph
+    x, y = np.ones((40, 1, 8, 8), np.float32), np.zeros(40, int)
+    loader = tg.data.DataLoader(tg.data.TensorDataset(x, y), batch_size=20)
+
+    class Wait(tg.training.Callback):
+        def on_step_end(self, run):
+            stop.wait(0.05)
+            if stop.is_set():
+                run.stop("the test is over")
+
+    stop = threading.Event()
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    more = threading.Thread(
+        target=tg.fit, args=(model, loader, tg.cross_entropy, optimizer),
+        kwargs={"epochs": 1000, "callbacks": [live, Wait()], "progress": False},
+    )  # fmt: skip
+    more.start()
+    browser.until("![...document.querySelectorAll('.graph .box')].some(e => /conv/i.test(e.textContent))")
+    assert browser.run("document.querySelector('.graph .side').hidden")
+    browser.until("document.querySelector('.graph .edges path').style.strokeWidth !== ''")
+    stop.set()
+    more.join()
+
+
 def test_the_saved_page_needs_no_server(browser, live, often, tmp_path):
     training = started(live)
     training.end()
@@ -171,6 +221,23 @@ def test_charts_tell_the_value_under_the_pointer(browser, tmp_path):
     assert "loss 4" in browser.text(".legend").replace("\n", " ")
     browser.click(".log")
     assert browser.run("document.querySelector('.log').getAttribute('aria-pressed')") == "true"
+
+
+def test_a_curve_that_is_never_finite_is_told(browser, tmp_path):
+    with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
+        for loss in (float("nan"), float("inf")):
+            live.step(loss=loss, large=-5e9, small=2.5e-7, whole=3e8)
+    browser.load((tmp_path / "run.html").as_uri())
+    browser.until("document.querySelectorAll('.card').length >= 4")
+    assert browser.text(".legend").split() == ["loss", "∞", "step", "2"]
+    assert browser.run("document.querySelector('.chart').textContent") == "no number that can be drawn"
+    plain, red = (browser.run(f"getComputedStyle(document.querySelectorAll('.legend b')[{i}]).color") for i in (1, 0))
+    assert plain != red
+    numbers = browser.run("[...document.querySelectorAll('.legend b')].map(e => e.textContent)")
+    assert numbers[1:] == ["\N{MINUS SIGN}5e9", "2.5e\N{MINUS SIGN}7", "3e8"]
+    cut = "[...document.querySelectorAll('.chart .left')].some(e => e.getBBox().x < 0)"
+    assert not browser.run(cut)  # the numbers of the axis
+    browser.send("Input.dispatchMouseEvent", type="mouseMoved", x=200, y=150)  # nothing to point at
 
 
 def test_names_with_markup_are_text(browser, tmp_path):

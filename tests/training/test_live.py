@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import os
 import socket
+import threading
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.training.live import live as module
 from tinygrad_cnn.training.live.board import POINTS, Board, Reader, Series
 from tinygrad_cnn.training.live.measure import Layers, Predictions, norm
+from tinygrad_cnn.viz import page as pages
 
 
 def data(n=96):
@@ -282,13 +285,32 @@ def test_what_is_no_number_is_refused_and_nothing_is_noted(tmp_path):
         live.step(loss=1.0)
         with pytest.raises(TypeError, match="`loss` is Tensor.*it must be a number, or a Tensor with a single element"):
             live.step(accuracy=0.5, loss=tg.zeros(2))
+        for bad in ({"examples": "3"}, {"loss": "0.5"}, {"loss": 10**400}):
+            with pytest.raises(TypeError, match="it must be a number"):
+                live.step(**bad)
         live.step(loss=2.0)
     told = saved(tmp_path / "run.html")
     assert told["series"]["step loss"]["points"] == [[1, 1.0], [2, 2.0]]
     assert "step accuracy" not in told["series"]
 
 
-def test_bad_arguments():
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [(LookupError("oh"), "failed", "LookupError: oh"), (KeyboardInterrupt(), "interrupted", "")],
+)
+def test_a_loop_that_raises_is_not_finished(tmp_path, error, status, reason):
+    def loop():
+        with tg.training.Live(serve=False, save=tmp_path / "run.html") as live:
+            live.step(loss=1.0)
+            raise error
+
+    with pytest.raises(type(error)):
+        loop()
+    state = saved(tmp_path / "run.html")["items"]["state"]
+    assert (state["status"], state["reason"], state["step"]) == (status, reason, 1)
+
+
+def test_bad_arguments(tmp_path):
     for port in (-1, 65536, True, "80"):
         with pytest.raises(ValueError, match="`port` is"):
             tg.training.Live(port=port)
@@ -296,13 +318,34 @@ def test_bad_arguments():
         tg.training.Live(model=3)
     with pytest.raises(FileNotFoundError, match="the folder of `save` 'nowhere/run.html' does not exist"):
         tg.training.Live(save="nowhere/run.html", serve=False).step(loss=1.0)
+    with pytest.raises(IsADirectoryError, match="`save` '.*' is a folder; give a file in it"):
+        tg.training.Live(save=tmp_path, serve=False).step(loss=1.0)
 
 
 def test_a_run_that_cannot_be_saved_warns_and_is_not_lost(tmp_path):
-    (tmp_path / "run.html").mkdir()
+    class Spoil(tg.training.Callback):
+        def on_epoch_begin(self, run):
+            (tmp_path / "run.html").mkdir(exist_ok=True)
+
     with pytest.warns(UserWarning, match="Live: the run was not saved"):
-        _, history = trained([tg.training.Live(serve=False, save=tmp_path / "run.html")])
+        _, history = trained([tg.training.Live(serve=False, save=tmp_path / "run.html"), Spoil()])
     assert history.epochs == 3
+
+
+def test_the_page_of_a_large_model_stays_below_the_limit(tmp_path, monkeypatch):
+    live = tg.training.Live(serve=False, save=tmp_path / "run.html")
+    trained([live])
+    whole = (tmp_path / "run.html").stat().st_size
+    limit = whole - 30_000
+    monkeypatch.setattr(pages, "LIMIT", limit)
+    trained([live])
+    assert limit - 30_000 < (tmp_path / "run.html").stat().st_size <= limit
+    told = saved(tmp_path / "run.html")
+    assert "To keep the page small" in told["graph"]["notes"][-1]
+    assert len(told["graph"]["nodes"]) > 10
+    monkeypatch.setattr(pages, "LIMIT", 1)  # even so the numbers of the run are kept
+    trained([live])
+    assert saved(tmp_path / "run.html")["graph"] is None
 
 
 @pytest.mark.parametrize("how", ["failed", "stopped"])
@@ -420,6 +463,19 @@ def test_closing_ends_the_connections(live, listen):
     assert live.address == ""
     while listening.answer.readline():  # until the end, which comes
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads: that is what is tested
+def test_a_forked_process_closes_without_the_threads_and_the_address_stays(live):
+    live.step(loss=1.0)
+    child = os.fork()
+    if not child:
+        threading.Timer(10, os._exit, (1,)).start()
+        live.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert get(live.address)[0] == 200
 
 
 def test_the_graph_is_drawn_when_a_browser_asks(live, often):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from importlib.resources import files
 from pathlib import Path
 
@@ -66,9 +68,13 @@ def test_a_page_stays_below_its_limit_and_says_what_is_missing():
 
 
 def test_a_page_that_cannot_be_small_enough_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"needs [\d,]+ bytes and more, and `max_bytes` is 90,000"):
-        small().save(tmp_path / "graph.html", max_bytes=90_000)
+    least = 80_000
+    with pytest.raises(ValueError, match=r"needs [\d,]+ bytes and more, and `max_bytes` is 80,000") as caught:
+        small().save(tmp_path / "graph.html", max_bytes=least)
     assert list(tmp_path.iterdir()) == []
+    needed = int(re.search(r"needs ([\d,]+)", str(caught.value))[1].replace(",", ""))
+    assert least < needed
+    small().html(max_bytes=needed + 200)
 
 
 def test_a_path_that_cannot_be_written(tmp_path):
@@ -79,6 +85,28 @@ def test_a_path_that_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match="the page cannot be written"):
         small().save(folder)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links, permissions and pipes of POSIX")
+def test_links_and_permissions_stay_and_a_pipe_is_no_path(tmp_path):
+    kept = tmp_path / "kept.html"
+    kept.write_text("before")
+    kept.chmod(0o600)
+    link = tmp_path / "link.html"
+    link.symlink_to(kept.name)
+    small().save(link)
+    assert link.is_symlink()
+    assert kept.read_text().startswith("<!doctype html>")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="the page cannot be written: it is a device or a pipe, not a file"):
+        small().save(pipe)
+    assert pipe.is_fifo()
+    for folder in (tmp_path, Path()):
+        with pytest.raises(IsADirectoryError, match="it is a folder, not a file"):
+            small().save(folder)
+    small().save(tmp_path / ("n" * 250 + ".html"))
 
 
 def test_saving_replaces_a_file_in_one_stroke(tmp_path, monkeypatch):

@@ -158,6 +158,104 @@ def test_what_a_function_walks_itself_is_noted():
         tg.show(step, np.ones(2), backward=True)
 
 
+def sums_add_up(page):
+    """The gradients that users of a value send add up to its own, and each node is visited once."""
+    nodes = page.data["nodes"]
+    assert len(set(page.data["order"])) == len(page.data["order"])
+    assert all(nodes[i]["gradient"] is not None for i in page.data["order"])
+    sent = [
+        (given["node"], given["gradient"]["values"]) for n in nodes for given in n["inputs"] if given.get("gradient")
+    ]
+    for i in {i for i, _ in sent}:
+        np.testing.assert_allclose(sum(np.asarray(g) for j, g in sent if j == i), nodes[i]["gradient"]["values"])
+
+
+def test_the_graph_of_a_gradient_in_a_function_is_walked_to_the_end():
+    x = np.array([1.0, -2.0, 0.5])
+
+    def penalty(x):
+        (slope,) = tg.autograd.gradients((x**3).sum(), [x], create_graph=True)
+        return (slope * slope).sum()
+
+    page = tg.show(penalty, x)  # of 9 x^4
+    np.testing.assert_allclose(named(page, "x")["gradient"]["values"], 36 * x**3)
+    sums_add_up(page)
+    assert page.data["order"][-1] == 0
+    page = tg.show(tg.grad(tg.grad(lambda x: x**3)), 2.0)  # 6 x
+    assert named(page, "x")["gradient"]["values"] == 6
+    sums_add_up(page)
+
+
+def test_two_walks_of_a_function():
+    d, g = (tg.Tensor(v, requires_grad=True) for v in (2.0, 3.0))
+
+    def step(x):
+        (d * (g * x).detach()).sum().backward()
+        loss = (d * (g * x)).sum()
+        loss.backward()
+        return loss
+
+    page = tg.show(step, np.array([1.0, 2.0], np.float32))
+    assert named(page, "d")["gradient"]["values"] == 18  # of both, as in `grad`
+    assert named(page, "g")["gradient"]["values"] == 6
+    ops = [page.data["nodes"][i]["op"] for i in page.data["order"]]
+    assert ops == ["sum", "mul", "sum", "mul", "mul"]
+
+    def twice(x):
+        y = (x * 3).sum()
+        for factor in (1.0, 10.0):
+            tg.autograd.gradients(y * factor, [x], retain_graph=True)
+        y.backward()
+        return y
+
+    page = tg.show(twice, np.array([1.0, 2.0]))
+    assert [n["gradient"]["values"] for n in page.data["nodes"] if n["op"] == "sum"] == [1.0]  # of the last one
+    assert len(set(page.data["order"])) == len(page.data["order"])
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_a_checkpoint_runs_again_is_no_part_of_the_graph(recorded):
+    x = tg.Tensor([0.5, -1.0, 2.0], dtype=np.float64, requires_grad=True)
+
+    def f(x):
+        return tg.checkpoint(lambda x: (x * x).exp(), x).sum()
+
+    page = tg.show(f(x)) if recorded else tg.show(f, x)
+    assert [n["op"] for n in page.data["nodes"]] == [None, "checkpoint", "sum"]
+    assert page.data["order"] == [2, 1, 0]
+    sums_add_up(page)
+    np.testing.assert_allclose(page.data["nodes"][0]["gradient"]["values"], 2 * x.numpy() * np.exp(x.numpy() ** 2))
+
+
+def test_a_tensor_that_is_given_twice_is_one_input():
+    x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    page = tg.show(lambda a, b: (a * a * b).sum(), x, x)
+    assert named(page, "a")["gradient"]["values"] == [3.0, 12.0]
+    sums_add_up(page)
+    page = tg.show(lambda a, b: (a * a * b).sum(), x, x.detach())  # with its memory, but an input of its own
+    assert named(page, "a")["gradient"]["values"] == [2.0, 8.0]
+    assert named(page, "b")["gradient"]["values"] == [1.0, 4.0]
+    sums_add_up(page)
+
+
+def test_a_parameter_that_is_written_between_two_uses_is_shown_with_both_values():
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x):
+        before = (w * x).sum()
+        with tg.no_grad():
+            w.copy_([10.0, 20.0])
+        return [(w * x).sum(), before]
+
+    page = tg.show(f, np.array([3.0, 4.0], np.float32))
+    nodes = page.data["nodes"]
+    for node in nodes:
+        if node["op"] == "mul":
+            a, b = (np.array(nodes[given["node"]]["value"]["values"]) for given in node["inputs"])
+            assert node["value"]["values"] == (a * b).tolist()
+    assert [n["value"]["values"] for n in nodes if n["name"] == "w"] == [[1.0, 2.0], [10.0, 20.0]]
+
+
 def test_a_compiled_function_is_shown_as_it_is_written():
     page = tg.show(tg.compile(lambda x: (x * 2).sum()), np.ones(2))
     assert [n["op"] for n in page.data["nodes"]] == [None, "mul", "sum"]

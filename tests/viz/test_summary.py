@@ -71,6 +71,12 @@ def test_few_values_are_shown_with_the_digits_of_their_dtype():
     assert summarize(np.arange(FEW + 1))["values"] is None
 
 
+def test_wide_floats_are_plain_numbers():
+    summary = summarize(np.array([0.5, 3], np.longdouble))
+    assert json.dumps(summary["values"]) == "[0.5, 3.0]"
+    assert json.dumps(summarize(np.array(0.5, np.longdouble))["values"]) == "0.5"
+
+
 def test_an_activation_of_200_megabytes_leaves_statistics_and_a_thumbnail():
     array = np.zeros((50, 1000, 1000), np.float32)
     array[3, 5, 7] = 50.0

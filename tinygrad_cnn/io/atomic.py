@@ -31,12 +31,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     leaves the new file as ``.name.*.tmp``, which the next call removes.
 
     Raises:
-        OSError: if the folder does not exist, or the file cannot be written. The old file is unchanged then.
+        OSError: if the folder does not exist, `path` is there and is no file, such as a folder or a device, or the file cannot
+            be written. The old file is unchanged then.
     """
     target = path.resolve()
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder to save into; make it first", str(target.parent))
     known = target.exists()
+    if known and not target.is_file():
+        what = "a folder" if target.is_dir() else "a device or a pipe"
+        raise OSError(errno.EISDIR if target.is_dir() else errno.EINVAL, f"it is {what}, not a file", str(target))
     if known and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is there and read-only", str(target))
     new, file = _created(target)

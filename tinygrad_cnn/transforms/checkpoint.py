@@ -191,4 +191,5 @@ def _listed(forms: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
 
 
 _op = Op(_rerun)
+_op.name = "checkpoint"  # in errors and pictures
 _op.joint_vjp("inputs")(_gradients)

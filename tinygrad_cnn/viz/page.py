@@ -7,13 +7,14 @@ import json
 import math
 import os
 import re
-import secrets
 import tempfile
 import webbrowser
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from ..io.atomic import replacing
 
 LIMIT = 5_000_000
 """The default limit of a page, in bytes."""
@@ -38,6 +39,8 @@ class Page:
 
     def save(self, path: str | os.PathLike[str], *, max_bytes: int | None = LIMIT) -> Path:
         """Write the page to a file, atomically. The file needs no network and no other file.
+
+        A symbolic link is kept, and so are the permissions of an old file.
 
         Args:
             path: the file.
@@ -95,12 +98,10 @@ class Page:
 
 def write(path: Path, text: str) -> Path:
     """Replace a text file atomically. OSError with the path on failure."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise type(error)(
             error.errno, f"the page cannot be written: {error.strerror}; give another path", str(path)
         ) from None
@@ -215,8 +216,9 @@ def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
         text = embedded(less)
     if len(text) <= space:
         return text
+    least = len(text) + (limit or 0) - space
     raise ValueError(
-        f"Page.save: the page of {len(data['nodes'])} values needs {len(text):,} bytes and more, and `max_bytes` is {limit:,}; "
+        f"Page.save: the page of {len(data['nodes'])} values needs {least:,.0f} bytes and more, and `max_bytes` is {limit:,}; "
         "give max_bytes=None, or show a part of the model"
     )
 

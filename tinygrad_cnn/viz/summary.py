@@ -47,8 +47,8 @@ def summarize(array: NDArray[Any], kind: str = "op", pictures: bool = True) -> d
 
 
 def _short(array: NDArray[Any]) -> Any:
-    """Nested lists; float16 and float32 with as few digits as identify them."""
-    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+    """Nested lists; floats other than float64 with as few digits as identify them."""
+    if array.dtype.kind == "f" and array.dtype != np.float64:
         return np.array([float(str(v)) for v in array.ravel()], np.float64).reshape(array.shape).tolist()
     return array.tolist()
 

@@ -2,145 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from inspect import signature
 from math import prod
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from ..core.backward import Place, outside, pull_back
-from ..core.frames import is_library
 from ..core.grad_mode import enable_grad
-from ..core.graph import Op
 from ..core.node import Argument, Leaf, Node
-from ..core.tracing import Args, Tracer, trace
+from ..core.tracing import trace
 from ..core.versions import tick, written_since
-from ..nn import Module, Parameter
+from ..nn import Module
 from ..ops.random import get_rng_state, set_rng_state
-from ..ops.shape import sum_to
 from ..tensor import Tensor
 from ..tensor.tensor import incoming
 from ..transforms.anomaly import called_at
 from ..transforms.batched_call import as_tensor
 from ..transforms.pytree import leaves, rebuild
 from ..transforms.recorded_call import moves
-from .graph import Graph, Group, Input, Item, counted, shown, shown_place
+from .graph import Graph, Input, counted, shown, shown_place
 from .names import Names
+from .recorder import Recorder, array_of, input_names
 from .summary import summarize
 
-CALL = Module.__call__.__code__
 PACKAGE = __name__.partition(".")[0] + "."
 
 LARGE = 1 << 20
 """Values with more elements than this are not recomputed."""
-
-
-class Recorder(Tracer):
-    """Adds an item for every op that is called on Tensors, in the group of its module, and the results of the backward pass."""
-
-    def __init__(self, graph: Graph, names: Names) -> None:
-        self.graph = graph
-        self.names = names
-        self.items: dict[int, Item] = {}  # by identity of the Tensor or array
-        self.places: dict[Place, Item] = {}
-        self.pulled = False
-        self._alive: list[Any] = []  # keeps objects alive, so ids stay unique
-        self._calls: list[tuple[FrameType, Group]] = []  # the modules around the last op
-
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        super().call(op, inputs, params, output, residuals)
-        given = [self._input(name, value) for name, value in zip(_input_names(op, len(inputs)), inputs, strict=True)]
-        group, place = self._position()
-        item = self.graph.add(
-            "op", output, op=op, inputs=given, group=group, place=place, requires_grad=output._node is not None,
-            params={n: shown(v) for n, v in zip(op.signature.params, params, strict=True)},
-            value=summarize(output._array),
-        )  # fmt: skip
-        self.register(output, item)
-
-    def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
-        gradients = super().vjp(node, g, saved, parents)
-        self.pulled = True
-        item = self.places.get(node)
-        if item is not None:
-            self.graph.order.append(item)
-            item.gradient = summarize(_array(g))
-            slots = _slots(node.op, item)
-            for slot, parent, r in zip(slots, parents, gradients, strict=True):
-                r = _array(r)
-                if parent is not None and slot is not None and isinstance(r, np.ndarray):
-                    slot.gradient = summarize(r if r.shape == parent.shape else _array(sum_to(r, shape=parent.shape)))
-        return gradients
-
-    def register(self, tensor: Tensor, item: Item) -> None:
-        """Map a Tensor, its array and its node to an item, by identity."""
-        self._alive += [tensor, tensor._array]
-        self.items[id(tensor)] = self.items[id(tensor._array)] = item
-        if tensor._node is not None:
-            self.places[tensor._node] = item
-
-    def find(self, tensor: Tensor) -> Item | None:
-        """The item of a Tensor, or of the Tensor that it was detached from."""
-        known = self.places.get(tensor._node) if tensor._node is not None else None
-        return known or self.items.get(id(tensor)) or self.items.get(id(tensor._array))
-
-    def value(self, tensor: Tensor) -> Item:
-        """The item of a Tensor; a new item if it has none."""
-        item = self.find(tensor)
-        if item is None:
-            name, kind = self.names.of(tensor)
-            kind = kind or _kind(tensor)
-            item = self.graph.add(
-                kind, tensor, name=name, value=summarize(tensor._array, kind), requires_grad=tensor._node is not None
-            )
-            self.register(tensor, item)
-        return item
-
-    def _input(self, name: str, value: Any) -> Input:
-        if isinstance(value, Tensor):
-            return Input(name, self.value(value))
-        if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufc":
-            item = self.items.get(id(value))
-            if item is None:
-                called, kind = self.names.of(value)
-                item = self.graph.add(
-                    kind or "constant", value, name=called, value=summarize(value, kind or "constant")
-                )
-                self._alive.append(value)
-                self.items[id(value)] = item
-            return Input(name, item)
-        return Input(name, text=shown(value))
-
-    def _position(self) -> tuple[Group | None, tuple[str, int] | None]:
-        """The group of the innermost running module, and the file and line of the user's code."""
-        frame: FrameType | None = sys._getframe(2)
-        place = None
-        modules: list[FrameType] = []
-        while frame is not None:
-            if place is None and not is_library(frame.f_code.co_filename):
-                place = shown_place(frame.f_code.co_filename), frame.f_lineno
-            if frame.f_code is CALL:
-                modules.append(frame)
-            frame = frame.f_back
-        modules.reverse()
-        same = 0
-        while same < len(modules) and same < len(self._calls) and modules[same] is self._calls[same][0]:
-            same += 1
-        del self._calls[same:]
-        for frame in modules[same:]:
-            module = frame.f_locals["self"]
-            above, parent = self._calls[-1] if self._calls else (None, None)
-            name = self.names.of_module(module, above and above.f_locals["self"])
-            self._calls.append((frame, self.graph.add_group(name, type(module).__name__, parent)))
-        return (self._calls[-1][1] if self._calls else None), place
-
-    def forget_frames(self) -> None:
-        """Drop the frames of modules, which keep all their local variables alive."""
-        self._calls.clear()
 
 
 def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, graph: Graph, names: Names) -> None:
@@ -150,7 +41,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
     """
     since = tick()
     recorder = Recorder(graph, names)
-    call = rebuild(list(args), [_fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(list(args))])
+    call = rebuild(list(args), _placed([leaf for _, leaf in leaves(list(args))]))
     for path, leaf in _named_arguments(f, call):
         if isinstance(leaf, Tensor | np.ndarray):
             names.add(leaf, path, "input")
@@ -164,7 +55,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
             outputs = [recorder.value(root) for root in roots]
             for item in outputs:
                 item.output = True
-            start = _start(roots, backward, recorder.pulled)
+            start = _start(roots, backward, recorder.pulled and _is_freed(roots))
             if start is not None:
                 _pull(recorder, start, _ends(start, since), since)
     finally:
@@ -261,7 +152,7 @@ def _recorded_inputs(node: Node, recorder: Recorder, fresh: bool) -> list[Input]
     sig = node.op.signature
     saved = dict(zip(sig.saved, node.saved or (), strict=False)) if fresh else {}
     if sig.variadic:
-        served = _input_names(node.op, len(node.parents))
+        served = input_names(node.op, len(node.parents))
         parents: dict[str, Place | None] = dict(zip(served, node.parents, strict=True))
         xs = saved.get(sig.inputs[0]) or [None] * len(served)
         values = dict(zip(served, xs, strict=True))
@@ -357,6 +248,12 @@ def _start(roots: Sequence[Tensor], backward: bool | None, done: bool) -> Tensor
     )
 
 
+def _is_freed(roots: Sequence[Tensor]) -> bool:
+    """Whether a node in the graph of the first result was freed, or it has no graph."""
+    behind = _behind([root._node for root in roots[:1] if root._node is not None])
+    return not behind or any(isinstance(place, Node) and place.parents is None for place in behind)
+
+
 def _ends(root: Tensor, since: int) -> list[Place]:
     """The leaves of a Tensor's graph, and its nodes recorded before `since`."""
     assert root._node is not None
@@ -378,41 +275,25 @@ def _behind_since(root: Place, since: int) -> list[Place]:
 
 def _pull(recorder: Recorder, start: Tensor, wanted: Sequence[Place], floor: int) -> None:
     """Run the backward pass without changing any `grad`, and add the gradients to the items."""
+    recorder.end()
     with trace(recorder):
         found = pull_back([incoming("show", start, None, False)], wanted, retain=True, create=False, floor=floor)
     visited = set(recorder.graph.order)
     for place, g in found.items():
         item = recorder.places.get(place)
         if item is not None:
-            item.gradient = summarize(_array(g), item.kind)
+            item.gradient = summarize(array_of(g), item.kind)
             if item not in visited:
                 recorder.graph.order.append(item)
 
 
-def _slots(op: Op, item: Item) -> list[Input | None]:
-    """The inputs of an item that correspond to the parents of its node, in order."""
-    if op.signature.variadic:
-        return list(item.inputs)
-    by_name = {given.name: given for given in item.inputs}
-    return [by_name.get(name) for name in op.signature.served]
-
-
-def _input_names(op: Op, count: int) -> list[str]:
-    sig = op.signature
-    return [f"{sig.inputs[0]}[{i}]" for i in range(count)] if sig.variadic else list(sig.inputs)
-
-
-def _kind(tensor: Tensor) -> str:
-    if isinstance(tensor, Parameter):
-        return "parameter"
-    if tensor._node is None:
-        return "constant"
-    return "leaf" if isinstance(tensor._node, Leaf) else "before"
-
-
-def _array(value: Any) -> Any:
-    """The values of a Tensor; a NumPy scalar as an array."""
-    return np.asarray(value) if isinstance(value, np.generic) else getattr(value, "_array", value)
+def _placed(found: Sequence[Any]) -> list[Any]:
+    """The leaves of arguments, with copies of those that have a gradient. A Tensor that is given twice is one input."""
+    known: dict[int, Tensor] = {}
+    return [
+        known.setdefault(id(leaf) if isinstance(leaf, Tensor) else -i, _fresh(leaf)) if moves(leaf) else leaf
+        for i, leaf in enumerate(found, 1)
+    ]
 
 
 def _fresh(leaf: Any) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import time
 import warnings
@@ -52,10 +53,11 @@ class Live(Callback):
     machine can open the address, at any time, and the page cannot change the training. Layers and graph are measured less
     often if that takes long.
 
-    Your own loop calls :meth:`step`, :meth:`epoch` and, at the end, :meth:`close`, or uses it in a ``with`` block.
+    Your own loop calls :meth:`step`, :meth:`epoch` and, at the end, :meth:`close`, or uses it in a ``with`` block, which also
+    tells of an exception.
 
     Args:
-        save: a file for the page at the end of the training. It opens without a server.
+        save: a file for the page at the end of the training. It opens without a server, and has at most 5 MB.
         port: the port of the address; 0 for a free one.
         model: the model of your own loop, for the layers. ``fit`` gives its own model.
         serve: whether to serve a page while the training runs. `save` works without it, too.
@@ -66,6 +68,7 @@ class Live(Callback):
     Raises:
         ValueError: for an invalid port.
         FileNotFoundError: when training begins, if the folder of `save` does not exist.
+        IsADirectoryError: when training begins, if `save` is a folder.
         OSError: when training begins, if the port is in use.
 
     >>> import tinygrad_cnn as tg
@@ -98,7 +101,8 @@ class Live(Callback):
         self._steps = 0
         self._pending: list[tuple[float, ...]] = []
         self._last: tuple[float, ...] = ()
-        self._epochs = self._seen = 0
+        self._epochs = 0
+        self._seen = 0.0
         self._began = self._next_tick = self._next_layers = self._cost = 0.0
         self._first = 0  # the step at which the run was begun or resumed
         self._wanted = -math.inf  # when a browser last requested the graph
@@ -122,10 +126,11 @@ class Live(Callback):
             TypeError: if a value is not a number. Then nothing is recorded.
         """
         values = {name: _number(name, value) for name, value in numbers.items()}
+        seen = _number("examples", examples)
         if not self._running:
             self._begin(self._model, "training")
         self._steps += 1
-        self._seen += examples
+        self._seen += seen
         self._show_own({f"step {name}": [(self._steps, value)] for name, value in values.items()})
 
     def epoch(self, **numbers: float | Tensor) -> None:
@@ -167,8 +172,11 @@ class Live(Callback):
 
     def close(self) -> None:
         """End the run: save the page if `save` was given, and close the server."""
+        self._close("finished")
+
+    def _close(self, status: str, reason: str = "") -> None:
         if self._running:
-            self._show_own({}, status="finished")
+            self._show_own({}, status, reason)
             self._end()
         if self._server is not None:
             self._server.close()
@@ -177,17 +185,22 @@ class Live(Callback):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if error is None:
+            self.close()
+        elif isinstance(error, KeyboardInterrupt):
+            self._close("interrupted")
+        else:
+            self._close("failed", f"{type(error).__name__}: {error}")
 
-    def _show_own(self, points: Points, status: str = "running", **more: Any) -> None:
+    def _show_own(self, points: Points, status: str = "running", reason: str = "", **more: Any) -> None:
         """Update the board at once: the next step of the loop may come late."""
         now = time.perf_counter()
         items = more | self._measured(now, self._steps, points)
         seconds = now - self._began
         rate = self._seen / seconds if seconds > 0 else 0.0
-        state = {"status": status, "step": self._steps, "epoch": self._epochs, "rate": rate, "seconds": seconds}
-        self._board.add(points, state=state, **items)
+        state = {"status": status, "reason": reason, "step": self._steps, "epoch": self._epochs, "rate": rate}
+        self._board.add(points, state={**state, "seconds": seconds}, **items)
 
     # fit
 
@@ -279,13 +292,16 @@ class Live(Callback):
 
         if self.path is not None and not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(f"Live: the folder of `save` {str(self.path)!r} does not exist; make it first")
+        if self.path is not None and self.path.is_dir():
+            raise IsADirectoryError(f"Live: `save` {str(self.path)!r} is a folder; give a file in it, such as run.html")
         if self._serve and self._server is None:
             self._server = Server(self._board, self._graph_for_a_browser, self._port)
         self._board.clear()
         self._layers = None if model is None else Layers(model)
         self._graph = None
         self._pending = []
-        self._steps = self._epochs = self._seen = 0
+        self._steps = self._epochs = 0
+        self._seen = 0.0
         self._began = time.perf_counter()
         self._next_tick = self._next_layers = self._began
         self._next_graph = self._began
@@ -298,11 +314,13 @@ class Live(Callback):
         self._running = False
         if self.path is None:
             return
-        from ...viz.page import embedded, write
+        from ...viz.page import LIMIT, embedded, write
         from .server import page
 
+        rest = embedded(self._board.everything())[:-1]
+        graph = self._graph_text(LIMIT - len(page(rest).encode()) - 20)
         try:
-            write(self.path, page(embedded({**self._board.everything(), "graph": self._graph})))
+            write(self.path, page(f'{rest},"graph":{graph}}}'))
         except OSError as error:  # the training must not fail because of its page
             warnings.warn(f"Live: the run was not saved: {error}", stacklevel=3)
 
@@ -327,9 +345,21 @@ class Live(Callback):
 
     # The graph
 
-    def _graph_for_a_browser(self) -> Any:
+    def _graph_for_a_browser(self) -> str:
+        from ...viz.page import LIMIT
+
         self._wanted = time.perf_counter()
-        return self._graph
+        return self._graph_text(LIMIT)
+
+    def _graph_text(self, room: int) -> str:
+        """The graph as JSON in so many bytes: with less in it where that is too much, and null where it does not help."""
+        from ...viz.page import fitted
+
+        graph = self._graph
+        try:
+            return "null" if graph is None else fitted(graph, room, room)
+        except ValueError:
+            return "null"
 
     def _board_looks_at_graph(self, now: float) -> bool:
         return now - self._wanted < LOOKED_AT and now >= self._next_graph
@@ -337,7 +367,6 @@ class Live(Callback):
     def _draw_graph(self, run: Run) -> None:
         """Compute the loss of a few examples again, with its graph. The model and the generator do not change."""
         from ...viz import show
-        from ...viz.page import compact
 
         *inputs, target = [part[:EXAMPLES].detach() for part in run.parts]
         try:
@@ -345,7 +374,7 @@ class Live(Callback):
         except Exception as error:  # such as a loss that needs more examples
             self._board.add({}, graph={"error": f"{type(error).__name__}: {error}", "step": run.step})
             return
-        self._graph = compact(page.data)
+        self._graph = page.data
         self._board.add({}, graph={"error": None, "step": run.step})
 
 
@@ -369,8 +398,8 @@ def _points(x: Any, y: Any) -> list[tuple[float, float]]:
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError):
+        return float(value.item() if hasattr(value, "item") else operator.pos(value))  # which a string has not
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"Live: `{name}` is {value!r:.60}; it must be a number, or a Tensor with a single element"
         ) from None

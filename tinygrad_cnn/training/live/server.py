@@ -48,11 +48,12 @@ class Server:
         OSError: if the port is taken.
     """
 
-    def __init__(self, board: Board, graph: Callable[[], Any], port: int) -> None:
+    def __init__(self, board: Board, graph: Callable[[], str], port: int) -> None:
         self.board = board
         self.graph = graph
         self.token = secrets.token_urlsafe(16)
         self.closed = Event()
+        self._process = os.getpid()
         try:
             self._http = _Http((HOST, port), _Handler)
         except OSError as error:
@@ -72,9 +73,10 @@ class Server:
     def close(self) -> None:
         """Stop the server."""
         self.closed.set()
-        with self.board.changed:
-            self.board.changed.notify_all()
-        self._http.shutdown()
+        if self._process == os.getpid():  # not in a forked process, which has none of the threads
+            with self.board.changed:
+                self.board.changed.notify_all()
+            self._http.shutdown()
         self._http.server_close()
 
 
@@ -106,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == prefix:
             self._answer(200, "text/html", page("null"))
         elif path == f"{prefix}graph.json":
-            self._answer(200, "application/json", embedded(owner.graph()))
+            self._answer(200, "application/json", owner.graph())
         elif path == f"{prefix}events":
             self._stream()
         else:

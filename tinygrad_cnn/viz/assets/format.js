@@ -25,7 +25,7 @@ export function num(value, digits = 4) {
   if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
   if (Number.isInteger(x) && Math.abs(x) < 1e6) return String(x).replace("-", "−");
   const size = Math.abs(x);
-  const text = size >= 1e6 || size < 1e-4 ? x.toExponential(digits - 2) : String(Number(x.toPrecision(digits)));
+  const text = size >= 1e6 || size < 1e-4 ? x.toExponential(digits - 2).replace(/(\.\d*?)0+e/, "$1e").replace(/\.?e\+?/, "e") : String(Number(x.toPrecision(digits)));
   return text.replaceAll("-", "−");
 }
 

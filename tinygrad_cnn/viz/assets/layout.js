@@ -8,6 +8,8 @@ const MANY = 250; // boxes in a group from which on a faster, plainer way to ran
 const FAR = 6; // ... edges that span more ranks than this are drawn straight: room for them would take minutes to find
 const SIDE = 12; // between a border and what is inside
 const HEAD = 24; // above, for the name of the group
+const STUB = 16; // of an edge where it leaves a box or comes in
+const GAP = 5; // between that and an edge that comes in
 
 const TOP = "top";
 
@@ -69,8 +71,11 @@ export function arrange(boxes, edges, groups, direction) {
     const inside = (key, from, to) => {
       const { layout, cut, end } = containers.get(key);
       const origin = origins.get(key);
-      const found = layout.edge(from, to)?.points ?? straight(layout, from, to);
-      return found.filter((p) => p.y >= cut && p.y <= end).map((p) => ({ x: p.x + origin.x, y: p.y + origin.y }));
+      const all = attached(containers.get(key), from, to);
+      const found = all.filter((p) => p.y >= cut && p.y <= end);
+      if (found.length && all[0].y < cut) found.unshift({ x: found[0].x, y: cut + GAP }); // from a port: first across, then down
+      if (found.length && all.at(-1).y > end) found.push({ x: found.at(-1).x, y: end - GAP });
+      return found.map((p) => ({ ...p, x: p.x + origin.x, y: p.y + origin.y }));
     };
     const port = (key, name, last) => { // on the border where edges leave a group (last) or come in
       const at = containers.get(key).layout.node(name);
@@ -85,12 +90,24 @@ export function arrange(boxes, edges, groups, direction) {
       found.push(...inside(up[i], up[i - 1], out).slice(i > 1 ? 1 : 0), port(up[i], out, true));
     }
     const across = inside(meet, up.at(-1), down.at(-1));
+    const bend = across.findIndex((p) => p.only);
+    if (bend > 0 && up.length + down.length > 2) { // between neighbours, of which one is a group: half way to its port
+      const from = up.length > 1 ? found.at(-1) : across[bend - 1];
+      const to = down.length > 1 ? port(down.at(-1), into, false) : across[bend + 1];
+      if (direction === "LR") across[bend].y = (from.y + to.y) / 2;
+      else across[bend].x = (from.x + to.x) / 2;
+    }
     found.push(...across.slice(up.length > 1 ? 1 : 0, down.length > 1 ? -1 : undefined));
     for (let i = down.length - 1; i > 0; i--) {
       const piece = inside(down[i], into, down[i - 1]);
       found.push(port(down[i], into, false), ...piece.slice(0, i > 1 ? -1 : undefined));
     }
-    return found;
+    const stub = (at, next, side) => { // so that an edge does not graze the box
+      const [dx, dy] = [Math.abs(next.x - at.x), Math.abs(next.y - at.y)];
+      if (direction === "LR") return dy > dx ? [{ x: at.x + side * Math.min(STUB, dx / 2), y: at.y }] : [];
+      return dx > dy ? [{ x: at.x, y: at.y + side * Math.min(STUB, dy / 2) }] : [];
+    };
+    return [found[0], ...stub(found[0], found[1], 1), ...found.slice(1, -1), ...stub(found.at(-1), found.at(-2), -1), found.at(-1)];
   }
 
   const { width, height } = sizes.get(TOP);
@@ -117,6 +134,12 @@ function place(group, sizes, direction) {
   }
   dagre.layout(g);
   group.layout = g;
+  group.reach = new Map(); // by the middle of a rank, half the length of its largest box
+  for (const key of group.children) {
+    const { x, y, width, height } = g.node(key);
+    const [at, half] = direction === "LR" ? [x, width / 2] : [y, height / 2];
+    group.reach.set(at, Math.max(group.reach.get(at) ?? 0, half));
+  }
   const { width = 0, height = 0 } = g.graph();
   const inner = group.children.map((key) => g.node(key));
   const flat = direction === "LR"; // else there are only ports above and below these:
@@ -143,6 +166,23 @@ function depths({ edges }) {
     }
   }
   return found;
+}
+
+// Points of an edge that leaves a box and comes in at the sides where its direction points to, not at those beside, and that
+// passes by the larger boxes beside these. The point between neighbours is marked as the only one.
+function attached({ layout, reach }, from, to) {
+  const points = layout.edge(from, to)?.points ?? straight(layout, from, to);
+  const flat = layout.graph().rankdir === "LR";
+  const [along, across, length, breadth] = flat ? ["x", "y", "width", "height"] : ["y", "x", "height", "width"];
+  const meet = (key, next, side) => {
+    const box = layout.node(key);
+    const room = Math.max(0, box[breadth] / 2 - 10);
+    const at = box[across] + Math.max(-room, Math.min(room, next[across] - box[across]));
+    const ends = [box[length] / 2, reach.get(box[along]) ?? 0].map((half) => ({ [along]: box[along] + side * half, [across]: at }));
+    return /^[ng]/.test(key) && reach.get(box[along]) > box[length] / 2 + 4 ? ends : ends.slice(0, 1);
+  };
+  const inner = points.slice(1, -1).map((p) => ({ ...p, only: points.length === 3 }));
+  return [...meet(from, points[1], 1), ...inner, ...meet(to, points.at(-2), -1).reverse()];
 }
 
 function straight(layout, from, to) {

@@ -5,6 +5,7 @@ import { bars } from "./details.js";
 import { arrange, curve } from "./layout.js";
 
 const SMALLEST = 0.6; // to which a drawing is zoomed out at first, so that texts can be read
+const WHOLE = 0.8; // from which on all of it is shown
 const PICTURE = 68;
 
 const canvas = document.createElement("canvas").getContext("2d");
@@ -14,7 +15,8 @@ function widthOf(text, font) {
 }
 const TITLE = "600 13px system-ui, sans-serif";
 const SMALL = "11px system-ui, sans-serif";
-const clip = (text, length = 30) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+const clip = (text, length = 30) => ([...text].length > length ? `${[...text].slice(0, length - 1).join("")}…` : text);
+const tail = (text, length = 30) => ([...text].length > length ? `…${[...text].slice(1 - length).join("")}` : text); // of a path
 
 // The lines of a box: a title, a line about it, rows of numbers, and a picture or a histogram.
 function content(graph, box) {
@@ -22,12 +24,12 @@ function content(graph, box) {
   const nodes = box.group ? [...graph.nodesIn(box.group)] : [node];
   const lines = { node, bad: nodes.some((each) => isBad(each.value) || isBad(each.gradient)), rows: [] };
   if (box.group) {
-    lines.title = clip(graph.title(box.group));
+    lines.title = tail(graph.title(box.group));
     lines.note = clip(graph.note(box.group));
     lines.below = `${plural(nodes.length, "node")}${node ? ` · ${shape(node.shape)}` : ""}`;
     lines.family = "group";
   } else {
-    lines.title = clip(label(node));
+    lines.title = node.op ? clip(label(node)) : tail(label(node));
     lines.note = node.op ? clip(node.name) : "";
     const constants = node.inputs.filter((input) => input.node === undefined && input.text !== "None" && input.text.length < 14);
     const plain = constants.map((input) => `${input.name} = ${input.text}`).join(", ");
@@ -71,6 +73,7 @@ export class View {
   // Lay the open groups out and draw them.
   draw(fit = true) {
     const { graph } = this;
+    const focused = this.layer.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const boxes = graph.boxes();
     for (const box of boxes) Object.assign(box, content(graph, box));
     const edges = graph.edges();
@@ -87,6 +90,7 @@ export class View {
       (this.labels = svg("g", { class: "labels", "aria-hidden": "true" })),
     );
     if (this.selected) this.drawn.get(this.selected)?.classList.add("selected");
+    this.drawn.get(focused)?.focus({ preventScroll: true });
     if (fit) this.fit();
   }
 
@@ -102,7 +106,7 @@ export class View {
   }
 
   edge(edge) {
-    const path = svg("path", { d: curve(this.layout.points(edge)), "marker-end": "url(#arrow)", class: edge.inputs.some((i) => isBad(i.gradient)) ? "bad" : null });
+    const path = svg("path", { d: curve(this.layout.points(edge)), "marker-end": "url(#arrow)", "data-edge": edge.key, class: edge.inputs.some((i) => isBad(i.gradient)) ? "bad" : null });
     this.edges.set(edge.key, { ...edge, path });
     return path;
   }
@@ -124,7 +128,7 @@ export class View {
     y += 3;
     for (const [kind, text] of box.rows) {
       y += 16;
-      g.append(svg("text", { class: `row ${kind}`, x: 13, y: y - 2 }, svg("tspan", { class: "key" }, kind === "value" ? "value" : "grad"), svg("tspan", { x: 52, class: "number" }, text)));
+      g.append(svg("text", { class: `row ${kind}`, x: 13, y: y - 2 }, svg("tspan", { class: "key" }, kind === "value" ? "value" : "grad"), svg("tspan", { x: 52, class: `number${/NaN|∞/.test(text) ? " bad" : ""}` }, text)));
     }
     if (box.picture) g.append(svg("image", { href: box.picture, x: 13, y: y + 4, width: width - 26, height: PICTURE, preserveAspectRatio: "xMidYMid meet" }));
     else if (box.histogram) {
@@ -200,7 +204,7 @@ export class View {
     const { width, height } = this.layout;
     const across = Math.min(1, (this.direction === "LR" ? (h - 16) / height : (w - 16) / width)); // the rest is a matter of panning
     const whole = Math.min(1.25, (w - 16) / width, (h - 16) / height);
-    const scale = smallest < SMALLEST ? Math.max(smallest, whole) : Math.max(smallest, across, whole);
+    const scale = smallest < SMALLEST || whole >= WHOLE ? Math.max(smallest, whole) : Math.max(smallest, across);
     const start = (room, size) => (size * scale < room ? (room - size * scale) / 2 : 8);
     const x = width * scale < w || this.direction === "LR" ? start(w, width) : w / 2 - this.first().x * scale;
     this.move(x, this.direction === "LR" && height * scale > h ? (h - height * scale) / 2 : start(h, height), scale);
@@ -262,9 +266,16 @@ export class View {
     else if (event.key === "Enter" || event.key === " ") {
       if (key?.startsWith("n")) this.choose(key, true);
       else if (key) this.toggle(Number(key.slice(1)));
-    } else if (event.key === "Escape") this.choose(null);
+    } else if (event.key === "Backspace") this.close(key);
+    else if (event.key === "Escape") this.choose(null);
     else return;
     event.preventDefault();
+  }
+
+  // Close an open group, or the one around a box.
+  close(key) {
+    const group = key?.startsWith("c") ? Number(key.slice(1)) : (this.boxes.get(key)?.parent ?? null);
+    if (group !== null) this.toggle(group);
   }
 
   // Move the selection to the nearest box or group in a direction.

@@ -60,7 +60,10 @@ export class Chart {
     const scale = this.log ? (v) => (v > 0 ? Math.log10(v) : NaN) : (v) => v;
     const xs = all.flatMap((each) => each.points.map(([x]) => x));
     const ys = all.flatMap((each) => each.points.map(([, y]) => scale(y))).filter(Number.isFinite).sort((a, b) => a - b);
-    if (!ys.length) return void this.drawing.replaceChildren();
+    this.tell(all.map((each) => [each, each.points.at(-1)]));
+    this.drawing.setAttribute("aria-label", `${this.title}: ${this.legend.textContent}`);
+    this.scales = null;
+    if (!ys.length) return void this.drawing.replaceChildren(svg("text", { x: W / 2, y: H / 2, class: "middle" }, "no number that can be drawn"));
     const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
     let [y0, y1] = [ys[0], ys.at(-1)];
     if (ys.length > 50 && !this.log) y1 = Math.min(y1, ys[Math.floor(ys.length * 0.99)] * 1.15 + 1e-12); // a spike is not to flatten the rest
@@ -80,14 +83,12 @@ export class Chart {
       ...all.map((each) => each.points.length === 1
         ? svg("circle", { cx: x(each.points[0][0]), cy: y(each.points[0][1]), r: 3, style: `fill: ${each.color}` })
         : svg("path", { d: line(each.points, x, y), class: each.thin ? "thin" : "thick", style: `stroke: ${each.color}` })));
-    this.tell(all.map((each) => [each, each.points.at(-1)]));
-    this.drawing.setAttribute("aria-label", `${this.title}: ${this.legend.textContent}`);
   }
 
   tell(values) {
     const at = values.find(([, point]) => point)?.[1][0];
     this.legend.replaceChildren(
-      ...values.filter(([, point]) => point).map(([each, [, value]]) => el("span", {}, el("i", { style: `background: ${each.color}` }), `${each.name} `, el("b", {}, num(value)))),
+      ...values.filter(([, point]) => point).map(([each, [, value]]) => el("span", {}, el("i", { style: `background: ${each.color}` }), `${each.name} `, el("b", { class: Number.isFinite(value) ? null : "bad" }, num(value)))),
       el("span", { class: "at" }, `${this.unit} ${num(at)}`));
   }
 

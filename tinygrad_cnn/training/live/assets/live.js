@@ -145,11 +145,13 @@ class Drawn {
   show(data) {
     const graph = new Graph(data);
     const follow = (node) => this.view.reveal(node, true);
-    if (this.view && this.view.graph.nodes.length === graph.nodes.length) graph.open = this.view.graph.open;
+    const same = this.view?.graph.nodes.length === graph.nodes.length; // else it is of another model
+    if (same) graph.open = this.view.graph.open;
     if (this.view) {
       this.view.graph = graph;
-      this.view.draw(false);
-      if (this.view.selected) this.select(this.view.selected, follow);
+      this.view.draw(!same);
+      if (!same) this.view.choose(null);
+      else if (this.view.selected) this.select(this.view.selected, follow);
     } else {
       this.view = new View(graph, { select: (key) => this.select(key, follow), change: () => this.widen(), refuse() {} });
       this.stage.append(this.view.element, this.side);
@@ -178,6 +180,16 @@ class Drawn {
       return Number.isFinite(at) ? `${1 + (6 * (at - low)) / (high - low || 1)}px` : "0.8px";
     });
   }
+}
+
+// Replace what is in an element. Tables stay scrolled, and focused, as they were.
+function renew(place, ...content) {
+  const before = [...place.querySelectorAll(".scroll")].map((each) => [each.scrollLeft, each === document.activeElement]);
+  place.replaceChildren(...content);
+  place.querySelectorAll(".scroll").forEach((each, i) => {
+    each.scrollLeft = before[i]?.[0] ?? 0;
+    if (before[i]?.[1]) each.focus({ preventScroll: true });
+  });
 }
 
 // The share of a training that is done, if that is known.
@@ -227,8 +239,8 @@ export function livePage(root, { graph, whole = true } = {}) {
     if (whole) document.title = windowTitle(items);
     how.textContent = items.state?.how ?? "";
     curves.update(told);
-    if (items.layers) layerPlace.replaceChildren(layers(told));
-    pictures.replaceChildren(...[items.filters && filters(items.filters), items.confusion && confusion(items.confusion), items.mistakes && mistakes(items.mistakes)].filter(Boolean));
+    if (items.layers) renew(layerPlace, layers(told));
+    renew(pictures, ...[items.filters && filters(items.filters), items.confusion && confusion(items.confusion), items.mistakes && mistakes(items.mistakes)].filter(Boolean));
     if (items.graph?.error) drawn.note.textContent = `The graph cannot be drawn: ${items.graph.error}`;
     if (items.graph && items.graph.step !== graphStep && graph === undefined) drawn.ask();
     graphStep = items.graph?.step ?? null;
