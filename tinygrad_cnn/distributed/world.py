@@ -273,8 +273,10 @@ class World(Loadable):
         wishes = np.zeros(self.size, bool)
         others = [rank for rank in range(self.size) if rank != self.rank]
         receives = [(rank, wishes[rank : rank + 1]) for rank in others]
-        with self.guarded(self.comm.at):
+        place = self.comm.at
+        with self.guarded(f"in any, {place}"):
             self.comm.wait(self.comm.post([(rank, mine) for rank in others], receives))
+        self.comm.at = place
         return bool(wish) or bool(wishes.any())
 
     # For fit
