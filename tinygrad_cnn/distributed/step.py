@@ -245,7 +245,15 @@ def _global_generators() -> Any:
 
 
 def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor], hook: GradientHook) -> None:
-    """Set the ``grad`` of each parameter to the gradient of the loss times the share, or to None."""
+    """Set the ``grad`` of each parameter to the gradient of the loss times the share, or to None.
+
+    Raises:
+        TypeError, ValueError: if the loss is not one number.
+    """
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"World: the loss of a shard is a {type(loss).__name__}; it must be a Tensor (), the mean loss")
+    if loss.size != 1:
+        raise ValueError(f"World: the loss of a shard has the shape {loss.shape}; it must be one number, the mean loss")
     for p in parameters:
         p.zero_grad()
     finished = hook.on_gradient if hook.enabled else None

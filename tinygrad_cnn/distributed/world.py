@@ -75,6 +75,7 @@ class World(Loadable):
 
     Raises:
         TypeError, ValueError: if an argument is not valid, or there are more ranks than shards.
+        FileNotFoundError: on rank 0, if the folder of `failures` does not exist.
         ImportError, RuntimeError: if a launcher has started several processes that MPI cannot connect.
 
     >>> import tinygrad_cnn as tg
@@ -96,6 +97,8 @@ class World(Loadable):
         self.shards: int = given["shards"]
         self.sync_batch_norm: bool = given["sync_batch_norm"]
         self._given: int | None = None if seed is None else checked("World", {"seed": whole(0)}, locals())["seed"]
+        if failures is not None and (not isinstance(failures, str | os.PathLike) or not os.fspath(failures)):
+            raise TypeError(f"World: `failures` is {failures!r}; it must be the path of a file")
         self.restart()
         self.comm = connect(given["timeout"])
         self.rank, self.size = self.comm.rank, self.comm.size
@@ -105,6 +108,10 @@ class World(Loadable):
                 f"{self.shards} at most, or cut batches into more shards, which gives other results"
             )
         self.comm.failures = None if failures is None else Path(failures)
+        if self.rank == 0 and failures is not None and not Path(failures).absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"World: the folder of `failures` {os.fspath(failures)!r} is missing; make it first"
+            )
         self.mine = shards_of_rank(self.rank, self.size, self.shards)
         self._step: Step | None = None
         self._parameters: list[Tensor] = []
@@ -145,6 +152,8 @@ class World(Loadable):
                 seed, the models, the options, or the lengths of data. The message lists the differences.
         """
         with self.guarded("at the start"):
+            if classes := [name for name, part in parts.items() if isinstance(part, type)]:
+                raise TypeError(f"World.start: `{classes[0]}` is a class; give an object of it")
             self.compare(parts)
             stateful: dict[str, Stateful] = {name: p for name, p in parts.items() if hasattr(p, "state_dict")}
             state = self.from_first(lambda: snapshot(world=self, **stateful))
@@ -220,6 +229,11 @@ class World(Loadable):
             if isinstance(batch, Mapping):
                 raise TypeError(
                     "World.step: a batch is a dict; give its arrays as a tuple, or what world.batches(loader, keys=...) gives"
+                )
+            if not isinstance(batch, tuple | list) or not batch:
+                raise TypeError(
+                    f"World.step: `batch` is a {type(batch).__name__}; it must be a tuple of one array or more, such as "
+                    "(x, y), or what world.batches(loader) gives"
                 )
             shards = batch if isinstance(batch, Shards) else shards_of(batch, self.shards, self.mine)
             tensors = {
