@@ -9,6 +9,7 @@ Run:  python examples/onnx_finetune.py
 """
 
 import argparse
+import importlib.util
 import io
 import sys
 
@@ -55,6 +56,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer epochs, a few seconds")
     epochs = QUICK_EPOCHS if parser.parse_args(argv).quick else EPOCHS
+    if importlib.util.find_spec("onnx") is None:
+        parser.error("onnx is not installed; pip install 'tinygrad_cnn[onnx]'")
     tg.manual_seed(0)
     x, y = tg.data.digits()
     x = x.reshape(-1, 1, 8, 8).astype(np.float32) / 16

@@ -12,10 +12,13 @@ import argparse
 import sys
 from functools import partial
 
-from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+try:
+    from sklearn.decomposition import PCA
+    from sklearn.model_selection import GridSearchCV, train_test_split
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+except ModuleNotFoundError:
+    sys.exit("sklearn_pipeline.py: scikit-learn is not installed; pip install 'tinygrad_cnn[sklearn]'")
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn

@@ -87,6 +87,19 @@ def test_without_matplotlib_a_picture_is_refused_before_any_work(name, monkeypat
     assert "argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "missing", "extra"), [("onnx_finetune", "onnx", "onnx"), ("sklearn_pipeline", "sklearn", "sklearn")]
+)
+def test_a_missing_package_is_named_before_any_work(name, missing, extra, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setitem(sys.modules, f"{missing}.decomposition", None)
+    with pytest.raises(SystemExit) as error:
+        load(name).main(["--quick"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"is not installed; pip install 'tinygrad_cnn[{extra}]'" in f"{err}{error.value}"
+
+
 def test_logistic_regression(quick):
     share = number(r"^([\d.]+)% of 359 images that were not trained on", quick("logistic_regression"))
     assert 90 < share < 100, "guessing gives 10"

@@ -551,6 +551,20 @@ class TestRefusals:
             np.testing.assert_array_equal(mended.n.numpy(), eager.n.numpy())
         assert step.captures == 1
 
+    def test_rebinding_a_buffer_before_another_is_written(self):
+        class Counter(nn.Module):
+            def __init__(self):
+                self.register_buffer("n", tg.Tensor(0.0))
+                self.register_buffer("total", tg.Tensor(0.0))
+
+            def forward(self, x):
+                self.n += 1
+                self.total.copy_(self.total + x.sum())
+                return x * self.n
+
+        with pytest.raises(tg.CaptureError, match=r"`n` of Counter; .*: self\.n\.copy_\(self\.n \+ 1\)"):
+            tg.compile(Counter())(np.ones(2, np.float32))
+
     def test_a_graph_from_outside(self):
         w = tg.ones(2, requires_grad=True)
         y = w * 2

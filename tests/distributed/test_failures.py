@@ -24,9 +24,9 @@ SLACK = 10
 """Seconds that a busy machine may take for what is no waiting."""
 
 
-def failed(folder, ranks, *arguments):
+def failed(folder, ranks, *arguments, program="failing.py"):
     """What a program prints in which a rank fails, and how many seconds after that all have ended."""
-    job = Job(folder, ranks, "failing.py", *arguments)
+    job = Job(folder, ranks, program, *arguments)
     job.wait_for(folder / "failed")
     began = time.monotonic()
     code, output = job.end()
@@ -64,6 +64,30 @@ def test_an_exit(tmp_path):
     assert "at step 5, raised SystemExit: 0" in output
 
 
+@pytest.mark.parametrize("who", [0, 2])
+def test_an_exception_in_a_loop_of_ones_own(tmp_path, who):
+    """It is raised outside of what World does."""
+    output, seconds = failed(tmp_path, 3, "raise", who, program="own.py")
+    assert seconds < TIMEOUT + SLACK
+    line = f"rank {who} on {os.uname().nodename}, at step 2, raised ValueError: no good"
+    assert output.count(f"DistributedError: {line}") == 2
+    assert (tmp_path / "run.failures.txt").read_text().count(line) == 3
+
+
+@pytest.mark.parametrize(
+    ("how", "first", "second"),
+    [
+        ("mean", "rank 0 at step 3", "rank 1 at the mean after step 2"),
+        ("any", "rank 0 at step 3", "rank 1 in any, at step 2"),
+    ],
+)
+def test_ranks_that_make_different_calls(tmp_path, how, first, second):
+    output, seconds = failed(tmp_path, 2, how, 1, program="own.py")
+    assert seconds < TIMEOUT + SLACK
+    expected = f"DistributedError: the ranks wait for different things: {first}, {second}."
+    assert expected in output, output
+
+
 @pytest.mark.parametrize(("how", "who"), [("stop", 0), ("stop", 2), ("hang", 1)])
 def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
     output, seconds = failed(tmp_path, 3, how, who, 23)
@@ -96,7 +120,7 @@ def monitors(folder):
 
 def killed(who, step):
     """The report of a rank that was killed at a step."""
-    place = rf"rank {who} on {re.escape(os.uname().nodename)}, at step {step}"
+    place = rf"rank {who} on {re.escape(os.uname().nodename)},( in any,)? at step {step}"
     return re.compile(
         rf"\S+ \S+ {place}, was the first rank of its host to end, and reported no error: it was killed, or crashed\n"
     )

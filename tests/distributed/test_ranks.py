@@ -114,6 +114,9 @@ def test_a_launcher_of_another_library(tmp_path):
         ("shards", "rank 1: shards is 5; on rank 0 it is 4"),
         ("metrics", "rank 1: `metrics` is f1; on rank 0 it is accuracy"),
         ("weights", "rank 1: `class_weight` is {1: 3.0}; on rank 0 it is {1: 2.0}"),
+        ("batches", "rank 1 has other batches than rank 0 at step 1; give every rank the same ones"),
+        ("validation", "rank 1 has other batches than rank 0 at the validation after step 10; give every rank"),
+        ("shorter", "rank 1 has other batches than rank 0 at the validation after step 10; give every rank"),
         ("random", "rank 1: the random state (call tg.manual_seed with the same seed on every rank) is"),
     ],
 )

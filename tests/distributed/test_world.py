@@ -207,11 +207,45 @@ def test_any():
         ({"shards": 2.0}, "World: `shards` is 2.0"),
         ({"timeout": 0}, "World: `timeout` is 0; it must be a finite number above 0"),
         ({"seed": -1}, "World: `seed` is -1"),
+        ({"failures": 3}, "World: `failures` is 3; it must be the path of a file"),
+        ({"failures": ""}, "World: `failures` is ''; it must be the path of a file"),
+        ({"failures": "none/x.txt"}, "World: the folder of `failures` 'none/x.txt' is missing; make it first"),
     ],
 )
 def test_arguments(arguments, message):
-    with pytest.raises((TypeError, ValueError), match=message):
+    with pytest.raises((TypeError, ValueError, FileNotFoundError), match=message):
         World(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("loss", "batch", "message"),
+    [
+        (
+            lambda x: x.sum(),
+            np.ones((4, 2)),
+            r"World.step: `batch` is a ndarray; it must be a tuple of one array or more",
+        ),
+        (lambda x: x.sum(), (), r"World.step: `batch` is a tuple; it must be a tuple of one array or more"),
+        (lambda x: 3.0, (np.ones(4),), r"the loss of a shard is a float; it must be a Tensor \(\)"),
+        (lambda x: x, (np.ones(4),), r"the loss of a shard has the shape \(2,\); it must be one number"),
+    ],
+)
+def test_arguments_of_a_step(loss, batch, message):
+    world = World(2)
+    world.start(model=nn.Linear(1, 1))
+    with pytest.raises((TypeError, ValueError), match=message):
+        world.step(loss, batch)
+
+
+def test_classes_in_place_of_objects():
+    with pytest.raises(TypeError, match="World.start: `model` is a class; give an object of it"):
+        World(2).start(model=nn.Linear)
+    model = nn.Linear(1, 1)
+    for wrong in (World, True, 4):
+        with pytest.raises(TypeError, match="fit: `distributed` is .*; it must be a World"):
+            tg.fit(
+                model, data(4), tg.mse, tg.optim.SGD(model.parameters(), lr=0.1), epochs=1, distributed=wrong
+            )  # fmt: skip
 
 
 def test_an_empty_shard():

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.tracing import trace, tracer
 from .same import typed
 from .source import Constants
 from .undo import restorer
@@ -58,7 +59,8 @@ class Read:
         for i, (a, b) in enumerate(zip(before, now, strict=True)) if not all(map(is_, now, before)) else ():
             if a is not b and typed(a) != typed(b):
                 label = f"`{self._names[i]}` {self._label}" if self._names else self._label
-                return f"{label} was {a!r:.40} and is {b!r:.40}" if label[0] == "`" else f"{label} changed"
+                with trace(tracer().outer):  # the values of Tensors are shown, not read by the function
+                    return f"{label} was {a!r:.40} and is {b!r:.40}" if label[0] == "`" else f"{label} changed"
         return None
 
     def restore(self) -> None:

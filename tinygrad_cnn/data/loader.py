@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -28,13 +29,24 @@ _OPTIONS = {"batch_size": whole(1), "shuffle": flag, "drop_last": flag}
 _CHECKS = {**_SEED, "epoch": whole(0), "position": whole(0), "length": whole(0), **_OPTIONS}  # of a saved state
 
 
-class Shards(NamedTuple):
-    """A batch of which only some shards are at hand."""
-
+class _Shards(NamedTuple):
     sizes: list[int]
     """How many examples each shard of the batch has."""
     parts: dict[int, Any]
     """The shards at hand by their numbers, tuples of arrays or dicts of them, without empty ones."""
+
+
+class Shards(_Shards):
+    """A batch of which only some shards are at hand."""
+
+    digest = 0
+    """A checksum of which batch it is, by which processes that share it find out whether all have the same."""
+
+    def with_parts(self, parts: dict[int, Any]) -> Shards:
+        """The same batch in another form."""
+        shards = Shards(self.sizes, parts)
+        shards.digest = self.digest
+        return shards
 
 
 def shard_bounds(examples: int, count: int) -> list[int]:
@@ -50,8 +62,15 @@ def shards_of(batch: Sequence[Any], count: int, which: Iterable[int]) -> Shards:
             f"a batch has arrays of lengths {lengths}; to be cut into shards, each must have the examples along its first axis"
         )
     cuts = shard_bounds(len(batch[-1]), count)
+    which = list(which)
     parts = {s: tuple(x[cuts[s] : cuts[s + 1]] for x in batch) for s in which if cuts[s] < cuts[s + 1]}
-    return Shards([high - low for low, high in pairwise(cuts)], parts)
+    shards = Shards([high - low for low, high in pairwise(cuts)], parts)
+    if len(which) < count:  # other processes have the others
+        for x in batch:
+            array = np.ascontiguousarray(x._array if isinstance(x, Tensor) else x)
+            shards.digest = zlib.crc32(f"{array.shape} {array.dtype}".encode(), shards.digest)
+            shards.digest = zlib.crc32(array.data if array.dtype.kind in "biufc" else b"", shards.digest)
+    return shards
 
 
 def _check_batch(name: str, batch: Any) -> None:
@@ -252,7 +271,9 @@ class DataLoader(Loadable):
             for s in which
             if cuts[s] < cuts[s + 1]
         }
-        return Shards([high - low for low, high in pairwise(cuts)], parts)
+        shards = Shards([high - low for low, high in pairwise(cuts)], parts)
+        shards.digest = zlib.crc32(indices.tobytes(), zlib.crc32(f"{self._seed} {epoch} {number}".encode()))
+        return shards
 
     # State
 

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,17 @@ class MPICommunicator:
     @at.setter
     def at(self, text: str) -> None:
         self._at = text
+        self._tag = zlib.crc32(text.encode()) % 32768  # as many tags as every MPI has
         if self._monitor is not None:
             self._monitor.set_status(f"rank {self.rank} on {self._host}, {text}")
 
     # Data
 
     def post(self, sends: Sequence[Message], receives: Sequence[Message]) -> tuple[list[Any], list[int]]:
-        """Start to send and to receive."""
+        """Start to send and to receive. By its tag a message reaches only a rank that is at the same place."""
         with self._errors():
-            requests = [self._data.Irecv(buffer, source=rank) for rank, buffer in receives]
-            requests += [self._data.Isend(buffer, dest=rank) for rank, buffer in sends]
+            requests = [self._data.Irecv(buffer, rank, self._tag) for rank, buffer in receives]
+            requests += [self._data.Isend(buffer, rank, self._tag) for rank, buffer in sends]
         return requests, [rank for rank, _ in (*receives, *sends)]
 
     def wait(self, posted: tuple[list[Any], list[int]]) -> None:
@@ -110,8 +112,9 @@ class MPICommunicator:
             yield
         except self._mpi.Exception as error:
             self._raise(
-                f"rank {self.rank} on {self._host}, {self.at}: MPI cannot reach another rank: {error}", tell=True
-            )
+                f"rank {self.rank} on {self._host}, {self.at}: MPI cannot reach another rank, or ranks exchange arrays of "
+                f"different lengths: {error}", tell=True,
+            )  # fmt: skip
 
     # Failures
 
@@ -239,10 +242,10 @@ class MPICommunicator:
         self.stop_monitor()
         if self._mpi.Is_finalized():
             return
-        error = getattr(sys, "last_value", None)
-        how = f" with {type(error).__name__}: {error}" if error is not None else ""
+        if isinstance(error := getattr(sys, "last_value", None), Exception):
+            self.fail(error)  # it was raised in a loop of the user's own
         for rank in self._others():
-            self._send(rank, "ended", f"rank {self.rank} on {self._host} ended{how}, {self.at}")
+            self._send(rank, "ended", f"rank {self.rank} on {self._host} ended, {self.at}")
         if not self._failed:
             return
         until = time.monotonic() + 0.1 * self._timeout

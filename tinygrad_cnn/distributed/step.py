@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.tracing import Tracer, trace
-from ..core.versions import marking
 from ..data.loader import Shards
+from ..nn import Module
 from ..nn.normalization import batch_norm_function
-from ..ops.random import get_rng_state, is_library_generator, set_rng_state
+from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Tensor
+from .buffers import Buffers
+from .communicator import DistributedError, gather
 from .contribution import AllReduce, Contribution, Exchange, Flat, Layout, folded, several_buckets
 from .gradient_hook import GradientHook
 from .lockstep import in_lockstep
@@ -36,12 +38,14 @@ Totals = Callable[[Sequence[Tensor], Any], list[list[float]]]
 class Step:
     """Takes steps for parameters and buffers.
 
-    A contribution has the gradients and the floating-point buffers, both times the shard's share of the batch. In float64
-    it has the loss times the share, the totals of the metrics, which parameters have a gradient, and the integer buffers.
+    A contribution has the gradients and the changes of floating-point buffers, both times the shard's share of the batch. In
+    float64 it has the loss times the share, the totals of the metrics, which parameters have a gradient, and checksums of
+    what must be equal in all shards: the batch and the other buffers.
 
     Args:
         world: the ranks and shards.
-        parameters, buffers: of the model.
+        parameters: whose gradients are added up.
+        modules: whose buffers belong to the step.
         hook: is called by the backward passes of shards. The gradients of the last shard of this rank are sent to the
             other ranks during its backward pass.
         reuse: whether the next step may write to the memory of gradients that were returned.
@@ -52,7 +56,7 @@ class Step:
         self,
         world: World,
         parameters: Sequence[Tensor],
-        buffers: Sequence[Tensor],
+        modules: Sequence[Module],
         hook: GradientHook,
         reuse: bool,
         totals: Totals | None = None,
@@ -66,11 +70,7 @@ class Step:
         self._hook = hook
         full = several_buckets([p._array for p in parameters])
         hook.enabled = world.size > 1 and not world.sync_batch_norm and full
-        self._floats = [b._array for b in buffers if b.dtype.kind in "fc"]
-        self._integers = [b._array for b in buffers if b.dtype.kind not in "fc"]
-        self._buffers = [*self._floats, *self._integers]
-        self._before = [np.empty_like(b) for b in self._buffers]
-        self._mark = marking(*self._buffers)
+        self.buffers = Buffers(modules)
         self._all_reduce = AllReduce(world.comm, world.shards)
         self._layout = Layout([])
         self._free: list[Flat] = []
@@ -82,8 +82,9 @@ class Step:
         """The loss of the batch, the totals of the metrics, and the gradients; buffers are updated.
 
         Raises:
-            ValueError: if a shard is empty, or the step draws from a generator of its own. Buffers are as they were
-                then.
+            ValueError: if a shard is empty, or the step draws from another generator than the library's, or replaces a
+                buffer. Buffers are as they were then.
+            DistributedError: if ranks were given different batches.
         """
         world, examples = self._world, sum(batch.sizes)
         if not all(batch.sizes):
@@ -94,22 +95,23 @@ class Step:
         if self._lent is not None and self._reuse:
             self._free.append(self._lent)
         self._lent = None
-        for kept, buffer in zip(self._before, self._buffers, strict=True):
-            np.copyto(kept, buffer)
+        self.buffers.keep()
+        self._alike = [batch.digest, 0]
+        before = _global_generators() if self._is_first and world.shards > 1 and threading.active_count() == 1 else None
         dtypes: list[np.dtype[Any]] = []
         own: dict[Node, Flat] = {}
         exchanges: list[Exchange | None] = []
 
         def contribution(s: int, onto: Sequence[Flat] = ()) -> Flat:
-            self._put_buffers_back()
+            self.buffers.put_back()
             share = batch.sizes[s] / examples
             early = self._begin_exchange(onto, own) if s == world.mine[-1] else None
             with (
                 world.stream(world.steps, s),
-                trace(_NoOtherGenerator()) if self._is_first and world.shards > 1 else nullcontext(),
                 self._hook.calling(None if early is None else partial(self._put_gradient, early)),
             ):
                 loss, *values = shard(Tensor._of(np.asarray(share)), *batch.parts[s])
+            self.buffers.check()
             dtypes.append(loss.dtype)
             self._set_lengths(totals := self._totals(values, batch.parts[s][-1]))
             whole = early or Contribution(self._layout, onto, self._memory)
@@ -125,8 +127,13 @@ class Step:
                 one = contribution
             for node in self._all_reduce.own:
                 own[node] = computed(node, one)
+            if before is not None and before != _global_generators():
+                raise ValueError(
+                    "World: the step draws from `random` or `np.random`, whose numbers would depend on which shards a rank "
+                    "computes; use tinygrad_cnn.rand or randn, which have a stream for each shard"
+                )
         except BaseException:
-            self._put_buffers_back()
+            self.buffers.put_back()
             raise
         self._is_first = False
         exchange = exchanges[-1] or Exchange(self._all_reduce, own, self._memory())
@@ -165,28 +172,22 @@ class Step:
         return lambda s, onto: folded(onto, parts[s])
 
     def _keep(self) -> Any:
-        return get_rng_state(), [b.copy() for b in self._buffers], [getattr(p, "_grad", None) for p in self._parameters]
+        return get_rng_state(), self.buffers.copies(), [getattr(p, "_grad", None) for p in self._parameters]
 
     def _put(self, state: Any) -> None:
         random, buffers, gradients = state
         set_rng_state(random)
-        for buffer, kept in zip(self._buffers, buffers, strict=True):
-            np.copyto(buffer, kept)
+        self.buffers.put(buffers)
         for p, g in zip(self._parameters, gradients, strict=True):
             p._grad = g
-
-    def _put_buffers_back(self) -> None:
-        for kept, buffer in zip(self._before, self._buffers, strict=True):
-            np.copyto(buffer, kept)
-        self._mark()
 
     def _set_lengths(self, totals: Sequence[Sequence[float]]) -> None:
         """Lay out contributions with such totals; ValueError if earlier ones had others."""
         lengths = [*map(len, totals)]
         if self._lengths is None:
             self._lengths = lengths
-            numbers = np.empty(1 + sum(lengths) + len(self._parameters) + sum(b.size for b in self._integers))
-            self._layout = Layout([*(p._array for p in reversed(self._parameters)), *self._floats, numbers])
+            numbers = np.empty(1 + sum(lengths) + len(self._parameters) + len(self._alike))
+            self._layout = Layout([*(p._array for p in reversed(self._parameters)), *self.buffers.floats, numbers])
         elif self._lengths != lengths:
             raise ValueError(
                 f"World: the metrics gave {lengths} numbers for a shard and {self._lengths} for those before; a metric must "
@@ -200,9 +201,9 @@ class Step:
         """Put in what the hook has not put in during backward."""
         present = [p._grad is not None for p in self._parameters]
         gradients: list[Any] = [0 if p._grad is None else p._grad._array for p in reversed(self._parameters)]
-        statistics = [b * b.dtype.type(share) for b in self._floats]
-        numbers = np.array([*totals, *present, *(n for b in self._integers for n in b.flat)], np.float64)
-        for place, array in enumerate([*gradients, *statistics, numbers]):
+        self._alike[1] = self.buffers.integers()
+        numbers = np.array([*totals, *present, *self._alike], np.float64)
+        for place, array in enumerate([*gradients, *self.buffers.changes(share), numbers]):
             contribution.put(place, array)
 
     def _results(
@@ -211,35 +212,48 @@ class Step:
         *views, numbers = views
         many = len(self._parameters)
         ends = [*accumulate([1, *(self._lengths or []), many])]
-        loss, *totals, present, integers = np.split(numbers, ends)
-        mine = np.array([n for b in self._integers for n in b.flat], np.float64)
-        if not np.array_equal(integers, mine * self._world.shards):
-            self._put_buffers_back()
+        loss, *totals, present, alike = np.split(numbers, ends)
+        batch, integers = alike == np.multiply(self._alike, self._world.shards)
+        if not batch or not integers:
+            self.buffers.put_back()
+        if not batch:
+            check_alike(self._all_reduce.comm.at, gather(self._all_reduce.comm, str(self._alike[0]).encode()))
+        if not integers:
             raise ValueError(
                 "World: a buffer of integers is not alike in all shards after a step; it must count what they have in "
                 "common, such as steps"
             )
-        for buffer, view in zip(self._floats, views[many:], strict=True):
-            np.copyto(buffer, view)
-        self._mark()
+        if self._world.shards > 1:
+            self.buffers.change(views[many:])
         gradients = [Tensor._of(v) if n else None for v, n in zip(reversed(views[:many]), present, strict=True)]
         return Tensor._of(loss.astype(dtype).reshape(())), [total.tolist() for total in totals], gradients
 
 
-class _NoOtherGenerator(Tracer):
-    """Refuses draws from other generators. They would depend on how many shards the rank has computed before."""
+def check_alike(at: str, batches: Sequence[bytes]) -> None:
+    """DistributedError if ranks, of which each has such a checksum, were given different batches."""
+    others = ", ".join(str(rank) for rank, batch in enumerate(batches) if batch != batches[0])
+    if others:
+        raise DistributedError(
+            f"rank {others} has other batches than rank 0 {at}; give every rank the same ones in the same order, those of a "
+            "DataLoader or of an order that is drawn with the same seed"
+        )
 
-    def write(self, thing: Any, what: Any) -> None:
-        if what == "state" and not is_library_generator(thing):
-            raise ValueError(
-                "World: the step draws from its own generator, so its numbers would depend on which shards a rank computes; "
-                "omit `rng`, so that it draws from the library's generator, which has a stream for each shard"
-            )
-        super().write(thing, what)
+
+def _global_generators() -> Any:
+    """The states of Python's and NumPy's global generators."""
+    return repr(np.random.get_state(legacy=False)["state"]), random.getstate()  # noqa: NPY002, it is not drawn from
 
 
 def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor], hook: GradientHook) -> None:
-    """Set the ``grad`` of each parameter to the gradient of the loss times the share, or to None."""
+    """Set the ``grad`` of each parameter to the gradient of the loss times the share, or to None.
+
+    Raises:
+        TypeError, ValueError: if the loss is not one number.
+    """
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"World: the loss of a shard is a {type(loss).__name__}; it must be a Tensor (), the mean loss")
+    if loss.size != 1:
+        raise ValueError(f"World: the loss of a shard has the shape {loss.shape}; it must be one number, the mean loss")
     for p in parameters:
         p.zero_grad()
     finished = hook.on_gradient if hook.enabled else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..data.loader import DataLoader, Shards, shards_of
 from ..io import load
+from ..nn import Module
 from ..tensor import Tensor
 from ..training.batches import Keys, in_order, tensors
 from ..training.checkpoint import Checkpoint
@@ -23,7 +25,7 @@ from ..training.weights import ClassWeighted
 from . import digest
 from .communicator import DistributedError, gather
 from .gradient_hook import GradientHook
-from .step import Step, backward_of_share
+from .step import Step, backward_of_share, check_alike
 
 if TYPE_CHECKING:
     from ..training.run import Run
@@ -45,6 +47,8 @@ class DistributedSteps(Steps):
             run.how = "steps run as written, since shards wait for each other in synchronized batch norm"
         self._shard = wrapped(self._forward_and_backward(), compile and not together)
         self._learned: list[Tensor] = []
+        self._step: Step | None = None
+        self._modules = [m for m in (run.model, run.loss) if isinstance(m, Module)]
 
     # The two functions that are compiled
 
@@ -139,11 +143,12 @@ class DistributedSteps(Steps):
         world = self._world
         world.comm.at = f"at step {self.run.step + 1}"
         learned = [p for p in self._parameters if p.requires_grad]
-        if [*map(id, learned)] != [*map(id, self._learned)]:
+        same = [*map(id, learned)] == [*map(id, self._learned)]
+        if self._step is None or not same or self._step.buffers.replaced():
             self._learned = learned
             # A callback may keep the gradients.
             self._step = Step(
-                world, learned, [*self.run.model.buffers()], self._hook, reuse=self._before_update is None,
+                world, learned, self._modules, self._hook, reuse=self._before_update is None,
                 totals=self.run.means.totals_of,
             )  # fmt: skip
             self._update = wrapped(self._update_of(learned), self._compile)
@@ -158,13 +163,14 @@ class DistributedSteps(Steps):
         world, model = self._world, self.run.model
         world.comm.at = f"at the validation after step {self.run.step}"
         rows: dict[tuple[int, int], list[float]] = {}
-        means = Means(self.run.metrics)
+        means, checksum = Means(self.run.metrics), 0
         shards = range(world.shards) if self._watching else world.mine  # a callback is given all outputs
         with modes(model):
             model.eval()
             for number, batch in enumerate(batches(world, loader, lambda: iter(loader), shards, self.run.keys)):
                 if interrupt.asked:
                     break
+                checksum = zlib.crc32(str(batch.digest).encode(), checksum)
                 for s, part in batch.parts.items():
                     parts = tensors(part)
                     with world.stream(world.steps, number, s):
@@ -172,11 +178,12 @@ class DistributedSteps(Steps):
                     totals = means.totals_of(values, parts[-1])
                     rows[number, s] = [loss.item(), batch.sizes[s], *(n for t in totals for n in (len(t), *t))]
         own = np.array([n for place, row in rows.items() for n in (*place, len(row), *row)], np.float64)
-        everyone = gather(world.comm, struct.pack("?", interrupt.asked) + own.tobytes())
+        everyone = gather(world.comm, struct.pack("=?I", interrupt.asked, checksum) + own.tobytes())
         if any(data[0] for data in everyone):
             return None
+        check_alike(world.comm.at, [data[:5] for data in everyone])
         for data in everyone:
-            numbers = iter(np.frombuffer(data[1:], np.float64).tolist())
+            numbers = iter(np.frombuffer(data[5:], np.float64).tolist())
             for number in numbers:
                 place = int(number), int(next(numbers))
                 rows[place] = list(islice(numbers, int(next(numbers))))
@@ -191,8 +198,8 @@ class DistributedSteps(Steps):
         Raises:
             DistributedError: if the ranks have different values.
         """
-        model = self.run.model
-        values = digest.of_values([*self._parameters, *model.buffers()])
+        buffers = [b for module in self._modules for b in module.buffers()]
+        values = digest.of_values([*self._parameters, *buffers])
         everyone = gather(self._world.comm, values + struct.pack("d", seconds))
         different = [str(rank) for rank, data in enumerate(everyone) if data[:-8] != everyone[0][:-8]]
         if different:
@@ -209,8 +216,8 @@ def batches(
 ) -> Iterator[Shards]:
     """The shards `which` of each batch. A DataLoader reads only these."""
     if isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
-        for sizes, parts in loader.shards(world.shards, which):
-            yield Shards(sizes, {s: in_order(part, keys) for s, part in parts.items()})
+        for shards in loader.shards(world.shards, which):
+            yield shards.with_parts({s: in_order(part, keys) for s, part in shards.parts.items()})
     else:
         for batch in rest():
             yield shards_of(tensors(batch, keys), world.shards, which)

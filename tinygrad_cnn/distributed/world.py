@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import Loadable, checked, flag, read, whole
 from ..data.loader import Shards, shards_of
+from ..nn import Module
 from ..ops.random import get_rng_state, stream
 from ..optim.hyperparameters import positive
 from ..tensor import Tensor
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 
 _STATE = {"shards": whole(1), "sync_batch_norm": flag, "seed": whole(0), "steps": whole(0)}
+
+_OTHER = (
+    "World: the step draws from its own generator, whose numbers would depend on which shards a rank computes; leave "
+    "`rng` out, so that it draws from the library's, which has a stream for each shard"
+)
 
 
 class World(Loadable):
@@ -69,6 +75,7 @@ class World(Loadable):
 
     Raises:
         TypeError, ValueError: if an argument is not valid, or there are more ranks than shards.
+        FileNotFoundError: on rank 0, if the folder of `failures` does not exist.
         ImportError, RuntimeError: if a launcher has started several processes that MPI cannot connect.
 
     >>> import tinygrad_cnn as tg
@@ -90,6 +97,8 @@ class World(Loadable):
         self.shards: int = given["shards"]
         self.sync_batch_norm: bool = given["sync_batch_norm"]
         self._given: int | None = None if seed is None else checked("World", {"seed": whole(0)}, locals())["seed"]
+        if failures is not None and (not isinstance(failures, str | os.PathLike) or not os.fspath(failures)):
+            raise TypeError(f"World: `failures` is {failures!r}; it must be the path of a file")
         self.restart()
         self.comm = connect(given["timeout"])
         self.rank, self.size = self.comm.rank, self.comm.size
@@ -99,6 +108,10 @@ class World(Loadable):
                 f"{self.shards} at most, or cut batches into more shards, which gives other results"
             )
         self.comm.failures = None if failures is None else Path(failures)
+        if self.rank == 0 and failures is not None and not Path(failures).absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"World: the folder of `failures` {os.fspath(failures)!r} is missing; make it first"
+            )
         self.mine = shards_of_rank(self.rank, self.size, self.shards)
         self._step: Step | None = None
         self._parameters: list[Tensor] = []
@@ -123,7 +136,7 @@ class World(Loadable):
 
     def stream(self, *path: int) -> AbstractContextManager[None]:
         """In this block the library's generator draws from the stream of this path; with one shard, from its usual one."""
-        return stream(self.seed, *path) if self.shards > 1 else nullcontext()
+        return stream(self.seed, *path, only=_OTHER) if self.shards > 1 else nullcontext()
 
     # For a training loop
 
@@ -139,6 +152,8 @@ class World(Loadable):
                 seed, the models, the options, or the lengths of data. The message lists the differences.
         """
         with self.guarded("at the start"):
+            if classes := [name for name, part in parts.items() if isinstance(part, type)]:
+                raise TypeError(f"World.start: `{classes[0]}` is a class; give an object of it")
             self.compare(parts)
             stateful: dict[str, Stateful] = {name: p for name, p in parts.items() if hasattr(p, "state_dict")}
             state = self.from_first(lambda: snapshot(world=self, **stateful))
@@ -148,21 +163,21 @@ class World(Loadable):
         owners = [p for p in parts.values() if hasattr(p, "parameters")]
         groups = [group["params"] for p in parts.values() for group in getattr(p, "param_groups", ())]
         leaves = chain(*(p.parameters() for p in owners), *groups)
-        buffers = chain(*(p.buffers() for p in owners if hasattr(p, "buffers")))
         self._parameters = [*{id(p): p for p in leaves}.values()]
         if not any(p.requires_grad for p in self._parameters):
             raise ValueError("World.start: no part has parameters; give it the model: world.start(model=model, ...)")
-        self._buffers = [*{id(b): b for b in buffers}.values()]
+        self._modules = [p for p in owners if isinstance(p, Module)]
         self._step = None
         self._step_for_learned()
 
     def _step_for_learned(self) -> Step:
-        """The step for the parameters that require a gradient; a new one if they have changed."""
+        """The step for the parameters that require a gradient; a new one if they or the buffers have changed."""
         learned = [p for p in self._parameters if p.requires_grad]
-        if self._step is None or [*map(id, learned)] != [*map(id, self._learned)]:
+        same = [*map(id, learned)] == [*map(id, self._learned)]
+        if self._step is None or not same or self._step.buffers.replaced():
             self._learned = learned
             self._hook, self._shard_step = GradientHook(), (None, None)
-            self._step = Step(self, learned, self._buffers, self._hook, reuse=False)
+            self._step = Step(self, learned, self._modules, self._hook, reuse=False)
         return self._step
 
     def batches(self, loader: Any, keys: Keys | None = None) -> Iterator[Shards]:
@@ -215,15 +230,21 @@ class World(Loadable):
                 raise TypeError(
                     "World.step: a batch is a dict; give its arrays as a tuple, or what world.batches(loader, keys=...) gives"
                 )
-            sizes, parts = batch if isinstance(batch, Shards) else shards_of(batch, self.shards, self.mine)
+            if not isinstance(batch, tuple | list) or not batch:
+                raise TypeError(
+                    f"World.step: `batch` is a {type(batch).__name__}; it must be a tuple of one array or more, such as "
+                    "(x, y), or what world.batches(loader) gives"
+                )
+            shards = batch if isinstance(batch, Shards) else shards_of(batch, self.shards, self.mine)
             tensors = {
-                s: tuple(x if isinstance(x, Tensor) else from_numpy(x) for x in part) for s, part in parts.items()
+                s: tuple(x if isinstance(x, Tensor) else from_numpy(x) for x in part)
+                for s, part in shards.parts.items()
             }
             take = self._step_for_learned()
             if self._shard_step[0] is not loss_of_shard or not compile:
                 run = shard_step(loss_of_shard, self._parameters, self._hook)
                 self._shard_step = loss_of_shard, wrapped(run, compile and not self.sync_batch_norm)
-            loss, _, gradients = take(self._shard_step[1], Shards(sizes, tensors))
+            loss, _, gradients = take(self._shard_step[1], shards.with_parts(tensors))
             self.steps += 1
         for p, g in zip(self._learned, gradients, strict=True):
             p.grad = g
@@ -266,8 +287,10 @@ class World(Loadable):
         wishes = np.zeros(self.size, bool)
         others = [rank for rank in range(self.size) if rank != self.rank]
         receives = [(rank, wishes[rank : rank + 1]) for rank in others]
-        with self.guarded(self.comm.at):
+        place = self.comm.at
+        with self.guarded(f"in any, {place}"):
             self.comm.wait(self.comm.post([(rank, mine) for rank in others], receives))
+        self.comm.at = place
         return bool(wish) or bool(wishes.any())
 
     # For fit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ Seed: TypeAlias = "np.random.Generator | int | None"  # in quotes: NumPy imports
 
 _made: list[np.random.Generator] = []
 _making = Lock()
+_refusal: ContextVar[str | None] = ContextVar("refusal", default=None)
 
 
 def _default() -> np.random.Generator:
@@ -97,19 +99,19 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
 
 
 @contextmanager
-def stream(seed: int, *path: int) -> Iterator[None]:
-    """Seed the library's generator by `seed` and `path` for a ``with`` block, and restore its state at the end."""
+def stream(seed: int, *path: int, only: str | None = None) -> Iterator[None]:
+    """Seed the library's generator by `seed` and `path` for a ``with`` block, and restore its state at the end.
+
+    With `only`, a draw from another generator in the block raises ValueError with this text.
+    """
     before = _default().bit_generator.state
     _restart(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state)
+    token = _refusal.set(only)
     try:
         yield
     finally:
+        _refusal.reset(token)
         _restart(before)
-
-
-def is_library_generator(rng: object) -> bool:
-    """Whether `rng` is the library's generator, which draws without an explicit `rng` use."""
-    return rng is _default()
 
 
 def generator(rng: Seed = None) -> np.random.Generator:
@@ -120,6 +122,8 @@ def generator(rng: Seed = None) -> np.random.Generator:
     """
     if rng is None or isinstance(rng, np.random.Generator):
         source = _default() if rng is None else rng
+        if rng is not None and rng is not _default() and (text := _refusal.get()) is not None:
+            raise ValueError(text)
         if watchers:
             tracer().write(source, "state")
         return source

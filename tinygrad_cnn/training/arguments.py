@@ -61,6 +61,14 @@ def check_optimizer(optimizer: Any, model: Module) -> None:
         )
 
 
+def check_world(world: Any) -> None:
+    """TypeError unless `world` is a World or None."""
+    if world is not None and not hasattr(type(world), "steps_of"):
+        raise TypeError(
+            f"fit: `distributed` is {world!r:.80}; it must be a World, such as tg.distributed.World(shards=8)"
+        )
+
+
 def is_arrays(data: Any) -> bool:
     """Whether `data` is a tuple of whole arrays or a dict of them, and not of batches."""
     return isinstance(data, tuple | Mapping) and any(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..metrics import resolved
 from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
-from .arguments import Data, Loss, check_loss, check_model, check_optimizer, is_arrays, loader_of
+from .arguments import Data, Loss, check_loss, check_model, check_optimizer, check_world, is_arrays, loader_of
 from .batches import Keys, check_keys, in_order
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
@@ -99,6 +99,7 @@ def fit(
     check_model("fit", model)
     check_loss("fit", loss)
     check_optimizer(optimizer, model)
+    check_world(distributed)
     stepper = _stepper(scheduler)
     check_keys("fit", keys)
     if is_arrays(loader):

@@ -28,8 +28,23 @@ data = tg.data.TensorDataset(images[:length].astype(np.float32), digits[:length]
 loader = tg.data.DataLoader(data, 10, seed=5 if odd and what == "loader" else 0)
 shards, seed = 5 if odd and what == "shards" else 4, 9 if odd and what == "seed" else 3
 world = tg.distributed.World(shards, seed=seed, timeout=10)
+
+
+class Order:
+    """Batches in an order of this rank's own, the last `less` left out."""
+
+    def __init__(self, seed, less):
+        self.batches = np.random.default_rng(seed).permutation(100).reshape(10, 10)[: 10 - less]
+
+    def __iter__(self):
+        return ((data.arrays[0][batch], data.arrays[1][batch]) for batch in self.batches)
+
+
+if what == "batches":
+    loader = Order(seed=rank, less=0)
+validate = Order(seed=rank * (what == "validation"), less=int(odd and what == "shorter"))
 metrics = ["f1"] if odd and what == "metrics" else ["accuracy"]
 tg.fit(
     model, loader, tg.cross_entropy, optimizer, epochs=1, progress=False, compile=False, distributed=world, metrics=metrics,
-    class_weight={1: 3.0 if odd and what == "weights" else 2.0},
+    class_weight={1: 3.0 if odd and what == "weights" else 2.0}, validate=validate,
 )  # fmt: skip
