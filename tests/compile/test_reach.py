@@ -9,6 +9,7 @@ import copy
 import ctypes
 import dataclasses
 import functools
+import gc
 import io
 import logging
 import operator
@@ -74,24 +75,24 @@ COMPARED = {
         lambda t, i: t.maps[1].update(k=value(i)),
     ),
     "a view of a dict": (
-        lambda: (d := {"k": 2.0}, d.values()),
-        lambda t, x: x * sum(t[1]),
-        lambda t, i: t[0].update(k=value(i)),
+        lambda: {"k": 2.0}.values(),
+        lambda t, x: x * sum(t),
+        lambda t, i: gc.get_referents(t)[0].update(k=value(i)),
     ),
     "a proxy of a dict": (
-        lambda: (d := {"k": 2.0}, types.MappingProxyType(d)),
-        lambda t, x: x * t[1]["k"],
-        lambda t, i: t[0].update(k=value(i)),
+        lambda: types.MappingProxyType({"k": 2.0}),
+        lambda t, x: x * t["k"],
+        lambda t, i: gc.get_referents(t)[0].update(k=value(i)),
     ),
     "a method of a dict": (
-        lambda: (d := {"k": 2.0}, d.get),
-        lambda t, x: x * t[1]("k"),
-        lambda t, i: t[0].update(k=value(i)),
+        lambda: {"k": 2.0}.get,
+        lambda t, x: x * t("k"),
+        lambda t, i: t.__self__.update(k=value(i)),
     ),
     "a method of a list": (
-        lambda: (d := [2.0], d.__getitem__),
-        lambda t, x: x * t[1](0),
-        lambda t, i: t[0].__setitem__(0, value(i)),
+        lambda: [2.0].__getitem__,
+        lambda t, x: x * t(0),
+        lambda t, i: t.__self__.__setitem__(0, value(i)),
     ),
     "a context variable": (
         lambda: contextvars.ContextVar("k", default=2.0),

@@ -97,9 +97,7 @@ def state_of(thing: Any) -> Read | None:
 
 def checksum(array: np.ndarray) -> int | None:
     """A checksum of the values of an array; None if that takes long."""
-    if array.nbytes > LARGE_BYTES or array.dtype.hasobject:
-        return None
-    return zlib.crc32(array if array.flags.c_contiguous else array.tobytes())
+    return None if array.nbytes > LARGE_BYTES or array.dtype.hasobject else zlib.crc32(array.tobytes())
 
 
 def behind(thing: Any) -> Any:

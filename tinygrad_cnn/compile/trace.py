@@ -81,8 +81,8 @@ class Capture(tracing.Tracer):
     def _finish(self) -> None:
         for array, read in self.state.arrays:  # an array that ops use is read by reference, with its current values
             read.guarded = id(array) not in self._values and id(array) not in self._followed
-        for array, before in self.state.large:
-            if checksum(array) != before and not any(np.may_share_memory(array, mine) for mine in self.written[0]):
+        for array, sum_before in self.state.large:
+            if checksum(array) != sum_before and not any(np.may_share_memory(array, mine) for mine in self.written[0]):
                 self.state.changed = "an array that it writes outside of ops"
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
