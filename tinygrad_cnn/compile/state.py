@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.frames import PACKAGE
 from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..ops.random import generator as library_generator
@@ -49,6 +50,7 @@ SHARED = {"random": random.random.__self__, "np.random": np.random.get_state.__s
 """The global generators of Python and NumPy."""
 
 NONE = frozenset[str]()
+KERNELS = PACKAGE + "kernels"
 
 
 class State:
@@ -440,8 +442,9 @@ def _dict(thing: Any) -> Any:
 
 
 def _runs_op(caller: FrameType | None) -> bool:
-    """Whether a frame belongs to an op that calls its function on arrays: a replay calls this function again."""
-    return caller is not None and caller.f_code.co_filename.endswith(": call>")
+    """Whether a frame belongs to an op that calls its function on arrays, or to a kernel: a replay calls it again."""
+    path = "" if caller is None else caller.f_code.co_filename
+    return path.endswith(": call>") or path.startswith(KERNELS)
 
 
 def _title(thing: Any) -> str:
