@@ -384,12 +384,12 @@ class TestWhatAReplayCannotRepeat:
         run = drifting_twins_agree(lambda: (model := Lazy(), lambda x: model(x)), lambda model, i: None)
         assert run.captures == 1
 
-    def test_an_iterator_is_noticed_by_an_audit(self):
+    def test_an_iterator(self):
         def build():
             numbers = itertools.count()
             return numbers, lambda x: x * next(numbers)
 
-        drifting_twins_agree(build, lambda numbers, i: None, warns="`mul` at")
+        drifting_twins_agree(build, lambda numbers, i: None, warns="continues a count from before the call")
 
     def test_a_large_array_is_noticed_by_an_audit(self):
         table = np.zeros(5000)

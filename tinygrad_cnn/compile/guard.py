@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -60,7 +60,7 @@ class Read:
             if a is not b and typed(a) != typed(b):
                 label = f"`{self._names[i]}` {self._label}" if self._names else self._label
                 with trace(tracer().outer):  # the values of Tensors are shown, not read by the function
-                    return f"{label} was {a!r:.40} and is {b!r:.40}" if label[0] == "`" else f"{label} changed"
+                    return f"{label} was {_shown(a)} and is {_shown(b)}" if label[0] == "`" else f"{label} changed"
         return None
 
     def restore(self) -> None:
@@ -112,19 +112,19 @@ def items(where: str, owner: Any, mapping: Any, names: Sequence[str]) -> Read:
 
 
 def form(label: str, thing: Any, namespaces: Sequence[Any]) -> Read:
-    """The class of an object, and the sizes of its namespaces: a new name could hide one that was found."""
+    """The class of an object with its bases, and the sizes of its namespaces: a new name could hide one that was found."""
     lengths = [f"len({{{i}}})" for i in range(1, len(namespaces) + 1)]
-    tests = ["{0}.__class__ is {found[0]}", *(f"{text} == {{found[{i}]}}" for i, text in enumerate(lengths, 1))]
-    return Read(label, ["{0}.__class__", *lengths], thing, *namespaces, tests=tests)
+    tests = ["{0}.__class__.__mro__ is {found[0]}", *(f"{text} == {{found[{i}]}}" for i, text in enumerate(lengths, 1))]
+    return Read(label, ["{0}.__class__.__mro__", *lengths], thing, *namespaces, tests=tests)
 
 
 def contents(thing: Any, most: int = MANY) -> Read:
-    """The contents of a list, deque, dict or set."""
+    """The contents of a list, deque, dict, set or another collection."""
     label, n = f"a {type(thing).__name__}", len(thing)
     parts, found = ["*{0}"], (*thing,)
     if n > most:
         return Read(label, ["len({0})"], thing, tests=[f"len({{0}}) == {n}"])
-    if isinstance(thing, dict):
+    if isinstance(thing, Mapping):
         parts, found = ["*{0}", "*{0}.values()"], (*thing, *thing.values())
     if type(thing) is dict and all(type(key) is str for key in thing):  # other mappings may run code on access
         tests = ["[*{0}] == {1}", *(_item(key, n + i) for i, key in enumerate(thing))]
@@ -174,6 +174,13 @@ def _item(key: Any, i: int) -> str:
     """The test that an item of a container is the i-th found value."""
     text = repr(key).replace("{", "{{").replace("}", "}}")
     return f"{{0}}[{text}] is {{found[{i}]}}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.40}"
+    except Exception:  # of the user's own `__repr__`
+        return f"a {type(value).__name__}"
 
 
 def _same(now: tuple[Any, ...], found: tuple[Any, ...]) -> bool:

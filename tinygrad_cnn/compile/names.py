@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dis
 import functools
+import inspect
 import os
 import sys
 import sysconfig
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ CALLED_BY_LOAD = sys.version_info >= (3, 12)
 BY_STRING = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "methodcaller"}
 """If code uses one of these names, its strings may be names of attributes."""
 
-WHOLE = {"vars", "__dict__", "asdict", "astuple"}
+WHOLE = {"vars", "__dict__", "dir", "asdict", "astuple", "fields", "getmembers"}
 """If code uses one of these names, it may read all attributes of an object."""
 
 
@@ -52,6 +53,8 @@ def names_of(code: CodeType) -> Names:
         name = step.argval
         if step.opname.endswith(("_GLOBAL", "_NAME")):
             globals.add(name)
+        elif step.opname == "IMPORT_FROM":
+            attributes.add(name)
         elif step.opname == "LOAD_METHOD" or (
             CALLED_BY_LOAD and step.opname == "LOAD_ATTR" and step.arg and step.arg & 1
         ):
@@ -68,20 +71,25 @@ def names_of(code: CodeType) -> Names:
 def _strings(constant: Any) -> frozenset[str]:
     if isinstance(constant, tuple | frozenset):
         return frozenset[str]().union(*map(_strings, constant))
-    return frozenset((constant,)) if isinstance(constant, str) and constant.isidentifier() else frozenset()
+    return name_parts(constant) if isinstance(constant, str) else frozenset()
+
+
+def name_parts(text: str) -> frozenset[str]:
+    """The names in a text that could be an attribute, a dotted path of attributes, or a part of one, as in f"layer_{i}"."""
+    return frozenset(part for part in text.split(".") if f"_{part}".isidentifier() and part)
 
 
 @functools.cache
 def named_by_methods(kind: type) -> frozenset[str]:
-    """The attributes that the methods of a class use."""
-    functions = [function_of(value) or value for value in vars(kind).values()]
+    """The attributes that the methods of a class use, in generated wrappers around them too."""
+    functions = [inspect.unwrap(function_of(value) or value) for value in vars(kind).values()]
     named = Names().joined(*(names_of(f.__code__) for f in functions if isinstance(f, FunctionType)))
     return named.attributes | named.methods
 
 
 def kinds_of(thing: Any) -> list[type]:
-    """The classes of an object (or the bases of a class) that belong to the user."""
-    line: tuple[type, ...] = thing.__mro__ if isinstance(thing, type) else type(thing).__mro__
+    """The classes of an object (of a class: its bases and metaclasses) that belong to the user."""
+    line: tuple[type, ...] = (*(thing.__mro__ if isinstance(thing, type) else ()), *type(thing).__mro__)
     return [kind for kind in line if not _is_foreign_module(kind.__module__)]
 
 
@@ -102,6 +110,18 @@ def is_users(path: str | None) -> bool:
     if path is None or path.startswith((NUMPY, "<frozen ")) or is_library(path):
         return False
     return not path.startswith(STANDARD) or "-packages" in path
+
+
+@functools.cache
+def serves_users(path: str) -> bool:
+    """Whether code in a file is user code, or of a package that user code calls: not of this one."""
+    return not is_library(path)
+
+
+def is_users_module(module: ModuleType) -> bool:
+    """Whether a module is user code; one without a file may be."""
+    path = vars(module).get("__file__")
+    return not _is_foreign_module(module.__name__) if path is None else is_users(path)
 
 
 def _is_foreign_module(name: str) -> bool:

@@ -15,36 +15,42 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from ..core.frames import PACKAGE
 from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
 from .guard import MANY, Read, attribute, contents, form, generator_state, guard, items, values
-from .names import BY_STRING, OURS, WHOLE, Names, function_of, is_users, kinds_of, named_by_methods, names_of
-
-SMALL_BYTES = 1 << 12
-"""An array that Python code can reach is compared by value up to this size."""
+from .names import (
+    BY_STRING,
+    OURS,
+    WHOLE,
+    Names,
+    function_of,
+    is_users,
+    is_users_module,
+    kinds_of,
+    name_parts,
+    named_by_methods,
+    names_of,
+    serves_users,
+)
+from .standard import ENVIRONMENT, SMALL_BYTES, behind, checksum, environment, impurity, names_in, state_of, unfollowed
 
 CONSTANT = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 """Types of immutable values."""
-
-CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
-IMPURE = {
-    "print", "input", "warn", "urandom", "datetime.now", "datetime.utcnow", "date.today", *CLOCKS,
-    *(f"{clock}_ns" for clock in CLOCKS),
-}  # fmt: skip
-"""Built-in functions with outputs or inputs that the guard cannot compare."""
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 SHARED = {"random": random.random.__self__, "np.random": np.random.get_state.__self__}  # type: ignore[attr-defined]
 """The global generators of Python and NumPy."""
 
 NONE = frozenset[str]()
+KERNELS = PACKAGE + "kernels"
 
 
 class State:
@@ -53,6 +59,7 @@ class State:
     def __init__(self) -> None:
         self.reads: list[Read] = []
         self.arrays: list[tuple[np.ndarray, Read]] = []  # arrays that Python can reach, with the reads of their values
+        self.large: list[tuple[np.ndarray, int | None]] = []  # larger ones, with their checksums before the run
         self.undo: list[Callable[[], object]] = []  # functions that restore other changes, called in reverse order
         self.impure: str | None = None  # an action of the run that a replay cannot repeat
         self.changed: str | None = None  # state that the run both read and changed
@@ -61,15 +68,19 @@ class State:
         self._done: set[tuple[int, Any]] = set()  # the (id, subject) pairs already noted
         self._named = Names()  # the names in the user code that ran
         self._names = NONE  # those names that may be attributes
+        self._parts = NONE  # strings of which code may build the names of attributes
         self._open: list[Any] = []  # the user's objects; their attributes with such names are read
         self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with their names before the run
         self._functions: dict[int, list[FunctionType]] = {}  # by the id of their code
+        self._made: set[int] = set()  # ids of objects that the run made
+        self._inner: dict[int, CodeType] = {}  # by id, the code of functions that code of the run defines
         self._generators: dict[int, Read] = {}
         self._library: set[int] = set()  # ids of generators that the library draws from
         self.drawing(library_generator())
         self._draws = False  # whether the next step is a draw of the library
         self._shared = {name: generator_state(generator) for name, generator in SHARED.items()}
-        self._drew = self._paused = False
+        self._drew = self._paused = self._knows_environment = False
+        self._imports = 0  # the depth of imports that are under way
 
     @contextmanager
     def watching(self, function: Any, arguments: Iterable[Any]) -> Iterator[None]:
@@ -80,6 +91,7 @@ class State:
         watch = sys.settrace if profiled else sys.setprofile
         collecting, dtype = gc.isenabled(), get_default_dtype()
         gc.disable()  # its callbacks are not part of the function
+        gc.collect(0)  # from here on, the youngest generation has the objects that the run makes
         if self.watched:
             watch(self._profile)
         try:
@@ -169,8 +181,8 @@ class State:
             self._note(thing, names)
 
     def _note(self, thing: Any, names: frozenset[str]) -> None:
-        if isinstance(thing, str) and thing.isidentifier() and thing not in self._named.strings:
-            self._learn(Names(strings=frozenset((thing,))))
+        if isinstance(thing, str) and (parts := name_parts(thing) - self._named.strings):
+            self._learn(Names(strings=parts))
         if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self.is_new(thing, names):
             return
         if isinstance(thing, FunctionType):
@@ -185,6 +197,14 @@ class State:
             self._generators.setdefault(id(thing), generator_state(thing))
         elif isinstance(thing, list | tuple | dict | set | frozenset | deque):
             self._contents(thing, names)
+        elif (reason := unfollowed(thing)) is not None:
+            self.impure = reason
+        elif (read := state_of(thing)) is not None:
+            self._read(read, names)
+        elif (owner := behind(thing)) is not None:
+            self.note(owner, names=names)
+        elif named := names_in(thing):
+            self._learn(Names(attributes=named))
         else:
             if hasattr(type(thing), "_is_module"):
                 self.module(thing)
@@ -215,8 +235,14 @@ class State:
 
     def _function(self, function: FunctionType, names: frozenset[str]) -> None:
         self._functions.setdefault(id(function.__code__), []).append(function)
-        if not is_users(function.__code__.co_filename):
+        if is_users(function.__code__.co_filename):
+            parts = ["__code__", "__defaults__", "__kwdefaults__"]
+            self.reads.append(Read(f"the function {function.__name__}", [f"{{0}}.{part}" for part in parts], function))
+            if function.__kwdefaults__:
+                self.reads.append(contents(function.__kwdefaults__))
+        else:
             self._cells(function, names)
+            self._learn(Names(globals=frozenset((function.__name__,))))
         self.note(*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), names=names)
         if vars(function):
             self._open.append(function)
@@ -232,9 +258,10 @@ class State:
     def _object(self, thing: Any, names: frozenset[str]) -> None:
         """An object, a class or an imported module. For the user's objects, the names in all user code are looked up."""
         if isinstance(thing, ModuleType):
-            if is_users(getattr(thing, "__file__", None)):
+            if is_users_module(thing):
                 self._open.append(thing)
                 self._attributes(thing, self._names | names)
+                self.note(vars(thing).get("__getattr__"))
             return
         kinds, kind, own = kinds_of(thing), type(thing), _dict(thing)
         if hasattr(kind, "_has_settings"):
@@ -261,6 +288,9 @@ class State:
     def _attributes(self, thing: Any, names: frozenset[str]) -> None:
         """The attributes that code with these names can read."""
         kinds, own, where = kinds_of(thing), None if isinstance(thing, type) else _dict(thing), f"of {_title(thing)}"
+        if self._parts:
+            every = own.keys() if own is not None else NONE.union(*(vars(kind).keys() for kind in kinds))
+            names = names.union(name for name in every if any(part in name for part in self._parts))
         if own is not None and not type(thing).__module__.startswith(OURS) and not WHOLE.isdisjoint(names):
             names = names.union(own)
         if own is not None:
@@ -307,9 +337,11 @@ class State:
             self._object(thing, names)
 
     def _array(self, array: np.ndarray, names: frozenset[str]) -> None:
-        if array.nbytes > SMALL_BYTES or not self.is_new(array, "its elements"):
+        if not self.is_new(array, "its elements"):
             return
-        if array.dtype.hasobject:
+        if array.nbytes > SMALL_BYTES:
+            self.large.append((array, checksum(array)))
+        elif array.dtype.hasobject:
             tests = [f"{{0}}.item({i}) is {{found[{i}]}}" for i in range(array.size)]
             self.reads.append(Read("an array of objects", ["*{0}.ravel().tolist()"], array, tests=tests))
             self.note(array.ravel().tolist(), names=names)
@@ -329,8 +361,11 @@ class State:
         names = named.attributes | named.methods
         if not BY_STRING.isdisjoint(every.globals | every.attributes | every.methods):
             names |= every.strings
-            self._named = every._replace(attributes=every.attributes | every.strings)
+            self._named, self._parts = every._replace(attributes=every.attributes | every.strings), every.strings
         names |= WHOLE & named.globals
+        if not self._knows_environment and not ENVIRONMENT.isdisjoint(names | named.globals):
+            self._knows_environment = True
+            self.reads.append(environment())
         fresh = names - self._names
         self._names |= fresh
         for thing in [*self._open] if fresh else ():
@@ -338,17 +373,19 @@ class State:
         return names
 
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:
-        if self._paused:
+        if frame.f_code.co_name == "_find_and_load":
+            self._imports += {"call": 1, "return": -1}.get(event, 0)
+        if self._paused or self._imports:  # an import is done once; a replay need not repeat it
             return
         if event == "call":
             if is_users(frame.f_code.co_filename):
                 self._enter(frame)
             elif frame.f_code.co_filename == random.__file__:
                 self._drew = True
-        elif event == "c_call" and is_users(frame.f_code.co_filename) and not _runs_op(frame.f_back):
-            if called.__qualname__ in IMPURE:
-                self.impure = f"calls `{called.__qualname__}`, which a replay would not repeat"
-            elif getattr(called, "__self__", None) is SHARED["random"]:
+        elif event == "c_call" and serves_users(frame.f_code.co_filename) and not _runs_op(frame.f_back):
+            if (name := impurity(called, frame)) is not None:
+                self.impure = f"calls `{name}`, which a replay would not repeat"
+            elif getattr(called, "__self__", None) is SHARED["random"] and is_users(frame.f_code.co_filename):
                 self._drew = True
 
     def _enter(self, frame: FrameType) -> None:
@@ -359,17 +396,37 @@ class State:
         names, shared = self._learn(named), frame.f_globals
         if self.is_new(code, id(shared)):
             modules = {name for name in named.globals if isinstance(shared.get(name), ModuleType)}
-            found = (named.globals & shared.keys()) - modules
-            self._items(shared, shared, found, f"in {shared.get('__name__', 'the globals')}", names)
-            imported = (sys.modules[name] for name in named.globals - shared.keys() if name in sys.modules)
-            self.note(*map(shared.get, modules), *imported, names=names)
-        for function in list(self._functions.get(id(code), ())):
+            found = named.globals | (named.strings & shared.keys() if "globals" in named.globals else NONE)
+            self._items(shared, shared, found - modules, f"in {shared.get('__name__', 'the globals')}", names)
+            imported = ((named.globals - shared.keys()) | named.strings) & sys.modules.keys()
+            self._items(sys.modules, sys.modules, imported, "in sys.modules", names)
+            self.note(*map(shared.get, modules), names=names)
+        self._inner.update((id(part), part) for part in code.co_consts if isinstance(part, CodeType))
+        for function in list(self._functions.get(id(code), ())) or self._without_holder(code):
             self._cells(function, names)
         for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]:
             thing = frame.f_locals.get(name)
             is_made = id(thing) not in self._known and type(thing) in (list, tuple, dict)  # by the call
             parts: Any = (thing.values() if isinstance(thing, dict) else thing) if is_made else (thing,)
-            self.note(*(part for part in parts if id(part) in self._known), names=names)
+            is_init = code.co_name == "__init__" and name == code.co_varnames[0]
+            self.note(*(part for part in parts if id(part) in self._known or self._is_old(part, is_init)), names=names)
+
+    def _is_old(self, thing: Any, is_init: bool) -> bool:
+        """Whether an object of the user is from before the run, though no noted object led to it."""
+        if is_init or id(thing) in self._made or not kinds_of(thing) or isinstance(thing, Tensor):
+            self._made.add(id(thing))
+        else:
+            self._made.update(map(id, gc.get_objects(0)))
+        return id(thing) not in self._made
+
+    def _without_holder(self, code: CodeType) -> list[FunctionType]:
+        """Functions with this code, if it has a closure, and neither noted objects nor code of the run led to them.
+
+        They are held by something that is not followed, such as an op, a cache or a handler of `logging`.
+        """
+        if not code.co_freevars or id(code) in self._inner or not self.is_new(code, "its functions"):
+            return []
+        return [function for function in gc.get_referrers(code) if isinstance(function, FunctionType)]
 
 
 def _other_threads() -> bool:
@@ -385,8 +442,9 @@ def _dict(thing: Any) -> Any:
 
 
 def _runs_op(caller: FrameType | None) -> bool:
-    """Whether a frame belongs to an op that calls its function on arrays: a replay calls this function again."""
-    return caller is not None and caller.f_code.co_filename.endswith(": call>")
+    """Whether a frame belongs to an op that calls its function on arrays, or to a kernel: a replay calls it again."""
+    path = "" if caller is None else caller.f_code.co_filename
+    return path.endswith(": call>") or path.startswith(KERNELS)
 
 
 def _title(thing: Any) -> str:

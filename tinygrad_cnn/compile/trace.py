@@ -28,6 +28,7 @@ from ..core.versions import owner
 from ..tensor import Tensor
 from . import steps
 from .guard import Read, contents, items, values
+from .standard import checksum
 from .state import State
 from .steps import CaptureError, Form, Step, Value, flat, mapped
 from .undo import restorers
@@ -80,6 +81,9 @@ class Capture(tracing.Tracer):
     def _finish(self) -> None:
         for array, read in self.state.arrays:  # an array that ops use is read by reference, with its current values
             read.guarded = id(array) not in self._values and id(array) not in self._followed
+        for array, sum_before in self.state.large:
+            if checksum(array) != sum_before and not any(np.may_share_memory(array, mine) for mine in self.written[0]):
+                self.state.changed = "an array that it writes outside of ops"
         for leaf, before in self.leaves.values():
             gradient = getattr(leaf, "_grad", None)
             if gradient is not before or (id(leaf) in self._cleared and gradient is None):
