@@ -424,7 +424,10 @@ class State:
 
         They are held by something that is not followed, such as an op, a cache or a handler of `logging`.
         """
-        if not code.co_freevars or id(code) in self._inner or not self.is_new(code, "its functions"):
+        is_method_of_dataclass = "__create_fn__" in code.co_qualname  # its closure has types and defaults
+        if not code.co_freevars or id(code) in self._inner or is_method_of_dataclass:
+            return []
+        if not self.is_new(code, "its functions"):  # the search goes through all objects of the process
             return []
         return [function for function in gc.get_referrers(code) if isinstance(function, FunctionType)]
 
