@@ -128,7 +128,8 @@ export class View {
     y += 3;
     for (const [kind, text] of box.rows) {
       y += 16;
-      g.append(svg("text", { class: `row ${kind}`, x: 13, y: y - 2 }, svg("tspan", { class: "key" }, kind === "value" ? "value" : "grad"), svg("tspan", { x: 52, class: `number${/NaN|∞/.test(text) ? " bad" : ""}` }, text)));
+      const style = ["NaN", "∞"].some((bad) => text.includes(bad)) ? "number bad" : "number";
+      g.append(svg("text", { class: `row ${kind}`, x: 13, y: y - 2 }, svg("tspan", { class: "key" }, kind === "value" ? "value" : "grad"), svg("tspan", { x: 52, class: style }, text)));
     }
     if (box.picture) g.append(svg("image", { href: box.picture, x: 13, y: y + 4, width: width - 26, height: PICTURE, preserveAspectRatio: "xMidYMid meet" }));
     else if (box.histogram) {
