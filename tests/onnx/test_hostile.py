@@ -211,8 +211,8 @@ def test_graphs_within_graphs():
 
 
 def test_a_loop_without_end(monkeypatch):
-    monkeypatch.setattr("tinygrad_cnn.onnx.program.MOST_TURNS", 50)
-    with pytest.raises(OnnxError, match="a loop turns more than 50 times"):
+    monkeypatch.setattr("tinygrad_cnn.onnx.program.MOST_ITERATIONS", 50)
+    with pytest.raises(OnnxError, match="a loop has more than 50 iterations"):
         load(power(HUGE))(np.ones(3, np.float32))
 
 

@@ -51,9 +51,9 @@ def without_functions(model: Any) -> Any:
     if not model.functions:
         return model
     functions = {(f.domain, f.name): f for f in model.functions}
-    twofold = sorted(f.name for f in model.functions if f.domain in ("", "ai.onnx") and f.name in READERS)
-    if twofold:
-        raise OnnxError(f"load: the model has a function {twofold[0]!r} under the name of ONNX's operator; rename it")
+    clashing = sorted(f.name for f in model.functions if f.domain in ("", "ai.onnx") and f.name in READERS)
+    if clashing:
+        raise OnnxError(f"load: the model has a function {clashing[0]!r} with the name of an ONNX operator; rename it")
     sizes: dict[tuple[str, str], int] = {}
     path: list[tuple[str, str]] = []
 

@@ -16,7 +16,7 @@ from .table.base import number
 
 Env = dict[str, Any]
 
-MOST_TURNS = 1_000_000
+MOST_ITERATIONS = 1_000_000
 """The most iterations of loops in one call. A file can specify any number."""
 
 MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
@@ -170,7 +170,8 @@ class _Repeated(Step):
 class Loop(_Repeated):
     """A Loop: repeats a program while a condition holds, up to a number of times.
 
-    `stated` has the dtype and shape that the file states for each output of the program, for loops that do not turn.
+    `stated` has the dtype and shape that the file states for each output of the program. A loop without an iteration needs
+    them.
     """
 
     __slots__ = ("stated", "states")
@@ -189,34 +190,34 @@ class Loop(_Repeated):
         most = None if count is None else int(number(count))
         going = condition is None or bool(number(condition))
         scanned: list[list[Any]] = [[] for _ in self.program.outputs[1 + self.states :]]
-        turn = 0
-        while going and (most is None or turn < most):
-            env[TURNS] = env.get(TURNS, 0) + 1
-            if env[TURNS] > MOST_TURNS:
-                raise OnnxError(f"a loop turns more than {MOST_TURNS} times")
-            values = (np.array(turn, np.int64), np.array(True), *carried)
+        iteration = 0
+        while going and (most is None or iteration < most):
+            env[ITERATIONS] = env.get(ITERATIONS, 0) + 1
+            if env[ITERATIONS] > MOST_ITERATIONS:
+                raise OnnxError(f"a loop has more than {MOST_ITERATIONS} iterations")
+            values = (np.array(iteration, np.int64), np.array(True), *carried)
             env.update(zip(self.program.inputs, values, strict=True))
             self.program.run(env, training)
             holds, *results = [env[name] for name in self.program.outputs]
             going, carried = bool(number(holds)), results[: self.states]
             for part, value in zip(scanned, results[self.states :], strict=True):
                 part.append(value)
-            turn += 1
+            iteration += 1
         stacked = [
-            stack(part, 0) if part else _nothing_of(stated) for part, stated in zip(scanned, self.stated, strict=True)
+            stack(part, 0) if part else _empty_scan(stated) for part, stated in zip(scanned, self.stated, strict=True)
         ]
         self.store(env, [*carried, *stacked])
 
 
-def _nothing_of(stated: Any) -> np.ndarray:
-    """What a loop without a turn makes."""
+def _empty_scan(stated: Any) -> np.ndarray:
+    """The scan output of a loop without an iteration."""
     if stated is None:
-        raise OnnxError("the loop does not turn, and the file does not state the shape of what a turn makes")
+        raise OnnxError("the loop has no iteration, and the file does not state the shapes of its scan outputs")
     dtype, shape = stated
     return np.zeros((0, *shape), dtype)
 
 
-TURNS = "\0turns"
+ITERATIONS = "\0iterations"
 
 
 class Scan(_Repeated):
@@ -237,11 +238,11 @@ class Scan(_Repeated):
         states, sequences = values[: -self.count], values[-self.count :]
         length = np.shape(sequences[0])[self.axes[0]]
         scanned: list[list[Any]] = [[] for _ in self.program.outputs[len(states) :]]
-        for turn in range(length):
+        for iteration in range(length):
             parts = []
             for x, axis, back in zip(sequences, self.axes, self.backward, strict=True):
                 index: list[Any] = [slice(None)] * np.ndim(x)
-                index[axis] = length - 1 - turn if back else turn
+                index[axis] = length - 1 - iteration if back else iteration
                 parts.append(x[tuple(index)])
             env.update(zip(self.program.inputs, [*states, *parts], strict=True))
             self.program.run(env, training)
