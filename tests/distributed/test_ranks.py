@@ -135,3 +135,9 @@ def test_gradients_that_travel_early_have_the_same_bits(tmp_path):
         finished(folder, ranks, "early.py")
         results |= {(folder / f"rank{rank}.txt").read_text() for rank in range(ranks)}
     assert len(results) == 1
+
+
+def test_many_worlds(tmp_path):
+    """More than MPI has communicators, as in a search over hyperparameters; the first is used between the others."""
+    finished(tmp_path, 3, "many.py")
+    assert {(tmp_path / f"rank{rank}.txt").read_text() for rank in range(3)} == {"15000.0"}

@@ -1,6 +1,6 @@
 """Messages over MPI with failure detection: if a rank fails, ends or does not answer, all others raise an error that names it.
 
-Ranks report failures on a second communicator, which every rank polls while it waits. After a timeout a waiting rank
+Ranks report failures by control messages, which every rank polls while it waits. After a timeout a waiting rank
 asks all others for their status. Ranks that are waiting answer; a rank that is stopped or hangs does not. A killed rank
 is reported by the monitor of its host, a separate process.
 """
@@ -14,18 +14,16 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import monitor
 from .communicator import DistributedError, Message, gather
+from .control import POLL, Control
 
 SPIN = 200e-6
 """Seconds of busy waiting for messages; after that a rank sleeps between polls."""
-POLL = 0.01
-"""Seconds between two polls for failures."""
 LATE = 1.0
 """Seconds within which messages of a rank may still arrive after it has ended."""
 
@@ -34,8 +32,8 @@ class MPICommunicator:
     """All ranks of an MPI communicator.
 
     Args:
-        comm: the communicator; it is duplicated.
-        timeout: the seconds within which all ranks end after one has stopped explain_keywords. After 0.8 of the timeout a
+        comm: the communicator; it is duplicated for the first World.
+        timeout: the seconds within which all ranks end after one has stopped answering. After 0.8 of the timeout a
             waiting rank asks the others. They have 0.1 to answer, and 0.1 to print their errors.
     """
 
@@ -43,24 +41,14 @@ class MPICommunicator:
         from mpi4py import MPI
 
         self._mpi = MPI
-        self._data, self._control = comm.Dup(), comm.Dup()
+        self._control, self._data, self._number = _connection(comm)
         self.rank, self.size, self._timeout = comm.rank, comm.size, timeout
-        self._host = MPI.Get_processor_name()
-        self._hosts = dict.fromkeys(range(self.size), "an unknown host")
+        self._control.patience = max(self._control.patience, 0.1 * timeout)
+        self._host = self._control.hosts[self.rank]
         self._monitor: monitor.Connection | None = None
         self.at = "before the first step"
         self.failures: Path | None = None
-        self._sent: list[Any] = []  # control messages: their memory must not be freed before they are received
-        self._answers: dict[int, str] = {}
-        self._ended: dict[int, tuple[float, str]] = {}  # when and how ranks ended
-        self._failure: str | None = None
-        self._failed = False
         atexit.register(self._at_exit)
-        for rank in self._others():
-            self._send(rank, "host", self._host)
-
-    def _others(self) -> list[int]:
-        return [rank for rank in range(self.size) if rank != self.rank]
 
     @property
     def at(self) -> str:
@@ -70,7 +58,8 @@ class MPICommunicator:
     @at.setter
     def at(self, text: str) -> None:
         self._at = text
-        self._tag = zlib.crc32(text.encode()) % 32768  # as many tags as every MPI has
+        self._place = self._control.at = f"{text}, of World number {self._number}" if self._number > 1 else text
+        self._tag = zlib.crc32(self._place.encode()) % 32768  # as many tags as every MPI has
         if self._monitor is not None:
             self._monitor.set_status(f"rank {self.rank} on {self._host}, {text}")
 
@@ -89,12 +78,13 @@ class MPICommunicator:
         with self._errors():
             if self._mpi.Request.Testall(requests):
                 return
+            self._control.at = self._place
             start = polled = time.monotonic()
             while not self._mpi.Request.Testall(requests):
                 now = time.monotonic()
                 if now - polled > POLL:
                     polled = now
-                    self._receive()
+                    self._check_failure()
                     waiting_for = {rank for r, rank in zip(requests, ranks, strict=True) if r != self._mpi.REQUEST_NULL}
                     self._check_ended(waiting_for, now)
                     if now - start > 0.8 * self._timeout:
@@ -118,86 +108,67 @@ class MPICommunicator:
 
     # Failures
 
-    def _send(self, rank: int, kind: str, text: str = "") -> None:
-        message = f"{kind}:{text}".encode()
-        with contextlib.suppress(self._mpi.Exception):
-            self._sent.append((self._control.Isend(np.frombuffer(message, np.uint8), dest=rank), message))
-
-    def _receive(self) -> None:
+    def _check_failure(self) -> None:
         """Receive control messages; DistributedError if one reports a failure."""
-        status = self._mpi.Status()
-        while self._control.Iprobe(status=status):
-            rank = status.Get_source()
-            message = np.empty(status.Get_count(self._mpi.BYTE), np.uint8)
-            self._control.Recv(message, source=rank)
-            kind, _, text = message.tobytes().decode().partition(":")
-            if kind == "host":
-                self._hosts[rank] = text
-            elif kind == "where":
-                self._send(rank, "here", self.at)
-            elif kind == "here":
-                self._answers[rank] = text
-            elif kind == "ended":
-                self._ended[rank] = time.monotonic(), text
-            elif self._failure is None:
-                self._failure = text
-        if self._failure is not None and not self._failed:
-            self._raise(self._failure)
+        self._control.receive()
+        if self._control.failure is not None and not self._control.failed:
+            self._raise(self._control.failure)
 
     def _check_ended(self, waiting_for: set[int], now: float) -> None:
-        for rank in sorted(waiting_for & self._ended.keys()):
-            when, text = self._ended[rank]
+        for rank in sorted(waiting_for & self._control.ended.keys()):
+            when, text = self._control.ended[rank]
             if now - when > LATE:
                 self._raise(f"{text}, while rank {self.rank} waits for it, {self.at}", tell=True)
 
     def _ask(self) -> None:
         """Find the ranks that do not answer. If all answer, they wait for different messages."""
-        self._answers.clear()
-        for rank in self._others():
-            self._send(rank, "where")
+        answers = self._control.answers
+        answers.clear()
+        self._control.send_all("where")
         until = time.monotonic() + 0.1 * self._timeout
-        while len(self._answers) < self.size - 1 and time.monotonic() < until:
-            self._receive()
+        while (silent := self._silent()) and time.monotonic() < until:
+            self._check_failure()
             time.sleep(POLL)
-        silent = [rank for rank in self._others() if rank not in self._answers]
-        if not silent and all(text == self.at for text in self._answers.values()):
+        if not silent and all(text == self._place for text in answers.values()):
             return  # the messages are slow
         if silent:
-            names = " and ".join(f"rank {rank} on {self._hosts[rank]}" for rank in silent)
+            names = " and ".join(f"rank {rank} on {self._control.hosts[rank]}" for rank in silent)
             text = (
                 f"{names} did not answer for {self._timeout:g} s; rank {self.rank} on {self._host} waits {self.at}. It is "
                 "stopped, or hangs, or its step takes longer: then give World a larger `timeout`"
             )
         else:
             places = ", ".join(
-                f"rank {rank} {text}" for rank, text in sorted({**self._answers, self.rank: self.at}.items())
+                f"rank {rank} {text}" for rank, text in sorted({**answers, self.rank: self._place}.items())
             )
             text = (
                 f"the ranks wait for different things: {places}. Every rank must make the same calls in the same order"
             )
         self._raise(text, tell=True)
 
+    def _silent(self) -> list[int]:
+        """The ranks that have neither answered nor ended."""
+        return [rank for rank in self._control.others if rank not in {**self._control.answers, **self._control.ended}]
+
     def _raise(self, text: str, tell: bool = False) -> None:
         """Raise DistributedError with this text. With `tell`, first send it to the other ranks."""
-        self._failed = True
-        self._failure = text
+        self._control.failed = True
+        self._control.failure = text
         if tell:
-            for rank in self._others():
-                self._send(rank, "failed", text)
+            self._control.send_all("failed", text)
         self._report(text)
         raise DistributedError(text)
 
     def start_monitor(self) -> None:
         """Connect to a monitor, which reports this rank if it is killed. All ranks use rank 0's file of failures."""
         self.stop_monitor()
-        data = gather(self, f"{self._host}\0{self.failures or ''}".encode())
-        hosts, files = zip(*(part.decode().split("\0") for part in data), strict=True)
-        if not files[0]:
+        file = gather(self, str(self.failures or "").encode())[0].decode()
+        if not file:
             return
-        self.failures = Path(files[0])
-        neighbours = [rank for rank, host in enumerate(hosts) if host == self._host]
+        self.failures = Path(file)
+        neighbours = [rank for rank, host in enumerate(self._control.hosts) if host == self._host]
         is_first = neighbours[0] == self.rank
-        folder, process = monitor.start_monitor(files[0], len(neighbours)) if is_first else ("", None)
+        folder, process = monitor.start_monitor(file, len(neighbours)) if is_first else ("", None)
         try:
             where = gather(self, folder.encode())[neighbours[0]].decode()
             if where:
@@ -222,12 +193,11 @@ class MPICommunicator:
 
     def fail(self, error: BaseException) -> None:
         """Report to the other ranks that this one ends with an error."""
-        if self._failed:  # it was reported before
+        if self._control.failed:  # it was reported before
             return
-        self._failed = True
+        self._control.failed = True
         text = f"rank {self.rank} on {self._host}, {self.at}, raised {type(error).__name__}: {error}"
-        for rank in self._others():
-            self._send(rank, "failed", text)
+        self._control.send_all("failed", text)
         self._report(text)
 
     def _report(self, text: str) -> None:
@@ -238,21 +208,28 @@ class MPICommunicator:
                 file.write(line)
 
     def _at_exit(self) -> None:
-        """Tell the other ranks that this one ends. After a failure, abort all ranks when they have had time to print."""
+        """Report the error with which the program ends, if it was raised in a loop of the user's own."""
         self.stop_monitor()
-        if self._mpi.Is_finalized():
-            return
-        if isinstance(error := getattr(sys, "last_value", None), Exception):
-            self.fail(error)  # it was raised in a loop of the user's own
-        for rank in self._others():
-            self._send(rank, "ended", f"rank {self.rank} on {self._host} ended, {self.at}")
-        if not self._failed:
-            return
-        until = time.monotonic() + 0.1 * self._timeout
-        with contextlib.suppress(DistributedError, self._mpi.Exception):
-            while len(self._ended) < self.size - 1 and time.monotonic() < until:
-                self._receive()
-                time.sleep(POLL)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._control.Abort(1)
+        if not self._mpi.Is_finalized() and isinstance(error := getattr(sys, "last_value", None), Exception):
+            self.fail(error)
+
+
+_connections: list[tuple[Control, Any]] = []
+"""The control messages, and the communicator for data, of this process."""
+_numbers = count(1)
+
+
+def _connection(comm: Any) -> tuple[Control, Any, int]:
+    """What the Worlds of this process share, and the number of this one. All ranks call this together.
+
+    MPI has only some 2,000 communicators. After a failure there may be messages that nobody will receive, so the next
+    World gets new ones.
+    """
+    from mpi4py import MPI
+
+    is_new = not _connections or _connections[-1][0].failed
+    states = comm.allgather((MPI.Get_processor_name(), is_new))
+    hosts, news = zip(*states, strict=True)
+    if any(news):
+        _connections.append((Control(comm.Dup(), [*hosts]), comm.Dup()))
+    return *_connections[-1], next(_numbers)

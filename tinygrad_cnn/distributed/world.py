@@ -62,7 +62,7 @@ class World(Loadable):
             computed from the state of the library's generator when the training begins, so ``tg.manual_seed`` sets it.
         sync_batch_norm: whether batch normalization takes the moments of the whole batch instead of each shard's. The
             shards then wait for each other in every such layer, and steps run as written.
-        timeout: seconds within which all ranks end after one has stopped explain_keywords. It must be longer than any step,
+        timeout: seconds within which all ranks end after one has stopped answering. It must be longer than any step,
             validation or writing of a checkpoint.
         failures: a file that failures are also written to, including which rank was killed. All ranks use that of rank 0.
             By default, ``fit`` with a Checkpoint writes a file beside the checkpoint.
