@@ -88,6 +88,11 @@ def test_ranks_that_make_different_calls(tmp_path, how, first, second):
     assert expected in output, output
 
 
+def test_a_rank_that_is_late(tmp_path):
+    """It answers from where it was, before it comes to where the other rank waits."""
+    finished(tmp_path, 2, "late.py")
+
+
 @pytest.mark.parametrize(("how", "who"), [("stop", 0), ("stop", 2), ("hang", 1)])
 def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
     output, seconds = failed(tmp_path, 3, how, who, 23)

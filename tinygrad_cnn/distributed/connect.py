@@ -58,7 +58,8 @@ def connect(timeout: float) -> Communicator:
         if launched > 1:
             raise RuntimeError(
                 f"World: the launcher started {launched} processes, but MPI counts one: `mpiexec` and mpi4py belong to "
-                f"different MPI libraries. Use the mpiexec of this Python's environment, beside {sys.executable}"
+                f"different MPI libraries. Use the mpiexec of this Python's environment, beside {sys.executable}; under "
+                "SLURM, with the MPICH of the extra, srun --mpi=pmi2"
             )
         return SingleProcess()
     return MPICommunicator(MPI.COMM_WORLD, timeout)

@@ -80,6 +80,7 @@ class MPICommunicator:
                 return
             self._control.at = self._place
             start = polled = time.monotonic()
+            ask, suspected = start + 0.8 * self._timeout, None
             while not self._mpi.Request.Testall(requests):
                 now = time.monotonic()
                 if now - polled > POLL:
@@ -87,9 +88,8 @@ class MPICommunicator:
                     self._check_failure()
                     waiting_for = {rank for r, rank in zip(requests, ranks, strict=True) if r != self._mpi.REQUEST_NULL}
                     self._check_ended(waiting_for, now)
-                    if now - start > 0.8 * self._timeout:
-                        self._ask()
-                        start = time.monotonic()
+                    if now > ask:
+                        suspected, ask = self._ask(suspected)
                 if now - start < SPIN:
                     os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
                 else:
@@ -120,8 +120,16 @@ class MPICommunicator:
             if now - when > LATE:
                 self._raise(f"{text}, while rank {self.rank} waits for it, {self.at}", tell=True)
 
-    def _ask(self) -> None:
-        """Find the ranks that do not answer. If all answer, they wait for different messages."""
+    def _ask(self, suspected: dict[int, str] | None) -> tuple[dict[int, str] | None, float]:
+        """Find the ranks that do not answer. If all answer twice in a row, they wait for different messages.
+
+        Args:
+            suspected: where the ranks were when they were asked before, if not at the same place. When they answer again,
+                those that were merely late are at another place.
+
+        Returns:
+            Where the ranks are, if not at the same place, and when to ask again.
+        """
         answers = self._control.answers
         answers.clear()
         self._control.send_all("where")
@@ -129,22 +137,22 @@ class MPICommunicator:
         while (silent := self._silent()) and time.monotonic() < until:
             self._check_failure()
             time.sleep(POLL)
-        if not silent and all(text == self._place for text in answers.values()):
-            return  # the messages are slow
+        places = {**answers, self.rank: self._place}
         if silent:
             names = " and ".join(f"rank {rank} on {self._control.hosts[rank]}" for rank in silent)
-            text = (
+            self._raise(
                 f"{names} did not answer for {self._timeout:g} s; rank {self.rank} on {self._host} waits {self.at}. It is "
-                "stopped, or hangs, or its step takes longer: then give World a larger `timeout`"
-            )
-        else:
-            places = ", ".join(
-                f"rank {rank} {text}" for rank, text in sorted({**answers, self.rank: self._place}.items())
-            )
-            text = (
-                f"the ranks wait for different things: {places}. Every rank must make the same calls in the same order"
-            )
-        self._raise(text, tell=True)
+                "stopped, or hangs, or its step takes longer: then give World a larger `timeout`", tell=True,
+            )  # fmt: skip
+        if len(set(places.values())) == 1:  # the messages are slow
+            return None, time.monotonic() + 0.8 * self._timeout
+        if places == suspected:
+            where = ", ".join(f"rank {rank} {text}" for rank, text in sorted(places.items()))
+            self._raise(
+                f"the ranks wait for different things: {where}. Every rank must make the same calls in the same order",
+                tell=True,
+            )  # fmt: skip
+        return places, time.monotonic() + 0.05 * self._timeout
 
     def _silent(self) -> list[int]:
         """The ranks that have neither answered nor ended."""
