@@ -456,6 +456,13 @@ def test_no_graph():
         tg.show([1])
     with pytest.raises(TypeError, match="arguments belong to a module or a function"):
         tg.show(tg.ones(1, requires_grad=True), 3)
+    model = nn.Linear(3, 2)
+    with pytest.raises(TypeError, match="`title` is 3; it must be a string"):
+        tg.show(model, title=3)
+    with pytest.raises(TypeError, match="`backward` is 'no'; it must be True, False or None"):
+        tg.show(model, (2, 3), backward="no")
+    with pytest.raises(ValueError, match=r"the shape \(-1, 3\) has a negative length"):
+        tg.show(model, (-1, 3))
 
 
 def test_a_graph_that_was_freed():

@@ -39,9 +39,10 @@ def show(
         title: the title of the page; by default the name of the module or function.
 
     Raises:
-        TypeError: if `thing` is none of these, or `args` are given for Tensors.
+        TypeError: if `thing` is none of these, `args` are given for Tensors, or `backward` or `title` has another type.
         RuntimeError: if a Tensor has no graph, or its graph was freed, or in a compiled function.
-        ValueError: if `backward` is True and the result is not a single number that requires a gradient.
+        ValueError: if `backward` is True and the result is not a single number that requires a gradient, or a length in a
+            shape is negative.
         Exception: an exception of the function. Its attribute ``page`` has the values computed before.
 
     >>> import tinygrad_cnn as tg
@@ -52,6 +53,10 @@ def show(
     """
     if tracer().captures:
         raise RuntimeError("show: the function is being compiled; call show outside of it, on the plain function")
+    if not isinstance(title, str):
+        raise TypeError(f"show: `title` is {title!r:.60}; it must be a string")
+    if not isinstance(backward, bool | None):
+        raise TypeError(f"show: `backward` is {backward!r:.60}; it must be True, False or None")
     names = Names()
     if isinstance(thing, Module):
         names.add_module(thing)
@@ -124,6 +129,8 @@ def _is_shape(value: Any) -> bool:
 
 def _drawn(shape: tuple[int, ...]) -> Tensor:
     """Random numbers from a generator with a fixed seed, not from the library's."""
+    if min(shape) < 0:
+        raise ValueError(f"show: the shape {shape} has a negative length; lengths must be at least 0")
     return Tensor(np.random.default_rng(0).standard_normal(shape).astype(get_default_dtype()))
 
 
