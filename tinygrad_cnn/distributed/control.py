@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import signal
 import sys
 import time
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 POLL = 0.01
 """Seconds between two polls for control messages."""
+ABORT_TIMEOUT = 1.0
+"""Seconds after which a rank that cannot abort the others ends alone."""
 
 
 class Control:
@@ -99,4 +102,7 @@ class Control:
         if self.failed:
             sys.stdout.flush()
             sys.stderr.flush()
+            if hasattr(signal, "setitimer"):  # without a connection to the launcher, MPI_Abort may not return
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_REAL, ABORT_TIMEOUT)
             self._comm.Abort(1)
