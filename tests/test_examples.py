@@ -245,7 +245,7 @@ def test_ode(quick):
 
 
 def test_the_adjoint_gives_the_gradient_of_the_solution_in_closed_form():
-    """y' = -k y has y = s e^(-k t). Every time counts, with a weight of its own, and the times are no regular ones."""
+    """y' = -k y has y = s e^(-k t). Every time counts, with a weight of its own, and the times are not regular."""
     example = load("ode")
     times, weights = np.array([0.0, 0.3, 1.0, 1.4]), np.array([0.5, 2.0, -1.0, 3.0])
     s, k = (example.tg.Tensor(np.array([v]), requires_grad=True) for v in (1.5, 0.7))

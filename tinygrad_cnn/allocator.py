@@ -11,14 +11,13 @@ LEAST, MOST = 1 << 17, 31 << 20
 
 
 def keep_freed_memory(nbytes: int = 1 << 24) -> None:
-    """Let arrays of up to `nbytes` be made of memory that was freed before, where Python runs on glibc, as on most Linux.
+    """Let arrays of up to `nbytes` reuse freed memory, where Python runs on glibc, as on most Linux.
 
     glibc asks the system for large blocks one by one, and gives back what is free at the end of its heap, both beyond a
     size that follows the largest block ever freed (`M_MMAP_THRESHOLD` and twice that, `M_TRIM_THRESHOLD`). A training step
     of eager calls, which frees all it made, then faults on the same pages in every step. This allocates a block of `nbytes`
-    and frees it untouched: from then on up to 2 `nbytes` that are free stay with the process. Other allocators have rules
-    of their own, and do not mind. It concerns every library in the process, and cannot be undone, so nothing calls it for
-    you.
+    and frees it untouched: from then on the process keeps up to 2 `nbytes` of free memory. Other allocators are not
+    affected. It concerns every library in the process, and cannot be undone, so nothing calls it for you.
 
     Reference: "Memory Allocation Tunable Parameters" in the GNU C Library manual.
 

@@ -47,7 +47,7 @@ def polygamma(n: int, x: Array) -> Tensor:
     """y = psi^(n)(x), the n-th derivative of digamma.   x' = g psi^(n+1)(x).
 
     Raises:
-        TypeError: if `n` is no integer.
+        TypeError: if `n` is not an integer.
         ValueError: if it is negative.
     """
     if index(n) < 0:
@@ -210,5 +210,5 @@ def i0e(a: Array) -> Tensor:
 
 @implements(scipy.i1e)
 def i1e(a: Array) -> Tensor:
-    """y = e^-|a| I_1(a), with the modified Bessel function of order 1.   a' = g ((y_0 + y_2) / 2 - sign(a) y)."""
+    """y = e^-|a| I_1(a), with the modified Bessel function of order 1.   a' = g (e^-|a| (I_0(a) + I_2(a)) / 2 - sign(a) y)."""
     return scaled_bessel(a, n=1, order=0)

@@ -131,7 +131,7 @@ def restructured(lines: list[str], entry: Entry) -> list[str]:
 
 
 def paragraph(lines: list[str], entry: Entry) -> list[str]:
-    """Text. Formulas begin a line: that of the value, and behind it those of the gradients."""
+    """Text. Formulas begin a line: that of the value, and after it those of the gradients."""
     if len(lines) > 1 and all(EQUATION.match(line) for line in lines) and "  " in "".join(lines):
         return [".. code-block:: text", "", *("   " + line for line in lines)]  # aligned by hand
     lines = [part for line in lines for part in re.split(r" {3}(?=\w[\w\[\], ]*' = )", line)]

@@ -349,7 +349,7 @@ def test_large_arrays_that_python_writes():
 
 
 def test_what_only_looks_like_a_file_is_compiled():
-    """An import and a file that the library itself opens are no files of the function."""
+    """An import and a file that the library itself opens are not files of the function."""
 
     def f(x):
         import colorsys

@@ -109,7 +109,7 @@ def test_names_that_are_no_text():
         [info("y")],
     )
     for name in (b"middle", b"Relu", b"label"):
-        with pytest.raises(OnnxError, match="the name b'.*' is no text"):
+        with pytest.raises(OnnxError, match="the name b'.*' is not text"):
             load(source.replace(name, b"\xff" * len(name)))
 
 
@@ -302,6 +302,6 @@ def test_data_beside_bytes(tmp_path):
 
 def test_types_of_inputs_that_are_not_read():
     sequence = helper.make_tensor_sequence_value_info("x", FLOAT, None)
-    with pytest.raises(OnnxError, match="the value 'x' is no tensor, but a sequence"):
+    with pytest.raises(OnnxError, match="the value 'x' is not a tensor, but a sequence"):
         load(model([node("Identity", ["x"], ["y"])], [sequence], [info("y")]))
     assert INT

@@ -69,7 +69,7 @@ def test_the_command_line(path):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--shape", "x=1,1,8,8"], "--shape x=1,1,8,8: name one of the inputs, image"),
-    (["--shape", "image=one"], "'one' is no list of sizes"),
+    (["--shape", "image=one"], "'one' is not a list of sizes"),
     (["--shape", "1,1,8"], "it must be (batch, 1, 8, 8)"),
 ])  # fmt: skip
 def test_wrong_shapes_on_the_command_line(path, options, words, capsys):
@@ -82,5 +82,5 @@ def test_a_file_that_cannot_be_read(tmp_path, capsys):
     assert main([str(tmp_path / "model.onnx")]) == 1
     assert main([str(tmp_path / "absent.onnx")]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert "this is no ONNX model" in lines[0]
+    assert "this is not an ONNX model" in lines[0]
     assert "No such file" in lines[1]

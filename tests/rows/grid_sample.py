@@ -55,7 +55,7 @@ def naive_affine_grid(theta: NDArray[Any], size: Any, align_corners: bool = Fals
 
 
 def grids(shape: tuple[int, ...], n: int, align_corners: bool, half: bool = False) -> Arg:
-    """Places in axes of n elements, also beyond them, that are no whole numbers; or for `half`, half an element away."""
+    """Places in axes of n elements, also beyond them, that are not whole numbers; or for `half`, half an element away."""
     places = np.arange(-8, n + 8) + half / 2
     ends = 2 * places / (n - 1) - 1 if align_corners else (2 * places + 1) / n - 1
     return Arg(shape, low=-1.9, high=1.9, away=tuple(ends.tolist()))

@@ -1,4 +1,4 @@
-"""Rows for functional/normalization.py and ops/dropout.py, against loops over what is normalized together."""
+"""Rows for ops/normalization.py and ops/dropout.py, against loops over what is normalized together."""
 
 from __future__ import annotations
 

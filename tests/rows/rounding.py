@@ -13,7 +13,7 @@ from tinygrad_cnn.testing.cases import Arg, Case
 REAL, NONZERO = Arg(), Arg(away=(0.0,))
 INTEGERS = tuple(map(float, range(-3, 4)))
 BETWEEN = Arg(low=-3, high=3, away=INTEGERS)
-SMALL = Arg(low=-0.375, high=0.375, away=(0.0,))  # beside divisors that are larger, a quotient is no integer
+SMALL = Arg(low=-0.375, high=0.375, away=(0.0,))  # beside divisors that are larger, a quotient is not an integer
 POWERS = tuple(s * 2.0**k for s in (-1, 1) for k in range(-3, 3))
 
 

@@ -297,7 +297,7 @@ def test_no_epoch_is_no_training():
     [
         ({"epochs": -1}, ValueError, "`epochs` is -1; it must be a whole number"),
         ({"epochs": 1.5}, ValueError, "`epochs` is 1.5"),
-        ({"callbacks": [print]}, TypeError, "is no callback; derive its class"),
+        ({"callbacks": [print]}, TypeError, "is not a callback; derive its class"),
         ({"scheduler": "cosine"}, TypeError, "`scheduler` is 'cosine'; it must be a schedule"),
         ({"validate": []}, ValueError, "`validate` gave no batch"),
     ],

@@ -75,7 +75,7 @@ class TestClosedForms:
     @pytest.mark.parametrize("f", [tg.matmul, lambda x, c: tg.linear(x, c.T)], ids=["matmul", "linear"])
     def test_the_jacobian_of_a_product_is_its_matrix_infinities_too(self, f, columns):
         c = like((4, columns), 0)
-        c[1, -1] = c[2, 0] = math.inf  # 0 times infinity would be no number
+        c[1, -1] = c[2, 0] = math.inf  # 0 times infinity would be NaN
         with np.errstate(invalid="ignore"):
             close(tg.jacobian(lambda x: f(x, tg.Tensor(c)))(like((4,), 1)), c.T)
 

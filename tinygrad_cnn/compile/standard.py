@@ -76,7 +76,7 @@ def unfollowed(thing: Any) -> str | None:
 
 
 def state_of(thing: Any) -> Read | None:
-    """A read of the state of an object of the standard library that is no list, dict or set; None for other objects."""
+    """A read of the state of an object of the standard library that is not a list, dict or set; None for other objects."""
     if isinstance(thing, ContextVar):
         return Read(f"the variable `{thing.name}` of the context", ["{0}.get({1})"], thing, MISSING)
     if isinstance(thing, type | ModuleType) or not _is_standard(thing):

@@ -16,10 +16,10 @@ from .keywords import foreign
 from .operands import ODD
 
 TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
-"""Names that the generated functions use, and ..."""
+"""Names that the generated functions use."""
 
 TAKEN_FORM = re.compile("^_|_$|_n$")
-"""... the form of all others: for an input `a`, `a_` is its array and `a_n` its node."""
+"""The form of their other names: for an input `a`, `a_` is its array and `a_n` its node."""
 
 OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
 TANGENT, OUT_SHAPE = "t", "out_shape"
@@ -113,7 +113,7 @@ def _header(sig: Signature) -> str:
 
 
 def explaining_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:
-    """The head of a function with `parameters`, called `names`, and PyTorch's keywords for them: an error names ours."""
+    """The head of a function: its parameters, called `names`, and PyTorch's keywords for them, whose error names ours."""
     others = foreign(name, names)
     if not others:
         return [f"def {name}({', '.join(parameters)}):"]

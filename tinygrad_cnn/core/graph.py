@@ -57,9 +57,10 @@ class OpFunction(Protocol[P]):
     def jvp(self, **rules: Callable[..., Any]) -> None:
         """Register forward rules, named by the input: each gives dy for the tangent ``t`` of that input.
 
-        A forward rule may ask for ``t``, parameters, ``out_shape``, and every name the backward rule of that input asks for. A
-        variadic op has one forward rule; its ``t`` is a tuple with a tangent or None for each input. Forward rules are
-        optional: elementwise and `linear` ops have them, others use backward rules (:mod:`tinygrad_cnn.core.forward`).
+        A forward rule may ask for ``t``, parameters, ``out_shape``, and those of the inputs, residuals and ``y`` that the
+        backward rule of that input asks for. A variadic op has one forward rule; its ``t`` is a tuple with a tangent or None for each input.
+        Forward rules are optional: elementwise and `linear` ops have them, others use backward rules
+        (:mod:`tinygrad_cnn.core.forward`).
         """
 
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
@@ -387,7 +388,7 @@ def op(
         linear: inputs in which the op is linear while the others are fixed: forward mode calls the op itself on their
             tangents.
         composed: keywords, None by default, of calls that ``f.op.compose(function)`` computes instead of the op: the function
-            is given them, and the op's inputs and parameters. They are no parameters of the op.
+            is given them, and the op's inputs and parameters. They are not parameters of the op.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the number of

@@ -134,7 +134,7 @@ class ConcatDataset(Dataset):
 
     Raises:
         ValueError: if there is no dataset, or, when a batch is made, if the fields differ in number, name or shape.
-        TypeError: if one is no dataset.
+        TypeError: if one is not a dataset.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> both = tg.data.ConcatDataset([np.arange(3), 10 * np.arange(2)])

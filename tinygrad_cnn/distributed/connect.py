@@ -31,7 +31,7 @@ class SingleProcess:
         """There are no other ranks."""
 
     def start_monitor(self) -> None:
-        """A launcher reports itself that its only process was killed."""
+        """There is no monitor: the launcher itself reports a killed process."""
 
     def stop_monitor(self) -> None:
         """There is no monitor."""

@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     leaves the new file as ``.name.*.tmp``, which the next call removes.
 
     Raises:
-        OSError: if the folder does not exist, `path` is there and is no file, such as a folder or a device, or the file cannot
+        OSError: if the folder does not exist, `path` exists and is not a file but a folder or a device, or the file cannot
             be written. The old file is unchanged then.
     """
     target = path.resolve()

@@ -60,7 +60,7 @@ def load(path: PathLike) -> Any:
 
     Untrusted files are safe: nothing in them is executed, sizes are compared with the file before memory is allocated, and
     checksums show damage (except in a .safetensors file of another origin). Compressed archives are refused, since a small
-    one can unfold to any size.
+    one can decompress to any size.
 
     Raises:
         CheckpointError: a ValueError with file and reason, if the file is damaged or of another format.

@@ -65,8 +65,8 @@ def _examine(entry: zipfile.ZipInfo) -> None:
         raise ValueError(f"entry {name!r} is not an array, which ends in .npy")
     if entry.compress_type != zipfile.ZIP_STORED:
         raise ValueError(
-            f"entry {name!r} is compressed; only uncompressed archives are read, since a small compressed one can unfold "
-            "to any size: if you trust the file, convert it with save(path, dict(np.load(path)))"
+            f"entry {name!r} is compressed; only uncompressed archives are read, since a small compressed one can become "
+            "any size: if you trust the file, convert it with save(path, dict(np.load(path)))"
         )
     if entry.comment:  # one of a damaged length would hide the entries that follow
         raise ValueError(f"entry {name!r} has a comment")

@@ -43,7 +43,7 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
 
     Raises:
         TypeError: if one of them is something else.
-        ValueError: for a name that there is not, or that occurs twice.
+        ValueError: for an unknown name, or one that occurs twice.
 
     >>> import tinygrad_cnn as tg
     >>> tg.metrics.resolved(["accuracy", "top3"], tg.cross_entropy)

@@ -65,7 +65,7 @@ def missing(name: str, where: str, theirs: str, others: object = None) -> Attrib
 
 
 class Absent:
-    """A class attribute that raises the error of :func:`missing`, as if there was none.
+    """A class attribute that raises the error of :func:`missing`, as if it did not exist.
 
     The class has one for each name instead of a ``__getattr__``, which makes Python 3.11 four times slower to read every
     other attribute.

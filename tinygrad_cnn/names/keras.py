@@ -33,6 +33,6 @@ KEYWORDS = {
     "restore_best_weights": "restore_best",
     "strides": "stride",
     "validation_split": "(split the data before, with tg.data.stratified_split, and give a part as validate=)",
-    "activation": "(put a layer behind it, such as nn.ReLU())",
+    "activation": "(put a layer after it, such as nn.ReLU())",
 }
 """Keras's keywords, and ours, or, in brackets, what to do."""

@@ -1,6 +1,7 @@
 """What PyTorch's names are called here: the table of the errors of names that do not exist, and of docs/from-pytorch.md.
 
-For each namespace it has what to use: Python that works here, or, in brackets, why there is nothing; and the names it answers.
+Each entry of a namespace has what to use, as Python that works here, or, in brackets, why there is nothing; and the names
+that it replaces.
 """
 
 from __future__ import annotations

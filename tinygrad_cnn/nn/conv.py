@@ -125,8 +125,8 @@ class _ConvTranspose(_Conv, transposed=True):
 
         Args:
             x: (N, C, ...) or (C, ...).
-            output_size: the spatial sizes of the result, instead of `output_padding`: of an input that the convolution with
-                these arguments maps to the size of x.
+            output_size: the spatial sizes of the result, instead of `output_padding`. A convolution with these arguments must
+                map them to the sizes of x.
         """
         extra = self.output_padding if output_size is None else self._output_padding(np.shape(x), output_size)
         return self.function(x, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)

@@ -45,7 +45,7 @@ class Row:
 
     path: str  # of the module, such as "features.0"; "" for the model itself
     kind: str  # the name of its class
-    output: Shape | None = None  # None if the output is no array
+    output: Shape | None = None  # None if the output is not an array
     parameters: int = 0  # elements of its own parameters, without its children's; 0 if they were counted before
     multiply_adds: int = 0  # of the ops that it called itself, without its children's
 

@@ -49,7 +49,7 @@ def _shapes(model: GraphModule, given: Sequence[str]) -> list[tuple[int, ...] | 
         try:
             found[name] = tuple(int(n) for n in sizes.split(","))
         except ValueError:
-            raise ValueError(f"--shape {text}: {sizes!r} is no list of sizes such as 1,3,48,192") from None
+            raise ValueError(f"--shape {text}: {sizes!r} is not a list of sizes such as 1,3,48,192") from None
     return [found.get(name) for name in model.input_names] if found else []
 
 

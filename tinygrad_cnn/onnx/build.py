@@ -262,7 +262,7 @@ def _stated(value: Any) -> tuple[Any, tuple[int, ...]] | None:
 def _check_text(name: Any) -> None:
     """OnnxError for a name that is not UTF-8, which protobuf returns as bytes."""
     if not isinstance(name, str):
-        raise OnnxError(f"load: the name {name!r} is no text; the file is damaged")
+        raise OnnxError(f"load: the name {name!r} is not text; the file is damaged")
 
 
 def _some(names: Sequence[str]) -> str:

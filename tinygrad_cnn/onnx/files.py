@@ -40,9 +40,9 @@ def model_of(source: Any) -> tuple[Any, Path | None]:
     try:
         model.ParseFromString(data)
     except Exception as error:  # protobuf raises classes of its own
-        raise OnnxError(f"load: this is no ONNX model: {error}") from None
+        raise OnnxError(f"load: this is not an ONNX model: {error}") from None
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
-        raise OnnxError("load: this is no ONNX model: there is no graph in it")
+        raise OnnxError("load: this is not an ONNX model: there is no graph in it")
     return model, folder
 
 
@@ -193,4 +193,4 @@ def _text(attribute: Any, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise OnnxError(f"the attribute {attribute.name!r} is no text") from None
+        raise OnnxError(f"the attribute {attribute.name!r} is not text") from None

@@ -47,7 +47,7 @@ def port_of(value: Any) -> Port:
     kind = value.type.WhichOneof("value")
     if kind not in (None, "tensor_type"):
         raise OnnxError(
-            f"load: the value {value.name!r} is no tensor, but a {kind.removesuffix('_type')}, which is not read"
+            f"load: the value {value.name!r} is not a tensor, but a {kind.removesuffix('_type')}, which is not read"
         )
     tensor = value.type.tensor_type
     dtype = numpy_dtype(tensor.elem_type) if tensor.elem_type else None

@@ -272,7 +272,8 @@ class Writer(Sizes):
             return y
         empty = any(n is not None and n < 0 and n >= (starts[0] or 0) for n in stops)
         if step < 0 and x.is_dynamic(axis) and len(set(starts)) == 1 and (starts[0] or 0) < -1 and not empty:
-            # A start before the first element is the first one for ONNX, and none for NumPy: what is behind it is cut off.
+            # ONNX takes a start before the first element for the first one, and NumPy selects nothing. So the elements after
+            # the start are cut off, and the slice begins at the end.
             behind = -1 - int(starts[0])
             y = self.cut(y, axis, 0, -behind)
             starts, sizes = [None] * len(starts), tuple(n - behind for n in sizes)

@@ -431,7 +431,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
         the rank, an integer; and the singular values of a. All but the rank have gradients.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` is no matrix.
+        LinAlgError: (a ValueError) if `a` is not a matrix.
         ValueError: if `b` has another number of rows.
     """
     shape, size = np.shape(a), np.shape(b)

@@ -179,14 +179,14 @@ if "trapz" in vars(np):  # an old name, not in every version
 def interp(
     x: Array, xp: Array, fp: Array, left: Array = None, right: Array = None, period: float | None = None
 ) -> Tensor:
-    """y = the polygon through the points (xp, fp), at x.   x' = g times its slope, at a corner the slope to its right.
+    """y = the piecewise linear function through the points (xp, fp), at x.   x' = g times its slope, at a point the right one.
 
     Args:
         x: where to evaluate, any shape.
         xp: the places of the points, increasing; with `period`, in any order.
         fp: their heights, as many.
         left, right: y below the first and above the last point; None for the height there.
-        period: of the places: x and xp are taken modulo it, and left and right do not count.
+        period: of the places: x and xp are taken modulo it, and left and right are ignored.
 
     Raises:
         ValueError: if `xp` and `fp` are not vectors of one length, and not empty, or `period` is 0.

@@ -147,7 +147,7 @@ def var(
         where: Booleans: which elements count.
 
     Returns:
-        NaN where n <= correction.
+        The variance, NaN where n <= correction.
 
     Raises:
         TypeError: if `where` is not Boolean.

@@ -132,7 +132,7 @@ def matrix_power(a: Array, n: int) -> Tensor:
 
     Raises:
         LinAlgError: (a ValueError) if `a` is not square, or n negative and `a` singular.
-        TypeError: if `n` is no integer.
+        TypeError: if `n` is not an integer.
     """
     square("matrix_power", a)
     if not is_integer(n):
@@ -188,7 +188,7 @@ def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Tensor
         axes: axes of a to move to the end first.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` is no square matrix of that kind, or singular.
+        LinAlgError: (a ValueError) if `a` is not such a square matrix, or is singular.
     """
     if axes is not None:
         a = moveaxis(a, tuple(axes), tuple(range(np.ndim(a) - len(axes), np.ndim(a))))
@@ -207,7 +207,7 @@ def tensorinv(a: Array, ind: int = 2) -> Tensor:
 
     Raises:
         ValueError: if `ind` is not positive.
-        LinAlgError: (a ValueError) if `a` is no square matrix of that kind, or singular.
+        LinAlgError: (a ValueError) if `a` is not such a square matrix, or is singular.
     """
     if ind <= 0:
         raise ValueError(f"tensorinv: `ind` is {ind}; it must be above 0")
@@ -234,7 +234,7 @@ def trace(x: Array, *, offset: int = 0, dtype: DTypeLike | None = None) -> Tenso
 
 @implements(np.linalg.outer)
 def outer(x1: Array, x2: Array) -> Tensor:
-    """y_ij = a_i b_j of two vectors.
+    """y_ij = x1_i x2_j, for two vectors.
 
     Raises:
         ValueError: if one is not 1-D; tg.outer flattens its inputs.

@@ -312,7 +312,7 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
         alpha, beta, k: as above.
 
     Raises:
-        ValueError: if x has fewer axes, or `size` is no integer of at least 1.
+        ValueError: if x has fewer axes, or `size` is not an integer of at least 1.
         TypeError: if `alpha`, `beta` or `k` is not a real number.
     """
     alpha, beta, k = (real("local_response_norm", *given) for given in (("alpha", alpha), ("beta", beta), ("k", k)))

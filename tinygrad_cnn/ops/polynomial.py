@@ -209,7 +209,7 @@ def polyfit(x: Array, y: Array, deg: int, rcond: float | None = None, *, w: Arra
         x: the places, a vector.
         y: the heights: as many, or several sets in columns.
         deg: the degree.
-        rcond: for :func:`tg.linalg.lstsq`; the number of points times the dtype's eps by default.
+        rcond: for :func:`tinygrad_cnn.linalg.lstsq`; the number of points times the dtype's eps by default.
         w: weights of the distances, as many.
 
     Raises:

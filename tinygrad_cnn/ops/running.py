@@ -49,7 +49,7 @@ logcumsumexp.jvp(a=lambda t, y, a, axis: recurrence(_shares(y, axis), t * exp_ga
 def cummax(a: Array, axis: int) -> tuple[Tensor, Tensor]:
     """The largest of a_0 to a_j along `axis`, and its index, of equals the last.   a' = g, summed where it was the largest.
 
-    NaN, once there, stays.
+    After a NaN, all results are NaN.
     """
     return _extremes("cummax", a, axis, least=False)
 
@@ -57,7 +57,7 @@ def cummax(a: Array, axis: int) -> tuple[Tensor, Tensor]:
 def cummin(a: Array, axis: int) -> tuple[Tensor, Tensor]:
     """The smallest of a_0 to a_j along `axis`, and its index, of equals the last.   a' = g, summed where it was the smallest.
 
-    NaN, once there, stays.
+    After a NaN, all results are NaN.
     """
     return _extremes("cummin", a, axis, least=True)
 

@@ -33,7 +33,7 @@ Axis: TypeAlias = int | Sequence[int] | None
 def reshape(a: Array, *, shape: Shape, order: str | None = None) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape.
 
-    With `order` "F" the elements are taken and laid with the first axis changing fastest, as in Fortran.
+    With `order` "F" the elements are read and written with the first axis changing fastest, as in Fortran.
     """
     return np.asarray(a).reshape(shape)
 

@@ -81,7 +81,7 @@ def full_weights(name: str, weights: Array, shape: tuple[int, ...], axis: Axis, 
 def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """y = the middle one of the sorted elements over `axis`, or the mean of the middle two.   a' = g there, or half each.
 
-    NaN where there is one. Of equal elements, those in the middle of a stable sort get the gradient.
+    NaN if an element is NaN. Of equal elements, those in the middle of a stable sort get the gradient.
     """
     return quantile(a, 0.5, axis, keepdims=keepdims)
 
@@ -116,7 +116,7 @@ def quantile(
         ValueError: if q is not in [0, 1], the method unknown, or there are no elements; if weights do not fit, are negative, or
             add up to 0.
 
-    NaN where there is one.
+    The result is NaN if an element is NaN.
     """
     return quantiles("quantile", a, q, axis, method, keepdims, weights, skip=False)  # type: ignore[no-any-return]
 

@@ -47,11 +47,11 @@ FromOne: TypeAlias = Annotated[float, number("a finite number of at least 1", la
 class Adafactor(Optimizer):
     """Steps divided by the root of a second moment that a matrix keeps as averages of its rows and of its columns.
 
-    d = g                                               (-g to maximize),  k = n^beta2_decay  at the n-th step of p
-    r = (1 - k) r + k mean(d^2) along the last axis, c in the same way along the last but one
+    q = g                                               (-g to maximize),  k = n^beta2_decay  at the n-th step of p
+    r = (1 - k) r + k mean(q^2) along the last axis, c in the same way along the last but one
     v = r c / max(mean(r), eps1)  of a matrix, or of the matrices along the last two axes;
-    v = (1 - k) v + k d^2         of a vector or number
-    s = d / max(sqrt(v), eps1)
+    v = (1 - k) v + k q^2         of a vector or number
+    s = q / max(sqrt(v), eps1)
     p = (1 - lr weight_decay) p - max(eps2, rms(p)) min(lr, 1 / sqrt(n)) s / max(1, rms(s) / d)
 
     So the memory of the state grows with the sum of a matrix's sides and not with their product. These are PyTorch's

@@ -29,8 +29,7 @@ def strong_wolfe(
     """A step with f(t) <= f(0) + c1 t f'(0) and |f'(t)| <= -c2 f'(0), and how often the function was evaluated.
 
     The steps are PyTorch's: brackets by cubic extrapolation, then cubic interpolation in the bracket. If `most` steps find
-    none, or the bracket is smaller than `tolerance`, it is the lowest point of the bracket. A value that is no number
-    counts as too high.
+    none, or the bracket is smaller than `tolerance`, it is the lowest point of the bracket. A NaN counts as too high.
 
     Reference: Nocedal and Wright, "Numerical optimization" (2006), algorithms 3.5 and 3.6.
     """

@@ -74,7 +74,7 @@ class Rprop(Optimizer):
         s *= t
         np.clip(s, *(scalar(limit, s.dtype) for limit in group["step_sizes"]), out=s)
         most = np.finfo(e.dtype).max
-        np.clip(g, -most, most, out=e)  # an infinity times 0 is no number
+        np.clip(g, -most, most, out=e)  # infinity times 0 is NaN
         if group["maximize"]:
             np.negative(e, out=e)
         e *= np.heaviside(sign, 1, out=t)

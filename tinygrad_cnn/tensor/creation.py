@@ -228,7 +228,7 @@ def linspace(
         axis: the axis of the result along which the numbers run.
 
     Raises:
-        ValueError: if `num` is no integer of at least 0.
+        ValueError: if `num` is not an integer of at least 0.
     """
     first, last, t = _ends("linspace", num, endpoint, start, stop)
     y = moveaxis(first * (1 - t) + last * t, 0, axis)
@@ -258,7 +258,7 @@ def geomspace(
     NaN where an end is 0 or the signs differ.
 
     Raises:
-        ValueError: if `num` is no integer of at least 0.
+        ValueError: if `num` is not an integer of at least 0.
     """
     first, last, t = _ends("geomspace", num, endpoint, start, stop)
     # Powers of 10 are exact where the ratio is one, and stay whole in an integer dtype.

@@ -286,7 +286,7 @@ class Methods:
     def reshape(self, *sizes: Any, order: str | None = None) -> Tensor:
         """The elements in another shape, given as one tuple or as separate sizes, one of which may be -1.
 
-        They are taken and laid in C order, or for `order` "F" with the first axis changing fastest.
+        They are read and written in C order, or for `order` "F" with the first axis changing fastest.
         """
         return shape.reshape(self, shape=unpacked(sizes), order=order)
 

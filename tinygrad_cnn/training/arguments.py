@@ -1,4 +1,4 @@
-"""The arguments of `fit`, `evaluate` and `predict`: checked, and arrays made a loader."""
+"""The arguments of `fit`, `evaluate` and `predict`: their checks, and a loader for arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Arrays: TypeAlias = tuple[Tensor | NDArray[Any], ...] | Mapping[str, Tensor | ND
 Data: TypeAlias = Loader | Arrays
 
 BATCH_SIZE = 32
-"""Examples in a batch of arrays, if nothing else is said."""
+"""Examples in a batch of arrays by default."""
 
 
 def check_model(name: str, model: Any) -> None:
@@ -87,7 +87,7 @@ def loader_of(
     """The batches of `data`: a tuple of arrays, or a dict of them with `keys`, in a DataLoader; any other loader unchanged.
 
     Raises:
-        TypeError: if it is no iterable of batches.
+        TypeError: if it is not an iterable of batches.
         ValueError: if there is a `batch_size` or `shuffle` for a loader, which has its own.
     """
     if is_arrays(data):

@@ -166,7 +166,7 @@ class EarlyStopping(Loadable, Callback):
     def _judge(self, run: Run) -> None:
         if run.epoch - self.best.epoch >= self.patience:
             best, epoch = self.best.value, self.best.epoch
-            found = f"not better than {best:.4f}, of epoch {epoch}," if epoch else "no number"
+            found = f"not better than {best:.4f}, of epoch {epoch}," if epoch else "NaN"
             run.stop(f"{self.best.metric} was {found} for {self.patience} epoch{'s' * (self.patience > 1)}")
 
     def state_dict(self) -> dict[str, Any]:

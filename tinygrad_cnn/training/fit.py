@@ -143,7 +143,7 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
                 f"fit: `callbacks` has the class {callback.__name__}; pass an object: {callback.__name__}(...)"
             )
         if not isinstance(callback, Callback):
-            raise TypeError(f"fit: {callback!r} is no callback; derive its class from tg.training.Callback")
+            raise TypeError(f"fit: {callback!r} is not a callback; derive its class from tg.training.Callback")
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
     others = [callback for callback in given if not isinstance(callback, Checkpoint)]
     shown = [*others, *([Progress()] if progress else [])]

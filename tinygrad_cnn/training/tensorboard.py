@@ -39,7 +39,7 @@ class TensorBoard(Callback):
 
     Raises:
         ImportError: if tensorboardX is missing.
-        ValueError: if `every` is no whole number of at least 1.
+        ValueError: if `every` is not a whole number of at least 1.
     """
 
     on_first_rank_only = True

@@ -26,7 +26,7 @@ class ClassWeighted:
         complete: whether there must be a weight for every class.
 
     Raises:
-        TypeError, ValueError: if the loss is another one, or a weight is no finite number of at least 0.
+        TypeError, ValueError: if the loss is another one, or a weight is not a finite number of at least 0.
     """
 
     _has_settings: ClassVar[bool] = True  # `compile` compares the attributes that its methods use

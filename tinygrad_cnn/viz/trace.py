@@ -129,13 +129,13 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
         recorder.value(root).output = True
     if any(item.place is None for item in graph.items if item.op is not None):
         graph.notes.append(
-            "Where the ops were called is not known: it is noted under detect_anomaly(), or by show(function, *args)."
+            "Where the ops were called is not known: detect_anomaly() records it, and so does show(function, *args)."
         )
     count = sum(item.recomputed for item in graph.items)
     if count:
         graph.notes.append(f"{counted(count, 'value')} not kept, and computed again from the inputs.")
     if freed:
-        graph.notes.append(f"What is behind {freed} of the ops was freed by an earlier backward, and is not known.")
+        graph.notes.append(f"The inputs of {freed} of the ops are not known: an earlier backward freed them.")
     if stale:
         graph.notes.append("Values that were overwritten since they were recorded are not shown, nor are gradients.")
     complete = not freed and not stale

@@ -25,7 +25,7 @@ class ImageFolder(Dataset):
         mode: "RGB" for three channels or "L" for one, gray; images are converted.
         size: (height, width), or one number for both, to which images are resized, bilinear; None keeps their sizes, which
             must be equal in a batch.
-        max_pixels: the most pixels of an image, since a small file can unfold to a huge image.
+        max_pixels: the most pixels of an image, since a small file can decompress to a huge image.
 
     Attributes:
         classes: the names of the classes; a label is a position in this tuple.

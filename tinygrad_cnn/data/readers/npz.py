@@ -13,7 +13,7 @@ def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
     """The arrays of numbers in a file by ``np.savez`` or ``np.savez_compressed``, by name.
 
     Like ``np.load(path, allow_pickle=False)``, but all arrays are read at once, and no more memory is allocated than the
-    bytes of the file can unfold to.
+    bytes of the file can decompress to.
 
     Raises:
         OSError: if the file cannot be opened.
@@ -40,7 +40,7 @@ def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
 def _arrays(archive: zipfile.ZipFile, size: int, path: PathLike) -> dict[str, NDArray[Any]]:
     entries = archive.infolist()
     packed = sum(entry.compress_size for entry in entries)
-    if packed > size:  # overlapping entries would unfold the same bytes many times
+    if packed > size:  # overlapping entries would decompress the same bytes many times
         raise DataFileError(f"{path}: its entries have {packed} bytes together; the file has {size}")
     arrays: dict[str, NDArray[Any]] = {}
     for entry in entries:

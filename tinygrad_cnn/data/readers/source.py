@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
-RATIO = 1032  # DEFLATE, in gzip and zip, unfolds a byte to no more than this
+RATIO = 1032  # DEFLATE, in gzip and zip, decompresses a byte to no more than this
 PIECE = 1 << 20  # bytes that are read at once
 
 

@@ -55,7 +55,7 @@ class ColorJitter:
         whole = 255 if images.dtype == np.uint8 else 1
         if whole == 1 and images.size and not (images.min() >= 0 and images.max() <= 1):
             found = f"from {images.min():g} to {images.max():g}"
-            raise ValueError(f"ColorJitter: `images` is {found}; it must be from 0 to 1: put Normalize behind it")
+            raise ValueError(f"ColorJitter: `images` is {found}; it must be from 0 to 1: put Normalize after it")
         rng = generator(rng)
         changes = [(_brighten, self.brightness), (_contrast, self.contrast), (_saturate, self.saturation)]
         changes.append((_turn, self.hue))

@@ -38,7 +38,7 @@ class BasicBlock(Module):
             )
 
     def forward(self, x: Array) -> Tensor:
-        """y."""
+        """relu(x + f(x)), with the shortcut for x."""
         change = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
         y: Tensor = (self.shortcut(x) + change).relu()
         return y

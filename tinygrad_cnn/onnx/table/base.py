@@ -2,9 +2,9 @@
 
 A reader is a function of the operator's inputs, in their order, with its attributes as keywords under ONNX's names. An input
 that was an attribute in an older opset stands among the inputs: it is passed by keyword then. The annotation of an input says
-what a constant there is: `Weight` a parameter, `Statistic` a buffer, `Structural` a part of the graph such as a shape; of
-another one that depends on its size. A reader may ask for ``opset``, for ``outputs``, the number of outputs that are wanted,
-and for ``training``, the module's mode.
+what a constant there is: `Weight` a parameter, `Statistic` a buffer, `Structural` a part of the graph such as a shape. Without
+such an annotation, that depends on the size of the constant. A reader may ask for ``opset``, for ``outputs``, the number of
+outputs that are wanted, and for ``training``, the module's mode.
 
 A writer is a function of a :class:`~tinygrad_cnn.onnx.write.Writer` and the op's inputs, with its parameters as keywords. It
 may ask for ``out``, the value it is to make.

@@ -125,9 +125,9 @@ def _conv_transpose(
             refuse(
                 total < 0 and not output_shape, f"`auto_pad` is {auto_pad!r}, but the window is shorter than its stride"
             )
-            half = max(total, 0) // 2  # what lies beyond everything painted stands at the end
+            half = max(total, 0) // 2  # of a negative total: zeros are added at the end
             pairs += ((half, total - half),) if auto_pad == "SAME_UPPER" or total < 0 else ((total - half, half),)
-    # What is kept at the end is cut off less, or lies beyond everything painted and is zero.
+    # `output_padding` reduces the cut at the end; what remains of it is zeros beyond all filters.
     cuts = tuple((before, after - more) for (before, after), more in zip(pairs, extra, strict=True))
     cut = tuple((max(before, 0), max(after, 0)) for before, after in cuts)
     inner = tuple(whole - sum(pair) for whole, pair in zip(painted, cut, strict=True))

@@ -308,7 +308,7 @@ def _hypot(w: Any, a: Any, b: Any, *, out: Any) -> Any:
 
 @writes(t.arctan2)
 def _arctan2(w: Any, a: Any, b: Any, *, out: Any) -> Any:
-    """atan(a / b), and pi more or less left of the vertical axis."""
+    """atan(a / b), plus or minus pi where b is negative."""
     a, b = w.same(out.dtype, a, b)
     zero, pi = w.number(0.0, out.dtype), w.number(math.pi, out.dtype)
     turn = w.node("Where", w.node("Less", a, zero), w.node("Neg", pi), pi)

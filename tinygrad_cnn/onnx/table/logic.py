@@ -133,7 +133,7 @@ def numpy_dtype(code: int) -> np.dtype[Any]:
     if code not in DTYPES:
         names = {number: name for name, number in package("load").TensorProto.DataType.items()}
         raise OnnxError(
-            f"the type {names.get(code, 'unknown')} ({code}) is none that NumPy has; convert the model to float32 or float16"
+            f"the type {names.get(code, 'unknown')} ({code}) is not one that NumPy has; convert the model to float32 or float16"
         )
     return np.dtype(DTYPES[code])
 

@@ -53,7 +53,7 @@ def _quantize(
         if output_dtype
         else np.dtype(np.uint8)
     )
-    refuse(dtype.kind not in "iu", f"the quantized type is {dtype}, which is no integer")
+    refuse(dtype.kind not in "iu", f"the quantized type is {dtype}, which is not an integer")
     q = e.round(e.div(x, scale))
     return _saturated(q if zero is None else e.add(q, cast(zero, np.dtype(np.float32))), dtype)
 

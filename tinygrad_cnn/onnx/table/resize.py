@@ -94,7 +94,7 @@ def _places(mode: str, n: int, m: int, f: float, window: tuple[float, float]) ->
     if mode == "align_corners":
         refuse(
             abs(n * f - m) > 1e-4 * m,  # where ONNX's definition counts a fraction of an element, and runtimes do not
-            f"corners are aligned for the scale {f:g} of {n} elements, which is no whole number of them; give `sizes`",
+            f"corners are aligned for the scale {f:g} of {n} elements, which is not a whole number of them; give `sizes`",
         )
         return i * (n - 1) / (m - 1) if m > 1 else np.zeros(m)
     if mode == "asymmetric":

@@ -312,7 +312,7 @@ def soft_margin_loss(prediction: Array, target: Array, reduction: str = "mean") 
 def multi_margin_loss(
     prediction: Array, target: Array, p: int = 1, margin: float = 1.0, weight: Array = None, reduction: str = "mean"
 ) -> Tensor:  # fmt: skip
-    """y = the sum over the classes i other than t of weight_t max(0, margin - x_t + x_i)^p, divided by their number, reduced.
+    """y = the sum over the classes i other than t of weight_t max(0, margin - x_t + x_i)^p, divided by C, reduced.
 
     x = prediction and t = target. At a hinge the gradient is 0.
 

@@ -351,13 +351,13 @@ class Live(Callback):
         self._wanted = time.perf_counter()
         return self._graph_text(LIMIT)
 
-    def _graph_text(self, room: int) -> str:
-        """The graph as JSON in so many bytes: with less in it where that is too much, and null where it does not help."""
+    def _graph_text(self, max_bytes: int) -> str:
+        """The graph as JSON. Parts are left out if it would be larger than `max_bytes`; null if it is larger even so."""
         from ...viz.page import fitted
 
         graph = self._graph
         try:
-            return "null" if graph is None else fitted(graph, room, room)
+            return "null" if graph is None else fitted(graph, max_bytes, max_bytes)
         except ValueError:
             return "null"
 
