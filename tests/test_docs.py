@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib.util
 import io
@@ -38,6 +39,16 @@ MODULES = [
 ]
 
 
+class ShownErrors(ast.NodeTransformer):
+    """A page shows an error by ``try`` and ``except`` without ``else``: the block then fails if nothing is raised."""
+
+    def visit_Try(self, node: ast.Try) -> ast.Try:
+        self.generic_visit(node)
+        if node.handlers and not node.orelse:
+            node.orelse = [ast.copy_location(ast.parse("assert False, 'nothing was raised'").body[0], node)]
+        return node
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
     monkeypatch.chdir(tmp_path)
@@ -47,7 +58,8 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
     namespace: dict[str, object] = {"__name__": page.stem}
     for block in blocks:
         line = text[: block.start(2)].count("\n")
-        code = compile("\n" * line + block.group(2), str(page), "exec")
+        tree = ShownErrors().visit(ast.parse("\n" * line + block.group(2), str(page)))
+        code = compile(ast.fix_missing_locations(tree), str(page), "exec")
         if not all(importlib.util.find_spec(name) for name in re.findall(r"\w+", block.group(1) or "")):
             continue
         with redirect_stdout(io.StringIO()) as printed:

@@ -398,8 +398,7 @@ UNCHECKED = set(
     set_rng_state new_state, solve left, lstsq driver, diagonal dim1, diagonal dim2, matrix_norm dim, max indices,
     min indices, max values, min values,
     enable_grad orig_func, no_grad orig_func, vmap randomness, compile disable, compile isolate_recompiles, compile mode,
-    compile model, compile name, compile options, compile recompile_limit, compile shapes_spec, compile backend,
-    compile dynamic, compile fullgraph
+    compile name, compile options, compile recompile_limit, compile shapes_spec
 """.replace("\n   ", "")
     .strip()
     .split(", ")
@@ -425,3 +424,32 @@ def test_every_keyword_of_pytorchs_works_or_is_answered(label, name):
             thing(*needed, **{keyword: 1})
         text = str(caught.value)
         assert "; " in text or ": " in text, f"{name}({keyword}=1): {text}"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "name", "values", "expected"),
+    [
+        ("torch", "hann_window", {"n": 4}, [0, 0.5, 1, 0.5]),  # PyTorch's windows are periodic by default
+        ("torch", "hamming_window", {"n": 4}, [0.08, 0.54, 1, 0.54]),
+        ("torch", "bartlett_window", {"n": 4}, [0, 0.5, 1, 0.5]),
+        ("torch", "blackman_window", {"n": 4}, [0, 0.34, 1, 0.34]),
+        ("torch", "kaiser_window", {"n": 2}, [1 / np.i0(12), 1]),
+        ("torch", "std_mean", {"x": np.array([1.0, 3.0])}, [2**0.5, 2]),  # divided by n - 1
+        ("torch", "var_mean", {"x": np.array([1.0, 3.0])}, [2, 2]),
+        (
+            "torch",
+            "embedding_bag",
+            {"indices": np.array([[0, 1]]), "weight": np.array([[1.0], [3.0]])},
+            [[2]],
+        ),  # the mean
+        (
+            "torch.nn.functional",
+            "upsample_bilinear",
+            {"x": np.array([[[[0.0, 3.0]]]])},
+            [[[[0, 1, 2, 3]] * 2]],
+        ),  # corners
+    ],
+)
+def test_a_remedy_computes_what_pytorch_does_by_default(theirs, name, values, expected):
+    found = eval(remedy(theirs, name), {"np": np, "tg": tg, **values})
+    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-12)

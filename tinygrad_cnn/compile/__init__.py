@@ -17,6 +17,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from ..names.keywords import explain_keywords
 from ..transforms.recorded_call import check_callable
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _LATER = {"CaptureError": "steps", "Compiled": "compiled", "Program": "program"}
 def compile(function: Callable[P, R], /, *, cache_size: int = 8, strict: bool = False) -> Compiled[P, R]: ...
 @overload
 def compile(*, cache_size: int = 8, strict: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+@explain_keywords
 def compile(function: Any = None, /, *, cache_size: int = 8, strict: bool = False) -> Any:
     """A function with the same results as `function`, bit for bit, but faster: without Python, graph and allocation overhead.
 

@@ -58,8 +58,8 @@ class OpFunction(Protocol[P]):
         """Register forward rules, named by the input: each gives dy for the tangent ``t`` of that input.
 
         A forward rule may ask for ``t``, parameters, ``out_shape``, and those of the inputs, residuals and ``y`` that the
-        backward rule of that input asks for. A variadic op has one forward rule; its ``t`` is a tuple with a tangent or None for each input.
-        Forward rules are optional: elementwise and `linear` ops have them, others use backward rules
+        backward rule of that input asks for. A variadic op has one forward rule; its ``t`` is a tuple with a tangent or None
+        for each input. Forward rules are optional: elementwise and `linear` ops have them, others use backward rules
         (:mod:`tinygrad_cnn.core.forward`).
         """
 

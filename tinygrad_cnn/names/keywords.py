@@ -39,7 +39,7 @@ _EXCEPTIONS = {
     "diag diagflat tril triu": {"diagonal": "k", "offset": "k"}, "pow float_power": {"exponent": "b"},
     "split isfinite isinf": {"tensor": "a"}, "dot": {"tensor": "b"}, "one_hot": {"tensor": "labels"}, "vmap": {"func": "f"},
     "heaviside": {"values": "b"}, "from_dlpack": {"ext_tensor": "x", "copy": "(use tg.Tensor(x), which copies)"},
-    "cov": {"correction": "ddof"}, "compile": {"model": "function"}, "lstsq": {"cond": "rcond"},
+    "cov": {"correction": "ddof"}, "compile": {"model": "(give the function by position)"}, "lstsq": {"cond": "rcond"},
     "matrix_norm": {"dim": "(the matrices are in the last two axes: use swapaxes or moveaxis)"},
     "pairwise_distance": {"keepdim": "(use expand_dims(-1) of the result)"},
     "where": {"input": "a", "other": "b", "x": "a", "y": "b"}, "lerp": {"end": "b"}, "outer": {"vec2": "b"},

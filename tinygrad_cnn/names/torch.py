@@ -38,7 +38,8 @@ _TORCH = {
     "tg.matmul": "mm bmm mv chain_matmul", "b + x @ y": "addmm addmv baddbmm", "b + (x @ y).sum(axis=0)": "addbmm",
     "b + tg.outer(x, y)": "addr", "x + value * a / b": "addcdiv", "x + value * a * b": "addcmul", "tg.outer": "ger",
     "tg.repeat": "repeat_interleave", "tg.min(x), tg.max(x)": "aminmax",
-    "tg.std(x), tg.mean(x)": "std_mean", "tg.var(x), tg.mean(x)": "var_mean", "1 / tg.sqrt(x)": "rsqrt",
+    "tg.std(x, correction=1), tg.mean(x)": "std_mean", "tg.var(x, correction=1), tg.mean(x)": "var_mean",
+    "1 / tg.sqrt(x)": "rsqrt",
     "tg.norm(x - y)": "dist", "tg.sqrt(tg.square(x[:, None] - y).sum(-1))": "cdist pdist",
     "tg.linalg.norm": "frobenius_norm nuclear_norm", "tg.linalg.inv": "inverse", "tg.linalg.pinv": "pinverse",
     "tg.linalg.slogdet(x).logabsdet": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd": "pca_lowrank svd_lowrank",
@@ -46,15 +47,17 @@ _TORCH = {
     "tg.sort(x, axis=0)": "msort", "tg.sort(x, axis)[..., k - 1]": "kthvalue", "tg.trapezoid": "trapz",
     "tg.cumsum(dx * (y[1:] + y[:-1]) / 2)": "cumulative_trapezoid", "tg.searchsorted(boundaries, x)": "bucketize",
     "tg.block": "block_diag", "tg.broadcast_arrays": "broadcast_tensors", "tg.meshgrid": "cartesian_prod",
-    "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd", "tg.embedding(indices, weight).sum(axis=1)":
+    "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd", "tg.embedding(indices, weight).mean(axis=1)":
     "embedding_bag", "x.reshape(n, g, c, h, w).swapaxes(1, 2).reshape(x.shape)": "channel_shuffle", "x.copy()": "clone",
-    "x.detach()": "detach", "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill", "tg.arange": "range", "tg.zeros":
-    "empty empty_strided empty_permuted", "tg.zeros_like": "empty_like", "tg.rand(*x.shape) < x": "bernoulli",
+    "x.detach()": "detach", "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill",
+    "tg.arange, which leaves out the end": "range", "tg.zeros": "empty empty_strided empty_permuted",
+    "tg.zeros_like": "empty_like", "tg.rand(*x.shape) < x": "bernoulli",
     "mean + std * tg.randn(2, 3)": "normal", RANDOM.format("choice"): "multinomial", RANDOM.format("poisson"): "poisson",
     RANDOM.format("binomial"): "binomial", RANDOM.format("integers"): "randint randint_like",
     RANDOM.format("permutation"): "randperm", "np.histogram": "histc", "np.unique": "unique_consecutive mode",
-    "np.bartlett": "bartlett_window", "np.blackman": "blackman_window", "np.hamming": "hamming_window",
-    "np.hanning": "hann_window", "np.kaiser": "kaiser_window", "itertools.combinations": "combinations",
+    "np.bartlett(n + 1)[:-1]": "bartlett_window", "np.blackman(n + 1)[:-1]": "blackman_window",
+    "np.hamming(n + 1)[:-1]": "hamming_window", "np.hanning(n + 1)[:-1]": "hann_window",
+    "np.kaiser(n + 1, 12)[:-1]": "kaiser_window", "itertools.combinations": "combinations",
     "tg.special.digamma": "digamma", "tg.special.erfc": "erfc", "tg.special.erfinv": "erfinv", "tg.special.gammaln":
     "lgamma mvlgamma", "tg.special.logit": "logit", "tg.special.polygamma": "polygamma", "tg.special.xlogy": "xlogy",
     "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)": "igamma igammac matrix_exp",
@@ -170,11 +173,11 @@ _NN = {
         LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyBatchNorm1d
         LazyBatchNorm2d LazyBatchNorm3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d UninitializedParameter
         UninitializedBuffer""",
-    "nn.Softmax": "Softmax1d", "nn.Upsample(mode='bilinear')": "UpsamplingBilinear2d",
+    "nn.Softmax": "Softmax1d", "nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True)": "UpsamplingBilinear2d",
     "nn.Upsample(mode='nearest')": "UpsamplingNearest2d", "nn.ZeroPad2d": "ZeroPad", "Module.register_buffer": "Buffer",
     "nn.NLLLoss": "NLLLoss2d", "nn.Sequential": "Container", "nn.MaxUnpool2d": "MaxUnpool1d MaxUnpool3d",
     "nn.LocalResponseNorm": "CrossMapLRN2d", "nn.TripletMarginLoss": "TripletMarginWithDistanceLoss",
-    "nn.Embedding, and a sum": "EmbeddingBag", "a module of your own with x.reshape and x.swapaxes": "ChannelShuffle",
+    "nn.Embedding, and a mean": "EmbeddingBag", "a module of your own with x.reshape and x.swapaxes": "ChannelShuffle",
     "(there is no such loss: write one from ops, or declare an op with tg.op)":
     "CTCLoss AdaptiveLogSoftmaxWithLoss LinearCrossEntropyLoss",
     "(there is none: nn.MaxPool2d and nn.AdaptiveMaxPool2d have fixed windows)": "FractionalMaxPool2d FractionalMaxPool3d",
@@ -208,7 +211,9 @@ _SCHEDULE = {
 
 _FUNCTIONAL = {
     "tg.mse": "mse_loss", "tg.binary_cross_entropy": "binary_cross_entropy_loss", "tg.pad, with NumPy's pad_width": "pad",
-    "tg.interpolate": "upsample upsample_bilinear upsample_nearest", "tg.max_unpool2d": "max_unpool1d max_unpool3d",
+    "tg.interpolate": "upsample upsample_nearest",
+    "tg.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)": "upsample_bilinear",
+    "tg.max_unpool2d": "max_unpool1d max_unpool3d",
     "tg.max_pool2d(x, 2, return_indices=True), and of other dimensions likewise": """
         max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d_with_indices
         adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices""",
