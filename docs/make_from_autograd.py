@@ -1,7 +1,7 @@
 """Write docs/from-autograd.md: `python docs/make_from_autograd.py`. A test fails while the page is out of date.
 
 The table of NumPy's functions in it is made from what the library itself knows: which functions an op or a composite stands
-for, which answer plainly, and which are refused and why. The test of NumPy's names calls each of them.
+for, which compute without recording, and which are refused and why. The test of NumPy's names calls each of them.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def page() -> str:
     lines = [HEAD.strip(), "", "## NumPy's functions, name by name", "", TABLE.strip().replace("VERSION", VERSION), ""]
     for kind, title in (
         ("recorded", "Recorded: with derivatives of every order"),
-        ("plain", "Answered plainly: there is no derivative"),
+        ("plain", "Computed without recording: there is no derivative"),
         ("refused", "Refused, with a TypeError"),
         ("aside", "Not handed to Tensors"),
     ):

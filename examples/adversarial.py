@@ -65,7 +65,7 @@ def predict(model, x):
 
 
 def draw(path, model, x, labels, directions):
-    """Draw the accuracy for each epsilon, and clean and changed images with the network's answers."""
+    """Draw the accuracy for each epsilon, and clean and changed images with the network's predictions."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.6), layout="constrained")

@@ -67,7 +67,7 @@ def main(argv=None):
         parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
     loader, test = loaders()
     model, history = train(loader, test, QUICK_EPOCHS if given.quick else EPOCHS)
-    print(f"\n{history['val_accuracy'][-1]:.1%} of {len(test.dataset)} images that were not trained on")
+    print(f"\n{history['val_accuracy'][-1]:.1%} of {len(test.dataset)} images that were not trained on are right")
     if given.plot:
         draw(given.plot, model[1].weight.numpy())
         print(f"drawn: {given.plot}")

@@ -35,7 +35,7 @@ def runge_kutta(f, state, h):
 
 @tg.op
 def odeint(start, theta, *, f, times, steps):
-    """y[i] = the solution of y' = f(y, theta) at times[i], with y[0] = start, by so many steps between two times."""
+    """y[i] = the solution of y' = f(y, theta) at times[i], with y[0] = start, in `steps` steps from each time to the next."""
     ys = [np.asarray(start)]
     for h in np.diff(times) / steps:
         y = ys[-1]

@@ -1,8 +1,8 @@
-"""A trained ONNX file is read, learns a new task in a minute, and is written again for any runtime.
+"""A trained model is read from an ONNX file, learns a new task in a minute, and is written again for any runtime.
 
-A small network learns to tell the digits 0 to 4, and is exported: that file stands for one from anywhere, whose Python we do
-not have. It is loaded as a module, whose parameters have the file's names. The last layer starts anew, and the network learns
-the digits 5 to 9 from few images. The result is a file again, and that file is what is judged.
+A small network learns to classify the digits 0 to 4, and is exported. That file stands for one from elsewhere, without its
+Python code. It is loaded as a module, whose parameters have the file's names. The last layer gets new random weights, and the
+network learns the digits 5 to 9 from few images. The result is exported too, and that file is tested.
 
 Needs the package onnx: pip install 'tinygrad_cnn[onnx]'.
 Run:  python examples/onnx_finetune.py
@@ -47,12 +47,13 @@ def train(model, x, y, epochs):
 
 
 def accuracy(model, x, y):
-    """The share of images that are told right."""
+    """The share of images that are classified correctly."""
     with tg.no_grad():
         return float((model(x).numpy().argmax(1) == y).mean())
 
 
 def main(argv=None):
+    """Train, export, load, fine-tune, export again, and print the accuracy of the last file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer epochs, a few seconds")
     epochs = QUICK_EPOCHS if parser.parse_args(argv).quick else EPOCHS

@@ -151,7 +151,7 @@ def classify(given):
     fit = {"epochs": given.epochs, "scheduler": schedule, "validate": held_out}
     history = tg.fit(model, loader, tg.cross_entropy, optimizer, **fit)
     accuracy, seconds = history.last["val_accuracy"], sum(history["seconds"])
-    print(f"\n{accuracy:.2%} of {len(test)} test images are named correctly, after {seconds:.1f} s")
+    print(f"\n{accuracy:.2%} of {len(test)} test images are classified correctly, after {seconds:.1f} s")
     if given.save:
         np.savez_compressed(given.save, **model.state_dict())
         print(f"saved: {given.save}")
@@ -246,7 +246,7 @@ def draw_curves(axes, runs, split):
         )
         axes.plot(epochs, [e.train_rmse for e in run.history], color=colour, linewidth=1, linestyle=":")
     axes.plot([], [], color="grey", linewidth=1, linestyle=":", label="on the training images")
-    axes.axhline(baseline(split), color="grey", linewidth=1, linestyle="--", label="answering the mean")
+    axes.axhline(baseline(split), color="grey", linewidth=1, linestyle="--", label="predicting the mean")
     lowest = min(min(e.test_rmse, e.train_rmse) for run in runs for e in run.history if math.isfinite(e.test_rmse))
     axes.set_yscale("log")
     axes.set_yticks(RMSE_TICKS, map(str, RMSE_TICKS))
@@ -280,7 +280,7 @@ def draw_answers(axes, run, split):
     medians = [np.median(answers[true == digit]) for digit in digits]
     axes.hlines(medians, digits - 0.36, digits + 0.36, color="black", linewidth=2, label="median")
     axes.set(
-        title=f"Answers of {run.label}: RMSE {run.history[-1].test_rmse:.2f} on {len(true)} test images",
+        title=f"Predictions of {run.label}: RMSE {run.history[-1].test_rmse:.2f} on {len(true)} test images",
         xlabel="true digit",
         ylabel="predicted value",
         xticks=range(10),
@@ -344,7 +344,7 @@ def arguments(argv):
         "--seed", type=whole(0), default=0, help="of the first weights and the order of images (default: 0)"
     )
     parser.add_argument(
-        "--plot", type=file(".png"), metavar="FILE.png", help="draw curves, filters and answers (needs matplotlib)"
+        "--plot", type=file(".png"), metavar="FILE.png", help="draw curves, filters and predictions (needs matplotlib)"
     )
     parser.add_argument(
         "--save", type=file(".npz"), metavar="FILE.npz", help="with --classify: write the weights to a file"
@@ -375,7 +375,7 @@ def main(argv=None):
     split = load(given.quick)
     print(
         f"{len(split.train_x)} training and {len(split.test_x)} test images; "
-        f"always answering the mean: test RMSE {baseline(split):.2f}",
+        f"always predicting the mean: test RMSE {baseline(split):.2f}",
         flush=True,
     )
     names = OPTIMIZERS if given.optimizer == "all" else [given.optimizer]
@@ -387,8 +387,8 @@ def main(argv=None):
     if finished:
         best = min(finished, key=lambda run: run.history[-1].test_rmse)
         print(
-            f"\nThe network answers with a value: {best.label} is off by {best.history[-1].test_rmse:.2f} (RMSE).\n"
-            f"Rounded, {share_right(best, split):.1%} of its answers on the test images are right.",
+            f"\nThe network predicts a value: {best.label} is off by {best.history[-1].test_rmse:.2f} (RMSE).\n"
+            f"Rounded, {share_right(best, split):.1%} of its predictions on the test images are right.",
             flush=True,
         )
         accuracy = same_convolution_classifies(split, given.epochs, given.batch_size, given.seed)

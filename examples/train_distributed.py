@@ -22,7 +22,7 @@ QUICK_TRAIN, QUICK_TEST = 400, 200
 
 
 class Checkpoint(tg.training.Checkpoint):
-    """A checkpoint without how long the epochs took, which is all that differs from run to run."""
+    """A checkpoint without the times of the epochs, which are all that differs from run to run."""
 
     def save(self, run):
         run.seconds = run.train_seconds = 0.0
@@ -79,7 +79,8 @@ def main(argv=None):
     )  # fmt: skip
     if world.rank == 0:
         print(
-            f"{history.last['val_accuracy']:.2%} of {len(test)} test images are named correctly, by {world.size} processes"
+            f"{history.last['val_accuracy']:.2%} of {len(test)} test images are classified correctly; "
+            f"processes: {world.size}"
         )
 
 
@@ -112,7 +113,7 @@ def arguments(argv):
     parser.add_argument("--compile", action="store_true", help="capture the steps and replay them")
     parser.add_argument("--threads", type=whole, help="of each process (default: the library's)")
     parser.add_argument("--checkpoint", type=saved, help="the file to save to after each epoch")
-    parser.add_argument("--resume", type=present, help="a checkpoint to go on from, on any number of processes")
+    parser.add_argument("--resume", type=present, help="a checkpoint to continue from, on any number of processes")
     parser.add_argument(
         "--timeout", type=float, default=30.0, help="seconds in which all end after one hangs (default: 30)"
     )

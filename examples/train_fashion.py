@@ -155,7 +155,9 @@ def draw_mistakes(figure, images, labels, p, classes):
         answer = p[i].argmax()
         axes.imshow(images[i], cmap="gray_r")
         axes.set_title(f"{classes[answer]}, {p[i, answer]:.0%}\n(is {classes[labels[i]]})", fontsize=8)
-    figure.suptitle(f"The {len(worst)} worst of {len(wrong):,} mistakes: the answer, and in brackets what it is")
+    figure.suptitle(
+        f"The {len(worst)} worst of {len(wrong):,} mistakes: the prediction, and in brackets the right class"
+    )
 
 
 def draw_filters(figure, filters):
@@ -239,7 +241,7 @@ def main(argv=None):
     print(f"\n{np.trace(counts) / len(labels):.2%} of {len(labels):,} test images are right, after {seconds:.0f} s")
     mixed = counts - np.diag(np.diag(counts))
     for i, j in zip(*np.unravel_index(np.argsort(-mixed, axis=None, kind="stable")[:3], mixed.shape), strict=True):
-        print(f"{mixed[i, j]:5} of {counts[i].sum():,} {classes[i]} taken for {classes[j]}")
+        print(f"{classes[i]} taken for {classes[j]}: {mixed[i, j]} of {counts[i].sum():,}")
     if figure_class:
         pictures(given.plot, figure_class, model, history, images, labels, p, classes)
     return 0

@@ -127,7 +127,7 @@ def main(argv=None):
         return 1
     seconds = time.perf_counter() - began
     accuracy = tg.training.evaluate(model, test, tg.cross_entropy)["accuracy"]
-    print(f"\n{accuracy:.2%} of {len(held_out[1]):,} images that were not trained on, after {seconds:.1f} s")
+    print(f"\n{accuracy:.2%} of {len(held_out[1]):,} images that were not trained on are right, after {seconds:.1f} s")
     return 0
 
 

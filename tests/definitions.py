@@ -1,7 +1,7 @@
 """The library without `kernels/` and `compile/`, which are blocked from import: `python -m tests.definitions`.
 
 What is left are the definitions: every row of the case table with its gradients to second order, the replay of the notebook,
-the digits example, every optimizer, and `fit`, which runs plainly and says so.
+the digits example, every optimizer, and `fit`, which runs eagerly and says so.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def test_folders_import_one_way():
     for path in FILES:
         here = _folder(path.relative_to(PACKAGE).with_suffix("").parts)
         edges.setdefault(here, set()).update(folder for parts in _imports(path) if (folder := _folder(parts)) != here)
-    edges["training"] -= {"compile"}  # without which `fit` runs plainly
+    edges["training"] -= {"compile"}  # without which `fit` runs eagerly
     _ensure_no_circle(edges)
 
 

@@ -1,4 +1,4 @@
-"""Every function of numpy, numpy.linalg and numpy.fft records on Tensors, answers plainly, or is refused with a reason."""
+"""Every function of numpy, numpy.linalg and numpy.fft is recorded on Tensors, computed unrecorded, or refused with a reason."""
 
 from __future__ import annotations
 

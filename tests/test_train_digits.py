@@ -78,10 +78,12 @@ def test_the_table_compares_the_optimizers_and_each_has_learned(quick):
 
 
 def test_the_end_says_what_the_error_means(quick, example):
-    """The share of rounded answers that are right, counted again here, and the accuracy of the classifier, which is higher."""
-    rounded = float(re.search(r"^Rounded, ([\d.]+)% of its answers on the test images are right\.$", quick, re.M)[1])
+    """The share of rounded predictions that are right, counted again here, and the higher accuracy of the classifier."""
+    rounded = float(
+        re.search(r"^Rounded, ([\d.]+)% of its predictions on the test images are right\.$", quick, re.M)[1]
+    )
     accuracy = float(re.search(r"a score for each digit: ([\d.]+)% right\.$", quick, re.M)[1])
-    label = re.search(r"^The network answers with a value: (.+) is off by ([\d.]+) \(RMSE\)\.$", quick, re.M)[1]
+    label = re.search(r"^The network predicts a value: (.+) is off by ([\d.]+) \(RMSE\)\.$", quick, re.M)[1]
     name = next(name for name, (known, *_) in example.OPTIMIZERS.items() if known == label)
     split = example.load(quick=True)
     again = example.train(name, None, split, 5, 32, 0, example.Progress(io.StringIO()))
@@ -146,7 +148,7 @@ def test_training_and_test_images_are_all_the_digits_and_disjoint(example):
 
 
 def test_the_network_is_the_notebooks(example):
-    """Its arrays have the notebook's sizes, and its answers are those of the formula in plain loops."""
+    """Its arrays have the notebook's sizes, and its predictions are those of the formula in plain loops."""
     model = example.nn.models.NotebookNet()
     p = list(model.parameters())
     assert [a.shape for a in p] == [(4, 1, 3, 3), (4,), (10, 1024), (10,), (1, 10), (1,)]
@@ -224,10 +226,10 @@ def test_without_matplotlib_a_message_names_the_extra_and_training_runs(tmp_path
     assert not (tmp_path / "digits.png").exists()
 
 
-def test_the_classifier_names_nearly_all_digits(example, tmp_path, capsys):
+def test_the_classifier_recognizes_nearly_all_digits(example, tmp_path, capsys):
     assert example.main(["--classify", "--epochs", "10", "--save", str(tmp_path / "weights.npz")]) == 0
     share, images = re.search(
-        r"^([\d.]+)% of (\d+) test images are named correctly", capsys.readouterr().out, re.MULTILINE
+        r"^([\d.]+)% of (\d+) test images are classified correctly", capsys.readouterr().out, re.MULTILINE
     ).groups()
     assert int(images) == 360
     assert float(share) > 95

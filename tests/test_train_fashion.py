@@ -46,7 +46,7 @@ def test_a_quick_run_learns_and_says_what_it_mixes_up(example, files, capsys):
     assert "Fashion-MNIST: 512 images to train on, 256 to test on" in out
     share = float(re.search(r"^([\d.]+)% of 256 test images are right", out, re.MULTILINE)[1])
     assert share > 40, "guessing gives 10"
-    assert len(re.findall(r"^ *\d+ of \d+ .+ taken for .+$", out, re.MULTILINE)) == 3
+    assert len(re.findall(r"^.+ taken for .+: \d+ of \d+$", out, re.MULTILINE)) == 3
 
 
 def test_the_pictures_are_drawn(example, files, tmp_path, monkeypatch, capsys):

@@ -1,5 +1,5 @@
 """A whole training beside the same in PyTorch: `examples/train_mnist.py`, with its batches in their order, the loss and the
-share of right answers read back at every step, and a test after every epoch.
+share of correct predictions read back at every step, and a test after every epoch.
 
     python -m tests.benchmarks.training               seeds 0, 1 and 2, about four minutes
     python -m tests.benchmarks.training --seeds 1 --epochs 2

@@ -1,4 +1,4 @@
-"""A compiled call does what the plain call would do at that moment, or raises, or runs plainly and says so once."""
+"""A compiled call does what the plain call would do at that moment, or raises, or runs uncompiled and says so once."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def reference(tmp_path_factory):
 def test_the_checkpoint_has_the_same_bytes(tmp_path, reference, ranks, options):
     output = finished(tmp_path, ranks, EXAMPLE, *QUICK, "--checkpoint", "out.npz", *options)
     assert (tmp_path / "out.npz").read_bytes() == reference
-    assert f"by {ranks} processes" in output
+    assert f"processes: {ranks}" in output
     assert output.count("epoch 2/2") == 1, "only rank 0 shows how it goes"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.npz", "output.txt"]
 
