@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 
 def pytest_collection_finish():
-    """What was made until here stays to the end: the garbage collector need not look at it, which takes half a second."""
+    """Objects made so far live to the end: spare the garbage collector the half second that looking at them takes."""
     gc.collect()
     gc.freeze()
 

@@ -403,11 +403,11 @@ UNCHECKED = set(
     .strip()
     .split(", ")
 )
-"""Functions and PyTorch's keywords that they do not answer."""
+"""Functions, each with a keyword of PyTorch's for which its error has no remedy."""
 
 
 def asked(label, name):
-    """A function or class, other arguments that it needs, and PyTorch's keywords that it has not."""
+    """A function or class, its required arguments, and the keywords that PyTorch's has and that are tried on it."""
     thing = getattr(HOLDERS[label], name)
     parameters = list(inspect.signature(thing).parameters.values())
     needed = [None for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -417,7 +417,7 @@ def asked(label, name):
 
 
 @pytest.mark.parametrize(("label", "name"), [(label, name) for label in HOLDERS for name in RECORDED[label]])
-def test_every_keyword_of_pytorchs_works_or_is_answered(label, name):
+def test_every_keyword_of_pytorchs_works_or_is_explained(label, name):
     thing, needed, names = asked(label, name)
     for keyword in names:
         with pytest.raises((TypeError, ValueError, AttributeError)) as caught:

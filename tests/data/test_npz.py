@@ -138,7 +138,7 @@ def test_nothing_is_allocated_for_a_size_that_cannot_be(path, method, shape):
 
 
 def test_entries_that_share_their_bytes_are_refused(path):
-    """Each unfolds by itself to what the file can hold, all together to many times that."""
+    """Each by itself is no larger than the file allows; together they are many times larger."""
     one = archive(("0.npy", entry(ROW.replace("2,", "1000,"), bytes(8000))))
     directory = one.index(b"PK\1\2")
     end = one.index(b"PK\5\6")

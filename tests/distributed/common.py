@@ -51,7 +51,7 @@ class Job:
         return code, self.output.read_text()
 
     def kill(self, rank):
-        """Kill the process of a rank, and wait until the launcher has ended all; the monitor has the same variables."""
+        """Kill the process of a rank, not the monitor, which has its variables; wait until the launcher has ended all."""
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 variables = (folder / "environ").read_bytes().split(b"\0")

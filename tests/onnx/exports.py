@@ -31,7 +31,7 @@ def outputs(found: Any) -> list[np.ndarray]:
 def check(
     model: Any, *inputs: np.ndarray, batches: Sequence[int] = (1, 3), tolerance: float = 1e-5, **options: Any
 ) -> bytes:
-    """The file of a model, which in onnxruntime and after `load` gives what the model gives, for batches that much larger."""
+    """The file of a model. onnxruntime and `load` give from it what the model gives, for inputs repeated `batches` times."""
     was = model.training
     source = exported(model, *inputs, **options)
     assert model.training == was

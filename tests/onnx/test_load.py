@@ -321,7 +321,7 @@ def test_a_condition_of_an_input_chooses_in_each_call():
 
 
 def power(count):
-    """A loop that multiplies by x, and notes every turn."""
+    """A loop that multiplies by x; its scan output is the product of each iteration."""
     body = helper.make_graph(
         [node("Mul", ["acc", "x"], ["next"]), node("Identity", ["on"], ["still"]), node("Identity", ["next"], ["note"])],
         "body", [info("i", INT, []), info("on", BOOL, []), info("acc", FLOAT, None)],

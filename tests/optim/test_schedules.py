@@ -93,7 +93,7 @@ def test_rates_follow_their_formulas(lr, n, size, gamma, factor, share):
     for schedule, (arguments, expected) in formulas.items():
         optimizer = tg.optim.SGD([leaf(2)], lr=lr)
         assert rates(schedule(optimizer, *arguments), n)[-1] == pytest.approx(expected, rel=1e-12, abs=1e-14 * lr)
-        # Without another hand on the rate, nothing is lost on the way.
+        # If nothing else changes the rate, no rounding errors add up.
         assert schedule(tg.optim.SGD([leaf(2)], lr=lr), *arguments).last_epoch == 0
 
 

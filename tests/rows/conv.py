@@ -57,7 +57,7 @@ def naive_transpose(
     x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None = None, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> NDArray[Any]:  # fmt: skip
-    """The transposed convolution by its definition: every element of x paints a filter."""
+    """The transposed convolution by its definition: every element of x adds a multiple of the filter."""
     ndim = x.ndim - 2
     s, p, extra, d = (_each(v, ndim) for v in (stride, padding, output_padding, dilation))
     sizes = [

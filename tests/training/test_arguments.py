@@ -1,4 +1,4 @@
-"""`fit`, `evaluate` and `predict` take arrays as they take loaders, and answer what they cannot take."""
+"""`fit`, `evaluate` and `predict` take arrays as they take loaders, and refuse what they cannot take."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class TensorDataset(Dataset):
 
     Raises:
         ValueError: if there is no array, or the lengths differ.
-        TypeError: if an array does not hold numbers or is a single number.
+        TypeError: if an array holds Python objects or records, or is a single number.
 
     >>> import tinygrad_cnn as tg
     >>> digits = tg.data.TensorDataset(*tg.data.digits())
@@ -206,7 +206,7 @@ def as_array(value: Any) -> Array:
         return value.detach().numpy()
     array = np.asarray(value)
     if array.dtype.kind in "OV":
-        raise TypeError(f"a field of an example is a {type(value).__name__}; it must be a number or an array of them")
+        raise TypeError(f"a field of an example is a {type(value).__name__}; it must be a number, a str or an array of them")
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
         return array.astype(get_default_dtype())
     return array
@@ -223,7 +223,7 @@ def collate(items: Sequence[Any]) -> Batch:
 
     Raises:
         ValueError: if there are no examples, or they differ in their number of fields, their names or the shape of a field.
-        TypeError: if a field is not a number or an array.
+        TypeError: if a field is neither a number, a str, nor an array of them.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> images, labels = tg.data.collate([(np.zeros((28, 28)), 3), (np.ones((28, 28)), 5)])

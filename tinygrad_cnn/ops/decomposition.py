@@ -201,8 +201,8 @@ def eig(a: Array) -> EigResult:
         a: (..., n, n).
 
     Raises:
-        LinAlgError: (a ValueError) if `a` is not square or has complex eigenvalues; in backward, if it has fewer than n
-            eigenvectors.
+        LinAlgError: (a ValueError) if `a` is not square or has complex eigenvalues; in backward, if the computed eigenvectors
+            are dependent. Fewer than n true ones may be independent by rounding: then the gradient is meaningless.
     """
     square("eig", a)
     return EigResult(general_values(a), general_vectors(a))
@@ -357,7 +357,8 @@ def qr(a: Array, mode: str = "reduced") -> Any:
         signs of R's diagonal, and another one for a column that is already zero below it: there Q and R jump.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` has fewer than two axes; in backward, if its columns are not independent.
+        LinAlgError: (a ValueError) if `a` has fewer than two axes; in backward, if the computed R is singular. Of dependent
+            columns it may be invertible by rounding: then the gradient is meaningless.
         ValueError: for another mode.
     """
     _matrix("qr", a)

@@ -162,8 +162,10 @@ def polyder(p: Array, m: int = 1) -> Tensor:
 def polyint(p: Array, m: int = 1, k: Array = None) -> Tensor:
     """The coefficients of an m-th integral of a polynomial, with the constants k, 0 by default.   p' = g over the powers.
 
+    A single constant serves every integral.
+
     Raises:
-        ValueError: if `m` is negative, or `k` has not one constant for each integral.
+        ValueError: if `m` is negative, or `k` has fewer than `m` constants and not exactly one.
     """
     k = np.zeros(m) if k is None else atleast_1d(k)
     k = k if np.size(k) != 1 else k * np.ones(max(m, 1), k.dtype)

@@ -1,4 +1,4 @@
-"""A loop of one's own: shards of a loader, a mean over shards, and a wish by which all ranks leave together."""
+"""A training loop without `fit`: shards of a loader, means over shards, and a condition on which all ranks stop together."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""A loop of its own in which rank WHO fails between steps 2 and 3.
+"""A training loop without `fit`, in which rank WHO fails between steps 2 and 3.
 
 Run:  own.py HOW WHO
 """
