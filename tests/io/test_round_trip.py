@@ -141,6 +141,7 @@ SELF.append(SELF)
     ("state", "error", "message"),
     [
         ({"a": [1, {2}]}, TypeError, r"save: `state\['a'\]\[1\]` is a set; a state is made of dicts, lists and tuples"),
+        ({"a": tg.nn.ReLU()}, TypeError, r"`state\['a'\]` is a ReLU; .* and None: save its state_dict\(\)"),
         ({"a": 1j}, TypeError, r"`state\['a'\]` is a complex"),
         ({(1, 2): 1}, TypeError, r"`state` has the key \(1, 2\), a tuple; keys are str"),
         ([np.array([None])], TypeError, r"`state\[0\]` is a ndarray of object; it must be a plain array of numbers"),

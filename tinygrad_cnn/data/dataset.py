@@ -206,7 +206,9 @@ def as_array(value: Any) -> Array:
         return value.detach().numpy()
     array = np.asarray(value)
     if array.dtype.kind in "OV":
-        raise TypeError(f"a field of an example is a {type(value).__name__}; it must be a number, a str or an array of them")
+        raise TypeError(
+            f"a field of an example is a {type(value).__name__}; it must be a number, a str or an array of them"
+        )
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
         return array.astype(get_default_dtype())
     return array

@@ -110,7 +110,8 @@ class _Packer:
         if isinstance(value, bytes):
             return {"bytes": base64.b64encode(value).decode()}
         if not isinstance(value, list | tuple | Mapping):
-            raise TypeError(f"save: {_where(path)} is a {type(value).__name__}; a state is made of {_KINDS}")
+            remedy = ": save its state_dict()" if hasattr(value, "state_dict") else ""
+            raise TypeError(f"save: {_where(path)} is a {type(value).__name__}; a state is made of {_KINDS}{remedy}")
         if not depth:
             raise ValueError(f"save: `state` contains itself, or nests over {DEPTH} deep, at {_where(path[:4])}...")
         if isinstance(value, Mapping):

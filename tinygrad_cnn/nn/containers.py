@@ -87,8 +87,10 @@ class _Sequence(Module):
         listed, wanted = list(values), TYPES[self._kind]
         for value in listed:
             if not isinstance(value, wanted):
-                kind = type(value).__name__
-                raise TypeError(f"{type(self).__name__}: {value!r:.60} is a {kind}; it must be a {wanted.__name__}")
+                what = f"{type(self).__name__}: {value!r:.60} is a {type(value).__name__}"
+                remedy = ": unpack it with *" if isinstance(value, list | tuple) else ""
+                remedy = f": write {value.__name__}(...)" if isinstance(value, type) else remedy
+                raise TypeError(f"{what}; it must be a {wanted.__name__}{remedy}")
         return listed
 
     def _replace(self, values: list[Any]) -> Self:
