@@ -78,7 +78,7 @@ def test_a_file_with_flipped_bits(seed, little_memory):
 
 @pytest.mark.parametrize("source", [b"", b"PK\x03\x04", b"\xff" * 100, b"onnx" * 1000, bytes(1000)])
 def test_what_is_no_model(source):
-    with pytest.raises(OnnxError, match="no ONNX model"):
+    with pytest.raises(OnnxError, match="not an ONNX model"):
         load(source)
 
 
