@@ -121,14 +121,13 @@ class MPICommunicator:
                 self._raise(f"{text}, while rank {self.rank} waits for it, {self.at}", tell=True)
 
     def _ask(self, suspected: dict[int, str] | None) -> tuple[dict[int, str] | None, float]:
-        """Find the ranks that do not answer. If all answer twice in a row, they wait for different messages.
+        """Ask the other ranks where they are. Raise if one does not answer, or if they differ as they did the time before.
 
         Args:
-            suspected: where the ranks were when they were asked before, if not at the same place. When they answer again,
-                those that were merely late are at another place.
+            suspected: where the ranks were the time before, if they differed. A rank that was merely late has moved since.
 
         Returns:
-            Where the ranks are, if not at the same place, and when to ask again.
+            Where the ranks are, or None if all are at the same place; and when to ask again.
         """
         answers = self._control.answers
         answers.clear()
