@@ -402,7 +402,7 @@ def test_all_unknown_operators_are_listed_with_their_nodes():
     ([node("Elu", ["x", "x"], ["y"])], "it has 2 inputs"),
     ([node("Concat", [], ["y"])], "an input is missing"),
     ([node("Cast", ["x"], ["y"])], "the attribute 'to' is missing"),
-    ([node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)], "the type BFLOAT16 .16. is none"),
+    ([node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)], "the type BFLOAT16 .16. is not one"),
     ([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["y"])], "the name 'y' stands for two values"),
 ])  # fmt: skip
 def test_nodes_that_are_wrong(nodes, words):

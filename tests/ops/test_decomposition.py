@@ -68,6 +68,19 @@ def test_eigenvalues_that_differ_give_back_the_matrix():
     assert (w.numpy().dtype, v.shape) == (np.float64, (2, 2))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("a", [[[1, 2], [2, 4]], [[1, 1]] * 3, [[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 0], [0, 0]]])
+def test_qr_of_dependent_columns_has_a_gradient_that_is_not_a_number(a, dtype):
+    """Where they are dependent within rounding, at any scale; not where columns are only small, nor in the rest of a stack."""
+    independent = np.eye(*np.shape(a)) + 1
+    small = independent * np.array([1e-20, 1, 1])[: len(a[0])]
+    matrices = [np.multiply(a, 1e-12), a, np.multiply(a, 1e12), independent, small]
+    x = tg.Tensor(np.array(matrices, dtype), requires_grad=True)
+    for f in linalg.qr(x):
+        lost = np.isnan(tg.gradients(f.sum(), x, retain_graph=True)[0].numpy())
+        assert lost.all(axis=(1, 2)).tolist() == lost.any(axis=(1, 2)).tolist() == [True] * 3 + [False] * 2
+
+
 @pytest.mark.parametrize("UPLO", ["L", "U"])
 def test_one_triangle_of_a_matrix_that_is_not_symmetric_is_read_and_gets_the_gradient(UPLO):
     a = np.array([[2.0, 0.5, 0.25], [1.5, 1.0, -0.125], [0.75, 0.375, 3.0]])

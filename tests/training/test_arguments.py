@@ -154,7 +154,7 @@ DATASET = tg.data.TensorDataset(*GOOD)
             TypeError,
             "`scheduler` is the class StepLR; it must be a schedule, such as tg",
         ),
-        ({"callbacks": [tg.training.History()]}, TypeError, "no callback"),
+        ({"callbacks": [tg.training.History()]}, TypeError, "is not a callback"),
         ({"callbacks": [tg.training.Live]}, TypeError, "`callbacks` has the class Live; pass an object: Live(...)"),
         ({"callbacks": tg.training.LRFinder()}, TypeError, "it must be a list of callbacks"),
         (

@@ -20,7 +20,7 @@ from .elementwise import abs, where
 from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
 from .rearrange import tril
-from .reduce import sum
+from .reduce import any, max, sum
 from .shape import concatenate, reshape, swapaxes
 
 __all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "pinv", "qr", "svd", "svdvals"]
@@ -338,6 +338,9 @@ def _qr_rule(g: Array, y: Array, in_shape: tuple[int, ...]) -> Any:
     q, r, gq, gr = y[..., :m, :], y[..., m:, :], g[..., :m, :], g[..., m:, :]
     x = matmul(r, _t(gr)) - matmul(_t(gq), q)
     mirrored = tril(x) + _t(tril(x, -1))
+    left, size = abs(sum(r * np.eye(r.shape[-1], dtype=r.dtype), axis=-2)), max(abs(r), axis=-2)  # of each column of a
+    dependent = any(left <= 4 * m * np.finfo(r.dtype).eps * size, axis=-1)
+    r = where(reshape(dependent, shape=(*dependent.shape, 1, 1)), math.nan, r)
     return _t(solve_columns(r, _t(gq + matmul(q, mirrored))))
 
 
@@ -349,7 +352,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     """Q R = a, with Q^T Q = 1 and R upper triangular.   a' = (Q' + Q c) R^-T, c from R R'^T - Q'^T Q: its lower half, mirrored.
 
     Args:
-        a: (..., m, n), whose first min(m, n) columns are independent.
+        a: (..., m, n). Where its first min(m, n) columns are dependent within rounding, the gradient is NaN.
         mode: "reduced"; "r" for R alone; "complete" where m <= n, for which it is the same.
 
     Returns:
@@ -357,8 +360,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
         signs of R's diagonal, and another one for a column that is already zero below it: there Q and R jump.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` has fewer than two axes; in backward, if the computed R is singular. Of dependent
-            columns it may be invertible by rounding: then the gradient is meaningless.
+        LinAlgError: (a ValueError) if `a` has fewer than two axes.
         ValueError: for another mode.
     """
     _matrix("qr", a)
