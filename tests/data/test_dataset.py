@@ -70,7 +70,11 @@ def test_sequences_arrays_and_tensors_are_datasets():
         ((), ValueError, "TensorDataset: there are no arrays"),
         ((np.zeros(3), np.zeros((4, 3))), ValueError, r"TensorDataset: the arrays have lengths \[3, 4\]"),
         ((np.zeros(3), 3), TypeError, "TensorDataset: an array is a single number"),
-        ((np.array([None, 1]),), TypeError, "a field of an example is a ndarray; it must be a number, a str or an array"),
+        (
+            (np.array([None, 1]),),
+            TypeError,
+            "a field of an example is a ndarray; it must be a number, a str or an array",
+        ),
     ],
 )
 def test_tensor_dataset_refuses(arrays, error, message):

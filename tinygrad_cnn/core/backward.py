@@ -95,7 +95,7 @@ def pull_back(
             parents = node.parents
             if useful is not None:
                 parents = tuple([p if p in useful else None for p in parents])
-            saved = op.revive(node) if tensors else node.saved
+            saved = op.saved_tensors(node) if tensors else node.saved
             if vjp is None:
                 pulled = op.pull(g, saved, node.params, parents)
             else:

@@ -63,7 +63,7 @@ def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool
     sig = op.signature
     if tensors:  # labels and indices too, so that a tracer sees their use
         tensor_of = op.globals["Tensor"]._of
-        saved = tuple([tensor_of(value) if isinstance(value, np.ndarray) else value for value in op.revive(node)])
+        saved = tuple([tensor_of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
     values[OUT_SHAPE] = values[IN_SHAPE] = node.shape  # to an elementwise rule, an input has the shape of the output
@@ -106,7 +106,7 @@ def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool)
     with enable_grad():
         u = op.globals["Tensor"]._of(np.zeros(node.shape, node.dtype))
         u._node = place = Argument(u)
-        pulled = tracer().vjp(node, u, op.revive(node), parents)
+        pulled = tracer().vjp(node, u, op.saved_tensors(node), parents)
         roots = [
             (fit(r, parent, op, i)._node, t)
             for i, (r, t, parent) in enumerate(zip(pulled, given, parents, strict=True))

@@ -287,7 +287,7 @@ class Op:
     def _made(self, kind: str, emit: Callable[[Signature], str]) -> Any:
         return codegen.made(f"<{self.name}: {kind}>", emit(self.signature), self.globals)
 
-    def revive(self, node: Node) -> tuple[Any, ...]:
+    def saved_tensors(self, node: Node) -> tuple[Any, ...]:
         """The saved values of `node`, with differentiable inputs and the output as Tensors at their places in the graph."""
         assert node.saved is not None
         assert node.parents is not None

@@ -26,8 +26,8 @@ from .recorded_call import (
     check_callable,
     directed,
     directions,
+    is_differentiable,
     kind,
-    moves,
     named_after,
     shaped,
 )
@@ -187,7 +187,7 @@ def _value_and_grad(name: str, f: Callable[P, Any], argnums: Argnums, has_aux: b
             raise TypeError(f"{name}: f returned {kind(run.result)}; with `has_aux` it must return (result, more)")
         y = run.scalar(run.result[0] if has_aux else run.result)
         found = run.pull([(y, None)], create=run.open, retain=run.open)
-        return run.settled(run.result), run.settled(run.like_arguments(found))
+        return run.detached(run.result), run.detached(run.like_arguments(found))
 
     return named_after(f, value_and_gradient)
 
@@ -212,13 +212,13 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     def pull(cotangents: Any) -> tuple[Any, ...]:
         roots = []
         for path, y, u in matched("vjp", "the cotangent", cotangents, run.result):
-            if u is not None and moves(y):
+            if u is not None and is_differentiable(y):
                 roots.append((as_tensor(y), shaped("vjp", f"the cotangent{path}", u, np.shape(y), as_tensor(y).dtype)))
         asked = is_grad_enabled() and any(u.requires_grad for _, u in roots)
         found = run.like_arguments(run.pull(roots, create=asked or (is_grad_enabled() and run.open), retain=True))
-        return tuple(found if asked else run.settled(found))
+        return tuple(found if asked else run.detached(found))
 
-    return run.settled(run.result), pull
+    return run.detached(run.result), pull
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -237,14 +237,16 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     ([1.0, 8.0], [3.0, 6.0])
     """
     run, directions = directed("jvp", f, primals, tangents)
-    return run.settled(run.result), _pushed(run, directions)
+    return run.detached(run.result), _pushed(run, directions)
 
 
 def _pushed(run: Run, directions: Sequence[Tensor | None]) -> Any:
     """The tangent of the result, in its structure."""
-    outputs = [as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]
+    outputs = [as_tensor(leaf) for _, leaf in leaves(run.result) if is_differentiable(leaf)]
     found = iter(run.push(directions, outputs))
-    return run.settled(rebuild(run.result, [next(found) if moves(leaf) else None for _, leaf in leaves(run.result)]))
+    return run.detached(
+        rebuild(run.result, [next(found) if is_differentiable(leaf) else None for _, leaf in leaves(run.result)])
+    )
 
 
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -267,7 +269,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     def push(*tangents: Any) -> Any:
         return _pushed(run, directions("linearize", primals, tangents))
 
-    return run.settled(run.result), push
+    return run.detached(run.result), push
 
 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -286,7 +288,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     run, directions = directed("hvp", f, primals, tangents)
     with enable_grad():
         slopes = run.pull([(run.scalar(run.result), None)], create=True, retain=True)
-    products = run.settled(run.like_arguments(run.push(directions, slopes)))
+    products = run.detached(run.like_arguments(run.push(directions, slopes)))
     return products[0] if len(primals) == 1 else products
 
 
@@ -331,10 +333,13 @@ def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
 
     def columns(*args: P.args, **kwargs: P.kwargs) -> Any:
         run = Run("jacfwd", f, args, kwargs, argnums)
-        found = iter(run.columns([as_tensor(leaf) for _, leaf in leaves(run.result) if moves(leaf)]))
+        found = iter(run.columns([as_tensor(leaf) for _, leaf in leaves(run.result) if is_differentiable(leaf)]))
         return rebuild(
             run.result,
-            [run.settled(run.like_arguments(next(found))) if moves(leaf) else None for _, leaf in leaves(run.result)],
+            [
+                run.detached(run.like_arguments(next(found))) if is_differentiable(leaf) else None
+                for _, leaf in leaves(run.result)
+            ],
         )
 
     return named_after(f, columns)
@@ -358,6 +363,6 @@ def _jacobian(name: str, f: Callable[P, Any], argnums: Argnums) -> Callable[P, A
 
     def rows(*args: P.args, **kwargs: P.kwargs) -> Any:
         run = Run(name, f, args, kwargs, argnums)
-        return rebuild(run.result, [run.settled(run.jacobian(leaf)) for _, leaf in leaves(run.result)])
+        return rebuild(run.result, [run.detached(run.jacobian(leaf)) for _, leaf in leaves(run.result)])
 
     return named_after(f, rows)

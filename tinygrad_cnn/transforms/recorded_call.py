@@ -42,17 +42,17 @@ class Run:
         self.selected = tuple(args[i] for i in positions)
         for i, argument in zip(positions, self.selected, strict=True):
             found = [leaf for _, leaf in leaves(argument)]
-            if argnums is not None and found and not any(map(moves, found)):
+            if argnums is not None and found and not any(map(is_differentiable, found)):
                 remedy = "pass floating-point numbers, or leave it out of `argnums`"
                 raise TypeError(f"{name}: argument {i} is {kind(found[0])}, which has no derivative; {remedy}")
         with enable_grad():
-            placed = [fresh(leaf) if moves(leaf) else leaf for _, leaf in leaves(self.selected)]
+            placed = [fresh(leaf) if is_differentiable(leaf) else leaf for _, leaf in leaves(self.selected)]
             call = list(args)
             for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
                 call[i] = argument
             self.result = f(*call, **kwargs)
-        self.moving = [moves(leaf) for leaf in placed]
-        self.inputs = [leaf for leaf, free in zip(placed, self.moving, strict=True) if free]
+        self.differentiable = [is_differentiable(leaf) for leaf in placed]
+        self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
 
     @functools.cached_property
     def open(self) -> bool:
@@ -62,12 +62,12 @@ class Run:
     def _reaches_out(self, results: Iterable[Any]) -> bool:
         return bool(outside([t._node for t in results if isinstance(t, Tensor) and t._node is not None], self.since))
 
-    def settled(self, tree: Any) -> Any:
+    def detached(self, tree: Any) -> Any:
         """Results as Tensors, detached from the graph unless they depend on Tensors recorded outside."""
-        return rebuild(tree, [self._settle(leaf) for _, leaf in leaves(tree)])
+        return rebuild(tree, [self._detached(leaf) for _, leaf in leaves(tree)])
 
-    def _settle(self, leaf: Any) -> Any:
-        if not moves(leaf):
+    def _detached(self, leaf: Any) -> Any:
+        if not is_differentiable(leaf):
             return leaf
         tensor = as_tensor(leaf)
         stays = self.recorded and tensor._node is not None and self._reaches_out([tensor])
@@ -75,7 +75,7 @@ class Run:
 
     def scalar(self, result: Any) -> Tensor:
         """The result as a Tensor, which must have a single, floating-point element."""
-        if not moves(result):
+        if not is_differentiable(result):
             remedy = "return (result, more) and pass has_aux=True" if isinstance(result, tuple) else "return a Tensor"
             raise TypeError(
                 f"{self.name}: f returned {kind(result)}, but only floating-point numbers have gradients; {remedy}"
@@ -119,12 +119,12 @@ class Run:
     def like_arguments(self, found: Sequence[Tensor]) -> Any:
         """One result per input in the structure of the arguments, with None for leaves that have no derivative."""
         each = iter(found)
-        tree = rebuild(self.selected, [next(each) if free else None for free in self.moving])
+        tree = rebuild(self.selected, [next(each) if free else None for free in self.differentiable])
         return tree[0] if self.single else tree
 
     def jacobian(self, leaf: Any) -> Any:
         """The derivatives of one leaf of the result, in the structure of the arguments: a pull for each of its elements."""
-        if not moves(leaf):
+        if not is_differentiable(leaf):
             return None
         y = as_tensor(leaf)
         rows = _for_each_element(y, lambda u: self.pull([(y, u)], create=self.open, retain=True))
@@ -181,7 +181,7 @@ def directions(name: str, primals: Sequence[Any], tangents: Sequence[Any]) -> li
     """A tangent for each floating-point leaf of `primals`, checked: None for zero."""
     found = []
     for path, x, t in matched(name, "`tangents`", list(tangents), list(primals)):
-        if moves(x):
+        if is_differentiable(x):
             dtype = as_tensor(x).dtype
             found.append(None if t is None else shaped(name, f"`tangents{path}`", t, np.shape(x), dtype))
     return found
@@ -198,7 +198,7 @@ def _own(t: Any, y: Tensor, memory: Sequence[np.ndarray]) -> Tensor:
     return Tensor._of(np.array(t, order="C") if shared or not t.flags.writeable else np.asarray(t))
 
 
-def moves(leaf: Any) -> bool:
+def is_differentiable(leaf: Any) -> bool:
     """Whether a leaf can have a derivative: a Tensor, array or Python number of floating-point dtype."""
     if isinstance(leaf, Tensor | np.ndarray):
         return leaf.dtype.kind == "f"

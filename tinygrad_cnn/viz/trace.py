@@ -22,7 +22,7 @@ from ..tensor.tensor import incoming
 from ..transforms.anomaly import called_at
 from ..transforms.batched_call import as_tensor
 from ..transforms.pytree import leaves, rebuild
-from ..transforms.recorded_call import moves
+from ..transforms.recorded_call import is_differentiable
 from .graph import Graph, Input, counted, shown, shown_place
 from .names import Names
 from .recorder import Recorder, array_of, input_names
@@ -291,7 +291,9 @@ def _placed(found: Sequence[Any]) -> list[Any]:
     """The leaves of arguments, with copies of those that have a gradient. A Tensor that is given twice is one input."""
     known: dict[int, Tensor] = {}
     return [
-        known.setdefault(id(leaf) if isinstance(leaf, Tensor) else -i, _fresh(leaf)) if moves(leaf) else leaf
+        known.setdefault(id(leaf) if isinstance(leaf, Tensor) else -i, _fresh(leaf))
+        if is_differentiable(leaf)
+        else leaf
         for i, leaf in enumerate(found, 1)
     ]
 
