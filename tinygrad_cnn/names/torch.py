@@ -24,7 +24,8 @@ RANDOM = "np.random.default_rng().{0}"
 _TORCH = {
     "tg.abs": "absolute",
     "tg.Tensor(data), or tg.from_numpy(array), which shares memory": "as_tensor asarray scalar_tensor",
-    "tg.concatenate": "cat concat", "tg.array_split": "chunk tensor_split", "tg.vstack": "row_stack", "tg.unstack": "unbind",
+    "tg.concatenate": "cat concat", "tg.array_split": "tensor_split", "tg.vstack": "row_stack", "tg.unstack": "unbind",
+    "tg.split(x, range(-(-len(x) // n), len(x), -(-len(x) // n)))": "chunk",
     "tg.split(x, np.cumsum(sizes)[:-1])": "split_with_sizes", "tg.transpose(x, axes)": "permute", "tg.transpose": "t",
     "tg.expand_dims": "unsqueeze", "tg.swapaxes": "swapdims", "tg.moveaxis": "movedim", "tg.reshape": "unflatten",
     "tg.take_along_axis": "gather take_along_dim", "tg.take": "index_select", "tg.put_along_axis": "scatter put",
@@ -40,9 +41,10 @@ _TORCH = {
     "tg.repeat": "repeat_interleave", "tg.min(x), tg.max(x)": "aminmax",
     "tg.std(x, correction=1), tg.mean(x)": "std_mean", "tg.var(x, correction=1), tg.mean(x)": "var_mean",
     "1 / tg.sqrt(x)": "rsqrt",
-    "tg.norm(x - y)": "dist", "tg.sqrt(tg.square(x[:, None] - y).sum(-1))": "cdist pdist",
+    "tg.norm(x - y)": "dist", "tg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)": "cdist",
+    "tg.norm(x[:, None] - x, axis=-1)[np.triu_indices(len(x), 1)]": "pdist",
     "tg.linalg.norm": "frobenius_norm nuclear_norm", "tg.linalg.inv": "inverse", "tg.linalg.pinv": "pinverse",
-    "tg.linalg.slogdet(x).logabsdet": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd": "pca_lowrank svd_lowrank",
+    "tg.log(tg.linalg.det(x))": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd": "pca_lowrank svd_lowrank",
     "tg.linalg.qr": "geqrf orgqr ormqr", SOLVERS: "cholesky_inverse cholesky_solve lu lu_solve lu_unpack triangular_solve",
     "tg.sort(x, axis=0)": "msort", "tg.sort(x, axis)[..., k - 1]": "kthvalue", "tg.trapezoid": "trapz",
     "tg.cumsum(dx * (y[1:] + y[:-1]) / 2)": "cumulative_trapezoid", "tg.searchsorted(boundaries, x)": "bucketize",
@@ -125,7 +127,8 @@ _TENSOR = {
     "tg.take_along_axis(x, indices, axis)": "gather take_along_dim", "x.take(indices, axis)": "index_select",
     "x[..., i]": "select", "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)":
     "index_add", "list(x)": "unbind", "tg.split(x, range(n, len(x), n)) for parts of n":
-    "split", "tg.array_split(x, n)": "chunk tensor_split", "tg.zeros(*shape, dtype=x.dtype)":
+    "split", "tg.array_split(x, n)": "tensor_split",
+    "tg.split(x, range(-(-len(x) // n), len(x), -(-len(x) // n)))": "chunk", "tg.zeros(*shape, dtype=x.dtype)":
     "new_zeros new_empty new", "tg.ones(*shape, dtype=x.dtype)": "new_ones", "tg.Tensor(data)": "new_tensor",
     "tg.full(shape, value)": "new_full", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
