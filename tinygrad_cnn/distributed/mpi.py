@@ -34,17 +34,17 @@ class MPICommunicator:
     Args:
         comm: the communicator; it is duplicated for the first World.
         timeout: the seconds within which all ranks end after one has stopped answering. After 0.8 of the timeout a
-            waiting rank asks the others. They have 0.1 to answer, and 0.1 to print their errors.
+            waiting rank asks the others. They have 0.1 of it to answer, and 0.1 to print their errors.
     """
 
     def __init__(self, comm: Any, timeout: float) -> None:
         from mpi4py import MPI
 
         self._mpi = MPI
-        self._control, self._data, self._number = _connection(comm)
+        self.control, self._data, self._number = _connection(comm)
         self.rank, self.size, self._timeout = comm.rank, comm.size, timeout
-        self._control.patience = max(self._control.patience, 0.1 * timeout)
-        self._host = self._control.hosts[self.rank]
+        self.control.patience = max(self.control.patience, 0.1 * timeout)
+        self._host = self.control.hosts[self.rank]
         self._monitor: monitor.Connection | None = None
         self.at = "before the first step"
         self.failures: Path | None = None
@@ -58,7 +58,7 @@ class MPICommunicator:
     @at.setter
     def at(self, text: str) -> None:
         self._at = text
-        self._place = self._control.at = f"{text}, of World number {self._number}" if self._number > 1 else text
+        self._place = self.control.at = f"{text}, of World number {self._number}" if self._number > 1 else text
         self._tag = zlib.crc32(self._place.encode()) % 32768  # as many tags as every MPI has
         if self._monitor is not None:
             self._monitor.set_status(f"rank {self.rank} on {self._host}, {text}")
@@ -78,7 +78,7 @@ class MPICommunicator:
         with self._errors():
             if self._mpi.Request.Testall(requests):
                 return
-            self._control.at = self._place
+            self.control.at = self._place
             start = polled = time.monotonic()
             ask, suspected = start + 0.8 * self._timeout, None
             while not self._mpi.Request.Testall(requests):
@@ -110,13 +110,13 @@ class MPICommunicator:
 
     def _check_failure(self) -> None:
         """Receive control messages; DistributedError if one reports a failure."""
-        self._control.receive()
-        if self._control.failure is not None and not self._control.failed:
-            self._raise(self._control.failure)
+        self.control.receive()
+        if self.control.failure is not None and not self.control.failed:
+            self._raise(self.control.failure)
 
     def _check_ended(self, waiting_for: set[int], now: float) -> None:
-        for rank in sorted(waiting_for & self._control.ended.keys()):
-            when, text = self._control.ended[rank]
+        for rank in sorted(waiting_for & self.control.ended.keys()):
+            when, text = self.control.ended[rank]
             if now - when > LATE:
                 self._raise(f"{text}, while rank {self.rank} waits for it, {self.at}", tell=True)
 
@@ -129,16 +129,16 @@ class MPICommunicator:
         Returns:
             Where the ranks are, or None if all are at the same place; and when to ask again.
         """
-        answers = self._control.answers
+        answers = self.control.answers
         answers.clear()
-        self._control.send_all("where")
+        self.control.send_all("where")
         until = time.monotonic() + 0.1 * self._timeout
         while (silent := self._silent()) and time.monotonic() < until:
             self._check_failure()
             time.sleep(POLL)
         places = {**answers, self.rank: self._place}
         if silent:
-            names = " and ".join(f"rank {rank} on {self._control.hosts[rank]}" for rank in silent)
+            names = " and ".join(f"rank {rank} on {self.control.hosts[rank]}" for rank in silent)
             self._raise(
                 f"{names} did not answer for {self._timeout:g} s; rank {self.rank} on {self._host} waits {self.at}. It is "
                 "stopped, or hangs, or its step takes longer: then give World a larger `timeout`", tell=True,
@@ -155,14 +155,14 @@ class MPICommunicator:
 
     def _silent(self) -> list[int]:
         """The ranks that have neither answered nor ended."""
-        return [rank for rank in self._control.others if rank not in {**self._control.answers, **self._control.ended}]
+        return [rank for rank in self.control.others if rank not in {**self.control.answers, **self.control.ended}]
 
     def _raise(self, text: str, tell: bool = False) -> None:
         """Raise DistributedError with this text. With `tell`, first send it to the other ranks."""
-        self._control.failed = True
-        self._control.failure = text
+        self.control.failed = True
+        self.control.failure = text
         if tell:
-            self._control.send_all("failed", text)
+            self.control.send_all("failed", text)
         self._report(text)
         raise DistributedError(text)
 
@@ -173,7 +173,7 @@ class MPICommunicator:
         if not file:
             return
         self.failures = Path(file)
-        neighbours = [rank for rank, host in enumerate(self._control.hosts) if host == self._host]
+        neighbours = [rank for rank, host in enumerate(self.control.hosts) if host == self._host]
         is_first = neighbours[0] == self.rank
         folder, process = monitor.start_monitor(file, len(neighbours)) if is_first else ("", None)
         try:
@@ -200,11 +200,11 @@ class MPICommunicator:
 
     def fail(self, error: BaseException) -> None:
         """Report to the other ranks that this one ends with an error."""
-        if self._control.failed:  # it was reported before
+        if self.control.failed:  # it was reported before
             return
-        self._control.failed = True
+        self.control.failed = True
         text = f"rank {self.rank} on {self._host}, {self.at}, raised {type(error).__name__}: {error}"
-        self._control.send_all("failed", text)
+        self.control.send_all("failed", text)
         self._report(text)
 
     def _report(self, text: str) -> None:

@@ -9,7 +9,7 @@ import tinygrad_cnn as tg
 
 world = tg.distributed.World(2, timeout=4)
 if world.rank == 1:
-    control, asked = world.comm._control, []
+    control, asked = world.comm.control, []
     control.at = "at step 1"
     send, control.send = control.send, lambda *message: asked.append(message) or send(*message)
     while not asked:
