@@ -49,6 +49,13 @@ def test_vectors_of_repeated_values_have_gradients_that_are_not_numbers(a):
     assert np.isnan(t.numpy()).any()
 
 
+@pytest.mark.parametrize("a", [[[0, 1], [0, 0]], [[1, 1], [0, 1]], [[3, 1, 0], [0, 3, 1], [0, 0, 3]], [[0, 0], [0, 0]]])
+def test_general_vectors_of_repeated_values_have_gradients_that_are_not_numbers(a):
+    """Also where all eigenvalues are 0: the size of the matrix says what is rounding."""
+    x = leaf(a)
+    assert np.isnan(tg.gradients(linalg.eig(x).eigenvectors.sum(), x)[0].numpy()).any()
+
+
 def test_second_derivatives_at_repeated_eigenvalues_are_not_numbers():
     x = leaf(np.eye(3))
     (g,) = tg.gradients((linalg.eigvalsh(x) ** 2).sum(), x, create_graph=True)

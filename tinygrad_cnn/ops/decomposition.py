@@ -38,7 +38,8 @@ def _matrix(name: str, a: Array) -> None:
 def _over_gaps(x: Array, gaps: Array, scale: Array) -> Any:
     """x / gaps off the diagonal, and 0 on it; NaN where a gap is 0 within rounding."""
     diagonal = np.eye(x.shape[-1], dtype=bool)
-    equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * sum(abs(scale), axis=-1, keepdims=True)
+    size = max(sum(abs(scale), axis=-1, keepdims=True), axis=-2, keepdims=True)
+    equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * size
     return where(diagonal, 0, x / where(diagonal, 1, where(equal, math.nan, gaps)))
 
 
@@ -184,7 +185,7 @@ def general_vectors(a: Array) -> Array:
 def _general_vectors_rule(g: Array, y: Array, a: Array) -> Any:
     w = _quotients(y, a, y)
     x = matmul(_t(y), g - y * sum(y * g, axis=-2, keepdims=True))
-    return solve_columns(_t(y), matmul(_over_gaps(x, w - _t(w), w), _t(y)))
+    return solve_columns(_t(y), matmul(_over_gaps(x, w - _t(w), a), _t(y)))
 
 
 general_vectors.vjp(a=_general_vectors_rule)
