@@ -340,7 +340,7 @@ def _qr_rule(g: Array, y: Array, in_shape: tuple[int, ...]) -> Any:
     x = matmul(r, _t(gr)) - matmul(_t(gq), q)
     mirrored = tril(x) + _t(tril(x, -1))
     left, size = abs(sum(r * np.eye(r.shape[-1], dtype=r.dtype), axis=-2)), max(abs(r), axis=-2)  # of each column of a
-    dependent = any(left <= 4 * m * np.finfo(r.dtype).eps * size, axis=-1)
+    dependent = any(left <= 4 * math.sqrt(m) * np.finfo(r.dtype).eps * size, axis=-1)
     r = where(reshape(dependent, shape=(*dependent.shape, 1, 1)), math.nan, r)
     return _t(solve_columns(r, _t(gq + matmul(q, mirrored))))
 
