@@ -526,7 +526,7 @@ class TestWhatIsNotRepeated:
 
 class TestStrict:
     def test_it_never_goes_on_with_an_old_program(self, audits):
-        table = np.zeros(5000, np.float32)
+        table = np.zeros(20000, np.float32)
         run = tg.compile(lambda x: x * (1 + float(table.sum())), strict=True)
         run(ones())
         table[0] = 1

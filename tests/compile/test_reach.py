@@ -15,6 +15,7 @@ import logging
 import operator
 import os
 import pathlib
+import queue
 import sys
 import threading
 import types
@@ -56,7 +57,106 @@ class Options:
     k: float = 2.0
 
 
+class Number(float):
+    """A constant that has attributes."""
+
+
+def doubles():
+    """An object of a new class, which a test may change."""
+
+    class Doubles:
+        def __call__(self, x):
+            return x * 2
+
+        def __len__(self):
+            return 2
+
+        @functools.singledispatchmethod
+        def scaled(self, x):
+            return x * 2
+
+    return Doubles()
+
+
+def layer():
+    class Layer(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    return Layer()
+
+
 COMPARED = {
+    "a method that Python calls": (
+        doubles,
+        lambda t, x: t(x),
+        lambda t, i: setattr(type(t), "__call__", lambda self, x: x * 5) if i == 3 else None,
+    ),
+    "another such method": (
+        doubles,
+        lambda t, x: x * len(t),
+        lambda t, i: setattr(type(t), "__len__", lambda self: 5) if i == 3 else None,
+    ),
+    "the forward of a class": (
+        layer,
+        lambda t, x: t(x),
+        lambda t, i: setattr(type(t), "forward", lambda self, x: x * 5) if i == 3 else None,
+    ),
+    "an attribute of a number": (
+        lambda: Number(2.0),
+        lambda t, x: x * t.k,
+        lambda t, i: setattr(t, "k", value(i)),
+    ),
+    "an event": (
+        threading.Event,
+        lambda t, x: x * (2 if t.is_set() else 3),
+        lambda t, i: t.set() if i == 3 else None,
+    ),
+    "a queue": (
+        queue.Queue,
+        lambda t, x: x * (1 + t.qsize()),
+        lambda t, i: t.put(i) if i == 3 else None,
+    ),
+    "a long list": (
+        lambda: [2.0] * 5000,
+        lambda t, x: x * t[4500],
+        lambda t, i: t.__setitem__(4500, value(i)),
+    ),
+    "a list in a long list": (
+        lambda: [*[1.0] * 9000, [2.0]],
+        lambda t, x: x * t[9000][0],
+        lambda t, i: t[9000].__setitem__(0, value(i)),
+    ),
+    "a long dict": (
+        lambda: dict.fromkeys(range(5000), 2.0),
+        lambda t, x: x * t[4500],
+        lambda t, i: t.update({4500: value(i)}),
+    ),
+    "the order of a long dict": (
+        lambda: dict.fromkeys(range(2, 5002)),
+        lambda t, x: x * next(iter(t)),
+        lambda t, i: t.update({2: t.pop(2)}) if i == 3 else None,
+    ),
+    "a long deque": (
+        lambda: collections.deque([2.0] * 5000),
+        lambda t, x: x * t[4500],
+        lambda t, i: t.__setitem__(4500, value(i)),
+    ),
+    "a long set": (
+        lambda: set(range(5000)),
+        lambda t, x: x * (7 in t),
+        lambda t, i: (t.discard(7), t.add(9999)) if i == 3 else None,
+    ),
+    "a long bytearray": (
+        lambda: bytearray(b"\2" * 9000),
+        lambda t, x: x * t[8000],
+        lambda t, i: t.__setitem__(8000, int(value(i) * 2)),
+    ),
+    "a table that NumPy reads": (
+        lambda: np.full(9000, 2.0, "f4"),
+        lambda t, x: x * t[8000],
+        lambda t, i: t.__setitem__(8000, value(i)),
+    ),
     "a bytearray": (lambda: bytearray(b"\2"), lambda t, x: x * t[0], lambda t, i: t.__setitem__(0, int(value(i) * 2))),
     "an array of Python": (
         lambda: array.array("d", [2.0]),
@@ -212,17 +312,22 @@ def test_closures_of_functions_that_nothing_in_sight_holds():
 
         return k, f
 
-    def cached():
+    def cached(is_warm):
         k = [2.0]
 
         @functools.lru_cache
         def scale():
             return k[0]
 
+        scale() if is_warm else None
         return (k, scale), lambda x: x * scale()
 
     drifting_twins_agree(op, lambda k, i: k.__setitem__(0, value(i)))
-    drifting_twins_agree(cached, lambda t, i: (t[0].__setitem__(0, value(i)), t[1].cache_clear()))
+    for is_warm in (False, True):
+        drifting_twins_agree(
+            functools.partial(cached, is_warm),
+            lambda t, i: (t[0].__setitem__(0, value(i)), t[1].cache_clear()) if i in (3, 6) else 0,
+        )
 
 
 def test_every_option_of_a_layer_is_compared():
@@ -307,6 +412,38 @@ class TestWhatNoGuardCanCompare:
         assert len(handler.calls) == 6
         assert len(caught) == 1
 
+    def test_functions_by_type(self):
+        """The table of a single-dispatch method has weak references."""
+        thing = doubles()
+        run = tg.compile(lambda x: thing.scaled(x))
+        with pytest.warns(RuntimeWarning, match="reads a weak reference"):
+            assert run(ones()).tolist() == [2, 2]
+        vars(type(thing))["scaled"].register(tg.Tensor, lambda self, x: x * 5)
+        assert run(ones()).tolist() == [5, 5]
+
+    def test_the_level_of_a_log(self):
+        log, handler = logging.getLogger("tests.reach.level"), Counts()
+        log.handlers, log.propagate = [handler], False
+        log.setLevel(logging.INFO)
+        run = tg.compile(lambda x: (log.debug("called"), x * 2)[1])
+        for _ in range(3):
+            run(ones())
+        log.setLevel(logging.DEBUG)
+        with pytest.warns(RuntimeWarning, match="changes what it reads"):
+            run(ones())
+        assert [run(ones()).tolist() for _ in range(2)] == [[2, 2]] * 2
+        assert len(handler.calls) == 3
+
+    def test_more_elements_than_are_compared(self):
+        for many in ([0.0] * 70_000, dict.fromkeys(range(70_000)), [[0] for _ in range(9000)]):
+            with pytest.raises(tg.CaptureError, match="too many to compare"):
+                tg.compile(lambda x, many=many: x * len(many), strict=True)(ones())
+
+    def test_the_state_of_the_library_s_generator(self):
+        run = tg.compile(lambda x: x * len(str(tg.get_rng_state())))
+        with pytest.warns(RuntimeWarning, match="reads the state of the random generator"):
+            run(ones())
+
     def test_iterators_weak_references_and_threads(self):
         local, meta = threading.local(), weakref.ref(Meta)
         local.k = 2.0
@@ -323,7 +460,7 @@ class TestWhatNoGuardCanCompare:
 
 def test_large_arrays_that_python_writes():
     def build():
-        table = np.zeros(9000)
+        table = np.zeros(90_000)
 
         def f(x):
             table[7] += 1
@@ -333,7 +470,7 @@ def test_large_arrays_that_python_writes():
         return table, f
 
     def written_by_ops():
-        array = np.zeros(9000, np.float32)
+        array = np.zeros(90_000, np.float32)
         buffer = tg.from_numpy(array)
 
         def f(x):

@@ -392,7 +392,7 @@ class TestWhatAReplayCannotRepeat:
         drifting_twins_agree(build, lambda numbers, i: None, warns="continues a count from before the call")
 
     def test_a_large_array_is_noticed_by_an_audit(self):
-        table = np.zeros(5000)
+        table = np.zeros(9000)
         run = tg.compile(lambda x: x * float(table.sum()))
         run(ones())
         run(ones())
@@ -405,7 +405,7 @@ class TestWhatAReplayCannotRepeat:
         assert run(ones()).tolist() == [4, 4]
 
     def test_an_audit_that_fails_is_made_up_for(self):
-        table = np.zeros(5000)
+        table = np.zeros(9000)
         run = tg.compile(lambda x, i: x[i] * float(table.sum()))
         run(ones(), np.array([0]))
         with pytest.raises(IndexError):

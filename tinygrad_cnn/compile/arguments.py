@@ -9,11 +9,16 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
 from ..core.hooks import register
-from ..core.node import Leaf
+from ..core.node import Argument, Leaf
 from ..core.versions import owner
 from ..tensor import Tensor, get_default_dtype
 from ..transforms.pytree import leaves, rebuild
 from .same import Held, typed
+from .steps import CaptureError
+
+
+class Differentiated(CaptureError):
+    """A transform differentiates the call, and must see its ops."""
 
 
 def signature(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -52,6 +57,8 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
                 f"{name}: argument {where!r} is the result of `{x._op_name}` and requires a gradient, which cannot flow out of "
                 "a compiled call; detach() it, or compute it inside"
             )
+        if isinstance(x._node, Argument):
+            raise Differentiated(f"{name}: argument {where!r} is differentiated by a transform; compile the transform")
         given.append(x)
         key.append((x.shape, x.dtype, x._array.strides, x._node is not None, _grad(x) is None, *map(Held, _hooks(x))))
     elif isinstance(x, list | tuple | dict):

@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from ..core import tracing
 from ..core.frames import caller
 from ..tensor import Tensor
-from .arguments import StandIns, Written, array_of, signature, wrapped
+from .arguments import Differentiated, StandIns, Written, array_of, signature, wrapped
 from .audit import Record
 from .program import Program, Ready
 from .results import Results
@@ -107,7 +107,10 @@ class Compiled(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.plain is not None or (tracing.watchers and tracing.tracer() is not tracing.NO_TRACER):
             return self._as_written(args, kwargs)
-        key, given = signature(self._name, args, kwargs)
+        try:
+            key, given = signature(self._name, args, kwargs)
+        except Differentiated:
+            return self._as_written(args, kwargs)
         result = self._alone(self._run, key, given, args, kwargs)
         if result is _ALIASED:
             self._warn_of_aliases()
@@ -149,27 +152,26 @@ class Compiled(Generic[P, R]):
 
     def _run(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         program = self._find(key, given)
-        if program is None or program.left <= 0:
+        if program is None or program.is_audited():
             return self._captured(program, key, given, args, kwargs)
         arrays = [x._array if x.__class__ is Tensor else array_of(x) for x in given]
         return _ALIASED if program.written.is_among(arrays) else program.replay(given, arrays)
 
     def _program(self, key: Any, given: list[Any], args: Any, kwargs: Any) -> Program | None:
         program = self._find(key, given)
-        if program is None or program.left <= 0:
+        if program is None or program.is_audited():
             self._captured(program, key, given, args, kwargs, keep=False)
             program = self._programs.get(key, [None])[-1]
         return program
 
     def _find(self, key: Any, given: list[Any]) -> Ready | None:
-        """The program for a call, if there is one. If its `left` is 0, the call is an audit."""
+        """The program for a call, if there is one."""
         for program in self._programs.get(key, ()):
             if program.unchanged():
                 if program.takes_leaves:
                     self._check_alone(program.referred, given)
                 if len(self._programs) > 1:
                     self._programs.move_to_end(key)
-                program.left -= 1
                 return program
         return None
 
@@ -228,8 +230,7 @@ class Compiled(Generic[P, R]):
         elif audited is not None:
             difference = audited.record.difference(Record(capture, results.compared))
             if difference is None:
-                audited.left = audited.audit - 1  # after call 2: 3, 5, 9, 17 ...
-                audited.audit += audited.left
+                audited.passed()
             else:
                 self._give_up(f"depends on Python state that is not compared: {difference}")
         elif changed:  # possibly only in the first run

@@ -17,7 +17,10 @@ from .source import Constants
 from .undo import restorer
 
 MANY = 4096
-"""For longer lists and dicts only the length is compared."""
+"""Longer lists and dicts are compared with ``==``, which is fast, but does not distinguish 1 from True."""
+
+MOST = 1 << 16
+"""Longer lists and dicts are not compared: a function that reaches one is not compiled."""
 
 FEW = 256
 """Longer lists are compared in a loop."""
@@ -122,10 +125,10 @@ def contents(thing: Any, most: int = MANY) -> Read:
     """The contents of a list, deque, dict, set or another collection."""
     label, n = f"a {type(thing).__name__}", len(thing)
     parts, found = ["*{0}"], (*thing,)
-    if n > most:
-        return Read(label, ["len({0})"], thing, tests=[f"len({{0}}) == {n}"])
     if isinstance(thing, Mapping):
         parts, found = ["*{0}", "*{0}.values()"], (*thing, *thing.values())
+    if n > most:
+        return Read(label, parts, thing, [*found], tests=[f"[{', '.join(parts)}] == {{1}}"])
     if type(thing) is dict and all(type(key) is str for key in thing):  # other mappings may run code on access
         tests = ["[*{0}] == {1}", *(_item(key, n + i) for i, key in enumerate(thing))]
         read = Read(label, parts, thing, [*thing], tests=tests)

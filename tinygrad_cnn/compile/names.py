@@ -101,6 +101,8 @@ def function_of(value: Any) -> Any:
         return value.__func__
     if isinstance(value, functools.cached_property | functools.partialmethod):
         return value.func
+    if isinstance(value, functools.singledispatchmethod):
+        return value.dispatcher
     return None
 
 

@@ -19,6 +19,9 @@ SMALL_BYTES = 1 << 20
 FIRST_AUDIT = 2
 """The number of the first audited call of a program, counting its capture as 1; later audits follow from it."""
 
+AUDITED_MOVES = 8
+"""After this many changes of outside arrays that ops use, each found by an audit to change no step, they are not compared."""
+
 
 class Program:
     """A captured run, ready to be replayed."""
@@ -71,6 +74,28 @@ class Ready(Program):
         self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
         # The number of the next audited call, and the calls left until then.
         self.audit, self.left = FIRST_AUDIT, FIRST_AUDIT - 1
+        self._shared, self._moves = capture.shared, AUDITED_MOVES
+        self._seen = self._values()
+
+    def is_audited(self) -> bool:
+        """Whether this call is audited: by its number, or because an outside array has changed that ops use by reference.
+
+        Python may read such an array too. If it does, and the program has baked in what it read, the audit finds that.
+        """
+        self.left -= 1
+        return self.left <= 0 or (bool(self._shared) and self._seen != self._values())
+
+    def passed(self) -> None:
+        """An audit found no difference."""
+        if self.left <= 0:  # after call 2: 3, 5, 9, 17 ...
+            self.left = self.audit - 1
+            self.audit += self.left
+        if self._shared and self._seen != (seen := self._values()):
+            self._seen, self._moves = seen, self._moves - 1
+            self._shared = self._shared if self._moves else []
+
+    def _values(self) -> list[bytes]:
+        return [array.tobytes() for array in self._shared]
 
     def replay(self, given: list[Any], arrays: list[Any]) -> Any:
         """The function's results for these arguments; `arrays` are their values."""

@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 import zlib
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 from operator import attrgetter, methodcaller
@@ -15,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .guard import MANY, MISSING, Read, contents
-from .names import is_users, kinds_of, name_parts, serves_users
+from .guard import MISSING, MOST, Read, contents, items
+from .names import is_users, kinds_of, name_parts, named_by_methods, serves_users
 
-SMALL_BYTES = 1 << 12
+SMALL_BYTES = 1 << 16
 """An array or buffer that Python code can reach is compared by value up to this size."""
 
 LARGE_BYTES = 1 << 24
@@ -86,13 +87,24 @@ def state_of(thing: Any) -> Read | None:
     try:
         size = memoryview(thing).nbytes
     except TypeError:
-        return contents(thing) if isinstance(thing, Collection) and len(thing) <= MANY else None
+        return contents(thing) if isinstance(thing, Collection) and len(thing) <= MOST else None
     test = "memoryview({0}).tobytes()"
     return (
         Read(f"a {type(thing).__name__}", [test], thing, tests=[f"{test} == {{found[0]}}"])
         if size <= SMALL_BYTES
         else None
     )
+
+
+def used_by_methods(thing: Any) -> list[Read]:
+    """Reads of the attributes that the methods of an object of the standard library use, as of an `Event` or a `Logger`."""
+    own = getattr(thing, "__dict__", {})
+    if not own or isinstance(thing, type | ModuleType) or not _is_standard(thing):
+        return []
+    names = own.keys() & frozenset[str]().union(*map(named_by_methods, type(thing).__mro__))
+    found = [own[name] for name in sorted(names)]
+    inner = [contents(part) for part in found if isinstance(part, list | dict | set | deque) and len(part) <= MOST]
+    return [items(f"of a {type(thing).__name__}", thing, own, sorted(names)), *inner]
 
 
 def checksum(array: np.ndarray) -> int | None:

@@ -25,7 +25,7 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..ops.random import generator as library_generator
 from ..tensor import Tensor, get_default_dtype
-from .guard import MANY, Read, attribute, contents, form, generator_state, guard, items, values
+from .guard import MANY, MOST, Read, attribute, contents, form, generator_state, guard, items, values
 from .names import (
     BY_STRING,
     OURS,
@@ -40,7 +40,18 @@ from .names import (
     names_of,
     serves_users,
 )
-from .standard import ENVIRONMENT, SMALL_BYTES, behind, checksum, environment, impurity, names_in, state_of, unfollowed
+from .standard import (
+    ENVIRONMENT,
+    SMALL_BYTES,
+    behind,
+    checksum,
+    environment,
+    impurity,
+    names_in,
+    state_of,
+    unfollowed,
+    used_by_methods,
+)
 
 CONSTANT = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 """Types of immutable values."""
@@ -72,6 +83,9 @@ class State:
         self._open: list[Any] = []  # the user's objects; their attributes with such names are read
         self._namespaces: list[tuple[Any, frozenset[str]]] = []  # of objects, with their names before the run
         self._functions: dict[int, list[FunctionType]] = {}  # by the id of their code
+        self._special: dict[
+            int, list[tuple[type, str]]
+        ] = {}  # by the id of their code, methods that Python or the library calls
         self._made: set[int] = set()  # ids of objects that the run made
         self._inner: dict[int, CodeType] = {}  # by id, the code of functions that code of the run defines
         self._generators: dict[int, Read] = {}
@@ -183,10 +197,17 @@ class State:
     def _note(self, thing: Any, names: frozenset[str]) -> None:
         if isinstance(thing, str) and (parts := name_parts(thing) - self._named.strings):
             self._learn(Names(strings=parts))
-        if isinstance(thing, (*CONSTANT, Tensor, Op, Leaf, Node)) or not self.is_new(thing, names):
+        is_constant = isinstance(thing, CONSTANT) and (type(thing) in CONSTANT or not kinds_of(thing))
+        if is_constant or isinstance(thing, Tensor | Op | Leaf | Node) or not self.is_new(thing, names):
             return
         if isinstance(thing, FunctionType):
             self._function(thing, names)
+        elif isinstance(thing, functools._lru_cache_wrapper):  # its function may not run, if the result is cached
+            self.note(thing.__wrapped__, names=names)
+            if isinstance(code := getattr(thing.__wrapped__, "__code__", None), CodeType) and is_users(
+                code.co_filename
+            ):
+                self._code(code, thing.__wrapped__.__globals__)
         elif isinstance(thing, MethodType):
             self.note(thing.__func__, thing.__self__, names=names)
         elif isinstance(thing, functools.partial):
@@ -206,6 +227,7 @@ class State:
         elif named := names_in(thing):
             self._learn(Names(attributes=named))
         else:
+            self.reads += used_by_methods(thing)
             if hasattr(type(thing), "_is_module"):
                 self.module(thing)
             self._object(thing, names)
@@ -310,6 +332,8 @@ class State:
             for name, value in list(vars(kind).items()):
                 if name in names or (name.startswith("__") and isinstance(value, FunctionType)):
                     self.note(value)
+                    if isinstance(value, FunctionType):
+                        self._special.setdefault(id(value.__code__), []).append((kind, name))
 
     def _items(self, owner: Any, mapping: Any, found: Iterable[str], where: str, names: frozenset[str] | None) -> None:
         """The values of some names in the namespace of an object.
@@ -329,10 +353,19 @@ class State:
 
     def _contents(self, thing: Any, names: frozenset[str]) -> None:
         """The contents of a list, tuple, dict, set or deque."""
-        parts = [*thing, *thing.values()] if isinstance(thing, dict) else [*thing]
-        if not isinstance(thing, tuple | frozenset) and self.is_new(thing, "its contents"):
+        parts, is_fixed = (
+            [*thing, *thing.values()] if isinstance(thing, dict) else [*thing],
+            isinstance(thing, tuple | frozenset),
+        )
+        inner = [part for part in parts if not isinstance(part, CONSTANT)]
+        if len(inner) > 2 * MANY or (len(thing) > MOST and not is_fixed):
+            self.impure = (
+                f"reads a {type(thing).__name__} of {len(thing):,} elements, too many to compare before each replay"
+            )
+            return
+        if not is_fixed and self.is_new(thing, "its contents"):
             self.reads.append(contents(thing))
-        self.note(*parts[: 2 * MANY], names=names)
+        self.note(*parts[: 2 * MANY], *inner, names=names)
         if kinds_of(thing) or _dict(thing):
             self._object(thing, names)
 
@@ -392,8 +425,22 @@ class State:
         """User code begins to run: note the state named in its globals, its closure and its arguments."""
         if _runs_op(frame.f_back):
             return  # inside an op, whose function a replay calls again
-        code, named = frame.f_code, names_of(frame.f_code)
-        names, shared = self._learn(named), frame.f_globals
+        code = frame.f_code
+        for kind, name in self._special.pop(id(code), ()):
+            if self.is_new(kind, name):
+                self.reads.append(items(f"of {kind.__name__}", kind, vars(kind), [name]))
+        names = self._code(code, frame.f_globals)
+        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]:
+            thing = frame.f_locals.get(name)
+            is_made = id(thing) not in self._known and type(thing) in (list, tuple, dict)  # by the call
+            parts: Any = (thing.values() if isinstance(thing, dict) else thing) if is_made else (thing,)
+            is_init = code.co_name == "__init__" and name == code.co_varnames[0]
+            self.note(*(part for part in parts if id(part) in self._known or self._is_old(part, is_init)), names=names)
+
+    def _code(self, code: CodeType, shared: dict[str, Any]) -> frozenset[str]:
+        """The state that code of the user names: its globals, in `shared`, and its closures. Returns names of attributes."""
+        named = names_of(code)
+        names = self._learn(named)
         if self.is_new(code, id(shared)):
             modules = {name for name in named.globals if isinstance(shared.get(name), ModuleType)}
             found = named.globals | (named.strings & shared.keys() if "globals" in named.globals else NONE)
@@ -404,12 +451,7 @@ class State:
         self._inner.update((id(part), part) for part in code.co_consts if isinstance(part, CodeType))
         for function in list(self._functions.get(id(code), ())) or self._without_holder(code):
             self._cells(function, names)
-        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]:
-            thing = frame.f_locals.get(name)
-            is_made = id(thing) not in self._known and type(thing) in (list, tuple, dict)  # by the call
-            parts: Any = (thing.values() if isinstance(thing, dict) else thing) if is_made else (thing,)
-            is_init = code.co_name == "__init__" and name == code.co_varnames[0]
-            self.note(*(part for part in parts if id(part) in self._known or self._is_old(part, is_init)), names=names)
+        return names
 
     def _is_old(self, thing: Any, is_init: bool) -> bool:
         """Whether an object of the user is from before the run, though no noted object led to it."""

@@ -22,9 +22,9 @@ from ..core import hooks, tracing
 from ..core.frames import caller
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Op
-from ..core.node import Leaf, Node
+from ..core.node import Argument, Leaf, Node
 from ..core.tracing import Args, Writes
-from ..core.versions import owner
+from ..core.versions import owner, tick
 from ..tensor import Tensor
 from . import steps
 from .guard import Read, contents, items, values
@@ -56,11 +56,12 @@ class Capture(tracing.Tracer):
         self._numbers = count()
         self.arguments = [self._known(t._array, "argument") for t in arguments]
         self.takes_leaves = any(t._node is not None for t in arguments)
+        self.shared: list[np.ndarray] = []  # small outside arrays that ops use, and that Python can reach
         self._stand_ins = {id(t): i for i, t in enumerate(arguments)}
         self._followed: dict[int, np.ndarray] = {}  # arrays that ops use through views
         self._results: dict[int, weakref.ref[Tensor]] = {}  # Tensors that ops made
         self._suspects: list[Any] = []  # unknown arrays seen since the list was last cleared
-        self._errors = np.geterr()
+        self._errors, self._since = np.geterr(), tick()
 
     @contextmanager
     def running(self, function: Callable[..., Any], arguments: Sequence[Any], undo: bool) -> Iterator[None]:
@@ -81,6 +82,8 @@ class Capture(tracing.Tracer):
     def _finish(self) -> None:
         for array, read in self.state.arrays:  # an array that ops use is read by reference, with its current values
             read.guarded = id(array) not in self._values and id(array) not in self._followed
+            if not read.guarded:
+                self.shared.append(array)
         for array, sum_before in self.state.large:
             if checksum(array) != sum_before and not any(np.may_share_memory(array, mine) for mine in self.written[0]):
                 self.state.changed = "an array that it writes outside of ops"
@@ -132,6 +135,11 @@ class Capture(tracing.Tracer):
                 raise CaptureError(
                     f"compile: `{op.name}` is given a Tensor that was computed outside the function and requires a "
                     "gradient; gradients cannot flow out of a compiled call: detach() it, or compute it inside"
+                )
+            if isinstance(t, Tensor) and isinstance(t._node, Argument) and t._node.number < self._since:
+                raise CaptureError(
+                    f"compile: `{op.name}` is given a Tensor that a transform differentiates outside the function; pass it as "
+                    "an argument, or compile the transform"
                 )
         several, drew = bool(residuals), self.state.drew()
         arrays = self.of(inputs)

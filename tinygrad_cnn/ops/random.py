@@ -69,6 +69,7 @@ def get_rng_state() -> dict[str, Any]:
     >>> bool((a == b).numpy().all())
     True
     """
+    tracer().impure("reads the state of the random generator")
     return dict(_default().bit_generator.state)
 
 
