@@ -346,6 +346,35 @@ def test_storing_a_tensor_in_one_place_of_an_array_raises():
     assert a.tolist() == [1, 1, 1]
 
 
+ASKS_FOR_A_NUMBER = {
+    **{
+        f"{name} from": lambda a, t, name=name: getattr(np, name)(a, initial=t)
+        for name in ("sum", "prod", "max", "min", "nansum", "nanmax")
+    },
+    "sum of an array": lambda a, t: a.sum(initial=t),
+    "max of an array": lambda a, t: a.max(initial=t),
+    "interp left": lambda a, t: np.interp(a, a, a, left=t),
+    "interp right": lambda a, t: np.interp(a, a, a, right=t),
+    "our interp": lambda a, t: tg.interp(a, a, a, period=t),
+    "cov": lambda a, t: tg.cov(np.stack([a, a]), ddof=t),
+    "logspace": lambda a, t: np.logspace(0, 1, 3, base=t),
+    "our logspace": lambda a, t: tg.logspace(0, 1, 3, base=t),
+}
+
+
+@pytest.mark.parametrize("name", ASKS_FOR_A_NUMBER)
+def test_options_that_are_numbers_raise(name):
+    """NumPy and ops ask for a Python number, as ``float(t)`` does."""
+    a, option = np.arange(1, 4, dtype=np.float32), ASKS_FOR_A_NUMBER[name]
+    for t in (t0(), t0() * 2):
+        with pytest.raises((RuntimeError, ValueError)) as raised:  # NumPy may put a ValueError of its own before it
+            option(a, t)
+        assert "t.detach() or t.numpy()" in f"{raised.value} {raised.value.__cause__}"
+    with tg.no_grad():
+        expected = option(a, t)
+    np.testing.assert_allclose(option(a, float(t)), expected, rtol=1e-6)
+
+
 def test_values_that_are_asked_for_by_name_stay_allowed():
     t = t0() * 2
     assert float(t) == t.item() == t.tolist() == 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
+from ..core.frames import PACKAGE
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import register_tensor
 from ..core.node import Leaf, Node
@@ -402,12 +404,12 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __float__(self) -> float:
-        if self.requires_grad and _is_stored(sys._getframe(1)):
+        if self.requires_grad and _asks_unseen(sys._getframe(1)):
             self._ensure_nothing_lost()
         return float(self.item())
 
     def __int__(self) -> int:
-        if self.requires_grad and _is_stored(sys._getframe(1)):
+        if self.requires_grad and _asks_unseen(sys._getframe(1)):
             self._ensure_nothing_lost()
         return int(self.item())
 
@@ -454,9 +456,12 @@ class Lent(Tensor):
     __slots__ = ()
 
 
-def _is_stored(frame: FrameType) -> bool:
-    """Whether a frame executes ``a[i] = t``: to store one element, NumPy asks a 0-d Tensor for a Python number."""
-    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
+_ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")
+
+
+def _asks_unseen(frame: FrameType) -> bool:
+    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``."""
+    return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
