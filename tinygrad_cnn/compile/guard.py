@@ -115,10 +115,11 @@ def items(where: str, owner: Any, mapping: Any, names: Sequence[str]) -> Read:
 
 
 def form(label: str, thing: Any, namespaces: Sequence[Any]) -> Read:
-    """The class of an object with its bases, and the sizes of its namespaces: a new name could hide one that was found."""
+    """A class, or that of an object, with its bases, and the sizes of its namespaces: a new name could hide a known one."""
+    line = "{0}.__mro__" if isinstance(thing, type) else "{0}.__class__.__mro__"
     lengths = [f"len({{{i}}})" for i in range(1, len(namespaces) + 1)]
-    tests = ["{0}.__class__.__mro__ is {found[0]}", *(f"{text} == {{found[{i}]}}" for i, text in enumerate(lengths, 1))]
-    return Read(label, ["{0}.__class__.__mro__", *lengths], thing, *namespaces, tests=tests)
+    tests = [f"{line} is {{found[0]}}", *(f"{text} == {{found[{i}]}}" for i, text in enumerate(lengths, 1))]
+    return Read(label, [line, *lengths], thing, *namespaces, tests=tests)
 
 
 def contents(thing: Any, most: int = MANY) -> Read:

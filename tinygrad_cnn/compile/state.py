@@ -297,7 +297,11 @@ class State:
             return
         self._open.append(thing)
         self._methods(kinds)
-        if own is not None and not isinstance(thing, type) and not hasattr(kind, "_is_module"):
+        if isinstance(thing, type):
+            self.reads.append(
+                form(f"the class {_title(thing)}, its bases or their attributes", thing, [*map(vars, kinds)])
+            )
+        elif own is not None and not hasattr(kind, "_is_module"):
             self._form(thing, own, kinds)
         self._attributes(thing, self._names | names)
 
