@@ -41,6 +41,28 @@ class Meta(type):
     scale = 2.0
 
 
+class Slotted:
+    __slots__ = ("k",)
+
+
+def late():
+    """A closure whose variable has no value yet, and a function that sets it."""
+
+    def scale(x):
+        try:
+            return x * k
+        except NameError:
+            return x
+
+    def set_k(value):
+        nonlocal k
+        k = value
+
+    if False:
+        k = 1
+    return set_k, scale
+
+
 def function(k=2.0):
     def scaled(x, k=k, *, c=k):
         return x * k * c
@@ -106,6 +128,21 @@ COMPARED = {
         lambda: Number(2.0),
         lambda t, x: x * t.k,
         lambda t, i: setattr(t, "k", value(i)),
+    ),
+    "a name with underscores": (
+        lambda: types.SimpleNamespace(__k__=2.0),
+        lambda t, x: x * t.__k__,
+        lambda t, i: setattr(t, "__k__", value(i)),
+    ),
+    "a slot without a value": (
+        Slotted,
+        lambda t, x: x * getattr(t, "k", 7),
+        lambda t, i: setattr(t, "k", value(i)) if i >= 3 else None,
+    ),
+    "a variable without a value": (
+        late,
+        lambda t, x: t[1](x),
+        lambda t, i: t[0](value(i)) if i >= 3 else None,
     ),
     "an event": (
         threading.Event,
@@ -449,6 +486,15 @@ class TestWhatNoGuardCanCompare:
         for many in ([0.0] * 70_000, dict.fromkeys(range(70_000)), [[0] for _ in range(9000)]):
             with pytest.raises(tg.CaptureError, match="too many to compare"):
                 tg.compile(lambda x, many=many: x * len(many), strict=True)(ones())
+
+    def test_the_rate_of_a_schedule(self):
+        optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=2.0)
+        schedule = tg.optim.StepLR(optimizer, 1)
+        run = tg.compile(lambda x: x * schedule.get_last_lr()[0])
+        with pytest.warns(RuntimeWarning, match="reads the learning rate of a schedule"):
+            assert run(ones()).tolist() == [2, 2]
+        schedule.step()
+        np.testing.assert_allclose(run(ones()).numpy(), 0.2, rtol=1e-6)
 
     def test_the_state_of_the_library_s_generator(self):
         run = tg.compile(lambda x: x * len(str(tg.get_rng_state())))

@@ -98,10 +98,11 @@ def _function(expressions: str) -> Callable[..., tuple[Any, ...]]:
 
 
 def attribute(label: str, thing: Any, name: str) -> Read:
-    """An attribute that is in no dict: a slot, or the content of a closure's cell. An empty cell has no test."""
-    read = Read(label, [f"{{0}}.{name}"], thing)
-    if read.found[0] is MISSING:
-        read._tests = []
+    """An attribute that is in no dict: a slot, or the content of a closure's cell."""
+    text = f"{{0}}.{name}"
+    read = Read(label, [text], thing)
+    if read.found[0] is MISSING:  # the text alone would raise
+        read = Read(label, [text], thing, _function(text), tests=["{1}({0})[0] is {found[0]}"])
     read.put = functools.partial(_put_attribute, thing, name, read.found[0])
     return read
 

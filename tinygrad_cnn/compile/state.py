@@ -347,7 +347,8 @@ class State:
         called = self._named.methods - self._named.attributes if names is not None and where[:2] == "of" else NONE
         fresh = []
         for name in sorted(found):
-            is_other = name.startswith("__") or (name in called and isinstance(mapping.get(name), CONSTANT))
+            is_special = name.startswith("__") and name not in self._named.attributes | self._named.globals
+            is_other = is_special or (name in called and isinstance(mapping.get(name), CONSTANT))
             if not is_other and self.is_new(owner, name):
                 fresh.append(name)
         if fresh:
