@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tests.compile.test_reach import value
+from tests.compile.test_notes import value
 from tests.compile.test_state import drifting_twins_agree, ones, reading
 from tinygrad_cnn.compile import compiled, program
 

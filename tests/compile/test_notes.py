@@ -448,7 +448,7 @@ class TestWhatNoGuardCanCompare:
             assert len(stream.getvalue()) == 2 * length
 
     def test_handlers_of_logging(self):
-        log, handler = logging.getLogger("tests.reach"), Counts()
+        log, handler = logging.getLogger("tests.notes"), Counts()
         log.handlers, log.propagate = [handler], False
         log.setLevel(logging.INFO)
         run = tg.compile(lambda x: (log.info("called"), x * 2)[1])
@@ -469,7 +469,7 @@ class TestWhatNoGuardCanCompare:
         assert run(ones()).tolist() == [5, 5]
 
     def test_the_level_of_a_log(self):
-        log, handler = logging.getLogger("tests.reach.level"), Counts()
+        log, handler = logging.getLogger("tests.notes.level"), Counts()
         log.handlers, log.propagate = [handler], False
         log.setLevel(logging.INFO)
         run = tg.compile(lambda x: (log.debug("called"), x * 2)[1])
