@@ -610,6 +610,20 @@ class TestKeys:
             run(ones(), float("nan"))
         assert run.captures == 1
 
+    @pytest.mark.parametrize("kind", [list, dict])
+    def test_a_container_has_its_class_and_attributes(self, kind):
+        class Part(kind):
+            def size(self):
+                return len(self)
+
+        part = Part([("a", 1.0)])
+        run, found = tg.compile(lambda x, part: x * getattr(part, "scale", 2.0) * part.size()), []
+        for scale in (2.0, 3.0, 3.0, 2.0):
+            if found:
+                part.scale = scale
+            found.append(run(ones(), part).tolist()[0])
+        assert found == [2, 3, 3, 2]
+
     def test_keys_of_dicts(self):
         run = tg.compile(lambda d: tuple(repr(k) for k in d))
         assert [run({k: ones()}) for k in (1, True, 1.0, 1)] == [("1",), ("True",), ("1.0",), ("1",)]

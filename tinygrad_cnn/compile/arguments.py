@@ -63,6 +63,8 @@ def _scan(name: str, where: int | str, x: Any, given: list[Any], key: list[Any])
         key.append((x.shape, x.dtype, x._array.strides, x._node is not None, _grad(x) is None, *map(Held, _hooks(x))))
     elif isinstance(x, list | tuple | dict):
         key.append((x.__class__, *map(typed, x)) if isinstance(x, dict) else (x.__class__, len(x)))
+        if x.__class__ not in (list, tuple, dict):
+            key.append(typed(getattr(x, "__dict__", None)))
         for part in x.values() if isinstance(x, dict) else x:
             _scan(name, where, part, given, key)
     else:

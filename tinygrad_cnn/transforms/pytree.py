@@ -26,10 +26,15 @@ def rebuild(tree: Any, values: Iterable[Any]) -> Any:
 
 
 def _rebuild(tree: Any, values: Iterator[Any]) -> Any:
+    new: Any
     if isinstance(tree, dict):
         new = copy(tree)  # of the same class
         for key, branch in tree.items():
             new[key] = _rebuild(branch, values)
+        return new
+    if isinstance(tree, list) and type(tree) is not list:
+        new = copy(tree)  # of the same class, with its attributes
+        new[:] = [_rebuild(branch, values) for branch in tree]
         return new
     if isinstance(tree, list | tuple):
         branches = [_rebuild(branch, values) for branch in tree]
