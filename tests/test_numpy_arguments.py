@@ -143,7 +143,7 @@ def test_what_is_refused_says_why_and_what_to_do(call, message):
 def test_refusals_of_numpy_s_arguments_are_all_of_arguments_that_numpy_has():
     known = {name for function in numpy_ops if not isinstance(function, np.ufunc) for name in _parameters(function)}
     known |= {"where", "casting", "order", "dtype", "subok", "signature", "axes", "axis", "keepdims"}  # of ufuncs
-    known |= {"stat_length", "end_values", "reflect_type"}  # of np.pad
+    known |= {"reflect_type"}  # of np.pad
     known |= {"interpolation", "newshape"}  # of older versions of NumPy
     assert {*HARMLESS, *REASONS} <= known
 

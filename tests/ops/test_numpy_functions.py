@@ -214,7 +214,8 @@ WHOLE = [
     (np.interp, (np.array([0, 3]), np.array([-99, 99], np.int8))),
     (np.poly, ()), (np.polyder, ()), (np.polyint, ()), (np.vander, ()), (np.sinc, ()), (np.i0, ()), (np.linspace, (5,)),
     (np.logspace, (5,)), (np.geomspace, (5,)), (np.linalg.norm, ()), (np.linalg.norm, (1,)), (np.linalg.vector_norm, ()),
-    (np.nanstd, ()), (np.nanmax, ()), (np.nanmin, ()), (np.modf, ()),
+    (np.nanstd, ()), (np.nanmax, ()), (np.nanmin, ()), (np.modf, ()), (np.nanmean, ()),
+    (np.average, (None, np.array([100, 20, 3], np.int8))),
 ]  # fmt: skip
 
 
@@ -283,3 +284,26 @@ def test_reflected_borders_are_made_before_a_negative_width_crops():
         ((3, -1), [4, 3, 2, 1, 2, 3]),
     ):
         assert tg.pad(x, ((0, 0), widths), mode="reflect").tolist() == [expected]
+
+
+@given(
+    hnp.arrays(np.float64, st.integers(1, 6), elements=numbers | st.sampled_from([np.inf, -np.inf, np.nan])),
+    hnp.arrays(
+        np.float64, st.integers(1, 6) | st.just(70), elements=numbers | st.sampled_from([np.inf, -np.inf, np.nan])
+    ),
+    st.sampled_from(["full", "same", "valid"]),
+)
+def test_infinities_in_a_sequence_meet_no_border(a, v, mode):
+    x = tg.Tensor(a)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(np.convolve(x, v, mode).numpy(), np.convolve(a, v, mode))
+        np.testing.assert_allclose(np.correlate(x, v, mode).numpy(), np.correlate(a, v, mode))
+
+
+def test_an_element_that_takes_no_part_may_be_nan():
+    a = np.array([1.0, np.nan, 3.0, 5.0])
+    np.testing.assert_array_equal(np.gradient(tg.Tensor(a)).numpy(), np.gradient(a))
+    m = np.array([[np.nan, np.inf], [1.0, 2.0]])
+    np.testing.assert_array_equal(np.linalg.matrix_power(tg.Tensor(m), 0).numpy(), np.eye(2))
+    with pytest.raises(ValueError, match="must broadcast to the shape"):
+        np.max(tg.zeros(0, 4), axis=0, where=np.ones((3, 4), bool), initial=1.0)

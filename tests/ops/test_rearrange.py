@@ -90,6 +90,28 @@ def test_borders_are_numpys_even_wider_than_the_array(shape, data):
         check(tg.pad, np.pad, shape, width, mode=mode)
 
 
+@given(shape=shapes, data=st.data())
+def test_borders_of_statistics_and_ramps_are_numpys(shape, data):
+    a = np.arange(1.0, np.prod(shape) + 1).reshape(shape) ** 2
+    n = len(shape)
+
+    def each(least, most):
+        numbers = st.integers(least, most)
+        pair = st.tuples(numbers, numbers)
+        return data.draw(numbers | pair | st.lists(pair, min_size=n, max_size=n))
+
+    width = each(0, 4)
+    for mode, more in (
+        *((mode, {"stat_length": each(1, 5)}) for mode in ("maximum", "mean", "median", "minimum")),
+        ("mean", {}), ("linear_ramp", {}), ("linear_ramp", {"end_values": each(-3, 3)}),
+        ("constant", {"constant_values": each(-3, 3)}),
+    ):  # fmt: skip
+        found, expected = np.pad(tg.Tensor(a), width, mode, **more), np.pad(a, width, mode, **more)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    by_axis = tg.pad(tg.Tensor(a), {-1: (1, 2), 0: 3})
+    np.testing.assert_array_equal(by_axis.numpy(), np.pad(a, [(3, 3), *[(0, 0)] * (n - 2), (1, 2)]))
+
+
 @pytest.mark.parametrize(("name", "same"), [("replicate", "edge"), ("circular", "wrap")])
 def test_borders_have_pytorchs_names_too(name, same):
     a = np.arange(6.0).reshape(2, 3)
@@ -128,6 +150,10 @@ X = np.arange(6.0).reshape(2, 3)
         (lambda x: tg.pad(x, -2), ValueError, r"pad: `pad_width` -2 crops more than `a` \(2, 3\) has"),
         (lambda x: tg.pad(x, ((0, 0), (-4, 5))), ValueError, r"crops more than `a` \(2, 3\) has"),
         (lambda x: tg.pad(x, 0.5, mode="wrap"), ValueError, "pad: `pad_width` is 0.5"),
+        (lambda x: tg.pad(x, 1, stat_length=2), ValueError, "pad: `stat_length` is for mode .*, not 'constant'; leave it out"),
+        (lambda x: tg.pad(x, 1, "mean", stat_length=0), ValueError, "pad: `stat_length` is 0; it must be positive"),
+        (lambda x: tg.pad(x > 0, 1, "mean"), TypeError, "pad: `a` is bool, and mode 'mean' makes fractions; convert it"),
+        (lambda x: tg.pad(x[:0], 1, mode="mean"), ValueError, r"pad: axis 0 of `a` \(0, 3\) has no element"),
         (lambda x: tg.pad(x[:0], 1, mode="edge"), ValueError, r"pad: axis 0 of `a` \(0, 3\) has no element"),
         (lambda x: x.flip(2), IndexError, "flip: axis 2 is out of bounds"),
         (lambda x: x.flip((0, 0)), ValueError, "flip: the axes .* hold the same one twice"),

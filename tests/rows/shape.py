@@ -76,6 +76,18 @@ CASES = [
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "constant_values": 1.5}),
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": 2}),
     *(
+        Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "mode": mode, **more})
+        for mode, more in (
+            ("mean", {}),
+            ("maximum", {"stat_length": 2}),
+            ("minimum", {}),
+            ("median", {"stat_length": ((1, 2), (3, 1), (9, 2))}),
+            ("linear_ramp", {}),
+            ("linear_ramp", {"end_values": ((1.0, 2.0), (3.0, 4.0), (5.0, -6.0))}),
+        )
+    ),
+    Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "constant_values": ((1.0, 2.0), (3.0, 4.0), (5.0, -6.0))}),
+    *(
         Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "mode": mode})
         for mode in ("reflect", "symmetric", "edge", "wrap")
     ),

@@ -133,7 +133,9 @@ def _slopes(f: Any, spacing: Any, axis: int, order: int) -> Any:
         parts.append(
             at(1, 2) * ((p + q) / (p * q)) - at(0, 1) * ((2 * p + q) / (p * (p + q))) - at(2, 3) * (p / (q * (p + q)))
         )
-    if n > 2:
+    if n > 2 and steps is None:  # f_i has no part in it, even if it is NaN
+        parts.append((at(2, n) - at(0, n - 2)) / (2 * spacing))
+    elif n > 2:
         p, q = h(0, n - 2), h(1, n - 1)
         parts.append(
             at(2, n) * (p / (q * (p + q))) + at(1, n - 1) * ((q - p) / (p * q)) - at(0, n - 2) * (q / (p * (p + q)))

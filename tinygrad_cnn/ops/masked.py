@@ -87,9 +87,10 @@ def _extreme(function: Any, combine: Any) -> None:
                 f"{name}: `where` may leave nothing, of which there is no {name}; give `initial`, such as -inf"
             )
         number = _number(name, initial, a.dtype)
+        kept = _kept(name, a, where, number)
         if not a.size:
-            return astype(sum(a, axis=axis, keepdims=keepdims), a.dtype) + number  # sums of nothing are 0
-        return combine(function(_kept(name, a, where, number), axis=axis, keepdims=keepdims), number)
+            return astype(sum(kept, axis=axis, keepdims=keepdims), a.dtype) + number  # sums of nothing are 0
+        return combine(function(kept, axis=axis, keepdims=keepdims), number)
 
 
 _extreme(max, maximum)
@@ -120,9 +121,9 @@ def _mean(a: Array, *, axis: Axis, keepdims: bool, dtype: Any, where: Array) -> 
 def _mean_of_some(a: Any, mask: Any, axis: Axis, keepdims: bool, less: float = 0) -> Any:
     """The sum of the elements where `mask` holds / (their number n - less), NaN where that is not above 0.
 
-    In at least float32: sums in float16 would overflow.
+    In at least float32, in which the sums of float16 do not overflow, and integers in float64.
     """
-    wide = np.result_type(a.dtype, np.float32)
+    wide = np.result_type(_floating(a), np.float32)
     n = astype(sum(mask, axis=axis, keepdims=keepdims), wide) - less
     total = sum(astype(chosen(mask, a, 0), wide), axis=axis, keepdims=keepdims)
     return chosen(n > 0, total / chosen(n > 0, n, 1), math.nan)

@@ -15,7 +15,7 @@ from ..core.operands import members
 from . import matmul as products
 from . import rearrange, reduce
 from .decomposition import svdvals
-from .elementwise import abs, in_floats
+from .elementwise import abs, in_floats, where
 from .linalg import inv, solve, square
 from .real import is_integer
 from .shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
@@ -139,7 +139,7 @@ def matrix_power(a: Array, n: int) -> Tensor:
         raise TypeError(f"matrix_power: `n` is {n!r}; it must be an integer")
     a = a if hasattr(a, "shape") else np.asarray(a)
     if not n:
-        return a * 0 + np.eye(a.shape[-1], dtype=a.dtype)  # type: ignore[no-any-return]
+        return where(False, a, np.eye(a.shape[-1], dtype=a.dtype))
     factor, left, y = (inv(a) if n < 0 else a), int(math.fabs(n)), None
     while left:
         if left % 2:

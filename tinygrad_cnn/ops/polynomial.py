@@ -64,14 +64,29 @@ def _sequences(name: str, a: Array, v: Array) -> tuple[Any, Any]:
 
 def _correlated(name: str, a: Any, v: Any, mode: str) -> Any:
     """y_k = the sum of a_(i+k) v_i, for as many k as `mode` says, where v is not longer than a."""
-    m = v.shape[0]
-    widths = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}
-    if mode not in widths:
+    n, m = a.shape[0], v.shape[0]
+    starts = {"full": 0, "same": m - 1 - m // 2, "valid": m - 1}
+    if mode not in starts:
         raise ValueError(f"{name}: `mode` is {mode!r}; it must be 'full', 'same' or 'valid'")
-    if widths[mode] != (0, 0):
-        a = pad_constant(a, pad_width=(widths[mode],))
-    y = conv1d(reshape(a, shape=(1, 1, -1)), reshape(v, shape=(1, 1, m)))
-    return reshape(y, shape=(-1,))
+    y = reshape(conv1d(reshape(a, shape=(1, 1, n)), reshape(v, shape=(1, 1, m))), shape=(-1,))
+    if mode == "valid" or m == 1:
+        return y
+    turned = flip(v)
+    y = concatenate([_shifted(a[: m - 1], turned)[: m - 1], y, _shifted(a[1 - m :], turned)[1 - m :]])
+    return y if mode == "full" else y[starts[mode] : starts[mode] + n]
+
+
+def _shifted(a: Any, w: Any) -> Any:
+    """The sum of w_j a, moved by j places. Borders are added, not multiplied, as by a convolution: 0 times infinity is NaN."""
+    n, m, y = a.shape[0], w.shape[0], None
+    for start in range(0, m, 64):  # so many rows at a time
+        part = w[start : start + 64]
+        k = part.shape[0]
+        rows = reshape(pad_constant(reshape(part, shape=(k, 1)) * a, pad_width=((0, 0), (0, k))), shape=(-1,))
+        total = sum(reshape(rows[:-k], shape=(k, n + k - 1)), axis=0)
+        total = pad_constant(total, pad_width=((start, m - start - k),))
+        y = total if y is None else y + total
+    return astype(y, a.dtype)
 
 
 @implements(np.convolve)

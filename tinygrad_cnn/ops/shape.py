@@ -6,10 +6,10 @@ In docstrings, g is the incoming gradient and a' the gradient with respect to a.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
@@ -276,7 +276,7 @@ def flatten(a: Array, start_axis: int | str = 0, end_axis: int = -1, *, order: s
     return reshape(a, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-PadWidth: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
+PadWidth: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]] | dict[int, int | tuple[int, int]]
 
 
 @op
@@ -292,29 +292,41 @@ pad_constant.jvp(a=lambda t, pad_width: pad_constant(t, pad_width=pad_width))
 PAD_MODES = {
     "reflect": "reflect", "symmetric": "symmetric", "edge": "edge", "replicate": "edge", "wrap": "wrap", "circular": "wrap",
 }  # fmt: skip
+STATISTICS: dict[str, Callable[..., Any]] = {}
+"""The reductions whose results can be a border. The modules that define them put them here."""
 
 
 @implements(np.pad)
-def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: float = 0.0) -> Tensor:
-    """y = a inside a border, as np.pad.   a' = g, with the border's gradients added to the elements they were copied from.
+def pad(
+    a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: Any = 0.0, *, stat_length: PadWidth | None = None,
+    end_values: Any = None,
+) -> Tensor:  # fmt: skip
+    """y = a inside a border, as np.pad.   a' = g, with the border's gradients added to the elements they were made from.
 
     As in PyTorch, a negative width crops a, before the border is made; in mode "reflect" after it is.
 
     Args:
         a: an array or Tensor.
-        pad_width: n, (before, after), or one such pair per axis; negative to crop.
+        pad_width: n, (before, after), one such pair per axis, or a dict of them by axis; negative to crop.
         mode: "constant"; "reflect", mirrored without the outermost element, or with it ("symmetric"); "edge" (or
-            "replicate"), the outermost element repeated; "wrap" (or "circular"), the array continued periodically.
-        constant_values: the border's value in mode "constant".
+            "replicate"), the outermost element repeated; "wrap" (or "circular"), the array continued periodically;
+            "maximum", "mean", "median" or "minimum" of the axis; "linear_ramp" to `end_values`.
+        constant_values: the border's value in mode "constant", in the forms of `pad_width`.
+        stat_length: the number of elements beside the border of which a statistic is taken, in the forms of `pad_width`.
+        end_values: the outermost values in mode "linear_ramp", 0 by default, in the forms of `pad_width`.
 
     Raises:
-        ValueError: for a width that does not match the axes or crops more than there is, an unknown mode, or a border copied
-            from an axis of size 0.
+        ValueError: for a width that does not match the axes or crops more than there is, an unknown mode, an argument of
+            another mode, or a border made from an axis of size 0.
+        TypeError: for a mean, median or ramp of integers.
     """
     pairs, sizes = pad_pairs(pad_width, np.ndim(a)), np.shape(a)
-    if mode not in ("constant", *PAD_MODES):
-        known = ", ".join(map(repr, ("constant", *PAD_MODES)))
-        raise ValueError(f"pad: `mode` is {mode!r}; it must be one of {known}")
+    modes = ("constant", *PAD_MODES, *STATISTICS, "linear_ramp")
+    if mode not in modes:
+        raise ValueError(f"pad: `mode` is {mode!r}; it must be one of {', '.join(map(repr, modes))}")
+    for name, value, own in (("stat_length", stat_length, STATISTICS), ("end_values", end_values, ("linear_ramp",))):
+        if value is not None and mode not in own:
+            raise ValueError(f"pad: `{name}` is for mode {' or '.join(map(repr, own))}, not {mode!r}; leave it out")
     y: Array = a if hasattr(a, "shape") else np.asarray(a)
     if any(n < 0 for pair in pairs for n in pair):
         cut = [(max(-before, 0), n - max(-after, 0)) for (before, after), n in zip(pairs, sizes, strict=True)]
@@ -327,26 +339,51 @@ def pad(a: Array, pad_width: PadWidth, mode: str = "constant", constant_values: 
             pairs = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
     if mode == "constant":
         return pad_constant(y, pad_width=pairs, value=constant_values)
+    made = mode not in PAD_MODES
     for axis, (pair, n) in enumerate(zip(pairs, np.shape(y), strict=True)):
         if n == 0 and any(pair):
             raise ValueError(
                 f"pad: axis {axis} of `a` {np.shape(a)} has no element to make a border from; only mode 'constant' pads it"
             )
-        if any(pair):
+        if any(pair) and made:
+            parts = [_border(y, axis, last, pair[last], mode, stat_length, end_values) for last in (0, 1)]
+            y = concatenate([parts[0], y, parts[1]], axis=axis)
+        elif any(pair):
             before, after = pair
             sources = np.pad(np.arange(n), (max(before, 0), max(after, 0)), mode=PAD_MODES[mode])  # type: ignore[call-overload]
             y = y[(*(slice(None),) * axis, sources[max(-before, 0) : len(sources) - max(-after, 0)])]
     return y  # type: ignore[no-any-return]
 
 
-def pad_pairs(pad_width: PadWidth, ndim: int) -> tuple[tuple[int, int], ...]:
+def _border(y: Any, axis: int, last: int, width: int, mode: str, stat_length: Any, end_values: Any) -> Any:
+    """The border of y before (`last` 0) or after an axis, as a statistic of the elements beside it or as a ramp."""
+    if y.dtype.kind != "f" and mode not in ("maximum", "minimum"):
+        raise TypeError(f"pad: `a` is {y.dtype}, and mode {mode!r} makes fractions; convert it with astype(float)")
+    n = y.shape[axis]
+    if mode == "linear_ramp":
+        edge = slice_axis(y, (n - 1) * last, (n - 1) * last + 1, axis)
+        end = np.broadcast_to(0.0 if end_values is None else end_values, (y.ndim, 2))[axis, last].item()
+        steps = np.arange(width, dtype=y.dtype)[:: 1 - 2 * last] / max(width, 1)
+        return (edge - end) * steps.reshape(-1, *[1] * (y.ndim - axis - 1)) + end
+    length = n if stat_length is None else min(pad_pairs(stat_length, y.ndim, "stat_length")[axis][last], n)
+    if length < 1:
+        raise ValueError(f"pad: `stat_length` is {stat_length!r}; it must be positive")
+    found = STATISTICS[mode](slice_axis(y, (n - length) * last, n if last else length, axis), axis=axis, keepdims=True)
+    return broadcast_to(found, shape=(*y.shape[:axis], width, *y.shape[axis + 1 :]))
+
+
+def pad_pairs(pad_width: PadWidth, ndim: int, name: str = "pad_width") -> tuple[tuple[int, int], ...]:
     """(before, after) for each of `ndim` axes, from any of np.pad's forms."""
+    if isinstance(pad_width, dict):
+        axes = different_axes("pad", list(pad_width), ndim)
+        given = dict(zip(axes, pad_width.values(), strict=True))
+        pad_width = [np.broadcast_to(given.get(axis, 0), 2).tolist() for axis in range(ndim)]
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     except ValueError:
         widths = np.zeros((ndim, 2))
     if widths.dtype.kind not in "iu":
         raise ValueError(
-            f"pad: `pad_width` is {pad_width!r}; it must be one integer, a pair, or a pair for each of {ndim} axes"
+            f"pad: `{name}` is {pad_width!r}; it must be one integer, a pair, or a pair for each of {ndim} axes"
         )
     return tuple((int(before), int(after)) for before, after in widths)

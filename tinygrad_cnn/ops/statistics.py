@@ -16,7 +16,7 @@ from .matmul import matmul
 from .real import dtype_of, refuse
 from .rearrange import diagonal
 from .reduce import max, mean, min, reduced_axes, sum
-from .shape import Axis, broadcast_to, concatenate, moveaxis, reshape, squeeze, transpose
+from .shape import STATISTICS, Axis, broadcast_to, concatenate, moveaxis, reshape, squeeze, transpose
 from .sort import argsort
 
 __all__ = ["average", "corrcoef", "cov", "median", "percentile", "ptp", "quantile"]
@@ -60,8 +60,8 @@ def average(
     else:
         weights = full_weights("average", weights, shape, axis, axes)
         total = sum(weights, axis=axes, keepdims=keepdims)
-        y = sum(a * weights, axis=axes, keepdims=keepdims) / total
-    return (y, total) if returned else y
+        y = sum(in_floats(a) * weights, axis=axes, keepdims=keepdims) / total  # small integers would overflow
+    return (y, total if total.dtype == y.dtype else astype(total, y.dtype)) if returned else y
 
 
 def full_weights(name: str, weights: Array, shape: tuple[int, ...], axis: Axis, axes: tuple[int, ...]) -> Array:
@@ -84,6 +84,9 @@ def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     NaN if an element is NaN. Of equal elements, those in the middle of a stable sort get the gradient.
     """
     return quantile(a, 0.5, axis, keepdims=keepdims)
+
+
+STATISTICS.update(maximum=max, mean=mean, median=median, minimum=min)
 
 
 @implements(np.percentile)

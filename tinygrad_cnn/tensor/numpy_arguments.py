@@ -43,8 +43,6 @@ REASONS = {
     "ddof": "it has no effect; leave it out",
     "full": "take singular values and rank from np.linalg.svd of tinygrad_cnn.vander(x, deg + 1)",
     "cov": "compute it from tinygrad_cnn.linalg.inv of V^T V, with V = tinygrad_cnn.vander(x, deg + 1)",
-    "stat_length": "pad with tinygrad_cnn.concatenate",
-    "end_values": "pad with tinygrad_cnn.concatenate",
     "reflect_type": "pad with tinygrad_cnn.concatenate",
 }
 """The reasons for which arguments of NumPy's are refused, and what to do."""

@@ -121,7 +121,9 @@ def _concatenate(call: Call) -> Any:
 
 @rule(shape.pad_constant)
 def _pad(call: Call) -> Any:
-    return call.run(call.values[0], pad_width=((0, 0), *call.params["pad_width"]))
+    width = call.params["pad_width"]
+    value = np.broadcast_to(call.params["value"], (len(width), 2)).tolist()
+    return call.run(call.values[0], pad_width=((0, 0), *width), value=((0, 0), *value))
 
 
 # Indices
