@@ -12,6 +12,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.core.graph import accelerate
 from tinygrad_cnn.testing import assert_regimes_agree
 from tinygrad_cnn.testing.strategies import arrays, expressions
+from tinygrad_cnn.transforms.batching.call import rule
 
 from ..rows import CASES
 from ..transforms.test_vmap import samples
@@ -125,6 +126,22 @@ class TestWhatIsWrong:
 
         first.vjp(a=lambda g, in_shape: tg.pad(g, [(0, in_shape[0] - 1)]))
         self.fails(first, "layout 'backward'")
+
+    def test_a_gradient_that_depends_on_the_layout(self):
+        @tg.op(elementwise=True)
+        def square(a):
+            return np.square(a)
+
+        square.vjp(a=lambda g, a: g * a * (2 if isinstance(a, tg.Tensor) or a.strides[0] > 0 else 3))
+        self.fails(square, "gradient 0.*layout 'backward'")
+
+    def test_a_gradient_that_is_lost_in_a_batch(self):
+        double = self.op()
+        rule(double)(lambda call: call.run(call.values[0].detach()))
+        self.fails(lambda x: double(x) + x, "gradient 0.*vmapped")
+
+    def test_another_number_of_results(self):
+        self.fails(lambda x: [x * 2] if tg.is_grad_enabled() else [x * 2, x], "number of values is 2.*under no_grad")
 
     def test_another_dtype(self):
         self.fails(lambda x: x * 2 if isinstance(x, tg.Tensor) else (x * 2).astype(np.float32), "on arrays", message="")

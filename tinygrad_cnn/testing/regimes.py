@@ -77,6 +77,10 @@ def _compare(found: dict[str, Result | Exception], arrays: Arrays, rtol: float |
 
 
 def _same(name: str, what: str, expected: Sequence[Any], found: Sequence[Any], rtol: float) -> None:
+    if len(found) != len(expected):
+        raise AssertionError(
+            f"regimes: the number of {what}s is {len(found)} in the regime {name!r}, but {len(expected)} recorded"
+        )
     for i, (a, b) in enumerate(zip(expected, found, strict=True)):
         a, b = np.asarray(a), np.asarray(b)
         if a.shape != b.shape or a.dtype != b.dtype:
@@ -187,7 +191,12 @@ def _vmapped(f: Callable[..., Any], arrays: Arrays) -> Result:
     xs = [np.stack([np.flip(a) * np.asarray(0.75 if a.dtype.kind == "f" else 1, a.dtype), a]) for a in arrays]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "vmap: ")  # an op without a batching rule loops
-        return [y[1] for y in _results(vmap(f)(*_tensors(xs)))], []
+        inputs = _tensors(xs, True)
+        result = vmap(f)(*inputs)
+    objective = _objective([y[1] for _, y in leaves(result) if isinstance(y, Tensor)])
+    if objective is not None:
+        objective.backward()
+    return [y[1] for y in _results(result)], [g[1] for g in _gradients(inputs, [x.grad for x in inputs])]
 
 
 def _compiled(f: Callable[..., Any], arrays: Arrays) -> Result:
@@ -209,7 +218,9 @@ def _defined(f: Callable[..., Any], arrays: Arrays) -> Result:
 
 def _laid_out(name: str) -> Callable[[Callable[..., Any], Arrays], Result]:
     def regime(f: Callable[..., Any], arrays: Arrays) -> Result:
-        return _on_arrays(f, [LAYOUTS[name](a) for a in arrays])
+        values, _ = _on_arrays(f, [LAYOUTS[name](a) for a in arrays])
+        xs = [Tensor._of(LAYOUTS[name](a)).requires_grad_(a.dtype.kind == "f") for a in arrays]
+        return values, _gradients(xs, _step(f, *xs)[1])
 
     return regime
 
