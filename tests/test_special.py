@@ -36,6 +36,15 @@ def test_functions_of_scipy_record():
         np.testing.assert_array_equal(x.grad, y.grad)
 
 
+@pytest.mark.parametrize("a", [0.5, np.array([1, 2], np.int8), np.array([True])], ids=["number", "int8", "bool"])
+def test_numbers_and_short_integers_do_not_become_short_floats(a):
+    scipy = pytest.importorskip("scipy.special")
+    for f, *more in (("i0e",), ("i1e",), ("polygamma", 1)):
+        found, expected = getattr(tg.special, f)(*more, a), getattr(scipy, f)(*more, np.asarray(a, np.float64))
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
 def test_the_logarithm_of_a_small_probability_has_exact_derivatives():
     pytest.importorskip("scipy")
     x = tg.Tensor(np.array([-1e3, -40.0, 0.0, 40.0]), requires_grad=True)

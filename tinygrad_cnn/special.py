@@ -31,13 +31,20 @@ __all__ = [
 
 implements(scipy.erf)(erf)
 
+
+def _floating(a: Any) -> np.dtype[Any]:
+    """The dtype of a function of `a`: its own if it is floating-point, and float64 for integers and Python numbers."""
+    dtype = np.asarray(a).dtype
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
 # Gamma functions
 
 
 @op(elementwise=True)
 def polygamma_of(x: Array, *, n: int) -> Array:
     """y = psi^(n)(x), the n-th derivative of digamma.   x' = g psi^(n+1)(x)."""
-    return np.asarray(scipy.polygamma(n, x)).astype(np.result_type(x, np.float16))
+    return np.asarray(scipy.polygamma(n, x)).astype(_floating(x))
 
 
 polygamma_of.vjp(x=lambda g, x, n: g * polygamma_of(x, n=n + 1))
@@ -132,7 +139,7 @@ def normal_hazard(a: Array, *, order: int = 0) -> Array:
     for k, c in enumerate(_HAZARD if order else ()):
         slope = math.prod(2 * k - 1 + i for i in range(order))
         series = series + (-1) ** k * c * slope * np.where(far, -x, 1) ** float(1 - 2 * k - order)
-    return np.where(far, series, h[order]).astype(np.result_type(a, np.float16))
+    return np.where(far, series, h[order]).astype(_floating(a))
 
 
 normal_hazard.vjp(a=lambda g, a, order: g * normal_hazard(a, order=order + 1))
@@ -180,7 +187,7 @@ def scaled_bessel(a: Array, *, n: int, order: int = 0) -> Array:
     I_n' = (I_(n-1) + I_(n+1)) / 2. Where |a| is large, these terms cancel: there the series of |a|^(-1/2-k) is differentiated.
     """
     if not order:
-        return _scaled(a, n).astype(np.result_type(a, np.float16))
+        return _scaled(a, n).astype(_floating(a))
     x = np.asarray(a, np.float64)
     far, size = np.abs(x) > 30, np.maximum(np.abs(x), 30)
     near = np.where(far, 1, x)
@@ -196,7 +203,7 @@ def scaled_bessel(a: Array, *, n: int, order: int = 0) -> Array:
         series = series + term * slope * size ** (-0.5 - k - order)
         term *= ((2 * k + 1) ** 2 - 4 * n * n) / (8 * (k + 1))
     series = series * np.where(x < 0, -1, 1) ** (n + order)
-    return np.where(far, series, y).astype(np.result_type(a, np.float16))
+    return np.where(far, series, y).astype(_floating(a))
 
 
 scaled_bessel.vjp(a=lambda g, a, n, order: g * scaled_bessel(a, n=n, order=order + 1))

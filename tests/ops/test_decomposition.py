@@ -114,6 +114,8 @@ def test_the_rank_of_least_squares():
     x, residuals, rank, s = linalg.lstsq(a, tg.ones(3, dtype=np.float64))
     assert (rank.item(), residuals.shape, s.shape, linalg.matrix_rank(a).item()) == (1, (1,), (2,), 1)
     np.testing.assert_allclose(x.numpy(), np.linalg.lstsq(a.numpy(), np.ones(3), rcond=None)[0], atol=1e-13)
+    _, residuals, _, _ = tg.compile(lambda a, b: linalg.lstsq(a, b))(tg.Tensor(WIDE), tg.ones(2, dtype=np.float64))
+    assert (residuals.shape, residuals.dtype) == ((0,), np.float64)
 
 
 WIDE = np.ones((2, 3))

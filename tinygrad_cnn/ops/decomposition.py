@@ -451,5 +451,5 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
     x: Any = matmul(pseudoinverse(a, rtol=cut), b)
     rank = sum(greater(s, cut * s[:1]))
     error: Any = matmul(a, x) - b
-    residuals = sum(error * error, axis=0)
-    return x, reshape(residuals, shape=(-1,)) if shape[0] > shape[1] else np.zeros(0, dtype), rank, s
+    residuals = reshape(sum(error * error, axis=0), shape=(-1,))
+    return x, residuals if shape[0] > shape[1] else residuals[:0], rank, s
