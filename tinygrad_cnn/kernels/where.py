@@ -27,6 +27,8 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
     None for arrays that need a conversion first.
     """
     cut = b.__class__ is int and not b and a.__class__ is np.ndarray
+    if not cut and (isinstance(a, list | tuple) or isinstance(b, list | tuple)):
+        return None
     dtype = a.dtype if cut else np.result_type(a, b)
     bits = BITS.get(dtype)
     if bits is None:

@@ -210,8 +210,9 @@ def interp(
     n = xp.shape[0]
     if n > 1:
         j = searchsorted(xp[1:-1], x, side="right")
-        x0, f0 = take(xp, j), take(fp, j)
-        y: Any = f0 + (x - x0) * ((take(fp, j + 1) - f0) / (take(xp, j + 1) - x0))
+        x0, f0, x1, f1 = take(xp, j), take(fp, j), take(xp, j + 1), take(fp, j + 1)
+        jumps: Any = x0 == x1  # at an end, where two points have one place
+        y: Any = where(jumps, f1, f0 + (x - x0) * ((f1 - f0) / where(jumps, 1, x1 - x0)))
     else:
         y = broadcast_to(fp[0], shape=x.shape)
     y = where(x < xp[0], fp[0] if left is None or period is not None else left, y)

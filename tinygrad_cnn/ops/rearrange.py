@@ -181,7 +181,8 @@ def array_split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[
 
 
 def _parts(name: str, a: Array, sections: Integers, axis: int) -> list[Tensor]:
-    n = np.shape(a)[axis]
+    a = a if hasattr(a, "shape") else np.asarray(a)
+    n = a.shape[axis]
     if is_integer(sections):
         if sections < 1:
             raise ValueError(f"{name}: `indices_or_sections` is {sections}; a number of sections must be >= 1")
