@@ -86,23 +86,21 @@ def test_every_row_is_what_a_loop_gives(case):
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", BATCHED, ids=lambda case: case.name)
+BY_VALUE = ("one_hot", "is_positive")  # whose shape depends on integers, and which refuses zeros
+
+
+@pytest.mark.parametrize("case", [c for c in BATCHED if not c.name.startswith(BY_VALUE)], ids=lambda case: case.name)
 def test_no_samples_give_what_one_sample_gives_but_none_of_it(case):
     columns = samples(case)
 
     def run(n):
-        given = [tg.Tensor(np.zeros((n, *c[0].shape), c[0].dtype)) for c in columns]
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        given = [tg.Tensor(c[0][None][:n]) for c in columns]
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             return tg.vmap(lambda *xs: case.call(*xs))(*given)
 
-    try:
-        one = run(1)
-    except ValueError:  # such as of singular matrices
-        with pytest.raises(ValueError):
-            run(0)
-    else:
-        assert (run(0).shape, run(0).dtype) == ((0, *one.shape[1:]), one.dtype)
+    one, none = run(1), run(0)
+    assert (none.shape, none.dtype) == ((0, *one.shape[1:]), one.dtype)
 
 
 def test_the_gradients_of_no_samples_are_zeros():
@@ -240,6 +238,8 @@ class TestArguments:
         assert tg.vmap(lambda x: x.sum(axis=0))(X[:0]).shape == (0, 2)
         for f in (tg.median, tg.cumsum, lambda x: tg.take(x, [1, 0]), lambda x: tg.concatenate([x, x], axis=None)):
             assert tg.vmap(f)(X[:0]).shape == (0, *f(X[0]).shape)
+        for f in (tg.linalg.inv, tg.linalg.cholesky, lambda x: tg.linalg.solve(x @ x.T, x)):
+            assert tg.vmap(f)(np.zeros((0, 3, 3))).shape == (0, 3, 3)
 
     @pytest.mark.parametrize(
         ("arguments", "axes", "message"),

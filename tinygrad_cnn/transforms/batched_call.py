@@ -6,6 +6,7 @@ whole batch, each by the batching rule of its op. So the batch is computed, reco
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -37,7 +38,10 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
     since = tick()
     samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
     sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None])
-    with trace(sample), nullcontext() if n else np.errstate(all="ignore"):  # without samples, f computes with zeros
+    with (
+        trace(sample),
+        nullcontext() if n else np.errstate(all="ignore"),
+    ):  # without samples, f computes with a stand-in
         result = f(*rebuild(args, samples), **kwargs)
     sample.restore()
     found = [sample.used(leaf) for _, leaf in leaves(result)]
@@ -327,9 +331,19 @@ def as_tensor(value: Any) -> Tensor:
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
+def _stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """A sample where there is none, which functions can take: numbers from 0 to 1 that differ, their square matrices positive
+    definite; or integers that are 0, since they may be indices."""
+    if dtype.kind != "f" or 0 in shape:
+        return np.zeros(shape, dtype)
+    size = math.prod(shape)
+    numbers = np.arange(1, size + 1).reshape(shape) / (size + 1) / (shape or (1,))[-1]
+    return np.asarray((numbers + np.eye(shape[-2], shape[-1])) / 2 if len(shape) > 1 else numbers, dtype)
+
+
 def _sample(value: Tensor, n: int) -> Tensor:
-    """The first sample, or zeros if there is none. It has a node, which shows where f detaches values from the graph."""
-    sample = Tensor._of(np.asarray(value._array[0]) if n else np.zeros(value.shape[1:], value.dtype))
+    """The first sample, or a stand-in for it. It has a node, which shows where f detaches values from the graph."""
+    sample = Tensor._of(np.asarray(value._array[0]) if n else _stand_in(value.shape[1:], value.dtype))
     if sample.dtype.kind == "f" and is_grad_enabled():
         sample._node = Argument(sample)
     return sample
