@@ -553,3 +553,22 @@ def test_what_only_looks_like_a_file_is_compiled():
     sys.modules.pop("colorsys", None)
     run = tg.compile(f, strict=True)
     assert run(ones()).tolist() == run(ones()).tolist() == [8, 8]
+
+
+def test_a_long_chain_of_objects():
+    """Too long to follow by recursion: the calls run as written."""
+
+    def build():
+        chain = None
+        for _ in range(3000):
+            chain = types.SimpleNamespace(k=1.0, next=chain)
+
+        def f(x):
+            link, total = chain, 0.0
+            while link is not None:
+                link, total = link.next, total + link.k
+            return x * total
+
+        return chain.next.next, f
+
+    drifting_twins_agree(build, lambda link, i: setattr(link, "k", value(i)), warns="too long a chain")

@@ -77,8 +77,11 @@ class Notes:
 
     def note(self, *things: Any, names: frozenset[str] = NONE) -> None:
         """Note the state of objects from before the run that code with these names can read."""
-        for thing in things:
-            self._note(thing, names)
+        try:
+            for thing in things:
+                self._note(thing, names)
+        except RecursionError:
+            self.impure = "reads objects that refer to one another in too long a chain to compare before each replay"
 
     def _note(self, thing: Any, names: frozenset[str]) -> None:
         if isinstance(thing, str) and (parts := name_parts(thing) - self._named.strings):
