@@ -19,22 +19,7 @@ needs.runtime()
 
 from tinygrad_cnn.onnx import OnnxError, export, load  # noqa: E402
 
-from .exports import check, exported, outputs, shaken  # noqa: E402
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-class Function(nn.Module):
-    """A module that calls a function."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def forward(self, *inputs):
-        return self.function(*inputs)
-
+from .exports import Function, check, exported, normal, outputs, refused, shaken  # noqa: E402
 
 MODELS = [
     (nn.models.LeNet5, (2, 1, 28, 28)),
@@ -261,15 +246,6 @@ def test_without_dynamic_axes_sizes_are_fixed():
 # What is refused
 
 
-def refused(model, *inputs, **options):
-    """The message of the error; nothing is written."""
-    file = io.BytesIO()
-    with pytest.raises(OnnxError) as error:
-        export(model, inputs, file, **options)
-    assert file.getvalue() == b""
-    return str(error.value)
-
-
 def test_an_op_that_onnx_does_not_have_is_named_with_module_and_line():
     class Odd(nn.Module):
         def forward(self, x):
@@ -332,6 +308,30 @@ def test_arguments_that_do_not_fit(options, words):
 def test_something_else_than_a_module_is_refused():
     with pytest.raises(TypeError, match="`model` is a function"):
         export(lambda x: x, (normal(2),), io.BytesIO())
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.bool_])
+def test_whole_numbers_for_an_operator_of_floating_point_numbers(dtype):
+    x = np.arange(6).reshape(2, 3).astype(dtype)
+    functions = [
+        lambda x: tg.sqrt(x) + tg.exp(x) + tg.tanh(x),
+        lambda x: tg.softmax(x, axis=1) + tg.log_softmax(x, axis=1) + tg.logsumexp(x, axis=1, keepdims=True),
+        lambda x: tg.cross_entropy(x, np.zeros(len(x), int), reduction="none"),
+        lambda x: tg.hypot(x, x) + tg.cbrt(x) + tg.exp2(x),
+    ]
+    for function in functions:
+        check(Function(function), x, tolerance=2e-3)  # in float16
+
+
+@pytest.mark.parametrize(("function", "words"), [
+    (lambda x: tg.round(x), "`round` in 1, line .* needs the operator Round, which ONNX does not define for int32"),
+    (lambda x: x | 1, "`bitwise_or` in 1, line .* needs the operator BitwiseOr, of opset 18; raise `opset`"),
+    (lambda x: tg.softmax(x.sum(), axis=0), "`softmax` in 1, line .* the checker of the package onnx refuses: .* rank"),
+    (lambda x: tg.argsort(x.sum(), axis=0), "`argsort` in 1, line .* cannot be written: "),
+])  # fmt: skip
+def test_what_an_operator_does_not_take_is_named_with_module_and_line(function, words):
+    text = refused(nn.Sequential(nn.Identity(), Function(function)), np.ones((2, 3), np.int32), opset=17)
+    assert re.search(words, text, re.DOTALL)
 
 
 # What stays as it was

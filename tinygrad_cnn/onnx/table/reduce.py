@@ -135,7 +135,7 @@ def _variance(w: Any, a: Any, *, axis: Any, keepdims: Any, correction: Any, out:
     if correction == 0:
         y = w.reduce("ReduceMean", w.node("Mul", away, away), axes, keepdims)
     else:
-        w.refuse(any(a.is_dynamic(i) for i in axes), "has a correction over an axis whose size is dynamic")
+        w.refuse_size(any(a.is_dynamic(i) for i in axes), "has a correction over an axis whose size is dynamic")
         total = w.reduce("ReduceSum", w.node("Mul", away, away), axes, keepdims)
         free = count - correction
         y = w.node("Mul", total, w.number(1 / free if free > 0 else math.nan, out.dtype))
