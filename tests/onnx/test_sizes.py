@@ -87,3 +87,23 @@ def test_a_slice_by_a_size_along_another_axis():
 
 def test_an_empty_slice_backwards():
     check(Function(lambda x: (x[:, -6::-1], x[:, 1:2:-1], x[:, 1::-1], x[-3:-2:-1])), normal(4, 3), batches=[1, 2])
+
+
+@pytest.mark.parametrize("opset", [15, 18, 23])
+def test_an_axis_of_dynamic_size_is_normalized(opset):
+    model = nn.Sequential(
+        nn.InstanceNorm2d(3, affine=True), nn.GroupNorm(1, 3), Function(lambda x: tg.rms_norm(x, x.shape[-1:]))
+    )
+    source = exported(model, normal(2, 3, 6, 5), dynamic_axes={"x": [0, 2, 3]}, opset=opset)
+    x = normal(3, 3, 4, 9)
+    for found in (needs.run(source, x), outputs(load(source)(x))):
+        np.testing.assert_allclose(found[0], model(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_number_that_is_an_array_for_other_sizes_is_refused():
+    ones = np.ones(3, np.float32)
+    for small, large in ((2.0, ones), (ones, 2.0)):
+        words = refused(
+            Function(lambda x, a=small, b=large: x / (a if len(x) < 2 else b)), normal(4, 3), input_names=["x"]
+        )
+        assert "is given an array for some sizes of a dynamic axis, and a number for others" in words

@@ -114,6 +114,8 @@ class Writer(Sizes):
         if given is None:
             return None
         all_given = [t.records[self.index].inputs[i] for t in self.traces]
+        kinds = {isinstance(x, np.ndarray) for x in all_given}
+        self.refuse_size(len(kinds) > 1, "is given an array for some sizes of a dynamic axis, and a number for others")
         if isinstance(given, np.ndarray) and id(given) not in self.traces[0].depends:
             return self.varying(given, all_given)
         if isinstance(given, np.ndarray):
