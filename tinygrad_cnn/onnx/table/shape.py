@@ -63,6 +63,9 @@ def _flatten(input: Array, *, axis: int = 1) -> Array:
 
 @reads("Transpose")
 def _transpose(data: Array, *, perm: Sequence[int] | None = None) -> Array:
+    refuse(
+        perm is not None and sorted(perm) != list(range(np.ndim(data))), f"`perm` is {perm} for {np.ndim(data)} axes"
+    )
     return s.transpose(data, axes=perm)
 
 
@@ -112,7 +115,7 @@ def _split(
             not num_outputs and n % count, f"axis {axis} of {np.shape(input)} cannot be split into {count} equal parts"
         )
         each = -(-n // count)
-        sizes = [min(each, max(n - i * each, 0)) for i in range(count)]
+        sizes = [min(each, max(n - i * each, 0)) for i in range(min(count, max(n, outputs)))]
     else:
         sizes = list(integers(split))
     refuse(
