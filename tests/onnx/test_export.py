@@ -299,10 +299,39 @@ def test_a_model_that_does_other_things_for_other_sizes_is_refused():
     ({"output_names": ["y", "y"]}, "`output_names` is"),
     ({"dynamic_axes": {"z": [0]}}, "`dynamic_axes` names 'z'; the inputs are x"),
     ({"dynamic_axes": {"x": [2]}}, "`dynamic_axes` has axis 2 of 'x'"),
+    ({"dynamic_axes": {"x": [True]}}, "`dynamic_axes` has axis True of 'x'"),
+    ({"dynamic_axes": {"x": ["0"]}}, "`dynamic_axes` has axis '0' of 'x'"),
+    ({"dynamic_axes": {"x": 0}}, "`dynamic_axes` has 0 for 'x'; it must be a list of axes, or a dict"),
+    ({"dynamic_axes": {"x": {0: ""}}}, "`dynamic_axes` names axis 0 of 'x' ''; a name must be a text"),
+    ({"dynamic_axes": {0: [0]}}, "`dynamic_axes` names 0; the inputs are x"),
+    ({"dynamic_axes": [0]}, "`dynamic_axes` is [0]; it must be a dict such as {'x': [0]}"),
+    ({"input_names": [3]}, "`input_names` is [3]; it must be 1 different names"),
     ({"input_names": ["weight"]}, "the name 'weight' stands for two values"),
 ])  # fmt: skip
 def test_arguments_that_do_not_fit(options, words):
     assert words in refused(nn.Linear(3, 2), normal(2, 3), **options)
+
+
+def test_axes_of_outputs_may_be_named_too():
+    """As in PyTorch's function."""
+    axes = {"x": [-2], "scores": {0: "batch"}}
+    source = check(nn.Linear(3, 2), normal(2, 3), output_names=["scores"], dynamic_axes=axes)
+    shape = onnx.load_model_from_string(source).graph.input[0].type.tensor_type.shape
+    assert shape.dim[0].dim_param == "batch"
+
+
+def test_an_example_in_the_byte_order_of_another_machine():
+    exported(nn.Linear(3, 2), normal(2, 3).astype(">f4"))
+
+
+def test_results_and_examples_that_no_file_has():
+    assert "returns no Tensor" in refused(Function(lambda x: ()), normal(2, 3))
+    assert "an array of" in refused(Function(lambda x: x * 2), np.ones(2, complex))
+    assert np.longdouble(0).itemsize == 8 or "an array of" in refused(
+        Function(lambda x: x * 2), np.ones(2, np.longdouble)
+    )
+    with pytest.raises(TypeError, match="`path` is a NoneType; it must be a path, or a file"):
+        export(nn.Linear(3, 2), normal(2, 3), None)
 
 
 def test_something_else_than_a_module_is_refused():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,7 @@ ROOM = 1 << 22
 def checked_names(kind: str, count: int, given: Sequence[str]) -> list[str]:
     """The given names of the inputs or outputs. OnnxError if they do not fit."""
     names = list(given)
-    if len(names) != count or len(set(names)) != count or not all(names):
+    if len(names) != count or len(set(names)) != count or not all(isinstance(n, str) and n for n in names):
         raise OnnxError(f"export: `{kind}_names` is {names}; it must be {count} different names, as there are {kind}s")
     return names
 
@@ -46,24 +46,36 @@ def input_names(model: Module, count: int, given: Sequence[str] | None) -> list[
     return found + [f"input_{i}" for i in range(len(found), count)]
 
 
-def dynamic(names: Sequence[str], arrays: Sequence[np.ndarray], given: Axes | None) -> list[dict[int, str]]:
-    """For each input, the names of its dynamic axes."""
+def dynamic(
+    names: Sequence[str], arrays: Sequence[np.ndarray], given: Axes | None, outputs: Sequence[str] | None
+) -> list[dict[int, str]]:
+    """For each input, the names of its dynamic axes. Axes of outputs may be given too; they follow from those of the inputs."""
     if given is None:
         return [{0: "batch"} if a.ndim else {} for a in arrays]
-    unknown = sorted(set(given) - set(names))
-    outputs = [n for n in unknown if n.startswith("output")]
-    if unknown != outputs:
-        raise OnnxError(f"export: `dynamic_axes` names {unknown[0]!r}; the inputs are {', '.join(names)}")
-    found: list[dict[int, str]] = []
-    for name, array in zip(names, arrays, strict=True):
-        wanted = given.get(name, {})
-        named = (
-            dict(wanted) if isinstance(wanted, Mapping) else {i: "batch" if i == 0 else f"{name}_{i}" for i in wanted}
+    if not isinstance(given, Mapping):
+        raise OnnxError(f"export: `dynamic_axes` is {given!r}; it must be a dict such as {{'{[*names, 'x'][0]}': [0]}}")
+    for name in given:
+        if name not in [*names, *(outputs or ())] and not str(name).startswith("output"):
+            raise OnnxError(f"export: `dynamic_axes` names {name!r}; the inputs are {', '.join(names)}")
+    return [_named_axes(name, array, given.get(name, ())) for name, array in zip(names, arrays, strict=True)]
+
+
+def _named_axes(name: str, array: np.ndarray, given: Any) -> dict[int, str]:
+    """The dynamic axes of an input, with their names."""
+    if not isinstance(given, Mapping | list | tuple):
+        raise OnnxError(
+            f"export: `dynamic_axes` has {given!r} for {name!r}; it must be a list of axes, or a dict of their names"
         )
-        wrong = [i for i in named if not -array.ndim <= i < array.ndim]
-        if wrong:
-            raise OnnxError(f"export: `dynamic_axes` has axis {wrong[0]} of {name!r}, which has shape {array.shape}")
-        found.append({i % array.ndim: str(label) for i, label in named.items()})
+    found = {}
+    for axis in given:
+        if isinstance(axis, bool) or not isinstance(axis, int) or not -array.ndim <= axis < array.ndim:
+            raise OnnxError(f"export: `dynamic_axes` has axis {axis!r} of {name!r}, which has shape {array.shape}")
+        at = axis % array.ndim
+        found[at] = given[axis] if isinstance(given, Mapping) else "batch" if at == 0 else f"{name}_{at}"
+        if not isinstance(found[at], str) or not found[at]:
+            raise OnnxError(
+                f"export: `dynamic_axes` names axis {axis} of {name!r} {found[at]!r}; a name must be a text"
+            )
     return found
 
 

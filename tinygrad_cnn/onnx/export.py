@@ -58,13 +58,14 @@ def export(
         input_names: by default the names of the parameters of ``forward``.
         output_names: by default the keys of a dict that the model returns, else "output", or "output_0" and so on.
         dynamic_axes: for each input name a list of dynamic axes, or a dict of their names. Axes with the same name have the
-            same size. By default the first axis of every input is dynamic and named "batch"; {} for no dynamic axis.
+            same size. By default the first axis of every input is dynamic and named "batch"; {} for no dynamic axis. Axes of
+            outputs follow from these.
         opset: 13 to 23.
 
     Raises:
         OnnxError: if ONNX cannot express an op (the error names the op, its module and the line), if the model reads values of
             Tensors in Python, draws random numbers or changes its state, or for a wrong argument. No file is written then.
-        TypeError: if `model` is not a Module.
+        TypeError: if `model` is not a Module, or `path` neither a path nor a file.
         ImportError: if the package onnx is not installed.
     """
     onnx = package("export")
@@ -72,13 +73,18 @@ def export(
         raise OnnxError(f"export: `opset` is {opset!r}; it must be from {OLDEST} to {NEWEST}")
     if not isinstance(model, Module):
         raise TypeError(f"export: `model` is a {type(model).__name__}; it must be a Module")
+    if not isinstance(path, str | os.PathLike) and not hasattr(path, "write"):
+        raise TypeError(
+            f"export: `path` is a {type(path).__name__}; it must be a path, or a file that is open for writing"
+        )
     given = args if isinstance(args, tuple) else (args,)
     arrays = [np.array(x._array if isinstance(x, Tensor) else x) for x in given]
     for array in arrays:
-        if array.dtype.kind not in "biuf":
-            raise OnnxError(f"export: `args` has an array of {array.dtype}; give numbers or Booleans")
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise OnnxError(f"export: `args` has an array of {array.dtype}; give Booleans, or numbers of up to 64 bits")
+    arrays = [array.astype(array.dtype.newbyteorder("="), copy=False) for array in arrays]
     inputs = names_of_inputs(model, len(arrays), input_names)
-    axes = dynamic(inputs, arrays, dynamic_axes)
+    axes = dynamic(inputs, arrays, dynamic_axes, output_names)
     traces = traces_of(model, arrays, axes)
     made = _Export(model, traces, opset, inputs, axes, output_names)
     proto = made.proto()

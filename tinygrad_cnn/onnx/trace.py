@@ -123,6 +123,8 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
         except _Refusal as error:
             raise Untraceable(str(error)) from None
     trace.outputs = _outputs(found, "")
+    if not trace.outputs:
+        raise OnnxError("export: the model returns no Tensor")
     return trace
 
 
