@@ -44,6 +44,7 @@ def test_fewer_rows_than_a_slice_leaves(rows):
     lambda x: x[: len(x) // 4 * 4] + 1,
     lambda x: tg.broadcast_to(x[:1], (min(6, len(x)), 4)),
     lambda x: x[:: len(x)] * 2,
+    lambda x: tg.cov(x[1:]),
     lambda x: x[::-1][: len(x) : 2] * tg.trace(x),
 ])  # fmt: skip
 def test_a_size_that_is_cut_or_compared_is_refused(function, example):
@@ -107,3 +108,12 @@ def test_a_number_that_is_an_array_for_other_sizes_is_refused():
             Function(lambda x, a=small, b=large: x / (a if len(x) < 2 else b)), normal(4, 3), input_names=["x"]
         )
         assert "is given an array for some sizes of a dynamic axis, and a number for others" in words
+
+
+def test_whether_any_of_no_rows_holds():
+    model = Function(lambda x: (tg.any(x[2:] > 0, axis=0), tg.all(x[2:] > 0, axis=0), tg.max(x > 0, axis=0)))
+    source = exported(model, normal(4, 3), opset=20)
+    x = normal(2, 3)
+    for found in (needs.run(source, x), outputs(load(source)(x))):
+        for ours, theirs in zip(outputs(model(tg.Tensor(x))), found, strict=True):
+            np.testing.assert_array_equal(theirs, ours)

@@ -142,11 +142,13 @@ def _compare(trace: Trace, other: Trace) -> None:
 
 
 def _extremes(call: Call, name: str, size: int, elements: int) -> list[Trace]:
-    """Calls with a size as small as can be, an odd one, and a large one if that takes little memory.
+    """Calls with a size as small as can be, two, an odd size, and a large one if that takes little memory.
 
     They show constants of the model's code, as in ``x[:3]`` and ``min(3, len(x))``, and how sizes are rounded.
     """
     traces = [_smallest(call, name, size), _called(call, name, size + 1)]
+    if size > 2:
+        traces.append(_called(call, name, 2))
     if size < LARGE and elements * LARGE // size <= ROOM:
         traces.append(_called(call, name, LARGE))
     return [trace for trace in traces if trace is not None]

@@ -102,7 +102,8 @@ def _logsumexp(w: Any, a: Any, *, axis: Any, keepdims: Any, out: Any) -> Any:
 def _any(w: Any, a: Any, *, axis: Any, keepdims: Any) -> Any:
     held = w.cast(w.as_dtype(a, np.bool_), np.int32)
     operator = "ReduceMax" if w.record.op.name == "any" else "ReduceMin"
-    return w.cast(w.reduce(operator, held, r.reduced_axes(axis, len(a.shape)), keepdims), np.bool_)
+    found = w.reduce(operator, held, r.reduced_axes(axis, len(a.shape)), keepdims)
+    return w.node("Greater", found, w.number(0, np.int32))  # the largest of no numbers is negative
 
 
 @writes(r.power_norm)
