@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,14 @@ def test_a_slice_beyond_all_sizes_that_were_tried_is_refused():
 def test_a_model_that_needs_several_rows_is_called_with_as_few_as_it_takes():
     assert "dynamic axis" in refused(Function(lambda x: x[2] * len(x[:5])), normal(8, 4))
     check(Function(lambda x: x[2] + x), normal(4, 4), batches=[1, 2])
+
+
+def test_calls_with_other_sizes_do_not_warn():
+    """The mean of no rows does."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        exported(Function(lambda x: x[1:].mean(axis=0)), normal(8, 4))
+    assert not shown
 
 
 def test_what_is_not_followed_for_small_sizes_is_refused():

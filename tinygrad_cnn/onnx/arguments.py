@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -157,7 +158,9 @@ def _extremes(call: Call, name: str, size: int, elements: int) -> list[Trace]:
 def _called(call: Call, name: str, size: int) -> Trace | None:
     """The call with a size; None if the model refuses it, as one that halves and doubles sizes may refuse an odd one."""
     try:
-        return call({name: size})
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # such as that of a variance of one row
+            warnings.simplefilter("ignore")
+            return call({name: size})
     except Untraceable:
         raise
     except Exception:
