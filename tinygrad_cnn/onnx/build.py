@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import OnnxError, package
+from .errors import OnnxError
 from .files import DEEPEST, array_of, attribute_of
 from .port import port_of
 from .program import MISTAKES, Branch, Loop, Program, Scan, Step, call_of
+from .schemas import attribute_types
 from .table import READERS, Reader
 from .table.base import limited, number
 from .table.logic import numpy_dtype
@@ -173,7 +173,7 @@ class Builder:
 
     def _attributes(self, node: Any, name: str) -> dict[str, Any]:
         """The attributes of a node, by name. OnnxError for one that is given twice or has another type than ONNX defines."""
-        types = _types(node.op_type, self.opset)
+        types = attribute_types(node.op_type, self.opset)
         found = {}
         try:
             for each in node.attribute:
@@ -265,16 +265,6 @@ class Builder:
                 given.get("scan_output_axes", (0,) * results), given.get("scan_output_directions", (0,) * results),
             )
         )  # fmt: skip
-
-
-@cache
-def _types(operator: str, opset: int) -> dict[str, Any]:
-    """The types of an operator's attributes, as far as the package onnx knows them."""
-    defs = package("load").defs
-    try:
-        return {name: each.type for name, each in defs.get_schema(operator, opset).attributes.items()}
-    except defs.SchemaError:
-        return {}
 
 
 def _stated(value: Any) -> tuple[Any, tuple[int, ...]] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OnnxError, package
+from .schemas import dtype_named, port_at, schema, type_name
 from .sizes import FIXED, Sizes
 from .trace import Record, Trace
 from .value import Value
@@ -194,9 +195,9 @@ class Writer(Sizes):
         given = [self._input(x, inputs) for x in inputs]
         while given and given[-1] is None:
             given.pop()
-        schema = self._schema(operator)
-        given = [v and self._accepted(v, operator, _port(schema.inputs, i)) for i, v in enumerate(given)]
-        given = [v and self._agreeing(v, i, given, schema) for i, v in enumerate(given)]
+        known = self._schema(operator)
+        given = [v and self._accepted(v, operator, port_at(known.inputs, i)) for i, v in enumerate(given)]
+        given = [v and self._agreeing(v, i, given, known) for i, v in enumerate(given)]
         path = self.record.path if hasattr(self, "record") else ""
         name = self.unique(f"{path}/{operator}" if path else operator)
         names = [name] + [self.unique(f"{name}.{i}") for i in range(1, outputs)]
@@ -207,45 +208,44 @@ class Writer(Sizes):
         if hasattr(self, "record"):
             self.written[name] = self.place()
         shapes = self._guess(operator, given)
-        found = [Value(n, shapes, self._made(schema, i, given)) for i, n in enumerate(names)]
+        found = [Value(n, shapes, self._made(known, i, given)) for i, n in enumerate(names)]
         return found[0] if outputs == 1 else found
 
     def _schema(self, operator: str) -> Any:
         """What ONNX says of an operator."""
-        defs = package("export").defs
-        try:
-            return defs.get_schema(operator, self.opset)
-        except defs.SchemaError:
-            since = defs.get_schema(operator).since_version
-            self.refuse(True, f"needs the operator {operator}, of opset {since}; raise `opset`")
+        found = schema(operator, self.opset)
+        if found is None:
+            newest = schema(operator)
+            self.refuse(True, f"needs the operator {operator}, of opset {newest.since_version}; raise `opset`")
+        return found
 
     def _accepted(self, value: Value, operator: str, port: Any) -> Value:
         """The value in a dtype that the operator accepts: its own, or that of the op's result."""
-        if _type(value.dtype) in port.types:
+        if type_name(value.dtype) in port.types:
             return value
         wanted = self.out.dtype if value.dtype.kind in "biu" and self.out.dtype.kind == "f" else value.dtype
         self.refuse(
-            _type(wanted) not in port.types,
+            type_name(wanted) not in port.types,
             f"needs the operator {operator}, which ONNX does not define for {value.dtype}; convert its input with astype",
         )
         return self.as_dtype(value, wanted)
 
-    def _agreeing(self, value: Value, i: int, given: Sequence[Value | None], schema: Any) -> Value:
+    def _agreeing(self, value: Value, i: int, given: Sequence[Value | None], known: Any) -> Value:
         """An input: a whole number in the floating-point dtype of others that must have the same type, if there are any."""
         alike = [
             v.dtype
             for j, v in enumerate(given)
-            if v and _port(schema.inputs, j).type_str == _port(schema.inputs, i).type_str
+            if v and port_at(known.inputs, j).type_str == port_at(known.inputs, i).type_str
         ]
         real = [dtype for dtype in alike if dtype.kind == "f"]
         return self.as_dtype(value, real[0]) if real and value.dtype.kind != "f" else value
 
-    def _made(self, schema: Any, i: int, given: Sequence[Value | None]) -> Any:
+    def _made(self, known: Any, i: int, given: Sequence[Value | None]) -> Any:
         """The dtype of a node's output: the only one that it can have, else that of an input of its type, else the first's."""
-        port = _port(schema.outputs, i)
+        port = port_at(known.outputs, i)
         if len(port.types) == 1:
-            return _dtype(*port.types)
-        alike = [v.dtype for j, v in enumerate(given) if v and _port(schema.inputs, j).type_str == port.type_str]
+            return dtype_named(*port.types)
+        alike = [v.dtype for j, v in enumerate(given) if v and port_at(known.inputs, j).type_str == port.type_str]
         return [*alike, *(v.dtype for v in given if v), np.float32][0]
 
     def _input(self, x: Any, inputs: Sequence[Any]) -> Value | None:
@@ -394,21 +394,3 @@ class Writer(Sizes):
         if scale is not one and user is not None:
             self.absorb(user, y)
         return y
-
-
-def _port(ports: Sequence[Any], i: int) -> Any:
-    """What ONNX says of an input or output. The last one may stand for several."""
-    return ports[min(i, len(ports) - 1)]
-
-
-def _type(dtype: Any) -> str:
-    """ONNX's name of a type of tensors."""
-    onnx = package("export")
-    return f"tensor({onnx.TensorProto.DataType.Name(onnx.helper.np_dtype_to_tensor_dtype(dtype)).lower()})"
-
-
-def _dtype(name: str) -> Any:
-    """The dtype of such a name."""
-    onnx = package("export")
-    code = onnx.TensorProto.DataType.Value(name.removeprefix("tensor(").removesuffix(")").upper())
-    return onnx.helper.tensor_dtype_to_np_dtype(code)
