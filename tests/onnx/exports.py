@@ -7,11 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.onnx import export, load
+from tinygrad_cnn import nn
+from tinygrad_cnn.onnx import OnnxError, export, load
 
 from . import needs
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    """Random float32 numbers."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+class Function(nn.Module):
+    """A module that calls a function."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
 
 
 def exported(model: Any, *inputs: Any, **options: Any) -> bytes:
@@ -19,6 +36,15 @@ def exported(model: Any, *inputs: Any, **options: Any) -> bytes:
     file = io.BytesIO()
     export(model, inputs, file, **options)
     return file.getvalue()
+
+
+def refused(model: Any, *inputs: Any, **options: Any) -> str:
+    """The message of the error; nothing is written."""
+    file = io.BytesIO()
+    with pytest.raises(OnnxError) as error:
+        export(model, inputs, file, **options)
+    assert file.getvalue() == b""
+    return str(error.value)
 
 
 def outputs(found: Any) -> list[np.ndarray]:

@@ -19,22 +19,7 @@ needs.runtime()
 
 from tinygrad_cnn.onnx import OnnxError, export, load  # noqa: E402
 
-from .exports import check, exported, outputs, shaken  # noqa: E402
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-class Function(nn.Module):
-    """A module that calls a function."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def forward(self, *inputs):
-        return self.function(*inputs)
-
+from .exports import Function, check, exported, normal, outputs, refused, shaken  # noqa: E402
 
 MODELS = [
     (nn.models.LeNet5, (2, 1, 28, 28)),
@@ -261,15 +246,6 @@ def test_without_dynamic_axes_sizes_are_fixed():
 # What is refused
 
 
-def refused(model, *inputs, **options):
-    """The message of the error; nothing is written."""
-    file = io.BytesIO()
-    with pytest.raises(OnnxError) as error:
-        export(model, inputs, file, **options)
-    assert file.getvalue() == b""
-    return str(error.value)
-
-
 def test_an_op_that_onnx_does_not_have_is_named_with_module_and_line():
     class Odd(nn.Module):
         def forward(self, x):
@@ -323,15 +299,68 @@ def test_a_model_that_does_other_things_for_other_sizes_is_refused():
     ({"output_names": ["y", "y"]}, "`output_names` is"),
     ({"dynamic_axes": {"z": [0]}}, "`dynamic_axes` names 'z'; the inputs are x"),
     ({"dynamic_axes": {"x": [2]}}, "`dynamic_axes` has axis 2 of 'x'"),
+    ({"dynamic_axes": {"x": [True]}}, "`dynamic_axes` has axis True of 'x'"),
+    ({"dynamic_axes": {"x": ["0"]}}, "`dynamic_axes` has axis '0' of 'x'"),
+    ({"dynamic_axes": {"x": 0}}, "`dynamic_axes` has 0 for 'x'; it must be a list of axes, or a dict"),
+    ({"dynamic_axes": {"x": {0: ""}}}, "`dynamic_axes` names axis 0 of 'x' ''; a name must be a text"),
+    ({"dynamic_axes": {0: [0]}}, "`dynamic_axes` names 0; the inputs are x"),
+    ({"dynamic_axes": [0]}, "`dynamic_axes` is [0]; it must be a dict such as {'x': [0]}"),
+    ({"input_names": [3]}, "`input_names` is [3]; it must be 1 different names"),
     ({"input_names": ["weight"]}, "the name 'weight' stands for two values"),
 ])  # fmt: skip
 def test_arguments_that_do_not_fit(options, words):
     assert words in refused(nn.Linear(3, 2), normal(2, 3), **options)
 
 
+def test_axes_of_outputs_may_be_named_too():
+    """As in PyTorch's function."""
+    axes = {"x": [-2], "scores": {0: "batch"}}
+    source = check(nn.Linear(3, 2), normal(2, 3), output_names=["scores"], dynamic_axes=axes)
+    shape = onnx.load_model_from_string(source).graph.input[0].type.tensor_type.shape
+    assert shape.dim[0].dim_param == "batch"
+
+
+def test_an_example_in_the_byte_order_of_another_machine():
+    exported(nn.Linear(3, 2), normal(2, 3).astype(">f4"))
+
+
+def test_results_and_examples_that_no_file_has():
+    assert "returns no Tensor" in refused(Function(lambda x: ()), normal(2, 3))
+    assert "an array of" in refused(Function(lambda x: x * 2), np.ones(2, complex))
+    assert np.longdouble(0).itemsize == 8 or "an array of" in refused(
+        Function(lambda x: x * 2), np.ones(2, np.longdouble)
+    )
+    with pytest.raises(TypeError, match="`path` is a NoneType; it must be a path, or a file"):
+        export(nn.Linear(3, 2), normal(2, 3), None)
+
+
 def test_something_else_than_a_module_is_refused():
     with pytest.raises(TypeError, match="`model` is a function"):
         export(lambda x: x, (normal(2),), io.BytesIO())
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.bool_])
+def test_whole_numbers_for_an_operator_of_floating_point_numbers(dtype):
+    x = np.arange(6).reshape(2, 3).astype(dtype)
+    functions = [
+        lambda x: tg.sqrt(x) + tg.exp(x) + tg.tanh(x),
+        lambda x: tg.softmax(x, axis=1) + tg.log_softmax(x, axis=1) + tg.logsumexp(x, axis=1, keepdims=True),
+        lambda x: tg.cross_entropy(x, np.zeros(len(x), int), reduction="none"),
+        lambda x: tg.hypot(x, x) + tg.cbrt(x) + tg.exp2(x),
+    ]
+    for function in functions:
+        check(Function(function), x, tolerance=2e-3)  # in float16
+
+
+@pytest.mark.parametrize(("function", "words"), [
+    (lambda x: tg.round(x), "`round` in 1, line .* needs the operator Round, which ONNX does not define for int32"),
+    (lambda x: x | 1, "`bitwise_or` in 1, line .* needs the operator BitwiseOr, of opset 18; raise `opset`"),
+    (lambda x: tg.softmax(x.sum(), axis=0), "`softmax` in 1, line .* the checker of the package onnx refuses: .* rank"),
+    (lambda x: tg.argsort(x.sum(), axis=0), "`argsort` in 1, line .* cannot be written: "),
+])  # fmt: skip
+def test_what_an_operator_does_not_take_is_named_with_module_and_line(function, words):
+    text = refused(nn.Sequential(nn.Identity(), Function(function)), np.ones((2, 3), np.int32), opset=17)
+    assert re.search(words, text, re.DOTALL)
 
 
 # What stays as it was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 import tracemalloc
@@ -214,6 +215,40 @@ def test_a_loop_without_end(monkeypatch):
     monkeypatch.setattr("tinygrad_cnn.onnx.program.MOST_ITERATIONS", 50)
     with pytest.raises(OnnxError, match="a loop has more than 50 iterations"):
         load(power(HUGE))(np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize(("operator", "inputs", "attributes", "words"), [
+    ("If", ["c"], {"then_branch": 3, "else_branch": 3}, "must have the type GRAPH"),
+    ("Loop", ["", "c"], {"body": [1, 2]}, "must have the type GRAPH"),
+    ("Scan", ["x"], {"body": 1, "num_scan_inputs": [HUGE]}, "must have the type"),
+    ("Transpose", ["x"], {"perm": 1.5}, "must have the type INTS"),
+])  # fmt: skip
+def test_attributes_of_another_type(operator, inputs, attributes, words):
+    made = model(
+        [node(operator, inputs, ["y"], **attributes)], [info("x", FLOAT, [3]), info("c", FLOAT, [])], [info("y")]
+    )
+    with pytest.raises(OnnxError, match=rf"node '.*' \({operator}\): .*{words}"):
+        load(made)
+
+
+def test_an_order_of_axes_that_is_cut_to_32_bits():
+    made = model([node("Transpose", ["x"], ["y"], perm=[HUGE, 1])], [info("x", FLOAT, [2, 3])], [info("y")])
+    with pytest.raises(OnnxError, match="`perm` is .* for 2 axes"):
+        load(made)(normal(2, 3))
+
+
+def test_parts_without_number(little_memory):
+    made = model(
+        [node("Split", ["x"], ["y", "z"], axis=0, num_outputs=HUGE)], [info("x", FLOAT, [3])], [info("y"), info("z")]
+    )
+    assert [y.tolist() for y in load(made)(np.arange(3, dtype=np.float32))] == [[0], [1]]
+
+
+@pytest.mark.parametrize("count", [40, 70])
+def test_more_axes_than_numpy_broadcasts(count):
+    made = model([node("Expand", ["x", "s"], ["y"])], [info("x", FLOAT, [1]), info("s", INT, [count])], [info("y")])
+    with contextlib.suppress(OnnxError):  # NumPy has another limit here than elsewhere
+        load(made)(np.ones(1, np.float32), np.ones(count, np.int64))
 
 
 def test_functions_that_call_each_other():

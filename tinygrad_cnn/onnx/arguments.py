@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,15 +13,22 @@ from ..nn import Module
 from .errors import OnnxError
 from .model import GraphModule
 from .sizes import FIXED
-from .trace import Trace, traced
+from .trace import Trace, Untraceable, traced
 
 Axes: TypeAlias = Mapping[str, Sequence[int] | Mapping[int, str]]
+Call: TypeAlias = Callable[[Mapping[str, int]], Trace]
+
+LARGE = 100
+"""A dynamic size that is larger than constants of a model's code usually are."""
+
+ROOM = 1 << 22
+"""The most elements that a call with this size may make."""
 
 
 def checked_names(kind: str, count: int, given: Sequence[str]) -> list[str]:
     """The given names of the inputs or outputs. OnnxError if they do not fit."""
     names = list(given)
-    if len(names) != count or len(set(names)) != count or not all(names):
+    if len(names) != count or len(set(names)) != count or not all(isinstance(n, str) and n for n in names):
         raise OnnxError(f"export: `{kind}_names` is {names}; it must be {count} different names, as there are {kind}s")
     return names
 
@@ -39,29 +47,41 @@ def input_names(model: Module, count: int, given: Sequence[str] | None) -> list[
     return found + [f"input_{i}" for i in range(len(found), count)]
 
 
-def dynamic(names: Sequence[str], arrays: Sequence[np.ndarray], given: Axes | None) -> list[dict[int, str]]:
-    """For each input, the names of its dynamic axes."""
+def dynamic(
+    names: Sequence[str], arrays: Sequence[np.ndarray], given: Axes | None, outputs: Sequence[str] | None
+) -> list[dict[int, str]]:
+    """For each input, the names of its dynamic axes. Axes of outputs may be given too; they follow from those of the inputs."""
     if given is None:
         return [{0: "batch"} if a.ndim else {} for a in arrays]
-    unknown = sorted(set(given) - set(names))
-    outputs = [n for n in unknown if n.startswith("output")]
-    if unknown != outputs:
-        raise OnnxError(f"export: `dynamic_axes` names {unknown[0]!r}; the inputs are {', '.join(names)}")
-    found: list[dict[int, str]] = []
-    for name, array in zip(names, arrays, strict=True):
-        wanted = given.get(name, {})
-        named = (
-            dict(wanted) if isinstance(wanted, Mapping) else {i: "batch" if i == 0 else f"{name}_{i}" for i in wanted}
+    if not isinstance(given, Mapping):
+        raise OnnxError(f"export: `dynamic_axes` is {given!r}; it must be a dict such as {{'{[*names, 'x'][0]}': [0]}}")
+    for name in given:
+        if name not in [*names, *(outputs or ())] and not str(name).startswith("output"):
+            raise OnnxError(f"export: `dynamic_axes` names {name!r}; the inputs are {', '.join(names)}")
+    return [_named_axes(name, array, given.get(name, ())) for name, array in zip(names, arrays, strict=True)]
+
+
+def _named_axes(name: str, array: np.ndarray, given: Any) -> dict[int, str]:
+    """The dynamic axes of an input, with their names."""
+    if not isinstance(given, Mapping | list | tuple):
+        raise OnnxError(
+            f"export: `dynamic_axes` has {given!r} for {name!r}; it must be a list of axes, or a dict of their names"
         )
-        wrong = [i for i in named if not -array.ndim <= i < array.ndim]
-        if wrong:
-            raise OnnxError(f"export: `dynamic_axes` has axis {wrong[0]} of {name!r}, which has shape {array.shape}")
-        found.append({i % array.ndim: str(label) for i, label in named.items()})
+    found = {}
+    for axis in given:
+        if isinstance(axis, bool) or not isinstance(axis, int) or not -array.ndim <= axis < array.ndim:
+            raise OnnxError(f"export: `dynamic_axes` has axis {axis!r} of {name!r}, which has shape {array.shape}")
+        at = axis % array.ndim
+        found[at] = given[axis] if isinstance(given, Mapping) else "batch" if at == 0 else f"{name}_{at}"
+        if not isinstance(found[at], str) or not found[at]:
+            raise OnnxError(
+                f"export: `dynamic_axes` names axis {axis} of {name!r} {found[at]!r}; a name must be a text"
+            )
     return found
 
 
 def traces_of(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[int, str]]) -> list[Trace]:
-    """The call with all dynamic sizes trebled, that with the example, and one for each dynamic size with that doubled.
+    """Calls of the model: with all dynamic sizes trebled, the example, and each size doubled and in :func:`_extremes`.
 
     Writers look at the shapes of the first one: there no dynamic size is 1, which would broadcast.
     """
@@ -77,50 +97,84 @@ def traces_of(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[i
                 raise OnnxError(
                     f"export: the dynamic axis {name!r} has size 0 in `args`; give an example with elements"
                 )
-    factors: list[dict[str, int]] = [{}, *({name: 2} for name in sizes)]
-    if sizes:
-        factors.append(dict.fromkeys(sizes, 3))
+
+    def call(changed: Mapping[str, int]) -> Trace:
+        return traced(model, [_resized(array, named, changed) for array, named in zip(arrays, axes, strict=True)])
+
     traces = []
-    for chosen in factors:
-        grown = [
-            np.array(np.tile(array, [chosen.get(named.get(i, ""), 1) for i in range(array.ndim)]))
-            for array, named in zip(arrays, axes, strict=True)
-        ]
+    trebled = {name: 3 * n for name, n in sizes.items()}
+    for changed in ({}, *({name: 2 * n} for name, n in sizes.items()), *([trebled] if sizes else [])):
         try:
-            traces.append(traced(model, grown))
+            traces.append(call(changed))
         except OnnxError:
             raise
         except Exception as error:
-            if not chosen:
+            if not changed:
                 raise
-            changed = ", ".join(f"{name!r} of size {factor * sizes[name]}" for name, factor in chosen.items())
+            words = ", ".join(f"{name!r} of size {n}" for name, n in changed.items())
             raise OnnxError(
-                f"export: the model cannot be called with the dynamic axes {changed}: {error} {FIXED}"
+                f"export: the model cannot be called with the dynamic axes {words}: {error}{FIXED}"
             ) from error
     traces = traces[-1:] + traces[:-1]
-    if not all(_same_ops(trace, traces[0]) for trace in traces):
-        raise OnnxError(f"export: the model calls other ops for other sizes of its dynamic axes {FIXED}")
-    odd = _one_larger(model, arrays, axes)
-    return [*traces, odd] if odd is not None and _same_ops(odd, traces[0]) else traces
+    elements = sum(record.output.size for record in traces[0].records)
+    for name, n in sizes.items():
+        traces += _extremes(call, name, n, elements)
+    for trace in traces:
+        _compare(trace, traces[0])
+    return traces
 
 
-def _same_ops(trace: Trace, other: Trace) -> bool:
-    same = [r.op for r in trace.records] == [r.op for r in other.records]
-    return same and len(trace.outputs) == len(other.outputs)
+def _resized(array: np.ndarray, named: Mapping[int, str], sizes: Mapping[str, int]) -> np.ndarray:
+    """The array repeated along its dynamic axes up to other sizes."""
+    for axis, name in named.items():
+        array = np.take(array, np.arange(sizes.get(name, array.shape[axis])), axis, mode="wrap")
+    return np.array(array)
 
 
-def _one_larger(model: Module, arrays: Sequence[np.ndarray], axes: Sequence[dict[int, str]]) -> Trace | None:
-    """The call with dynamic axes other than the first larger by one; None if there are none, or the model refuses the sizes.
+def _compare(trace: Trace, other: Trace) -> None:
+    """OnnxError if two calls differ in more than sizes and numbers."""
+    why = f"export: the model calls other ops for other sizes of its dynamic axes{FIXED}"
+    for record, twin in zip(trace.records, other.records, strict=False):
+        if record.op is not twin.op or record.output.ndim != twin.output.ndim:
+            place = twin.path or "the model"
+            raise OnnxError(f"{why}; the first that differs is `{twin.op.name}` in {place}, line {twin.line}")
+    if len(trace.records) != len(other.records) or len(trace.outputs) != len(other.outputs):
+        raise OnnxError(why)
 
-    Multiples do not show how a size is rounded: a window of two fits an even number in the same way with ceil as with floor.
+
+def _extremes(call: Call, name: str, size: int, elements: int) -> list[Trace]:
+    """Calls with a size as small as can be, two, an odd size, and a large one if that takes little memory.
+
+    They show constants of the model's code, as in ``x[:3]`` and ``min(3, len(x))``, and how sizes are rounded.
     """
-    names = {name for named in axes for axis, name in named.items() if axis}
-    if not names:
-        return None
-    widths = [
-        [(0, int(named.get(i, "") in names)) for i in range(a.ndim)] for a, named in zip(arrays, axes, strict=True)
-    ]
+    traces = [_smallest(call, name, size), _called(call, name, size + 1)]
+    if size > 2:
+        traces.append(_called(call, name, 2))
+    if size < LARGE and elements * LARGE // size <= ROOM:
+        traces.append(_called(call, name, LARGE))
+    return [trace for trace in traces if trace is not None]
+
+
+def _called(call: Call, name: str, size: int) -> Trace | None:
+    """The call with a size; None if the model refuses it, as one that halves and doubles sizes may refuse an odd one."""
     try:
-        return traced(model, [np.pad(a, width, mode="edge") for a, width in zip(arrays, widths, strict=True)])
-    except Exception:  # such as sizes that do not fit together, in a network that halves and doubles them
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # such as that of a variance of one row
+            warnings.simplefilter("ignore")
+            return call({name: size})
+    except Untraceable:
+        raise
+    except Exception:
         return None
+
+
+def _smallest(call: Call, name: str, size: int) -> Trace | None:
+    """The call with the smallest size below `size` that the model accepts: 1, or one that is found by halving."""
+    if size == 1:
+        return None
+    found, refused = _called(call, name, 1), 1
+    accepted = size if found is None else 1
+    while accepted - refused > 1:
+        middle = (accepted + refused) // 2
+        trace = _called(call, name, middle)
+        found, refused, accepted = (found, middle, accepted) if trace is None else (trace, refused, middle)
+    return found

@@ -14,6 +14,7 @@ from .errors import OnnxError
 from .files import DEEPEST, array_of, attribute_of
 from .port import port_of
 from .program import MISTAKES, Branch, Loop, Program, Scan, Step, call_of
+from .schemas import attribute_types
 from .table import READERS, Reader
 from .table.base import limited, number
 from .table.logic import numpy_dtype
@@ -124,8 +125,9 @@ class Builder:
         if row is None:
             self.unknown.setdefault(f"{node.domain}::{operator}" if node.domain else operator, []).append(name)
             return
+        keywords = self._attributes(node, name)
         try:
-            step = self._step(row, node, name, inputs, outputs)
+            step = self._step(row, keywords, node, name, inputs, outputs)
             known = [self.constants.get(i) for i in inputs if i]
             if (
                 operator in FOLDED
@@ -137,10 +139,9 @@ class Builder:
             raise OnnxError(f"load: node {name!r} ({operator}): {error}") from None
         program.steps.append(step)
 
-    def _step(self, row: Reader, node: Any, name: str, inputs: list[str], outputs: list[str]) -> Step:
-        keywords = {a.name: attribute_of(a) for a in node.attribute}
-        if len(keywords) != len(node.attribute):
-            raise OnnxError("two attributes have the same name")
+    def _step(
+        self, row: Reader, keywords: dict[str, Any], node: Any, name: str, inputs: list[str], outputs: list[str]
+    ) -> Step:
         unknown = sorted(set(keywords) - row.keywords - {"consumed_inputs"})
         if unknown:
             raise OnnxError(f"the attribute {unknown[0]!r} is not one of {', '.join(sorted(row.keywords)) or 'none'}")
@@ -169,6 +170,21 @@ class Builder:
         return Step(
             call_of(node.op_type, keywords), inputs, outputs, name, node.op_type, roles, "training" in row.context
         )
+
+    def _attributes(self, node: Any, name: str) -> dict[str, Any]:
+        """The attributes of a node, by name. OnnxError for one that is given twice or has another type than ONNX defines."""
+        types = attribute_types(node.op_type, self.opset)
+        found = {}
+        try:
+            for each in node.attribute:
+                if each.name in found:
+                    raise OnnxError("two attributes have the same name")
+                found[each.name] = attribute_of(each)
+                if types.get(each.name, each.type) != each.type:
+                    raise OnnxError(f"the attribute {each.name!r} must have the type {types[each.name].name}")
+        except OnnxError as error:
+            raise OnnxError(f"load: node {name!r} ({node.op_type}): {error}") from None
+        return found
 
     def _fold(self, step: Step, known: Sequence[Any], operator: str) -> bool:
         """Compute a step of constants, unless its result is too large."""
@@ -201,7 +217,7 @@ class Builder:
     def _if(
         self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
     ) -> None:
-        graphs = {a.name: attribute_of(a) for a in node.attribute}
+        graphs = self._attributes(node, name)
         branches = [graphs.get("then_branch"), graphs.get("else_branch")]
         if None in branches or len(inputs) != 1:
             raise OnnxError(f"load: node {name!r} (If) must have a condition and two branches")
@@ -222,7 +238,7 @@ class Builder:
     def _loop(
         self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
     ) -> None:
-        graphs = {a.name: attribute_of(a) for a in node.attribute}
+        graphs = self._attributes(node, name)
         inputs = inputs + [""] * (2 - len(inputs))
         if "body" not in graphs:
             raise OnnxError(f"load: node {name!r} (Loop) has no body")
@@ -235,7 +251,7 @@ class Builder:
     def _scan(
         self, node: Any, name: str, inputs: list[str], names: dict[str, str], define: Any, program: Program
     ) -> None:
-        given = {a.name: attribute_of(a) for a in node.attribute}
+        given = self._attributes(node, name)
         if "body" not in given or "num_scan_inputs" not in given:
             raise OnnxError(f"load: node {name!r} (Scan) has no body or no `num_scan_inputs`")
         body, count = self._graph(given["body"], names, inputs=()), int(given["num_scan_inputs"])

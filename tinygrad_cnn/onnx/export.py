@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +17,6 @@ from .arguments import Axes, checked_names, dynamic, traces_of
 from .arguments import input_names as names_of_inputs
 from .errors import OnnxError, package
 from .model import GraphModule
-from .sizes import FIXED
 from .table import WRITERS
 from .table.base import discrete
 from .trace import Record, Trace
@@ -49,7 +49,7 @@ def export(
 
     The model is called in evaluation mode and traced, and every op is written as one or a few nodes; what does not depend on
     the inputs is folded into constants. Parameters and buffers keep their names in ``state_dict``, nodes are named by the path
-    of their module. The model is also called with larger inputs, to find what depends on dynamic sizes.
+    of their module. The model is also called with smaller and larger inputs, to find what depends on dynamic sizes.
 
     Args:
         model: any module. Its modes and state stay as they are.
@@ -58,13 +58,14 @@ def export(
         input_names: by default the names of the parameters of ``forward``.
         output_names: by default the keys of a dict that the model returns, else "output", or "output_0" and so on.
         dynamic_axes: for each input name a list of dynamic axes, or a dict of their names. Axes with the same name have the
-            same size. By default the first axis of every input is dynamic and named "batch"; {} for no dynamic axis.
+            same size. By default the first axis of every input is dynamic and named "batch"; {} for no dynamic axis. Axes of
+            outputs follow from these.
         opset: 13 to 23.
 
     Raises:
         OnnxError: if ONNX cannot express an op (the error names the op, its module and the line), if the model reads values of
             Tensors in Python, draws random numbers or changes its state, or for a wrong argument. No file is written then.
-        TypeError: if `model` is not a Module.
+        TypeError: if `model` is not a Module, or `path` neither a path nor a file.
         ImportError: if the package onnx is not installed.
     """
     onnx = package("export")
@@ -72,22 +73,32 @@ def export(
         raise OnnxError(f"export: `opset` is {opset!r}; it must be from {OLDEST} to {NEWEST}")
     if not isinstance(model, Module):
         raise TypeError(f"export: `model` is a {type(model).__name__}; it must be a Module")
+    if not isinstance(path, str | os.PathLike) and not hasattr(path, "write"):
+        raise TypeError(
+            f"export: `path` is a {type(path).__name__}; it must be a path, or a file that is open for writing"
+        )
     given = args if isinstance(args, tuple) else (args,)
     arrays = [np.array(x._array if isinstance(x, Tensor) else x) for x in given]
     for array in arrays:
-        if array.dtype.kind not in "biuf":
-            raise OnnxError(f"export: `args` has an array of {array.dtype}; give numbers or Booleans")
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise OnnxError(f"export: `args` has an array of {array.dtype}; give Booleans, or numbers of up to 64 bits")
+    arrays = [array.astype(array.dtype.newbyteorder("="), copy=False) for array in arrays]
     inputs = names_of_inputs(model, len(arrays), input_names)
-    axes = dynamic(inputs, arrays, dynamic_axes)
+    axes = dynamic(inputs, arrays, dynamic_axes, output_names)
     traces = traces_of(model, arrays, axes)
-    proto = _Export(model, traces, opset, inputs, axes, output_names).proto()
+    made = _Export(model, traces, opset, inputs, axes, output_names)
+    proto = made.proto()
     size = proto.ByteSize()
     if size > LARGEST:
         raise OnnxError(f"export: the file would have {size} bytes; the format can have {LARGEST}")
     try:
         onnx.checker.check_model(proto, full_check=True)
     except Exception as error:
-        raise OnnxError(f"export: the checker of the package onnx refuses what was written: {error}") from error
+        node = re.search(r"node name: ([^)]*)\)|Name: (\S+)", str(error))
+        place = made.writer.written.get(node[1] or node[2], "the model") if node else "the model"
+        raise OnnxError(
+            f"export: {place} becomes nodes that the checker of the package onnx refuses: {error}"
+        ) from error
     data = proto.SerializeToString()
     if isinstance(path, str | os.PathLike):
         with replacing(Path(path)) as file:
@@ -198,17 +209,25 @@ class _Export:
                     del params["function"]
                 if row.wants_out:
                     params["out"] = w.out
-                result = row.function(w, *operands, **params)
+                result = self._written(row, operands, params)
             if not result.varies or len(result.shape) != len(shapes[0]) or result.constant is None:
                 result.shapes, result.dtype = shapes, record.output.dtype
             w.values[id(record.output)] = result
+
+    def _written(self, row: Any, operands: Sequence[Any], params: dict[str, Any]) -> Value:
+        try:
+            return row.function(self.writer, *operands, **params)  # type: ignore[no-any-return]
+        except OnnxError:
+            raise
+        except Exception as error:
+            raise OnnxError(f"export: {self.writer.place()} cannot be written: {error}") from error
 
     def _params(self, record: Record, i: int, varies: bool) -> dict[str, Any]:
         w, params = self.writer, dict(record.params)
         for name, value in params.items():
             others = [t.records[i].params[name] for t in self.traces[1:]]
             if not varies and name != "function" and not all(_equal(value, other) for other in others):
-                w.refuse(True, f"has a parameter `{name}` that changes with the size of a dynamic axis {FIXED}")
+                w.refuse_size(True, f"has a parameter `{name}` that changes with the size of a dynamic axis")
             if name == "index":
                 params[name] = _mapped(lambda a: w.value(a), value)
             else:

@@ -19,7 +19,7 @@ Env = dict[str, Any]
 MOST_ITERATIONS = 1_000_000
 """The most iterations of loops in one call. A file can specify any number."""
 
-MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
+MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """Exceptions of an op for invalid values."""
 
 

@@ -17,7 +17,7 @@ class Sizes:
 
     node: Callable[..., Any]
     ints: Callable[[Iterable[int]], Value]
-    refuse: Callable[[Any, str], None]
+    refuse_size: Callable[[Any, str], None]
     opset: int
     traces: Sequence[Trace]
 
@@ -28,9 +28,9 @@ class Sizes:
     def size(self, sizes: tuple[int, ...]) -> Value:
         """A dynamic size as a 1-D value with one element: a multiple of a dynamic axis, plus a number."""
         found = self._known_size(sizes)
-        self.refuse(
+        self.refuse_size(
             found is None,
-            f"has a size, here {sizes[1 % len(sizes)]}, that depends on a dynamic axis in a way that cannot be written {FIXED}",
+            f"has a size, here {sizes[1 % len(sizes)]}, that depends on a dynamic axis in a way that cannot be written",
         )
         assert found is not None
         return found
@@ -92,7 +92,7 @@ class Sizes:
             parts = [self.ints([-1]) if part is None else part for part in found]
             return self.node("Reshape", x, self.node("Concat", *parts, axis=0))  # type: ignore[no-any-return]
         empty = any(n == 0 for n in out.shape)
-        self.refuse(empty and out.varies, "has a size of 0 beside a dynamic one")
+        self.refuse_size(empty and out.varies, "has a size of 0 beside a dynamic one")
         more = {"allowzero": 1} if empty and self.opset >= 14 else {}
         return self.node("Reshape", x, self.ints(target), **more)  # type: ignore[no-any-return]
 

@@ -21,6 +21,10 @@ class _Refusal(Exception):
     """Exceptions that become an OnnxError outside of ops. Ops have their own error messages."""
 
 
+class Untraceable(OnnxError):
+    """A model that does what a trace cannot hold, such as reading values in Python."""
+
+
 class Record:
     """One call of an op: its arrays and numbers, and its output."""
 
@@ -117,8 +121,10 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
         try:
             found = model(*arguments)
         except _Refusal as error:
-            raise OnnxError(str(error)) from None
+            raise Untraceable(str(error)) from None
     trace.outputs = _outputs(found, "")
+    if not trace.outputs:
+        raise OnnxError("export: the model returns no Tensor")
     return trace
 
 

@@ -16,7 +16,8 @@ class Value:
     def __init__(
         self, name: str, shapes: Sequence[tuple[int, ...]], dtype: Any, constant: np.ndarray | None = None
     ) -> None:
-        self.name, self.shapes, self.dtype, self.constant = name, shapes, np.dtype(dtype), constant
+        self.name, self.shapes, self.constant = name, shapes, constant
+        self.dtype = np.dtype(dtype).newbyteorder("=")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from .errors import OnnxError, package
+from .schemas import dtype_named, port_at, schema, type_name
 from .sizes import FIXED, Sizes
 from .trace import Record, Trace
 from .value import Value
 
 END = np.iinfo(np.int64).max
+FAR = 10**8
+"""A bound of a slice from this on stands for the end of the axis."""
 ELEMENTWISE = frozenset([
     "Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "Less",
     "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Sigmoid", "Sign", "Softplus", "Sqrt", "Sub",
@@ -34,6 +37,7 @@ class Writer(Sizes):
         self.users: dict[int, list[Record]] = {}  # by identity of an array, the ops that take it
         self.kept: set[int] = set()  # arrays that are outputs
         self.given: dict[int, Value] = {}  # results of records that need not be written
+        self.written: dict[str, str] = {}  # by name of a node, the op and its place in words
         self.record: Record
         self.index = 0
         self.out: Value
@@ -46,6 +50,10 @@ class Writer(Sizes):
         """OnnxError about the op if the condition holds."""
         if condition:
             raise OnnxError(f"export: {self.place()} {why}")
+
+    def refuse_size(self, condition: Any, why: str) -> None:
+        """The same about a dynamic size, with the remedy."""
+        self.refuse(condition, why + FIXED)
 
     def place(self) -> str:
         """The op, its module and its line, in words."""
@@ -107,6 +115,8 @@ class Writer(Sizes):
         if given is None:
             return None
         all_given = [t.records[self.index].inputs[i] for t in self.traces]
+        kinds = {isinstance(x, np.ndarray) for x in all_given}
+        self.refuse_size(len(kinds) > 1, "is given an array for some sizes of a dynamic axis, and a number for others")
         if isinstance(given, np.ndarray) and id(given) not in self.traces[0].depends:
             return self.varying(given, all_given)
         if isinstance(given, np.ndarray):
@@ -119,9 +129,9 @@ class Writer(Sizes):
         """A number that depends on dynamic sizes: a size, or 1 / size."""
         inverse = isinstance(given, float) and all(0 < x <= 1 and 1 / round(1 / x) == x for x in numbers)
         whole = [round(1 / x) if inverse else x for x in numbers]
-        self.refuse(
+        self.refuse_size(
             not all(isinstance(x, int) for x in whole),
-            f"has the number {given!r}, which changes with the size of a dynamic axis {FIXED}",
+            f"has the number {given!r}, which changes with the size of a dynamic axis",
         )
         size = self.node("Squeeze", self.size(tuple(whole)))
         return self.node("Reciprocal", self.cast(size, self.out.dtype)) if inverse else size  # type: ignore[no-any-return]
@@ -139,11 +149,16 @@ class Writer(Sizes):
             return self.node("Reshape", found, self.ints(array.shape)) if array.shape else found
         axes = [i for i in range(array.ndim) if len({a.shape[i] if a.ndim == array.ndim else -1 for a in arrays}) > 1]
         first = array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))]
-        same = axes and all(
-            a.ndim == array.ndim and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc")
-            for a in arrays
+        same = (
+            axes
+            and all(array.shape[i] for i in axes)
+            and all(
+                a.ndim == array.ndim
+                and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc")
+                for a in arrays
+            )
         )
-        self.refuse(not same, f"is given an array {array.shape} that changes with the size of a dynamic axis {FIXED}")
+        self.refuse_size(not same, f"is given an array {array.shape} that changes with the size of a dynamic axis")
         whole = Value("", [a.shape for a in arrays], array.dtype)
         return self.node("Expand", self.constant(first), self.shape(whole))  # type: ignore[no-any-return]
 
@@ -180,6 +195,9 @@ class Writer(Sizes):
         given = [self._input(x, inputs) for x in inputs]
         while given and given[-1] is None:
             given.pop()
+        known = self._schema(operator)
+        given = [v and self._accepted(v, operator, port_at(known.inputs, i)) for i, v in enumerate(given)]
+        given = [v and self._agreeing(v, i, given, known) for i, v in enumerate(given)]
         path = self.record.path if hasattr(self, "record") else ""
         name = self.unique(f"{path}/{operator}" if path else operator)
         names = [name] + [self.unique(f"{name}.{i}") for i in range(1, outputs)]
@@ -187,11 +205,48 @@ class Writer(Sizes):
             operator, ["" if v is None else v.name for v in given], names, name=name, **attributes
         )
         self.nodes.append(made)
-        dtype = _result_dtype(operator, given)
-        found = [Value(n, self._guess(operator, given), dtype) for n in names]
-        if operator == "Shape":
-            found[0].dtype = np.dtype(np.int64)
+        if hasattr(self, "record"):
+            self.written[name] = self.place()
+        shapes = self._guess(operator, given)
+        found = [Value(n, shapes, self._made(known, i, given)) for i, n in enumerate(names)]
         return found[0] if outputs == 1 else found
+
+    def _schema(self, operator: str) -> Any:
+        """What ONNX says of an operator."""
+        found = schema(operator, self.opset)
+        if found is None:
+            newest = schema(operator)
+            self.refuse(True, f"needs the operator {operator}, of opset {newest.since_version}; raise `opset`")
+        return found
+
+    def _accepted(self, value: Value, operator: str, port: Any) -> Value:
+        """The value in a dtype that the operator accepts: its own, or that of the op's result."""
+        if type_name(value.dtype) in port.types:
+            return value
+        wanted = self.out.dtype if value.dtype.kind in "biu" and self.out.dtype.kind == "f" else value.dtype
+        self.refuse(
+            type_name(wanted) not in port.types,
+            f"needs the operator {operator}, which ONNX does not define for {value.dtype}; convert its input with astype",
+        )
+        return self.as_dtype(value, wanted)
+
+    def _agreeing(self, value: Value, i: int, given: Sequence[Value | None], known: Any) -> Value:
+        """An input: a whole number in the floating-point dtype of others that must have the same type, if there are any."""
+        alike = [
+            v.dtype
+            for j, v in enumerate(given)
+            if v and port_at(known.inputs, j).type_str == port_at(known.inputs, i).type_str
+        ]
+        real = [dtype for dtype in alike if dtype.kind == "f"]
+        return self.as_dtype(value, real[0]) if real and value.dtype.kind != "f" else value
+
+    def _made(self, known: Any, i: int, given: Sequence[Value | None]) -> Any:
+        """The dtype of a node's output: the only one that it can have, else that of an input of its type, else the first's."""
+        port = port_at(known.outputs, i)
+        if len(port.types) == 1:
+            return dtype_named(*port.types)
+        alike = [v.dtype for j, v in enumerate(given) if v and port_at(known.inputs, j).type_str == port.type_str]
+        return [*alike, *(v.dtype for v in given if v), np.float32][0]
 
     def _input(self, x: Any, inputs: Sequence[Any]) -> Value | None:
         if x is None or isinstance(x, Value):
@@ -265,13 +320,25 @@ class Writer(Sizes):
         step = 1 if part.step is None else int(part.step)
         starts, stops = ([getattr(p, which) for p in parts] for which in ("start", "stop"))
         whole = all(n is None or n == size for n, size in zip(stops, sizes, strict=True))
-        if not x.is_dynamic(axis):
-            if part.indices(sizes[0]) == (0, sizes[0], 1):
+        if not x.is_dynamic(axis) and len({p.indices(sizes[0]) for p in parts}) == 1:
+            start, stop, step = part.indices(sizes[0])
+            if (start, stop, step) == (0, sizes[0], 1):
                 return y
-        elif step == 1 and whole and not any(starts):
+            if not range(start, stop, step):
+                return self.cut(y, axis, 0, 0)
+            # After a negative stop, ONNX would count from the end again.
+            ends = self.ints([start]), self.ints([stop if stop >= 0 else -END])
+            return self.node("Slice", y, *ends, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
+        self.refuse_size(
+            len({p.step for p in parts}) > 1, "is sliced by a step that changes with the size of a dynamic axis"
+        )
+        if step == 1 and whole and not any(starts):
             return y
-        empty = any(n is not None and n < 0 and n >= (starts[0] or 0) for n in stops)
-        if step < 0 and x.is_dynamic(axis) and len(set(starts)) == 1 and (starts[0] or 0) < -1 and not empty:
+        if step < 0 and len(set(starts)) == 1 and (starts[0] or 0) < -1:
+            empty = [n is not None and starts[0] <= n < 0 for n in stops]
+            if all(empty):
+                return self.cut(y, axis, 0, 0)
+            self.refuse_size(any(empty), "is sliced in another way for other sizes of a dynamic axis")
             # ONNX takes a start before the first element for the first one, and NumPy selects nothing. So the elements after
             # the start are cut off, and the slice begins at the end.
             behind = -1 - int(starts[0])
@@ -280,18 +347,21 @@ class Writer(Sizes):
             stops = [n + behind if n is not None and n < 0 else n for n in stops]
         first = self._bound(starts, sizes, 0 if step > 0 else -1)
         last = self._bound(stops, sizes, END if step > 0 else -END)
-        if step < 0 and not x.is_dynamic(axis):  # a negative stop would count from the end again
-            start, stop, _ = part.indices(sizes[0])
-            first, last = self.ints([start]), self.ints([stop if stop >= 0 else -END])
         return self.node("Slice", y, first, last, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
 
     def _bound(self, given: Sequence[Any], sizes: Sequence[int], default: int) -> Value:
         """The bound of a slice in all traces: none, one number, the size of the axis, or another size."""
         if all(n is None for n in given):
             return self.ints([default])
-        self.refuse(None in given, "is sliced in another way for other sizes of a dynamic axis")
+        self.refuse_size(None in given, "is sliced in another way for other sizes of a dynamic axis")
         if len(set(given)) == 1:
-            return self.ints([int(given[0])])
+            at, largest = int(given[0]), max(sizes)
+            self.refuse_size(
+                len(set(sizes)) > 1 and not -largest <= at < largest and abs(at) < FAR,
+                f"cuts a dynamic axis at {at}, beyond the {largest} elements that it was called with; give a "
+                "larger example",
+            )
+            return self.ints([at])
         return self.ints([END]) if tuple(given) == sizes else self.size(tuple(int(n) for n in given))
 
     def param(self, name: str, record: Record | None = None) -> list[Any]:
@@ -324,27 +394,3 @@ class Writer(Sizes):
         if scale is not one and user is not None:
             self.absorb(user, y)
         return y
-
-
-def _result_dtype(operator: str, given: Sequence[Value | None]) -> Any:
-    """The dtype of a node's output, until it is known to be the output of an op."""
-    if operator in (
-        "Equal",
-        "Greater",
-        "GreaterOrEqual",
-        "Less",
-        "LessOrEqual",
-        "Not",
-        "And",
-        "Or",
-        "Xor",
-        "IsNaN",
-        "IsInf",
-    ):
-        return np.bool_
-    if operator in ("Shape", "ArgMax", "ArgMin"):
-        return np.int64
-    values = [v for v in given if v is not None]
-    if operator == "Where":
-        return values[1].dtype
-    return values[0].dtype if values else np.float32

@@ -155,7 +155,7 @@ def _write_transposed(
         painted = [(n - 1) * k + d * (f - 1) + 1 for n, k, d, f in form]
         found.append([n + sum(p) - whole for n, p, whole in zip(after[2:], padding, painted, strict=True)])
     extra = found[0]
-    w.refuse(any(other != extra for other in found), "has padding that changes with the size of a dynamic axis")
+    w.refuse_size(any(other != extra for other in found), "has padding that changes with the size of a dynamic axis")
     more: dict[str, Any] = {"output_padding": extra} if any(extra) else {}
     return w.node(
         "ConvTranspose", u, weight, kernel_shape=_kernel(weight.shape), strides=list(stride), dilations=list(dilation),
@@ -186,7 +186,7 @@ def _columns(w: Any, x: Any, *, kernel: Any, stride: Any, padding: Any, dilation
 def _add_columns(w: Any, u: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> Any:
     n, channels = len(out.shape) - 2, out.shape[1]
     kernel, grid = u.shape[2 : 2 + n], u.shape[2 + n :]
-    w.refuse(any(u.is_dynamic(i) for i in range(1, len(u.shape))), "folds columns of a dynamic size")
+    w.refuse_size(any(u.is_dynamic(i) for i in range(1, len(u.shape))), "folds columns of a dynamic size")
     rows = w.node("Reshape", u, w.ints([-1, channels * math.prod(kernel), *grid]))
     painted = [(g - 1) * k + d * (f - 1) + 1 for g, k, d, f in zip(grid, stride, dilation, kernel, strict=True)]
     extra = [m + sum(p) - whole for m, p, whole in zip(out.shape[2:], padding, painted, strict=True)]

@@ -152,7 +152,7 @@ def _topk(x: Array, k: Structural, *, axis: int = -1, largest: int = 1, sorted: 
 def _argsort(w: Any, a: Any, *, axis: Any, descending: Any, out: Any) -> Any:
     a = w.node("Reshape", a, w.ints([-1])) if axis is None else a
     at = 0 if axis is None else int(axis) % len(a.shape)
-    w.refuse(a.is_dynamic(at), "sorts an axis whose size is dynamic")
+    w.refuse_size(a.is_dynamic(at), "sorts an axis whose size is dynamic")
     n = math.prod(a.shape) if axis is None else a.shape[at]
     _, order = w.node("TopK", a, w.ints([n]), axis=at, largest=int(descending), sorted=1, outputs=2)
     return order
@@ -253,7 +253,7 @@ def _one(w: Any, places: Sequence[Any], sizes: Sequence[int]) -> slice:
     found = {int(p) for p in places}
     if len(found) > 1:
         found = {int(p) - n for p, n in zip(places, sizes, strict=True)}
-    w.refuse(len(found) > 1, "is indexed by a number that changes with the size of a dynamic axis")
+    w.refuse_size(len(found) > 1, "is indexed by a number that changes with the size of a dynamic axis")
     place = found.pop()
     return slice(place, place + 1 or None)
 
@@ -291,7 +291,7 @@ def _positions(w: Any, index: Any, out: Any) -> np.ndarray:
     """The positions in the flattened `out` that a constant index selects."""
     parts = index if isinstance(index, tuple) else (index,)
     w.refuse(any(w.is_array(p) and p.constant is None for p in parts), "is written at indices that were computed")
-    w.refuse(out.varies, "is written where an axis is dynamic")
+    w.refuse_size(out.varies, "is written where an axis is dynamic")
     where = tuple(p.constant if w.is_array(p) else p for p in parts)
     return np.arange(math.prod(out.shape)).reshape(out.shape)[where]  # type: ignore[no-any-return]
 

@@ -143,9 +143,9 @@ def _last(over: Any, ndim: int) -> bool:
 @writes(n.normalized, ignored=["stats"])
 def _normalized(w: Any, x: Any, weight: Any = None, b: Any = None, stats: Any = None, *, over: Any, out: Any) -> Any:
     ndim, x = len(out.shape), w.as_dtype(x, out.dtype)
-    if _last(over, ndim) and w.opset >= (17 if over.centred else 23) and weight is None and b is None:
+    whole = weight is None and b is None and not any(out.is_dynamic(i) for i in over.axis)
+    if whole and _last(over, ndim) and w.opset >= (17 if over.centred else 23):
         sizes = [out.shape[i] for i in over.axis]
-        w.refuse(any(out.is_dynamic(i) for i in over.axis), "normalizes over an axis whose size is dynamic")
         one = w.constant(np.ones(sizes, out.dtype))
         operator = "LayerNormalization" if over.centred else "RMSNormalization"
         return w.layer_norm(operator, x, one, axis=-len(sizes), epsilon=float(over.eps))

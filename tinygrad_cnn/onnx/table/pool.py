@@ -105,7 +105,7 @@ def _is_global(w: Any, x: Any) -> bool:
 def _attributes(w: Any, x: Any) -> dict[str, Any]:
     """The attributes of a pool. The padding at the end is as large as the windows need."""
     found = [_of_size(shape, windows) for shape, windows in zip(x.shapes, w.param("windows"), strict=True)]
-    w.refuse(any(one != found[0] for one in found), "has windows that change with the size of a dynamic axis")
+    w.refuse_size(any(one != found[0] for one in found), "has windows that change with the size of a dynamic axis")
     return found[0]
 
 
@@ -123,7 +123,7 @@ def _which(w: Any, x: Any, top: Any, *, windows: Any) -> Any:
     """The position in the image instead of the position in the window, as the op that takes it expects."""
     user = w.only_user()
     w.refuse(user is None or user.op is not p.flat_indices.op, "is used by something else than a max-pool")
-    w.refuse(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has indices into images of a dynamic size")
+    w.refuse_size(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has indices into images of a dynamic size")
     y, sizes, attributes = _filled(w, x, windows)
     _, places = w.node("MaxPool", y, **attributes, outputs=2)
     if sizes == x.shape[2:]:
@@ -246,7 +246,7 @@ def _max_unpool(
 def _last_written(w: Any, indices: Any, *, size: Any, out: Any) -> Any:
     """Scatter each index's own number with the maximum, and compare: the last one written stays."""
     w.refuse(w.opset < 18, "needs ScatterElements with the reduction max, of opset 18; raise `opset`")
-    w.refuse(any(indices.is_dynamic(i) for i in range(1, len(indices.shape))), "has a dynamic size")
+    w.refuse_size(any(indices.is_dynamic(i) for i in range(1, len(indices.shape))), "has a dynamic size")
     count = math.prod(indices.shape[2:])
     flat = w.node("Reshape", indices, w.ints([0, 0, -1]))
     turns = w.node("Expand", w.ints(range(count)), w.node("Shape", flat))
@@ -259,7 +259,7 @@ def _last_written(w: Any, indices: Any, *, size: Any, out: Any) -> Any:
 @writes(a.max_region_indices)
 def _region_indices(w: Any, x: Any, *, grid: Any, out: Any) -> Any:
     """All regions are padded to the length of the longest by repeating their last elements."""
-    w.refuse(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has regions of a dynamic size")
+    w.refuse_size(any(x.is_dynamic(i) for i in range(2, len(x.shape))), "has regions of a dynamic size")
     y, longest, firsts, lasts = x, [], [], []
     for axis, (n, m) in enumerate(zip(x.shape[2:], grid, strict=True)):
         starts, stops = z.regions(n, m)

@@ -102,7 +102,8 @@ def _logsumexp(w: Any, a: Any, *, axis: Any, keepdims: Any, out: Any) -> Any:
 def _any(w: Any, a: Any, *, axis: Any, keepdims: Any) -> Any:
     held = w.cast(w.as_dtype(a, np.bool_), np.int32)
     operator = "ReduceMax" if w.record.op.name == "any" else "ReduceMin"
-    return w.cast(w.reduce(operator, held, r.reduced_axes(axis, len(a.shape)), keepdims), np.bool_)
+    found = w.reduce(operator, held, r.reduced_axes(axis, len(a.shape)), keepdims)
+    return w.node("Greater", found, w.number(0, np.int32))  # the largest of no numbers is negative
 
 
 @writes(r.power_norm)
@@ -135,7 +136,7 @@ def _variance(w: Any, a: Any, *, axis: Any, keepdims: Any, correction: Any, out:
     if correction == 0:
         y = w.reduce("ReduceMean", w.node("Mul", away, away), axes, keepdims)
     else:
-        w.refuse(any(a.is_dynamic(i) for i in axes), "has a correction over an axis whose size is dynamic")
+        w.refuse_size(any(a.is_dynamic(i) for i in axes), "has a correction over an axis whose size is dynamic")
         total = w.reduce("ReduceSum", w.node("Mul", away, away), axes, keepdims)
         free = count - correction
         y = w.node("Mul", total, w.number(1 / free if free > 0 else math.nan, out.dtype))

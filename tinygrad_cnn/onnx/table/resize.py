@@ -191,10 +191,10 @@ def _write_resample(w: Any, x: Any, *, axis: Any, size: Any, taps: Any, out: Any
                 return w.node("Resize", x, None, None, w.shape(out), **more)
             scales = {m / k for k, m, _ in w.variants(x, axis, taps)}
             exact = len(scales) == 1 and all(float(np.float32(f)) == f for f in scales)
-            w.refuse(not exact, "resizes an axis whose size is dynamic, not by one factor that float32 has")
+            w.refuse_size(not exact, "resizes an axis whose size is dynamic, not by one factor that float32 has")
             factors = np.array([scales.pop() if i == axis else 1 for i in range(ndim)], np.float32)
             return w.node("Resize", x, None, w.constant(factors), **more)
-    w.refuse(x.is_dynamic(axis), "resizes an axis whose size is dynamic by weights of its own")
+    w.refuse_size(x.is_dynamic(axis), "resizes an axis whose size is dynamic by weights of its own")
     matrix = np.zeros((n, size), out.dtype)
     np.add.at(matrix, (taps[1], taps[0]), taps[2].astype(out.dtype))
     x = w.as_dtype(x, out.dtype)

@@ -63,12 +63,17 @@ def _flatten(input: Array, *, axis: int = 1) -> Array:
 
 @reads("Transpose")
 def _transpose(data: Array, *, perm: Sequence[int] | None = None) -> Array:
+    refuse(
+        perm is not None and sorted(perm) != list(range(np.ndim(data))), f"`perm` is {perm} for {np.ndim(data)} axes"
+    )
     return s.transpose(data, axes=perm)
 
 
 @writes(s.transpose)
 def _write_transpose(w: Any, a: Any, *, axes: Any, out: Any) -> Any:
     n = len(out.shape)
+    if n < 2:
+        return a
     order = range(n - 1, -1, -1) if axes is None else [int(i) % n for i in np.atleast_1d(axes)]
     return w.node("Transpose", a, perm=list(order))
 
@@ -110,7 +115,7 @@ def _split(
             not num_outputs and n % count, f"axis {axis} of {np.shape(input)} cannot be split into {count} equal parts"
         )
         each = -(-n // count)
-        sizes = [min(each, max(n - i * each, 0)) for i in range(count)]
+        sizes = [min(each, max(n - i * each, 0)) for i in range(min(count, max(n, outputs)))]
     else:
         sizes = list(integers(split))
     refuse(
@@ -313,7 +318,7 @@ def _roll(w: Any, a: Any, *, shift: Any, axis: Any, out: Any) -> Any:
         turns[i] = turns.get(i, 0) + step
     for i, step in turns.items():
         n = math.prod(a.shape) if axis is None else a.shape[i]
-        w.refuse(step and (a.varies if axis is None else a.is_dynamic(i)), "turns an axis whose size is dynamic")
+        w.refuse_size(step and (a.varies if axis is None else a.is_dynamic(i)), "turns an axis whose size is dynamic")
         if n and step % n:
             cut = n - step % n
             y = w.node("Concat", w.cut(y, i, cut, n), w.cut(y, i, 0, cut), axis=i)
