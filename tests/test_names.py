@@ -154,7 +154,6 @@ WRONG = [
     (lambda: F.dropout(x(), inplace=True), "every result is a new Tensor"),
     (lambda: F.conv2d(tg.ones(1, 1, 3, 3), tg.ones(1, 1, 3, 3), bias=tg.ones(1)), r"use b=\.\.\."),
     (lambda: F.cross_entropy(x(), [0, 1], size_average=True), "use reduction="),
-    (lambda: F.cross_entropy(input=x(), target=[0, 1]), "logits"),
     (lambda: F.interpolate(tg.ones(1, 1, 2, 2), 4, antialias=True), "leave it out"),
     (lambda: nn.Conv2d(1, 2, 3, device="cpu"), r"Conv2d\(\) got .*'device'; leave it out"),
     (lambda: nn.MSELoss(size_average=True), "use reduction="),

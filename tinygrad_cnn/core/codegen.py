@@ -113,15 +113,15 @@ def _header(sig: Signature) -> str:
 
 
 def explaining_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:
-    """The head of a function: its parameters, called `names`, and PyTorch's keywords for them, whose error names ours."""
+    """The head of a function: its parameters, called `names`, and PyTorch's keywords for them, which are answered."""
     others = foreign(name, names)
     if not others:
         return [f"def {name}({', '.join(parameters)}):"]
+    parameters = [f"{p}=_Missing('{name}', '{p}')" if p.isidentifier() and p != "self" else p for p in parameters]
     star = ["*"] if keyword_only and "*" not in "".join(parameters) else []
-    wrong, given = " or ".join(f"{k} is not None" for k in others), ", ".join(f"{k}={k}" for k in others)
     return [
         f"def {name}({', '.join([*parameters, *star, *(f'{k}=None' for k in others)])}):",
-        f"    if {wrong}: raise _unexpected('{name}', {names}, dict({given}))",
+        f"    if {' or '.join(f'{k} is not None' for k in others)}: return _answer(_again, {names}, locals())",
     ]
 
 

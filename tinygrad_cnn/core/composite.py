@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .codegen import become, build_and_call, explaining_head, made
-from .keywords import foreign, unexpected
+from .keywords import Missing, answer, foreign
 from .operands import FINE, ODD, gather
 from .signature import explained, parameters
 
@@ -48,8 +48,9 @@ def accepting_lists(function: F) -> F:
         return become(accepting, _written(function, arrays, scope))
 
     scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE}
-    scope |= {"_ndarray": np.ndarray, "_unexpected": unexpected, "_build": build}
+    scope |= {"_ndarray": np.ndarray, "_answer": answer, "_Missing": Missing, "_build": build}
     accepting: Any = FunctionType(build_and_call.__code__, scope, function.__name__)
+    scope["_again"] = accepting
     functools.update_wrapper(accepting, function)
     return accepting  # type: ignore[no-any-return]
 

@@ -1,22 +1,22 @@
-"""Keywords of another library: generated functions declare them, to raise an error that names ours.
+"""Keywords of another library: generated functions declare them, to understand them or to raise an error that names ours.
 
-Which keywords, and what to say, is attached from outside; see ``names/keywords.py``.
+Which keywords, and what to do, is attached from outside; see ``names/keywords.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 Foreign: TypeAlias = Callable[[str, Collection[str]], list[str]]
-Unexpected: TypeAlias = Callable[[str, Collection[str], Mapping[str, Any]], Exception | None]
+Answer: TypeAlias = Callable[[Callable[..., Any], Collection[str], Mapping[str, Any]], Any]
 
-_attached: list[tuple[Foreign, Unexpected]] = []
+_attached: list[tuple[Foreign, Answer]] = []
 
 
-def attach(foreign: Foreign, unexpected: Unexpected) -> None:
-    """Set what :func:`foreign` and :func:`unexpected` return."""
-    _attached[:] = [(foreign, unexpected)]
+def attach(foreign: Foreign, answer: Answer) -> None:
+    """Set what :func:`foreign` and :func:`answer` return."""
+    _attached[:] = [(foreign, answer)]
 
 
 def foreign(function: str, names: Collection[str]) -> list[str]:
@@ -24,6 +24,33 @@ def foreign(function: str, names: Collection[str]) -> list[str]:
     return [keyword for known, _ in _attached for keyword in known(function, names)]
 
 
-def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) -> Exception | None:
-    """The error for one of the keywords in `given`."""
-    return next((error(function, names, given) for _, error in _attached), None)
+def answer(again: Callable[..., Any], names: Collection[str], given: Mapping[str, Any]) -> Any:
+    """What the function `again` returns or raises for the arguments `given`, some of which are not in `names`."""
+    there = {name: value for name, value in given.items() if type(value) is not Missing}
+    return next(known(again, names, there) for _, known in _attached)
+
+
+class Missing:
+    """The default of a required parameter, where a foreign keyword may be given instead: every use of it raises.
+
+    With no default, Python would name the parameter and not the keyword. A comparison with a default in each call would
+    make the functions slower.
+    """
+
+    def __init__(self, function: str, name: str) -> None:
+        self.text = f"{function}: the argument `{name}` is missing"
+
+    def __getattribute__(self, name: str) -> NoReturn:  # `isinstance` reads an attribute, too
+        raise TypeError(object.__getattribute__(self, "text"))
+
+
+def _refuse(self: Missing, *_: Any) -> NoReturn:
+    self.text  # noqa: B018
+
+
+_OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+_USES = """
+    array array_function array_ufunc bool call contains eq float format ge getitem gt hash index int invert iter le len lt ne neg
+    repr setitem str"""
+for _name in (*_USES.split(), *_OPERATORS.split(), *(f"r{name}" for name in _OPERATORS.split())):
+    setattr(Missing, f"__{_name}__", _refuse)

@@ -30,7 +30,7 @@ BESIDE = {
     "input": "prediction logits log_probs probabilities indices t ary a x m v tup x1", "other": "b x2", "out": "",
 }  # fmt: skip
 """The same for keywords of nearly all of PyTorch's functions. A function of one or two parameters declares them only if
-it declares others, because the check would slow down its calls."""
+it declares others, because the check would slow down its calls. `input` is understood, see :func:`answer`."""
 
 _EXCEPTIONS = {
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d": {"weight": "w", "bias": "b"},
@@ -188,6 +188,21 @@ def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) 
         if keyword in ABSENT:
             return TypeError(f"{text}; {ABSENT[keyword]}")
     return None
+
+
+def answer(again: Callable[..., Any], names: Collection[str], given: Mapping[str, Any]) -> Any:
+    """Call the function `again` with PyTorch's `input` under our name; raise :func:`unexpected` for other foreign keywords.
+
+    `given` has the values of the parameters `names`, if they have any, and of the keywords that :func:`foreign` gives for them.
+    """
+    own = {k: v for k, v in given.items() if k in names}
+    others = {k: v for k, v in given.items() if k not in names and v is not None}
+    ours = _ours(again.__name__, "input", names)
+    if [*others] == ["input"] and ours in names and ours not in own:
+        return again(**own, **{ours: others["input"]})
+    error = unexpected(again.__name__, names, others)
+    assert error is not None, f"{again.__name__} declares {[*others]}"
+    raise error
 
 
 POSITIONAL = {

@@ -3,7 +3,7 @@
 from ..core import keywords
 from ..core.composite import accept_lists
 from ..core.graph import numpy_ops
-from ..names.keywords import foreign, unexpected
+from ..names.keywords import answer, foreign
 from . import (
     activation,
     adaptive_pool,
@@ -92,6 +92,6 @@ __all__ = [
     "transcendental",
 ]
 
-keywords.attach(foreign, unexpected)
+keywords.attach(foreign, answer)
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)
