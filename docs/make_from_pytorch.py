@@ -68,6 +68,9 @@ def section() -> str:
     out += ["### Further modules", "", *rows({name: use for use, name in ELSEWHERE.items()}, "PyTorch")]
     renamed = {k: use for k, use in RENAMED.items() if k != "axis"}  # NumPy's name for layers, where PyTorch's is right
     by_position = {k: "(give it by position)" for k, use in BESIDE.items() if use}
+    by_position["input"] = (
+        "(functions with options take it: `tg.relu(input=x)`; give it to others by position: `tg.exp(x)`)"
+    )
     reasons = {k: f"({why})" for k, why in ABSENT.items()}
     out += [
         "### Keywords",

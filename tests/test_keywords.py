@@ -32,9 +32,9 @@ def names_of(case):
 
 def answers_input(case):
     names = names_of(case)
-    name = case.function.__name__
-    ours = keywords._ours(name, "input", names)
-    return "input" in keywords.foreign(name, names) and ours == names[0] and "varargs" not in names
+    return "input" in keywords.foreign(case.function.__name__, names) and not {"varargs", "condlist", "condition"} & {
+        *names
+    }
 
 
 @pytest.mark.parametrize("case", [*filter(answers_input, ROWS)], ids=lambda case: case.name)
@@ -46,7 +46,7 @@ def test_input_is_the_first_argument(case):
     np.testing.assert_array_equal(case.function(input=first, **given), expected)
     if not case.sequence:
         np.testing.assert_array_equal(case.function(input=tg.Tensor(first), **given).numpy(), expected)
-    with pytest.raises(TypeError, match="'input'; use "):
+    with pytest.raises(TypeError, match=f"'input'; `{names_of(case)[0]}` is given already"):
         case.function(first, input=first, **given)
 
 
@@ -63,7 +63,7 @@ def test_an_argument_that_is_left_out_is_named(case):
     for left_out, p in parameters.items():
         if p.default is not p.empty or p.kind is not p.POSITIONAL_OR_KEYWORD or "varargs" in given:
             continue
-        with pytest.raises(TypeError, match=rf"`{left_out}` is missing$|missing \d+ required .*'{left_out}'"):
+        with pytest.raises(TypeError, match=rf"`{left_out}` is missing|missing \d+ required .*'{left_out}'"):
             case.function(**{name: value for name, value in given.items() if name != left_out})
 
 
@@ -101,9 +101,50 @@ def w():
         (lambda: w().expand_dims(dim=1), "'dim'; use axis=1"),
         (lambda: w().expand_dims(), "expand_dims: the argument `axis` is missing"),
         (lambda: F.relu(input=None), "relu: the argument `a` is missing"),
+        (
+            lambda: w().flip(0, 1),
+            "`axis` is given already, or .* too many: it takes m, axis, and several axes as one tuple",
+        ),
+        (
+            lambda: F.softplus(w(), 1, 20, 5),
+            "`a` is given already, or there is an argument too many: it takes a, beta, threshold$",
+        ),
         (lambda: F.max_pool2d(w()), "max_pool2d: the argument `kernel_size` is missing"),
     ],
 )
 def test_errors(call, answer):
     with pytest.raises(TypeError, match=answer):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (lambda: tg.max(w(), w()), "max: `axis` is Tensor.*maximum and minimum compare two arrays"),
+        (lambda: w().std(False), "`axis` is False.*correction= by name"),
+        (lambda: w().sum(1.0), "sum: `axis` is 1.0; it must be an integer"),
+        (lambda: tg.median(w(), "0"), "`axis` is '0'; it must be an integer"),
+        (lambda: tg.logspace(0, 1, 5, 2), "`endpoint` is 2; it must be True or False; give base="),
+        (lambda: tg.nan_to_num(w(), 1.0), "`copy` is 1.0.*give nan= by name"),
+        (lambda: tg.nan_to_num(w(), False), "`copy` is False"),
+    ],
+)
+def test_positions_that_only_pytorch_has(call, answer):
+    with pytest.raises((TypeError, ValueError), match=re.compile(answer, re.DOTALL)):
+        call()
+
+
+@pytest.mark.parametrize("axis", [1, np.int64(1), np.array(1), (1,), [1], tg.Tensor(np.array(1))], ids=repr)
+def test_every_kind_of_integer_is_an_axis(axis):
+    np.testing.assert_array_equal(tg.ones(2, 3).sum(axis).numpy(), [3, 3])
+
+
+def test_sizes_of_parts_instead_of_positions():
+    x = tg.ones(6, 2)
+    for sizes in ([2, 2, 2], (3, 3), [4, 2]):
+        with pytest.warns(UserWarning, match=r"split: .* are positions, .* np\.cumsum\(sizes\)\[:-1\]") as caught:
+            parts = tg.split(x, sizes)
+        assert caught[0].filename == __file__
+        assert [len(part) for part in parts] == [len(part) for part in np.split(np.ones((6, 2)), sizes)]
+    for positions in ([2, 4], [1, 5], [2, 2], [6], [0, 6], []):
+        assert len(tg.split(x, positions)) == len(positions) + 1

@@ -67,8 +67,7 @@ def test_dicts_train_as_tuples_do(way):
     held_tuples, held_named, held_listed = loaders(KEYS, shuffle=False)
     plain = trained(tuples, validate=held_tuples, **WAYS[way])
     assert_same(trained(named, validate=held_named, keys=KEYS, **WAYS[way]), plain)
-    again = trained(loaders(KEYS)[0], validate=held_listed, keys=KEYS, **WAYS[way])  # tuples are taken as they are
-    assert_same(again, plain)
+    assert_same(trained(loaders(KEYS)[1], validate=held_listed, keys=KEYS, **WAYS[way]), plain)
 
 
 @pytest.mark.parametrize("shards", [None, 2])
@@ -193,3 +192,40 @@ def test_wrong_keys_are_answered():
         with pytest.raises(error, match=message):
             tg.evaluate(MODEL, [BATCH], tg.cross_entropy, keys=keys)
     assert_same(MODEL.state_dict(), before)
+
+
+ARRAYS = (IMAGES[:4], DIGITS[:4])
+LOADER = tg.data.DataLoader(tg.data.TensorDataset(*ARRAYS), 4)
+
+
+@pytest.mark.parametrize("world", [None, World(2)])
+def test_keys_of_what_are_no_dicts_are_refused(world):
+    before = MODEL.state_dict()
+    fit = partial(tg.fit, MODEL, loss=tg.cross_entropy, optimizer=tg.optim.SGD(MODEL.parameters()), epochs=1)
+    fit = partial(fit, progress=False, distributed=world, keys=KEYS)
+    remedy = "is a tuple, and `keys` names the parts of dicts; leave `keys` out, or give dicts"
+    for data in ([ARRAYS], LOADER):
+        for call in (
+            lambda data=data: fit(data),
+            lambda data=data: tg.evaluate(MODEL, data, tg.cross_entropy, keys=KEYS),
+            lambda data=data: tg.predict(MODEL, data, keys=KEYS),
+        ):
+            with pytest.raises(TypeError, match="a batch " + remedy):
+                call()
+    for call in (
+        lambda: fit(ARRAYS),
+        lambda: fit([BATCH], validate=ARRAYS),
+        lambda: tg.evaluate(MODEL, ARRAYS, tg.cross_entropy, keys=KEYS),
+        lambda: tg.predict(MODEL, ARRAYS[0], keys=KEYS),
+    ):
+        with pytest.raises(TypeError, match=r"(fit|evaluate|predict): `(loader|validate|data)` " + remedy):
+            call()
+    assert_same(MODEL.state_dict(), before)
+
+
+@pytest.mark.parametrize("world", [None, World(2)])
+def test_whole_arrays_beside_a_loader_of_dicts(world):
+    whole, named = {"class": DIGITS[:N], "image": IMAGES[:N]}, loaders(KEYS, shuffle=False)[1]
+    options = {"shuffle": False, "batch_size": 10, "distributed": world}
+    first = trained(whole, validate=named, keys=KEYS, **options)
+    assert_same(trained((IMAGES[:N], DIGITS[:N]), validate=loaders(KEYS, shuffle=False)[0], **options), first)

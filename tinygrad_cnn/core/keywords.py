@@ -40,17 +40,17 @@ class Missing:
     def __init__(self, function: str, name: str) -> None:
         self.text = f"{function}: the argument `{name}` is missing"
 
-    def __getattribute__(self, name: str) -> NoReturn:  # `isinstance` reads an attribute, too
-        raise TypeError(object.__getattribute__(self, "text"))
+    def __getattribute__(self, name: str) -> Any:
+        return Missing if name == "__class__" else _refuse(self)  # `isinstance` reads it
 
 
 def _refuse(self: Missing, *_: Any) -> NoReturn:
-    self.text  # noqa: B018
+    raise TypeError(object.__getattribute__(self, "text"))
 
 
 _OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
 _USES = """
-    array array_function array_ufunc bool call contains eq float format ge getitem gt hash index int invert iter le len lt ne neg
-    repr setitem str"""
+    array array_function array_ufunc bool call contains eq float format ge getitem gt hash index int invert iter le len lt ne
+    neg repr setitem str"""
 for _name in (*_USES.split(), *_OPERATORS.split(), *(f"r{name}" for name in _OPERATORS.split())):
     setattr(Missing, f"__{_name}__", _refuse)

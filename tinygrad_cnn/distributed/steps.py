@@ -167,7 +167,9 @@ class DistributedSteps(Steps):
         shards = range(world.shards) if self._watching else world.mine  # a callback is given all outputs
         with modes(model):
             model.eval()
-            for number, batch in enumerate(batches(world, loader, lambda: iter(loader), shards, self.run.keys)):
+            for number, batch in enumerate(
+                batches(world, loader, lambda: iter(loader), shards, self.run.validate_keys)
+            ):
                 if interrupt.asked:
                     break
                 checksum = zlib.crc32(str(batch.digest).encode(), checksum)

@@ -156,6 +156,8 @@ def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
     """Our keyword, or in brackets what to do; None if the function has no counterpart."""
     found = (table.get(keyword) for table in (_own(function), RENAMED, BESIDE, keras.KEYWORDS, autograd.KEYWORDS))
     known = next(filter(None, found), "")
+    if keyword == "input" and known == BESIDE[keyword]:
+        names = [*names][:1]  # take(a, indices) has two of these
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
@@ -198,8 +200,15 @@ def answer(again: Callable[..., Any], names: Collection[str], given: Mapping[str
     own = {k: v for k, v in given.items() if k in names}
     others = {k: v for k, v in given.items() if k not in names and v is not None}
     ours = _ours(again.__name__, "input", names)
-    if [*others] == ["input"] and ours in names and ours not in own:
+    if [*others] == ["input"] and ours is not None and ours in names and ours not in own:
         return again(**own, **{ours: others["input"]})
+    parameters = inspect.signature(again).parameters
+    for keyword in others:
+        ours = _ours(again.__name__, keyword, names)
+        if ours in own and own[ours] is not parameters[ours].default:  # as in x.flip(0, 1)
+            places = f"it takes {', '.join(names)}{', and several axes as one tuple' if ours == 'axis' else ''}"
+            text = f"{again.__name__}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already"
+            raise TypeError(f"{text}, or there is an argument too many: {places}")
     error = unexpected(again.__name__, names, others)
     assert error is not None, f"{again.__name__} declares {[*others]}"
     raise error

@@ -5,6 +5,7 @@ In docstrings, g is the incoming gradient and a' the gradient with respect to a.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import index
@@ -13,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..core.frames import caller
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import where
 from .gather import take
@@ -167,6 +169,15 @@ def split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor
         raise ValueError(
             f"split: {sections} sections do not divide axis {axis} of size {n}; choose a divisor or use array_split"
         )
+    if (
+        not is_integer(sections)
+        and min(sections, default=0) > 0
+        and sum(sections) == n > max(sections)
+        and any(j <= i for i, j in pairwise(sections))
+    ):
+        text = f"split: {sections!r:.60} are positions, as in NumPy, and leave empty parts; for PyTorch's sizes, give "
+        frame = caller()
+        warnings.warn_explicit(f"{text}np.cumsum(sizes)[:-1]", UserWarning, frame.f_code.co_filename, frame.f_lineno)
     return _parts("split", a, sections, at)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import abs, in_floats, pow, sign, where, zero_gradient
-from .real import real
+from .real import is_integer, real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
 
@@ -28,7 +28,20 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """`axis` as a tuple of non-negative axes: all of them for None. As in NumPy, 0-d arrays are reduced over 0 and -1."""
     if axis is None or (not ndim and axis in (0, -1)):
         return tuple(range(ndim))
-    return (_normalized if axis.__class__ in (int, tuple) else normalize_axis_tuple)(axis, ndim)
+    return (_normalized if axis.__class__ in (int, tuple) else _normalized_list)(axis, ndim)
+
+
+def _normalized_list(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The axes of a list or of an integer that is not Python's. TypeError for all else, such as PyTorch's std(x, False)."""
+    for part in axis if isinstance(axis, list) else [axis]:
+        if isinstance(part, bool | np.bool_) or not (
+            is_integer(part) or getattr(part, "dtype", np.dtype("O")).kind in "iu"
+        ):
+            raise TypeError(
+                f"`axis` is {axis!r:.60}; it must be an integer, a tuple of them, or None; give keepdims= and correction= by "
+                "name; maximum and minimum compare two arrays"
+            )
+    return normalize_axis_tuple(axis, ndim)
 
 
 def _axes_of_mean(axis: Axis, ndim: int) -> tuple[int, ...]:

@@ -105,10 +105,12 @@ def nan_to_num(
         posinf, neginf: what replaces the infinities; None for the largest and the smallest number of the dtype.
 
     Raises:
-        ValueError: if `copy` is False.
+        ValueError: if `copy` is not True.
     """
-    if not copy:
-        raise ValueError("nan_to_num: `copy` is False, but nothing recorded is ever written; leave it out")
+    if not (isinstance(copy, bool | np.bool_) and copy):
+        raise ValueError(
+            f"nan_to_num: `copy` is {copy!r:.60}, but nothing recorded is ever written; leave it out, and give nan= by name"
+        )
     x = x if hasattr(x, "shape") else np.asarray(x)
     dtype = x.dtype
     if dtype.kind != "f":

@@ -202,6 +202,10 @@ def _ends(name: str, num: int, endpoint: bool, *ends: Any) -> tuple[Any, Any, ND
     """Two ends of one dtype, and the parts of the way from one to the other, counted along the first axis."""
     if isinstance(num, bool) or not is_integer(num) or num < 0:
         raise ValueError(f"{name}: `num` is {num!r}; it must be an integer of at least 0")
+    if not isinstance(endpoint, bool | np.bool_):
+        raise TypeError(
+            f"{name}: `endpoint` is {endpoint!r:.60}; it must be True or False; give base= and dtype= by name"
+        )
     start, stop = (e if hasattr(e, "dtype") else Tensor(e) for e in map(gather, ends))
     dtype = np.result_type(*(e.dtype if e.dtype.kind in "fc" else np.float64 for e in (start, stop)))
     start, stop = (Tensor(e) if e.dtype == dtype else Tensor(e).astype(dtype) for e in (start, stop))
@@ -228,6 +232,7 @@ def linspace(
         axis: the axis of the result along which the numbers run.
 
     Raises:
+        TypeError: if `endpoint` is not Boolean.
         ValueError: if `num` is not an integer of at least 0.
     """
     first, last, t = _ends("linspace", num, endpoint, start, stop)

@@ -76,6 +76,11 @@ def is_arrays(data: Any) -> bool:
     )
 
 
+def keys_of_batches(data: Any, keys: Keys | None) -> Keys | None:
+    """The keys for the batches that :func:`loader_of` gives: none for those of whole arrays, which are tuples."""
+    return None if is_arrays(data) else keys
+
+
 def _is_array(value: Any) -> bool:
     return hasattr(value, "__array__")
 

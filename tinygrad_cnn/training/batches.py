@@ -26,13 +26,17 @@ def check_keys(name: str, keys: Any, least: int = 2) -> None:
 
 
 def in_order(batch: Any, keys: Keys | None, *, whole: str = "a batch") -> Any:
-    """The parts of a dict by `keys`, as a tuple; any other batch unchanged.
+    """The parts of a dict by `keys`, as a tuple; without keys, any other batch unchanged.
 
     Raises:
-        TypeError: if there are no keys for a dict.
+        TypeError: if there are keys for what is no dict, or none for a dict.
         ValueError: if a key is not in it.
     """
     if not isinstance(batch, Mapping):
+        if keys is not None:
+            raise TypeError(
+                f"{whole} is a {type(batch).__name__}, and `keys` names the parts of dicts; leave `keys` out, or give dicts"
+            )
         return batch
     names = tuple(batch)
     if keys is None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from ..metrics import resolved
 from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
-from .arguments import Data, Loss, check_loss, check_model, check_optimizer, check_world, is_arrays, loader_of
+from .arguments import (
+    Data,
+    Loss,
+    check_loss,
+    check_model,
+    check_optimizer,
+    check_world,
+    is_arrays,
+    keys_of_batches,
+    loader_of,
+)
 from .batches import Keys, check_keys, in_order
 from .callbacks import Callback, EachEpoch, EachStep
 from .checkpoint import Checkpoint
@@ -51,7 +61,7 @@ def fit(
         epochs: the number of passes over the data in all, including those before `resume`.
         batch_size: of arrays: 32 by default. A loader has its own.
         shuffle: whether arrays are shuffled: True by default. A loader decides by itself.
-        keys: for batches that are dicts, in `loader` and `validate`, and dicts of whole arrays: the names of the model's
+        keys: if batches are dicts, in `loader` and `validate`, or whole arrays are in dicts: the names of the model's
             arguments, in their order, and of the target, last, such as ("image", "label"). Other entries are not read.
         metrics: the metrics besides the loss: a list of names, functions of (output, target) that return the mean of the
             batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, with names for functions. The names are
@@ -104,6 +114,7 @@ def fit(
     check_keys("fit", keys)
     if is_arrays(loader):
         loader = in_order(loader, keys, whole="fit: `loader`")
+    of_batches = {"keys": keys_of_batches(loader, keys), "validate_keys": keys_of_batches(validate, keys)}
     loss = weighted(loss, class_weight, loader)
     loader = loader_of("fit", loader, batch_size, True if shuffle is None and is_arrays(loader) else shuffle)
     if validate is not None:
@@ -111,7 +122,7 @@ def fit(
     run = Run(
         model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
-        metrics=resolved(metrics, loss), keys=keys,
+        metrics=resolved(metrics, loss), **of_batches,
     )  # fmt: skip
     steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)

@@ -17,7 +17,7 @@ from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 from ..tensor.creation import zeros
 from ..transforms.pytree import leaves, rebuild
-from .arguments import Data, Loader, Loss, check_loss, check_model, is_arrays, loader_of
+from .arguments import Data, Loader, Loss, check_loss, check_model, is_arrays, keys_of_batches, loader_of
 from .batches import Keys, check_keys, inputs_of, tensors
 
 if TYPE_CHECKING:
@@ -240,10 +240,11 @@ def evaluate(
     check_model("evaluate", model)
     check_loss("evaluate", loss)
     check_keys("evaluate", keys)
+    of_batches = keys_of_batches(loader, keys)
     loader = loader_of("evaluate", loader, batch_size, keys=keys)
     measures = resolved(metrics, loss)
     means = Means(measures)
-    measure(model, loader, eval_step(model, loss, metrics=measures) if step is None else step, means, keys)
+    measure(model, loader, eval_step(model, loss, metrics=measures) if step is None else step, means, of_batches)
     if not means.examples:
         raise ValueError("evaluate: `loader` gave no batch; is it empty, or smaller than a batch with drop_last?")
     return means.result()
@@ -288,7 +289,7 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Ke
     outputs: list[Any] = []
     with modes(model), no_grad():
         model.eval()
-        targeted = not is_arrays(arrays)
+        targeted, inputs = not is_arrays(arrays), keys_of_batches(arrays, inputs)
         outputs.extend(model(*inputs_of(batch, inputs, targeted=targeted)) for batch in loader)
     if not outputs:
         raise ValueError("predict: `data` gave no batch; is it empty, or an iterator that can be used once?")

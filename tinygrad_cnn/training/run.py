@@ -37,7 +37,7 @@ class Run(Loadable):
         model, loss, optimizer, epochs: the arguments of ``fit``.
         loader, validate: the batches: a loader that ``fit`` was given, or one that it made of arrays.
         metrics: the metrics besides the loss.
-        keys: the names of the parts of batches that are dicts, the target last, or None.
+        keys, validate_keys: the names of the parts of batches that are dicts, the target last, or None for tuples.
         scheduler: the callback that steps the schedule, or None.
         callbacks: all callbacks, in the order in which they are called.
         distributed: the processes that share the training, or None.
@@ -67,6 +67,7 @@ class Run(Loadable):
     distributed: World | None = None
     metrics: Sequence[Metric] | None = None
     keys: Keys | None = None
+    validate_keys: Keys | None = None
 
     def __post_init__(self) -> None:
         self.history = History()

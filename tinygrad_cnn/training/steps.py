@@ -104,7 +104,8 @@ class Steps:
 
     def _measured(self, loader: Any, interrupt: Interrupt) -> Means | None:
         means = Means(self.run.metrics)
-        measure(self.run.model, takewhile(lambda _: not interrupt.asked, loader), self._tested, means, self.run.keys)
+        batches = takewhile(lambda _: not interrupt.asked, loader)
+        measure(self.run.model, batches, self._tested, means, self.run.validate_keys)
         return None if interrupt.asked else means
 
     def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:
