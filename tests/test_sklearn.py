@@ -191,11 +191,33 @@ def test_regression_of_one_number_and_of_several(sklearn, targets):
         ({"class_weight": "equal"}, ValueError, "'equal'"),
         ({"epochs": -1}, ValueError, "`epochs` is -1"),
         ({"lr": -1.0}, ValueError, "`lr` is -1.0"),
+        (
+            {"scheduler": "cosine"},
+            TypeError,
+            "`scheduler` is or returns 'cosine'; it must be a function of the optimizer",
+        ),
+        ({"scheduler": lambda optimizer: None}, TypeError, "`scheduler` is or returns None"),
+        ({"validation_fraction": 5}, ValueError, "`validation_fraction` is 5; it must be a number between 0 and 1"),
+        ({"callbacks": None}, TypeError, "`callbacks` is None; it must be a list"),
     ],
 )
 def test_bad_parameters_are_told_in_fit(sklearn, arguments, error, message):
     with pytest.raises(error, match=message):
         classifier(**arguments).fit(X, Y)
+
+
+def test_arguments_of_others_are_answered(sklearn):
+    for call, message in (
+        (
+            lambda: classifier().fit(X, Y, sample_weight=Y),
+            "'sample_weight'; examples have no weights: use class_weight=",
+        ),
+        (lambda: classifier(learning_rate=0.1), "use lr=0.1"),
+        (lambda: classifier(max_iter=3), "use epochs=3"),
+        (lambda: regressor(criterion=tg.mse), "use loss="),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
 
 
 def test_numbers_too_large_for_the_dtype_are_refused(sklearn):

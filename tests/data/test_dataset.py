@@ -281,3 +281,23 @@ def test_splits_refuse(lengths, message):
 def test_stratified_split_wants_a_label_for_each_example():
     with pytest.raises(ValueError, match=r"`labels` has shape \(9,\); it must be \(10,\)"):
         data.stratified_split(range(10), [5, 5], range(9))
+
+
+def test_arrays_in_the_place_of_a_dataset_are_answered():
+    x, y = np.zeros((6, 2)), np.zeros(6)
+    for call, message in (
+        (lambda: tg.data.DataLoader((x, y)), r"`dataset` is a tuple of arrays; .* give TensorDataset\(x, y\)"),
+        (lambda: tg.data.random_split((x, y), [1, 1]), "`dataset` is a tuple of arrays"),
+        (lambda: tg.data.TensorDataset([x, y]), r"give them one by one: TensorDataset\(x, y\)"),
+        (lambda: tg.data.ConcatDataset(tg.data.TensorDataset(x, y)), "`datasets` is a TensorDataset; give a list"),
+        (lambda: tg.data.ConcatDataset(3), "`datasets` is a int; give a list"),
+        (lambda: tg.data.DataLoader(x, collate=3), "DataLoader: `collate` is 3; it must be a function"),
+        (
+            lambda: tg.data.DataLoader(x, transform=tg.data.ToFloat),
+            "`transform` is .*; it must be a function or an object",
+        ),
+        (lambda: tg.data.random_split(x, [3, 3], seed=0), "use rng=0"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+    assert len(tg.data.DataLoader(x, transform=np.float32)) == 6

@@ -118,7 +118,7 @@ def test_flips_are_as_frequent_as_p_says(flip):
     images = np.broadcast_to([[[[0, 1], [1, 2]]]], (2000, 1, 2, 2))
     flipped = flip(0.3)(images, rng=0)[:, 0, 0, 0].mean()
     assert abs(flipped - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
-    with pytest.raises(ValueError, match=f"{flip.__name__}: `p` is 1.5; it must be from 0 to 1"):
+    with pytest.raises(ValueError, match=f"{flip.__name__}: `p` is 1.5; it must be a number from 0 to 1"):
         flip(1.5)
 
 
@@ -391,7 +391,7 @@ def test_composed_transforms_draw_one_after_another():
             ValueError,
             "`padding_mode` is 'wrap'; it must be one of const",
         ),
-        (lambda: data.RandomHorizontalFlip(1.5), ValueError, r"`p` is 1\.5; it must be from 0 to 1"),
+        (lambda: data.RandomHorizontalFlip(1.5), ValueError, r"`p` is 1\.5; it must be a number from 0 to 1"),
         (
             lambda: data.RandomRotation(-1),
             ValueError,
@@ -425,6 +425,9 @@ def test_composed_transforms_draw_one_after_another():
             r"`images` is uint8; convert it with ToFloat\(\)",
         ),
         (lambda: data.Compose([1]), TypeError, "Compose: 1 is not a transform"),
+        (lambda: data.Compose([data.ToFloat]), TypeError, "ToFloat'> is not a transform"),
+        (lambda: data.Compose(data.ToFloat()), TypeError, "`transforms` is .*; it must be a list of transforms"),
+        (lambda: data.RandomVerticalFlip("a"), TypeError, "`p` is 'a'; it must be a number from 0 to 1"),
     ],
 )
 def test_arguments_that_are_refused(make, error, message):

@@ -463,3 +463,25 @@ def test_what_is_prepared_for_steps_to_come_holds_no_optimizer(optimizer, option
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_model_or_a_schedule_in_the_place_of_a_list_is_answered():
+    model = tg.nn.Linear(1, 1)
+    optimizer = tg.optim.SGD(model.parameters())
+    for call in (
+        lambda: tg.optim.SGD(model),
+        lambda: tg.optim.EMA(model),
+        lambda: tg.optim.clip_grad_norm_(model, 1.0),
+        lambda: tg.optim.clip_grad_value_(model, 1.0),
+    ):
+        with pytest.raises(
+            TypeError, match=r"is Linear\(.*\); the parameters come first, such as model.parameters\(\)"
+        ):
+            call()
+    schedule = tg.optim.StepLR(optimizer, 1)
+    with pytest.raises(TypeError, match="ChainedScheduler: `schedulers` is a StepLR; it must be a list of schedules"):
+        tg.optim.ChainedScheduler(schedule)
+    with pytest.raises(TypeError, match="'verbose'; leave it out"):
+        tg.optim.StepLR(optimizer, 1, verbose=True)
+    with pytest.raises(TypeError, match=r"'beta_1'; use betas=\(beta_1, beta_2\)"):
+        tg.optim.Adam(model.parameters(), beta_1=0.8)

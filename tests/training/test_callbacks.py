@@ -138,10 +138,8 @@ def test_accuracies_are_better_if_they_are_greater():
 
 
 def test_a_measure_that_is_not_there_is_an_error_that_lists_those_that_are():
-    with pytest.raises(
-        ValueError, match="'val_loss', but the history has loss, accuracy, lr, seconds; .* need `validate`"
-    ):
-        Parts().fit(callbacks=[EarlyStopping()])
+    with pytest.raises(ValueError, match="'acc', but the history has loss, accuracy, lr, seconds; .* need `validate`"):
+        Parts().fit(callbacks=[EarlyStopping(metric="acc")])
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_bad_arguments(arguments, error, message):
     [
         ([], ValueError, "`loader` gave no batch in epoch 1"),
         ([(IMAGES[:4],)], TypeError, "a batch is 1 part; it must be a tuple of arrays"),
-        ([IMAGES[:4]], TypeError, "a batch is a ndarray; it must be a tuple of arrays"),
+        (iter([IMAGES[:4]]), TypeError, "a batch is a ndarray; it must be a tuple of arrays"),
         ([(IMAGES[:4], None)], TypeError, "a NoneType in it; all its parts must be arrays"),
     ],
 )

@@ -71,6 +71,8 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *arrays: Any) -> None:
+        if arrays and isinstance(arrays[0], list | tuple) and any(getattr(part, "ndim", 0) for part in arrays[0]):
+            raise TypeError("TensorDataset: there is a list of arrays; give them one by one: TensorDataset(x, y)")
         self.arrays = tuple(as_array(array) for array in arrays)
         if not arrays:
             raise ValueError("TensorDataset: there are no arrays; give at least one")
@@ -143,6 +145,8 @@ class ConcatDataset(Dataset):
     """
 
     def __init__(self, datasets: Iterable[Dataset | Sequence[Any] | Array | Tensor]) -> None:
+        if isinstance(datasets, Dataset | np.ndarray | Tensor) or not isinstance(datasets, Iterable):
+            raise TypeError(f"ConcatDataset: `datasets` is a {type(datasets).__name__}; give a list of datasets")
         self.datasets = [as_dataset(dataset) for dataset in datasets]
         if not self.datasets:
             raise ValueError("ConcatDataset: there are no datasets; give at least one")
@@ -195,6 +199,8 @@ def as_dataset(data: Any) -> Dataset:
         return data
     if isinstance(data, np.ndarray | Tensor):
         return TensorDataset(data)
+    if isinstance(data, tuple) and len(data) > 1 and all(getattr(array, "ndim", 0) for array in data):
+        raise TypeError("`dataset` is a tuple of arrays; for examples along their first axis, give TensorDataset(x, y)")
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes):
         return _Items(data)
     raise TypeError(f"`dataset` is a {type(data).__name__}; it must be a Dataset, an array or a sequence with len()")

@@ -20,7 +20,7 @@ from ..tensor import Tensor
 from .dataset import Array, Batch, Dataset, as_dataset, integers
 from .prefetch import ahead
 from .sampler import Sampler, as_sampler
-from .transforms.compose import draws
+from .transforms.compose import draws, is_function
 
 Transform: TypeAlias = Callable[..., Any]
 Loaded = TypeVar("Loaded")
@@ -142,6 +142,10 @@ class DataLoader(Loadable):
                 "DataLoader: `shuffle` is True and there is a `sampler`, which draws the order; leave one out"
             )
         self.sampler = None if sampler is None else as_sampler("DataLoader", sampler)
+        functions = {"collate": collate, "transform": transform, "batch_transform": batch_transform}
+        for name, function in functions.items():
+            if function is not None and not is_function(function):
+                raise TypeError(f"DataLoader: `{name}` is {function!r:.60}; it must be a function or an object to call")
         self.collate = collate
         self.transform = transform
         self.batch_transform = batch_transform

@@ -37,6 +37,7 @@ def random_split(
     return _cut(dataset, generator(rng).permutation(len(dataset)), sizes)
 
 
+@explain_keywords
 def stratified_split(
     dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], labels: Any, rng: Seed = None
 ) -> list[Subset]:

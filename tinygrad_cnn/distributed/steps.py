@@ -19,7 +19,7 @@ from ..tensor import Tensor
 from ..training.batches import Keys, in_order, tensors
 from ..training.checkpoint import Checkpoint
 from ..training.interrupt import Interrupt
-from ..training.measure import Means, measured, modes
+from ..training.measure import Means, checked_loss, measured, modes
 from ..training.steps import Steps, taken, wrapped
 from ..training.weights import ClassWeighted
 from . import digest
@@ -59,9 +59,10 @@ class DistributedSteps(Steps):
         def shard(share: Tensor, *batch: Tensor) -> tuple[Tensor, ...]:
             *inputs, target = batch
             output = model(*inputs)
-            value = loss(output, target)
+            value = checked_loss(loss(output, target))
+            results = measured(value, output, target, metrics)
             backward_of_share(value, share, parameters, hook)
-            return measured(value, output, target, metrics)
+            return results
 
         return shard
 

@@ -72,6 +72,13 @@ class Metric(ABC):
         )
 
 
+def checked_name(name: Any) -> str:
+    """The name of a metric in the history; TypeError if it is none."""
+    if not isinstance(name, str):
+        raise TypeError(f"`metrics` has the name {name!r:.60}; it must be a string")
+    return name
+
+
 class Average(Metric):
     """The mean over all examples of a function that returns the mean of a batch.
 
@@ -95,11 +102,13 @@ class Average(Metric):
         name = getattr(function, "__name__", "") if name is None else name
         if not name or name == "<lambda>":
             raise ValueError("Average: the function has no name; give it one: metrics={'name': function}")
-        self.function, self.name = function, name
+        self.function, self.name = function, checked_name(name)
 
     def measure(self, output: Any, target: Tensor) -> Tensor:
         """What the function returns."""
         value = self.function(output, target)
+        if not isinstance(value, Tensor | np.ndarray | np.generic | int | float):
+            raise TypeError(f"metric '{self.name}': it returned {value!r:.60}; it must return the mean of the batch")
         value = value if isinstance(value, Tensor) else Tensor(value)
         if value.size != 1:
             raise ValueError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any
 
 from ..ops.losses.classification import binary_cross_entropy, binary_cross_entropy_with_logits
 from .classes import F1, Accuracy, BinaryAccuracy, TopK
 from .errors import MAE, RMSE
-from .metric import Average, Metric
+from .metric import Average, Metric, checked_name
 
 NAMES = "accuracy, binary_accuracy, f1, mae, rmse, top3, top5"
 TAKEN = ("loss", "lr", "seconds")
@@ -37,7 +38,7 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
 
     Args:
         metrics: names, functions of (output, target), and objects of :class:`Metric`, in a list; or in a dict, by the
-            names that functions have in the history; or one of them. None for the default: "accuracy" for binary
+            names that they have in the history; or one of them. None for the default: "accuracy" for binary
             cross-entropies, and for any other loss where the targets are classes.
         loss: for which "accuracy" and thresholds are chosen.
 
@@ -55,7 +56,12 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
     if metrics is None:
         return [Accuracy(if_classes=True) if threshold is None else BinaryAccuracy(threshold, "accuracy")]
     if isinstance(metrics, Mapping):
-        given = [Average(value, name) if _is_function(value) else value for name, value in metrics.items()]
+        named = [
+            Average(value, name) if _is_function(value) else _one(value, threshold) for name, value in metrics.items()
+        ]
+        given: list[Any] = [copy(metric) for metric in named]
+        for metric, name in zip(given, metrics, strict=True):
+            metric.name = checked_name(name)
     elif isinstance(metrics, str | Metric) or not isinstance(metrics, Iterable):
         given = [metrics]
     else:

@@ -27,6 +27,9 @@ LAYERS = {
 KEYWORDS = {
     "learning_rate": "lr",
     "epsilon": "eps",
+    "beta_1": "(use betas=(beta_1, beta_2))",
+    "beta_2": "(use betas=(beta_1, beta_2))",
+    "rho": "alpha",
     "validation_data": "validate",
     "verbose": "progress",
     "monitor": "metric",

@@ -32,6 +32,9 @@ BESIDE = {
 """The same for keywords of nearly all of PyTorch's functions. A function of one or two parameters declares them only if
 it declares others, because the check would slow down its calls. `input` is understood, see :func:`answer`."""
 
+TUPLE = "(whole arrays are one tuple: (x, y))"
+WEIGHTS = "(examples have no weights: use class_weight=, or draw them by weight, as tg.data.WeightedRandomSampler does)"
+
 _EXCEPTIONS = {
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d": {"weight": "w", "bias": "b"},
     "flip": {"dims": "axis"}, "roll": {"shifts": "shift", "dims": "axis"}, "tile": {"dims": "reps"}, "rot90": {"dims": "axes"},
@@ -48,10 +51,25 @@ _EXCEPTIONS = {
     "arange": dict.fromkeys(("start", "end", "step"), "(give start, stop and step by position)"),
     "linspace logspace geomspace": {
         "requires_grad": "(make a leaf of the result: tg.Tensor(result, requires_grad=True))"},
+    "fit": {
+        **dict.fromkeys(("lr", "learning_rate"), "(give it to the optimizer)"),
+        "seed": "(call tg.manual_seed before)",
+        **dict.fromkeys(("num_epochs", "max_epochs", "max_iter"), "epochs"),
+        "initial_epoch": "(use resume=, with a Checkpoint)",
+        **dict.fromkeys(("val_loader", "val_dataloaders", "validation_loader"), "validate"), "callback": "callbacks",
+        **dict.fromkeys(("train_loader", "train_dataloaders", "data"), "loader"), "metric": "metrics", "sample_weight": WEIGHTS,
+        "x": TUPLE, "y": TUPLE, "X": TUPLE, "schedule": "scheduler", "lr_scheduler": "scheduler", "val": "validate"},
+    "evaluate predict": {"x": TUPLE, "y": TUPLE, "X": TUPLE, "sample_weight": WEIGHTS}, "evaluate": {"metric": "metrics"},
+    "fit evaluate train_step eval_step Classifier Regressor": {"criterion": "loss", "loss_fn": "loss"},
+    "Classifier Regressor": dict.fromkeys(("max_epochs", "max_iter"), "epochs"),
+    "Checkpoint": {
+        "monitor": "best", "save_best_only": "(use best='val_loss', which saves the best epoch beside the last)",
+        "filepath": "path", "dirpath": "path", "save_top_k": "(use best='val_loss')"},
     "DataLoader": {"generator": "seed", "batch_sampler": "(give batch_size= and sampler=)"},
     "SubsetRandomSampler WeightedRandomSampler": {"generator": "(give seed= to the DataLoader)"},
     "step": {"epoch": "(leave it out: a schedule counts its steps)"},
-    "max min": {"other": "(tg.maximum and tg.minimum compare two arrays)"}, "random_split": {"generator": "rng"},
+    "max min": {"other": "(tg.maximum and tg.minimum compare two arrays)"},
+    "random_split stratified_split": {"generator": "rng", "seed": "rng"},
     "matrix_rank": {"input": "A"},
     "l1_loss": {"weight": "(weight the elements of reduction='none')"}, "solve": {"A": "a", "B": "b"},
     "softmax log_softmax softmin norm matrix_norm": {
@@ -95,13 +113,13 @@ for _names, _table in _NUMPY.items():
 _ABSENT = {
     "leave it out: every result is a new Tensor": "inplace out",
     "leave it out: there is one device, the processor": """
-        device map_location pin_memory pin_memory_device non_blocking multiprocessing_context memory_format layout""",
+        device map_location pin_memory pin_memory_device non_blocking memory_format layout""",
     "leave it out: it chooses one of PyTorch's implementations": """
         foreach fused capturable differentiable stable antialias recompute_scale_factor use_reentrant dynamic fullgraph
         backend""",
     "use reduction='mean', 'sum' or 'none'": "size_average reduce",
     "leave it out: batches are made in this process, and prefetch=1 makes them ahead, in a thread": """
-        worker_init_fn persistent_workers prefetch_factor timeout in_order""",
+        multiprocessing_context worker_init_fn persistent_workers prefetch_factor timeout in_order""",
     "leave it out: files have no pickles, only arrays and plain values": "weights_only pickle_module pickle_protocol mmap",
     "leave it out: nothing is printed": "verbose",
     "leave it out: loading copies the values": "assign",
@@ -215,6 +233,7 @@ def answer(again: Callable[..., Any], names: Collection[str], given: Mapping[str
 
 
 POSITIONAL = {
+    "fit": "; whole arrays are one tuple: (x, y)", "evaluate": "; whole arrays are one tuple: (x, y)",
     "Tensor": "; for a shape, use tg.zeros(2, 3)", "step": "; a schedule counts its steps",
 }  # fmt: skip
 """More text for the error of too many positional arguments."""
@@ -225,7 +244,11 @@ def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -
     kinds = [p.kind for p in parameters]
     most = sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
     named = ", ".join(f"{p.name}=" for p in parameters if p.kind is p.KEYWORD_ONLY)
-    if given <= most or inspect.Parameter.VAR_POSITIONAL in kinds or not (named or owner in POSITIONAL):
+    if (
+        given <= most
+        or inspect.Parameter.VAR_POSITIONAL in kinds
+        or not (named or (owner in POSITIONAL and owner != "fit"))
+    ):
         return None
     places = " and ".join(f"`{p.name}`" for p in parameters[:most] if p.name != "self") or "nothing"
     more = f"; give the others by name: {named}" if named else ""

@@ -15,7 +15,7 @@ from ..checks import checked, flag, number
 from ..core import tracing
 from ..ops.in_place import PIECE
 from ..tensor import Tensor, get_default_dtype
-from .hyperparameters import Array
+from .hyperparameters import Array, several
 
 _limit = number("a number of at least 0", lambda x: x >= 0)
 _order = number("a number above 0, or math.inf", lambda x: x > 0)
@@ -105,7 +105,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
     """Each parameter that has a gradient, once, with the array of its gradient."""
-    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    listed = [parameters] if isinstance(parameters, Tensor) else several(name, "parameters", parameters)
     for i, p in enumerate(listed):
         if not isinstance(p, Tensor):
             raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}; it must be a Tensor")

@@ -13,7 +13,7 @@ from ..core.tracing import deferred
 from ..core.versions import mark_written
 from ..ops import in_place
 from ..tensor import Tensor
-from .hyperparameters import Array, share
+from .hyperparameters import Array, several, share
 from .state import Slot
 
 _OPTIONS = {"decay": share, "warmup": flag}
@@ -59,7 +59,7 @@ class EMA(Loadable):
         vars(self).update(checked("EMA", _OPTIONS, locals()))
         if isinstance(parameters, Tensor):
             raise TypeError("EMA: `parameters` is one Tensor; put it in a list")
-        self._parameters = list(parameters)
+        self._parameters = several("EMA", "parameters", parameters)
         if not self._parameters:
             raise ValueError("EMA: `parameters` is empty; give at least one Tensor")
         for i, p in enumerate(self._parameters):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, TypeAlias, get_args, get_origin
 
 from numpy.typing import NDArray
@@ -44,6 +45,13 @@ Share: TypeAlias = Annotated[float, share]
 Fractions: TypeAlias = Annotated[tuple[float, float], fractions]
 Flag: TypeAlias = Annotated[bool, flag]
 Count: TypeAlias = Annotated[int, whole(1)]
+
+
+def several(name: str, label: str, values: Any) -> list[Any]:
+    """The parameters in an iterable; TypeError if it is none, such as a model."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name}: `{label}` is {values!r}; the parameters come first, such as model.parameters()")
+    return list(values)
 
 
 def declared(kind: Any) -> dict[str, Check]:

@@ -22,7 +22,7 @@ from ..names import explain_names
 from ..names.keywords import explain_keywords
 from ..ops import in_place
 from ..tensor import Tensor
-from .hyperparameters import INITIAL_LR, Array, declared
+from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot
 from .state_dict import read
 
@@ -95,11 +95,7 @@ class Optimizer(Loadable, ABC):
         self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):
             raise TypeError(f"{self._name}: `params` is one {type(params).__name__}; put it in a list")
-        if not isinstance(params, Iterable):
-            raise TypeError(
-                f"{self._name}: `params` is {params!r}; the parameters come first, such as model.parameters()"
-            )
-        entries = list(params)
+        entries = several(self._name, "params", params)
         if not entries:
             raise ValueError(f"{self._name}: `params` is empty; give at least one Tensor")
         groups: list[Any] = entries if isinstance(entries[0], Mapping) else [{"params": entries}]

@@ -14,6 +14,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..checks import checked, number
+from ..names.keywords import explain_keywords
 from ..nn import Module
 from ..ops.losses.regression import mse
 from ..ops.random import generator, stream
@@ -22,6 +24,7 @@ from ..tensor import get_default_dtype
 from ..training import Callback, History, fit, predict
 from ..training.arguments import Loss
 
+_FRACTION = {"validation_fraction": number("a number between 0 and 1", lambda share: 0 < share < 1)}
 Build: TypeAlias = Callable[[int, int], Module]
 
 
@@ -32,6 +35,7 @@ class Estimator(BaseEstimator):
     history_: History
     n_features_in_: int
 
+    @explain_keywords
     def __init__(
         self, module: Module | Build, *, loss: Loss = mse, optimizer: Callable[..., Optimizer] = Adam,
         lr: float = 1e-3, scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10,
@@ -70,10 +74,11 @@ class Estimator(BaseEstimator):
                     "function of parameters and lr, such as partial(tg.optim.SGD, momentum=0.9)"
                 )
             optimizer = self.optimizer(model.parameters(), lr=self.lr)
-            scheduler = None if self.scheduler is None else self.scheduler(optimizer)
+            scheduler = self._scheduler(optimizer)
             data: tuple[NDArray[Any], NDArray[Any]] = (x, y)
             validate = None
             if self.validation_fraction is not None:
+                checked(self._name, _FRACTION, vars(self))
                 x, held_x, y, held_y = train_test_split(
                     x, y, test_size=self.validation_fraction, stratify=y if stratify else None,
                     random_state=int(generator().integers(2**31)),
@@ -85,6 +90,17 @@ class Estimator(BaseEstimator):
                 compile=self.compile, progress=self.progress,
             )  # fmt: skip
         self.module_ = model
+
+    def _scheduler(self, optimizer: Optimizer) -> LRScheduler | None:
+        if self.scheduler is None:
+            return None
+        scheduler = self.scheduler(optimizer) if callable(self.scheduler) else self.scheduler
+        if not isinstance(scheduler, LRScheduler):
+            raise TypeError(
+                f"{self._name}: `scheduler` is or returns {scheduler!r:.80}; it must be a function of the optimizer that "
+                "returns a schedule, such as partial(tg.optim.StepLR, step_size=10)"
+            )
+        return scheduler
 
     def _model(self, x: NDArray[Any], outputs: int) -> Module:
         if isinstance(self.module, Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..data import DataLoader, Dataset, TensorDataset
 from ..nn import Module
+from ..optim import LBFGS
 from ..tensor import Tensor
 from .batches import Keys, in_order
 
@@ -53,12 +55,23 @@ def check_optimizer(optimizer: Any, model: Module) -> None:
             f"fit: `optimizer` is {what}; it must be an optimizer with the model's parameters, such as "
             "tg.optim.Adam(model.parameters(), lr=1e-3)"
         )
+    if isinstance(optimizer, LBFGS):
+        raise TypeError(
+            "fit: `optimizer` is LBFGS, which evaluates the loss several times a step; write a loop of your own with "
+            "optimizer.step(closure)"
+        )
     moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if moved.isdisjoint(map(id, model.parameters())):
         raise ValueError(
             f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
             "it with model.parameters(), after the model has been built or copied"
         )
+
+
+def check_path(name: str, path: Any, label: str = "path") -> None:
+    """TypeError unless `path` is a path."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name}: `{label}` is {path!r:.80}; it must be a path, such as 'runs/digits.npz'")
 
 
 def check_world(world: Any) -> None:
@@ -87,9 +100,11 @@ def _is_array(value: Any) -> bool:
 
 def loader_of(
     name: str, data: Any, batch_size: int | None = None, shuffle: bool | None = None, label: str = "loader",
-    keys: Keys | None = None,
+    keys: Keys | None = None, parts: int = 2,
 ) -> Loader:  # fmt: skip
     """The batches of `data`: a tuple of arrays, or a dict of them with `keys`, in a DataLoader; any other loader unchanged.
+
+    A batch has at least `parts` arrays.
 
     Raises:
         TypeError: if it is not an iterable of batches.
@@ -97,6 +112,8 @@ def loader_of(
     """
     if is_arrays(data):
         data = in_order(data, keys, whole=f"{name}: `{label}`")
+        if len(data) < parts:
+            raise TypeError(f"{name}: `{label}` is a tuple of one array; pass inputs and targets, (x, y)")
         dataset = TensorDataset(*data)
         if not len(dataset):
             raise ValueError(f"{name}: `{label}` has arrays without examples; nothing can be computed")
@@ -111,6 +128,8 @@ def loader_of(
         )
     if _is_array(data):
         raise TypeError(f"{name}: `{label}` is one array; pass a tuple of inputs and targets, (x, y), or a DataLoader")
+    if isinstance(data, list) and data and parts > 1 and _is_array(data[0]):
+        raise TypeError(f"{name}: `{label}` is a list of arrays, not of batches; pass whole arrays as a tuple, (x, y)")
     if isinstance(data, str | bytes | Mapping) or (not isinstance(data, Iterable) and not hasattr(data, "__getitem__")):
         raise TypeError(
             f"{name}: `{label}` is a {type(data).__name__}; it must be a DataLoader, a list of batches, or a tuple of arrays, "

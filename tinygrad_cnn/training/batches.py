@@ -67,9 +67,7 @@ def tensors(batch: Any, keys: Keys | None = None) -> list[Tensor]:
             f"a batch is {what}; it must be a tuple of arrays: the model's arguments, and the target last. Arrays of all "
             "examples are passed as one tuple, (x, y)"
         )
-    if lists := [type(part).__name__ for part in batch if not hasattr(part, "__array__")]:
-        raise TypeError(f"a batch has a {lists[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
-    return [as_tensor(part) for part in batch]
+    return [as_tensor(part) for part in _arrays(batch)]
 
 
 def as_tensor(part: Any) -> Tensor:
@@ -82,4 +80,11 @@ def inputs_of(batch: Any, keys: Keys | None, *, targeted: bool) -> list[Tensor]:
     parts = in_order(batch, keys)
     if parts is batch and targeted and isinstance(batch, tuple | list) and len(batch) > 1:
         parts = batch[:-1]
-    return [as_tensor(part) for part in (parts if isinstance(parts, tuple | list) else (parts,))]
+    return [as_tensor(part) for part in _arrays(parts if isinstance(parts, tuple | list) else (parts,))]
+
+
+def _arrays(parts: Sequence[Any]) -> Sequence[Any]:
+    """The parts of a batch; TypeError unless all are arrays."""
+    if others := [type(part).__name__ for part in parts if not hasattr(part, "__array__")]:
+        raise TypeError(f"a batch has a {others[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
+    return parts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..checks import Loadable, any_number, read, whole
+from ..checks import Loadable, any_number, checked, flag, read, whole
 from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, ReduceLROnPlateau
 from .state import prepared
@@ -83,15 +83,25 @@ class Best(Loadable):
     """
 
     def __init__(self, metric: str, min_delta: float = 0.0, mode: str | None = None) -> None:
+        if not isinstance(metric, str):
+            raise TypeError(f"`metric` is {metric!r:.60}; it must be the name of a measure, such as 'val_loss'")
         if mode not in (None, "min", "max"):
             raise ValueError(f"`mode` is {mode!r}; it must be 'min', 'max' or None")
-        if not 0 <= min_delta < math.inf:
+        if isinstance(min_delta, str) or min_delta is None or not 0 <= min_delta < math.inf:
             raise ValueError(f"`min_delta` is {min_delta!r}; it must be a finite number of at least 0")
         self.metric = metric
         self.min_delta = min_delta
         self.mode = mode or ("max" if re.search(r"(accuracy|f1|top\d+)$", metric) else "min")
         self.value = math.nan
         self.epoch = 0
+
+    def begin(self, run: Run) -> None:
+        """ValueError, before anything is computed, for a measure of the validation if there is none."""
+        measures = [f"val_{name}" for name in ("loss", *(metric.name for metric in run.means.metrics))]
+        if run.validate is None and self.metric in measures and self.metric not in run.history:
+            raise ValueError(
+                f"`metric` is {self.metric!r}, which needs `validate`; give fit some data for it, or another metric"
+            )
 
     def update(self, run: Run) -> bool:
         """Whether the last epoch was the best so far. NaN is never better.
@@ -142,6 +152,7 @@ class EarlyStopping(Loadable, Callback):
     ) -> None:  # fmt: skip
         if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
             raise ValueError(f"EarlyStopping: `patience` is {patience!r}; it must be a whole number of at least 1")
+        checked("EarlyStopping", {"restore_best": flag}, locals())
         self.patience = patience
         self.restore_best = restore_best
         self.best = Best(metric, min_delta, mode)
@@ -150,6 +161,7 @@ class EarlyStopping(Loadable, Callback):
 
     def on_fit_begin(self, run: Run) -> None:
         """Stop a run at once that is resumed after it had stopped."""
+        self.best.begin(run)
         self._judge(run)
 
     def on_epoch_end(self, run: Run) -> None:
@@ -187,6 +199,11 @@ class EarlyStopping(Loadable, Callback):
 
 class _Stepping(Callback):
     def __init__(self, scheduler: LRScheduler) -> None:
+        if not isinstance(scheduler, LRScheduler):
+            raise TypeError(
+                f"{type(self).__name__}: `scheduler` is {scheduler!r:.80}; it must be a schedule, such as "
+                "tg.optim.StepLR(optimizer, step_size=10)"
+            )
         self.scheduler = scheduler
 
     def state_dict(self) -> dict[str, Any]:
@@ -210,6 +227,10 @@ class EachEpoch(_Stepping):
 
     def __init__(self, scheduler: LRScheduler, metric: str | None = None) -> None:
         super().__init__(scheduler)
+        if metric is not None and not (isinstance(metric, str) and isinstance(scheduler, ReduceLROnPlateau)):
+            raise TypeError(
+                f"EachEpoch: `metric` is {metric!r:.60}; it must be a name, and the schedule a ReduceLROnPlateau"
+            )
         self.metric = metric
 
     def on_epoch_end(self, run: Run) -> None:
@@ -218,6 +239,8 @@ class EachEpoch(_Stepping):
             self.scheduler.step()
             return
         metric = self.metric or ("val_loss" if "val_loss" in run.history else "loss")
+        if metric not in run.history:
+            raise ValueError(f"EachEpoch: `metric` is {metric!r}, but the history has {', '.join(run.history)}")
         self.scheduler.step(run.history.last[metric])
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import Loadable, read
 from ..io import save
+from ..names.keywords import explain_keywords
+from .arguments import check_path
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:
@@ -42,11 +44,13 @@ class Checkpoint(Loadable, Callback):
     'run.best.npz'
     """
 
+    @explain_keywords
     def __init__(
         self, path: str | os.PathLike[str], every: int = 1, best: str | None = None, mode: str | None = None
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"Checkpoint: `every` is {every!r}; it must be a whole number of at least 1")
+        check_path("Checkpoint", path)
         self.path = Path(path)
         if self.path.suffix.lower() not in (".npz", ".safetensors"):
             raise ValueError(f"Checkpoint: `path` is {str(path)!r}; it must end in .npz or .safetensors")
@@ -72,6 +76,8 @@ class Checkpoint(Loadable, Callback):
         """Refuse a folder that does not exist before anything is computed."""
         if run.rank == 0 and not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(f"Checkpoint: the folder of `path` {str(self.path)!r} is missing; make it first")
+        if self.best is not None:
+            self.best.begin(run)
 
     def on_epoch_end(self, run: Run) -> None:
         """Save every few epochs, and whenever the epoch is the best so far."""

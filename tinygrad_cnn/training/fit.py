@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..checks import checked, flag
 from ..metrics import resolved
 from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
@@ -16,6 +19,7 @@ from .arguments import (
     check_loss,
     check_model,
     check_optimizer,
+    check_path,
     check_world,
     is_arrays,
     keys_of_batches,
@@ -64,7 +68,7 @@ def fit(
         keys: if batches are dicts, in `loader` and `validate`, or whole arrays are in dicts: the names of the model's
             arguments, in their order, and of the target, last, such as ("image", "label"). Other entries are not read.
         metrics: the metrics besides the loss: a list of names, functions of (output, target) that return the mean of the
-            batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, with names for functions. The names are
+            batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, by their names in the history. The names are
             "accuracy", "binary_accuracy", "f1", "mae", "rmse", and "top3" for any number. "accuracy" and "f1" take the
             sides of the threshold that the loss has, if it is a binary cross-entropy. None measures "accuracy" for binary
             cross-entropies, and for other losses if targets are classes.
@@ -104,13 +108,16 @@ def fit(
     >>> history["loss"][-1] < 1e-6
     True
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"fit: `epochs` is {epochs!r}; it must be a whole number of at least 0")
+    checked("fit", {"compile": flag, "progress": flag, **({} if shuffle is None else {"shuffle": flag})}, locals())
+    if resume is not None:
+        check_path("fit", resume, "resume")
     check_model("fit", model)
     check_loss("fit", loss)
     check_optimizer(optimizer, model)
     check_world(distributed)
-    stepper = _stepper(scheduler)
+    stepper = _stepper(scheduler, optimizer)
     check_keys("fit", keys)
     if is_arrays(loader):
         loader = in_order(loader, keys, whole="fit: `loader`")
@@ -119,8 +126,10 @@ def fit(
     loader = loader_of("fit", loader, batch_size, True if shuffle is None and is_arrays(loader) else shuffle)
     if validate is not None:
         validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate", keys=keys)
+        if isinstance(validate, Sized) and not len(validate):
+            raise ValueError("fit: `validate` gave no batch; it is empty")
     run = Run(
-        model, loader, loss, optimizer, epochs=epochs, validate=validate, scheduler=stepper,
+        model, loader, loss, optimizer, epochs=int(epochs), validate=validate, scheduler=stepper,
         callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
         metrics=resolved(metrics, loss), **of_batches,
     )  # fmt: skip
@@ -145,7 +154,7 @@ def fit(
 
 
 def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool, rank: int) -> list[Callback]:
-    if isinstance(callbacks, Callback | type):
+    if isinstance(callbacks, Callback | type | str) or not isinstance(callbacks, Iterable):
         raise TypeError(f"fit: `callbacks` is {callbacks!r:.80}; it must be a list of callbacks")
     given = list(callbacks)
     for callback in given:
@@ -163,11 +172,15 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
     return [*([scheduler] if scheduler else []), *shown, *checkpoints]
 
 
-def _stepper(scheduler: object) -> Callback | None:
-    if isinstance(scheduler, LRScheduler):
-        return EachEpoch(scheduler)
-    if scheduler is None or isinstance(scheduler, EachEpoch | EachStep):
-        return scheduler
+def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
+    stepper = EachEpoch(scheduler) if isinstance(scheduler, LRScheduler) else scheduler
+    if isinstance(stepper, EachEpoch | EachStep) and stepper.scheduler.optimizer is not optimizer:
+        raise ValueError(
+            f"fit: `scheduler` is a {type(stepper.scheduler).__name__} of another optimizer, so that no rate would change; "
+            "make it with the optimizer that fit is given"
+        )
+    if stepper is None or isinstance(stepper, EachEpoch | EachStep):
+        return stepper
     what = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else repr(scheduler)
     raise TypeError(
         f"fit: `scheduler` is {what}; it must be a schedule, such as tg.optim.StepLR(optimizer, step_size=10), or one in "

@@ -90,11 +90,11 @@ class History(dict[str, list[float]]):
                 file.write(text.getvalue().encode())
         return text.getvalue()
 
-    def plot(self, names: Sequence[str] | None = None) -> Any:
+    def plot(self, names: str | Sequence[str] | None = None) -> Any:
         """Draw the measures by epoch with matplotlib, each together with its validation.
 
         Args:
-            names: which measures, without "val_"; None for all but "lr" and "seconds".
+            names: which measures, or one, without "val_"; None for all but "lr" and "seconds".
 
         Returns:
             The figure of matplotlib, for ``savefig``; ``matplotlib.pyplot.show()`` shows it.
@@ -105,6 +105,7 @@ class History(dict[str, list[float]]):
         """
         if names is None:
             names = list(dict.fromkeys(name.removeprefix("val_") for name in self if name not in UNDRAWN))
+        names = [names] if isinstance(names, str) else names
         if missing := [name for name in names if name not in self and f"val_{name}" not in self]:
             raise ValueError(f"History.plot: there is no {', '.join(missing)}; the history has {', '.join(self)}")
         if not names:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
 
+def checked_loss(value: Any) -> Tensor:
+    """What a loss returned, if it is one number in a Tensor."""
+    if not isinstance(value, Tensor) or value.size != 1:
+        what = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise TypeError(f"`loss` returned {what}; it must return the mean over the batch, a Tensor of one number")
+    return value
+
+
 def measured(value: Tensor, output: Any, target: Tensor, metrics: Sequence[Metric]) -> tuple[Tensor, ...]:
     """The results of a step: the loss and, unless there was nothing to measure, what each metric measured."""
     with no_grad():
@@ -59,18 +67,21 @@ def train_step(
         A function that returns the loss and what the metrics measured, both from before the update: without `metrics`
         (loss,) or, if the target has classes, (loss, number of correct outputs).
     """
+    check_model("train_step", model)
+    check_loss("train_step", loss)
     measures = resolved(metrics, loss)
 
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
         output = model(*inputs)
-        value = loss(output, target)
+        value = checked_loss(loss(output, target))
+        results = measured(value, output, target, measures)  # an error in a metric comes before the update
         optimizer.zero_grad()
         value.backward()
         if before_update is not None:
             before_update()
         optimizer.step()
-        return measured(value, output, target, measures)
+        return results
 
     return step
 
@@ -80,13 +91,15 @@ def eval_step(model: Module, loss: Loss, *, outputs: bool = False, metrics: Any 
 
     With `outputs` it also returns, last, the output of the model.
     """
+    check_model("eval_step", model)
+    check_loss("eval_step", loss)
     measures = resolved(metrics, loss)
 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
         output = model(*inputs)
-        results = measured(loss(output, target), output, target, measures)
+        results = measured(checked_loss(loss(output, target)), output, target, measures)
         return (*results, output) if outputs else results
 
     return step
@@ -240,6 +253,8 @@ def evaluate(
     check_model("evaluate", model)
     check_loss("evaluate", loss)
     check_keys("evaluate", keys)
+    if step is not None and not callable(step):
+        raise TypeError(f"evaluate: `step` is {step!r:.80}; it must be what eval_step returns, which may be compiled")
     of_batches = keys_of_batches(loader, keys)
     loader = loader_of("evaluate", loader, batch_size, keys=keys)
     measures = resolved(metrics, loss)
@@ -285,22 +300,32 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Ke
     check_keys("predict", keys, least=1)
     arrays = (data,) if hasattr(data, "__array__") else data
     inputs = keys if keys is None or len(keys) == 1 else keys[:-1]
-    loader = loader_of("predict", arrays, batch_size, label="data", keys=inputs)
+    loader = loader_of("predict", arrays, batch_size, label="data", keys=inputs, parts=1)
     outputs: list[Any] = []
+    counts: list[int] = []
     with modes(model), no_grad():
         model.eval()
         targeted, inputs = not is_arrays(arrays), keys_of_batches(arrays, inputs)
-        outputs.extend(model(*inputs_of(batch, inputs, targeted=targeted)) for batch in loader)
+        for batch in loader:
+            arguments = inputs_of(batch, inputs, targeted=targeted)
+            outputs.append(model(*arguments))
+            counts.append(len(arguments[0]))
     if not outputs:
         raise ValueError("predict: `data` gave no batch; is it empty, or an iterator that can be used once?")
     columns = zip(*([leaf for _, leaf in leaves(output)] for output in outputs), strict=True)
-    return rebuild(outputs[0], [np.concatenate([_array(part) for part in column]) for column in columns])
+    return rebuild(outputs[0], [np.concatenate([*map(_array, column, counts)]) for column in columns])
 
 
-def _array(part: Any) -> NDArray[Any]:
+def _array(part: Any, count: int) -> NDArray[Any]:
+    """The values of an output for `count` examples."""
     if not isinstance(part, Tensor) or not part.ndim:
         what = f"a {type(part).__name__}" if not isinstance(part, Tensor) else "a single number"
         raise TypeError(
             f"predict: the model returned {what}; it must return Tensors with the examples along the first axis"
+        )
+    if len(part) != count:
+        raise ValueError(
+            f"predict: the model returned shape {part.shape} for {count} examples, which lie along the first axis of `data`; "
+            "give one example as x[None]"
         )
     return part.numpy()

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checks import checked, flag
+from .arguments import check_path
 from .callbacks import Callback
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class CSVLog(Callback):
     on_first_rank_only = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_path("CSVLog", path)
         self.path = Path(path)
 
     def on_fit_begin(self, run: Run) -> None:
@@ -67,6 +70,7 @@ class GradientNorms(Callback):
     """
 
     def __init__(self, layers: bool = False) -> None:
+        checked("GradientNorms", {"layers": flag}, locals())
         self.layers = layers
         self.steps: list[float] = []
         self._sums: dict[str, float] = {}

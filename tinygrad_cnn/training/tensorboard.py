@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import checked, flag
+from .arguments import check_path
 from .callbacks import Callback
 from .measure import modes
 
@@ -54,6 +56,8 @@ class TensorBoard(Callback):
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"TensorBoard: `every` is {every!r}; it must be a whole number of at least 1")
+        checked("TensorBoard", {"histograms": flag, "images": flag, "graph": flag}, locals())
+        check_path("TensorBoard", folder, "folder")
         self.folder, self.every = os.fspath(folder), every
         self.histograms, self.images, self.graph = histograms, images, graph
         self._writer: Any = None

@@ -1,7 +1,7 @@
 """A sequence of transforms as one."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...ops.random import Seed, generator
@@ -13,6 +13,12 @@ def draws(function: Callable[..., Any]) -> bool:
         return "rng" in inspect.signature(function).parameters
     except ValueError:  # some functions written in C have no signature
         return False
+
+
+def is_function(value: Any) -> bool:
+    """Whether `value` can be called, and is not a class of this package in place of an object of it."""
+    package = __name__.partition(".")[0]
+    return callable(value) and not (isinstance(value, type) and value.__module__.partition(".")[0] == package)
 
 
 class Compose:
@@ -28,8 +34,10 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Callable[..., Any]]) -> None:
+        if not isinstance(transforms, Iterable):
+            raise TypeError(f"Compose: `transforms` is {transforms!r:.60}; it must be a list of transforms")
         for transform in transforms:
-            if not callable(transform):
+            if not is_function(transform):
                 raise TypeError(f"Compose: {transform!r} is not a transform; it must be a function of images")
         self.transforms = tuple(transforms)
         self._draw = tuple(map(draws, self.transforms))  # inspecting a signature takes longer than flipping an image

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ...checks import checked, number
 from ...ops.random import Seed, generator
 
 _MODES = ("constant", "edge", "reflect", "symmetric")
@@ -74,15 +75,16 @@ class RandomCrop:
         return f"RandomCrop(({self.height}, {self.width}), padding={self.padding})"
 
 
+_P = {"p": number("a number from 0 to 1", lambda p: 0 <= p <= 1)}
+
+
 class _RandomFlip:
     """The base of random mirror images."""
 
     _mirrored: tuple[Any, ...]
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: `p` is {p}; it must be from 0 to 1")
-        self.p = float(p)
+        self.p: float = checked(type(self).__name__, _P, locals())["p"]
 
     def __call__(self, images: NDArray[Any], rng: Seed = None) -> NDArray[Any]:
         """Images (N, ..., H, W), in their dtype."""

@@ -84,6 +84,8 @@ class LRScheduler(Loadable):
         super().__init_subclass__(**kwargs)
         if "options" not in vars(cls):
             cls.options = declared(cls)
+        if "__init__" in vars(cls):
+            cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
         if "step" in vars(cls):  # a compiled function takes the schedule's steps when it runs, not when it is captured
             cls.step = deferred(explain_keywords(vars(cls)["step"]))  # type: ignore[attr-defined]
 

@@ -26,6 +26,8 @@ class _Composed(Timed):
     def _compose(self, optimizer: Optimizer | None, schedulers: Sequence[Timed]) -> Optimizer:
         """Keep the parts, and return their optimizer."""
         name = type(self).__name__
+        if not isinstance(schedulers, Sequence):
+            raise TypeError(f"{name}: `schedulers` is a {type(schedulers).__name__}; it must be a list of schedules")
         if not schedulers:
             raise ValueError(f"{name}: `schedulers` is empty; give at least one")
         self._schedulers = list(schedulers)
