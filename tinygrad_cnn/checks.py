@@ -7,6 +7,7 @@ checked as a whole: all its faults are listed, and nothing is changed.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from operator import index
 from typing import Any, TypeAlias, TypeVar
@@ -19,6 +20,12 @@ Options: TypeAlias = dict[str, Any]
 Check: TypeAlias = Callable[[Any], Any]
 Faults: TypeAlias = list[TypeError | ValueError]
 T = TypeVar("T")
+
+
+def check_path(name: str, path: Any, label: str = "path") -> None:
+    """TypeError unless `path` is a path."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name}: `{label}` is {path!r:.80}; it must be a path, such as 'runs/digits.npz'")
 
 
 def _check(kinds: tuple[type, ...], convert: Callable[[Any], Any], rule: str, holds: Callable[[Any], bool]) -> Check:

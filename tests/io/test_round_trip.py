@@ -182,3 +182,9 @@ def test_without_the_package_the_error_says_how_to_get_it(tmp_path, monkeypatch)
         with pytest.raises(ImportError, match=r"pip install 'tinygrad_cnn\[safetensors\]', or use .npz"):
             call(tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_path_is_answered():
+    for call in (lambda: tg.save(3, {}), lambda: tg.load(None), lambda: tg.training.History().to_csv(3)):
+        with pytest.raises(TypeError, match="`path` is (3|None); it must be a path"):
+            call()

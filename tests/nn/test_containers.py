@@ -251,3 +251,18 @@ def test_arguments_have_the_names_of_pytorch():
     parameters = nn.ParameterDict()
     parameters.update(parameters={"p": p})
     assert parameters.keys() == ["p"]
+
+
+def test_what_is_no_list_or_dict_is_answered_and_nothing_changes():
+    layers = nn.ModuleDict({"a": nn.ReLU()})
+    for call, message in (
+        (lambda: nn.ModuleList(nn.ReLU()), "ModuleList: ReLU.* is no list; put it in one"),
+        (lambda: nn.ParameterList(3), "ParameterList: 3 is no list"),
+        (lambda: nn.ModuleDict([nn.ReLU()]), "ModuleDict: .* is no dict; give a dict, by names"),
+        (lambda: nn.ParameterDict(3), "ParameterDict: 3 is no dict"),
+        (lambda: layers.update({"b": nn.ReLU(), "c": 3}), "`c` is a module, which cannot be set to a int"),
+        (lambda: layers.update({"b": nn.ReLU(), "c.d": nn.ReLU()}), "'c.d' cannot name a module"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()
+    assert layers.keys() == ["a"]

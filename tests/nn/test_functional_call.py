@@ -77,3 +77,13 @@ def test_what_is_refused_changes_nothing(model):
     with pytest.raises(ValueError, match="`x`"):
         nn.functional_call(model, {"0.weight": tg.ones(4, 3)}, tg.ones(5, 7))
     assert all(p is before[name] for name, p in model.named_parameters())
+
+
+def test_what_is_no_module_or_dict_is_answered():
+    model = nn.Linear(2, 1)
+    with pytest.raises(TypeError, match="functional_call: `module` is <class .*; it must be a Module"):
+        nn.functional_call(nn.Linear, {}, tg.ones(1, 2))
+    with pytest.raises(
+        TypeError, match=r"`parameters` is a generator; it must be a dict .*dict\(module.named_parameters"
+    ):
+        nn.functional_call(model, model.parameters(), tg.ones(1, 2))

@@ -417,3 +417,18 @@ def test_extra_repr_stands_before_the_children():
     wide = Wide(3)
     del wide.layer
     assert repr(wide) == "Wide(width=3)"
+
+
+def test_flags_are_true_or_false():
+    model = nn.Linear(2, 2)
+    for call in (
+        lambda: model.train("no"),
+        lambda: model.train(None),
+        lambda: model.requires_grad_("no"),
+        lambda: model.weight.requires_grad_(0),
+        lambda: setattr(model.weight, "requires_grad", "False"),
+    ):
+        with pytest.raises(TypeError, match="it must be True or False"):
+            call()
+    assert model.training
+    assert model.weight.requires_grad

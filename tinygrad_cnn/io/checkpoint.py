@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..checks import check_path
 from ..names.keywords import explain_keywords
 from . import npz, safetensors
 from .atomic import replacing
@@ -44,6 +45,7 @@ def save(path: PathLike, state: Any) -> None:
     """
     if isinstance(state, str | os.PathLike) and not isinstance(path, str | os.PathLike):
         raise TypeError("save: the path comes first, tg.save(path, state); torch.save has the state first")
+    check_path("save", path)
     file_path = Path(path)
     suffix = _suffix("save", file_path)
     arrays, text = pack(state)
@@ -67,6 +69,7 @@ def load(path: PathLike) -> Any:
         ValueError: if its name does not end in .npz or .safetensors.
         OSError: if the file does not exist or cannot be read.
     """
+    check_path("load", path)
     file_path = Path(path)
     suffix = _suffix("load", file_path)
     if suffix == ".safetensors":

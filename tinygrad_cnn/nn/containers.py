@@ -84,6 +84,8 @@ class _Sequence(Module):
             raise IndexError(f"{type(self).__name__}: there is no {self._kind} {key} among {len(names)}") from None
 
     def _checked(self, values: Iterable[Any]) -> list[Any]:
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{type(self).__name__}: {values!r:.60} is no list; put it in one")
         listed, wanted = list(values), TYPES[self._kind]
         for value in listed:
             if not isinstance(value, wanted):
@@ -220,7 +222,13 @@ class _Dict(Module):
 
     def update(self, modules: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add the items of a dict, or replace those of the same names."""
-        for name, value in dict(modules).items():
+        try:
+            items = dict(modules).items()
+        except (TypeError, ValueError):
+            raise TypeError(f"{type(self).__name__}: {modules!r:.60} is no dict; give a dict, by names") from None
+        for name, value in items:
+            self._may_register(self._kind, name, value, new=True)
+        for name, value in items:
             self[name] = value
 
     def pop(self, key: str) -> Any:

@@ -37,6 +37,13 @@ def functional_call(
     >>> g["weight"].tolist()
     [[3.0, 3.0]]
     """
+    if not isinstance(module, Module):
+        raise TypeError(f"functional_call: `module` is {module!r:.60}; it must be a Module")
+    if not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"functional_call: `parameters` is a {type(parameters).__name__}; it must be a dict of Tensors, such as "
+            "dict(module.named_parameters())"
+        )
     own = dict(module.named_parameters()) | dict(module.named_buffers())
     for name, value in parameters.items():
         if name not in own:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..checks import only_to_none
+from ..checks import checked, flag, only_to_none
 from ..core import tracing
 from ..names import explain_names
 from ..names.keywords import explain_keywords
@@ -122,8 +122,8 @@ class Module:
         own: dict[Any, Any] = vars(self).setdefault(name, {})
         return own
 
-    def _register(self, kind: Kind, name: str, value: Any, new: bool = False) -> None:
-        """Set an attribute and record its kind. If it is to be `new`, it must not replace an attribute of another type."""
+    def _may_register(self, kind: Kind, name: str, value: Any, new: bool = False) -> None:
+        """TypeError or ValueError where :meth:`_register` raises it."""
         owner, wanted = type(self).__name__, TYPES[kind]
         if value is not None and not isinstance(value, wanted):
             raise TypeError(
@@ -132,11 +132,15 @@ class Module:
             )
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{owner}: {name!r} cannot name a {kind}; give a word without dots")
-        is_same = TYPES.get(self._kinds.get(name, "")) is wanted
-        if new and hasattr(self, name) and not is_same:
+        if new and hasattr(self, name) and TYPES.get(self._kinds.get(name, "")) is not wanted:
             raise ValueError(f"{owner}: there is an attribute `{name}` already; give the {kind} another name")
         if hasattr(Module, name):
             raise ValueError(f"{owner}: `{name}` is an attribute of every module; give the {kind} another name")
+
+    def _register(self, kind: Kind, name: str, value: Any, new: bool = False) -> None:
+        """Set an attribute and record its kind. If it is to be `new`, it must not replace an attribute of another type."""
+        self._may_register(kind, name, value, new)
+        is_same = TYPES.get(self._kinds.get(name, "")) is TYPES[kind]
         object.__setattr__(self, name, value)
         kinds = self._own_dict("_kinds")
         if not is_same:
@@ -277,6 +281,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Set :attr:`training` of this module and all below it; return this module."""
+        checked(f"{type(self).__name__}.train", {"mode": flag}, locals())
         for module in self.modules():
             module.training = mode
         return self

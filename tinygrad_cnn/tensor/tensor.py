@@ -128,6 +128,8 @@ class Tensor(Methods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool | np.bool):
+            raise TypeError(f"requires_grad: it is {value!r:.60}; it must be True or False")
         if not self.is_leaf:
             raise RuntimeError(
                 f"requires_grad: this Tensor is the result of `{self._op_name}` and not a leaf; use detach() for one "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -66,12 +65,6 @@ def check_optimizer(optimizer: Any, model: Module) -> None:
             f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
             "it with model.parameters(), after the model has been built or copied"
         )
-
-
-def check_path(name: str, path: Any, label: str = "path") -> None:
-    """TypeError unless `path` is a path."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"{name}: `{label}` is {path!r:.80}; it must be a path, such as 'runs/digits.npz'")
 
 
 def check_world(world: Any) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checks import Loadable, read
+from ..checks import Loadable, check_path, read
 from ..io import save
 from ..names.keywords import explain_keywords
-from .arguments import check_path
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import checked, flag
+from ..checks import check_path, checked, flag
 from ..metrics import resolved
 from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
@@ -19,7 +19,6 @@ from .arguments import (
     check_loss,
     check_model,
     check_optimizer,
-    check_path,
     check_world,
     is_arrays,
     keys_of_batches,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checks import check_path
 from ..io.atomic import replacing
 
 UNDRAWN = ("lr", "seconds")
@@ -80,6 +81,8 @@ class History(dict[str, list[float]]):
         2,0.25
         <BLANKLINE>
         """
+        if path is not None:
+            check_path("History.to_csv", path)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["epoch", *self])

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checks import checked, flag
-from .arguments import check_path
+from ..checks import check_path, checked, flag
 from .callbacks import Callback
 
 if TYPE_CHECKING:

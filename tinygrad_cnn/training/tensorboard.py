@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import checked, flag
-from .arguments import check_path
+from ..checks import check_path, checked, flag
 from .callbacks import Callback
 from .measure import modes
 
