@@ -69,7 +69,7 @@ def section() -> str:
     renamed = {k: use for k, use in RENAMED.items() if k != "axis"}  # NumPy's name for layers, where PyTorch's is right
     by_position = {k: "(give it by position)" for k, use in BESIDE.items() if use}
     by_position["input"] = (
-        "(functions with options take it: `tg.relu(input=x)`; give it to others by position: `tg.exp(x)`)"
+        "(functions of three parameters and more take it: `tg.cross_entropy(input=x, target=t)`; give it to others by position)"
     )
     reasons = {k: f"({why})" for k, why in ABSENT.items()}
     out += [

@@ -26,6 +26,7 @@ PLACES = {
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Module, "torch.optim.Optimizer": tg.optim.Optimizer, "keras.Model": nn.Module,
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.LRScheduler,
+    "keras.callbacks": tg.training, "keras.metrics": tg.metrics,
     "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
 ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]

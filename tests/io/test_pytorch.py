@@ -69,3 +69,10 @@ def test_pytorch_is_named_if_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModuleNotFoundError, match="to_torch: PyTorch is not installed"):
         tg.io.to_torch({})
+
+
+@pytest.mark.usefixtures("_torch")
+def test_what_is_no_state_is_answered():
+    for wrong in (nn.Linear(1, 1), 3, None):
+        with pytest.raises(TypeError, match=r"to_torch: `state` is a \w+; give what its state_dict\(\) returns"):
+            tg.io.to_torch(wrong)

@@ -19,10 +19,13 @@ def to_torch(state: Any) -> Any:
     In the other direction, ``load_state_dict`` here takes PyTorch's states unchanged.
 
     Raises:
+        TypeError: if `state` is no state, but a module, for example.
         ModuleNotFoundError: if PyTorch is not installed.
 
     For example, ``theirs.load_state_dict(tg.io.to_torch(ours.state_dict()))``.
     """
+    if not isinstance(state, Mapping | list | tuple | np.ndarray | Tensor):
+        raise TypeError(f"to_torch: `state` is a {type(state).__name__}; give what its state_dict() returns")
     try:
         torch = import_module("torch")
     except ModuleNotFoundError as error:

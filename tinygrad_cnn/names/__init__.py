@@ -60,7 +60,7 @@ def missing(name: str, where: str, theirs: str, others: object = None) -> Attrib
         return AttributeError(text)
     if known.startswith("("):
         return AttributeError(f"{text} {known}")
-    page = " (docs/from-pytorch.md)" if name in TABLES[theirs] else ""
+    page = f" (docs/from-{'keras' if theirs.startswith('keras') else 'pytorch'}.md)" if name in TABLES[theirs] else ""
     return AttributeError(f"{text}; use {known}{page}")
 
 

@@ -24,6 +24,27 @@ LAYERS = {
 }  # fmt: skip
 """Layers of ``keras.layers``."""
 
+CALLBACKS = {
+    "tg.training.Checkpoint(path, best='val_loss')": "ModelCheckpoint", "tg.training.Checkpoint, and fit(resume=path)":
+    "BackupAndRestore", "tg.training.CSVLog": "CSVLogger", "tg.training.Progress, which fit adds by itself": "ProgbarLogger",
+    "tg.fit(scheduler=...), with a schedule of tg.optim": "LearningRateScheduler",
+    "a tg.training.Callback with these methods": "LambdaCallback RemoteMonitor", "tg.training.GradientNorms": "GradientNorm",
+    "a tg.training.Callback that calls run.stop(reason) in on_step_end": "TerminateOnNaN",
+    "tg.fit(model, (x, y), loss, optimizer, epochs=...)": "Trainer LightningModule",
+    "tg.optim.EMA": "SwapEMAWeights StochasticWeightAveraging", "(the history has 'lr')": "LearningRateMonitor",
+}  # fmt: skip
+"""Callbacks of ``keras.callbacks``, and of Lightning."""
+
+METRICS = {
+    "tg.metrics.MAE": "MeanAbsoluteError", "tg.metrics.RMSE": "RootMeanSquaredError",
+    "tg.metrics.F1": "F1Score FBetaScore f1_score",
+    "tg.metrics.Accuracy": "SparseCategoricalAccuracy CategoricalAccuracy accuracy_score",
+    "tg.metrics.TopK": "SparseTopKCategoricalAccuracy TopKCategoricalAccuracy",
+    "tg.metrics.Average, of tg.mse": "MeanSquaredError",
+    "tg.metrics.Average": "Mean MeanMetricWrapper", "(scikit-learn's, on tg.predict(model, x))": "AUC Precision Recall",
+}  # fmt: skip
+"""Metrics of ``keras.metrics``."""
+
 KEYWORDS = {
     "learning_rate": "lr",
     "epsilon": "eps",

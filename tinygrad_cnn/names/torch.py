@@ -290,6 +290,8 @@ TABLES = {
     "mygrad.nnet": _by_name(mygrad.NNET),
     "keras.Model": _by_name(keras.MODEL),
     "keras.layers": _by_name(keras.LAYERS),
+    "keras.callbacks": _by_name(keras.CALLBACKS),
+    "keras.metrics": _by_name(keras.METRICS),
     "autograd": _by_name(autograd.AUTOGRAD),
 }
 """For each namespace, the replacements of its names. Names of ``torch`` are looked up for the other namespaces too."""

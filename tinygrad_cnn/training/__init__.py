@@ -1,6 +1,9 @@
 """Training loops: `fit`, its callbacks and checkpoints, and the parts that it is made of."""
 
+from typing import TYPE_CHECKING
+
 from ..metrics import correct
+from ..names import explaining_getattr
 from .callbacks import Callback, EachEpoch, EachStep, EarlyStopping
 from .checkpoint import Checkpoint
 from .finder import LRFinder
@@ -20,3 +23,6 @@ __all__ = [
     "LRFinder", "Live", "Means", "Progress", "Run", "TensorBoard", "correct", "eval_step", "evaluate", "fit", "predict",
     "restore", "snapshot", "train_step",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+    __getattr__ = explaining_getattr("tinygrad_cnn.training", "keras.callbacks")
