@@ -15,7 +15,7 @@ from .errors import MAE, RMSE
 from .metric import Average, Metric, checked_name
 
 NAMES = "accuracy, binary_accuracy, f1, mae, rmse, top3, top5"
-TAKEN = ("loss", "lr", "seconds")
+TAKEN = ("epoch", "loss", "lr", "seconds")
 
 
 def function_of(loss: Any) -> Any:
@@ -68,7 +68,7 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
         given = list(metrics)
     found = [_one(metric, threshold) for metric in given]
     for name, times in Counter(metric.name for metric in found).items():
-        if times > 1 or name in TAKEN:
+        if times > 1 or name in TAKEN or name.startswith("val_"):
             why = "occurs twice" if times > 1 else "is the name of another column of the history"
             raise ValueError(f"`metrics`: the name '{name}' {why}; rename the metric: metrics={{'name': function}}")
     return found
