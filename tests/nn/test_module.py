@@ -427,6 +427,9 @@ def test_flags_are_true_or_false():
         lambda: model.requires_grad_("no"),
         lambda: model.weight.requires_grad_(0),
         lambda: setattr(model.weight, "requires_grad", "False"),
+        lambda: tg.Tensor([1.0], requires_grad="no"),
+        lambda: tg.zeros(2, requires_grad="no"),
+        lambda: nn.Parameter([1.0], requires_grad="no"),
     ):
         with pytest.raises(TypeError, match="it must be True or False"):
             call()

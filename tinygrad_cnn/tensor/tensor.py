@@ -76,7 +76,7 @@ class Tensor(Methods):
                     stacklevel=3 if type(self).__init__ is Tensor.__init__ else 5,
                 )
             self._node = None
-            self.requires_grad = True
+            self.requires_grad = requires_grad
 
     @staticmethod
     def _of(data: NDArray[Any], node: Node | Leaf | None = None) -> Tensor:
