@@ -41,7 +41,9 @@ class Missing:
         self.text = f"{function}: the argument `{name}` is missing"
 
     def __getattribute__(self, name: str) -> Any:
-        return Missing if name == "__class__" else _refuse(self)  # `isinstance` reads it
+        if name.startswith("__"):  # which `isinstance` and `compile` read, of any object
+            return object.__getattribute__(self, name)
+        _refuse(self)
 
 
 def _refuse(self: Missing, *_: Any) -> NoReturn:
