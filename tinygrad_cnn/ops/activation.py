@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, mul, sub, where
+from .elementwise import clip, div, exp, in_floats, mul, sub, where
 from .random import Seed, generator
 from .real import not_negative, positive, real
 from .shape import reshape, slice_axis
@@ -234,6 +234,7 @@ def selu(a: Array) -> Tensor:
 @op(elementwise=True)
 def logsigmoid(a: Array) -> Array:
     """y = log sigmoid(a), to full relative precision on both sides.   a' = g (1 - e^y)."""
+    a = in_floats(a)
     return np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a)))
 
 
@@ -340,6 +341,7 @@ gelu.vjp(a=_gelu_rule)
 @op(elementwise=True)
 def softsign(a: Array) -> Array:
     """y = a / (1 + |a|).   a' = g / (1 + |a|)^2."""
+    a = in_floats(a)
     return a / (1 + np.abs(a))
 
 

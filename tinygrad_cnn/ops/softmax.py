@@ -34,7 +34,7 @@ def softmax(a: Array, *, axis: int = -1) -> Array:
 @op
 def softmin(a: Array, *, axis: int = -1) -> Array:
     """y = e^-a / sum of e^-a along `axis`.   a' = -y (g - sum of g y)."""
-    return softmax(np.negative(a), axis=axis)
+    return softmax(np.negative(floating(a)), axis=axis)
 
 
 @op

@@ -109,6 +109,7 @@ arctanh = unary(
 @op(elementwise=True)
 def sigmoid(a: Array) -> Array:
     """y = 1 / (1 + e^-a), to full relative precision on both sides.   a' = g y (1 - y)."""
+    a = in_floats(a)
     e = np.exp(-np.abs(a))
     return where(np.less(a, 0), e, 1) / (1 + e)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, Tensor
+from ..elementwise import in_floats
 from ..reduce import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -61,7 +62,7 @@ def numbers(value: Array, dtype: np.dtype[Any]) -> Tensor:
 
 def pair(name: str, prediction: Array, target: Array, label: str = "target") -> tuple[Tensor, Tensor]:
     """Prediction and target as arrays or Tensors of numbers, with the target's shape checked."""
-    prediction = as_array(prediction)
+    prediction = in_floats(prediction)
     target = numbers(target, prediction.dtype)
     check_target(name, prediction, target, label)
     return prediction, target

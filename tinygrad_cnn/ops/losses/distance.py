@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.graph import Array, Tensor, op
-from ..elementwise import clip, maximum, minimum, sqrt, where
+from ..elementwise import clip, in_floats, maximum, minimum, sqrt, where
 from ..real import not_negative, real, refuse
 from ..real import positive as positive_number
 from ..reduce import norm
@@ -49,7 +49,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
 def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -> Tensor:
     """y = the p-norm of x1 - x2 + eps over the last axis; eps keeps the gradient of equal vectors finite."""
     eps = real("pairwise_distance", "eps", eps)
-    return norm(x1 - x2 + eps, p, axis=-1)
+    return norm(in_floats(x1) - x2 + eps, p, axis=-1)
 
 
 @op

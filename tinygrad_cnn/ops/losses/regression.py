@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ...core.graph import Array, Tensor, op
-from ..elementwise import abs, clip, exp, log, square, where
+from ..elementwise import abs, clip, exp, in_floats, log, square, where
 from ..real import not_negative, positive, refuse
 from ..shape import expand_dims, sum_to
 from .base import check_reduction, check_target, numbers, pair, reduced
@@ -31,7 +31,7 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
     """
     check_reduction("mse", reduction)
     check_target("mse", prediction, target)
-    return reduced("mse", np.square(np.subtract(prediction, target)), reduction)
+    return reduced("mse", np.square(np.subtract(in_floats(prediction), target)), reduction)
 
 
 def _mse_rule(g: Array, prediction: Array, target: Array, reduction: str) -> Array:
