@@ -60,6 +60,7 @@ def test_diagonals_and_triangles_are_numpys(shape, data):
     np.testing.assert_array_equal(tg.trace(a, k, *plane), np.trace(a, k, *plane))
 
 
+@pytest.mark.filterwarnings("ignore:split. .* are positions")  # where they may be PyTorch's sizes
 @given(shape=shapes, data=st.data())
 def test_splits_are_numpys_and_joining_them_undoes_them(shape, data):
     axis = data.draw(axes_of(shape))
