@@ -341,8 +341,10 @@ def _qr_rule(g: Array, y: Array, in_shape: tuple[int, ...]) -> Any:
     mirrored = tril(x) + _t(tril(x, -1))
     left, size = abs(sum(r * np.eye(r.shape[-1], dtype=r.dtype), axis=-2)), max(abs(r), axis=-2)  # of each column of a
     dependent = any(left <= 4 * math.sqrt(m) * np.finfo(r.dtype).eps * size, axis=-1)
-    r = where(reshape(dependent, shape=(*dependent.shape, 1, 1)), math.nan, r)
-    return _t(solve_columns(r, _t(gq + matmul(q, mirrored))))
+    dependent = reshape(dependent, shape=(*dependent.shape, 1, 1))
+    r = where(dependent, np.eye(r.shape[-1], dtype=r.dtype), r)  # what can be solved for
+    lost = where(dependent, np.full((1, 1), math.nan, r.dtype), np.ones((1, 1), r.dtype))
+    return lost * _t(solve_columns(r, _t(gq + matmul(q, mirrored))))
 
 
 qr_packed.vjp(a=_qr_rule)
