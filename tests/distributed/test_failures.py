@@ -90,7 +90,7 @@ def test_ranks_that_make_different_calls(tmp_path, how, first, second):
 
 def test_a_rank_that_is_late(tmp_path):
     """It answers from where it was, before it comes to where the other rank waits."""
-    finished(tmp_path, 2, "late.py")
+    assert finished(tmp_path, 2, "late.py") == ""
 
 
 @pytest.mark.parametrize(("how", "who"), [("stop", 0), ("stop", 2), ("hang", 1)])
