@@ -191,3 +191,11 @@ def test_roll_by_the_ends_of_an_integer_type(dtype, end):
     y.backward(np.arange(3.0))
     np.testing.assert_array_equal(y.numpy(), np.roll(np.arange(3.0), int(shift)))
     np.testing.assert_array_equal(x.grad.numpy(), np.roll(np.arange(3.0), -int(shift)))
+
+
+def test_the_end_of_a_ramp_has_a_gradient():
+    """On each side, the outer element moves as much as the end, and the inner one half as much."""
+    x, end = tg.ones(3, requires_grad=True), tg.Tensor(2.0, requires_grad=True)
+    y = tg.pad(x, 2, mode="linear_ramp", end_values=end)
+    assert y.tolist() == [2, 1.5, 1, 1, 1, 1.5, 2]
+    assert [g.tolist() for g in tg.gradients(y.sum(), [x, end])] == [[1.5, 1, 1.5], 3]

@@ -362,7 +362,7 @@ def _border(y: Any, axis: int, last: int, width: int, mode: str, stat_length: An
     n = y.shape[axis]
     if mode == "linear_ramp":
         edge = slice_axis(y, (n - 1) * last, (n - 1) * last + 1, axis)
-        end = np.broadcast_to(0.0 if end_values is None else end_values, (y.ndim, 2))[axis, last].item()
+        end = np.broadcast_to(0.0 if end_values is None else end_values, (y.ndim, 2))[axis, last].astype(y.dtype)
         steps = np.arange(width, dtype=y.dtype)[:: 1 - 2 * last] / max(width, 1)
         return (edge - end) * steps.reshape(-1, *[1] * (y.ndim - axis - 1)) + end
     length = n if stat_length is None else min(pad_pairs(stat_length, y.ndim, "stat_length")[axis][last], n)
