@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from . import data, distributed, io, metrics, nn, onnx, optim, training, viz
     from . import sklearn as sklearn
     from . import special as special
-    from .compile import CaptureError
     from .io import load, save
     from .training import evaluate, fit, predict
     from .viz import show
@@ -79,7 +78,6 @@ except ModuleNotFoundError as _error:
 __version__ = "0.1.0"
 
 __all__ = [
-    "CaptureError",
     "Tensor",
     "autograd",
     "compile",
@@ -150,7 +148,7 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "CaptureError": "compile", "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training",
+    "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training",
     "io": "io", "load": "io", "metrics": "metrics", "nn": "nn", "onnx": "onnx", "optim": "optim", "predict": "training",
     "save": "io", "show": "viz", "training": "training", "viz": "viz",
 }  # fmt: skip

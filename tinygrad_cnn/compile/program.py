@@ -1,110 +1,366 @@
-"""A captured run as a program: the plan, the generated function, and the guard that says whether it may be replayed."""
+"""A backward walk as a flat list of prepared calls, in planned memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from ..kernels.parallel.threads import blas_alone
-from .arguments import Written
-from .audit import Record
-from .codegen import Writer, in_bytes
-from .memory import planned
-from .results import Results
-from .trace import Capture
+import numpy as np
+
+from ..core import tracing
+from ..core.node import Leaf, Node
+from ..kernels.parallel.chunks import LARGE
+from ..kernels.parallel.task import Call as Prepared
+from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
+from ..kernels.parallel.threads import blas_alone, get_num_threads
+from .blocks import ALIGNMENT, Block
+from .memory import by_image, made, planned
+from .rules import Call, Value, Walk, fitted, mapped
+from .slots import Slot
+from .tasks import bound, readable
 
 SMALL_BYTES = 1 << 20
 """The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
 
-FIRST_AUDIT = 2
-"""The number of the first audited call of a program, counting its capture as 1; later audits follow from it."""
-
-AUDITED_MOVES = 8
-"""After this many changes of outside arrays that ops use, each found by an audit to change no step, they are not compared."""
-
 
 class Program:
-    """A captured run, ready to be replayed."""
+    """The calls of a walk, prepared for the arrays that its course has now."""
 
-    def __init__(self, capture: Capture, results: Results) -> None:
-        gradients = [v for _, v in capture.gradients if v is not None]
-        given = [
-            v for leaf, v in capture.gradients if v is not None and leaf.tensor is None
-        ]  # in the next run these are other leaves
-        plan = planned(capture.steps, [*results.values, *given], gradients)
-        writer = Writer(plan, capture.arguments)
-        self.source = writer.program(results, capture.gradients, given)
-        self.run: Callable[..., Any] = writer.constants.define(self.source, "compiled program")
-        self.peak, self.total, self.lines = plan.peak, plan.total, writer.lines
-        self._lent, self._takes_given = writer.lent, writer.takes_given
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._plan = planned(walk.calls, [value for _, value in walk.results])
+        self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
+        self._moving: list[Value] = []  # values that are read from the slots in every run
+        self._copied: list[Slot] = []
+        self._lasting = {b: Block(b.size) for b in dict.fromkeys(self._plan.buffers.values()) if b.lasts}
+        self._place_values()
+        self._shared: dict[Value, dict[Any, Any]] = {}
+        self._prepared: dict[Call, Any] = {}
+        self._names: dict[Value, str] = {}
+        self.lines: list[str] = []
+        self._results = [self._result(slot, value) for slot, value in walk.results]
+        self._calls: list[Callable[[], object]] = []
+        self._ends: list[tuple[int, int]] = []  # how many calls complete a result, and its number
+        numbers = {value: k for k, (_, value) in enumerate(walk.results)}
+        dying: dict[float, list[Value]] = {}
+        for i, group in enumerate(self._plan.groups):
+            self._calls += self._grouped(group)
+            for value in [value for call in group for value in made(call) if value not in self._fixed]:
+                dying.setdefault(self._plan.last[value.root][0], []).append(value)
+            self._ends += [(len(self._calls), numbers[v]) for call in group for v in made(call) if v in numbers]
+            if dead := dying.pop(i, None):
+                self._calls.append(partial(_release, dead))
+        self._left = dying.pop(float("inf"), [])
+        self._is_small = sum([value.nbytes for call in walk.calls for value in made(call)]) < SMALL_BYTES
+        self.nbytes = self._plan.size + sum(block.size for block in self._lasting.values())
 
-    def recall(self) -> None:
-        """Remove the gradients of the last run, whose memory a failed run may have overwritten."""
-        for leaf, gradient in self._lent:
-            if getattr(leaf, "_grad", None) is gradient:
-                leaf._grad = None
+    # Running
 
-    @property
-    def summary(self) -> str:
-        """The number of operations, and the size of the planned memory."""
-        return f"{len(self.lines)} operations in {in_bytes(self.peak)} of memory"
-
-    def describe(self) -> str:
-        """The steps with their inputs and outputs, and the memory: the arena's peak against the sum of all values."""
-        width = max((len(name) for name, _ in self.lines), default=0)
-        rows = [f"{i:4}  {name:{width}}  {text}" for i, (name, text) in enumerate(self.lines)]
-        share = f" ({self.peak / self.total:.0%})" if self.total else ""
-        rows.append(
-            f"{len(self.lines)} steps; planned memory {in_bytes(self.peak)}, all values {in_bytes(self.total)}{share}"
-        )
-        return "\n".join(rows)
-
-
-class Ready(Program):
-    """A program with its guard and audits, and the structure of its results."""
-
-    def __init__(self, capture: Capture, results: Results) -> None:
-        super().__init__(capture, results)
-        self.record, self.state = Record(capture, results.compared), capture.state
-        self.written, self.referred, self.unchanged = (
-            Written(*capture.written),
-            capture.referred(),
-            capture.state.guard(),
-        )
-        self.takes_leaves, self._is_small = capture.takes_leaves, self.total < SMALL_BYTES
-        # The number of the next audited call, and the calls left until then.
-        self.audit, self.left = FIRST_AUDIT, FIRST_AUDIT - 1
-        self._shared, self._moves = capture.shared, AUDITED_MOVES
-        self._seen = self._values()
-
-    def is_audited(self) -> bool:
-        """Whether this call is audited: by its number, or because an outside array has changed that ops use by reference.
-
-        Python may read such an array too. If it does, and the program has baked in what it read, the audit finds that.
-        """
-        self.left -= 1
-        return self.left <= 0 or (bool(self._shared) and self._seen != self._values())
-
-    def passed(self) -> None:
-        """An audit found no difference."""
-        if self.left <= 0:  # after call 2: 3, 5, 9, 17 ...
-            self.left = self.audit - 1
-            self.audit += self.left
-        if self._shared and self._seen != (seen := self._values()):
-            self._seen, self._moves = seen, self._moves - 1
-            self._shared = self._shared if self._moves else []
-
-    def _values(self) -> list[bytes]:
-        return [array.tobytes() for array in self._shared]
-
-    def replay(self, given: list[Any], arrays: list[Any]) -> Any:
-        """The function's results for these arguments; `arrays` are their values."""
-        if self._takes_given:
-            arrays.append(given)
+    def run(
+        self, roots: Sequence[tuple[Any, Any]], retain: bool, finished: Callable[[Any, Any], object] | None
+    ) -> dict[Node | Leaf, np.ndarray] | None:
+        """The gradients of the walk, which begins with the given ones; None if some of the last run are still held."""
+        walk, held = self._walk, False
+        for slot, _, _, block in self._results:
+            if block is not None and not block.is_free():
+                walk.kept.add(slot)
+                held = True
+        if held:
+            return None
+        for value, (_, g) in zip(walk.roots, roots, strict=True):
+            self._fixed[value][...] = g
+        for value in self._moving:
+            if value.origin == "slot":
+                value.array = value.source.array
+            else:
+                slot, i, j = value.source
+                saved = slot.node.saved[i]
+                value.array = saved if j < 0 else saved[j]
+        for slot in self._copied:
+            np.copyto(slot.fixed, slot.array)
+        found: dict[Node | Leaf, np.ndarray] = {}
         try:
             if self._is_small:
-                return self.run(*arrays)
-            return blas_alone(self.run, *arrays)  # BLAS threads would spin and slow the kernels' threads
-        except BaseException:
-            self.recall()
-            raise
+                self._run(finished, found)
+            else:
+                blas_alone(self._run, finished, found)  # BLAS threads would spin and slow the kernels' threads
+        finally:
+            _release(self._moving)
+            _release(self._left)
+        if not retain:
+            for slot in walk.visited:
+                node: Any = slot.node
+                node.saved = node.parents = None
+        return found
+
+    def _run(self, finished: Callable[[Any, Any], object] | None, found: dict[Any, Any]) -> None:
+        if finished is None:
+            for call in self._calls:
+                call()
+            for number in range(len(self._results)):
+                self._give(number, found)
+            return
+        done = 0
+        for end, number in self._ends:
+            for call in self._calls[done:end]:
+                call()
+            done = max(done, end)
+            self._give(number, found)
+            place = self._results[number][0].node
+            finished(place, found[place])
+        for call in self._calls[done:]:
+            call()
+
+    def _give(self, number: int, found: dict[Any, Any]) -> None:
+        slot, value, view, _ = self._results[number]
+        if view is not None:
+            found[slot.node] = view()
+        else:
+            found[slot.node] = np.array(self._fixed[value], order="C") if value in self._fixed else value.array
+
+    # Values
+
+    def _place_values(self) -> None:
+        """Find the arrays of values that are the same in every run."""
+        arena = np.empty(self._plan.size + ALIGNMENT, np.uint8)
+        start = -arena.ctypes.data % ALIGNMENT
+        for value, buffer in self._plan.buffers.items():
+            if buffer.lasts:
+                self._fixed[value] = self._lasting[buffer].inner(value.shape, value.dtype, value.strides)
+            else:
+                self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, start + buffer.offset, value.strides)
+        for root in self._walk.roots:
+            self._fixed[root] = np.empty(root.shape, root.dtype)
+        for value in dict.fromkeys([v for group in self._plan.groups for call in group for v in call.reads]):
+            if value.origin == "constant":
+                self._fixed[value] = value.array
+            elif value.origin == "saved":
+                self._moving.append(value)
+            elif value.origin == "slot":
+                array = readable(value.source)
+                if array is None:
+                    self._moving.append(value)
+                    continue
+                self._fixed[value] = array
+                if value.source.copied and value.source not in self._copied:
+                    self._copied.append(value.source)
+
+    def _result(self, slot: Slot, value: Value) -> tuple[Slot, Value, Callable[[], Any] | None, Block | None]:
+        """A gradient that the walk gives: what makes the array that everybody may hold, and the block that tells whether somebody
+        holds one."""
+        buffer = self._plan.buffers.get(value.root)
+        if buffer is None or slot in self._walk.kept:
+            return slot, value, None, None
+        block = self._lasting[buffer]
+        return slot, value, block.outer(value.shape, value.dtype, value.strides, value.start), block
+
+    def _filled(self, tree: Any) -> Any:
+        """`tree` with its values replaced by their arrays; they are all fixed."""
+        return mapped(lambda x: self._fixed[x] if isinstance(x, Value) else x, tree)
+
+    # Calls
+
+    def _grouped(self, group: Sequence[Call]) -> list[Callable[[], object]]:
+        """The functions of calls that are parallel over the batch: one for each run of calls that can form a stream."""
+        if len(group) == 1:
+            return self._call(group[0])
+        found: list[Callable[[], object]] = []
+        run: list[tuple[Call, Stage]] = []
+        for call in group:
+            stage = self._stage(call)
+            if stage is None or not _go_together([*(stage for _, stage in run), stage], _largest(call).shape[0]):
+                found += self._stream(run)
+                run = []
+            if stage is None:
+                found += self._call(call)
+            else:
+                run.append((call, stage))
+        return found + self._stream(run)
+
+    def _stream(self, run: Sequence[tuple[Call, Stage]]) -> list[Callable[[], object]]:
+        """One function for stages that form a stream, or one for each stage if that is as fast."""
+        calls, stages = [call for call, _ in run], [stage for _, stage in run]
+        works = [stage for stage in stages if isinstance(stage, Work)]
+        little = all(work.little for work in works) and sum(_largest(call).size for call in calls) < LARGE
+        if len(run) < 2 or little:
+            return [function for call in calls for function in self._call(call)]
+        for call in calls:
+            self._describe(call)
+        cuts = streams(stages, _largest(calls[0]).shape[0], max(2, get_num_threads()))
+        return [streamed(stages, cuts).prepared()]
+
+    def _stage(self, call: Call) -> Stage | None:
+        """A call as a stage of a stream; None if it cannot be one."""
+        op, out = call.op, call.outputs[0]
+        assert op is not None
+        assert out is not None
+        if not op.elementwise:
+            work = self._bound(call)
+            return work if isinstance(work, Work) and work.images is not None else None
+        if any(v not in self._fixed for v in call.reads):
+            return None
+        along, whole = by_image(call), self._fixed[out]
+        inputs = [(self._filled(x), isinstance(x, Value) and x in along) for x in call.inputs]
+        params = self._filled(call.params)
+
+        def part(images: slice) -> Prepared:
+            target, parts = whole[images], [a[images] if is_cut else a for a, is_cut in inputs]
+            return op.bind(target, *parts, **params)
+
+        return part
+
+    def _call(self, call: Call) -> list[Callable[[], object]]:
+        """The functions of a call."""
+        if call.op is None:
+            self._describe(call)
+            return [partial(self._pull, call)]
+        out = call.outputs[0]
+        assert out is not None
+        if self._is_fixed_view(call, out):
+            return []
+        self._describe(call)
+        op, fixed = call.op, out in self._fixed
+        task = self._bound(call) if fixed else None
+        if task is not None:
+            return [task.prepared() if isinstance(task, Work) else task]
+        if all(isinstance(x, Value) or not isinstance(x, list | tuple | dict | slice) for x in call.inputs):
+            holders = [x if isinstance(x, Value) else Value(x, "constant") for x in call.inputs]
+            for holder in holders:
+                if holder in self._fixed:
+                    holder.array = self._fixed[holder]
+            arrays: Callable[[], Sequence[Any]] = lambda: [holder.array for holder in holders]  # noqa: E731
+        else:
+            arrays = lambda: mapped(self._current, call.inputs)  # noqa: E731
+        is_constant = not any(isinstance(x, Value) for x in _leaves(call.params))
+        constants = self._filled(call.params) if is_constant else None
+        if fixed:
+            target = self._fixed[out]
+
+            def write() -> None:
+                params = mapped(self._current, call.params) if constants is None else constants
+                op.bind(target, *arrays(), **params)()
+
+            return [write]
+        function, several = op.raw if op.prepare is None else op.run, bool(op.signature.residuals)
+
+        def make() -> None:
+            params = mapped(self._current, call.params) if constants is None else constants
+            y = function(*arrays(), **params)
+            y = np.asarray(y[0] if several else y)
+            if y.shape != out.shape or y.strides != out.strides:
+                y = _in_form(y, out, op.name)
+            out.array = y
+
+        return [make]
+
+    def _current(self, x: Any) -> Any:
+        if isinstance(x, Value):
+            return self._fixed[x] if x in self._fixed else x.array
+        return x
+
+    def _pull(self, call: Call) -> None:
+        """Call the rules of a node."""
+        slot: Any = call.slot
+        node = slot.node
+        wanted = tuple([place and place.node for place in call.parents])
+        g = self._current(call.inputs[0])
+        token = tracing._tracer.set(tracing.NO_TRACER)
+        try:
+            pulled = node.op.pull(g, node.saved, node.params, wanted)
+        finally:
+            tracing._tracer.reset(token)
+        results = fitted(node.op, pulled, wanted, g, node.saved)
+        for value, r in zip(call.outputs, results, strict=True):
+            if value is not None:
+                value.array = r if r.strides == value.strides else _in_form(r, value, node.op.name)
+
+    def _bound(self, call: Call) -> Any:
+        """The call as work, or as a function without arguments, if its arrays are fixed and its op can prepare it."""
+        if call not in self._prepared:
+            self._prepared[call] = self._bind(call)
+        return self._prepared[call]
+
+    def _bind(self, call: Call) -> Any:
+        op, out = call.op, call.outputs[0]
+        if op is None or out is None or any(v not in self._fixed for v in call.reads):
+            return None
+        if op.prepare is None and not isinstance(op.raw, np.ufunc):
+            return None
+        first, shared = call.inputs[0] if call.inputs else None, None
+        if op.shares and isinstance(first, Value):
+            shared = self._shared_of(first)
+        return bound(op, self._fixed[out], self._filled(call.inputs), self._filled(call.params), shared)
+
+    def _shared_of(self, value: Value) -> dict[Any, Any]:
+        """What kernels keep for calls that read a value first. An outside array may change between two calls."""
+        if value.origin == "slot":
+            slot: Slot = value.source
+            return {} if slot.is_outside and not slot.moves else slot.shared
+        return self._shared.setdefault(value, {})
+
+    def _is_fixed_view(self, call: Call, out: Value) -> bool:
+        """Whether the call makes a view of a fixed array: the view is then made once, and fixed too."""
+        assert call.op is not None
+        if out.base is None or out in self._fixed or any(v not in self._fixed for v in call.reads):
+            return out.base is not None and out in self._fixed
+        if call.op.signature.residuals or any(v.root is not out.root for v in call.reads):
+            return False
+        view = np.asarray(call.op.raw(*self._filled(call.inputs), **self._filled(call.params)))
+        if view.shape != out.shape or view.strides != out.strides:
+            return False
+        self._fixed[out] = view
+        return True
+
+    def _describe(self, call: Call) -> None:
+        given = ", ".join(self._name(x) if isinstance(x, Value) else f"{x!r:.20}" for x in call.inputs)
+        for output in made(call)[:1]:
+            given = f"{self._name(output)} = {call.name}({given})    {output.dtype} {output.shape}"
+        self.lines.append(given)
+
+    def _name(self, value: Value) -> str:
+        prefix = {"call": "g", "root": "g"}.get(value.origin, "s")
+        return self._names.setdefault(value, f"{prefix}{len(self._names)}")
+
+
+def _release(values: Sequence[Value]) -> None:
+    for value in values:
+        value.array = None
+
+
+def _in_form(y: np.ndarray, value: Value, name: str) -> np.ndarray:
+    """An array in the memory order that was recorded, which the calls that read it were prepared for."""
+    if y.shape != value.shape:
+        raise RuntimeError(f"compile: `{name}` gave shape {y.shape} in backward, and {value.shape} when it was recorded")
+    if value.base is not None:  # a view
+        return y
+    order = sorted(range(y.ndim), key=lambda i: -value.strides[i])
+    out = np.empty([y.shape[i] for i in order], y.dtype).transpose([order.index(i) for i in range(y.ndim)])
+    out[...] = y
+    return out
+
+
+def _leaves(tree: Any) -> list[Any]:
+    found: list[Any] = []
+    mapped(found.append, tree)
+    return found
+
+
+def _largest(call: Call) -> Value:
+    """The largest value over whose batch axis a call is parallel."""
+    return max(by_image(call), key=lambda value: value.size)
+
+
+def _go_together(stages: Sequence[Stage], n: int) -> bool:
+    """Whether the stages can be cut into at least as many streams as threads would share any single stage."""
+    found = len(borders(stages, n))
+    return all(found >= min(get_num_threads(), len(stage.parts)) for stage in stages if isinstance(stage, Work))
+
+
+def in_bytes(size: float) -> str:
+    """A size in readable units: "1.5 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

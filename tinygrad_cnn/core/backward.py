@@ -49,6 +49,10 @@ def pull_back(
     Raises:
         RuntimeError: before anything changes, if a visited node was freed or a value it saved has been overwritten.
     """
+    if tracing.watchers and not create and not floor:
+        known = tracing.tracer().walk(roots, wanted, retain, finished)
+        if known is not None:
+            return known
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
     grads: dict[Place, Array] = reached([place for place, _ in roots], oldest)
     order: list[Any] = sorted(grads, key=attrgetter("number"), reverse=True)
@@ -140,8 +144,8 @@ def _laid_out(g: Array, strides: tuple[int, ...]) -> Array:
 
 
 def in_tensors(create: bool) -> bool:
-    """Whether the rules are given Tensors: to record what they compute, or because the run is captured."""
-    return create or tracing.tracer().captures
+    """Whether the rules are given Tensors: to record what they compute, or for a tracer that follows it."""
+    return create or tracing.tracer().follows_rules
 
 
 def outside(roots: Iterable[Place], since: int) -> set[Place]:

@@ -183,11 +183,15 @@ def emit_call(sig: Signature) -> str:
                 out += [
                     f"    if {n}_ is {n} and {ODD.format(f'{n}_', '_NUMBERS')}:",
                     f"        {n}_ = {take}({n}_, '{sig.name}')",
-                    f"        if isinstance({n}_, Tensor): {n} = {n}_; {n}_ = {n}._array{node[n]}",
+                    f"        {n} = {n}_",
+                    f"        if isinstance({n}, Tensor): {n}_ = {n}._array{node[n]}",
                 ]
         arguments = [f"{n}_" for n in sig.inputs]
         shown = _tuple(arguments)
+    operands = sig.inputs[0] if sig.variadic else _tuple(list(sig.inputs))
+    followed = f"_tracer().call(_op, {operands}, {_tuple(list(sig.params))})"
     out += [
+        f"    if _watchers and (_t := {followed}) is not None: return _t",
         f"    try: {_unpack(sig)} = {_run(sig, arguments)}",
         f"    except (ValueError, TypeError, IndexError) as _error: raise _explain(_op, _error, {shown}) from _error",
         "    if _y.__class__ is not _ndarray: _y = _asarray(_y)",
@@ -196,10 +200,7 @@ def emit_call(sig: Signature) -> str:
         "    _t._node = None",
         *_emit_record(sig),
     ]
-    used = [n if len(sig.inputs) == 1 else f"{n} if isinstance({n}, Tensor) else {n}_" for n in sig.inputs]
-    operands = sig.inputs[0] if sig.variadic else _tuple(used)
-    call = f"_op, {operands}, {_tuple(list(sig.params))}, _t, {_tuple([f'{r}_' for r in sig.residuals])}"
-    out += [f"    if _watchers: _notify({call})", "    return _t"]
+    out.append("    return _t")
     return "\n".join(out) + "\n"
 
 

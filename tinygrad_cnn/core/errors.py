@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .tracing import tracer
-
 if TYPE_CHECKING:
     from .graph import Op
 
 
 def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     """The same error in terms of the op: its name, and the dtype and shape of each input."""
-    tracer().impure(f"continues after an error of `{op.name}`, which depends on values")
     text = str(error)
     speaker, _, rest = text.partition(": ")
     if speaker == op.name or (speaker.isidentifier() and "`" in rest):  # the message names the op or its caller

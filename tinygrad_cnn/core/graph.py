@@ -25,7 +25,7 @@ from .keywords import Missing, answer
 from .node import Node
 from .operands import adapt
 from .signature import OUT, asked, check_names, declared, explained
-from .tracing import notify, watchers
+from .tracing import tracer, watchers
 from .versions import tick
 
 if TYPE_CHECKING:
@@ -434,7 +434,17 @@ def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in
     if unknown:
         legal = ", ".join((*function.op.signature.inputs, OUTPUT))
         raise TypeError(f"accelerate: `along` names {', '.join(unknown)}; legal names of {function.op} are {legal}")
+    global _accelerations
+    _accelerations += 1
     function.op.accelerate(prepare, tuple(along), in_place or function.op.elementwise)
+
+
+_accelerations = 0
+
+
+def accelerations() -> int:
+    """How often a kernel was attached: who keeps prepared tasks makes new ones when it grows."""
+    return _accelerations
 
 
 def implements(*numpy_functions: Any) -> Callable[[F], F]:
@@ -449,6 +459,6 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _watchers=watchers, _notify=notify, _adapt=adapt, _gather=operands.gather,
+    _watchers=watchers, _tracer=tracer, _adapt=adapt, _gather=operands.gather,
     _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse, _answer=answer, _Missing=Missing,
 )  # fmt: skip

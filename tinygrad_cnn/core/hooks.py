@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph, tracing
+from . import graph
 from .grad_mode import no_grad
 from .graph import Array
 from .node import Leaf, Node
@@ -70,8 +70,6 @@ def run(place: Node | Leaf, g: Array, create: bool) -> Array:
     """The gradient after the hooks of `place`: a Tensor if `create`, else an array."""
     given = g if create else graph._namespace["Tensor"]._of(np.asarray(g))
     for hook in list(place.hooks.values()):
-        if tracing.watchers:
-            tracing.tracer().read(hook, "code")
         if create:
             replacement = hook(given)
         else:  # values only: recording would be wasted

@@ -1,99 +1,87 @@
-"""The tracing seam: a :class:`Tracer` sees every op, rule, read and effect in its context, and may replace it.
+"""The tracing seam: a :class:`Tracer` sees every op call and every rule in its context, and may answer in their place.
 
-Anomaly detection, the second run of a checkpoint and the capture of a compiled function are tracers. Hot call sites check
-:data:`watchers` first: while no tracer is active anywhere, a call pays only for checking an empty list.
+Anomaly detection, ``vmap``, ``show`` and the course of a compiled function are tracers. An op tests :data:`watchers` once: while
+no tracer is active anywhere, a call pays only for testing an empty list.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
     from .graph import Op
-    from .node import Node
+    from .node import Leaf, Node
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Args: TypeAlias = tuple[Any, ...]
-Writes: TypeAlias = Callable[[], Sequence[np.ndarray]]
 Observer: TypeAlias = Callable[["Op", Args, Args, "Tensor"], None]
-Read: TypeAlias = Literal["values", "requires_grad", "grad", "attributes", "params", "memory", "code"]
-Write: TypeAlias = Literal["grad", "state"]
 
 
 class Tracer:
-    """Follows a run. Each method passes the event to the `outer` tracer; the outermost one performs the operation."""
+    """Follows what happens in a context. Each method passes the event to the `outer` tracer; the outermost one performs it."""
 
     outer: Tracer
 
     @property
-    def captures(self) -> bool:
-        """Whether the run is captured to be replayed without Python: backward rules are then given Tensors."""
-        return self.outer.captures
+    def follows_rules(self) -> bool:
+        """Whether backward rules are given Tensors, so that the ops in them are followed too."""
+        return self.outer.follows_rules
 
-    def is_known(self, array: Any) -> bool:
-        """Whether an array may differ when the run is repeated, so that ops that use it must be recorded."""
-        return self.outer.is_known(array)
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        """An op is called on `inputs`: Tensors, and other operands after their conversion. Return its output.
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        """An op was called on Tensors. `inputs` are the operands that it used: Tensors, and others after their conversion."""
-        self.outer.call(op, inputs, params, output, residuals)
+        None leaves the call to the op itself, which is what the outermost tracer does.
+        """
+        return performed(op, inputs, params, self.outer)
+
+    def walk(
+        self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
+    ) -> dict[Node | Leaf, np.ndarray] | None:
+        """A backward walk begins that records nothing: return its gradients, or None, and it goes on by itself."""
+        return None
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         """The gradients of a node's parents for an incoming gradient g, by the node's rules."""
         return self.outer.vjp(node, g, saved, parents)
 
     def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
-        """``function(*arrays)``: an array, or a tuple of them, computed without an op, such as a random draw.
-
-        A replay computes it again.
-        """
+        """``function(*arrays)``: an array, or a tuple of them, computed without an op, such as a random draw."""
         return self.outer.compute(function, *arrays)
 
-    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
-        """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean.
+    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
+        """``function(*arrays)``, which changes state outside the graph: a parameter, a counter, a running mean."""
+        self.outer.effect(function, *arrays)
 
-        A replay calls it again with the current arrays, so the function must read all other state when it is called.
-        ``writes()`` gives the arrays that it writes and users can reach.
-        """
-        self.outer.effect(function, *arrays, writes=writes)
+    def read(self, tensor: Tensor) -> None:
+        """Python is about to read the values of a Tensor."""
+        self.outer.read(tensor)
 
-    def read(self, thing: Any, what: Read) -> None:
-        """The run depends on `what` of `thing`: the "values", "requires_grad" or "grad" of a Tensor, the
-        "attributes" of a module, the "params" of an optimizer, the "code" of a function that is about to be called.
+    def draw(self, generator: np.random.Generator) -> None:
+        """A generator is about to draw."""
+        self.outer.draw(generator)
 
-        The "memory" of an array: ops are about to use the array, with the values it has at each run.
-        """
-        self.outer.read(thing, what)
-
-    def write(self, thing: Any, what: Write) -> None:
-        """`what` of `thing` is about to change: the "grad" of a leaf, or the "state" of a generator through a draw."""
-        self.outer.write(thing, what)
-
-    def impure(self, reason: str) -> None:
-        """The run does something that a replay cannot repeat; `reason` completes "the function ...": "loads a state"."""
-        self.outer.impure(reason)
+    def set_grad(self, leaf: Tensor) -> None:
+        """The gradient of a leaf is about to change."""
+        self.outer.set_grad(leaf)
 
 
 _ignored: Any = lambda *_: None  # noqa: E731
 
 
 class _NoTracer(Tracer):
-    """The outermost tracer: it performs every operation and reports nothing."""
+    """The outermost tracer: it performs every event as if there were no tracer."""
 
-    captures = False
-    call = read = write = impure = _ignored
-
-    def is_known(self, array: Any) -> bool:
-        return False
+    follows_rules = False
+    call = read = draw = set_grad = _ignored
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)
@@ -101,7 +89,7 @@ class _NoTracer(Tracer):
     def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
         return function(*arrays)
 
-    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
+    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         function(*arrays)
 
 
@@ -109,9 +97,10 @@ class _Observing(Tracer):
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        super().call(op, inputs, params, output, residuals)
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        output = performed(op, inputs, params, self.outer)
         self._observer(op, inputs, params, output)
+        return output
 
 
 NO_TRACER = _NoTracer()
@@ -140,14 +129,19 @@ def trace(tracer: Tracer) -> Iterator[None]:
         _tracer.reset(token)
 
 
+def performed(op: Op, inputs: Args, params: Args, tracer: Tracer = NO_TRACER) -> Tensor:
+    """The output of an op's call, which `tracer` follows."""
+    token = _tracer.set(tracer)
+    try:
+        given = (inputs,) if op.signature.variadic else inputs
+        return op.function(*given, **dict(zip(op.signature.params, params, strict=True)))  # type: ignore[no-any-return]
+    finally:
+        _tracer.reset(token)
+
+
 def observe(observer: Observer) -> AbstractContextManager[None]:
     """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context."""
     return trace(_Observing(observer))
-
-
-def notify(*call: Any) -> None:
-    """Tell the tracers of this context that an op was called on Tensors."""
-    _tracer.get().call(*call)
 
 
 def deferred(method: Callable[P, None]) -> Callable[P, None]:
@@ -157,7 +151,7 @@ def deferred(method: Callable[P, None]) -> Callable[P, None]:
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         for argument in (*args, *kwargs.values()):
             if hasattr(argument, "_array"):
-                _tracer.get().read(argument, "values")
+                _tracer.get().read(argument)
         _tracer.get().effect(functools.partial(method, *args, **kwargs))
 
     return call

@@ -34,7 +34,6 @@ class Metric(ABC):
     """
 
     name: str
-    _has_settings: ClassVar[bool] = True  # `compile` compares the attributes that its methods use
 
     @abstractmethod
     def measure(self, output: Any, target: Tensor) -> Tensor | None:

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core import tracing
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Array, Op
 from ..core.hooks import replaced
@@ -74,7 +73,6 @@ def _noticed(values: tuple[Any, ...], notice: Callable[[Gradients], Gradients]) 
     given = [value for value in values if _is_recorded(value)]
     if not given or not is_grad_enabled():
         return values
-    tracing.tracer().impure("calls a module with backward hooks")
     recorded, forms = [_is_recorded(value) for value in values], [(t.shape, t.dtype) for t in given]
 
     def passed(g: Tensor) -> Tensor:

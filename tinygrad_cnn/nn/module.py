@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import checked, flag, only_to_none
-from ..core import tracing
 from ..names import explain_names
 from ..names.keywords import explain_keywords
 from ..tensor import Tensor
@@ -69,11 +68,8 @@ class Module:
     _backward_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _backward_pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _training = True
-    _is_module: ClassVar[bool] = True  # by which `compile`, which does not import this class, recognizes a module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if tracing.watchers:
-            tracing.tracer().read(self, "attributes")
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -200,8 +196,6 @@ class Module:
                 continue
             if remove_duplicate:
                 seen.add(id(module))
-            if tracing.watchers:
-                tracing.tracer().read(module, "attributes")
             yield path, module
             waiting += [(_joined(path, name), child) for name, child in reversed([*module._own("module")])]
 
@@ -268,14 +262,12 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether layers such as Dropout and BatchNorm2d are in training mode: :meth:`train` and :meth:`eval` set it."""
-        if tracing.watchers:
-            tracing.tracer().read(self, "attributes")
         return self._training
 
     @training.setter
     def training(self, mode: bool) -> None:
         if mode:
-            vars(self).pop("_training", None)  # as in a new module, so that `compile` sees no difference
+            vars(self).pop("_training", None)
         else:
             vars(self)["_training"] = False
 
@@ -323,7 +315,6 @@ class Module:
                 f"{type(self).__name__}.to: `dtype` is {dtype!r:.60}; it must be a floating-point dtype such as np.float64, "
                 "and there is one device, the processor"
             )
-        tracing.tracer().impure("converts a module to another dtype")
         converted: dict[int, Tensor] = {}
         for module in self.modules():
             for name, value in module._own("parameter", "buffer", "transient buffer"):

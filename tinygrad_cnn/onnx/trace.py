@@ -10,7 +10,7 @@ import numpy as np
 from ..core import tracing
 from ..core.frames import caller
 from ..core.graph import Op
-from ..core.tracing import Args, Writes
+from ..core.tracing import Args
 from ..nn import Module
 from ..nn.summary import followed
 from ..tensor import Tensor
@@ -39,7 +39,7 @@ class Record:
 class Trace(tracing.Tracer):
     """Records every op of a call, in order."""
 
-    captures = True  # keeps computed indices alive
+    follows_rules = True  # keeps computed indices alive
 
     def __init__(self, inputs: Sequence[np.ndarray]) -> None:
         self.records: list[Record] = []
@@ -49,10 +49,11 @@ class Trace(tracing.Tracer):
         self.path = [""]
         self.outputs: list[tuple[str, np.ndarray]] = []
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        output = tracing.performed(op, inputs, params)
         array = output._array
         if id(array) in self.made or id(array) in self.depends:  # the op returned its input
-            return
+            return output
         frame = caller()
         named = dict(zip(op.signature.params, params, strict=True))
         arrays = tuple([np.asarray(x) if isinstance(x, list | tuple) else _array(x) for x in inputs])
@@ -62,28 +63,25 @@ class Trace(tracing.Tracer):
             self.depends.add(id(array))
         self.made[id(array)], record.index = record, len(self.records)
         self.records.append(record)
+        return output
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         if any(id(a) in self.depends for a in arrays):
             raise _Refusal(f"export: the model computes without an op in {self.where()}, and a file cannot")
         return function(*arrays)
 
-    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
+    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         raise _Refusal(f"export: the model changes its state in {self.where()}, and a file cannot")
 
-    def impure(self, reason: str) -> None:
-        """Ignored: a trace is not replayed."""
-
-    def read(self, thing: Any, what: tracing.Read) -> None:
-        if what == "values" and id(getattr(thing, "_array", None)) in self.depends:
+    def read(self, tensor: Tensor) -> None:
+        if id(tensor._array) in self.depends:
             raise _Refusal(
                 f"export: the model reads the value of a Tensor in Python (`if`, `float`, `item`, `numpy`, ...) in "
                 f"{self.where()}; a file would have the value that it has now: choose with tinygrad_cnn.where"
             )
 
-    def write(self, thing: Any, what: tracing.Write) -> None:
-        if what == "state":
-            raise _Refusal(f"export: the model draws random numbers in {self.where()}, and a file cannot")
+    def draw(self, generator: np.random.Generator) -> None:
+        raise _Refusal(f"export: the model draws random numbers in {self.where()}, and a file cannot")
 
     def where(self) -> str:
         """The module and the line that are running."""

@@ -171,8 +171,8 @@ def _plain(part: Any) -> Any:
         return np.asarray(part, dtype=None if part else np.intp)
     if not hasattr(part, "__array__"):
         return part
-    if tracer().captures:
-        return getattr(copy(part), "_array", part)  # in a captured run the index is a value, and must stay an array
+    if tracer().follows_rules:
+        return getattr(copy(part), "_array", part)  # the tracer follows the index, which must stay an array
     array = np.array(part)
     return array if array.ndim else array[()]
 

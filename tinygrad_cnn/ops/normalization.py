@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core import operands, tracing
+from ..core import operands
 from ..core.graph import Array, op
 from .affine import affine, product_to
 from .elementwise import maximum
@@ -435,10 +435,9 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
 
 
 def _shared(name: str, label: str, statistic: Array) -> Tensor:
-    """A running statistic as a Tensor that shares its memory. Replays of a captured run read and write that memory."""
+    """A running statistic as a Tensor that shares its memory."""
     if hasattr(statistic, "_node"):
         return statistic  # type: ignore[no-any-return]
     if not isinstance(statistic, np.ndarray):
         raise TypeError(f"{name}: `{label}` is a {type(statistic).__name__}; it must be a Tensor or an array")
-    tracing.tracer().read(statistic, "memory")
     return operands.tensor(statistic.view(np.ndarray))  # type: ignore[no-any-return]

@@ -43,17 +43,8 @@ def manual_seed(seed: int) -> np.random.Generator:
     >>> bool((a == b).numpy().all())
     True
     """
-    _restart_at(np.random.default_rng(seed).bit_generator.state)
+    _restart(np.random.default_rng(seed).bit_generator.state)
     return _default()
-
-
-def _restart_at(state: Any) -> None:
-    """Set the generator to `state`; a replay of a captured run sets it again, and so draws the same numbers."""
-    restart = partial(_restart, state)
-    if tracer().captures:
-        tracer().effect(restart)
-    else:
-        restart()
 
 
 def _restart(state: Any) -> None:
@@ -69,7 +60,6 @@ def get_rng_state() -> dict[str, Any]:
     >>> bool((a == b).numpy().all())
     True
     """
-    tracer().impure("reads the state of the random generator")
     return dict(_default().bit_generator.state)
 
 
@@ -96,7 +86,7 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
     except Exception as error:  # NumPy raises many kinds
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"set_rng_state: `state` is not what get_rng_state() returned: {reason}") from None
-    return partial(_restart_at, trial.state)
+    return partial(_restart, trial.state)
 
 
 @contextmanager
@@ -126,7 +116,7 @@ def generator(rng: Seed = None) -> np.random.Generator:
         if rng is not None and rng is not _default() and (text := _refusal.get()) is not None:
             raise ValueError(text)
         if watchers:
-            tracer().write(source, "state")
+            tracer().draw(source)
         return source
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         return np.random.default_rng(int(rng))

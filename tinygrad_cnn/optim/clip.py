@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ..checks import checked, flag, number
-from ..core import tracing
 from ..ops.in_place import PIECE
 from ..tensor import Tensor, get_default_dtype
 from .hyperparameters import Array, several
@@ -58,7 +57,6 @@ def clip_grad_norm_(
     table = {"max_norm": _limit, "norm_type": _order, "error_if_nonfinite": flag}
     limit, order, _ = checked("clip_grad_norm_", table, locals()).values()
     clipped = _with_gradients("clip_grad_norm_", parameters)
-    captured = tracing.tracer().captures  # a replay may scale the gradients, even if this call does not
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -72,11 +70,9 @@ def clip_grad_norm_(
             dtype = np.result_type(*gradients) if gradients else get_default_dtype()
             if limit < math.inf and not scale >= 1:
                 gradients = tuple(np.multiply(g, scale, out=np.empty_like(g)) for g in gradients)
-            elif captured:
-                gradients = tuple(np.array(g) for g in gradients)
             return np.asarray(norm, dtype), *gradients
 
-    norm, *gradients = tracing.tracer().compute(scaled, *(g for _, g in clipped))
+    norm, *gradients = scaled(*(g for _, g in clipped))
     for (p, before), g in zip(clipped, gradients, strict=True):
         if g is not before:
             p.grad = Tensor._of(g)
@@ -100,7 +96,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
             return np.clip(g, -limit, limit, out=np.empty_like(g))
 
     for p, g in _with_gradients("clip_grad_value_", parameters):
-        p.grad = Tensor._of(tracing.tracer().compute(cut, g))
+        p.grad = Tensor._of(cut(g))
 
 
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:

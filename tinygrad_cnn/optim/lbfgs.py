@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 
 from ..checks import Options, accepted, checked, one_of, whole
-from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import mark_written
 from ..tensor import Tensor
@@ -178,17 +177,11 @@ class LBFGS(Optimizer):
         Raises:
             TypeError: if `closure` is missing, or does not return one number.
             ValueError: if an option has an invalid value, or a parameter has become read-only.
-            RuntimeError: in a compiled function.
         """
         if closure is None:
             raise TypeError(
                 f"{self._name}.step: `closure` is missing; L-BFGS evaluates the loss several times a step, so call "
                 "step(closure) with a function that computes the gradients and returns the loss"
-            )
-        if tracing.tracer().captures:
-            raise RuntimeError(
-                f"{self._name}.step: it is called in a compiled function, but the losses decide how often it calls the "
-                "closure; compile the closure, and call step outside"
             )
         params = self._params()
         group = accepted(self._name, *self.examined(self.param_groups[0], " of group 0"))

@@ -74,7 +74,6 @@ class Optimizer(Loadable, ABC):
     slots: ClassVar[Mapping[str, Slot]] = {}
     elementwise: ClassVar[bool] = True
     """Whether :meth:`update` may be given pieces of a parameter."""
-    _is_of_the_package: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -82,8 +81,6 @@ class Optimizer(Loadable, ABC):
             cls.options = declared(cls)
         if "__init__" in vars(cls):
             cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
-        # A rule of another package may keep a gradient, whose memory a compiled program overwrites: it is given a copy.
-        cls._is_of_the_package = cls.update.__module__.partition(".")[0] == __name__.partition(".")[0]
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -197,8 +194,6 @@ class Optimizer(Loadable, ABC):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None. ValueError for ``set_to_none=False``."""
         only_to_none(self._name, set_to_none)
-        if tracing.watchers:
-            tracing.tracer().read(self, "params")
         for group in self.param_groups:
             for p in group["params"]:
                 p.zero_grad()
@@ -226,17 +221,11 @@ class Optimizer(Loadable, ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        params = self._params()
-        if self._is_of_the_package and not tracing.watchers:
-            self._update(*[None if (g := getattr(p, "_grad", None)) is None else g._array for p in params])
-            return loss
-        # `p.grad` tells the tracer, and copies an array that a compiled program will overwrite.
-        tracer = tracing.tracer()
-        tracer.read(self, "params")
-        arrays = [None if (g := p.grad) is None else g._array for p in params]
-        if tracing.watchers and not self._is_of_the_package:
-            arrays = [None if g is None else tracer.compute(np.copy, g) for g in arrays]
-        tracer.effect(self._update, *arrays, writes=lambda: [p._array for p in params])
+        gradients = [None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()]
+        if tracing.watchers:
+            tracing.tracer().effect(self._update, *gradients)
+        else:
+            self._update(*gradients)
         return loss
 
     @np.errstate(all="ignore")  # with np.errstate(all="raise") the step would stop halfway
@@ -341,7 +330,6 @@ class Optimizer(Loadable, ABC):
             {"state": {index: {slot: array or count}}, "param_groups": [{option: value, "params": [indices]}]}, where
             parameters are numbered through all groups. A parameter without state has no entry.
         """
-        tracing.tracer().impure("reads the state of an optimizer")
         state, groups, index = {}, [], 0
         for group in self.param_groups:
             options = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
@@ -354,7 +342,6 @@ class Optimizer(Loadable, ABC):
         return {"state": state, "param_groups": groups}
 
     def _prepare_load(self, state_dict: Any) -> Callable[[], None]:
-        tracing.tracer().impure("loads the state of an optimizer")
         groups, state = read(state_dict, self)
 
         def load() -> None:

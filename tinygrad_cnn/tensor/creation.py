@@ -28,8 +28,7 @@ __all__ = [
 
 
 def _made(data: NDArray[Any], requires_grad: bool) -> Tensor:
-    # In a captured run every replay needs a new array, because it may be written to.
-    tensor = Tensor._of(tracing.tracer().compute(data.copy) if tracing.watchers else data)
+    tensor = Tensor._of(data)
     if requires_grad:
         tensor.requires_grad = requires_grad
     return tensor

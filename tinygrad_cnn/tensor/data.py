@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..core import tracing
 from ..ops.real import dtype_of
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -39,10 +37,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         TypeError: if `data` holds anything but numbers or Booleans.
         ValueError: if a nested list is ragged.
     """
-    if tracing.watchers:
-        array = tracing.tracer().compute(partial(_copied, data, dtype))
-    else:
-        array = _copied(data, dtype)
+    array = _copied(data, dtype)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
     return array

@@ -115,15 +115,11 @@ class Tensor(Methods):
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this Tensor."""
-        if tracing.watchers:
-            tracing.tracer().read(self, "requires_grad")
         return self._node is None or self._node.op is None
 
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to this Tensor. May be set on a leaf."""
-        if tracing.watchers:
-            tracing.tracer().read(self, "requires_grad")
         return self._node is not None
 
     @requires_grad.setter
@@ -158,15 +154,10 @@ class Tensor(Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that ``backward()`` has summed into this leaf, or None."""
-        if tracing.watchers:
-            tracing.tracer().read(self, "grad")
         try:
-            gradient = self._grad
+            return self._grad
         except AttributeError:  # there has never been one
             return None
-        if gradient.__class__ is Lent:
-            gradient = self._grad = Tensor._of(gradient._array.copy())
-        return gradient
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -183,7 +174,7 @@ class Tensor(Methods):
                     "a gradient has the shape and dtype of its Tensor"
                 )
         if tracing.watchers:
-            tracing.tracer().write(self, "grad")
+            tracing.tracer().set_grad(self)
         self._grad = value
 
     @property
@@ -202,7 +193,7 @@ class Tensor(Methods):
         then computes its gradients with the new values.
         """
         if tracing.watchers:
-            tracing.tracer().read(self, "values")
+            tracing.tracer().read(self)
         view = self._array.view()
         view.flags.writeable = False
         return view
@@ -240,7 +231,7 @@ class Tensor(Methods):
         if self.requires_grad:
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
         if tracing.watchers:
-            tracing.tracer().read(self, "values")
+            tracing.tracer().read(self)
         return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -251,13 +242,13 @@ class Tensor(Methods):
         if self._array.size != 1:
             raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
         if tracing.watchers:
-            tracing.tracer().read(self, "values")
+            tracing.tracer().read(self)
         return self._array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         if tracing.watchers:
-            tracing.tracer().read(self, "values")
+            tracing.tracer().read(self)
         return self._array.tolist()
 
     def detach(self) -> Tensor:
@@ -288,7 +279,7 @@ class Tensor(Methods):
             raise TypeError(
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
-        tracing.tracer().effect(_write, self._array, values, writes=lambda: [self._array])
+        tracing.tracer().effect(_write, self._array, values)
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -327,25 +318,25 @@ class Tensor(Methods):
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
         results = pull_back([root], None, retain=retain, create=create_graph, finished=finished)
-        watched, of = bool(tracing.watchers), Tensor._of
+        of = Tensor._of
         for leaf, g in results.items():
             tensor = leaf.tensor()  # type: ignore[union-attr]
             if tensor is None:
                 continue
-            old = tensor.grad if watched else getattr(tensor, "_grad", None)
+            old = getattr(tensor, "_grad", None)
             if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient held by the user never changes
                 g = of(g if old is None else np.asarray(old._array + g))
             elif old is not None:
                 with enable_grad() if create_graph else no_grad():
                     g = old + g
-            if watched:
-                tracing.tracer().write(tensor, "grad")
+            if tracing.watchers:
+                tracing.tracer().set_grad(tensor)
             tensor._grad = g
 
     def zero_grad(self) -> None:
         """Set ``grad`` to None."""
         if tracing.watchers:
-            tracing.tracer().write(self, "grad")
+            tracing.tracer().set_grad(self)
         self._grad = None
 
     def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
@@ -425,7 +416,7 @@ class Tensor(Methods):
 
     def __repr__(self) -> str:
         if tracing.watchers:
-            tracing.tracer().read(self, "values")
+            tracing.tracer().read(self)
         values = np.array2string(self._array, separator=", ", prefix="Tensor(")
         made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, dtype={self.dtype}{made_by})"
@@ -450,12 +441,6 @@ class Tensor(Methods):
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         return interop.array_function(function, args, kwargs, Tensor)
-
-
-class Lent(Tensor):
-    """The gradient of a leaf, in memory that a compiled program overwrites in its next run: ``grad`` returns a copy."""
-
-    __slots__ = ()
 
 
 _ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
@@ -21,15 +19,10 @@ if TYPE_CHECKING:
     from .run import Run
 
 try:
-    from ..compile import CaptureError, Compiled
+    from ..compile import Compiled
     from ..compile import compile as compiled
 except ModuleNotFoundError:  # the folder may be absent
-    compiled = CaptureError = Compiled = ()  # type: ignore[assignment, misc]
-
-PAYS = 500 if sys.platform == "emscripten" else 0
-"""The fewest steps of a training that `fit` compiles. In a browser, capture and audits take about as long as this many compiled
-steps save."""
-
+    compiled = Compiled = ()  # type: ignore[assignment, misc]
 
 class Steps:
     """The steps of a training in one process. ``tinygrad_cnn.distributed`` derives steps that processes share.
@@ -47,9 +40,6 @@ class Steps:
         self.interrupted = False
         if compile and not callable(compiled):
             run.how = "steps run as written: the folder tinygrad_cnn/compile is absent"
-        elif compile and (steps := _count(run)) < PAYS:
-            compile = False
-            run.how = f"steps run as written: it takes longer to compile a step than compiling saves in {steps}"
         self._compile = compile
         listening = _overriding("on_gradients", run)
         self._watching = _overriding("on_validation_batch", run)
@@ -86,12 +76,12 @@ class Steps:
         """Take one step and count its measured values."""
         parts = tensors(batch, self.run.keys)
         self.run.parts = parts
-        self.run.means.add(taken(self._train, *parts), parts[-1])
+        self.run.means.add(self._train(*parts), parts[-1])
         self._tell(self._train)
 
     def _tell(self, step: Step) -> None:
         if not self.run.how and isinstance(step, Compiled):
-            self.run.how = _how(step)
+            self.run.how = f"steps are compiled: {step.summary}"
 
     def validated(self, interrupt: Interrupt) -> Means | None:
         """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
@@ -110,7 +100,7 @@ class Steps:
 
     def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """The measured values of a validation step. Callbacks with `on_validation_batch` get the output of the model."""
-        results = taken(self._test, *parts)
+        results = self._test(*parts)
         if not self._watching:
             return results
         for function in self._watching:
@@ -125,12 +115,6 @@ class Steps:
     def agreed_seconds(self, seconds: float) -> float:
         """The seconds of an epoch, the same for all processes."""
         return seconds
-
-
-def _count(run: Run) -> float:
-    """The steps of the whole training; infinity if the loader has no length."""
-    loader: Any = run.loader
-    return run.epochs * len(loader) if hasattr(loader, "__len__") else math.inf
 
 
 def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
@@ -149,19 +133,3 @@ def wrapped(step: Step, compile: bool) -> Step:
     return compiled(step) if compile and callable(compiled) else step
 
 
-def taken(step: Step, *parts: Tensor) -> tuple[Tensor, ...]:
-    """``step(*parts)``; a CaptureError says how to do without compiling."""
-    try:
-        return step(*parts)
-    except CaptureError as error:
-        remedy = "fit compiles its steps; to run them as they are written, give it compile=False"
-        raise CaptureError(f"{error}\n{remedy}") from error
-
-
-def _how(step: Compiled[..., Any]) -> str:
-    """How steps run, in words."""
-    if step.plain is not None:
-        return f"steps run as written: `step` {step.plain}"
-    if not step.programs:
-        return "steps run as written so far; a later one may be compiled"
-    return f"steps are compiled: {step.programs[-1].summary}"

@@ -29,7 +29,6 @@ class ClassWeighted:
         TypeError, ValueError: if the loss is another one, or a weight is not a finite number of at least 0.
     """
 
-    _has_settings: ClassVar[bool] = True  # `compile` compares the attributes that its methods use
 
     def __init__(self, loss: Any, weights: Mapping[int, float], complete: bool = False) -> None:
         for label, weight in weights.items():

@@ -15,7 +15,7 @@ from ..core.backward import input_name
 from ..core.frames import caller
 from ..core.graph import Op
 from ..core.node import Node
-from ..core.tracing import NO_TRACER, Args, Tracer, trace
+from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace
 from ..core.tracing import tracer as current_tracer
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class _Checks(Tracer):
     def __init__(self) -> None:
         self._calls: WeakKeyDictionary[Node, _Call] = WeakKeyDictionary()
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        super().call(op, inputs, params, output, residuals)
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        output = performed(op, inputs, params, self.outer)
         fault = None if _pulling.get() else _fault(output)
         node = output._node
         if fault or node is not None:
@@ -100,6 +100,7 @@ class _Checks(Tracer):
                 raise call.error(f"the result {fault}")
             if isinstance(node, Node):
                 self._calls[node] = call
+        return output
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         call = self._calls.get(node)

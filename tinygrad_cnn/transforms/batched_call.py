@@ -16,8 +16,8 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Op
-from ..core.node import Argument
-from ..core.tracing import NO_TRACER, Args, Read, Tracer, Write, Writes, trace, tracer
+from ..core.node import Argument, Node
+from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
@@ -74,7 +74,7 @@ class _Step(NamedTuple):
 class _Sample(Tracer):
     """Records the op calls on one sample. It raises for anything that cannot be repeated for a batch."""
 
-    captures = True
+    follows_rules = True
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         self.steps: list[_Step] = []
@@ -87,12 +87,13 @@ class _Sample(Tracer):
         self.residuals: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        output = performed(op, inputs, params)
         self._check_residuals(op, (*inputs, *params))
         given = [*map(_array, inputs), *_arrays(params)]
         depends = any(id(x) in self.batched for x in given)
         if depends or any(map(self._differs, given)):
-            self.residuals.update({id(r): r for r in residuals if isinstance(r, np.ndarray)})
+            self.residuals.update({id(r): r for r in _residuals(output) if isinstance(r, np.ndarray)})
         if any(output._array is _array(x) for x in inputs):
             output._array = (
                 output._array.view()
@@ -102,6 +103,7 @@ class _Sample(Tracer):
             self.recorded.add(id(output._array))
         self.made.add(id(output._array))
         self.steps.append(_Step(op, tuple(map(self.used, inputs)), params, output._array, is_grad_enabled()))
+        return output
 
     def _note(self, made: np.ndarray, depends: bool, given: Sequence[Any]) -> None:
         """Record whether a new array depends on this sample, on an outer one, or on another array that a tracer follows."""
@@ -133,21 +135,23 @@ class _Sample(Tracer):
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"
             )
-        if any(map(self.is_known, index)):
-            self.impure(f"computes the gradient of `{node.op.name}` in a batch with an index, and a replay would not")
         return NO_TRACER.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
 
     def is_known(self, array: Any) -> bool:
-        return id(array) in self.batched or id(array) in self.known or super().is_known(array)
+        """Whether this tracer or an outer one of its kind must follow the ops that use an array."""
+        return any(id(array) in one.batched or id(array) in one.known for one in self._nested())
+
+    def _nested(self) -> Iterator[_Sample]:
+        """This tracer, and those of outer calls of vmap."""
+        tracer: Tracer = self
+        while tracer is not NO_TRACER:
+            if isinstance(tracer, _Sample):
+                yield tracer
+            tracer = tracer.outer
 
     def _differs(self, array: Any) -> bool:
         """Whether an array depends on the sample of this vmap or of an outer one."""
-        tracer: Tracer = self
-        while tracer is not NO_TRACER:
-            if isinstance(tracer, _Sample) and (id(array) in tracer.batched or id(array) in tracer.differing):
-                return True
-            tracer = tracer.outer
-        return False
+        return any(id(array) in one.batched or id(array) in one.differing for one in self._nested())
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
@@ -162,34 +166,41 @@ class _Sample(Tracer):
             self._note(found, drawn or any(id(a) in self.batched for a in arrays), arrays)
         return found
 
-    def effect(self, function: Callable[..., None], *arrays: Any, writes: Writes = tuple) -> None:
+    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         raise ValueError(
             "vmap: the function changes state, such as a parameter or a running mean, and would do so once for each sample; "
             "return the new value instead, or call .eval() on modules with running statistics"
         )
 
-    def read(self, thing: Any, what: Read) -> None:
-        if what == "values" and _identity(thing) in self.batched:
+    def read(self, tensor: Tensor) -> None:
+        if _identity(tensor) in self.batched:
             raise ValueError(
                 "vmap: the function reads the values of a batched Tensor (by .item(), .numpy(), bool or an index), which "
                 "differ from sample to sample; use ops instead, such as tg.where and tg.take"
             )
-        if _identity(thing) not in self.batched and _identity(thing) not in self.made:
-            self.outer.read(thing, what)  # the object is from outside
+        if _identity(tensor) not in self.made:
+            self.outer.read(tensor)  # it is from outside
 
-    def write(self, thing: Any, what: Write) -> None:
-        if what == "state" and all(thing is not known for known, _ in self.states):
-            self.states.append((thing, thing.bit_generator.state))
-        elif what == "grad":
-            raise ValueError("vmap: the function sets a gradient with backward(); use grad, which returns it")
+    def draw(self, generator: np.random.Generator) -> None:
+        if all(generator is not known for known, _ in self.states):
+            self.states.append((generator, generator.bit_generator.state))
 
-    def impure(self, reason: str) -> None:
-        self.outer.impure(reason)
+    def set_grad(self, leaf: Tensor) -> None:
+        raise ValueError("vmap: the function sets a gradient with backward(); use grad, which returns it")
 
     def restore(self) -> None:
         """Restore the states of generators. The draws of the first sample are repeated with those of the other samples."""
         for generator, state in self.states:
             generator.bit_generator.state = state
+
+
+def _residuals(output: Tensor) -> list[Any]:
+    """The residuals of an op that its node saved."""
+    node = output._node
+    if not isinstance(node, Node) or not node.op.signature.residuals:
+        return []
+    sig = node.op.signature
+    return [value for name, value in zip(sig.saved, node.saved or (), strict=True) if name in sig.residuals]
 
 
 def _arrays(tree: Any) -> Iterator[np.ndarray]:

@@ -44,7 +44,7 @@ def checkpoint(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     [1.0, 1.0]
     """
     check_callable("checkpoint", f)
-    if not is_grad_enabled() or tracing.tracer().captures:  # a captured program plans its own memory
+    if not is_grad_enabled() or tracing.tracer().follows_rules:  # the tracer must follow f
         return f(*args, **kwargs)
     given = [leaf for _, leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     segment = _Segment(f, args, kwargs)

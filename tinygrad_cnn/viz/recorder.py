@@ -12,7 +12,7 @@ from ..core.backward import Place
 from ..core.frames import is_library
 from ..core.graph import Op
 from ..core.node import Leaf, Node
-from ..core.tracing import Args, Tracer
+from ..core.tracing import Args, Tracer, performed
 from ..core.versions import tick, written_since
 from ..nn import Module, Parameter
 from ..ops.shape import sum_to
@@ -40,10 +40,10 @@ class Recorder(Tracer):
         self._alive: list[Any] = []  # keeps objects alive, so ids stay unique
         self._calls: list[tuple[FrameType, Group]] = []  # the modules around the last op
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        super().call(op, inputs, params, output, residuals)
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        output = performed(op, inputs, params, self.outer)
         if self._ended:  # the second run of a checkpoint
-            return
+            return output
         given = [self._input(name, value) for name, value in zip(input_names(op, len(inputs)), inputs, strict=True)]
         group, place = self._position()
         item = self.graph.add(
@@ -52,6 +52,7 @@ class Recorder(Tracer):
             value=summarize(output._array),
         )  # fmt: skip
         self.register(output, item)
+        return output
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         if self._in_rule:  # a walk through the second run of a checkpoint

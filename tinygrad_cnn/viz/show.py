@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..core.frames import caller
-from ..core.tracing import tracer
 from ..nn import Module
 from ..tensor import Tensor, get_default_dtype
 from .graph import Graph, Group, Item, counted
@@ -40,7 +39,7 @@ def show(
 
     Raises:
         TypeError: if `thing` is none of these, `args` are given for Tensors, or `backward` or `title` has another type.
-        RuntimeError: if a Tensor has no graph, or its graph was freed, or in a compiled function.
+        RuntimeError: if a Tensor has no graph, or its graph was freed.
         ValueError: if `backward` is True and the result is not a single number that requires a gradient, or a length in a
             shape is negative.
         Exception: an exception of the function. Its attribute ``page`` has the values computed before.
@@ -51,8 +50,6 @@ def show(
     >>> [(node["name"] or node["op"], node["gradient"]["values"]) for node in page.data["nodes"]]
     [('a', -2.0), ('b', 2.0), ('mul', 1.0), ('add', 1.0)]
     """
-    if tracer().captures:
-        raise RuntimeError("show: the function is being compiled; call show outside of it, on the plain function")
     if not isinstance(title, str):
         raise TypeError(f"show: `title` is {title!r:.60}; it must be a string")
     if not isinstance(backward, bool | None):

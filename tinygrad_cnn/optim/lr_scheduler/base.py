@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
-from ...core.tracing import deferred, tracer
+from ...core.tracing import deferred
 from ...names import explain_names
 from ...names.keywords import explain_keywords
 from ..hyperparameters import INITIAL_LR, declared
@@ -100,7 +100,6 @@ class LRScheduler(Loadable):
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group after the last step."""
-        tracer().impure("reads the learning rate of a schedule")
         return list(self._last_lr)
 
     def _rates(self) -> list[float]:

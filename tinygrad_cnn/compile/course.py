@@ -1,0 +1,342 @@
+"""The course of a compiled function: the ops that its calls called, in order, and what is prepared for each of them.
+
+A `Slot` is the place of a value: the output of a step, or an operand from outside. A `Step` is an op call on slots. The steps form
+a tree, because calls may take different branches. While the function runs, the course is the tracer: an op call that is the
+expected step is computed by that step's task, and returns a Tensor on the slot's array with a new node. A call that is not expected
+is made plainly and recorded.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Collection, Iterator, Sequence
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+from ..core import hooks, tracing
+from ..core.backward import check_unwritten, pull_back, reached
+from ..core.graph import Op, accelerations
+from ..core.node import Leaf, Node
+from ..core.tracing import NO_TRACER, Args, performed
+from ..core.versions import owner
+from ..tensor import Tensor
+from .blocks import Blocks
+from .program import Program, in_bytes
+from .rules import Rules, Walk
+from .slots import Slot, Step, Use, plain, same
+from .tasks import prepare
+
+MOST_STEPS = 50_000
+"""A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
+
+
+class Course(tracing.Tracer):
+    """What is known of a function, and the position of the call that runs now."""
+
+    follows_rules = False
+    draw = set_grad = read = staticmethod(lambda *_: None)  # type: ignore[assignment]
+
+    def __init__(self, most_branches: int) -> None:
+        self.outer = NO_TRACER
+        self.most_branches = most_branches
+        self._clear()
+
+    def _clear(self) -> None:
+        self.first: list[Step] = []  # the steps that a call may begin with
+        self.count = self.branches = 0
+        self.walks: dict[tuple[Slot, ...], list[Walk]] = {}
+        self.blocks = Blocks()
+        self._kernels = accelerations()
+        self._rest()
+
+    def _rest(self) -> None:
+        self.ahead: Sequence[Step] = self.first  # the steps that may come next
+        self.last: Step | None = None  # the step that came last
+        self._known: dict[int, list[Slot]] | None = None  # by the id of its array; while steps are recorded
+        self._thread = 0
+
+    # A call
+
+    def begin(self) -> None:
+        """A call begins: become the tracer of this context."""
+        if self._kernels != accelerations():  # the prepared tasks are of other kernels
+            self._clear()
+        self._thread, self.records = get_ident(), True
+        self._token = tracing._tracer.set(self)
+        tracing.watchers.append(self)
+
+    def end(self) -> None:
+        """The call ends; its result is alive, its other values are not."""
+        tracing.watchers.remove(self)
+        tracing._tracer.reset(self._token)
+        if self._known is not None:
+            self._settle()
+        step = self.last
+        while step is not None:
+            slot = step.output
+            slot.array = slot.node = None
+            for slot in step.binds:
+                if slot.moves:
+                    slot.array = slot.node = None
+            step = step.previous
+        self._rest()
+
+    @property
+    def path(self) -> list[Step]:
+        """The steps of this call."""
+        found, step = [], self.last
+        while step is not None:
+            found.append(step)
+            step = step.previous
+        return found[::-1]
+
+    # Ops
+
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        for step in self.ahead:
+            if step.op is op and step.take is not None and get_ident() == self._thread:
+                t = step.take(inputs, params)
+                if t is not None:
+                    return t
+        return self._met(op, inputs, params) if get_ident() == self._thread else None
+
+    def _met(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
+        for step in self.ahead:
+            if step.op is op and (new := step.match(inputs, params)) is not None:
+                for slot, x in new:
+                    self._bind(step, slot, x)
+                step.params = params
+                return prepare(step, inputs, self)(inputs, params)
+        return self._record(op, inputs, params) if self.records else None
+
+    def _bind(self, step: Step, slot: Slot, x: Any) -> None:
+        """An operand from outside is another one than in the last call."""
+        if slot.is_number:
+            slot.array = x
+            if not step.varies:
+                step.varies, step.take = True, None
+                self.invalidate(step.output)
+                self.walks.clear()  # the recorded rules have the number as a constant
+            return
+        data, node = (x._array, x._node) if isinstance(x, Tensor) else (x, None)
+        if not slot.moves:
+            slot.moves, step.take = True, None
+            if slot.fixed is not None:
+                slot.fixed = None
+                self.invalidate(slot)
+        slot.array, slot.node = data, node
+
+    def invalidate(self, slot: Slot) -> None:
+        """The array that tasks read in place of a slot is another one: prepare the tasks and programs again that use it."""
+        waiting = list(self.first)
+        while waiting:
+            step = waiting.pop()
+            if any(use.slot is slot for use in step.uses):
+                step.take = None
+            waiting += step.children
+        for walks in self.walks.values():
+            for walk in walks:
+                walk.program = None
+
+    def stray(self) -> None:
+        """The form of a value depends on other values: what follows is not what was recorded."""
+        self.records = False
+        self._astray = True
+
+    # Recording
+
+    def _record(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        """Make the call of an op plainly, and record it as a step."""
+        branches = bool(self.ahead) or self.last is None
+        if (branches and self.branches >= self.most_branches) or self.count >= MOST_STEPS:
+            self.records = False
+            return None
+        if self._known is None:
+            self._known = {}
+            for step in self.path:
+                for slot in (*step.binds, step.output):
+                    self._note(slot)
+        uses = []
+        for x in inputs:
+            use = self._use(x)
+            uses.append(use)
+            if use.binds:
+                self._note(use.slot)
+        try:
+            t = performed(op, inputs, params)
+        except BaseException:
+            for use in uses:
+                if use.binds and not use.slot.is_number:
+                    self._known[id(use.slot.array)].remove(use.slot)
+            raise
+        y, node = t._array, t._node
+        step = Step(op, tuple(uses), params, Slot(y), self.last)
+        if isinstance(node, Node):
+            step.describe_node(node)
+        if y.base is not None or any(x is y for x in map(_array, inputs)):
+            base = owner(y)
+            step.is_view = any(isinstance(a := _array(x), np.ndarray) and owner(a) is base for x in inputs)
+        (self.first if self.last is None else self.last.children).append(step)
+        self.count += 1
+        self.branches += branches
+        self.last, self.ahead = step, step.children
+        self._watch(step, y, node)
+        return t
+
+    def _use(self, x: Any) -> Use:
+        """An operand in terms of slots."""
+        assert self._known is not None
+        if isinstance(x, Tensor):
+            data, node = x._array, x._node
+        elif isinstance(x, np.ndarray):
+            data, node = x, None
+        else:
+            slot = Slot(None)
+            slot.array, slot.is_number = x, True
+            return Use(slot, False, True)
+        slots = self._known.get(id(data), ())
+        for slot in slots:
+            if slot.place() is node:
+                return Use(slot, True, False)
+        if node is None and slots:  # detached
+            return Use(slots[0], False, False)
+        slot = Slot(data)
+        slot.array, slot.node, slot.is_outside, slot.placed_as = data, node, True, type(node)
+        return Use(slot, True, True)
+
+    def _note(self, slot: Slot) -> None:
+        """Note where an array of this call is."""
+        array = slot.seen()
+        if self._known is not None and array is not None and not slot.is_number:
+            self._known.setdefault(id(array), []).append(slot)
+
+    def _watch(self, step: Step, y: np.ndarray, node: Any) -> None:
+        """Follow the output of a recorded step without keeping it alive, and note when it dies."""
+        slot, known, key = step.output, self._known, id(y)
+        assert known is not None
+        now = weakref.ref(self)
+
+        def position() -> int | None:
+            course = now()
+            return None if course is None or course.last is None else course.last.position + 1
+
+        def array_died(_: object) -> None:
+            known.pop(key, None)
+            slot.last = position()
+
+        def node_died(_: object) -> None:
+            slot.last_node = position()
+
+        slot.array_ref = weakref.ref(y, array_died)
+        if node is not None:
+            slot.node_ref = weakref.ref(node, node_died)
+        known.setdefault(key, []).append(slot)
+
+    def _settle(self) -> None:
+        """After a recorded call: note when values died, and which are still alive."""
+        path = self.path
+        for step in path:
+            slot = step.output
+            if slot.array_ref is None:
+                continue
+            step.escapes = slot.array_ref() is not None
+            for last, what in ((slot.last, "array"), (slot.last_node, "node")):
+                if last is not None and last < len(path):
+                    path[last].releases += ((slot, what),)
+            slot.array_ref = slot.node_ref = None
+
+    # Backward
+
+    def walk(
+        self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
+    ) -> dict[Node | Leaf, np.ndarray] | None:
+        if self.last is None or get_ident() != self._thread:
+            return None
+        found = tuple([self._slot_of(place) for place, _ in roots])
+        if not found or None in found or (len(found) > 1 and len(set(found)) < len(found)):
+            return None
+        if hooks.changes and hooks.hooked:
+            oldest = min([place.number for place in wanted]) if wanted else 0
+            if any(hasattr(place, "hooks") for place in reached([place for place, _ in roots], oldest)):
+                return None
+        walks = self.walks.setdefault(found, [])  # type: ignore[arg-type]
+        for walk in walks:
+            if walk.serves(wanted):
+                break
+        else:
+            return self._recorded_walk(walks, roots, wanted, retain, finished)
+        if walk.fails or self._known is not None or not walk.is_open():
+            return None
+        if walk.program is None:
+            walk.uses += 1
+            if walk.uses < 2:
+                return None
+            walk.program = Program(walk)
+        check_unwritten([slot.node for slot in walk.visited], 0)  # type: ignore[misc]
+        gradients = walk.program.run(roots, retain, finished)
+        if gradients is None:
+            walk.program = Program(walk)
+            gradients = walk.program.run(roots, retain, finished)
+        return gradients  # type: ignore[no-any-return]
+
+    def _slot_of(self, place: Any) -> Slot | None:
+        """The slot of a node, if a step of this call made it."""
+        step = self.last
+        while step is not None:
+            if step.output.place() is place:
+                return step.output
+            step = step.previous
+        return None
+
+    def _recorded_walk(self, walks: list[Walk], roots: Any, wanted: Any, retain: bool, finished: Any) -> Any:
+        """Walk plainly, and record the ops of the rules."""
+        if len(walks) >= self.most_branches:
+            return None
+        slots: dict[int, Slot] = {}
+        places: dict[Any, Slot] = {}
+        for step in self.path:
+            for slot in (*step.binds, step.output):
+                if isinstance(array := slot.seen(), np.ndarray):
+                    slots.setdefault(id(array), slot)
+                if (place := slot.place()) is not None:
+                    places[place] = slot
+        rules = Rules(slots, places)
+        given = [(place, rules.root(g)) for place, g in roots]
+        told = finished and (lambda place, g: finished(place, g._array))
+        with tracing.trace(rules):
+            results = pull_back(given, wanted, retain=retain, create=False, finished=told)
+        walks.append(rules.recorded(results, wanted))
+        return {place: g._array for place, g in results.items()}
+
+    # Reports
+
+    @property
+    def summary(self) -> str:
+        """See `Compiled.summary`."""
+        return f"{self.count} operations in {in_bytes(self._memory())} of memory" if self.count else ""
+
+    def _memory(self) -> int:
+        programs = [walk.program for walks in self.walks.values() for walk in walks if walk.program is not None]
+        return self.blocks.nbytes + sum(program.nbytes for program in programs)
+
+    def describe(self) -> str:
+        """See `Compiled.describe`."""
+        lines: list[str] = []
+        names: dict[Slot, str] = {}
+        waiting = [(step, 0) for step in reversed(self.first)]
+        while waiting:
+            step, depth = waiting.pop()
+            lines.append("  " * depth + step.text(names))
+            waiting += [(child, depth + (len(step.children) > 1)) for child in reversed(step.children)]
+        for walk in [walk for walks in self.walks.values() for walk in walks]:
+            if walk.program is not None:
+                lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
+        lines.append(f"{self.count} operations; memory kept: {in_bytes(self._memory())}")
+        return "\n".join(lines)
+
+
+def _array(x: Any) -> Any:
+    return getattr(x, "_array", x)

@@ -1,0 +1,285 @@
+"""A backward walk as a list of ops: the rules are given Tensors, and the ops that they call are recorded.
+
+A rule that computes with arrays outside of ops, reads values, or is not one of this library's is one call of all rules of its node.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core import tracing
+from ..core.backward import fit
+from ..core.graph import Op
+from ..core.node import Leaf, Node
+from ..core.tracing import NO_TRACER, Args, performed
+from ..core.versions import owner
+from ..tensor import Tensor
+from .slots import Slot
+
+OURS = __name__.partition(".")[0] + ".ops."
+"""Rules of ops that are defined there have no effects, and call no other Python."""
+
+
+class _Opaque(Exception):
+    """Raised in a rule that cannot be recorded op by op."""
+
+
+class Value:
+    """An array in a backward walk: its form, and in a run the array, unless that is the same in every run."""
+
+    __slots__ = ("array", "base", "dtype", "nbytes", "origin", "shape", "size", "source", "start", "strides")
+
+    def __init__(self, array: Any, origin: str, source: Any = None) -> None:
+        self.array = array
+        self.origin = origin  # "call", "slot", "saved", "root" or "constant"
+        self.source = source  # of a slot: it; of a saved value: the slot of its node, and its positions among the saved values
+        self.base: Value | None = None  # the value of whose memory this one is a view
+        self.start = 0  # where it begins in that memory
+        if isinstance(array, np.ndarray):
+            self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
+            self.size, self.nbytes = array.size, array.nbytes
+
+    @property
+    def root(self) -> Value:
+        """The value that owns the memory."""
+        return self if self.base is None else self.base
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Call:
+    """A call of an op, or of all rules of the node of `slot`. Inputs and parameters are nested tuples and lists of values and
+    constants."""
+
+    name: str
+    inputs: tuple[Any, ...]
+    params: dict[str, Any]
+    outputs: tuple[Value | None, ...]
+    op: Op | None
+    slot: Slot | None = None
+    parents: tuple[Slot, ...] = ()  # of the node, those that are wanted
+
+    @property
+    def reads(self) -> list[Value]:
+        """The values that the call reads."""
+        return [v for v in flat((self.inputs, self.params)) if isinstance(v, Value)]
+
+
+@dataclass(eq=False, repr=False)
+class Walk:
+    """What a backward walk from some slots did: the calls, the nodes that it visited, and the gradients that it gave."""
+
+    calls: list[Call]
+    roots: list[Value]
+    visited: list[Slot]
+    results: list[tuple[Slot, Value]]
+    wanted: frozenset[Slot] | None
+    fails: bool  # whether it cannot be repeated from the record
+    kept: set[Slot] = field(default_factory=set)  # places whose gradient was still held in a later walk
+    uses: int = 0
+    program: Any = None
+
+    def serves(self, wanted: Collection[Any] | None) -> bool:
+        """Whether gradients are wanted in this call as they were in the recorded one."""
+        if wanted is None or self.wanted is None:
+            return wanted is None and self.wanted is None
+        return len(wanted) == len(self.wanted) and all(slot.node in wanted for slot in self.wanted)
+
+    def is_open(self) -> bool:
+        """Whether no node was freed, and the leaves are different ones."""
+        if any([slot.node is None or slot.node.parents is None for slot in self.visited]):
+            return False
+        return len({slot.node for slot, _ in self.results}) == len(self.results)
+
+
+class Rules(tracing.Tracer):
+    """Records one walk. `slots` are those of the arrays of the call, by identity, and `places` those of its nodes."""
+
+    follows_rules = True
+
+    def __init__(self, slots: dict[int, Slot], places: dict[Any, Slot]) -> None:
+        self._slots, self._places = slots, places
+        self._values: dict[int, Value] = {}
+        self._owners: dict[int, Value] = {}
+        self._alive: list[Any] = []  # so that ids stay unique
+        self._suspects = False  # whether an unknown array was met
+        self.calls: list[Call] = []
+        self.roots: list[Value] = []
+        self.visited: list[Slot] = []
+        self.fails = False
+
+    def root(self, g: Any) -> Tensor:
+        """An incoming gradient as a Tensor."""
+        array = np.array(g)
+        self.roots.append(self._known(array, "root"))
+        return Tensor._of(array)
+
+    def recorded(self, results: dict[Any, Tensor], wanted: Collection[Any] | None) -> Walk:
+        """The record of the walk, which has ended with these gradients."""
+        found, places = [], self._places
+        for place, g in results.items():
+            value = self._values.get(id(g._array))
+            if place not in places or value is None or value.root.origin != "call":
+                self.fails = True
+            else:
+                found.append((places[place], value))
+        slots = None
+        if wanted is not None:
+            slots = frozenset([places[place] for place in wanted if place in places])
+            self.fails |= len(slots) < len(wanted)
+        for value in self._values.values():
+            if value.origin != "constant":
+                value.array = None
+        walk = Walk(self.calls, self.roots, self.visited, found, slots, self.fails)
+        self._alive.clear()
+        return walk
+
+    # Events
+
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
+        output = performed(op, inputs, params)
+        given = self._of(inputs), self._of(dict(zip(op.signature.params, params, strict=True)))
+        if id(output._array) not in self._values:  # else the op returned its input
+            self.calls.append(Call(op.name, *given, (self._made(output._array),), op))
+        return output
+
+    def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
+        raise _Opaque
+
+    def read(self, tensor: Tensor) -> None:
+        raise _Opaque
+
+    def draw(self, generator: np.random.Generator) -> None:
+        raise _Opaque
+
+    def vjp(self, node: Node, g: Tensor, saved: Args, parents: Args) -> Args:
+        slot = self._places.get(node)
+        if slot is None:
+            self.fails = True  # a node that no step of the course made
+            return tuple([r if r is None else _tensor(r) for r in node.op.pull(g, saved, node.params, parents)])
+        self.visited.append(slot)
+        mark = len(self.calls)
+        assert slot.step is not None
+        if node.op.function.__module__.startswith(OURS) and not slot.step.varies:
+            self._note_saved(slot, node)
+            self._suspects = False
+            try:
+                found = node.op.pull(g, mapped(_wrapped, saved), node.params, parents)
+                if not self._suspects and not any(isinstance(r, np.ndarray | np.generic) for r in found):
+                    return found
+            except (_Opaque, TypeError):
+                pass
+            for call in self.calls[mark:]:
+                self._forget(call)
+            del self.calls[mark:]
+        token = tracing._tracer.set(NO_TRACER)
+        try:
+            pulled = node.op.pull(g._array, node.saved, node.params, parents)
+        finally:
+            tracing._tracer.reset(token)
+        results = fitted(node.op, pulled, parents, g._array, node.saved or ())
+        outputs = tuple([r if r is None else self._made(r) for r in results])
+        wanted = tuple([p and self._places.get(p) for p in parents])
+        if any(p is not None and place is None for p, place in zip(parents, wanted, strict=True)):
+            self.fails = True
+        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, outputs, None, slot, wanted))
+        return tuple([r if r is None else Tensor._of(r) for r in results])
+
+    # Values
+
+    def _note_saved(self, slot: Slot, node: Node) -> None:
+        """Find out where the arrays that a node saved come from."""
+        for i, value in enumerate(node.saved or ()):
+            for j, array in enumerate(value) if isinstance(value, tuple) else ((-1, value),):
+                if isinstance(array, np.ndarray) and id(array) not in self._values:
+                    if id(array) in self._slots:
+                        self._known(array, "slot", self._slots[id(array)])
+                    else:
+                        self._known(array, "saved", (slot, i, j))
+
+    def _of(self, tree: Any) -> Any:
+        return mapped(self._refer, tree)
+
+    def _refer(self, x: Any) -> Any:
+        if isinstance(x, Tensor):
+            x = x._array
+        elif isinstance(x, np.generic) or (isinstance(x, np.ndarray) and id(x) not in self._values):
+            self._suspects = True
+        if not isinstance(x, np.ndarray):
+            return x
+        found = self._values.get(id(x))
+        if found is None:
+            found = self._known(x, "constant")
+            self._suspects |= found.base is not None
+        return found
+
+    def _made(self, array: np.ndarray) -> Value:
+        return self._values.get(id(array)) or self._known(array, "call")
+
+    def _known(self, array: np.ndarray, origin: str, source: Any = None) -> Value:
+        self._alive.append(array)
+        value = self._values[id(array)] = Value(array, origin, source)
+        base = self._owners.setdefault(id(owner(array)), value)
+        if base is not value:
+            value.base = base.root
+            if base.root.array is not None:
+                value.start = array.ctypes.data - base.root.array.ctypes.data
+        return value
+
+    def _forget(self, call: Call) -> None:
+        for value in call.outputs:
+            if value is not None:
+                self._values.pop(id(value.array), None)
+                if self._owners.get(id(owner(value.array))) is value:
+                    del self._owners[id(owner(value.array))]
+
+
+def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, saved: Sequence[Any]) -> list[Any]:
+    """Gradients that rules returned, as arrays in the shapes and dtypes of the parents; None where there is no parent.
+
+    They share no memory with the incoming gradient g or with saved values.
+    """
+    found: list[Any] = []
+    for i, (r, parent) in enumerate(zip(gradients, parents, strict=True)):
+        if parent is None:
+            found.append(None)
+            continue
+        if not hasattr(r, "shape"):
+            raise TypeError(f"{op.name}: a rule returned {r!r:.60}, not an array")
+        if r.shape != parent.shape or r.dtype != parent.dtype:
+            r = fit(r, parent, op, i)
+        r = np.asarray(r)
+        found.append(r.copy("K") if r.base is not None or r is g or any(r is value for value in saved) else r)
+    return found
+
+
+def _tensor(r: Any) -> Any:
+    return Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r
+
+
+def _wrapped(x: Any) -> Any:
+    return Tensor._of(x) if isinstance(x, np.ndarray) else x
+
+
+def flat(tree: Any) -> list[Any]:
+    """The leaves of nested tuples, lists, dicts and slices."""
+    found: list[Any] = []
+    mapped(found.append, tree)
+    return found
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Nested tuples, lists, dicts and slices with ``function(leaf)`` in place of each leaf; ``slice(0, 2)`` is a leaf."""
+    if type(tree) in (tuple, list):
+        return type(tree)([mapped(function, branch) for branch in tree])
+    if type(tree) is dict:
+        return {key: mapped(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, slice):
+        bounds = (tree.start, tree.stop, tree.step)
+        if not all(bound is None or type(bound) is int for bound in bounds):
+            return slice(*(mapped(function, bound) for bound in bounds))
+    return function(tree)

@@ -1,0 +1,190 @@
+"""The parts of a course: slots for values, and steps on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.codegen import OUTPUT
+from ..core.grad_mode import _recording
+from ..core.graph import Op
+from ..core.node import Leaf, Node
+from ..tensor import Tensor
+
+_recorded = _recording.get
+
+
+class Slot:
+    """The place of a value in a course. Its array and node are those of the call that runs now.
+
+    The array and node of an operand from outside stay from one call to the next, until it turns out that it `moves`.
+    """
+
+    __slots__ = (
+        "array", "array_ref", "copied", "dtype", "fixed", "is_number", "is_outside", "last", "last_node", "moves", "node",
+        "node_ref", "placed_as", "shape", "shared", "step", "strides",
+    )  # fmt: skip
+
+    def __init__(self, array: np.ndarray | None) -> None:
+        self.array: Any = None
+        self.node: Node | Leaf | None = None
+        self.array_ref: Callable[[], np.ndarray | None] | None = None  # in the call that records it
+        self.node_ref: Callable[[], Node | None] | None = None
+        self.fixed: np.ndarray | None = None  # the array that prepared tasks read in its place
+        self.step: Step | None = None  # the step that makes it
+        self.copied = False  # whether the array must be copied to `fixed` before each use
+        self.is_outside = self.is_number = self.moves = False
+        self.placed_as: type = type(None)  # of an operand from outside, the class of its node
+        self.last: int | None = None  # the number of the step before which its array died, if it did
+        self.last_node: int | None = None
+        self.shared: dict[Any, Any] = {}  # what kernels keep for tasks that read it
+        if array is not None:
+            self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
+
+    def seen(self) -> Any:
+        """Its array in this call, also while steps are recorded."""
+        return self.array if self.array_ref is None else self.array_ref()
+
+    def place(self) -> Node | Leaf | None:
+        """Its node in this call, also while steps are recorded."""
+        return self.node if self.node_ref is None else self.node_ref()
+
+    @property
+    def nbytes(self) -> int:
+        """The size of its array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Use(NamedTuple):
+    """An operand of a step."""
+
+    slot: Slot
+    is_placed: bool
+    """Whether it has the node of the slot, and was not detached from the graph."""
+    binds: bool
+    """Whether it is from outside, and used for the first time in a call."""
+
+
+class Step:
+    """A recorded call of an op."""
+
+    __slots__ = (
+        "binds", "block", "children", "escapes", "has_grad", "is_view", "op", "output", "own", "params", "parents", "position",
+        "previous", "recorded", "records", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Op, uses: tuple[Use, ...], params: tuple[Any, ...], output: Slot, previous: Step | None
+    ) -> None:
+        self.op, self.uses, self.params, self.output = op, uses, params, output
+        output.step = self
+        self.previous = previous
+        self.position: int = 0 if previous is None else previous.position + 1
+        self.recorded = params
+        self.varies = not all(map(plain, params))  # whether parameters or numbers differ from call to call
+        self.binds = tuple([use.slot for use in uses if use.binds])
+        self.children: list[Step] = []
+        self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
+        self.has_grad = any([use.is_placed and use.slot.place() is not None for use in uses])
+        self.records = self.is_view = False
+        self.escapes = False  # whether its value was still alive after a call
+        self.parents: tuple[int | None, ...] | None = None  # see `Form`, as for `saved`
+        self.saved: tuple[Any, ...] = ()
+        self.residuals: tuple[Slot, ...] = ()
+        self.take: Callable[..., Tensor | None] | None = None
+        self.tensors: tuple[bool, ...] = ()  # whether each operand was a Tensor when `take` was made
+        self.own: Callable[[], np.ndarray] | None = None  # makes a view of its memory, if it has some
+        self.block: Any = None
+
+    def describe_node(self, node: Node) -> None:
+        """Note how the node of its output is made: from which operands its parents and saved values are."""
+        sig = self.op.signature
+        self.records = True
+        places = [i if use.is_placed and not use.slot.is_number else None for i, use in enumerate(self.uses)]
+        numbers = {name: i for i, name in enumerate(sig.inputs)}
+        self.parents = tuple(places) if sig.variadic else tuple([places[numbers[name]] for name in sig.served])
+        self.residuals = tuple([Slot(None) for _ in sig.residuals])
+        names = {OUTPUT: "y", **{name: f"r{i}" for i, name in enumerate(sig.residuals)}}
+        names |= {sig.inputs[0]: "all"} if sig.variadic else numbers
+        values = zip(sig.saved, node.saved or (), strict=True)
+        self.saved = tuple([None if value is None else names[name] for name, value in values])
+
+    def match(self, inputs: Sequence[Any], params: tuple[Any, ...]) -> Sequence[tuple[Slot, Any]] | None:
+        """The operands from outside that differ from those of the last call, if this is the step that is called; else None."""
+        new: list[tuple[Slot, Any]] = []
+        if len(inputs) != len(self.uses):
+            return None
+        for x, (slot, is_placed, binds) in zip(inputs, self.uses, strict=True):
+            if slot.is_number:
+                if not (x is slot.array or same((x,), (slot.array,))):
+                    if x.__class__ is not slot.array.__class__:
+                        return None
+                    new.append((slot, x))
+                continue
+            data, node = (x._array, x._node) if isinstance(x, Tensor) else (x, None)
+            is_same = data is slot.array and node is (slot.node if is_placed else None)
+            if binds and not (is_same and _has_form(data, slot)):
+                if node.__class__ is not slot.placed_as or not _has_form(data, slot):
+                    return None
+                new.append((slot, x))
+            elif not is_same:
+                return None
+        if self.has_grad and _recorded() is not self.records:
+            return None
+        if not self.varies and not same(params, self.recorded):
+            return None
+        return new
+
+    def text(self, names: dict[Slot, str]) -> str:
+        """A line of `describe`."""
+        for use in self.uses:
+            if not use.slot.is_number and use.slot not in names:
+                names[use.slot] = f"x{len(names)}"
+        given = [f"{use.slot.array!r:.20}" if use.slot.is_number else names[use.slot] for use in self.uses]
+        names[self.output] = f"v{len(names)}"
+        slot = self.output
+        how = "" if self.take is None else ", in memory of its own" if self.own is not None else ", computed as usual"
+        return f"{names[slot]} = {self.op.name}({', '.join(given)})    {slot.dtype} {slot.shape}{how}"
+
+
+def _has_form(array: Any, slot: Slot) -> bool:
+    """Whether an operand is an array with the shape, dtype and memory order that was recorded."""
+    if array.__class__ is not np.ndarray:
+        return False
+    return array.shape == slot.shape and array.dtype == slot.dtype and array.strides == slot.strides  # type: ignore[no-any-return]
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str, complex, type, type(Ellipsis)})
+
+
+def plain(x: Any) -> bool:
+    """Whether a parameter is an immutable value that can be compared."""
+    if x.__class__ is tuple:
+        return all(map(plain, x))
+    if x.__class__ is slice:
+        return plain((x.start, x.stop, x.step))
+    return x.__class__ in _PLAIN or isinstance(x, np.dtype)
+
+
+def same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    """Whether plain values are the same, in type and sign too."""
+    for x, y in zip(a, b, strict=True):
+        if x is y:
+            continue
+        kind = x.__class__
+        if kind is not y.__class__:
+            return False
+        if kind is tuple:
+            if len(x) != len(y) or not same(x, y):
+                return False
+        elif kind is slice:
+            if not same((x.start, x.stop, x.step), (y.start, y.stop, y.step)):
+                return False
+        elif kind not in _PLAIN and not isinstance(x, np.dtype):
+            return False
+        elif x != y or (kind is float and not x and math.copysign(1.0, x) != math.copysign(1.0, y)):
+            return False
+    return True
