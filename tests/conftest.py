@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tinygrad_cnn import nn
-from tinygrad_cnn.compile import program
 
 from .tuning import tuned
 
@@ -49,18 +48,6 @@ def tuning():
     """A function that sets the constants of a module for this test: ``tuning(module, NAME=value)``."""
     with tuned() as tune:
         yield tune
-
-
-@pytest.fixture
-def replays():
-    """From their second call on, compiled functions replay their program.
-
-    By default, calls 2 and 3 are audits, which return what eager mode computes, whatever the program is: a test of few calls
-    would compare no replay.
-    """
-    with tuned() as tune:
-        tune(program, FIRST_AUDIT=1000)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -60,11 +60,14 @@ class Blocks:
         return sum(block.size for block in self._blocks)
 
     def take(self, step: Step, nbytes: int) -> Block:
-        """A block for the value of a step: one whose other values are dead when the step comes, or a new one."""
+        """A block for the value of a step: one whose other values are not alive at the same time, or a new one.
+
+        A value that is copied out has a block alone, since no reference count tells whether a later task needs it.
+        """
         best = None
-        for block in self._blocks:
+        for block in () if step.escapes else self._blocks:
             if nbytes <= block.size <= 2 * nbytes + ALIGNMENT and (best is None or block.size < best.size):
-                if all(_is_dead(user, step) for user in block.users):
+                if not any(user.escapes or _meet(user, step) for user in block.users):
                     best = block
         if best is None:
             best = Block(math.ceil(nbytes / ALIGNMENT) * ALIGNMENT)
@@ -81,11 +84,12 @@ class Blocks:
             self._blocks.remove(block)
 
 
-def _is_dead(user: Step, step: Step) -> bool:
-    """Whether the value of `user` is not alive when `step` comes, since it died before, or is of another branch."""
-    if user.output.last is not None and user.output.last <= step.position:
-        return True
-    above: Step | None = step
-    while above is not None and above.position > user.position:
+def _meet(a: Step, b: Step) -> bool:
+    """Whether the values of two steps were alive at the same time in a call that took both."""
+    first, second = (a, b) if a.position < b.position else (b, a)
+    if first.output.last is not None and first.output.last <= second.position:
+        return False
+    above: Step | None = second
+    while above is not None and above.position > first.position:
         above = above.previous
-    return above is not user
+    return above is first

@@ -20,7 +20,7 @@ from ..core.grad_mode import _recording
 from ..core.node import Node
 from ..core.versions import tick
 from ..tensor import Tensor
-from .slots import same
+from .slots import alike, same
 
 
 class Form(NamedTuple):
@@ -51,8 +51,8 @@ def source(form: Form) -> str:
     n = len(form.kinds)
     slots = [f"s{i}" for i in range(n)]
     names = [
-        *slots, "course", "step", "op", "out", "task", "view", "block", "renew", "recorded", "shape", "strides", "dtype",
-        "residuals", "children", "releases",
+        *slots, "course", "step", "op", "out", "task", "view", "block", "renew", "recorded", "dumped", "shape", "strides", "dtype",
+        "residuals", "releases", "expected",
     ]  # fmt: skip
     lines = [f"def make({', '.join(names)}):", "    def take(inputs, params):"]
     body = [f"{', '.join(f'x{i}' for i in range(n))}, = inputs", "try:"]
@@ -83,7 +83,10 @@ def source(form: Form) -> str:
     if form.has_grad:
         body.append(f"if recording() is not {form.parents is not None}: return None")
     if form.params and not form.varies:
-        body.append("if params is not recorded and not same(params, recorded): return None")
+        given, known = (", ".join(f"{p}{i}" for i in range(form.params)) for p in "pq")
+        lines[1:1] = [f"    {known}, = recorded"]
+        differ = " or ".join(f"p{i} is not q{i}" for i in range(form.params))
+        body += [f"{given}, = params", f"if ({differ}) and not alike(params, recorded, dumped): return None"]
     for i, kind in enumerate(form.kinds):
         if kind in "mr":
             body.append(f"s{i}.array = a{i}")
@@ -121,7 +124,7 @@ def source(form: Form) -> str:
             if not form.memory
             else "n.shape = shape; n.strides = strides; n.dtype = dtype; n.number = tick()",
         ]
-    body += ["course.last = step", "course.ahead = children", "return t"]
+    body += ["course.last = step", "course.expected = expected", "return t"]
     lines += [f"        {line}" for line in body]
     return "\n".join([*lines, "    return take"]) + "\n"
 
@@ -136,7 +139,8 @@ def _saved(value: Any, n: int) -> str:
 
 _numbers = count()
 _scope: dict[str, Any] = {
-    "Node": Node, "Tensor": Tensor, "copyto": np.copyto, "explain": explain, "getrefcount": getrefcount, "ndarray": np.ndarray,
+    "Node": Node, "Tensor": Tensor, "alike": alike, "copyto": np.copyto, "explain": explain, "getrefcount": getrefcount,
+    "ndarray": np.ndarray,
     "new": object.__new__, "recording": _recording.get, "same": same, "tick": tick,
 }  # fmt: skip
 

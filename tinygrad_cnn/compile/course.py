@@ -52,8 +52,8 @@ class Course(tracing.Tracer):
         self._rest()
 
     def _rest(self) -> None:
-        self.ahead: Sequence[Step] = self.first  # the steps that may come next
         self.last: Step | None = None  # the step that came last
+        self.expected = self.first[0] if len(self.first) == 1 else None  # the step that comes next, if there is only one
         self._known: dict[int, list[Slot]] | None = None  # by the id of its array; while steps are recorded
         self._thread = 0
 
@@ -84,6 +84,11 @@ class Course(tracing.Tracer):
         self._rest()
 
     @property
+    def ahead(self) -> list[Step]:
+        """The steps that may come next."""
+        return self.first if self.last is None else self.last.children
+
+    @property
     def path(self) -> list[Step]:
         """The steps of this call."""
         found, step = [], self.last
@@ -95,12 +100,14 @@ class Course(tracing.Tracer):
     # Ops
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        for step in self.ahead:
-            if step.op is op and step.take is not None and get_ident() == self._thread:
-                t = step.take(inputs, params)
-                if t is not None:
-                    return t
-        return self._met(op, inputs, params) if get_ident() == self._thread else None
+        if get_ident() != self._thread:
+            return None
+        step = self.expected
+        if step is not None and step.op is op and step.take is not None:
+            t = step.take(inputs, params)
+            if t is not None:
+                return t
+        return self._met(op, inputs, params)
 
     def _met(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
@@ -144,7 +151,6 @@ class Course(tracing.Tracer):
     def stray(self) -> None:
         """The form of a value depends on other values: what follows is not what was recorded."""
         self.records = False
-        self._astray = True
 
     # Recording
 
@@ -179,10 +185,12 @@ class Course(tracing.Tracer):
         if y.base is not None or any(x is y for x in map(_array, inputs)):
             base = owner(y)
             step.is_view = any(isinstance(a := _array(x), np.ndarray) and owner(a) is base for x in inputs)
-        (self.first if self.last is None else self.last.children).append(step)
+        self.ahead.append(step)
+        if self.last is not None:
+            self.last.take = None  # it knew what comes next
         self.count += 1
         self.branches += branches
-        self.last, self.ahead = step, step.children
+        self.last, self.expected = step, None
         self._watch(step, y, node)
         return t
 
@@ -223,61 +231,69 @@ class Course(tracing.Tracer):
             course = now()
             return None if course is None or course.last is None else course.last.position + 1
 
+        def memory_died(_: object) -> None:
+            slot.last = position()
+
         def array_died(_: object) -> None:
             known.pop(key, None)
-            slot.last = position()
+            slot.last_array = position()
 
         def node_died(_: object) -> None:
             slot.last_node = position()
 
         slot.array_ref = weakref.ref(y, array_died)
+        slot.memory_ref = weakref.ref(owner(y), memory_died)
         if node is not None:
             slot.node_ref = weakref.ref(node, node_died)
         known.setdefault(key, []).append(slot)
 
     def _settle(self) -> None:
-        """After a recorded call: note when values died, and which are still alive."""
+        """After a recorded call: note when values died."""
         path = self.path
         for step in path:
             slot = step.output
             if slot.array_ref is None:
                 continue
-            step.escapes = slot.array_ref() is not None
-            for last, what in ((slot.last, "array"), (slot.last_node, "node")):
+            for last, what in ((slot.last_array, "array"), (slot.last_node, "node")):
                 if last is not None and last < len(path):
                     path[last].releases += ((slot, what),)
-            slot.array_ref = slot.node_ref = None
+            slot.array_ref = slot.memory_ref = slot.node_ref = None
 
     # Backward
 
     def walk(
         self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
     ) -> dict[Node | Leaf, np.ndarray] | None:
-        if self.last is None or get_ident() != self._thread:
+        last = self.last
+        if last is None or get_ident() != self._thread:
             return None
-        found = tuple([self._slot_of(place) for place, _ in roots])
-        if not found or None in found or (len(found) > 1 and len(set(found)) < len(found)):
-            return None
+        if len(roots) == 1 and last.output.node is roots[0][0]:
+            found: tuple[Any, ...] = (last.output,)
+        else:
+            found = tuple([self._slot_of(place) for place, _ in roots])
+            if not found or None in found or len(set(found)) < len(found):
+                return None
         if hooks.changes and hooks.hooked:
             oldest = min([place.number for place in wanted]) if wanted else 0
             if any(hasattr(place, "hooks") for place in reached([place for place, _ in roots], oldest)):
                 return None
-        walks = self.walks.setdefault(found, [])  # type: ignore[arg-type]
-        for walk in walks:
-            if walk.serves(wanted):
-                break
-        else:
-            return self._recorded_walk(walks, roots, wanted, retain, finished)
-        if walk.fails or self._known is not None or not walk.is_open():
+        walks = self.walks.get(found)
+        walk = None if walks is None else next((walk for walk in walks if walk.serves(wanted)), None)
+        if walk is None:
+            return self._recorded_walk(self.walks.setdefault(found, []), roots, wanted, retain, finished)
+        nodes: list[Any] = [slot.node for slot in walk.visited]
+        if walk.fails or self._known is not None or any([node is None or node.parents is None for node in nodes]):
             return None
         if walk.program is None:
             walk.uses += 1
             if walk.uses < 2:
                 return None
             walk.program = Program(walk)
-        check_unwritten([slot.node for slot in walk.visited], 0)  # type: ignore[misc]
+        if not walk.program.serves():
+            return None
+        check_unwritten(nodes, 0)
         gradients = walk.program.run(roots, retain, finished)
-        if gradients is None:
+        if gradients is None:  # somebody holds those of an earlier call: they get copies now
             walk.program = Program(walk)
             gradients = walk.program.run(roots, retain, finished)
         return gradients  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,11 @@ class Program:
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
         self._moving: list[Value] = []  # values that are read from the slots in every run
         self._copied: list[Slot] = []
-        self._lasting = {b: Block(b.size) for b in dict.fromkeys(self._plan.buffers.values()) if b.lasts}
         self._place_values()
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Call, Any] = {}
         self._names: dict[Value, str] = {}
         self.lines: list[str] = []
-        self._results = [self._result(slot, value) for slot, value in walk.results]
         self._calls: list[Callable[[], object]] = []
         self._ends: list[tuple[int, int]] = []  # how many calls complete a result, and its number
         numbers = {value: k for k, (_, value) in enumerate(walk.results)}
@@ -52,8 +51,10 @@ class Program:
             if dead := dying.pop(i, None):
                 self._calls.append(partial(_release, dead))
         self._left = dying.pop(float("inf"), [])
+        self._results = [(slot, self._result(value)) for slot, value in walk.results]
+        self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
         self._is_small = sum([value.nbytes for call in walk.calls for value in made(call)]) < SMALL_BYTES
-        self.nbytes = self._plan.size + sum(block.size for block in self._lasting.values())
+        self.nbytes = self._plan.size + self._block.size
 
     # Running
 
@@ -61,30 +62,21 @@ class Program:
         self, roots: Sequence[tuple[Any, Any]], retain: bool, finished: Callable[[Any, Any], object] | None
     ) -> dict[Node | Leaf, np.ndarray] | None:
         """The gradients of the walk, which begins with the given ones; None if some of the last run are still held."""
-        walk, held = self._walk, False
-        for slot, _, _, block in self._results:
-            if block is not None and not block.is_free():
-                walk.kept.add(slot)
-                held = True
-        if held:
+        walk, block = self._walk, self._block
+        if getrefcount(block.raw) > block.limit:
+            walk.copies = True
             return None
         for value, (_, g) in zip(walk.roots, roots, strict=True):
             self._fixed[value][...] = g
         for value in self._moving:
-            if value.origin == "slot":
-                value.array = value.source.array
-            else:
-                slot, i, j = value.source
-                saved = slot.node.saved[i]
-                value.array = saved if j < 0 else saved[j]
+            value.array = _found(value)
         for slot in self._copied:
-            np.copyto(slot.fixed, slot.array)
-        found: dict[Node | Leaf, np.ndarray] = {}
+            np.copyto(slot.fixed, slot.array)  # type: ignore[arg-type]
         try:
             if self._is_small:
-                self._run(finished, found)
+                found = self._run(finished)
             else:
-                blas_alone(self._run, finished, found)  # BLAS threads would spin and slow the kernels' threads
+                found = blas_alone(self._run, finished)  # BLAS threads would spin and slow the kernels' threads
         finally:
             _release(self._moving)
             _release(self._left)
@@ -94,30 +86,27 @@ class Program:
                 node.saved = node.parents = None
         return found
 
-    def _run(self, finished: Callable[[Any, Any], object] | None, found: dict[Any, Any]) -> None:
+    def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, np.ndarray]:
         if finished is None:
             for call in self._calls:
                 call()
-            for number in range(len(self._results)):
-                self._give(number, found)
-            return
+            return {slot.node: result() for slot, result in self._results}
+        found: dict[Any, np.ndarray] = {}
         done = 0
         for end, number in self._ends:
             for call in self._calls[done:end]:
                 call()
             done = max(done, end)
-            self._give(number, found)
-            place = self._results[number][0].node
-            finished(place, found[place])
+            slot, result = self._results[number]
+            g = found[slot.node] = result()
+            finished(slot.node, g)
         for call in self._calls[done:]:
             call()
+        return found
 
-    def _give(self, number: int, found: dict[Any, Any]) -> None:
-        slot, value, view, _ = self._results[number]
-        if view is not None:
-            found[slot.node] = view()
-        else:
-            found[slot.node] = np.array(self._fixed[value], order="C") if value in self._fixed else value.array
+    def serves(self) -> bool:
+        """Whether the leaves of this call are different ones, as they were when the walk was recorded."""
+        return not self._loose or len({slot.node for slot, _ in self._results}) == len(self._results)
 
     # Values
 
@@ -125,9 +114,14 @@ class Program:
         """Find the arrays of values that are the same in every run."""
         arena = np.empty(self._plan.size + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
+        self._starts, size = {}, 0
+        for buffer in dict.fromkeys(self._plan.buffers.values()):
+            if buffer.lasts:
+                self._starts[buffer], size = size, size + buffer.size
+        self._block = Block(size)
         for value, buffer in self._plan.buffers.items():
             if buffer.lasts:
-                self._fixed[value] = self._lasting[buffer].inner(value.shape, value.dtype, value.strides)
+                self._fixed[value] = self._block.inner(value.shape, value.dtype, value.strides, self._starts[buffer])
             else:
                 self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, start + buffer.offset, value.strides)
         for root in self._walk.roots:
@@ -146,14 +140,15 @@ class Program:
                 if value.source.copied and value.source not in self._copied:
                     self._copied.append(value.source)
 
-    def _result(self, slot: Slot, value: Value) -> tuple[Slot, Value, Callable[[], Any] | None, Block | None]:
-        """A gradient that the walk gives: what makes the array that everybody may hold, and the block that tells whether somebody
-        holds one."""
+    def _result(self, value: Value) -> Callable[[], np.ndarray]:
+        """What makes the array of a gradient that everybody may hold."""
         buffer = self._plan.buffers.get(value.root)
-        if buffer is None or slot in self._walk.kept:
-            return slot, value, None, None
-        block = self._lasting[buffer]
-        return slot, value, block.outer(value.shape, value.dtype, value.strides, value.start), block
+        if buffer is not None and not self._walk.copies:
+            start = self._starts[buffer] + value.start
+            return self._block.outer(value.shape, value.dtype, value.strides, start)
+        if value in self._fixed:
+            return partial(np.array, self._fixed[value], order="C")
+        return lambda: value.array
 
     def _filled(self, tree: Any) -> Any:
         """`tree` with its values replaced by their arrays; they are all fixed."""
@@ -321,6 +316,15 @@ class Program:
     def _name(self, value: Value) -> str:
         prefix = {"call": "g", "root": "g"}.get(value.origin, "s")
         return self._names.setdefault(value, f"{prefix}{len(self._names)}")
+
+
+def _found(value: Value) -> Any:
+    """The array of a value from outside the walk."""
+    if value.origin == "slot":
+        return value.source.array
+    slot, i, j = value.source
+    saved = slot.node.saved[i]
+    return saved if j < 0 else saved[j]
 
 
 def _release(values: Sequence[Value]) -> None:

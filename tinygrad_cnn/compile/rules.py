@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class Walk:
     results: list[tuple[Slot, Value]]
     wanted: frozenset[Slot] | None
     fails: bool  # whether it cannot be repeated from the record
-    kept: set[Slot] = field(default_factory=set)  # places whose gradient was still held in a later walk
+    copies: bool = False  # whether the gradients of a walk were still held in a later one
     uses: int = 0
     program: Any = None
 
@@ -88,12 +88,6 @@ class Walk:
         if wanted is None or self.wanted is None:
             return wanted is None and self.wanted is None
         return len(wanted) == len(self.wanted) and all(slot.node in wanted for slot in self.wanted)
-
-    def is_open(self) -> bool:
-        """Whether no node was freed, and the leaves are different ones."""
-        if any([slot.node is None or slot.node.parents is None for slot in self.visited]):
-            return False
-        return len({slot.node for slot, _ in self.results}) == len(self.results)
 
 
 class Rules(tracing.Tracer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from marshal import dumps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,21 +25,23 @@ class Slot:
     """
 
     __slots__ = (
-        "array", "array_ref", "copied", "dtype", "fixed", "is_number", "is_outside", "last", "last_node", "moves", "node",
-        "node_ref", "placed_as", "shape", "shared", "step", "strides",
+        "array", "array_ref", "copied", "dtype", "fixed", "is_number", "is_outside", "last", "last_array", "last_node", "memory_ref",
+        "moves", "node", "node_ref", "placed_as", "shape", "shared", "step", "strides",
     )  # fmt: skip
 
     def __init__(self, array: np.ndarray | None) -> None:
         self.array: Any = None
         self.node: Node | Leaf | None = None
         self.array_ref: Callable[[], np.ndarray | None] | None = None  # in the call that records it
+        self.memory_ref: Callable[[], np.ndarray | None] | None = None
         self.node_ref: Callable[[], Node | None] | None = None
         self.fixed: np.ndarray | None = None  # the array that prepared tasks read in its place
         self.step: Step | None = None  # the step that makes it
         self.copied = False  # whether the array must be copied to `fixed` before each use
         self.is_outside = self.is_number = self.moves = False
         self.placed_as: type = type(None)  # of an operand from outside, the class of its node
-        self.last: int | None = None  # the number of the step before which its array died, if it did
+        self.last: int | None = None  # the number of the step before which its memory died, if it did
+        self.last_array: int | None = None  # the same for the array, which may be a view
         self.last_node: int | None = None
         self.shared: dict[Any, Any] = {}  # what kernels keep for tasks that read it
         if array is not None:
@@ -90,7 +93,7 @@ class Step:
         self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
         self.has_grad = any([use.is_placed and use.slot.place() is not None for use in uses])
         self.records = self.is_view = False
-        self.escapes = False  # whether its value was still alive after a call
+        self.escapes = False  # whether somebody held its value until a later call
         self.parents: tuple[int | None, ...] | None = None  # see `Form`, as for `saved`
         self.saved: tuple[Any, ...] = ()
         self.residuals: tuple[Slot, ...] = ()
@@ -188,3 +191,16 @@ def same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
         elif x != y or (kind is float and not x and math.copysign(1.0, x) != math.copysign(1.0, y)):
             return False
     return True
+
+
+def dumped(params: tuple[Any, ...]) -> bytes | None:
+    """Plain values as bytes, which are compared faster; None for values that have no such form."""
+    try:
+        return dumps(params, 2)
+    except ValueError:
+        return None
+
+
+def alike(a: tuple[Any, ...], b: tuple[Any, ...], dumped_b: bytes | None) -> bool:
+    """:func:`same`, faster if b is known as bytes."""
+    return (dumped_b is not None and dumped(a) == dumped_b) or same(a, b)

@@ -13,7 +13,7 @@ from ..kernels.copies import flattened
 from ..kernels.parallel.task import Work
 from ..tensor import Tensor
 from .codegen import Form, maker
-from .slots import Slot, Step, Use
+from .slots import Slot, Step, Use, dumped
 
 if TYPE_CHECKING:
     from .course import Course
@@ -57,8 +57,8 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     )  # fmt: skip
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, task, step.own, step.block,
-        partial(_renewed, step, course), step.recorded, slot.shape, slot.strides, slot.dtype, step.residuals, step.children,
-        step.releases,
+        partial(_renewed, step, course), step.recorded, dumped(step.recorded), slot.shape, slot.strides, slot.dtype, step.residuals,
+        step.releases, step.children[0] if len(step.children) == 1 else None,
     )  # fmt: skip
     if before is not None and slot.fixed is not before:
         course.invalidate(slot)

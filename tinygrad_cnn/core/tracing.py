@@ -69,9 +69,9 @@ class Tracer:
         """A generator is about to draw."""
         self.outer.draw(generator)
 
-    def set_grad(self, leaf: Tensor) -> None:
-        """The gradient of a leaf is about to change."""
-        self.outer.set_grad(leaf)
+    def set_grad(self) -> None:
+        """Gradients of leaves are about to be set."""
+        self.outer.set_grad()
 
 
 _ignored: Any = lambda *_: None  # noqa: E731

@@ -174,7 +174,7 @@ class Tensor(Methods):
                     "a gradient has the shape and dtype of its Tensor"
                 )
         if tracing.watchers:
-            tracing.tracer().set_grad(self)
+            tracing.tracer().set_grad()
         self._grad = value
 
     @property
@@ -317,6 +317,8 @@ class Tensor(Methods):
     ) -> None:
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
+        if tracing.watchers:
+            tracing.tracer().set_grad()
         results = pull_back([root], None, retain=retain, create=create_graph, finished=finished)
         of = Tensor._of
         for leaf, g in results.items():
@@ -329,14 +331,10 @@ class Tensor(Methods):
             elif old is not None:
                 with enable_grad() if create_graph else no_grad():
                     g = old + g
-            if tracing.watchers:
-                tracing.tracer().set_grad(tensor)
             tensor._grad = g
 
     def zero_grad(self) -> None:
         """Set ``grad`` to None."""
-        if tracing.watchers:
-            tracing.tracer().set_grad(self)
         self._grad = None
 
     def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:

@@ -185,7 +185,7 @@ class _Sample(Tracer):
         if all(generator is not known for known, _ in self.states):
             self.states.append((generator, generator.bit_generator.state))
 
-    def set_grad(self, leaf: Tensor) -> None:
+    def set_grad(self) -> None:
         raise ValueError("vmap: the function sets a gradient with backward(); use grad, which returns it")
 
     def restore(self) -> None:
