@@ -38,8 +38,8 @@ class Form(NamedTuple):
     params: int
     varies: bool
     """Whether parameters are not compared."""
-    has_grad: bool
-    """Whether an operand has a node, so that recording makes a difference."""
+    recording: bool | None
+    """Whether calls are recorded in the graph; None if no operand has a node."""
     memory: str
     """Of the output: "own", "copy" or "" for a new array."""
     releases: bool
@@ -80,8 +80,8 @@ def source(form: Form) -> str:
             ]
             wrong += [f"x{i}._node.__class__ is not s{i}.placed_as"] if kind == "m" else []
     body += [f"    if {' or '.join(wrong) or 'False'}: return None", "except AttributeError: return None"]
-    if form.has_grad:
-        body.append(f"if recording() is not {form.parents is not None}: return None")
+    if form.recording is not None:
+        body.append(f"if recording() is not {form.recording}: return None")
     if form.params and not form.varies:
         given, known = (", ".join(f"{p}{i}" for i in range(form.params)) for p in "pq")
         lines[1:1] = [f"    {known}, = recorded"]
@@ -109,8 +109,6 @@ def source(form: Form) -> str:
     )
     if form.memory:
         body.append("y = view()")
-    else:
-        body.append("if y.strides != strides or y.shape != shape or y.dtype != dtype: course.stray()")
     body += ["out.array = y", "t = new(Tensor)", "t._array = y"]
     if form.parents is None:
         body.append("t._node = None")
@@ -124,7 +122,10 @@ def source(form: Form) -> str:
             if not form.memory
             else "n.shape = shape; n.strides = strides; n.dtype = dtype; n.number = tick()",
         ]
-    body += ["course.last = step", "course.expected = expected", "return t"]
+    body += ["course.last = step", "course.expected = expected"]
+    if not form.memory:
+        body.append("if y.strides != strides or y.shape != shape or y.dtype != dtype: course.stop()")
+    body.append("return t")
     lines += [f"        {line}" for line in body]
     return "\n".join([*lines, "    return take"]) + "\n"
 

@@ -55,7 +55,7 @@ class Course(tracing.Tracer):
         self.last: Step | None = None  # the step that came last
         self.expected = self.first[0] if len(self.first) == 1 else None  # the step that comes next, if there is only one
         self._known: dict[int, list[Slot]] | None = None  # by the id of its array; while steps are recorded
-        self._thread = 0
+        self._thread = 0  # the one whose call follows the course, or 0
 
     # A call
 
@@ -63,7 +63,7 @@ class Course(tracing.Tracer):
         """A call begins: become the tracer of this context."""
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
-        self._thread, self.records = get_ident(), True
+        self._thread = get_ident()
         self._token = tracing._tracer.set(self)
         tracing.watchers.append(self)
 
@@ -117,7 +117,7 @@ class Course(tracing.Tracer):
                     self._bind(step, slot, x)
                 step.params = params
                 return prepare(step, inputs, self)(inputs, params)
-        return self._record(op, inputs, params) if self.records else None
+        return self._record(op, inputs, params)
 
     def _bind(self, step: Step, slot: Slot, x: Any) -> None:
         """An operand from outside is another one than in the last call."""
@@ -148,9 +148,9 @@ class Course(tracing.Tracer):
             for walk in walks:
                 walk.program = None
 
-    def stray(self) -> None:
-        """The form of a value depends on other values: what follows is not what was recorded."""
-        self.records = False
+    def stop(self) -> None:
+        """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
+        self._thread = 0
 
     # Recording
 
@@ -158,8 +158,9 @@ class Course(tracing.Tracer):
         """Make the call of an op plainly, and record it as a step."""
         branches = bool(self.ahead) or self.last is None
         if (branches and self.branches >= self.most_branches) or self.count >= MOST_STEPS:
-            self.records = False
+            self.stop()
             return None
+        begins = self._known is None
         if self._known is None:
             self._known = {}
             for step in self.path:
@@ -174,6 +175,9 @@ class Course(tracing.Tracer):
         try:
             t = performed(op, inputs, params)
         except BaseException:
+            if begins:
+                self._known = None
+                raise
             for use in uses:
                 if use.binds and not use.slot.is_number:
                     self._known[id(use.slot.array)].remove(use.slot)
@@ -311,15 +315,8 @@ class Course(tracing.Tracer):
         """Walk plainly, and record the ops of the rules."""
         if len(walks) >= self.most_branches:
             return None
-        slots: dict[int, Slot] = {}
-        places: dict[Any, Slot] = {}
-        for step in self.path:
-            for slot in (*step.binds, step.output):
-                if isinstance(array := slot.seen(), np.ndarray):
-                    slots.setdefault(id(array), slot)
-                if (place := slot.place()) is not None:
-                    places[place] = slot
-        rules = Rules(slots, places)
+        slots = [slot for step in self.path for slot in (*step.binds, step.output)]
+        rules = Rules({place: slot for slot in slots if (place := slot.place()) is not None})
         given = [(place, rules.root(g)) for place, g in roots]
         told = finished and (lambda place, g: finished(place, g._array))
         with tracing.trace(rules):

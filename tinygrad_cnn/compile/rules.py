@@ -91,12 +91,13 @@ class Walk:
 
 
 class Rules(tracing.Tracer):
-    """Records one walk. `slots` are those of the arrays of the call, by identity, and `places` those of its nodes."""
+    """Records one walk. `places` are the slots of the nodes of the call."""
 
     follows_rules = True
 
-    def __init__(self, slots: dict[int, Slot], places: dict[Any, Slot]) -> None:
-        self._slots, self._places = slots, places
+    def __init__(self, places: dict[Any, Slot]) -> None:
+        self._places = places
+        self._sources: dict[Any, np.ndarray] = {}  # the array of each slot and saved value
         self._values: dict[int, Value] = {}
         self._owners: dict[int, Value] = {}
         self._alive: list[Any] = []  # so that ids stay unique
@@ -152,17 +153,16 @@ class Rules(tracing.Tracer):
 
     def vjp(self, node: Node, g: Tensor, saved: Args, parents: Args) -> Args:
         slot = self._places.get(node)
-        if slot is None:
+        if slot is None or slot.step is None:
             self.fails = True  # a node that no step of the course made
             return tuple([r if r is None else _tensor(r) for r in node.op.pull(g, saved, node.params, parents)])
         self.visited.append(slot)
         mark = len(self.calls)
-        assert slot.step is not None
         if node.op.function.__module__.startswith(OURS) and not slot.step.varies:
-            self._note_saved(slot, node)
+            given = self._saved(slot, node)
             self._suspects = False
             try:
-                found = node.op.pull(g, mapped(_wrapped, saved), node.params, parents)
+                found = node.op.pull(g, given, node.params, parents)
                 if not self._suspects and not any(isinstance(r, np.ndarray | np.generic) for r in found):
                     return found
             except (_Opaque, TypeError):
@@ -185,15 +185,32 @@ class Rules(tracing.Tracer):
 
     # Values
 
-    def _note_saved(self, slot: Slot, node: Node) -> None:
-        """Find out where the arrays that a node saved come from."""
-        for i, value in enumerate(node.saved or ()):
-            for j, array in enumerate(value) if isinstance(value, tuple) else ((-1, value),):
-                if isinstance(array, np.ndarray) and id(array) not in self._values:
-                    if id(array) in self._slots:
-                        self._known(array, "slot", self._slots[id(array)])
-                    else:
-                        self._known(array, "saved", (slot, i, j))
+    def _saved(self, slot: Slot, node: Node) -> tuple[Any, ...]:
+        """What a node saved, with Tensors in place of arrays, each known by the slot that it is from."""
+        step, found = slot.step, []
+        assert step is not None
+        for i, (value, what) in enumerate(zip(node.saved or (), step.saved, strict=True)):
+            if isinstance(what, int):
+                found.append(self._wrapped(value, step.uses[what].slot))
+            elif what == "all":
+                found.append(tuple([self._wrapped(a, use.slot) for a, use in zip(value, step.uses, strict=True)]))
+            elif what == "y":
+                found.append(self._wrapped(value, slot))
+            elif isinstance(value, tuple):
+                found.append(tuple([self._wrapped(a, (slot, i, j)) for j, a in enumerate(value)]))
+            else:
+                found.append(self._wrapped(value, (slot, i, -1)))
+        return tuple(found)
+
+    def _wrapped(self, value: Any, source: Any) -> Any:
+        """A saved array as a Tensor. One array may be in several slots, which other calls give different arrays."""
+        if not isinstance(value, np.ndarray):
+            return value
+        array = self._sources.get(source)
+        if array is None:
+            array = self._sources[source] = value.view() if id(value) in self._values else value
+            self._known(array, "slot" if isinstance(source, Slot) else "saved", source)
+        return Tensor._of(array)
 
     def _of(self, tree: Any) -> Any:
         return mapped(self._refer, tree)
@@ -253,10 +270,6 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
 
 def _tensor(r: Any) -> Any:
     return Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r
-
-
-def _wrapped(x: Any) -> Any:
-    return Tensor._of(x) if isinstance(x, np.ndarray) else x
 
 
 def flat(tree: Any) -> list[Any]:

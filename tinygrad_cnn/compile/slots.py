@@ -75,8 +75,8 @@ class Step:
     """A recorded call of an op."""
 
     __slots__ = (
-        "binds", "block", "children", "escapes", "has_grad", "is_view", "op", "output", "own", "params", "parents", "position",
-        "previous", "recorded", "records", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
+        "binds", "block", "children", "escapes", "is_view", "op", "output", "own", "params", "parents", "position",
+        "previous", "recorded", "recording", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +91,9 @@ class Step:
         self.binds = tuple([use.slot for use in uses if use.binds])
         self.children: list[Step] = []
         self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
-        self.has_grad = any([use.is_placed and use.slot.place() is not None for use in uses])
-        self.records = self.is_view = False
+        has_grad = any([use.is_placed and use.slot.place() is not None for use in uses])
+        self.recording = _recorded() if has_grad else None  # whether calls were recorded in the graph, if that matters
+        self.is_view = False
         self.escapes = False  # whether somebody held its value until a later call
         self.parents: tuple[int | None, ...] | None = None  # see `Form`, as for `saved`
         self.saved: tuple[Any, ...] = ()
@@ -105,7 +106,6 @@ class Step:
     def describe_node(self, node: Node) -> None:
         """Note how the node of its output is made: from which operands its parents and saved values are."""
         sig = self.op.signature
-        self.records = True
         places = [i if use.is_placed and not use.slot.is_number else None for i, use in enumerate(self.uses)]
         numbers = {name: i for i, name in enumerate(sig.inputs)}
         self.parents = tuple(places) if sig.variadic else tuple([places[numbers[name]] for name in sig.served])
@@ -135,7 +135,7 @@ class Step:
                 new.append((slot, x))
             elif not is_same:
                 return None
-        if self.has_grad and _recorded() is not self.records:
+        if self.recording is not None and _recorded() is not self.recording:
             return None
         if not self.varies and not same(params, self.recorded):
             return None

@@ -53,7 +53,7 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     step.tensors = tensors
     form = Form(
         "".join(map(_kind, step.uses, tensors)), copied, step.parents, step.saved, len(step.recorded), step.varies,
-        step.has_grad, memory, bool(step.releases),
+        step.recording, memory, bool(step.releases),
     )  # fmt: skip
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, task, step.own, step.block,
