@@ -192,7 +192,7 @@ laid_out.vjp(a=lambda g: g)
 cast.vjp(a=lambda g: g)  # the backward pass casts every gradient to the dtype of its input
 
 
-@op(elementwise=True)
+@op(elementwise=True, differentiable=False)
 def cast_discrete(a: Array, *, dtype: DTypeLike) -> Array:
     """y = a as integers or Booleans, without a gradient."""
     return np.asarray(a).astype(dtype)

@@ -492,7 +492,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
-            "was computed by an op without rules, under no_grad(), or by a compiled call, whose results have no graph: "
+            "was computed by an op without a gradient, under no_grad(), or by a compiled call, whose results have no graph: "
             "compile the whole step, with backward() in it"
         )
     if gradient is None:
