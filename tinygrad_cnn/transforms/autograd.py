@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, overload
 import numpy as np
 
 from ..core.backward import pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..names.keywords import explain_keywords
 from ..ops.elementwise import copy
 from ..tensor.methods import TensorLike
@@ -121,7 +121,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
 
     The gradient is taken with respect to the arguments at `argnums`, and has their structure of lists, tuples and dicts. It
     has a Tensor for every floating-point leaf (a Tensor, an array or a Python float), in its shape and dtype, zero if `f`
-    does not depend on it; and None for other leaves.
+    does not depend on it; and None for other leaves. A Python float counts as float64.
 
     No ``grad`` is changed. The gradient is part of a graph only if gradients are recorded where it is called, and it depends
     on a Tensor outside that requires a gradient: so ``grad(grad(f))`` works, and no graph is left.
@@ -143,7 +143,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
     >>> import tinygrad_cnn as tg
     >>> f = lambda p: (p["w"] * p["w"] * p["b"]).sum()
     >>> tg.grad(f)({"w": tg.Tensor([1.0, 2.0]), "b": 3.0})
-    {'w': Tensor([ 6., 12.], dtype=float32), 'b': Tensor(5., dtype=float32)}
+    {'w': Tensor([ 6., 12.], dtype=float32), 'b': Tensor(5., dtype=float64)}
     >>> tg.grad(tg.grad(tg.grad(lambda x: x**4)))(2.0).item()
     48.0
     """
@@ -165,17 +165,46 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
 
 
 @explain_keywords
-def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
+def value_and_grad(
+    f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, numpy: bool = False
+) -> Callable[P, tuple[Any, Any]]:
     """The function that returns (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
 
     With `has_aux` it returns ((result, more), gradient).
 
-    >>> import tinygrad_cnn as tg
+    With `numpy` it returns a Python float and arrays instead of Tensors, and a float as the gradient of a float, for optimizers
+    such as ``scipy.optimize.minimize(value_and_grad(f, numpy=True), x, jac=True)``. Nothing is recorded then.
+
+    >>> import numpy as np, tinygrad_cnn as tg
     >>> y, g = tg.value_and_grad(lambda x: (x * x).sum())(tg.Tensor([1.0, 2.0]))
     >>> y.item(), g.tolist()
     (5.0, [2.0, 4.0])
+    >>> tg.value_and_grad(lambda x: (x * x).sum(), numpy=True)(np.array([1.0, 2.0]))
+    (5.0, array([2., 4.]))
     """
-    return _value_and_grad("value_and_grad", f, argnums, has_aux)
+    both = _value_and_grad("value_and_grad", f, argnums, has_aux)
+    if not numpy:
+        return both
+
+    def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
+        with no_grad():
+            value, found = both(*args, **kwargs)
+        result, *more = value if has_aux else (value,)
+        given = args[argnums] if isinstance(argnums, int) else tuple(args[i] for i in argnums)
+        slopes = [_as_numpy(g, x) for (_, g), (_, x) in zip(leaves(found), leaves(given), strict=True)]
+        plain = result.item()
+        return ((plain, *rebuild(more, [_as_numpy(leaf) for _, leaf in leaves(more)])) if has_aux else plain), rebuild(
+            found, slopes
+        )
+
+    return named_after(f, value_and_gradient)
+
+
+def _as_numpy(leaf: Any, like: Any = None) -> Any:
+    """The values of a leaf that is a Tensor, in an array of their own; a Python float where `like` is one."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.item() if isinstance(like, float) else leaf.numpy().copy()
 
 
 def _value_and_grad(name: str, f: Callable[P, Any], argnums: Argnums, has_aux: bool) -> Callable[P, tuple[Any, Any]]:
