@@ -302,9 +302,8 @@ class Tensor(Methods):
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
         loses = isinstance(source, Tensor) and source._is_recorded and is_grad_enabled()
-        write = (
-            partial(_refuse_to_lose, source) if loses else _write
-        )  # refused where it is done: vmap has its own errors
+        # Refused where it is done, since vmap has its own error.
+        write = partial(_refuse_to_lose, source) if loses else _write
         tracing.tracer().effect(write, self._array, values, writes=lambda: [self._array])
         return self
 
@@ -488,7 +487,7 @@ def _asks_unseen(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
-def _refuse_to_lose(source: Tensor, *_: Any) -> NoReturn:
+def _refuse_to_lose(source: Any, *_: Any) -> NoReturn:
     raise RuntimeError(
         f"copy_: `source` is {source._origin}, and a write passes no gradient to it; copy source.detach() if that is meant, "
         "or write under no_grad()"
