@@ -144,8 +144,12 @@ def _unpack(sig: Signature) -> str:
     return ", ".join(["_y", *(f"{r}_" for r in sig.residuals)])
 
 
-def _plain(sig: Signature, arguments: list[str]) -> str:
-    return f"return {_run(sig, arguments)}{'[0]' if sig.residuals else ''}"
+def _plain(sig: Signature, arguments: list[str], shown: str) -> list[str]:
+    """Source of a call without Tensors, below an `if`."""
+    return [
+        f"            try: return {_run(sig, arguments)}{'[0]' if sig.residuals else ''}",
+        f"            except AttributeError as _error: raise _explain(_op, _error, {shown}) from _error",
+    ]
 
 
 def _saved_expression(sig: Signature, name: str) -> str:
@@ -165,7 +169,7 @@ def emit_call(sig: Signature) -> str:
         out += [
             f"    {xs} = tuple([_gather(x, '{sig.name}') if {ODD.format('x', '_FINE')} else x for x in {xs}])",
             f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
-            f"        {_plain(sig, [f'*{xs}'])}",
+            *_plain(sig, [f"*{xs}"], xs),
             f"    {xs} = tuple([x if isinstance(x, Tensor) else _adapt(x) for x in {xs}])",
             f"    {xs}_ = [x._array if isinstance(x, Tensor) else x for x in {xs}]",
         ]
@@ -180,7 +184,8 @@ def emit_call(sig: Signature) -> str:
         out += [f"    if {plain}:"] if several else []
         out += [f"        if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{sig.name}')" for n in sig.inputs]
         out += [
-            f"        if {plain}: {_plain(sig, list(sig.inputs))}",
+            f"        if {plain}:",
+            *_plain(sig, list(sig.inputs), _tuple(list(sig.inputs))),
             f"        return _op.function({', '.join([*sig.inputs, *(f'{p}={p}' for p in sig.params)])})",
         ]
         if several:
@@ -195,7 +200,8 @@ def emit_call(sig: Signature) -> str:
         shown = _tuple(arguments)
     out += [
         f"    try: {_unpack(sig)} = {_run(sig, arguments)}",
-        f"    except (ValueError, TypeError, IndexError) as _error: raise _explain(_op, _error, {shown}) from _error",
+        "    except (ValueError, TypeError, IndexError, AttributeError) as _error:",
+        f"        raise _explain(_op, _error, {shown}) from _error",
         "    if _y.__class__ is not _ndarray: _y = _asarray(_y)",
         "    _t = _new(Tensor)",
         "    _t._array = _y",

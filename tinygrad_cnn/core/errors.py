@@ -30,6 +30,10 @@ def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
         text = "shapes do not broadcast: from the right, sizes must be equal or 1; reshape or expand_dims one input"
     if "not supported for the input types" in text:
         text = "the op has no meaning for these dtypes; convert an input with astype, or compare it first, as in x != 0"
+    if isinstance(error, AttributeError):
+        return TypeError(
+            f"{op.name}: an argument is not what it must be, such as an array or a number: {text} ({shown})"
+        )
     kinds = (np.exceptions.AxisError, IndexError, TypeError, ValueError)
     kind = next(k for k in kinds if isinstance(error, k))
     return kind(f"{op.name}: {text} ({shown})")

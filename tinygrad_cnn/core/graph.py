@@ -423,6 +423,10 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
+        if not callable(raw) or not hasattr(raw, "__code__"):
+            raise TypeError(
+                f"op: it is given {raw!r:.60}; it must be a function, defined by `def`; options are given by name"
+            )
         made = Op(
             raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear), tuple(composed), differentiable
         )

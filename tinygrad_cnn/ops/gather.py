@@ -189,6 +189,7 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
         TypeError: if `indices` are not integers.
         IndexError: if an index is outside the axis, or the shapes do not match.
     """
+    a = np.asarray(a)
     if axis is None:
         whole: Any = checked(indices, function="take_along_axis", size=np.size(a))
         return np.take_along_axis(a, whole, None)

@@ -183,6 +183,7 @@ def nonzero(a: Array) -> tuple[Tensor, ...]:
 @op(numpy=np.searchsorted, differentiable=False)
 def searchsorted(a: Array, v: Array, *, side: str = "left", sorter: Any = None) -> Array:
     """How many elements of the sorted vector a are below v (with `side` "right": not above v), without a gradient."""
+    sorter = None if sorter is None else np.asarray(sorter)  # of a Tensor, NumPy would call this op again
     return np.searchsorted(a, v, side, sorter)  # type: ignore[call-overload]
 
 

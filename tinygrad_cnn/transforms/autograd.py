@@ -7,7 +7,7 @@ outer variable. If an argument is itself part of a graph, its new node is above 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, overload
 
 import numpy as np
@@ -78,8 +78,7 @@ def gradients(
     >>> g.item(), h.item()
     (27.0, 18.0)
     """
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outs, ins = _tensors("outputs", outputs), _tensors("inputs", inputs)
     starts: list[Any] = [grad_outputs]
     if grad_outputs is None:
         starts = [None] * len(outs)
@@ -103,6 +102,15 @@ def gradients(
             g = copy(g)  # an input named twice gets two gradients that share nothing
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
     return tuple(results)
+
+
+def _tensors(name: str, given: Any) -> list[Tensor]:
+    """One Tensor, or an iterable of them, as a list."""
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
+    for each in found:
+        if not isinstance(each, Tensor):
+            raise TypeError(f"gradients: `{name}` holds {kind(each)}; it must be a Tensor, or a list of Tensors")
+    return found
 
 
 @overload
