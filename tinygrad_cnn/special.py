@@ -227,3 +227,8 @@ def i0e(a: Array) -> Tensor:
 def i1e(a: Array) -> Tensor:
     """y = e^-|a| I_1(a), with the modified Bessel function of order 1.   a' = g (e^-|a| (I_0(a) + I_2(a)) / 2 - sign(a) y)."""
     return scaled_bessel(a, n=1, order=0)
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -8,7 +8,7 @@ outer variable. If an argument is itself part of a graph, its new node is above 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ParamSpec, overload
+from typing import Any, Literal, ParamSpec, overload
 
 import numpy as np
 
@@ -49,11 +49,23 @@ __all__ = [
 P = ParamSpec("P")
 
 
+@overload
 def gradients(
-    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: Literal[False] = False,
+) -> tuple[Tensor, ...]: ...  # fmt: skip
+@overload
+def gradients(
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
     grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
     create_graph: bool = False, allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:  # fmt: skip
+) -> tuple[Tensor | None, ...]: ...  # fmt: skip
+def gradients(
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
     """Gradients of sum <output, grad_output> with respect to each input. No ``grad`` is changed.
 
     Args:
@@ -118,7 +130,16 @@ def grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Ca
 @overload
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: Literal[False] = False,
+) -> tuple[Tensor, ...]: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
     grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
