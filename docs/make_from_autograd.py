@@ -148,7 +148,8 @@ arguments, and adds `vmap` and compilation.
 | `x[i] = v` is an error | so it is here; `tg.index_set(x, i, v)` returns a new Tensor |
 | `np.array([f(x), g(x)])` of boxes | `tg.stack([f(x), g(x)])`; `np.array` raises |
 | gradients are arrays | gradients are Tensors: `w = w - rate * g`, or `w -= rate * g.numpy()` for an array `w` |
-| a Python float is float64 | a Python float gives float32; for float64 pass `np.float64(x)` or an array |
+| `value_and_grad(f)` for `scipy.optimize` | `tg.value_and_grad(f, numpy=True)` ([SciPy's optimizers](scipy.md)) |
+| a Python float is float64 | so it is here in functions that are differentiated; `tg.Tensor(1.0)` is float32 |
 | `grad(f)(3)` | `tg.grad(f)(3.0)`: an integer has no derivative |
 
 Complex Tensors are not recorded. Write the real and the imaginary part as two Tensors. A discrete Fourier transform of real

@@ -173,7 +173,7 @@ WRONG = [
     (lambda: x().astype("torch.float32"), "astype: `dtype` is 'torch.float32'"),
     (lambda: tg.set_default_dtype("torch.float64"), "set_default_dtype: `dtype` is 'torch.float64'"),
     (lambda: tg.full(2, 3, 1.0), r"the shape is one tuple: full\(\(2, 3\), 1\.0\)"),
-    (lambda: tg.arange(start=0, end=5), "by position"),
+    (lambda: tg.arange(start=0, end=5), "use stop="),
     (lambda: tg.arange(1, 2, 3, 4), "there are 4 numbers; give stop, or start, stop and step"),
     (lambda: tg.linspace(0, 1, steps=5), "use num=5"),
     (lambda: tg.linspace(0, 1, 5, requires_grad=True), r"tg\.Tensor\(result, requires_grad=True\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,28 @@ def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
     assert "tinygrad_cnn.special needs SciPy, which is not installed; pip install 'tinygrad_cnn[scipy]'" in run.stdout
+
+
+def test_with_the_array_api_of_scipy_the_functions_are_the_same():
+    """SciPy then wraps its ufuncs in functions. Whether it does is decided when SciPy is imported, so in another process."""
+    pytest.importorskip("scipy")
+    script = (
+        "import tinygrad_cnn as tg, numpy as np\n"
+        "from scipy import special\n"
+        "assert not isinstance(special.erfc, np.ufunc)\n"
+        "x = np.array([0.25, 0.5])\n"
+        "for name in set(tg.special.__all__) - {'polygamma', 'betaln', 'xlogy', 'xlog1py'}:\n"
+        "    y, g = tg.value_and_grad(lambda x: getattr(tg.special, name)(x).sum())(x)\n"
+        "    np.testing.assert_allclose(y, getattr(special, name)(x).sum(), rtol=1e-14)\n"
+        "    assert g.numpy().all()\n"
+        "try:\n    special.erfc(tg.Tensor(x, requires_grad=True))\n"
+        "except RuntimeError as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
+    assert "the gradient would be lost" in run.stdout, run.stderr
 
 
 def test_functions_of_scipy_record():

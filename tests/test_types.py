@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 api = pytest.importorskip("mypy.api", reason="types are checked where mypy is installed")
 
+ROOT = Path(__file__).parents[1]
+
 PROGRAM = """
 import numpy as np
 import tinygrad_cnn as tg
+import tinygrad_cnn.testing
 from tinygrad_cnn import Tensor, conv2d, mse, optim
 
 w = tg.randn(4, 1, 3, 3, requires_grad=True)
@@ -36,10 +44,18 @@ reveal_type((w == w.argmax(axis=1)).sum())
 reveal_type(abs(w != 1) + tg.sum(w, 0))
 reveal_type(tg.functional.relu(w))
 reveal_type(tg.functional.cross_entropy(w, np.zeros(4)))
+reveal_type(tg.autograd.grad(w.sum(), w)[0])
+reveal_type(tg.gradients(w.sum(), [w], create_graph=True)[0])
+reveal_type(tg.testing.strategies.shapes)
+
+(g,) = tg.grad(w.sum(), w, allow_unused=True)
+if g is not None:
+    reveal_type(g)
 """
 
 
 WRONG = "import tinygrad_cnn as tg\ntg.sum(tg.ones(2), dim=0)\ntg.functional.nothing_of_this_name\n"
+WRONG += "tg.gradients(tg.ones(2), tg.ones(2), allow_unused=True)[0].shape\n"
 
 
 def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not_take_is_an_error(tmp_path):
@@ -49,6 +65,27 @@ def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not
     report, _, status = api.run(["--strict", f"--cache-dir={tmp_path}", *map(str, sorted(tmp_path.glob("*.py")))])
     errors = [line for line in report.splitlines() if " error: " in line]
     assert status == 1, report
-    assert len(errors) == 2, report
+    assert len(errors) == 3, report
     assert all("wrong.py" in line for line in errors), report
-    assert report.count('Revealed type is "tinygrad_cnn.tensor.tensor.Tensor"') == 6, report
+    assert report.count('Revealed type is "tinygrad_cnn.tensor.tensor.Tensor"') == 9, report
+
+
+NAMESPACES = [
+    "autograd", "data", "distributed", "functional", "io", "linalg", "metrics", "nn", "onnx", "optim", "sklearn", "special",
+    "testing", "training", "viz",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_the_names_that_completion_shows_are_public(name):
+    pytest.importorskip({"special": "scipy"}.get(name, name if name == "sklearn" else "numpy"))
+    module = importlib.import_module(f"tinygrad_cnn.{name}")
+    shown = dir(module)
+    assert set(module.__all__) <= set(shown)
+    assert not [n for n in shown if n not in module.__all__ and not n.startswith("__")]
+
+
+def test_strategies_are_there_without_an_import_of_their_own():
+    script = "import tinygrad_cnn.testing as testing\nprint(testing.strategies.shapes.__name__)"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "shapes\n"

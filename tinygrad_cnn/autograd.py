@@ -8,3 +8,8 @@ from .transforms.autograd import __all__ as __all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.autograd", "torch.autograd")
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -1,19 +1,22 @@
 """Special functions by SciPy's names: ``tinygrad_cnn.special.gammaln``. They need SciPy, the extra ``scipy``.
 
-Once this module is loaded, SciPy's own functions of these names record on Tensors, too.
+Once this module is loaded, SciPy's own functions of these names record on Tensors, too; with SCIPY_ARRAY_API=1 they refuse
+Tensors that require a gradient.
 """
 
 from __future__ import annotations
 
 import builtins
+import inspect
 import math
 from operator import index
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 try:
-    from scipy import special as scipy
+    from scipy import special
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "tinygrad_cnn.special needs SciPy, which is not installed; pip install 'tinygrad_cnn[scipy]'", name="scipy"
@@ -28,6 +31,11 @@ __all__ = [
     "betaln", "digamma", "erf", "erfc", "erfinv", "expit", "gamma", "gammaln", "i0e", "i1e", "log_ndtr", "logit", "ndtr",
     "ndtri", "polygamma", "xlog1py", "xlogy",
 ]  # fmt: skip
+
+# The ufuncs themselves: with SCIPY_ARRAY_API=1, SciPy has functions around them, which choose a library by the argument.
+scipy = SimpleNamespace(
+    **{name: inspect.unwrap(function) for name, function in vars(special).items() if callable(function)}
+)
 
 implements(scipy.erf)(erf)
 
@@ -219,3 +227,8 @@ def i0e(a: Array) -> Tensor:
 def i1e(a: Array) -> Tensor:
     """y = e^-|a| I_1(a), with the modified Bessel function of order 1.   a' = g (e^-|a| (I_0(a) + I_2(a)) / 2 - sign(a) y)."""
     return scaled_bessel(a, n=1, order=0)
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -198,3 +198,64 @@ def test_gains(name, param, gain):
 def test_mistakes_are_named(act, message):
     with pytest.raises(ValueError, match=message):
         act()
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            lambda w: init.uniform_(w.numpy()),
+            r"uniform_: `tensor` is of ndarray; it must be a Tensor, which is written in place",
+        ),
+        (lambda w: init.zeros_(None), "zeros_: `tensor` is of NoneType; it must be a Tensor"),
+        (
+            lambda w: init.normal_(),
+            "normal_: missing a required argument: 'tensor'; its parameters are tensor, mean, std, rng",
+        ),
+        (
+            lambda w: init.uniform_(tg.zeros(3, dtype=int)),
+            "uniform_: `tensor` is int64; numbers are drawn for floating-point",
+        ),
+        (lambda w: init.normal_(w, "x"), "normal_: `mean` is 'x'; it must be a finite number"),
+        (lambda w: init.xavier_normal_(w, gain=None), "xavier_normal_: `gain` is None; it must be a finite number"),
+        (
+            lambda w: init.kaiming_normal_(w, nonlinearity=None),
+            "calculate_gain: `nonlinearity` is None; it must be the name",
+        ),
+        (
+            lambda w: init.calculate_gain("leaky_relu", "x"),
+            "calculate_gain: `param` is 'x'; it must be a finite number",
+        ),
+        (lambda w: init.dirac_(w, groups=1.5), "dirac_: `groups` is 1.5; it must be a whole number of at least 1"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(act, message):
+    w = tg.ones(2, 3, 3)
+    with pytest.raises(TypeError, match=message):
+        act(w)
+    assert w.numpy().all()
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda w: init.normal_(w, std=-1.0), r"normal_: `std` is -1\.0; it must be a finite number of at least 0"),
+        (lambda w: init.trunc_normal_(w, std=0.0), r"trunc_normal_: `std` is 0\.0; it must be a finite number above 0"),
+        (lambda w: init.uniform_(w, 0.0, math.inf), "uniform_: `b` is inf; it must be a finite number"),
+        (lambda w: init.uniform_(w, 1.0, 0.0), r"uniform_: `a` is 1\.0 and `b` is 0\.0"),
+        (lambda w: init.dirac_(w, groups=0), "dirac_: `groups` is 0; it must be a whole number of at least 1"),
+    ],
+)
+def test_numbers_out_of_range_are_named(act, message):
+    w = tg.ones(2, 3, 3)
+    with pytest.raises(ValueError, match=message):
+        act(w)
+    assert w.numpy().all()
+
+
+@pytest.mark.parametrize(
+    "function", [init.xavier_uniform_, init.xavier_normal_, init.kaiming_uniform_, init.kaiming_normal_]
+)
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_a_weight_without_elements_stays_so(function, shape):
+    assert function(tg.zeros(shape)).shape == shape

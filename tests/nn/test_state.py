@@ -89,7 +89,8 @@ FAULTS = {
     ),
     "dtype": (
         lambda state: state.update({"1.bias": np.zeros(2)}),
-        "'1.bias' is float64 (2,); it must be float32 (2,)",
+        "'1.bias' is float64 (2,); it must be float32 (2,): convert it with astype(np.float32), or first the module, with "
+        "module.to(np.float64)",
     ),
     "not an array": (
         lambda state: state.update({"1.running_var": {"a": 1}}),

@@ -118,6 +118,15 @@ def test_the_rank_of_least_squares():
     assert (residuals.shape, residuals.dtype) == ((0,), np.float64)
 
 
+@pytest.mark.parametrize("shape", [(4, 2), (2, 3, 1), (3, 3), (2, 4), (3, 0)])
+def test_a_complete_qr_is_numpys(shape):
+    a = np.random.default_rng(0).normal(size=shape)
+    with tg.no_grad():
+        for x in (a, tg.Tensor(a), leaf(a)):
+            for found, expected in zip(linalg.qr(x, mode="complete"), np.linalg.qr(a, "complete"), strict=True):
+                np.testing.assert_allclose(found, expected, atol=1e-14, strict=True)
+
+
 WIDE = np.ones((2, 3))
 
 
@@ -132,7 +141,10 @@ WIDE = np.ones((2, 3))
         ),
         (lambda: linalg.svd(WIDE), r"svd: `full_matrices` of \(2, 3\) .* pass full_matrices=False"),
         (lambda: linalg.svd(np.ones(3), False), r"svd: `a` has shape \(3,\); it must be a matrix"),
-        (lambda: linalg.qr(WIDE.T, "complete"), "qr: `mode` is 'complete'"),
+        (
+            lambda: linalg.qr(leaf(WIDE.T), "complete"),
+            r"qr: `a` \(3, 2\) requires a gradient, which the further columns",
+        ),
         (lambda: linalg.qr(WIDE, "raw"), "qr: `mode` is 'raw'"),
         (lambda: linalg.lstsq(WIDE, np.ones(3)), r"lstsq: `b` has shape \(3,\); it must be \(2,\) or"),
         (lambda: linalg.lstsq(np.ones(3), np.ones(3)), "lstsq: `a` has shape"),

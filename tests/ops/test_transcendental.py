@@ -218,9 +218,11 @@ def test_rounding_clipping_and_their_numpy_spellings():
         assert y.requires_grad
     np.testing.assert_array_equal(np.clip(x, None, 1).numpy(), np.minimum(x.numpy(), 1))
     np.testing.assert_array_equal(x.clip(max=1).numpy(), np.minimum(x.numpy(), 1))
-    for call in (lambda: tg.clip(x), lambda: np.clip(x, None, None)):
-        with pytest.raises(ValueError, match="clip: `min` and `max` are both None; give at least one"):
-            call()
+    for f in (tg.clip, lambda x: np.clip(x, None, None), lambda x: x.clip(min=None, max=None)):
+        np.testing.assert_array_equal(f(x).numpy(), x.numpy())
+        assert tg.gradients(f(x).sum(), x)[0].tolist() == [1, 1, 1]
+    a = np.ones(2)
+    assert not np.shares_memory(tg.clip(a, None, None), a)
 
 
 @given(st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=1, max_size=8))

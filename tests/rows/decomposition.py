@@ -148,6 +148,7 @@ CASES = [
     Case(ops.singular_vectors, (SMALL[1],), _packed_svd, via=apart, order=2),
     Case(ops.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),
     Case(ops.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=_filled, order=2),
+    *(Case(ops.complete_basis, (arg,), lambda a: np.linalg.qr(a, "complete")[0], order=0) for arg in (SHAPES[1], SHAPES[3])),
     *(Case(ops.qr_packed, (arg,), _packed_qr, via=_filled, order=2) for arg in (SMALL[3], SHAPES[1], SHAPES[3])),
     *(Case(ops.pseudoinverse, (arg,), np.linalg.pinv, {"rtol": 1e-15}, via=lambda f: (
         lambda a, rtol: f(a + _spread(a), rtol=rtol) if f is ops.pseudoinverse else f(a + _spread(a), rtol)

@@ -37,10 +37,42 @@ def test_defaults():
     assert tg.arange(3).dtype == np.int64
     assert tg.arange(1, 7, 2).tolist() == [1, 3, 5]
     assert tg.eye(2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert {tg.full(2, 1.5).dtype, tg.full(2, np.float32(1)).dtype} == {np.dtype(np.float32)}
+    assert tg.full(2, np.ones(2)).dtype == np.float64
     assert tg.full((), True).dtype == np.bool_
     assert all(t.requires_grad for t in (tg.zeros(1, requires_grad=True), tg.randn(1, requires_grad=True)))
     with pytest.raises(TypeError, match="requires_grad"):
         tg.arange(3, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [((5,), {"step": 2}), ((1, 5), {"step": 3}), ((2,), {"stop": 5}), ((), {"stop": 3}), ((), {"start": 1, "stop": 4}),
+     ((), {"start": 4, "stop": 0, "step": -1})],
+)  # fmt: skip
+def test_arange_takes_numpys_keywords(args, kwargs):
+    np.testing.assert_array_equal(tg.arange(*args, **kwargs).numpy(), np.arange(*args, **kwargs), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {"start": 1}), ((5,), {"start": 1}), ((1, 5), {"stop": 6}), (("a",), {})]
+)
+def test_what_arange_refuses_is_refused_by_numpy(args, kwargs):
+    with pytest.raises(TypeError, match="arange"):
+        np.arange(*args, **kwargs)
+    with pytest.raises(TypeError, match="arange: start, stop and step are numbers, each given once: "):
+        tg.arange(*args, **kwargs)
+
+
+@given(st.integers(0, 4), st.none() | st.integers(0, 4), st.integers(-5, 5))
+def test_eye_has_numpys_diagonals(n, m, k):
+    np.testing.assert_array_equal(tg.eye(n, m, k).numpy(), np.eye(n, m, k))
+    np.testing.assert_array_equal(tg.eye(n, m, k=k, dtype=np.int64).numpy(), np.eye(n, m, k, int), strict=True)
+
+
+def test_eye_of_a_dtype_in_the_place_of_the_diagonal():
+    with pytest.raises(TypeError, match=r"eye: `k` is <class 'numpy.float64'>; it must be .*; dtype= is given by name"):
+        tg.eye(2, 2, np.float64)
 
 
 @pytest.mark.parametrize("draw", DRAWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
@@ -241,17 +242,41 @@ def test_detach_shares_memory_outside_the_graph():
     assert np.shares_memory(x.detach().numpy(), x.numpy())
 
 
-@pytest.mark.parametrize("duplicate", [lambda t: pickle.loads(pickle.dumps(t)), copy.deepcopy, copy.copy])
-def test_pickling_and_copying_leave_the_graph_behind(duplicate):
+@dataclass
+class Batch:
+    x: tg.Tensor
+
+
+DUPLICATES = {
+    "pickle": lambda t: pickle.loads(pickle.dumps(t)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "deepcopy of a list": lambda t: copy.deepcopy([t])[0],
+    "asdict": lambda t: asdict(Batch(t))["x"],
+}
+
+
+@pytest.mark.parametrize("name", DUPLICATES)
+def test_pickling_and_copying_a_leaf(name):
     x = tg.Tensor([1.0, 2.0], requires_grad=True)
-    y = x * 2
-    a, b = duplicate(x), duplicate(y)
-    assert a.tolist() == [1, 2]
-    assert a.requires_grad
-    assert a.is_leaf
-    assert not np.shares_memory(a.numpy(), x.numpy())
-    assert b.tolist() == [2, 4]
-    assert not b.requires_grad
+    for t in (x, x.detach()):
+        a = DUPLICATES[name](t)
+        assert a.tolist() == [1, 2]
+        assert a.requires_grad == t.requires_grad
+        assert a.is_leaf
+        assert not np.shares_memory(a.numpy(), x.numpy())
+
+
+@pytest.mark.parametrize("name", DUPLICATES)
+def test_pickling_and_copying_what_is_recorded_would_lose_its_gradient(name):
+    duplicate, x = DUPLICATES[name], tg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"this one is the result of `mul`, and .* t\.detach\(\) .* Tensor\(t\)"):
+        duplicate(x * 2)
+    assert duplicate((x * 2).detach()).tolist() == [2, 4]
+    with pytest.raises(RuntimeError, match="this one is the argument of a function that is differentiated"):
+        tg.grad(lambda x: (duplicate(x) * x).sum())(x.detach())
+    tg.Tensor(x * 2).sum().backward()
+    assert x.grad.tolist() == [2, 2]
 
 
 def test_assignment_to_elements_raises_and_names_the_remedy():
@@ -271,6 +296,29 @@ def test_copy_writes_a_leaf_in_place():
     with pytest.raises(RuntimeError, match="result of `mul`; nothing recorded is ever written"):
         (x * 2).copy_([1, 2])
     assert x.tolist() == [3, 4]
+
+
+def test_copy_does_not_lose_the_gradient_of_what_it_copies():
+    x, target = tg.Tensor([1.0, 2.0], requires_grad=True), tg.zeros(2)
+    for source in (x * 2, [x[0], 4.0]):
+        with pytest.raises(
+            RuntimeError, match=r"copy_: `source` is the result of `(mul|concatenate)`.* source\.detach\(\) .*no_grad"
+        ):
+            target.copy_(source)
+    assert target.tolist() == [0, 0]
+    assert target.copy_((x * 2).detach()).tolist() == [2, 4]
+    with tg.no_grad():
+        assert target.copy_(x * 3).tolist() == [3, 6]
+    assert target.copy_(x).tolist() == [1, 2]  # of a leaf, as for the average of weights
+
+
+def test_copy_does_not_write_the_argument_of_a_function_that_is_differentiated():
+    x = tg.Tensor([1.0, 2.0])
+    with pytest.raises(RuntimeError, match="copy_: this Tensor is the argument of a function that is differentiated"):
+        tg.grad(lambda t: t.copy_([0.0, 0.0]).sum())(x)
+    assert x.tolist() == [1, 2]
+    with pytest.raises(RuntimeError, match="copy_: `source` is the argument of a function that is differentiated"):
+        tg.grad(lambda t: (tg.zeros(2).copy_(t) * t).sum())(x)
 
 
 def test_grad_can_be_set_and_is_checked():

@@ -394,7 +394,7 @@ class TestContainers:
         close(g["w"][1][0], np.float32(120.0))
         close(g["w"][1][1], 80.0)
         close(g["pair"].first, [60.0])
-        assert [g["w"][0].dtype, g["w"][1][0].dtype, g["w"][1][1].dtype] == [np.float64, np.float32, np.float32]
+        assert [g["w"][0].dtype, g["w"][1][0].dtype, g["w"][1][1].dtype] == [np.float64, np.float32, np.float64]
 
     def test_argnums_select_arguments_by_position(self):
         f = lambda a, b, c=1.0: a * b**2 * c  # noqa: E731
@@ -509,13 +509,51 @@ class TestForms:
         close(tg.hessian(lambda x: x.sum())(np.ones(0)), np.zeros((0, 0)))
 
     @pytest.mark.parametrize("kind", [float, np.float32, np.float16])
-    def test_float32_and_float16_are_kept(self, kind):
-        dtype = np.dtype(np.float32 if kind is float else kind)
+    def test_float32_and_float16_are_kept_and_a_python_float_is_float64(self, kind):
+        dtype = np.dtype(kind)
         x = kind(1.5) if kind is float else np.array([1.5, 2.5], kind)
         f = lambda x: (x * x * 0.5).sum()  # noqa: E731
         found = [tg.grad(f)(x), *tg.value_and_grad(f)(x), tg.vjp(f, x)[1](1.0)[0], tg.jacobian(f)(x), tg.hessian(f)(x)]
         found += [*tg.jvp(f, (x,), (np.ones(np.shape(x)),)), tg.hvp(f, (x,), (np.ones(np.shape(x)),))]
         assert {t.dtype for t in found} == {dtype}
+
+    def test_python_floats_lose_no_digits(self):
+        """As arguments, directions and results."""
+        third = 1 / 3
+        assert tg.grad(lambda x: x * x)(third).item() == 2 * third
+        assert [t.item() for t in tg.value_and_grad(lambda x: x * third)(third)] == [third * third, third]
+        assert [t.item() for t in tg.jvp(lambda x: x * 1.0, (1.0,), (third,))] == [1.0, third]
+        assert tg.vjp(lambda x: x * 1.0, 1.0)[1](third)[0].item() == third
+        assert tg.value_and_grad(lambda x: third)(1.0)[0].item() == third
+
+    def test_numbers_and_arrays_for_optimizers_of_other_libraries(self):
+        def f(p, q, *, power):
+            assert q.requires_grad
+            return (p["a"] * p["b"] ** power).sum() * q, {"b": p["b"] * 2, "name": "f"}
+
+        p = {"a": 3.0, "b": np.array([1.0, 2.0], np.float32), "n": 5}
+        (value, more), (gp, gq) = tg.value_and_grad(f, argnums=(0, 1), has_aux=True, numpy=True)(p, 2.0, power=2)
+        assert (value, gq, gp["a"], gp["n"]) == (30.0, 15.0, 10.0, None)
+        assert {type(value), type(gq), type(gp["a"])} == {float}
+        np.testing.assert_array_equal(gp["b"], np.array([12.0, 24.0], np.float32), strict=True)
+        np.testing.assert_array_equal(more["b"], p["b"] * 2, strict=True)
+        assert more["name"] == "f"
+        gp["b"][:] = 0.0  # as optimizers do with their own
+        np.testing.assert_array_equal(p["b"], [1.0, 2.0])
+
+    def test_numbers_and_arrays_are_not_recorded(self):
+        w = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+        value, g = tg.value_and_grad(lambda x: (w * x * x).sum(), numpy=True)(np.ones(2))
+        assert type(value) is float
+        np.testing.assert_array_equal(g, [2.0, 4.0], strict=True)
+        assert w.grad is None
+
+    def test_scipy_minimizes(self):
+        optimize = pytest.importorskip("scipy.optimize")
+        a = np.array([[2.0, 1.0], [1.0, 3.0]])
+        f = tg.value_and_grad(lambda x, b: (x @ a @ x) / 2 - b @ x, numpy=True)
+        found = optimize.minimize(f, np.zeros(2), args=(np.array([1.0, -1.0]),), jac=True)
+        np.testing.assert_allclose(found.x, np.linalg.solve(a, [1.0, -1.0]), atol=1e-6)
 
     def test_the_result_may_be_an_argument_or_come_twice(self):
         _, pull = tg.vjp(lambda x: (x, x, x * 2), np.ones(2))

@@ -105,7 +105,7 @@ def source(form: Form) -> str:
     body.append(f"    {'' if form.memory else 'y = '}task()")
     arrays = "".join(f"s{i}.array, " for i in range(n))
     body.append(
-        f"except (ValueError, TypeError, IndexError) as error: raise explain(op, error, ({arrays})) from error"
+        f"except (ValueError, TypeError, IndexError, AttributeError) as error: raise explain(op, error, ({arrays})) from error"
     )
     if form.memory:
         body.append("y = view()")

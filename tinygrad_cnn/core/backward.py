@@ -104,6 +104,8 @@ def pull_back(
                 pulled = op.pull(g, saved, node.params, parents)
             else:
                 pulled = vjp(node, g, saved, parents)
+            if create:
+                check_recorded(op, pulled, parents)
             i = -1
             for r in pulled:  # no zip or enumerate: they would double the cost of this loop
                 i += 1
@@ -113,9 +115,7 @@ def pull_back(
                 try:
                     fits = r.shape == parent.shape and r.dtype is parent.dtype
                 except AttributeError:
-                    raise TypeError(
-                        f"{op.name}: the rule for {input_name(op, i)} returned {r!r}, not an array"
-                    ) from None
+                    raise unusable(op, f"the rule for {input_name(op, i)}", r) from None
                 if not fits:
                     r = fit(r, parent, op, i)
                 if (parent.op is None or parent in ends) and _shares(r, g, saved):
@@ -224,7 +224,30 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
                 f"{op.name}: the rule for {input_name(op, position)} returned shape {r.shape} for an input of shape "
                 f"{parent.shape}"
             ) from None
-    return r if r.dtype == parent.dtype else r.astype(parent.dtype)
+    if r.dtype == parent.dtype:
+        return r
+    if r.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{op.name}: the rule for {input_name(op, position)} returned {r.dtype} for an input of {parent.dtype}"
+        )
+    return r.astype(parent.dtype)
+
+
+def check_recorded(op: Op, pulled: Sequence[Any], parents: Sequence[Place | None]) -> None:
+    """TypeError unless the rules, given Tensors, returned Tensors: an array has lost how it depends on them."""
+    for i, (r, parent) in enumerate(zip(pulled, parents, strict=True)):
+        if parent is not None and not isinstance(r, op.globals["Tensor"]):
+            raise unusable(op, f"the rule for {input_name(op, i)}", r)
+
+
+def unusable(op: Op, rule: str, result: Any) -> TypeError:
+    """The error of a rule that returned no array, or an array where it was given Tensors."""
+    if not isinstance(result, np.ndarray | np.generic):
+        return TypeError(f"{op.name}: {rule} returned {result!r:.60}, not an array")
+    return TypeError(
+        f"{op.name}: {rule} returned an array where it was given Tensors, so higher derivatives would be lost; write it with "
+        "operators and ops, such as tinygrad_cnn.where, which compute with arrays and Tensors alike"
+    )
 
 
 def input_name(op: Op, position: int) -> str:

@@ -46,11 +46,17 @@ class Signature:
     joins: bool = False  # whether the rule of a variadic op returns all gradients
     composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops computes
     accelerated: bool = False
+    differentiable: bool = True
+
+    @property
+    def lacks_rules(self) -> bool:
+        """Whether gradients through the op are an error: it has no rules, and is not declared to need none."""
+        return self.differentiable and not self.rules
 
     @property
     def served(self) -> list[str]:
-        """The inputs that have a gradient rule, in order."""
-        return [name for name in self.inputs if any(name in inputs for inputs in self.rules)]
+        """The inputs whose nodes are parents of the op's nodes, in order: those with a rule, and all while there is no rule."""
+        return [name for name in self.inputs if self.lacks_rules or any(name in inputs for inputs in self.rules)]
 
     @property
     def saveable(self) -> tuple[str, ...]:
@@ -138,8 +144,12 @@ def _unpack(sig: Signature) -> str:
     return ", ".join(["_y", *(f"{r}_" for r in sig.residuals)])
 
 
-def _plain(sig: Signature, arguments: list[str]) -> str:
-    return f"return {_run(sig, arguments)}{'[0]' if sig.residuals else ''}"
+def _plain(sig: Signature, arguments: list[str], shown: str) -> list[str]:
+    """Source of a call without Tensors, below an `if`."""
+    return [
+        f"            try: return {_run(sig, arguments)}{'[0]' if sig.residuals else ''}",
+        f"            except AttributeError as _error: raise _explain(_op, _error, {shown}) from _error",
+    ]
 
 
 def _saved_expression(sig: Signature, name: str) -> str:
@@ -159,7 +169,7 @@ def emit_call(sig: Signature) -> str:
         out += [
             f"    {xs} = tuple([_gather(x, '{sig.name}') if {ODD.format('x', '_FINE')} else x for x in {xs}])",
             f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
-            f"        {_plain(sig, [f'*{xs}'])}",
+            *_plain(sig, [f"*{xs}"], xs),
             f"    {xs} = tuple([x if isinstance(x, Tensor) else _adapt(x) for x in {xs}])",
             f"    {xs}_ = [x._array if isinstance(x, Tensor) else x for x in {xs}]",
         ]
@@ -174,7 +184,8 @@ def emit_call(sig: Signature) -> str:
         out += [f"    if {plain}:"] if several else []
         out += [f"        if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{sig.name}')" for n in sig.inputs]
         out += [
-            f"        if {plain}: {_plain(sig, list(sig.inputs))}",
+            f"        if {plain}:",
+            *_plain(sig, list(sig.inputs), _tuple(list(sig.inputs))),
             f"        return _op.function({', '.join([*sig.inputs, *(f'{p}={p}' for p in sig.params)])})",
         ]
         if several:
@@ -193,7 +204,8 @@ def emit_call(sig: Signature) -> str:
     out += [
         f"    if _watchers and (_t := {followed}) is not None: return _t",
         f"    try: {_unpack(sig)} = {_run(sig, arguments)}",
-        f"    except (ValueError, TypeError, IndexError) as _error: raise _explain(_op, _error, {shown}) from _error",
+        "    except (ValueError, TypeError, IndexError, AttributeError) as _error:",
+        f"        raise _explain(_op, _error, {shown}) from _error",
         "    if _y.__class__ is not _ndarray: _y = _asarray(_y)",
         "    _t = _new(Tensor)",
         "    _t._array = _y",
@@ -205,7 +217,7 @@ def emit_call(sig: Signature) -> str:
 
 
 def _emit_record(sig: Signature) -> list[str]:
-    if not sig.rules:
+    if not sig.rules and not sig.lacks_rules:
         return []
     if sig.variadic:
         xs = sig.inputs[0]
@@ -213,8 +225,9 @@ def _emit_record(sig: Signature) -> list[str]:
         alive, parents = f"any([n is not None for n in {xs}_n])", f"{xs}_n"
     else:
         out, alive, parents = [], _some(sig.served), _tuple([f"{n}_n" for n in sig.served])
+    floating = " and _y.dtype.kind in 'fc'" if sig.lacks_rules else ""
     out += [
-        f"    if ({alive}) and _recording():",
+        f"    if ({alive}) and _recording(){floating}:",
         "        _n = _t._node = _new(_Node)",
         f"        _n.op = _op; _n.parents = {parents}",
         f"        _n.saved = {_tuple([_saved_expression(sig, name) for name in sig.saved])}",
@@ -229,6 +242,8 @@ def _emit_record(sig: Signature) -> list[str]:
 def emit_pull(sig: Signature) -> str:
     """Source of ``pull(g, saved, params, parents)``: one gradient per parent, None where a parent is None."""
     out = ["def _pull(g, saved, params, parents):"]
+    if sig.lacks_rules:
+        return out[0] + " raise _lacking(_op, parents)\n"
     if not sig.rules:
         return out[0] + " return ()\n"
     if sig.saved:
@@ -242,7 +257,13 @@ def emit_pull(sig: Signature) -> str:
                 NEEDS: "tuple([_n is not None for _n in parents])",
                 IN_SHAPES: "tuple([_n and _n.shape for _n in parents])",
             }
-            out.append(f"    return {rule_name(xs)}({', '.join(given.get(n, n) for n in names)})")
+            out += [
+                f"    _found = {rule_name(xs)}({', '.join(given.get(n, n) for n in names)})",
+                "    try: _fits = len(_found) == len(parents)",
+                "    except TypeError: _fits = False",
+                "    if not _fits: raise _miscounted(_op, parents, _found)",
+                "    return _found",
+            ]
         else:
             call = f"{rule_name(xs)}({', '.join('_n.shape' if n == IN_SHAPE else n for n in names)})"
             out.append(f"    return tuple([{call} if _n is not None else None for i, _n in enumerate(parents)])")
@@ -257,8 +278,15 @@ def emit_pull(sig: Signature) -> str:
             PARENTS: _tuple(nodes),
         }
         call = f"{rule_name(inputs)}({', '.join(given.get(n, n) for n in names)})"
-        results, nothing = ", ".join(f"_{n}" for n in inputs), ", ".join("None" for _ in inputs)
-        out.append(f"    {results} = {call} if {_some(inputs)} else {nothing if len(inputs) == 1 else f'({nothing})'}")
+        results, nothing = ", ".join(f"_{n}" for n in inputs), _tuple(["None" for _ in inputs])
+        if len(inputs) == 1:
+            out.append(f"    {results} = {call} if {_some(inputs)} else None")
+        else:
+            out += [
+                f"    _found = {call} if {_some(inputs)} else {nothing}",
+                f"    try: {results} = _found",
+                f"    except (TypeError, ValueError): raise _miscounted(_op, {inputs}, _found) from None",
+            ]
     out.append(f"    return {_tuple([f'_{n}' for n in sig.served])}")
     return "\n".join(out) + "\n"
 

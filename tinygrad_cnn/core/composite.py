@@ -47,12 +47,16 @@ def accepting_lists(function: F) -> F:
     def build() -> Any:
         return become(accepting, _written(function, arrays, scope))
 
-    scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE}
+    scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE, "_unfit": _unfit}
     scope |= {"_ndarray": np.ndarray, "_answer": answer, "_Missing": Missing, "_build": build}
     accepting: Any = FunctionType(build_and_call.__code__, scope, function.__name__)
     scope["_again"] = accepting
     functools.update_wrapper(accepting, function)
     return accepting  # type: ignore[no-any-return]
+
+
+def _unfit(name: str, error: AttributeError) -> TypeError:
+    return TypeError(f"{name}: an argument is not what it must be, such as an array or a number: {error}")
 
 
 def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
@@ -75,5 +79,9 @@ def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[
             )
             lines.append("    " + each.format(name, function.__name__, ODD.format("x" if star else name, "_FINE")))
     head = explaining_head(function.__name__, heads, [*given], keyword_only=True)
-    source = "\n".join([*head, *lines, f"    return _function({', '.join(passed)})", ""])
+    call = [
+        f"    try: return _function({', '.join(passed)})",
+        f"    except AttributeError as _error: raise _unfit({function.__name__!r}, _error) from _error",
+    ]
+    source = "\n".join([*head, *lines, *call, ""])
     return made(f"<{function.__name__}: call>", source, scope)

@@ -27,6 +27,10 @@ def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
         text = "shapes do not broadcast: from the right, sizes must be equal or 1; reshape or expand_dims one input"
     if "not supported for the input types" in text:
         text = "the op has no meaning for these dtypes; convert an input with astype, or compare it first, as in x != 0"
+    if isinstance(error, AttributeError):
+        return TypeError(
+            f"{op.name}: an argument is not what it must be, such as an array or a number: {text} ({shown})"
+        )
     kinds = (np.exceptions.AxisError, IndexError, TypeError, ValueError)
     kind = next(k for k in kinds if isinstance(error, k))
     return kind(f"{op.name}: {text} ({shown})")
@@ -35,3 +39,22 @@ def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
 def refuse(op: Op, name: str) -> None:
     """TypeError for an input that requires a gradient but has no rule."""
     raise TypeError(f"{op.name}: `{name}` requires a gradient but {op.name} has none for it; pass `{name}.detach()`")
+
+
+def lacking(op: Op, parents: Sequence[Any]) -> Exception:
+    """The error of a gradient through an op without rules."""
+    name, sig = op.name, op.signature
+    wanted = [sig.inputs[0]] if sig.variadic else [n for n, p in zip(sig.served, parents, strict=True) if p is not None]
+    return NotImplementedError(
+        f"{name}: `{wanted[0]}` requires a gradient, but {name} has no gradient rule; give it one with "
+        f"{name}.vjp({wanted[0]}=...), or declare it with @op(differentiable=False) if its results are constants"
+    )
+
+
+def miscounted(op: Op, inputs: Sequence[Any], found: Any) -> Exception:
+    """The error of a joint rule that does not return a gradient for each of `inputs`."""
+    count = f"{len(found)} values" if isinstance(found, tuple | list) else f"{found!r:.60}"
+    return ValueError(
+        f"{op.name}: the joint rule returned {count} for {len(inputs)} inputs; it must return a gradient for each, and None "
+        "for one that is not wanted"
+    )

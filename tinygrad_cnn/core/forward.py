@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .backward import Place, check_unwritten, fit, in_tensors, pull_back, reached
+from .backward import Place, check_recorded, check_unwritten, fit, in_tensors, pull_back, reached, unusable
 from .codegen import IN_SHAPE, OUT_SHAPE
 from .grad_mode import enable_grad, no_grad
 from .graph import Array, Op, above
@@ -79,7 +79,10 @@ def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool
         rule, names = op.tangents[name]
         if op.elementwise and t.shape != node.shape:
             t = above.broadcast_to(t, shape=node.shape)
-        total = _added(total, _fitted(rule(*[t if n is None else values[n] for n in names]), node))
+        found = rule(*[t if n is None else values[n] for n in names])
+        if create and not isinstance(found, op.globals["Tensor"]):
+            raise unusable(op, f"the forward rule for `{name}`", found)
+        total = _added(total, _fitted(found, node, name))
         for place in places:
             left[place] = None
     if any(t is not None for t in left):
@@ -92,10 +95,17 @@ def _added(total: Array | None, t: Array) -> Array:
     return t if total is None else total + t
 
 
-def _fitted(t: Array, node: Node) -> Array:
-    """A tangent in the shape and dtype of a node's output."""
-    if t.shape != node.shape:
-        t = above.broadcast_to(t, shape=node.shape)
+def _fitted(t: Array, node: Node, name: str) -> Array:
+    """A tangent, from the forward rule for the input `name`, in the shape and dtype of a node's output."""
+    try:
+        if t.shape != node.shape:
+            t = above.broadcast_to(t, shape=node.shape)
+    except AttributeError:
+        raise unusable(node.op, f"the forward rule for `{name}`", t) from None
+    except ValueError:
+        raise ValueError(
+            f"{node.op.name}: the forward rule for `{name}` returned shape {t.shape} for an output of shape {node.shape}"
+        ) from None
     return t if t.dtype == node.dtype else t.astype(node.dtype)
 
 
@@ -107,6 +117,7 @@ def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool)
         u = op.globals["Tensor"]._of(np.zeros(node.shape, node.dtype))
         u._node = place = Argument(u)
         pulled = tracer().vjp(node, u, op.saved_tensors(node), parents)
+        check_recorded(op, pulled, parents)
         roots = [
             (fit(r, parent, op, i)._node, t)
             for i, (r, t, parent) in enumerate(zip(pulled, given, parents, strict=True))

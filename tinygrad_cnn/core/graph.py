@@ -18,7 +18,7 @@ import numpy as np
 
 from . import codegen, operands
 from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, build_and_call, rule_name
-from .errors import explain, refuse
+from .errors import explain, lacking, miscounted, refuse
 from .frames import is_library
 from .grad_mode import _recording
 from .keywords import Missing, answer
@@ -116,6 +116,7 @@ class Op:
         ufunc: np.ufunc | None = None,
         linear: tuple[str, ...] = (),
         composed: tuple[str, ...] = (),
+        differentiable: bool = True,
     ) -> None:
         self.raw = ufunc or raw
         self.numpy = ufunc or numpy
@@ -131,6 +132,7 @@ class Op:
         given = inspect.signature(raw)
         parameters = given.parameters
         self.signature = declared(raw, given, residuals, ufunc, linear, composed)
+        self.signature.differentiable = differentiable
         self.globals: dict[str, Any] = {
             **_namespace,
             "__name__": raw.__module__,
@@ -182,7 +184,7 @@ class Op:
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
-        if unnamed:
+        if unnamed or not rules:
             raise TypeError(
                 f"{self.name}.vjp: name the input of each rule: {self.name}.vjp({self.signature.inputs[0]}=...)"
             )
@@ -190,6 +192,11 @@ class Op:
 
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
         """See :meth:`OpFunction.joint_vjp`. TypeError, naming the legal names, if the rule is ill-formed."""
+        if not inputs or not all(isinstance(name, str) for name in inputs):
+            names = ", ".join(map(repr, self.signature.inputs))
+            raise TypeError(
+                f"{self.name}.joint_vjp: name the inputs that the rule serves: @{self.name}.joint_vjp({names})"
+            )
 
         def register(rule: Rule) -> Rule:
             if len(inputs) < 2 and not self.signature.variadic:
@@ -252,6 +259,10 @@ class Op:
     def _register(self, rules: dict[tuple[str, ...], Callable[..., Any]], joint: bool) -> None:
         sig = self.signature
         kind = "joint_vjp" if joint else "vjp"
+        if not sig.differentiable:
+            raise TypeError(
+                f"{sig.name}.{kind}: {sig.name} is declared with differentiable=False, which rules contradict"
+            )
         for inputs, rule in rules.items():
             for served in inputs:
                 if served not in sig.inputs:
@@ -355,6 +366,7 @@ def op(
     ufunc: np.ufunc | None = None,
     linear: Sequence[str] = (),
     composed: Sequence[str] = (),
+    differentiable: bool = True,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -367,6 +379,7 @@ def op(
     ufunc: np.ufunc | None = None,
     linear: Sequence[str] = (),
     composed: Sequence[str] = (),
+    differentiable: bool = True,
 ) -> Any:
     """Make a function on ndarrays into an op, which is recorded when it is called with a Tensor.
 
@@ -377,7 +390,8 @@ def op(
     Give the gradients with ``.vjp(input=rule, ...)``. A rule's parameter names say what it needs: ``g`` the incoming
     gradient, ``y`` the output, ``in_shape`` the shape of the input it serves, any input, parameter or residual, and in a
     variadic op ``i``, the position of the input it serves. Gradients that share work are given by one rule:
-    ``@f.joint_vjp("a", "b")``. An input without a rule cannot require a gradient; an op without rules gives constants.
+    ``@f.joint_vjp("a", "b")``. An input without a rule cannot require a gradient. Without any rule, a floating-point result
+    raises in backward, unless the op is declared not to be `differentiable`: its results are then constants.
 
     Args:
         elementwise: inputs broadcast, so a gradient is summed back to its input's shape.
@@ -390,6 +404,8 @@ def op(
             tangents.
         composed: keywords, None by default, of calls that ``f.op.compose(function)`` computes instead of the op: the function
             is given them, and the op's inputs and parameters. They are not parameters of the op.
+        differentiable: False for an op that has no gradient by intention, such as a draw or a step function. It has no rules,
+            and its results require no gradient.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the number of
@@ -407,7 +423,13 @@ def op(
     """
 
     def declare(raw: Callable[..., Any]) -> Any:
-        made = Op(raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear), tuple(composed))
+        if not callable(raw) or not hasattr(raw, "__code__"):
+            raise TypeError(
+                f"op: it is given {raw!r:.60}; it must be a function, defined by `def`; options are given by name"
+            )
+        made = Op(
+            raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear), tuple(composed), differentiable
+        )
         registry[f"{raw.__module__}.{raw.__qualname__}"] = made
         if made.numpy is not None:
             numpy_ops[made.numpy] = made.function
@@ -461,4 +483,5 @@ _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _tracer=tracer, _adapt=adapt, _gather=operands.gather,
     _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse, _answer=answer, _Missing=Missing,
+    _lacking=lacking, _miscounted=miscounted,
 )  # fmt: skip

@@ -24,3 +24,8 @@ __all__ += transforms.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.data", "torch.utils.data")
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

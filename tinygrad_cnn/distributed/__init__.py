@@ -4,3 +4,8 @@ from .communicator import DistributedError
 from .world import World
 
 __all__ = ["DistributedError", "World"]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

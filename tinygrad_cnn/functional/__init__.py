@@ -43,3 +43,8 @@ __all__ += ops.softmax.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.functional", "torch.nn.functional")
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -5,3 +5,8 @@ from .errors import CheckpointError
 from .pytorch import to_torch
 
 __all__ = ["CheckpointError", "load", "save", "to_torch"]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -16,3 +16,8 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.metrics", "keras.metrics")
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

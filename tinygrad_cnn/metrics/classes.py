@@ -29,7 +29,13 @@ def correct(output: Any, target: Tensor) -> Tensor | None:
 
 
 def _are_scores(output: Any, target: Tensor) -> bool:
-    if not isinstance(output, Tensor) or target.dtype.kind not in "iu" or output.ndim < 2 or output.shape[1] < 2:
+    if (
+        not isinstance(output, Tensor)
+        or not isinstance(target, Tensor | np.ndarray)
+        or target.dtype.kind not in "iu"
+        or output.ndim < 2
+        or output.shape[1] < 2
+    ):
         return False
     return (output.shape[0], *output.shape[2:]) == target.shape
 

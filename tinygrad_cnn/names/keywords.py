@@ -48,7 +48,6 @@ _EXCEPTIONS = {
     "where": {"input": "a", "other": "b", "x": "a", "y": "b"}, "lerp": {"end": "b"}, "outer": {"vec2": "b"},
     "cond": {"ord": "p"}, "broadcast_to full": {"size": "shape"},
     "zeros ones rand randn": dict.fromkeys(("size", "shape"), "(give the sizes by position: separate numbers, or one tuple)"),
-    "arange": dict.fromkeys(("start", "end", "step"), "(give start, stop and step by position)"),
     "linspace logspace geomspace": {
         "requires_grad": "(make a leaf of the result: tg.Tensor(result, requires_grad=True))"},
     "fit": {

@@ -6,11 +6,15 @@ from the library's generator, see :func:`~tinygrad_cnn.manual_seed`.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..checks import Check, checked, finite, non_negative, number, one_of, whole
 from ..names import explaining_getattr
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
@@ -24,6 +28,43 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.nn.init", "torch.nn.init")
 
 
+F = TypeVar("F", bound=Callable[..., Tensor])
+
+CHECKS: dict[str, Check] = {
+    "a": finite, "b": finite, "mean": finite, "gain": finite, "std": non_negative, "mode": one_of("fan_in", "fan_out"),
+    "groups": whole(1),
+}  # fmt: skip
+POSITIVE = number("a finite number above 0", lambda x: 0 < x < math.inf)
+
+
+def _checking(**checks: Check) -> Callable[[F], F]:
+    """A decorator of initializers that checks the arguments: the Tensor, and those that `checks` or CHECKS name."""
+
+    def declare(function: F) -> F:
+        signature, name = inspect.signature(function), function.__name__
+        table = {n: check for n, check in {**CHECKS, **checks}.items() if n in signature.parameters}
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Tensor:
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                raise TypeError(f"{name}: {error}; its parameters are {', '.join(signature.parameters)}") from None
+            tensor = given["tensor"]
+            if not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"{name}: `tensor` is of {type(tensor).__name__}; it must be a Tensor, which is written in place"
+                )
+            if "rng" in signature.parameters and tensor.dtype.kind != "f":
+                raise TypeError(f"{name}: `tensor` is {tensor.dtype}; numbers are drawn for floating-point Tensors")
+            checked(name, {n: check for n, check in table.items() if n in given}, given)
+            return function(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return declare
+
+
 def _write(tensor: Tensor, values: Any) -> Tensor:
     return tensor.copy_(np.asarray(values, tensor.dtype))
 
@@ -31,16 +72,23 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
 # Independent of the shape
 
 
+@_checking()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, rng: Seed = None) -> Tensor:
-    """Draw from the uniform distribution between a and b."""
+    """Draw from the uniform distribution between a and b. ValueError if a > b."""
+    if a > b:
+        raise ValueError(
+            f"uniform_: `a` is {a!r} and `b` is {b!r}; numbers are drawn from a to b, so a must not be above b"
+        )
     return _write(tensor, generator(rng).uniform(a, b, tensor.shape))
 
 
+@_checking()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, rng: Seed = None) -> Tensor:
     """Draw from the normal distribution."""
     return _write(tensor, generator(rng).normal(mean, std, tensor.shape))
 
 
+@_checking(std=POSITIVE)
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, rng: Seed = None
 ) -> Tensor:
@@ -59,16 +107,19 @@ def trunc_normal_(
     return _write(tensor, np.clip(values.astype(tensor.dtype), a, b).reshape(tensor.shape))
 
 
+@_checking()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Set every element to `val`."""
     return tensor.copy_(val)
 
 
+@_checking()
 def ones_(tensor: Tensor) -> Tensor:
     """Set every element to 1."""
     return tensor.copy_(1)
 
 
+@_checking()
 def zeros_(tensor: Tensor) -> Tensor:
     """Set every element to 0."""
     return tensor.copy_(0)
@@ -86,6 +137,10 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu" or the name of a convolution; else a ValueError.
         param: the slope of leaky_relu; 0.01 by default.
     """
+    if not isinstance(nonlinearity, str):
+        raise TypeError(f"calculate_gain: `nonlinearity` is {nonlinearity!r:.60}; it must be the name of an activation")
+    if param is not None:
+        param = checked("calculate_gain", {"param": finite}, {"param": param})["param"]
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity.startswith("conv"):
@@ -105,25 +160,26 @@ def fans(name: str, tensor: Tensor) -> tuple[int, int]:
 
 
 def _fan(name: str, tensor: Tensor, mode: str) -> int:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: `mode` is {mode!r}; it must be 'fan_in' or 'fan_out'")
-    return fans(name, tensor)[mode == "fan_out"]
+    return max(fans(name, tensor)[mode == "fan_out"], 1)  # a weight without elements has no inputs
 
 
+@_checking()
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
     """Draw uniformly from +-gain sqrt(6 / (fan_in + fan_out)).
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
-    bound = gain * math.sqrt(6 / sum(fans("xavier_uniform_", tensor)))
+    bound = gain * math.sqrt(6 / max(sum(fans("xavier_uniform_", tensor)), 1))
     return uniform_(tensor, -bound, bound, rng)
 
 
+@_checking()
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
     """Draw normally with standard deviation gain sqrt(2 / (fan_in + fan_out))."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans("xavier_normal_", tensor))), rng)
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / max(sum(fans("xavier_normal_", tensor)), 1)), rng)
 
 
+@_checking()
 def kaiming_uniform_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", rng: Seed = None
 ) -> Tensor:
@@ -145,6 +201,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, rng)
 
 
+@_checking()
 def kaiming_normal_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", rng: Seed = None
 ) -> Tensor:
@@ -156,6 +213,7 @@ def kaiming_normal_(
 # Structured
 
 
+@_checking()
 def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
     """Draw a matrix with orthonormal rows, or columns if there are fewer, and multiply it by `gain`.
 
@@ -169,6 +227,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
+@_checking()
 def eye_(tensor: Tensor) -> Tensor:
     """Write the identity matrix. ValueError unless there are two axes."""
     if tensor.ndim != 2:
@@ -176,6 +235,7 @@ def eye_(tensor: Tensor) -> Tensor:
     return _write(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
+@_checking()
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Write filters (O, C, ...) that copy input channel i to output channel i in each group: 1 at the centre, else 0.
 
@@ -183,7 +243,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """
     if tensor.ndim not in (3, 4, 5):
         raise ValueError(f"dirac_: the Tensor has shape {tensor.shape}; filters have three to five axes")
-    if groups < 1 or tensor.shape[0] % groups:
+    if tensor.shape[0] % groups:
         raise ValueError(f"dirac_: `groups` is {groups}; it must divide the {tensor.shape[0]} filters")
     filters = np.zeros((groups, tensor.shape[0] // groups, *tensor.shape[1:]))
     centre = tuple(n // 2 for n in tensor.shape[2:])

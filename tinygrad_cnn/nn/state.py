@@ -55,7 +55,12 @@ def _read(value: Any, tensor: Tensor, finite: bool) -> NDArray[Any]:
     except Exception as error:  # NumPy raises several types
         raise ValueError(f"is not an array: {error}") from None
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
-        raise ValueError(f"is {array.dtype} {array.shape}; it must be {tensor.dtype} {tensor.shape}")
+        fault = f"is {array.dtype} {array.shape}; it must be {tensor.dtype} {tensor.shape}"
+        if array.shape == tensor.shape and {array.dtype.kind, tensor.dtype.kind} == {"f"}:
+            fault += (
+                f": convert it with astype(np.{tensor.dtype}), or first the module, with module.to(np.{array.dtype})"
+            )
+        raise ValueError(fault)
     if finite and array.dtype.kind in "fc" and not np.isfinite(array).all():
         wrong = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"holds {array[tuple(wrong)]} at {tuple(wrong)}; it must be finite")

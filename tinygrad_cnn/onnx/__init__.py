@@ -8,3 +8,8 @@ from .export import export
 from .model import GraphModule, load
 
 __all__ = ["GraphModule", "OnnxError", "export", "load"]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -82,7 +82,7 @@ def prelu(a: Array, weight: Array) -> Tensor:
     return rectify(a, reshape(weight, shape=(channels, *(1,) * (len(shape) - 2))))
 
 
-@op
+@op(differentiable=False)
 def drawn_slopes(a: Array, *, lower: float, upper: float, rng: Seed) -> Array:
     """y = a number for each element of a, drawn uniformly from `lower` to `upper`, without a gradient."""
     return generator(rng).uniform(lower, upper, np.shape(a)).astype(np.result_type(a, 1.0))

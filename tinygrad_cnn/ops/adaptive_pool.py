@@ -33,7 +33,7 @@ __all__ = [
 OutputSize: TypeAlias = int | Sequence[int | None] | None
 
 
-@op
+@op(differentiable=False)
 def max_region_indices(x: Array, *, grid: Sizes) -> Array:
     """The indices of the largest elements of a `grid` of regions in the flattened spatial axes, with max_pool_which's ties.
 

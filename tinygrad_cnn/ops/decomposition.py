@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
 from .compare import greater
 from .elementwise import abs, where
@@ -350,29 +351,43 @@ def _qr_rule(g: Array, y: Array, in_shape: tuple[int, ...]) -> Any:
 qr_packed.vjp(a=_qr_rule)
 
 
+@op(differentiable=False)
+def complete_basis(a: Array) -> Array:
+    """y = q (m, m) of a (m, n), for m > n: a basis whose columns beyond the n-th are any that complete it; no gradient."""
+    return np.linalg.qr(a, "complete")[0]
+
+
 @implements(np.linalg.qr)
 def qr(a: Array, mode: str = "reduced") -> Any:
     """Q R = a, with Q^T Q = 1 and R upper triangular.   a' = (Q' + Q c) R^-T, c from R R'^T - Q'^T Q: its lower half, mirrored.
 
     Args:
         a: (..., m, n). Where its first min(m, n) columns are dependent within rounding, the gradient is NaN.
-        mode: "reduced"; "r" for R alone; "complete" where m <= n, for which it is the same.
+        mode: "reduced"; "r" for R alone; "complete" for a square Q. Where m > n, its further columns are any that complete
+            the basis, so they have no derivative, and `a` must not require one.
 
     Returns:
-        A named tuple (Q, R) of shapes (..., m, k) and (..., k, n), with k the smaller of m and n; or R. LAPACK chooses the
-        signs of R's diagonal, and another one for a column that is already zero below it: there Q and R jump.
+        A named tuple (Q, R) of shapes (..., m, k) and (..., k, n), with k the smaller of m and n, or m for "complete"; or R.
+        LAPACK chooses the signs of R's diagonal, and another one for a column that is already zero below it: there Q and R
+        jump.
 
     Raises:
         LinAlgError: (a ValueError) if `a` has fewer than two axes.
-        ValueError: for another mode.
+        ValueError: for another mode; for "complete" of a tall matrix that requires a gradient.
     """
     _matrix("qr", a)
     m, n = np.shape(a)[-2:]
-    if mode not in ("reduced", "r") and (mode != "complete" or m > n):
-        raise ValueError(
-            f"qr: `mode` is {mode!r} for {np.shape(a)}; it must be 'reduced' or 'r': further columns have no derivative"
-        )
+    if mode not in ("reduced", "r", "complete"):
+        raise ValueError(f"qr: `mode` is {mode!r}; it must be 'reduced', 'r' or 'complete'")
     a = a if hasattr(a, "shape") else np.asarray(a)
+    if mode == "complete" and m > n:
+        if getattr(a, "requires_grad", False) and is_grad_enabled():
+            raise ValueError(
+                f"qr: `a` {np.shape(a)} requires a gradient, which the further columns of Q do not have with `mode` "
+                "'complete'; use mode='reduced', or a.detach()"
+            )
+        r = qr_packed(a)[..., m:, :]
+        return QRResult(complete_basis(a), concatenate([r, np.zeros((*r.shape[:-2], m - n, n), r.dtype)], axis=-2))
     y: Any = qr_packed(a[..., :, :m] if n > m else a)
     q, r = y[..., :m, :], y[..., m:, :]
     if n > m:

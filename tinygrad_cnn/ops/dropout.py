@@ -19,7 +19,7 @@ from .real import probability
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
 
-@op
+@op(differentiable=False)
 def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed) -> Array:
     """y = 0 with probability p, else 1 / (1 - p), with one draw for each element, or for all of the last `spatial` axes.
 

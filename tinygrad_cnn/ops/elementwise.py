@@ -130,13 +130,8 @@ def clip(a: Array, min: Array = None, max: Array = None) -> Array:
     Args:
         a: any shape.
         min, max: numbers or arrays that broadcast with `a`; None for no bound on that side.
-
-    Raises:
-        ValueError: if both bounds are None.
     """
-    if min is None and max is None:
-        raise ValueError("clip: `min` and `max` are both None; give at least one bound")
-    return np.clip(a, min, max)
+    return np.array(a) if min is None and max is None else np.clip(a, min, max)  # NumPy before 2.1 asks for a bound
 
 
 def _clip_rule(g: Array, a: Array, min: Array, max: Array) -> Array:
@@ -192,7 +187,7 @@ laid_out.vjp(a=lambda g: g)
 cast.vjp(a=lambda g: g)  # the backward pass casts every gradient to the dtype of its input
 
 
-@op(elementwise=True)
+@op(elementwise=True, differentiable=False)
 def cast_discrete(a: Array, *, dtype: DTypeLike) -> Array:
     """y = a as integers or Booleans, without a gradient."""
     return np.asarray(a).astype(dtype)

@@ -146,7 +146,7 @@ embedding.vjp(weight=_embedding_rule)
 embedding.jvp(weight=_embedding_forward)
 
 
-@op
+@op(differentiable=False)
 def one_hot(labels: Array, *, num_classes: int = -1) -> Array:
     """y[..., c] = 1 where `labels` equals c, else 0, as int64, without a gradient.
 
@@ -189,6 +189,7 @@ def take_along_axis(a: Array, indices: Array, *, axis: int | None = -1) -> Array
         TypeError: if `indices` are not integers.
         IndexError: if an index is outside the axis, or the shapes do not match.
     """
+    a = np.asarray(a)
     if axis is None:
         whole: Any = checked(indices, function="take_along_axis", size=np.size(a))
         return np.take_along_axis(a, whole, None)
@@ -256,7 +257,7 @@ def _integers(function: str, argument: str, values: Array, remedy: str) -> np.nd
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder())
 
 
-@op
+@op(differentiable=False)
 def checked(indices: Array, *, function: str, argument: str = "indices", size: int) -> Array:
     """y = `indices` as np.intp, without a gradient. TypeError if they are not integers, IndexError if outside the axis."""
     if not np.size(indices) and np.asarray(indices).dtype.kind == "f":

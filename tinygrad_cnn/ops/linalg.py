@@ -205,7 +205,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-@op
+@op(differentiable=False)
 def det_sign(a: Array) -> Array:
     """y = the sign of det a: 1, -1, or 0 for a singular matrix; without a gradient."""
     return np.linalg.slogdet(a)[0]

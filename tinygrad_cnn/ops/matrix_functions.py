@@ -113,7 +113,7 @@ def cond(x: Array, p: float | str | None = None) -> Tensor:
     return first * matrix_norm(inv(x), ord=p)  # type: ignore[no-any-return]
 
 
-@op(numpy=np.linalg.matrix_rank)
+@op(numpy=np.linalg.matrix_rank, differentiable=False)
 def matrix_rank(A: Array, *, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
     """How many singular values of A are above `tol`, or `rtol` times the largest one; without a gradient.
 

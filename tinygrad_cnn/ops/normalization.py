@@ -52,7 +52,7 @@ class Over(NamedTuple):
         return math.prod(shape[i] for i in self.axis) or 1
 
 
-@op
+@op(differentiable=False)
 def moments(x: Array, *, over: Over) -> Array:
     """y = (mean, variance) of x in float64, stacked, with keepdims; (0, mean of x^2) if not centred.   No gradient."""
     x, n = np.asarray(x, np.float64), over.count(x.shape)

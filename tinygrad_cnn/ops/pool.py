@@ -81,7 +81,7 @@ def max_pool(x: Array, *, windows: Windows) -> Array:
     return windows.of(x, lowest(x.dtype)).max(axis=windows.inner)
 
 
-@op
+@op(differentiable=False)
 def max_pool_which(x: Array, top: Array, *, windows: Windows) -> Array:
     """y = the number, in C order, of the element of its window that top = max_pool(x) is: the first of equals, the last NaN."""
     elements = list(enumerate(windows.elements(x.shape[2:])))
@@ -141,7 +141,7 @@ sum_windows.vjp(x=lambda g, in_shape, windows: spread_windows(g, sizes=in_shape[
 spread_windows.vjp(u=lambda g, windows: sum_windows(g, windows=windows))
 
 
-@op
+@op(differentiable=False)
 def flat_indices(which: Array, *, sizes: Sizes, windows: Windows) -> Array:
     """The indices, in the flattened spatial axes, of the elements given by `which`."""
     first = [np.arange(o) * s - p for _, o, s, p, _ in zip(*windows, strict=True)]
@@ -172,7 +172,7 @@ def _flattened(a: Array) -> Array:
     return reshape(a, shape=(*a.shape[:2], volume(a.shape[2:])))
 
 
-@op
+@op(differentiable=False)
 def last_written(indices: Array, *, size: int) -> Array:
     """Whether each of `indices` into `size` elements is the last one with its value in its channel."""
     if indices.size and (indices.min() < 0 or indices.max() >= size):

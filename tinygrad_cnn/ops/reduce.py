@@ -138,19 +138,19 @@ max.jvp(a=_extremum_forward)
 min.jvp(a=_extremum_forward)
 
 
-@op(numpy=np.argmax)
+@op(numpy=np.argmax, differentiable=False)
 def argmax(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """y = index of the largest element along `axis`, the first of equal ones; of the flattened array by default."""
     return np.argmax(a, axis=axis, keepdims=keepdims)
 
 
-@op(numpy=np.argmin)
+@op(numpy=np.argmin, differentiable=False)
 def argmin(a: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """y = index of the smallest element along `axis`, the first of equal ones; of the flattened array by default."""
     return np.argmin(a, axis=axis, keepdims=keepdims)
 
 
-@op(numpy=np.any, composed=["where"])
+@op(numpy=np.any, composed=["where"], differentiable=False)
 def any(
     a: Array, *, axis: Axis = None, keepdims: bool = False, where: Array = None,
 ) -> Array:  # fmt: skip
@@ -158,7 +158,7 @@ def any(
     return np.any(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
-@op(numpy=np.all, composed=["where"])
+@op(numpy=np.all, composed=["where"], differentiable=False)
 def all(
     a: Array, *, axis: Axis = None, keepdims: bool = False, where: Array = None,
 ) -> Array:  # fmt: skip

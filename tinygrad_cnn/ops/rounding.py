@@ -73,7 +73,7 @@ def modf(a: Array) -> tuple[Tensor, Tensor]:
     return fmod(where(isinf(a), copysign(0.0, a), a), 1.0), trunc(a)
 
 
-@op(elementwise=True)
+@op(elementwise=True, differentiable=False)
 def exponent(a: Array) -> Array:
     """y = the integer e with a = m 2^e and 1/2 <= |m| < 1, and 0 for a = 0; without a gradient."""
     return np.frexp(a)[1]

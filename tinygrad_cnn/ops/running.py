@@ -15,7 +15,7 @@ from .shape import pad_constant
 __all__ = ["cummax", "cummin", "cumulative_prod", "cumulative_sum", "logcumsumexp"]
 
 
-@op
+@op(differentiable=False)
 def running_argmax(a: Array, *, axis: int, least: bool = False) -> Array:
     """y_j = the index of the largest of a_0 to a_j (with `least` the smallest), the last of equals; without a gradient."""
     lines = np.moveaxis(np.asarray(a), axis, -1)

@@ -155,7 +155,7 @@ def meshgrid(*xi: Array, copy: bool = True, sparse: bool = False, indexing: str 
     return tuple(broadcast_to(line, shape=whole) for line in lines)
 
 
-@op(numpy=np.argwhere)
+@op(numpy=np.argwhere, differentiable=False)
 def argwhere(a: Array) -> Array:
     """The indices of the elements of a that are not 0, in C order: integers (n, a.ndim), without a gradient."""
     return np.argwhere(a)
@@ -180,13 +180,14 @@ def nonzero(a: Array) -> tuple[Tensor, ...]:
     return tuple(places[:, axis] for axis in range(np.ndim(a)))
 
 
-@op(numpy=np.searchsorted)
+@op(numpy=np.searchsorted, differentiable=False)
 def searchsorted(a: Array, v: Array, *, side: str = "left", sorter: Any = None) -> Array:
     """How many elements of the sorted vector a are below v (with `side` "right": not above v), without a gradient."""
+    sorter = None if sorter is None else np.asarray(sorter)  # of a Tensor, NumPy would call this op again
     return np.searchsorted(a, v, side, sorter)  # type: ignore[call-overload]
 
 
-@op(numpy=np.argpartition)
+@op(numpy=np.argpartition, differentiable=False)
 def argpartition(a: Array, *, kth: int | Sequence[int], axis: int | None = -1) -> Array:
     """Indices that put the k-th smallest in its place, smaller ones before it and larger ones after it; no gradient."""
     return np.argpartition(a, kth, axis)

@@ -139,6 +139,7 @@ concatenate.jvp(arrays=_concatenated)
 
 def slice_axis(a: Array, start: int, stop: int, axis: int) -> Array:
     """The elements of `a` from `start` to `stop` along `axis`."""
+    a = a if hasattr(a, "ndim") else np.asarray(a)
     index = [slice(None)] * a.ndim
     index[axis] = slice(start, stop)
     return a[tuple(index)]

@@ -13,7 +13,7 @@ from .shape import slice_axis
 __all__ = ["argsort", "sort", "topk"]
 
 
-@op(numpy=np.argsort)
+@op(numpy=np.argsort, differentiable=False)
 def argsort(a: Array, *, axis: int | None = -1, descending: bool = False) -> Array:
     """The indices that sort a along `axis` (of the flattened a for None); stable; no gradient.
 

@@ -199,7 +199,7 @@ def _places(q: Any, count: Any, method: str) -> Any:
     return where((place - low > 0.5) | ((place - low == 0.5) & (odd == 1)), low + 1, low)
 
 
-@op
+@op(differentiable=False)
 def weighed_places(w: Array, *, q: tuple[float, ...]) -> Array:
     """y = where the quantiles q lie among sorted elements of the weights w: at the first up to which the part q of w is.
 

@@ -14,14 +14,14 @@ from ..core.graph import Array, OpFunction, op
 P = ParamSpec("P")
 
 
-def _declaring(inputs: Callable[Concatenate[Any, P], Any]) -> Callable[..., OpFunction[P]]:
+def _declaring(inputs: Callable[Concatenate[Any, P], Any], differentiable: bool = True) -> Callable[..., OpFunction[P]]:
     """A function that declares ops with the input names of `inputs`."""
 
     def declare(ufunc: np.ufunc, doc: str, name: str = "", **rules: Callable[..., Any]) -> OpFunction[P]:
         raw = FunctionType(inputs.__code__, {}, name or ufunc.__name__)
         raw.__qualname__, raw.__doc__ = raw.__name__, doc
         raw.__module__ = sys._getframe(1).f_globals["__name__"]
-        function: OpFunction[P] = op(ufunc=ufunc)(raw)
+        function: OpFunction[P] = op(ufunc=ufunc, differentiable=differentiable)(raw)
         if rules:
             function.vjp(**rules)
         return function
@@ -40,3 +40,6 @@ unary = _declaring(_one)
 
 binary = _declaring(_two)
 """``binary(ufunc, doc, name, a=rule, b=rule)`` declares an op of two inputs."""
+
+discrete_unary, discrete_binary = _declaring(_one, differentiable=False), _declaring(_two, differentiable=False)
+"""The same for ops without a gradient, whose results are Booleans or integers."""

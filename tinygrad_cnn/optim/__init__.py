@@ -31,3 +31,8 @@ __all__ += lr_scheduler.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.optim", "torch.optim")
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

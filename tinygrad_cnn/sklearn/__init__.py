@@ -12,3 +12,8 @@ from .classifier import Classifier
 from .regressor import Regressor
 
 __all__ = ["Classifier", "Regressor"]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

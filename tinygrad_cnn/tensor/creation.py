@@ -119,7 +119,11 @@ def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
 
 
 def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
-    """A Tensor filled with one value: a number, or an array that broadcasts to `shape`. Recorded if the value is a Tensor."""
+    """A Tensor filled with one value: a number, or an array that broadcasts to `shape`. Recorded if the value is a Tensor.
+
+    Without `dtype`, the Tensor has that of ``Tensor(fill_value)``: a Python number, whole ones too, gives the default dtype,
+    float32, where NumPy has int64 and float64; True and False stay Booleans.
+    """
     if isinstance(dtype, int | float):
         raise TypeError(f"full: `dtype` is {dtype!r}; the shape is one tuple: full(({shape}, {fill_value}), {dtype})")
     sizes = _shape("full", (shape,))
@@ -131,21 +135,42 @@ def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, require
     return Tensor(repeated, requires_grad=True) if requires_grad else repeated
 
 
-def arange(*bounds: float, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """start, start + step, ... below stop, as np.arange: integers from integers, else the default dtype."""
-    if not 1 <= len(bounds) <= 3:
+def arange(
+    *bounds: float, start: float | None = None, stop: float | None = None, step: float | None = None,
+    dtype: DTypeLike | None = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... below stop, as np.arange: integers from integers, else the default dtype.
+
+    The numbers are given by position, as (stop), (start, stop) or (start, stop, step), or by name.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.arange(5, step=2).tolist()
+    [0, 2, 4]
+    """
+    named: dict[str, Any] = {n: v for n, v in (("start", start), ("stop", stop), ("step", step)) if v is not None}
+    if not 1 <= len(bounds) + len(named) <= 3:
         raise TypeError(
-            f"arange: there are {len(bounds)} numbers; give stop, or start, stop and step, and dtype= by name"
+            f"arange: there are {len(bounds) + len(named)} numbers; give stop, or start, stop and step, and dtype= by name"
         )
-    values = np.arange(*bounds, dtype=None if dtype is None else dtype_of("arange", dtype))
+    wanted = None if dtype is None else dtype_of("arange", dtype)
+    try:
+        values = np.arange(*bounds, **named, dtype=wanted)
+    except TypeError as error:
+        raise TypeError(f"arange: start, stop and step are numbers, each given once: {error}") from None
     if dtype is None and values.dtype.kind == "f":
         values = values.astype(get_default_dtype())
     return _made(values, requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, *, requires_grad: bool = False) -> Tensor:
-    """Ones on the diagonal of an n x m matrix of zeros; m is n by default."""
-    return _made(np.eye(n, m, dtype=_dtype("eye", dtype)), requires_grad)
+def eye(
+    n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None, *, requires_grad: bool = False
+) -> Tensor:
+    """Ones on the k-th diagonal of an n x m matrix of zeros; m is n by default."""
+    if not is_integer(k):
+        raise TypeError(
+            f"eye: `k` is {k!r:.60}; it must be an integer, the number of the diagonal; dtype= is given by name"
+        )
+    return _made(np.eye(n, m, k, dtype=_dtype("eye", dtype)), requires_grad)
 
 
 def rand(

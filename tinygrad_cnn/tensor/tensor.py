@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from opcode import opmap
 from types import FrameType
 from typing import Any, NoReturn, Self
@@ -19,7 +19,7 @@ from ..core.backward import Finished, in_tensors, pull_back
 from ..core.frames import PACKAGE
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import register_tensor
-from ..core.node import Leaf, Node
+from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
 from ..core.versions import mark_written
 from ..names.keywords import explain_keywords
@@ -181,6 +181,18 @@ class Tensor(Methods):
     def _op_name(self) -> str | None:
         return None if self._node is None or self._node.op is None else self._node.op.name
 
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether gradients pass from this Tensor to others: it is in a graph, and no leaf that the user made."""
+        return self._node is not None and (self._node.op is not None or isinstance(self._node, Argument))
+
+    @property
+    def _origin(self) -> str:
+        """Where a recorded Tensor is from, for errors."""
+        return (
+            f"the result of `{self._op_name}`" if self._op_name else "the argument of a function that is differentiated"
+        )
+
     def __pos__(self) -> Tensor:
         return self
 
@@ -259,14 +271,15 @@ class Tensor(Methods):
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
+        The write is never recorded, in any grad mode: the leaf stays a leaf, and no gradient passes to `source`.
+
         Raises:
-            RuntimeError: if this Tensor is the result of a recorded op.
+            RuntimeError: if this Tensor is the result of a recorded op, or the argument of a function under a transform; if
+                `source` is one of these, unless under :class:`no_grad`.
             ValueError: if `source` does not broadcast to this Tensor's shape.
         """
-        if not self.is_leaf:
-            raise RuntimeError(
-                f"copy_: this Tensor is the result of `{self._op_name}`; nothing recorded is ever written"
-            )
+        if self._is_recorded:
+            raise RuntimeError(f"copy_: this Tensor is {self._origin}; nothing recorded is ever written")
         source = gather(source, "copy_")
         values = source._array if isinstance(source, Tensor) else np.asarray(source)
         try:
@@ -279,7 +292,10 @@ class Tensor(Methods):
             raise TypeError(
                 f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
             )
-        tracing.tracer().effect(_write, self._array, values)
+        loses = isinstance(source, Tensor) and source._is_recorded and is_grad_enabled()
+        # Refused where it is done, since vmap has its own error.
+        write = partial(_refuse_to_lose, source) if loses else _write
+        tracing.tracer().effect(write, self._array, values)
         return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -420,8 +436,13 @@ class Tensor(Methods):
         return f"Tensor({values}, dtype={self.dtype}{made_by})"
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
-        """Pickle and copy the values without the graph; a leaf keeps its ``requires_grad``."""
-        return _rebuild, (self.numpy(), self.is_leaf and self.requires_grad)
+        """Pickle and copy the values; a leaf keeps its ``requires_grad``. RuntimeError for a Tensor in a graph."""
+        if self._is_recorded:
+            raise RuntimeError(
+                f"Tensor: this one is {self._origin}, and copy, deepcopy and pickle do not copy its graph; copy t.detach() for "
+                "its values, or use Tensor(t) for a copy that is recorded"
+            )
+        return _rebuild, (self.numpy(), self.requires_grad)
 
     # In place
 
@@ -447,6 +468,13 @@ _ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tens
 def _asks_unseen(frame: FrameType) -> bool:
     """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``."""
     return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
+
+
+def _refuse_to_lose(source: Any, *_: Any) -> NoReturn:
+    raise RuntimeError(
+        f"copy_: `source` is {source._origin}, and a write passes no gradient to it; copy source.detach() if that is meant, "
+        "or write under no_grad()"
+    )
 
 
 def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
@@ -475,7 +503,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
-            "was computed by an op without rules, under no_grad(), or by a compiled call, whose results have no graph: "
+            "was computed by an op without a gradient, under no_grad(), or by a compiled call, whose results have no graph: "
             "compile the whole step, with backward() in it"
         )
     if gradient is None:

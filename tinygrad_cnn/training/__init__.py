@@ -26,3 +26,8 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.training", "keras.callbacks")
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

@@ -7,13 +7,13 @@ outer variable. If an argument is itself part of a graph, its new node is above 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, overload
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, ParamSpec, overload
 
 import numpy as np
 
 from ..core.backward import pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..names.keywords import explain_keywords
 from ..ops.elementwise import copy
 from ..tensor.methods import TensorLike
@@ -49,11 +49,23 @@ __all__ = [
 P = ParamSpec("P")
 
 
+@overload
 def gradients(
-    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: Literal[False] = False,
+) -> tuple[Tensor, ...]: ...  # fmt: skip
+@overload
+def gradients(
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
     grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
     create_graph: bool = False, allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:  # fmt: skip
+) -> tuple[Tensor | None, ...]: ...  # fmt: skip
+def gradients(
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
     """Gradients of sum <output, grad_output> with respect to each input. No ``grad`` is changed.
 
     Args:
@@ -78,8 +90,7 @@ def gradients(
     >>> g.item(), h.item()
     (27.0, 18.0)
     """
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outs, ins = _tensors("outputs", outputs), _tensors("inputs", inputs)
     starts: list[Any] = [grad_outputs]
     if grad_outputs is None:
         starts = [None] * len(outs)
@@ -105,12 +116,30 @@ def gradients(
     return tuple(results)
 
 
+def _tensors(name: str, given: Any) -> list[Tensor]:
+    """One Tensor, or an iterable of them, as a list."""
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
+    for each in found:
+        if not isinstance(each, Tensor):
+            raise TypeError(f"gradients: `{name}` holds {kind(each)}; it must be a Tensor, or a list of Tensors")
+    return found
+
+
 @overload
 def grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, Any]: ...
 @overload
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: Literal[False] = False,
+) -> tuple[Tensor, ...]: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
     grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -121,7 +150,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
 
     The gradient is taken with respect to the arguments at `argnums`, and has their structure of lists, tuples and dicts. It
     has a Tensor for every floating-point leaf (a Tensor, an array or a Python float), in its shape and dtype, zero if `f`
-    does not depend on it; and None for other leaves.
+    does not depend on it; and None for other leaves. A Python float counts as float64.
 
     No ``grad`` is changed. The gradient is part of a graph only if gradients are recorded where it is called, and it depends
     on a Tensor outside that requires a gradient: so ``grad(grad(f))`` works, and no graph is left.
@@ -143,7 +172,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
     >>> import tinygrad_cnn as tg
     >>> f = lambda p: (p["w"] * p["w"] * p["b"]).sum()
     >>> tg.grad(f)({"w": tg.Tensor([1.0, 2.0]), "b": 3.0})
-    {'w': Tensor([ 6., 12.], dtype=float32), 'b': Tensor(5., dtype=float32)}
+    {'w': Tensor([ 6., 12.], dtype=float32), 'b': Tensor(5., dtype=float64)}
     >>> tg.grad(tg.grad(tg.grad(lambda x: x**4)))(2.0).item()
     48.0
     """
@@ -165,17 +194,46 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
 
 
 @explain_keywords
-def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
+def value_and_grad(
+    f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, numpy: bool = False
+) -> Callable[P, tuple[Any, Any]]:
     """The function that returns (f's result, its gradient), from one call of `f`. Arguments as for :func:`grad`.
 
     With `has_aux` it returns ((result, more), gradient).
 
-    >>> import tinygrad_cnn as tg
+    With `numpy` it returns a Python float and arrays instead of Tensors, and a float as the gradient of a float, for optimizers
+    such as ``scipy.optimize.minimize(value_and_grad(f, numpy=True), x, jac=True)``. Nothing is recorded then.
+
+    >>> import numpy as np, tinygrad_cnn as tg
     >>> y, g = tg.value_and_grad(lambda x: (x * x).sum())(tg.Tensor([1.0, 2.0]))
     >>> y.item(), g.tolist()
     (5.0, [2.0, 4.0])
+    >>> tg.value_and_grad(lambda x: (x * x).sum(), numpy=True)(np.array([1.0, 2.0]))
+    (5.0, array([2., 4.]))
     """
-    return _value_and_grad("value_and_grad", f, argnums, has_aux)
+    both = _value_and_grad("value_and_grad", f, argnums, has_aux)
+    if not numpy:
+        return both
+
+    def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
+        with no_grad():
+            value, found = both(*args, **kwargs)
+        result, *more = value if has_aux else (value,)
+        given = args[argnums] if isinstance(argnums, int) else tuple(args[i] for i in argnums)
+        slopes = [_as_numpy(g, x) for (_, g), (_, x) in zip(leaves(found), leaves(given), strict=True)]
+        plain = result.item()
+        return ((plain, *rebuild(more, [_as_numpy(leaf) for _, leaf in leaves(more)])) if has_aux else plain), rebuild(
+            found, slopes
+        )
+
+    return named_after(f, value_and_gradient)
+
+
+def _as_numpy(leaf: Any, like: Any = None) -> Any:
+    """The values of a leaf that is a Tensor, in an array of their own; a Python float where `like` is one."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.item() if isinstance(like, float) else leaf.numpy().copy()
 
 
 def _value_and_grad(name: str, f: Callable[P, Any], argnums: Argnums, has_aux: bool) -> Callable[P, tuple[Any, Any]]:

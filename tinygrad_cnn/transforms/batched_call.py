@@ -338,8 +338,10 @@ def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """The value itself if it is a Tensor, else a Tensor of it."""
-    return value if isinstance(value, Tensor) else Tensor(value)
+    """The value itself if it is a Tensor, else a Tensor of it; a Python float keeps all its digits."""
+    if isinstance(value, Tensor):
+        return value
+    return Tensor(value, dtype=np.float64 if type(value) is float else None)
 
 
 def _stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

@@ -209,7 +209,7 @@ def fresh(leaf: Any) -> Tensor:
     """A leaf with a new node: one above its node if it has one, else a new leaf of the graph."""
     if isinstance(leaf, Tensor) and leaf._node is not None:
         return cast(leaf, dtype=leaf.dtype)
-    fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else Tensor(leaf)
+    fresh = Tensor._of(leaf._array) if isinstance(leaf, Tensor) else as_tensor(leaf)
     fresh._node = Argument(fresh)
     return fresh
 

@@ -4,3 +4,8 @@ from .page import Page
 from .show import show
 
 __all__ = ["Page", "show"]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)

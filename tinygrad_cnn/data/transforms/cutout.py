@@ -27,7 +27,7 @@ class Cutout:
         TypeError, ValueError: if an argument has the wrong type or is out of range.
 
     >>> import numpy as np, tinygrad_cnn as tg
-    >>> cut = tg.data.Cutout(3)(np.ones((64, 1, 8, 8), np.uint8))
+    >>> cut = tg.data.Cutout(3)(np.ones((1000, 1, 8, 8), np.uint8))
     >>> sorted(set((64 - cut.sum(axis=(1, 2, 3))).tolist()))
     [4, 6, 9]
     """

@@ -119,7 +119,7 @@ def pair(operator: str, function: Any, **attributes: Any) -> None:
     writes(function)(write)
 
 
-@op
+@op(differentiable=False)
 def discrete(*arrays: Array, function: Callable[..., Any]) -> Array:
     """y = function(*arrays), a NumPy function without a gradient, for operators on integers and bits, among others."""
     return function(*arrays)

@@ -29,7 +29,7 @@ __all__ = [
 # Labels: integers (N, ...), for scores (N, C, ...)
 
 
-@op
+@op(differentiable=False)
 def label_weights(
     target: Array, weight: Array = None, *, classes: int, ignore_index: int | None, function: str, dtype: np.dtype[Any]
 ) -> Array:
@@ -44,7 +44,7 @@ def label_weights(
     return np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
 
 
-@op
+@op(differentiable=False)
 def label_mask(labels: Array, *, classes: int) -> Array:
     """y[n, c, ...] = whether c is labels[n, ...], Boolean, without a gradient."""
     labels = np.expand_dims(labels, 1)

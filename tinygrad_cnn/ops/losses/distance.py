@@ -52,7 +52,7 @@ def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -
     return norm(in_floats(x1) - x2 + eps, p, axis=-1)
 
 
-@op
+@op(differentiable=False)
 def is_positive(target: Array, *, function: str) -> Array:
     """y = (target == 1), without a gradient. ValueError, which begins with `function`, unless every element is 1 or -1."""
     message = f"{function}: `target` holds {{value}} at {{at}}; it must be 1 or -1: use 2 * target - 1 for 0, 1"

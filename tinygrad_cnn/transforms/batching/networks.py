@@ -189,7 +189,8 @@ def _contract(call: Call) -> Any:
 @rule(
     linalg.inv, linalg.det, linalg.det_sign, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
     decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
-    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.pseudoinverse,
+    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.complete_basis,
+    decomposition.pseudoinverse,
     matrix_functions.matrix_rank,
 )  # fmt: skip
 def _matrices(call: Call) -> Any:
