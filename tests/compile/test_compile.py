@@ -1,16 +1,13 @@
-"""What compile promises: when it captures, what it sees of the world outside, what it refuses, and what it leaves alone."""
+"""What compile promises: a call is the plain call, whatever the function does, and memory that somebody holds is not overwritten."""
 
 from __future__ import annotations
 
 import gc
 import itertools
-import linecache
 import pickle
-import queue
 import subprocess
 import sys
 import threading
-import warnings
 import weakref
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -22,8 +19,6 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.core.node import Node
-from tinygrad_cnn.core.tracing import deferred
 from tinygrad_cnn.testing.strategies import arrays, expressions
 
 from ..graphs import array_of
@@ -32,9 +27,9 @@ FORKS = """
 import os, signal, threading
 import numpy as np
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.tracing import deferred
 
 inside, go = threading.Event(), threading.Event()
+children = []
 
 @tg.compile
 def double(x):
@@ -67,15 +62,9 @@ go.set()
 other.join()
 in_child(works)
 
-children = []
-
-@deferred
-def fork():
-    children.append(os.fork())
-
 @tg.compile
 def forks(x):
-    fork()
+    children.append(os.fork())
     return x * 2
 
 assert forks(np.ones(1)).tolist() == [2]  # by the thread that is in it: the child, too, comes out of it
@@ -97,7 +86,7 @@ class Interrupts:
         self.left = n
 
     def __call__(self, frame, event, argument):
-        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(str(Path(tg.__file__).parent)):
+        if event in ("call", "c_return") and frame.f_code.co_filename.startswith((str(Path(tg.__file__).parent), "<")):
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
@@ -126,9 +115,15 @@ def assert_same_gradients(some, others):
             np.testing.assert_array_equal(a.grad, b.grad, strict=True)
 
 
+def recorded(function):
+    """The lines that describe the ops of a compiled function, without those of backward walks."""
+    lines = function.describe().splitlines()[:-1]
+    return list(itertools.takewhile(lambda line: not line.startswith("backward"), lines))
+
+
 @given(f=expressions(inputs=3, max_steps=12, smooth=False), data=st.data())
 def test_random_graphs_leave_the_bits_of_eager(f, data):
-    """Values that are used again, die at once or are never used; whatever is written in place or shares a buffer."""
+    """Values that are used again, die at once or are never used; whatever is written in place or shares memory."""
     draw = [[data.draw(arrays((2, 3), low=-1.0, high=1.0)) for _ in range(3)] for _ in range(2)]
 
     def run(*xs):
@@ -137,12 +132,11 @@ def test_random_graphs_leave_the_bits_of_eager(f, data):
         return y, f(*xs) + y
 
     compiled = tg.compile(run)
-    for xs in draw:
-        eager, replayed = ([tg.Tensor(x, requires_grad=True) for x in xs] for _ in range(2))
-        for a, b in zip(run(*eager), compiled(*replayed), strict=True):
+    for xs in [*draw, *draw, draw[0]]:
+        eager, others = ([tg.Tensor(x, requires_grad=True) for x in xs] for _ in range(2))
+        for a, b in zip(run(*eager), compiled(*others), strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
-        assert_same_gradients(eager, replayed)
-    assert compiled.captures <= 2  # what is drawn may lie in memory in two ways
+        assert_same_gradients(eager, others)
 
 
 @given(values=arrays((2, 1, 6, 6), low=-1.0, high=1.0), other=arrays((2, 1, 6, 6), low=-1.0, high=1.0))
@@ -162,9 +156,9 @@ def test_windows_are_laid_out_once_for_one_image_and_anew_for_the_next_in_its_me
         return both, w.grad, v.grad
 
     compiled = tg.compile(run)
-    for x in (values, other):
-        for eager, replayed in zip(run(tg.Tensor(x)), compiled(x), strict=True):
-            np.testing.assert_array_equal(eager.numpy(), replayed.numpy(), strict=True)
+    for x in (values, other, values, other):
+        for eager, later in zip(run(tg.Tensor(x)), compiled(x), strict=True):
+            np.testing.assert_array_equal(eager.numpy(), later.numpy(), strict=True)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", ">f4"])
@@ -172,8 +166,10 @@ def test_a_dtype_counts_by_what_it_is_and_not_by_which_object(dtype):
     """Arrays that were pickled or swapped have another; sums of their rows are added up in the same way."""
     x = pickle.loads(pickle.dumps(np.random.default_rng(0).normal(size=(31, 17)).astype(dtype)))
     run = lambda x: ((x.sum(axis=0) * 1.0), x.sum(axis=0))  # noqa: E731
-    for a, b in zip(run(tg.Tensor(x)), tg.compile(run)(x), strict=True):
-        np.testing.assert_array_equal(a, b, strict=True)
+    compiled = tg.compile(run)
+    for _ in range(3):
+        for a, b in zip(run(tg.Tensor(x)), compiled(x), strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
 
 
 def test_an_image_that_is_updated_is_laid_out_anew():
@@ -192,28 +188,29 @@ def test_an_image_that_is_updated_is_laid_out_anew():
         return step
 
     eager, compiled = stepping(), tg.compile(stepping())
-    for _ in range(3):
+    for _ in range(5):
         assert eager().item() == compiled().item()
 
 
 class TestArguments:
-    def test_one_form_is_captured_once(self, double):
+    def test_calls_of_one_form_follow_one_course(self, double):
         for i in range(3):
             np.testing.assert_array_equal(double(np.full(3, i, np.float32)), np.full(3, 2 * i))
-        assert double.captures == 1
+        assert len(recorded(double)) == 1
 
     @pytest.mark.parametrize(
         "other", [np.zeros((3, 1), np.float32), np.zeros(3), np.zeros((4, 2), np.float32)[:, 0][:3]]
     )
-    def test_another_shape_dtype_or_memory_order_is_captured_anew(self, double, other):
-        double(np.zeros(3, np.float32))
-        assert double(other).dtype == other.dtype
-        assert double.captures == 2
+    def test_another_shape_dtype_or_memory_order_is_a_branch(self, double, other):
+        for x in (np.zeros(3, np.float32), other) * 3:
+            assert double(x).dtype == x.dtype
+        assert len(recorded(double)) == 2
 
-    def test_python_values_are_static(self, double):
+    def test_python_values(self, double):
         x = np.ones(2, np.float32)
-        assert [double(x, factor=f).tolist()[0] for f in (2, 3, 2, 3.0, True)] == [2, 3, 2, 3, 1]
-        assert double.captures == 4  # 3 and 3.0 are different values
+        found = [double(x, factor=f) for f in (2, 3, 2, 3.0, True, np.float64(2.5), 2)]
+        assert [y.tolist()[0] for y in found] == [2, 3, 2, 3, 1, 2.5, 2]
+        assert {y.dtype for y in found} == {np.dtype(np.float32)}
 
     def test_tensors_arrays_and_containers_of_them(self):
         @tg.compile
@@ -222,27 +219,41 @@ class TestArguments:
             return {"sum": pair[0] + pair[1], "rest": (named["a"] * scale, 3, None, "name")}
 
         x = ramp(2, 2)
-        result = f([x, tg.Tensor(x)], {"a": x}, scale=np.array(2, np.float32))
-        np.testing.assert_array_equal(result["sum"], 2 * x)
-        np.testing.assert_array_equal(result["rest"][0], 2 * x)
-        assert result["rest"][1:] == (3, None, "name")
+        for _ in range(3):
+            result = f([x, tg.Tensor(x)], {"a": x}, scale=np.array(2, np.float32))
+            np.testing.assert_array_equal(result["sum"], 2 * x)
+            np.testing.assert_array_equal(result["rest"][0], 2 * x)
+            assert result["rest"][1:] == (3, None, "name")
+
+    def test_anything_else_is_passed_on(self):
+        f = tg.compile(lambda x, *rest, **more: (rest, more))
+        things = [{1, 2}, object(), "text", np.array(["a"]), [None]]
+        rest, more = f(np.ones(1), *things, key=things)
+        assert [a is b for a, b in zip(rest, things, strict=True)] == [True] * 5
+        assert more["key"] is things
 
     def test_an_argument_that_is_returned_is_itself(self):
         x = tg.ones(3)
         f = tg.compile(lambda x, w: (x, x * w))
-        assert all(f(x, 2.0)[0] is x for _ in range(2))
+        assert all(f(x, 2.0)[0] is x for _ in range(3))
 
     def test_gradients_arrive_in_leaves_that_are_arguments(self):
         f = tg.compile(lambda x: (x * x).sum().backward())
-        for value in (1.0, 2.0):
+        for value in (1.0, 2.0, 3.0, 4.0):
             x = tg.Tensor([value], requires_grad=True)
             assert f(x) is None
             f(x)  # adds up
             assert x.grad.tolist() == [4 * value]
 
-    def test_what_cannot_be_hashed_is_named(self, double):
-        with pytest.raises(TypeError, match=r"double: argument 'factor' holds a set, which cannot be hashed"):
-            double(np.ones(2), factor={1})
+    def test_one_leaf_in_the_place_of_two(self):
+        f = tg.compile(lambda x, y: (x * y).sum().backward())
+        for _ in range(4):
+            x, y = tg.Tensor([2.0], requires_grad=True), tg.Tensor([3.0], requires_grad=True)
+            f(x, y)
+            assert (x.grad.item(), y.grad.item()) == (3, 2)
+            z = tg.Tensor([5.0], requires_grad=True)
+            f(z, z)
+            assert z.grad.item() == 10
 
     @pytest.mark.parametrize("f", [
         lambda x: tg.take(x, [2, 0], axis=0),
@@ -265,25 +276,17 @@ class TestArguments:
             for _ in range(3):
                 assert compiled(x).tolist() == f(tg.Tensor(x)).tolist()
 
-    def test_a_result_with_a_graph_cannot_be_an_argument(self, double):
-        x = tg.ones(2, requires_grad=True)
-        with pytest.raises(TypeError, match=r"argument 0 is the result of `mul`.*detach"):
-            double(x * 1)
-        with tg.no_grad():
-            assert double(x * 1).tolist() == [2, 2]
+    def test_a_graph_from_outside_goes_on(self, double):
+        for value in (1.0, 2.0, 3.0):
+            w = tg.Tensor([value], requires_grad=True)
+            double(w * w).sum().backward()
+            assert w.grad.item() == 4 * value
 
-    def test_few_programs_are_kept_and_many_captures_noticed(self):
+    def test_few_branches_are_recorded(self):
         f = tg.compile(lambda x: x + 1, cache_size=2)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            for n in range(1, 20):
-                f(np.zeros(n))
-        assert len(f.programs) == 2
-        assert ["captured 16 times" in str(w.message) for w in caught] == [True]
-        assert caught[0].filename == __file__
-        assert f.captures == 19
-        f(np.zeros(18))
-        assert f.captures == 19
+        for n in [*range(1, 9), 1, 2, 3]:
+            assert f(np.zeros(n)).tolist() == [1] * n
+        assert len(recorded(f)) == 2
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, "8"])
     def test_cache_size_is_checked(self, size):
@@ -302,16 +305,30 @@ class TestArguments:
         a, b = Model(2.0), Model(3.0)
         assert [m(np.ones(1)).item() for m in (a, b, a)] == [2, 3, 2]
 
+    def test_a_module(self):
+        model = tg.compile(nn.Linear(2, 3))
+        assert [p.shape for p in model.parameters()] == [(3, 2), (3,)]
+        for _ in range(3):
+            model(ramp(4, 2)).sum().backward()
+        assert next(iter(model.parameters())).grad.tolist() == [[3.0 * x for x in ramp(4, 2).sum(axis=0)]] * 3
+
 
 class TestTheWorldOutside:
-    def test_arrays_and_parameters_are_referred_to(self):
+    def test_arrays_and_parameters_have_their_values_of_the_call(self):
         w, table = tg.ones(2, requires_grad=True), np.ones(2, np.float32)
         f = tg.compile(lambda x: x * w + table)
-        assert f(ramp(2)).tolist() == (ramp(2) + 1).tolist()
+        for _ in range(3):
+            assert f(ramp(2)).tolist() == (ramp(2) * w.numpy() + table).tolist()
         w.copy_([2, 3])
         table[:] = 5
         assert f(ramp(2)).tolist() == (ramp(2) * [2, 3] + 5).tolist()
-        assert f.captures == 1
+
+    def test_an_array_that_is_given_another_shape(self):
+        table = np.arange(4.0)
+        f = tg.compile(lambda x: (x * table).sum(axis=0))
+        for shape in ((4,), (4,), (4,), (1, 4), (4, 1), (4,)):
+            table.shape = shape
+            assert f(np.ones(4)).tolist() == (np.ones(4) * table).sum(axis=0).tolist()
 
     def test_learning_rate_and_loaded_states(self):
         w = tg.zeros(1, requires_grad=True)
@@ -334,7 +351,6 @@ class TestTheWorldOutside:
         optimizer.param_groups[0]["lr"] = 2.0
         step()
         assert w.item() == -2.5 - 2 * 1.75
-        assert step.captures == 1
 
     def test_a_further_parameter_group(self):
         a, b = tg.zeros(1, requires_grad=True), tg.zeros(1, requires_grad=True)
@@ -359,11 +375,11 @@ class TestTheWorldOutside:
         f(x)
         model.eval()
         mean = model[1].running_mean.numpy().copy()
-        np.testing.assert_array_equal(f(x).numpy(), model(tg.Tensor(x)).numpy())
+        for _ in range(3):
+            np.testing.assert_array_equal(f(x).numpy(), model(tg.Tensor(x)).numpy())
         np.testing.assert_array_equal(model[1].running_mean, mean)
         model.train()
         f(x)
-        assert f.captures == 2
         assert not np.array_equal(model[1].running_mean, mean)
 
     def test_freezing_a_parameter(self):
@@ -375,12 +391,11 @@ class TestTheWorldOutside:
             b.zero_grad()
             (a * b).sum().backward()
 
-        step()
-        b.requires_grad = False
-        b.grad = None
-        step()
-        assert a.grad.item() == 1
-        assert b.grad is None
+        for frozen in (False, False, False, True, True, True, False, False):
+            b.requires_grad = not frozen
+            step()
+            assert a.grad.item() == 1
+            assert (b.grad is None) is frozen
 
     def test_recording_or_not(self):
         w = tg.ones(1, requires_grad=True)
@@ -389,14 +404,15 @@ class TestTheWorldOutside:
         def f():
             return (w * 2).requires_grad
 
-        assert f() is True
-        with tg.no_grad():
-            assert f() is False
+        for _ in range(3):
+            assert f() is True
+            with tg.no_grad():
+                assert f() is False
 
     def test_gradients_add_up_as_in_eager(self):
         w = tg.ones(1, requires_grad=True)
         f = tg.compile(lambda x: (w * x).sum().backward())
-        for total in (1, 2, 3):
+        for total in (1, 2, 3, 4, 5):
             f(np.ones(1, np.float32))
             assert w.grad.item() == total
         w.grad = tg.Tensor([10.0])
@@ -413,7 +429,7 @@ class TestTheWorldOutside:
             total.copy_(total + x)
             return total + tg.Tensor([1.0, 2.0])
 
-        assert [f(np.ones(2, np.float32)).tolist() for _ in range(2)] == [[2, 3], [2, 3]]
+        assert [f(np.ones(2, np.float32)).tolist() for _ in range(4)] == [[2, 3]] * 4
 
     def test_draws_go_on_as_in_eager(self):
         def f():
@@ -422,234 +438,287 @@ class TestTheWorldOutside:
         compiled = tg.compile(f)
         for run in (f, compiled):
             tg.manual_seed(5)
-            results = [[a.tolist() for a in run()] for _ in range(3)]
+            results = [[a.tolist() for a in run()] for _ in range(4)]
             if run is f:
                 expected = results
         assert results == expected
 
-    def test_a_generator_of_one_s_own(self):
-        rng = np.random.default_rng(1)
-        f = tg.compile(lambda: tg.rand(2, rng=rng))
-        other = np.random.default_rng(1)
+    def test_errstate_is_that_of_the_call(self):
+        f = tg.compile(lambda x: x.log())
         for _ in range(3):
-            np.testing.assert_array_equal(f(), other.random(2, np.float32))
+            with np.errstate(divide="ignore"):
+                assert f(np.zeros(2)).tolist() == [-np.inf, -np.inf]
+        with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+            f(np.zeros(2))
+
+    def test_a_rule_of_the_user_runs_in_every_call(self):
+        calls = []
+
+        @tg.op(elementwise=True)
+        def scaled(a):
+            calls.append("value")
+            return a * 2
+
+        scaled.vjp(a=lambda g: calls.append("gradient") or g * len(calls))
+        w = tg.ones(2, requires_grad=True)
+
+        @tg.compile
+        def step():
+            w.zero_grad()
+            scaled(w * 1.0).sum().backward()
+            return w.grad.tolist()
+
+        assert [step() for _ in range(5)] == [[2.0 * n] * 2 for n in range(1, 6)]
+        assert calls == ["value", "gradient"] * 5
+
+    def test_a_hook_runs_in_every_call(self):
+        w, seen = tg.ones(2, requires_grad=True), []
+
+        @tg.compile
+        def step():
+            y = w * 3.0
+            y.register_hook(lambda g: seen.append(g.tolist()))
+            y.sum().backward()
+
+        for _ in range(4):
+            step()
+        assert seen == [[1, 1]] * 4
+
+    def test_a_kernel_that_is_attached_later(self):
+        @tg.op(elementwise=True)
+        def plus_one(a, *, out=None):
+            return np.add(a, 1, out=out)
+
+        f = tg.compile(lambda x: plus_one(x * 1.0))
+        for _ in range(3):
+            assert f(np.ones(2)).tolist() == [2, 2]
+        tg.core.graph.accelerate(plus_one, lambda out, a: lambda: np.add(a, 1.5, out=out))
+        assert f(np.ones(2)).tolist() == [2.5, 2.5]
 
 
-class TestResults:
-    def test_stay_as_they_were(self):
-        f = tg.compile(lambda x: (x * 2, x.sum(), (x * 2).reshape(-1)))
-        first = f(ramp(2, 2))
-        before = [a.numpy().copy() for a in first]
-        f(ramp(2, 2) + 5)
-        for a, b in zip(first, before, strict=True):
-            np.testing.assert_array_equal(a, b)
+class TestWhatIsKept:
+    """Nothing that the caller holds changes in a later call."""
 
-    def test_lie_in_memory_as_in_eager(self):
+    @pytest.mark.parametrize("size", [2, 400])
+    @pytest.mark.parametrize("keep", [
+        lambda x, y, z, w: y,
+        lambda x, y, z, w: y.detach(),
+        lambda x, y, z, w: y.numpy(),
+        lambda x, y, z, w: y.numpy()[1:],
+        lambda x, y, z, w: y[1:],
+        lambda x, y, z, w: np.asarray(y.detach()),
+        lambda x, y, z, w: memoryview(y.numpy()),
+        lambda x, y, z, w: z.sum(),
+        lambda x, y, z, w: w.grad,
+        lambda x, y, z, w: w.grad.numpy()[::2],
+        lambda x, y, z, w: tg.from_dlpack(z.detach()),
+    ])  # fmt: skip
+    def test_values_views_and_gradients(self, keep, size):
+        w = tg.Tensor(ramp(size), requires_grad=True)
+        kept = []
+
+        @tg.compile
+        def step(x):
+            w.zero_grad()
+            y = w * x
+            z = y.exp().reshape(-1)
+            z.sum().backward(retain_graph=True)
+            kept.append(keep(x, y, z, w))
+
+        before = []
+        for n in range(6):
+            step(np.full(size, n / 4, np.float32))
+            before.append(np.array(kept[-1].detach() if isinstance(kept[-1], tg.Tensor) else kept[-1]))
+            for now, then in zip(kept, before, strict=True):
+                np.testing.assert_array_equal(np.array(now.detach() if isinstance(now, tg.Tensor) else now), then)
+
+    def test_graphs(self):
+        w = tg.Tensor(ramp(500), requires_grad=True)
+        step = tg.compile(lambda x: ((w * x).exp() * x).sum())
+        losses = [step(np.full(500, n / 8, np.float32)) for n in range(6)]
+        for n, loss in enumerate(losses):
+            (g,) = tg.gradients(loss, [w])
+            x = np.float32(n / 8)
+            expected = tg.gradients(((w * x).exp() * x).sum(), [w])[0]
+            np.testing.assert_array_equal(g, expected)
+
+    def test_an_activation_inside_a_graph(self):
+        """It is held by the nodes of the graph alone."""
+        w, kept = tg.Tensor(ramp(500) / 100, requires_grad=True), []
+        step = tg.compile(lambda x: kept.append((w * x).exp().exp().sum()))
+        for n in range(5):
+            step(np.full(500, n / 8, np.float32))
+        for n, loss in enumerate(kept):
+            loss.backward()
+            x = np.float32(n / 8)
+            y = tg.Tensor(w.numpy(), requires_grad=True)
+            (y * x).exp().exp().sum().backward()
+            np.testing.assert_array_equal(w.grad, y.grad)
+            w.zero_grad()
+
+    def test_memory_order_is_that_of_eager(self):
         def double(x):
             return x * 2
 
         for x in (ramp(2, 3), np.asfortranarray(ramp(2, 3)), ramp(64, 64).T):
             compiled = tg.compile(double)
-            for _ in range(2):
+            for _ in range(3):
                 assert compiled(x).numpy().strides == double(tg.from_numpy(x)).numpy().strides
 
-    def test_have_no_graph_and_keep_none_alive(self):
-        w = tg.ones(3, requires_grad=True)
-        gc.collect()
-        nodes = sum(isinstance(o, Node) for o in gc.get_objects())
-        f = tg.compile(lambda x: ((w * x).exp().sum(), w * 2))
-        loss, twice = f(ramp(3))
-        assert not loss.requires_grad
-        assert not twice.requires_grad
-        gc.collect()
-        assert sum(isinstance(o, Node) for o in gc.get_objects()) == nodes
+    def test_activations_of_a_call_are_freed(self):
+        refs, w = [], tg.ones(300, requires_grad=True)
 
-    def test_activations_of_the_capture_are_freed(self):
-        arrays = queue.SimpleQueue()  # which compile does not look into
-        w = tg.ones(3, requires_grad=True)
-
+        @tg.compile
         def f(x):
             y = (w * x).exp()
-            arrays.put(weakref.ref(array_of(y)))
+            refs.append(weakref.ref(array_of(y)))
             return y.sum()
 
-        tg.compile(f)(ramp(3))
-        assert arrays.get()() is None
-
-    @pytest.mark.parametrize("result", [{1, 2}, object(), np.ones(2)])
-    def test_others_are_refused(self, result):
-        with pytest.raises(TypeError, match=r"returns a (set|object|ndarray).*; it must return Tensors, plain Python"):
-            tg.compile(lambda x: result)(np.ones(1))
-
-    def test_the_plan_takes_less_than_half(self):
-        model = nn.Sequential(*(layer for _ in range(6) for layer in (nn.Linear(64, 64), nn.Tanh())))
-        f = tg.compile(lambda x: model(x).square().mean().backward())
-        program = f.program(ramp(256, 64))
-        assert 0 < program.peak < program.total / 2
-        text = program.describe()
-        assert "matmul" in text
-        assert "float32 (256, 64)" in text
-        assert text.count("\n") == len(program.lines)
-
-
-class TestRefusals:
-    @pytest.mark.parametrize(
-        "read",
-        [
-            lambda x: x if x.sum() > 0 else -x,
-            lambda x: x * float(x.sum()),
-            lambda x: x * x.sum().item(),
-            lambda x: x + x.numpy(),
-            lambda x: x + np.asarray(x),
-            lambda x: x * x.tolist()[0],
-            lambda x: x * (1.0 in x),
-            lambda x: x[int(x.sum())],
-        ],
-    )
-    def test_reading_a_value(self, read):
-        with pytest.raises(tg.CaptureError, match=r"reads the value of a Tensor in Python.*where, return the Tensor"):
-            tg.compile(read)(np.ones(2, np.float32))
-
-    def test_reading_a_parameter(self):
-        w = tg.ones(1, requires_grad=True)
-        with pytest.raises(tg.CaptureError, match="reads the value"):
-            tg.compile(lambda x: x * w.item())(np.ones(1))
-
-    def test_keeping_a_tensor(self):
-        kept = []
-
-        def f(x):
-            y = x * 2
-            kept.append(y)
-            return y
-
-        with pytest.raises(tg.CaptureError, match=r"`f` keeps a Tensor that it computed.*return it instead"):
-            tg.compile(f)(np.ones(2))
-
-    @pytest.mark.parametrize("start", [np.int64(0), np.zeros(2, np.float32)])
-    def test_rebinding_a_buffer_names_it_and_the_remedy_works(self, start):
-        class Counter(nn.Module):
-            def __init__(self):
-                self.register_buffer("n", tg.Tensor(start))
-
-            def forward(self, x):
-                self.n += 1
-                return x * self.n
-
-        class Mended(Counter):
-            def forward(self, x):
-                self.n.copy_(self.n + 1)
-                return x * self.n
-
-        counter, eager, mended = Counter(), Counter(), Mended()
-        with pytest.raises(tg.CaptureError, match=r"`n` of Counter; .*: self\.n\.copy_\(self\.n \+ 1\)"):
-            tg.compile(lambda x: counter(x))(np.ones(2, np.float32))
-        step = tg.compile(lambda x: mended(x))
         for _ in range(4):
-            x = tg.Tensor(np.random.default_rng(0).normal(size=2), dtype=np.float32)
-            np.testing.assert_array_equal(step(x).numpy(), eager(x).numpy())
-            np.testing.assert_array_equal(mended.n.numpy(), eager.n.numpy())
-        assert step.captures == 1
+            f(ramp(300))
+            assert refs[-1]() is None
 
-    def test_rebinding_a_buffer_before_another_is_written(self):
+    def test_a_course_holds_neither_arguments_nor_results(self):
+        f = tg.compile(lambda x: (x * 2).sum())
+        refs = []
+        for _ in range(4):
+            x = ramp(300)
+            y = f(x)
+            refs += [weakref.ref(x), weakref.ref(y)]
+            del x, y
+        assert not any(ref() for ref in refs[2:])  # the first argument may be one that stays the same
+        w = weakref.ref(f)
+        del f
+        gc.collect()
+        assert w() is None
+
+    def test_values_that_die_share_memory(self):
+        with tg.no_grad():
+            f = tg.compile(lambda x: [x := tg.sin(x * 2.0) for _ in range(8)][-1].sum())
+            for _ in range(3):
+                f(ramp(64, 64))
+
+        @tg.compile
+        @tg.no_grad()
+        def deep(x):
+            for _ in range(16):
+                x = tg.sin(x)
+            return x.sum()
+
+        for _ in range(3):
+            deep(ramp(64, 64))
+        assert deep.summary.startswith("17 operations")
+        assert deep._course.blocks.nbytes < 4 * ramp(64, 64).nbytes
+
+
+class TestValues:
+    """Python reads values, and they are those of the call."""
+
+    @pytest.mark.parametrize("read", [
+        lambda x: x if x.sum() > 0 else -x,
+        lambda x: x * float(x.sum()),
+        lambda x: x * x.sum().item(),
+        lambda x: x + x.numpy(),
+        lambda x: x + np.asarray(x),
+        lambda x: x * x.tolist()[0],
+        lambda x: x * (1.0 in x),
+        lambda x: x[int(x.sum() > 0)],
+        lambda x: x[x > 0] * 2,
+        lambda x: x[np.argsort(x.numpy())],
+        lambda x: tg.Tensor(x.numpy()[::-1].copy()) * x,
+    ])  # fmt: skip
+    def test_reading(self, read):
+        compiled, rng = tg.compile(read), np.random.default_rng(0)
+        for _ in range(8):
+            x = rng.normal(size=3)
+            assert compiled(x).tolist() == read(tg.Tensor(x)).tolist()
+
+    def test_a_buffer_that_is_bound_anew(self):
         class Counter(nn.Module):
             def __init__(self):
                 self.register_buffer("n", tg.Tensor(0.0))
-                self.register_buffer("total", tg.Tensor(0.0))
 
             def forward(self, x):
                 self.n += 1
-                self.total.copy_(self.total + x.sum())
                 return x * self.n
 
-        with pytest.raises(tg.CaptureError, match=r"`n` of Counter; .*: self\.n\.copy_\(self\.n \+ 1\)"):
-            tg.compile(Counter())(np.ones(2, np.float32))
-
-    def test_a_graph_from_outside(self):
-        w = tg.ones(2, requires_grad=True)
-        y = w * 2
-        with pytest.raises(tg.CaptureError, match=r"computed outside the function and requires a gradient"):
-            tg.compile(lambda x: (x * y).sum())(np.ones(2, np.float32))
-
-    def test_a_parameter_passed_and_referred_to(self):
-        w = tg.ones(2, requires_grad=True)
-        optimizer = optim.SGD([w], lr=1.0)
-
-        def step(w, x):
-            optimizer.zero_grad()
-            (w * x).sum().backward()
-            optimizer.step()
-
-        with pytest.raises(tg.CaptureError, match=r"do not pass parameters, refer to them"):
-            tg.compile(step)(w, np.ones(2, np.float32))
-        assert w.tolist() == [1, 1]
-
-    def test_shapes_that_depend_on_values(self):
-        f = tg.compile(lambda x: x[x > 0] * 2)
-        assert f(np.array([1.0, -1.0, 1.0])).tolist() == [2, 2]
-        with pytest.raises(tg.CaptureError, match=r"shape \(1,\) where the captured run made \(2,\).*Boolean index"):
-            f(np.array([1.0, -1.0, -1.0]))
+        counter = tg.compile(Counter())
+        assert [counter(np.ones(1, np.float32)).item() for _ in range(5)] == [1, 2, 3, 4, 5]
 
     def test_labels_are_checked_in_every_call(self):
         f = tg.compile(lambda x, y: tg.cross_entropy(x, y))
-        f(np.ones((2, 3)), np.array([0, 2]))
-        with pytest.raises((ValueError, IndexError), match="3"):
-            f(np.ones((2, 3)), np.array([0, 3]))
         g = tg.compile(lambda x, i: tg.index_add(x, 0, i, tg.ones(2, 2, dtype=np.float64)))
-        g(np.ones((2, 2)), np.array([0, 1]))
-        with pytest.raises(IndexError, match=r"index_add: `index` holds 2"):
-            g(np.ones((2, 2)), np.array([0, 2]))
+        for _ in range(3):
+            f(np.ones((2, 3)), np.array([0, 2]))
+            with pytest.raises((ValueError, IndexError), match="3"):
+                f(np.ones((2, 3)), np.array([0, 3]))
+            g(np.ones((2, 2)), np.array([0, 1]))
+            with pytest.raises(IndexError, match=r"index_add: `index` holds 2"):
+                g(np.ones((2, 2)), np.array([0, 2]))
 
 
-class TestFaults:
-    def test_a_failed_capture_changes_nothing(self):
-        tg.manual_seed(0)
-        model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
-        optimizer = optim.Adam(model.parameters(), lr=0.1)
-        schedule = optim.StepLR(optimizer, 1)
-        before = [model.state_dict(), optimizer.state_dict(), schedule.state_dict(), tg.get_rng_state()]
-        fail = True
+class TestCalls:
+    def test_an_error_halfway(self):
+        """What the call did before it is done, as in eager; the next call is right."""
+        states = []
+        for compiled in (False, True):
+            tg.manual_seed(0)
+            model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
+            optimizer = optim.Adam(model.parameters(), lr=0.1)
+            calls = itertools.count()
 
+            def step(x):
+                optimizer.zero_grad()  # noqa: B023
+                loss = model(x).sum()  # noqa: B023
+                if next(calls) % 3 == 1:  # noqa: B023
+                    raise KeyError("halfway")
+                loss.backward()
+                optimizer.step()  # noqa: B023
+                return loss
+
+            run = tg.compile(step) if compiled else step
+            for n in range(8):
+                try:
+                    run(tg.Tensor(ramp(4, 3) * (n + 1)))
+                except KeyError:
+                    assert n % 3 == 1
+            states.append([model.state_dict(), optimizer.state_dict(), tg.get_rng_state()])
+        np.testing.assert_equal(*states)
+
+    def test_calling_itself(self):
         @tg.compile
-        def step(x):
-            optimizer.zero_grad()
-            loss = model(x).sum()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            if fail:
-                raise KeyError("halfway")
-            return loss
+        def f(x, depth=2):
+            return f(x * 2, depth - 1) + x if depth else x
 
-        with pytest.raises(KeyError, match="halfway"):
-            step(ramp(4, 3))
-        after = [model.state_dict(), optimizer.state_dict(), schedule.state_dict(), tg.get_rng_state()]
-        np.testing.assert_equal(after, before)
-        assert all(p.grad is None for p in model.parameters())
-        fail = False
-        step(ramp(4, 3))
-        assert optimizer.state_dict()["state"][0]["step"] == 1
+        for _ in range(3):
+            assert f(np.ones(1)).item() == 4 + 2 + 1
 
-    def test_calling_itself_is_refused(self):
-        @deferred
-        def again():
-            f(np.ones(1))
-
-        @tg.compile
-        def f(x):
-            again()
-            return x + 1
-
-        with pytest.raises(RuntimeError, match=r"`f` calls itself while it runs"):
-            f(np.ones(1))
-
-    def test_one_inside_another_becomes_part_of_it(self):
+    def test_one_inside_another(self):
         inner = tg.compile(lambda x: x.exp())
         outer = tg.compile(lambda x: inner(x).sum())
-        np.testing.assert_array_equal(outer(ramp(3)), np.exp(ramp(3)).sum())
-        assert (inner.captures, outer.captures) == (0, 1)
+        for _ in range(3):
+            np.testing.assert_array_equal(outer(ramp(3)), np.exp(ramp(3)).sum())
+        assert not recorded(inner)
+        assert len(recorded(outer)) == 2
 
-    def test_threads_take_turns(self):
+    def test_a_generator_and_a_coroutine(self):
+        @tg.compile
+        def numbers(x):
+            for _ in range(3):
+                x = x * 2
+                yield x
+
+        @tg.compile
+        async def later(x):
+            return x * 3
+
+        for _ in range(3):
+            assert [y.item() for y in numbers(np.ones(1))] == [2, 4, 8]
+            with pytest.raises(StopIteration) as end:
+                later(np.ones(1)).send(None)
+            assert end.value.value.item() == 3
+
+    def test_other_threads_make_plain_calls(self):
         f = tg.compile(lambda x: ((x * 2).exp() + x).sum())
         xs = [ramp(500) * i / 64 for i in range(8)]
         expected = [f(x).item() for x in xs]
@@ -665,6 +734,22 @@ class TestFaults:
             thread.join()
         assert not wrong
 
+    def test_a_thread_that_runs_in_the_context_of_a_call(self):
+        import contextvars
+
+        @tg.compile
+        def f(x):
+            found = []
+            context = contextvars.copy_context()
+            thread = threading.Thread(target=lambda: context.run(lambda: found.append((x * 2).sum().item())))
+            thread.start()
+            y = x * 2
+            thread.join()
+            return y.sum() + found[0]
+
+        for n in range(5):
+            assert f(np.full(3, float(n))).item() == 12 * n
+
     def test_the_child_of_a_fork_does_not_wait_for_the_threads_of_its_parent(self):
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", FORKS],
@@ -673,11 +758,20 @@ class TestFaults:
         assert run.returncode == 0, run.stdout + run.stderr
 
     def test_an_interrupt_anywhere_leaves_the_function_usable(self):
+        w = tg.Tensor(ramp(3, 4), requires_grad=True)
+
+        def step(x):
+            w.zero_grad()
+            y = (w * x * 2).exp()
+            y.sum().backward()
+            return float(y.sum().item()), w.grad.tolist()
+
         x = ramp(3, 4)
-        for size in (None, 200_000):  # of a small program, and of one for which BLAS is set
-            x = x if size is None else ramp(size) / 1e5
-            f = tg.compile(lambda x: (x * 2).exp().sum())
-            expected = f(x).item()
+        expected = step(tg.Tensor(x))
+        for warm in (0, 1, 4):
+            f = tg.compile(step)
+            for _ in range(warm):
+                f(x)
             for n in itertools.count():
                 interrupts, before = Interrupts(n), sys.getprofile()
                 sys.setprofile(interrupts)
@@ -687,42 +781,61 @@ class TestFaults:
                     pass
                 finally:
                     sys.setprofile(before)
-                other = ThreadPool(1)  # a lock of this thread's own would let this thread in
-                assert other.apply_async(f, (x,)).get(timeout=20).item() == expected
-                other.terminate()
+                assert f(x) == expected
                 if interrupts.left >= 0:
                     break
             assert n > 5
-
-    def test_the_source_of_a_program_is_kept_for_as_long_as_it_can_run(self):
-        def sources():
-            gc.collect()
-            return [name for name in linecache.cache if name.startswith("<compiled program")]
-
-        before = sources()
-        f = tg.compile(lambda x: x + 1, cache_size=2)
-        for n in range(1, 8):
-            f(np.zeros(n))
-        assert len(sources()) == len(before) + 2
-        for program in f.programs:
-            name = program.run.__code__.co_filename
-            assert "".join(linecache.getlines(name)).count("def program(x0):") == 1
-        del program
-        run = f.programs[-1].run
-        f.clear()
-        assert sources() == [*before, run.__code__.co_filename]
-        del run, f
-        assert sources() == before
+        other = ThreadPool(1)
+        assert other.apply_async(f, (x,)).get(timeout=20) == expected
+        other.terminate()
 
     def test_anomaly_detection_sees_every_op(self):
         f = tg.compile(lambda x: x.log().sum())
-        f(np.ones(2))
+        for _ in range(3):
+            f(np.ones(2))
         with tg.detect_anomaly(), pytest.raises(tg.AnomalyError, match="log"), np.errstate(all="ignore"):
             f(-np.ones(2))
 
-    def test_an_error_in_a_replay_leaves_the_program_usable(self):
+    def test_an_error_of_an_op_leaves_the_course_usable(self):
         f = tg.compile(lambda x, i: x[i])
-        assert f(ramp(3), np.array([0])).item() == -1
-        with pytest.raises(IndexError):
-            f(ramp(3), np.array([7]))
-        assert f(ramp(3), np.array([1])).item() == -0.875
+        for _ in range(3):
+            assert f(ramp(3), np.array([0])).item() == -1
+            with pytest.raises(IndexError):
+                f(ramp(3), np.array([7]))
+            assert f(ramp(3), np.array([1])).item() == -0.875
+
+    def test_many_ops_in_one_call(self):
+        """The course, the walk and the memory plan grow in proportion."""
+
+        @tg.compile
+        def f(x):
+            w.zero_grad()
+            y = x
+            for _ in range(400):
+                y = tg.tanh(y + w)
+            y.sum().backward()
+            return w.grad.tolist()
+
+        w = tg.Tensor(ramp(4, dtype=np.float64), requires_grad=True)
+        assert f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4))
+
+    def test_describe(self):
+        w = tg.ones(64, requires_grad=True)
+        f = tg.compile(lambda x: (w * x).exp().sum().backward())
+        assert f.describe() == "0 operations; memory kept: 0 B"
+        for _ in range(4):
+            f(ramp(64))
+            w.zero_grad()
+        text = f.describe()
+        assert "v2 = mul(x0, x1)    float32 (64,), in memory of its own" in text
+        assert "backward: " in text
+        assert "3 operations; memory kept: " in text
+        f.clear()
+        assert f.describe() == "0 operations; memory kept: 0 B"
+
+
+def test_a_pickled_function_is_compiled_anew():
+    f = tg.compile(tg.exp)
+    f(ramp(2))
+    again = pickle.loads(pickle.dumps(f))
+    np.testing.assert_array_equal(again(ramp(2)), f(ramp(2)))

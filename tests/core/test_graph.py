@@ -395,7 +395,7 @@ class TestAccelerations:
         y.backward(np.ones(3))
         assert x.grad.tolist() == [3.0] * 3
 
-    def test_where_it_declines_the_definition_computes(self, replays):
+    def test_where_it_declines_the_definition_computes(self):
         f, runs = self.made()
         assert f(tg.Tensor([1.0, 2.0])).tolist() == [3.0, 6.0]
         step = tg.compile(lambda x: f(x + 0.0) * 1.0)
@@ -499,7 +499,7 @@ class TestCalls:
         assert x.grad.item() == 2.0
         del tg.core.graph.numpy_ops[ufunc]
 
-    def test_an_op_may_be_a_ufunc(self, replays):
+    def test_an_op_may_be_a_ufunc(self):
         with declared(np.logaddexp2, "x1, x2") as own:
             own.vjp(x1=lambda g, y, x1: g * 2.0 ** (x1 - y), x2=lambda g, y, x2: g * 2.0 ** (x2 - y))
             x, row = leaf([[1.0, 2.0], [0.5, -1.0]]), leaf([3.0, -2.0])

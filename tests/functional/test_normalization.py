@@ -57,7 +57,6 @@ EMPTY = [
 ]
 
 
-@pytest.mark.usefixtures("replays")
 @pytest.mark.parametrize("kind", [tg.Tensor, np.array])
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("f", "shape"), EMPTY)
@@ -88,7 +87,6 @@ def test_every_normalization_of_nothing_is_nothing_without_a_warning(shape):
         assert g.shape == shape
 
 
-@pytest.mark.usefixtures("replays")
 @pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_an_empty_batch_does_not_count(momentum, compiled):

@@ -11,7 +11,6 @@ from tinygrad_cnn import nn
 from .cases import CASES
 from .test_layers import made
 
-pytestmark = pytest.mark.usefixtures("replays")
 
 NETWORKS = {
     "BatchNorm2d": lambda: nn.Sequential(

@@ -45,7 +45,6 @@ def test_a_batch_of_parameters(model):
         np.testing.assert_allclose(found[i].detach(), one.detach(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.usefixtures("replays")
 def test_compiled(model):
     step = tg.compile(lambda p, x: tg.grad(lambda p: nn.functional_call(model, p, x).sum())(p))
     for scale in (1.0, 2.0, 3.0):

@@ -164,7 +164,7 @@ def test_the_gradient_for_each_sample_and_through_the_batch(case):
 
 
 @pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
-def test_many_gradients_for_each_sample(case, replays):
+def test_many_gradients_for_each_sample(case):
     """A batched backward walk inside of a batch, as in ``vmap(jacrev(f))``, and such a walk compiled."""
     columns = samples(case)
     moving = tuple(i for i, c in enumerate(columns) if c[0].dtype.kind == "f")
@@ -279,7 +279,7 @@ class TestNesting:
         tg.jacfwd(lambda x, i: tg.median(x, axis=0) * i[0]),
         tg.grad(lambda x, i: tg.cross_entropy(x[:2], i)),
     ])  # fmt: skip
-    def test_what_differs_on_any_level(self, f, inner, outer, replays):
+    def test_what_differs_on_any_level(self, f, inner, outer):
         def drawn(seed):
             rng, both = np.random.default_rng(seed), zip(outer, inner, strict=True)
             sizes = [[n for n, axis in zip((2, 4), axes, strict=True) if axis == 0] for axes in both]
@@ -464,7 +464,7 @@ class TestRefusals:
         lambda i: tg.index_set(X[..., 0], i, 7.0),
         lambda i: tg.put_along_axis(X[..., 0], i[:, None], X[:2, :1, 1], axis=0),
     ])  # fmt: skip
-    def test_an_array_at_an_index_that_differs(self, f, replays):
+    def test_an_array_at_an_index_that_differs(self, f):
         indices, compiled = np.array([[0, 1], [3, 2], [1, 3]]), tg.compile(f)
         wanted = np.stack([f(tg.Tensor(i)).numpy() for i in indices])
         np.testing.assert_array_equal(tg.vmap(f)(indices), wanted)

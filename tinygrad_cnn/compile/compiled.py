@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from copy import copy
 from threading import Lock
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -13,7 +14,6 @@ import numpy as np
 
 from ..core import tracing
 from ..tensor import Tensor
-from ..transforms.pytree import leaves, rebuild
 from .course import Course
 
 P = ParamSpec("P")
@@ -79,13 +79,20 @@ class Compiled(Generic[P, R]):
 
 
 def _in_tensors(tree: Any) -> Any:
-    """The arguments with arrays wrapped as Tensors."""
-    found = [x for _, x in leaves(tree)]
-    if not any(isinstance(x, np.ndarray) for x in found):
+    """Arguments with arrays wrapped as Tensors; what holds no array stays the same object."""
+    if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
+        return Tensor._of(tree if tree.__class__ is np.ndarray else np.asarray(tree))
+    if not isinstance(tree, list | tuple | dict):
         return tree
-    return rebuild(tree, [_wrapped(x) if isinstance(x, np.ndarray) else x for x in found])
-
-
-def _wrapped(x: np.ndarray) -> Any:
-    """An array as a Tensor that shares its memory; arrays of other things than numbers stay."""
-    return Tensor._of(x if x.__class__ is np.ndarray else np.asarray(x)) if x.dtype.kind in "biufc" else x
+    branches = list(tree.values() if isinstance(tree, dict) else tree)
+    found = [_in_tensors(branch) for branch in branches]
+    if all([new is old for new, old in zip(found, branches, strict=True)]):
+        return tree
+    if isinstance(tree, tuple):
+        return tree._make(found) if hasattr(tree, "_make") else tuple(found)
+    new: Any = copy(tree)  # of the same class
+    if isinstance(new, dict):
+        new.update(zip(tree, found, strict=True))
+    else:
+        new[:] = found
+    return new
