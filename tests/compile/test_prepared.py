@@ -65,4 +65,3 @@ def test_ten_steps_for_any_number_of_threads(n):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
         if a.requires_grad:
             np.testing.assert_array_equal(a.grad, b.grad, strict=True)
-    assert compiled.captures == 1

@@ -58,8 +58,6 @@ def trained(compiled: bool, kind: str, optimizer: str, seed: int, steps: int, cl
     for _ in range(steps):
         x, y = rng.standard_normal(shape, np.float32), rng.integers(0, 3, 6)
         losses.append(run(x, y) if compiled else run(tg.Tensor(x), tg.Tensor(y)))
-    if compiled:
-        assert run.captures == 1
     return {
         "losses": [loss.item() for loss in losses],
         "gradients": [np.array(p.grad) for p in model.parameters()],

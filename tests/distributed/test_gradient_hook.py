@@ -66,18 +66,14 @@ def test_any_graph_has_the_same_gradients_with_the_hook(steps, count, is_enabled
     assert dict(taken) == ({id(p): g for p, g in zip(leaves, expected, strict=True) if g} if is_enabled else {})
 
 
-def test_replays_of_a_compiled_step_call_the_current_callback():
+def test_a_compiled_step_calls_the_current_callback():
     weights, hook = [leaf(np.ones(3)), leaf(np.ones(3))], enabled()
     step = tg.compile(shard_step(lambda x: (x * weights[0] * weights[1]).sum(), weights, hook))
-    replays = 0
     for call in range(1, 9):
         taken = []
         with hook.calling(lambda p, g, taken=taken: taken.append((id(p), g.tolist()))):
             step(ONE, tg.Tensor(np.full(3, float(call)), dtype=np.float64))
-        if taken:
-            assert dict(taken) == {id(p): [float(call)] * 3 for p in weights}
-            replays += 1
-    assert 3 < replays < 8, "captures and audits do not call the hook"
+        assert dict(taken) == {id(p): [float(call)] * 3 for p in weights}
     step(ONE, tg.Tensor(np.ones(3), dtype=np.float64))  # without a callback
 
 

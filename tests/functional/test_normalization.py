@@ -116,7 +116,6 @@ def test_running_statistics_that_are_arrays_are_followed_by_a_compiled_run(f, tr
         np.testing.assert_array_equal(held, mirror)
         for a in (*held, *mirror):  # the user goes on with them
             a += 0.5
-    assert step.captures == 1
 
 
 @pytest.mark.parametrize("f", [F.batch_norm, lambda *a: F.instance_norm(*a, use_input_stats=False)])

@@ -128,7 +128,6 @@ def test_determinants_of_singular_matrices_in_a_batch_and_compiled():
     for x, g in zip([*a, *a], [*expected[0], *expected[0]], strict=True):
         np.testing.assert_allclose(step(tg.Tensor(x, requires_grad=True)), g, atol=1e-12)
         np.testing.assert_allclose(along(tg.Tensor(x)), (g * tangent).sum(), atol=1e-11)
-    assert step.programs
     third = tg.gradients(tg.hessian(linalg.det)(leaf := tg.Tensor(a[0], requires_grad=True))[0, 0, 1, 1], leaf)
     np.testing.assert_allclose(third[0], np.diag([0.0, 0, 1]), atol=1e-12)
 

@@ -191,7 +191,7 @@ def test_many_gradients_for_each_sample(case):
         compiled = tg.compile(pulled)
         for k in (0, 1, 2, 0):
             for w, found in zip(wanted, compiled(*[c[k] for c in columns]), strict=True):
-                np.testing.assert_allclose(found, w[k], rtol=1e-9, atol=1e-11)
+                np.testing.assert_allclose(found.numpy(), w[k], rtol=1e-9, atol=1e-11)
 
 
 def test_a_mean_of_float16_adds_up_as_without_a_batch():
@@ -298,7 +298,6 @@ class TestNesting:
             arrays = drawn(seed)
             for found in (nested, compiled):
                 np.testing.assert_allclose(found(*map(tg.Tensor, arrays)), looped(*arrays), rtol=1e-10, atol=1e-12)
-        assert compiled.plain is None
 
     def test_hessians_of_samples(self):
         f = lambda x: (x**3).sum() * x[0]  # noqa: E731
@@ -475,8 +474,9 @@ class TestRefusals:
         indices = np.array([[0, 1], [3, 2], [1, 3]])
         with pytest.raises(ValueError, match="reads the values of a batched Tensor"):
             tg.vmap(f)(indices)
-        with pytest.raises(tg.CaptureError, match="reads the value"):
-            tg.compile(f)(indices[0])
+        compiled = tg.compile(f)
+        for _ in range(3):
+            np.testing.assert_array_equal(compiled(indices[0]), f(tg.Tensor(indices[0])))
 
     def test_an_index_that_differs_from_sample_to_sample(self):
         i = np.array([2, 0, 1, 2])

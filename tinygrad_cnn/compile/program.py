@@ -39,6 +39,7 @@ class Program:
         self._prepared: dict[Call, Any] = {}
         self._names: dict[Value, str] = {}
         self.lines: list[str] = []
+        self.streams: list[list[str]] = []  # the names of calls that go together
         self._calls: list[Callable[[], object]] = []
         self._ends: list[tuple[int, int]] = []  # how many calls complete a result, and its number
         numbers = {value: k for k, (_, value) in enumerate(walk.results)}
@@ -182,6 +183,7 @@ class Program:
             return [function for call in calls for function in self._call(call)]
         for call in calls:
             self._describe(call)
+        self.streams.append([call.name for call in calls])
         cuts = streams(stages, _largest(calls[0]).shape[0], max(2, get_num_threads()))
         return [streamed(stages, cuts).prepared()]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core import tracing
-from ..core.backward import fit
+from ..core.backward import fit, input_name, unusable
 from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..core.tracing import NO_TRACER, Args, performed
@@ -259,8 +259,8 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
         if parent is None:
             found.append(None)
             continue
-        if not hasattr(r, "shape"):
-            raise TypeError(f"{op.name}: a rule returned {r!r:.60}, not an array")
+        if not isinstance(r, np.ndarray | np.generic):
+            raise unusable(op, f"the rule for {input_name(op, i)}", r)
         if r.shape != parent.shape or r.dtype != parent.dtype:
             r = fit(r, parent, op, i)
         r = np.asarray(r)

@@ -86,8 +86,8 @@ class Step:
         output.step = self
         self.previous = previous
         self.position: int = 0 if previous is None else previous.position + 1
-        self.recorded = params
         self.varies = not all(map(plain, params))  # whether parameters or numbers differ from call to call
+        self.recorded = params if self.varies else snapshot(params)
         self.binds = tuple([use.slot for use in uses if use.binds])
         self.children: list[Step] = []
         self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
@@ -164,27 +164,44 @@ _PLAIN = frozenset({type(None), bool, int, float, str, complex, type, type(Ellip
 
 
 def plain(x: Any) -> bool:
-    """Whether a parameter is an immutable value that can be compared."""
-    if x.__class__ is tuple:
+    """Whether a parameter is made of values that can be compared."""
+    if _is_sequence(x):
         return all(map(plain, x))
     if x.__class__ is slice:
         return plain((x.start, x.stop, x.step))
-    return x.__class__ in _PLAIN or isinstance(x, np.dtype)
+    return x.__class__ in _PLAIN or isinstance(x, np.dtype | np.generic)
 
 
-def same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+def _is_sequence(x: Any) -> bool:
+    return x.__class__ in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields"))
+
+
+def snapshot(x: Any) -> Any:
+    """Plain values with copies of the lists in them."""
+    if not _is_sequence(x):
+        return x
+    found = [snapshot(each) for each in x]
+    return found if x.__class__ is list else x._make(found) if hasattr(x, "_make") else tuple(found)
+
+
+def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
     """Whether plain values are the same, in type and sign too."""
+    if len(a) != len(b):
+        return False
     for x, y in zip(a, b, strict=True):
-        if x is y:
-            continue
         kind = x.__class__
+        if x is y and kind is not list:
+            continue
         if kind is not y.__class__:
             return False
-        if kind is tuple:
-            if len(x) != len(y) or not same(x, y):
+        if _is_sequence(x):
+            if not same(x, y):
                 return False
         elif kind is slice:
             if not same((x.start, x.stop, x.step), (y.start, y.stop, y.step)):
+                return False
+        elif isinstance(x, np.generic):
+            if x.dtype != y.dtype or x.tobytes() != y.tobytes():
                 return False
         elif kind not in _PLAIN and not isinstance(x, np.dtype):
             return False
@@ -201,6 +218,6 @@ def dumped(params: tuple[Any, ...]) -> bytes | None:
         return None
 
 
-def alike(a: tuple[Any, ...], b: tuple[Any, ...], dumped_b: bytes | None) -> bool:
+def alike(a: Sequence[Any], b: Sequence[Any], dumped_b: bytes | None) -> bool:
     """:func:`same`, faster if b is known as bytes."""
     return (dumped_b is not None and dumped(a) == dumped_b) or same(a, b)

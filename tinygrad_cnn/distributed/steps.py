@@ -20,7 +20,7 @@ from ..training.batches import Keys, in_order, tensors
 from ..training.checkpoint import Checkpoint
 from ..training.interrupt import Interrupt
 from ..training.measure import Means, checked_loss, measured, modes
-from ..training.steps import Steps, taken, wrapped
+from ..training.steps import Steps, wrapped
 from ..training.weights import ClassWeighted
 from . import digest
 from .communicator import DistributedError, gather
@@ -153,10 +153,10 @@ class DistributedSteps(Steps):
                 totals=self.run.means.totals_of,
             )  # fmt: skip
             self._update = wrapped(self._update_of(learned), self._compile)
-        loss, totals, gradients = self._step(lambda share, *parts: taken(self._shard, share, *tensors(parts)), batch)
+        loss, totals, gradients = self._step(lambda share, *parts: self._shard(share, *tensors(parts)), batch)
         self.run.parts = tensors(batch.parts[world.mine[0]])
         self._tell(self._shard)
-        taken(self._update, *gradients)  # type: ignore[arg-type]
+        self._update(*gradients)  # type: ignore[arg-type]
         world.steps += 1
         self.run.means.count(loss.item(), sum(batch.sizes), totals)
 

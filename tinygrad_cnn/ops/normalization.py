@@ -431,7 +431,7 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
             held = _shared(name, label, running)
             each: Any = reshape(batch, shape=(-1, *held.shape))
             each = each[0] if len(each) == 1 else mean(each, axis=0)
-            held.copy_(held * (1 - momentum) + each * (momentum * scale))
+            held.copy_((held * (1 - momentum) + each * (momentum * scale)).detach())
 
 
 def _shared(name: str, label: str, statistic: Array) -> Tensor:
