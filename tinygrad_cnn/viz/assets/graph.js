@@ -66,7 +66,7 @@ export class Graph {
 
   // The nodes and groups in a group, in the order in which they were computed; inputs are no part of it.
   units(group) {
-    const first = (each) => (each.groups ? Math.min(...[...this.nodesIn(each)].filter((node) => node.op).map((node) => node.id)) : each.id);
+    const first = (each) => (each.groups ? [...this.nodesIn(each)].reduce((least, node) => (node.op ? Math.min(least, node.id) : least), Infinity) : each.id);
     return [...group.nodes.filter((node) => node.op), ...group.groups].map((unit) => ({ unit, at: first(unit) })).filter(({ at }) => at < Infinity)
       .sort((a, b) => a.at - b.at).map(({ unit }) => ({ unit, form: this.form(unit) }));
   }
