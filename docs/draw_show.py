@@ -43,8 +43,9 @@ def main() -> None:
     with Chromium() as browser:
         browser.look(1280, 800)
         browser.load(page.save(folder / "graph.html").as_uri())
-        convolve = next(node["id"] for node in page.data["nodes"] if node["op"] == "convolve")
-        browser.click(f"[data-key=n{convolve}]")
+        convolve = next(node for node in page.data["nodes"] if node["op"] == "convolve")
+        browser.click(f"[data-key=g{convolve['group']}] .open rect")
+        browser.click(f"[data-key=n{convolve['id']}]")
         for kind, x_at in (("mousePressed", 400), ("mouseMoved", 300), ("mouseMoved", 130), ("mouseReleased", 130)):
             browser.send("Input.dispatchMouseEvent", type=kind, x=x_at, y=600, button="left", buttons=1, clickCount=1)
         browser.picture(ROOT / "docs" / "images" / "show.png")

@@ -1,8 +1,9 @@
 """A trained model is read from an ONNX file, learns a new task in a minute, and is written again for any runtime.
 
 A small network learns to classify the digits 0 to 4, and is exported. That file stands for one from elsewhere, without its
-Python code. It is loaded as a module, whose parameters have the file's names. The last layer gets new random weights, and the
-network learns the digits 5 to 9 from few images. The result is exported too, and that file is tested.
+Python code. It is loaded as a module, whose parameters have the file's names. Its last layer is replaced by a new one. With the
+old layers frozen, the new one learns the digits 5 to 9 from few images; then all layers learn. The result is exported too, and
+that file is tested.
 
 Needs the package onnx: pip install 'tinygrad_cnn[onnx]'.
 Run:  python examples/onnx_finetune.py
@@ -21,6 +22,7 @@ from tinygrad_cnn import nn
 FEW = 20  # images of each new digit
 BATCH = 25
 EPOCHS, QUICK_EPOCHS = 30, 10
+HEAD_EPOCHS = 10  # in which only the new layer learns
 LR = 2e-3
 
 
@@ -38,10 +40,11 @@ def network():
     )
 
 
-def train(model, x, y, epochs):
-    """Train the model, which is then in evaluation mode."""
+def train(model, x, y, epochs, lr=LR):
+    """Train what is not frozen. The model is in evaluation mode then."""
     loader = tg.data.DataLoader(tg.data.TensorDataset(x, y), BATCH, shuffle=True, seed=0)
-    optimizer = tg.optim.Adam(model.parameters(), lr=LR)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = tg.optim.Adam(learning, lr=lr)
     tg.fit(model, loader, tg.cross_entropy, optimizer, epochs=epochs, progress=False)
     model.eval()
 
@@ -71,13 +74,18 @@ def main(argv=None):
 
     loaded = tg.onnx.load(file.getvalue())
     print("read:", ", ".join(name for name, _ in loaded.named_parameters()))
-    last = loaded.get_submodule("7")
-    nn.init.kaiming_normal_(last.weight)
-    nn.init.zeros_(last.bias)
+    print("replaced:", loaded[-1])
+    loaded.requires_grad_(False)
+    head = loaded[-1] = nn.Linear(64, 5)
 
     new, digits = x[~low], y[~low] - 5
     few = np.concatenate([np.flatnonzero(digits == digit)[:FEW] for digit in range(5)])
     rest = np.setdiff1d(np.arange(len(new)), few)
+    train(loaded, new[few], digits[few], HEAD_EPOCHS, lr=5 * LR)
+    print(
+        f"{100 * accuracy(loaded, new[rest], digits[rest]):.1f}% right with the new layer, {head.weight.size} weights"
+    )
+    loaded.requires_grad_(True)
     train(loaded, new[few], digits[few], epochs)
 
     tuned = io.BytesIO()

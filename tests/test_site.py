@@ -21,10 +21,15 @@ class Page(HTMLParser):
         self.anchors: set[str] = set()
         self.signatures: list[str] = []
         self.inside = False
+        self.open = 0  # links
+        self.nested: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
+        if tag == "a":
+            self.open += 1
+            self.nested += [values.get("href") or ""] if self.open > 1 else []
         self.links += [values[name] for name in ("href", "src") if values.get(name)]
         self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
         if tag == "dt" and "sig" in (values.get("class") or "").split():
@@ -32,6 +37,7 @@ class Page(HTMLParser):
             self.inside = True
 
     def handle_endtag(self, tag):
+        self.open -= tag == "a"
         self.inside = self.inside and tag != "dt"
 
     def handle_data(self, data):
@@ -59,6 +65,11 @@ def test_no_link_is_dead(pages):
             if not target.is_file() or (anchor and target in pages and anchor not in pages[target].anchors):
                 dead.append(f"{path.relative_to(built())}: {link}")
     assert not dead, f"{len(dead)} links lead nowhere: {dead[:20]}"
+
+
+def test_no_link_is_within_a_link(pages):
+    nested = [f"{path.relative_to(built())}: {link}" for path, page in pages.items() for link in page.nested]
+    assert not nested
 
 
 def test_every_guide_has_a_page_and_a_place_in_the_contents(pages):

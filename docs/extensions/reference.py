@@ -273,10 +273,19 @@ class LinkedNames(SphinxPostTransform):
         for node in list(self.document.findall(nodes.literal)):
             match = re.fullmatch(r"((?:tg|nn|tinygrad_cnn)\.[\w.]+)(?:\(.*\))?", node.astext(), re.DOTALL)
             entry = match and names.meant(match[1])
-            if entry is None or isinstance(node.parent, nodes.reference | nodes.title | addnodes.pending_xref):
+            if entry is None or _is_within(node, nodes.reference, nodes.title, addnodes.pending_xref):
                 continue
             if reference := refer(self.app, entry, self.env.docname, node.deepcopy()):
                 node.replace_self(reference)
+
+
+def _is_within(node: nodes.Node, *kinds: type[nodes.Node]) -> bool:
+    """Whether a node is part of one of these kinds; a link to a page has an element between itself and its text."""
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, kinds):
+            return True
+    return False
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

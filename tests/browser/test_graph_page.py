@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import json
+import re
 import shutil
+import struct
 from importlib.resources import as_file, files
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -21,11 +26,12 @@ OVERLAPS = """(() => {
     const boxes = [...document.querySelectorAll('.box')].map((e) => [e.dataset.key, at(e.querySelector('.face'))]);
     const meet = (p, q) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
     const pairs = boxes.flatMap(([a, p]) => boxes.filter(([b, q]) => a < b && meet(p, q)).map(([b]) => `${a} on ${b}`));
-    const [root, ...inner] = [...document.querySelectorAll('.cluster rect')].map(at);
-    const out = inner.filter((p) => p.left < root.left || p.right > root.right || p.top < root.top || p.bottom > root.bottom);
-    return [...pairs, ...out.map(() => 'a group outside of its own')];
+    const hulls = [...document.querySelectorAll('.cluster rect')].map(at);
+    const holds = (p, q) => p.left <= q.left && p.right >= q.right && p.top <= q.top && p.bottom >= q.bottom;
+    const out = hulls.flatMap((p, i) => hulls.slice(i + 1).filter((q) => meet(p, q) && !holds(p, q) && !holds(q, p)));
+    return [...pairs, ...out.map(() => 'a group across the border of another')];
 })()"""
-"""Boxes that overlap, and groups that are not in the one around them."""
+"""Boxes that overlap, and groups that lie neither in nor beside each other."""
 
 
 STRAY = """(() => {
@@ -148,10 +154,11 @@ def test_boxes_show_op_name_value_and_gradient(opened):
 def test_a_click_shows_value_gradient_formula_rule_and_place(opened):
     page = network()
     browser = opened(page)
-    key = key_of(page, "convolve")
-    browser.click(f"[data-key={key}]")
+    (node,) = [n for n in page.data["nodes"] if n["op"] == "convolve"]
+    browser.click(f"[data-key=g{node['group']}]")  # a module of one op is shown as that op
     text = browser.text(".side")
-    node = page.data["nodes"][int(key[1:])]
+    assert browser.text(".side h2") == "conv2d"
+    assert "op convolve" in text
     for kind in ("value", "gradient"):
         for fact in ("mean", "std", "norm"):
             assert abs(node[kind][fact]) < 1e-4 or minus(f"{node[kind][fact]:.4g}") in text, (kind, fact)
@@ -208,19 +215,21 @@ def test_what_is_not_finite_is_marked_red(opened):
 def test_groups_open_and_close(opened):
     page = network()
     browser = opened(page)
-    group = next(g for g in page.data["groups"] if g["type"] == "MaxPool2d")
-    assert "MaxPool2d" in box(browser, f"g{group['id']}")
+    assert "max_pool2d" in box(browser, key_of(page, "max_pool"))  # a module of one op
+    group = next(g for g in page.data["groups"] if g["name"] == "batch_norm")
+    assert "batch_normBatchNorm2d" in box(browser, f"g{group['id']}")
     browser.press("0")
     browser.click(f"[data-key=g{group['id']}]")
-    assert "max_pool" in browser.text(".side")
+    assert "normalized" in browser.text(".side")
     browser.click(f"[data-key=g{group['id']}] .open rect")
-    assert browser.run(f"!!document.querySelector('[data-key={key_of(page, 'max_pool')}]')")
+    assert browser.run(f"!!document.querySelector('[data-key={key_of(page, 'normalized')}]')")
     browser.run(
         f"document.querySelector('[data-key=c{group['id']}]').dispatchEvent(new MouseEvent('click', {{bubbles: true}}))"
     )
-    assert browser.run(f"!document.querySelector('[data-key={key_of(page, 'max_pool')}]')")
+    assert browser.run(f"!document.querySelector('[data-key={key_of(page, 'normalized')}]')")
     browser.click("[title='close all groups']")
-    assert browser.run("document.querySelectorAll('.box.closed').length") == 1
+    closed = browser.run("[...document.querySelectorAll('.box.closed .title')].map(e => e.firstChild.data)")
+    assert closed == ["model", "cross_entropy"]
     browser.click("[title='open all groups']")
     assert browser.run("document.querySelectorAll('.box').length") == len(page.data["nodes"])
 
@@ -326,19 +335,22 @@ def test_the_keyboard_alone_suffices(opened):
         browser.press("ArrowDown")
         seen.add(browser.run("document.activeElement.dataset.key"))
     assert len(seen) > 4
-    while not browser.run("document.activeElement.dataset.key").startswith("g"):
-        browser.press("ArrowDown")
+    inside = {f"g{g['id']}" for g in page.data["groups"] if g["parent"] is not None}
+    for key in ["ArrowUp"] * 9 + ["ArrowDown"] * 3:
+        if browser.run("document.activeElement.dataset.key") not in inside:
+            browser.press(key)
     group = browser.run("document.activeElement.dataset.key")[1:]
     browser.press("Enter")
     assert browser.run("document.activeElement.dataset.key") == f"c{group}"
     browser.press("Enter")
     assert browser.run("document.activeElement.dataset.key") == f"g{group}"
-    outer = next(g["parent"] for g in page.data["groups"] if g["id"] == int(group))
+    (outer,) = (g["id"] for g in page.data["groups"] if g["name"] == "model")
     browser.press("Backspace")  # the group around it, which the arrows do not reach
     assert browser.run("document.activeElement.dataset.key") == f"g{outer}"
     browser.press("Backspace")  # there is none around that
     outside = sum(node["group"] is None for node in page.data["nodes"])
-    assert browser.run("document.querySelectorAll('.box').length") == outside + 1
+    outside += sum(group["parent"] is None for group in page.data["groups"])
+    assert browser.run("document.querySelectorAll('.box').length") == outside
     browser.press("Escape")
     assert browser.run("document.querySelector('.side').hidden")
     assert (
@@ -396,6 +408,92 @@ def test_a_model_that_was_not_called(opened):
     browser = opened(tg.show(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))))
     assert "The model was not called" in browser.text("footer")
     assert browser.run("document.querySelectorAll('.box').length") == 4
+
+
+class Block(nn.Module):
+    def __init__(self):
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return x + self.second(self.first(x).relu())
+
+
+def shown(browser):
+    """The texts of boxes, and the names of open groups."""
+    boxes = browser.run("[...document.querySelectorAll('.box .title')].map(e => e.firstChild.data)")
+    return boxes, browser.run("[...document.querySelectorAll('.cluster > text')].map(e => e.textContent)")
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_equal_blocks_are_folded_and_one_is_open(opened, flat):
+    one = [nn.Linear(3, 3), nn.ReLU()] if flat else [Block()]
+    model = nn.Sequential(*(layer for _ in range(30) for layer in copy.deepcopy(one)), nn.Linear(3, 2))
+    page = tg.show(model, np.ones((1, 3), np.float32))
+    browser = opened(page)
+    boxes, groups = shown(browser)
+    block = ["linear", "relu"] if flat else ["linear", "relu", "linear", "add"]
+    assert [text for text in boxes if text != "x"] == [*block, "29 more like it", "linear"]
+    assert (
+        groups[1].strip()
+        == f"\N{BLACK DOWN-POINTING SMALL TRIANGLE} {'block' if flat else 'Block'} \N{MULTIPLICATION SIGN} 30"
+    )
+    assert browser.run(STRAY) == []
+    browser.press("/")
+    browser.type("28.weight" if flat else "14.second.weight")
+    browser.press("Enter")
+    assert browser.run("!!document.querySelector('.box.selected')")
+    browser.click("[title='open all groups']")
+    assert browser.run("document.querySelectorAll('.box').length") == len(page.data["nodes"])
+    assert browser.run(OVERLAPS) == []
+
+
+def test_blocks_that_differ_are_not_folded(opened):
+    layers = [nn.Linear(3 + i, 4 + i) for i in range(6)]
+    browser = opened(tg.show(nn.Sequential(*layers), np.ones((1, 3), np.float32)))
+    assert shown(browser)[0].count("linear") == 6
+
+
+SAVED = """(async () => {
+    const found = [];
+    const made = URL.createObjectURL;
+    const clicked = HTMLAnchorElement.prototype.click;
+    URL.createObjectURL = (blob) => (found.push({ blob }), 'blob:none');
+    HTMLAnchorElement.prototype.click = function () { found.at(-1).name = this.download; };
+    document.querySelector("[title='save the drawing as KIND']").click();
+    while (!found[0]?.name) await new Promise((later) => setTimeout(later, 10));
+    [URL.createObjectURL, HTMLAnchorElement.prototype.click] = [made, clicked];
+    const bytes = new Uint8Array(await found[0].blob.arrayBuffer());
+    const data = btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(''));
+    return { name: found[0].name, type: found[0].blob.type, data };
+})()"""
+"""What a button saves."""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_drawing_is_saved_as_svg_and_png(opened, tmp_path, pictures, dark):
+    browser = opened(network(), dark=dark)
+    titles, groups = shown(browser)
+    svg = browser.run(SAVED.replace("KIND", "SVG"))
+    assert (svg["name"], svg["type"]) == ("loss.svg", "image/svg+xml")
+    text = base64.b64decode(svg["data"]).decode()
+    root = ElementTree.fromstring(text)
+    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert set(titles) | set(groups) <= set(words)
+    assert "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}" not in words  # buttons
+    assert not re.search(r"var\(|color-mix|context-stroke|class=|color\(", text)
+    width, height = int(root.get("width")), int(root.get("height"))
+    png = browser.run(SAVED.replace("KIND", "PNG"))
+    data = base64.b64decode(png["data"])
+    assert (png["name"], png["type"]) == ("loss.png", "image/png")
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", data[16:24]) == (2 * width, 2 * height)
+    (pictures / f"saved-{'dark' if dark else 'light'}.png").write_bytes(data)
+    (tmp_path / "saved.svg").write_text(text, encoding="utf-8")
+    browser.load((tmp_path / "saved.svg").as_uri())  # alone, it looks as it did
+    color = (
+        "getComputedStyle([...document.querySelectorAll('text')].find(e => e.textContent.startsWith('conv2d'))).fill"
+    )
+    assert browser.run(color) == ("rgb(232, 235, 241)" if dark else "rgb(29, 35, 48)")
 
 
 def test_a_thousand_nodes_by_module_and_all_at_once(opened):

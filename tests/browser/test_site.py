@@ -62,3 +62,15 @@ def test_pages_fit_narrow_and_dark_windows(page, address, browser, pictures):
             assert browser.run("document.documentElement.scrollWidth <= innerWidth")
             scheme = "dark" if dark else "light"
             browser.picture(pictures / f"site-{page.replace('/', '-')}-{width}-{scheme}.png")
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1330, 1440, 1920])
+def test_no_code_on_the_first_screen_is_cut(browser, width):
+    browser.look(width, 800)
+    browser.load((built() / "index.html").as_uri())
+    cut = browser.run(
+        "[...document.querySelectorAll('pre')].filter(e => e.getBoundingClientRect().top < innerHeight"
+        " && e.scrollWidth > e.clientWidth).map(e => e.textContent.slice(0, 60))"
+    )
+    assert cut == []
+    assert browser.run("document.documentElement.scrollWidth") == width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections import deque
 
 import numpy as np
@@ -401,3 +402,40 @@ def test_a_shared_parameter_is_written_once():
 
     graph = onnx.load_model_from_string(check(Tied(), normal(2, 4))).graph
     assert sorted(t.name for t in graph.initializer) == ["first.bias", "first.weight", "second.bias"]
+
+
+def test_the_work_of_an_export_grows_as_its_nodes():
+    """Many nodes of one module have one name, to which a number is appended."""
+
+    def lines(count):
+        executed = 0
+
+        def line(frame, event, argument):
+            nonlocal executed
+            executed += 1
+            return line
+
+        def follow(frame, event, argument):
+            return line if frame.f_code.co_filename.endswith("write.py") else None
+
+        def chain(x):
+            for _ in range(count):
+                x = x.tanh()
+            return x
+
+        before = sys.gettrace()
+        sys.settrace(follow)
+        try:
+            exported(Function(chain), normal(1, 2), dynamic_axes={})
+        finally:
+            sys.settrace(before)
+        return executed
+
+    few, more, most = lines(20), lines(60), lines(100)
+    assert most - more <= 1.05 * (more - few)
+
+
+def test_the_calls_of_a_module_have_names_of_their_own():
+    act = nn.Sequential(nn.Tanh(), nn.Sigmoid())
+    graph = onnx.load_model_from_string(exported(nn.Sequential(act, nn.ReLU(), act), normal(1, 2))).graph
+    assert [n.name for n in graph.node] == ["0.0/Tanh", "0.1/Sigmoid", "1/Relu", "0#2.0/Tanh", "0#2.1/Sigmoid"]

@@ -139,7 +139,7 @@ def test_open_shows_a_saved_file(monkeypatch):
 def test_a_notebook_gets_a_frame_of_its_own():
     text = small('a "quoted" <name>')._repr_html_()
     assert text.startswith("<iframe")
-    assert 'sandbox="allow-scripts"' in text
+    assert 'sandbox="allow-scripts allow-downloads"' in text
     source = re.search(r'srcdoc="([^"]*)"', text)
     assert source is not None
     assert "&lt;!doctype html&gt;" in source[1]

@@ -553,14 +553,74 @@ def test_a_shape_stands_for_random_numbers():
     assert str(tg.get_rng_state()) == str(random)
 
 
-def test_values_that_lead_nowhere_are_left_out_and_counted():
+def test_values_that_lead_nowhere_are_left_out_and_the_page_says_why():
     def f(x):
         x.exp().log()
         return x * 2
 
     page = tg.show(f, np.ones(2))
+    line = inspect.getsourcelines(f)[1] + 1
     assert [n["op"] for n in page.data["nodes"]] == [None, "mul"]
-    assert page.data["notes"] == ["2 values were left out: not needed for a result."]
+    assert page.data["notes"] == [
+        f"2 values were left out, because no result depends on them: 1 of exp in line {line}, 1 of log in line {line}."
+    ]
+    norm = nn.BatchNorm1d(3)
+    assert tg.show(norm, np.ones((2, 3), np.float32)).data["notes"] == [
+        "16 values were left out, because no result depends on them: 12 in batch_norm, 3 buffers, 1 in BatchNorm1d."
+    ]
+
+
+def labels(page):
+    return [n["label"] for n in page.data["nodes"] if n["label"] not in ("", n["op"])]
+
+
+def test_ops_are_called_as_the_program_calls_them():
+    def f(x):
+        x = tg.max_pool2d(tg.conv2d(x, tg.ones((2, 1, 3, 3))), 2)
+        x = tg.pad(nn.Flatten()(x), ((0, 0), (1, 1))).std(axis=1, keepdims=True)
+        return np.exp(x) @ x.T
+
+    page = tg.show(f, np.random.default_rng(0).normal(size=(2, 1, 6, 6)))
+    assert [x for x in labels(page) if x != "ones"] == ["conv2d", "max_pool2d", "flatten", "pad", "std", "T"]
+    assert named(page, "convolve")["label"] == "conv2d"
+    x = tg.Tensor(np.ones((1, 1, 4)), requires_grad=True)
+    recorded = tg.show(tg.conv1d(x, np.ones((1, 1, 2))).sum())  # where the calls are not known
+    assert named(recorded, "convolve")["label"] == "conv1d"
+
+
+def test_the_ops_of_one_call_are_a_group():
+    def f(x, y):
+        return tg.cross_entropy(x, y) + tg.cross_entropy(x * 2, y)
+
+    page = tg.show(f, np.zeros((3, 4)), np.array([0, 1, 2]))
+    groups = {g["id"]: (g["name"], g["type"], g["parent"]) for g in page.data["groups"]}
+    assert list(groups.values()) == [("cross_entropy", "function", None)] * 2
+    kinds = [(n["op"], n["group"]) for n in page.data["nodes"] if n["op"]]
+    first, second = groups
+    assert kinds == [
+        ("softmax_nll", first), ("mean_by", first), ("mul", None), ("softmax_nll", second), ("mean_by", second),
+        ("add", None),
+    ]  # fmt: skip
+
+
+def test_what_backward_calls_belongs_to_no_function():
+    def penalty(x):
+        (slope,) = tg.autograd.gradients((x**3).sum(), [x], create_graph=True)
+        return (slope * slope).sum()
+
+    page = tg.show(penalty, np.ones(3))
+    assert page.data["groups"] == []
+
+
+@pytest.mark.parametrize(("array", "label"), [
+    (np.full((2, 2), 0.25), "filled with 0.25"), (np.zeros((2, 2)), "zeros"), (np.ones((2, 2)), "ones"),
+    (np.eye(2), "eye"), (np.array([[0.0, 1.0], [5.0, 2.0]]), "array"), (np.array([3, 4]), "arange"),
+    (np.array([7, 4]), "integers"), (np.array([True, False]), "mask"), (np.array([0.5]), "0.5"), (np.array([7]), "7"),
+])  # fmt: skip
+def test_constants_are_called_by_what_they_hold(array, label):
+    held = {0: (array.copy(),)}  # without a name
+    page = tg.show(lambda x: tg.where(x > 0, x, 0) * held[0][0], np.ones((2, 2)))
+    assert [n["label"] for n in page.data["nodes"] if n["kind"] == "constant"] == [label]
 
 
 def test_many_nodes_without_modules_are_divided():

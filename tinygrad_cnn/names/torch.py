@@ -17,7 +17,7 @@ QUANTIZED = "(there is no quantization)"
 MIXED = "(each dtype is computed as it is: there is no autocast)"
 VIEWS = "(nothing is written through a view: index, or use tg.index_set, which returns a new Tensor)"
 LAZY = "(layers have no lazy forms: give the sizes; model.summary(shape) shows those that a model has)"
-FIXED = "(results are always the same, for any number of threads)"
+FIXED = "(results are the same in every run on the same number of threads: nothing to set)"
 SOLVERS = "tg.linalg.solve(a, b)"
 RANDOM = "np.random.default_rng().{0}"
 

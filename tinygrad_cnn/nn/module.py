@@ -69,7 +69,7 @@ class Module:
     _backward_pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _training = True
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -80,16 +80,29 @@ class Module:
         if self._backward_hooks or self._backward_pre_hooks:
             watch = Watch(self, [*self._backward_hooks.values()], [*self._backward_pre_hooks.values()])
             args = watch.around_arguments(args)
-        output = _in_tensors(self.forward(*args, **kwargs))
+        output = self._returned(self.forward(*args, **kwargs))
         for hook in list(self._hooks.values()):
             changed = hook(self, args, output)
             if changed is not None:
                 output = changed
         return output if watch is None else watch.around_output(output)
 
+    @staticmethod
+    def _returned(output: Any) -> Any:
+        """The output with arrays as Tensors, so that a caller can use Tensor methods whatever the inputs were."""
+        if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
+            return Tensor._of(np.asarray(output))
+        return tuple(map(Module._returned, output)) if type(output) is tuple else output
+
     def _named_as_here(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The keywords of a call, with PyTorch's names of inputs replaced if a module of this package is called."""
-        names = [*inspect.signature(self.forward).parameters]
+        """The keywords of a call, with PyTorch's names of inputs replaced if a module of this package is called.
+
+        A parameter ``*inputs`` has no name that could replace one, and with ``**named`` every name is the module's own.
+        """
+        parameters = inspect.signature(self.forward).parameters.values()
+        names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return kwargs
         if getattr(self.forward, "__module__", "").partition(".")[0] != __name__.partition(".")[0]:
             return kwargs
         ours = {k: names[i] for k, i in PLACES.items() if k in kwargs and k not in names and i < len(names)}
@@ -471,13 +484,6 @@ class Module:
 
 HOOKS = ("_pre_hooks", "_hooks", "_backward_pre_hooks", "_backward_hooks")
 TYPES: dict[str, type] = {"parameter": Parameter, "buffer": Tensor, "transient buffer": Tensor, "module": Module}
-
-
-def _in_tensors(output: Any) -> Any:
-    """The output with arrays as Tensors, so that a caller can use Tensor methods whatever the inputs were."""
-    if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
-        return Tensor._of(np.asarray(output))
-    return tuple(map(_in_tensors, output)) if type(output) is tuple else output
 
 
 def _converted(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:

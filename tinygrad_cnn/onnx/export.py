@@ -16,7 +16,7 @@ from ..tensor import Tensor
 from .arguments import Axes, checked_names, dynamic, traces_of
 from .arguments import input_names as names_of_inputs
 from .errors import OnnxError, package
-from .model import GraphModule
+from .model import PRODUCER, GraphModule
 from .table import WRITERS
 from .table.base import discrete
 from .trace import Record, Trace
@@ -30,6 +30,9 @@ OLDEST, NEWEST = 13, 23
 
 IR = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}
 """The version of the file format for each opset."""
+
+NAMING = "2"
+"""The producer's version in a file. From 2 on the names of nodes tell apart the calls of a module."""
 
 LARGEST = (1 << 31) - 1
 """The maximum size of a file in bytes: protobuf's limit."""
@@ -280,7 +283,9 @@ class _Export:
             results.append(self._info(name, array.dtype, known))
         graph = helper.make_graph(nodes, "tinygrad_cnn", ports, results, initializers)
         opsets = [helper.make_opsetid("", self.opset)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR[self.opset], producer_name="tinygrad_cnn")
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR[self.opset], producer_name=PRODUCER, producer_version=NAMING
+        )
 
     def _info(self, name: str, dtype: Any, sizes: Sequence[Any]) -> Any:
         return self.helper.make_tensor_value_info(name, self.helper.np_dtype_to_tensor_dtype(dtype), list(sizes))

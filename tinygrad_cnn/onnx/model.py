@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,31 @@ from numpy.typing import DTypeLike
 from ..nn import Module, Parameter
 from ..nn.summary import Summary
 from ..tensor import Tensor
+from .arrange import Arrangement, Origin
 from .build import Builder, Constant
 from .errors import OnnxError
 from .files import model_of, opset_of, without_functions
-from .names import paths
+from .names import Paths, paths, split
+from .parts import Part
 from .port import Port, ports_of
 from .program import Env, Program
 from .summary import summarize
 
 __all__ = ["GraphModule", "load"]
 
+PRODUCER = "tinygrad_cnn"
+"""The name of this package in the files that it writes."""
 
-class Scope(Module):
-    """Parameters and buffers with a common prefix in their names."""
 
-
-class GraphModule(Module):
+class GraphModule(Part):
     """The graph of an ONNX file as a module. :func:`load` creates it.
 
     Its parameters are the initializers of the file and the constants that are used as weights or biases, under their names in
     the file. Its buffers are running statistics, integer tables and single numbers. In training mode, batch normalization and
     dropout behave as :class:`~tinygrad_cnn.nn.BatchNorm2d` and :class:`~tinygrad_cnn.nn.Dropout` do.
+
+    Its parts are modules: those of the network that was exported, as far as the file names them, and the nodes. A call of the
+    graph calls the modules that are there, so a part can be replaced: ``model[-1] = nn.Linear(32, 10)`` or ``model.fc = ...``.
 
     Attributes:
         input_names, output_names: the names in the file, in order.
@@ -39,7 +42,10 @@ class GraphModule(Module):
         opset: the opset of the file.
     """
 
-    def __init__(self, program: Program, ports: list[Port], constants: dict[str, Constant], opset: int) -> None:
+    def __init__(
+        self, program: Program, ports: list[Port], constants: dict[str, Constant], opset: int, origin: Origin
+    ) -> None:
+        super().__init__()
         self.program, self.ports, self.opset = program, ports, opset
         self.input_names = [port.name for port in ports]
         self.output_names: list[str] = []
@@ -49,47 +55,36 @@ class GraphModule(Module):
         state = {
             n: kind for n, c in constants.items() if n in used and (kind := _kind(c, roles.get(n, set()))) is not None
         }
-        self._constants: Env = {n: constants[n].array for n in used if n not in state}
-        self.names: dict[str, str] = {}
-        self._places: list[tuple[str, Module, str]] = []
-        for name, path in paths(state).items():
-            self.names[path] = name
-            *scopes, leaf = path.split(".")
-            owner: Module = self
-            for scope in scopes:
-                if scope not in owner._kinds:
-                    owner.register_module(scope, Scope())
-                owner = getattr(owner, scope)
+        known: Env = {n: constants[n].array for n in used if n not in state}
+        attributes = Paths()
+        places = {name: tuple(path.split(".")) for name, path in paths(state, attributes).items()}
+        self.names = {".".join(path): name for name, path in places.items()}
+        owners = {name: split(name)[:-1] for name in state}
+        arrangement = Arrangement(self, program, owners, known, attributes, origin)
+        for name, (*scopes, leaf) in places.items():
+            owner = arrangement.holder(tuple(scopes))
             if state[name] == "parameter":
                 owner.register_parameter(leaf, Parameter(constants[name].array))
             else:
                 owner.register_buffer(leaf, Tensor(constants[name].array))
-            self._places.append((name, owner, leaf))
-        program.finish(kept=set(constants) | set(program.inputs))
+        arrangement.pass_on(places)
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    _returned = staticmethod(Module._returned)
+
+    def forward(self, /, *inputs: Any, **named: Any) -> Any:
         """The outputs of the graph, one Tensor or a tuple, for its inputs: in their order, or by name.
 
         Raises:
             OnnxError: if an input is missing, unknown or does not fit, or a node cannot be computed; it names the node.
         """
-        env = self.environment(inputs, named)
-        self.program.run(env, self.training)
-        found = tuple([env[name] for name in self.program.outputs])
-        return found[0] if len(found) == 1 else found
-
-    def environment(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Env:
-        """The values at the start of the program."""
         given = dict(zip(self.input_names, inputs, strict=False)) | named
         if len(given) != len(self.input_names) or len(inputs) + len(named) != len(given):
             raise OnnxError(
                 f"{len(inputs)} inputs and {sorted(named)} by name are given; the graph takes "
                 f"{', '.join(self.input_names) or 'none'}"
             )
-        env = dict(self._constants)
-        for name, owner, leaf in self._places:
-            env[name] = getattr(owner, leaf)
-        for port, name in zip(self.ports, self.program.inputs, strict=True):
+        env = self._started({})
+        for port, name in zip(self.ports, self._inputs, strict=True):
             if port.name not in given:
                 raise OnnxError(f"the input {port.name!r} is missing; give {', '.join(self.input_names)}")
             value = given[port.name]
@@ -97,7 +92,7 @@ class GraphModule(Module):
                 value = np.asarray(value, None if hasattr(value, "dtype") else port.dtype)
             port.check(value)
             env[name] = value
-        return env
+        return self._ran(env)
 
     def summary(self, input_shape: Any = None, *more: Any, dtype: DTypeLike | None = None) -> Summary:
         """Print a table of the nodes in their order, with outputs, parameters and multiply-adds.
@@ -114,10 +109,6 @@ class GraphModule(Module):
         result = summarize(self, given, dtype)
         print(result)
         return result
-
-    def _rows(self) -> Iterator[tuple[str, str]]:
-        """No rows: the children only hold parameters."""
-        return iter(())
 
     def extra_repr(self) -> str:
         """The inputs, the outputs and the number of nodes."""
@@ -142,6 +133,12 @@ def _kind(constant: Constant, roles: set[str]) -> str | None:
     return "buffer" if constant.given else None
 
 
+def _origin(model: Any) -> Origin:
+    if model.producer_name != PRODUCER:
+        return Origin.OTHER
+    return Origin.OURS if model.producer_version else Origin.OLD
+
+
 def load(source: Any) -> GraphModule:
     """The model in an ONNX file, as a module in evaluation mode: ``model = tg.onnx.load("model.onnx")``.
 
@@ -163,7 +160,7 @@ def load(source: Any) -> GraphModule:
     try:
         program = builder.main(model.graph)
         ports = ports_of(model.graph)
-        built = GraphModule(program, ports, builder.constants, opset)
+        built = GraphModule(program, ports, builder.constants, opset, _origin(model))
     except RecursionError:
         raise OnnxError("load: the model is nested too deeply") from None
     built.output_names = [output.name for output in model.graph.output]

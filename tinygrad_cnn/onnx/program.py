@@ -17,7 +17,7 @@ from .table.base import number
 Env = dict[str, Any]
 
 MOST_ITERATIONS = 1_000_000
-"""The most iterations of loops in one call. A file can specify any number."""
+"""The most iterations of loops in one call of a node. A file can specify any number."""
 
 MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """Exceptions of an op for invalid values."""
@@ -26,7 +26,7 @@ MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeEr
 class Step:
     """One node: a function of values."""
 
-    __slots__ = ("after", "function", "inputs", "name", "operator", "outputs", "roles", "wants_mode")
+    __slots__ = ("function", "inputs", "name", "operator", "outputs", "roles", "wants_mode")
 
     def __init__(
         self, function: Callable[..., Any], inputs: Sequence[str], outputs: Sequence[str], name: str, operator: str,
@@ -35,7 +35,6 @@ class Step:
         self.function, self.inputs, self.outputs = function, tuple(inputs), tuple(outputs)
         self.name, self.operator, self.wants_mode = name, operator, wants_mode
         self.roles = tuple(roles)  # of the inputs, from the table
-        self.after: tuple[str, ...] = ()  # values that no later step reads
 
     def uses(self) -> set[str]:
         """The names of the step's inputs."""
@@ -89,15 +88,6 @@ class Program:
         for step in reversed(self.steps):
             step.note(roles)
 
-    def finish(self, kept: set[str]) -> None:
-        """Find which values each step is the last to use: those that steps here make, but for the outputs and `kept`."""
-        made = {name for step in self.steps for name in step.outputs}
-        gone = kept | set(self.outputs) | {""}
-        for step in reversed(self.steps):
-            last = {name for name in (*step.uses(), *step.outputs) if name in made and name not in gone}
-            step.after = tuple(last)
-            gone |= last
-
     def run(self, env: Env, training: bool) -> None:
         """Run the steps."""
         for step in self.steps:
@@ -105,7 +95,7 @@ class Program:
 
 
 def run_step(step: Any, env: Env, training: bool) -> None:
-    """Run one step, and drop what it is the last to use. OnnxError that names the node if it cannot be computed."""
+    """Run one step. OnnxError that names the node if it cannot be computed."""
     try:
         step.run(env, training)
     except OnnxError as error:
@@ -114,8 +104,6 @@ def run_step(step: Any, env: Env, training: bool) -> None:
         raise _placed(step, error) from error.__cause__
     except MISTAKES as error:
         raise _placed(step, error) from error
-    for name in step.after:
-        del env[name]
 
 
 def _placed(step: Any, error: BaseException) -> OnnxError:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.grad_mode import no_grad
 from ..core.graph import Op
 from ..core.tracing import observe
-from ..nn.summary import WORK, Row, Summary, summary_of
+from ..nn import Module
+from ..nn.summary import WORK, Row, Summary, followed, summary_of
 from ..tensor import Tensor
 from .errors import OnnxError
+from .parts import Part, at
 from .port import Port
-from .program import run_step
 
 if TYPE_CHECKING:
     from .model import GraphModule
@@ -26,27 +26,37 @@ def summarize(model: GraphModule, given: tuple[Any, ...], dtype: DTypeLike | Non
     if given and len(given) != len(ports):
         raise OnnxError(f"summary: {len(given)} inputs are given; the graph takes {', '.join(model.input_names)}")
     inputs = [_example(port, x, dtype) for port, x in zip(ports, given or (None,) * len(ports), strict=True)]
-    env = model.environment(tuple(inputs), {})
-    sizes = {name: p.size for name, owner, leaf in model._places if (p := getattr(owner, leaf)).requires_grad}
+    paths = {id(module): path.replace(".", "/") for path, module in model.named_modules()}
+    waiting = {id(p): p.size for p in model.parameters()}  # those that no row has counted
+    by_name = {
+        name: at(part, path) for part in model.modules() if isinstance(part, Part) for name, path in part._places
+    }
     rows: list[Row] = []
+    active: list[Row] = []
+
+    def enter(module: Module, _: Any) -> None:
+        if not isinstance(module, Part):
+            active.append(Row(paths[id(module)], type(module).__name__))
+            rows.append(active[-1])
+            active[-1].parameters = sum(waiting.pop(id(p), 0) for p in module.parameters(recurse=False))
+        elif module._is_leaf:
+            step = module._steps[-1]
+            active.append(Row(step.name.replace(".", "/"), step.operator))
+            rows.append(active[-1])
+            used = sorted(set[str]().union(*(each.uses() for each in module._steps)))
+            active[-1].parameters = sum(waiting.pop(id(by_name.get(name)), 0) for name in used)
+
+    def leave(module: Module, _: Any, output: Any) -> None:
+        if not isinstance(module, Part) or module._is_leaf:
+            first = output[0] if isinstance(output, tuple) and output else output
+            active.pop().output = tuple(first.shape) if hasattr(first, "shape") else None
 
     def count(op: Op, arrays: tuple[Any, ...], params: tuple[Any, ...], output: Tensor) -> None:
         if op.name in WORK:
-            rows[-1].multiply_adds += WORK[op.name](output.shape, *map(np.shape, arrays), params=params)
+            active[-1].multiply_adds += WORK[op.name](output.shape, *map(np.shape, arrays), params=params)
 
-    with no_grad(), observe(count):
-        for step in model.program.steps:
-            own = sum(sizes.pop(name, 0) for name in sorted(step.uses()))
-            rows.append(Row(step.name.replace(".", "/"), step.operator, parameters=own))
-            after, step.after = step.after, ()
-            try:
-                run_step(step, env, False)
-            finally:
-                step.after = after
-            made = next((env[name] for name in step.outputs if name), None)
-            rows[-1].output = None if made is None else tuple(np.shape(made))
-            for name in after:
-                del env[name]
+    with followed(model, enter, leave), observe(count):
+        model(*inputs)
     return summary_of(model, rows)
 
 

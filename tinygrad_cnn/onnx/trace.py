@@ -15,6 +15,7 @@ from ..nn import Module
 from ..nn.summary import followed
 from ..tensor import Tensor
 from .errors import OnnxError
+from .parts import Part
 
 
 class _Refusal(Exception):
@@ -26,12 +27,15 @@ class Untraceable(OnnxError):
 
 
 class Record:
-    """One call of an op: its arrays and numbers, and its output."""
+    """One call of an op: its arrays and numbers, its output, and the path and the call of the module that called it."""
 
-    __slots__ = ("depends", "index", "inputs", "line", "op", "output", "params", "path")
+    __slots__ = ("call", "depends", "index", "inputs", "line", "op", "output", "params", "path")
 
-    def __init__(self, op: Op, inputs: Args, params: dict[str, Any], output: np.ndarray, path: str, line: str) -> None:
-        self.op, self.inputs, self.params, self.output, self.path, self.line = op, inputs, params, output, path, line
+    def __init__(
+        self, op: Op, inputs: Args, params: dict[str, Any], output: np.ndarray, path: str, call: str, line: str
+    ) -> None:
+        self.op, self.inputs, self.params, self.output = op, inputs, params, output
+        self.path, self.call, self.line = path, call, line
         self.depends = False  # on an input of the model
         self.index = 0  # among the records
 
@@ -47,6 +51,8 @@ class Trace(tracing.Tracer):
         self.depends = {id(array) for array in inputs}
         self.made: dict[int, Record] = {}
         self.path = [""]
+        self.calls = [""]  # the path with the numbers of repeated calls, such as "block.act#2"
+        self._count: dict[str, int] = {}
         self.outputs: list[tuple[str, np.ndarray]] = []
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
@@ -57,7 +63,8 @@ class Trace(tracing.Tracer):
         frame = caller()
         named = dict(zip(op.signature.params, params, strict=True))
         arrays = tuple([np.asarray(x) if isinstance(x, list | tuple) else _array(x) for x in inputs])
-        record = Record(op, arrays, named, array, self.path[-1], f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        line = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        record = Record(op, arrays, named, array, self.path[-1], self.calls[-1], line)
         record.depends = any(id(a) in self.depends for a in _arrays((arrays, named)))
         if record.depends:
             self.depends.add(id(array))
@@ -83,6 +90,22 @@ class Trace(tracing.Tracer):
     def draw(self, generator: np.random.Generator) -> None:
         raise _Refusal(f"export: the model draws random numbers in {self.where()}, and a file cannot")
 
+    def enter(self, path: str) -> None:
+        """Note that a module is called."""
+        above, around = self.path[-1], self.calls[-1]
+        call = around
+        if path != above:
+            call = around + path[len(above) :] if path.startswith(above + "." if above else "") else path
+            self._count[call] = count = self._count.get(call, 0) + 1
+            call = call if count == 1 else f"{call}#{count}"
+        self.path.append(path)
+        self.calls.append(call)
+
+    def leave(self) -> None:
+        """Note that it has returned."""
+        self.path.pop()
+        self.calls.pop()
+
     def where(self) -> str:
         """The module and the line that are running."""
         frame = caller()
@@ -107,13 +130,13 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
     """The trace of one call in evaluation mode, without gradients. The model does not change."""
     arguments = [Tensor._of(array) for array in inputs]
     trace = Trace(inputs)
-    paths = {id(module): path for path, module in model.named_modules()}
+    paths = {id(module): _module_path(path, module) for path, module in model.named_modules()}
 
     def enter(module: Module, _: Any) -> None:
-        trace.path.append(paths[id(module)])
+        trace.enter(paths[id(module)])
 
     def leave(*_: Any) -> None:
-        trace.path.pop()
+        trace.leave()
 
     with followed(model, enter, leave), tracing.trace(trace):
         try:
@@ -124,6 +147,11 @@ def traced(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
     if not trace.outputs:
         raise OnnxError("export: the model returns no Tensor")
     return trace
+
+
+def _module_path(path: str, module: Module) -> str:
+    """The path of a module; of a node of a file that of the module that it belonged to."""
+    return path.rpartition(".")[0] if isinstance(module, Part) and module._is_node else path
 
 
 def _outputs(found: Any, name: str) -> list[tuple[str, np.ndarray]]:

@@ -34,6 +34,7 @@ class Writer(Sizes):
         self.constants: dict[str, Value] = {}
         self.values: dict[int, Value] = {}  # by identity of the array in the first trace
         self.taken: set[str] = set(names.values())
+        self._next: dict[str, int] = {}  # by name, the number from which on it may be free
         self.users: dict[int, list[Record]] = {}  # by identity of an array, the ops that take it
         self.kept: set[int] = set()  # arrays that are outputs
         self.given: dict[int, Value] = {}  # results of records that need not be written
@@ -66,15 +67,16 @@ class Writer(Sizes):
 
     def unique(self, name: str) -> str:
         """`name`, with a number appended if it is in use."""
-        found, i = name, 1
+        found, i = name, self._next.get(name, 1)
         while found in self.taken:
             found, i = f"{name}_{i}", i + 1
+        self._next[name] = i
         self.taken.add(found)
         return found
 
     def constant(self, array: np.ndarray, name: str = "") -> Value:
         """A constant."""
-        path = self.record.path if hasattr(self, "record") else ""
+        path = self.record.call if hasattr(self, "record") else ""
         found = Value(name or self.unique(f"{path}/constant"), [array.shape], array.dtype, array)
         found.shapes = [array.shape] * len(self.traces)
         self.constants[found.name] = found
@@ -198,7 +200,7 @@ class Writer(Sizes):
         known = self._schema(operator)
         given = [v and self._accepted(v, operator, port_at(known.inputs, i)) for i, v in enumerate(given)]
         given = [v and self._agreeing(v, i, given, known) for i, v in enumerate(given)]
-        path = self.record.path if hasattr(self, "record") else ""
+        path = self.record.call if hasattr(self, "record") else ""
         name = self.unique(f"{path}/{operator}" if path else operator)
         names = [name] + [self.unique(f"{name}.{i}") for i in range(1, outputs)]
         made = self._helper.make_node(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -41,7 +42,7 @@ class Input:
 
 @dataclass(eq=False)
 class Group:
-    """One call of a module, or a run of items where there are no modules."""
+    """One call of a module or of a function that called several ops, or a run of items where there are no modules."""
 
     id: int
     name: str
@@ -62,6 +63,7 @@ class Item:
     shape: tuple[int, ...]
     dtype: str
     name: str = ""
+    label: str = ""
     op: Op | None = None
     inputs: list[Input] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class Item:
     def as_dict(self, op: str | None) -> dict[str, Any]:
         """The item as a plain dict; `op` is the key of its op in the graph."""
         return {
-            "id": self.id, "kind": self.kind, "op": op, "name": self.name,
+            "id": self.id, "kind": self.kind, "op": op, "name": self.name, "label": self.label,
             "shape": list(self.shape), "dtype": self.dtype, "inputs": [i.as_dict() for i in self.inputs],
             "params": self.params, "group": self.group and self.group.id, "place": self.place and list(self.place),
             "value": self.value, "gradient": self.gradient, "requires_grad": self.requires_grad, "output": self.output,
@@ -105,8 +107,8 @@ class Graph:
         self.groups.append(Group(len(self.groups), name, kind, parent))
         return self.groups[-1]
 
-    def keep(self, roots: Iterable[Item]) -> int:
-        """Remove the items that the roots do not depend on, and renumber the others. Returns the number of removed items."""
+    def keep(self, roots: Iterable[Item]) -> list[Item]:
+        """Remove the items that the roots do not depend on, and renumber the others. Returns those that were removed."""
         kept = {item.id: item for item in roots}
         waiting = list(kept.values())
         while waiting:
@@ -114,11 +116,11 @@ class Graph:
                 if given.item is not None and given.item.id not in kept:
                     kept[given.item.id] = given.item
                     waiting.append(given.item)
-        before = len(self.items)
+        removed = [item for item in self.items if item.id not in kept]
         self.items = [item for item in self.items if item.id in kept]
         for number, item in enumerate(self.items):
             item.id = number
-        return before - len(self.items)
+        return removed
 
     def place_leaves(self) -> None:
         """Put each input of the graph into the innermost group that contains all its uses."""
@@ -183,9 +185,33 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
 
 
+def unused(items: Sequence[Item]) -> str:
+    """A note about items that were left out: why, and what they are."""
+    kinds = Counter(_origin(item) for item in items).most_common()
+    what = ", ".join(f"{n} {text}" if kind is None else plural(n, kind) for (text, kind), n in kinds[:3])
+    more = len(items) - sum(n for _, n in kinds[:3])
+    what += f", {more} more" if more else ""
+    them = "it" if len(items) == 1 else "them"
+    return f"{counted(len(items), 'value')} left out, because no result depends on {them}: {what}."
+
+
+def _origin(item: Item) -> tuple[str, str | None]:
+    """Where the op of an item was called; for other items their kind."""
+    if item.op is None:
+        return "", "earlier value" if item.kind == "before" else item.kind
+    if item.group is not None:
+        return f"in {item.group.name if item.group.type == 'function' else item.group.type}", None
+    return f"of {item.label or item.op.name}{f' in line {item.place[1]}' if item.place else ''}", None
+
+
+def plural(n: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def counted(n: int, what: str) -> str:
     """A count with its noun: "1 value", "2 values"."""
-    return f"{n} {what} was" if n == 1 else f"{n} {what}s were"
+    return f"{plural(n, what)} {'was' if n == 1 else 'were'}"
 
 
 def shown_place(filename: str) -> str:

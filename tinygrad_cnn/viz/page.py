@@ -22,7 +22,7 @@ LIMIT = 5_000_000
 HEIGHT = 560
 """Pixels of a page in a notebook."""
 
-MODULES = ("format", "graph", "layout", "details", "view", "play", "outline", "main")
+MODULES = ("format", "graph", "layout", "details", "view", "picture", "play", "outline", "main")
 """The scripts, each after the scripts that it imports."""
 
 
@@ -87,8 +87,8 @@ class Page:
     def _repr_html_(self) -> str:
         source = html.escape(self.html(), quote=True)
         return (
-            f'<iframe title="{html.escape(self.data["title"])}" srcdoc="{source}" sandbox="allow-scripts" width="100%" '
-            f'height="{HEIGHT}" style="border: 1px solid #8884; border-radius: 8px"></iframe>'
+            f'<iframe title="{html.escape(self.data["title"])}" srcdoc="{source}" width="100%" height="{HEIGHT}" '
+            'sandbox="allow-scripts allow-downloads" style="border: 1px solid #8884; border-radius: 8px"></iframe>'
         )
 
     def __repr__(self) -> str:
@@ -137,8 +137,9 @@ def joined(modules: list[str]) -> str:
 
 
 NODE: dict[str, Any] = {
-    "kind": "op", "op": None, "name": "", "shape": [], "dtype": "float32", "inputs": [], "params": {}, "group": None,
-    "place": None, "value": None, "gradient": None, "requires_grad": True, "output": False, "recomputed": False,
+    "kind": "op", "op": None, "name": "", "label": "", "shape": [], "dtype": "float32", "inputs": [], "params": {},
+    "group": None, "place": None, "value": None, "gradient": None, "requires_grad": True, "output": False,
+    "recomputed": False,
 }  # fmt: skip
 SUMMARY = {"size": 1, "nan": 0, "inf": 0, "values": None, "picture": None, "histogram": None}
 """Default values: a page omits them in nodes and summaries, and `graph.js` restores them."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.backward import Place
-from ..core.frames import is_library
+from ..core.frames import PACKAGE, is_library
 from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..core.tracing import Args, Tracer, performed
@@ -18,10 +18,16 @@ from ..nn import Module, Parameter
 from ..ops.shape import sum_to
 from ..tensor import Tensor
 from .graph import Graph, Group, Input, Item, shown, shown_place
+from .labels import constant, is_function, written
 from .names import Names
 from .summary import summarize
 
 CALL = Module.__call__.__code__
+
+OTHERS = tuple(
+    f"{PACKAGE}{place}" for place in ("core/backward", "core/forward", "transforms", "training", "optim", "compile")
+)
+"""Code that calls ops on its own account, such as the backward pass."""
 
 
 class Recorder(Tracer):
@@ -39,18 +45,25 @@ class Recorder(Tracer):
         self._in_rule = self._ended = False
         self._alive: list[Any] = []  # keeps objects alive, so ids stay unique
         self._calls: list[tuple[FrameType, Group]] = []  # the modules around the last op
+        self._function: FrameType | None = None  # the function of the library that the program called last
+        self._functions: list[tuple[str, list[Item]]] = []  # the name of each such function, and the items of its ops
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         output = performed(op, inputs, params, self.outer)
         if self._ended:  # the second run of a checkpoint
             return output
         given = [self._input(name, value) for name, value in zip(input_names(op, len(inputs)), inputs, strict=True)]
-        group, place = self._position()
+        group, place, function = self._position()
         item = self.graph.add(
             "op", output, op=op, inputs=given, group=group, place=place, requires_grad=output._node is not None,
             params={n: shown(v) for n, v in zip(op.signature.params, params, strict=True)},
-            value=summarize(output._array),
+            value=summarize(output._array), label=written(op, output.shape),
         )  # fmt: skip
+        if function is not None and function is self._function:
+            self._functions[-1][1].append(item)
+        elif function is not None:
+            self._functions.append((function.f_code.co_name, [item]))
+        self._function = function
         self.register(output, item)
         return output
 
@@ -118,8 +131,9 @@ class Recorder(Tracer):
             name, kind = self.names.of(tensor)
             kind = kind or _kind(tensor)
             item = self.graph.add(
-                kind, tensor, name=name, value=summarize(tensor._array, kind), requires_grad=tensor._node is not None
-            )
+                kind, tensor, name=name, value=summarize(tensor._array, kind), requires_grad=tensor._node is not None,
+                label=constant(tensor._array) if kind == "constant" and not name else "",
+            )  # fmt: skip
             self.register(tensor, item)
         return item
 
@@ -131,23 +145,34 @@ class Recorder(Tracer):
             if item is None:
                 called, kind = self.names.of(value)
                 item = self.graph.add(
-                    kind or "constant", value, name=called, value=summarize(value, kind or "constant")
-                )
+                    kind or "constant", value, name=called, value=summarize(value, kind or "constant"),
+                    label="" if kind or called else constant(value),
+                )  # fmt: skip
                 self._alive.append(value)
                 self.items[id(value)] = item
             return Input(name, item)
         return Input(name, text=shown(value))
 
-    def _position(self) -> tuple[Group | None, tuple[str, int] | None]:
-        """The group of the innermost running module, and the file and line of the user's code."""
+    def _position(self) -> tuple[Group | None, tuple[str, int] | None, FrameType | None]:
+        """The group of the innermost running module, the file and line of the user's code, and the function that it called.
+
+        That is the outermost public function of the library below the innermost module or user's function.
+        """
         frame: FrameType | None = sys._getframe(2)
-        place = None
+        place = function = None
+        inside = True  # a function that was called by a module or by the user
         modules: list[FrameType] = []
         while frame is not None:
             if place is None and not is_library(frame.f_code.co_filename):
                 place = shown_place(frame.f_code.co_filename), frame.f_lineno
             if frame.f_code is CALL:
                 modules.append(frame)
+            if inside:
+                inside = place is None and frame.f_code is not CALL
+                if frame.f_code.co_filename.startswith(OTHERS):  # the op is no part of what the program called
+                    function, inside = None, False
+                elif inside and is_function(frame.f_code.co_name):
+                    function = frame
             frame = frame.f_back
         modules.reverse()
         same = 0
@@ -159,11 +184,23 @@ class Recorder(Tracer):
             above, parent = self._calls[-1] if self._calls else (None, None)
             name = self.names.of_module(module, above and above.f_locals["self"])
             self._calls.append((frame, self.graph.add_group(name, type(module).__name__, parent)))
-        return (self._calls[-1][1] if self._calls else None), place
+        return (self._calls[-1][1] if self._calls else None), place, function
 
     def forget_frames(self) -> None:
-        """Drop the frames of modules, which keep all their local variables alive."""
+        """Drop the frames of modules and functions, which keep all their local variables alive."""
         self._calls.clear()
+        self._function = None
+
+    def name_calls(self) -> None:
+        """Name each op after the function that the program called; several ops of one call become a group of that name."""
+        for name, items in self._functions:
+            if len(items) == 1:
+                items[0].label = name
+                continue
+            group = self.graph.add_group(name, "function", items[0].group)
+            for item in items:
+                item.group, item.label = group, "" if item.label == name else item.label
+        self._functions.clear()
 
 
 def _slots(op: Op, item: Item) -> list[Input | None]:

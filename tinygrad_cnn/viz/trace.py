@@ -23,7 +23,8 @@ from ..transforms.anomaly import called_at
 from ..transforms.batched_call import as_tensor
 from ..transforms.pytree import leaves, rebuild
 from ..transforms.recorded_call import is_differentiable
-from .graph import Graph, Input, counted, shown, shown_place
+from .graph import Graph, Input, counted, shown, shown_place, unused
+from .labels import written
 from .names import Names
 from .recorder import Recorder, array_of, input_names
 from .summary import summarize
@@ -60,6 +61,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
                 _pull(recorder, start, _ends(start, since), since)
     finally:
         recorder.forget_frames()
+        recorder.name_calls()
     if start is None and recorder.pulled:
         for tensor in names.tensors():
             leaf = recorder.find(tensor)
@@ -68,7 +70,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
     if outputs and not (recorder.pulled and start is None):
         left = graph.keep(outputs)
         if left:
-            graph.notes.append(f"{counted(left, 'value')} left out: not needed for a result.")
+            graph.notes.append(unused(left))
 
 
 @contextmanager
@@ -107,7 +109,7 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
             array = values.get(place)
             item = graph.add(
                 "op" if node is not None else "leaf", place, op=place.op, requires_grad=True,
-                value=None if array is None else summarize(array),
+                value=None if array is None else summarize(array), label="" if node is None else written(node.op, node.shape),
             )  # fmt: skip
             recorder.places[place] = item
             if array is None and node is not None and node not in stale:

@@ -21,7 +21,7 @@ PAUSE = 0.5
 SILENCE = 15.0
 """Seconds without news after which an empty line is sent, to detect a lost connection."""
 
-MODULES = ("format", "graph", "layout", "details", "view", "play", "outline", "main", "charts", "live")
+MODULES = ("format", "graph", "layout", "details", "view", "picture", "play", "outline", "main", "charts", "live")
 
 HEADERS = {
     "Cache-Control": "no-store",

@@ -84,14 +84,15 @@ function rule(graph, node, r) {
 export function details(graph, node, follow) {
   const op = node.op ? graph.data.ops[node.op] : null;
   const jump = (target) => el("button", { class: "jump", onclick: () => follow(target) }, `${label(target)}${target.op && target.name ? ` ${target.name}` : ""}`);
-  const path = graph.path(node.group).map((group) => graph.title(group)).join(" › ");
+  const around = graph.path(node.group).filter((group) => group.type !== "repeat").flatMap((group) => (group.module ? [group.module, group] : [group]));
+  const path = [...around, ...(node.module ? [node.module] : [])].map((group) => graph.title(group)).join(" › ");
   const uses = [...new Set(graph.uses[node.id])];
   return el(
     "article",
     {},
     el("header", {},
       el("h2", {}, label(node), node.op && node.name ? el("span", { class: "name" }, ` ${node.name}`) : null),
-      el("p", { class: "type" }, `${node.kind === "op" ? "" : `${node.kind} · `}${node.dtype} · ${shape(node.shape)}${node.output ? " · result" : ""}`),
+      el("p", { class: "type" }, `${node.kind === "op" ? (node.label && node.label !== node.op ? `op ${node.op} · ` : "") : `${node.kind} · `}${node.dtype} · ${shape(node.shape)}${node.output ? " · result" : ""}`),
       path ? el("p", { class: "path" }, path) : null),
     isBad(node.value) || isBad(node.gradient) ? el("p", { class: "bad" }, "This item is not finite.") : null,
     summary("Value", node.value, "value") ?? el("section", {}, el("h3", {}, "Value"), el("p", {}, "not known: no rule keeps it")),

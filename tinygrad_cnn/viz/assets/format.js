@@ -54,8 +54,8 @@ export function matrix(values, digits = 4) {
 
 const unnamed = { parameter: "parameter", buffer: "buffer", input: "input", leaf: "leaf", constant: "constant", before: "earlier" };
 
-// What an item is called: the op, or the name of a leaf.
-export const label = (node) => node.op ?? (node.name || unnamed[node.kind]);
+// What an item is called: the function that the program calls, or the op; the name of a leaf, or what it holds.
+export const label = (node) => (node.op ? node.label || node.op : node.name || node.label || unnamed[node.kind]);
 
 // A sentence about an item, for lists and screen readers.
 export function sentence(node) {

@@ -4,6 +4,7 @@ import { count, el, plural } from "./format.js";
 import { details, groupDetails } from "./details.js";
 import { Graph, LIMIT } from "./graph.js";
 import { outline, search } from "./outline.js";
+import { bitmap, download, fileName, picture } from "./picture.js";
 import { Play } from "./play.js";
 import { View } from "./view.js";
 
@@ -20,7 +21,8 @@ export function start(root, data, keys = document) {
       side.hidden = key === null;
       if (key === null) return;
       const id = Number(key.slice(1));
-      const content = key[0] === "n" ? details(graph, graph.nodes[id], follow) : groupDetails(graph, graph.groups.get(id), follow);
+      const node = key[0] === "n" ? graph.nodes[id] : graph.onlyOp(graph.groups.get(id)); // a module of one op is shown as that op
+      const content = node ? details(graph, node, follow) : groupDetails(graph, graph.groups.get(id), follow);
       const open = key[0] === "g" ? el("button", { class: "primary", onclick: () => view.toggle(id) }, "Open the group") : null;
       side.replaceChildren(el("button", { class: "close", "aria-label": "close the details", onclick: () => view.choose(null) }, "×"), open ?? "", content);
       side.scrollTop = 0;
@@ -43,17 +45,21 @@ export function start(root, data, keys = document) {
     view.direction = view.direction === "LR" ? "TB" : "LR";
     redraw();
   };
+  const title = data.title || "graph";
+  const saveSvg = () => download(new Blob([picture(view, title).text], { type: "image/svg+xml" }), fileName(title, "svg"));
+  const savePng = () => bitmap(view, title).then((blob) => download(blob, fileName(title, "png")), (error) => say(`No PNG could be made: ${error.message}. Close some groups, or save an SVG.`));
   root.className = "app";
   root.append(
     el("header", { class: "bar" },
-      el("h1", {}, data.title || "graph"),
+      el("h1", {}, title),
       el("p", { class: "counts" }, [plural(ops, "op"), parameters ? plural(parameters, "parameter") : null].filter(Boolean).join(" · ")),
       find.element,
       el("div", { class: "tools", role: "toolbar", "aria-label": "view" },
         button("−", "zoom out (-)", () => view.zoom(1 / 1.3)), button("+", "zoom in (+)", () => view.zoom(1.3)),
         button("⤢", "fit (0)", () => view.fit(0.05)), button("⇄", "turn the layout", turn),
         graph.groups.size ? button("⊞", "open all groups", every) : null,
-        graph.groups.size ? button("⊟", "close all groups", () => { graph.closeAll(); redraw(); }) : null)),
+        graph.groups.size ? button("⊟", "close all groups", () => { graph.closeAll(); redraw(); }) : null,
+        button("SVG", "save the drawing as SVG", saveSvg), button("PNG", "save the drawing as PNG", savePng))),
     el("main", { class: "stage" }, view.element, side),
     play.element,
     el("footer", {}, told, data.notes.map((note) => el("p", { class: "note" }, note)), outline(graph, follow)),

@@ -13,7 +13,7 @@ function entry(graph, node, follow) {
 
 function listed(graph, group, follow) {
   return el("ul", {}, group.nodes.map((node) => entry(graph, node, follow)), group.groups.map((each) => {
-    const inside = el("details", {}, el("summary", {}, `${graph.title(each)} (${each.type}), ${graph.sizes.get(each.id)} nodes`));
+    const inside = el("details", {}, el("summary", {}, `${graph.title(each)}${each.type === "repeat" ? "" : ` (${each.type})`}, ${graph.sizes.get(each.id)} nodes`));
     inside.addEventListener("toggle", () => inside.childElementCount < 2 && inside.append(listed(graph, each, follow)));
     return el("li", {}, inside);
   }));
@@ -27,7 +27,7 @@ export function outline(graph, follow) {
 }
 
 const matches = (node, words) => {
-  const text = `${label(node)} ${node.name} ${node.kind} ${node.dtype} ${node.shape.join("x")} ${node.id}`.toLowerCase();
+  const text = `${label(node)} ${node.op ?? ""} ${node.module ? `${node.module.name} ${node.module.type}` : ""} ${node.name} ${node.kind} ${node.dtype} ${node.shape.join("x")} ${node.id}`.toLowerCase();
   return words.every((word) => text.includes(word));
 };
 

@@ -24,13 +24,14 @@ function content(graph, box) {
   const nodes = box.group ? [...graph.nodesIn(box.group)] : [node];
   const lines = { node, bad: nodes.some((each) => isBad(each.value) || isBad(each.gradient)), rows: [] };
   if (box.group) {
-    lines.title = tail(graph.title(box.group));
-    lines.note = clip(graph.note(box.group));
+    const only = graph.onlyOp(box.group);
+    lines.title = only ? clip(label(only)) : tail(graph.title(box.group));
+    lines.note = clip(only ? graph.beside(box.group.module ?? box.group, label(only)) : graph.note(box.group));
     lines.below = `${plural(nodes.length, "node")}${node ? ` · ${shape(node.shape)}` : ""}`;
-    lines.family = "group";
+    lines.family = only ? graph.data.ops[only.op].family : "group";
   } else {
     lines.title = node.op ? clip(label(node)) : tail(label(node));
-    lines.note = node.op ? clip(node.name) : "";
+    lines.note = node.op ? clip(node.name || (node.module ? graph.beside(node.module, label(node)) : "")) : "";
     const constants = node.inputs.filter((input) => input.node === undefined && input.text !== "None" && input.text.length < 14);
     const plain = constants.map((input) => `${input.name} = ${input.text}`).join(", ");
     lines.below = node.shape.length ? shape(node.shape) : node.value?.size === 1 ? "" : "scalar";
