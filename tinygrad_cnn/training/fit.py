@@ -25,13 +25,13 @@ from .arguments import (
     loader_of,
 )
 from .batches import Keys, check_keys, in_order
-from .callbacks import Callback, EachEpoch, EachStep
+from .callbacks import Callback, EachEpoch, EachStep, check_hooks
 from .checkpoint import Checkpoint
 from .history import History
 from .interrupt import Interrupt
 from .measure import modes
 from .progress import Progress
-from .run import Run
+from .run import VALUES, Run
 from .steps import Steps
 from .weights import weighted
 
@@ -163,6 +163,7 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
             )
         if not isinstance(callback, Callback):
             raise TypeError(f"fit: {callback!r} is not a callback; derive its class from tg.training.Callback")
+        check_hooks(callback, VALUES)
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
     others = [callback for callback in given if not isinstance(callback, Checkpoint)]
     shown = [*others, *([Progress()] if progress else [])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
@@ -175,6 +175,10 @@ class Run(Loadable):
                 numbers = (f"{name}{number}" for number in count(2))
                 named[name if name not in named else next(n for n in numbers if n not in named)] = callback
         return named
+
+
+VALUES = frozenset({*(field.name for field in fields(Run)), "epoch", "batch", "step", "history", "means", "parts"})
+"""The names of what a run holds."""
 
 
 def _history(saved: Any) -> History:
