@@ -29,7 +29,7 @@ CALLBACKS = {
     "BackupAndRestore", "tg.training.CSVLog": "CSVLogger", "tg.training.Progress, which fit adds by itself": "ProgbarLogger",
     "tg.fit(scheduler=...), with a schedule of tg.optim": "LearningRateScheduler",
     "a tg.training.Callback with these methods": "LambdaCallback RemoteMonitor", "tg.training.GradientNorms": "GradientNorm",
-    "a tg.training.Callback that calls run.stop(reason) in on_step_end": "TerminateOnNaN",
+    "tg.fit(stop_on_nan=True)": "TerminateOnNaN",
     "tg.fit(model, (x, y), loss, optimizer, epochs=...)": "Trainer LightningModule",
     "tg.optim.EMA": "SwapEMAWeights StochasticWeightAveraging", "(the history has 'lr')": "LearningRateMonitor",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Sized
@@ -30,6 +31,7 @@ from .checkpoint import Checkpoint
 from .history import History
 from .interrupt import Interrupt
 from .measure import modes
+from .nonfinite import Watch, numpy_warnings
 from .progress import Progress
 from .run import VALUES, Run
 from .steps import Steps
@@ -46,7 +48,7 @@ def fit(
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
-    resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
+    stop_on_nan: bool = False, resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
 ) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
@@ -81,6 +83,8 @@ def fit(
             progress says what was compiled, or why steps run as written. In a browser (Pyodide), trainings of fewer than 500
             steps run as written, since compiling them would take longer than it saves.
         progress: show loss, metrics, images per second and the time left.
+        stop_on_nan: end the training after a step whose loss is NaN or infinite. A Checkpoint then keeps what it saved last.
+            Without it the training goes on. Either way a warning names epoch, step and the first op that was not finite.
         resume: a file that a Checkpoint saved. The result has the same bits as without the pause, also from the middle of an
             epoch, if the loader has a state or the same batches in every epoch.
         distributed: the shards of each batch and the processes that share them, see
@@ -109,7 +113,11 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"fit: `epochs` is {epochs!r}; it must be a whole number of at least 0")
-    checked("fit", {"compile": flag, "progress": flag, **({} if shuffle is None else {"shuffle": flag})}, locals())
+    checked(
+        "fit",
+        {"compile": flag, "progress": flag, "stop_on_nan": flag, **({} if shuffle is None else {"shuffle": flag})},
+        locals(),
+    )
     if resume is not None:
         check_path("fit", resume, "resume")
     check_model("fit", model)
@@ -134,12 +142,13 @@ def fit(
     )  # fmt: skip
     steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)
-    with modes(model), Interrupt() as interrupt, steps:
+    watch = Watch(run, stop_on_nan)
+    with numpy_warnings(), modes(model), Interrupt() as interrupt, steps:
         model.train()
         try:
             run.call("on_fit_begin")
             while not steps.end(interrupt) and run.epoch < epochs:
-                _epoch(run, steps, interrupt)
+                _epoch(run, steps, interrupt, watch)
             run.status = "interrupted" if steps.interrupted else "stopped" if run.stopped else "finished"
         except BaseException:
             run.status = "failed"
@@ -188,13 +197,16 @@ def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
     )
 
 
-def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
+def _epoch(run: Run, steps: Steps, interrupt: Interrupt, watch: Watch) -> None:
     """The rest of the current epoch, unless the training is stopped before its end."""
     if not run.batch and not run.trained:
         run.start_epoch()
         run.call("on_epoch_begin")
     began = time.perf_counter()
     for batch in steps.batches():
+        if run.step >= watch.due:
+            watch.keep()
+        before = run.parts
         steps.train(batch)
         run.batch += 1
         run.step += 1
@@ -202,6 +214,9 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
         run.train_seconds += now - began
         began = now
         run.call("on_step_end")
+        if not -math.inf < run.means.last <= watch.calm:
+            watch.look(before)
+        before = ()
         if steps.end(interrupt):
             return
     if not run.means.examples:
