@@ -112,6 +112,17 @@ def test_weights_that_are_too_old_to_tell_give_advice(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_weights_that_were_not_finite_before_are_named():
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 1), nn.Linear(1, 1))
+    model[1].weight.copy_(np.full((1, 1), np.inf, np.float32))
+    with pytest.warns(
+        RuntimeWarning, match=r"step 1 of epoch 1; 1.weight of the model or the loss had values before that"
+    ):
+        tg.fit(model, (X, Y), tg.mse, tg.optim.SGD(model.parameters()), epochs=1, compile=False, progress=False)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_looking_for_the_op_changes_nothing(monkeypatch):
     def trained():
         parts = Parts()

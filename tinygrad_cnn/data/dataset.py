@@ -31,7 +31,7 @@ class Dataset(ABC):
     ...     def __getitem__(self, index):
     ...         return index, index**2
     >>> next(iter(tg.data.DataLoader(Squares(), batch_size=4)))
-    (array([0, 1, 2, 3]), array([0, 1, 4, 9]))
+    (Tensor([0, 1, 2, 3], dtype=int64), Tensor([0, 1, 4, 9], dtype=int64))
     """
 
     @abstractmethod

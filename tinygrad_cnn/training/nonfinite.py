@@ -41,7 +41,8 @@ class Watch:
         self._run, self._stop = run, stop
         modules = [m for m in (run.model, run.loss) if isinstance(m, Module)]
         self._parameters = [p for module in modules for p in module.parameters()]
-        self._state = [*self._parameters, *(b for module in modules for b in module.buffers())]
+        parts = (module.named_parameters() for module in modules), (module.named_buffers() for module in modules)
+        self._state = [pair for part in parts for pairs in part for pair in pairs]
         self._kept: list[NDArray[Any]] = []
         self._told = False
         self.due = run.step
@@ -74,11 +75,11 @@ class Watch:
         warn_user(f"fit: the loss is {loss} in step {run.batch} of epoch {run.epoch + 1}; {cause}", RuntimeWarning)
 
     def _values(self) -> list[NDArray[Any]]:
-        return [tensor.numpy().copy() for tensor in self._state]
+        return [tensor.numpy().copy() for _, tensor in self._state]
 
     @no_grad()
     def _write(self, values: Sequence[NDArray[Any]]) -> None:
-        for tensor, value in zip(self._state, values, strict=True):
+        for (_, tensor), value in zip(self._state, values, strict=True):
             tensor.copy_(value)
 
     def _cause(self, before: Sequence[Tensor]) -> str:
@@ -90,6 +91,9 @@ class Watch:
                 return f"{what} has {wrong} of {array.size} values that are not finite, in its batch"
         if run.distributed is not None and run.distributed.shards > 1:
             return "without `distributed`, this warning names the first op that is not finite"
+        if broken := [name for (name, _), value in zip(self._state, self._kept, strict=True) if not _finite([value])]:
+            names = f"{', '.join(broken[:3])}{' ...' * (len(broken) > 3)}"
+            return f"{names} of the model or the loss had values before that are not finite"
         now = self._values()
         with self._unchanged(now):
             for values in ([now] if _finite(now) else []) + [self._kept]:
