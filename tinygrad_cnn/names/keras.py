@@ -37,7 +37,9 @@ CALLBACKS = {
 
 METRICS = {
     "tg.metrics.MAE": "MeanAbsoluteError", "tg.metrics.RMSE": "RootMeanSquaredError",
-    "tg.metrics.F1": "F1Score FBetaScore f1_score",
+    "tg.metrics.MAPE": "MeanAbsolutePercentageError mean_absolute_percentage_error",
+    "tg.metrics.MSLE": "MeanSquaredLogarithmicError mean_squared_log_error", "tg.metrics.R2": "R2Score r2_score",
+    "tg.metrics.Cosine": "CosineSimilarity", "tg.metrics.F1": "F1Score FBetaScore f1_score",
     "tg.metrics.Accuracy": "SparseCategoricalAccuracy CategoricalAccuracy accuracy_score",
     "tg.metrics.TopK": "SparseTopKCategoricalAccuracy TopKCategoricalAccuracy",
     "tg.metrics.Average, of tg.mse": "MeanSquaredError",

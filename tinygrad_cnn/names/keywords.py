@@ -33,7 +33,10 @@ BESIDE = {
 it declares others, because the check would slow down its calls. `input` is understood, see :func:`answer`."""
 
 TUPLE = "(whole arrays are one tuple: (x, y))"
-WEIGHTS = "(examples have no weights: use class_weight=, or draw them by weight, as tg.data.WeightedRandomSampler does)"
+WEIGHTS = (
+    "(examples have no weights: use class_weight=, or draw them by weight, as tg.data.WeightedRandomSampler does; a metric "
+    "takes them: tg.metrics.F1()(tg.predict(model, x), y, sample_weight=weights))"
+)
 
 _EXCEPTIONS = {
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d": {"weight": "w", "bias": "b"},

@@ -149,7 +149,7 @@ class Best(Loadable):
         metric: the measure, by its name in the history.
         min_delta: by how much a value must be better to count.
         mode: "min" if a small value is good, "max" if a large one is; None takes "max" for names that end in
-            "accuracy", "f1" or "top5" for any number, and "min" for all others.
+            "accuracy", "cosine", "f1", "r2" or "top5" for any number, and "min" for all others.
 
     Attributes:
         value: the best so far; NaN before there is one.
@@ -165,7 +165,7 @@ class Best(Loadable):
             raise ValueError(f"`min_delta` is {min_delta!r}; it must be a finite number of at least 0")
         self.metric = metric
         self.min_delta = min_delta
-        self.mode = mode or ("max" if re.search(r"(accuracy|f1|top\d+)$", metric) else "min")
+        self.mode = mode or ("max" if re.search(r"(accuracy|cosine|f1|r2|top\d+)$", metric) else "min")
         self.value = math.nan
         self.epoch = 0
 
