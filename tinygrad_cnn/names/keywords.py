@@ -258,6 +258,19 @@ def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -
     return TypeError(f"{owner}() takes {places} by position{more}{POSITIONAL.get(owner, '')}")
 
 
+def _twice(
+    owner: str, parameters: Sequence[inspect.Parameter], given: int, keywords: Collection[str]
+) -> TypeError | None:
+    """The error for an argument that is given by position and by name, as in Keras's fit(model, x, y, loss=...)."""
+    places = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    twice = [name for name in places[:given] if name in keywords]
+    if not twice:
+        return None
+    named = ", ".join(f"`{name}`" for name in places if name != "self")
+    text = f"{owner}() got `{twice[0]}` by position and by name; its positions are {named}"
+    return TypeError(f"{text}{POSITIONAL.get(owner, '')}")
+
+
 def explain_keywords(function: F) -> F:
     """A decorator: errors of `function` name our keyword for PyTorch's. It is slow; :func:`foreign` is for frequent calls."""
 
@@ -269,6 +282,7 @@ def explain_keywords(function: F) -> F:
             names = inspect.signature(function).parameters
             owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__.lstrip("_")
             error = None if any(p.kind is p.VAR_KEYWORD for p in names.values()) else unexpected(owner, names, kwargs)
+            error = error or _twice(owner, list(names.values()), len(args), kwargs)
             error = error or _too_many(owner, list(names.values()), len(args))
             if error is None:
                 raise
