@@ -99,3 +99,34 @@ def test_hooks_may_be_of_any_kind_that_can_be_called():
     callback.on_epoch_end = lambda run, called=called: called.append("end")
     Parts(examples=8).fit(callbacks=[callback], epochs=1)
     assert called == ["fit", "epoch", "step", "end"]
+
+
+class AtEnd(Callback):
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, run):
+        self.function(run)
+
+
+@pytest.mark.parametrize("name", ["stop", "stop_training", "should_stop"])
+def test_a_wish_to_stop_that_is_set_instead_of_called_is_refused(name):
+    with pytest.raises(
+        AttributeError, match=r"a callback sets stop to True, which would change nothing; call run.stop\(reason\)"
+    ):
+        Parts(examples=8).fit(callbacks=[AtEnd(lambda run: setattr(run, name, True))])
+
+
+@pytest.mark.parametrize("reason", [("",), ()])
+def test_a_wish_to_stop_needs_no_reason(reason):
+    assert Parts(examples=8).fit(callbacks=[AtEnd(lambda run: run.stop(*reason))]).epochs == 1
+
+
+def test_a_callback_may_change_the_number_of_epochs():
+    assert Parts(examples=8).fit(epochs=5, callbacks=[AtEnd(lambda run: setattr(run, "epochs", 2))]).epochs == 2
+
+
+@pytest.mark.parametrize("name", ["model", "optimizer", "loss"])
+def test_what_the_steps_use_cannot_be_replaced(name):
+    with pytest.raises(ValueError, match=f"a callback has replaced run.{name}, and the steps use the old one"):
+        Parts(examples=8).fit(callbacks=[AtEnd(lambda run: setattr(run, name, Parts().model))])

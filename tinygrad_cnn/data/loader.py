@@ -153,6 +153,8 @@ class DataLoader(Loadable):
         batch_transform: Transform | None = None, tensors: bool = True, prefetch: int = 0,
     ) -> None:  # fmt: skip
         self.dataset = as_dataset(dataset)
+        if getattr(batch_size, "ndim", 0):
+            raise TypeError("DataLoader: `batch_size` is an array; for inputs and targets, give TensorDataset(x, y)")
         vars(self).update(checked("DataLoader", {**_OPTIONS, "tensors": flag, "prefetch": whole(0)}, locals()))
         if sampler is not None and self.shuffle:
             raise ValueError(

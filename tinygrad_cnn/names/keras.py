@@ -55,6 +55,8 @@ KEYWORDS = {
     "rho": "alpha",
     "validation_data": "validate",
     "verbose": "progress",
+    "y_true": "target",
+    "y_pred": "output prediction",
     "monitor": "metric",
     "restore_best_weights": "restore_best",
     "strides": "stride",

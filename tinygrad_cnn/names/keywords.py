@@ -206,6 +206,7 @@ def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) 
             shown = (
                 repr(value) if isinstance(value, int | str | float | tuple | list) and len(repr(value)) < 40 else "..."
             )
+            shown = repr(bool(value)) if ours == "progress" else shown
             note = f"; {NOTES[function]}" if keyword in ("dim", "keepdim") and function in NOTES else ""
             return TypeError(f"{text}; use {ours}={shown}{note}")
         if keyword in ABSENT:
@@ -280,7 +281,11 @@ def explain_keywords(function: F) -> F:
             return function(*args, **kwargs)
         except TypeError:
             names = inspect.signature(function).parameters
-            owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__.lstrip("_")
+            owner = (
+                type(args[0]).__name__
+                if function.__name__ in ("__init__", "__call__")
+                else function.__name__.lstrip("_")
+            )
             error = None if any(p.kind is p.VAR_KEYWORD for p in names.values()) else unexpected(owner, names, kwargs)
             error = error or _twice(owner, list(names.values()), len(args), kwargs)
             error = error or _too_many(owner, list(names.values()), len(args))

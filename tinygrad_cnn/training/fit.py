@@ -135,10 +135,11 @@ def fit(
         validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate", keys=keys)
         if isinstance(validate, Sized) and not len(validate):
             raise ValueError("fit: `validate` gave no batch; it is empty")
+    ordered = _ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0)
+    _check_schedules(ordered, optimizer)
     run = Run(
         model, loader, loss, optimizer, epochs=int(epochs), validate=validate, scheduler=stepper,
-        callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
-        metrics=resolved(metrics, loss), **of_batches,
+        callbacks=ordered, distributed=distributed, metrics=resolved(metrics, loss), **of_batches,
     )  # fmt: skip
     steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)
@@ -147,7 +148,7 @@ def fit(
         model.train()
         try:
             run.call("on_fit_begin")
-            while not steps.end(interrupt) and run.epoch < epochs:
+            while not steps.end(interrupt) and run.epoch < run.epochs:
                 _epoch(run, steps, interrupt, watch)
             run.status = "interrupted" if steps.interrupted else "stopped" if run.stopped else "finished"
         except BaseException:
@@ -173,6 +174,8 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
         if not isinstance(callback, Callback):
             raise TypeError(f"fit: {callback!r} is not a callback; derive its class from tg.training.Callback")
         check_hooks(callback, VALUES)
+    if twice := [callback for n, callback in enumerate(given) if any(callback is other for other in given[:n])]:
+        raise ValueError(f"fit: `callbacks` has the same {type(twice[0]).__name__} twice; give it once, or two objects")
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
     others = [callback for callback in given if not isinstance(callback, Checkpoint)]
     shown = [*others, *([Progress()] if progress else [])]
@@ -183,11 +186,6 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
 
 def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
     stepper = EachEpoch(scheduler) if isinstance(scheduler, LRScheduler) else scheduler
-    if isinstance(stepper, EachEpoch | EachStep) and stepper.scheduler.optimizer is not optimizer:
-        raise ValueError(
-            f"fit: `scheduler` is a {type(stepper.scheduler).__name__} of another optimizer, so that no rate would change; "
-            "make it with the optimizer that fit is given"
-        )
     if stepper is None or isinstance(stepper, EachEpoch | EachStep):
         return stepper
     what = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else repr(scheduler)
@@ -195,6 +193,21 @@ def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
         f"fit: `scheduler` is {what}; it must be a schedule, such as tg.optim.StepLR(optimizer, step_size=10), or one in "
         "EachStep(...)"
     )
+
+
+def _check_schedules(callbacks: Iterable[Callback], optimizer: Optimizer) -> None:
+    """ValueError if a schedule would change no rate, or be stepped twice."""
+    found = [callback.scheduler for callback in callbacks if isinstance(callback, EachEpoch | EachStep)]
+    for n, schedule in enumerate(found):
+        if schedule.optimizer is not optimizer:
+            raise ValueError(
+                f"fit: there is a {type(schedule).__name__} of another optimizer, so that no rate would change; make it with "
+                "the optimizer that fit is given"
+            )
+        if any(schedule is other for other in found[:n]):
+            raise ValueError(
+                f"fit: the {type(schedule).__name__} would be stepped twice; give it as `scheduler` or among `callbacks`, once"
+            )
 
 
 def _epoch(run: Run, steps: Steps, interrupt: Interrupt, watch: Watch) -> None:
@@ -238,6 +251,7 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt, watch: Watch) -> None:
     run.epoch += 1
     run.batch, run.trained = 0, False
     run.call("on_epoch_end")
+    run.check_parts()
 
 
 def _interruption(run: Run) -> KeyboardInterrupt:
