@@ -100,7 +100,7 @@ def page() -> str:
     for kind, title in (
         ("recorded", "Recorded: with derivatives of every order"),
         ("plain", "Computed without recording: there is no derivative"),
-        ("refused", "Refused, with a TypeError"),
+        ("refused", "Refused, with a TypeError, where a Tensor requires a gradient"),
         ("aside", "Not handed to Tensors"),
     ):
         own = [row for row in found if row.kind == kind]

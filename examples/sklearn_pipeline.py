@@ -10,7 +10,6 @@ Run:  python examples/sklearn_pipeline.py
 
 import argparse
 import sys
-from functools import partial
 
 try:
     from sklearn.decomposition import PCA
@@ -40,7 +39,7 @@ def search(epochs, components, widths, rates):
     pipeline = Pipeline([("project", PCA(random_state=0)), ("scale", StandardScaler()), ("classify", classifier)])
     grid = {
         "project__n_components": components,
-        "classify__module": [partial(network, width=width) for width in widths],
+        "classify__module__width": widths,
         "classify__lr": rates,
     }
     return GridSearchCV(pipeline, grid, cv=FOLDS)
@@ -63,7 +62,7 @@ def main(argv=None):
     best = found.best_params_
     print(
         f"best of {len(found.cv_results_['params'])}: {best['project__n_components']} components, "
-        f"width {best['classify__module'].keywords['width']}, learning rate {best['classify__lr']}"
+        f"width {best['classify__module__width']}, learning rate {best['classify__lr']}"
     )
     print(f"{100 * found.score(x_test, y_test):.1f}% of {len(y_test)} images that the search has not seen")
     return 0

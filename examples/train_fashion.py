@@ -90,7 +90,7 @@ def train(loader, test, given):
 def probabilities(model, loader):
     """The predicted probabilities of the classes, (n, 10)."""
     model.eval()
-    return np.concatenate([tg.softmax(model(tg.from_numpy(x)), axis=1).numpy() for x, _ in loader])
+    return np.concatenate([tg.softmax(model(x), axis=1).numpy() for x, _ in loader])
 
 
 def confusion(labels, answers):

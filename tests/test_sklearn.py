@@ -220,6 +220,39 @@ def test_arguments_of_others_are_answered(sklearn):
             call()
 
 
+def built(features, outputs, width=3, *, bias=True):
+    return nn.Sequential(nn.Linear(features, width, bias), nn.ReLU(), nn.Linear(width, outputs))
+
+
+def test_arguments_of_the_module_are_searched(sklearn):
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV
+
+    estimator = tg.sklearn.Classifier(built, module__width=5, epochs=1, compile=False, random_state=0)
+    assert "module__width=5" in repr(estimator)
+    again = clone(estimator).set_params(module__bias=False, epochs=2)
+    assert again.get_params() == estimator.get_params() | {"module__bias": False, "epochs": 2}
+    (first, _, _) = again.fit(X, Y).module_
+    assert (first.weight.shape[0], first.bias) == (5, None)
+    search = GridSearchCV(estimator, {"module__width": [2, 4]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.module_[0].weight.shape[0] == search.best_params_["module__width"]
+    assert estimator.get_params()["module__width"] == 5
+
+
+def test_arguments_that_no_module_takes_are_told(sklearn):
+    with pytest.raises(TypeError, match="module__depth|depth"):
+        tg.sklearn.Classifier(built, module__depth=5).fit(X, Y)
+    with pytest.raises(TypeError, match="`module` is built already, and there is module__width, for the function"):
+        tg.sklearn.Regressor(built(X.shape[1], 1), module__width=5).fit(X, X[:, 0])
+    for wrong in ("modul__width", "hidden"):
+        with pytest.raises(
+            TypeError, match=f"unexpected keyword argument '{wrong}'; it has batch_size, .*, and module__name="
+        ):
+            tg.sklearn.Classifier(built, **{wrong: 5})
+    with pytest.raises(ValueError, match="Invalid parameter 'modul'"):
+        tg.sklearn.Classifier(built).set_params(modul__width=5)
+
+
 def test_numbers_too_large_for_the_dtype_are_refused(sklearn):
     with pytest.raises(ValueError, match="too large for dtype"):
         regressor().fit(X, X[:, 4] + 1e300)

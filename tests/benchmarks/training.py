@@ -77,7 +77,8 @@ def _pytorch(example: Any, batches: Any, test: Any, options: Any) -> float:
             x = self.dropout1(functional.max_pool2d(x, 2)).flatten(1)
             return self.fc2(self.dropout2(functional.relu(self.fc1(x))))
 
-    def pairs(loader: Iterable[Any]) -> Iterable[Any]:
+    def pairs(loader: Any) -> Iterable[Any]:
+        loader.tensors = False
         return ((torch.from_numpy(x), torch.from_numpy(y)) for x, y in loader)
 
     def outcome(loss: Any, scores: Any, y: Any) -> tuple[float, int]:

@@ -47,7 +47,7 @@ def test_a_subset_of_a_subset(outer, inner):
 
 
 def test_arrays_are_shared_and_tensors_are_taken_as_they_are():
-    array, tensor = np.zeros(3), tg.ones(3, requires_grad=True)
+    array, tensor = np.zeros(3), tg.ones(3)
     dataset = data.TensorDataset(array, tensor, [1, 2, 3], [0.5, 1, 2])
     array[1] = 7
     assert np.shares_memory(dataset.arrays[1], tensor.numpy())

@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -487,3 +488,67 @@ def test_shards_move_the_state():
     assert len(rest) == 3
     with pytest.raises(ValueError, match="`count` is 0"):
         loader.shards(0, [0])
+
+
+# Tensors
+
+
+def test_batches_are_tensors_that_share_the_memory_of_what_was_made(monkeypatch):
+    made = []
+
+    def keep(x):
+        made.append(x)
+        return x
+
+    loader = DataLoader(TensorDataset(np.arange(4.0), np.arange(4)), batch_size=4, transform=keep)
+    x, y = next(iter(loader))
+    assert (type(x), type(y)) == (tg.Tensor, tg.Tensor)
+    assert np.shares_memory(x.numpy(), made[0])
+    assert not x.requires_grad
+    assert x.size == len(np.unique(x)) == 4
+
+
+def test_arrays_are_given_to_those_who_ask_and_shards_have_them():
+    loader = DataLoader(np.arange(4), batch_size=4, tensors=False)
+    ((batch,),) = loader
+    assert type(batch) is np.ndarray
+    batch[0] = 9
+    loader.tensors = True
+    ((_, parts),) = loader.shards(1, [0])
+    assert type(parts[0][0]) is np.ndarray
+    with pytest.raises(TypeError, match="DataLoader: `tensors` is 1; it must be True or False"):
+        DataLoader(np.arange(4), tensors=1)
+
+
+class Pair(NamedTuple):
+    image: np.ndarray
+    name: np.ndarray
+
+
+def test_a_batch_keeps_its_form_and_what_no_tensor_holds():
+    items = [{"x": 1.5, "name": "one", "flag": True}, {"x": 2.5, "name": "two", "flag": False}]
+    (batch,) = DataLoader(items, batch_size=2)
+    assert {name: type(part) for name, part in batch.items()} == {"x": tg.Tensor, "name": np.ndarray, "flag": tg.Tensor}
+    (pair,) = DataLoader(
+        np.arange(2), batch_size=2, collate=lambda items: Pair(np.stack([x for (x,) in items]), np.array(["a", "b"]))
+    )
+    assert (type(pair), type(pair.image), type(pair.name)) == (Pair, tg.Tensor, np.ndarray)
+
+
+def test_an_iterator_over_tensors_can_be_closed():
+    loader = DataLoader(np.arange(4), prefetch=1)
+    batches = iter(loader)
+    next(batches)
+    batches.close()
+    assert list(batches) == []
+
+
+def test_habits_of_pytorch_on_a_batch_get_their_hints():
+    ((x,),) = DataLoader(np.ones((2, 3)), batch_size=2)
+    for call, hint in [
+        (lambda: x.size(0), "shape"),
+        (lambda: x.view(6), "reshape"),
+        (lambda: x.cuda(), "CPU|processor"),
+    ]:
+        with pytest.raises((TypeError, AttributeError), match=hint):
+            call()

@@ -209,6 +209,7 @@ def test_every_malformed_state_of_a_run_is_refused_whole(saved, tmp_path):
     assert refused > 300
 
 
+@pytest.mark.filterwarnings("ignore:fit. the loss is")  # a file may hold NaN
 @settings(max_examples=60)
 @given(data=st.data())
 def test_a_malformed_file_to_resume_is_refused_by_an_error_that_names_it_or_trains(saved, data, tmp_path_factory):

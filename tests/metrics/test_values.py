@@ -33,6 +33,10 @@ def best(scores, k):
     return [set(np.argsort(-row)[:k].tolist()) for row in scores]
 
 
+def cosines(a, b):
+    return [np.dot(p, q) / math.sqrt(np.dot(p, p) * np.dot(q, q)) for p, q in zip(a, b, strict=True)]
+
+
 CASES = {
     "accuracy": (m.Accuracy(), SCORES, CLASSES, np.mean(SCORES.argmax(axis=1) == CLASSES)),
     "top1": (m.TopK(1), SCORES, CLASSES, np.mean(SCORES.argmax(axis=1) == CLASSES)),
@@ -44,6 +48,10 @@ CASES = {
     "absent class": (m.F1(), SCORES[:3], CLASSES[:3], macro(SCORES[:3].argmax(axis=1), CLASSES[:3])),
     "mae": (m.MAE(), OUTPUTS, NUMBERS, np.abs(OUTPUTS - NUMBERS).mean()),
     "rmse": (m.RMSE(), OUTPUTS, NUMBERS, math.sqrt(np.square(OUTPUTS - NUMBERS).mean())),
+    "mape": (m.MAPE(), OUTPUTS, NUMBERS, np.mean(np.abs(OUTPUTS - NUMBERS) / np.abs(NUMBERS))),
+    "msle": (m.MSLE(), abs(OUTPUTS), abs(NUMBERS), np.mean((np.log1p(abs(OUTPUTS)) - np.log1p(abs(NUMBERS))) ** 2)),
+    "r2": (m.R2(), OUTPUTS, NUMBERS, np.mean(1 - ((OUTPUTS - NUMBERS) ** 2).sum(0) / (NUMBERS.var(axis=0) * 23))),
+    "cosine": (m.Cosine(), OUTPUTS, NUMBERS, np.mean(cosines(OUTPUTS, NUMBERS))),
     "function": (m.Average(tg.mse), OUTPUTS, NUMBERS, np.square(OUTPUTS - NUMBERS).mean()),
 }
 

@@ -131,6 +131,52 @@ def test_a_function_without_an_op_is_refused(x):
         np.fft.fft(x)
 
 
+ARRAY = np.array([[3.0, 1.0, 1.0], [0.0, 2.0, 2.0]])
+CALLS = {
+    "unique": np.unique, "fft": np.fft.fft, "histogram": lambda a: np.histogram(a, bins=3),
+    "list": lambda a: np.union1d(a, [7.0]),
+    "bincount": lambda a: np.bincount(a.astype(int)[0]), "along": lambda a: np.apply_along_axis(sorted, 1, a),
+    "reduce": np.add.reduce, "accumulate": lambda a: np.maximum.accumulate(a, axis=1), "ufunc": np.spacing,
+    "where": lambda a: np.add(a, 1.0, where=np.array([True, False, True]), out=np.zeros((2, 3))),
+    "out": lambda a: np.sum(a, axis=0, out=np.zeros(3)), "dtype": lambda a: np.cumsum(a, 1, np.float64, np.zeros((2, 3))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_numpy_computes_what_no_op_does_where_no_gradient_is_lost(call):
+    found, expected = call(tg.from_numpy(ARRAY)), call(ARRAY)
+    assert type(found) is type(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    recorded = tg.Tensor(ARRAY, requires_grad=True)
+    if call is not CALLS["bincount"]:  # integers have no gradient
+        with pytest.raises(TypeError, match=r"not recorded|no op records it|is refused beside a Tensor"):
+            call(recorded)
+    with tg.no_grad():
+        call(recorded)
+
+
+def test_arrays_are_written_and_tensors_are_not():
+    total, values = np.zeros(2), tg.from_numpy(np.array([1.0, 2.0]))
+    total += values
+    np.add.at(total, tg.from_numpy(np.array([0, 0])), values)
+    assert total.tolist() == [4.0, 2.0]
+    np.copyto(total, values)
+    assert total.tolist() == [1.0, 2.0]
+    for write in (
+        lambda: np.add(total, 1.0, out=values), lambda: np.add.at(values, 0, 1.0), lambda: np.copyto(values, total),
+        lambda: np.put(values, [0], 3.0), lambda: np.cumsum(total, out=values),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"recorded|refused"):
+            write()
+    assert values.tolist() == [1.0, 2.0]
+
+
+def test_values_that_numpy_computes_are_read_under_a_tracer():
+    with pytest.raises(tg.CaptureError):
+        tg.compile(lambda a: a * np.unique(a)[0])(tg.from_numpy(np.array([1.0, 2.0])))
+
+
 def test_queries_answer(x):
     assert np.shape(x) == (3,)
     assert np.ndim(x) == 1

@@ -23,12 +23,12 @@ def by_hand(parts, epochs):
     for _ in range(epochs):
         met.append([])
         for x, y in parts.loader:
-            output = parts.model(tg.from_numpy(x))
+            output = parts.model(x)
             loss = tg.cross_entropy(output, y)
             parts.optimizer.zero_grad()
             loss.backward()
             parts.optimizer.step()
-            met[-1].append((loss.item(), output.numpy().copy(), y))
+            met[-1].append((loss.item(), output.numpy().copy(), y.numpy()))
     return met
 
 

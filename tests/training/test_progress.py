@@ -90,8 +90,9 @@ def test_a_terminal_of_any_width_shows_the_whole_line_of_an_epoch(monkeypatch, c
     with open(ours, "rb", buffering=0) as terminal:
         with open(theirs, "w") as stream:
             termios.tcsetwinsize(stream, (0, columns))
+            monkeypatch.setattr(sys, "stdout", stream)  # of which tqdm asks the number of rows, too
             parts = Parts()
-            parts.fit(epochs=1, validate=parts.validate, callbacks=[Progress(stream, bar=bar)])
+            parts.fit(epochs=1, validate=parts.validate, callbacks=[Progress(bar=bar)])
             stream.write("end")
         written = b""
         while not written.endswith(b"end"):

@@ -53,7 +53,7 @@ def norms_by_hand(parts, epochs, max_norm=math.inf):
         steps = []
         for x, y in parts.loader:
             parts.optimizer.zero_grad()
-            tg.cross_entropy(parts.model(tg.from_numpy(x)), y).backward()
+            tg.cross_entropy(parts.model(x), y).backward()
             tg.optim.clip_grad_norm_(parts.model.parameters(), max_norm)
             steps.append([float(np.linalg.norm(p.grad.numpy())) for p in parts.model.parameters()])
             parts.optimizer.step()

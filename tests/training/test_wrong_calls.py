@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ Y = (X[:, 0] > 0).astype(int)
 MODEL = nn.Linear(4, 2)
 SGD = optim.SGD(MODEL.parameters(), lr=0.1)
 CE = tg.cross_entropy
+STOPPING = T.EarlyStopping(metric="loss")
+STEPS = optim.StepLR(SGD, 1)
 COMMON = {
     "model": MODEL,
     "loader": (X, Y),
@@ -68,6 +71,22 @@ WRONG = [
     (lambda: fit(metrics={"a": lambda output, target: None}), "metric 'a': it returned None"),
     (lambda: tg.metrics.Average(CE, name=3), "`metrics` has the name 3"),
     (lambda: tg.fit(MODEL, X, Y, CE, SGD, epochs=1), "whole arrays are one tuple: (x, y)"),
+    (lambda: tg.fit(MODEL, X, Y, loss=CE, optimizer=SGD, epochs=1), "got `loss` by position and by name; its positions are"),
+    (lambda: tg.fit(MODEL, X, Y, loss=CE, optimizer=SGD, epochs=1), "`optimizer`; whole arrays are one tuple: (x, y)"),
+    (lambda: tg.evaluate(MODEL, X, Y, loss=CE), "`model`, `loader`, `loss`; whole arrays are one tuple: (x, y)"),
+    (lambda: fit(loss=nn.CrossEntropyLoss(reduction="sum")), "`loss` has reduction='sum', which grows with the batch"),
+    (lambda: tg.evaluate(MODEL, (X, Y), partial(CE, reduction="sum")), "evaluate: `loss` has reduction='sum'"),
+    (lambda: fit(callbacks=[STOPPING, STOPPING]), "`callbacks` has the same EarlyStopping twice"),
+    (lambda: fit(scheduler=STEPS, callbacks=[T.EachEpoch(STEPS)]), "the StepLR would be stepped twice"),
+    (lambda: fit(callbacks=[T.EachStep(optim.StepLR(optim.SGD([MODEL.bias]), 1))]), "a StepLR of another optimizer"),
+    (lambda: fit(verbose=0), "use progress=False"),
+    (lambda: tg.metrics.MAE()(y_true=Y, y_pred=Y), "use target=..."),
+    (lambda: tg.metrics.confusion_matrix(y_pred=Y, target=Y), "use prediction=..."),
+    (lambda: tg.evaluate(MODEL, (X, Y), CE, metrics=["f1", "top1"], step=T.eval_step(MODEL, CE)), "a step measured 1 metrics"),
+    (lambda: tg.predict(MODEL, tg.data.DataLoader(X, 8, shuffle=True)), "shuffle=True, so that the outputs would be in"),
+    (lambda: tg.predict(MODEL, tg.data.DataLoader(X, 16, drop_last=True)), "drop_last=True, so that outputs would be missing"),
+    (lambda: tg.data.DataLoader(X, Y), "`batch_size` is an array; for inputs and targets, give TensorDataset(x, y)"),
+    (lambda: tg.data.TensorDataset(2 * tg.Tensor(X, requires_grad=True)), "requires a gradient, which data would lose"),
     (lambda: fit(sample_weight=Y), "examples have no weights: use class_weight="),
     (lambda: fit(lr=0.1), "give it to the optimizer"),
     (lambda: fit(max_epochs=3), "use epochs=3"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from types import FrameType
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-GENERATED = re.compile(r"<\w+: (call|pull)>")
+GENERATED = re.compile(r"<(\w+): (?:call|pull)>")
 
 
 def is_library(filename: str) -> bool:
@@ -22,3 +23,11 @@ def caller() -> FrameType:
     while frame.f_back is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
+
+
+def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the innermost line of user code."""
+    frame = caller()
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    module = frame.f_globals.get("__name__")
+    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, module, registry)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.grad_mode import is_grad_enabled
 from ..tensor import Tensor, get_default_dtype
 
 Array: TypeAlias = NDArray[Any]
@@ -31,7 +32,7 @@ class Dataset(ABC):
     ...     def __getitem__(self, index):
     ...         return index, index**2
     >>> next(iter(tg.data.DataLoader(Squares(), batch_size=4)))
-    (array([0, 1, 2, 3]), array([0, 1, 4, 9]))
+    (Tensor([0, 1, 2, 3], dtype=int64), Tensor([0, 1, 4, 9], dtype=int64))
     """
 
     @abstractmethod
@@ -209,7 +210,11 @@ def as_dataset(data: Any) -> Dataset:
 def as_array(value: Any) -> Array:
     """`value` as an array, which shares its memory if possible. Python floats get the default dtype, integers int64."""
     if isinstance(value, Tensor):
-        return value.detach().numpy()
+        if value.requires_grad and is_grad_enabled():
+            raise TypeError(
+                "a field of an example is a Tensor that requires a gradient, which data would lose; give t.detach()"
+            )
+        return value.numpy()
     array = np.asarray(value)
     if array.dtype.kind in "OV":
         raise TypeError(

@@ -80,10 +80,23 @@ def _check_batch(name: str, batch: Any) -> None:
         )
 
 
-class DataLoader(Loadable):
-    """The batches of one epoch each time it is iterated: tuples of NumPy arrays, which all ops take.
+def _as_tensors(batch: Any) -> Any:
+    """A batch with Tensors that share the memory of its arrays, in place of those that a Tensor can hold."""
+    if isinstance(batch, np.ndarray):
+        return Tensor._of(batch.view(np.ndarray)) if batch.dtype.kind in "biufc" else batch
+    if isinstance(batch, dict):
+        return {name: _as_tensors(part) for name, part in batch.items()}
+    if isinstance(batch, tuple | list):
+        parts = [_as_tensors(part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch
 
-    If examples are dicts, a batch is a dict of arrays by name.
+
+class DataLoader(Loadable):
+    """The batches of one epoch each time it is iterated: tuples of Tensors, which require no gradient.
+
+    If examples are dicts, a batch is a dict of Tensors by name. Arrays that no Tensor can hold, such as those of strings, stay
+    arrays. The Tensors share the memory of the arrays that the dataset and the transforms make, so they cost nothing.
 
     The order of an epoch depends only on `seed` and the number of the epoch, and the draws of a random transform on `seed`
     and the numbers of epoch and batch. So a loader can be stopped and resumed anywhere with the same bits, prefetched or
@@ -107,6 +120,7 @@ class DataLoader(Loadable):
             generator by that name, which it must draw from.
         batch_transform: applied to the whole batch after that, as :class:`MixUp` must be: called with the arrays of the tuple,
             or with the dict, and with `rng` if it has this parameter. It returns the new batch.
+        tensors: False gives NumPy arrays instead of Tensors, which you may write to.
         prefetch: how many batches a background thread prepares while one is used; 0 for no thread. Where there are no
             threads, in a browser, it changes nothing.
 
@@ -121,11 +135,14 @@ class DataLoader(Loadable):
     ...     pass
     >>> len(loader), images.shape, images.dtype, labels.dtype
     (29, (5, 8, 8), dtype('float32'), dtype('int64'))
+    >>> type(images).__name__, type(images.numpy()).__name__
+    ('Tensor', 'ndarray')
     """
 
     batch_size: int
     shuffle: bool
     drop_last: bool
+    tensors: bool
     prefetch: int
 
     @explain_keywords
@@ -133,10 +150,12 @@ class DataLoader(Loadable):
         self, dataset: Dataset | Sequence[Any] | Array | Tensor, batch_size: int = 1, shuffle: bool = False,
         drop_last: bool = False, *, sampler: Sampler | Sequence[int] | Array | None = None, seed: int | None = None,
         collate: Callable[[list[Any]], Batch] | None = None, transform: Transform | None = None,
-        batch_transform: Transform | None = None, prefetch: int = 0,
+        batch_transform: Transform | None = None, tensors: bool = True, prefetch: int = 0,
     ) -> None:  # fmt: skip
         self.dataset = as_dataset(dataset)
-        vars(self).update(checked("DataLoader", {**_OPTIONS, "prefetch": whole(0)}, locals()))
+        if getattr(batch_size, "ndim", 0):
+            raise TypeError("DataLoader: `batch_size` is an array; for inputs and targets, give TensorDataset(x, y)")
+        vars(self).update(checked("DataLoader", {**_OPTIONS, "tensors": flag, "prefetch": whole(0)}, locals()))
         if sampler is not None and self.shuffle:
             raise ValueError(
                 "DataLoader: `shuffle` is True and there is a `sampler`, which draws the order; leave one out"
@@ -181,7 +200,7 @@ class DataLoader(Loadable):
         return len(self.dataset) if self.sampler is None else len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self._epoch_of(self._load)
+        return self._epoch_of(self._load, _as_tensors if self.tensors else None)
 
     def shards(self, count: int, which: Iterable[int]) -> Iterator[Shards]:
         """The batches of one epoch as iterating gives them, each cut into `count` shards of which those in `which` are read.
@@ -203,7 +222,9 @@ class DataLoader(Loadable):
             )
         )
 
-    def _epoch_of(self, load: Callable[[NDArray[np.int64], int, int], Loaded]) -> Iterator[Loaded]:
+    def _epoch_of(
+        self, load: Callable[[NDArray[np.int64], int, int], Loaded], form: Callable[[Loaded], Loaded] | None = None
+    ) -> Iterator[Loaded]:
         if self._position and not self._goes_on:
             self._epoch, self._position = self._epoch + 1, 0
         self._goes_on = False
@@ -213,7 +234,7 @@ class DataLoader(Loadable):
             for number, batch in batches:
                 if self._newest is this:
                     self._position = number + 1
-                yield batch
+                yield batch if form is None else form(batch)
         if self._newest is this:
             self._epoch, self._position = epoch + 1, 0
 

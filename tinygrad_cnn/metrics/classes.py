@@ -10,10 +10,10 @@ import numpy as np
 
 from ..checks import any_number, checked, whole
 from ..ops.reduce import argmax
-from ..ops.shape import stack
+from ..ops.shape import broadcast_to, stack
 from ..ops.sort import topk
 from ..tensor import Tensor
-from .metric import Metric
+from .metric import Metric, weighted_sum
 
 SCORES = "it needs scores (N, C, ...) for C classes, and integer classes (N, ...)"
 
@@ -59,12 +59,13 @@ class Accuracy(Metric):
     def __init__(self, if_classes: bool = False) -> None:
         self.if_classes = if_classes
 
-    def measure(self, output: Any, target: Tensor) -> Tensor | None:
+    def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor | None:
         """How many are right."""
-        right = correct(output, target)
-        if right is None and not self.if_classes:
+        if _are_scores(output, target):
+            return weighted_sum(argmax(output, axis=1) == target, weight)
+        if not self.if_classes:
             raise self._refused(output, target, SCORES)
-        return right
+        return None
 
 
 class TopK(Metric):
@@ -85,14 +86,15 @@ class TopK(Metric):
         self.k: int = checked("TopK", {"k": whole(1)}, {"k": k})["k"]
         self.name = f"top{k}"
 
-    def measure(self, output: Any, target: Tensor) -> Tensor:
+    def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """How many are right."""
         if not _are_scores(output, target):
             raise self._refused(output, target, SCORES)
         if self.k > output.shape[1]:
             raise self._refused(output, target, f"there are fewer than {self.k} classes")
         _, places = topk(output, self.k, axis=1)
-        return (places == target.reshape(len(target), 1, *target.shape[1:])).sum()
+        found = (places == target.reshape(len(target), 1, *target.shape[1:])).any(axis=1)
+        return weighted_sum(found, weight)
 
     def __repr__(self) -> str:
         return f"TopK({self.k})"
@@ -136,10 +138,10 @@ class BinaryAccuracy(_Thresholded):
         super().__init__(threshold)
         self.name = name
 
-    def measure(self, output: Any, target: Tensor) -> Tensor:
+    def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """How many are right."""
         ours, theirs = self._decided(output, target)
-        return (ours == theirs).sum()
+        return weighted_sum(ours == theirs, weight)
 
 
 class F1(_Thresholded):
@@ -161,15 +163,17 @@ class F1(_Thresholded):
 
     name = "f1"
 
-    def measure(self, output: Any, target: Tensor) -> Tensor:
+    def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """(2, C): how often each class is right, and how often it is predicted plus how often it is the target."""
         if not _are_scores(output, target):
             guess, real = (part.reshape(-1, 1) for part in self._decided(output, target))
         else:
             classes = np.arange(output.shape[1])
             guess, real = (part.reshape(-1, 1) == classes for part in (argmax(output, axis=1), target))
-        both = (guess & real).sum(axis=0)
-        return stack([both, guess.sum(axis=0) + real.sum(axis=0)])
+        if weight is None:
+            return stack([(guess & real).sum(axis=0), guess.sum(axis=0) + real.sum(axis=0)])
+        each = broadcast_to(weight, target.shape).reshape(-1, 1)
+        return stack([(part * each).sum(axis=0) for part in (guess & real, guess.astype(each.dtype) + real)])
 
     def result(self, count: float, sums: Sequence[float]) -> float:
         """The mean over the classes that occur."""

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked, whole
+from ..names.keywords import explain_keywords
 from ..tensor import Tensor
+from .metric import checked_weights
 
 if TYPE_CHECKING:
     from ..core.graph import Array
@@ -18,13 +20,17 @@ LABELLED = 20
 """Classes up to which the picture has a number in each cell."""
 
 
-def confusion_matrix(target: Array, prediction: Array, num_classes: int | None = None) -> NDArray[np.int64]:
+@explain_keywords
+def confusion_matrix(
+    target: Array, prediction: Array, num_classes: int | None = None, sample_weight: Array | None = None
+) -> NDArray[Any]:
     """How often class j was predicted where class i is right: row i, column j. The order of arguments is scikit-learn's.
 
     Args:
         target: classes (N, ...), integers from 0.
         prediction: classes of the same shape, or scores (N, C, ...), of which the highest counts.
         num_classes: the size of the matrix; None for C, or the largest class + 1.
+        sample_weight: how much each example counts, (N,); the matrix then has sums of weights, float64.
 
     Raises:
         TypeError: if the classes are not integers.
@@ -56,7 +62,11 @@ def confusion_matrix(target: Array, prediction: Array, num_classes: int | None =
         wrong = largest if largest >= n else int(min(y.min(), p.min()))
         raise ValueError(f"confusion_matrix: there is a class {wrong}; classes are from 0 to {n - 1}")
     pairs = y.astype(np.int64).ravel() * n + p.astype(np.int64).ravel()
-    return np.bincount(pairs, minlength=n * n).reshape(n, n)
+    weights = None
+    if sample_weight is not None:
+        weights = checked_weights("confusion_matrix", sample_weight, y.shape).reshape(-1, *(1,) * (y.ndim - 1))
+        weights = np.broadcast_to(weights, y.shape).ravel()
+    return np.bincount(pairs, weights, minlength=n * n).reshape(n, n)
 
 
 def plot_confusion_matrix(matrix: Array, classes: Sequence[Any] | None = None) -> Any:

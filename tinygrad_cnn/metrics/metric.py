@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
+from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -42,24 +45,52 @@ class Metric(ABC):
         `fit` compiles this method with the step: it may use ops, but not read values.
         """
 
+    def elements(self, target: Tensor) -> float:
+        """How many measures of a batch the sums have: one for each element of the target, by default."""
+        return target.size
+
     def totals(self, measured: Tensor, target: Tensor) -> list[float]:
-        """The number of elements of the target, and after it the sums: numbers that add up over batches."""
-        value = measured.numpy()
-        return [target.size, *np.ravel(value).tolist()] if value.ndim else [target.size, value.item()]
+        """The number of elements, and after it the sums: numbers that add up over batches."""
+        return [self.elements(target), *np.ravel(measured.numpy()).tolist()]
 
     def result(self, count: float, sums: Sequence[float]) -> float:
         """The measure, from the number of elements of all targets and the sums over all batches. Their ratio by default."""
         return sums[0] / count if count else float("nan")
 
-    def __call__(self, output: Array, target: Array) -> float:
-        """The measure of these outputs."""
+    @explain_keywords
+    def __call__(self, output: Array, target: Array, sample_weight: Array | None = None) -> float:
+        """The measure of these outputs.
+
+        Args:
+            output: of the model.
+            target: of the same examples.
+            sample_weight: how much each example counts, (N,): 2 as if it were there twice, 0 as if it were not. None counts
+                all alike. The metrics of this module take them; one of your own does if its ``measure`` has a parameter
+                ``weight``, which gets them as (N, 1, ...) with an axis for each of the target, or None.
+
+        Raises:
+            TypeError: if there are weights, and the metric takes none.
+            ValueError: if outputs, targets or weights do not fit.
+        """
         output, target = _tensor(output), _tensor(target)
+        weight = {} if sample_weight is None else {"weight": self._weight(sample_weight, target)}
         with no_grad():
-            measured = self.measure(output, target)
+            measured = self.measure(output, target, **weight)
         if measured is None:
             raise ValueError(f"{self!r}: there is nothing to measure in these outputs and targets")
         count, *sums = self.totals(measured, target)
-        return self.result(count, sums)
+        if weight:
+            count = self.elements(target) * weight["weight"].mean().item()
+        return float(self.result(count, sums))
+
+    def _weight(self, sample_weight: Any, target: Tensor) -> Tensor:
+        """The weights, checked, with an axis for each of the target."""
+        if "weight" not in inspect.signature(self.measure).parameters:
+            raise TypeError(
+                f"metric '{self.name}': it takes no `sample_weight`; its `measure` has no parameter `weight`"
+            )
+        weights = checked_weights(f"metric '{self.name}'", sample_weight, target.shape)
+        return Tensor(weights.reshape(-1, *(1,) * (target.ndim - 1)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -69,6 +100,24 @@ class Metric(ABC):
         return ValueError(
             f"metric '{self.name}': the output is {shape} and the target {target.dtype} of shape {target.shape}; {rule}"
         )
+
+
+def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:
+    """The sum of all values, each times the weight of its example."""
+    return values.sum() if weight is None else (values * weight).sum()
+
+
+def checked_weights(owner: str, sample_weight: Any, shape: Sequence[int]) -> NDArray[np.float64]:
+    """Weights of the examples of a target of this shape; ValueError, beginning with `owner`, if they are none."""
+    rule = "it must have a finite number of at least 0 for each example, and not only zeros"
+    weights = sample_weight.detach().numpy() if isinstance(sample_weight, Tensor) else np.asarray(sample_weight)
+    if not shape or weights.shape != (shape[0],):
+        raise ValueError(
+            f"{owner}: `sample_weight` has shape {weights.shape} for a target of shape {tuple(shape)}; {rule}"
+        )
+    if weights.dtype.kind not in "biuf" or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+        raise ValueError(f"{owner}: `sample_weight` is {weights!r:.80}; {rule}")
+    return weights.astype(np.float64)
 
 
 def checked_name(name: Any) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from ..ops.losses.classification import binary_cross_entropy, binary_cross_entropy_with_logits
 from .classes import F1, Accuracy, BinaryAccuracy, TopK
-from .errors import MAE, RMSE
+from .errors import MAE, MAPE, MSLE, R2, RMSE, Cosine
 from .metric import Average, Metric, checked_name
 
-NAMES = "accuracy, binary_accuracy, f1, mae, rmse, top3, top5"
+NAMES = "accuracy, binary_accuracy, cosine, f1, mae, mape, msle, r2, rmse, top3, top5"
 TAKEN = ("epoch", "loss", "lr", "seconds")
 
 
@@ -100,6 +100,5 @@ _BY_NAME: dict[str, Callable[[float | None], Metric]] = {
     "accuracy": lambda at: Accuracy() if at is None else BinaryAccuracy(at, "accuracy"),
     "binary_accuracy": lambda at: BinaryAccuracy(at or 0.0),
     "f1": lambda at: F1(at or 0.0),
-    "mae": lambda at: MAE(),
-    "rmse": lambda at: RMSE(),
+    **{kind.name: lambda at, kind=kind: kind() for kind in (Cosine, MAE, MAPE, MSLE, R2, RMSE)},  # type: ignore[misc]
 }

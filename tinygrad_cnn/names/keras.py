@@ -29,7 +29,7 @@ CALLBACKS = {
     "BackupAndRestore", "tg.training.CSVLog": "CSVLogger", "tg.training.Progress, which fit adds by itself": "ProgbarLogger",
     "tg.fit(scheduler=...), with a schedule of tg.optim": "LearningRateScheduler",
     "a tg.training.Callback with these methods": "LambdaCallback RemoteMonitor", "tg.training.GradientNorms": "GradientNorm",
-    "a tg.training.Callback that calls run.stop(reason) in on_step_end": "TerminateOnNaN",
+    "tg.fit(stop_on_nan=True)": "TerminateOnNaN",
     "tg.fit(model, (x, y), loss, optimizer, epochs=...)": "Trainer LightningModule",
     "tg.optim.EMA": "SwapEMAWeights StochasticWeightAveraging", "(the history has 'lr')": "LearningRateMonitor",
 }  # fmt: skip
@@ -37,7 +37,9 @@ CALLBACKS = {
 
 METRICS = {
     "tg.metrics.MAE": "MeanAbsoluteError", "tg.metrics.RMSE": "RootMeanSquaredError",
-    "tg.metrics.F1": "F1Score FBetaScore f1_score",
+    "tg.metrics.MAPE": "MeanAbsolutePercentageError mean_absolute_percentage_error",
+    "tg.metrics.MSLE": "MeanSquaredLogarithmicError mean_squared_log_error", "tg.metrics.R2": "R2Score r2_score",
+    "tg.metrics.Cosine": "CosineSimilarity", "tg.metrics.F1": "F1Score FBetaScore f1_score",
     "tg.metrics.Accuracy": "SparseCategoricalAccuracy CategoricalAccuracy accuracy_score",
     "tg.metrics.TopK": "SparseTopKCategoricalAccuracy TopKCategoricalAccuracy",
     "tg.metrics.Average, of tg.mse": "MeanSquaredError",
@@ -53,6 +55,8 @@ KEYWORDS = {
     "rho": "alpha",
     "validation_data": "validate",
     "verbose": "progress",
+    "y_true": "target",
+    "y_pred": "output prediction",
     "monitor": "metric",
     "restore_best_weights": "restore_best",
     "strides": "stride",

@@ -33,7 +33,10 @@ BESIDE = {
 it declares others, because the check would slow down its calls. `input` is understood, see :func:`answer`."""
 
 TUPLE = "(whole arrays are one tuple: (x, y))"
-WEIGHTS = "(examples have no weights: use class_weight=, or draw them by weight, as tg.data.WeightedRandomSampler does)"
+WEIGHTS = (
+    "(examples have no weights: use class_weight=, or draw them by weight, as tg.data.WeightedRandomSampler does; a metric "
+    "takes them: tg.metrics.F1()(tg.predict(model, x), y, sample_weight=weights))"
+)
 
 _EXCEPTIONS = {
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d": {"weight": "w", "bias": "b"},
@@ -202,6 +205,7 @@ def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) 
             shown = (
                 repr(value) if isinstance(value, int | str | float | tuple | list) and len(repr(value)) < 40 else "..."
             )
+            shown = repr(bool(value)) if ours == "progress" else shown
             note = f"; {NOTES[function]}" if keyword in ("dim", "keepdim") and function in NOTES else ""
             return TypeError(f"{text}; use {ours}={shown}{note}")
         if keyword in ABSENT:
@@ -254,6 +258,19 @@ def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -
     return TypeError(f"{owner}() takes {places} by position{more}{POSITIONAL.get(owner, '')}")
 
 
+def _twice(
+    owner: str, parameters: Sequence[inspect.Parameter], given: int, keywords: Collection[str]
+) -> TypeError | None:
+    """The error for an argument that is given by position and by name, as in Keras's fit(model, x, y, loss=...)."""
+    places = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    twice = [name for name in places[:given] if name in keywords]
+    if not twice:
+        return None
+    named = ", ".join(f"`{name}`" for name in places if name != "self")
+    text = f"{owner}() got `{twice[0]}` by position and by name; its positions are {named}"
+    return TypeError(f"{text}{POSITIONAL.get(owner, '')}")
+
+
 def explain_keywords(function: F) -> F:
     """A decorator: errors of `function` name our keyword for PyTorch's. It is slow; :func:`foreign` is for frequent calls."""
 
@@ -263,8 +280,13 @@ def explain_keywords(function: F) -> F:
             return function(*args, **kwargs)
         except TypeError:
             names = inspect.signature(function).parameters
-            owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__.lstrip("_")
+            owner = (
+                type(args[0]).__name__
+                if function.__name__ in ("__init__", "__call__")
+                else function.__name__.lstrip("_")
+            )
             error = None if any(p.kind is p.VAR_KEYWORD for p in names.values()) else unexpected(owner, names, kwargs)
+            error = error or _twice(owner, list(names.values()), len(args), kwargs)
             error = error or _too_many(owner, list(names.values()), len(args))
             if error is None:
                 raise

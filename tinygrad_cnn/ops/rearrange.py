@@ -5,7 +5,6 @@ In docstrings, g is the incoming gradient and a' the gradient with respect to a.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import index
@@ -14,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.frames import caller
+from ..core.frames import warn_user
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import where
 from .gather import take
@@ -176,8 +175,7 @@ def split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor
         and any(j <= i for i, j in pairwise(sections))
     ):
         text = f"split: {sections!r:.60} are positions, as in NumPy, and leave empty parts; for PyTorch's sizes, give "
-        frame = caller()
-        warnings.warn_explicit(f"{text}np.cumsum(sizes)[:-1]", UserWarning, frame.f_code.co_filename, frame.f_lineno)
+        warn_user(f"{text}np.cumsum(sizes)[:-1]")
     return _parts("split", a, sections, at)
 
 

@@ -26,7 +26,7 @@ class Classifier(ClassifierMixin, Estimator):
     Args:
         module: a Module, which is copied for each fit; or, so that it fits the data, a function of the numbers of features
             ``X.shape[1]`` and of classes that returns a new one: ``tg.nn.Linear``, for example. It returns scores
-            (N, classes). To search over its parameters, search over functions: ``partial(build, width=8)``.
+            (N, classes).
         loss: a function of scores (N, classes) and the numbers of the classes (N,).
         optimizer: a class of ``tg.optim``, or another function of parameters and ``lr`` that returns an optimizer.
         lr: the learning rate.
@@ -37,6 +37,7 @@ class Classifier(ClassifierMixin, Estimator):
         callbacks: of ``tg.training``; each fit copies them.
         random_state: of weights, orders and dropout: a whole number for the same result in each fit, a NumPy RandomState,
             or None for the library's generator.
+        module__name: an argument `name` of the function that builds the module, such as ``module__width=8``.
 
     Attributes:
         module_: the trained model.
@@ -59,12 +60,12 @@ class Classifier(ClassifierMixin, Estimator):
         lr: float = 1e-3, scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10,
         batch_size: int = 32, class_weight: Mapping[Any, float] | str | None = None,
         validation_fraction: float | None = None, metrics: Any = None, callbacks: Iterable[Callback] = (),
-        compile: bool = True, progress: bool = False, random_state: Any = None,
+        compile: bool = True, progress: bool = False, random_state: Any = None, **module__: Any,
     ) -> None:  # fmt: skip
         super().__init__(
             module, loss=loss, optimizer=optimizer, lr=lr, scheduler=scheduler, epochs=epochs, batch_size=batch_size,
             validation_fraction=validation_fraction, metrics=metrics, callbacks=callbacks, compile=compile,
-            progress=progress, random_state=random_state,
+            progress=progress, random_state=random_state, **module__,
         )  # fmt: skip
         self.class_weight = class_weight
 

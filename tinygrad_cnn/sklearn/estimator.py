@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..checks import checked, number
-from ..names.keywords import explain_keywords
+from ..names.keywords import explain_keywords, unexpected
 from ..nn import Module
 from ..ops.losses.regression import mse
 from ..ops.random import generator, stream
@@ -24,6 +24,7 @@ from ..tensor import get_default_dtype
 from ..training import Callback, History, fit, predict
 from ..training.arguments import Loss
 
+PREFIX = "module__"
 _FRACTION = {"validation_fraction": number("a number between 0 and 1", lambda share: 0 < share < 1)}
 Build: TypeAlias = Callable[[int, int], Module]
 
@@ -40,8 +41,9 @@ class Estimator(BaseEstimator):
         self, module: Module | Build, *, loss: Loss = mse, optimizer: Callable[..., Optimizer] = Adam,
         lr: float = 1e-3, scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10,
         batch_size: int = 32, validation_fraction: float | None = None, metrics: Any = None, callbacks: Iterable[Callback] = (),
-        compile: bool = True, progress: bool = False, random_state: Any = None,
+        compile: bool = True, progress: bool = False, random_state: Any = None, **module__: Any,
     ) -> None:  # fmt: skip
+        self.__dict__.update(self._for_module(module__))
         self.module = module
         self.loss = loss
         self.optimizer = optimizer
@@ -55,6 +57,30 @@ class Estimator(BaseEstimator):
         self.compile = compile
         self.progress = progress
         self.random_state = random_state
+
+    # Arguments of the function that builds the module, as skorch names them: module__width=8
+
+    def _for_module(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """TypeError unless each keyword is of the form module__name."""
+        if wrong := [name for name in options if not name.startswith(PREFIX)]:
+            names = self._get_param_names()
+            raise unexpected(self._name, names, {wrong[0]: options[wrong[0]]}) or TypeError(
+                f"{self._name}() got an unexpected keyword argument {wrong[0]!r}; it has {', '.join(names)}, and "
+                "module__name=... for an argument of the function that builds the module"
+            )
+        return dict(options)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters by name, those of the module's function as module__name."""
+        found: dict[str, Any] = super().get_params(deep)
+        return found | {name: value for name, value in vars(self).items() if name.startswith(PREFIX)}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; module__name is an argument of the function that builds the module."""
+        options = {name: value for name, value in params.items() if name.startswith(PREFIX)}
+        super().set_params(**{name: value for name, value in params.items() if name not in options})
+        self.__dict__.update(self._for_module(options))
+        return self
 
     def _checked(self, X: Any, *y: Any, **options: Any) -> Any:
         """X, and y if it is given, checked by scikit-learn; X of the default dtype. Without y, X must be as in fit."""
@@ -103,10 +129,17 @@ class Estimator(BaseEstimator):
         return scheduler
 
     def _model(self, x: NDArray[Any], outputs: int) -> Module:
+        named = {name: value for name, value in vars(self).items() if name.startswith(PREFIX)}
+        options = {name.removeprefix(PREFIX): value for name, value in named.items()}
         if isinstance(self.module, Module):
+            if options:
+                raise TypeError(
+                    f"{self._name}: `module` is built already, and there is {', '.join(named)}, for the function that "
+                    "builds it; give the function"
+                )
             model = deepcopy(self.module)
         elif callable(self.module):
-            model = self.module(x.shape[1], outputs)
+            model = self.module(x.shape[1], outputs, **options)
         else:
             model = self.module
         if not isinstance(model, Module):

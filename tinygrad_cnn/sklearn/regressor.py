@@ -22,7 +22,7 @@ class Regressor(RegressorMixin, Estimator):
             :class:`Classifier`. It returns (N, targets), with one target (N, 1).
         loss: a function of outputs and targets, both (N, targets).
         optimizer, lr, scheduler, epochs, batch_size, validation_fraction, metrics, callbacks, compile, progress,
-            random_state: as for :class:`Classifier`.
+            random_state, module__name: as for :class:`Classifier`.
 
     Attributes:
         module_: the trained model.

@@ -71,9 +71,8 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
         TypeError: if `array` is not an ndarray of numbers or Booleans.
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
-        raise TypeError(
-            f"from_numpy: `array` is {type(array).__name__}; it must be a numeric ndarray, or use Tensor(...)"
-        )
+        remedy = "it is what you want already" if isinstance(array, Tensor) else "or use Tensor(...)"
+        raise TypeError(f"from_numpy: `array` is {type(array).__name__}; it must be a numeric ndarray, {remedy}")
     tensor = Tensor._of(array.view(np.ndarray))
     tensor.requires_grad = requires_grad
     return tensor

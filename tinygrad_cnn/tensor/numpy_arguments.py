@@ -51,6 +51,10 @@ REASONS = {
 _NO_VALUE = inspect.signature(np.sum).parameters["keepdims"].default
 
 
+class Refused(TypeError):
+    """NumPy can do what was asked for, and no op can. Users see a TypeError."""
+
+
 class Places(NamedTuple):
     """How the parameters of a function of NumPy's correspond to those of ours."""
 
@@ -128,8 +132,8 @@ def ufunc_arguments(ufunc: np.ufunc, standing: Function, kwargs: Mapping[str, An
     return passed
 
 
-def refusal(name: str, standing: Function, keyword: str) -> TypeError:
+def refusal(name: str, standing: Function, keyword: str) -> Refused:
     """The error for an argument of NumPy's that ours does not take."""
     op = standing.__name__.removeprefix("_numpy_")
     why = REASONS.get(keyword, "tinygrad_cnn.{op} does not take it").format(op=op)
-    return TypeError(f"{name}: `{keyword}=` is refused beside a Tensor: {why}")
+    return Refused(f"{name}: `{keyword}=` is refused beside a Tensor: {why}")

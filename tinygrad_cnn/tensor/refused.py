@@ -33,6 +33,9 @@ QUERIES = frozenset(_named("""
 """))  # fmt: skip
 """Functions that read values and return nothing that has a gradient: indices, Booleans, integers or text."""
 
+WRITES = frozenset(_named("copyto fill_diagonal place put put_along_axis putmask"))
+"""Functions that write into their first argument."""
+
 _REASONS = {
     "its result is complex, and complex Tensors are not recorded; write real and imaginary parts as two Tensors": """
         roots sort_complex fft.fft fft.fft2 fft.fftn fft.hfft fft.ifft
@@ -53,4 +56,4 @@ _REASONS = {
 }  # fmt: skip
 
 REFUSED = {function: reason for reason, names in _REASONS.items() for function in _named(names)}
-"""Why a function that NumPy would hand to Tensors is refused."""
+"""Why a function that NumPy would hand to Tensors is refused, if one of them requires a gradient."""

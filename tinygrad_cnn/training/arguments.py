@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def check_model(name: str, model: Any) -> None:
 
 
 def check_loss(name: str, loss: Any) -> None:
-    """TypeError unless `loss` may be a function or a loss layer."""
+    """TypeError unless `loss` may be a function or a loss layer; ValueError if it takes a sum."""
     if isinstance(loss, type):
         raise TypeError(f"{name}: `loss` is the class {loss.__name__}; pass an object of it: {loss.__name__}()")
     if not callable(loss):
@@ -41,6 +42,15 @@ def check_loss(name: str, loss: Any) -> None:
         raise TypeError(
             f"{name}: `loss` is {what}{data}; it must be a function of (output, target), such as tg.cross_entropy, or a loss "
             "layer, such as nn.CrossEntropyLoss()"
+        )
+    ours = hasattr(type(loss), "function")  # a layer of nn
+    reduction = (
+        loss.keywords.get("reduction") if isinstance(loss, partial) else ours and getattr(loss, "reduction", None)
+    )
+    if reduction == "sum":
+        raise ValueError(
+            f"{name}: `loss` has reduction='sum', which grows with the batch, and losses are averaged over examples; "
+            "leave it out, and multiply the learning rate by the batch size for the same steps"
         )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..checks import Loadable, any_number, checked, flag, read, whole
+from ..names.hooks import HOOKS
 from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, ReduceLROnPlateau
 from .state import prepared
@@ -68,6 +71,77 @@ class Callback:
         """Load a copy of what :meth:`state_dict` returned."""
 
 
+EVENTS = {name: method for name, method in vars(Callback).items() if name.startswith("on_") and callable(method)}
+"""The hooks, by name."""
+
+
+def check_hooks(callback: Callback, values: frozenset[str]) -> None:
+    """TypeError if a method would never be called though it looks like a hook, or cannot be called as its hook is.
+
+    Args:
+        callback: the callback.
+        values: the names of what a Run holds. A hook with a first parameter of such a name expects that instead of the Run.
+    """
+    kind = type(callback).__name__
+    for name in dir(callback):
+        if name in EVENTS:
+            if inspect.getattr_static(callback, name) is not EVENTS[name]:
+                _check_signature(kind, name, getattr(callback, name), values)
+        elif (ours := _meant(name)) is not None and callable(inspect.getattr_static(callback, name)):
+            use = f"; use {_call(ours)}" if ours else ""
+            raise TypeError(
+                f"fit: `callbacks` has a {kind} with a method {name}, which no event calls{use}. The hooks are "
+                f"{', '.join(EVENTS)}; a method of another purpose needs a name that does not look like one"
+            )
+    saved, loaded = (getattr(type(callback), name) for name in ("state_dict", "load_state_dict"))
+    if saved is not Callback.state_dict and loaded is Callback.load_state_dict:
+        raise TypeError(
+            f"fit: `callbacks` has a {kind} with state_dict, but without load_state_dict, so that a resumed training would "
+            "lose its state; define both"
+        )
+
+
+def _call(event: str) -> str:
+    """How a hook is called, in words."""
+    return f"{event}({', '.join([*inspect.signature(EVENTS[event]).parameters][1:])})"
+
+
+def _meant(name: str) -> str | None:
+    """The hook that a method was probably meant to be; "" if it looks like another hook; None if it looks like none."""
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    for known in (plain, f"on_{plain}"):
+        if known in HOOKS or (known in EVENTS and known.count("_") > 1):
+            return HOOKS.get(known, known)
+    return next(iter(get_close_matches(plain, EVENTS, 1)), "") if plain.startswith("on_") else None
+
+
+def _check_signature(kind: str, name: str, hook: Any, values: frozenset[str]) -> None:
+    """TypeError unless `hook` can be called as the hook `name` is."""
+    own = [*inspect.signature(EVENTS[name]).parameters][1:]
+    fault = None
+    if not callable(hook):
+        fault = f"is {hook!r:.60} and no method"
+    elif inspect.iscoroutinefunction(hook) or inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
+        fault = "is a coroutine or a generator, whose body would not run"
+    else:
+        try:
+            signature = inspect.signature(hook)
+        except ValueError:  # a method without parameters, not even self; or a builtin one
+            signature = inspect.signature(getattr(hook, "__func__", lambda *_: None))
+        try:
+            signature.bind(*own)
+        except TypeError as error:
+            fault = f"takes {signature} ({error})"
+        else:
+            first = next(iter(signature.parameters))
+            if first in values and first not in own:
+                fault = f"takes {signature}, but its `{first}` would be the run; that is run.{first}"
+            elif "logs" in signature.parameters:
+                fault = f"takes {signature}, but there are no `logs`; run.history.last and run.means.result() have the measures"
+    if fault:
+        raise TypeError(f"fit: `callbacks` has a {kind} whose {name} {fault}; it is called as {_call(name)}")
+
+
 class Best(Loadable):
     """The best value of a measure so far.
 
@@ -75,7 +149,7 @@ class Best(Loadable):
         metric: the measure, by its name in the history.
         min_delta: by how much a value must be better to count.
         mode: "min" if a small value is good, "max" if a large one is; None takes "max" for names that end in
-            "accuracy", "f1" or "top5" for any number, and "min" for all others.
+            "accuracy", "cosine", "f1", "r2" or "top5" for any number, and "min" for all others.
 
     Attributes:
         value: the best so far; NaN before there is one.
@@ -91,7 +165,7 @@ class Best(Loadable):
             raise ValueError(f"`min_delta` is {min_delta!r}; it must be a finite number of at least 0")
         self.metric = metric
         self.min_delta = min_delta
-        self.mode = mode or ("max" if re.search(r"(accuracy|f1|top\d+)$", metric) else "min")
+        self.mode = mode or ("max" if re.search(r"(accuracy|cosine|f1|r2|top\d+)$", metric) else "min")
         self.value = math.nan
         self.epoch = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -87,8 +88,9 @@ class Checkpoint(Loadable, Callback):
             self.save(run)
 
     def on_fit_end(self, run: Run) -> None:
-        """Save the last steps, unless an exception left one half done."""
-        if run.status != "failed" and self._saved != run.step:
+        """Save the last steps, unless an exception left one half done, or they were stopped at a loss that is not finite."""
+        lost = run.status == "stopped" and run.batch > 0 and not math.isfinite(run.means.last)
+        if run.status != "failed" and not lost and self._saved != run.step:
             self.save(run)
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Sized
@@ -25,13 +26,14 @@ from .arguments import (
     loader_of,
 )
 from .batches import Keys, check_keys, in_order
-from .callbacks import Callback, EachEpoch, EachStep
+from .callbacks import Callback, EachEpoch, EachStep, check_hooks
 from .checkpoint import Checkpoint
 from .history import History
 from .interrupt import Interrupt
 from .measure import modes
+from .nonfinite import Watch, numpy_warnings
 from .progress import Progress
-from .run import Run
+from .run import VALUES, Run
 from .steps import Steps
 from .weights import weighted
 
@@ -46,7 +48,7 @@ def fit(
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
-    resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
+    stop_on_nan: bool = False, resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
 ) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
@@ -68,9 +70,9 @@ def fit(
             arguments, in their order, and of the target, last, such as ("image", "label"). Other entries are not read.
         metrics: the metrics besides the loss: a list of names, functions of (output, target) that return the mean of the
             batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, by their names in the history. The names are
-            "accuracy", "binary_accuracy", "f1", "mae", "rmse", and "top3" for any number. "accuracy" and "f1" take the
-            sides of the threshold that the loss has, if it is a binary cross-entropy. None measures "accuracy" for binary
-            cross-entropies, and for other losses if targets are classes.
+            "accuracy", "binary_accuracy", "cosine", "f1", "mae", "mape", "msle", "r2", "rmse", and "top3" for any number.
+            "accuracy" and "f1" take the sides of the threshold that the loss has, if it is a binary cross-entropy. None
+            measures "accuracy" for binary cross-entropies, and for other losses if targets are classes.
         class_weight: factors for the losses of examples by their class, in training and validation: a dict, a sequence,
             or "balanced" for n / (k n_c), for k classes with n_c of n examples. For cross-entropies only.
         scheduler: stepped after each epoch, see :class:`EachEpoch`; in :class:`EachStep` it is stepped after each batch.
@@ -81,6 +83,8 @@ def fit(
             progress says what was compiled, or why steps run as written. In a browser (Pyodide), trainings of fewer than 500
             steps run as written, since compiling them would take longer than it saves.
         progress: show loss, metrics, images per second and the time left.
+        stop_on_nan: end the training after a step whose loss is NaN or infinite. A Checkpoint then keeps what it saved last.
+            Without it the training goes on. Either way a warning names epoch, step and the first op that was not finite.
         resume: a file that a Checkpoint saved. The result has the same bits as without the pause, also from the middle of an
             epoch, if the loader has a state or the same batches in every epoch.
         distributed: the shards of each batch and the processes that share them, see
@@ -109,7 +113,11 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
         raise ValueError(f"fit: `epochs` is {epochs!r}; it must be a whole number of at least 0")
-    checked("fit", {"compile": flag, "progress": flag, **({} if shuffle is None else {"shuffle": flag})}, locals())
+    checked(
+        "fit",
+        {"compile": flag, "progress": flag, "stop_on_nan": flag, **({} if shuffle is None else {"shuffle": flag})},
+        locals(),
+    )
     if resume is not None:
         check_path("fit", resume, "resume")
     check_model("fit", model)
@@ -127,19 +135,21 @@ def fit(
         validate = loader_of("fit", validate, batch_size if is_arrays(validate) else None, label="validate", keys=keys)
         if isinstance(validate, Sized) and not len(validate):
             raise ValueError("fit: `validate` gave no batch; it is empty")
+    ordered = _ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0)
+    _check_schedules(ordered, optimizer)
     run = Run(
         model, loader, loss, optimizer, epochs=int(epochs), validate=validate, scheduler=stepper,
-        callbacks=_ordered(stepper, callbacks, progress, rank=distributed.rank if distributed else 0), distributed=distributed,
-        metrics=resolved(metrics, loss), **of_batches,
+        callbacks=ordered, distributed=distributed, metrics=resolved(metrics, loss), **of_batches,
     )  # fmt: skip
     steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)
-    with modes(model), Interrupt() as interrupt, steps:
+    watch = Watch(run, stop_on_nan)
+    with numpy_warnings(), modes(model), Interrupt() as interrupt, steps:
         model.train()
         try:
             run.call("on_fit_begin")
-            while not steps.end(interrupt) and run.epoch < epochs:
-                _epoch(run, steps, interrupt)
+            while not steps.end(interrupt) and run.epoch < run.epochs:
+                _epoch(run, steps, interrupt, watch)
             run.status = "interrupted" if steps.interrupted else "stopped" if run.stopped else "finished"
         except BaseException:
             run.status = "failed"
@@ -163,6 +173,9 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
             )
         if not isinstance(callback, Callback):
             raise TypeError(f"fit: {callback!r} is not a callback; derive its class from tg.training.Callback")
+        check_hooks(callback, VALUES)
+    if twice := [callback for n, callback in enumerate(given) if any(callback is other for other in given[:n])]:
+        raise ValueError(f"fit: `callbacks` has the same {type(twice[0]).__name__} twice; give it once, or two objects")
     checkpoints = [callback for callback in given if isinstance(callback, Checkpoint)]
     others = [callback for callback in given if not isinstance(callback, Checkpoint)]
     shown = [*others, *([Progress()] if progress else [])]
@@ -173,11 +186,6 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
 
 def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
     stepper = EachEpoch(scheduler) if isinstance(scheduler, LRScheduler) else scheduler
-    if isinstance(stepper, EachEpoch | EachStep) and stepper.scheduler.optimizer is not optimizer:
-        raise ValueError(
-            f"fit: `scheduler` is a {type(stepper.scheduler).__name__} of another optimizer, so that no rate would change; "
-            "make it with the optimizer that fit is given"
-        )
     if stepper is None or isinstance(stepper, EachEpoch | EachStep):
         return stepper
     what = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else repr(scheduler)
@@ -187,13 +195,31 @@ def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
     )
 
 
-def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
+def _check_schedules(callbacks: Iterable[Callback], optimizer: Optimizer) -> None:
+    """ValueError if a schedule would change no rate, or be stepped twice."""
+    found = [callback.scheduler for callback in callbacks if isinstance(callback, EachEpoch | EachStep)]
+    for n, schedule in enumerate(found):
+        if schedule.optimizer is not optimizer:
+            raise ValueError(
+                f"fit: there is a {type(schedule).__name__} of another optimizer, so that no rate would change; make it with "
+                "the optimizer that fit is given"
+            )
+        if any(schedule is other for other in found[:n]):
+            raise ValueError(
+                f"fit: the {type(schedule).__name__} would be stepped twice; give it as `scheduler` or among `callbacks`, once"
+            )
+
+
+def _epoch(run: Run, steps: Steps, interrupt: Interrupt, watch: Watch) -> None:
     """The rest of the current epoch, unless the training is stopped before its end."""
     if not run.batch and not run.trained:
         run.start_epoch()
         run.call("on_epoch_begin")
     began = time.perf_counter()
     for batch in steps.batches():
+        if run.step >= watch.due:
+            watch.keep()
+        before = run.parts
         steps.train(batch)
         run.batch += 1
         run.step += 1
@@ -201,6 +227,9 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
         run.train_seconds += now - began
         began = now
         run.call("on_step_end")
+        if not -math.inf < run.means.last <= watch.calm:
+            watch.look(before)
+        before = ()
         if steps.end(interrupt):
             return
     if not run.means.examples:
@@ -222,6 +251,7 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt) -> None:
     run.epoch += 1
     run.batch, run.trained = 0, False
     run.call("on_epoch_end")
+    run.check_parts()
 
 
 def _interruption(run: Run) -> KeyboardInterrupt:

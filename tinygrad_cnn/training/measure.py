@@ -133,6 +133,11 @@ class Means:
         """What the metrics measured, as numbers that add up."""
         if not values:
             return [[] for _ in self.metrics]
+        if len(values) != len(self.metrics):
+            names = ", ".join(metric.name for metric in self.metrics) or "nothing"
+            raise ValueError(
+                f"a step measured {len(values)} metrics, and {names} is expected; give both the same `metrics`"
+            )
         pairs = zip(self.metrics, values, strict=True)
         return [metric.totals(value, target) if value.size else [] for metric, value in pairs]
 
@@ -289,7 +294,7 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Ke
 
     Raises:
         TypeError: if an argument is of the wrong kind.
-        ValueError: if there is no batch, or a batch lacks a key.
+        ValueError: if there is no batch, or a batch lacks a key, or a loader shuffles or drops examples.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> model = tg.nn.Linear(2, 3)
@@ -299,6 +304,12 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Ke
     check_model("predict", model)
     check_keys("predict", keys, least=1)
     arrays = (data,) if hasattr(data, "__array__") else data
+    for option, fault in (
+        ("shuffle", "the outputs would be in another order"),
+        ("drop_last", "outputs would be missing"),
+    ):
+        if getattr(data, option, None) is True:
+            raise ValueError(f"predict: `data` is a loader with {option}=True, so that {fault}; give one without")
     inputs = keys if keys is None or len(keys) == 1 else keys[:-1]
     loader = loader_of("predict", arrays, batch_size, label="data", keys=inputs, parts=1)
     outputs: list[Any] = []

@@ -97,7 +97,8 @@ class Progress(Callback):
 
     def _show_bar(self, run: Run, text: str, columns: int, end: bool) -> None:
         if self._bar is None:
-            options = {"bar_format": "{desc}  {bar:20}", "ncols": columns, "mininterval": 0}
+            # Containers have terminals of 0 rows, in which tqdm would draw nothing.
+            options = {"bar_format": "{desc}  {bar:20}", "ncols": columns, "nrows": 20, "mininterval": 0}
             self._bar = self._make_bar(total=run.batches, file=self._out, **options)
         self._bar.ncols = None if end else columns  # the finished line is not cut
         self._bar.n = run.batches or run.batch if end else run.batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,7 @@ class Run(Loadable):
         self.how = ""
         self.parts: Sequence[Tensor] = ()
         self.epoch = self.step = 0
+        self._used = {name: getattr(self, name) for name in ("model", "loss", "optimizer", "metrics", "callbacks")}
         self.start_epoch()
 
     def start_epoch(self) -> None:
@@ -91,9 +92,38 @@ class Run(Loadable):
         """The number of this process among those that share the training; rank 0 writes files."""
         return self.distributed.rank if self.distributed else 0
 
-    def stop(self, reason: str) -> None:
-        """End the training after the current step, and say why."""
-        self.stopped = reason
+    def _stop(self, reason: str = "") -> None:
+        self.stopped = str(reason) or "a callback has asked for it"
+
+    @property
+    def stop(self) -> Callable[..., None]:
+        """``run.stop(reason)`` ends the training after the current step, and says why."""
+        return self._stop
+
+    @stop.setter
+    def stop(self, value: Any) -> None:
+        raise AttributeError(
+            f"Run: a callback sets stop to {value!r:.60}, which would change nothing; call run.stop(reason)"
+        )
+
+    @property
+    def stop_training(self) -> bool:  # Keras's name
+        return bool(self.stopped)
+
+    @stop_training.setter
+    def stop_training(self, value: Any) -> None:
+        self.stop = value
+
+    should_stop = stop_training  # Lightning's
+
+    def check_parts(self) -> None:
+        """ValueError if a callback has replaced what the steps use."""
+        for name, part in self._used.items():
+            if getattr(self, name) is not part:
+                raise ValueError(
+                    f"fit: a callback has replaced run.{name}, and the steps use the old one; change it in place, or call "
+                    "fit again"
+                )
 
     def call(self, event: str) -> None:
         """Call a method of every callback, such as "on_step_end"."""
@@ -175,6 +205,10 @@ class Run(Loadable):
                 numbers = (f"{name}{number}" for number in count(2))
                 named[name if name not in named else next(n for n in numbers if n not in named)] = callback
         return named
+
+
+VALUES = frozenset({*(field.name for field in fields(Run)), "epoch", "batch", "step", "history", "means", "parts"})
+"""The names of what a run holds."""
 
 
 def _history(saved: Any) -> History:
