@@ -8,8 +8,6 @@ import importlib.util
 import io
 import pkgutil
 import re
-import subprocess
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import FunctionType

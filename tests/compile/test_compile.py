@@ -1,4 +1,5 @@
-"""What compile promises: a call is the plain call, whatever the function does, and memory that somebody holds is not overwritten."""
+"""What compile promises: a call is the plain call, whatever the function does, and memory that somebody holds is not
+overwritten."""
 
 from __future__ import annotations
 

@@ -144,5 +144,4 @@ def test_memory_of_a_walk_does_not_touch():
     buffers = {buffer.offset: buffer.size for buffer in program._plan.buffers.values() if not buffer.lasts}
     spans = sorted((at, at + size) for at, size in buffers.items())
     assert len(spans) > 1
-    values = {program._plan.buffers[value].offset: value for value in program._plan.buffers if not program._plan.buffers[value].lasts}
-    assert all(values[at].nbytes < size for at, size in buffers.items())
+    assert all(value.nbytes < buffer.size for value, buffer in program._plan.buffers.items())

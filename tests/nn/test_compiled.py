@@ -11,7 +11,6 @@ from tinygrad_cnn import nn
 from .cases import CASES
 from .test_layers import made
 
-
 NETWORKS = {
     "BatchNorm2d": lambda: nn.Sequential(
         nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.training import Callback, EachEpoch, EachStep, steps
+from tinygrad_cnn.training import Callback, EachEpoch, EachStep
 
 from .common import DIGITS, IMAGES, Parts, assert_same, measures
 

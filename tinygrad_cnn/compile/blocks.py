@@ -1,10 +1,11 @@
 """Memory for the values that a function can see.
 
-A value of a step is computed in the same memory in every call, unless somebody still holds the array of an earlier call: a Tensor,
-a view, a graph, a gradient. The reference count of the memory tells, since everybody else gets views of it. It is exact because the arrays
-that tasks use reach the memory through another object, and so do not count.
+A value of a step is computed in the same memory in every call, unless somebody still holds the array of an earlier call: a
+Tensor, a view, a graph, a gradient. The reference count of the memory tells, since everybody else gets views of it. It is
+exact because the arrays that tasks use reach the memory through another object, and so do not count.
 
-Several steps of a call may use one block one after another, if their values were dead by then in the call that was recorded.
+Several steps of a call may use one block one after another, if their values were dead by then in the call that was
+recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Block:
         self.size = size
         self.raw = np.empty(size + ALIGNMENT, np.uint8)
         self._offset = -self.raw.ctypes.data % ALIGNMENT
-        self._hidden = PickleBuffer(self.raw)  # unlike a memoryview, NumPy does not look through it
+        self._hidden: Any = PickleBuffer(self.raw)  # type: ignore[arg-type] # unlike a memoryview, NumPy does not look through it
         self.limit = getrefcount(self.raw)
         self.users: list[Step] = []
 
@@ -38,7 +39,9 @@ class Block:
         """An array on the memory for tasks, which nobody else may get."""
         return np.ndarray(shape, dtype, self._hidden, self._offset + at, strides)
 
-    def outer(self, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], at: int = 0) -> Callable[[], Any]:
+    def outer(
+        self, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], at: int = 0
+    ) -> Callable[[], Any]:
         """A function that makes an array on the memory for everybody, and raises the references to it by one for each."""
         self.limit += 1
         return np.ndarray(shape, dtype, self.raw, self._offset + at, strides).view
@@ -66,9 +69,9 @@ class Blocks:
         """
         best = None
         for block in () if step.escapes else self._blocks:
-            if nbytes <= block.size <= 2 * nbytes + ALIGNMENT and (best is None or block.size < best.size):
-                if not any(user.escapes or _meet(user, step) for user in block.users):
-                    best = block
+            fits = nbytes <= block.size <= 2 * nbytes + ALIGNMENT and (best is None or block.size < best.size)
+            if fits and not any(user.escapes or _meet(user, step) for user in block.users):
+                best = block
         if best is None:
             best = Block(math.ceil(nbytes / ALIGNMENT) * ALIGNMENT)
             self._blocks.append(best)

@@ -27,8 +27,8 @@ class Form(NamedTuple):
     """What the code of a step depends on."""
 
     kinds: str
-    """For each operand: `t` a Tensor of a slot, `d` a detached one, `a` an array, `c` an array from outside that stays the same,
-    `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from outside."""
+    """For each operand: `t` a Tensor of a slot, `d` a detached one, `a` an array, `c` an array from outside that stays the
+    same, `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from outside."""
     copied: tuple[int, ...]
     """The operands that are copied to where the task reads them."""
     parents: tuple[int | None, ...] | None
@@ -51,8 +51,8 @@ def source(form: Form) -> str:
     n = len(form.kinds)
     slots = [f"s{i}" for i in range(n)]
     names = [
-        *slots, "course", "step", "op", "out", "task", "view", "block", "renew", "recorded", "dumped", "shape", "strides", "dtype",
-        "residuals", "releases", "expected",
+        *slots, "course", "step", "op", "out", "task", "view", "block", "renew", "recorded", "dumped", "shape", "strides",
+        "dtype", "residuals", "releases", "expected",
     ]  # fmt: skip
     lines = [f"def make({', '.join(names)}):", "    def take(inputs, params):"]
     body = [f"{', '.join(f'x{i}' for i in range(n))}, = inputs", "try:"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -46,10 +47,10 @@ class Compiled(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         for x in args:
             if x.__class__ is not Tensor:
-                args = _in_tensors(args)  # type: ignore[assignment]
+                args = _in_tensors(args)
                 break
         if kwargs:
-            kwargs = _in_tensors(kwargs)  # type: ignore[assignment]
+            kwargs = _in_tensors(kwargs)
         # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
         if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or not self._alone.acquire(blocking=False):
             return self._function(*args, **kwargs)
@@ -86,7 +87,7 @@ def _in_tensors(tree: Any) -> Any:
         return tree
     branches = list(tree.values() if isinstance(tree, dict) else tree)
     found = [_in_tensors(branch) for branch in branches]
-    if all([new is old for new, old in zip(found, branches, strict=True)]):
+    if all(map(operator.is_, found, branches)):
         return tree
     if isinstance(tree, tuple):
         return tree._make(found) if hasattr(tree, "_make") else tuple(found)

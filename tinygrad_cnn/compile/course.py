@@ -1,15 +1,15 @@
 """The course of a compiled function: the ops that its calls called, in order, and what is prepared for each of them.
 
-A `Slot` is the place of a value: the output of a step, or an operand from outside. A `Step` is an op call on slots. The steps form
-a tree, because calls may take different branches. While the function runs, the course is the tracer: an op call that is the
-expected step is computed by that step's task, and returns a Tensor on the slot's array with a new node. A call that is not expected
-is made plainly and recorded.
+A `Slot` is the place of a value: the output of a step, or an operand from outside. A `Step` is an op call on slots. The
+steps form a tree, because calls may take different branches. While the function runs, the course is the tracer: an op call
+that is the expected step is computed by that step's task, and returns a Tensor on the slot's array with a new node. A call
+that is not expected is made plainly and recorded.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from threading import get_ident
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..tensor import Tensor
 from .blocks import Blocks
 from .program import Program, in_bytes
 from .rules import Rules, Walk
-from .slots import Slot, Step, Use, plain, same
+from .slots import Slot, Step, Use
 from .tasks import prepare
 
 MOST_STEPS = 50_000
@@ -53,7 +53,9 @@ class Course(tracing.Tracer):
 
     def _rest(self) -> None:
         self.last: Step | None = None  # the step that came last
-        self.expected = self.first[0] if len(self.first) == 1 else None  # the step that comes next, if there is only one
+        self.expected = (
+            self.first[0] if len(self.first) == 1 else None
+        )  # the step that comes next, if there is only one
         self._known: dict[int, list[Slot]] | None = None  # by the id of its array; while steps are recorded
         self._thread = 0  # the one whose call follows the course, or 0
 
@@ -116,7 +118,7 @@ class Course(tracing.Tracer):
                 for slot, x in new:
                     self._bind(step, slot, x)
                 step.params = params
-                return prepare(step, inputs, self)(inputs, params)
+                return prepare(step, inputs, self)(inputs, params)  # type: ignore[no-any-return]
         return self._record(op, inputs, params)
 
     def _bind(self, step: Step, slot: Slot, x: Any) -> None:
@@ -286,7 +288,7 @@ class Course(tracing.Tracer):
         if walk is None:
             return self._recorded_walk(self.walks.setdefault(found, []), roots, wanted, retain, finished)
         nodes: list[Any] = [slot.node for slot in walk.visited]
-        if walk.fails or self._known is not None or any([node is None or node.parents is None for node in nodes]):
+        if walk.fails or self._known is not None or _freed(nodes):
             return None
         if walk.program is None:
             walk.uses += 1
@@ -300,7 +302,7 @@ class Course(tracing.Tracer):
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
             walk.program = Program(walk)
             gradients = walk.program.run(roots, retain, finished)
-        return gradients  # type: ignore[no-any-return]
+        return gradients
 
     def _slot_of(self, place: Any) -> Slot | None:
         """The slot of a node, if a step of this call made it."""
@@ -332,7 +334,9 @@ class Course(tracing.Tracer):
         return f"{self.count} operations in {in_bytes(self._memory())} of memory" if self.count else ""
 
     def _memory(self) -> int:
-        programs = [walk.program for walks in self.walks.values() for walk in walks if walk.program is not None]
+        programs: list[Program] = [
+            walk.program for walks in self.walks.values() for walk in walks if walk.program is not None
+        ]
         return self.blocks.nbytes + sum(program.nbytes for program in programs)
 
     def describe(self) -> str:
@@ -349,6 +353,13 @@ class Course(tracing.Tracer):
                 lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
         lines.append(f"{self.count} operations; memory kept: {in_bytes(self._memory())}")
         return "\n".join(lines)
+
+
+def _freed(nodes: Sequence[Any]) -> bool:
+    for node in nodes:  # noqa: SIM110 - a generator would double the cost
+        if node is None or node.parents is None:
+            return True
+    return False
 
 
 def _array(x: Any) -> Any:

@@ -1,9 +1,9 @@
 """The memory plan of a backward walk: which calls are needed, and the offsets of their results in one arena.
 
 Consecutive calls that are parallel over the batch form a group: one thread may take some images through all of them, while
-another is still at the first call with other images. If an op can write its result into a given array, the value gets a buffer in
-the arena, live from the group that makes it to the last group that reads it or a view of it. An op that works in place may
-overwrite an input in its last use. Other values are allocated by their op in every run, as in a plain walk.
+another is still at the first call with other images. If an op can write its result into a given array, the value gets a
+buffer in the arena, live from the group that makes it to the last group that reads it or a view of it. An op that works in
+place may overwrite an input in its last use. Other values are allocated by their op in every run, as in a plain walk.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ class Program:
 
     def _current(self, x: Any) -> Any:
         if isinstance(x, Value):
-            return self._fixed[x] if x in self._fixed else x.array
+            return self._fixed.get(x, x.array)
         return x
 
     def _pull(self, call: Call) -> None:
@@ -337,7 +337,9 @@ def _release(values: Sequence[Value]) -> None:
 def _in_form(y: np.ndarray, value: Value, name: str) -> np.ndarray:
     """An array in the memory order that was recorded, which the calls that read it were prepared for."""
     if y.shape != value.shape:
-        raise RuntimeError(f"compile: `{name}` gave shape {y.shape} in backward, and {value.shape} when it was recorded")
+        raise RuntimeError(
+            f"compile: `{name}` gave shape {y.shape} in backward, and {value.shape} when it was recorded"
+        )
     if value.base is not None:  # a view
         return y
     order = sorted(range(y.ndim), key=lambda i: -value.strides[i])

@@ -1,25 +1,28 @@
 """A backward walk as a list of ops: the rules are given Tensors, and the ops that they call are recorded.
 
-A rule that computes with arrays outside of ops, reads values, or is not one of this library's is one call of all rules of its node.
+A rule that computes with arrays outside of ops, reads values, or is not one of this library's is one call of all rules of
+its node.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core import tracing
 from ..core.backward import fit, input_name, unusable
 from ..core.graph import Op
-from ..core.node import Leaf, Node
+from ..core.node import Node
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
 from ..tensor import Tensor
 from .slots import Slot
+
+if TYPE_CHECKING:
+    from .program import Program
 
 OURS = __name__.partition(".")[0] + ".ops."
 """Rules of ops that are defined there have no effects, and call no other Python."""
@@ -37,7 +40,9 @@ class Value:
     def __init__(self, array: Any, origin: str, source: Any = None) -> None:
         self.array = array
         self.origin = origin  # "call", "slot", "saved", "root" or "constant"
-        self.source = source  # of a slot: it; of a saved value: the slot of its node, and its positions among the saved values
+        self.source = (
+            source  # of a slot: it; of a saved value: the slot of its node, and its positions among the saved values
+        )
         self.base: Value | None = None  # the value of whose memory this one is a view
         self.start = 0  # where it begins in that memory
         if isinstance(array, np.ndarray):
@@ -61,7 +66,7 @@ class Call:
     outputs: tuple[Value | None, ...]
     op: Op | None
     slot: Slot | None = None
-    parents: tuple[Slot, ...] = ()  # of the node, those that are wanted
+    parents: tuple[Slot | None, ...] = ()  # of the node, those that are wanted
 
     @property
     def reads(self) -> list[Value]:
@@ -81,7 +86,7 @@ class Walk:
     fails: bool  # whether it cannot be repeated from the record
     copies: bool = False  # whether the gradients of a walk were still held in a later one
     uses: int = 0
-    program: Any = None
+    program: Program | None = None
 
     def serves(self, wanted: Collection[Any] | None) -> bool:
         """Whether gradients are wanted in this call as they were in the recorded one."""

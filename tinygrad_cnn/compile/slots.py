@@ -25,8 +25,8 @@ class Slot:
     """
 
     __slots__ = (
-        "array", "array_ref", "copied", "dtype", "fixed", "is_number", "is_outside", "last", "last_array", "last_node", "memory_ref",
-        "moves", "node", "node_ref", "placed_as", "shape", "shared", "step", "strides",
+        "array", "array_ref", "copied", "dtype", "fixed", "is_number", "is_outside", "last", "last_array", "last_node",
+        "memory_ref", "moves", "node", "node_ref", "placed_as", "shape", "shared", "step", "strides",
     )  # fmt: skip
 
     def __init__(self, array: np.ndarray | None) -> None:
@@ -91,7 +91,7 @@ class Step:
         self.binds = tuple([use.slot for use in uses if use.binds])
         self.children: list[Step] = []
         self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
-        has_grad = any([use.is_placed and use.slot.place() is not None for use in uses])
+        has_grad = any(use.is_placed and use.slot.place() is not None for use in uses)
         self.recording = _recorded() if has_grad else None  # whether calls were recorded in the graph, if that matters
         self.is_view = False
         self.escapes = False  # whether somebody held its value until a later call
@@ -110,7 +110,7 @@ class Step:
         numbers = {name: i for i, name in enumerate(sig.inputs)}
         self.parents = tuple(places) if sig.variadic else tuple([places[numbers[name]] for name in sig.served])
         self.residuals = tuple([Slot(None) for _ in sig.residuals])
-        names = {OUTPUT: "y", **{name: f"r{i}" for i, name in enumerate(sig.residuals)}}
+        names: dict[str, Any] = {OUTPUT: "y", **{name: f"r{i}" for i, name in enumerate(sig.residuals)}}
         names |= {sig.inputs[0]: "all"} if sig.variadic else numbers
         values = zip(sig.saved, node.saved or (), strict=True)
         self.saved = tuple([None if value is None else names[name] for name, value in values])
@@ -157,7 +157,7 @@ def _has_form(array: Any, slot: Slot) -> bool:
     """Whether an operand is an array with the shape, dtype and memory order that was recorded."""
     if array.__class__ is not np.ndarray:
         return False
-    return array.shape == slot.shape and array.dtype == slot.dtype and array.strides == slot.strides  # type: ignore[no-any-return]
+    return array.shape == slot.shape and array.dtype == slot.dtype and array.strides == slot.strides
 
 
 _PLAIN = frozenset({type(None), bool, int, float, str, complex, type, type(Ellipsis)})
@@ -203,17 +203,19 @@ def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
         elif isinstance(x, np.generic):
             if x.dtype != y.dtype or x.tobytes() != y.tobytes():
                 return False
-        elif kind not in _PLAIN and not isinstance(x, np.dtype):
-            return False
-        elif x != y or (kind is float and not x and math.copysign(1.0, x) != math.copysign(1.0, y)):
+        elif (
+            (kind not in _PLAIN and not isinstance(x, np.dtype))
+            or x != y
+            or (kind is float and not x and math.copysign(1.0, x) != math.copysign(1.0, y))
+        ):
             return False
     return True
 
 
-def dumped(params: tuple[Any, ...]) -> bytes | None:
+def dumped(params: Sequence[Any]) -> bytes | None:
     """Plain values as bytes, which are compared faster; None for values that have no such form."""
     try:
-        return dumps(params, 2)
+        return dumps(params, 2)  # type: ignore[arg-type]
     except ValueError:
         return None
 

@@ -57,8 +57,8 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     )  # fmt: skip
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, task, step.own, step.block,
-        partial(_renewed, step, course), step.recorded, dumped(step.recorded), slot.shape, slot.strides, slot.dtype, step.residuals,
-        step.releases, step.children[0] if len(step.children) == 1 else None,
+        partial(_renewed, step, course), step.recorded, dumped(step.recorded), slot.shape, slot.strides, slot.dtype,
+        step.residuals, step.releases, step.children[0] if len(step.children) == 1 else None,
     )  # fmt: skip
     if before is not None and slot.fixed is not before:
         course.invalidate(slot)
@@ -154,7 +154,9 @@ def _fixed_view(step: Step) -> np.ndarray | None:
     slot, op = step.output, step.op
     made = op.raw(*read, **dict(zip(op.signature.params, step.params, strict=True)))
     view = made[0] if op.signature.residuals else made
-    is_view = isinstance(view, np.ndarray) and any(isinstance(x, np.ndarray) and np.may_share_memory(x, view) for x in read)
+    is_view = isinstance(view, np.ndarray) and any(
+        isinstance(x, np.ndarray) and np.may_share_memory(x, view) for x in read
+    )
     return view if is_view and view.strides == slot.strides and view.shape == slot.shape else None
 
 
@@ -209,4 +211,3 @@ def is_dense(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> boo
                 return False
             itemsize *= n
     return True
-

@@ -1,7 +1,7 @@
 """The tracing seam: a :class:`Tracer` sees every op call and every rule in its context, and may answer in their place.
 
-Anomaly detection, ``vmap``, ``show`` and the course of a compiled function are tracers. An op tests :data:`watchers` once: while
-no tracer is active anywhere, a call pays only for testing an empty list.
+Anomaly detection, ``vmap``, ``show`` and the course of a compiled function are tracers. An op tests :data:`watchers` once:
+while no tracer is active anywhere, a call pays only for testing an empty list.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def deferred(method: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
-        for argument in (*args, *kwargs.values()):
+        given: list[Any] = [*args, *kwargs.values()]
+        for argument in given:
             if hasattr(argument, "_array"):
                 _tracer.get().read(argument)
         _tracer.get().effect(functools.partial(method, *args, **kwargs))

@@ -156,7 +156,7 @@ class DistributedSteps(Steps):
         loss, totals, gradients = self._step(lambda share, *parts: self._shard(share, *tensors(parts)), batch)
         self.run.parts = tensors(batch.parts[world.mine[0]])
         self._tell(self._shard)
-        self._update(*gradients)  # type: ignore[arg-type]
+        self._update(*gradients)
         world.steps += 1
         self.run.means.count(loss.item(), sum(batch.sizes), totals)
 

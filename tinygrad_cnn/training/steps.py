@@ -24,6 +24,7 @@ try:
 except ModuleNotFoundError:  # the folder may be absent
     compiled = Compiled = ()  # type: ignore[assignment, misc]
 
+
 class Steps:
     """The steps of a training in one process. ``tinygrad_cnn.distributed`` derives steps that processes share.
 
@@ -131,5 +132,3 @@ def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:
 def wrapped(step: Step, compile: bool) -> Step:
     """The step, compiled if `compile` is set and the folder exists."""
     return compiled(step) if compile and callable(compiled) else step
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ class ClassWeighted:
     Raises:
         TypeError, ValueError: if the loss is another one, or a weight is not a finite number of at least 0.
     """
-
 
     def __init__(self, loss: Any, weights: Mapping[int, float], complete: bool = False) -> None:
         for label, weight in weights.items():
