@@ -110,7 +110,7 @@ def arguments(argv):
     parser.add_argument("--lr", type=float, default=0.003, help="learning rate of Adam (default: 0.003)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order, dropout (default: 0)")
     parser.add_argument("--augment", action="store_true", help="shift the images by up to a pixel")
-    parser.add_argument("--compile", action="store_true", help="capture the steps and replay them")
+    parser.add_argument("--compile", action="store_true", help="compile the steps")
     parser.add_argument("--threads", type=whole, help="of each process (default: the library's)")
     parser.add_argument("--checkpoint", type=saved, help="the file to save to after each epoch")
     parser.add_argument("--resume", type=present, help="a checkpoint to continue from, on any number of processes")

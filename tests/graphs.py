@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn import Tensor
+from tinygrad_cnn.compile import memory
 
 
 def node_of(t: Tensor) -> Any:
@@ -24,6 +25,31 @@ def node_of(t: Tensor) -> Any:
 def array_of(t: Tensor) -> np.ndarray:
     """The array that a Tensor holds, not a view of it. Looking is not seen by a tracer."""
     return t._array
+
+
+def write(t: Tensor, values: Any) -> None:
+    """Write into the array of a Tensor, as no user does."""
+    t._array[...] = values
+
+
+def memory_of(compiled: Any) -> int:
+    """The bytes in which the ops of a compiled function compute what it can see."""
+    return compiled._course.blocks.nbytes
+
+
+def programs_of(compiled: Any) -> list[Any]:
+    """The prepared backward walks of a compiled function."""
+    return [walk.program for walks in compiled._course.walks.values() for walk in walks if walk.program is not None]
+
+
+def buffers_of(program: Any) -> dict[Any, Any]:
+    """The buffers of the values of a prepared walk."""
+    return program._plan.buffers
+
+
+def placed(buffers: list[Any]) -> int:
+    """The size of an arena for buffers, whose offsets are set."""
+    return memory._place(buffers)
 
 
 def nodes_behind(y: Tensor) -> list[Any]:

@@ -18,6 +18,8 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
 
+from ..graphs import write
+
 SHAPE = (4, 6)
 
 
@@ -34,7 +36,7 @@ class World:
         self.conv = nn.Conv2d(1, 3, 3, padding=1, dtype=np.float64) if _takes_dtype() else nn.Conv2d(1, 3, 3, padding=1)
         self.norm = nn.BatchNorm1d(6)
         for p in [*self.conv.parameters(), *self.norm.parameters()]:
-            p._array[...] = rng.normal(size=p.shape) * 0.4
+            write(p, rng.normal(size=p.shape) * 0.4)
         self.optimizer = optim.Adam(self.w, lr=0.01) if seed % 2 else optim.SGD(self.w, lr=0.05, momentum=0.9)
         self.count = 0
         self.kept: list[Any] = []

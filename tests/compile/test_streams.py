@@ -20,6 +20,7 @@ from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
 
+from ..graphs import placed, programs_of
 from ..tuning import tuned
 from .test_compile import assert_same_gradients
 from .test_prepared import stepping
@@ -52,8 +53,7 @@ def skewed(seed):
 
 def streams_of(compiled):
     """The calls that backward walks take together."""
-    programs = [walk.program for walks in compiled._course.walks.values() for walk in walks]
-    return [stream for program in programs for stream in program.streams]
+    return [stream for program in programs_of(compiled) for stream in program.streams]
 
 
 N = 4
@@ -164,7 +164,7 @@ def test_little_goes_one_after_the_other():
     compiled = tg.compile(step)
     for _ in range(3):
         compiled(x, y)
-    assert compiled._course.walks
+    assert programs_of(compiled)
     assert not streams_of(compiled)
 
 
@@ -193,7 +193,7 @@ def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8), st.integers(1, 5)), max_size=60))
 def test_buffers_that_are_live_together_do_not_overlap(spans):
     buffers = [memory.Buffer(64 * size, start, (start + length, 0)) for start, length, size in spans]
-    total = memory._place(buffers)
+    total = placed(buffers)
     for one, other in combinations(buffers, 2):
         if one.start <= other.end[0] and other.start <= one.end[0]:
             assert one.offset + one.size <= other.offset or other.offset + other.size <= one.offset

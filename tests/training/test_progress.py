@@ -174,21 +174,12 @@ class Noisy(tg.nn.Module):
         return self.linear(x) + (np.random.normal() if self.noise else 0)  # noqa: NPY002
 
 
-@pytest.mark.parametrize(
-    ("noise", "first"),
-    [
-        (False, r"steps are compiled: \d+ operations in .*B of memory"),
-        (True, r"steps run as written: `step` draws from `np"),
-    ],
-)
-def test_the_first_line_says_what_is_compiled(noise, first, capsys):
+@pytest.mark.parametrize("noise", [False, True])
+def test_the_first_line_says_what_is_compiled(noise, capsys):
     x = np.ones((4, 2), np.float32)
     model = Noisy(noise)
     optimizer = tg.optim.SGD(model.parameters(), lr=0.01)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        tg.fit(model, [(x, x[:, :1])] * 3, tg.mse, optimizer, epochs=2)
+    tg.fit(model, [(x, x[:, :1])] * 3, tg.mse, optimizer, epochs=2)
     lines = capsys.readouterr().out.splitlines()
-    assert re.match(first, lines[0])
+    assert lines[0] == "steps are compiled: 3 operations"
     assert len(lines) == 3
-    assert len(caught) == noise

@@ -66,7 +66,7 @@ class Compiled(Generic[P, R]):
 
     @property
     def summary(self) -> str:
-        """The number of recorded ops, and the size of the memory that is kept; empty before the first call."""
+        """The number of recorded ops, in words; empty before the first call."""
         return self._course.summary
 
     def describe(self) -> str:

@@ -286,7 +286,7 @@ class Course(tracing.Tracer):
         walks = self.walks.get(found)
         walk = None if walks is None else next((walk for walk in walks if walk.serves(wanted)), None)
         if walk is None:
-            return self._recorded_walk(self.walks.setdefault(found, []), roots, wanted, retain, finished)
+            return self._recorded_walk(self.walks.setdefault(found, []), roots, wanted, retain, finished)  # type: ignore[no-any-return]
         nodes: list[Any] = [slot.node for slot in walk.visited]
         if walk.fails or self._known is not None or _freed(nodes):
             return None
@@ -331,7 +331,7 @@ class Course(tracing.Tracer):
     @property
     def summary(self) -> str:
         """See `Compiled.summary`."""
-        return f"{self.count} operations in {in_bytes(self._memory())} of memory" if self.count else ""
+        return f"{self.count} operations" if self.count else ""
 
     def _memory(self) -> int:
         programs: list[Program] = [

@@ -443,7 +443,7 @@ def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in
 
     A task is a function without arguments that returns the result. Eager calls pass ``out=None``, for a new array, and run
     the task once. A compiled program passes an array of the result's shape, dtype and memory order, and runs the task in
-    each replay on the same memory. ``prepare`` returns None where the definition is fast enough.
+    each call on the same memory. ``prepare`` returns None where the definition is fast enough.
 
     Args:
         function: the function that ``@op`` returned.

@@ -199,7 +199,7 @@ class World(Loadable):
                 the mean loss.
             batch: a tuple of arrays with the examples along their first axes, the same on all ranks; or an item of
                 :meth:`batches`.
-            compile: capture forward and backward, and replay them while `loss_of_shard` is the same function.
+            compile: compile forward and backward, while `loss_of_shard` is the same function.
 
         Returns:
             A Tensor (), without a graph.

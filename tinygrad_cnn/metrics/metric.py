@@ -40,10 +40,7 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, output: Any, target: Tensor) -> Tensor | None:
-        """Sums over one batch, as a Tensor of any shape; None if there is nothing to measure.
-
-        `fit` compiles this method with the step: it may use ops, but not read values.
-        """
+        """Sums over one batch, as a Tensor of any shape; None if there is nothing to measure."""
 
     def elements(self, target: Tensor) -> float:
         """How many measures of a batch the sums have: one for each element of the target, by default."""
@@ -131,7 +128,7 @@ class Average(Metric):
     """The mean over all examples of a function that returns the mean of a batch.
 
     Args:
-        function: of (output, target), both Tensors, that returns a single number. ``fit`` compiles it with the step.
+        function: of (output, target), both Tensors, that returns a single number.
         name: its name in the history; None for the name of the function.
 
     Raises:

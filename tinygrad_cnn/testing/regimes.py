@@ -206,7 +206,7 @@ def _compiled(f: Callable[..., Any], arrays: Arrays) -> Result:
         return _recorded(f, arrays)
     xs = _tensors(arrays, True)
     step = compile(lambda *xs: _step(f, *xs))
-    for _ in range(5):  # the first ones are captured and audited, the last is a replay
+    for _ in range(5):  # the first ones record and prepare
         result, _ = step(*xs)
     return _results(result), _gradients(xs, [x.grad for x in xs])
 

@@ -46,10 +46,7 @@ class Callback:
         """Before the first step of an epoch, but not when a run is resumed in the middle of one."""
 
     def on_gradients(self, run: Run) -> None:
-        """In each step, between backward and the optimizer's step, for example to clip gradients.
-
-        A compiled training compiles this method, too: it may use ops and functions of `optim`, but not read values.
-        """
+        """In each step, between backward and the optimizer's step, for example to clip gradients."""
 
     def on_step_end(self, run: Run) -> None:
         """After each step of the optimizer."""

@@ -79,9 +79,7 @@ def fit(
         validate: a loader of examples, or a tuple of arrays, on which the model is measured after each epoch.
         callbacks: called at the events of the training, in this order; checkpoints are called last, so that they save the
             changes of the others.
-        compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster. The first line of the
-            progress says what was compiled, or why steps run as written. In a browser (Pyodide), trainings of fewer than 500
-            steps run as written, since compiling them would take longer than it saves.
+        compile: run the steps through :func:`tinygrad_cnn.compile`: the same bits, faster.
         progress: show loss, metrics, images per second and the time left.
         stop_on_nan: end the training after a step whose loss is NaN or infinite. A Checkpoint then keeps what it saved last.
             Without it the training goes on. Either way a warning names epoch, step and the first op that was not finite.

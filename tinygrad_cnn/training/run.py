@@ -52,7 +52,7 @@ class Run(Loadable):
         trained: whether the steps of the current epoch are done, but not its validation and its end.
         status: "running", "finished", "stopped" by a callback, "interrupted" by the user, or "failed" by an exception.
         stopped: the reason that was given to :meth:`stop`, or None.
-        how: what was compiled, or why steps run as written, in words. Empty before the first step, and with compile=False.
+        how: what was compiled, in words. Empty before the first step, and with compile=False.
     """
 
     model: Module

@@ -136,14 +136,18 @@ def graph_def(model: Module, inputs: Any) -> Any:
         model.eval()
         data = show(model, *first, backward=False).data
     scopes: dict[int | None, str] = {None: ""}
+    own_scopes = scopes.copy()  # of parameters and buffers, which belong to modules, not to functions
     for group in data["groups"]:
-        label = f"{group['type']}[{group['name']}]".removesuffix("[]")
-        scopes[group["id"]] = f"{scopes[group['parent']]}{label}/"
+        is_function = group["type"] == "function"
+        label = group["name"] if is_function else f"{group['type']}[{group['name']}]".removesuffix("[]")
+        scope = scopes[group["id"]] = f"{scopes[group['parent']]}{label}/"
+        own_scopes[group["id"]] = own_scopes[group["parent"]] if is_function else scope
     names: dict[int, str] = {}
     met: Counter[str] = Counter()
     for node in data["nodes"]:
-        own = node["name"].rpartition(".")[2] if node["kind"] in ("parameter", "buffer") else node["name"]
-        name = scopes[node["group"]] + (own or node["op"] or node["kind"])
+        is_own = node["kind"] in ("parameter", "buffer")
+        own = node["name"].rpartition(".")[2] if is_own else node["name"]
+        name = (own_scopes if is_own else scopes)[node["group"]] + (own or node["op"] or node["kind"])
         met[name] += 1
         names[node["id"]] = name if met[name] == 1 else f"{name}({met[name]})"
     nodes = []

@@ -1,4 +1,4 @@
-"""A kernel as prepared calls on fixed buffers: built and run once, or built once and replayed.
+"""A kernel as prepared calls on fixed buffers: built and run once, or built once and run again.
 
 Building is Python code: views, sizes, addresses. The prepared calls are calls of NumPy and BLAS, which release the interpreter
 lock and so run in parallel. With much Python between them, threads mostly wait for the lock.

@@ -86,7 +86,7 @@ class LRScheduler(Loadable):
             cls.options = declared(cls)
         if "__init__" in vars(cls):
             cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
-        if "step" in vars(cls):  # a compiled function takes the schedule's steps when it runs, not when it is captured
+        if "step" in vars(cls):
             cls.step = deferred(explain_keywords(vars(cls)["step"]))  # type: ignore[attr-defined]
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:

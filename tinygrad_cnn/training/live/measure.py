@@ -40,7 +40,7 @@ def _histogram(array: NDArray[Any]) -> dict[str, Any] | None:
 
 
 def gradient_of(parameter: Parameter) -> NDArray[Any] | None:
-    """The gradient without a copy. `grad` would copy a gradient in the memory of a compiled step."""
+    """The array of a gradient, or None."""
     gradient = getattr(parameter, "_grad", None)
     return None if gradient is None else gradient._array
 
