@@ -34,22 +34,22 @@ def write(t: Tensor, values: Any) -> None:
 
 def memory_of(compiled: Any) -> int:
     """The bytes in which the ops of a compiled function compute what it can see."""
-    return compiled._course.blocks.nbytes
+    return compiled.course.blocks.nbytes
 
 
 def programs_of(compiled: Any) -> list[Any]:
     """The prepared backward walks of a compiled function."""
-    return [walk.program for walks in compiled._course.walks.values() for walk in walks if walk.program is not None]
+    return [walk.program for walks in compiled.course.walks.values() for walk in walks if walk.program is not None]
 
 
 def buffers_of(program: Any) -> dict[Any, Any]:
     """The buffers of the values of a prepared walk."""
-    return program._plan.buffers
+    return program.plan.buffers
 
 
 def placed(buffers: list[Any]) -> int:
     """The size of an arena for buffers, whose offsets are set."""
-    return memory._place(buffers)
+    return memory.place(buffers)
 
 
 def nodes_behind(y: Tensor) -> list[Any]:

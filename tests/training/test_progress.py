@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-import warnings
 from itertools import pairwise
 
 import numpy as np

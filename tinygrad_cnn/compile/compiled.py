@@ -29,7 +29,7 @@ class Compiled(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], cache_size: int) -> None:
         self._function, self._cache_size = function, cache_size
-        self._course = Course(cache_size)
+        self.course = Course(cache_size)
         self._alone = Lock()
         functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
 
@@ -54,7 +54,7 @@ class Compiled(Generic[P, R]):
         # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
         if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or not self._alone.acquire(blocking=False):
             return self._function(*args, **kwargs)
-        course = self._course
+        course = self.course
         try:
             course.begin()
             try:
@@ -67,16 +67,16 @@ class Compiled(Generic[P, R]):
     @property
     def summary(self) -> str:
         """The number of recorded ops, in words; empty before the first call."""
-        return self._course.summary
+        return self.course.summary
 
     def describe(self) -> str:
         """The recorded ops in order, branches indented, each with its output and how it runs; and the memory that is kept."""
-        return self._course.describe()
+        return self.course.describe()
 
     def clear(self) -> None:
         """Discard everything recorded."""
         with self._alone:
-            self._course = Course(self._cache_size)
+            self.course = Course(self._cache_size)
 
 
 def _in_tensors(tree: Any) -> Any:

@@ -74,7 +74,7 @@ def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
                 buffer = Buffer((out.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out])
             buffer.end = max(buffer.end, last[out])
             buffers[out] = buffer
-    size = _place([buffer for buffer in dict.fromkeys(buffers.values()) if not buffer.lasts])
+    size = place([buffer for buffer in dict.fromkeys(buffers.values()) if not buffer.lasts])
     return Plan(groups, buffers, last, size)
 
 
@@ -209,7 +209,7 @@ def _fills(value: Value, out: Value) -> bool:
     return alike and value.nbytes == value.root.nbytes and not value.start
 
 
-def _place(buffers: Sequence[Buffer]) -> int:
+def place(buffers: Sequence[Buffer]) -> int:
     """Set every buffer's offset: each at the lowest free place when its first group begins. Return the size of the arena."""
     active: list[tuple[float, int, int]] = []  # last group, offset and size of the buffers that are live
     free: list[tuple[int, int]] = []  # offset and size of the gaps between them, in order

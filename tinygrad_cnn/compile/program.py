@@ -30,7 +30,7 @@ class Program:
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._plan = planned(walk.calls, [value for _, value in walk.results])
+        self.plan = planned(walk.calls, [value for _, value in walk.results])
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
         self._moving: list[Value] = []  # values that are read from the slots in every run
         self._copied: list[Slot] = []
@@ -44,10 +44,10 @@ class Program:
         self._ends: list[tuple[int, int]] = []  # how many calls complete a result, and its number
         numbers = {value: k for k, (_, value) in enumerate(walk.results)}
         dying: dict[float, list[Value]] = {}
-        for i, group in enumerate(self._plan.groups):
+        for i, group in enumerate(self.plan.groups):
             self._calls += self._grouped(group)
             for value in [value for call in group for value in made(call) if value not in self._fixed]:
-                dying.setdefault(self._plan.last[value.root][0], []).append(value)
+                dying.setdefault(self.plan.last[value.root][0], []).append(value)
             self._ends += [(len(self._calls), numbers[v]) for call in group for v in made(call) if v in numbers]
             if dead := dying.pop(i, None):
                 self._calls.append(partial(_release, dead))
@@ -55,7 +55,7 @@ class Program:
         self._results = [(slot, self._result(value)) for slot, value in walk.results]
         self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
         self._is_small = sum([value.nbytes for call in walk.calls for value in made(call)]) < SMALL_BYTES
-        self.nbytes = self._plan.size + self._block.size
+        self.nbytes = self.plan.size + self._block.size
 
     # Running
 
@@ -113,21 +113,21 @@ class Program:
 
     def _place_values(self) -> None:
         """Find the arrays of values that are the same in every run."""
-        arena = np.empty(self._plan.size + ALIGNMENT, np.uint8)
+        arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         self._starts, size = {}, 0
-        for buffer in dict.fromkeys(self._plan.buffers.values()):
+        for buffer in dict.fromkeys(self.plan.buffers.values()):
             if buffer.lasts:
                 self._starts[buffer], size = size, size + buffer.size
         self._block = Block(size)
-        for value, buffer in self._plan.buffers.items():
+        for value, buffer in self.plan.buffers.items():
             if buffer.lasts:
                 self._fixed[value] = self._block.inner(value.shape, value.dtype, value.strides, self._starts[buffer])
             else:
                 self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, start + buffer.offset, value.strides)
         for root in self._walk.roots:
             self._fixed[root] = np.empty(root.shape, root.dtype)
-        for value in dict.fromkeys([v for group in self._plan.groups for call in group for v in call.reads]):
+        for value in dict.fromkeys([v for group in self.plan.groups for call in group for v in call.reads]):
             if value.origin == "constant":
                 self._fixed[value] = value.array
             elif value.origin == "saved":
@@ -143,7 +143,7 @@ class Program:
 
     def _result(self, value: Value) -> Callable[[], np.ndarray]:
         """What makes the array of a gradient that everybody may hold."""
-        buffer = self._plan.buffers.get(value.root)
+        buffer = self.plan.buffers.get(value.root)
         if buffer is not None and not self._walk.copies:
             start = self._starts[buffer] + value.start
             return self._block.outer(value.shape, value.dtype, value.strides, start)
