@@ -10,9 +10,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tinygrad_cnn import nn
+from tinygrad_cnn.compile import compiled
 
 from .tuning import tuned
 
+compiled.PLAIN = (
+    0  # the first call of a compiled function is recorded; `tests/compile/test_compile.py` looks at the default
+)
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.register_profile("brief", settings.get_profile("ci"), max_examples=6)

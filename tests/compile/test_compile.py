@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
+from tinygrad_cnn.compile import compiled as module
 from tinygrad_cnn.testing.strategies import arrays, expressions
 
 from ..graphs import array_of, memory_of
@@ -818,6 +819,13 @@ class TestCalls:
 
         w = tg.Tensor(ramp(4, dtype=np.float64), requires_grad=True)
         assert f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4))
+
+    def test_the_first_two_calls_are_plain(self, tuning):
+        tuning(module, PLAIN=2)
+        f = tg.compile(lambda x: x * 2)
+        for n in range(6):
+            assert f(np.full(3, n)).tolist() == [2 * n] * 3
+            assert len(recorded(f)) == (n > 1)
 
     def test_describe(self):
         w = tg.ones(64, requires_grad=True)

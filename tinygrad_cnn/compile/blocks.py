@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count
 from pickle import PickleBuffer
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -55,7 +57,10 @@ class Blocks:
     """The blocks of a course."""
 
     def __init__(self) -> None:
-        self._blocks: list[Block] = []
+        self._blocks: set[Block] = set()
+        self._mortal: dict[int, list[tuple[int, int, Block]]] = {}
+        """By the logarithm of the size, a heap of the blocks whose values all died during a call, by where the last one did."""
+        self._numbers = count()
 
     @property
     def nbytes(self) -> int:
@@ -67,16 +72,21 @@ class Blocks:
 
         A value that is copied out has a block alone, since no reference count tells whether a later task needs it.
         """
-        best = None
-        for block in () if step.escapes else self._blocks:
-            fits = nbytes <= block.size <= 2 * nbytes + ALIGNMENT and (best is None or block.size < best.size)
-            if fits and not any(user.escapes or _meet(user, step) for user in block.users):
-                best = block
-        if best is None:
-            best = Block(math.ceil(nbytes / ALIGNMENT) * ALIGNMENT)
-            self._blocks.append(best)
-        best.users.append(step)
-        return best
+        size = math.ceil(nbytes / ALIGNMENT) * ALIGNMENT
+        mortal = self._mortal.setdefault(size.bit_length(), [])
+        block = None
+        if not step.escapes and mortal and mortal[0][0] <= step.position and mortal[0][2].size >= size:
+            first = mortal[0][2]
+            if not any(_meet(user, step) for user in first.users):
+                heappop(mortal)
+                block = first
+        if block is None:
+            block = Block(size)
+            self._blocks.add(block)
+        block.users.append(step)
+        if not step.escapes and step.output.last is not None:
+            heappush(mortal, (step.output.last, next(self._numbers), block))
+        return block
 
     def give_up(self, step: Step) -> None:
         """A step uses its block no more."""
@@ -84,15 +94,14 @@ class Blocks:
         block.users.remove(step)
         block.limit -= not step.escapes
         if not block.users:
-            self._blocks.remove(block)
+            self._blocks.discard(block)
+            mortal = self._mortal.get(block.size.bit_length(), [])
+            mortal[:] = [entry for entry in mortal if entry[2] is not block]
+            heapify(mortal)
 
 
 def _meet(a: Step, b: Step) -> bool:
     """Whether the values of two steps were alive at the same time in a call that took both."""
     first, second = (a, b) if a.position < b.position else (b, a)
-    if first.output.last is not None and first.output.last <= second.position:
-        return False
-    above: Step | None = second
-    while above is not None and above.position > first.position:
-        above = above.previous
-    return above is first
+    last = first.output.last
+    return second.follows(first) and (last is None or last > second.position)

@@ -42,6 +42,8 @@ class Form(NamedTuple):
     """Whether calls are recorded in the graph; None if no operand has a node."""
     memory: str
     """Of the output: "own", "copy" or "" for a new array."""
+    keeps: bool
+    """Whether a new array is copied to where later tasks read it."""
     releases: bool
     """Whether some slots are not needed any more."""
 
@@ -125,6 +127,8 @@ def source(form: Form) -> str:
     body += ["course.last = step", "course.expected = expected"]
     if not form.memory:
         body.append("if y.strides != strides or y.shape != shape or y.dtype != dtype: course.stop()")
+        if form.keeps:
+            body.append("else: copyto(out.fixed, y)")
     body.append("return t")
     lines += [f"        {line}" for line in body]
     return "\n".join([*lines, "    return take"]) + "\n"

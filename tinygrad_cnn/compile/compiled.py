@@ -23,6 +23,9 @@ R = TypeVar("R")
 COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)() and sys.implementation.name == "cpython"
 """Whether reference counts tell who holds an array. Without that, calls are plain."""
 
+PLAIN = 2
+"""This many calls are plain, before a call is recorded: many functions are called no more often."""
+
 
 class Compiled(Generic[P, R]):
     """The result of :func:`compile`: call it like the function."""
@@ -31,6 +34,7 @@ class Compiled(Generic[P, R]):
         self._function, self._cache_size = function, cache_size
         self.course = Course(cache_size)
         self._alone = Lock()
+        self._calls = 0  # those that were plain
         functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -53,6 +57,10 @@ class Compiled(Generic[P, R]):
             kwargs = _in_tensors(kwargs)
         # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
         if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or not self._alone.acquire(blocking=False):
+            return self._function(*args, **kwargs)
+        if self._calls < PLAIN:
+            self._calls += 1
+            self._alone.release()
             return self._function(*args, **kwargs)
         course = self.course
         try:
@@ -77,6 +85,7 @@ class Compiled(Generic[P, R]):
         """Discard everything recorded."""
         with self._alone:
             self.course = Course(self._cache_size)
+            self._calls = 0
 
 
 def _in_tensors(tree: Any) -> Any:

@@ -16,8 +16,8 @@ from math import inf
 
 from ..core.codegen import OUTPUT
 from .blocks import ALIGNMENT
-from .rules import Call, Value, flat
-from .tasks import is_dense
+from .rules import Call, Value
+from .tasks import COPIED_BYTES, is_dense
 
 NUMBER = (bool, int, float, str, type(None))
 """Types of parameters that apply to all images of a batch."""
@@ -84,7 +84,9 @@ def _planned(call: Call) -> Value | None:
     With `out`, NumPy before 2.2 sums reversed memory from its end, and without from its start, which gives other bits.
     """
     out = call.outputs[0] if call.outputs else None
-    if call.op is None or not call.op.takes_out or out is None or out.base is not None:
+    if call.op is None or out is None or out.base is not None or call.op.signature.residuals:
+        return None
+    if not call.op.takes_out and out.nbytes > COPIED_BYTES:
         return None
     if not call.op.elementwise and any(stride < 0 for value in call.reads for stride in value.strides):
         return None
@@ -93,6 +95,12 @@ def _planned(call: Call) -> Value | None:
 
 def by_image(call: Call) -> set[Value]:
     """The values of a call, inputs and output, over whose batch axis it is parallel: it uses their images separately."""
+    if call.along is None:
+        call.along = _along(call)
+    return call.along
+
+
+def _along(call: Call) -> set[Value]:
     if call.op is None or not call.outputs or call.outputs[0] is None:
         return set()
     out = call.outputs[0]
@@ -194,8 +202,8 @@ def _overwritten(call: Call, out: Value, k: int, buffers: dict[Value, Buffer], w
     """
     if call.op is None or not call.op.in_place:
         return None
-    for value in flat(call.inputs):
-        if not isinstance(value, Value) or (buffer := buffers.get(value.root)) is None or buffer.end[1] != k:
+    for value in call.reads:
+        if (buffer := buffers.get(value.root)) is None or buffer.end[1] != k:
             continue
         sharing = [v for v in call.reads if buffers.get(v.root) is buffer]
         if all(_fills(v, out) for v in sharing) and not any(buffers.get(v) is buffer for v in whole):

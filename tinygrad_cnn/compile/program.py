@@ -37,8 +37,6 @@ class Program:
         self._place_values()
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Call, Any] = {}
-        self._names: dict[Value, str] = {}
-        self.lines: list[str] = []
         self.streams: list[list[str]] = []  # the names of calls that go together
         self._calls: list[Callable[[], object]] = []
         self._ends: list[tuple[int, int]] = []  # how many calls complete a result, and its number
@@ -181,8 +179,6 @@ class Program:
         little = all(work.little for work in works) and sum(_largest(call).size for call in calls) < LARGE
         if len(run) < 2 or little:
             return [function for call in calls for function in self._call(call)]
-        for call in calls:
-            self._describe(call)
         self.streams.append([call.name for call in calls])
         cuts = streams(stages, _largest(calls[0]).shape[0], max(2, get_num_threads()))
         return [streamed(stages, cuts).prepared()]
@@ -210,13 +206,11 @@ class Program:
     def _call(self, call: Call) -> list[Callable[[], object]]:
         """The functions of a call."""
         if call.op is None:
-            self._describe(call)
             return [partial(self._pull, call)]
         out = call.outputs[0]
         assert out is not None
         if self._is_fixed_view(call, out):
             return []
-        self._describe(call)
         op, fixed = call.op, out in self._fixed
         task = self._bound(call) if fixed else None
         if task is not None:
@@ -282,8 +276,6 @@ class Program:
         op, out = call.op, call.outputs[0]
         if op is None or out is None or any(v not in self._fixed for v in call.reads):
             return None
-        if op.prepare is None and not isinstance(op.raw, np.ufunc):
-            return None
         first, shared = call.inputs[0] if call.inputs else None, None
         if op.shares and isinstance(first, Value):
             shared = self._shared_of(first)
@@ -309,15 +301,22 @@ class Program:
         self._fixed[out] = view
         return True
 
-    def _describe(self, call: Call) -> None:
-        given = ", ".join(self._name(x) if isinstance(x, Value) else f"{x!r:.20}" for x in call.inputs)
-        for output in made(call)[:1]:
-            given = f"{self._name(output)} = {call.name}({given})    {output.dtype} {output.shape}"
-        self.lines.append(given)
+    @property
+    def lines(self) -> list[str]:
+        """The calls in words, each with its inputs and output."""
+        names: dict[Value, str] = {}
 
-    def _name(self, value: Value) -> str:
-        prefix = {"call": "g", "root": "g"}.get(value.origin, "s")
-        return self._names.setdefault(value, f"{prefix}{len(self._names)}")
+        def name(x: Any) -> str:
+            if not isinstance(x, Value):
+                return f"{x!r:.20}"
+            return names.setdefault(x, f"{'g' if x.origin in ('call', 'root') else 's'}{len(names)}")
+
+        found = []
+        for call in [call for group in self.plan.groups for call in group]:
+            given = ", ".join(map(name, call.inputs))
+            output = next(iter(made(call)))
+            found.append(f"{name(output)} = {call.name}({given})    {output.dtype} {output.shape}")
+        return found
 
 
 def _found(value: Value) -> Any:

@@ -55,23 +55,27 @@ class Value:
         return self if self.base is None else self.base
 
 
-@dataclass(eq=False, slots=True, repr=False)
 class Call:
     """A call of an op, or of all rules of the node of `slot`. Inputs and parameters are nested tuples and lists of values and
     constants."""
 
-    name: str
-    inputs: tuple[Any, ...]
-    params: dict[str, Any]
-    outputs: tuple[Value | None, ...]
-    op: Op | None
-    slot: Slot | None = None
-    parents: tuple[Slot | None, ...] = ()  # of the node, those that are wanted
+    __slots__ = ("along", "inputs", "name", "op", "outputs", "params", "parents", "reads", "slot")
 
-    @property
-    def reads(self) -> list[Value]:
-        """The values that the call reads."""
-        return [v for v in flat((self.inputs, self.params)) if isinstance(v, Value)]
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[Any, ...],
+        params: dict[str, Any],
+        outputs: tuple[Value | None, ...],
+        op: Op | None,
+        slot: Slot | None = None,
+        parents: tuple[Slot | None, ...] = (),
+    ) -> None:
+        self.name, self.inputs, self.params, self.outputs, self.op = name, inputs, params, outputs, op
+        self.slot = slot
+        self.parents = parents  # of the node, those that are wanted
+        self.along: set[Value] | None = None  # see `memory.by_image`
+        self.reads: list[Value] = [v for v in flat((inputs, params)) if isinstance(v, Value)]
 
 
 @dataclass(eq=False, repr=False)
@@ -286,11 +290,14 @@ def flat(tree: Any) -> list[Any]:
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """Nested tuples, lists, dicts and slices with ``function(leaf)`` in place of each leaf; ``slice(0, 2)`` is a leaf."""
-    if type(tree) in (tuple, list):
-        return type(tree)([mapped(function, branch) for branch in tree])
-    if type(tree) is dict:
-        return {key: mapped(function, branch) for key, branch in tree.items()}
-    if isinstance(tree, slice):
+    kind = type(tree)
+    if kind is tuple:
+        return tuple([mapped(function, branch) for branch in tree]) if tree else tree
+    if kind is list:
+        return [mapped(function, branch) for branch in tree]
+    if kind is dict:
+        return {key: mapped(function, branch) for key, branch in tree.items()} if tree else tree
+    if kind is slice:
         bounds = (tree.start, tree.stop, tree.step)
         if not all(bound is None or type(bound) is int for bound in bounds):
             return slice(*(mapped(function, bound) for bound in bounds))

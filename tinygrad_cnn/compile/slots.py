@@ -71,11 +71,20 @@ class Use(NamedTuple):
     """Whether it is from outside, and used for the first time in a call."""
 
 
+class Branch:
+    """Steps of which each follows the one before, from one where calls part."""
+
+    __slots__ = ("start",)
+
+    def __init__(self, start: Step | None) -> None:
+        self.start = start  # the step that they follow
+
+
 class Step:
     """A recorded call of an op."""
 
     __slots__ = (
-        "binds", "block", "children", "escapes", "is_view", "op", "output", "own", "params", "parents", "position",
+        "binds", "block", "branch", "children", "escapes", "is_view", "op", "output", "own", "params", "parents", "position",
         "previous", "recorded", "recording", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
     )  # fmt: skip
 
@@ -86,6 +95,7 @@ class Step:
         output.step = self
         self.previous = previous
         self.position: int = 0 if previous is None else previous.position + 1
+        self.branch: Branch = previous.branch if previous is not None and not previous.children else Branch(previous)
         self.varies = not all(map(plain, params))  # whether parameters or numbers differ from call to call
         self.recorded = params if self.varies else snapshot(params)
         self.binds = tuple([use.slot for use in uses if use.binds])
@@ -102,6 +112,16 @@ class Step:
         self.tensors: tuple[bool, ...] = ()  # whether each operand was a Tensor when `take` was made
         self.own: Callable[[], np.ndarray] | None = None  # makes a view of its memory, if it has some
         self.block: Any = None
+
+    def follows(self, other: Step) -> bool:
+        """Whether calls that take this step took the other one before."""
+        branch, position = self.branch, self.position
+        while branch is not other.branch:
+            start = branch.start
+            if start is None:
+                return False
+            branch, position = start.branch, start.position
+        return position >= other.position
 
     def describe_node(self, node: Node) -> None:
         """Note how the node of its output is made: from which operands its parents and saved values are."""
@@ -198,8 +218,9 @@ def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
             if not same(x, y):
                 return False
         elif kind is slice:
-            if not same((x.start, x.stop, x.step), (y.start, y.stop, y.step)):
-                return False
+            for p, q in ((x.start, y.start), (x.stop, y.stop), (x.step, y.step)):
+                if p is not q and not same((p,), (q,)):
+                    return False
         elif isinstance(x, np.generic):
             if x.dtype != y.dtype or x.tobytes() != y.tobytes():
                 return False

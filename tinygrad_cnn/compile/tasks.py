@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SMALL_BYTES = 1 << 19
 """Up to this size, copying an operand from outside is cheaper than preparing the task again."""
 
+COPIED_BYTES = 1 << 14
+"""Up to this size, copying a value to where later tasks read it is cheaper than preparing these in every call."""
+
 TINY_BYTES = 1 << 10
 """Up to this size, a value that is still alive after a call is copied out of the memory that its task fills."""
 
@@ -47,13 +50,13 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     found = _into_memory(step, course)
     if found is None:
         _free(step, course)
-        slot.fixed = _fixed_view(step)
+        slot.fixed = _fixed_copy(slot) if not step.is_view else _fixed_view(step)
         found = _plain(step), (), ""
     task, copied, memory = found
     step.tensors = tensors
     form = Form(
         "".join(map(_kind, step.uses, tensors)), copied, step.parents, step.saved, len(step.recorded), step.varies,
-        step.recording, memory, bool(step.releases),
+        step.recording, memory, slot.fixed is not None and not memory and not step.is_view, bool(step.releases),
     )  # fmt: skip
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, task, step.own, step.block,
@@ -144,6 +147,19 @@ def _free(step: Step, course: Course) -> None:
         step.output.fixed = step.own = step.block = None
 
 
+def _fixed_copy(slot: Slot) -> np.ndarray | None:
+    """Memory for a copy of a small value that its op allocates in every call, so that later steps can be prepared."""
+    if (
+        slot.fixed is None
+        and 0 < slot.nbytes <= COPIED_BYTES
+        and is_dense(slot.shape, slot.strides, slot.dtype.itemsize)
+    ):
+        return np.lib.stride_tricks.as_strided(
+            np.empty(slot.nbytes // slot.dtype.itemsize, slot.dtype), slot.shape, slot.strides
+        )
+    return slot.fixed
+
+
 def _fixed_view(step: Step) -> np.ndarray | None:
     """The view that a step makes, of the fixed array of its operand; None if there is none."""
     read = [readable(use.slot) for use in step.uses]
@@ -168,18 +184,29 @@ def bound(
     `shared` is what kernels keep for all tasks that read the first input.
     """
     if isinstance(op.raw, np.ufunc):
-        *arrays, target = flattened(*as_arrays(op.raw, inputs, out), out) or (*as_arrays(op.raw, inputs, out), out)
+        given = (*as_arrays(op.raw, inputs, out), out)
+        *arrays, target = flattened(*given) or given
         if op.raw in (np.maximum, np.minimum):  # NumPy 2.4 warns of a third position in these two
             return partial(op.raw, *arrays, out=target, **params)
         return partial(op.raw, *arrays, target, **params)
-    assert op.prepare is not None
+    if op.prepare is None:
+        return partial(_copy_of, out, op.raw, inputs, params) if out.nbytes <= COPIED_BYTES else None
     if op.shares:
         params = {**params, "shared": {} if shared is None else shared}
     return op.prepare(out, *inputs, **params)
 
 
+def _copy_of(out: np.ndarray, raw: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:
+    y = np.asarray(raw(*inputs, **params))
+    if y.shape != out.shape:
+        raise RuntimeError(f"compile: an op gave shape {y.shape}, and {out.shape} when it was recorded")
+    np.copyto(out, y)
+
+
 def as_arrays(ufunc: np.ufunc, inputs: Sequence[Any], out: np.ndarray) -> list[Any]:
     """The inputs of a ufunc, with Python numbers as arrays, which it takes faster, if the result keeps the same bits."""
+    if all(isinstance(x, np.ndarray) for x in inputs):
+        return list(inputs)
     dtypes = {x.dtype for x in (*inputs, out) if isinstance(x, np.ndarray)}
     if len(dtypes) > 1:
         dtypes.discard(np.dtype(bool))  # the result of a comparison

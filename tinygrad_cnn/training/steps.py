@@ -82,7 +82,7 @@ class Steps:
 
     def _tell(self, step: Step) -> None:
         if not self.run.how and isinstance(step, Compiled):
-            self.run.how = f"steps are compiled: {step.summary}"
+            self.run.how = "steps are compiled"
 
     def validated(self, interrupt: Interrupt) -> Means | None:
         """The means over the validation loader; None if it was interrupted, with the loader back at its start."""

@@ -6,6 +6,7 @@ lock and so run in parallel. With much Python between them, threads mostly wait 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,21 +90,29 @@ Stage: TypeAlias = "Work | Callable[[slice], Call]"
 """One step of a stream: work with `images`, or a function that returns the call for a slice of images."""
 
 
-def borders(stages: Sequence[Stage], n: int) -> list[int]:
+def borders(stages: Sequence[Stage], n: int) -> Sequence[int]:
     """Image indices at which all stages can be cut, because no part crosses them; every index if no stage has parts."""
     images = [own for stage in stages if isinstance(stage, Work) for own in stage.images or [slice(0, n)]]
     if not images:
-        return list(range(n))
-    inside = {i for own in images for i in range(own.start + 1, own.stop)}
-    return sorted({0, *(own.start for own in images)} - inside)
+        return range(n)
+    found, stop = [0], 0  # where the parts so far end
+    for own in sorted(images, key=lambda own: own.start):
+        if own.start >= stop and own.start > found[-1]:
+            found.append(own.start)
+        stop = max(stop, own.stop)
+    return found
 
 
 def streams(stages: Sequence[Stage], n: int, most: int) -> list[slice]:
     """n images cut at borders of the stages into up to `most` streams of nearly equal size."""
     free = borders(stages, n)
     most = min(most, n)
-    cuts = sorted({min(free, key=lambda at: abs(at * most - n * i)) for i in range(most)} | {n})
-    return [slice(start, stop) for start, stop in pairwise(cuts)]
+    cuts = {n}
+    for i in range(most):
+        after = min(bisect_left(free, n * i / most), len(free) - 1)
+        near = free[max(0, after - 1)], free[after]
+        cuts.add(min(near, key=lambda at: abs(at * most - n * i)))
+    return [slice(start, stop) for start, stop in pairwise(sorted(cuts))]
 
 
 def streamed(stages: Sequence[Stage], cuts: Sequence[slice]) -> Work:
