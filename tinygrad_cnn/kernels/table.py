@@ -11,12 +11,16 @@ from ..ops import activation, affine, conv, elementwise, in_place, normalization
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
-from . import batch_norm, copies, dropout, erf, losses, matmul, relu, sums, update, where
+from . import batch_norm, copies, dropout, erf, gelu, losses, matmul, relu, silu, sums, update, where
 from . import pool as pooling
 from .conv import convolution
 
+accelerate(activation.gelu, gelu.prepare)
+accelerate(activation.gelu_slope, gelu.prepare_slope)
 accelerate(activation.rectify, relu.prepare_leaky)
 accelerate(activation.relu, relu.prepare)
+accelerate(activation.silu, silu.prepare)
+accelerate(activation.silu_slope, silu.prepare_slope)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
+from .half import in_float32
 from .ufunc import binary, unary
 
 __all__ = [
@@ -209,6 +210,7 @@ def erf(a: Array) -> Array:
     return y.astype(a.dtype) if a.dtype.kind == "f" else y
 
 
+@in_float32
 def _erf_rule(g: Array, a: Array) -> Array:
     a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
     return g * (2 / math.sqrt(math.pi)) * exp(-a * a)
