@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.ops import adaptive_pool, normalization, statistics
+from tinygrad_cnn.ops import normalization, statistics
 from tinygrad_cnn.testing.cases import Case, Draws
 
 from .enlarged import lengthened, runs
@@ -84,13 +84,9 @@ def test_rows(case: Case):
         check(case)
 
 
-QUADRATIC = {tg.adaptive_max_pool3d, tg.kron, tg.multilabel_margin_loss, tg.poly, adaptive_pool.max_region_indices}
-"""Functions that take seconds for such lengths."""
-
 FUNCTIONS = {}
 for row in ROWS:
-    if row.function not in QUADRATIC:
-        FUNCTIONS.setdefault(row.function, []).append(row)
+    FUNCTIONS.setdefault(row.function, []).append(row)
 
 
 @pytest.mark.parametrize("rows", FUNCTIONS.values(), ids=[f.__name__ for f in FUNCTIONS])

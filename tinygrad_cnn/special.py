@@ -179,14 +179,15 @@ def _quotient(g: Array, a: Array, b: Array) -> Any:
 
 xlogy = _special(
     scipy.xlogy,
-    "y = a log b, and 0 where a = 0.   a' = g log b,  b' = g a / b, and 0 where a = 0.",
-    a=lambda g, b: g * log(b),
+    "y = a log b, and 0 where a = 0.   a' = g log b, and 0 where a = 0 and b <= 0,  b' = g a / b, and 0 where a = 0.",
+    a=lambda g, a, b: g * log(where((a == 0) & (b <= 0), 1, b)),
     b=_quotient,
 )
 xlog1py = _special(
     scipy.xlog1py,
-    "y = a log(1 + b), and 0 where a = 0.   a' = g log(1 + b),  b' = g a / (1 + b), and 0 where a = 0.",
-    a=lambda g, b: g * log1p(b),
+    "y = a log(1 + b), and 0 where a = 0.   a' = g log(1 + b), and 0 where a = 0 and b <= -1,  "
+    "b' = g a / (1 + b), and 0 where a = 0.",
+    a=lambda g, a, b: g * log1p(where((a == 0) & (b <= -1), 0, b)),
     b=lambda g, a, b: _quotient(g, a, 1 + b),
 )
 
