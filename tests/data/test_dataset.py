@@ -58,7 +58,7 @@ def test_arrays_are_shared_and_tensors_are_taken_as_they_are():
 
 
 def test_arrays_are_asked_for_places_as_wide_as_a_pointer():
-    """NumPy's take converts only safely: where a pointer has 32 bits, it refuses int64. Here int32 stands for any other width."""
+    """NumPy's take converts only safely, so on 32 bits it refuses int64. Here int32 stands for any other width."""
     asked = []
 
     class Array:
