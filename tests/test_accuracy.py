@@ -129,6 +129,36 @@ def test_batch_norm_of_the_largest_numbers_by_rows():
     np.testing.assert_allclose(y, (exact - exact.mean(0)) / exact.std(0), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [0.01, 1, 10])
+@pytest.mark.parametrize("kind", ["ones", "one", "random"])
+def test_log_softmax_of_100_000_terms(scale, kind):
+    """1 - p and its like cancel where the logits are nearly equal."""
+    rng = np.random.default_rng(0)
+    x = tg.Tensor((rng.standard_normal((2, 100_000)) * scale).astype(np.float32), requires_grad=True)
+    g = {"ones": np.ones(x.shape), "one": np.eye(*x.shape), "random": rng.random(x.shape)}[kind].astype(np.float32)
+    tg.log_softmax(x).backward(g)
+    z = np.exp(x.numpy().astype(np.float64))
+    exact = g - z / z.sum(-1, keepdims=True) * g.astype(np.float64).sum(-1, keepdims=True)
+    assert np.abs(x.grad.numpy() - exact).max() <= ALLOWED * ULP * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "batchmean"])
+@given(st.sampled_from([0.1, 1, 3, 10]), st.integers(0, 99))
+def test_kl_div(reduction, scale, seed):
+    """log t - x cancels where the distributions are alike."""
+    rng = np.random.default_rng(seed)
+    p, t = (np.exp(rng.standard_normal((4, 500)) * scale) for _ in range(2))
+    x = tg.Tensor(np.log(p / p.sum(-1, keepdims=True)).astype(np.float32), requires_grad=True)
+    t = tg.Tensor((t / t.sum(-1, keepdims=True)).astype(np.float32), requires_grad=True)
+    y = tg.kl_div(x, t, reduction=reduction)
+    y.backward(np.ones(y.shape, np.float32))
+    wide, share = t.detach().numpy().astype(np.float64), 4 if reduction == "batchmean" else 1
+    ratio = np.log(wide) - x.detach().numpy()
+    exact = (wide * ratio if reduction == "none" else (wide * ratio).sum() / share, -wide / share, (ratio + 1) / share)
+    for found, wanted in zip((y.detach(), x.grad, t.grad), exact, strict=True):
+        assert np.abs(found.numpy() - wanted).max() <= ALLOWED * ULP * np.abs(wanted).max()
+
+
 class TestFloat16:
     """It is added up in float32 and rounded once: half a unit in the last place, 2^-11, and no overflow on the way."""
 

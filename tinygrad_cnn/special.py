@@ -24,8 +24,8 @@ except ModuleNotFoundError as error:
 
 from .core.graph import Array, OpFunction, Tensor, implements, op
 from .ops.elementwise import clip, exp, log, where
+from .ops.half import in_float32
 from .ops.transcendental import FLAT_SQUARED, erf, log1p
-from .ops.ufunc import binary, unary
 
 __all__ = [
     "betaln", "digamma", "erf", "erfc", "erfinv", "expit", "gamma", "gammaln", "i0e", "i1e", "log_ndtr", "logit", "ndtr",
@@ -40,10 +40,27 @@ scipy = SimpleNamespace(
 implements(scipy.erf)(erf)
 
 
-def _floating(a: Any) -> np.dtype[Any]:
-    """The dtype of a function of `a`: its own if it is floating-point, and float64 for integers and Python numbers."""
-    dtype = np.asarray(a).dtype
+def _floating(*inputs: Any) -> np.dtype[Any]:
+    """The dtype of a function of the inputs: their own if it is floating-point, and float64 for integers and numbers."""
+    dtype = np.result_type(*inputs)
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _special(ufunc: Any, doc: str, name: str = "", **rules: Any) -> OpFunction[[]]:
+    """An op that is a ufunc of SciPy, in the dtype of its inputs: SciPy computes float16 in float32 or float64."""
+
+    def one(a: Array) -> Array:
+        return np.asarray(ufunc(a)).astype(_floating(a), copy=False)
+
+    def two(a: Array, b: Array) -> Array:
+        return np.asarray(ufunc(a, b)).astype(_floating(a, b), copy=False)
+
+    raw: Any = one if ufunc.nin == 1 else two
+    raw.__name__ = raw.__qualname__ = name or ufunc.__name__
+    raw.__doc__ = doc
+    function: OpFunction[[]] = op(elementwise=True, numpy=ufunc)(raw)
+    function.vjp(**rules)
+    return function
 
 
 # Gamma functions
@@ -70,19 +87,20 @@ def polygamma(n: int, x: Array) -> Tensor:
     return polygamma_of(x, n=index(n))
 
 
-digamma: OpFunction[[]] = unary(
+digamma: OpFunction[[]] = _special(
     scipy.psi, "y = d/da log Gamma(a).   a' = g polygamma(1, a).", "digamma", a=lambda g, a: g * polygamma_of(a, n=1)
 )
-gammaln = unary(scipy.gammaln, "y = log |Gamma(a)|.   a' = g digamma(a).", a=lambda g, a: g * digamma(a))
-gamma = unary(scipy.gamma, "y = Gamma(a).   a' = g y digamma(a).", a=lambda g, y, a: g * y * digamma(a))
+gammaln = _special(scipy.gammaln, "y = log |Gamma(a)|.   a' = g digamma(a).", a=lambda g, a: g * digamma(a))
+gamma = _special(scipy.gamma, "y = Gamma(a).   a' = g y digamma(a).", a=lambda g, y, a: g * y * digamma(a))
 
 
+@in_float32
 def _betaln_rule(g: Array, a: Array, b: Array) -> Array:
     own: Array = digamma(a)
     return g * (own - digamma(a + b))
 
 
-betaln = binary(
+betaln = _special(
     scipy.betaln,
     "y = log B(a, b), with B = Gamma(a) Gamma(b) / Gamma(a + b).   a' = g (digamma(a) - digamma(a + b)),  b' in the same way.",
     a=_betaln_rule,
@@ -91,32 +109,33 @@ betaln = binary(
 
 # The logistic function, the normal distribution and the error function
 
-expit = unary(scipy.expit, "y = 1 / (1 + e^-a).   a' = g y (1 - y).", a=lambda g, y: g * y * (1 - y))
-logit = unary(scipy.logit, "y = log(a / (1 - a)).   a' = g / (a (1 - a)).", a=lambda g, a: g / (a * (1 - a)))
+expit = _special(scipy.expit, "y = 1 / (1 + e^-a).   a' = g y (1 - y).", a=lambda g, y: g * y * (1 - y))
+logit = _special(scipy.logit, "y = log(a / (1 - a)).   a' = g / (a (1 - a)).", a=lambda g, a: g / (a * (1 - a)))
 
 
+@in_float32
 def _bell(g: Array, a: Array, width: float) -> Any:
     """g e^(-width a^2)."""
     a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
     return g * exp(-width * a * a)
 
 
-erfc = unary(
+erfc = _special(
     scipy.erfc,
     "y = 1 - erf a, accurate where it is small.   a' = -g 2 / sqrt(pi) e^(-a^2).",
     a=lambda g, a: -_bell(g, a, 1.0) * (2 / math.sqrt(math.pi)),
 )
-erfinv = unary(
+erfinv = _special(
     scipy.erfinv,
     "y = the number whose erf is a.   a' = g sqrt(pi) / 2 e^(y^2).",
     a=lambda g, y: g * exp(y * y) * (math.sqrt(math.pi) / 2),
 )
-ndtr = unary(
+ndtr = _special(
     scipy.ndtr,
     "y = the probability that a standard normal number is below a.   a' = g e^(-a^2 / 2) / sqrt(2 pi).",
     a=lambda g, a: _bell(g, a, 0.5) * (1 / math.sqrt(2 * math.pi)),
 )
-ndtri = unary(
+ndtri = _special(
     scipy.ndtri,
     "y = the number whose ndtr is a.   a' = g sqrt(2 pi) e^(y^2 / 2).",
     a=lambda g, y: g * exp(y * y / 2) * math.sqrt(2 * math.pi),
@@ -152,7 +171,7 @@ def normal_hazard(a: Array, *, order: int = 0) -> Array:
 
 normal_hazard.vjp(a=lambda g, a, order: g * normal_hazard(a, order=order + 1))
 
-log_ndtr = unary(
+log_ndtr = _special(
     scipy.log_ndtr,
     "y = log ndtr(a), accurate far below 0.   a' = g phi(a) / Phi(a), with the normal density phi.",
     a=lambda g, a: g * normal_hazard(a, order=0),
@@ -166,16 +185,17 @@ def _quotient(g: Array, a: Array, b: Array) -> Any:
     return g * (a / where((a == 0) & (b == 0), 1, b))
 
 
-xlogy = binary(
+xlogy = _special(
     scipy.xlogy,
-    "y = a log b, and 0 where a = 0.   a' = g log b,  b' = g a / b, and 0 where a = 0.",
-    a=lambda g, b: g * log(b),
+    "y = a log b, and 0 where a = 0.   a' = g log b, and 0 where a = 0 and b <= 0,  b' = g a / b, and 0 where a = 0.",
+    a=lambda g, a, b: g * log(where((a == 0) & (b <= 0), 1, b)),
     b=_quotient,
 )
-xlog1py = binary(
+xlog1py = _special(
     scipy.xlog1py,
-    "y = a log(1 + b), and 0 where a = 0.   a' = g log(1 + b),  b' = g a / (1 + b), and 0 where a = 0.",
-    a=lambda g, b: g * log1p(b),
+    "y = a log(1 + b), and 0 where a = 0.   a' = g log(1 + b), and 0 where a = 0 and b <= -1,  "
+    "b' = g a / (1 + b), and 0 where a = 0.",
+    a=lambda g, a, b: g * log1p(where((a == 0) & (b <= -1), 0, b)),
     b=lambda g, a, b: _quotient(g, a, 1 + b),
 )
 

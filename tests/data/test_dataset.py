@@ -57,6 +57,20 @@ def test_arrays_are_shared_and_tensors_are_taken_as_they_are():
     assert all(isinstance(field, np.ndarray) for field in dataset.take(np.array([0])))
 
 
+def test_arrays_are_asked_for_places_as_wide_as_a_pointer():
+    """NumPy's take converts only safely, so on 32 bits it refuses int64. Here int32 stands for any other width."""
+    asked = []
+
+    class Array:
+        def take(self, indices, axis):
+            asked.append((indices.dtype, indices.tolist(), axis))
+
+    dataset = data.TensorDataset(np.arange(5))
+    dataset.arrays = (Array(),)
+    dataset.take(np.array([3, 0], np.int32))
+    assert asked == [(np.dtype(np.intp), [3, 0], 0)]
+
+
 def test_sequences_arrays_and_tensors_are_datasets():
     for dataset in (np.arange(5), tg.Tensor(np.arange(5)), [0, 1, 2, 3, 4], range(5), [(n,) for n in range(5)]):
         ((batch,),) = data.DataLoader(dataset, 5)

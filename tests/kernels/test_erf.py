@@ -47,6 +47,12 @@ def test_float32_is_computed_in_float32_to_its_precision():
     assert_close(POINTS[np.abs(POINTS) < 3e38].astype(np.float32), 4 * np.finfo(np.float32).eps)
 
 
+def test_float32_errs_by_less_than_four_units_in_the_last_place():
+    x = np.concatenate([np.linspace(-4, 4, 100_001), np.linspace(0.46, 0.5, 100_001)]).astype(np.float32)
+    exact = np.array([math.erf(v) for v in x.astype(np.float64)])
+    assert (np.abs(erf(x) - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() < 4
+
+
 def test_float16_and_integers():
     x = np.linspace(-5, 5, 101).astype(np.float16)
     assert erf(x).dtype == np.float16

@@ -44,8 +44,16 @@ def _hardsigmoid(a: Values) -> Values:
     return np.clip(a / 6 + 0.5, 0, 1)
 
 
+def _normal(a: Values) -> Values:
+    return np.vectorize(lambda x: math.erfc(-x / math.sqrt(2)) / 2, otypes=[float])(a)
+
+
 def _gelu(a: Values) -> Values:
-    return a * np.vectorize(lambda x: math.erfc(-x / math.sqrt(2)) / 2, otypes=[float])(a)
+    return a * _normal(a)
+
+
+def _density(a: Values) -> Values:
+    return np.exp(-a * a / 2) / math.sqrt(2 * math.pi)
 
 
 def _gelu_tanh(a: Values, approximate: str) -> Values:
@@ -105,6 +113,9 @@ CASES = [
     Case(ops.mish, (WIDE,), lambda a: a * np.tanh(np.log(1 + np.exp(a)))),
     Case(ops.gelu, (WIDE,), _gelu),
     Case(ops.gelu, (WIDE,), _gelu_tanh, {"approximate": "tanh"}),
+    Case(ops.gelu_slope, (WIDE,), lambda a: _normal(a) + a * _density(a)),
+    Case(ops.normal_density, (WIDE,), _density),
+    Case(ops.silu_slope, (WIDE,), lambda a: (1 + (1 + a) * np.exp(-a)) / (1 + np.exp(-a)) ** 2),
     Case(ops.softsign, (NONZERO,), lambda a: a / np.where(a > 0, 1 + a, 1 - a)),
     Case(ops.tanhshrink, (WIDE,), lambda a: a - np.tanh(a)),
     Case(ops.glu, (Arg((3, 4)),), lambda a: a[:, :2] / (1 + np.exp(-a[:, 2:]))),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_cnn import functional as fn
+from tinygrad_cnn.ops.losses import regression
 from tinygrad_cnn.testing.cases import GAP, Arg, Case
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -176,6 +177,12 @@ CASES = [
         lambda x, t, reduction: (t * (np.log(t) - x)).sum() / len(x),
         {"reduction": "batchmean"},
     ),
+    Case(regression.log_ratio, (PROBABILITY, Arg((2, 3))), lambda t, x: np.log(t) - x),
+    Case(regression.log_ratio, (Arg((3,), low=0.25, high=0.75), Arg((2, 3))), lambda t, x: np.log(t) - x),
+    Case(regression.log_ratio, (PROBABILITY, Arg((3,))), lambda t, x: np.log(t) - x),
+    Case(regression.divergence, (PROBABILITY, Arg((2, 3))), lambda t, x: t * (np.log(t) - x)),
+    Case(regression.divergence, (Arg((3,), low=0.25, high=0.75), Arg((2, 3))), lambda t, x: t * (np.log(t) - x)),
+    Case(regression.divergence, (PROBABILITY, Arg((3,))), lambda t, x: t * (np.log(t) - x)),
     Case(
         fn.kl_div, (Arg((2, 3)), Arg((3,))), lambda x, t, log_target: (np.exp(t) * (t - x)).mean(), {"log_target": True}
     ),

@@ -25,7 +25,7 @@ def explain(op: Op, error: Exception, inputs: Sequence[Any]) -> Exception:
     )
     if "broadcast" in text and op.elementwise:
         text = "shapes do not broadcast: from the right, sizes must be equal or 1; reshape or expand_dims one input"
-    if "not supported for the input types" in text:
+    if "not supported for the input types" in text or "did not contain a loop" in text:
         text = "the op has no meaning for these dtypes; convert an input with astype, or compare it first, as in x != 0"
     if isinstance(error, AttributeError):
         return TypeError(

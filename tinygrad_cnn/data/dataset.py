@@ -93,7 +93,8 @@ class TensorDataset(Dataset):
 
     def take(self, indices: NDArray[np.int64]) -> tuple[Array, ...]:
         """Copies of the rows at `indices`."""
-        return tuple(array.take(indices, axis=0) for array in self.arrays)
+        places = indices.astype(np.intp, copy=False)  # take refuses int64 where a pointer has 32 bits
+        return tuple(array.take(places, axis=0) for array in self.arrays)
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{array.dtype} {array.shape[1:]}" for array in self.arrays)

@@ -7,17 +7,21 @@ The approximations are from W. J. Cody, "Rational Chebyshev approximations for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-SPLIT = 0.46875
+from . import blocks
+from .blocks import polynomial
+
+SPLIT, SPLIT32 = 0.46875, 0.75
+"""Up to here the first formula: to 1e-16, and for float32 to 1e-9, where 1 - erfc(x) is still short of a digit."""
+
 ONE = 6.0
 """From this x on, erf(x) rounds to 1 in float64."""
 
-# Highest power first. erf(x) = x A(x^2) / B(x^2) up to SPLIT, and 1 - exp(-x^2) C(x) / D(x) from there to ONE.
+# Highest power first. erf(x) = x A(x^2) / B(x^2) near 0, and 1 - exp(-x^2) C(x) / D(x) up to ONE.
 A = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
 B = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
 C = (
@@ -29,27 +33,13 @@ D = (
     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
 )  # fmt: skip
 
-BLOCK = 8192
-"""Elements per block, so that temporaries stay in the cache."""
-
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any]:
-    """A task for ``erf`` in the dtype of a (float64 for integers) and its memory order, computed in at least float32."""
-    x = np.asarray(a)
-    y = np.empty_like(x, x.dtype if x.dtype.kind == "f" else np.float64) if out is None else out
-    return partial(_erf, x, y, np.result_type(y.dtype, np.float32))
+    """A task for ``erf``."""
+    return blocks.prepare(_erf, out, a)
 
 
-def _erf(x: np.ndarray, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    flags = ["external_loop", "buffered", "zerosize_ok"]
-    sides = [["readonly"], ["writeonly"]]
-    with np.nditer([x, y], flags, sides, [dtype] * 2, casting="same_kind", buffersize=BLOCK) as blocks:  # type: ignore[call-overload]
-        for source, target in blocks:
-            target[...] = _erf_of_block(source)
-    return y
-
-
-def _erf_of_block(x: np.ndarray) -> np.ndarray:
+def _erf(x: np.ndarray, y: np.ndarray) -> None:
     # Evaluate both formulas everywhere, then choose: gathering the elements for each would cost more.
     x = np.clip(x, -ONE, ONE)
     size = np.abs(x)
@@ -58,22 +48,11 @@ def _erf_of_block(x: np.ndarray) -> np.ndarray:
     far: np.ndarray = np.exp(-z)
     far *= _ratio(C, D, size)
     np.subtract(1, far, out=far)
-    np.copysign(far, x, out=far)
-    np.copyto(far, near, where=size <= SPLIT)
-    return far
+    np.copysign(far, x, out=y)
+    np.copyto(y, near, where=size <= (SPLIT if x.dtype.char == "d" else SPLIT32))
 
 
-def _ratio(above: Sequence[float], below: Sequence[float], z: np.ndarray) -> np.ndarray:
-    value = _polynomial(above, z)
-    value /= _polynomial(below, z)
-    return value
-
-
-def _polynomial(coefficients: Sequence[float], z: np.ndarray) -> np.ndarray:
-    """Horner's rule, in place."""
-    value = z * coefficients[0]
-    for c in coefficients[1:-1]:
-        value += c
-        value *= z
-    value += coefficients[-1]
+def _ratio(above: tuple[float, ...], below: tuple[float, ...], z: np.ndarray) -> np.ndarray:
+    value = polynomial(above, z)
+    value /= polynomial(below, z)
     return value

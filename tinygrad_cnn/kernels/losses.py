@@ -9,12 +9,15 @@ import numpy as np
 
 from .sums import SHORT
 
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
+"""In native byte order."""
+
 
 def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reduction: str) -> Callable[[], Any] | None:
     """A task for the mean or sum of squares of arrays of equal shape and dtype in C order; None for other arrays."""
     if prediction.__class__ is not np.ndarray or target.__class__ is not np.ndarray or reduction not in ("mean", "sum"):
         return None
-    alike = prediction.shape == target.shape and prediction.dtype is target.dtype and prediction.dtype.char in "fd"
+    alike = prediction.shape == target.shape and prediction.dtype is target.dtype and prediction.dtype in FLOATS
     if not (
         alike and prediction.flags.c_contiguous and target.flags.c_contiguous and prediction.size and prediction.ndim
     ):

@@ -7,16 +7,34 @@ definition, or None where the definition is fast enough.
 from __future__ import annotations
 
 from ..core.graph import accelerate
-from ..ops import activation, affine, conv, elementwise, in_place, normalization, pool, reduce, shape, transcendental
+from ..ops import (
+    activation,
+    affine,
+    conv,
+    decomposition,
+    elementwise,
+    in_place,
+    linalg,
+    matrix_functions,
+    normalization,
+    pool,
+    reduce,
+    shape,
+    transcendental,
+)
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
-from . import batch_norm, copies, dropout, erf, losses, matmul, relu, sums, update, where
+from . import batch_norm, copies, dropout, erf, gelu, lapack, losses, matmul, relu, silu, sums, update, where
 from . import pool as pooling
 from .conv import convolution
 
+accelerate(activation.gelu, gelu.prepare)
+accelerate(activation.gelu_slope, gelu.prepare_slope)
 accelerate(activation.rectify, relu.prepare_leaky)
 accelerate(activation.relu, relu.prepare)
+accelerate(activation.silu, silu.prepare)
+accelerate(activation.silu_slope, silu.prepare_slope)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
@@ -46,5 +64,13 @@ accelerate(normalization.moments, batch_norm.prepare_moments, along=("x",))
 accelerate(normalization.normalized, batch_norm.prepare_normalized, along=("x", "y"), in_place=True)
 accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("u", "x"))
 accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
+
+for function in (
+    decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse, decomposition.qr_packed,
+    decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
+    decomposition.symmetric_vectors, linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
+    linalg.log_abs_det, linalg.solve_columns, matrix_functions.matrix_rank,
+):  # fmt: skip
+    lapack.alone(function)
 
 in_place.apply = update.in_pieces

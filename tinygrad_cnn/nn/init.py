@@ -16,6 +16,7 @@ import numpy as np
 
 from ..checks import Check, checked, finite, non_negative, number, one_of, whole
 from ..names import explaining_getattr
+from ..ops.decomposition import qr_packed
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 
@@ -222,7 +223,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
     """
     fans("orthogonal_", tensor)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    q, r = np.linalg.qr(generator(rng).standard_normal((max(rows, columns), min(rows, columns))))
+    long = max(rows, columns)
+    packed: Any = qr_packed(generator(rng).standard_normal((long, min(rows, columns))))
+    q, r = packed[:long], packed[long:]
     q *= np.sign(np.diagonal(r))  # else the distribution is not uniform
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 

@@ -8,6 +8,7 @@ where a factor has reached its limit, before the factor is multiplied by a large
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -15,11 +16,12 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, in_floats, mul, sub, where
+from .elementwise import clip, div, exp, in_floats, mul, square, sub, where
+from .half import in_float32
 from .random import Seed, generator
 from .real import not_negative, positive, real
 from .shape import reshape, slice_axis
-from .transcendental import FLAT, FLAT_SQUARED, erf, expm1, sigmoid, tanh
+from .transcendental import FLAT, FLAT_SQUARED, expm1, sigmoid, tanh
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
@@ -138,6 +140,7 @@ def hardsigmoid(a: Array) -> Tensor:
 
 
 @op(elementwise=True)
+@in_float32
 def hardswish(a: Array) -> Array:
     """y = a hardsigmoid(a).   a' = 0 where a <= -3, g (a / 3 + 1/2) between, g where a >= 3.
 
@@ -146,7 +149,7 @@ def hardswish(a: Array) -> Array:
     return a * hardsigmoid(a)
 
 
-hardswish.vjp(a=lambda g, a: where(a > -3, g * where(a < 3, a / 3 + 0.5, 1), 0))
+hardswish.vjp(a=in_float32(lambda g, a: where(a > -3, g * where(a < 3, a / 3 + 0.5, 1), 0)))
 
 
 def softshrink(a: Array, lambd: float = 0.5) -> Tensor:
@@ -270,24 +273,36 @@ softplus.vjp(a=_softplus_rule)
 
 
 @op(elementwise=True)
+@in_float32
 def silu(a: Array) -> Array:
     """y = a s, with s = sigmoid(a).   a' = g s (1 + a (1 - s)).
 
     Also called swish. Elfwing et al., "Sigmoid-weighted linear units", 2017.
     """
-    return a * sigmoid(a)
-
-
-def _silu_rule(g: Array, a: Array) -> Array:
-    a = clip(a, -FLAT, FLAT)
-    s = sigmoid(a)
-    return g * (s * (1 + a * (1 - s)))
-
-
-silu.vjp(a=_silu_rule)
+    return np.maximum(a, -FLAT) * sigmoid(a)
 
 
 @op(elementwise=True)
+@in_float32
+def silu_slope(a: Array) -> Array:
+    """y = s (1 + a (1 - s)), the derivative of silu, with s = sigmoid(a).   a' = g s (1 - s) (2 + a (1 - 2 s))."""
+    a = np.clip(in_floats(a), -FLAT, FLAT)
+    s = sigmoid(a)
+    return s * (1 + a * sigmoid(-a))
+
+
+def _silu_curvature(g: Array, a: Array) -> Array:
+    a = clip(a, -FLAT, FLAT)
+    s, rest = sigmoid(a), sigmoid(-a)
+    return g * (s * rest * (2 + a * (rest - s)))
+
+
+silu.vjp(a=lambda g, a: g * silu_slope(a))
+silu_slope.vjp(a=in_float32(_silu_curvature))
+
+
+@op(elementwise=True)
+@in_float32
 def mish(a: Array) -> Array:
     """y = a t, with t = tanh(softplus(a)).   a' = g (t + a (1 - t^2) sigmoid(a)).
 
@@ -296,6 +311,7 @@ def mish(a: Array) -> Array:
     return a * np.tanh(softplus(a))
 
 
+@in_float32
 def _mish_rule(g: Array, a: Array) -> Array:
     a = clip(a, -FLAT, FLAT)
     t = tanh(softplus(a))
@@ -310,32 +326,63 @@ ROOT, BEND = math.sqrt(2 / math.pi), 0.044715
 
 @op(elementwise=True)
 def gelu(a: Array, *, approximate: str = "none") -> Array:
-    """y = a P, with P = (1 + erf(a / sqrt 2)) / 2, the normal distribution function.   a' = g (P + a P').
+    """y = a P, with P = erfc(-a / sqrt 2) / 2, the normal distribution function, accurate where it is small.
 
-    With approximate="tanh", P = (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2.
+    a' = g (P + a P').   With approximate="tanh", P = (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2.
     Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 
     Raises:
         ValueError: if `approximate` is neither "none" nor "tanh".
     """
-    if approximate == "none":
-        return np.multiply(a, 0.5) * (1 + erf(np.multiply(a, math.sqrt(0.5))))
-    if approximate != "tanh":
+    if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: `approximate` is {approximate!r}; it must be 'none' or 'tanh'")
-    c = np.clip(a, -FLAT_SQUARED, FLAT_SQUARED)
-    return np.multiply(a, 0.5) * (1 + np.tanh(c * (ROOT + ROOT * BEND * c * c)))
+    if approximate == "tanh":
+        return _gelu_tanh(a)
+    a = in_floats(a)
+    return (np.maximum(a, -FLAT_SQUARED, dtype=np.float64) * normal_probability(a)).astype(a.dtype)
 
 
-def _gelu_rule(g: Array, a: Array, approximate: str) -> Array:
+def normal_probability(a: Array) -> Any:
+    """The probability that a standard normal number is below a, in float64, for arrays."""
+    return (
+        np.asarray(np.vectorize(math.erfc, otypes=[np.float64])(np.multiply(a, -math.sqrt(0.5), dtype=np.float64))) / 2
+    )
+
+
+@in_float32
+def _gelu_tanh(a: Array) -> Any:
+    return a * sigmoid(_gelu_exponent(np.clip(a, -FLAT_SQUARED, FLAT_SQUARED)))
+
+
+def _gelu_exponent(a: Array) -> Any:
+    """u, with (1 + tanh(u / 2)) / 2 = sigmoid(u), which keeps its digits where tanh is near -1."""
+    return a * (2 * ROOT + 2 * ROOT * BEND * a * a)
+
+
+@in_float32
+def _gelu_tanh_rule(g: Array, a: Array) -> Array:
     a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
-    if approximate == "none":
-        density = exp(a * a * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return g * (0.5 * (1 + erf(a * math.sqrt(0.5))) + a * density)
-    t = tanh(a * (ROOT + ROOT * BEND * a * a))
-    return g * (0.5 * (1 + t) + a * (1 - t * t) * (ROOT / 2 + 1.5 * ROOT * BEND * a * a))
+    u = _gelu_exponent(a)
+    return g * (sigmoid(u) * (1 + a * sigmoid(-u) * (2 * ROOT + 6 * ROOT * BEND * a * a)))
 
 
-gelu.vjp(a=_gelu_rule)
+@op(elementwise=True)
+def gelu_slope(a: Array) -> Array:
+    """y = P + a P', the derivative of the exact gelu, with the normal distribution function P.   a' = g (2 - a^2) P'."""
+    x = np.clip(a, -FLAT_SQUARED, FLAT_SQUARED, dtype=np.float64)
+    return (normal_probability(x) + x * normal_density(x)).astype(np.result_type(a, np.float16))
+
+
+@op(elementwise=True)
+def normal_density(a: Array) -> Array:
+    """y = e^(-a^2 / 2) / sqrt(2 pi), the density of a standard normal number.   a' = -g a y."""
+    x = np.clip(a, -FLAT_SQUARED, FLAT_SQUARED, dtype=np.float64)
+    return (np.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))).astype(np.result_type(a, np.float16))
+
+
+gelu.vjp(a=lambda g, a, approximate: _gelu_tanh_rule(g, a) if approximate == "tanh" else g * gelu_slope(a))
+gelu_slope.vjp(a=in_float32(lambda g, a: g * normal_density(a) * (2 - square(clip(a, -FLAT_SQUARED, FLAT_SQUARED)))))
+normal_density.vjp(a=lambda g, y, a: -g * clip(a, -FLAT_SQUARED, FLAT_SQUARED) * y)
 
 
 @op(elementwise=True)

@@ -15,6 +15,7 @@ import numpy as np
 from ..core.graph import Array, op
 from . import windows
 from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
+from .half import in_float32
 from .reduce import sum
 from .shape import reshape
 from .windows import Pairs, Sizes, elements, interior, output_sizes, pad_last, volume
@@ -31,6 +32,7 @@ def _split(a: Array, axis: int, groups: int) -> Array:
 
 
 @op(linear=["x", "w"])
+@in_float32
 def convolve(
     x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
@@ -44,6 +46,7 @@ def convolve(
 
 
 @op(linear=["u", "w"])
+@in_float32
 def convolve_dx(
     u: Array, w: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:
@@ -56,6 +59,7 @@ def convolve_dx(
 
 
 @op(linear=["x", "u"])
+@in_float32
 def convolve_dw(
     x: Array, u: Array, *, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> Array:

@@ -68,13 +68,16 @@ class EighResult(NamedTuple):
 
 
 @op
-def symmetric_values(a: Array) -> Array:
-    """y = the eigenvalues of (a + a^T) / 2, ascending.   a' = v diag(g) v^T, with the eigenvectors v."""
-    return np.linalg.eigvalsh(_symmetric(a))
+def symmetric_values(a: Array, *, uplo: Any = "L") -> Array:
+    """y = the eigenvalues of (a + a^T) / 2, ascending.   a' = v diag(g) v^T, with the eigenvectors v.
+
+    LAPACK reads one triangle: from which one it starts decides the signs of v, and the rounding.
+    """
+    return np.linalg.eigvalsh(_symmetric(a), uplo)
 
 
-def _symmetric_values_rule(g: Array, a: Array) -> Any:
-    v: Any = symmetric_vectors(a)
+def _symmetric_values_rule(g: Array, a: Array, uplo: str) -> Any:
+    v: Any = symmetric_vectors(a, uplo=uplo)
     return matmul(v * _row(g), _t(v))
 
 
@@ -82,9 +85,9 @@ symmetric_values.vjp(a=_symmetric_values_rule)
 
 
 @op
-def symmetric_vectors(a: Array) -> Array:
+def symmetric_vectors(a: Array, *, uplo: Any = "L") -> Array:
     """y = the eigenvectors v of (a + a^T) / 2, in columns.   a' = v x v^T, symmetric, with x = (v^T g) / (w_j - w_i)."""
-    return np.linalg.eigh(_symmetric(a))[1]
+    return np.linalg.eigh(_symmetric(a), uplo)[1]
 
 
 def _symmetric_vectors_rule(g: Array, y: Array, a: Array) -> Any:
@@ -111,8 +114,8 @@ def eigh(a: Array, UPLO: str = "L") -> EighResult:
         LinAlgError: (a ValueError) if `a` is not square.
         ValueError: for another `UPLO`.
     """
-    a = _triangle("eigh", a, UPLO)
-    return EighResult(symmetric_values(a), symmetric_vectors(a))
+    a, uplo = _triangle("eigh", a, UPLO), UPLO.upper()
+    return EighResult(symmetric_values(a, uplo=uplo), symmetric_vectors(a, uplo=uplo))
 
 
 @implements(np.linalg.eigvalsh)
@@ -124,7 +127,7 @@ def eigvalsh(a: Array, UPLO: str = "L") -> Tensor:
 
     The arguments and errors are those of :func:`eigh`.
     """
-    return symmetric_values(_triangle("eigvalsh", a, UPLO))
+    return symmetric_values(_triangle("eigvalsh", a, UPLO), uplo=UPLO.upper())
 
 
 def _triangle(name: str, a: Array, UPLO: str) -> Any:

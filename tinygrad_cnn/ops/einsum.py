@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import string
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import gather
 from .elementwise import where
+from .matmul import matmul
 from .reduce import sum
 from .shape import broadcast_to, reshape
 
@@ -34,7 +36,40 @@ def contract(*operands: Array, subscripts: str) -> Array:
         if alone and dtype.kind == "f":
             arrays[i] = sum(np.asarray(a), axis=alone)
             terms[i] = "".join(c for p, c in enumerate(term) if p not in alone)
-    return np.einsum(f"{','.join(terms)}->{out}", *arrays, optimize=len(arrays) > 1)
+    if len(arrays) < 3:
+        return _product(terms, arrays, out)
+    path, _ = np.einsum_path(f"{','.join(terms)}->{out}", *arrays, optimize="greedy")
+    for places in path[1:]:
+        chosen = [(terms.pop(i), arrays.pop(i)) for i in sorted(places, reverse=True)]
+        names = "".join(dict.fromkeys(c for term, _ in chosen for c in term if c in "".join([out, *terms])))
+        names = names if terms else out
+        arrays.append(_product([term for term, _ in chosen], [a for _, a in chosen], names))
+        terms.append(names)
+    return arrays[0]
+
+
+def _product(terms: Sequence[str], arrays: Sequence[Any], out: str) -> Any:
+    """The sum of products of arrays: of two floating-point ones by matmul, if letters are summed and others are not shared."""
+    if len(arrays) == 2 and all(a.dtype.kind == "f" for a in arrays):
+        one, other = terms
+        shared, summed = [c for c in one if c in other and c in out], [c for c in one if c in other and c not in out]
+        left, right = [c for c in one if c not in other], [c for c in other if c not in one]
+        sizes = [dict(zip(term, a.shape, strict=True)) for term, a in zip(terms, arrays, strict=True)]
+        alike = all(sizes[0][c] == sizes[1][c] for c in (*shared, *summed)) and set(left + right) <= set(out)
+        if summed and (left or right or not shared) and alike and all(len(set(t)) == len(t) for t in terms):
+            a, b = (
+                np.transpose(x, [term.index(c) for c in order]).reshape(
+                    *(size[c] for c in shared), *(math.prod(size[c] for c in part) for part in parts)
+                )
+                for x, term, size, order, parts in (
+                    (arrays[0], one, sizes[0], [*shared, *left, *summed], (left, summed)),
+                    (arrays[1], other, sizes[1], [*shared, *summed, *right], (summed, right)),
+                )
+            )  # fmt: skip
+            names = [*shared, *left, *right]
+            y = np.reshape(matmul(a, b), [{**sizes[0], **sizes[1]}[c] for c in names])
+            return np.transpose(y, [names.index(c) for c in out])
+    return np.einsum(f"{','.join(terms)}->{out}", *arrays)
 
 
 def _contract_rule(g: Array, operands: Sequence[Array], i: int, in_shape: tuple[int, ...], subscripts: str) -> Array:

@@ -40,7 +40,8 @@ def zero_gradient(g: Array) -> Array:
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
     if isinstance(b, int | float):
         return g * b * pow(a, b - 1) if b else zero_gradient(g)
-    return g * b * pow(where(((a == 0) | (a != a)) & (b == 0), 1, a), b - 1)
+    inverts = abs(a) >= 2 / float(np.finfo(a.dtype).max)  # NaN does not, and 1 / a of a smaller number may be infinite
+    return g * b * pow(where((b == 0) & ~inverts, 1, a), b - 1)
 
 
 def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
@@ -52,6 +53,11 @@ def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
 def _split(g: Array, wins: Array, ties: Array) -> Array:
     """g where the input wins, g / 2 at ties, else 0."""
     return where(ties, g * 0.5, where(wins, g, 0))
+
+
+def _kept(g: Array, loses: Array, ties: Array) -> Array:
+    """g where the input does not lose, also where one is NaN, as in PyTorch; g / 2 at ties, else 0."""
+    return where(ties, g * 0.5, where(loses, 0, g))
 
 
 add = binary(np.add, "y = a + b.   a' = g,  b' = g.", a=lambda g: g, b=lambda g: g)
@@ -69,15 +75,15 @@ pow = binary(
 )
 maximum = binary(
     np.maximum,
-    "y = max(a, b).   The gradient goes to the larger input, half to each where they are equal.",
-    a=lambda g, a, b: _split(g, a > b, a == b),
-    b=lambda g, a, b: _split(g, b > a, a == b),
+    "y = max(a, b).   The gradient goes to the larger input, half to each where they are equal, to both where one is NaN.",
+    a=lambda g, a, b: _kept(g, a < b, a == b),
+    b=lambda g, a, b: _kept(g, b < a, a == b),
 )
 minimum = binary(
     np.minimum,
-    "y = min(a, b).   The gradient goes to the smaller input, half to each where they are equal.",
-    a=lambda g, a, b: _split(g, a < b, a == b),
-    b=lambda g, a, b: _split(g, b < a, a == b),
+    "y = min(a, b).   The gradient goes to the smaller input, half to each where they are equal, to both where one is NaN.",
+    a=lambda g, a, b: _kept(g, a > b, a == b),
+    b=lambda g, a, b: _kept(g, b > a, a == b),
 )
 fmax = binary(
     np.fmax,

@@ -15,6 +15,7 @@ from .compare import isnan, logical_or
 from .elementwise import clip, floor, round, where
 from .gather import take_along_axis
 from .geometry import shape_of
+from .half import in_float32
 from .matmul import matmul
 from .resize import cubic_weights
 from .shape import reshape, swapaxes
@@ -65,8 +66,13 @@ def grid_sample(
         raise ValueError(
             f"grid_sample: `padding_mode` is {padding_mode!r}; it must be one of {', '.join(map(repr, PADDINGS))}"
         )
-    y = sampled(x, places_of(grid, shape[2:], align_corners), mode, padding_mode, align_corners)
+    y = _sampled_at(x, grid, mode, padding_mode, align_corners)
     return reshape(y, shape=(*shape[:2], *sizes[1:-1]))
+
+
+@in_float32
+def _sampled_at(x: Array, grid: Array, mode: str, padding_mode: str, align_corners: bool) -> Any:
+    return sampled(x, places_of(grid, np.shape(x)[2:], align_corners), mode, padding_mode, align_corners)
 
 
 def places_of(grid: Array, sizes: Sequence[int], align_corners: bool) -> list[Any]:

@@ -26,12 +26,14 @@ def getitem(a: Array, *, index: Any) -> Array:
 @op(linear=["u"])
 def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     """y = zeros of `shape`, with u added at `index`, summed where indices repeat: the adjoint of getitem.   u' = g[index]."""
-    y = np.zeros(shape, u.dtype)
     if _selects_once(index):
+        y = np.zeros(shape, u.dtype)
         y[index] = u
-    else:  # np.add.at is several times faster on flat arrays
-        np.add.at(y.reshape(-1), _positions(index, shape).reshape(-1), u.reshape(-1))
-    return y
+        return y
+    y = np.zeros(shape, np.result_type(u, np.float32) if u.dtype.kind == "f" else u.dtype)
+    # np.add.at is several times faster on flat arrays of one dtype
+    np.add.at(y.reshape(-1), _positions(index, shape).reshape(-1), u.reshape(-1).astype(y.dtype, copy=False))
+    return y.astype(u.dtype, copy=False)
 
 
 getitem.vjp(a=lambda g, in_shape, index: add_at_zeros(g, index=index, shape=in_shape))

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import astype, mul
 from .geometry import shape_of
+from .half import in_float32
 from .real import is_integer
 from .rearrange import diagonal
 from .reduce import sum
@@ -304,8 +305,13 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
     a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
         raise ValueError(f"cross: the vectors have sizes {a.shape[-1]} and {b.shape[-1]}; they must have size 3")
+    return moveaxis(_cross(a, b), -1, axisc)
+
+
+@in_float32
+def _cross(a: Array, b: Array) -> Array:
     after, before = [1, 2, 0], [2, 0, 1]
-    return moveaxis(a[..., after] * b[..., before] - a[..., before] * b[..., after], -1, axisc)
+    return a[..., after] * b[..., before] - a[..., before] * b[..., after]
 
 
 @implements(np.linalg.cross)

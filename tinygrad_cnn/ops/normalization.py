@@ -20,6 +20,7 @@ from ..core import operands
 from ..core.graph import Array, op
 from .affine import affine, product_to
 from .elementwise import maximum
+from .half import in_float32
 from .real import is_integer, not_negative, positive, real
 from .reduce import mean, norm
 from .shape import Axis, pad_constant, reshape, slice_axis, sum_to
@@ -342,7 +343,12 @@ def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> T
     Raises:
         ValueError: for a negative `eps`, or an order that :func:`~tinygrad_cnn.norm` refuses.
     """
-    eps = not_negative("normalize", "eps", eps)
+    return _normalize(x, p, axis, not_negative("normalize", "eps", eps))
+
+
+@in_float32
+def _normalize(x: Array, p: float, axis: Axis, eps: float) -> Tensor:
+    """x / max(norm of x over `axis`, eps)."""
     y: Tensor = x / maximum(norm(x, p, axis=axis, keepdims=True), eps)
     return y
 

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import abs, in_floats, pow, sign, where, zero_gradient
+from .half import in_float32
 from .real import is_integer, real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
 from .shape import Axis, broadcast_to, reshape, transpose
@@ -110,6 +111,7 @@ def min(
     return np.min(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
+@in_float32
 def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
     g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
     hits = (a == y).astype(g.dtype)

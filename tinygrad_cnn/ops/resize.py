@@ -34,18 +34,18 @@ Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 def resample(x: Array, *, axis: int, size: int, taps: Taps) -> Array:
     """y_t = sum over taps (t, s, w) of w x_s along `axis`.   x' = the same op on g, with t and s exchanged."""
     targets, sources, weights = (part[np.argsort(taps[0], kind="stable")] for part in taps)
-    if x.dtype.kind == "f":
-        weights = weights.astype(x.dtype)
     for label, found, n in (("targets", targets, size), ("sources", sources, x.shape[axis])):
         if found.size and not 0 <= found.min() <= found.max() < n:
             raise IndexError(f"`taps` must have {label} in range({n})")
-    y = np.zeros_like(x, np.result_type(x, weights), shape=(*x.shape[:axis], size, *x.shape[axis + 1 :]))
+    dtype = np.result_type(x, np.float32 if x.dtype.kind == "f" else weights)
+    weights = weights.astype(dtype)
+    y = np.zeros_like(x, dtype, shape=(*x.shape[:axis], size, *x.shape[axis + 1 :]))
     lead, trail = (slice(None),) * axis, (1,) * (x.ndim - axis - 1)
     turn = np.arange(targets.size) - np.searchsorted(targets, targets)  # how many earlier taps have this target
     for i in range(turn.max(initial=-1) + 1):
         now = turn == i
         y[(*lead, targets[now])] += x[(*lead, sources[now])] * weights[now].reshape(-1, *trail)
-    return y
+    return y.astype(x.dtype, copy=False) if x.dtype.kind == "f" else y
 
 
 resample.vjp(x=lambda g, in_shape, axis, taps: resample(

@@ -14,6 +14,7 @@ from ..core.graph import Array, Tensor, op
 from .compare import equal
 from .elementwise import add, maximum, where
 from .gather import add_along_axis, checked, full_index, take_along_axis
+from .half import in_float32
 from .index import assign
 from .reduce import prod
 from .shape import expand_dims, pad_constant
@@ -73,7 +74,7 @@ def scatter_reduce(
             f"scatter_reduce: `reduce` is {reduce!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}"
         )
     x, src = (a if hasattr(a, "dtype") else np.asarray(a) for a in (x, src))
-    if x.dtype != src.dtype or (reduce == "mean" and x.dtype.kind != "f"):
+    if x.dtype.newbyteorder("=") != src.dtype.newbyteorder("=") or (reduce == "mean" and x.dtype.kind != "f"):
         raise TypeError(
             f"scatter_reduce: `x` is {x.dtype} and `src` {src.dtype}; they must have one dtype, of floating point for a mean: "
             "convert them with astype"
@@ -84,6 +85,7 @@ def scatter_reduce(
     return y if corner == x.shape else assign(x, y, index=covered)
 
 
+@in_float32
 def _reduced(x: Array, index: Array, src: Array, axis: int, reduce: str, include_self: bool) -> Any:
     if reduce in ("amax", "amin"):
         return scatter_extreme(x, index, src, axis=axis, largest=reduce == "amax", include_self=include_self)
@@ -116,12 +118,12 @@ def scatter_extreme(
 def _shares(x: Array, index: Array, src: Array, y: Array, axis: int, include_self: bool) -> tuple[Array, Array]:
     """The part of its extreme that each element of x and of src is: 1, less if others are equal, or 0."""
     pairs = ((take_along_axis(y, index, axis=axis), src), (y, x))
-    chosen, own = (equal(extreme, a).astype(y.dtype) for extreme, a in pairs)
+    chosen, own = (equal(extreme, a).astype(np.intp) for extreme, a in pairs)
     hits = add_along_axis(chosen, index, axis=axis, shape=y.shape)
     if not include_self:
         own = where(hits > 0, 0, own)
-    share = 1 / maximum(hits + own, 1)
-    return own * share, chosen * take_along_axis(share, index, axis=axis)
+    share = (1 / maximum(hits + own, 1)).astype(y.dtype)
+    return where(own > 0, share, 0), where(chosen > 0, take_along_axis(share, index, axis=axis), 0)
 
 
 scatter_extreme.vjp(

@@ -12,9 +12,14 @@ import numpy as np
 
 from ..core.graph import Array, op
 from .elementwise import exp
+from .half import in_float32
 from .reduce import floating, sum
 
 __all__ = ["log_softmax", "softmax", "softmin"]
+
+
+MANY = 1 << 12
+"""From this many terms on, log p has lost digits that the gradient of log_softmax needs: p is computed again, in float64."""
 
 
 def below_top(a: Array, axis: int) -> Any:
@@ -25,6 +30,7 @@ def below_top(a: Array, axis: int) -> Any:
 
 
 @op
+@in_float32
 def softmax(a: Array, *, axis: int = -1) -> Array:
     """y = e^a / sum of e^a along `axis`.   a' = y (g - sum of g y)."""
     y = np.exp(below_top(a, axis))
@@ -38,18 +44,23 @@ def softmin(a: Array, *, axis: int = -1) -> Array:
 
 
 @op
+@in_float32
 def log_softmax(a: Array, *, axis: int = -1) -> Array:
     """y = a - log of the sum of e^a along `axis`.   a' = g - e^y sum of g."""
     z = below_top(a, axis)
     return z - np.log(sum(np.exp(z), axis=axis, keepdims=True))
 
 
+@in_float32
 def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
     return y * (g - sum(g * y, axis=axis, keepdims=True))
 
 
-def _log_softmax_rule(g: Array, y: Array, axis: int) -> Array:
+@in_float32
+def _log_softmax_rule(g: Array, a: Array, y: Array, axis: int) -> Array:
     whole: Array = sum(g, axis=axis, keepdims=True)
+    if a.dtype == np.float32 and a.shape[axis] > MANY:
+        return (g - softmax(a.astype(np.float64), axis=axis) * whole).astype(g.dtype)
     return g - exp(y) * whole
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
+from .half import in_float32
 from .ufunc import binary, unary
 
 __all__ = [
@@ -179,11 +180,13 @@ def sinc(x: Array) -> Tensor:
 def bessel(a: Array, *, order: int) -> Array:
     """y = I_n(a), the modified Bessel function: the mean of e^(a cos t) cos nt.   a' = g (I_(n-1)(a) + I_(n+1)(a)) / 2.
 
-    The mean over 512 angles is exact to rounding for |a| up to 700, where y overflows.
+    The mean over 512 angles is exact to rounding for |a| up to 700, where y overflows. Of e^x only the part with the symmetry
+    of cos nt counts, cosh x or sinh x: so I_1(0) is 0.
     """
     a = np.asarray(a)
     t = np.arange(512) * (2 * math.pi / 512)
-    y = np.mean(np.exp(a[..., None] * np.cos(t)) * np.cos(order * t), axis=-1)
+    part = np.sinh if order % 2 else np.cosh
+    y = np.mean(part(a[..., None] * np.cos(t)) * np.cos(order * t), axis=-1)
     return y.astype(np.result_type(a, np.float16))
 
 
@@ -209,6 +212,7 @@ def erf(a: Array) -> Array:
     return y.astype(a.dtype) if a.dtype.kind == "f" else y
 
 
+@in_float32
 def _erf_rule(g: Array, a: Array) -> Array:
     a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
     return g * (2 / math.sqrt(math.pi)) * exp(-a * a)

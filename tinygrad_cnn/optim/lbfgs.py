@@ -9,6 +9,7 @@ import numpy as np
 from ..checks import Options, accepted, checked, one_of, whole
 from ..core.grad_mode import enable_grad
 from ..core.versions import mark_written
+from ..ops.matmul import matmul
 from ..tensor import Tensor
 from ..tensor.interop import copied, shown
 from .hyperparameters import Array, NonNegative
@@ -221,7 +222,7 @@ class LBFGS(Optimizer):
                 _remember(state, g, group["history_size"])
                 d, t = _direction(state, g), lr
             state.update(d=d, t=t, prev_flat_grad=g, prev_loss=loss)
-            slope = float(g @ d)
+            slope = _dot(g, d)
             if slope > -change:
                 break
             start = [p._array.copy() for p in params]
@@ -231,7 +232,7 @@ class LBFGS(Optimizer):
                 def along(t: float, start: list[Array] = start, d: Array = d) -> Point:
                     _write(params, start, t, d)
                     _, value, gradient = evaluate()
-                    return Point(t, value, gradient, float(gradient @ d))
+                    return Point(t, value, gradient, _dot(gradient, d))
 
                 point, done = strong_wolfe(along, Point(0.0, loss, g, slope), t, d, change, most - count)
                 t, loss, g = point.t, point.value, point.gradient
@@ -276,11 +277,11 @@ def _write(params: list[Tensor], start: list[Array], t: float = 0.0, d: Array | 
 def _remember(state: dict[str, Any], g: Array, most: int) -> None:
     """Keep the differences of gradient and position of the last iteration, if the function is convex along it."""
     y, s = g - state["prev_flat_grad"], state["d"] * state["t"]
-    product = float(y @ s)
+    product = _dot(y, s)
     if product > 1e-10:
         kept = {"old_dirs": y, "old_stps": s, "ro": 1.0 / product}
         state.update({name: [*state[name], value][-most:] for name, value in kept.items()})
-        state["H_diag"] = product / float(y @ y)
+        state["H_diag"] = product / _dot(y, y)
 
 
 def _direction(state: dict[str, Any], g: Array) -> Array:
@@ -288,9 +289,15 @@ def _direction(state: dict[str, Any], g: Array) -> Array:
     pairs = [*zip(state["old_dirs"], state["old_stps"], state["ro"], strict=True)]
     d, shares = -g, []
     for y, s, r in reversed(pairs):
-        shares.append(float(s @ d) * r)
+        shares.append(_dot(s, d) * r)
         d -= shares[-1] * y
     d *= state["H_diag"]
     for (y, s, r), share in zip(pairs, reversed(shares), strict=True):
-        d += (share - float(y @ d) * r) * s
+        d += (share - _dot(y, d) * r) * s
     return d
+
+
+def _dot(a: Array, b: Array) -> float:
+    """Their product, by the op's kernel: with the same bits for any number of threads."""
+    product: Any = matmul(a, b)
+    return float(product)

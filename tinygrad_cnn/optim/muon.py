@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 
 from ..checks import Options, finite, one_of, whole
+from ..ops.matmul import matmul
 from ..tensor import Tensor
 from .hyperparameters import Array, Flag, NonNegative
 from .optimizer import Optimizer, Params
@@ -116,8 +117,8 @@ def orthogonalized(s: Array, coefficients: tuple[float, float, float], steps: in
     wide = x if x.shape[0] <= x.shape[1] else x.T
     wide = wide / max(float(np.sqrt(np.square(wide).sum(dtype=np.promote_types(x.dtype, np.float64)))), eps)
     for _ in range(steps):
-        gram = wide @ wide.T
-        wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
+        gram: Any = matmul(wide, wide.T)
+        wide = a * wide + matmul(b * gram + c * matmul(gram, gram), wide)
     return wide if x.shape[0] <= x.shape[1] else wide.T
 
 

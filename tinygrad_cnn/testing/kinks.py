@@ -82,6 +82,7 @@ KINKS: list[Kink] = [
     Kink("heaviside(a, b)", (0.0, 0.5), (0.0, 1.0), 0.0, "A step in a, where the value is b; PyTorch has no gradient."),
     Kink("maximum(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each."),
     Kink("minimum(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each."),
+    Kink("maximum(a, b)", (nan, 1.0), (1.0, 1.0), 0.0, "The value is NaN, and both get the gradient."),
     Kink("fmax(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each; PyTorch's goes to a."),
     Kink("fmin(a, b)", (1.0, 1.0), (0.5, 0.5), 0.0, "A tie: half to each; PyTorch's goes to a."),
     Kink("fmax(a, b)", (nan, 1.0), (0.0, 1.0), 0.0, "The number gets the gradient, and not NaN."),

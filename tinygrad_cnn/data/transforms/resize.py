@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import checked, flag, one_of
+from ...ops.matmul import matmul
 from .crop import batch_of_images
 
 
@@ -60,7 +61,7 @@ class Resize:
             return nearest
         work = np.result_type(images.dtype, np.float32)
         height, width = (self._weights(m, n).astype(work) for m, n in zip(old, new, strict=True))
-        resized = height @ images.astype(work, copy=False) @ width.T
+        resized: Any = matmul(matmul(height, images.astype(work, copy=False)), width.T)
         result: NDArray[Any] = np.rint(resized) if images.dtype.kind in "biu" else resized
         return result.astype(images.dtype, copy=False)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.half import HALF
 from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
 from ..blocking import Geometry, is_last
 from ..parallel.task import Task, Work, together
@@ -38,8 +39,10 @@ def convolve(
     Args:
         shared: state kept between calls by all tasks with the same x; None for the state of this thread.
     """
-    how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     dtype = _common(x, w)
+    if dtype is HALF:
+        return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     y = None if out is None else _result(out, (len(x), len(w), *how.g.out), dtype)
     if how.is_small:
         plan = cached_im2col.plan(how.g, x, dtype, (how, dtype), shared)
@@ -55,8 +58,13 @@ def convolve_dx(
     shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
 ) -> Task:  # fmt: skip
     """The adjoint of the convolution in x: u (N, O, *out) to an array of the given shape (N, C, *sizes)."""
+    dtype = _common(u, w)
+    if dtype is HALF:
+        return _in_float32(
+            convolve_dx, out, u, w, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
     how = _method(shape, w.shape, stride, padding, dilation, groups)
-    x = _result(out, shape, _common(u, w), last=shape[1] >= FEW_CHANNELS and is_last(u))
+    x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
     module = how.module
     if module in (im2col, kn2row):
         module = kn2row if w.shape[1] * w.shape[-1] >= LONG_RUN else im2col
@@ -71,8 +79,13 @@ def convolve_dw(
     """The adjoint of the convolution in w: x (N, C, *sizes) and u (N, O, *out) to an array of the given shape
     (O, C / groups, *kernel).
     """
+    dtype = _common(x, u)
+    if dtype is HALF:
+        return _in_float32(
+            convolve_dw, out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
-    w = _result(out, shape, _common(x, u))
+    w = _result(out, shape, dtype)
     if how.is_small:
         plan = cached_im2col.plan(how.g, x, w.dtype, (how, w.dtype), shared)
         if plan is not None:
@@ -112,9 +125,23 @@ def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, 
     return Method(g, pointwise if g.is_pointwise else kn2row, groups, groups == 1 and volume(g.kernel) > 1)
 
 
+def _in_float32(prepare: Callable[..., Task], out: np.ndarray | None, *arrays: np.ndarray | None, **how: Any) -> Task:
+    """A task for float16: it converts the arrays, lets BLAS multiply and add in float32, and rounds once."""
+
+    def task() -> np.ndarray:
+        wide = [None if a is None else a.astype(np.float32, "K") for a in arrays]
+        y: np.ndarray = prepare(None, *wide, **how)()
+        if out is None:
+            return y.astype(HALF)
+        np.copyto(out, y, casting="same_kind")
+        return out
+
+    return task
+
+
 def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
-    """np.result_type, without the call if the dtypes are identical."""
-    return a.dtype if a.dtype is b.dtype else np.result_type(a, b)
+    """np.result_type, in native byte order, without the call if the dtypes are identical."""
+    return a.dtype if a.dtype is b.dtype and a.dtype.isnative else np.result_type(a, b)
 
 
 def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last: bool = False) -> np.ndarray:

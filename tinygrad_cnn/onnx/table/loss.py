@@ -100,6 +100,13 @@ def _checked_variance(w: Any, a: Any, *, eps: Any, out: Any) -> Any:
     return w.node("Max", w.as_dtype(a, out.dtype), w.number(eps, out.dtype))
 
 
+@writes(regression.divergence)
+def _divergence(w: Any, t: Any, x: Any, *, out: Any) -> Any:
+    t, x = w.same(out.dtype, t, x)
+    safe = w.node("Where", w.node("Equal", t, w.number(0, out.dtype)), w.number(1, out.dtype), t)
+    return w.node("Mul", t, w.node("Sub", w.node("Log", safe), x))
+
+
 @writes(distance.is_positive)
 def _is_positive(w: Any, target: Any, *, function: Any) -> Any:
     return w.node("Equal", target, w.number(1, target.dtype))

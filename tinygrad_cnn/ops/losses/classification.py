@@ -13,6 +13,7 @@ from ..activation import logsigmoid, relu
 from ..compare import equal, logical_and
 from ..elementwise import maximum, sub, where
 from ..gather import checked_labels
+from ..half import in_float32
 from ..real import real, refuse
 from ..reduce import mean, sum
 from ..scan import cumsum
@@ -90,6 +91,7 @@ def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
 
 
 mean_by.vjp(a=_mean_by_rule)
+mean_by.jvp(a=lambda t, w: where(sum(w) == 0, 0, mean_by(t, w)))
 
 
 def cross_entropy(
@@ -339,9 +341,14 @@ def multi_margin_loss(
         return _single(multi_margin_loss, x, target, p=p, margin=margin, weight=weight, reduction=reduction)
     classes = _classes(name, "prediction", x, target, weight, dense=False)
     w = label_weights(target, weight, classes=classes, ignore_index=None, function=name, dtype=x.dtype)
+    return reduced(name, w * _hinges(x, target, p, margin), reduction)
+
+
+@in_float32
+def _hinges(x: Array, target: Array, p: int, margin: float) -> Array:
     hinges = relu(margin + x - expand_dims(_pick(x, target), 1))
-    others = where(label_mask(target, classes=classes), 0, hinges if p == 1 else hinges * hinges)
-    return reduced(name, w * mean(others, axis=1), reduction)
+    others = where(label_mask(target, classes=x.shape[1]), 0, hinges if p == 1 else hinges * hinges)
+    return mean(others, axis=1)
 
 
 def multilabel_margin_loss(prediction: Array, target: Array, reduction: str = "mean") -> Tensor:
@@ -371,9 +378,15 @@ def multilabel_margin_loss(prediction: Array, target: Array, reduction: str = "m
     listed = equal(cumsum(1 - kept, axis=-1), 0)
     named = logical_and(equal(expand_dims(target, -1), np.arange(classes)), expand_dims(listed, -1))
     times = sum(named.astype(x.dtype), axis=-2)  # how often each class is named
+    return reduced(name, _gaps(x, times, classes), reduction)
+
+
+@in_float32
+def _gaps(x: Array, times: Array, classes: int) -> Array:
+    """The mean over `classes` of max(0, 1 - x_t + x_i), for each named class t and all others i; `times` counts the names."""
     gaps = relu(1 - expand_dims(x, -1) + expand_dims(x, -2))
     pairs = expand_dims(times, -1) * where(expand_dims(equal(times, 0), -2), gaps, 0)
-    return reduced(name, sum(pairs, axis=(-2, -1)) / classes, reduction)
+    return sum(pairs, axis=(-2, -1)) / classes
 
 
 def multilabel_soft_margin_loss(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.graph import Array, Tensor, op
 from ..elementwise import clip, in_floats, maximum, minimum, sqrt, where
+from ..half import in_float32
 from ..real import not_negative, real, refuse
 from ..real import positive as positive_number
 from ..reduce import norm
@@ -42,8 +43,14 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
             "equal or 1"
         ) from None
     wide = [x if np.shape(x) == shape else broadcast_to(x, shape=shape) for x in (x1, x2)]
-    unit = [as_array(x) / maximum(norm(x, axis=axis, keepdims=True), eps) for x in wide]
-    return (unit[0] * unit[1]).sum(axis=axis)
+    return _similarity(as_array(wide[0]), as_array(wide[1]), axis, eps)
+
+
+@in_float32
+def _similarity(x1: Array, x2: Array, axis: int, eps: float) -> Tensor:
+    unit = [x / maximum(norm(x, axis=axis, keepdims=True), eps) for x in (x1, x2)]
+    y: Tensor = (unit[0] * unit[1]).sum(axis=axis)
+    return y
 
 
 def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6) -> Tensor:
@@ -79,11 +86,16 @@ def cosine_embedding_loss(x1: Array, x2: Array, target: Array, margin: float = 0
             f"cosine_embedding_loss: `x1` {x1.shape}, `x2` {x2.shape} and `target` {target.shape} must be (N, D), (N, D) and "
             "(N,), or without the N"
         )
-    tiny = 1e-12  # inside the root, as in PyTorch
-    lengths = sqrt(((x1 * x1).sum(axis=-1) + tiny) * ((x2 * x2).sum(axis=-1) + tiny))
-    cos = (x1 * x2).sum(axis=-1) / lengths
+    cos = _cosine(x1, x2)
     alike = is_positive(target, function="cosine_embedding_loss")
     return reduced("cosine_embedding_loss", where(alike, 1 - cos, clip(cos - margin, 0)), reduction)
+
+
+@in_float32
+def _cosine(x1: Array, x2: Array) -> Array:
+    tiny = 1e-12  # inside the root, as in PyTorch
+    lengths = sqrt(((x1 * x1).sum(axis=-1) + tiny) * ((x2 * x2).sum(axis=-1) + tiny))
+    return (x1 * x2).sum(axis=-1) / lengths
 
 
 def hinge_embedding_loss(prediction: Array, target: Array, margin: float = 1.0, reduction: str = "mean") -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -181,6 +182,35 @@ def gaussian_nll_loss(
     return reduced(name, each + 0.5 * math.log(2 * math.pi) if full else each, reduction)
 
 
+@op(elementwise=True)
+def log_ratio(t: Array, x: Array) -> Array:
+    """y = log t - x, and -x where t = 0: computed in float64, because it cancels, and rounded once.   t' = g / t,  x' = -g."""
+    return np.asarray(_log_ratio(t, x)).astype(np.result_type(t, x))
+
+
+def _log_ratio(t: Array, x: Array) -> Any:
+    return np.log(np.where(np.equal(t, 0), 1, t), dtype=np.float64) - x
+
+
+log_ratio.vjp(t=lambda g, t: where(t == 0, 0, g / where(t == 0, 1, t)),
+              x=lambda g: -g)  # fmt: skip
+
+
+@op(elementwise=True)
+def divergence(t: Array, x: Array) -> Array:
+    """y = t (log t - x), and 0 where t = 0.   t' = g (log t - x + 1), and -g x where t = 0;  x' = -g t."""
+    return np.asarray(t * _log_ratio(t, x)).astype(np.result_type(t, x))
+
+
+def _divergence_rule(g: Array, t: Array, x: Array) -> Array:
+    ratio: Array = log_ratio(t, x)
+    return g * where(t == 0, ratio, ratio + 1)
+
+
+divergence.vjp(t=_divergence_rule,
+               x=lambda g, t: -g * t)  # fmt: skip
+
+
 def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """y = t (log t - x), the Kullback-Leibler divergence of log-probabilities x from probabilities t, reduced.
 
@@ -197,7 +227,7 @@ def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target
         ValueError: if the shape of `target` does not match, or for another `reduction`.
     """
     x, t = pair("kl_div", prediction, target)
-    each = exp(t) * (t - x) if log_target else t * (log(where(t == 0, 1, t)) - x)
+    each = exp(t) * (t - x) if log_target else divergence(t, x)
     if reduction == "batchmean":
         return each.sum() * (1 / x.shape[0] if x.ndim and x.shape[0] else 1)
     return reduced("kl_div", each, reduction)
