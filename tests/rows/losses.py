@@ -177,7 +177,10 @@ CASES = [
         {"reduction": "batchmean"},
     ),
     Case(
-        fn.kl_div, (Arg((2, 3)), Arg((3,))), lambda x, t, log_target: (np.exp(t) * (t - x)).mean(), {"log_target": True}
+        fn.kl_div,
+        (Arg((2, 3)), Arg((3,), -2, 2)),
+        lambda x, t, log_target: (np.exp(t) * (t - x)).mean(),
+        {"log_target": True},
     ),
     Case(
         fn.binary_cross_entropy,

@@ -56,6 +56,10 @@ class Draws:
         """Integers from low to high, both included."""
         return np.asarray(self.rng.integers(low, high, shape, endpoint=True))
 
+    def part(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape that broadcasts to this square one: itself."""
+        return shape
+
     def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
         """The whole shape (2, 3) for the first input, and for the others with axes of size 1 or missing."""
         shapes = [(2, 3), (3,), (2, 1), ()]
@@ -181,7 +185,11 @@ class Case:
         if scale > 1 and not self.wide:
             scale = 1.0
         if source.square() and self.square is not None:
-            return tuple(arg.draw(source, shape, scale) for arg, shape in zip(self.args, self.square, strict=True))
+            free = sum(arg.shape is None for arg in self.args) > 1
+            shapes = [
+                source.part(s) if free and a.shape is None else s for a, s in zip(self.args, self.square, strict=True)
+            ]
+            return tuple(arg.draw(source, shape, scale) for arg, shape in zip(self.args, shapes, strict=True))
         free = iter(source.broadcastable(sum(arg.shape is None for arg in self.args)))
         return tuple(arg.draw(source, next(free) if arg.shape is None else arg.shape, scale) for arg in self.args)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 Shape = tuple[int, ...]
 
-FORMS = ("plain",) * 6 + ("empty", "long") + ("square",) * 9
+FORMS = ("plain",) * 12 + ("empty",) * 3 + ("long",) * 2 + ("square",) * 17
 """What is done to a shape; samples, since Hypothesis also tries the integers that it drew for each other."""
 
 
@@ -16,7 +16,7 @@ def shapes(
 ) -> Shape:
     """Shapes, 0-d and empty ones included; the simplest is ().
 
-    Of those with several axes, three in four have two of equal length, which a rule may confuse. One in twenty is empty.
+    Of those with several axes, three in four have two of equal length, which a rule may confuse. One in thirteen is empty.
 
     Args:
         max_dims: the most axes; None is 3, and now and then 4.
