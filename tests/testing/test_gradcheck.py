@@ -73,6 +73,7 @@ def test_a_wrong_second_derivative_is_found_at_order_two():
         (lambda g, a: 2 * a * tg.clip(g, -10, 10), "not linear in the incoming gradient"),
         (lambda g, a: 2 * g * a * (1.0 if isinstance(g, np.ndarray) else 1.001), "create_graph=True"),
         (lambda g, a: 2 * g * a * (1.0 if values(a).flags.c_contiguous else 1.001), "memory layout"),
+        (lambda g, a: 2 * g * a * (1.001 if 0 in values(g).strides else 1.0), "memory layout"),
         (lambda g, a: 2.0 * g * a * np.ones(a.shape), "a rule of broken returned float64 where g is float32"),
         (lambda g, a: 2 * g * a * np.nan, "not finite"),
     ],

@@ -85,7 +85,7 @@ def gradcheck(
         if n == 1:
             Structure(level, rtol or 0.0, report).check(record, us, before, generator)
         check_forward(level, record, us, n, rtol or 0.0, report.failures)
-        wide, wide_us = level.widened(), [u.astype(np.float64) for u in us]
+        wide, wide_us = level.widened(), [u.astype(np.float64, copy=False) for u in us]
         if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
             coarse, record = record, wide.record(wide.arrays)
             _compare_precisions(level, coarse.pull(us), record.pull(wide_us), n, rtol, atol, report.failures)
