@@ -185,9 +185,10 @@ class Case:
         if scale > 1 and not self.wide:
             scale = 1.0
         if source.square() and self.square is not None:
-            free = sum(arg.shape is None for arg in self.args) > 1
+            several = sum(arg.shape is None for arg in self.args) > 1
             shapes = [
-                source.part(s) if free and a.shape is None else s for a, s in zip(self.args, self.square, strict=True)
+                source.part(s) if several and a.shape is None else s
+                for a, s in zip(self.args, self.square, strict=True)
             ]
             return tuple(arg.draw(source, shape, scale) for arg, shape in zip(self.args, shapes, strict=True))
         free = iter(source.broadcastable(sum(arg.shape is None for arg in self.args)))
