@@ -134,7 +134,7 @@ def test_only_strategies_imports_hypothesis():
             "import tinygrad_cnn",
             ["tinygrad_cnn.optim", "tinygrad_cnn.nn", "tinygrad_cnn.compile.trace", "numpy.random"],
         ),
-        ("import tinygrad_cnn.testing", ["hypothesis"]),
+        ("import tinygrad_cnn as tg; tg.testing.gradcheck", ["hypothesis"]),
     ],
 )
 def test_users_load_only_what_they_ask_for(statement: str, absent: list[str]):

@@ -56,7 +56,7 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, distributed, io, metrics, nn, onnx, optim, training, viz
+    from . import data, distributed, io, metrics, nn, onnx, optim, testing, training, viz
     from . import sklearn as sklearn
     from . import special as special
     from .io import load, save
@@ -102,6 +102,7 @@ __all__ = [
     "optim",
     "predict",
     "save",
+    "testing",
     "training",
 ]
 __all__ += ["set_default_dtype", "set_num_threads", "show", "viz"]
@@ -150,7 +151,8 @@ __all__ += transcendental.__all__
 _LATER = {
     "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training",
     "io": "io", "load": "io", "metrics": "metrics", "nn": "nn", "onnx": "onnx", "optim": "optim", "predict": "training",
-    "save": "io", "show": "viz", "training": "training", "viz": "viz",
+    "save": "io", "show": "viz", "testing": "testing", "training": "training",
+    "viz": "viz",
 }  # fmt: skip
 """Names that are imported when they are first used, and where from."""
 _LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages

@@ -20,19 +20,22 @@ from tinygrad_cnn.io import atomic, npz
 
 from .states import SUFFIXES
 
-# Twenty times, a child saves arrays that all hold the number of the save, for ever, and is killed at a random moment.
+# Twenty times, a child saves arrays that all hold the number of the save, for ever, and is killed at a random moment. On a busy
+# machine it may not have come to its second save by then: more children follow, which are given ever more time.
 KILLS = """
 import itertools, os, random, signal, sys, time
 import numpy as np
 import tinygrad_cnn as tg
 
 path, rng, n, most = sys.argv[1], random.Random(0), 0, 0
-for _ in range(20):
+for kill in itertools.count(1):
+    if kill > 20 and n > 1:
+        break
     child = os.fork()
     if not child:
         for n in itertools.count(n + 1):
             tg.save(path, {"n": n, "arrays": [np.full(k, n) for k in (1, 1000, 100_000)]})
-    time.sleep(rng.uniform(0.001, 0.05))
+    time.sleep(rng.uniform(0.001, 0.05) * max(1, kill / 20))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     state = tg.load(path)

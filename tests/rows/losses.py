@@ -184,7 +184,10 @@ CASES = [
     Case(regression.divergence, (Arg((3,), low=0.25, high=0.75), Arg((2, 3))), lambda t, x: t * (np.log(t) - x)),
     Case(regression.divergence, (PROBABILITY, Arg((3,))), lambda t, x: t * (np.log(t) - x)),
     Case(
-        fn.kl_div, (Arg((2, 3)), Arg((3,))), lambda x, t, log_target: (np.exp(t) * (t - x)).mean(), {"log_target": True}
+        fn.kl_div,
+        (Arg((2, 3)), Arg((3,), -2, 2)),
+        lambda x, t, log_target: (np.exp(t) * (t - x)).mean(),
+        {"log_target": True},
     ),
     Case(
         fn.binary_cross_entropy,

@@ -11,7 +11,7 @@ from tinygrad_cnn.ops import affine
 from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
-WHOLE = Arg((2, 3, 2))
+WHOLE = Arg((2, 3, 2), -2, 2)
 BATCH, EXAMPLE, ROOT = ops.Over((0, 2), 0.5), ops.Over((2,), 0.5), ops.Over((1,), 0.5, centred=False)
 
 

@@ -32,3 +32,19 @@ def off_by(index, factor):
         return 2 * g * a * scale
 
     return wrong(rule)
+
+
+def selecting(value, share):
+    """An op whose value is an element of its input or its magnitude, with the gradient ``share(signs of those it may be)``."""
+
+    @tg.op
+    def broken(a):
+        return np.asarray(value(a))
+
+    def rule(g, a):
+        plain = values(a)
+        chosen = np.where(np.abs(plain) == np.abs(value(plain)), np.sign(plain) * np.sign(value(plain)), 0)
+        return g * share(chosen).astype(plain.dtype)
+
+    broken.vjp(a=rule)
+    return broken

@@ -69,8 +69,11 @@ def test_a_wrong_second_derivative_is_found_at_order_two():
     ("rule", "text"),
     [
         (lambda g, a: 2 * a + 0 * g, "not linear in the incoming gradient"),
+        (lambda g, a: 2 * a * tg.where(tg.abs(g) < 0.01, 0, g), "not linear in the incoming gradient"),
+        (lambda g, a: 2 * a * tg.clip(g, -10, 10), "not linear in the incoming gradient"),
         (lambda g, a: 2 * g * a * (1.0 if isinstance(g, np.ndarray) else 1.001), "create_graph=True"),
         (lambda g, a: 2 * g * a * (1.0 if values(a).flags.c_contiguous else 1.001), "memory layout"),
+        (lambda g, a: 2 * g * a * (1.001 if 0 in values(g).strides else 1.0), "memory layout"),
         (lambda g, a: 2.0 * g * a * np.ones(a.shape), "a rule of broken returned float64 where g is float32"),
         (lambda g, a: 2 * g * a * np.nan, "not finite"),
     ],
@@ -128,6 +131,26 @@ def test_memory_shared_between_gradients():
     add.vjp(a=kept, b=kept)
     report = gradcheck(add, np.ones(3), np.ones(3))
     assert "input 1: its gradient shares memory with the gradient of input 0" in str(report)
+
+
+def test_results_in_memory_that_is_used_again_or_is_the_input_s():
+    memory = {}
+
+    def reused(a):
+        y = memory.setdefault((a.dtype, a.shape), np.empty(a.shape, a.dtype))
+        y[...] = a * a
+        return y
+
+    narrow_only = wrong(lambda g, a: 2 * g * a, lambda a: reused(a) if a.dtype == np.float32 else a * a)
+    square = wrong(lambda g, a: 2 * g * a, reused)
+    text = "broken returned memory of its last call, whose result it has overwritten"
+    assert text in str(gradcheck(square, np.array([0.5, 2.0]), order=1))
+    assert text in str(gradcheck(lambda x: square(x.exp()).sum(), np.array([0.5, 2.0]), order=1)), "within f, too"
+    assert text in str(gradcheck(narrow_only, np.array([0.5, 2.0]), order=1))
+    report = gradcheck(wrong(lambda g: g, lambda a: a), np.array([0.5, 2.0]), order=1)
+    assert "broken returned its input itself" in str(report)
+    table = np.array([1.0, 2.0])
+    assert gradcheck(lambda x: x * tg.reshape(table, (2,)), np.ones(2)), "a view of a constant is nobody's buffer"
 
 
 def test_no_gradient_where_there_is_a_dependence():
@@ -190,6 +213,52 @@ def test_rules_in_a_narrow_dtype_are_compared_with_those_in_float64(dtype):
     report = gradcheck(wrong(only_narrow), x)
     assert f"in {np.dtype(dtype)} but" in str(report)
     assert not gradcheck(off_by((0,), 1.001), x), "the rule is wrong in float64 too, which is where it shows"
+
+
+def test_a_rule_that_is_only_wrong_in_float32_is_found_from_float64():
+    def only_narrow(g, a):
+        return 2 * g * a * (1.0 if a.dtype == np.float64 else 1.001)
+
+    report = gradcheck(wrong(only_narrow), np.array([0.5, 1.0, -2.0]), order=1)
+    assert "the rule of broken for `a` gives" in str(report)
+    assert "in float32" in str(report)
+
+    value = wrong(lambda g, a: 2 * g * a, lambda a: a * a * (1 if a.dtype == np.float64 else np.float32(1.001)))
+    assert "broken gives" in str(gradcheck(value, np.array([0.5, 1.0, -2.0]), order=1))
+
+    def small_only(g, a):  # in one of many elements, a small one
+        return 2 * g * a * (1.0 if a.dtype == np.float64 else np.where(np.abs(values(a)) < 0.01, 0, 1).astype(a.dtype))
+
+    assert not gradcheck(wrong(small_only), np.array([0.005, *np.linspace(1, 2, 50)]), order=1)
+
+
+def test_rules_that_cancel_in_float32_are_not_called_wrong():
+    """1 - y^2 keeps three digits near y = 1, by the rounding of y itself."""
+    assert gradcheck(tg.tanh, np.array([4.0, 6.0, -5.5]), order=1)
+    assert gradcheck(lambda x: tg.var(x + 1000.0), np.array([1.0, 1.1, 1.3]), order=1)
+    assert gradcheck(lambda x: (x * 1e150) * 1e150, np.ones(2), order=1), "infinite in float32"
+
+
+def test_a_function_that_fails_in_float32_is_reported_and_not_raised():
+    def f(x):
+        one = x * 0 + 1.0
+        return tg.linalg.cholesky(tg.stack([tg.stack([one, one]), tg.stack([one, one + 1e-8 * x])]))
+
+    report = gradcheck(f, np.array(3.0), order=1, eps=0.01, atol=1e-8)
+    assert report, report
+    assert "not checked in float32, where f raises LinAlgError: cholesky: `a` (2, 2) is not positive definite" in str(
+        report
+    )
+    nearly = np.array([[1.0, 1.0], [1.0, 1 + 1e-9]])
+    assert "f is not finite around this point" in str(gradcheck(tg.linalg.cholesky, nearly, order=1))
+
+    def double_only(a):
+        if a.dtype != np.float64:
+            raise TypeError("float64 only")
+        return a * a
+
+    report = gradcheck(wrong(lambda g, a: 2 * g * a, double_only), np.ones(2), order=1)
+    assert "f raises TypeError in float32 and not in float64: broken: float64 only" in str(report)
 
 
 def test_rounding_inside_of_f_needs_a_larger_step():

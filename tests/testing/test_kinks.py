@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing import gradcheck
 
-from .broken import values, wrong
+from .broken import selecting, values, wrong
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -161,3 +161,46 @@ def test_the_tip_of_a_cone_is_judged_along_more_than_the_axes():
     length.vjp(a=lambda g, a: g * a / tg.norm(a) if np.any(values(a)) else g * np.ones(a.shape, a.dtype))
     report = gradcheck(length, np.zeros(3), order=1)
     assert "a tie; analytic" in str(report), "1 in each direction: sqrt(3) together"
+
+
+SELECTIONS = {
+    "max": (np.max, [1.0, 1.0, 1.0]),
+    "min": (np.min, [[2.0, 3.0], [2.0, 2.0]]),
+    "second largest": (lambda a: np.sort(a)[1], [1.0, 1.0, 1.0]),
+    "largest magnitude": (lambda a: np.max(np.abs(a)), [1.0, -1.0, 1.0]),
+    "second magnitude": (lambda a: np.sort(np.abs(a))[1], [1.0, -1.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_zero_is_no_gradient_of_a_tie(name):
+    """Each element alone may have none, since the others hold the value; moved together they move it."""
+    f, x = SELECTIONS[name]
+    for seed in range(3):
+        broken = selecting(f, lambda share: share if np.abs(share).sum() == 1 else 0 * share)
+        report = gradcheck(broken, np.array(x), order=1, rng=seed)
+        assert "does not lie between the one-sided derivatives" in str(report)
+    assert gradcheck(selecting(f, lambda share: share / np.abs(share).sum()), np.array(x), order=1)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [*SELECTIONS.values(), (np.linalg.norm, [0.0, 0.0]), (lambda a: np.maximum(a, 0), [0.0]), (np.abs, [0.0, 1.0])],
+)
+def test_a_rule_that_returns_zeros_is_not_right_because_it_is_called_at_a_kink(f, x, order):
+    @tg.op
+    def broken(a):
+        return np.asarray(f(a))
+
+    broken.vjp(a=lambda g, a: 0 * a * tg.sum(g))
+    assert "analytic 0, numerical" in str(gradcheck(broken, np.array(x), order=order))
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_wrong_slope_on_one_side_of_a_kink_is_found_at_the_kink(side):
+    def rule(g, a):  # that of relu, but 1.01 or 0.01 on one side
+        return tg.where(a > 0, g, 0) + 0.01 * side * tg.where(side * a > 0, g, 0)
+
+    report = gradcheck(wrong(rule, lambda a: np.maximum(a, 0)), np.array([0.0, -1.5 * side]), order=1)
+    assert "beside a kink" in str(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import find, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -30,12 +30,13 @@ def same(a, b):
 def test_arrays_lie_where_they_should(data, dtype):
     a = data.draw(tst.arrays(dtype=dtype, low=-1.0, high=3.0, away=(0.0, 1.0)))
     assert a.dtype == dtype
-    assert a.ndim <= 3
-    assert all(n <= 3 for n in a.shape)
+    assert a.ndim <= 4
+    assert all(n <= 13 for n in a.shape)
+    assert sum(n > 3 for n in a.shape) <= 1
     assert ((a >= -1) & (a <= 3)).all()
     for kink in (0, 1):
-        assert (np.abs(a - kink) >= 1 / 8).all()
-    assert np.array_equal(a * 128, np.round(a.astype(np.float64) * 128)), "exact in any dtype"
+        assert (np.abs(a - kink) >= 1 / 512).all()
+    assert np.array_equal(a * 512, np.round(a.astype(np.float64) * 512)), "exact in any dtype"
 
 
 @given(data=st.data())
@@ -47,6 +48,65 @@ def test_distinct_arrays_integers_and_truth_values(data):
     assert whole.shape == (2, 3)
     assert (whole <= 4).all()
     assert data.draw(tst.arrays(dtype=bool)).dtype == bool
+
+
+def tie(a):
+    return np.unique(a).size < a.size
+
+
+def square(*shapes):
+    return any(n > 1 and shape.count(n) > 1 for shape in shapes for n in shape)
+
+
+SHAPES = [
+    (tst.shapes(), {"empty": (lambda s: 0 in s, 0.01, 0.1), "square": (square, 0.3, 0.7),
+                    "long": (lambda s: max(s, default=0) > 3, 0.01, 0.15), "4-d": (lambda s: len(s) == 4, 0.05, 0.25)}),
+    (tst.broadcastable(2), {
+        "empty": (lambda s: 0 in s[0] + s[1], 0.0, 0.1),
+        "equal": (lambda s: s[0] == s[1] and np.prod(s[0]) > 1, 0.2, 0.6),
+        "not equal": (lambda s: s[0] != s[1], 0.15, 0.5),
+        "square": (lambda s: square(*s), 0.15, 0.7),
+    }),
+    (tst.matmul_shapes(), {
+        "empty": (lambda s: 0 in s[0] + s[1], 0.0, 0.15),
+        "square": (lambda s: square(*s), 0.1, 0.7),
+    }),
+]  # fmt: skip
+VALUES = [
+    (tst.arrays(), {
+        "ties": (tie, 0.3, 0.7),
+        "beyond 2": (lambda a: (np.abs(a) > 2).any(), 0.05, 0.25),
+        "beyond 100": (lambda a: (np.abs(a) > 100).any(), 0.01, 0.15),
+        "square": (lambda a: square(a.shape), 0.3, 0.7),
+    }),
+    (tst.arrays((2, 3), away=(0.0, 1.0)), {
+        "ties": (tie, 0.4, 0.9),
+        "near": (lambda a: (np.abs(a) < 1 / 64).any(), 0.1, 0.6),
+        "near both": (lambda a: ((np.abs(a) < 1 / 64) | (np.abs(a - 1) < 1 / 64)).any(), 0.2, 0.7),
+        "on either": (lambda a: ((a == 0) | (a == 1)).any(), 0.0, 0.0),
+    }),
+    (tst.arrays(low=-1.0, high=1.5), {"beyond 1.5": (lambda a: (np.abs(a) > 1.5).any(), 0.0, 0.0)}),
+    (tst.arrays(distinct=True), {"ties": (tie, 0.0, 0.0), "beyond 8": (lambda a: (np.abs(a) > 8).any(), 0.02, 0.3)}),
+    (st.tuples(tst.arrays((2, 3)), tst.arrays((2, 3))), {"ties of both": (lambda pair: np.equal(*pair).any(), 0.15, 0.6)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("strategy", "shares"), [*SHAPES, *VALUES])
+def test_what_matters_is_drawn_often(strategy, shares):
+    """The shares of 300 draws that are the same in each run."""
+    drawn = []
+
+    @seed(0)
+    @settings(max_examples=300, database=None, derandomize=False)
+    @given(strategy)
+    def draw(value):
+        drawn.append(value)
+
+    draw()
+    found = {name: np.mean([bool(condition(value)) for value in drawn]) for name, (condition, _, _) in shares.items()}
+    assert {name: share for name, share in found.items() if not shares[name][1] <= share <= shares[name][2]} == {}, (
+        found
+    )
 
 
 @given(data=st.data())
@@ -84,7 +144,7 @@ def test_every_layout_is_drawn():
         lambda a: a.size > 1 and not a.flags.writeable and a.flags.c_contiguous,
         lambda a: a.size > 1 and a.strides[-1] == 16,
         lambda a: a.shape == (),
-        lambda a: a.shape == (0, 2),
+        lambda a: a.size == 0,
     ):
         simplest(tst.arrays(), condition)
     with pytest.raises(NoSuchExample):

@@ -11,18 +11,12 @@ from ..tensor import Tensor
 from .levels import Arrays, Level
 from .report import Failure, Report, reproducer
 from .search import Search, away_from_zero
-from .structure import Structure, check_forward, most_different
+from .structure import TOLERANCES, Structure, check_forward, most_different
 
 Function: TypeAlias = Callable[..., Any]
 Gradients: TypeAlias = Sequence[NDArray[Any] | None]
 Method: TypeAlias = Literal["central", "complex"]
 
-TOLERANCES = {
-    np.dtype(np.float64): (1e-8, 1e-10),
-    np.dtype(np.float32): (1e-4, 1e-5),
-    np.dtype(np.float16): (2e-2, 1e-2),
-}
-"""Relative and absolute tolerance by dtype: for float64 against numerical derivatives, for the others against float64."""
 FLOAT64 = TOLERANCES[np.dtype(np.float64)]
 
 EPS = {"central": 1e-3, "complex": 1e-30}
@@ -89,9 +83,9 @@ def gradcheck(
         record = level.record(level.arrays)
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
-            Structure(level, rtol or 0.0, report.failures).check(record, us, before, generator)
+            Structure(level, rtol or 0.0, report).check(record, us, before, generator)
         check_forward(level, record, us, n, rtol or 0.0, report.failures)
-        wide, wide_us = level.widened(), [u.astype(np.float64) for u in us]
+        wide, wide_us = level.widened(), [u.astype(np.float64, copy=False) for u in us]
         if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
             coarse, record = record, wide.record(wide.arrays)
             _compare_precisions(level, coarse.pull(us), record.pull(wide_us), n, rtol, atol, report.failures)

@@ -95,11 +95,20 @@ class Record:
     def __init__(self, ys: Sequence[Tensor], wanted: Sequence[Tensor]) -> None:
         self._ys, self._wanted = ys, wanted
         self.values = [y._array for y in ys]
+        self._last: tuple[Arrays, list[NDArray[Any] | None]] = [], []
 
     def pull(self, us: Arrays, create: bool = False) -> list[NDArray[Any] | None]:
-        """The gradient of sum <y, u> for every floating-point array, None where nothing depends on it."""
-        found = _pull(self._ys, self._wanted, [from_numpy(u) for u in us], create, retain=True)
-        return [None if g is None else g._array for g in found]
+        """The gradient of sum <y, u> for every floating-point array, None where nothing depends on it.
+
+        On arrays, the last one is kept for the same `us`, which several checks ask for.
+        """
+        kept, gradients = self._last
+        if create or len(kept) != len(us) or any(a is not b for a, b in zip(kept, us, strict=True)):
+            found = _pull(self._ys, self._wanted, [from_numpy(u) for u in us], create, retain=True)
+            gradients = [None if g is None else g._array for g in found]
+            if not create:
+                self._last = us, gradients
+        return gradients
 
     def push(self, ds: Arrays) -> list[NDArray[Any] | None]:
         """The tangents of the outputs for a direction of every floating-point array, None where nothing moves."""

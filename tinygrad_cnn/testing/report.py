@@ -72,12 +72,14 @@ class Report:
         unseen: the number of elements whose gradient is so small beside the others that an error of 0.1 % in it would not
             show, nor an error of 4e3 atol if the gradient is nearly zero.
         reproducer: Python that fails in the same way.
+        notes: what was not checked, and why.
     """
 
     failures: list[Failure] = field(default_factory=list)
     kinks: list[Kink] = field(default_factory=list)
     unseen: int = 0
     reproducer: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return not self.failures
@@ -90,6 +92,7 @@ class Report:
         lines += [f"  {kink}" for kink in self.kinks[:SHOWN]]
         lines += [f"  ... and {len(self.kinks) - SHOWN} more kinks"] * (len(self.kinks) > SHOWN)
         lines += [f"  {self.unseen} elements are too small for an error of 0.1 % to be seen"] * (self.unseen > 0)
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join([*lines, "Reproduce with:", self.reproducer] if n else lines)
 
 

@@ -1,6 +1,7 @@
 """Find the wrong entries of a gradient with few evaluations: compare along directions, and halve those that disagree."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class Search:
         tolerances: tuple[float, float], eps: float, method: str,
     ) -> None:  # fmt: skip
         self.level, self.order, self.report, self.rng = level, order, report, rng
-        (rtol, self.atol), self.eps, self.complex = tolerances, eps, method == "complex"
+        self.tolerances, self.eps, self.method, self.complex = tolerances, eps, method, method == "complex"
+        rtol, self.atol = tolerances
         found = record.pull(us)
         self.record, self.us = record, us
         self.absent = {p for p, g in zip(level.floating, found, strict=True) if g is None}
@@ -54,6 +56,8 @@ class Search:
         self.point = level.flat([level.arrays[p] for p in level.floating])
         self.seen, self.kinked, self.corners = np.zeros((3, level.size), bool)
         self.bent = False
+        self.beside = False
+        """Whether the point was chosen next to a kink, so that no kink explains a difference."""
 
     def run(self, directions: int, budget: int) -> None:
         """Check all entries along `directions` directions, then those that these cannot show, then `budget` single ones."""
@@ -75,6 +79,8 @@ class Search:
             for entry in singles[np.argsort(self.seen[singles], kind="stable")][:budget]:
                 self._look(np.array([entry]))
             self._look_at_ties()
+            if not failures:
+                self._look_beside()
         self.report.unseen += int((~self.seen).sum())
 
     def _look_closer(self) -> None:
@@ -138,6 +144,8 @@ class Search:
     def _judge(self, entries: Entries, line: Line, estimate: Estimate, sides: Sides | None) -> None:
         """Report a kink if that explains the gradient along `line`, else a failure."""
         kink = sides is not None
+        if self.beside and kink:
+            return
         if sides is None:
             # There may be a kink that this direction does not show, as for the middle one of three that tie.
             slopes = line.slopes(estimate.step)
@@ -147,8 +155,12 @@ class Search:
                 sides.allow_jumps()
             self.kinked[entries] = True
             self.corners[entries] = not sides.jumped.any()
-        fits, expected, low, high = (False, 0.0, 0.0, 0.0) if self.complex else self._fits(line, sides)
+        smooth = self.complex or self.beside
+        fits, expected, low, high = (False, 0.0, 0.0, 0.0) if smooth else self._fits(line, sides)
         if fits:
+            self.corners[
+                entries
+            ] |= not kink  # a tie, such as that of the second largest, need not bend along any of them
             low, high = (0.0 if abs(x) <= line.tolerance else x for x in (low, high))
             self.report.kinks.append(Kink(self.order, *self.level.place(int(entries[0])), expected, low, high))
         elif kink:
@@ -180,9 +192,12 @@ class Search:
 
         Outputs with a kink along the direction are checked apart from those without one, which allow one value only.
         """
-        for tied in self._tied():
+        for tied, gradients in self._tied():
             ones = np.ones(self.level.size)
-            for signs in (ones, *(away_from_zero(self.rng, self.level.size) for _ in range(3))):
+            apart = _from_hull(_only(tied, self.analytic), np.array([_only(tied, g) for g in gradients]))
+            for signs in (ones, apart, *(away_from_zero(self.rng, self.level.size) for _ in range(3))):
+                if not signs.any():
+                    continue
                 line = self._line(_only(tied, signs))
                 sides = line.sides(self.eps)
                 if sides.jumped.any() or not np.isfinite(sides.error):
@@ -194,17 +209,40 @@ class Search:
                         self._fail(tied, text, expected, (low + high) / 2, sides.step)
                         return
 
-    def _tied(self) -> list[Entries]:
-        """The entries at corners, in groups of two or more whose gradients jump together."""
+    def _look_beside(self) -> None:
+        """Check the gradient at two points beside a kink: there it has one value, while at the kink zero may be as good."""
+        if not (self.kinked | self.corners).any():
+            return
+        shift = NEAR * np.maximum(1.0, np.abs(self.point)) * away_from_zero(self.rng, self.level.size)
+        for side in (1, -1):
+            level = Level(self.level.f, self.level.moved(side * shift), self.level.names)
+            report, record = Report(), level.record(level.arrays)
+            if not all(np.isfinite(y).all() for y in record.values):
+                continue
+            rest = self.tolerances, NEAR / 8, self.method
+            search = Search(level, record, self.us, self.order, report, self.rng, *rest)
+            search.beside = True
+            search._look(np.arange(self.level.size))
+            for failure in report.failures[:1]:
+                if failure.numeric is not None:
+                    self.report.failures.append(
+                        replace(failure, text=f"{failure.text}, at a point {NEAR} beside a kink")
+                    )
+                    return
+
+    def _tied(self) -> list[tuple[Entries, list[Flat]]]:
+        """The entries at corners, in groups of two or more whose gradients jump together; and gradients at points nearby."""
         corners = np.flatnonzero(self.corners)
         reach = NEAR * np.maximum(1.0, np.abs(self.point))
         noise, group = reach * away_from_zero(self.rng, self.level.size), np.arange(self.level.size)
+        found: dict[Any, list[Flat]] = {}
         for entry in corners if corners.size > 1 else ():
             a, b = (self._gradient(noise + side * 8 * reach * self._unit(entry)) for side in (-1, 1))
-            together = corners[(np.abs(a - b) > 1e-3 * np.maximum(np.abs(a), np.abs(b)).max())[corners]]
+            together = np.flatnonzero(np.abs(a - b) > 1e-3 * np.maximum(np.abs(a), np.abs(b)).max())
             group[np.isin(group, group[together])] = group[entry]
-        groups = [corners[group[corners] == name] for name in np.unique(group[corners])]
-        return [entries for entries in groups if entries.size > 1]
+            found[entry] = [a, b]
+        tied = [np.flatnonzero(group == name) for name in np.unique(group[corners])]
+        return [(entries, [g for e in entries for g in found.get(e, [])]) for entries in tied if entries.size > 1]
 
     def _gradient(self, shift: Flat) -> Flat:
         return self.level.flat(self.level.record(self.level.moved(shift)).pull(self.us))
@@ -276,7 +314,10 @@ class Search:
     def _sample(self, shift: NDArray[Any]) -> NDArray[Any]:
         arrays = self.level.moved(shift)
         if shift.dtype.kind != "c":
-            return _joined(self.level.outputs(arrays)) * self.weights
+            try:
+                return _joined(self.level.outputs(arrays)) * self.weights
+            except np.linalg.LinAlgError:  # outside of the domain, as NaN is elsewhere
+                return np.full(self.weights.shape, np.nan)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -301,6 +342,20 @@ def _close(real: Estimate | None, estimate: Estimate) -> bool:
 
 def _joined(arrays: Arrays) -> Flat:
     return np.concatenate([np.zeros(0), *(a.ravel() for a in arrays)]).astype(np.float64, copy=False)
+
+
+def _from_hull(point: Flat, corners: NDArray[np.float64]) -> Flat:
+    """The vector to a point from the nearest one of the convex hull of others, by Gilbert's algorithm; zeros from within."""
+    nearest = corners.mean(axis=0)
+    for _ in range(100):
+        away = point - nearest
+        step = corners[np.argmax(corners @ away)] - nearest
+        gain, length = step @ away, step @ step
+        if gain <= 1e-9 * length or not length:
+            break
+        nearest = nearest + min(1.0, gain / length) * step
+    away = point - nearest
+    return np.asarray(np.where(np.abs(away) > 1e-3 * np.abs(corners).max(initial=0.0), away, 0.0))
 
 
 def _only(entries: Entries, direction: Flat) -> Flat:

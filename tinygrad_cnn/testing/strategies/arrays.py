@@ -14,6 +14,8 @@ from ..cases import Arg, Case, Draws
 from ..layouts import LAYOUTS
 from .shapes import broadcastable, shapes
 
+SCALES = (1.0,) * 36 + tuple(2.0**k for k in range(1, 10))
+
 
 class Drawn(Draws):
     """Choices that Hypothesis makes and shrinks."""
@@ -24,6 +26,18 @@ class Drawn(Draws):
     def square(self) -> bool:
         """Half of the time."""
         return self.draw(st.booleans())  # type: ignore[no-any-return]
+
+    def scale(self) -> float:
+        """1, or one time in five a power of two up to 512."""
+        return self.draw(st.sampled_from(SCALES))  # type: ignore[no-any-return]
+
+    def near(self) -> bool:
+        """A quarter of the time."""
+        return self.draw(st.sampled_from((False, False, False, True)))  # type: ignore[no-any-return]
+
+    def tied(self) -> bool:
+        """Half of the time."""
+        return self.draw(st.sampled_from((False, True)))  # type: ignore[no-any-return]
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
         """Integers from low to high, both included; the simplest is the one nearest to 0.
@@ -40,6 +54,11 @@ class Drawn(Draws):
         else:
             ranks = (np.frombuffer(memory, f">u{size}").astype(np.uint64) % np.uint64(n)).astype(np.int64)
         return nearest(ranks, low, high).reshape(shape)
+
+    def part(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape that broadcasts to this square one, itself two times in five."""
+        rest = shape[1:]
+        return self.draw(st.sampled_from((shape, shape, rest, (1, *rest), (*rest, 1))))  # type: ignore[no-any-return]
 
     def broadcastable(self, count: int) -> Sequence[tuple[int, ...]]:
         """`count` shapes of up to three axes, sizes 0 to 3, that broadcast with each other."""
@@ -64,16 +83,19 @@ def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
 @st.composite
 def arrays(
     draw: Any, shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None, dtype: DTypeLike = np.float64, *,
-    low: float = -2.0, high: float = 2.0, away: Sequence[float] = (), distinct: bool = False,
+    low: float | None = None, high: float | None = None, away: Sequence[float] = (), distinct: bool = False,
     layouts: Sequence[str] = tuple(LAYOUTS),
 ) -> NDArray[Any]:  # fmt: skip
-    """Arrays of numbers from a grid that every floating-point dtype holds exactly, the simplest of them 0.
+    """Arrays of numbers that every floating-point dtype holds exactly, the simplest of them 0.
+
+    A third of the arrays have equal elements. Half of those with more than one axis have two axes of equal length.
 
     Args:
         shape: a shape or a strategy for one; by default any of up to three axes, sizes 0 to 3.
         dtype: a floating-point, integer or Boolean dtype.
-        low, high: the range of the values.
-        away: points, such as kinks and poles, from which values keep a distance of 1/8.
+        low, high: the range of the values; None is -2 or 2, and in one array of five a number up to 1024.
+        away: points such as kinks and poles, which are not drawn. Values keep a distance of 1/8, but in a quarter of the arrays
+            every second value has one of 1/128 or 1/512.
         distinct: whether all values keep a distance of 1/8 from each other, in a range that grows as needed; without `away`.
         layouts: some of "plain", "transposed", "backward", "skipping", "readonly" and "strided", which combines them.
 
@@ -89,16 +111,18 @@ def arrays(
     wanted = np.dtype(dtype)
     kind = {"f": "float", "b": "bool"}.get(wanted.kind, "int")
     if wanted.kind == "u":
-        low = max(low, 0)
+        low = max(low or 0, 0)
     arg = Arg(low=low, high=high, away=tuple(away), distinct=distinct, kind=kind)
     if not all(name in LAYOUTS for name in layouts):
         raise ValueError(f"arrays: `layouts` is {layouts!r}; its names must be among {', '.join(map(repr, LAYOUTS))}")
     if distinct and away:
         raise ValueError(f"arrays: `away` is {tuple(away)} beside `distinct`, whose values take any place; drop one")
     if not arg.possible():
+        low, high = arg.bounds()
         raise ValueError(f"arrays: no value lies between `low` {low} and `high` {high} and away from {tuple(away)}")
     size = shape if isinstance(shape, tuple) else draw(shapes() if shape is None else shape)
-    values = arg.draw(Drawn(draw), size).astype(wanted)
+    source = Drawn(draw)
+    values = arg.draw(source, size, source.scale() if arg.unbounded else 1.0).astype(wanted)
     return LAYOUTS[draw(st.sampled_from(layouts))](values)
 
 
