@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.node import Node
-from ..core.tracing import Args, Tracer, trace
+from ..core.tracing import Args, Tracer, performed, trace
 from ..tensor import Tensor
 from .layouts import strided
 from .levels import Arrays, Level, Record
@@ -166,10 +166,11 @@ class _Results(Tracer):
     def __init__(self) -> None:
         self.calls: list[tuple[str, NDArray[Any], list[Any]]] = []
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        super().call(op, inputs, params, output, residuals)
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
+        output = performed(op, inputs, params, self.outer)
         if output.dtype.kind == "f":
             self.calls.append((op.name, output._array, [getattr(i, "_array", i) for i in inputs]))
+        return output
 
     def returned_inputs(self) -> Iterator[str]:
         """A text for each op that returned one of its inputs itself."""
@@ -196,13 +197,14 @@ class _NarrowOps(_Results):
         super().__init__()
         self.found: set[str] = set()
 
-    def call(self, op: Op, inputs: Args, params: Args, output: Tensor, residuals: Args) -> None:
-        super().call(op, inputs, params, output, residuals)
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
+        output = super().call(op, inputs, params)
         if _narrow(output.dtype) and not any(isinstance(p, np.random.Generator) for p in params):
             sig, given = op.signature, tuple(getattr(i, "_array", i) for i in inputs)
             options = dict(zip(sig.params, params, strict=True))
             run = lambda noisy: (op.function(*([noisy] if sig.variadic else noisy), **options),)  # noqa: E731
             self._compare((output._array,), given, output.dtype, run, lambda _: f"{op.name} gives")
+        return output
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         gradients, op = super().vjp(node, g, saved, parents), node.op
