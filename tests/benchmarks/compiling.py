@@ -1,4 +1,4 @@
-"""What `compile` costs: the time of the capture, of the audits and of a replay, and memory between and during the calls.
+"""What `compile` costs: the time of the first calls and of later ones, and memory between and during the calls.
 
     python -m tests.benchmarks.compiling              about half a minute
 
@@ -15,25 +15,25 @@ from statistics import median
 from .measure import isolated, peak_bytes
 from .rows import BY_NAME, SIDES
 
-ROWS = ("notebook-64", "mnist", "residual")
-AUDITS = (2, 3, 5, 9, 17)
-CALLS = 31  # the next audit is call 33
+ROWS = ("notebook-2", "notebook-64", "mnist", "residual")
+CALLS = 31
+FIRST = ("plain", "plain", "records", "prepares", "prepares backward")
+"""What the first calls do."""
 
 
 def main() -> None:
     """Measure, and print two tables."""
-    print("| training step | eager | capture | audit | replay |\n" + "| --- " * 5 + "|")
+    titles = [f"{ordinal + 1}. {what}" for ordinal, what in enumerate(FIRST)]
+    print(f"| training step | eager | {' | '.join(titles)} | later |\n" + "| --- " * (len(FIRST) + 3) + "|")
     for name in ROWS:
-        eager = isolated(seconds, name, "eager")
-        first, *compiled = isolated(seconds, name, "compiled")
-        audits = median(compiled[call - 2] for call in AUDITS)
-        replay = median(compiled[AUDITS[-1] :])
-        times = " | ".join(f"{1e3 * t:.3g} ms" for t in (median(eager[3:]), first, audits, replay))
-        print(f"| {BY_NAME[name].title} | {times} |", flush=True)
+        eager = median(isolated(seconds, name, "eager")[3:])
+        compiled = isolated(seconds, name, "compiled")
+        times = [eager, *compiled[: len(FIRST)], median(compiled[len(FIRST) :])]
+        print(f"| {BY_NAME[name].title} | {' | '.join(f'{1e3 * t:.3g} ms' for t in times)} |", flush=True)
     sides = [side for side in ("eager", "compiled", "pytorch") if SIDES[side].installed]
     titles = [f"{SIDES[side].title}: {what}" for side in sides for what in ("held", "peak")]
     print(f"\n| training step | {' | '.join(titles)} |\n" + "| --- " * (1 + len(titles)) + "|")
-    for name in ROWS[1:]:
+    for name in ROWS[2:]:
         cells = [f"{bytes_ / 2**20:.0f} MiB" for side in sides for bytes_ in isolated(memory, name, side)]
         print(f"| {BY_NAME[name].title} | {' | '.join(cells)} |", flush=True)
 

@@ -235,6 +235,25 @@ class TestArguments:
         assert [a is b for a, b in zip(rest, things, strict=True)] == [True] * 5
         assert more["key"] is things
 
+    def test_lists_and_dicts_that_the_function_changes(self):
+        @tg.compile
+        def f(items, named, more):
+            items.append(items[0] * 2)
+            items[1] = "other"
+            named["sum"] = named.pop("a") + 1
+            more["c"] = more.pop("a")
+
+        for _ in range(4):
+            x = ramp(3)
+            items, named = [x, 5], {"a": x, "b": 1}
+            more = {"a": x}
+            f(items, named, more)
+            assert more == {"c": x}
+            assert items[0] is x
+            assert items[1] == "other"
+            assert items[2].tolist() == (x * 2).tolist()
+            assert list(named) == ["b", "sum"]
+
     def test_an_argument_that_is_returned_is_itself(self):
         x = tg.ones(3)
         f = tg.compile(lambda x, w: (x, x * w))

@@ -49,21 +49,24 @@ class Compiled(Generic[P, R]):
         return getattr(self._function, name)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        for x in args:
+        for x in (*args, *kwargs.values()) if kwargs else args:
             if x.__class__ is not Tensor:
-                args = _in_tensors(args)
-                break
-        if kwargs:
-            kwargs = _in_tensors(kwargs)
+                wrapping = _Wrapping()
+                try:
+                    return self._call(wrapping.of(args), wrapping.of(kwargs))
+                finally:
+                    wrapping.write_back()
+        return self._call(args, kwargs)
+
+    def _call(self, args: Any, kwargs: Any) -> R:
         # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
         if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or not self._alone.acquire(blocking=False):
             return self._function(*args, **kwargs)
-        if self._calls < PLAIN:
-            self._calls += 1
-            self._alone.release()
-            return self._function(*args, **kwargs)
-        course = self.course
         try:
+            if self._calls < PLAIN:
+                self._calls += 1
+                return self._function(*args, **kwargs)
+            course = self.course
             course.begin()
             try:
                 return self._function(*args, **kwargs)
@@ -88,21 +91,44 @@ class Compiled(Generic[P, R]):
             self._calls = 0
 
 
-def _in_tensors(tree: Any) -> Any:
-    """Arguments with arrays wrapped as Tensors; what holds no array stays the same object."""
-    if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
-        return Tensor._of(tree if tree.__class__ is np.ndarray else np.asarray(tree))
-    if not isinstance(tree, list | tuple | dict):
-        return tree
-    branches = list(tree.values() if isinstance(tree, dict) else tree)
-    found = [_in_tensors(branch) for branch in branches]
-    if all(map(operator.is_, found, branches)):
-        return tree
-    if isinstance(tree, tuple):
-        return tree._make(found) if hasattr(tree, "_make") else tuple(found)
-    new: Any = copy(tree)  # of the same class
-    if isinstance(new, dict):
-        new.update(zip(tree, found, strict=True))
-    else:
-        new[:] = found
-    return new
+class _Wrapping:
+    """Arguments with arrays wrapped as Tensors. What holds no array stays the same object."""
+
+    def __init__(self) -> None:
+        self._copies: list[tuple[Any, Any, list[Any], list[Any]]] = []  # of lists and dicts, with the values of both
+
+    def of(self, tree: Any) -> Any:
+        """An argument, or nested lists, tuples and dicts of them."""
+        if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
+            return Tensor._of(tree if tree.__class__ is np.ndarray else np.asarray(tree))
+        if not isinstance(tree, list | tuple | dict) or not tree:
+            return tree
+        before = list(tree.values() if isinstance(tree, dict) else tree)
+        after = [self.of(branch) for branch in before]
+        if all(map(operator.is_, before, after)):
+            return tree
+        if isinstance(tree, tuple):
+            return tree._make(after) if hasattr(tree, "_make") else tuple(after)
+        new: Any = copy(tree)  # of the same class
+        if isinstance(new, dict):
+            new.update(zip(tree, after, strict=True))
+        else:
+            new[:] = after
+        self._copies.append((tree, new, before, after))
+        return new
+
+    def write_back(self) -> None:
+        """Make the changes that the function made to lists and dicts."""
+        for old, new, before, after in self._copies:
+            now = list(new.values() if isinstance(new, dict) else new)
+            same_keys = not isinstance(new, dict) or list(new) == list(old)
+            if same_keys and len(now) == len(after) and all(map(operator.is_, now, after)):
+                continue
+            known = {id(value): original for original, value in zip(before, after, strict=True)}
+            now = [known.get(id(value), value) for value in now]
+            if isinstance(old, dict):
+                keys = list(new)
+                old.clear()
+                old.update(zip(keys, now, strict=True))
+            else:
+                old[:] = now
