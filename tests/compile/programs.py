@@ -390,6 +390,30 @@ def copy_to_buffer(m, v):
 
 
 @s
+def written_in_place(m, v):
+    """A value of an op, written through an alias."""
+    with tg.no_grad():
+        a, b = v.detach() * 0.5, tg.sigmoid(v.detach()).sum(axis=0)
+        m.kept.append(b)
+        del m.kept[:-3]
+        a.copy_(a * 2 + m.bias)
+        b.detach().copy_(b + 1)
+        c = a + b
+    return v + c * 0.1
+
+
+@s
+def leaf_of_a_value(m, v):
+    """A value of an op that an optimizer updates."""
+    value = v.detach().mean(axis=0) * 0.3
+    leaf = value.detach().requires_grad_()
+    optimizer = optim.SGD([leaf], lr=0.1)
+    ((leaf - 1) ** 2).sum().backward()
+    optimizer.step()
+    return v + leaf.detach() * 0.1 + value
+
+
+@s
 def hooked(m, v):
     if v.requires_grad and m.count % 2:
         v = v * 1.0

@@ -67,8 +67,8 @@ class Compiled(Generic[P, R]):
                 self._calls += 1
                 return self._function(*args, **kwargs)
             course = self.course
-            course.begin()
             try:
+                course.begin()
                 return self._function(*args, **kwargs)
             finally:
                 course.end()

@@ -9,7 +9,7 @@ that is not expected is made plainly and recorded.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from threading import get_ident
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..core.backward import check_unwritten, pull_back, reached
 from ..core.graph import Op, accelerations
 from ..core.node import Leaf, Node
 from ..core.tracing import NO_TRACER, Args, performed
-from ..core.versions import owner
+from ..core.versions import owner, tick, written_since
 from ..tensor import Tensor
 from .blocks import Blocks
 from .program import Program, in_bytes
@@ -41,6 +41,7 @@ class Course(tracing.Tracer):
     def __init__(self, most_branches: int) -> None:
         self.outer = NO_TRACER
         self.most_branches = most_branches
+        self._token: Any = None
         self._clear()
 
     def _clear(self) -> None:
@@ -66,19 +67,24 @@ class Course(tracing.Tracer):
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
         self._thread = get_ident()
-        self._token = tracing._tracer.set(self)
         tracing.watchers.append(self)
+        self._token = tracing._tracer.set(self)
 
     def end(self) -> None:
         """The call ends; its result is alive, its other values are not."""
-        tracing.watchers.remove(self)
-        tracing._tracer.reset(self._token)
+        if self._token is not None:
+            tracing._tracer.reset(self._token)
+            self._token = None
+        if self in tracing.watchers:  # else the call was interrupted before it began
+            tracing.watchers.remove(self)
         if self._known is not None:
             self._settle()
         step = self.last
         while step is not None:
             slot = step.output
             slot.array = slot.node = None
+            if step.varies:
+                step.params = ()
             for slot in step.binds:
                 if slot.moves:
                     slot.array = slot.node = None
@@ -153,6 +159,17 @@ class Course(tracing.Tracer):
     def stop(self) -> None:
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
         self._thread = 0
+
+    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
+        """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
+        now = tick()
+        super().effect(function, *arrays)
+        step = self.last if get_ident() == self._thread else None
+        while step is not None:
+            slot = step.output
+            if step.copies and slot.array is not None and written_since(now, [slot.array]):
+                np.copyto(slot.fixed, slot.array)  # type: ignore[arg-type]
+            step = step.previous
 
     # Recording
 

@@ -84,7 +84,7 @@ class Step:
     """A recorded call of an op."""
 
     __slots__ = (
-        "binds", "block", "branch", "children", "escapes", "is_view", "op", "output", "own", "params", "parents", "position",
+        "binds", "block", "branch", "children", "copies", "escapes", "is_view", "op", "output", "own", "params", "parents", "position",
         "previous", "recorded", "recording", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
     )  # fmt: skip
 
@@ -97,7 +97,7 @@ class Step:
         self.position: int = 0 if previous is None else previous.position + 1
         self.branch: Branch = previous.branch if previous is not None and not previous.children else Branch(previous)
         self.varies = not all(map(plain, params))  # whether parameters or numbers differ from call to call
-        self.recorded = params if self.varies else snapshot(params)
+        self.recorded = () if self.varies else snapshot(params)
         self.binds = tuple([use.slot for use in uses if use.binds])
         self.children: list[Step] = []
         self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
@@ -112,6 +112,7 @@ class Step:
         self.tensors: tuple[bool, ...] = ()  # whether each operand was a Tensor when `take` was made
         self.own: Callable[[], np.ndarray] | None = None  # makes a view of its memory, if it has some
         self.block: Any = None
+        self.copies = False  # whether tasks read a copy of its value
 
     def follows(self, other: Step) -> bool:
         """Whether calls that take this step took the other one before."""

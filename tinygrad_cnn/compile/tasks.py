@@ -53,10 +53,11 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
         slot.fixed = _fixed_copy(slot) if not step.is_view else _fixed_view(step)
         found = _plain(step), (), ""
     task, copied, memory = found
-    step.tensors = tensors
+    keeps = slot.fixed is not None and not memory and not step.is_view
+    step.tensors, step.copies = tensors, keeps or memory == "copy"
     form = Form(
         "".join(map(_kind, step.uses, tensors)), copied, step.parents, step.saved, len(step.recorded), step.varies,
-        step.recording, memory, slot.fixed is not None and not memory and not step.is_view, bool(step.releases),
+        step.recording, memory, keeps, bool(step.releases),
     )  # fmt: skip
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, task, step.own, step.block,
