@@ -84,8 +84,8 @@ class Step:
     """A recorded call of an op."""
 
     __slots__ = (
-        "binds", "block", "branch", "children", "copies", "escapes", "is_view", "op", "output", "own", "params", "parents", "position",
-        "previous", "recorded", "recording", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
+        "binds", "block", "branch", "children", "copies", "escapes", "is_view", "op", "output", "own", "params", "parents",
+        "position", "previous", "recorded", "recording", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
     )  # fmt: skip
 
     def __init__(
