@@ -564,6 +564,22 @@ class TestWhatIsKept:
             expected = tg.gradients(((w * x).exp() * x).sum(), [w])[0]
             np.testing.assert_array_equal(g, expected)
 
+    def test_a_value_that_is_written_in_place(self):
+        """It is held, so that tasks read a copy of it; and small values of ops without kernels are copied, too."""
+        kept = []
+
+        @tg.compile
+        def f(x):
+            a = (x * 2).sum(axis=0)
+            b = tg.softmax(x, axis=0)
+            kept.append(a)
+            a.detach().copy_(a + 1)
+            b.copy_(b * 3)
+            return (a * 1.0).tolist(), (b * 1.0).tolist()
+
+        for _ in range(6):
+            assert f(np.ones((2, 3))) == ([5.0] * 3, [[1.5] * 3] * 2)
+
     def test_an_activation_inside_a_graph(self):
         """It is held by the nodes of the graph alone."""
         w, kept = tg.Tensor(ramp(500) / 100, requires_grad=True), []
