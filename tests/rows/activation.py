@@ -21,7 +21,7 @@ def _away(*points: float) -> tuple[Arg]:
 
 
 def _elu(a: Values, alpha: float = 1.0) -> Values:
-    return np.where(a > 0, a, alpha * (np.exp(a) - 1))
+    return np.where(a > 0, a, alpha * (np.exp(np.minimum(a, 0)) - 1))
 
 
 def _leaky(a: Values, slope: Values | float) -> Values:
@@ -37,7 +37,7 @@ def _by_channel(a: Values, weight: Values) -> Values:
 
 
 def _exponential_linear(a: Values, alpha: float, scale: float, rate: float) -> Values:
-    return np.where(a > 0, scale * a, scale * alpha * (np.exp(rate * a) - 1))
+    return np.where(a > 0, scale * a, scale * alpha * (np.exp(rate * np.minimum(a, 0)) - 1))
 
 
 def _hardsigmoid(a: Values) -> Values:
@@ -94,8 +94,8 @@ CASES = [
     ),
     Case(ops.elu, (NONZERO,), _elu),
     Case(ops.elu, (NONZERO,), _elu, {"alpha": -0.75}),
-    Case(ops.celu, (NONZERO,), lambda a, alpha: np.where(a > 0, a, 0.5 * (np.exp(a / 0.5) - 1)), {"alpha": 0.5}),
-    Case(ops.celu, (NONZERO,), lambda a, alpha: np.where(a > 0, a, 0.1 * (np.exp(a / 0.1) - 1)), {"alpha": 0.1}),
+    Case(ops.celu, (NONZERO,), lambda a, alpha: _elu(a / alpha) * alpha, {"alpha": 0.5}),
+    Case(ops.celu, (NONZERO,), lambda a, alpha: _elu(a / alpha) * alpha, {"alpha": 0.1}),
     Case(ops.celu, (NONZERO,), _elu),
     Case(ops.selu, (NONZERO,), lambda a: 1.0507009873554805 * _elu(a, 1.6732632423543772)),
     Case(ops.exponential_linear, (NONZERO,), _exponential_linear, {"alpha": 0.5, "scale": 1.5, "rate": 0.75}),

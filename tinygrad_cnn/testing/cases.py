@@ -202,7 +202,7 @@ class Case:
         narrow = replace(self)
         vars(narrow)["wide"] = True
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="raise", under="ignore"):  # a reference that warns would fail a test
                 found = [
                     narrow.expected(*narrow.draw(Draws(np.random.default_rng(seed), scale=scale)))
                     for seed in range(2) for scale in (16.0, WIDE)
