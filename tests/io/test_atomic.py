@@ -187,7 +187,8 @@ UNREADABLE = """
 import os, sys
 import tinygrad_cnn as tg
 tg.save("a.npz", {"a": 0})
-tg.load("a.npz")  # imports all it needs
+tg.save("a.npz", {"a": 0})
+tg.load("a.npz")  # all that is needed is imported now, since the package may be where the user below may not look
 os.chmod(".", 0o300)
 if not os.geteuid():
     os.chown(".", 65534, 65534)

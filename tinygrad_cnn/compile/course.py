@@ -192,7 +192,7 @@ class Course(tracing.Tracer):
             if use.binds:
                 self._note(use.slot)
         try:
-            t = performed(op, inputs, params)
+            t = performed(op, inputs, params, NO_TRACER)
         except BaseException:
             if begins:
                 self._known = None

@@ -145,7 +145,7 @@ class Rules(tracing.Tracer):
     # Events
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
-        output = performed(op, inputs, params)
+        output = performed(op, inputs, params, self)
         given = self._of(inputs), self._of(dict(zip(op.signature.params, params, strict=True)))
         if id(output._array) not in self._values:  # else the op returned its input
             self.calls.append(Call(op.name, *given, (self._made(output._array),), op))

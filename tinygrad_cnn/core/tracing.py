@@ -41,7 +41,7 @@ class Tracer:
 
         None leaves the call to the op itself, which is what the outermost tracer does.
         """
-        return performed(op, inputs, params, self.outer)
+        return performed(op, inputs, params, self, self.outer)
 
     def walk(
         self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
@@ -98,7 +98,7 @@ class _Observing(Tracer):
         self._observer = observer
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        output = performed(op, inputs, params, self.outer)
+        output = performed(op, inputs, params, self, self.outer)
         self._observer(op, inputs, params, output)
         return output
 
@@ -129,9 +129,19 @@ def trace(tracer: Tracer) -> Iterator[None]:
         _tracer.reset(token)
 
 
-def performed(op: Op, inputs: Args, params: Args, tracer: Tracer = NO_TRACER) -> Tensor:
-    """The output of an op's call, which `tracer` follows."""
-    token = _tracer.set(tracer)
+class _Performing(Tracer):
+    """Active while a tracer performs the call of an op: the call goes to an outer tracer, all other events to the tracer."""
+
+    def __init__(self, tracer: Tracer, outer: Tracer) -> None:
+        self.outer, self._calls_to = tracer, outer
+
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        return self._calls_to.call(op, inputs, params)
+
+
+def performed(op: Op, inputs: Args, params: Args, tracer: Tracer, outer: Tracer = NO_TRACER) -> Tensor:
+    """The output of an op's call that `tracer` has been told of; `outer` is asked next."""
+    token = _tracer.set(_Performing(tracer, outer) if tracer is not NO_TRACER else NO_TRACER)
     try:
         given = (inputs,) if op.signature.variadic else inputs
         return op.function(*given, **dict(zip(op.signature.params, params, strict=True)))  # type: ignore[no-any-return]

@@ -56,7 +56,7 @@ class Trace(tracing.Tracer):
         self.outputs: list[tuple[str, np.ndarray]] = []
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        output = tracing.performed(op, inputs, params)
+        output = tracing.performed(op, inputs, params, self)
         array = output._array
         if id(array) in self.made or id(array) in self.depends:  # the op returned its input
             return output

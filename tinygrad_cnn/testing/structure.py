@@ -167,7 +167,7 @@ class _Results(Tracer):
         self.calls: list[tuple[str, NDArray[Any], list[Any]]] = []
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
-        output = performed(op, inputs, params, self.outer)
+        output = performed(op, inputs, params, self, self.outer)
         if output.dtype.kind == "f":
             self.calls.append((op.name, output._array, [getattr(i, "_array", i) for i in inputs]))
         return output

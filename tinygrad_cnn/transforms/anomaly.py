@@ -89,7 +89,7 @@ class _Checks(Tracer):
         self._calls: WeakKeyDictionary[Node, _Call] = WeakKeyDictionary()
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        output = performed(op, inputs, params, self.outer)
+        output = performed(op, inputs, params, self, self.outer)
         fault = None if _pulling.get() else _fault(output)
         node = output._node
         if fault or node is not None:

@@ -88,7 +88,7 @@ class _Sample(Tracer):
         self.states: list[tuple[Any, Any]] = []
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        output = performed(op, inputs, params)
+        output = performed(op, inputs, params, self)
         self._check_residuals(op, (*inputs, *params))
         given = [*map(_array, inputs), *_arrays(params)]
         depends = any(id(x) in self.batched for x in given)

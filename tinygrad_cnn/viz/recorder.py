@@ -49,7 +49,7 @@ class Recorder(Tracer):
         self._functions: list[tuple[str, list[Item]]] = []  # the name of each such function, and the items of its ops
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        output = performed(op, inputs, params, self.outer)
+        output = performed(op, inputs, params, self, self.outer)
         if self._ended:  # the second run of a checkpoint
             return output
         given = [self._input(name, value) for name, value in zip(input_names(op, len(inputs)), inputs, strict=True)]

@@ -39,6 +39,7 @@ def _definition(op: Op) -> str:
 
 def source(function: Callable[..., Any]) -> str:
     """The source of a function, and of the private functions of its module that it names. Of a lambda only its expression."""
+    function = inspect.unwrap(function)
     if not isinstance(function, FunctionType):
         return f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', repr(function))}"
     texts = [_own(function)]
