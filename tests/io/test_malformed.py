@@ -230,6 +230,21 @@ def test_a_malformed_file_to_resume_is_refused_by_an_error_that_names_it_or_trai
         assert_same(parts.state(), before, change)
 
 
+def test_sums_of_a_metric_that_are_too_many(saved, tmp_path):
+    path = tmp_path / "run.npz"
+    means = saved["run"]["means"]
+    totals = {name: [*total, 1.0] for name, total in means["totals"].items()}
+    assert totals
+    tg.save(path, {**saved, "run": {**saved["run"], "means": {**means, "totals": totals}}})
+    parts = Parts(1)
+    before = parts.state()
+    with pytest.raises(
+        CheckpointError, match=r"(?s)cannot resume from .*totals of 'accuracy' are 3 numbers; they must be 2"
+    ):
+        parts.fit(**run_of(parts, path), resume=path)
+    assert_same(parts.state(), before, "totals")
+
+
 def test_the_error_for_a_file_that_does_not_fit_names_file_part_and_rule(saved, tmp_path):
     path = tmp_path / "run.npz"
     tg.save(path, {**saved, "scheduler": {**saved["scheduler"], "T_max": 0}})

@@ -55,6 +55,7 @@ class Accuracy(Metric):
     """
 
     name = "accuracy"
+    sums = 1
 
     def __init__(self, if_classes: bool = False) -> None:
         self.if_classes = if_classes
@@ -81,6 +82,8 @@ class TopK(Metric):
     >>> tg.metrics.TopK(2)(np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]), np.array([1, 2]))
     0.5
     """
+
+    sums = 1
 
     def __init__(self, k: int = 5) -> None:
         self.k: int = checked("TopK", {"k": whole(1)}, {"k": k})["k"]
@@ -133,6 +136,8 @@ class BinaryAccuracy(_Thresholded):
     >>> tg.metrics.BinaryAccuracy()(np.array([-1.0, 2.0, 3.0, 0.5]), np.array([0, 1, 0, 1]))
     0.75
     """
+
+    sums = 1
 
     def __init__(self, threshold: float = 0.0, name: str = "binary_accuracy") -> None:
         super().__init__(threshold)

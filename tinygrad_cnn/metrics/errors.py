@@ -40,6 +40,7 @@ class MAE(_OfPairs):
     """
 
     name = "mae"
+    sums = 1
 
     def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The sum of |output - target|."""
@@ -61,6 +62,7 @@ class MAPE(_OfPairs):
     """
 
     name = "mape"
+    sums = 1
 
     def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The sum of |output - target| / |target|, in float64."""
@@ -80,6 +82,7 @@ class RMSE(_OfPairs):
     """
 
     name = "rmse"
+    sums = 1
 
     def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The sum of (output - target)^2."""
@@ -105,6 +108,7 @@ class MSLE(_OfPairs):
     """
 
     name = "msle"
+    sums = 1
 
     def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The sum of (log(1 + output) - log(1 + target))^2."""
@@ -168,6 +172,7 @@ class Cosine(_OfPairs):
     """
 
     name = "cosine"
+    sums = 1
 
     def measure(self, output: Any, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The sum of the cosines."""

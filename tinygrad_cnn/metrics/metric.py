@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class Metric(ABC):
     """
 
     name: str
+    sums: ClassVar[int | None] = None
+    """How many sums :meth:`measure` gives, if that is the same for all outputs: saved sums are checked by it."""
 
     @abstractmethod
     def measure(self, output: Any, target: Tensor) -> Tensor | None:
@@ -140,6 +142,8 @@ class Average(Metric):
     >>> bias(np.array([1.0, 2.0]), np.array([0.0, 0.0]))
     1.5
     """
+
+    sums = 1
 
     def __init__(self, function: Callable[[Any, Tensor], Tensor], name: str | None = None) -> None:
         if not callable(function):

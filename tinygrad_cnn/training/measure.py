@@ -191,7 +191,9 @@ class Means:
         means = Means(self.metrics)
         vars(means).update(values)
         for i, metric in enumerate(self.metrics):
-            means.totals[i] = totals.pop(metric.name, [])
+            found = means.totals[i] = totals.pop(metric.name, [])
+            if found and metric.sums is not None and len(found) != 1 + metric.sums:
+                raise ValueError(f"totals of '{metric.name}' are {len(found)} numbers; they must be {1 + metric.sums}")
         if values["examples"] and (totals or state["totals"].keys() != {metric.name for metric in self.metrics}):
             ours, theirs = [metric.name for metric in self.metrics], list(state["totals"])
             raise ValueError(f"it is of the metrics {', '.join(theirs)}; these are {', '.join(ours)}")
