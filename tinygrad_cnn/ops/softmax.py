@@ -59,7 +59,7 @@ def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
 @in_float32
 def _log_softmax_rule(g: Array, a: Array, y: Array, axis: int) -> Array:
     whole: Array = sum(g, axis=axis, keepdims=True)
-    if a.dtype == np.float32 and a.shape[axis] > MANY:
+    if a.dtype == np.float32 and a.ndim and a.shape[axis] > MANY:
         return (g - softmax(a.astype(np.float64), axis=axis) * whole).astype(g.dtype)
     return g - exp(y) * whole
 
