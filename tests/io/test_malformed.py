@@ -237,11 +237,12 @@ def test_sums_of_a_metric_that_are_too_many(saved, tmp_path):
     assert totals
     tg.save(path, {**saved, "run": {**saved["run"], "means": {**means, "totals": totals}}})
     parts = Parts(1)
+    arguments = run_of(parts, path)
     before = parts.state()
     with pytest.raises(
         CheckpointError, match=r"(?s)cannot resume from .*totals of 'accuracy' are 3 numbers; they must be 2"
     ):
-        parts.fit(**run_of(parts, path), resume=path)
+        parts.fit(**arguments, resume=path)
     assert_same(parts.state(), before, "totals")
 
 

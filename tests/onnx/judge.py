@@ -17,8 +17,8 @@ from tinygrad_cnn.onnx.table import READERS
 from tinygrad_cnn.onnx.table.logic import DTYPES
 
 HALF = 3 * 2.0**-10
-"""What float16 results may differ by: the expected ones are rounded in every step, and up to 1.4 units of the last place from the
-exact ones."""
+"""What float16 results may differ by: the expected ones are rounded in every step, and up to 1.4 units of the last place from
+the exact ones."""
 
 CONTROL = ("If", "Loop", "Scan")
 POLES = {"test_acosh_example"}
