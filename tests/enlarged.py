@@ -40,7 +40,7 @@ def lengthened(case: Case, length: int) -> Iterator[Case]:
 
     Numbers are positive if they may be, so that their sums are long, and equal ones are not avoided.
     """
-    args = [replace(a, low=0.0) if a.kind == "float" and a.low < 0 < a.high else a for a in case.args]
+    args = [replace(a, low=0.0) if a.kind == "float" and a.bounds()[0] < 0 < a.bounds()[1] else a for a in case.args]
     positive = replace(case, args=tuple(replace(a, distinct=False, offset=None) for a in args))
     shapes = shapes_of(case)
     if _is_fixed(case):

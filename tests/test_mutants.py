@@ -178,7 +178,10 @@ def test_the_rows_pass_without_a_mutant():
 
 @pytest.mark.parametrize(("op", "served", "names", "reason"), EQUIVALENT)
 def test_what_is_called_equivalent_is(op, served, names, reason):
-    (declared,) = (known for known in OPS if known.name == op)
+    known = [known for known in OPS if known.name == op]
+    if not known and op in ("xlogy", "xlog1py"):
+        pytest.skip("SciPy, the extra `scipy`, is not installed")
+    (declared,) = known
     found = {mutant.name: mutant for mutant in mutants(declared) if mutant.served == served}
     assert names <= found.keys(), "no such mutants: the table is out of date"
     assert not [name for name in names if noticed(found[name])]
