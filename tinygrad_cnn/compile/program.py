@@ -282,10 +282,10 @@ class Program:
         return bound(op, self._fixed[out], self._filled(call.inputs), self._filled(call.params), shared)
 
     def _shared_of(self, value: Value) -> dict[Any, Any]:
-        """What kernels keep for calls that read a value first. An outside array may change between two calls."""
+        """What kernels keep for calls that read a value first, in the function as in the walk."""
         if value.origin == "slot":
             slot: Slot = value.source
-            return {} if slot.is_outside and not slot.moves else slot.shared
+            return slot.shared
         return self._shared.setdefault(value, {})
 
     def _is_fixed_view(self, call: Call, out: Value) -> bool:

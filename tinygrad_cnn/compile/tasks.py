@@ -123,9 +123,7 @@ def _into_memory(step: Step, course: Course) -> tuple[Callable[[], Any], tuple[i
     if any(x is None and not use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
         slots = [use.slot for use in step.uses]
         return (lambda: op.bind(out, *[slot.array for slot in slots], **params)()), (), memory
-    first = step.uses[0].slot
-    is_constant = first.is_outside and not first.moves  # and may change between two steps
-    task = bound(op, out, read, params, None if is_constant else first.shared)
+    task = bound(op, out, read, params, step.uses[0].slot.shared)
     if task is None:
         return None
     copied = tuple([i for i, use in enumerate(step.uses) if use.slot.copied])
