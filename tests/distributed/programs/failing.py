@@ -43,7 +43,7 @@ class Fail(tg.training.Callback):
             if how == "wish":
                 run.stop("enough")
             if how == "change":
-                run.model[1].bias.copy_(run.model[1].bias + 1)
+                run.model[1].bias.copy_(run.model[1].bias.detach() + 1)
 
 
 class Absent:
