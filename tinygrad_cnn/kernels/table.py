@@ -66,8 +66,8 @@ accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("
 accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
 
 for function in (
-    decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse, decomposition.qr_packed,
-    decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
+    decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,
+    decomposition.qr_packed, decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
     decomposition.symmetric_vectors, linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
     linalg.log_abs_det, linalg.solve_columns, matrix_functions.matrix_rank,
 ):  # fmt: skip

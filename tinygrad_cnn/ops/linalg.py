@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
 from .elementwise import mul
+from .matmul import matmul
 from .rearrange import tril, triu
 from .reduce import sum
 from .shape import reshape, sum_to
@@ -82,8 +83,8 @@ def mirrored(a: Array, upper: bool = False) -> Any:
     return half(a) + _transposed(half(a, 1 if upper else -1))
 
 
-inv.vjp(a=lambda g, y: -(_transposed(y) @ g @ _transposed(y)))
-inv.jvp(a=lambda t, y: -(y @ t @ y))
+inv.vjp(a=lambda g, y: matmul(matmul(_transposed(y), -g), _transposed(y)))
+inv.jvp(a=lambda t, y: matmul(matmul(y, -t), y))
 
 
 @op(linear=["b"])
@@ -93,10 +94,10 @@ def solve_columns(a: Array, b: Array) -> Array:
 
 
 solve_columns.vjp(
-    a=lambda g, y, a, in_shape: sum_to(-(solve_columns(_transposed(a), g) @ _transposed(y)), shape=in_shape),
+    a=lambda g, y, a, in_shape: sum_to(matmul(solve_columns(_transposed(a), -g), _transposed(y)), shape=in_shape),
     b=lambda g, a, in_shape: sum_to(solve_columns(_transposed(a), g), shape=in_shape),
 )
-solve_columns.jvp(a=lambda t, y, a: solve_columns(a, -(t @ y)))
+solve_columns.jvp(a=lambda t, y, a: solve_columns(a, matmul(-t, y)))
 
 
 @implements(np.linalg.solve)
@@ -155,8 +156,10 @@ def _cofactors(m: np.ndarray, directions: tuple[np.ndarray, ...]) -> Any:
         return np.linalg.det(m)[..., None, None] * inverse
     less: list[Any] = [_cofactors(m, (*directions[:i], *directions[i + 1 :])) for i in range(len(directions))]
     value: Any = np.sum(less[-1] * directions[-1], axis=(-2, -1), keepdims=True)
-    products = functools.reduce(operator.add, (x.swapaxes(-1, -2) @ c for x, c in zip(directions, less, strict=True)))
-    return inverse @ (value * np.eye(m.shape[-1], dtype=m.dtype) - products)
+    products = functools.reduce(
+        operator.add, (matmul(_transposed(x), c) for x, c in zip(directions, less, strict=True))
+    )
+    return matmul(inverse, value * np.eye(m.shape[-1], dtype=m.dtype) - products)
 
 
 def _cofactors_rule(g: Array, i: int, arrays: Sequence[Array]) -> Array:
@@ -193,7 +196,7 @@ def _well_conditioned(a: np.ndarray) -> list[tuple[float, np.ndarray | None]]:
     if not rank:
         return [(1.0, None)]
     scale = np.where(s[..., :1] > 0, s[..., :1], 1)
-    b = (u * (small * scale)[..., None, :]) @ vt
+    b = matmul(u * (small * scale)[..., None, :], vt)
     nodes = [(k // 2 + 1) * (-1) ** k for k in range(rank + 1)]
     return [(math.prod(j / (j - t) for j in nodes if j != t), (t * b).astype(a.dtype)) for t in nodes]
 
@@ -259,7 +262,7 @@ def cholesky(a: Array, *, upper: bool = False) -> Array:
 
 def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
     lower, g = (_transposed(y), _transposed(g)) if upper else (y, g)
-    product = _transposed(lower) @ g
+    product = matmul(_transposed(lower), g)
     p = tril(product) + tril(product, -1)
     middle = (p + _transposed(p)) * 0.25
     half = solve_columns(_transposed(lower), middle)
