@@ -50,3 +50,15 @@ def test_einsum_of_matrices(subscripts, n):
     arrays = [rng.normal(size=[{"b": 2}.get(c, n) for c in term]) for term in terms]
     case = Case(tg.einsum, (), np.einsum, via=lambda f: lambda *a: f(subscripts, *a))
     assert results(case, arrays, 1) == results(case, arrays, 2)
+
+
+@pytest.mark.skipif(THREADS is None, reason="the number of threads of this BLAS cannot be set")
+@pytest.mark.parametrize("function", [tg.linalg.inv, tg.linalg.solve, tg.linalg.cholesky, tg.linalg.det])
+def test_gradients_of_linear_algebra_on_large_matrices(function):
+    """The products in their rules are larger here than the rows of the table are."""
+    n = 300
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(n, n)) / n + np.eye(n)
+    arrays = [a, rng.normal(size=(n, n))] if function is tg.linalg.solve else [a]
+    case = Case(function, (), np.linalg.inv)
+    assert results(case, arrays, 1) == results(case, arrays, 2)
