@@ -144,7 +144,7 @@ class Program:
         buffer = self.plan.buffers.get(value.root)
         if buffer is not None and not self._walk.copies:
             start = self._starts[buffer] + value.start
-            return self._block.outer(value.shape, value.dtype, value.strides, start)
+            return self._block.outer(value.shape, value.dtype, value.strides, start).view
         if value in self._fixed:
             return partial(np.array, self._fixed[value], order="C")
         return lambda: value.array
