@@ -19,12 +19,12 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 LAYERS = [
     ("core", "allocator", "names"),
     ("ops",),
-    ("functional", "linalg", "special", "tensor"),
+    ("functional", "linalg", "numpy_api", "tensor"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
-    ("io", "testing", "viz"),
-    ("training", "onnx"),
-    ("distributed", "sklearn"),
+    ("io", "testing"),
+    ("training",),
+    ("extra",),
     ("__init__",),
 ]
 OPTIONAL = ("kernels", "compile")  # they import from the layers; only these modules import them, if they exist:
