@@ -94,6 +94,11 @@ def test_these_import_nothing_of_the_package(folder):
     assert {parts[0] for path in (PACKAGE / folder).glob("*.py") for parts in _imports(path)} == {folder}
 
 
+def test_extra_is_imported_by_aliases_only():
+    users = {str(path.relative_to(PACKAGE)) for path in FILES for parts in _imports(path) if parts[:1] == ("extra",)}
+    assert {user for user in users if not user.startswith("extra/")} <= {"__init__.py", "training/__init__.py"}
+
+
 def test_folders_import_one_way():
     edges: dict[str, set[str]] = {}
     for path in FILES:
