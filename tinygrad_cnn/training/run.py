@@ -19,9 +19,9 @@ from .measure import Means
 from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
-    from ..extra.distributed import World
     from ..nn import Module
     from ..tensor import Tensor
+    from .steps import Distributed
 
 _COUNTS: dict[str, Check] = {
     "epoch": whole(0), "batch": whole(0), "step": whole(0), "lr": non_negative, "seconds": non_negative,
@@ -64,7 +64,7 @@ class Run(Loadable):
     validate: Loader | None = None
     scheduler: Callback | None = None
     callbacks: Sequence[Callback] = ()
-    distributed: World | None = None
+    distributed: Distributed | None = None
     metrics: Sequence[Metric] | None = None
     keys: Keys | None = None
     validate_keys: Keys | None = None
@@ -159,7 +159,7 @@ class Run(Loadable):
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.
 
-        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", that of a World of several shards
+        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", that of a training in several shards
         under "distributed", the random state as "rng", and under "callbacks" the states of callbacks by the names of their
         classes, numbered if there are several.
         """

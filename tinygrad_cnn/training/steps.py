@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..io import CheckpointError, load
 from ..tensor import Tensor
@@ -14,6 +14,7 @@ from .batches import tensors
 from .callbacks import Callback
 from .interrupt import Interrupt
 from .measure import Means, Step, eval_step, measure, train_step
+from .state import Stateful
 
 if TYPE_CHECKING:
     from .run import Run
@@ -25,8 +26,26 @@ except ModuleNotFoundError:  # the folder may be absent
     compiled = Compiled = ()  # type: ignore[assignment, misc]
 
 
+class Distributed(Stateful, Protocol):
+    """What ``fit(distributed=...)`` needs to know of the processes that share a training, such as a World's.
+
+    Their state is saved and restored with the training if there are several shards.
+    """
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0. Rank 0 writes files and shows progress."""
+
+    @property
+    def shards(self) -> int:
+        """The number of parts that each batch is cut into."""
+
+    def steps_of(self, run: Run, compile: bool) -> Steps:
+        """The steps that `fit` takes: a :class:`Steps` that overrides what these processes do differently."""
+
+
 class Steps:
-    """The steps of a training in one process. ``tinygrad_cnn.distributed`` derives steps that processes share.
+    """The steps of a training in one process; a :class:`Distributed` derives those that processes share.
 
     Args:
         run: the training.
