@@ -13,6 +13,8 @@ ELSEWHERE = {
     "tg.optim.EMA": "torch.optim.swa_utils.AveragedModel", "tg.onnx.export, tg.onnx.load": "torch.onnx.export",
 }  # fmt: skip
 """Names of further namespaces, which raise no errors of ours."""
+
+
 def grouped(table: dict[str, str]) -> dict[str, list[str]]:
     """The names that have the same replacement."""
     found: dict[str, list[str]] = {}

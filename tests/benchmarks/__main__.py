@@ -147,7 +147,11 @@ def _arguments() -> argparse.Namespace:
         "--keep-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory, for both sides"
     )
     parser.add_argument(
-        "--out", type=Path, default=DOCS, metavar="FOLDER", help="gets performance.md and images/, and if it is not docs, history.md"
+        "--out",
+        type=Path,
+        default=DOCS,
+        metavar="FOLDER",
+        help="gets performance.md and images/, and history.md if not docs",
     )
     return parser.parse_args()
 
