@@ -13,7 +13,6 @@ from . import (
     conv,
     conv_transpose,
     decomposition,
-    difference,
     dropout,
     einsum,
     elementwise,
@@ -25,10 +24,8 @@ from . import (
     masked,
     matmul,
     matrix_functions,
-    nan,
     normalization,
     parts,
-    polynomial,
     pool,
     random,
     rearrange,
@@ -42,7 +39,6 @@ from . import (
     shape,
     softmax,
     sort,
-    statistics,
     transcendental,
 )
 from .losses import classification, distance, regression
@@ -57,7 +53,6 @@ __all__ = [
     "conv",
     "conv_transpose",
     "decomposition",
-    "difference",
     "distance",
     "dropout",
     "einsum",
@@ -70,10 +65,8 @@ __all__ = [
     "masked",
     "matmul",
     "matrix_functions",
-    "nan",
     "normalization",
     "parts",
-    "polynomial",
     "pool",
     "random",
     "rearrange",
@@ -88,7 +81,6 @@ __all__ = [
     "shape",
     "softmax",
     "sort",
-    "statistics",
     "transcendental",
 ]
 

@@ -11,8 +11,9 @@ from math import inf, nan
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import functional
+from ..numpy_api import difference, statistics
+from ..numpy_api import nan as without_nan
 from ..ops import (
-    difference,
     elementwise,
     matrix_functions,
     reduce,
@@ -21,10 +22,8 @@ from ..ops import (
     scatter,
     select,
     sort,
-    statistics,
     transcendental,
 )
-from ..ops import nan as without_nan
 
 Value: TypeAlias = float | Sequence[Any]
 

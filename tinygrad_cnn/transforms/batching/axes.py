@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...numpy_api import statistics
 from ...ops import (
     elementwise,
     gather,
@@ -21,7 +22,6 @@ from ...ops import (
     shape,
     softmax,
     sort,
-    statistics,
 )
 from ...ops.losses import classification, distance
 from .call import Call, flat, looped, moved, rule
