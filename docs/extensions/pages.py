@@ -1,4 +1,4 @@
-"""The front page, which is the README; generated tables; files of the repository as pages, and links to them; the playground."""
+"""The front page, which is the README; generated tables; pages of source files, and links to them; the playground."""
 
 from __future__ import annotations
 
