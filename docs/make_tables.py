@@ -15,6 +15,7 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 from extensions import numpy_names, torch_names  # noqa: E402
 
 from tests.benchmarks import accuracy  # noqa: E402
+from tests.onnx import tables as onnx_tables  # noqa: E402
 from tinygrad_cnn.testing.kinks import KINKS  # noqa: E402
 
 GENERATED = DOCS / "_generated"
@@ -43,6 +44,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "numpy": numpy_names.tables,
     "mygrad": numpy_names.mygrad_tables,
     "subgradients": subgradients,
+    "operators": onnx_tables.lists,
     "accuracy": float32,
 }
 
