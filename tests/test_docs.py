@@ -189,7 +189,9 @@ def _functions_made_by_op(module, name):
             yield from finder.find(value, f"{name}.{key}", module=False, globs={})
 
 
-@pytest.mark.parametrize("page", [*PAGES, *API, ROOT / "tests/benchmarks/history.md"], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *API, ROOT / "tests/benchmarks/history.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_links_inside_the_repository_lead_somewhere(page: Path):
     targets = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", FENCED.sub("", page.read_text()))
     broken = []
