@@ -93,7 +93,7 @@ def is_arrays(data: Any) -> bool:
 
 
 def keys_of_batches(data: Any, keys: Keys | None) -> Keys | None:
-    """The keys for the batches that :func:`loader_of` gives: none for those of whole arrays, which are tuples."""
+    """The keys for batches of :func:`loader_of`: None if it makes them of whole arrays, since they are tuples then."""
     return None if is_arrays(data) else keys
 
 

@@ -1,4 +1,4 @@
-"""How `fit` takes its steps and measures: what one process does, and what several that share a training do differently."""
+"""How `fit` takes steps and measures in one process. Several processes override what they do otherwise."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Steps:
         self._test = wrapped(tested, compile)
 
     def start(self, resume: str | os.PathLike[str] | None) -> None:
-        """Take over the state of a checkpoint."""
+        """Adopt the state of a checkpoint."""
         if resume is not None:
             self._restore(load(resume), resume)
 
@@ -104,7 +104,7 @@ class Steps:
             self.run.how = "steps are compiled"
 
     def validated(self, interrupt: Interrupt) -> Means | None:
-        """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
+        """The means over the validation loader. None if Ctrl-C interrupted it; the loader is back at its start then."""
         loader: Any = self.run.validate
         before = loader.state_dict() if hasattr(loader, "state_dict") else None
         means = self._measured(loader, interrupt)
@@ -138,7 +138,7 @@ class Steps:
 
 
 def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
-    """The methods of the callbacks for an event, without those that do nothing."""
+    """The callbacks' methods for an event, but those that do nothing."""
     methods = [getattr(callback, event) for callback in run.callbacks]
     return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
 
