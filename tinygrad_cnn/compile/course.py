@@ -171,10 +171,10 @@ class Course(tracing.Tracer):
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
+        now = tick() if self.copies else 0
+        function(*arrays)
         if not self.copies:
-            return super().effect(function, *arrays)
-        now = tick()
-        super().effect(function, *arrays)
+            return
         step = self.last if get_ident() == self.thread else None
         while step is not None:
             slot = step.output
@@ -293,12 +293,19 @@ class Course(tracing.Tracer):
             oldest = min([place.number for place in wanted]) if wanted else 0
             if any(hasattr(place, "hooks") for place in reached([place for place, _ in roots], oldest)):
                 return None
-        walks = self.walks.get(found)
-        walk = None if walks is None else next((walk for walk in walks if walk.serves(wanted)), None)
-        if walk is None:
-            return self._recorded_walk(self.walks.setdefault(found, []), roots, wanted, retain, finished)  # type: ignore[no-any-return]
-        nodes: list[Any] = [slot.node for slot in walk.visited]
-        if walk.fails or self._known is not None or _freed(nodes):
+        walks = self.walks.setdefault(found, [])
+        for walk in walks:
+            if walk.serves(wanted):
+                break
+        else:
+            return self._recorded_walk(walks, roots, wanted, retain, finished)  # type: ignore[no-any-return]
+        nodes: list[Any] = []
+        for slot in walk.visited:
+            node: Any = slot.node
+            if node is None or node.parents is None:  # freed
+                return None
+            nodes.append(node)
+        if walk.fails or self._known is not None:
             return None
         if walk.program is None:
             walk.uses += 1
@@ -308,10 +315,13 @@ class Course(tracing.Tracer):
         if not walk.program.serves():
             return None
         check_unwritten(nodes, 0)
-        gradients = walk.program.run(roots, retain, finished)
+        gradients = walk.program.run(roots, finished)
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
             walk.program = Program(walk)
-            gradients = walk.program.run(roots, retain, finished)
+            gradients = walk.program.run(roots, finished)
+        if not retain:
+            for node in nodes:
+                node.saved = node.parents = None
         return gradients
 
     def _slot_of(self, place: Any) -> Slot | None:
@@ -363,13 +373,6 @@ class Course(tracing.Tracer):
                 lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
         lines.append(f"{self.count} operations; memory kept: {in_bytes(self._memory())}")
         return "\n".join(lines)
-
-
-def _freed(nodes: Sequence[Any]) -> bool:
-    for node in nodes:  # noqa: SIM110 - a generator would double the cost
-        if node is None or node.parents is None:
-            return True
-    return False
 
 
 def _array(x: Any) -> Any:

@@ -13,6 +13,7 @@ from weakref import getweakrefcount
 
 import numpy as np
 
+from ..core import hooks
 from ..core.node import Node
 from ..tensor import Tensor
 from .slots import Slot, Step
@@ -33,6 +34,7 @@ class Kept:
         self._steps: dict[Step, None] = {}
         self._objects: list[Any] = []
         self._counts: list[int] = []
+        self._tensors: list[Tensor] = []
 
     def keep(self, step: Step, array: np.ndarray) -> None:
         """Make the Tensor of a step, on this array, with its node."""
@@ -47,6 +49,7 @@ class Kept:
             step.block.limit += 1
         self._steps[step] = None
         self._objects.clear()
+        self._tensors.clear()
 
     def drop(self, step: Step) -> None:
         """A step keeps its Tensor no more."""
@@ -54,6 +57,7 @@ class Kept:
             return
         del self._steps[step]
         self._objects.clear()
+        self._tensors.clear()
         step.tensor = step.output.array = step.output.node = None
         if step.block is not None:
             step.block.limit -= 1
@@ -64,9 +68,13 @@ class Kept:
         """After a call: drop what somebody else holds."""
         if not self._objects:
             self._list()
-        objects = self._objects
-        if list(map(getrefcount, objects)) != self._counts or any(map(getweakrefcount, objects)):
+        if (
+            list(map(getrefcount, self._objects)) != self._counts
+            or any(map(getweakrefcount, self._tensors))
+            or (hooks.changes and hooks.hooked)
+        ):
             self._objects.clear()
+            self._tensors.clear()
             for step in sorted(self._steps, key=attrgetter("position"), reverse=True):
                 if _is_held(step):
                     step.keeps = False
@@ -77,10 +85,11 @@ class Kept:
         blocks = {}
         counts = self._counts
         counts.clear()
+        self._tensors = [step.tensor for step in self._steps if step.tensor is not None]
         for step in self._steps:
             slot = step.output
             self._objects += [step.tensor, slot.array]
-            counts += [LISTED + 1, LISTED + 2]
+            counts += [LISTED + 2, LISTED + 2]
             if slot.node is not None:
                 self._objects.append(slot.node)
                 counts.append(LISTED + 2)
@@ -105,6 +114,6 @@ def _is_held(step: Step) -> bool:
         if getrefcount(slot.node) > ONE + 1 or getweakrefcount(slot.node):
             return True
         slot.node.parents = slot.node.saved = None  # type: ignore[assignment, misc]
-    if getrefcount(slot.array) > ONE + 1 or getweakrefcount(slot.array):
+    if getrefcount(slot.array) > ONE + 1:
         return True
     return step.block is not None and not step.block.is_free()

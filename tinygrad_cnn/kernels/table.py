@@ -15,6 +15,7 @@ from ..ops import (
     decomposition,
     elementwise,
     in_place,
+    index,
     linalg,
     normalization,
     pool,
@@ -25,7 +26,9 @@ from ..ops import (
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
-from . import batch_norm, copies, dropout, erf, gelu, lapack, losses, matmul, relu, silu, sums, update, where
+from ..optim import SGD, Adam
+from ..optim.optimizer import repeats
+from . import batch_norm, copies, dropout, erf, gelu, lapack, losses, matmul, relu, sigmoid, silu, sums, update, where
 from . import pool as pooling
 from .conv import convolution
 
@@ -39,6 +42,7 @@ accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
 accelerate(elementwise.where, where.prepare)
+accelerate(index.add_at_zeros, copies.prepare_add_at_zeros)
 accelerate(matmul_ops.linear, matmul.prepare_linear)
 accelerate(matmul_ops.matmul, matmul.prepare)
 accelerate(reduce.mean, sums.prepare_mean)
@@ -47,6 +51,7 @@ accelerate(regression.mse, losses.prepare_mse)
 accelerate(shape.reshape, copies.prepare_reshape, along=("a", "y"))
 accelerate(shape.sum_to, sums.prepare_sum_to)
 accelerate(transcendental.erf, erf.prepare)
+accelerate(transcendental.sigmoid, sigmoid.prepare)
 accelerate(conv.convolve, convolution.convolve, along=("x", "y"))
 accelerate(conv.convolve_dx, convolution.convolve_dx, along=("u", "y"))
 accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"))
@@ -74,3 +79,5 @@ for function in (
     lapack.alone(function)
 
 in_place.apply = update.in_pieces
+repeats[Adam.update] = update.repeat_adam
+repeats[SGD.update] = update.repeat_sgd

@@ -342,6 +342,8 @@ class Tensor(Methods):
             if tensor is None:
                 continue
             old = getattr(tensor, "_grad", None)
+            if old is not None and g.__class__ is Tensor and not in_tensors(create_graph):
+                g = g._array
             if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient held by the user never changes
                 g = of(g if old is None else np.asarray(old._array + g))
             elif old is not None:
