@@ -31,7 +31,8 @@ class Form(NamedTuple):
     """For each operand: `t` a Tensor of a slot, `d` a detached one, `a` an array, `c` an array from outside that stays the
     same, `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from outside."""
     patterns: tuple[Any, ...]
-    """For each number and each parameter that stays the same, its structure: see `pattern`."""
+    """For each number and each parameter that stays the same, its structure (see `pattern`), or None if it was the very same
+    object twice."""
     copied: tuple[int, ...]
     """The operands that are copied to where the task reads them."""
     compute: str

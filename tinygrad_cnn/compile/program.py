@@ -11,6 +11,7 @@ from weakref import getweakrefcount
 import numpy as np
 
 from ..core import tracing
+from ..core.graph import Op
 from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
@@ -123,13 +124,17 @@ class Program:
                 self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, start + buffer.offset, value.strides)
         self._roots = [np.empty(root.shape, root.dtype) for root in self._walk.roots]
         self._fixed.update(zip(self._walk.roots, self._roots, strict=True))
-        for value in dict.fromkeys([v for group in self.plan.groups for call in group for v in call.reads]):
+        readers: dict[Value, list[Op | None]] = {}
+        for call in [call for group in self.plan.groups for call in group]:
+            for value in call.reads:
+                readers.setdefault(value, []).append(call.op)
+        for value, ops in readers.items():
             if value.origin == "constant":
                 self._fixed[value] = value.array
             elif value.origin == "saved":
                 self._moving.append(value)
             elif value.origin == "slot":
-                array = readable(value.source)
+                array = readable(value.source, ops)
                 if array is None:
                     self._moving.append(value)
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -192,11 +193,15 @@ def _is_sequence(x: Any) -> bool:
 
 
 def snapshot(x: Any) -> Any:
-    """Plain values with copies of the lists in them."""
+    """Plain values with copies of the lists in them. What holds no list stays the same object."""
     if not _is_sequence(x):
         return x
     found = [snapshot(each) for each in x]
-    return found if x.__class__ is list else x._make(found) if hasattr(x, "_make") else tuple(found)
+    if x.__class__ is list:
+        return found
+    if all(map(is_, found, x)):
+        return x
+    return x._make(found) if hasattr(x, "_make") else tuple(found)
 
 
 def same(a: Sequence[Any], b: Sequence[Any]) -> bool:

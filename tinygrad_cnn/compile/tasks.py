@@ -18,8 +18,9 @@ from .slots import Slot, Step, Use
 if TYPE_CHECKING:
     from .course import Course
 
-SMALL_BYTES = 1 << 19
-"""Up to this size, copying an operand from outside is cheaper than preparing the task again."""
+SMALL_BYTES, IMAGES_BYTES = 1 << 14, 1 << 19
+"""Up to this size, copying an operand from outside is cheaper than preparing the task in every call; for kernels that are
+parallel over a batch, which prepare more."""
 
 KEPT_BYTES = 1 << 13
 """Up to this size, a value has memory of its own, and its Tensor and node are kept while nobody else holds them."""
@@ -31,17 +32,22 @@ TINY_BYTES = 1 << 10
 """Up to this size, a value that is still alive after a call is copied out of the memory that its task fills."""
 
 
-def readable(slot: Slot) -> Any:
-    """What a prepared task may read in place of a slot: an array that is the same in every call, or a number; None if there is
-    none."""
+def readable(slot: Slot, ops: Sequence[Op | None]) -> Any:
+    """What prepared tasks of some ops may read in place of a slot: an array that is the same in every call, or a number; None if
+    there is none."""
     if slot.is_number or slot.fixed is not None:
         return slot.array if slot.is_number else slot.fixed
     if slot.is_outside and slot.array is not None:
         if not slot.moves:
             slot.fixed = slot.array
-        elif 0 < slot.nbytes <= SMALL_BYTES and is_dense(slot.shape, slot.strides, slot.dtype.itemsize):
+        elif 0 < slot.nbytes <= most_copied(ops) and is_dense(slot.shape, slot.strides, slot.dtype.itemsize):
             slot.fixed, slot.copied = np.empty_like(slot.array), True
     return slot.fixed
+
+
+def most_copied(ops: Sequence[Op | None]) -> int:
+    """The largest operand from outside that is copied for some ops."""
+    return IMAGES_BYTES if any(op is not None and op.along for op in ops) else SMALL_BYTES
 
 
 def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., Any]:
@@ -56,16 +62,19 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     kinds = "".join(map(_kind, step.uses, tensors))
     numbers = [use.slot.array for use, kind in zip(step.uses, kinds, strict=True) if kind == "n"]
     known = [*numbers, *step.recorded]
+    again = [*numbers, *(() if step.varies else step.params)]  # in this call
+    patterns = tuple([None if x is y else pattern(x) for x, y in zip(known, again, strict=True)])
     form = Form(
-        kinds, tuple(map(pattern, known)), how.copied, how.compute, how.memory, step.parents, step.saved, step.recording,
-        step.varies, bool(step.releases),
+        kinds, patterns, how.copied, how.compute, how.memory, step.parents, step.saved, step.recording, step.varies,
+        bool(step.releases),
     )  # fmt: skip
+    constants = [leaf for x, parts in zip(known, patterns, strict=True) for leaf in ([x] if parts is None else leaves(x))]
     if how.memory == "kept":
         course.kept.keep(step, how.array)
     view = step.outer.view if how.memory == "own" else None  # type: ignore[union-attr]
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, how.call, slot.fixed, view, step.block,
-        partial(_renewed, step, course), leaves(known), slot.shape, slot.strides, slot.dtype, step.releases,
+        partial(_renewed, step, course), constants, slot.shape, slot.strides, slot.dtype, step.releases,
         course.loose.append,
     )  # fmt: skip
     course.copies |= step.copies
@@ -134,7 +143,7 @@ def _into_memory(step: Step, course: Course) -> How | None:
 def _filling(step: Step, out: np.ndarray) -> tuple[str, Any, tuple[int, ...]]:
     """What fills memory with the value of a step, as in `How`: a task prepared for arrays that stay the same, if they do."""
     op, params = step.op, dict(zip(step.op.signature.params, step.params, strict=True))
-    read = [readable(use.slot) for use in step.uses]
+    read = [readable(use.slot, [step.op]) for use in step.uses]
     if all(x is not None or use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
         task = bound(op, out, read, params, step.uses[0].slot.shared)
         copied = tuple([i for i, use in enumerate(step.uses) if use.slot.copied])
@@ -183,7 +192,7 @@ def _kept_view(step: Step) -> How | None:
 
 def _fixed_view(step: Step) -> np.ndarray | None:
     """The view that a step makes, of the fixed array of its operand; None if there is none."""
-    read = [readable(use.slot) for use in step.uses]
+    read = [readable(use.slot, [step.op]) for use in step.uses]
     if step.varies or any(use.slot.copied for use in step.uses):
         return None
     if any(x is None and not use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
