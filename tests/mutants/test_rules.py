@@ -17,7 +17,7 @@ from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import Mutant, gradcheck, mutants, survivors
 from tinygrad_cnn.testing.cases import Draws
 
-from .rows import CASES
+from ..rows import CASES
 
 ROWS = defaultdict(list)
 for _case in CASES:
