@@ -24,8 +24,9 @@ def pytest_configure(config):
     profiles.configure(config)
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_generate_tests(metafunc):
-    profiles.parametrize(metafunc)
+    yield from profiles.rotate(metafunc)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,20 +1,26 @@
-"""The two profiles of the suite. The quick one, of a few seconds, is the default; ``pytest --thorough`` runs everything.
+"""The two profiles of the suite. The quick one, of about a minute, is the default; ``pytest --thorough`` runs everything.
 
-The quick profile leaves out tests marked `slow`, and of a test with :func:`rotating` parameters it runs a part. Which part is a
-number, the day unless ``--rotation`` says another: so all are run in the course of some days, and any run can be repeated. A
-test that is named on the command line (``pytest tests/test_a.py::test_b``) runs as it does in the thorough profile.
+The quick profile leaves out tests marked `slow`. Of a test with many parameters it runs a part, unless it is marked `whole`.
+Which part depends on a number, that of the day unless ``--rotation`` says another: so all have their turn in the course of some
+days, and any run can be repeated. Hypothesis draws few examples. A test that is named on the command line, as ``pytest
+tests/test_a.py::test_b``, runs as in the thorough profile.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
-import zlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator
+from random import Random
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+T = TypeVar("T")
+
+LEAST, SHARE = 24, 16
+"""Of the parameters of a test, the quick profile runs LEAST of them, or one in SHARE if these are more."""
 
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
@@ -23,17 +29,12 @@ settings.register_profile("quick", settings.get_profile("ci" if os.environ.get("
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 
 
-def rotating(one_of: int, names: str, values: Iterable[Any], ids: Any = None) -> pytest.MarkDecorator:
-    """``pytest.mark.parametrize``, of whose parameters the quick profile takes one in `one_of`, every day others."""
-    return pytest.mark.rotating(one_of, names, list(values), ids)
-
-
 def add_options(parser: pytest.Parser) -> None:
     """The options that choose what runs."""
     group = parser.getgroup("tinygrad_cnn")
     group.addoption("--thorough", action="store_true", help="run all tests with all parameters, which takes many minutes")
     group.addoption(
-        "--rotation", type=int, metavar="N", help="which part of the rotating parameters runs; the day, as a number, by default"
+        "--rotation", type=int, metavar="N", help="which part of many parameters runs; by default the number of the day"
     )
 
 
@@ -50,28 +51,27 @@ def configure(config: pytest.Config) -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
 
 
-def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Give a test its :func:`rotating` parameters: all, or those of this run."""
-    config = metafunc.config
-    for mark in metafunc.definition.iter_markers("rotating"):
-        one_of, names, values, ids = mark.args
-        if not is_thorough(config):
-            values = turn(values, one_of, config.option.rotation + zlib.crc32(metafunc.definition.nodeid.encode()))
-        metafunc.parametrize(names, values, ids=ids)
+def rotate(metafunc: pytest.Metafunc) -> Iterator[None]:
+    """After a test was given its parameters, leave it those whose turn it is."""
+    yield
+    whole = is_thorough(metafunc.config) or metafunc.definition.get_closest_marker("whole")
+    if not whole:
+        # The public hooks see the tests when they are made, and making 40,000 takes longer than running those that are left.
+        metafunc._calls[:] = turn(metafunc._calls, metafunc.config.option.rotation, metafunc.definition.nodeid)
 
 
-def turn(values: Sequence[Any], one_of: int, rotation: int) -> Sequence[Any]:
-    """Every `one_of`-th value, at least one; `one_of` successive rotations have all of them."""
-    step = max(1, min(one_of, len(values)))
-    return values[rotation % step :: step]
+def turn(values: list[T], rotation: int, name: str) -> list[T]:
+    """LEAST of the values, or a share of them, in their order; successive rotations have others, until all had their turn."""
+    n = len(values)
+    count = min(n, max(LEAST, n // SHARE))
+    order = Random(name).sample(range(n), n)
+    return [values[i] for i in sorted(order[(rotation * count + k) % n] for k in range(count))]
 
 
 def leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the tests marked `slow`."""
-    if is_thorough(config):
-        return
     slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
+    if slow and not is_thorough(config):
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
 
@@ -81,6 +81,6 @@ def tell(terminal: Any, config: pytest.Config) -> None:
     if not is_thorough(config):
         n = config.option.rotation
         terminal.write_line(
-            f"This was the quick profile, without slow tests and with a part of the rows: --rotation={n} repeats it, "
-            "--thorough runs everything."
+            f"This was the quick profile, without slow tests and with a part of the parameters: --rotation={n} repeats "
+            "it, --thorough runs everything."
         )

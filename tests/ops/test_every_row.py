@@ -24,6 +24,7 @@ class Square(Draws):
 SOURCES = (Draws, Square)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_value_and_gradients(case: Case):
     for source in SOURCES:
