@@ -15,7 +15,7 @@ OPTIMIZERS = {
     **{row.name: (row.optimizer, row.full | {"lr": 0.01}) for row in ROWS},
     **{name: (kind, options | {"lr": 0.01}) for name, (kind, options) in VARIANTS.items()},
 }
-few = settings(max_examples=max(4, settings.default.max_examples // 4))
+few = settings(max_examples=max(1, settings.default.max_examples // 4))
 
 
 def network(kind: str, seed: int) -> nn.Module:
