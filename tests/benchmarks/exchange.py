@@ -5,7 +5,7 @@
     python -m tests.benchmarks.exchange --check 2,4,8                       the same with an injected latency and bandwidth
     python -m tests.benchmarks.exchange --overlap                           steps that send during backward, and after it
     python -m tests.benchmarks.exchange --overlap --bandwidth 0             the same over the network as it is
-    python -m tests.benchmarks.exchange --predict                           the table of docs/performance-history.md
+    python -m tests.benchmarks.exchange --predict                           the table of tests/benchmarks/history.md
 
 The model: a rank computes its shards one after the other, then the sum over ranks has two phases, in each of which a rank sends
 and receives N - 1 messages with the (N - 1) / N part of a contribution of B bytes:
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.distributed.contribution import SMALL
+from tinygrad_cnn.extra.distributed.contribution import SMALL
 
 SIZES = [1 << 10, 1 << 16, 1 << 20, 1 << 22, 1 << 24]
 """Bytes of a contribution."""
@@ -86,7 +86,7 @@ class Slow:
 
 def _measure(latency: float, bandwidth: float) -> None:
     import tinygrad_cnn as tg
-    from tinygrad_cnn.distributed.contribution import AllReduce, Layout
+    from tinygrad_cnn.extra.distributed.contribution import AllReduce, Layout
 
     world = tg.distributed.World(64)
     comm: Any = Slow(world.comm, latency, bandwidth) if bandwidth else world.comm
@@ -136,7 +136,7 @@ def _network(name: str) -> Any:
 def _steps(name: str, compile: bool, latency: float, bandwidth: float) -> None:
     """Seconds of a step, without its update, whose gradients are sent during the backward pass and after it, in turns."""
     import tinygrad_cnn as tg
-    from tinygrad_cnn.distributed import step as module
+    from tinygrad_cnn.extra.distributed import step as module
 
     tg.set_num_threads(1)
     tg.manual_seed(0)

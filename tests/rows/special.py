@@ -1,4 +1,4 @@
-"""Rows for special.py, where SciPy is installed."""
+"""Rows for extra/special, where it and SciPy are installed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from tinygrad_cnn.testing.cases import Arg, Case
 
 CASES: list[Case] = []
 
-if importlib.util.find_spec("scipy") is not None:
+try:
+    present = all(importlib.util.find_spec(name) for name in ("scipy", "tinygrad_cnn.extra.special"))
+except ModuleNotFoundError:  # without `extra`
+    present = False
+
+if present:
     import numpy as np
     from scipy import special as scipy
 
-    from tinygrad_cnn import special as ops
+    from tinygrad_cnn.extra import special as ops
 
     REAL, POSITIVE, INSIDE = Arg(), Arg(low=0.5, high=4.0), Arg(low=0.125, high=0.875)
     NONZERO = Arg(away=(0.0,))
