@@ -32,7 +32,9 @@ settings.register_profile("thorough", settings.get_profile("dev"), max_examples=
 def add_options(parser: pytest.Parser) -> None:
     """The options that choose what runs."""
     group = parser.getgroup("tinygrad_cnn")
-    group.addoption("--thorough", action="store_true", help="run all tests with all parameters, which takes many minutes")
+    group.addoption(
+        "--thorough", action="store_true", help="run all tests with all parameters, which takes many minutes"
+    )
     group.addoption(
         "--rotation", type=int, metavar="N", help="which part of many parameters runs; by default the number of the day"
     )

@@ -22,7 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "tinygrad_cnn"
-LEFT_OUT = shutil.ignore_patterns(".*cache*", ".git", ".venv*", ".pyodide", ".hypothesis", "__pycache__", "_build", "browser")
+LEFT_OUT = shutil.ignore_patterns(
+    ".*cache*", ".git", ".venv*", ".pyodide", ".hypothesis", "__pycache__", "_build", "browser"
+)
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 LONGEST = 3600
 """Seconds after which a run counts as hanging, and the edit as noticed."""
@@ -51,7 +53,9 @@ class Edit:
         """The text of the file with the edit; LookupError if the function or the text is not there exactly once."""
         start, end = _span(source, self.function)
         if (count := source.count(self.old, start, end)) != 1:
-            raise LookupError(f"{self.file}, {self.function}: {self.old!r} occurs {count} times; mend tests/mutants/edits.txt")
+            raise LookupError(
+                f"{self.file}, {self.function}: {self.old!r} occurs {count} times; mend tests/mutants/edits.txt"
+            )
         at = source.index(self.old, start, end)
         return source[:at] + self.new + source[at + len(self.old) :]
 
@@ -167,7 +171,10 @@ def main() -> None:
             found = noticed(edit, copy, options.profile, options.workers)
             if found is None:
                 missed.append(edit)
-            print(f"| {edit} | {'NOTHING' if found is None else found.removeprefix('tests/')} |".replace(" || ", " or "), flush=True)
+            print(
+                f"| {edit} | {'NOTHING' if found is None else found.removeprefix('tests/')} |".replace(" || ", " or "),
+                flush=True,
+            )
     print(f"\n{len(chosen) - len(missed)} of {len(chosen)} edits were noticed")
 
 

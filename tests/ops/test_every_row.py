@@ -24,11 +24,16 @@ class Square(Draws):
 SOURCES = (Draws, Square)
 
 
+def check(case: Case, source: type[Draws]) -> None:
+    """The value is the reference, and the gradients are those of finite differences: of memory, layouts and regimes, too."""
+    arrays = case.draw(source(np.random.default_rng(0)))
+    np.testing.assert_allclose(case.call(*arrays), case.expected(*arrays), rtol=1e-12, atol=1e-13)
+    if case.order:
+        assert_gradients(case, *arrays, order=1, directions=1, budget=0)
+
+
 @pytest.mark.whole
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_value_and_gradients(case: Case):
     for source in SOURCES:
-        arrays = case.draw(source(np.random.default_rng(0)))
-        np.testing.assert_allclose(case.call(*arrays), case.expected(*arrays), rtol=1e-12, atol=1e-13)
-        if case.order:
-            assert_gradients(case, *arrays, order=1, directions=1, budget=0)
+        check(case, source)
