@@ -29,6 +29,7 @@ def pytest_generate_tests(metafunc):
     yield from profiles.rotate(metafunc)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     profiles.leave_out_slow(config, items)
 
@@ -41,6 +42,14 @@ def pytest_collection_finish():
     """Objects made so far live to the end: spare the garbage collector the half second that looking at them takes."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """So do those that a file's tests leave: tests that call the collector need not wait for it to look at them."""
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

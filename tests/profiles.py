@@ -1,7 +1,7 @@
 """The two profiles of the suite. The quick one, of about a minute, is the default; ``pytest --thorough`` runs everything.
 
-The quick profile leaves out tests marked `slow`. Of a test with many parameters it runs a part, unless it is marked `whole`.
-Which part depends on a number, that of the day unless ``--rotation`` says another: so all have their turn in the course of some
+The quick profile leaves out tests marked `slow`. Of a test with many parameters it runs a part: LEAST of them, or
+one in SHARE if these are more; n if the test is marked ``part(n)``, and all if it is marked `whole`. Which part depends on a number, that of the day unless ``--rotation`` says another: so all have their turn in the course of some
 days, and any run can be repeated. Hypothesis draws few examples. A test that is named on the command line, as ``pytest
 tests/test_a.py::test_b``, runs as in the thorough profile.
 """
@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, settings
 T = TypeVar("T")
 
 LEAST, SHARE = 24, 16
-"""Of the parameters of a test, the quick profile runs LEAST of them, or one in SHARE if these are more."""
 
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
@@ -56,18 +55,19 @@ def configure(config: pytest.Config) -> None:
 def rotate(metafunc: pytest.Metafunc) -> Iterator[None]:
     """After a test was given its parameters, leave it those whose turn it is."""
     yield
-    whole = is_thorough(metafunc.config) or metafunc.definition.get_closest_marker("whole")
-    if not whole:
+    test, config = metafunc.definition, metafunc.config
+    if not is_thorough(config) and not test.get_closest_marker("whole"):
+        part = test.get_closest_marker("part")
+        count = part.args[0] if part else max(LEAST, len(metafunc._calls) // SHARE)
         # The public hooks see the tests when they are made, and making 40,000 takes longer than running those that are left.
-        metafunc._calls[:] = turn(metafunc._calls, metafunc.config.option.rotation, metafunc.definition.nodeid)
+        metafunc._calls[:] = turn(metafunc._calls, count, config.option.rotation, test.nodeid)
 
 
-def turn(values: list[T], rotation: int, name: str) -> list[T]:
-    """LEAST of the values, or a share of them, in their order; successive rotations have others, until all had their turn."""
+def turn(values: list[T], count: int, rotation: int, name: str) -> list[T]:
+    """So many of the values, in their order; successive rotations have others, until all had their turn."""
     n = len(values)
-    count = min(n, max(LEAST, n // SHARE))
     order = Random(name).sample(range(n), n)
-    return [values[i] for i in sorted(order[(rotation * count + k) % n] for k in range(count))]
+    return [values[i] for i in sorted(order[(rotation * count + k) % n] for k in range(min(count, n)))]
 
 
 def leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -30,6 +30,7 @@ def faults(first):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have rules of their own")
 @pytest.mark.parametrize("nbytes", ["", MOST])
 def test_freed_memory_is_used_again(nbytes):

@@ -26,6 +26,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folders", [("kernels", "compile", "extra"), BLOCKED], ids=" ".join)
 def test_everything_goes_on_by_the_definitions_alone(folders):
     ended = _run("-m", "tests.definitions", *folders)

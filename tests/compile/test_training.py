@@ -85,12 +85,14 @@ def assert_same(a, b, path=""):
         assert a == b, path
 
 
+@pytest.mark.part(8)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_fifty_steps_with_every_optimizer(optimizer: str):
     a, b = (trained(compiled, "plain", optimizer, 1, 50) for compiled in (False, True))
     assert_same(a, b)
 
 
+@pytest.mark.part(1)
 @pytest.mark.parametrize("kind", ["dense", "plain", "normalized"])
 def test_fifty_steps_of_every_kind_of_network(kind: str):
     a, b = (trained(compiled, kind, "Adam", 0, 50, clip=True) for compiled in (False, True))
