@@ -41,7 +41,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 def is_thorough(config: pytest.Config) -> bool:
     """Whether all tests run with all parameters."""
-    return bool(config.option.thorough) or any("::" in argument for argument in config.args)
+    named = any("::" in argument for argument in config.args)
+    return bool(config.option.thorough) or named or os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 
 
 def configure(config: pytest.Config) -> None:
