@@ -173,7 +173,7 @@ def test_functions_without_a_row_refuse_lists_of_tensors_or_record_them():
             if not inspect.isfunction(f) or f in rows or name.endswith("_like"):  # which take its shape
                 continue
             for held in lists:
-                for args in ((held,), (held, 1), (1, held), (held, held), (3, held), (held, 0, 3)):
+                for args in ((held,), (held, 1), (1, held), (held, held), (3, held), (held, 2, 3)):
                     result = outcome(f, *args)
                     if not isinstance(result, type):
                         assert not lost(result), f"{name}{args}"
