@@ -232,9 +232,3 @@ class TestFolder:
         monkeypatch.setattr("sys.argv", ["build", str(tmp_path / "out"), "--pyodide", str(tmp_path)])
         assert main() == 1
         assert "does not exist" in capsys.readouterr().err
-
-    def test_scripts_are_small(self):
-        """Enough to be read in one sitting."""
-        lines = [len(Path(HERE / name).read_text().splitlines()) for name in PAGE if name.endswith(".js")]
-        assert max(lines) <= 250
-        assert sum(lines) <= 1000
