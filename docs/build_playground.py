@@ -27,7 +27,7 @@ PAGE = (
     "index.html", "style.css", "playground.js", "python.js", "worker.js", "editor.js",
     "train.js", "digit.js", "gradients.js", "notebook.js",
 )  # fmt: skip
-SHARED = (PACKAGE / "viz" / "assets", PACKAGE / "training" / "live" / "assets")
+SHARED = (PACKAGE / "extra" / "show" / "assets", PACKAGE / "extra" / "live" / "assets")
 """Scripts and styles of tg.show and Live, which the page uses as they are."""
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.ops import normalization, statistics
+from tinygrad_cnn.numpy_api import statistics
+from tinygrad_cnn.ops import normalization
 from tinygrad_cnn.testing.cases import Case, Draws
 
 from .enlarged import lengthened, runs

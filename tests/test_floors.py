@@ -19,12 +19,12 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 LAYERS = [
     ("core", "allocator", "names"),
     ("ops",),
-    ("functional", "linalg", "special", "tensor"),
+    ("functional", "linalg", "numpy_api", "tensor"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
-    ("io", "testing", "viz"),
-    ("training", "onnx"),
-    ("distributed", "sklearn"),
+    ("io", "testing"),
+    ("training",),
+    ("extra",),
     ("__init__",),
 ]
 OPTIONAL = ("kernels", "compile")  # they import from the layers; only these modules import them, if they exist:
@@ -92,6 +92,11 @@ def test_imports_point_down(path: Path):
 @pytest.mark.parametrize("folder", ["core", "names"])
 def test_these_import_nothing_of_the_package(folder):
     assert {parts[0] for path in (PACKAGE / folder).glob("*.py") for parts in _imports(path)} == {folder}
+
+
+def test_extra_is_imported_by_aliases_only():
+    users = {str(path.relative_to(PACKAGE)) for path in FILES for parts in _imports(path) if parts[:1] == ("extra",)}
+    assert {user for user in users if not user.startswith("extra/")} <= {"__init__.py", "training/__init__.py"}
 
 
 def test_folders_import_one_way():

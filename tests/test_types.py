@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import tinygrad_cnn as tg
 
 api = pytest.importorskip("mypy.api", reason="types are checked where mypy is installed")
 
@@ -79,7 +80,7 @@ NAMESPACES = [
 @pytest.mark.parametrize("name", NAMESPACES)
 def test_the_names_that_completion_shows_are_public(name):
     pytest.importorskip({"special": "scipy"}.get(name, name if name == "sklearn" else "numpy"))
-    module = importlib.import_module(f"tinygrad_cnn.{name}")
+    module = getattr(tg, name)
     shown = dir(module)
     assert set(module.__all__) <= set(shown)
     assert not [n for n in shown if n not in module.__all__ and not n.startswith("__")]

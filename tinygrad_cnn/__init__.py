@@ -5,10 +5,17 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, functional, linalg, ops
+from . import autograd, functional, linalg, numpy_api, ops
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
+from .numpy_api.difference import *
+from .numpy_api.join import *
+from .numpy_api.nan import *
+from .numpy_api.polynomial import *
+from .numpy_api.products import *
+from .numpy_api.select import *
+from .numpy_api.statistics import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
@@ -16,22 +23,18 @@ from .ops.attention import *
 from .ops.compare import *
 from .ops.conv import *
 from .ops.conv_transpose import *
-from .ops.difference import *
 from .ops.dropout import *
 from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.gather import *
 from .ops.grid_sample import *
 from .ops.index import *
-from .ops.join import *
 from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
 from .ops.masked import *
 from .ops.matmul import *
-from .ops.nan import *
 from .ops.normalization import *
-from .ops.polynomial import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.rearrange import *
@@ -41,11 +44,9 @@ from .ops.rounding import *
 from .ops.running import *
 from .ops.scan import *
 from .ops.scatter import *
-from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
-from .ops.statistics import *
 from .ops.transcendental import *
 from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
 from .tensor.creation import *
@@ -56,12 +57,14 @@ from .transforms.checkpoint import *
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, distributed, io, metrics, nn, onnx, optim, testing, training, viz
-    from . import sklearn as sklearn
-    from . import special as special
+    from . import data, io, metrics, nn, optim, testing, training
+    from .extra import distributed, onnx
+    from .extra import show as viz
+    from .extra import sklearn as sklearn
+    from .extra import special as special
+    from .extra.show import show
     from .io import load, save
     from .training import evaluate, fit, predict
-    from .viz import show
 
 try:  # both folders may be absent: the definitions suffice
     from .kernels import table as _table  # noqa: F401 - it attaches the kernels
@@ -119,12 +122,13 @@ __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
-__all__ += ops.join.__all__
-__all__ += ops.select.__all__
-__all__ += ops.difference.__all__
-__all__ += ops.polynomial.__all__
-__all__ += ops.statistics.__all__
-__all__ += ops.nan.__all__
+__all__ += numpy_api.join.__all__
+__all__ += numpy_api.products.__all__
+__all__ += numpy_api.select.__all__
+__all__ += numpy_api.difference.__all__
+__all__ += numpy_api.polynomial.__all__
+__all__ += numpy_api.statistics.__all__
+__all__ += numpy_api.nan.__all__
 __all__ += ops.running.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
@@ -149,13 +153,13 @@ __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
 _LATER = {
-    "data": "data", "distributed": "distributed", "evaluate": "training", "fit": "training",
-    "io": "io", "load": "io", "metrics": "metrics", "nn": "nn", "onnx": "onnx", "optim": "optim", "predict": "training",
-    "save": "io", "show": "viz", "testing": "testing", "training": "training",
-    "viz": "viz",
+    **{name: f".{name}" for name in ("data", "io", "metrics", "nn", "optim", "testing", "training")},
+    **{name: f".extra.{name}" for name in ("distributed", "onnx", "sklearn", "special")}, "viz": ".extra.show",
+    "evaluate": ".training:evaluate", "fit": ".training:fit", "predict": ".training:predict", "load": ".io:load",
+    "save": ".io:save", "show": ".extra.show:show",
 }  # fmt: skip
-"""Names that are imported when they are first used, and where from."""
-_LATER |= {"sklearn": "sklearn", "special": "special"}  # not in __all__: `import *` must not need other packages
+"""Names that are imported when they are first used: a module, or a module and the name in it."""
+# `sklearn` and `special` are not in __all__: `import *` must not need other packages.
 
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
@@ -163,8 +167,9 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
     def __getattr__(name: str) -> Any:
         if name not in _LATER:
             raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
-        module = import_module(f".{_LATER[name]}", __name__)
-        globals()[name] = value = module if name == _LATER[name] else getattr(module, name)
+        path, _, inside = _LATER[name].partition(":")
+        module = import_module(path, __name__)
+        globals()[name] = value = getattr(module, inside) if inside else module
         return value
 
 

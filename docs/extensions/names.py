@@ -44,15 +44,19 @@ class Entry:
         if module not in namespaces():
             return name
         reached = module.split(".")[1:2]
+        if reached == ["extra"]:
+            return "tg" + self.path.removeprefix(f"{PACKAGE}.extra")
         return self.path if reached and reached[0] not in tg.__all__ else "tg" + self.path.removeprefix(PACKAGE)
 
 
 @functools.cache
 def namespaces() -> dict[str, types.ModuleType]:
     """The public modules: the package, the modules in the ``__all__`` of a public one, and those imported by their names."""
-    others = ["testing", "testing.strategies"]
-    others += [
-        name for name, needed in {"special": "scipy", "sklearn": "sklearn"}.items() if importlib.util.find_spec(needed)
+    needs = {"extra.special": "scipy", "extra.sklearn": "sklearn"}
+    others = [
+        "testing",
+        "testing.strategies",
+        *(name for name, needed in needs.items() if importlib.util.find_spec(needed)),
     ]
     found = {PACKAGE: tg} | {f"{PACKAGE}.{name}": importlib.import_module(f"{PACKAGE}.{name}") for name in others}
     waiting = [tg]

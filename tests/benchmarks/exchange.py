@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.distributed.contribution import SMALL
+from tinygrad_cnn.extra.distributed.contribution import SMALL
 
 SIZES = [1 << 10, 1 << 16, 1 << 20, 1 << 22, 1 << 24]
 """Bytes of a contribution."""
@@ -86,7 +86,7 @@ class Slow:
 
 def _measure(latency: float, bandwidth: float) -> None:
     import tinygrad_cnn as tg
-    from tinygrad_cnn.distributed.contribution import AllReduce, Layout
+    from tinygrad_cnn.extra.distributed.contribution import AllReduce, Layout
 
     world = tg.distributed.World(64)
     comm: Any = Slow(world.comm, latency, bandwidth) if bandwidth else world.comm
@@ -136,7 +136,7 @@ def _network(name: str) -> Any:
 def _steps(name: str, compile: bool, latency: float, bandwidth: float) -> None:
     """Seconds of a step, without its update, whose gradients are sent during the backward pass and after it, in turns."""
     import tinygrad_cnn as tg
-    from tinygrad_cnn.distributed import step as module
+    from tinygrad_cnn.extra.distributed import step as module
 
     tg.set_num_threads(1)
     tg.manual_seed(0)

@@ -22,7 +22,7 @@ import numpy as np
 import tinygrad_cnn as tg
 from tests.browser.chromium import Chromium, executable
 from tinygrad_cnn import nn
-from tinygrad_cnn.viz import Page
+from tinygrad_cnn.extra.show import Page
 
 FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"
 

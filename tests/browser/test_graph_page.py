@@ -520,7 +520,7 @@ def test_twenty_thousand_nodes_are_drawn_by_module_and_refused_flat(opened):
 
 
 def test_the_scripts_are_modules_that_another_page_can_import(browser, tmp_path):
-    with as_file(files("tinygrad_cnn.viz").joinpath("assets")) as folder:
+    with as_file(files("tinygrad_cnn.extra.show").joinpath("assets")) as folder:
         shutil.copytree(folder, tmp_path / "site")
     (tmp_path / "site" / "index.html").write_text(
         "<!doctype html><link rel=icon href=data:,><body><script src=dagre/dagre.min.js></script>"

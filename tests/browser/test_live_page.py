@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.training.live import live as module
+from tinygrad_cnn.extra.live import live as module
 
 COUNT = "document.querySelectorAll('.card').length"
 

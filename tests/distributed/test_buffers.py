@@ -11,7 +11,7 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.data.loader import shards_of
-from tinygrad_cnn.distributed import World
+from tinygrad_cnn.extra.distributed import World
 
 X, Y = np.random.default_rng(0).normal(size=(2, 22, 1))
 SHARDS = 5

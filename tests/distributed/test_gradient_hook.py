@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.distributed.gradient_hook import GradientHook
-from tinygrad_cnn.distributed.step import backward_of_share, shard_step
+from tinygrad_cnn.extra.distributed.gradient_hook import GradientHook
+from tinygrad_cnn.extra.distributed.step import backward_of_share, shard_step
 
 ONE = tg.Tensor(1.0, dtype=np.float64)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_cnn.distributed import monitor
+from tinygrad_cnn.extra.distributed import monitor
 
 from .common import ROOT
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.distributed import contribution
-from tinygrad_cnn.distributed.contribution import AllReduce, Layout, folded
-from tinygrad_cnn.distributed.tree import computed, halves, shards_of_rank, subtrees
+from tinygrad_cnn.extra.distributed import contribution
+from tinygrad_cnn.extra.distributed.contribution import AllReduce, Layout, folded
+from tinygrad_cnn.extra.distributed.tree import computed, halves, shards_of_rank, subtrees
 
 from ..tuning import tuned
 

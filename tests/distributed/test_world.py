@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.distributed import DistributedError, World, digest
+from tinygrad_cnn.extra.distributed import DistributedError, World, digest
 from tinygrad_cnn.io import CheckpointError
 from tinygrad_cnn.training import Callback, Checkpoint, EachStep
 

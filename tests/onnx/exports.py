@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.onnx import OnnxError, export, load
+from tinygrad_cnn.extra.onnx import OnnxError, export, load
 
 from . import needs
 

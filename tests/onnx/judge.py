@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.onnx import OnnxError, load
-from tinygrad_cnn.onnx.table import READERS
-from tinygrad_cnn.onnx.table.logic import DTYPES
+from tinygrad_cnn.extra.onnx import OnnxError, load
+from tinygrad_cnn.extra.onnx.table import READERS
+from tinygrad_cnn.extra.onnx.table.logic import DTYPES
 
 HALF = 3 * 2.0**-10
 """What float16 results may differ by: the expected ones are rounded in every step, and up to 1.4 units of the last place from

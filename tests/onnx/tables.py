@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.onnx import load
-from tinygrad_cnn.onnx.table import READERS
+from tinygrad_cnn.extra.onnx import load
+from tinygrad_cnn.extra.onnx.table import READERS
 
 from . import needs
 from .models import REAL, example, real_path
 
 PAGE = Path(__file__).parents[2] / "docs" / "onnx.md"
-FOLDER = Path(tg.__file__).parent / "onnx"
+FOLDER = Path(tg.__file__).parent / "extra" / "onnx"
 LISTS = re.compile(r"(?<=<!-- operators -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 

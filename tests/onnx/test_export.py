@@ -18,7 +18,7 @@ from . import needs
 onnx = needs.onnx()
 needs.runtime()
 
-from tinygrad_cnn.onnx import OnnxError, export, load  # noqa: E402
+from tinygrad_cnn.extra.onnx import OnnxError, export, load  # noqa: E402
 
 from .exports import Function, check, exported, normal, outputs, refused, shaken  # noqa: E402
 

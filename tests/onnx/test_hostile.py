@@ -18,7 +18,7 @@ onnx = needs.onnx()
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from tinygrad_cnn.onnx import OnnxError, load  # noqa: E402
+from tinygrad_cnn.extra.onnx import OnnxError, load  # noqa: E402
 
 from .exports import exported, shaken  # noqa: E402
 from .test_load import FLOAT, INT, constant, info, model, node, normal, power  # noqa: E402
@@ -212,7 +212,7 @@ def test_graphs_within_graphs():
 
 
 def test_a_loop_without_end(monkeypatch):
-    monkeypatch.setattr("tinygrad_cnn.onnx.program.MOST_ITERATIONS", 50)
+    monkeypatch.setattr("tinygrad_cnn.extra.onnx.program.MOST_ITERATIONS", 50)
     with pytest.raises(OnnxError, match="a loop has more than 50 iterations"):
         load(power(HUGE))(np.ones(3, np.float32))
 

@@ -21,8 +21,8 @@ onnx = needs.onnx()
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from tinygrad_cnn.onnx import GraphModule, OnnxError, export, load  # noqa: E402
-from tinygrad_cnn.onnx.names import paths  # noqa: E402
+from tinygrad_cnn.extra.onnx import GraphModule, OnnxError, export, load  # noqa: E402
+from tinygrad_cnn.extra.onnx.names import paths  # noqa: E402
 
 from .exports import exported, shaken  # noqa: E402
 

@@ -11,7 +11,7 @@ onnx = needs.onnx()
 
 from onnx import helper, numpy_helper  # noqa: E402
 
-from tinygrad_cnn.onnx import OnnxError, load  # noqa: E402
+from tinygrad_cnn.extra.onnx import OnnxError, load  # noqa: E402
 
 from .exports import outputs  # noqa: E402
 

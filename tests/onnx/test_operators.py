@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.onnx import OnnxError, load
+from tinygrad_cnn.extra.onnx import OnnxError, load
 
 from . import needs
 

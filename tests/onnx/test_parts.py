@@ -15,8 +15,8 @@ from . import needs
 
 onnx = needs.onnx()
 
-from tinygrad_cnn.onnx import OnnxError, export, load  # noqa: E402
-from tinygrad_cnn.onnx.names import call_of_module  # noqa: E402
+from tinygrad_cnn.extra.onnx import OnnxError, export, load  # noqa: E402
+from tinygrad_cnn.extra.onnx.names import call_of_module  # noqa: E402
 
 from .exports import exported, shaken  # noqa: E402
 from .test_load import info, model, node, normal  # noqa: E402

@@ -12,7 +12,7 @@ from . import needs
 onnx = needs.onnx()
 needs.runtime()
 
-from tinygrad_cnn.onnx import load  # noqa: E402
+from tinygrad_cnn.extra.onnx import load  # noqa: E402
 
 from .exports import exported, outputs  # noqa: E402
 from .models import LARGE, LIGHT, REAL, example, light_path, materialized, real_path  # noqa: E402

@@ -15,7 +15,7 @@ from . import needs
 onnx = needs.onnx()
 needs.runtime()
 
-from tinygrad_cnn.onnx import load  # noqa: E402
+from tinygrad_cnn.extra.onnx import load  # noqa: E402
 
 from .exports import Function, check, exported, normal, outputs, refused  # noqa: E402
 

@@ -14,8 +14,8 @@ from . import needs
 
 needs.onnx()
 
-from tinygrad_cnn.onnx import OnnxError, export, load  # noqa: E402
-from tinygrad_cnn.onnx.__main__ import main  # noqa: E402
+from tinygrad_cnn.extra.onnx import OnnxError, export, load  # noqa: E402
+from tinygrad_cnn.extra.onnx.__main__ import main  # noqa: E402
 
 
 @pytest.fixture

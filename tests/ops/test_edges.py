@@ -38,7 +38,7 @@ def test_the_gradient_of_an_extreme_with_one_nan_is_passed_to_both(f):
 
 @pytest.mark.skipif(importlib.util.find_spec("scipy") is None, reason="tinygrad_cnn.special needs SciPy")
 def test_xlogy_at_zero_has_finite_slopes():
-    from tinygrad_cnn import special
+    from tinygrad_cnn.extra import special
 
     for f, at in ((special.xlogy, 0.0), (special.xlog1py, -1.0)):
         a, b = leaf([0.0, 0.0]), leaf([at, at + 2])

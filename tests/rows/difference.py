@@ -1,10 +1,10 @@
-"""Rows for ops/difference.py."""
+"""Rows for numpy_api/difference.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.ops import difference as ops
+from tinygrad_cnn.numpy_api import difference as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 VECTOR, MATRIX, CUBE = Arg((5,)), Arg((4, 5)), Arg((3, 4, 3))

@@ -1,4 +1,4 @@
-"""Rows for ops/nan.py."""
+"""Rows for numpy_api/nan.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops import nan as ops
+from tinygrad_cnn.numpy_api import nan as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 MATRIX, APART = Arg((3, 3)), Arg((3, 3), distinct=True)

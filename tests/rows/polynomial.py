@@ -1,4 +1,4 @@
-"""Rows for ops/polynomial.py."""
+"""Rows for numpy_api/polynomial.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import polynomial as ops
+from tinygrad_cnn.numpy_api import polynomial as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 

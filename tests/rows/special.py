@@ -12,7 +12,7 @@ if importlib.util.find_spec("scipy") is not None:
     import numpy as np
     from scipy import special as scipy
 
-    from tinygrad_cnn import special as ops
+    from tinygrad_cnn.extra import special as ops
 
     REAL, POSITIVE, INSIDE = Arg(), Arg(low=0.5, high=4.0), Arg(low=0.125, high=0.875)
     NONZERO = Arg(away=(0.0,))

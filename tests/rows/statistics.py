@@ -1,10 +1,10 @@
-"""Rows for ops/statistics.py."""
+"""Rows for numpy_api/statistics.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.ops import statistics as ops
+from tinygrad_cnn.numpy_api import statistics as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 MATRIX = Arg((3, 4))

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.distributed import World
+from tinygrad_cnn.extra.distributed import World
 
 from .common import DIGITS, IMAGES, Parts, assert_same, measures
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.training.live import live as module
-from tinygrad_cnn.training.live.board import POINTS, Board, Reader, Series
-from tinygrad_cnn.training.live.measure import Layers, Predictions, norm
-from tinygrad_cnn.viz import page as pages
+from tinygrad_cnn.extra.live import live as module
+from tinygrad_cnn.extra.live.board import POINTS, Board, Reader, Series
+from tinygrad_cnn.extra.live.measure import Layers, Predictions, norm
+from tinygrad_cnn.extra.show import page as pages
 
 
 def data(n=96):

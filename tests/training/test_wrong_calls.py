@@ -11,7 +11,7 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
 from tinygrad_cnn import training as T
-from tinygrad_cnn.distributed import World
+from tinygrad_cnn.extra.distributed import World
 
 from .common import assert_same
 

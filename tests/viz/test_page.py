@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.viz import page as pages
+from tinygrad_cnn.extra.show import page as pages
 
 
 def data_of(text):
@@ -169,7 +169,7 @@ def test_modules_import_only_from_those_before_them():
 
 
 def test_the_vendored_layout_has_its_licence_and_version():
-    folder = files("tinygrad_cnn.viz").joinpath("assets", "dagre")
+    folder = files("tinygrad_cnn.extra.show").joinpath("assets", "dagre")
     assert "Permission is hereby granted" in folder.joinpath("LICENSE").read_text()
     version = re.search(r"`@dagrejs/dagre` ([\d.]+)", folder.joinpath("README.md").read_text())
     assert version is not None

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.viz import png
-from tinygrad_cnn.viz.summary import CHUNK, FEW, summarize
+from tinygrad_cnn.extra.show import png
+from tinygrad_cnn.extra.show.summary import CHUNK, FEW, summarize
 
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float32, np.float64, np.float16]),

@@ -11,20 +11,17 @@ from math import inf, nan
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import functional
+from ..numpy_api import difference, matrix_functions, select, statistics
+from ..numpy_api import nan as without_nan
 from ..ops import (
-    difference,
     elementwise,
-    matrix_functions,
     reduce,
     rounding,
     running,
     scatter,
-    select,
     sort,
-    statistics,
     transcendental,
 )
-from ..ops import nan as without_nan
 
 Value: TypeAlias = float | Sequence[Any]
 

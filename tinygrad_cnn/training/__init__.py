@@ -1,5 +1,6 @@
 """Training loops: `fit`, its callbacks and checkpoints, and the parts that it is made of."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..metrics import correct
@@ -10,13 +11,11 @@ from .finder import LRFinder
 from .fit import fit
 from .history import History
 from .interrupt import Interrupt
-from .live import Live
 from .measure import Means, eval_step, evaluate, predict, train_step
 from .progress import Progress
 from .records import CSVLog, GradientNorms
 from .run import Run
 from .state import restore, snapshot
-from .tensorboard import TensorBoard
 
 __all__ = [
     "CSVLog", "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "GradientNorms", "History", "Interrupt",
@@ -24,8 +23,21 @@ __all__ = [
     "restore", "snapshot", "train_step",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.training", "keras.callbacks")
+if TYPE_CHECKING:
+    from ..extra.live import Live
+    from ..extra.tensorboard import TensorBoard
+else:  # a checker would take every name for an attribute
+    _explaining = explaining_getattr("tinygrad_cnn.training", "keras.callbacks")
+
+    def __getattr__(name):
+        if name not in _LATER:
+            return _explaining(name)
+        globals()[name] = value = getattr(import_module(_LATER[name], __name__), name)
+        return value
+
+
+_LATER = {"Live": "..extra.live", "TensorBoard": "..extra.tensorboard"}
+"""Names that are imported when they are first used."""
 
 
 def __dir__() -> list[str]:

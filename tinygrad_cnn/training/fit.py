@@ -38,7 +38,7 @@ from .steps import Steps
 from .weights import weighted
 
 if TYPE_CHECKING:
-    from ..distributed import World
+    from ..extra.distributed import World
     from ..nn import Module
 
 

@@ -5,13 +5,29 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..checks import check_path, checked, flag
 from .callbacks import Callback
 
 if TYPE_CHECKING:
+    from ..nn import Parameter
     from .run import Run
+
+
+def norm(array: NDArray[Any]) -> float:
+    """The Euclidean norm, without a copy if the array is contiguous."""
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
+    return math.sqrt(float(np.vdot(flat, flat).real))
+
+
+def gradient_of(parameter: Parameter) -> NDArray[Any] | None:
+    """The array of a gradient, or None."""
+    gradient = getattr(parameter, "_grad", None)
+    return None if gradient is None else gradient._array
 
 
 class CSVLog(Callback):
@@ -84,8 +100,6 @@ class GradientNorms(Callback):
 
     def on_step_end(self, run: Run) -> None:
         """Measure the gradients of the step."""
-        from .live.measure import gradient_of, norm
-
         found = {
             name: norm(gradient)
             for name, parameter in run.model.named_parameters()

@@ -19,7 +19,7 @@ from .measure import Means
 from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
-    from ..distributed import World
+    from ..extra.distributed import World
     from ..nn import Module
     from ..tensor import Tensor
 

@@ -11,7 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from types import CodeType
 from typing import Any
 
-from tinygrad_cnn.viz.page import embedded
+from tinygrad_cnn.extra.show.page import embedded
 
 OUTPUT = 20_000
 """Characters of printed text that the page is sent; of a longer text, the end."""

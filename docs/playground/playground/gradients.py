@@ -9,7 +9,7 @@ import numpy as np
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, testing
-from tinygrad_cnn.viz.page import compact
+from tinygrad_cnn.extra.show.page import compact
 
 from .call import Refusal, execute
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.viz.png import picture
+from tinygrad_cnn.extra.show.png import picture
 
 from .call import execute
 

@@ -11,7 +11,7 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.data import DataLoader, TensorDataset
-from tinygrad_cnn.viz.png import picture
+from tinygrad_cnn.extra.show.png import picture
 
 from .call import Refusal, execute
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.distributed import contribution
+from tinygrad_cnn.extra.distributed import contribution
 
 sent = []
 SHARDS = 7

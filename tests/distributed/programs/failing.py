@@ -10,7 +10,7 @@ import time
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.distributed import monitor
+from tinygrad_cnn.extra.distributed import monitor
 
 how, who, at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 timeout = float(sys.argv[4]) if len(sys.argv) > 4 else 5.0

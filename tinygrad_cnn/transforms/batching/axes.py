@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...numpy_api import select, statistics
 from ...ops import (
     elementwise,
     gather,
@@ -17,11 +18,9 @@ from ...ops import (
     running,
     scan,
     scatter,
-    select,
     shape,
     softmax,
     sort,
-    statistics,
 )
 from ...ops.losses import classification, distance
 from .call import Call, flat, looped, moved, rule

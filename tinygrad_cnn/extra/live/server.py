@@ -1,0 +1,156 @@
+"""The server of a live page: for this machine only, read-only, and under a random path."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+
+from ..show.page import asset, document, embedded
+from .board import Board, Reader
+
+HOST = "127.0.0.1"
+
+PAUSE = 0.5
+"""The least seconds between two messages to a browser."""
+
+SILENCE = 15.0
+"""Seconds without news after which an empty line is sent, to detect a lost connection."""
+
+MODULES = ("format", "graph", "layout", "details", "view", "picture", "play", "outline", "main", "charts", "live")
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def page(data: str) -> str:
+    """The text of the page. `data` is JSON: all data, or "null" if the page gets its data from the server."""
+    texts = {"LIVESTYLE": asset("live.css", __package__)}
+    return document("live.html", MODULES, texts, __package__).replace("@DATA@", data)
+
+
+class Server:
+    """Serves a board until it is closed.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+
+    def __init__(self, board: Board, graph: Callable[[], str], port: int) -> None:
+        self.board = board
+        self.graph = graph
+        self.token = secrets.token_urlsafe(16)
+        self.closed = Event()
+        self._process = os.getpid()
+        try:
+            self._http = _Http((HOST, port), _Handler)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"Live: port {port} cannot be used: {error.strerror}; omit `port` to use a free one",
+            ) from None
+        self._http.owner = self
+        self.port = self._http.server_address[1]
+        Thread(target=self._http.serve_forever, name="live", daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        return f"http://{HOST}:{self.port}/{self.token}/"
+
+    def close(self) -> None:
+        """Stop the server."""
+        self.closed.set()
+        if self._process == os.getpid():  # not in a forked process, which has none of the threads
+            with self.board.changed:
+                self.board.changed.notify_all()
+            self._http.shutdown()
+        self._http.server_close()
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = os.name == "posix"  # elsewhere two programs would share the port
+    owner: Server
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: a browser that closes its connection is not an error."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Http
+    timeout = 60
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        owner = self.server.owner
+        hosts = (f"{HOST}:{owner.port}", f"localhost:{owner.port}")
+        if self.headers.get("Host") not in hosts:  # DNS rebinding: another site's name may resolve to this machine
+            self._answer(403, "text/plain", "this address is for the browser of this machine")
+            return
+        prefix = f"/{owner.token}/"
+        path = self.path.partition("?")[0]
+        if not secrets.compare_digest(path[: len(prefix)].encode(), prefix.encode()):
+            self._answer(404, "text/plain", "there is nothing here")
+        elif path == prefix:
+            self._answer(200, "text/html", page("null"))
+        elif path == f"{prefix}graph.json":
+            self._answer(200, "application/json", owner.graph())
+        elif path == f"{prefix}events":
+            self._stream()
+        else:
+            self._answer(404, "text/plain", "there is nothing here")
+
+    do_HEAD = do_GET
+
+    def _answer(self, status: int, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        for name, value in {
+            **HEADERS,
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Length": str(len(body)),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _stream(self) -> None:
+        """Server-sent events: first all data, then what is new, until the browser disconnects."""
+        self.send_response(200)
+        for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        if self.command == "HEAD":
+            return
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        owner, reader = self.server.owner, Reader(self.server.owner.board)
+        try:
+            while not owner.closed.is_set():
+                news = reader.wait(SILENCE)
+                self.wfile.write(f"data: {embedded(reader.message())}\n\n".encode() if news else b":\n\n")
+                self.wfile.flush()
+                owner.closed.wait(PAUSE)
+        except OSError:  # the browser has disconnected
+            return
+
+    def version_string(self) -> str:
+        return "tinygrad_cnn"
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing: the terminal shows the training's output."""
