@@ -48,11 +48,15 @@ class _OfClasses(Metric):
 
     def elements(self, target: Tensor) -> float:
         """The number of positions that count."""
-        return int(np.count_nonzero(target.numpy() != self.ignore_index))
+        return int(np.count_nonzero(self._counted(target)))
 
     def weighted_elements(self, target: Tensor, weight: Tensor) -> float:
         """The sum of the weights of the positions that count."""
-        return float((weight.numpy() * (target.numpy() != self.ignore_index)).sum())
+        return float((weight.numpy() * self._counted(target)).sum())
+
+    def _counted(self, target: Any) -> Any:
+        classes = target.numpy() if isinstance(target, Tensor) else target  # a shard's are an array
+        return classes != self.ignore_index
 
     def _right(self, right: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         # A class below 0 is nobody's prediction.
