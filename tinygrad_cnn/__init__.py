@@ -10,8 +10,11 @@ from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .numpy_api.difference import *
+from .numpy_api.join import *
 from .numpy_api.nan import *
 from .numpy_api.polynomial import *
+from .numpy_api.products import *
+from .numpy_api.select import *
 from .numpy_api.statistics import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
@@ -26,7 +29,6 @@ from .ops.elementwise import *
 from .ops.gather import *
 from .ops.grid_sample import *
 from .ops.index import *
-from .ops.join import *
 from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
@@ -42,7 +44,6 @@ from .ops.rounding import *
 from .ops.running import *
 from .ops.scan import *
 from .ops.scatter import *
-from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
@@ -121,8 +122,9 @@ __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
-__all__ += ops.join.__all__
-__all__ += ops.select.__all__
+__all__ += numpy_api.join.__all__
+__all__ += numpy_api.products.__all__
+__all__ += numpy_api.select.__all__
 __all__ += numpy_api.difference.__all__
 __all__ += numpy_api.polynomial.__all__
 __all__ += numpy_api.statistics.__all__
