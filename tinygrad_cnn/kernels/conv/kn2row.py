@@ -5,9 +5,10 @@ matrix. k such matrices, each shifted by one pixel, hold all windows of a row. A
 products, one for each element of the kernel. With A the windows, W the filters of one element and U the grid of all output
 positions, each product is
 
-    U += A W  for the convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for its adjoint in w,
+    U += A W^T  for the convolution,    A += U W  for its adjoint in x,    W += U^T A  for its adjoint in w,
 
-and BLAS accumulates it in place. Images are copied once: see kn2row_layout.py.
+and BLAS accumulates it in place. A row of W has the window's numbers for one filter, so filters (O, c, *k) are copied to
+(O, *k, c): exchanging filters and channels would take ten times as long. Images are copied once: see kn2row_layout.py.
 
 Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
 arXiv:1704.04428.
@@ -91,7 +92,7 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
     def term(block: Block, out: np.ndarray) -> list[Call]:
         how, image, calls = _image(g, x, block, w.shape, w.dtype)
         grid, spread = _grid(how, u[block.images, :, block.rows], w.dtype)
-        products = _products("w", how, x.shape[1], len(w), w.dtype).on(image, grid, out)
+        products = _products("w", how, x.shape[1], len(w), w.dtype).on(grid, image, out)
         return [*calls, *spread, products]
 
     ordered = _ordered(w)
@@ -111,13 +112,13 @@ def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType)
             pixel = phase * how.length + first * how.step + offset
             a = Matrix(m, k, pixel * channels, shifts * how.step * channels)
             u = Matrix(m, filters, first * filters, shifts * filters)
-            w = Matrix(k, filters, e * k * filters, filters)
+            w = Matrix(filters, k, e * k, len(how.elements) * k)
             if kind == "y":
-                terms.append(Term(a, w, u, adds=e > 0))
+                terms.append(Term(a, w.transposed, u, adds=e > 0))
             elif kind == "x":
-                terms.append(Term(u, w.transposed, a, adds=True))
+                terms.append(Term(u, w, a, adds=True))
             else:
-                terms.append(Term(a.transposed, u, w, adds=first > 0))
+                terms.append(Term(u.transposed, a, w, adds=first > 0))
     return Products(terms, dtype)
 
 
@@ -134,8 +135,8 @@ def _channels_last(shape: Sizes, dtype: DType) -> np.ndarray:
 
 
 def _ordered(w: np.ndarray) -> np.ndarray:
-    """w (O, c, *k) as (*k, c, O), the order of the products."""
-    return w.transpose(*range(2, w.ndim), 1, 0)
+    """w (O, c, *k) as (O, *k, c), the order of the products."""
+    return last_view(w)
 
 
 def _filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
