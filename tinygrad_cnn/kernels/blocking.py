@@ -83,10 +83,10 @@ def by_block(blocks: Sequence[Block], little: bool, arrange: Callable[[Block], l
 
 def summed(
     blocks: Sequence[Block], little: bool, shape: Sizes, dtype: np.dtype[Any], term: Callable[[Block, np.ndarray], list[Call]],
-    after: Callable[[np.ndarray], list[Call]],
+    w: np.ndarray, turned: Callable[[np.ndarray], np.ndarray],
 ) -> Work:  # fmt: skip
-    """Work that sums `term(block, out)`, calls that write a block's term of this shape to `out`, and ends with the calls
-    `after(total)`. Each lane, a range of consecutive blocks, is summed by one thread.
+    """Work that fills w with the sum of `term(block, out)`, calls that write a block's term of the given shape to `out`;
+    ``turned(sum)`` is a view like w. Each lane, a range of consecutive blocks, is summed by one thread.
     """
     lanes = in_lanes(blocks)
     totals = np.empty((max(1, len(lanes)), *shape), dtype)
@@ -101,9 +101,10 @@ def summed(
                 calls += [*term(block, out), partial(np.add, totals[lane], out, totals[lane])]
         return calls
 
-    last: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
-    last += [] if lanes else [partial(totals.fill, 0)]
-    last += after(totals[0])
+    last: list[Call] = [] if lanes else [partial(totals.fill, 0)]
+    last += [partial(np.add, totals[0], total, totals[0]) for total in totals[1:-1]]
+    views = [turned(totals[i]) for i in ((0, -1) if len(totals) > 1 else (0,))]
+    last.append(partial(np.add, *views, w) if len(views) > 1 else partial(np.copyto, w, *views))
     images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
     return Work(range(len(lanes)), arrange, (), last, images, little)
 

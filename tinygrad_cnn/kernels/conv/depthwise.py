@@ -58,7 +58,9 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         return [partial(_correlate, g, x, u, block, out)]
 
     blocks, little = _blocks(g, x.shape, w.shape, w.itemsize)
-    return blocking.summed(blocks, little, last.shape, w.dtype, term, lambda total: [partial(np.copyto, last, total)])
+    return blocking.summed(
+        blocks, little, last.shape, w.dtype, term, w, lambda total: np.moveaxis(total, -1, 0)[:, None]
+    )
 
 
 def _convolve(
