@@ -43,6 +43,20 @@ class Geometry(NamedTuple):
         """Whether the convolution is 1 x 1 with stride 1 and no padding."""
         return volume(self.kernel) == 1 and all(s == 1 for s in self.stride) and not any(map(any, self.padding))
 
+    def turned(self, sizes: Sizes) -> Geometry | None:
+        """The windows of a convolution that gives the gradient in images of these sizes, from the incoming gradient with zeros
+        between its positions if there is a stride, and filters that are :func:`turned`; None for too much padding."""
+        axes = list(zip(sizes, *self, strict=True))
+        padding = tuple((d * (k - 1) - before, n + before - 1 - s * (out - 1)) for n, k, out, s, (before, _), d in axes)
+        if min(map(min, padding)) < 0:
+            return None
+        return self._replace(out=sizes, stride=(1,) * len(sizes), padding=padding)
+
+
+def turned(w: np.ndarray) -> np.ndarray:
+    """A view of filters (O, c, *k) from their last element to the first."""
+    return w[(slice(None), slice(None), *[slice(None, None, -1)] * (w.ndim - 2))]
+
 
 class Block(NamedTuple):
     """Output positions: the images, and the rows along the first spatial axis."""

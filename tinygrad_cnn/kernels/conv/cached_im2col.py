@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
-from ..blocking import Geometry
+from ..blocking import Geometry, turned
 from ..matmul import prepare as prepare_product
 
 MOST, FOR_EACH = 1 << 18, 0.5
@@ -172,18 +172,9 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
     return run
 
 
-def turned(g: Geometry, sizes: Sizes) -> Geometry | None:
-    """The windows of the convolution that gives the gradient in images of these sizes; None where it would need less than the
-    gradient."""
-    axes = list(zip(sizes, *g, strict=True))
-    padding = tuple((d * (k - 1) - before, n + before - 1 - s * (out - 1)) for n, k, out, s, (before, _), d in axes)
-    return g._replace(out=sizes, stride=(1,) * len(sizes), padding=padding) if min(map(min, padding)) >= 0 else None
-
-
 def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills x (N, c, *sizes) from u (N, O, *out) and w (O, c, *k), and returns it."""
-    around = (slice(None), slice(None), *[slice(None, None, -1)] * (w.ndim - 2))
-    return convolve(plan, u, w.swapaxes(0, 1)[around], None, x)
+    return convolve(plan, u, turned(w).swapaxes(0, 1), None, x)
 
 
 def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], object]:

@@ -133,7 +133,7 @@ def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, 
     most, around = None, None
     if groups == 1 and (few or volume(g.kernel) > 1):
         most = max(cached_im2col.MOST, int(volume(w) * cached_im2col.FOR_EACH))
-        around = cached_im2col.turned(g, x[2:]) if volume(w) <= cached_im2col.FEW_NUMBERS else None
+        around = g.turned(x[2:]) if volume(w) <= cached_im2col.FEW_NUMBERS else None
     return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, most, around)
 
 
