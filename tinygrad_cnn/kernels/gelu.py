@@ -43,16 +43,12 @@ P = (
 
 def prepare(out: np.ndarray | None, a: Any, *, approximate: str) -> Any:
     """A task for ``gelu``; None for its approximation and for dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_gelu, out, a) if approximate == "none" and _fits(a) else None
+    return blocks.prepare(_gelu, out, a) if approximate == "none" and blocks.fits(a) else None
 
 
 def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``gelu_slope``."""
-    return blocks.prepare(_slope, out, a) if _fits(a) else None
-
-
-def _fits(a: Any) -> bool:
-    return a.__class__ is np.ndarray and a.dtype.char in "efd"
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
 def _gelu(x: np.ndarray, y: np.ndarray) -> None:

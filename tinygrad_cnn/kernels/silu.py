@@ -19,16 +19,12 @@ SHIFT = 16
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``silu``; None for dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_silu, out, a) if _fits(a) else None
+    return blocks.prepare(_silu, out, a) if blocks.fits(a) else None
 
 
 def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``silu_slope``."""
-    return blocks.prepare(_slope, out, a) if _fits(a) else None
-
-
-def _fits(a: Any) -> bool:
-    return a.__class__ is np.ndarray and a.dtype.char in "efd"
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
 def _decay(x: np.ndarray) -> np.ndarray:
