@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..allocator import keep_by_default
 from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
 from ..core.frames import PACKAGE
@@ -533,6 +534,7 @@ register_tensor(
     to_array,
     broadcast_to=shape.broadcast_to,
     copy=elementwise.copy,
+    keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
     sum_to=shape.sum_to,
 )
