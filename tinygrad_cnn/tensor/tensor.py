@@ -22,7 +22,6 @@ from ..core.graph import register_tensor
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
 from ..core.versions import mark_written
-from ..names.keywords import explain_keywords
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
 from . import dlpack, in_place, interop
@@ -58,7 +57,6 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
-    @explain_keywords
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
         dtype = None if dtype is None else dtype_of(type(self).__name__, dtype)
@@ -267,7 +265,6 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
-    @explain_keywords
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
@@ -306,7 +303,6 @@ class Tensor(Methods):
 
     # Gradients
 
-    @explain_keywords
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
