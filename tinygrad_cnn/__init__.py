@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, functional, linalg, numpy_api, ops
 from .allocator import keep_freed_memory
+from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
-from .core.remedies import hint, publish
 from .numpy_api.difference import *
 from .numpy_api.join import *
 from .numpy_api.nan import *
@@ -172,7 +172,7 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
     def __getattr__(name: str) -> Any:
         if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint(__name__, name)}")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_remedies.hint(__name__, name)}")
         path, _, inside = _LATER[name].partition(":")
         module = import_module(path, __name__)
         globals()[name] = value = getattr(module, inside) if inside else module
@@ -184,4 +184,4 @@ def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
 
 
-publish(globals())
+_remedies.publish(globals())

@@ -61,15 +61,17 @@ def published(namespace: dict[str, Any]) -> None:
         namespace.setdefault("__getattr__", _getattr_of(module))
     if module == PACKAGE:
         sys.modules[f"{PACKAGE}.tensor"].__class__ = _TensorModule
-    for name in namespace["__all__"]:
-        thing = namespace.get(name)  # None if it is imported at its first use
+    public = {name: namespace[name] for name in namespace["__all__"] if name in namespace}  # others are imported later
+    for name, thing in public.items():
         if isinstance(thing, FunctionType):
             namespace[name] = _wrapped(thing, _parameters(thing), module, name)
-        elif isinstance(thing, type) and thing.__module__.startswith(PACKAGE):
+    for thing in public.values():
+        if isinstance(thing, type) and thing.__module__.startswith(PACKAGE):
+            has_methods = not {kind.__name__ for kind in thing.__mro__}.isdisjoint(METHODS)
             for kind in thing.__mro__:
                 if kind.__module__.startswith(PACKAGE) and kind not in _opened:
                     _opened.add(kind)
-                    _open(kind)
+                    _open(kind, has_methods)
 
 
 def _getattr_of(module: str) -> Callable[[str], NoReturn]:
@@ -86,9 +88,8 @@ class _TensorModule(ModuleType):
         raise TypeError("tg.tensor is a module; use tg.Tensor(data), which is what torch.tensor(data) is in PyTorch")
 
 
-def _open(kind: Any) -> None:
-    """Wrap the constructor and the methods that a class defines, and answer its unknown attributes."""
-    has_methods = not {base.__name__ for base in kind.__mro__}.isdisjoint(METHODS)
+def _open(kind: Any, has_methods: bool) -> None:
+    """Wrap the constructor that a class defines, and perhaps its methods, and answer its unknown attributes."""
     for name, function in list(vars(kind).items()):
         if not isinstance(function, FunctionType):
             continue

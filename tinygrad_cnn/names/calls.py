@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from .keywords import ABSENT, BESIDE, DONE, NOTES, NUMPY, OF_FUNCTION, POSITIONAL, RENAMED, TAKEN, THEIRS
+from .keywords import ABSENT, BESIDE, DONE, NOTES, NUMPY, OF_FUNCTION, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR
 from .others import KEYWORDS
 
 Function: TypeAlias = Callable[..., Any]
@@ -55,19 +55,18 @@ def understood(
         value, ours = named[keyword], ours_for(owner, keyword, names)
         if ours in given:
             raise TypeError(f"{owner}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already") from None
-        if ours is not None and _means_the_same(owner, keyword, value, signature.parameters.get(ours), given):
+        if ours in names and _means_the_same(owner, keyword, value, given):
             found[ours] = value
             given.add(ours)
-        elif refusal := refused(owner, keyword, value, ours):
-            raise refusal from None
+        elif text := unexpected(owner, keyword, value, ours):
+            raise TypeError(text) from None  # no variable may hold the error: with its traceback it would be a cycle
         else:
             return None
     if found:
         return {**{name: value for name, value in named.items() if name not in unknown}, **found}
-    refusal = _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args))
-    if refusal is None:
-        return None
-    raise refusal from None
+    if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
+        raise TypeError(text) from None
+    return None
 
 
 def _owner(function: Function, args: Sequence[Any]) -> str:
@@ -101,60 +100,52 @@ def ours_for(function: str, keyword: str, names: Sequence[str]) -> str | None:
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
-def _means_the_same(
-    function: str, keyword: str, value: Any, ours: inspect.Parameter | None, given: Collection[str]
-) -> bool:
-    """Whether a keyword can only mean the parameter `ours`, so that the call is made with it."""
-    if keyword not in DONE or ours is None:
+def _means_the_same(function: str, keyword: str, value: Any, given: Collection[str]) -> bool:
+    """Whether a keyword can only mean our parameter, so that the call is made with it."""
+    if keyword not in DONE:
         return False
     if keyword != "dim":
         return True
-    if isinstance(value, tuple | list) and not value:  # all axes in PyTorch, none in NumPy
-        return False
-    if value is None and ours.default is not None:
-        return False
+    if value is None or value == ():
+        return False  # see UNCLEAR
     return function not in NOTES or (function in ("var", "std") and not {"correction", "ddof"}.isdisjoint(given))
 
 
-def refused(owner: str, keyword: str, value: Any, ours: str | None) -> TypeError | None:
+def unexpected(owner: str, keyword: str, value: Any, ours: str | None) -> str | None:
     """The error for a keyword that `owner` does not have; None if there is nothing to say."""
     text = f"{owner}() got an unexpected keyword argument {keyword!r}"
     if ours is None:
-        return TypeError(f"{text}; {ABSENT[keyword]}") if keyword in ABSENT else None
+        return f"{text}; {ABSENT[keyword]}" if keyword in ABSENT else None
     if ours.startswith("("):
-        return TypeError(f"{text}; {ours[1:-1]}")
+        return f"{text}; {ours[1:-1]}"
     if keyword == "unbiased":
-        return TypeError(f"{text}; use correction={int(bool(value))}: the sum is divided by n - correction")
+        return f"{text}; use correction={int(bool(value))}: the sum is divided by n - correction"
+    if keyword == "dim" and (value is None or value == ()):
+        return f"{text}; {UNCLEAR}"
     shown = repr(value) if isinstance(value, int | str | float | tuple | list) and len(repr(value)) < 40 else "..."
     shown = repr(bool(value)) if ours == "progress" else shown
-    note = f"; {NOTES[owner]}" if keyword in ("dim", "keepdim") and owner in NOTES else ""
-    return TypeError(f"{text}; use {ours}={shown}{note}")
+    note = f"; {NOTES[owner]}" if keyword == "dim" and owner in NOTES else ""
+    return f"{text}; use {ours}={shown}{note}"
 
 
-def _twice(owner: str, places: Sequence[str], given: int, named: Iterable[str]) -> TypeError | None:
+def _twice(owner: str, places: Sequence[str], given: int, named: Iterable[str]) -> str | None:
     """The error for an argument that is given by position and by name, as in Keras's fit(model, x, y, loss=...)."""
     twice = next((name for name in places[:given] if name in named), None)
     if twice is None:
         return None
     shown = ", ".join(f"`{name}`" for name in places if name != "self")
-    text = f"{owner}() got `{twice}` by position and by name; its positions are {shown}"
-    return TypeError(f"{text}{POSITIONAL.get(owner, '')}")
+    return f"{owner}() got `{twice}` by position and by name; its positions are {shown}{POSITIONAL.get(owner, '')}"
 
 
-def _too_many(
-    owner: str, parameters: Sequence[inspect.Parameter], places: Sequence[str], given: int
-) -> TypeError | None:
+def _too_many(owner: str, parameters: Sequence[inspect.Parameter], places: Sequence[str], given: int) -> str | None:
     """The error for more arguments by position than a function takes."""
     named = ", ".join(f"{p.name}=" for p in parameters if p.kind is p.KEYWORD_ONLY)
-    more = POSITIONAL.get(owner, "")
-    if "axis" in places:
-        more += "; several axes are one tuple"
-    if named:
-        more += f"; give the others by name: {named}"
+    more = f"; give the others by name: {named}" if named else ""
+    more += POSITIONAL.get(owner, "; several axes are one tuple" if "axis" in places else "")
     if given <= len(places) or not more or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
     shown = " and ".join(f"`{name}`" for name in places if name != "self") or "nothing"
-    return TypeError(f"{owner}() takes {shown} by position{more}")
+    return f"{owner}() takes {shown} by position{more}"
 
 
 def foreign(function: str, names: Sequence[str]) -> list[str]:
@@ -166,6 +157,8 @@ def foreign(function: str, names: Sequence[str]) -> list[str]:
     own, is_method = _own(function), "self" in names
     found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
     found += [*(k for k in own if ours_for(function, k, names)), *TAKEN.get(function, ())]
-    if len(names) > (0 if found else 2) and not is_method:
+    if is_method:
+        return [k for k in dict.fromkeys(found) if k not in names and k != "inplace"]
+    if len(names) > (0 if found else 2):
         found += [k for k in BESIDE if (k in ABSENT and len(names) > 1) or ours_for(function, k, names)]
     return [k for k in dict.fromkeys(found) if k not in names]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .others import KEYWORDS
+
 RENAMED = {
     "dim": "axis", "keepdim": "keepdims", "start_dim": "start_axis", "end_dim": "end_axis", "dim1": "axis1", "dim2": "axis2",
     "tensors": "arrays tup", "unbiased": "correction", "index": "indices", "split_size_or_sections": "indices_or_sections",
@@ -15,10 +17,11 @@ RENAMED = {
 DONE = ("dim", "keepdim", "input")
 """Keywords that can only mean one thing, so that a call with them is made. The errors of other keywords say what to use."""
 
-THEIRS = {
-    name: [k for k, ours in RENAMED.items() if name in ours.split()] for name in " ".join(RENAMED.values()).split()
-}
-"""PyTorch's keywords for each of ours."""
+THEIRS: dict[str, list[str]] = {}
+for _keyword, _ours in (*RENAMED.items(), *KEYWORDS.items()):
+    for _name in () if _ours.startswith("(") else _ours.split():
+        THEIRS.setdefault(_name, []).append(_keyword)
+"""Their keywords for each of ours."""
 
 BESIDE = {
     "input": "prediction logits log_probs probabilities indices t ary a x m v tup x1", "other": "b x2", "out": "",
@@ -145,6 +148,11 @@ _TAKEN = {
     "device layout pin_memory memory_format out": f"""
         {_CREATION} linspace logspace geomspace from_numpy from_dlpack""",
     "max_norm norm_type scale_grad_by_freq sparse": "embedding",
+    "inputs": "backward", "non_blocking": "copy_", "device": "to", "assign": "load_state_dict",
+    "destination keep_vars": "state_dict",
+    "prepend": """
+        register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook""",
+    "always_call with_kwargs": "register_forward_hook register_forward_pre_hook",
 }  # fmt: skip
 TAKEN: dict[str, list[str]] = {}
 for _keywords, _names in _TAKEN.items():
@@ -165,8 +173,12 @@ NOTES = {
 }
 """How functions differ from PyTorch's, which make `dim` ambiguous."""
 
+UNCLEAR = "name the axes, in axis=: for PyTorch () is all axes or none, and None a guess, by function"
+"""What to do about `dim=()` and `dim=None`, whose meaning depends on the function."""
+
 POSITIONAL = {
     "fit": "; whole arrays are one tuple: (x, y)", "evaluate": "; whole arrays are one tuple: (x, y)",
     "Tensor": "; for a shape, use tg.zeros(2, 3)", "step": "; a schedule counts its steps",
+    "transpose": "; it takes all axes in their new order, as one tuple: to exchange two, use swapaxes(x, dim0, dim1)",
 }  # fmt: skip
 """What to do about too many arguments by position, by function."""

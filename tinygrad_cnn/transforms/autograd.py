@@ -7,6 +7,7 @@ outer variable. If an argument is itself part of a graph, its new node is above 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, ParamSpec, overload
 
@@ -189,6 +190,9 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
         return (found, value[1]) if has_aux else found
 
     return named_after(f, gradient)
+
+
+grad.__signature__ = inspect.signature(_grad)  # type: ignore[attr-defined]
 
 
 def value_and_grad(
