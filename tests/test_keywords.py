@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import inspect
 import pickle
 import re
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +22,8 @@ from .rows import CASES
 from .test_names import HOLDERS, RECORDED, asked
 
 F = tg.functional
-PUBLIC = {inspect.unwrap(f): f for space in (tg, tg.functional, tg.linalg) for f in vars(space).values() if inspect.isfunction(f)}
+SPACES = (tg, tg.functional, tg.linalg)
+PUBLIC = {inspect.unwrap(f): f for space in SPACES for f in vars(space).values() if inspect.isfunction(f)}
 
 
 def public(case):
@@ -233,19 +237,14 @@ def test_an_error_in_the_body_stays_as_it_is():
 
 def test_a_failed_call_leaves_no_garbage():
     """Else the arguments would live until the garbage collector runs."""
-    import gc
-    import weakref
-
     gc.collect()
     gc.disable()
     try:
         for call in (lambda x: x.sum(dim=0), lambda x: tg.concatenate(tensors=[x]), lambda x: x.sum(nonsense=0)):
             x = w()
             alive = weakref.ref(x)
-            try:
+            with contextlib.suppress(TypeError):
                 call(x)
-            except TypeError:
-                pass
             del x
             assert alive() is None
     finally:

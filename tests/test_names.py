@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_a_name_that_nobody_has():
 def test_names_that_are_elsewhere(get, use):
     with pytest.raises(AttributeError, match=use):
         get()
+
+
+def test_functional_is_where_pytorch_has_it():
+    import tinygrad_cnn.nn.functional as imported
+    from tinygrad_cnn.nn import functional
+
+    assert imported is functional is nn.functional is tg.functional
+    assert pickle.loads(pickle.dumps(imported.conv2d)) is tg.conv2d
 
 
 def test_absent_names_are_not_listed():

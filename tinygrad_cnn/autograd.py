@@ -5,7 +5,6 @@ from .transforms.autograd import *
 from .transforms.autograd import __all__ as __all__
 
 
-
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)

@@ -28,7 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)

@@ -143,7 +143,9 @@ def members(entry: Entry) -> Iterator[Entry]:
     cls = entry.thing
     if not inspect.isclass(cls):
         return
-    own = [c for c in cls.__mro__ if c.__module__.startswith(PACKAGE) and (c is cls or identity(c) not in by_identity())]
+    own = [
+        c for c in cls.__mro__ if c.__module__.startswith(PACKAGE) and (c is cls or identity(c) not in by_identity())
+    ]
     known = {name for base in cls.__mro__ if base not in own for name in vars(base)}
     found: dict[str, Any] = {}
     for base in own:

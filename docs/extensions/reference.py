@@ -109,7 +109,9 @@ def process_docstring(app: Sphinx, what: str, name: str, thing: Any, options: An
 
 def methods(cls: type) -> list[Entry]:
     """The ops that a class has as methods."""
-    found = {key: names.by_identity().get(names.identity(value)) for base in cls.__mro__ for key, value in vars(base).items()}
+    found = {
+        key: names.by_identity().get(names.identity(value)) for base in cls.__mro__ for key, value in vars(base).items()
+    }
     return [entry for key, entry in sorted(found.items()) if entry and not key.startswith("_")]
 
 

@@ -13,7 +13,10 @@ class Remedies(Protocol):
     """What may be attached."""
 
     def published(self, namespace: dict[str, Any]) -> None:
-        """A public module is complete: `namespace` is its ``globals()``, where functions may be wrapped to explain failed calls."""
+        """A public module is complete; `namespace` is its ``globals()``, in which functions may be replaced by wrappers."""
+
+    def original(self, function: Any) -> Any:
+        """The library's own function, for one that was wrapped; any other value itself."""
 
     def replacement(self, place: str, name: str) -> str | None:
         """What to use for a name that `place` lacks: Python, or a reason in brackets; None if there is nothing to say."""
@@ -35,6 +38,11 @@ def publish(namespace: dict[str, Any]) -> None:
     _published.append(namespace)
     for remedies in _attached:
         remedies.published(namespace)
+
+
+def original(function: Any) -> Any:
+    """The library's own function, for one that a user took from a public module, which may be a wrapper."""
+    return next((remedies.original(function) for remedies in _attached), function)
 
 
 def replacement(place: str, name: str) -> str | None:

@@ -21,7 +21,6 @@ __all__ += readers.__all__
 __all__ += transforms.__all__
 
 
-
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)

@@ -40,7 +40,6 @@ __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 
 
-
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)

@@ -18,7 +18,7 @@ from .calls import explaining, foreign
 from .others import HOOKS
 from .torch import TABLES
 
-__all__ = ["TABLES", "published", "remedy", "replacement"]
+__all__ = ["TABLES", "original", "published", "remedy", "replacement"]
 
 NAMESPACES = {
     "": "torch", "functional": "torch.nn.functional", "linalg": "torch.linalg", "autograd": "torch.autograd", "nn": "torch.nn",
@@ -43,6 +43,12 @@ _wrappers: dict[FunctionType, Any] = {}
 
 _opened: set[type] = set()
 """Classes whose constructors and methods are wrapped."""
+
+
+def original(function: Any) -> Any:
+    """See :meth:`tinygrad_cnn.core.remedies.Remedies.original`."""
+    is_wrapper = isinstance(function, FunctionType) and _wrappers.get(function) is function
+    return function.__wrapped__ if is_wrapper else function
 
 
 def replacement(place: str, name: str) -> str | None:

@@ -89,7 +89,7 @@ def answer_misses(kind: Any, theirs: str) -> None:
 class _Unlisted(type):
     """The type of a class whose attributes `dir` and `help` do not list."""
 
-    __dict__ = property(lambda cls: {})  # type: ignore[assignment]
+    __dict__ = property(lambda cls: {})  # type: ignore[misc]
 
 
 class _Absent:

@@ -31,9 +31,7 @@ def explaining(function: F) -> F:
     return explained  # type: ignore[return-value]
 
 
-def understood(
-    function: Function, args: Sequence[Any], named: Mapping[str, Any], error: str
-) -> dict[str, Any] | None:
+def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any], error: str) -> dict[str, Any] | None:
     """The keywords of a call that failed with a TypeError, by our names.
 
     None if there is nothing to say: the body of the function raised the error, or nobody has such keywords.
@@ -54,7 +52,9 @@ def understood(
     for keyword in sorted(unknown, key=lambda k: named[k] is None):
         value, ours = named[keyword], ours_for(owner, keyword, names)
         if ours in given:
-            raise TypeError(f"{owner}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already") from None
+            raise TypeError(
+                f"{owner}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already"
+            ) from None
         if ours in names and _means_the_same(owner, keyword, value, given):
             found[ours] = value
             given.add(ours)

@@ -166,7 +166,7 @@ PROPERTIES = {"size": "x.shape, or x.shape[i]; x.size is the number of elements,
 """Methods of ``torch.Tensor`` that are properties here, and what to use for a call."""
 
 _NN = {
-    "tg.functional": "functional", "tg.optim.clip_grad_norm_, ...": "utils",
+    "tg.optim.clip_grad_norm_, ...": "utils",
     RECURRENT: """
         RNNCellBase LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder
         TransformerEncoderLayer TransformerDecoder TransformerDecoderLayer""",

@@ -16,6 +16,7 @@ from . import (
     pool,
     resize,
 )
+from . import functional as functional
 from . import init as init
 from . import models as models
 from .activation import *
@@ -47,7 +48,6 @@ __all__ += padding.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
-
 
 
 def __dir__() -> list[str]:

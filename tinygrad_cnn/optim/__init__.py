@@ -28,7 +28,6 @@ __all__ = [
 __all__ += lr_scheduler.__all__
 
 
-
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)

@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..metrics import correct
 from ..core.remedies import hint, publish
+from ..metrics import correct
 from .callbacks import Callback, EachEpoch, EachStep, EarlyStopping
 from .checkpoint import Checkpoint
 from .finder import LRFinder
