@@ -26,6 +26,7 @@ LAYERS = [
     ("training",),
     ("extra",),
     ("__init__",),
+    ("__main__",),
 ]
 OPTIONAL = {  # they import from the layers; only these modules import them, if they exist:
     "kernels": {"__init__.py", "testing/regimes.py"},

@@ -82,10 +82,12 @@ _namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """Ops that the walks apply to gradients. The layers above register them, so that core imports nothing from above."""
+    """Ops that the walks apply to gradients, and what they call at a large one. The layers above register them, so that core
+    imports nothing from above."""
 
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
+    keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
 
@@ -93,9 +95,10 @@ class _Above:
 above = _Above()
 
 
-def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list to a Tensor, and the ops of `above`."""
-    vars(above).update(ops)
+def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **functions: Callable[..., Any]) -> None:
+    """Register the Tensor class, the function that converts a list to a Tensor, and the functions of
+    `above`."""
+    vars(above).update(functions)
     operands.register(cls, from_list, numpy_ops[np.stack])
     _namespace["Tensor"] = cls
     for known in registry.values():

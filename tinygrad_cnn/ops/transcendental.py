@@ -117,7 +117,15 @@ def sigmoid(a: Array) -> Array:
     return where(np.less(a, 0), e, 1) / (1 + e)
 
 
-sigmoid.vjp(a=lambda g, y: g * y * (1 - y))
+@op(elementwise=True)
+def sigmoid_pull(u: Array, s: Array) -> Array:
+    """y = u s (1 - s), the gradient in a for s = sigmoid(a).   u' = g s (1 - s),  s' = g u (1 - 2 s)."""
+    return u * (s * (1 - s))
+
+
+sigmoid.vjp(a=lambda g, y: sigmoid_pull(g, y))
+sigmoid_pull.vjp(u=lambda g, s: sigmoid_pull(g, s),
+                 s=lambda g, u, s: g * u * (1 - 2 * s))  # fmt: skip
 
 
 @op(elementwise=True, numpy=np.logaddexp)

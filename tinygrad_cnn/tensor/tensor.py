@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..allocator import keep_by_default
 from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
 from ..core.frames import PACKAGE
@@ -458,7 +459,7 @@ class Tensor(Methods):
         return interop.array_function(function, args, kwargs, Tensor)
 
 
-_ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")
+_ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
 
 
 def _asks_unseen(frame: FrameType) -> bool:
@@ -529,6 +530,7 @@ register_tensor(
     to_array,
     broadcast_to=shape.broadcast_to,
     copy=elementwise.copy,
+    keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
     sum_to=shape.sum_to,
 )
