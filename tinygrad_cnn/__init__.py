@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from .training import evaluate, fit, predict
 
 try:  # each of these folders may be absent: the definitions suffice
-    from . import names as _names  # noqa: F401 - it attaches remedies
+    from .names import remedy as _remedy  # noqa: F401 - names/ attaches remedies
 except ModuleNotFoundError as _error:
     if not (_error.name or "").startswith("tinygrad_cnn"):
         raise

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from .keywords import ABSENT, BESIDE, DONE, NOTES, NUMPY, OF_FUNCTION, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR
+from .keywords import ABSENT, BESIDE, DONE, NOTES, OWN, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR
 from .others import KEYWORDS
 
 Function: TypeAlias = Callable[..., Any]
@@ -87,14 +87,11 @@ def _unknown(
     return [said[1]] if said and said[1] in named and said[1] not in signature.parameters else None
 
 
-def _own(function: str) -> Mapping[str, str]:
-    return {**OF_FUNCTION.get(function, {}), **NUMPY.get(function, {})}
-
-
 def ours_for(function: str, keyword: str, names: Sequence[str]) -> str | None:
     """Our name for a keyword, among the parameters `names`; or a reason in brackets; or None."""
-    found = (table.get(keyword) for table in (_own(function), RENAMED, BESIDE, KEYWORDS))
-    known = next(filter(None, found), "")
+    known = (
+        OWN.get(function, {}).get(keyword) or RENAMED.get(keyword) or BESIDE.get(keyword) or KEYWORDS.get(keyword) or ""
+    )
     if keyword == "input" and known == BESIDE[keyword]:
         names = names[:1]  # take(a, indices) has two of these
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
@@ -154,7 +151,7 @@ def foreign(function: str, names: Sequence[str]) -> list[str]:
     A function with one or two parameters has none of them for `input`, `other` and `out` alone, so that calls of it, which are
     the shortest, are not wrapped. Methods have none of these.
     """
-    own, is_method = _own(function), "self" in names
+    own, is_method = OWN.get(function, {}), "self" in names
     found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
     found += [*(k for k in own if ours_for(function, k, names)), *TAKEN.get(function, ())]
     if is_method:

@@ -108,6 +108,9 @@ for _names, _table in _NUMPY.items():
         NUMPY.setdefault(_name, {}).update(_table)
 """The same for NumPy's keywords."""
 
+OWN = {name: {**OF_FUNCTION.get(name, {}), **NUMPY.get(name, {})} for name in (*OF_FUNCTION, *NUMPY)}
+"""Both tables."""
+
 _ABSENT = {
     "leave it out: every result is a new Tensor": "inplace out",
     "leave it out: there is one device, the processor": """

@@ -463,7 +463,11 @@ _ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folde
 
 
 def _asks_unseen(frame: FrameType) -> bool:
-    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``."""
+    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
+
+    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
+    silently wrong result. Only the caller's instruction tells the two apart.
+    """
     return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
