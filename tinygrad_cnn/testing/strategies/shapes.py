@@ -46,8 +46,8 @@ def broadcastable(
 ) -> tuple[Shape, ...]:
     """`count` shapes that broadcast with each other: axes missing at the left, of size 1, or equal. The simplest are ().
 
-    Of eight draws of two shapes, three have equal ones; in two, one has the shape of the result; in two, each axis is longer than
-    1 in one of them only, as in an outer product. For bounds see :func:`shapes`.
+    Of eight draws of two shapes, three have equal ones; in two, one has the shape of the result; in two, each axis is longer
+    than 1 in one of them only, as in an outer product. For bounds see :func:`shapes`.
     """
     whole = draw(shapes(max_dims, max_side, min_side=min_side))
     ndim = len(whole)
