@@ -143,11 +143,12 @@ def cross_entropy(
     classes = _classes(name, "logits", logits, target, weight, dense=True)
     if target.shape != logits.shape:
         w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
+        labels = _without(target, ignore_index)
         if not label_smoothing:
-            return _labelled(name, softmax_nll(logits, target, w), w, reduction)
+            return _labelled(name, softmax_nll(logits, labels, w), w, reduction)
         log_p = log_softmax(logits, axis=1)
         spread = where(target != ignore_index, _over_classes(log_p, weight), 0)
-        each = w * _pick(log_p, target) * (label_smoothing - 1) - spread * (label_smoothing / classes)
+        each = w * _pick(log_p, labels) * (label_smoothing - 1) - spread * (label_smoothing / classes)
         return _labelled(name, each, w, reduction)
     if target.dtype.kind != "f":
         raise TypeError(
@@ -190,7 +191,12 @@ def nll_loss(
     classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
     form = {"classes": classes, "ignore_index": ignore_index, "function": "nll_loss", "dtype": log_probs.dtype}
     w = label_weights(target, weight, **form)
-    return _labelled("nll_loss", -(w * _pick(log_probs, target)), w, reduction)
+    return _labelled("nll_loss", -(w * _pick(log_probs, _without(target, ignore_index))), w, reduction)
+
+
+def _without(target: Tensor, ignore_index: int) -> Tensor:
+    """The labels, out of range where they are ignored: a log-probability of -inf there would be NaN times a weight of 0."""
+    return target if ignore_index < 0 else where(equal(target, ignore_index), -1, target.astype(np.int64))
 
 
 def _single(loss: Callable[..., Tensor], scores: Tensor, target: Tensor, **options: Any) -> Tensor:
