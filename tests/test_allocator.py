@@ -53,6 +53,7 @@ def test_a_large_backward_pass_keeps_freed_memory():
     assert returned > 1 << 22
 
 
+@pytest.mark.slow
 @on_glibc
 @pytest.mark.parametrize("off", [{"first": "tg.keep_freed_memory(0)"}, {VARIABLE: "0"}], ids=["switch", "environment"])
 def test_it_can_be_turned_off_before(off):

@@ -26,6 +26,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folders", [("kernels", "compile", "extra"), BLOCKED], ids=" ".join)
 def test_everything_goes_on_by_the_definitions_alone(folders):
     ended = _run("-m", "tests.definitions", *folders)
@@ -43,6 +44,7 @@ def test_every_part_of_extra_is_known_here():
     assert found == set(ALIASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ALIASES)
 def test_each_part_of_extra_can_be_deleted_alone(part):
     ended = _run("-c", _WITHOUT, part, str(ALIASES))
@@ -62,6 +64,8 @@ for name in {alias for names in aliases.values() for alias in names}:
     try:
         eval(name)
     except ImportError as error:
+        if not error.name.startswith("tinygrad_cnn"):
+            continue  # scikit-learn or SciPy is not installed
         lost.add(name)
         assert error.name == f"tinygrad_cnn.extra.{part}" and error.name in str(error), error
 assert lost == set(aliases[part]), lost

@@ -26,6 +26,7 @@ LAYERS = [
     ("training",),
     ("extra",),
     ("__init__",),
+    ("__main__",),
 ]
 OPTIONAL = ("kernels", "compile")  # they import from the layers; only these modules import them, if they exist:
 MAY_IMPORT_OPTIONAL = {"__init__.py", "testing/regimes.py", "training/steps.py"}

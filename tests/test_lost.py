@@ -19,7 +19,7 @@ from tinygrad_cnn.testing.strategies import case_inputs
 
 from .rows import CASES
 
-few = settings(max_examples=max(3, settings.default.max_examples // 4))
+few = settings(max_examples=max(1, settings.default.max_examples // 4))
 NAMES_A_REMEDY = r"t\.detach\(\) or t\.numpy\(\)"
 
 

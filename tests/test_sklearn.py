@@ -270,6 +270,7 @@ def test_the_example_is_short_and_finds_a_good_pipeline(sklearn, capsys):
     assert "\nRun:  python examples/sklearn_pipeline.py" in text.split('"""')[1]
 
 
+@pytest.mark.slow
 def test_without_scikit_learn_the_library_works_and_the_module_says_what_to_install():
     script = (
         "import sys; sys.modules['sklearn'] = None\n"

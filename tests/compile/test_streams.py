@@ -95,6 +95,7 @@ places = st.integers(0, 3)
 steps = st.lists(st.tuples(st.sampled_from([*UNARY, *BINARY]), places, places), min_size=2, max_size=10)
 
 
+@pytest.mark.slow
 @settings(max_examples=10 * settings.default.max_examples)
 @given(steps, st.booleans(), seeds)
 @example(

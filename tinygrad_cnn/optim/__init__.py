@@ -14,7 +14,17 @@ from .clip import clip_grad_norm_, clip_grad_value_
 from .ema import EMA
 from .lbfgs import LBFGS
 from .lion import Lion
-from .lr_scheduler import *
+from .lr_scheduler import (
+    ChainedScheduler,
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    MultiplicativeLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
+from .lr_scheduler.curves import *
 from .muon import Muon
 from .nadam import NAdam
 from .optimizer import Optimizer
@@ -24,10 +34,11 @@ from .rprop import Rprop
 from .sgd import SGD
 
 __all__ = [
-    "ASGD", "EMA", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam",
-    "Optimizer", "RAdam", "RMSprop", "Rprop", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+    "ASGD", "EMA", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ChainedScheduler",
+    "CyclicLR", "LRScheduler", "LambdaLR", "Lion", "MultiplicativeLR", "Muon", "NAdam", "OneCycleLR", "Optimizer", "RAdam",
+    "RMSprop", "ReduceLROnPlateau", "Rprop", "SequentialLR", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
-__all__ += lr_scheduler.__all__
+__all__ += lr_scheduler.curves.__all__
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute
     __getattr__ = explaining_getattr("tinygrad_cnn.optim", "torch.optim")

@@ -463,7 +463,7 @@ class Tensor(Methods):
         return interop.array_function(function, args, kwargs, Tensor)
 
 
-_ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")
+_ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
 
 
 def _asks_unseen(frame: FrameType) -> bool:

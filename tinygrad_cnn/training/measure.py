@@ -83,6 +83,7 @@ def train_step(
         optimizer.step()
         return results
 
+    vars(step)["trains"] = True  # a compiled step has it, too
     return step
 
 
@@ -262,6 +263,10 @@ def evaluate(
     check_keys("evaluate", keys)
     if step is not None and not callable(step):
         raise TypeError(f"evaluate: `step` is {step!r:.80}; it must be what eval_step returns, which may be compiled")
+    if getattr(step, "trains", False):
+        raise ValueError(
+            "evaluate: `step` is what train_step returned, which would train the model; make it with eval_step(model, loss)"
+        )
     of_batches = keys_of_batches(loader, keys)
     loader = loader_of("evaluate", loader, batch_size, keys=keys)
     measures = resolved(metrics, loss)
