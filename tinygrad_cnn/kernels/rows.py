@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from . import sums
-from .blocks import BLOCK
 from .parallel import chunks
 from .parallel.threads import each
 from .parallel.workspace import scratch
@@ -18,6 +17,12 @@ from .sums import FEW, ones
 
 SMALL = 1 << 11
 """Smaller arrays are not worth the preparation."""
+
+BLOCK = 1 << 16
+"""Elements in a block of rows, which stays in the L2 cache with one other."""
+
+RUN = 16
+"""NumPy's buffer size with which a row of any length is combined with its number without copies to the buffer."""
 
 FAR = 60.0
 """e^x of numbers up to this size neither overflows nor loses digits, in sums of any length and in quotients."""
@@ -97,8 +102,12 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
 
 
 def _quietly(function: Callable[..., object], block: Sequence[Array]) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):  # -inf gets probability 0
-        function(*block)
+    before = np.setbufsize(RUN)
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # -inf gets probability 0
+            function(*block)
+    finally:
+        np.setbufsize(before)
 
 
 def _sums(a: Array) -> Array:
