@@ -15,6 +15,7 @@ from ..ops import (
     decomposition,
     elementwise,
     in_place,
+    index,
     linalg,
     normalization,
     pool,
@@ -37,6 +38,7 @@ from . import (
     matmul,
     relu,
     rows,
+    scatter,
     sigmoid,
     silu,
     sums,
@@ -56,6 +58,7 @@ accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
 accelerate(elementwise.where, where.prepare)
+accelerate(index.add_at_zeros, scatter.prepare)
 accelerate(matmul_ops.linear, matmul.prepare_linear)
 accelerate(matmul_ops.matmul, matmul.prepare)
 accelerate(reduce.mean, sums.prepare_mean)
