@@ -195,7 +195,7 @@ class TestPickling:
         assert pickle.loads(pickle.dumps(function)) is function
         assert pickle.loads(pickle.dumps(function.op)) is function.op
         assert copy.deepcopy(function.op) is function.op
-        assert registry[f"{function.__module__}.{function.__name__}"] is function.op
+        assert registry[f"{function.op.function.__module__}.{function.__name__}"] is function.op
 
 
 class TestDeclarations:

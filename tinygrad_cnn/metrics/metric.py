@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
-from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -60,7 +59,6 @@ class Metric(ABC):
         """The measure, from the number of elements of all targets and the sums over all batches. Their ratio by default."""
         return sums[0] / count if count else float("nan")
 
-    @explain_keywords
     def __call__(self, output: Array, target: Array, sample_weight: Array | None = None) -> float:
         """The measure of these outputs.
 

@@ -9,6 +9,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
+from ..core.remedies import original
 from ..ops.losses.classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -29,7 +30,7 @@ def function_of(loss: Any) -> Any:
         return function_of(loss.func)
     if hasattr(loss, "unweighted"):
         return function_of(loss.unweighted)
-    return getattr(type(loss), "function", loss)
+    return original(getattr(type(loss), "function", loss))
 
 
 def threshold_of(loss: Any) -> float | None:

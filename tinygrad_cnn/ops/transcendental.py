@@ -13,13 +13,15 @@ import numpy as np
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
 from .half import in_float32
-from .ufunc import binary, unary
+from .ufunc import ufuncs
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh", "deg2rad", "erf",
     "exp2", "expm1", "float_power", "hypot", "i0", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "rad2deg",
     "sigmoid", "sin", "sinc", "sinh", "tan", "tanh",
 ]  # fmt: skip
+
+unary, binary = ufuncs(__name__)
 
 LOG2, LOG10 = math.log(2), math.log(10)
 FLAT = 1000.0

@@ -1,8 +1,6 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
-from typing import TYPE_CHECKING
-
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -40,10 +38,10 @@ __all__ = [
 ]  # fmt: skip
 __all__ += lr_scheduler.curves.__all__
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.optim", "torch.optim")
-
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

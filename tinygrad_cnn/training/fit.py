@@ -12,7 +12,6 @@ import numpy as np
 
 from ..checks import check_path, checked, flag
 from ..metrics import resolved
-from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
 from .arguments import (
     Data,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from .steps import Distributed
 
 
-@explain_keywords
 def fit(
     model: Module, loader: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,

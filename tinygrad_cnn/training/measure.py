@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..metrics import Metric, resolved
-from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 from ..tensor.creation import zeros
 from ..transforms.pytree import leaves, rebuild
@@ -220,7 +219,6 @@ def modes(model: Module) -> Iterator[None]:
             module.training = training
 
 
-@explain_keywords
 def evaluate(
     model: Module,
     loader: Data,
@@ -286,7 +284,6 @@ def measure(model: Module, loader: Loader, step: Step, means: Means, keys: Keys 
             means.add(step(*parts), parts[-1])
 
 
-@explain_keywords
 def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Keys | None = None) -> Any:
     """The outputs of a model for all examples, as NumPy arrays: in evaluation mode and without gradients.
 
