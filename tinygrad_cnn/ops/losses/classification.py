@@ -18,7 +18,7 @@ from ..real import real, refuse
 from ..reduce import mean, sum
 from ..scan import cumsum
 from ..shape import broadcast_to, expand_dims, reshape
-from ..softmax import log_softmax, softmax
+from ..softmax import log_softmax, softmax, softmax_pull
 from ..transcendental import sigmoid
 from .base import as_array, check_reduction, numbers, pair, reduced, warn_if_from
 
@@ -66,13 +66,29 @@ def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
     return w * np.subtract(0, _pick(log_softmax(logits, axis=1), target))
 
 
-def _softmax_nll_rule(g: Array, logits: Array, target: Array, w: Array) -> Array:
-    p: Array = softmax(logits, axis=1)
-    return expand_dims(g * w, 1) * (p - label_mask(target, classes=logits.shape[1]))
+@op(linear=["u"])
+def softmax_nll_pull(u: Array, logits: Array, target: Array) -> Array:
+    """y[n, c, ...] = u[n, ...] (softmax over axis 1 - one at target): the gradient of softmax_nll in the logits, for u = g w.
+
+    u' = sum over axis 1 of g (softmax - one at target),  logits' = u times the gradient of softmax for g.
+    """
+    return np.expand_dims(u, 1) * _over_target(logits, target)
 
 
-softmax_nll.vjp(logits=_softmax_nll_rule)
-softmax_nll.jvp(logits=lambda t, logits, target, w: sum(t * _softmax_nll_rule(1, logits, target, w), axis=1))
+def _over_target(logits: Array, target: Array) -> Array:
+    return softmax(logits, axis=1) - label_mask(target, classes=logits.shape[1])
+
+
+def _softmax_nll_pull_logits(g: Array, u: Array, logits: Array) -> Array:
+    return softmax_pull(g * expand_dims(u, 1), softmax(logits, axis=1), axis=1)
+
+
+softmax_nll.vjp(logits=lambda g, logits, target, w: softmax_nll_pull(g * w, logits, target))
+softmax_nll.jvp(logits=lambda t, logits, target, w: w * sum(t * _over_target(logits, target), axis=1))
+softmax_nll_pull.vjp(
+    u=lambda g, logits, target: sum(g * _over_target(logits, target), axis=1), logits=_softmax_nll_pull_logits
+)
+softmax_nll_pull.jvp(logits=lambda t, u, logits: _softmax_nll_pull_logits(t, u, logits))
 
 
 @op(linear=["a"])
