@@ -48,22 +48,20 @@ def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any]
         return None
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {*places[: len(args)], *(name for name in named if name in names)}
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}  # their keyword: ours
     for keyword in sorted(unknown, key=lambda k: named[k] is None):
         value, ours = named[keyword], ours_for(owner, keyword, names)
-        if ours in given:
+        if ours in given and keyword in DONE:
             raise TypeError(
                 f"{owner}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already"
             ) from None
-        if ours in names and _means_the_same(owner, keyword, value, names, given):
-            found[ours] = value
+        if ours is not None and ours in names and _means_the_same(owner, keyword, value, names, given):
+            found[keyword] = ours
             given.add(ours)
         elif text := unexpected(owner, keyword, value, ours, names):
             raise TypeError(text) from None  # no variable may hold the error: with its traceback it would be a cycle
-        else:
-            return None
     if found:
-        return {**{name: value for name, value in named.items() if name not in unknown}, **found}
+        return {found.get(name, name): value for name, value in named.items()}
     if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
         raise TypeError(text) from None
     return None
