@@ -1,9 +1,10 @@
 """The two profiles of the suite. The quick one, of about a minute, is the default; ``pytest --thorough`` runs everything.
 
-The quick profile leaves out tests marked `slow`. Of a test with many parameters it runs a part: LEAST of them, or
-one in SHARE if these are more; n if the test is marked ``part(n)``, and all if it is marked `whole`. Which part depends on a number, that of the day unless ``--rotation`` says another: so all have their turn in the course of some
-days, and any run can be repeated. Hypothesis draws few examples. A test that is named on the command line, as ``pytest
-tests/test_a.py::test_b``, runs as in the thorough profile.
+The quick profile leaves out tests marked `slow`. Of a test with many parameters it runs a part: LEAST of them, or one in
+SHARE if these are more; n if the test is marked ``part(n)``, and all if it is marked `whole`. Which part depends on a number,
+that of the day unless ``--rotation`` says another: so all have their turn in the course of some days, and any run can be
+repeated. Hypothesis draws few examples. A test that is named on the command line, as ``pytest tests/test_a.py::test_b``, runs
+as in the thorough profile.
 """
 
 from __future__ import annotations

@@ -70,9 +70,8 @@ def number(pattern, text):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_is_short_and_says_how_to_run_it(name):
+def test_an_example_says_how_to_run_it(name):
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
-    assert text.count("\n") < 120
     assert f"\nRun:  python examples/{name}.py" in text.split('"""')[1]
 
 

@@ -117,8 +117,8 @@ def summed(
 
     last: list[Call] = [] if lanes else [partial(totals.fill, 0)]
     last += [partial(np.add, totals[0], total, totals[0]) for total in totals[1:-1]]
-    views = [turned(totals[i]) for i in ((0, -1) if len(totals) > 1 else (0,))]
-    last.append(partial(np.add, *views, w) if len(views) > 1 else partial(np.copyto, w, *views))
+    first = turned(totals[0])
+    last.append(partial(np.add, first, turned(totals[-1]), w) if len(totals) > 1 else partial(np.copyto, w, first))
     images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
     return Work(range(len(lanes)), arrange, (), last, images, little)
 
