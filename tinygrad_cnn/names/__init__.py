@@ -72,10 +72,10 @@ def published(namespace: dict[str, Any]) -> None:
         if isinstance(thing, FunctionType):
             namespace[name] = _wrapped(thing, _parameters(thing), module, name)
     for thing in public.values():
-        if isinstance(thing, type) and thing.__module__.startswith(PACKAGE):
+        if isinstance(thing, type) and _is_ours(thing):
             has_methods = not {kind.__name__ for kind in thing.__mro__}.isdisjoint(METHODS)
             for kind in thing.__mro__:
-                if kind.__module__.startswith(PACKAGE) and kind not in _opened:
+                if _is_ours(kind) and kind not in _opened:
                     _opened.add(kind)
                     _open(kind, has_methods)
 
@@ -92,6 +92,10 @@ class _TensorModule(ModuleType):
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("tg.tensor is a module; use tg.Tensor(data), which is what torch.tensor(data) is in PyTorch")
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == PACKAGE
 
 
 def _open(kind: Any, has_methods: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import getattr_static
 from typing import Any, NoReturn
 
 import numpy as np
@@ -78,10 +79,10 @@ def answer_misses(kind: Any, theirs: str) -> None:
     """Give a class a ``__getattr__``, whose errors have remedies for the names of the class `theirs`."""
     names = _absent(kind, theirs)
 
-    def __getattr__(self: object, name: str) -> NoReturn:
-        if name in names:
+    def __getattr__(self: object, name: str) -> Any:
+        if name in names and getattr_static(type(self), name, None) is None:
             raise _error(self, type(self), name, theirs)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        return object.__getattribute__(self, name)  # raises Python's error, or that of a property of this name
 
     kind.__getattr__ = __getattr__
 

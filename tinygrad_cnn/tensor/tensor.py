@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
@@ -17,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..allocator import keep_by_default
 from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
-from ..core.frames import PACKAGE
+from ..core.frames import PACKAGE, warn_user
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import register_tensor
 from ..core.node import Argument, Leaf, Node
@@ -69,10 +68,9 @@ class Tensor(Methods):
             self._array, self._node = to_array(data, dtype), None
         if requires_grad:
             if self._node is not None:
-                warnings.warn(
+                warn_user(
                     f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
-                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
-                    stacklevel=3 if type(self).__init__ is Tensor.__init__ else 5,
+                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy"
                 )
             self._node = None
             self.requires_grad = requires_grad
