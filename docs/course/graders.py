@@ -35,8 +35,10 @@ def grader(number: int) -> Callable[[Grader], Grader]:
     return lambda function: GRADERS.setdefault(number, function)
 
 
-def grade(number: int, source: str, filename: str = "your answer", line: int = 1) -> str:
-    """Run an answer and grade it. Returns what was found; `line` is that of the answer's first line in the file.
+def grade(number: int, source: str, filename: str = "your answer", line: int = 1) -> tuple[str, Names]:
+    """Run an answer and grade it. Returns what was found, and the names of the answer.
+
+    `line` is that of the answer's first line in the file.
 
     Raises:
         NotSolved: if the answer is incomplete or wrong.
@@ -49,7 +51,7 @@ def grade(number: int, source: str, filename: str = "your answer", line: int = 1
             raise NotSolved(f"line {node.lineno} still has ...; replace it with your code")
     names: Names = {"tg": tg, "nn": nn, "np": np, "__name__": "answer"}
     exec(compile(tree, filename, "exec"), names)
-    return GRADERS[number](names)
+    return GRADERS[number](names), names
 
 
 def require(names: Names, name: str) -> Any:

@@ -22,6 +22,6 @@ def test_solved(exercise: Exercise, request: pytest.FixtureRequest) -> None:
             path.write_text(source, "utf-8")
         source = path.read_text("utf-8")
     try:
-        print(grade(exercise.number, source, str(path), line))
+        print(grade(exercise.number, source, str(path), line)[0])
     except NotSolved as error:
         pytest.fail(f"{exercise.title}: {error}", pytrace=False)
