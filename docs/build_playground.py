@@ -1,5 +1,5 @@
-"""Complete the playground, so that any web server can serve it: add the scripts that draw graphs and trainings, the texts of the
-course, and the library as a zip file.
+"""Complete the playground, so that any web server can serve it: add the scripts that draw graphs and trainings, the course, and
+the library as a zip file.
 
     python docs/build_playground.py [OUT] [--pyodide FOLDER]
 

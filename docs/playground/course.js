@@ -23,6 +23,7 @@ export class Course {
       el("nav", { class: "card", "aria-label": "exercises" }, this.told, this.list,
         keeps ? null : el("p", { class: "hint" }, "This browser keeps nothing for this page: your answers are lost when you close it.")),
       this.place);
+    addEventListener("pagehide", () => this.keep());
     this.load();
   }
 
@@ -63,6 +64,7 @@ export class Course {
     const exercise = this.exercises[number - 1];
     Object.assign(this, { exercise, hints: 0, begun: false });
     this.kept.at = number;
+    write(this.kept);
     this.editor = new Editor("your answer, in Python", exercise.code, exercise.code.split("\n").length, () => this.check());
     this.editor.input.value = this.kept.answers[number] ?? exercise.code;
     this.editor.input.addEventListener("input", () => {
@@ -120,6 +122,7 @@ export class Course {
     this.go.disabled = true;
     this.end.disabled = false;
     const { exercise, editor } = this;
+    editor.show({});
     this.say("Checking …");
     const reply = await this.call("course.check", exercise.number, editor.text);
     this.busy = false;

@@ -14,7 +14,7 @@ export class Plane {
 
   constructor(call, stop) {
     Object.assign(this, { call, halt: stop, running: false, made: null, losses: [] });
-    const redo = () => (this.made = null) || (this.running ? null : this.reset());
+    const redo = () => void (this.running || this.reset()); // a training that runs makes a new network itself
     const choice = (name, values, chosen) => el("fieldset", { class: "choice", onchange: redo }, el("legend", {}, name),
       values.map((value) => el("label", {}, el("input", { type: "radio", name, value, checked: value === chosen }), value)));
     const slider = (name, value, min, max, step, write, onchange) => {
@@ -64,12 +64,18 @@ export class Plane {
     return field.querySelector(":checked").value;
   }
 
+  // What points and network are made of.
+  get settings() {
+    return [this.chosen(this.data), Number(this.noise.value), Number(this.width.value), this.chosen(this.activation)];
+  }
+
   // Make points and network, if there are none of these settings.
   async make() {
-    if (this.made) return true;
-    const reply = await this.call("plane.start", this.chosen(this.data), Number(this.noise.value), Number(this.width.value), this.chosen(this.activation));
+    const { settings } = this;
+    if (this.made === settings.join()) return true;
+    const reply = await this.call("plane.start", ...settings);
     if (!this.took(reply)) return false;
-    Object.assign(this, { made: true, points: reply.result.points, side: reply.result.side, parameters: reply.result.parameters, losses: [] });
+    Object.assign(this, { made: settings.join(), points: reply.result.points, side: reply.result.side, parameters: reply.result.parameters, losses: [] });
     this.show(reply.result);
     return true;
   }
@@ -107,7 +113,10 @@ export class Plane {
   }
 
   reset() {
-    return this.work(() => (this.made = null) || this.make());
+    return this.work(async () => {
+      this.made = null;
+      while (this.made !== this.settings.join() && (await this.make())); // settings may change meanwhile
+    });
   }
 
   async stop() {

@@ -199,7 +199,7 @@ class Chromium:
         return found
 
     def requests(self, services: bool = True) -> list[str]:
-        """The addresses that the page has asked for, without data it carries itself; also those that service workers asked for."""
+        """The addresses that the page and its service workers have asked for, without data that it carries itself."""
         self.run("0")
         events = [e for e in self.events if e["method"] == "Network.requestWillBeSent"]
         sent = [e["params"]["request"]["url"] for e in events if services or e.get("sessionId") not in self._services]

@@ -112,7 +112,7 @@ plane: Plane | None = None
 
 
 def start(data: str, noise: float, width: int, activation: str) -> dict[str, Any]:
-    """Make points and a network anew: "points" as (x, y, class), "parameters", "side", and what the network makes of the plane."""
+    """Make points and a network anew: "points" as (x, y, class), "parameters", "side", and what :meth:`Plane.seen` has."""
     global plane
     plane = Plane(data, noise, int(width), activation)
     points = [[*map(float, x), int(c)] for x, c in zip(plane.x, plane.classes, strict=True)]
