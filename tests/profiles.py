@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-T = TypeVar("T")
 
 LEAST, SHARE = 24, 16
 
@@ -62,14 +61,44 @@ def rotate(metafunc: pytest.Metafunc) -> Iterator[None]:
         part = test.get_closest_marker("part")
         count = part.args[0] if part else max(LEAST, len(metafunc._calls) // SHARE)
         # The public hooks see the tests when they are made, and making 40,000 takes longer than running those that are left.
-        metafunc._calls[:] = turn(metafunc._calls, count, config.option.rotation, test.nodeid)
+        kinds = [[*_kinds(call.params)] for call in metafunc._calls]
+        chosen = turn(kinds, count, config.option.rotation, test.nodeid)
+        metafunc._calls[:] = [metafunc._calls[i] for i in chosen]
 
 
-def turn(values: list[T], count: int, rotation: int, name: str) -> list[T]:
-    """So many of the values, in their order; successive rotations have others, until all had their turn."""
-    n = len(values)
+def _kinds(params: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """What parameters have in common with others: each of them, by its name and value."""
+    for name, value in params.items():
+        try:
+            hash(value)
+        except TypeError:
+            value = id(value)
+        yield name, value
+
+
+def turn(kinds: Sequence[Sequence[tuple[str, object]]], count: int, rotation: int, name: str) -> list[int]:
+    """The numbers of the parameters whose turn it is: `count` of them, and in the next rotation others, until all had it.
+
+    If a parameter has no more than `count` values, each of these is among them, for which there may be a few more: of 20
+    optimizers and 13 kinds of errors none is left out.
+    """
+    n = len(kinds)
+    if n <= count:
+        return [*range(n)]
     order = Random(name).sample(range(n), n)
-    return [values[i] for i in sorted(order[(rotation * count + k) % n] for k in range(min(count, n)))]
+    order = [order[(rotation * count + k) % n] for k in range(n)]
+    values: dict[str, set[object]] = {}
+    for label, value in chain.from_iterable(kinds):
+        values.setdefault(label, set()).add(value)
+    few = {label for label, found in values.items() if len(found) <= count}
+    seen: set[object] = set()
+    chosen = []
+    for k, i in enumerate(order):
+        new = {kind for kind in kinds[i] if kind[0] in few} - seen
+        if k < count or new:
+            chosen.append(i)
+            seen |= new
+    return sorted(chosen)
 
 
 def leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:

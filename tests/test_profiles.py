@@ -33,20 +33,30 @@ def test_slow(): pass
 
 @given(n=st.integers(0, 100), count=st.integers(1, 40), first=st.integers(0, 10**6))
 def test_all_have_their_turn(n, count, first):
-    values = [f"value {i}" for i in range(n)]
+    kinds = [[("number", i)] for i in range(n)]
     seen = []
     for rotation in range(first, first + -(-n // count)):
-        found = turn(values, count, rotation, "a test")
+        found = turn(kinds, count, rotation, "a test")
         assert len(found) == min(n, count)
-        assert found == sorted(found, key=values.index)
-        assert found == turn(values, count, rotation, "a test")
+        assert found == sorted(found) == turn(kinds, count, rotation, "a test")
         seen += found
-    assert set(seen) == set(values)
+    assert set(seen) == {*range(n)}
+
+
+@given(rotation=st.integers(0, 10**6))
+def test_each_value_of_a_parameter_that_has_few_is_chosen(rotation):
+    kinds = [
+        [("optimizer", f"optimizer {i}"), ("error", j), ("number", 13 * i + j)] for i in range(20) for j in range(13)
+    ]
+    found = turn(kinds, 24, rotation, "a test")
+    assert {kinds[i][0] for i in found} == {kind for kind, _, _ in kinds}
+    assert {kinds[i][1] for i in found} == {kind for _, kind, _ in kinds}
+    assert len(found) < 24 + 13
 
 
 def test_two_tests_of_the_same_rows_run_different_ones():
-    values = list(range(1000))
-    assert turn(values, 20, 0, "one") != turn(values, 20, 0, "another")
+    kinds = [[("row", i)] for i in range(1000)]
+    assert turn(kinds, 20, 0, "one") != turn(kinds, 20, 0, "another")
 
 
 @pytest.mark.slow
