@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 LAYERS = [
     ("core", "allocator", "names"),
     ("ops",),
-    ("functional", "linalg", "numpy_api", "tensor"),
+    ("functional", "linalg", "tensor"),
+    ("numpy_api",),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
     ("io", "testing"),

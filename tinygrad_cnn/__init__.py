@@ -9,6 +9,7 @@ from . import autograd, functional, linalg, numpy_api, ops
 from .allocator import keep_freed_memory
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
+from .numpy_api.creation import *
 from .numpy_api.difference import *
 from .numpy_api.nan import *
 from .numpy_api.polynomial import *
@@ -47,8 +48,7 @@ from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
-from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
-from .tensor.creation import *
+from .tensor import Tensor, get_default_dtype, set_default_dtype
 from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
@@ -123,6 +123,7 @@ __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 __all__ += ops.join.__all__
 __all__ += ops.select.__all__
+__all__ += numpy_api.creation.__all__
 __all__ += numpy_api.difference.__all__
 __all__ += numpy_api.polynomial.__all__
 __all__ += numpy_api.statistics.__all__
@@ -131,7 +132,6 @@ __all__ += ops.running.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__
-__all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.gather.__all__

@@ -83,12 +83,15 @@ _namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """Ops that the walks apply to gradients. The layers above register them, so that core imports nothing from above."""
+    """What the layers above register, so that none below imports them: ops for gradients, and NumPy's protocols."""
 
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
+    array_ufunc: Callable[..., Any]
+    array_function: Callable[..., Any]
+    dlpack: Callable[..., Any]
 
 
 above = _Above()

@@ -12,8 +12,8 @@ from numpy.typing import DTypeLike
 from ..core.codegen import made
 from ..core.composite import accepting_lists
 from ..names.keywords import explain_keywords
+from ..numpy_api import creation
 from ..ops.geometry import sizes
-from ..tensor import creation
 from . import init
 from .module import Module
 from .parameter import Parameter

@@ -1,10 +1,14 @@
-"""More of NumPy, composed of ops: differences, polynomials, statistics, and reductions that skip NaN."""
+"""NumPy in full: functions that make Tensors, those composed of ops, and what NumPy does when it is called on a Tensor."""
 
 from ..core.composite import accept_lists
-from ..core.graph import numpy_ops
-from . import difference, nan, polynomial, statistics
+from ..core.graph import above, numpy_ops
+from . import creation, difference, nan, polynomial, statistics
+from .dispatch import array_function, array_ufunc
+from .dlpack import export
 
-__all__ = ["difference", "nan", "polynomial", "statistics"]
+__all__ = ["creation", "difference", "nan", "polynomial", "statistics"]
 
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)
+
+vars(above).update(array_ufunc=array_ufunc, array_function=array_function, dlpack=export)

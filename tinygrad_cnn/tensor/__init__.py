@@ -1,4 +1,4 @@
-"""The Tensor: its operators and methods, creation functions, NumPy's protocols, and memory sharing through DLPack."""
+"""The Tensor: its operators and methods, NumPy's protocols, and memory sharing through DLPack."""
 
 import sys
 from types import ModuleType

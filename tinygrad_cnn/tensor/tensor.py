@@ -18,14 +18,14 @@ from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
 from ..core.frames import PACKAGE
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..core.graph import register_tensor
+from ..core.graph import above, register_tensor
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
 from ..core.versions import mark_written
 from ..names.keywords import explain_keywords
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
-from . import dlpack, in_place, interop
+from . import in_place
 from .data import to_array
 from .methods import Methods, TensorLike
 
@@ -244,7 +244,7 @@ class Tensor(Methods):
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
         if tracing.watchers:
             tracing.tracer().read(self)
-        return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
+        return above.dlpack(self._array, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -454,12 +454,12 @@ class Tensor(Methods):
     # NumPy called on Tensors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return interop.array_ufunc(ufunc, method, inputs, kwargs, Tensor)
+        return above.array_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        return interop.array_function(function, args, kwargs, Tensor)
+        return above.array_function(function, args, kwargs)
 
 
 _ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ..numpy_api.creation import from_numpy
 from ..tensor import Tensor
-from ..tensor.creation import from_numpy
 
 Keys: TypeAlias = Sequence[str]
 """The names of the parts of batches that are dicts: the arguments of the model, and the target last."""
