@@ -19,8 +19,9 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 LAYERS = [
     ("core", "allocator", "names"),
     ("ops",),
-    ("functional", "linalg", "tensor"),
+    ("tensor",),
     ("numpy_api",),
+    ("functional", "linalg"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
     ("io", "testing"),

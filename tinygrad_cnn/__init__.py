@@ -11,8 +11,11 @@ from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .numpy_api.creation import *
 from .numpy_api.difference import *
+from .numpy_api.join import *
 from .numpy_api.nan import *
 from .numpy_api.polynomial import *
+from .numpy_api.products import *
+from .numpy_api.select import *
 from .numpy_api.statistics import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
@@ -27,7 +30,6 @@ from .ops.elementwise import *
 from .ops.gather import *
 from .ops.grid_sample import *
 from .ops.index import *
-from .ops.join import *
 from .ops.losses.classification import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
@@ -43,7 +45,6 @@ from .ops.rounding import *
 from .ops.running import *
 from .ops.scan import *
 from .ops.scatter import *
-from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
@@ -121,9 +122,10 @@ __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
-__all__ += ops.join.__all__
-__all__ += ops.select.__all__
 __all__ += numpy_api.creation.__all__
+__all__ += numpy_api.join.__all__
+__all__ += numpy_api.products.__all__
+__all__ += numpy_api.select.__all__
 __all__ += numpy_api.difference.__all__
 __all__ += numpy_api.polynomial.__all__
 __all__ += numpy_api.statistics.__all__

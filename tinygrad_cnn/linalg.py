@@ -3,10 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .names import explaining_getattr
-from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, pinv, qr, svd, svdvals
-from .ops.linalg import cholesky, det, inv, slogdet, solve
-from .ops.matmul import cross, matmul, tensordot, vecdot
-from .ops.matrix_functions import (
+from .numpy_api.matrix_functions import (
     cond,
     diagonal,
     matrix_norm,
@@ -19,6 +16,10 @@ from .ops.matrix_functions import (
     tensorsolve,
     trace,
 )
+from .numpy_api.products import cross, vecdot
+from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, pinv, qr, svd, svdvals
+from .ops.linalg import cholesky, det, inv, slogdet, solve
+from .ops.matmul import matmul, tensordot
 from .ops.reduce import norm as vector_norm
 from .ops.shape import matrix_transpose
 

@@ -1,4 +1,4 @@
-"""Rows for ops/join.py."""
+"""Rows for numpy_api/join.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import join as ops
+from tinygrad_cnn.numpy_api import join as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 MATRIX, CUBE, VECTOR = Arg((2, 3)), Arg((2, 3, 4)), Arg((3,))

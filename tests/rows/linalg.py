@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_cnn.numpy_api import products
 from tinygrad_cnn.ops import matmul as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
@@ -41,8 +42,8 @@ def _bilinear(a: NDArray[Any], b: NDArray[Any], w: NDArray[Any], bias: Any = 0.0
 CASES = [
     *(Case(ops.matmul, (Arg(a), Arg(b)), np.matmul) for a, b in SHAPES),
     *(Case(ops.dot, (Arg(a), Arg(b)), np.dot) for a, b in DOTS),
-    *(Case(ops.inner, (Arg(a), Arg(b)), np.inner) for a, b in INNERS),
-    Case(ops.outer, (Arg((2, 2)), Arg((3,))), np.outer),
+    *(Case(products.inner, (Arg(a), Arg(b)), np.inner) for a, b in INNERS),
+    Case(products.outer, (Arg((2, 2)), Arg((3,))), np.outer),
     *(Case(ops.tensordot, (Arg(a), Arg(b)), np.tensordot, {"axes": axes}) for axes, a, b in PAIRS),
     *(
         Case(ops.linear, (Arg(x), Arg((2, 3)), Arg((2,))), lambda x, w, b: x @ w.T + b)
@@ -55,14 +56,14 @@ CASES = [
     Case(ops.linear, (Arg((2, 4, 3)), Arg((2, 3))), lambda x, w: x @ w.T),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace),
     Case(ops.trace, (Arg((2, 3, 4)),), np.trace, {"offset": -1, "axis1": 2, "axis2": 1}),
-    Case(ops.vdot, (Arg((2, 3)), Arg((3, 2))), np.vdot),
-    Case(ops.vecdot, (Arg((2, 3)), Arg((4, 1, 3))), np.vecdot),
-    Case(ops.vecdot, (Arg((3, 2)), Arg((3, 2))), np.vecdot, {"axis": 0}),
-    Case(ops.matvec, (Arg((2, 3, 4)), Arg((4,))), lambda a, b: np.einsum("...ij,...j->...i", a, b)),
-    Case(ops.vecmat, (Arg((3,)), Arg((2, 3, 4))), lambda a, b: np.einsum("...i,...ij->...j", a, b)),
-    Case(ops.kron, (Arg((2, 3)), Arg((3, 2))), np.kron),
-    Case(ops.kron, (Arg((2,)), Arg((2, 1, 3))), np.kron),
-    Case(ops.cross, (Arg((2, 3)), Arg((3,))), np.cross),
-    Case(ops.cross, (Arg((3, 2)), Arg((3, 2))), np.cross, {"axis": 0}),
-    Case(ops.cross, (Arg((3, 2, 3)), Arg((2, 3, 3))), np.cross, {"axisa": 0, "axisb": 1, "axisc": 0}),
+    Case(products.vdot, (Arg((2, 3)), Arg((3, 2))), np.vdot),
+    Case(products.vecdot, (Arg((2, 3)), Arg((4, 1, 3))), np.vecdot),
+    Case(products.vecdot, (Arg((3, 2)), Arg((3, 2))), np.vecdot, {"axis": 0}),
+    Case(products.matvec, (Arg((2, 3, 4)), Arg((4,))), lambda a, b: np.einsum("...ij,...j->...i", a, b)),
+    Case(products.vecmat, (Arg((3,)), Arg((2, 3, 4))), lambda a, b: np.einsum("...i,...ij->...j", a, b)),
+    Case(products.kron, (Arg((2, 3)), Arg((3, 2))), np.kron),
+    Case(products.kron, (Arg((2,)), Arg((2, 1, 3))), np.kron),
+    Case(products.cross, (Arg((2, 3)), Arg((3,))), np.cross),
+    Case(products.cross, (Arg((3, 2)), Arg((3, 2))), np.cross, {"axis": 0}),
+    Case(products.cross, (Arg((3, 2, 3)), Arg((2, 3, 3))), np.cross, {"axisa": 0, "axisb": 1, "axisc": 0}),
 ]

@@ -1,10 +1,10 @@
-"""Rows for ops/matrix_functions.py."""
+"""Rows for numpy_api/matrix_functions.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.ops import matrix_functions as ops
+from tinygrad_cnn.numpy_api import matrix_functions as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 from .decomposition import apart

@@ -1,4 +1,4 @@
-"""Rows for ops/select.py."""
+"""Rows for numpy_api/select.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import select as ops
+from tinygrad_cnn.numpy_api import select as ops
+from tinygrad_cnn.ops import index
 from tinygrad_cnn.testing.cases import Arg, Case
 
 REAL, MATRIX, VECTOR = Arg(), Arg((2, 3)), Arg((3,))
@@ -55,8 +56,8 @@ CASES = [
         for indexing in ("xy", "ij") for sparse in (True, False)
     ),
     Case(ops.meshgrid, (VECTOR, Arg((2,))), np.meshgrid, via=lambda f: lambda a, b: f(a, b)[0] * f(b, a)[1].T + f(a, b)[1]),
-    Case(ops.argwhere, (Arg((3, 3)),), np.argwhere, via=patterned, order=0),
-    Case(ops.nonzero, (Arg((3, 3)),), np.nonzero, via=lambda f: patterned(lambda a: f(a)[1]), order=0),
+    Case(index.argwhere, (Arg((3, 3)),), np.argwhere, via=patterned, order=0),
+    Case(index.nonzero, (Arg((3, 3)),), np.nonzero, via=lambda f: patterned(lambda a: f(a)[1]), order=0),
     *(
         Case(ops.searchsorted, (REAL,), np.searchsorted, {"side": side}, via=lambda f: lambda v, **p: f(XP, v, **p), order=0)
         for side in ("left", "right")

@@ -7,6 +7,7 @@ definition, or None where the definition is fast enough.
 from __future__ import annotations
 
 from ..core.graph import accelerate
+from ..numpy_api import matrix_functions
 from ..ops import (
     activation,
     affine,
@@ -15,7 +16,6 @@ from ..ops import (
     elementwise,
     in_place,
     linalg,
-    matrix_functions,
     normalization,
     pool,
     reduce,

@@ -2,11 +2,21 @@
 
 from ..core.composite import accept_lists
 from ..core.graph import above, numpy_ops
-from . import creation, difference, nan, polynomial, statistics
+from . import creation, difference, join, matrix_functions, nan, polynomial, products, select, statistics
 from .dispatch import array_function, array_ufunc
 from .dlpack import export
 
-__all__ = ["creation", "difference", "nan", "polynomial", "statistics"]
+__all__ = [
+    "creation",
+    "difference",
+    "join",
+    "matrix_functions",
+    "nan",
+    "polynomial",
+    "products",
+    "select",
+    "statistics",
+]
 
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)

@@ -16,9 +16,9 @@ from ..ops.gather import take
 from ..ops.reduce import sum
 from ..ops.rounding import remainder
 from ..ops.scan import cumsum
-from ..ops.select import searchsorted
 from ..ops.shape import Axis, broadcast_to, concatenate, different_axes, ravel, reshape, slice_axis
 from ..ops.sort import argsort
+from .select import searchsorted
 
 __all__ = ["diff", "ediff1d", "gradient", "interp", "trapezoid", "unwrap"]
 

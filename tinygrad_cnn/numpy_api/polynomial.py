@@ -10,11 +10,11 @@ from ..core.graph import Array, Tensor, implements
 from ..ops.conv import conv1d
 from ..ops.decomposition import eigvals, pseudoinverse
 from ..ops.elementwise import add, astype, cast, in_floats, sqrt, sub, where
-from ..ops.join import atleast_1d
 from ..ops.matmul import matmul
 from ..ops.rearrange import flip
 from ..ops.reduce import sum
 from ..ops.shape import concatenate, pad_constant, reshape, stack
+from .join import atleast_1d
 
 __all__ = [
     "convolve", "correlate", "poly", "polyadd", "polyder", "polyfit", "polyint", "polymul", "polysub", "polyval",

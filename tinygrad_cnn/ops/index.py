@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..core import operands
-from ..core.graph import Array, Tensor, op
+from ..core.graph import Array, Tensor, implements, op
 from ..core.tracing import tracer
 from .elementwise import copy, where
 from .shape import broadcast_to, sum_to
 
-__all__ = ["index_set", "masked_fill", "masked_select"]
+__all__ = ["argwhere", "index_set", "masked_fill", "masked_select", "nonzero"]
 
 
 @op(linear=["a"])
@@ -207,3 +207,28 @@ def _written_last(index: Any, shape: tuple[int, ...]) -> np.ndarray:
     last = np.empty(math.prod(shape), np.intp)
     last[flat] = turn
     return np.asarray(last[flat] == turn).reshape(positions.shape)
+
+
+@op(numpy=np.argwhere, differentiable=False)
+def argwhere(a: Array) -> Array:
+    """The indices of the elements of a that are not 0, in C order: integers (n, a.ndim), without a gradient."""
+    return np.argwhere(a)
+
+
+@implements(np.nonzero)
+def nonzero(a: Array) -> tuple[Tensor, ...]:
+    """The indices of the elements of a that are not 0, in C order, as integers for each axis, without a gradient.
+
+    ``a[nonzero(a)]`` are these elements; for PyTorch's form, one row for each, use :func:`argwhere`.
+
+    Raises:
+        ValueError: if `a` has no axis.
+
+    >>> import tinygrad_cnn as tg
+    >>> [places.tolist() for places in tg.nonzero(tg.Tensor([[1.0, 0.0], [2.0, 3.0]]))]
+    [[0, 1, 1], [0, 0, 1]]
+    """
+    if not np.ndim(a):
+        raise ValueError("nonzero: `a` has no axis, so there is no index; reshape it to (1,)")
+    places = argwhere(a)
+    return tuple(places[:, axis] for axis in range(np.ndim(a)))

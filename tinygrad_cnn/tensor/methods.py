@@ -29,7 +29,6 @@ from ..ops import (
     rounding,
     scan,
     scatter,
-    select,
     shape,
     softmax,
     sort,
@@ -199,7 +198,7 @@ class Methods:
     moveaxis = shape.moveaxis
     masked_fill = index.masked_fill
     masked_select = index.masked_select
-    nonzero = select.nonzero
+    nonzero = index.nonzero
     topk = sort.topk
 
     def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:

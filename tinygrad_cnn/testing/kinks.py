@@ -11,16 +11,14 @@ from math import inf, nan
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import functional
-from ..numpy_api import difference, statistics
+from ..numpy_api import difference, matrix_functions, select, statistics
 from ..numpy_api import nan as without_nan
 from ..ops import (
     elementwise,
-    matrix_functions,
     reduce,
     rounding,
     running,
     scatter,
-    select,
     sort,
     transcendental,
 )

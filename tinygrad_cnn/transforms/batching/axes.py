@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...numpy_api import statistics
+from ...numpy_api import select, statistics
 from ...ops import (
     elementwise,
     gather,
@@ -18,7 +18,6 @@ from ...ops import (
     running,
     scan,
     scatter,
-    select,
     shape,
     softmax,
     sort,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array
+from ...numpy_api import matrix_functions
 from ...ops import (
     activation,
     adaptive_pool,
@@ -22,7 +23,6 @@ from ...ops import (
     index,
     linalg,
     matmul,
-    matrix_functions,
     normalization,
     pool,
     reduce,

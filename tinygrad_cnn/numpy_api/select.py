@@ -9,15 +9,15 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
-from .compare import equal
-from .elementwise import clip, where
-from .gather import checked, take, take_along_axis
-from .real import is_integer
-from .reduce import reduced_axes
-from .shape import Axis, broadcast_to, ravel, reshape
+from ..ops.compare import equal
+from ..ops.elementwise import clip, where
+from ..ops.gather import checked, take, take_along_axis
+from ..ops.real import is_integer
+from ..ops.reduce import reduced_axes
+from ..ops.shape import Axis, broadcast_to, ravel, reshape
 
 __all__ = [
-    "argpartition", "argwhere", "choose", "compress", "extract", "meshgrid", "nonzero", "partition", "searchsorted", "select",
+    "argpartition", "choose", "compress", "extract", "meshgrid", "partition", "searchsorted", "select",
     "trim_zeros",
 ]  # fmt: skip
 
@@ -153,31 +153,6 @@ def meshgrid(*xi: Array, copy: bool = True, sparse: bool = False, indexing: str 
         return tuple(lines)
     whole = np.broadcast_shapes(*(np.shape(line) for line in lines))
     return tuple(broadcast_to(line, shape=whole) for line in lines)
-
-
-@op(numpy=np.argwhere, differentiable=False)
-def argwhere(a: Array) -> Array:
-    """The indices of the elements of a that are not 0, in C order: integers (n, a.ndim), without a gradient."""
-    return np.argwhere(a)
-
-
-@implements(np.nonzero)
-def nonzero(a: Array) -> tuple[Tensor, ...]:
-    """The indices of the elements of a that are not 0, in C order, as integers for each axis, without a gradient.
-
-    ``a[nonzero(a)]`` are these elements; for PyTorch's form, one row for each, use :func:`argwhere`.
-
-    Raises:
-        ValueError: if `a` has no axis.
-
-    >>> import tinygrad_cnn as tg
-    >>> [places.tolist() for places in tg.nonzero(tg.Tensor([[1.0, 0.0], [2.0, 3.0]]))]
-    [[0, 1, 1], [0, 0, 1]]
-    """
-    if not np.ndim(a):
-        raise ValueError("nonzero: `a` has no axis, so there is no index; reshape it to (1,)")
-    places = argwhere(a)
-    return tuple(places[:, axis] for axis in range(np.ndim(a)))
 
 
 @op(numpy=np.searchsorted, differentiable=False)

@@ -12,13 +12,13 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
-from . import matmul as products
-from . import rearrange, reduce
-from .decomposition import svdvals
-from .elementwise import abs, in_floats, where
-from .linalg import inv, solve, square
-from .real import is_integer
-from .shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
+from ..ops import matmul, rearrange, reduce
+from ..ops.decomposition import svdvals
+from ..ops.elementwise import abs, in_floats, where
+from ..ops.linalg import inv, solve, square
+from ..ops.real import is_integer
+from ..ops.shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
+from .products import outer as flat_outer
 
 __all__ = [
     "cond", "diagonal", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "outer", "tensorinv", "tensorsolve",
@@ -143,9 +143,9 @@ def matrix_power(a: Array, n: int) -> Tensor:
     factor, left, y = (inv(a) if n < 0 else a), int(math.fabs(n)), None
     while left:
         if left % 2:
-            y = factor if y is None else products.matmul(y, factor)
+            y = factor if y is None else matmul.matmul(y, factor)
         left //= 2
-        factor = products.matmul(factor, factor) if left else factor
+        factor = matmul.matmul(factor, factor) if left else factor
     return y  # type: ignore[return-value]
 
 
@@ -173,7 +173,7 @@ def multi_dot(arrays: Sequence[Array]) -> Tensor:
 
     def product(i: int, j: int) -> Any:
         k = best(i, j)[1]
-        return found[i] if j - i == 1 else products.matmul(product(i, k), product(k, j))
+        return found[i] if j - i == 1 else matmul.matmul(product(i, k), product(k, j))
 
     return product(0, len(found))  # type: ignore[no-any-return]
 
@@ -229,7 +229,7 @@ def diagonal(x: Array, *, offset: int = 0) -> Tensor:
 @implements(np.linalg.trace)
 def trace(x: Array, *, offset: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """The sums of the diagonals of matrices in the last two axes: tg.trace works in the first two."""
-    return products.trace(x, offset, -2, -1, dtype=dtype)
+    return matmul.trace(x, offset, -2, -1, dtype=dtype)
 
 
 @implements(np.linalg.outer)
@@ -241,4 +241,4 @@ def outer(x1: Array, x2: Array) -> Tensor:
     """
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
         raise ValueError(f"outer: the inputs have shapes {np.shape(x1)} and {np.shape(x2)}; they must be 1-D")
-    return products.outer(x1, x2)
+    return flat_outer(x1, x2)

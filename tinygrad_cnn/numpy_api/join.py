@@ -11,12 +11,12 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
 from ..core.operands import gather, members
-from .elementwise import astype, converted
-from .gather import take
-from .index import plain_index
-from .real import is_integer
-from .rearrange import split
-from .shape import Shape, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape
+from ..ops.elementwise import astype, converted
+from ..ops.gather import take
+from ..ops.index import plain_index
+from ..ops.real import is_integer
+from ..ops.rearrange import split
+from ..ops.shape import Shape, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape
 
 __all__ = [
     "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "column_stack", "delete",

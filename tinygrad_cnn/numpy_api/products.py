@@ -1,0 +1,120 @@
+"""Products of vectors and matrices, by NumPy's names, composed of matmul, mul and sums.
+
+In docstrings, g is the incoming gradient and a' the gradient with respect to a.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.graph import Array, Tensor, implements
+from ..ops.elementwise import astype, mul
+from ..ops.half import in_float32
+from ..ops.matmul import dot, matmul, summed
+from ..ops.reduce import sum
+from ..ops.shape import expand_dims, moveaxis, ravel, reshape
+
+__all__ = ["cross", "inner", "kron", "matvec", "outer", "vdot", "vecdot", "vecmat"]
+
+
+@implements(np.inner)
+def inner(a: Array, b: Array) -> Tensor:
+    """y = sum of products over the last axes of a and b; a scalar multiplies.
+
+    Raises:
+        ValueError: if the sizes of the two axes disagree.
+    """
+    return summed("inner", a, b, -1)
+
+
+@implements(np.outer)
+def outer(a: Array, b: Array) -> Tensor:
+    """y_ij = a_i b_j, with both inputs flattened."""
+    return mul(reshape(a, shape=(-1, 1)), ravel(b))
+
+
+@implements(np.vdot)
+def vdot(a: Array, b: Array) -> Tensor:
+    """y = the sum of the products of all elements of a and b, of as many.   a' = g b,  b' = g a.
+
+    Raises:
+        ValueError: if their numbers of elements disagree.
+    """
+    return dot(ravel(a), ravel(b))
+
+
+@implements(np.vecdot, np.linalg.vecdot)
+def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
+    """y = the sums of products of vectors along `axis`, the other axes broadcast.   x1' = g x2,  x2' = g x1.
+
+    Raises:
+        ValueError: if the vectors have different lengths.
+    """
+    left, right = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
+    if left.shape[-1] != right.shape[-1]:
+        raise ValueError(
+            f"vecdot: axis {axis} of `x1` {np.shape(x1)} and of `x2` {np.shape(x2)} must have the same size"
+        )
+    y: Any = mul(left, right)
+    return astype(sum(y, axis=-1), y.dtype)  # type: ignore[no-any-return]
+
+
+def matvec(x1: Array, x2: Array) -> Tensor:
+    """y = matrices (..., m, n) times vectors (..., n), the leading axes broadcast.   x1' = g x2^T,  x2' = x1^T g."""
+    return matmul(x1, expand_dims(x2, -1))[..., 0]
+
+
+def vecmat(x1: Array, x2: Array) -> Tensor:
+    """y = vectors (..., m) times matrices (..., m, n), the leading axes broadcast.   x1' = x2 g,  x2' = x1 g^T."""
+    return matmul(expand_dims(x1, -2), x2)[..., 0, :]
+
+
+if hasattr(np, "matvec"):  # new in NumPy 2.2
+    implements(np.matvec)(matvec)
+    implements(np.vecmat)(vecmat)
+
+
+@implements(np.kron)
+def kron(a: Array, b: Array) -> Tensor:
+    """y = blocks a_ij b, the Kronecker product.   a'_ij = the sum of g b over block ij,  b' = the sum of g a over blocks."""
+    ndim = max(np.ndim(a), np.ndim(b))
+    left, right = ((1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b))
+    first = reshape(a, shape=[n for size in left for n in (size, 1)])
+    second = reshape(b, shape=[n for size in right for n in (1, size)])
+    return reshape(mul(first, second), shape=tuple(m * n for m, n in zip(left, right, strict=True)))
+
+
+@implements(np.cross)
+def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
+    """y = (a_1 b_2 - a_2 b_1, a_2 b_0 - a_0 b_2, a_0 b_1 - a_1 b_0), a vector at right angles to a and b.
+
+    a' = b x g,  b' = g x a, summed where they were broadcast.
+
+    Args:
+        a, b: vectors of size 3 along `axisa` and `axisb`; the other axes broadcast.
+        axisa, axisb, axisc: the axis of the vectors in a, in b, and in the result.
+        axis: all three of them.
+
+    Raises:
+        ValueError: if the vectors do not have size 3.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ValueError(f"cross: the vectors have sizes {a.shape[-1]} and {b.shape[-1]}; they must have size 3")
+    return moveaxis(_cross(a, b), -1, axisc)
+
+
+@in_float32
+def _cross(a: Array, b: Array) -> Array:
+    after, before = [1, 2, 0], [2, 0, 1]
+    return a[..., after] * b[..., before] - a[..., before] * b[..., after]
+
+
+@implements(np.linalg.cross)
+def _linalg_cross(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
+    """np.linalg.cross of Tensors."""
+    return cross(x1, x2, axis=axis)
