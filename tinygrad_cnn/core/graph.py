@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 import numpy as np
 
 from . import codegen, operands
-from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, build_and_call, rule_name
+from .codegen import OUTPUT, TANGENT, Signature, build_and_call, rule_name
 from .errors import explain, lacking, miscounted, refuse
 from .frames import is_library
 from .grad_mode import _recording
@@ -60,7 +60,7 @@ class OpFunction(Protocol[P]):
         A forward rule may ask for ``t``, parameters, ``out_shape``, and those of the inputs, residuals and ``y`` that the
         backward rule of that input asks for. A variadic op has one forward rule; its ``t`` is a tuple with a tangent or None
         for each input. Forward rules are optional: elementwise and `linear` ops have them, others use backward rules
-        (:mod:`tinygrad_cnn.core.forward`).
+        (:mod:`tinygrad_cnn.transforms.forward`).
         """
 
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
@@ -219,32 +219,6 @@ class Op:
                 raise TypeError(f"{sig.name}.jvp: `{served}` has no backward rule; it has {', '.join(self.rules)}")
             check_names(f"{sig.name}.jvp", (served,), rule, sig.legal_forward(served))
         self.forward_rules.update(rules)
-        vars(self).pop("tangents", None)
-
-    @functools.cached_property
-    def tangents(self) -> dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]]:
-        """The forward rules by input, declared or derived, and the names each asks for, with None for the tangent."""
-        found: dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]] = {}
-        for name, rule in self.rules.items():
-            if name in self.forward_rules:
-                rule = self.forward_rules[name]
-                found[name] = rule, tuple(None if n == TANGENT else n for n in asked(rule))
-            elif self.elementwise and (name,) in self.signature.rules:
-                found[name] = rule, tuple(None if n == COTANGENT else n for n in asked(rule))
-            elif name in self.linear:
-                found[name] = self._linear_rule(name)
-        return found
-
-    def _linear_rule(self, name: str) -> tuple[Callable[..., Any], tuple[str | None, ...]]:
-        """The op itself, with the tangent in place of an input. Inputs that the backward rule does not need are left out."""
-        sig = self.signature
-        given = [*(n for n in sig.inputs if n != name and n in sig.asked_for(name)), *sig.params]
-        function = self.function
-
-        def rule(t: Any, *values: Any) -> Any:
-            return function(**{name: t}, **dict(zip(given, values, strict=True)))
-
-        return rule, (None, *given)
 
     def compose(self, function: F) -> F:
         """Let `function`, composed of ops, compute the calls with a keyword that was declared as `composed`."""
@@ -286,7 +260,6 @@ class Op:
         """Drop the generated code, which depends on the declaration, rules and kernel; the next call generates it again."""
         self.function.__code__ = build_and_call.__code__
         self.pull = self._build_and_pull
-        vars(self).pop("tangents", None)
 
     def build(self) -> Any:
         """The public function, generated on first use."""

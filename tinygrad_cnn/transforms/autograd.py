@@ -283,7 +283,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """f's result at `primals`, and its derivative along `tangents`: (df/dx) t, in the structure of the result.
 
     `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The call of f is recorded, and one
-    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.core.forward`): it costs about as much as f.
+    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.transforms.forward`): it costs about as much as f.
 
     Raises:
         TypeError: if `primals` or `tangents` is not a tuple or list.

@@ -24,9 +24,7 @@ from .summary import summarize
 
 CALL = Module.__call__.__code__
 
-OTHERS = tuple(
-    f"{PACKAGE}{place}" for place in ("core/backward", "core/forward", "transforms", "training", "optim", "compile")
-)
+OTHERS = tuple(f"{PACKAGE}{place}" for place in ("core/backward", "transforms", "training", "optim", "compile"))
 """Code that calls ops on its own account, such as the backward pass."""
 
 
