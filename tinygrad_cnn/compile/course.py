@@ -298,7 +298,7 @@ class Course(tracing.Tracer):
                 return None
         if hooks.changes and hooks.hooked:
             oldest = min([place.number for place in wanted]) if wanted else 0
-            if any(hasattr(place, "hooks") for place in reached([place for place, _ in roots], oldest)):
+            if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None
         walks = self.walks.get(found)
         walk = None if walks is None else next((walk for walk in walks if walk.serves(wanted)), None)
@@ -314,7 +314,7 @@ class Course(tracing.Tracer):
             walk.program = Program(walk)
         if not walk.program.serves():
             return None
-        check_unwritten(nodes, 0)
+        check_unwritten(nodes)
         gradients = walk.program.run(roots, retain, finished)
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
             walk.program = Program(walk)

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.backward import Place, check_recorded, check_unwritten, fit, in_tensors, pull_back, reached, unusable
+from ..core.backward import in_tensors, pull_back, reached
 from ..core.codegen import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT
 from ..core.grad_mode import enable_grad, no_grad
+from ..core.gradients import check_recorded, fit, unusable
 from ..core.graph import Array, Op, above
-from ..core.node import Argument, Node
+from ..core.node import Argument, Node, Place
 from ..core.signature import asked
 from ..core.tracing import tracer
 
@@ -55,8 +55,7 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
         RuntimeError: if a visited node was freed, or a value it saved has been overwritten.
     """
     oldest = min(place.number for place in starts)
-    order: list[Any] = sorted(reached(outputs, oldest), key=attrgetter("number"))
-    check_unwritten(order[::-1], oldest)
+    order = reached(outputs, oldest)[0][::-1]
     last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
     tensors, wanted = in_tensors(create), set(outputs)
     tangents: dict[Any, Array] = dict(starts)

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core.backward import Place
 from ...core.frames import PACKAGE, is_library
 from ...core.graph import Op
-from ...core.node import Leaf, Node
+from ...core.node import Leaf, Node, Place
 from ...core.tracing import Args, Tracer, performed
 from ...core.versions import tick, written_since
 from ...nn import Module, Parameter
