@@ -20,7 +20,7 @@ extensions = [
     "extensions.reference",
     "extensions.pages",
 ]
-exclude_patterns = ["_build", "playground"]
+exclude_patterns = ["_build", "_generated", "playground"]
 pygments_dark_style = "github-dark"
 smartquotes = False  # formulas have primes
 

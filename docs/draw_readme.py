@@ -1,4 +1,4 @@
-"""Draw the README's picture from what its first block trains: `python docs/draw_readme.py` (needs matplotlib)."""
+"""Draw the README's picture from what its blocks train: `python docs/draw_readme.py` (needs matplotlib)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ CORRECT, WRONG = "#0072b2", "#d55e00"
 
 
 def main() -> None:
-    """Run the block, draw its curves, and the last held-out images with the model's answers, the wrong ones first."""
-    block = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert block is not None
+    """Run the blocks, draw the curves, and held-out images with the model's answers, the wrong ones first."""
+    text = (ROOT / "README.md").read_text().partition("![")[0]
     names: dict[str, object] = {}
-    exec(block[1], names)
-    tg, model, history, held_out = (names[name] for name in ("tg", "model", "history", "held_out"))
-    x, digits = (np.stack(part) for part in zip(*held_out, strict=True))  # type: ignore[call-overload]
+    exec("".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)), names)
+    tg, model, history, (x, digits) = (names[name] for name in ("tg", "model", "history", "held_out"))  # type: ignore[misc]
     with tg.no_grad():  # type: ignore[attr-defined]
         answers = model.eval()(tg.Tensor(x)).argmax(axis=1).numpy()  # type: ignore[attr-defined]
     shown = np.argsort(answers == digits, kind="stable")[:24]

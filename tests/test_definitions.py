@@ -1,4 +1,4 @@
-"""`kernels/` and `compile/` can be deleted: everything goes on by the definitions alone."""
+"""Folders that can be deleted: `kernels/` and `compile/`, each part of `extra/`, and all of them with `testing/`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,64 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .definitions import BLOCKED
+import pytest
+
+from .definitions import BLOCKED, PACKAGE
+
+ROOT = Path(__file__).parents[1]
+EXTRA = ROOT / PACKAGE / "extra"
+ALIASES = {
+    "distributed": ["tg.distributed"], "onnx": ["tg.onnx"], "show": ["tg.show", "tg.viz", "training.Live"],
+    "sklearn": ["tg.sklearn"], "special": ["tg.special"], "live": ["training.Live"], "tensorboard": ["training.TensorBoard"],
+}  # fmt: skip
+"""The parts of extra/, and the names that need them. A Live callback shows graphs as `show` does."""
 
 
-def test_everything_goes_on_by_the_definitions_alone():
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.definitions"],
-        capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=900, check=False,
-    )  # fmt: skip
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=900, check=False
+    )
+
+
+@pytest.mark.parametrize("folders", [("kernels", "compile", "extra"), BLOCKED], ids=" ".join)
+def test_everything_goes_on_by_the_definitions_alone(folders):
+    ended = _run("-m", "tests.definitions", *folders)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "the definitions suffice" in ended.stdout
 
 
 def test_the_folders_that_may_be_absent_exist():
     """Else the test above would block nothing."""
-    assert [name for name in BLOCKED if importlib.util.find_spec(name) is None] == []
+    assert [name for name in BLOCKED if importlib.util.find_spec(f"{PACKAGE}.{name}") is None] == []
+
+
+def test_every_part_of_extra_is_known_here():
+    found = {path.stem for path in EXTRA.iterdir() if not path.name.startswith("_")}
+    assert found == set(ALIASES)
+
+
+@pytest.mark.parametrize("part", ALIASES)
+def test_each_part_of_extra_can_be_deleted_alone(part):
+    ended = _run("-c", _WITHOUT, part, str(ALIASES))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+_WITHOUT = """
+import sys
+from tests.definitions import Blocker, fitted, gradients
+part, aliases = sys.argv[1], eval(sys.argv[2])
+sys.meta_path.insert(0, Blocker((f"extra.{part}",)))
+import tinygrad_cnn as tg
+from tinygrad_cnn import training
+assert set(dir(tg)) >= set(tg.__all__)
+lost = set()
+for name in {alias for names in aliases.values() for alias in names}:
+    try:
+        eval(name)
+    except ImportError as error:
+        lost.add(name)
+        assert error.name == f"tinygrad_cnn.extra.{part}" and error.name in str(error), error
+assert lost == set(aliases[part]), lost
+assert not gradients()
+assert "compiled" in fitted()
+"""

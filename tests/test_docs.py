@@ -139,7 +139,7 @@ def test_output_stands_beneath_the_block_that_prints_it(page: Path):
     for fence in FENCED.finditer(text):
         line = text[: fence.start()].count("\n") + 1
         kind = fence.group(1).split()[0] if fence.group(1) else ""
-        assert kind in {"python", "text", "sh", "{toctree}"}, (
+        assert kind in {"python", "text", "sh", "{toctree}", "{include}"}, (
             f"{page.name}, line {line}: nobody checks a block of {kind!r}"
         )
         quoted = re.match(r"# \S+\n", fence.group(2))  # the source of a quotation; the notebook's tests look there
@@ -189,7 +189,9 @@ def _functions_made_by_op(module, name):
             yield from finder.find(value, f"{name}.{key}", module=False, globs={})
 
 
-@pytest.mark.parametrize("page", [*PAGES, *API], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *API, ROOT / "tests/benchmarks/history.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_links_inside_the_repository_lead_somewhere(page: Path):
     targets = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", FENCED.sub("", page.read_text()))
     broken = []

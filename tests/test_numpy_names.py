@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 import warnings
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from extensions import numpy_names as names
 
 import tinygrad_cnn as tg
 
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-def _loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_from_autograd", DOCS / "make_from_autograd.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-names = _loaded()
 ROWS = {row.name: row for row in names.rows()}
 
 
@@ -196,13 +180,6 @@ def test_where_and_out_are_refused_by_new_functions_too():
     for function in (np.fmod, np.sinc, np.median, np.diff, np.nansum, np.linalg.svdvals):
         with pytest.raises(TypeError):
             function(vector(), out=np.zeros(4))
-
-
-def test_the_page_is_up_to_date():
-    text = names.PAGE.read_text(encoding="utf-8")
-    if f"(NumPy {names.VERSION})" not in text:
-        pytest.skip("the page is about another version of NumPy")
-    assert text == names.page(), "run `python docs/make_from_autograd.py` and commit the page"
 
 
 def test_there_are_names_of_every_kind():

@@ -1,4 +1,4 @@
-"""The front page, which is the README; files of the repository as pages, and links to them; the playground."""
+"""The front page, which is the README; generated tables; pages of source files, and links to them; the playground."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import make_tables
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 ROOT = Path(__file__).parents[2]
-SHOWN = ("tinygrad_cnn", "examples")  # folders whose files have pages
+SHOWN = ("tinygrad_cnn", "examples", "tests/benchmarks")  # folders whose files have pages
 PLAYGROUND = ROOT / "docs" / "build_playground.py"
 SUFFIXES = {".py": "python", ".md": "markdown", ".js": "javascript"}
 
@@ -45,7 +46,7 @@ class Links(SphinxTransform):
             path = path.relative_to(ROOT)
             if path.is_relative_to("docs/playground"):
                 address = path.relative_to("docs").as_posix()
-            elif path.parts[0] in SHOWN:
+            elif any(path.is_relative_to(folder) for folder in SHOWN):
                 address = f"source/{path.as_posix()}" + ("/index.html" if (ROOT / path).is_dir() else ".html")
             else:
                 continue
@@ -75,6 +76,11 @@ def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
                     yield f"source/{name}", {"title": name, "body": f"<h1>{name}</h1>{code}"}, "page.html"
 
 
+def write_tables(app: Sphinx) -> None:
+    """Write the tables that the guides include."""
+    make_tables.write()
+
+
 def build_playground(app: Sphinx, error: Exception | None) -> None:
     """Put the playground, which is a page of its own, beside the pages of Sphinx, if the repository has it."""
     if error is None and app.builder.format == "html" and PLAYGROUND.is_file():
@@ -83,6 +89,7 @@ def build_playground(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
+    app.connect("builder-inited", write_tables)
     app.connect("source-read", front_page)
     app.add_transform(Links)
     app.connect("html-collect-pages", source_pages)

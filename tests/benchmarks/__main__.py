@@ -26,6 +26,8 @@ from .measure import Effort, Outcome, compare, isolated, peak_memory
 from .record import Records
 from .rows import ROWS, SIDES, Row
 
+DOCS = Path("docs")
+
 TRIES = 3
 """How often a row that was disturbed is measured."""
 
@@ -40,7 +42,8 @@ def main() -> None:
     if os.getloadavg()[0] > 0.5:
         print(f"The machine is busy, its load is {os.getloadavg()[0]:.1f}: figures may be off.")
     failed = _rows(args, records) + _curves(args, records)
-    report.write(records, args.out)
+    history = Path(__file__).parent if args.out == DOCS else args.out
+    report.write(records, args.out / "performance.md", history / "history.md")
     print("\n" + report.tables(records.here))
     try:
         draw.ratios(records.here, args.out / "images" / "ratios.png")
@@ -144,7 +147,11 @@ def _arguments() -> argparse.Namespace:
         "--keep-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory, for both sides"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="gets the pages performance*.md and images/"
+        "--out",
+        type=Path,
+        default=DOCS,
+        metavar="FOLDER",
+        help="gets performance.md and images/, and history.md if not docs",
     )
     return parser.parse_args()
 

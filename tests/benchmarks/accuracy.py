@@ -1,10 +1,9 @@
 """How exact float32 is: reductions, scans, normalizations and losses against float64, with PyTorch's error beside ours.
 
-    python -m tests.benchmarks.accuracy               print the table
-    python -m tests.benchmarks.accuracy --write       and put it into docs/accuracy.md
+    python -m tests.benchmarks.accuracy               print the table, and fail if an error is too large
 
 Errors are the largest |y - exact| over the largest |exact|, in units in the last place of float32. `exact` is the formula in
-NumPy with float64. PyTorch's columns are empty where it is not installed. tests/test_accuracy.py holds the formulas' bounds.
+NumPy with float64. There are columns for PyTorch if it is installed. tests/test_accuracy.py asserts the bounds.
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -374,9 +371,12 @@ def situations(function: Function) -> Iterator[Situation]:
 
 
 def table() -> tuple[list[str], bool]:
-    """Its lines, and whether some error is more than it may be."""
-    head = "| function | x | axes | value: ours | PyTorch | ratio | gradient: ours | PyTorch | ratio |"
-    lines, missed = [head, "|" + " --- |" * 9], False
+    """The lines of the table, and whether an error is larger than it may be."""
+    beside = importlib.util.find_spec("torch") is not None
+    heads = ["function", "x", "axes"]
+    for part in ("value", "gradient"):
+        heads += [f"{part}: ours", "PyTorch", "ratio"] if beside else [f"{part}: error"]
+    lines, missed = [_row(heads), _row(["---"] * len(heads))], False
     for function in FUNCTIONS + WHOLE:
         for situation in situations(function):
             x, u = situation.data(function)
@@ -385,29 +385,28 @@ def table() -> tuple[list[str], bool]:
             other = theirs(function, x, u, situation.axes)
             cells = []
             for i, error in enumerate(mine):
-                beside = None if other is None else errors(other, exact)[i]
-                bad = beside is not None and error > max(ALLOWED, ALLOWED * beside)
-                missed |= bad
-                ratio = "" if beside is None else f"{error / beside:.2g}" if beside else "-"
-                cells += [f"{error:.2g}", "" if beside is None else f"{beside:.2g}", f"**{ratio}**" if bad else ratio]
+                cells.append(f"{error:.2g}")
+                if other is not None:
+                    their_error = errors(other, exact)[i]
+                    bad = error > max(ALLOWED, ALLOWED * their_error)
+                    missed |= bad
+                    ratio = f"{error / their_error:.2g}" if their_error else "-"
+                    cells += [f"{their_error:.2g}", f"**{ratio}**" if bad else ratio]
             kind = f"{' x '.join(map(str, x.shape))}{f', mean {situation.offset:g} std' if situation.offset else ''}"
             kind += f", axes {situation.order} in memory" if situation.order else ""
-            lines.append(f"| {function.name} | {kind} | {', '.join(map(str, situation.axes))} | {' | '.join(cells)} |")
-            print(lines[-1], flush=True)
+            lines.append(_row([function.name, kind, ", ".join(map(str, situation.axes)), *cells]))
     return lines, missed
 
 
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
-    """Measure, print, and write if asked to."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.accuracy", description="Errors beside float64.")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/accuracy.md")
-    write = parser.parse_args().write
+    """Measure and print."""
+    argparse.ArgumentParser("python -m tests.benchmarks.accuracy", description="Errors beside float64.").parse_args()
     lines, missed = table()
-    if write:
-        page = Path(__file__).parents[2] / "docs" / "accuracy.md"
-        start, end = "<!-- accuracy -->", "<!-- end of accuracy -->"
-        text = re.sub(f"{start}.*{end}", "\n".join([start, "", *lines, "", end]), page.read_text(), flags=re.DOTALL)
-        page.write_text(text)
+    print("\n".join(lines))
     if missed:
         raise SystemExit(f"an error is more than {ALLOWED} units and {ALLOWED} times PyTorch's")
 

@@ -5,7 +5,7 @@
     python -m tests.benchmarks.exchange --check 2,4,8                       the same with an injected latency and bandwidth
     python -m tests.benchmarks.exchange --overlap                           steps that send during backward, and after it
     python -m tests.benchmarks.exchange --overlap --bandwidth 0             the same over the network as it is
-    python -m tests.benchmarks.exchange --predict                           the table of docs/performance-history.md
+    python -m tests.benchmarks.exchange --predict                           the table of tests/benchmarks/history.md
 
 The model: a rank computes its shards one after the other, then the sum over ranks has two phases, in each of which a rank sends
 and receives N - 1 messages with the (N - 1) / N part of a contribution of B bytes:

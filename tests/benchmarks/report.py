@@ -11,10 +11,10 @@ from .rows import OTHERS, ROWS, SIDES, Row
 START, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
-def write(records: Records, folder: Path) -> None:
-    """Put the tables of the first machine into performance.md, and those of the others into performance-history.md."""
-    for name, some in (("performance.md", records.all()[:1]), ("performance-history.md", records.all()[1:])):
-        _put(folder / name, [f"### {record.processor}\n\n{tables(record)}\n" for record in some])
+def write(records: Records, page: Path, history: Path) -> None:
+    """Put the tables of the first machine into a page, and those of the others into its appendix."""
+    for path, some in ((page, records.all()[:1]), (history, records.all()[1:])):
+        _put(path, [f"### {record.processor}\n\n{tables(record)}\n" for record in some])
 
 
 def _put(path: Path, parts: list[str]) -> None:

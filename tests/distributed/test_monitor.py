@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason=
 
 RANK = """
 import os, sys, time
-from tinygrad_cnn.distributed.monitor import Connection
+from tinygrad_cnn.extra.distributed.monitor import Connection
 connection = Connection(sys.argv[1], int(sys.argv[2]))
 for step in range(50):
     connection.set_status(f"rank {sys.argv[2]} on node, at step {step}")

@@ -524,7 +524,7 @@ def test_a_launcher_without_mpi4py():
 
 
 def test_it_is_imported_when_it_is_used():
-    code = "import sys, tinygrad_cnn as tg; assert 'tinygrad_cnn.distributed' not in sys.modules; tg.distributed.World"
+    code = "import sys, tinygrad_cnn as tg; assert 'tinygrad_cnn.extra.distributed' not in sys.modules; tg.distributed.World"
     assert run(code + "; assert 'mpi4py' not in sys.modules").returncode == 0
 
 

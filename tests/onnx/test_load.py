@@ -440,7 +440,7 @@ def test_without_the_package_a_call_names_the_extra():
 def test_the_package_is_loaded_when_it_is_first_used():
     code = (
         "import sys, tinygrad_cnn as tg\n"
-        "assert 'tinygrad_cnn.onnx' not in sys.modules\n"
+        "assert 'tinygrad_cnn.extra.onnx' not in sys.modules\n"
         "assert tg.onnx.load and 'onnx' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(tg.__file__).parents[1])

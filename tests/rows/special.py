@@ -1,4 +1,4 @@
-"""Rows for special.py, where SciPy is installed."""
+"""Rows for extra/special, where it and SciPy are installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from tinygrad_cnn.testing.cases import Arg, Case
 
 CASES: list[Case] = []
 
-if importlib.util.find_spec("scipy") is not None:
+try:
+    present = all(importlib.util.find_spec(name) for name in ("scipy", "tinygrad_cnn.extra.special"))
+except ModuleNotFoundError:  # without `extra`
+    present = False
+
+if present:
     import numpy as np
     from scipy import special as scipy
 

@@ -27,7 +27,7 @@ TRANSPOSED = {
 }  # fmt: skip
 """Inputs of ops that have no forward rule, where the transpose of the backward rule serves."""
 
-APART = ("tinygrad_cnn.onnx.", "tinygrad_cnn.distributed.")  # there once they were imported
+APART = ("tinygrad_cnn.extra.onnx.", "tinygrad_cnn.extra.distributed.")  # there once they were imported
 OPS = [op for n, op in registry.items() if n.startswith("tinygrad_cnn.") and not n.startswith(APART) and op.rules]
 
 

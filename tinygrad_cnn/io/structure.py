@@ -1,11 +1,11 @@
-"""Nested state as named arrays and a JSON text for the rest.
+"""Split nested state into named arrays and a JSON text of everything else, and join the two again.
 
-In the text, a JSON list is a list, and a JSON object has one key, the kind of its content:
+In the text a list stands for itself. An object has one key, which says what its content is:
 
     {"dict": [[key, value], ...]}   {"tuple": [...]}   {"array": name}   {"scalar": [dtype, hex]}
     {"int": hex}   {"float": "nan"}   {"bytes": base64}
 
-None, Booleans, strings, finite floats and ints of 64 bits are JSON values.
+None, Booleans, strings, finite floats and ints of 64 bits stand for themselves.
 """
 
 import base64
@@ -25,7 +25,7 @@ Arrays: TypeAlias = dict[str, Array]
 
 NUMBERS = "biufc"
 DEPTH = 100
-"""How deep containers may nest: a limit for states that contain themselves, and for hostile texts."""
+"""How deep containers may nest. The limit stops states that contain themselves, and hostile texts."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:[\\/]")
 _DTYPE = re.compile(r"[<>=|]?[biufc]\d{1,2}")
@@ -33,10 +33,10 @@ _KINDS = "dicts, lists and tuples of arrays and Tensors of numbers, numbers, str
 
 
 def pack(state: Any) -> tuple[Arrays, str]:
-    """The arrays in `state`, with names like "model.conv.weight", and the text of the structure.
+    """Split `state` into arrays, with names like "model.conv.weight", and the text of its structure.
 
     Raises:
-        TypeError: if a value cannot be saved; the message has the Python expression that reaches it.
+        TypeError: if a value cannot be saved; the message says where it is, as ``state['model']['x']``.
         ValueError: if `state` nests too deep or contains itself, or a str is not Unicode.
     """
     packer = _Packer()
@@ -44,7 +44,7 @@ def pack(state: Any) -> tuple[Arrays, str]:
 
 
 def unpack(arrays: Arrays, text: str) -> Any:
-    """The state of :func:`pack`; an Exception of any type for a text that `pack` did not write."""
+    """Join what :func:`pack` returned. A text that `pack` did not write raises an exception of any type."""
     left = dict(arrays)
     state = _decode(json.loads(text), left, DEPTH)
     if left:
@@ -53,26 +53,26 @@ def unpack(arrays: Arrays, text: str) -> Any:
 
 
 def flat(arrays: Mapping[str, Array]) -> str:
-    """The text for a flat dict of these arrays."""
+    """The text of a flat dict of arrays."""
     return json.dumps({"dict": [[name, {"array": name}] for name in arrays]}, separators=(",", ":"))
 
 
 def is_plain(name: str) -> bool:
-    """Whether `name` can name an array in an archive: a relative path that stays inside of it."""
+    """Whether an archive can store an array under `name`: a relative path that stays inside the archive."""
     if len(name) > 1000 or name == "__metadata__":  # which has a meaning in safetensors
         return False
     return not _FORBIDDEN.search(name) and _is_unicode(name) and {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def number_dtype(text: str) -> np.dtype[Any]:
-    """The dtype of numbers with this name, such as "<f4", or a ValueError."""
+    """The dtype with this name, such as "<f4"; ValueError unless it is one of numbers or Booleans."""
     if not _DTYPE.fullmatch(text):
         raise ValueError(f"dtype {text!r} is not one of numbers or Booleans")
     return np.dtype(text)
 
 
 def checked(name: str, array: Array) -> Array:
-    """The array, or a ValueError if a Boolean is another byte than 0 or 1, which NumPy treats inconsistently."""
+    """The array itself; ValueError if it stores a Boolean as another byte than 0 or 1, which NumPy treats inconsistently."""
     if array.dtype.kind == "b" and array.size and (largest := array.view(np.uint8).max()) > 1:
         raise ValueError(f"{name} holds the byte {largest} as a Boolean; it must be 0 or 1")
     return array

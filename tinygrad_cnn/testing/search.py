@@ -1,4 +1,4 @@
-"""Find the wrong entries of a gradient with few evaluations: compare along directions, and halve those that disagree."""
+"""Find wrong entries of a gradient with few evaluations: compare along random directions, and halve where they disagree."""
 
 import warnings
 from dataclasses import replace
@@ -12,28 +12,28 @@ from .numeric import EPS, PIECE, Estimate, Line, Sides
 from .report import Failure, Kink, Report
 
 VISIBLE = 1e-3
-"""The relative error of one element that must be found."""
+"""A relative error of one entry that must be found."""
 CLOSER_LOOKS = 32
-"""The most directions for elements whose error the first ones would not show."""
+"""The most directions for entries that are too small to show in the first ones."""
 CONFIDENCE = 6.0
 """Standard deviations that a sum of errors with random signs exceeds with probability 3e-8 at most (Hoeffding)."""
 NEAR = 1e-5
-"""The distance, relative to coordinates above 1, within which slopes count as slopes at a kink."""
+"""Slopes within this distance of a kink count as slopes at the kink. For coordinates above 1 it is relative."""
 NEARBY = 128
-"""The number of points within NEAR that are tried before a gradient at a kink is called wrong."""
+"""How many points within NEAR are tried before a gradient at a kink is called wrong."""
 FEW = 12
-"""The same where no kink has been found so far."""
+"""As NEARBY, while no kink has been found."""
 
 Entries = NDArray[np.intp]
 
 
 def away_from_zero(rng: np.random.Generator, shape: Any) -> Flat:
-    """Random values with random signs and magnitudes from 0.5 to 1.5, as weights that hide no element of a sum."""
+    """Random signs times random magnitudes from 0.5 to 1.5: weights that hide no element of a sum."""
     return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 
 
 class Search:
-    """The check of one order: compares all entries of the gradient with numerical derivatives, in float64."""
+    """Compares all entries of one gradient with numerical derivatives, in float64."""
 
     def __init__(
         self, level: Level, record: Record, us: Arrays, order: int, report: Report, rng: np.random.Generator,
@@ -50,17 +50,17 @@ class Search:
         self.allowed = self.atol + rtol * sizes
         floor = 4 * (self.atol or float(np.finfo(float).tiny)) / VISIBLE
         self.small = sizes <= floor
-        self.visible = np.where(self.small, floor, VISIBLE * sizes)  # the error of each entry that must be seen
+        self.visible = np.where(self.small, floor, VISIBLE * sizes)  # the error of each entry that must be found
         self.weights = _joined(us)
         self.here = _joined(record.values) * self.weights
         self.point = level.flat([level.arrays[p] for p in level.floating])
         self.seen, self.kinked, self.corners = np.zeros((3, level.size), bool)
         self.bent = False
         self.beside = False
-        """Whether the point was chosen next to a kink, so that no kink explains a difference."""
+        """Whether the point lies beside a kink, where no kink may explain a difference."""
 
     def run(self, directions: int, budget: int) -> None:
-        """Check all entries along `directions` directions, then those that these cannot show, then `budget` single ones."""
+        """Check random directions; recheck entries too small to show there; then `budget` single entries."""
         if not np.isfinite(self.analytic).all():
             self._fail(np.flatnonzero(~np.isfinite(self.analytic))[:1], "the gradient is not finite")
             return
@@ -70,7 +70,7 @@ class Search:
                 if not failures:
                     self._look(np.flatnonzero(~self.kinked))
             self._look_closer()
-            if failures:  # report every other input that is wrong, too
+            if failures:  # report every wrong input once
                 for position, part in self.level.slices.items():
                     if all(failure.input != position for failure in failures):
                         self._look(np.arange(part.start, part.stop))
@@ -84,7 +84,7 @@ class Search:
         self.report.unseen += int((~self.seen).sum())
 
     def _look_closer(self) -> None:
-        """Check the entries not seen yet along directions of their own: together while that helps, else in halves by size."""
+        """Recheck entries not seen yet: together while each round shows at least half of them, else in halves by size."""
         queue = [np.flatnonzero(~self.seen & self.small), np.flatnonzero(~self.seen & ~self.small)]
         for _ in range(CLOSER_LOOKS):
             queue = [entries for entries in queue if entries.size]
@@ -99,10 +99,10 @@ class Search:
                 queue += np.array_split(rest[np.argsort(-np.abs(self.analytic[rest]))], 2)
 
     def _look(self, entries: Entries, direction: Flat | None = None) -> None:
-        """Compare derivatives along a direction through `entries`, by default a random one, and note which errors that shows.
+        """Compare derivatives along a direction through `entries`, random by default, and mark the entries that it shows.
 
-        If they disagree, the numerical derivative is refined. If they still disagree, or there is a kink, the halves of
-        `entries` are checked; if neither shows an error by itself, :meth:`_judge` reports this one.
+        On disagreement, refine the numerical derivative. If that does not help, or there is a kink, check both halves of
+        `entries`. If neither half reports anything, :meth:`_judge` judges them together.
         """
         if not entries.size:
             return
@@ -147,7 +147,7 @@ class Search:
         if self.beside and kink:
             return
         if sides is None:
-            # There may be a kink that this direction does not show, as for the middle one of three that tie.
+            # This direction may not show a kink: of three that tie, moving the middle one does not.
             slopes = line.slopes(estimate.step)
             sides = Sides(slopes, slopes, np.zeros_like(slopes), estimate.step, estimate.error, PIECE)
         else:
@@ -172,7 +172,7 @@ class Search:
             self._fail(entries, text, line.expected, estimate.value, estimate.step)
 
     def _fits(self, line: Line, sides: Sides, outputs: Any = ...) -> tuple[bool, float, float, float]:
-        """Whether the gradient of some outputs lies between the sides or slopes nearby; the derivative; the two bounds."""
+        """Whether the derivative of some outputs lies between the slopes at both sides or nearby; it; the two bounds."""
         expected = line.expected if outputs is ... else float(self._pulled(outputs) @ line.direction)
         tolerance = line.tolerance + 2 * sides.error
         reach, h, found = NEAR * np.maximum(1.0, np.abs(self.point)), NEAR / 500, False
@@ -188,9 +188,9 @@ class Search:
         return fits, expected, low, high
 
     def _look_at_ties(self) -> None:
-        """Check entries that share a kink together: their sum may be wrong though each lies between its sides.
+        """Check entries that share a kink together: each may lie between its sides, and their sum be wrong.
 
-        Outputs with a kink along the direction are checked apart from those without one, which allow one value only.
+        Outputs that bend along the direction are checked apart from the others, which allow one value only.
         """
         for tied, gradients in self._tied():
             ones = np.ones(self.level.size)
@@ -210,7 +210,7 @@ class Search:
                         return
 
     def _look_beside(self) -> None:
-        """Check the gradient at two points beside a kink: there it has one value, while at the kink zero may be as good."""
+        """Check two points beside a kink: there the gradient has one value, while at the kink zero may be as good."""
         if not (self.kinked | self.corners).any():
             return
         shift = NEAR * np.maximum(1.0, np.abs(self.point)) * away_from_zero(self.rng, self.level.size)
@@ -231,7 +231,7 @@ class Search:
                     return
 
     def _tied(self) -> list[tuple[Entries, list[Flat]]]:
-        """The entries at corners, in groups of two or more whose gradients jump together; and gradients at points nearby."""
+        """Groups of two or more entries whose gradients jump together, each with gradients at points nearby."""
         corners = np.flatnonzero(self.corners)
         reach = NEAR * np.maximum(1.0, np.abs(self.point))
         noise, group = reach * away_from_zero(self.rng, self.level.size), np.arange(self.level.size)
@@ -271,8 +271,8 @@ class Search:
     def _uncertainty(self, line: Line, estimate: Estimate) -> float:
         """The difference that is allowed between the gradient and an estimate.
 
-        An output that did not change is constant along the direction, or changes by less than its rounding. If it is not
-        constant by the rules, the derivative that they give is added.
+        An output that did not move is constant along the direction, or moves by less than its rounding. What the rules say that
+        such outputs move is added, if it is within their rounding.
         """
         allowed = line.tolerance + estimate.error
         missing = _gap(line, estimate) - allowed
@@ -287,7 +287,7 @@ class Search:
         return _gap(line, estimate) <= self._uncertainty(line, estimate)
 
     def _estimate(self, line: Line) -> Estimate:
-        """The derivative with the first step; a ValueError if it is a complex step and real differences contradict it."""
+        """The derivative with the first step; ValueError if it is a complex step and real differences contradict it."""
         if not self.complex:
             return line.central(self.eps)
         estimate = line.complex_step(self.eps)
@@ -306,7 +306,7 @@ class Search:
 
     def _line(self, direction: Flat) -> Line:
         noise = float(np.linalg.norm(self.point * self.analytic * (direction != 0)))
-        # Errors that are allowed add up to at most the 1-norm, and with random signs to CONFIDENCE 2-norms.
+        # Allowed errors add up to at most their 1-norm, and with random signs to CONFIDENCE times their 2-norm.
         allowed = self.allowed * np.abs(direction)
         tolerance = min(CONFIDENCE * float(np.linalg.norm(allowed)), float(allowed.sum()))
         return Line(self._sample, self.here, direction, noise, float(self.analytic @ direction), tolerance)
@@ -316,7 +316,7 @@ class Search:
         if shift.dtype.kind != "c":
             try:
                 return _joined(self.level.outputs(arrays)) * self.weights
-            except np.linalg.LinAlgError:  # outside of the domain, as NaN is elsewhere
+            except np.linalg.LinAlgError:  # outside of the domain
                 return np.full(self.weights.shape, np.nan)
         try:
             with warnings.catch_warnings():
@@ -345,7 +345,7 @@ def _joined(arrays: Arrays) -> Flat:
 
 
 def _from_hull(point: Flat, corners: NDArray[np.float64]) -> Flat:
-    """The vector to a point from the nearest one of the convex hull of others, by Gilbert's algorithm; zeros from within."""
+    """From the nearest point of a convex hull to `point`, by Gilbert's algorithm; zeros if the point is inside."""
     nearest = corners.mean(axis=0)
     for _ in range(100):
         away = point - nearest

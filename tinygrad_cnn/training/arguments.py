@@ -77,11 +77,11 @@ def check_optimizer(optimizer: Any, model: Module) -> None:
         )
 
 
-def check_world(world: Any) -> None:
-    """TypeError unless `world` is a World or None."""
-    if world is not None and not hasattr(type(world), "steps_of"):
+def check_distributed(distributed: Any) -> None:
+    """TypeError unless `distributed` is None or takes the steps of a training."""
+    if distributed is not None and not hasattr(type(distributed), "steps_of"):
         raise TypeError(
-            f"fit: `distributed` is {world!r:.80}; it must be a World, such as tg.distributed.World(shards=8)"
+            f"fit: `distributed` is {distributed!r:.80}; it must be a World, such as tg.distributed.World(shards=8)"
         )
 
 
@@ -93,7 +93,7 @@ def is_arrays(data: Any) -> bool:
 
 
 def keys_of_batches(data: Any, keys: Keys | None) -> Keys | None:
-    """The keys for the batches that :func:`loader_of` gives: none for those of whole arrays, which are tuples."""
+    """The keys for batches of :func:`loader_of`: None if it makes them of whole arrays, since they are tuples then."""
     return None if is_arrays(data) else keys
 
 

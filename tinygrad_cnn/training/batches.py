@@ -9,7 +9,7 @@ from ..numpy_api.creation import from_numpy
 from ..tensor import Tensor
 
 Keys: TypeAlias = Sequence[str]
-"""The names of the parts of batches that are dicts: the arguments of the model, and the target last."""
+"""Names of the entries of a batch that is a dict: the model's arguments, and the target last."""
 
 
 def check_keys(name: str, keys: Any, least: int = 2) -> None:

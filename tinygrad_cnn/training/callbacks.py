@@ -1,4 +1,4 @@
-"""Callbacks: functions that a training calls at its events."""
+"""Callbacks, whose methods a training calls at its events, and those that stop it or step its schedules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Callback:
     """The base of callbacks: every method may be overridden, and does nothing by itself.
 
-    Each is given the :class:`Run`, with the model, the optimizer, the history and so on, and may change it.
+    A method gets the :class:`Run`, with the model, the optimizer, the history and so on, and may change it.
     ``run.stop(reason)`` ends the training after the current step.
 
     >>> import tinygrad_cnn as tg
@@ -37,7 +37,7 @@ class Callback:
     """
 
     on_first_rank_only: ClassVar[bool] = False
-    """Whether only rank 0 of several processes that share a training calls it, because it writes or shows."""
+    """Where several processes share a training: whether only rank 0 calls this callback, because it writes or shows."""
 
     def on_fit_begin(self, run: Run) -> None:
         """Before the first step, and after a state was restored."""
@@ -231,7 +231,7 @@ class EarlyStopping(Loadable, Callback):
         self._weights: dict[str, Any] = {}
 
     def on_fit_begin(self, run: Run) -> None:
-        """Stop a run at once that is resumed after it had stopped."""
+        """Stop at once if the run that is resumed had been stopped."""
         self.best.begin(run)
         self._judge(run)
 

@@ -1,4 +1,4 @@
-"""Saving a training while it runs, so that it can be resumed."""
+"""The callback that saves a training while it runs, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Checkpoint(Loadable, Callback):
 
     Args:
         path: the file, .npz or .safetensors.
-        every: the number of epochs between two savings.
+        every: save after every so many epochs.
         best: a measure of the history, such as "val_loss". The state of its best epoch is kept in a second file,
             ``best_path``: "run.best.npz" beside "run.npz".
         mode: "min", "max", or None to take it from the name: "max" for accuracies.
@@ -88,7 +88,7 @@ class Checkpoint(Loadable, Callback):
             self.save(run)
 
     def on_fit_end(self, run: Run) -> None:
-        """Save the last steps, unless an exception left one half done, or they were stopped at a loss that is not finite."""
+        """Save the last step, unless an exception left it half done or its loss was not finite."""
         lost = run.status == "stopped" and run.batch > 0 and not math.isfinite(run.means.last)
         if run.status != "failed" and not lost and self._saved != run.step:
             self.save(run)

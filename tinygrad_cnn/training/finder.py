@@ -20,19 +20,18 @@ MEMORY = 0.9
 """The decay of the exponential mean of the losses."""
 
 CERTAIN = 4
-"""How many times steeper than by chance the loss must fall."""
+"""The loss must fall so many times steeper than by chance."""
 
 
 class LRFinder(Callback):
     """Raises the learning rate from step to step, and finds the rate at which the loss falls fastest.
 
-    ``fit`` stops after `steps` steps, or when the loss has grown to `factor` times its least value. Afterwards the model, the
-    optimizer, the loader and the random state are restored: the training itself is another call of ``fit``, with
-    the rate that was found.
+    ``fit`` stops after `steps` steps, or when the loss has grown to `factor` times its least value. The callback then restores
+    the model, the optimizer, the loader and the random state. To train with the rate that was found, call ``fit`` again.
 
     Args:
         lowest, highest: the rates of the first step and of the last. Between them they grow by the same factor each time.
-        steps: how many steps: at least 10. ``fit`` needs as many epochs as that takes.
+        steps: how many steps, at least 10. Give ``fit`` enough epochs for them.
         factor: how far the loss may grow: above 1.
 
     Attributes:

@@ -17,10 +17,10 @@ from ..optim import LRScheduler, Optimizer
 from .arguments import (
     Data,
     Loss,
+    check_distributed,
     check_loss,
     check_model,
     check_optimizer,
-    check_world,
     is_arrays,
     keys_of_batches,
     loader_of,
@@ -38,8 +38,8 @@ from .steps import Steps
 from .weights import weighted
 
 if TYPE_CHECKING:
-    from ..extra.distributed import World
     from ..nn import Module
+    from .steps import Distributed
 
 
 @explain_keywords
@@ -48,7 +48,7 @@ def fit(
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
-    stop_on_nan: bool = False, resume: str | os.PathLike[str] | None = None, distributed: World | None = None,
+    stop_on_nan: bool = False, resume: str | os.PathLike[str] | None = None, distributed: Distributed | None = None,
 ) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
@@ -121,7 +121,7 @@ def fit(
     check_model("fit", model)
     check_loss("fit", loss)
     check_optimizer(optimizer, model)
-    check_world(distributed)
+    check_distributed(distributed)
     stepper = _stepper(scheduler, optimizer)
     check_keys("fit", keys)
     if is_arrays(loader):

@@ -97,7 +97,7 @@ class History(dict[str, list[float]]):
         """Draw the measures by epoch with matplotlib, each together with its validation.
 
         Args:
-            names: which measures, or one, without "val_"; None for all but "lr" and "seconds".
+            names: the measures to draw, or one, without "val_"; None for all but "lr" and "seconds".
 
         Returns:
             The figure of matplotlib, for ``savefig``; ``matplotlib.pyplot.show()`` shows it.

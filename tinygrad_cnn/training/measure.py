@@ -38,7 +38,7 @@ def checked_loss(value: Any) -> Tensor:
 
 
 def measured(value: Tensor, output: Any, target: Tensor, metrics: Sequence[Metric]) -> tuple[Tensor, ...]:
-    """The results of a step: the loss and, unless there was nothing to measure, what each metric measured."""
+    """The results of a step: the loss, and the totals of each metric, if there is any."""
     with no_grad():
         found = [metric.measure(output, target) for metric in metrics]
     if all(each is None for each in found):
@@ -113,9 +113,9 @@ class Means:
 
     Attributes:
         examples: how many there were.
-        loss: the sum of the mean losses, each times the examples of its batch.
+        loss: the sum over the batches of mean loss times number of examples.
         last: the loss of the last batch; NaN before the first.
-        totals: for each metric what its ``totals`` returned, added up; empty if nothing was measured.
+        totals: for each metric the sum of what its ``totals`` returned; empty if nothing was measured.
     """
 
     def __init__(self, metrics: Sequence[Metric] | None = None) -> None:
@@ -242,7 +242,7 @@ def evaluate(
         metrics: see :func:`fit`.
         batch_size: of arrays: 32 by default. Loaders have their own.
         keys: see :func:`fit`.
-        step: ``tg.compile(eval_step(model, loss, metrics=metrics))``, to run compiled; None runs as written.
+        step: a compiled step, ``tg.compile(eval_step(model, loss, metrics=metrics))``; None runs as written.
 
     Returns:
         {"loss": ..., "accuracy": ...}, exact for batches of unequal size.
@@ -289,10 +289,10 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Ke
 
     Args:
         model: a Module. If it returns a tuple, list or dict of Tensors, so does this, of arrays.
-        data: an array, or a tuple of arrays for a model with several inputs; or a loader. Of the batches of a loader, those
-            with several parts have the target last, as in :func:`fit`, and it is left out.
+        data: an array, or a tuple of arrays for a model with several inputs; or a loader. If a loader's batches have several
+            parts, the last is the target, as in :func:`fit`, and is left out.
         batch_size: of arrays: 32 by default. Loaders have their own.
-        keys: of dicts, as for :func:`fit`: the last of several is the target, which is not read and need not be there.
+        keys: names in dicts, as for :func:`fit`. The last of several names the target, which is not read and may be absent.
 
     Raises:
         TypeError: if an argument is of the wrong kind.

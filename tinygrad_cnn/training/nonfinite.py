@@ -1,4 +1,4 @@
-"""What `fit` says of a loss that is not finite: where it happened, and which op was the first that was not finite."""
+"""How `fit` reports a loss that is not finite: with the step, and the first op that was not finite."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ if TYPE_CHECKING:
     from .run import Run
 
 EVERY = 64
-"""Steps between two copies of the weights, with which a step that went wrong is taken again."""
+"""Steps between two copies of the weights. A step that went wrong is repeated with the last copy."""
 
 GROWTH = 10.0
-"""How many times the loss must grow after a copy for a new copy in each step: the last weights before it overflows."""
+"""If the loss has grown so many times since the last copy, copy in each step, so as to have the weights before it overflows."""
 
 
 class Watch:
-    """Warns of the first loss of a training that is not finite, and stops the training if that was asked for.
+    """Warns of the first loss of a training that is not finite, and stops the training if the user asked for that.
 
-    A step has written its update when its loss is known, and a loss that is not finite leaves weights that are not finite. So
-    the step is taken again with a copy of earlier weights, under :func:`detect_anomaly`. That changes neither the model nor the
-    random state.
+    When the loss of a step is known, the step has written its update, which is not finite either. So Watch repeats the step
+    with a copy of earlier weights, under :func:`detect_anomaly`, and then restores the model and the random state.
     """
 
     def __init__(self, run: Run, stop: bool) -> None:
@@ -46,9 +45,9 @@ class Watch:
         self._kept: list[NDArray[Any]] = []
         self._told = False
         self.due = run.step
-        """The step at which :meth:`keep` is to be called."""
+        """Call :meth:`keep` at this step."""
         self.calm = -math.inf
-        """The loss above which :meth:`look` is to be called, as for one that is not finite."""
+        """Call :meth:`look` for a loss above this, or one that is not finite."""
 
     def keep(self) -> None:
         """Copy the weights."""
@@ -107,7 +106,7 @@ class Watch:
         )
 
     def _anomaly(self, parts: Sequence[Tensor]) -> AnomalyError | None:
-        """The error of the first op that is not finite in a step, without its update."""
+        """Repeat a step without its update; return the error of the first op that is not finite."""
         *inputs, target = parts
         try:
             with detect_anomaly():
@@ -139,7 +138,7 @@ def _finite(values: Sequence[NDArray[Any]]) -> bool:
 
 
 def numpy_warnings() -> Any:
-    """A context in which NumPy's warnings of overflow and so on name the line of user code, instead of a generated one."""
+    """A context in which NumPy's warnings, such as of overflow, name the user's line instead of a generated one."""
     modes = np.geterr()
     if "call" in modes.values():  # the user's own function is called
         return nullcontext()

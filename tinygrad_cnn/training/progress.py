@@ -1,4 +1,4 @@
-"""The progress of a training: one line that is rewritten in a terminal, one line for each epoch elsewhere."""
+"""The callback that prints progress: in a terminal one line that it rewrites, elsewhere one line for each epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 INTERVAL = 0.1
-"""Seconds between two rewritings of the line."""
+"""Seconds between two updates of the line."""
 
 
 class Progress(Callback):
@@ -51,7 +51,7 @@ class Progress(Callback):
         self._first = run.step
 
     def on_step_end(self, run: Run) -> None:
-        """Write how steps run, once; in a terminal, rewrite the line after each INTERVAL."""
+        """Say once how steps run; in a terminal, rewrite the line every INTERVAL seconds."""
         if not self._said and run.how:
             self._said = True
             self._out.write(f"{run.how}\n")

@@ -1,4 +1,4 @@
-"""A training in progress: its parts, its counts, and its measures."""
+"""A training in progress: its parts, counts and measures."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .measure import Means
 from .state import RNG, Stateful, examine, load_all, snapshot
 
 if TYPE_CHECKING:
-    from ..extra.distributed import World
     from ..nn import Module
     from ..tensor import Tensor
+    from .steps import Distributed
 
 _COUNTS: dict[str, Check] = {
     "epoch": whole(0), "batch": whole(0), "step": whole(0), "lr": non_negative, "seconds": non_negative,
@@ -31,14 +31,14 @@ _COUNTS: dict[str, Check] = {
 
 @dataclass(eq=False, repr=False)
 class Run(Loadable):
-    """A training in progress, which callbacks are given.
+    """A training in progress. ``fit`` makes one and gives it to every callback.
 
     Attributes:
         model, loss, optimizer, epochs: the arguments of ``fit``.
         loader, validate: the batches: a loader that ``fit`` was given, or one that it made of arrays.
         metrics: the metrics besides the loss.
-        keys, validate_keys: the names of the parts of batches that are dicts, the target last, or None for tuples.
-        scheduler: the callback that steps the schedule, or None.
+        keys, validate_keys: for batches that are dicts, the names of the model's arguments and, last, of the target; else None.
+        scheduler: the callback that steps the learning-rate schedule, or None.
         callbacks: all callbacks, in the order in which they are called.
         distributed: the processes that share the training, or None.
         history: the epochs that are finished.
@@ -49,10 +49,10 @@ class Run(Loadable):
         means: mean loss and metrics of the current epoch so far.
         lr: the learning rate of the first group when the current epoch began.
         seconds: the time of the current epoch; train_seconds: the same without validation.
-        trained: whether the steps of the current epoch are done, but not its validation and its end.
+        trained: whether the current epoch has taken its steps, but not ended.
         status: "running", "finished", "stopped" by a callback, "interrupted" by the user, or "failed" by an exception.
         stopped: the reason that was given to :meth:`stop`, or None.
-        how: what was compiled, in words. Empty before the first step, and with compile=False.
+        how: how steps run, in words: "" before the first step and with compile=False.
     """
 
     model: Module
@@ -64,7 +64,7 @@ class Run(Loadable):
     validate: Loader | None = None
     scheduler: Callback | None = None
     callbacks: Sequence[Callback] = ()
-    distributed: World | None = None
+    distributed: Distributed | None = None
     metrics: Sequence[Metric] | None = None
     keys: Keys | None = None
     validate_keys: Keys | None = None
@@ -117,7 +117,7 @@ class Run(Loadable):
     should_stop = stop_training  # Lightning's
 
     def check_parts(self) -> None:
-        """ValueError if a callback has replaced what the steps use."""
+        """ValueError if a callback replaced the model, the loss or the optimizer, which the steps go on using."""
         for name, part in self._used.items():
             if getattr(self, name) is not part:
                 raise ValueError(
@@ -159,7 +159,7 @@ class Run(Loadable):
     def snapshot(self) -> dict[str, Any]:
         """Everything that a resumed run needs, for :func:`tinygrad_cnn.save`.
 
-        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", that of a World of several shards
+        The dict has the states of "model", "optimizer", "scheduler", "loader" and "run", that of a training in several shards
         under "distributed", the random state as "rng", and under "callbacks" the states of callbacks by the names of their
         classes, numbered if there are several.
         """

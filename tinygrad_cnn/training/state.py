@@ -10,7 +10,7 @@ RNG = "rng"
 
 
 class Stateful(Protocol):
-    """An object with a state: a module, an optimizer, a schedule, a loader, averages."""
+    """An object with a state: a module, an optimizer, a schedule, a loader, averaged weights."""
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state."""
@@ -59,8 +59,8 @@ def examine(state: Any, names: Iterable[str], what: str = "the state") -> None:
 def load_all(entries: Iterable[tuple[str, Stateful, Any]], rng: Any) -> None:
     """Load the states of all parts, and `rng` into the library's generator; or none of them.
 
-    The library's own parts check their states first, and write them at the end, which cannot fail. Parts of the user's are
-    loaded in between; if one of them fails, they are loaded with their old states again.
+    First the library's parts check their states. Then the user's parts load theirs; if one fails, they load their old states
+    again. At the end the library's parts write, which cannot fail.
 
     Raises:
         ValueError: with the name of the part, for any exception of the part.

@@ -1,4 +1,4 @@
-"""How `fit` takes its steps and measures: what one process does, and what several that share a training do differently."""
+"""How `fit` takes steps and measures in one process. Several processes override what they do otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..io import CheckpointError, load
 from ..tensor import Tensor
@@ -14,6 +14,7 @@ from .batches import tensors
 from .callbacks import Callback
 from .interrupt import Interrupt
 from .measure import Means, Step, eval_step, measure, train_step
+from .state import Stateful
 
 if TYPE_CHECKING:
     from .run import Run
@@ -25,8 +26,26 @@ except ModuleNotFoundError:  # the folder may be absent
     compiled = Compiled = ()  # type: ignore[assignment, misc]
 
 
+class Distributed(Stateful, Protocol):
+    """What ``fit(distributed=...)`` needs to know of the processes that share a training, such as a World's.
+
+    Their state is saved and restored with the training if there are several shards.
+    """
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0. Rank 0 writes files and shows progress."""
+
+    @property
+    def shards(self) -> int:
+        """The number of parts that each batch is cut into."""
+
+    def steps_of(self, run: Run, compile: bool) -> Steps:
+        """The steps that `fit` takes: a :class:`Steps` that overrides what these processes do differently."""
+
+
 class Steps:
-    """The steps of a training in one process. ``tinygrad_cnn.distributed`` derives steps that processes share.
+    """The steps of a training in one process; a :class:`Distributed` derives those that processes share.
 
     Args:
         run: the training.
@@ -53,7 +72,7 @@ class Steps:
         self._test = wrapped(tested, compile)
 
     def start(self, resume: str | os.PathLike[str] | None) -> None:
-        """Take over the state of a checkpoint."""
+        """Adopt the state of a checkpoint."""
         if resume is not None:
             self._restore(load(resume), resume)
 
@@ -85,7 +104,7 @@ class Steps:
             self.run.how = "steps are compiled"
 
     def validated(self, interrupt: Interrupt) -> Means | None:
-        """The means over the validation loader; None if it was interrupted, with the loader back at its start."""
+        """The means over the validation loader. None if Ctrl-C interrupted it; the loader is back at its start then."""
         loader: Any = self.run.validate
         before = loader.state_dict() if hasattr(loader, "state_dict") else None
         means = self._measured(loader, interrupt)
@@ -119,7 +138,7 @@ class Steps:
 
 
 def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
-    """The methods of the callbacks for an event, without those that do nothing."""
+    """The callbacks' methods for an event, but those that do nothing."""
     methods = [getattr(callback, event) for callback in run.callbacks]
     return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
 

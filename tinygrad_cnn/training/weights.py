@@ -21,8 +21,8 @@ class ClassWeighted:
     """sum over the examples i of w(class of i) loss_i, divided by the number of examples.
 
     Args:
-        loss: a cross-entropy, binary or not, as a function or a layer, that takes the mean and has no weight.
-        weights: of the classes by number; classes that are left out weigh 1.
+        loss: a cross-entropy, binary or not, as a function or a layer, with reduction="mean" and without a weight.
+        weights: one for each class, by its number; classes that are left out weigh 1.
         complete: whether there must be a weight for every class.
 
     Raises:
@@ -54,7 +54,7 @@ class ClassWeighted:
             raise ValueError(f"fit: `class_weight` has the classes {sorted(self.weights)}; a binary loss has 0 and 1")
 
     def _options(self) -> dict[str, Any]:
-        """The other options of the loss, which may change during a training."""
+        """The loss's other options, read at each call, since they may change during a training."""
         options = _options(self.unweighted)
         if options.pop("reduction", "mean") != "mean" or options.pop("weight", None) is not None:
             raise ValueError(
@@ -109,7 +109,7 @@ def weighted(loss: Any, class_weight: Any, data: Any) -> Any:
 
 
 def balanced(target: Any) -> dict[int, float]:
-    """Weights n / (k n_c) for the k classes that occur, n_c times each among n: every class weighs the same in all."""
+    """Weights n / (k n_c) for k classes, of which each occurs n_c times among n: all classes weigh the same in total."""
     array: NDArray[Any] = np.asarray(target)
     classes, counts = np.unique(array, return_counts=True)
     if not np.array_equal(classes, classes.astype(np.int64)) or (classes < 0).any():

@@ -1,4 +1,4 @@
-"""Control messages: how the ranks of a run report failures to each other. All Worlds of a process share them."""
+"""Control messages, by which ranks report failures to each other. All Worlds of a process share one Control."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 POLL = 0.01
-"""Seconds between two polls for control messages."""
+"""Seconds between two looks for control messages."""
 ABORT_TIMEOUT = 1.0
-"""Seconds after which a rank that cannot abort the others ends alone."""
+"""Seconds that a failed rank gives MPI to abort all ranks before it ends alone."""
 
 
 class Control:
-    """The control messages between this rank and the others.
+    """Sends and receives this rank's control messages.
 
     Args:
-        comm: a communicator for these messages only.
-        hosts: the name of every rank's host.
+        comm: a communicator that carries nothing else.
+        hosts: the host of every rank, by name.
     """
 
     def __init__(self, comm: Any, hosts: list[str]) -> None:
@@ -31,22 +31,22 @@ class Control:
         self.rank, self.others = comm.rank, [rank for rank in range(comm.size) if rank != comm.rank]
         self._sent: list[tuple[Any, Any]] = []
         self.at = ""
-        """Where this rank is, in words, for ranks that ask."""
+        """Where this rank is, in words: the answer to a rank that asks."""
         self.answers: dict[int, str] = {}
         self.ended: dict[int, tuple[float, str]] = {}
-        """When and how other ranks ended."""
+        """When other ranks ended, and their last messages."""
         self.failure: str | None = None
-        """The first failure that another rank has reported."""
+        """The first failure that another rank reported."""
         self.failed = False
-        """Whether this rank has failed, which it does if another one has."""
+        """Whether this rank failed, or raised because another one did."""
         self.patience = 0.0
-        """Seconds that this rank waits for the others when it ends."""
+        """Seconds that this rank waits for the others at exit."""
         atexit.register(self._at_exit)
 
     def send(self, rank: int, kind: str, text: str = "") -> None:
         """Send a message."""
         data = f"{kind}:{text}".encode()
-        # MPI may read the message after Python has freed its own memory: it sends the last messages when it ends.
+        # MPI may send the last messages at exit, after Python has freed its own memory.
         memory = self._mpi.Alloc_mem(len(data))
         memory[:] = data
         try:
@@ -60,7 +60,7 @@ class Control:
             self.send(rank, kind, text)
 
     def receive(self) -> None:
-        """Receive and answer what has arrived."""
+        """Receive all messages that have arrived, and answer those that ask."""
         status = self._mpi.Status()
         while self._comm.Iprobe(status=status):
             rank = status.Get_source()
@@ -78,7 +78,7 @@ class Control:
         self._free()
 
     def _free(self) -> None:
-        """Free the memory of messages that have been sent."""
+        """Free the memory of messages that MPI has sent."""
         pending = []
         for request, memory in self._sent:
             if request.Test():
@@ -88,7 +88,7 @@ class Control:
         self._sent = pending
 
     def _at_exit(self) -> None:
-        """Tell the others that this rank ends, and receive what they send until they end. After a failure, abort all."""
+        """Announce exit; keep receiving until all ranks exit. After a failure, abort all ranks."""
         if self._mpi.Is_finalized():
             return
         until = time.monotonic() + self.patience
@@ -97,7 +97,7 @@ class Control:
             while (len(self.ended) < len(self.others) or self._sent) and time.monotonic() < until:
                 self.receive()
                 time.sleep(POLL)
-        except self._mpi.Exception:  # a rank is gone
+        except self._mpi.Exception:  # another rank is gone
             pass
         if self.failed:
             sys.stdout.flush()

@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 class DistributedSteps(Steps):
     """Steps over the shards of this rank: one function runs a shard forward and backward, and one updates the parameters."""
 
-    def __init__(self, run: Run, compile: bool) -> None:
+    def __init__(self, world: World, run: Run, compile: bool) -> None:
         super().__init__(run, compile)
-        assert run.distributed is not None
-        self._world: World = run.distributed
+        self._world = world
         moved = [p for group in run.optimizer.param_groups for p in group["params"]]
         self._parameters: list[Tensor] = [*{id(p): p for p in (*run.model.parameters(), *moved)}.values()]
         self._hook = GradientHook()

@@ -297,7 +297,7 @@ class World(Loadable):
 
     def steps_of(self, run: Run, compile: bool) -> Steps:
         """The steps of ``fit``. With one shard they are those of a training without a World."""
-        return (DistributedSteps if self.shards > 1 else Steps)(run, compile)
+        return DistributedSteps(self, run, compile) if self.shards > 1 else Steps(run, compile)
 
     def compare(self, parts: Mapping[str, Any]) -> None:
         """DistributedError if the ranks have different settings or parts."""

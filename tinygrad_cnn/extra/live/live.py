@@ -15,6 +15,7 @@ import numpy as np
 
 from ...nn import Module
 from ...training.callbacks import Callback
+from ..show import page as pages
 from .board import Board, Reader
 
 if TYPE_CHECKING:
@@ -314,13 +315,12 @@ class Live(Callback):
         self._running = False
         if self.path is None:
             return
-        from ..show.page import LIMIT, embedded, write
         from .server import page
 
-        rest = embedded(self._board.everything())[:-1]
-        graph = self._graph_text(LIMIT - len(page(rest).encode()) - 20)
+        rest = pages.embedded(self._board.everything())[:-1]
+        graph = self._graph_text(pages.LIMIT - len(page(rest).encode()) - 20)
         try:
-            write(self.path, page(f'{rest},"graph":{graph}}}'))
+            pages.write(self.path, page(f'{rest},"graph":{graph}}}'))
         except OSError as error:  # the training must not fail because of its page
             warnings.warn(f"Live: the run was not saved: {error}", stacklevel=3)
 
@@ -346,18 +346,14 @@ class Live(Callback):
     # The graph
 
     def _graph_for_a_browser(self) -> str:
-        from ..show.page import LIMIT
-
         self._wanted = time.perf_counter()
-        return self._graph_text(LIMIT)
+        return self._graph_text(pages.LIMIT)
 
     def _graph_text(self, max_bytes: int) -> str:
         """The graph as JSON. Parts are left out if it would be larger than `max_bytes`; null if it is larger even so."""
-        from ..show.page import fitted
-
         graph = self._graph
         try:
-            return "null" if graph is None else fitted(graph, max_bytes, max_bytes)
+            return "null" if graph is None else pages.fitted(graph, max_bytes, max_bytes)
         except ValueError:
             return "null"
 

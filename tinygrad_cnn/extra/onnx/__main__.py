@@ -1,4 +1,4 @@
-"""The summary of an ONNX file: ``python -m tinygrad_cnn.onnx model.onnx``."""
+"""The summary of an ONNX file: ``python -m tinygrad_cnn.extra.onnx model.onnx``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .model import GraphModule, load
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the summary. The exit code is 1 if the file cannot be read or called."""
     parser = argparse.ArgumentParser(
-        prog="python -m tinygrad_cnn.onnx", description="Print the summary of an ONNX file."
+        prog="python -m tinygrad_cnn.extra.onnx", description="Print the summary of an ONNX file."
     )
     parser.add_argument("path", help="the file")
     parser.add_argument(

@@ -1,9 +1,9 @@
 """Finds the modules of the network that was exported among the nodes of a file.
 
 The name of a node says which module it belongs to, as "layer1/conv/Conv" does, else the names of its parameters do, as
-"layer1.conv.weight" does. A module whose nodes can run one after the other becomes one :class:`~tinygrad_cnn.onnx.parts.Part`;
+"layer1.conv.weight" does. A module whose nodes can run one after the other becomes one :class:`~.parts.Part`;
 of one that was called several times there is one part with several calls. Where the nodes of a module cannot be put together,
-each is a part of its own, and the module a :class:`~tinygrad_cnn.onnx.parts.Scope`.
+each is a part of its own, and the module a :class:`~.parts.Scope`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The interface that writers of the table use: values, nodes and constants."""
+"""What the writers of the table call, to make values, nodes and constants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .value import Value
 
 END = np.iinfo(np.int64).max
 FAR = 10**8
-"""A bound of a slice from this on stands for the end of the axis."""
+"""A slice bound of at least this much stands for the end of the axis."""
 ELEMENTWISE = frozenset([
     "Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "Less",
     "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Sigmoid", "Sign", "Softplus", "Sqrt", "Sub",
@@ -24,7 +24,7 @@ ELEMENTWISE = frozenset([
 
 
 class Writer(Sizes):
-    """The file that is being written, and the op that is being written."""
+    """The nodes and constants written so far, and the op that is written now."""
 
     def __init__(self, traces: Sequence[Trace], opset: int, names: Mapping[int, str]) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class Writer(Sizes):
     # Errors
 
     def refuse(self, condition: Any, why: str) -> None:
-        """OnnxError about the op if the condition holds."""
+        """Raise OnnxError, with the place of the op, if the condition holds."""
         if condition:
             raise OnnxError(f"export: {self.place()} {why}")
 
     def refuse_size(self, condition: Any, why: str) -> None:
-        """The same about a dynamic size, with the remedy."""
+        """Raise OnnxError about a dynamic size, with the remedy, if the condition holds."""
         self.refuse(condition, why + FIXED)
 
     def place(self) -> str:
@@ -66,7 +66,7 @@ class Writer(Sizes):
     # Values
 
     def unique(self, name: str) -> str:
-        """`name`, with a number appended if it is in use."""
+        """`name`, with a number appended if it is taken."""
         found, i = name, self._next.get(name, 1)
         while found in self.taken:
             found, i = f"{name}_{i}", i + 1
@@ -75,7 +75,7 @@ class Writer(Sizes):
         return found
 
     def constant(self, array: np.ndarray, name: str = "") -> Value:
-        """A constant."""
+        """A constant with the values of an array."""
         path = self.record.call if hasattr(self, "record") else ""
         found = Value(name or self.unique(f"{path}/constant"), [array.shape], array.dtype, array)
         found.shapes = [array.shape] * len(self.traces)
@@ -94,7 +94,7 @@ class Writer(Sizes):
         return self.constant(np.array(value, dtype))
 
     def value(self, array: Any) -> Value:
-        """The value of an array of the first trace. It is a constant if it does not depend on the inputs."""
+        """The value of an array of the first trace: a constant if no input affects it."""
         if isinstance(array, Value):
             return array
         if id(array) not in self.values:
@@ -105,7 +105,7 @@ class Writer(Sizes):
         self.refuse(id(array) in self.traces[0].depends, "needs a value that was not written")
         name = self.parameters.get(id(array), "")
         made = self.traces[0].made.get(id(array))
-        if not name and made is not None and made.op.name == "reshape":  # of a parameter without another use
+        if not name and made is not None and made.op.name == "reshape":  # of a parameter that nothing else uses
             whole = made.inputs[0]
             if id(whole) in self.parameters and len(self.users.get(id(whole), ())) == 1:
                 name = self.parameters[id(whole)]
@@ -139,7 +139,7 @@ class Writer(Sizes):
         return self.node("Reciprocal", self.cast(size, self.out.dtype)) if inverse else size  # type: ignore[no-any-return]
 
     def varying(self, array: np.ndarray, arrays: Sequence[np.ndarray]) -> Value:
-        """A constant that may have other sizes in other traces, if its elements are equal along those axes."""
+        """A constant whose size may differ from trace to trace, if its elements are equal along the axes that differ."""
         if all(
             a is array or (a.shape == array.shape and np.array_equal(a, array, equal_nan=a.dtype.kind in "fc"))
             for a in arrays
@@ -169,7 +169,7 @@ class Writer(Sizes):
         return isinstance(x, Value)
 
     def made(self, value: Any, function: Any) -> Record | None:
-        """The record of the op of `function` that made a value."""
+        """The record that made a value, if its op is that of `function`."""
         record = self.record_of(value)
         return record if record is not None and record.op is function.op else None
 
@@ -181,19 +181,19 @@ class Writer(Sizes):
         return None
 
     def only_user(self) -> Record | None:
-        """The op that takes the output of this one, if there is exactly one."""
+        """The record that takes this op's output, if exactly one does and the output is no result of the model."""
         output = self.record.output
         users = self.users.get(id(output), [])
         return users[0] if len(users) == 1 and id(output) not in self.kept else None
 
     def absorb(self, user: Record, result: Value) -> None:
-        """Use `result` as the result of `user`, the only op that takes this op's output. No node is written for `user`."""
+        """Let `result` stand for the output of `user`, for which no node is written then."""
         self.given[id(user)] = result
 
     # Nodes
 
     def node(self, operator: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
-        """Write a node, and return its outputs. Inputs are values, arrays, None, or numbers in the first one's dtype."""
+        """Write a node and return its outputs. Inputs are values, arrays, None, or numbers of the first value's dtype."""
         given = [self._input(x, inputs) for x in inputs]
         while given and given[-1] is None:
             given.pop()
@@ -214,7 +214,7 @@ class Writer(Sizes):
         return found[0] if outputs == 1 else found
 
     def _schema(self, operator: str) -> Any:
-        """What ONNX says of an operator."""
+        """ONNX's schema of an operator; OnnxError if this opset lacks it."""
         found = schema(operator, self.opset)
         if found is None:
             newest = schema(operator)
@@ -222,7 +222,7 @@ class Writer(Sizes):
         return found
 
     def _accepted(self, value: Value, operator: str, port: Any) -> Value:
-        """The value in a dtype that the operator accepts: its own, or that of the op's result."""
+        """The value in a dtype that the operator accepts: its own, or else that of the op's output."""
         if type_name(value.dtype) in port.types:
             return value
         wanted = self.out.dtype if value.dtype.kind in "biu" and self.out.dtype.kind == "f" else value.dtype
@@ -233,7 +233,7 @@ class Writer(Sizes):
         return self.as_dtype(value, wanted)
 
     def _agreeing(self, value: Value, i: int, given: Sequence[Value | None], known: Any) -> Value:
-        """An input: a whole number in the floating-point dtype of others that must have the same type, if there are any."""
+        """An input: integers become floating-point if another input that must have the same type is."""
         alike = [
             v.dtype
             for j, v in enumerate(given)
@@ -243,7 +243,7 @@ class Writer(Sizes):
         return self.as_dtype(value, real[0]) if real and value.dtype.kind != "f" else value
 
     def _made(self, known: Any, i: int, given: Sequence[Value | None]) -> Any:
-        """The dtype of a node's output: the only one that it can have, else that of an input of its type, else the first's."""
+        """The dtype of an output: the only legal one; else that of an input of the same type; else the first input's."""
         port = port_at(known.outputs, i)
         if len(port.types) == 1:
             return dtype_named(*port.types)
@@ -258,7 +258,7 @@ class Writer(Sizes):
         return self.number(x, next(v.dtype for v in inputs if isinstance(v, Value)))
 
     def _guess(self, operator: str, given: Sequence[Value | None]) -> Sequence[tuple[int, ...]]:
-        """The shapes of a node's output, as far as the table needs them: all axes, the first axis, or none."""
+        """The output's shapes, as far as writers ask for them: all axes, the first axis, or none."""
         values = [v for v in given if v is not None]
         if operator in ("Conv", "ConvTranspose", "AveragePool", "MaxPool"):
             return [shape[:1] for shape in values[0].shapes]
@@ -287,17 +287,17 @@ class Writer(Sizes):
         return self.cast(x, dtype)
 
     def as_index(self, x: Any) -> Value:
-        """The value as integers that can be indices."""
+        """The value as int64, or int32 if that is its dtype: ONNX's indices."""
         return self.as_dtype(x, np.int64) if not isinstance(x, Value) or x.dtype != np.int32 else x
 
     def same(self, dtype: Any, *inputs: Any) -> list[Value]:
-        """The inputs in one dtype; None stands for the dtype to which NumPy promotes them."""
+        """The inputs in one dtype; None means the dtype to which NumPy promotes them."""
         if dtype is None:
             dtype = np.result_type(*(x.dtype if isinstance(x, Value) else x for x in inputs))
         return [self.as_dtype(x, dtype) for x in inputs]
 
     def reduce(self, operator: str, x: Value, axes: Iterable[int], keepdims: bool) -> Value:
-        """A reduction over axes. The axes are an input from opset 18 on, for sums from 13 on."""
+        """A reduction. The axes are an input from opset 18 on, for sums from 13 on; before that, an attribute."""
         over = [int(i) for i in axes]
         if not over:  # an empty list would mean all axes
             if operator == "ReduceLogSumExp":
@@ -317,7 +317,7 @@ class Writer(Sizes):
         return self.node("Slice", x, self.ints([start]), self.ints([stop]), self.ints([axis]))  # type: ignore[no-any-return]
 
     def sliced(self, y: Value, axis: int, parts: Sequence[slice], x: Value) -> Value:
-        """The slice of an axis of x, from the Python slices of all traces; y is x, possibly sliced along other axes."""
+        """Slice an axis of x by the Python slices of all traces; y is x, possibly sliced along other axes already."""
         sizes, part = x.sizes(axis), parts[0]
         step = 1 if part.step is None else int(part.step)
         starts, stops = ([getattr(p, which) for p in parts] for which in ("start", "stop"))
@@ -341,8 +341,8 @@ class Writer(Sizes):
             if all(empty):
                 return self.cut(y, axis, 0, 0)
             self.refuse_size(any(empty), "is sliced in another way for other sizes of a dynamic axis")
-            # ONNX takes a start before the first element for the first one, and NumPy selects nothing. So the elements after
-            # the start are cut off, and the slice begins at the end.
+            # If the start lies before the first element, ONNX begins at the first, and NumPy selects nothing. So cut off the
+            # elements behind the start, and begin at the end.
             behind = -1 - int(starts[0])
             y = self.cut(y, axis, 0, -behind)
             starts, sizes = [None] * len(starts), tuple(n - behind for n in sizes)
@@ -352,7 +352,7 @@ class Writer(Sizes):
         return self.node("Slice", y, first, last, self.ints([axis]), self.ints([step]))  # type: ignore[no-any-return]
 
     def _bound(self, given: Sequence[Any], sizes: Sequence[int], default: int) -> Value:
-        """The bound of a slice in all traces: none, one number, the size of the axis, or another size."""
+        """A slice bound that serves all traces: none, one number, the size of the axis, or another size."""
         if all(n is None for n in given):
             return self.ints([default])
         self.refuse_size(None in given, "is sliced in another way for other sizes of a dynamic axis")
@@ -376,14 +376,14 @@ class Writer(Sizes):
         return [t.records[record.index].inputs[i] for t in self.traces]
 
     def variants(self, x: Value, axis: int, taps: Any) -> Iterable[tuple[int, int, Any]]:
-        """The size of an axis before and after, and the parameter `taps`, in all traces."""
+        """For each trace: the size of an axis before and after, and the parameter `taps`."""
         for i, trace in enumerate(self.traces):
             yield x.shapes[i][axis], self.out.shapes[i][axis], trace.records[self.index].params["taps"]
 
     # Whole layers
 
     def layer_norm(self, operator: str, x: Value, one: Value, **attributes: Any) -> Value:
-        """A normalization over the last axes, with the scale and shift that follow it if nothing else uses its output."""
+        """A normalization over the last axes. It absorbs the scale and shift that follow if nothing else uses its output."""
         user, sizes = self.only_user(), one.shape
         scale, shift = one, None
         if user is not None and user.op.name in ("affine", "mul") and user.inputs[0] is self.record.output:

@@ -1,4 +1,8 @@
-"""The tracer of a computation that is shown: an item for each op, with its value and the results of the backward pass."""
+"""The tracer of a computation that is shown: an item for each op, with its value and the results of the backward pass.
+
+To name the user's lines and the modules around an op, it reads the frames of the calling functions. Only a call of ``tg.show``,
+or a training that a Live callback shows, does that; no other call of the library does.
+"""
 
 from __future__ import annotations
 

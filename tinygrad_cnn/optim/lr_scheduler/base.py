@@ -1,7 +1,7 @@
 """The base of schedules: their options, the groups whose learning rates they write, and their state.
 
-A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. It stores the rate of the group
-before that as ``group["initial_lr"]``, for further schedules of the same optimizer; this entry is saved with the group.
+A schedule writes ``group["lr"]`` of every parameter group when it is created and at each step. The rate before that becomes
+``group["initial_lr"]``, for further schedules of the same optimizer; this entry is saved with the group.
 """
 
 import copy
@@ -21,7 +21,7 @@ from ..optimizer import Optimizer
 
 @dataclass(frozen=True)
 class PerGroup:
-    """A check for a list of one value per parameter group; a single value stands for all of them."""
+    """Checks a list with one value for each parameter group; a single value stands for all groups."""
 
     check: Check
 
@@ -38,14 +38,14 @@ PYTORCHS = frozenset({
     "_step_count", "_is_initial", "_get_lr_called_within_step", "_initial_step", "verbose", "T_i", "T_cur", "_schedule_phases",
     "_anneal_func_type", "anneal_func", "use_beta1", "default_min_lr", "min_lrs", "mode_worse", "_milestones",
 })  # fmt: skip
-"""Entries that only PyTorch's schedules save. They are ignored: the others determine them."""
+"""Entries that only PyTorch's schedules save. They follow from the others, and are ignored."""
 
 CHAINED = {"_last_lr", "_schedulers"}
 """The entries of PyTorch's ChainedScheduler."""
 
 
 def per_group(table: Checks, optimizer: Optimizer) -> dict[str, Check]:
-    """The checks with the number of the optimizer's groups."""
+    """The checks, given how many groups the optimizer has."""
     groups = len(optimizer.param_groups)
     return {
         name: partial(check, groups=groups) if isinstance(check, PerGroup) else check for name, check in table.items()
@@ -55,9 +55,9 @@ def per_group(table: Checks, optimizer: Optimizer) -> dict[str, Check]:
 class LRScheduler(Loadable):
     """The base of schedules.
 
-    A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
-    with checks. ``kept`` has checks for further attributes that are saved. Every option is an attribute, too. Loading a state
-    writes its learning rates to the optimizer, whose own state may be loaded before or after.
+    A subclass declares its options by annotating the parameters of its constructor with checks, or in ``options``. Every
+    option becomes an attribute. ``kept`` has checks for further attributes that are saved. Loading a state writes its
+    learning rates to the optimizer, whose own state may be loaded before or after.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -123,7 +123,7 @@ class LRScheduler(Loadable):
         return partial(self._take, loadable(self._name, *self._read(state_dict)))
 
     def _read(self, given: Any) -> tuple[Options, list[str]]:
-        """The checked entries of a saved state, and the faults."""
+        """The checked entries of a saved state, and its faults."""
         if isinstance(given, Mapping) and "lr" not in given and (PYTORCHS & given.keys() or given.keys() == CHAINED):
             given = self._of_pytorch(given)
         more = self._more(given) if isinstance(given, Mapping) else {}
@@ -131,7 +131,7 @@ class LRScheduler(Loadable):
         return entries(given, table, f"the state of {self._name}", f" of {self._name}")
 
     def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
-        """The state that PyTorch's schedule saved. Entries that PyTorch does not save in it do not change."""
+        """A state that PyTorch's schedule saved, as ours. Entries that PyTorch does not save keep their values."""
         ignored = PYTORCHS | ({"base_lrs"} - self.kept.keys())
         kept = {name: value for name, value in given.items() if name not in ignored}
         state = {**self.state_dict(), **kept, "lr": given.get("_last_lr")}
@@ -140,7 +140,7 @@ class LRScheduler(Loadable):
         return state
 
     def _more(self, given: Mapping[str, Any]) -> Checks:
-        """The checks of further entries of this saved state."""
+        """Checks of further entries of a saved state."""
         return {}
 
     def _take(self, values: Options) -> None:

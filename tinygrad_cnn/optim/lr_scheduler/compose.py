@@ -24,7 +24,7 @@ class _Composed(Timed):
     _schedulers: list[Timed]
 
     def _compose(self, optimizer: Optimizer | None, schedulers: Sequence[Timed]) -> Optimizer:
-        """Keep the parts, and return their optimizer."""
+        """Check and keep the schedules, and return their optimizer."""
         name = type(self).__name__
         if not isinstance(schedulers, Sequence):
             raise TypeError(f"{name}: `schedulers` is a {type(schedulers).__name__}; it must be a list of schedules")
@@ -131,11 +131,11 @@ class SequentialLR(_Composed):
 class ChainedScheduler(_Composed):
     """Several schedules at once: each step is a step of all of them in turn, so their factors multiply.
 
-    Each schedule continues from its state when it is given.
+    Each schedule continues from the state that it has.
 
     Args:
         schedulers: the schedules, created for the same optimizer.
-        optimizer: their optimizer; it is known from the schedules.
+        optimizer: their optimizer; by default that of the schedules.
 
     Raises:
         TypeError, ValueError: if there is no schedule, or one cannot be composed.

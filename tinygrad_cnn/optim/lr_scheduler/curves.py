@@ -1,4 +1,4 @@
-"""Schedules that multiply the initial learning rate by a function of the number of steps."""
+"""Schedules whose learning rate is the initial one times a function of the number of steps."""
 
 import copy
 import math
@@ -25,20 +25,18 @@ _rate_and_zeros = pair("None, or a learning rate and how many factors of it are 
 class Curve(Timed):
     """The base of schedules with lr = floor + (initial_lr - floor) at(n) after n steps.
 
-    Schedules of one optimizer multiply: if a rate is not the one that this schedule wrote last, then another schedule or the
-    user has scaled the excess of the rate over the floor, and it stays scaled. A step that leaves the factor unchanged leaves
-    the rate unchanged. A rate of 0 does not show the other factors, so the optimizer keeps their product until the factor of
-    0 has changed.
+    Schedules of one optimizer multiply. If lr was changed elsewhere, the ratio of lr - floor is kept. A step with an unchanged
+    factor leaves lr alone. While a factor is 0, lr does not show the others, so the optimizer keeps their product.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
         options: the value of every option. Other names are ignored.
         last_epoch: -1 to start. To continue without a saved schedule, the number of earlier steps less one; the groups
-            must hold their "initial_lr" then.
+            must have an "initial_lr" then.
 
     Attributes:
         base_lrs: the initial learning rate of each group.
-        scales: by how much other schedules or the user have scaled the excess of each group's rate.
+        scales: the ratio by which lr - floor was changed elsewhere, for each group.
 
     Raises:
         TypeError, ValueError: if an option has the wrong type or is out of range.
@@ -84,7 +82,7 @@ class Curve(Timed):
         now, floor, zeroed = self.at(n), self.floor, self.optimizer._zeroed
         for i, group in enumerate(self._groups()):
             found, written, kept = float(group["lr"]), self._last_lr[i], zeroed.pop(i, None)
-            # The rate without its factors of 0, and the number of these factors.
+            # The rate without the factors that are 0, and how many of them there are.
             rate, zeros = kept if kept and not found else (found, 0)
             if not written and (zeros or before):
                 written = self._without_zero(i, before)
@@ -100,7 +98,7 @@ class Curve(Timed):
         self.last_epoch = int(n)
 
     def _without_zero(self, i: int, factor: float) -> float:
-        """The rate of group i; a factor that makes it 0 is left out."""
+        """The rate of group i for a factor; a factor that would make it 0 counts as 1."""
         floor = self.floor
         return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
 

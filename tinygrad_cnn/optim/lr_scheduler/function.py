@@ -1,4 +1,4 @@
-"""Schedules by functions of the user."""
+"""Schedules whose factors the user's functions return."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ def _function(value: Any) -> Callable[[int], float]:
 
 
 class _ByFunction(Timed):
-    """The base of schedules with factors that functions of the user give."""
+    """The base of schedules whose factors the user's functions return."""
 
     first: ClassVar[int] = 0
     """The first number of steps that the functions are given."""
@@ -98,7 +98,7 @@ class LambdaLR(_ByFunction):
 
 
 class MultiplicativeLR(_ByFunction):
-    """lr = lr lr_lambda(n) in step n = 1, 2, ..., so that factors of other schedules and of the user stay.
+    """lr = lr lr_lambda(n) in step n = 1, 2, ..., so that changes made elsewhere stay.
 
     A saved state does not contain the functions; the schedule that loads it keeps its own. In a :class:`SequentialLR` it begins
     at the initial rate, as every schedule does; in PyTorch's it goes on from the rate before.

@@ -25,7 +25,7 @@ class ReduceLROnPlateau(LRScheduler):
         threshold_mode: "rel" or "abs".
         cooldown: the number of steps after a reduction that do not count.
         min_lr: the lowest rate; or a list, one for each parameter group.
-        eps: a reduction that is no larger than this is not made.
+        eps: a reduction of at most this much is not made.
 
     >>> import tinygrad_cnn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)

@@ -6,7 +6,7 @@ what a constant there is: `Weight` a parameter, `Statistic` a buffer, `Structura
 such an annotation, that depends on the size of the constant. A reader may ask for ``opset``, for ``outputs``, the number of
 outputs that are wanted, and for ``training``, the module's mode.
 
-A writer is a function of a :class:`~tinygrad_cnn.onnx.write.Writer` and the op's inputs, with its parameters as keywords. It
+A writer is a function of a :class:`~.write.Writer` and the op's inputs, with its parameters as keywords. It
 may ask for ``out``, the value it is to make.
 """
 

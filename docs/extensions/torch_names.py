@@ -1,14 +1,10 @@
-"""Write the tables of docs/from-pytorch.md: `python docs/make_from_pytorch.py`. A test fails while they are out of date."""
+"""The tables of PyTorch's names and keywords, from those that the errors of the library are made of."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from tinygrad_cnn.names.keywords import ABSENT, BESIDE, OF_FUNCTION, RENAMED
 from tinygrad_cnn.names.torch import FUNCTIONS, PROPERTIES, TABLES
 
-PAGE = Path(__file__).parent / "from-pytorch.md"
-BEGIN, END = "## Names, one by one\n", "## Different behaviour\n"
 ELSEWHERE = {
     "tg.gradients(y, x)": "torch.autograd.grad",
     "tg.grad, vjp, jvp, jacrev, jacfwd, hessian, vmap, linearize": "torch.func.grad, ...",
@@ -17,16 +13,10 @@ ELSEWHERE = {
     "tg.optim.EMA": "torch.optim.swa_utils.AveragedModel", "tg.onnx.export, tg.onnx.load": "torch.onnx.export",
 }  # fmt: skip
 """Names of further namespaces, which raise no errors of ours."""
-INTRO = """
-Each of these names and keywords raises an error that says what these tables say. A name of PyTorch's that is in no table
-has its own name here, or NumPy's: `torch.linalg.inv` is `tg.linalg.inv`, and `torch.isclose` is `np.isclose`, since NumPy's
-functions take Tensors. A name that ends with `_` writes in place in PyTorch; here recorded values are never
-written in place.
-"""
 
 
 def grouped(table: dict[str, str]) -> dict[str, list[str]]:
-    """The names for each thing that is used instead."""
+    """The names that have the same replacement."""
     found: dict[str, list[str]] = {}
     for name, use in table.items():
         found.setdefault(use, []).append(name)
@@ -34,29 +24,29 @@ def grouped(table: dict[str, str]) -> dict[str, list[str]]:
 
 
 def keywords(use: str) -> str:
-    """Keywords, from names; a remark in brackets stays."""
+    """Keywords, from names; a reason in brackets stays."""
     return use if use.startswith("(") else " or ".join(f"{name}=" for name in use.split())
 
 
 def shown(use: str) -> str:
-    """What to use, as code, or a remark."""
+    """A replacement as code, or a reason without its brackets."""
     return (use[1:-1] if use.startswith("(") else f"`{use}`").replace("|", chr(92) + "|")
 
 
 def rows(table: dict[str, str], head: str) -> list[str]:
-    """A table of names and what to use; reasons come last."""
+    """A table of names and their replacements; reasons come last."""
     out = [f"| {head} | here |", "| --- | --- |"]
     for use, names in sorted(grouped(table).items(), key=lambda row: row[0].startswith("(")):
         out.append(f"| {' '.join(f'`{name}`' for name in names)} | {shown(use)} |")
     return [*out, ""]
 
 
-def section() -> str:
-    """The text between the headings."""
-    out = [BEGIN, INTRO.strip(), ""]
+def tables() -> str:
+    """A section for each namespace of PyTorch, and one for keywords."""
+    out = []
     for theirs, table in TABLES.items():
         if not theirs.startswith("torch"):
-            continue  # docs/from-autograd.md, docs/from-keras.md
+            continue  # Keras', MyGrad's
         called = {f"{name}()": use for name, use in PROPERTIES.items()} if theirs == "torch.Tensor" else {}
         out += [f"### {theirs}", "", *rows({**called, **table}, "PyTorch")]
         if theirs == "torch.Tensor":
@@ -91,15 +81,4 @@ def section() -> str:
             theirs = " ".join(f"`{k}=`" for k in names)
             out.append(f"| {' '.join(functions)} | {theirs} | {shown(keywords(use))} |")
     out.append("")
-    return "\n".join(out) + "\n"
-
-
-def page() -> str:
-    """The page with tables made from the library's."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    return before + section() + END + rest.split(END)[1]
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    return "\n".join(out)
