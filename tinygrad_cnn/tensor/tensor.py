@@ -25,9 +25,8 @@ from ..core.versions import mark_written
 from ..names.keywords import explain_keywords
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
-from . import in_place
-from .data import to_array
-from .methods import Methods, TensorLike
+from .data import TensorLike, to_array
+from .methods import Methods
 
 
 class Tensor(Methods):
@@ -444,13 +443,6 @@ class Tensor(Methods):
             )
         return _rebuild, (self.numpy(), self.requires_grad)
 
-    # In place
-
-    __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
-        in_place.operator_of, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
-    )
-    __ifloordiv__, __imod__ = map(in_place.operator_of, ("//", "%"))
-
     # NumPy called on Tensors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -462,7 +454,7 @@ class Tensor(Methods):
         return above.array_function(function, args, kwargs)
 
 
-_ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")
+_ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
 
 
 def _asks_unseen(frame: FrameType) -> bool:

@@ -16,7 +16,7 @@ from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..names.keywords import explain_keywords
 from ..ops.elementwise import copy
-from ..tensor.methods import TensorLike
+from ..tensor.data import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor
 from .pytree import leaves, matched, rebuild
