@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import numpy_ops
+from tinygrad_cnn.core.registry import numpy_ops
 from tinygrad_cnn.numpy_api.arguments import HARMLESS, REASONS, places
 
 X = np.array([[0.5, -1.0, 2.0], [3.0, 1.5, -0.25]])

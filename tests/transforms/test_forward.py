@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.testing import gradcheck
 from tinygrad_cnn.transforms import forward
 from tinygrad_cnn.transforms.forward import forward_rule

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..core import hooks, tracing
+from ..core.acceleration import accelerations
 from ..core.backward import check_unwritten, pull_back, reached
-from ..core.graph import Op, accelerations
+from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since

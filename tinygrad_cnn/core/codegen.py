@@ -8,81 +8,11 @@ nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source``
 from __future__ import annotations
 
 import linecache
-import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from .keywords import foreign
 from .operands import ODD
-
-TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
-"""Names that the generated functions use."""
-
-TAKEN_FORM = re.compile("^_|_$|_n$")
-"""The form of their other names: for an input `a`, `a_` is its array and `a_n` its node."""
-
-OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
-TANGENT, OUT_SHAPE = "t", "out_shape"
-"""Names that only a forward rule may ask for."""
-
-NEEDS, IN_SHAPES, PARENTS = JOINT = "needs", "in_shapes", "parents"
-"""Names that only a joint rule may ask for: which gradients are wanted, and the shape and node of each input, or None."""
-
-
-@dataclass
-class Signature:
-    """An op's declared signature: the names of its inputs and parameters, and the names each rule asks for."""
-
-    name: str
-    inputs: tuple[str, ...]
-    params: tuple[str, ...]
-    required: frozenset[str]
-    residuals: tuple[str, ...]
-    variadic: bool
-    optional: frozenset[str]
-    rules: dict[tuple[str, ...], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # inputs that a rule serves -> its names
-    joins: bool = False  # whether the rule of a variadic op returns all gradients
-    composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops computes
-    accelerated: bool = False
-    differentiable: bool = True
-
-    @property
-    def lacks_rules(self) -> bool:
-        """Whether gradients through the op are an error: it has no rules, and is not declared to need none."""
-        return self.differentiable and not self.rules
-
-    @property
-    def served(self) -> list[str]:
-        """The inputs whose nodes are parents of the op's nodes, in order: those with a rule, and all while there is no rule."""
-        return [name for name in self.inputs if self.lacks_rules or any(name in inputs for inputs in self.rules)]
-
-    @property
-    def saveable(self) -> tuple[str, ...]:
-        """Names whose values a node can save for its rules."""
-        return (*self.inputs, OUTPUT, *self.residuals)
-
-    @property
-    def saved(self) -> tuple[str, ...]:
-        """Names whose values a node does save: those that a rule asks for."""
-        wanted = {name for names in self.rules.values() for name in names}
-        return tuple(name for name in self.saveable if name in wanted)
-
-    def legal(self, joint: bool) -> tuple[str, ...]:
-        """Names that a rule may ask for."""
-        if joint:
-            return (COTANGENT, *self.saveable, *self.params, *JOINT)
-        return (COTANGENT, *self.saveable, *self.params, IN_SHAPE, *((POSITION,) if self.variadic else ()))
-
-    def asked_for(self, served: str) -> set[str]:
-        """Names that the backward rule of an input asks for."""
-        return {name for inputs, names in self.rules.items() if served in inputs for name in names}
-
-    def legal_forward(self, served: str) -> tuple[str, ...]:
-        """Names that the forward rule of an input may ask for: only saved values that its backward rule asks for too."""
-        asked = self.asked_for(served)
-        return (TANGENT, *(n for n in self.saveable if n in asked), *self.params, OUT_SHAPE)
+from .signature import IN_SHAPE, IN_SHAPES, NEEDS, OUTPUT, PARENTS, Signature
 
 
 def _tuple(items: list[str]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
-from ..core.graph import numpy_ops
 from ..core.operands import gather
+from ..core.registry import numpy_ops
 from ..tensor import Tensor
 from . import arguments as numpy_arguments
 from .arguments import Refused

@@ -2,7 +2,7 @@
 
 from ..core import keywords
 from ..core.composite import accept_lists
-from ..core.graph import numpy_ops
+from ..core.registry import numpy_ops
 from ..names.keywords import answer, foreign
 from . import (
     activation,

@@ -18,9 +18,9 @@ from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
 from ..core.frames import PACKAGE
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..core.graph import above, register_tensor
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
+from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
 from ..names.keywords import explain_keywords
 from ..ops import compare, elementwise, index, shape

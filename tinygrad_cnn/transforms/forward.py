@@ -19,12 +19,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.backward import in_tensors, pull_back, reached
-from ..core.codegen import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT
 from ..core.grad_mode import enable_grad, no_grad
 from ..core.gradients import check_recorded, fit, unusable
-from ..core.graph import Array, Op, above
+from ..core.graph import Array, Op
 from ..core.node import Argument, Node, Place
-from ..core.signature import asked
+from ..core.registry import above
+from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
 from ..core.tracing import tracer
 
 Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
