@@ -24,7 +24,6 @@ from .frames import is_library
 from .grad_mode import _recording
 from .keywords import Missing, answer
 from .node import Node
-from .operands import adapt
 from .registry import implements as implements
 from .registry import namespace, numpy_ops, registry
 from .signature import OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared, explained
@@ -103,8 +102,7 @@ class Op(Accelerated):
         self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = inspect.signature(raw)
         parameters = given.parameters
-        self.signature = declared(raw, given, residuals, ufunc, linear, composed)
-        self.signature.differentiable = differentiable
+        self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable)
         self.globals: dict[str, Any] = {
             **namespace,
             "__name__": raw.__module__,
@@ -194,8 +192,7 @@ class Op(Accelerated):
         for inputs, rule in rules.items():
             self.rules.update(dict.fromkeys(inputs, rule))
             self.globals[rule_name(inputs)] = rule
-            sig.rules = {known: names for known, names in sig.rules.items() if set(known).isdisjoint(inputs)}
-            sig.rules[inputs] = asked(rule)
+            sig.add_rule(inputs, asked(rule))
         self.rules = {n: self.rules[n] for n in sig.served}
         sig.joins = joint and sig.variadic
         self.forget()
@@ -351,7 +348,7 @@ def op(
 
 namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _watchers=watchers, _tracer=tracer, _adapt=adapt, _gather=operands.gather,
-    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse, _answer=answer, _Missing=Missing,
-    _lacking=lacking, _miscounted=miscounted,
+    _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _gather=operands.gather,
+    _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists, _explain=explain, _refuse=refuse,
+    _answer=answer, _Missing=Missing, _lacking=lacking, _miscounted=miscounted,
 )  # fmt: skip

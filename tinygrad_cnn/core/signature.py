@@ -37,13 +37,21 @@ class Signature:
     residuals: tuple[str, ...]
     variadic: bool
     optional: frozenset[str]
-    rules: dict[tuple[str, ...], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # inputs that a rule serves -> its names
-    joins: bool = False  # whether the rule of a variadic op returns all gradients
-    composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops computes
+    composed: tuple[str, ...]
+    """Keywords of calls that a function composed of ops computes."""
+    differentiable: bool
     accelerated: bool = False
-    differentiable: bool = True
+    rules: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    """The names that each rule asks for, by the inputs that it serves."""
+    joins: bool = False
+    """Whether the rule of a variadic op returns all gradients."""
+    served: tuple[str, ...] = ()
+    """The inputs whose nodes are parents of the op's nodes, in order: those with a rule, and all while there is no rule."""
+    saved: tuple[str, ...] = ()
+    """Names whose values a node saves: those that a rule asks for."""
+
+    def __post_init__(self) -> None:
+        self.served = self.inputs if self.differentiable else ()
 
     @property
     def lacks_rules(self) -> bool:
@@ -51,20 +59,16 @@ class Signature:
         return self.differentiable and not self.rules
 
     @property
-    def served(self) -> list[str]:
-        """The inputs whose nodes are parents of the op's nodes, in order: those with a rule, and all while there is no rule."""
-        return [name for name in self.inputs if self.lacks_rules or any(name in inputs for inputs in self.rules)]
-
-    @property
     def saveable(self) -> tuple[str, ...]:
         """Names whose values a node can save for its rules."""
         return (*self.inputs, OUTPUT, *self.residuals)
 
-    @property
-    def saved(self) -> tuple[str, ...]:
-        """Names whose values a node does save: those that a rule asks for."""
-        wanted = {name for names in self.rules.values() for name in names}
-        return tuple(name for name in self.saveable if name in wanted)
+    def add_rule(self, inputs: tuple[str, ...], names: tuple[str, ...]) -> None:
+        """Note that a rule serves these inputs and asks for these names. It replaces the rules that did."""
+        self.rules = {known: n for known, n in self.rules.items() if set(known).isdisjoint(inputs)} | {inputs: names}
+        served, asked = ({name for each in group for name in each} for group in (self.rules, self.rules.values()))
+        self.served = tuple(name for name in self.inputs if name in served)
+        self.saved = tuple(name for name in self.saveable if name in asked)
 
     def legal(self, joint: bool) -> tuple[str, ...]:
         """Names that a rule may ask for."""
@@ -136,6 +140,7 @@ def declared(
     ufunc: np.ufunc | None,
     linear: tuple[str, ...] = (),
     composed: tuple[str, ...] = (),
+    differentiable: bool = True,
 ) -> Signature:
     """The signature of an op defined by `raw`, or by `ufunc` with raw's names. TypeError if the declaration is ill-formed."""
     parameters = given.parameters.values()
@@ -177,6 +182,6 @@ def declared(
             f"op {raw.__name__}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
             f"{len(names)} and 1, and they must agree: declare a function with a body"
         )
-    found = Signature(raw.__name__, names, keywords, required, residuals, bool(variadic), optional)
-    found.composed = composed
-    return found
+    return Signature(
+        raw.__name__, names, keywords, required, residuals, bool(variadic), optional, composed, differentiable
+    )
