@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,9 +231,3 @@ class TestFolder:
         monkeypatch.setattr("sys.argv", ["build", str(tmp_path / "out"), "--pyodide", str(tmp_path)])
         assert main() == 1
         assert "does not exist" in capsys.readouterr().err
-
-    def test_scripts_are_small(self):
-        """Enough to be read in one sitting."""
-        lines = [len(Path(HERE / name).read_text().splitlines()) for name in PAGE if name.endswith(".js")]
-        assert max(lines) <= 250
-        assert sum(lines) <= 1000

@@ -15,6 +15,7 @@ import tinygrad_cnn as tg
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
     script = (
         "import sys; sys.modules['scipy'] = None\n"

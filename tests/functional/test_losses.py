@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -401,3 +402,38 @@ def test_a_class_that_cannot_be_is_nothing_to_ignore_among_probabilities():
     expected = F.cross_entropy(LOGITS, probabilities)
     for index in (-100, -1):
         assert F.cross_entropy(LOGITS, probabilities, ignore_index=index) == expected
+
+
+WRONGLY_FED = [
+    (F.softmax, F.cross_entropy, LABELS, "leave softmax out of the model"),
+    (F.softmax, F.nll_loss, LABELS, "nll_loss: `log_probs` is the result of softmax, and it must be logarithms"),
+    (F.softmax, F.kl_div, np.full((4, 3), 1 / 3), "kl_div: `prediction` is the result of softmax"),
+    (tg.sigmoid, F.binary_cross_entropy_with_logits, np.ones((4, 3)), "leave sigmoid out, or use binary_cross_entropy"),
+]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(("last", "loss", "target", "message"), WRONGLY_FED, ids=lambda f: getattr(f, "__name__", ""))
+def test_a_result_that_the_loss_would_take_for_something_else(last, loss, target, message, compile):
+    def step(x):
+        return loss(last(x), target)
+
+    x = tg.Tensor(LOGITS, requires_grad=True)
+    step = tg.compile(step) if compile else step
+    for _ in range(4):
+        with pytest.warns(UserWarning, match=message) as found:
+            step(x)
+        assert [each.filename for each in found] == [__file__]
+
+
+def test_the_warning_comes_once_for_a_training_and_not_for_the_right_losses():
+    x, y = LOGITS.astype(np.float32), LABELS
+    model = nn.Sequential(nn.Linear(3, 3), nn.Softmax())
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        tg.fit(model, (x, y), tg.cross_entropy, optimizer, epochs=5, batch_size=2, progress=False)
+    assert ["leave softmax out" in str(each.message) for each in found] == [True]
+    tg.nll_loss(tg.log_softmax(model(x)), y)
+    tg.cross_entropy(model(x).log(), y)
+    tg.binary_cross_entropy(model(x), y[:, None] == np.arange(3))

@@ -292,6 +292,7 @@ def visible(gradient):
     return 4e3 * FLOAT64[1] < np.abs(gradient)
 
 
+@pytest.mark.slow
 def test_an_error_of_one_in_a_thousand_in_one_of_ten_thousand_elements_is_missed_less_than_one_time_in_a_thousand():
     """The statement of gradcheck's docstring, measured: what it says it sees, it sees, and it says so of nearly all."""
     missed = 0
@@ -311,6 +312,7 @@ def test_an_error_of_one_in_a_thousand_in_one_of_ten_thousand_elements_is_missed
     assert hidden / (30 * N) < 1e-4
 
 
+@pytest.mark.slow
 def test_right_gradients_of_ten_thousand_elements_pass():
     for seed in range(100):
         report = gradcheck(lambda x: x * x, normal(seed), order=1, rng=seed, directions=1, budget=0)
@@ -318,6 +320,7 @@ def test_right_gradients_of_ten_thousand_elements_pass():
     assert gradcheck(lambda x: (x.sin() * x).sum(), normal(0), budget=2)
 
 
+@pytest.mark.slow
 def test_elements_of_very_different_sizes_are_all_seen():
     x = 10.0 ** np.random.default_rng(0).uniform(-5, 5, N)
     assert gradcheck(lambda x: x * x, x, order=1)

@@ -91,6 +91,7 @@ VALUES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "shares"), [*SHAPES, *VALUES])
 def test_what_matters_is_drawn_often(strategy, shares):
     """The shares of 300 draws that are the same in each run."""
@@ -137,6 +138,7 @@ def test_layouts_are_what_their_names_say():
     assert not strided(a).flags.writeable
 
 
+@pytest.mark.slow
 def test_every_layout_is_drawn():
     for condition in (
         lambda a: a.size > 1 and a.strides[0] < 0 and a.flags.writeable,
@@ -151,6 +153,7 @@ def test_every_layout_is_drawn():
         find(tst.arrays(layouts=["plain"]), lambda a: not a.flags.c_contiguous, settings=settings(max_examples=50))
 
 
+@pytest.mark.slow
 def test_arrays_shrink():
     assert same(simplest(tst.arrays()), np.array(0.0))
     assert same(simplest(tst.arrays(), lambda a: a.size > 1), np.zeros(2))
@@ -253,6 +256,7 @@ SIMPLEST = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "condition", "expected"), SIMPLEST)
 def test_strategies_shrink_to_small_cases(strategy, condition, expected):
     found = simplest(strategy, condition or (lambda value: True))

@@ -344,6 +344,7 @@ def test_the_text_of_rules():
     assert ops["cube"]["definition"].endswith("return a * a * a")
 
 
+@pytest.mark.slow
 def test_the_text_of_every_rule_of_the_library_is_found():
     from tinygrad_cnn.core.registry import registry
     from tinygrad_cnn.extra.show.rules import UNKNOWN, op_text

@@ -19,6 +19,7 @@ from .grad_mode import enable_grad, no_grad
 from .gradients import LARGE, add_to_parents, apart, check_recorded, in_order, owned, started
 from .graph import Array
 from .node import Place
+from .registry import above
 from .versions import last_write, written_since
 
 Finished: TypeAlias = Callable[[Place, Array], None]
@@ -77,6 +78,7 @@ def pull_back(
                 if op is None or node.number < floor:
                     continue
             if g.size >= LARGE:
+                above.keep_freed_memory()
                 g = in_order(g, node)
             parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
             pulled = op.pull(g, node.saved, node.params, parents) if followed is None else followed(node, g, parents)

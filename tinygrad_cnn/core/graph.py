@@ -22,7 +22,6 @@ from .codegen import build_and_call, rule_name
 from .errors import explain, lacking, miscounted, refuse
 from .frames import is_library
 from .grad_mode import _recording
-from .keywords import Missing, answer
 from .node import Node
 from .registry import implements as implements
 from .registry import namespace, numpy_ops, registry
@@ -118,7 +117,6 @@ class Op(Accelerated):
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
-        self.globals["_again"] = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         if OUT in parameters and ufunc is None:
             prepare = into_out(raw)
@@ -350,5 +348,5 @@ namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _gather=operands.gather,
     _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists, _explain=explain, _refuse=refuse,
-    _answer=answer, _Missing=Missing, _lacking=lacking, _miscounted=miscounted,
+    _lacking=lacking, _miscounted=miscounted,
 )  # fmt: skip

@@ -26,10 +26,11 @@ namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """What the layers above register, so that none below imports them: ops for gradients, and NumPy's protocols."""
+    """What the layers above register, so that core imports none: what walks apply to gradients, and NumPy's protocols."""
 
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
+    keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
     array_ufunc: Callable[..., Any]

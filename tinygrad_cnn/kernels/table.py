@@ -25,7 +25,7 @@ from ..ops import (
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import regression
-from . import batch_norm, copies, dropout, erf, gelu, lapack, losses, matmul, relu, silu, sums, update, where
+from . import batch_norm, copies, dropout, erf, gelu, lapack, losses, matmul, relu, sigmoid, silu, sums, update, where
 from . import pool as pooling
 from .conv import convolution
 
@@ -47,6 +47,8 @@ accelerate(regression.mse, losses.prepare_mse)
 accelerate(shape.reshape, copies.prepare_reshape, along=("a", "y"))
 accelerate(shape.sum_to, sums.prepare_sum_to)
 accelerate(transcendental.erf, erf.prepare)
+accelerate(transcendental.sigmoid, sigmoid.prepare)
+accelerate(transcendental.sigmoid_pull, sigmoid.prepare_pull)
 accelerate(conv.convolve, convolution.convolve, along=("x", "y"))
 accelerate(conv.convolve_dx, convolution.convolve_dx, along=("u", "y"))
 accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"))

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..allocator import keep_by_default
 from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
 from ..core.frames import PACKAGE
@@ -22,7 +23,6 @@ from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
 from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
-from ..names.keywords import explain_keywords
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
 from .data import TensorLike, to_array
@@ -57,7 +57,6 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
-    @explain_keywords
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
         dtype = None if dtype is None else dtype_of(type(self).__name__, dtype)
@@ -266,7 +265,6 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
-    @explain_keywords
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
@@ -305,7 +303,6 @@ class Tensor(Methods):
 
     # Gradients
 
-    @explain_keywords
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
@@ -458,7 +455,11 @@ _ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folde
 
 
 def _asks_unseen(frame: FrameType) -> bool:
-    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``."""
+    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
+
+    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
+    silently wrong result. Only the caller's instruction tells the two apart.
+    """
     return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
@@ -525,6 +526,7 @@ register_tensor(
     to_array,
     broadcast_to=shape.broadcast_to,
     copy=elementwise.copy,
+    keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
     sum_to=shape.sum_to,
 )

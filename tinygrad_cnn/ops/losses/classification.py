@@ -20,7 +20,7 @@ from ..scan import cumsum
 from ..shape import broadcast_to, expand_dims, reshape
 from ..softmax import log_softmax, softmax
 from ..transcendental import sigmoid
-from .base import as_array, check_reduction, numbers, pair, reduced
+from .base import as_array, check_reduction, numbers, pair, reduced, warn_if_from
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss", "multilabel_margin_loss",
@@ -129,6 +129,12 @@ def cross_entropy(
     name = "cross_entropy"
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
+    warn_if_from(
+        softmax,
+        logits,
+        "cross_entropy: `logits` is the result of softmax, which the loss applies itself; "
+        "leave softmax out of the model",
+    )
     ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
     label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
@@ -173,6 +179,12 @@ def nll_loss(
     check_reduction("nll_loss", reduction)
     ignore_index = int(real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer))
     log_probs, target = as_array(log_probs), as_array(target)
+    warn_if_from(
+        softmax,
+        log_probs,
+        "nll_loss: `log_probs` is the result of softmax, and it must be logarithms; "
+        "use log_softmax, or cross_entropy without softmax",
+    )
     if log_probs.ndim == 1:
         return _single(nll_loss, log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
     classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
@@ -295,6 +307,12 @@ def binary_cross_entropy_with_logits(
     Raises:
         ValueError: for a shape that does not match, or another `reduction`.
     """
+    warn_if_from(
+        sigmoid,
+        logits,
+        "binary_cross_entropy_with_logits: `logits` is the result of sigmoid, which the loss applies "
+        "itself; leave sigmoid out, or use binary_cross_entropy",
+    )
     x, t = pair("binary_cross_entropy_with_logits", logits, target)
     each = bernoulli_nll_logits(x, t if pos_weight is None else t * numbers(pos_weight, x.dtype), 1 - t)
     each = each if weight is None else each * numbers(weight, x.dtype)
