@@ -14,13 +14,12 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
-from . import hooks, tracing
+from . import hooks, tracing, versions
 from .grad_mode import enable_grad, no_grad
 from .gradients import LARGE, add_to_parents, apart, check_recorded, in_order, owned, started
 from .graph import Array
 from .node import Place
 from .registry import above
-from .versions import last_write, written_since
 
 Finished: TypeAlias = Callable[[Place, Array], None]
 
@@ -52,7 +51,7 @@ def pull_back(
         if known is not None:
             return known
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
-    nodes, last = reached([place for place, _ in roots], oldest)
+    nodes, last = reached(dict(roots), oldest)
     order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
     useful, ends = (None, ()) if wanted is None else (_leading_to(wanted, nodes), wanted)
     grads, borrowed = started(roots, useful)
@@ -149,11 +148,10 @@ def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
 
 def check_unwritten(nodes: Sequence[Any]) -> None:
     """RuntimeError if a value saved by one of the nodes, newest first, has been overwritten since."""
-    latest = last_write()
     for node in reversed(nodes):
-        if node.number > latest:
+        if node.number > versions.latest:
             break
-        if node.saved and written_since(node.number, node.saved):
+        if node.saved and versions.written_since(node.number, node.saved):
             raise RuntimeError(
                 f"backward: a value that {node.op} saved was overwritten in place after it was recorded (by an "
                 "optimizer's step or copy_); run backward before the update, or run the forward pass again after it"

@@ -120,9 +120,11 @@ def _shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
                 return True
         return False  # if it is another gradient too, `apart` copies it
     memory = _memory(r)
-    others = [g, *(other for other in pulled if other is not r)]
-    others += [v for value in saved for v in (value if value.__class__ is tuple else (value,))]
-    return memory is not None and any(_memory(value) is memory for value in others)
+    for values in (g,), pulled, saved, *saved:
+        for value in values if isinstance(values, tuple | list) else ():
+            if _memory(value) is memory is not None and (value is not r or values is not pulled):
+                return True
+    return False
 
 
 def _memory(value: Any) -> Any:

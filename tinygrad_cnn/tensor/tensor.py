@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..allocator import keep_by_default
 from ..core import hooks, tracing
-from ..core.backward import Finished, in_tensors, pull_back
+from ..core.backward import in_tensors, pull_back
 from ..core.frames import PACKAGE
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
@@ -318,32 +318,11 @@ class Tensor(Methods):
                 if its graph was freed by an earlier backward; or if a value saved in the graph has been overwritten.
             ValueError: if `gradient` has another shape.
         """
-        self._backward(gradient, retain_graph, create_graph)
-
-    def _backward(
-        self,
-        gradient: TensorLike | None,
-        retain_graph: bool | None,
-        create_graph: bool,
-        finished: Finished | None = None,
-    ) -> None:
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
         if tracing.watchers:
             tracing.tracer().set_grad()
-        results = pull_back([root], None, retain=retain, create=create_graph, finished=finished)
-        of = Tensor._of
-        for leaf, g in results.items():
-            tensor = leaf.tensor()  # type: ignore[union-attr]
-            if tensor is None:
-                continue
-            old = getattr(tensor, "_grad", None)
-            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient held by the user never changes
-                g = of(g if old is None else np.asarray(old._array + g))
-            elif old is not None:
-                with enable_grad() if create_graph else no_grad():
-                    g = old + g
-            tensor._grad = g
+        add_to_grads(pull_back([root], None, retain=retain, create=create_graph), create_graph)
 
     def zero_grad(self) -> None:
         """Set ``grad`` to None."""
@@ -482,6 +461,24 @@ def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     return tensor
 
 
+def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
+    """Add gradients to the ``grad`` of the Tensors whose leaves they belong to, if these are alive.
+
+    Each ``grad`` is a new Tensor, so that a gradient that the user holds never changes.
+    """
+    for leaf, g in gradients.items():
+        tensor = leaf.tensor()
+        if tensor is None:
+            continue
+        old = getattr(tensor, "_grad", None)
+        if g.__class__ is np.ndarray:
+            g = Tensor._of(g if old is None else np.asarray(old._array + g))
+        elif old is not None:
+            with enable_grad() if create else no_grad():
+                g = old + g
+        tensor._grad = g
+
+
 @cache
 def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
     """The incoming gradient of most backward walks: a read-only 1."""
@@ -492,7 +489,7 @@ def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
     """The node or leaf of `output` and its checked incoming gradient, as the backward walk takes them."""
-    tensors = in_tensors(create)
+    array, tensors = output._array, in_tensors(create)
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
@@ -500,12 +497,12 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
             "compile the whole step, with backward() in it"
         )
     if gradient is None:
-        if output._array.size != 1:
+        if array.size != 1:
             raise RuntimeError(
-                f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
+                f"{name}: the Tensor has shape {array.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
             )
-        g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
+        g = _one(array.dtype) if not array.ndim else np.ones(array.shape, array.dtype)
         return output._node, Tensor._of(g) if tensors else g
     gradient = gather(gradient, name)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
