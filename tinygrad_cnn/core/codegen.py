@@ -8,8 +8,9 @@ an input `a`, `a_` is its array and `a_n` its node.
 
 from __future__ import annotations
 
+import inspect
 import linecache
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .operands import ODD
@@ -49,12 +50,12 @@ RECORD = """\
 """
 
 
-def emit_call(sig: Signature) -> str:
-    """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient."""
+def emit_call(sig: Signature, first: str) -> str:
+    """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient. `first` is its head."""
     inputs, served, xs = sig.inputs, sig.served, sig.inputs[0]
     s = {"params": _tuple(sig.params), "results": ", ".join(["_y", *map("{}_".format, sig.residuals)]), "inside": ""}
     if sig.variadic:
-        source, given, arrays = f"{_header(sig)}    {xs} = _operands({xs}, '{sig.name}')\n", [f"*{xs}"], [f"*{xs}_"]
+        source, given, arrays = f"    {xs} = _operands({xs}, '{sig.name}')\n", [f"*{xs}"], [f"*{xs}_"]
         s |= {"inputs": xs, "arrays": f"tuple({xs}_)", "parents": f"{xs}_n", "wanted": f"any({xs}_n)"}
         s |= {"some_tensor": f"any([isinstance(x, Tensor) for x in {xs}])"}
         labels = []
@@ -63,7 +64,7 @@ def emit_call(sig: Signature) -> str:
             f"    {xs}_n = tuple([x._node if isinstance(x, Tensor) else None for x in {xs}])\n"
         )
     else:
-        source, given, arrays = _header(sig), list(inputs), [*map("{}_".format, inputs)]
+        source, given, arrays = "", list(inputs), [*map("{}_".format, inputs)]
         s |= {"inputs": _tuple(given), "arrays": _tuple(arrays), "parents": _tuple([*map("{}_n".format, served)])}
         s |= {"some_tensor": _any("isinstance({}, Tensor)", inputs), "wanted": _any("{}_n is not None", served)}
         odd = " or ".join([ODD.format(n, "_FINE") for n in inputs])
@@ -78,8 +79,17 @@ def emit_call(sig: Signature) -> str:
         source += f"    if {n}_n is not None and _recording(): _refuse(_op, '{n}')\n"
     if served:
         s |= {"saved": _tuple([_saved(sig, name) for name in sig.saved])}
-        source += RECORD.format(floating=" and _y.dtype.kind in 'fc'" if sig.lacks_rules else "", **s)
-    return source + "    return _t\n"
+        source += RECORD.format(floating="" if sig.rules else " and _y.dtype.kind in 'fc'", **s)
+    return first + _composed(sig) + source + "    return _t\n"
+
+
+def _composed(sig: Signature) -> str:
+    """Source for the calls that a function composed of ops computes."""
+    if not sig.composed:
+        return ""
+    inputs = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
+    given = ", ".join([*inputs, *map("{0}={0}".format, (*sig.params, *sig.composed))])
+    return f"    if {_any('{} is not None', sig.composed)}: return _composed({given})\n"
 
 
 def _tuple(items: Sequence[str]) -> str:
@@ -97,22 +107,22 @@ def rule_name(inputs: tuple[str, ...]) -> str:
     return f"_rule_{'_'.join(inputs)}"
 
 
-def _header(sig: Signature) -> str:
-    # A variadic op takes its inputs as one sequence, as np.concatenate does, so parameters may follow by position.
-    inputs = [f"{n}=None" if n in sig.optional else n for n in sig.inputs]
-    required = [p for p in sig.params if p in sig.required]
-    if required and sig.optional:
-        required.insert(0, "*")
-    defaulted = [f"{p}=_default_{p}" for p in sig.params if p not in sig.required]
-    composed = [f"{k}=None" for k in sig.composed]
-    if composed and "*" not in required:
-        composed.insert(0, "*")
-    out = [f"def {sig.name}({', '.join([*inputs, *required, *defaulted, *composed])}):"]
-    if composed:
-        first = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
-        given = ", ".join([*first, *(f"{n}={n}" for n in (*sig.params, *sig.composed))])
-        out.append(f"    if {' or '.join(f'{k} is not None' for k in sig.composed)}: return _composed({given})")
-    return "\n".join(out) + "\n"
+def head(name: str, parameters: Iterable[inspect.Parameter], scope: dict[str, Any]) -> str:
+    """The first line of a function. Defaults that cannot be written out are put into its globals, `scope`."""
+    shown = []
+    for p in parameters:
+        if not (p.default is None or p.default is p.empty or type(p.default) in (bool, int, str)):
+            scope[f"_default_{p.name}"] = p.default
+            p = p.replace(default=_Written(f"_default_{p.name}"))
+        shown.append(p.replace(annotation=p.empty))
+    return f"def {name}{inspect.Signature(shown)}:\n"
+
+
+class _Written(str):
+    """Source as the default of a parameter."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def _run(sig: Signature, arguments: Sequence[str], residuals: Sequence[str] = ()) -> str:

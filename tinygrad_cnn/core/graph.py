@@ -20,12 +20,11 @@ from . import codegen, operands
 from .acceleration import Accelerated, into_out
 from .codegen import build_and_call, rule_name
 from .errors import explain, lacking, miscounted, refuse
-from .frames import is_library
 from .grad_mode import _recording
 from .node import Node
 from .registry import implements as implements
 from .registry import namespace, numpy_ops, registry
-from .signature import OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared, explained
+from .signature import OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared
 from .tracing import tracer, watchers
 from .versions import tick
 
@@ -108,12 +107,9 @@ class Op(Accelerated):
             "_op": self,
             "_raw": self.raw,
             "_build": self.build,
-            **{f"_default_{name}": p.default for name, p in parameters.items()},
         }
         function: Any = FunctionType(build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
-        if is_library(raw.__code__.co_filename):
-            function.__doc__ = explained(raw.__doc__)
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
@@ -131,7 +127,11 @@ class Op(Accelerated):
     @property
     def source(self) -> str:
         """The Python source generated for this op."""
-        return codegen.emit_call(self.signature) + "\n" + codegen.emit_pull(self.signature)
+        return self._call_source() + "\n" + codegen.emit_pull(self.signature)
+
+    def _call_source(self) -> str:
+        given = inspect.signature(self.function).parameters.values()
+        return codegen.emit_call(self.signature, codegen.head(self.name, given, self.globals))
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
@@ -204,15 +204,15 @@ class Op(Accelerated):
         """The public function, generated on first use."""
         with _building:
             if self.function.__code__ is build_and_call.__code__:
-                codegen.become(self.function, self._made("call", codegen.emit_call))
+                codegen.become(self.function, self._made("call", self._call_source()))
         return self.function
 
     def _build_and_pull(self, *args: Any) -> tuple[Any, ...]:
-        self.pull = self._made("pull", codegen.emit_pull)
+        self.pull = self._made("pull", codegen.emit_pull(self.signature))
         return self.pull(*args)
 
-    def _made(self, kind: str, emit: Callable[[Signature], str]) -> Any:
-        return codegen.made(f"<{self.name}: {kind}>", emit(self.signature), self.globals)
+    def _made(self, kind: str, source: str) -> Any:
+        return codegen.made(f"<{self.name}: {kind}>", source, self.globals)
 
     def saved_tensors(self, node: Node) -> tuple[Any, ...]:
         """The saved values of `node`, with differentiable inputs and the output as Tensors at their places in the graph."""

@@ -89,40 +89,12 @@ class Signature:
 OUT = "out"
 
 
-def explained(doc: str | None) -> str | None:
-    """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
-    if doc is None:
-        return None
-    # A hundred times faster than a search of the whole text, of which each word could begin a rule.
-    rules = [rule for line in doc.split("\n") if "' =" in line for rule in re.findall(r"(?:\w+', )*\w+' =", line)]
-    if not (rules or re.search(r" g\b", doc)):
-        return doc
-    names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
-    marked = ", ".join(f"{name}'" for name in names)
-    others = f", and {marked} with respect to {', '.join(names)}" if names else ""
-    return f"{doc.rstrip()}\n\n    Here g is the gradient with respect to y{others}.\n    "
-
-
 def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a rule's parameters."""
     if isinstance(rule, FunctionType) and not hasattr(rule, "__wrapped__"):
         code = rule.__code__  # ten times faster than `inspect`
         return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return tuple(inspect.signature(rule).parameters)
-
-
-def parameters(function: Any) -> dict[str, Any] | None:
-    """The annotations of a function's parameters by name; None if it takes any keyword."""
-    if {"__signature__", "__wrapped__"}.isdisjoint(vars(function)):
-        code, known = (
-            function.__code__,
-            function.__annotations__,
-        )  # `inspect` would take a tenth of the library's import
-        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
-        takes_any = code.co_flags & inspect.CO_VARKEYWORDS
-        return None if takes_any else {name: known.get(name) for name in code.co_varnames[:count]}
-    given = inspect.signature(function).parameters
-    return None if any(p.kind is p.VAR_KEYWORD for p in given.values()) else {n: p.annotation for n, p in given.items()}
 
 
 def check_names(where: str, served: Sequence[str], rule: Callable[..., Any], legal: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """NumPy in full: functions that make Tensors, those composed of ops, and what NumPy does when it is called on a Tensor."""
 
-from ..core.composite import accept_lists
 from ..core.registry import above, numpy_ops
+from ..ops.composite import accept_lists
 from . import creation, difference, join, matrix_functions, nan, polynomial, products, select, statistics
 from .dispatch import array_function, array_ufunc
 from .dlpack import export

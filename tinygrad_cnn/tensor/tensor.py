@@ -17,12 +17,12 @@ from numpy.typing import DTypeLike, NDArray
 from ..allocator import keep_by_default
 from ..core import hooks, tracing
 from ..core.backward import in_tensors, pull_back
-from ..core.frames import PACKAGE
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
 from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
+from ..frames import PACKAGE
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
 from .data import TensorLike, to_array

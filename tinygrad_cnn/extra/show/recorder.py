@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...core.frames import PACKAGE, is_library
 from ...core.graph import Op
 from ...core.node import Leaf, Node, Place
 from ...core.tracing import Args, Tracer, performed
 from ...core.versions import tick, written_since
+from ...frames import PACKAGE, is_library
 from ...nn import Module, Parameter
 from ...ops.shape import sum_to
 from ...tensor import Tensor
