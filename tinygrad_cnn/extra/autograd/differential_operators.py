@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...core.operands import gather
+from ...ops.matmul import tensordot
 from ...tensor import Tensor
 from ...transforms.batched_call import as_tensor
 from ...transforms.checkpoint import checkpoint as recomputed
@@ -168,11 +169,16 @@ hessian_vector_product = hessian_tensor_product
 
 
 def tensor_jacobian_product(fun: Callable[..., Any], argnum: int = 0) -> Callable[..., Any]:
-    """The function of fun's arguments and, last, a vector of the result's shape, that returns the vector times the Jacobian."""
+    """The function of fun's arguments and, last, a tensor, that returns the tensor times the Jacobian.
+
+    The products are summed over the axes of the tensor, which are the first ones of the result. For a tensor of the result's
+    shape, this is one backward pass.
+    """
 
     def product(*args: Any, **kwargs: Any) -> Any:
-        *given, vector = args
-        return make_vjp(fun, argnum)(*given, **kwargs)[0](vector)
+        *given, tensor = args
+        axes = np.ndim(tensor)
+        return jacobian(lambda *args, **kwargs: tensordot(tensor, fun(*args, **kwargs), axes), argnum)(*given, **kwargs)
 
     return product
 

@@ -16,7 +16,7 @@ from ...core.graph import Op
 from ...ops.shape import concatenate
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
-from .trees import plain, values
+from .trees import holds, plain, recorded, values
 from .vspaces import VSpace, vspace
 
 __all__ = [
@@ -58,31 +58,37 @@ class Rules:
         return self._ops[forward]
 
     def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The result of a call in which an argument is a Tensor."""
-        places = [i for i, value in enumerate(args) if isinstance(value, Tensor) and value._node is not None]
-        given = [value.numpy()[()] if isinstance(value, Tensor) else value for value in args]
+        """The result of a call in which an argument is a Tensor, or a nested container with one."""
+        given = [values(value) for value in args]
         result = self.fun(*given, **kwargs)
-        if not places:
+        slots = [
+            (i, k, leaf) for i, value in enumerate(args) for k, (_, leaf) in enumerate(leaves(value)) if recorded(leaf)
+        ]
+        if not slots:
             return result
-        call = Call(self, given, kwargs, places, result)
+        call = Call(self, given, kwargs, [(i, k) for i, k, _ in slots], result)
         if not call.forms:
             return result
-        forward = self.push is not None and (self.pushed is None or self.pushed.issuperset(places))
-        whole = self.op(forward).function([args[i] for i in places], call=call)
+        forward = self.push is not None and (self.pushed is None or self.pushed.issuperset(call.argnums))
+        whole = self.op(forward).function([leaf for *_, leaf in slots], call=call)
         call.value = None
         return plain(rebuild(result, call.filled(whole)))
 
 
 class Call:
-    """A call of a primitive: its arguments but those that are differentiated, and the form of its result."""
+    """A call of a primitive: its arguments, the slots in them that are differentiated, and the form of its result.
+
+    A slot is the position of an argument, and that of a leaf in it.
+    """
 
     def __init__(
-        self, rules: Rules, args: list[Any], kwargs: dict[str, Any], places: Sequence[int], result: Any
+        self, rules: Rules, args: list[Any], kwargs: dict[str, Any], slots: Sequence[tuple[int, int]], result: Any
     ) -> None:
         self.rules = rules
-        self.args = [None if i in places else value for i, value in enumerate(args)]
+        self.slots = slots
+        self.argnums = sorted({i for i, _ in slots})
+        self.args = [rebuild(v, self._filled(i, v, {})) if i in self.argnums else v for i, v in enumerate(args)]
         self.kwargs = kwargs
-        self.places = places
         self.result = result
         found = [leaf for _, leaf in leaves(result)]
         arrays = [np.asarray(leaf) for leaf in found]
@@ -122,12 +128,26 @@ class Call:
         flat = [(leaf if isinstance(leaf, Tensor) else np.asarray(leaf)).reshape(-1) for leaf in found]
         return concatenate(flat) if any(isinstance(leaf, Tensor) for leaf in flat) else np.concatenate(flat)
 
+    def _filled(self, i: int, argument: Any, leaf_of: dict[tuple[int, int], Any]) -> list[Any]:
+        """The leaves of an argument, with others, or None, in its slots."""
+        return [leaf_of.get((i, k)) if (i, k) in self.slots else leaf for k, (_, leaf) in enumerate(leaves(argument))]
+
     def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
-        """All arguments, with those that are differentiated."""
-        args = list(self.args)
-        for i, value in zip(self.places, inputs, strict=True):
-            args[i] = _number(value)
-        return tuple(args)
+        """All arguments, with `inputs` in the slots."""
+        found = dict(zip(self.slots, map(_number, inputs), strict=True))
+        return tuple(
+            rebuild(v, self._filled(i, v, found)) if i in self.argnums else v for i, v in enumerate(self.args)
+        )
+
+    def directions(self, tangents: Sequence[Any], inputs: Sequence[Any]) -> dict[int, Any]:
+        """The tangents of arguments, by position; zero where there is none."""
+        moved = {slot: _number(t) for slot, t in zip(self.slots, tangents, strict=True) if t is not None}
+        found = {}
+        for i, argument in enumerate(self.arguments(inputs)):
+            if any(at == i for at, _ in moved):
+                zeros = [np.zeros(np.shape(leaf)) for _, leaf in leaves(argument)]
+                found[i] = rebuild(argument, [moved.get((i, k), zero) for k, zero in enumerate(zeros)])
+        return found
 
 
 def _number(value: Any) -> Any:
@@ -143,15 +163,16 @@ def _result(*inputs: Any, call: Call) -> Any:
 def _pull(g: Any, y: Any, inputs: tuple[Any, ...], call: Call, needs: Sequence[bool]) -> tuple[Any, ...]:
     """The gradients that the primitive's rules give."""
     rules = call.rules
-    wanted = tuple(i for i, need in zip(call.places, needs, strict=True) if need)
+    wanted = tuple(sorted({i for (i, _), need in zip(call.slots, needs, strict=True) if need}))
     if rules.pull is None:
         raise NotImplementedError(f"{rules.name}: no rule gives its gradient; define one with defvjp")
     found = rules.pull(wanted, call.tree(y), call.arguments(inputs), call.kwargs)(call.tree(g))
-    slopes = dict(zip(wanted, found, strict=True))
-    return tuple(
-        _checked(rules, i, slopes[i], value, g) if need else None
-        for i, value, need in zip(call.places, inputs, needs, strict=True)
-    )
+    slopes = {i: None if v is None else [leaf for _, leaf in leaves(v)] for i, v in zip(wanted, found, strict=True)}
+    results = []
+    for (i, k), value, need in zip(call.slots, inputs, needs, strict=True):
+        own = slopes.get(i)
+        results.append(_checked(rules, i, None if own is None else own[k], value, g) if need else None)
+    return tuple(results)
 
 
 def _checked(rules: Rules, i: int, slope: Any, value: Any, g: Any) -> Any:
@@ -178,9 +199,8 @@ def _push(t: tuple[Any, ...], y: Any, inputs: tuple[Any, ...], call: Call) -> An
     """The tangent that the primitive's rules give."""
     rules = call.rules
     assert rules.push is not None
-    moved = [(i, _number(v)) for i, v in zip(call.places, t, strict=True) if v is not None]
-    argnums, tangents = zip(*moved, strict=True)
-    found = rules.push(argnums, tangents, call.tree(y), call.arguments(inputs), call.kwargs)
+    moved = call.directions(t, inputs)
+    found = rules.push(tuple(moved), tuple(moved.values()), call.tree(y), call.arguments(inputs), call.kwargs)
     joined = call.joined(found)
     if not isinstance(joined, Tensor):
         joined = np.asarray(joined)
@@ -210,10 +230,7 @@ def primitive(fun: Function) -> Function:
     rules = Rules(fun)
 
     def called(*args: Any, **kwargs: Any) -> Any:
-        for value in args:
-            if isinstance(value, Tensor):
-                return rules.record(args, kwargs)
-        return fun(*args, **kwargs)
+        return rules.record(args, kwargs) if holds(args) else fun(*args, **kwargs)
 
     functools.update_wrapper(called, fun, updated=())
     called.fun = fun  # type: ignore[attr-defined]
