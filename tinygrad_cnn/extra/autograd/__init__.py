@@ -69,7 +69,11 @@ def install() -> None:
             "before"
         )
     has_scipy = importlib.util.find_spec("scipy") is not None
-    names = [module.name for module in pkgutil.walk_packages(__path__, f"{__name__}.") if not module.name.endswith("__main__")]
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(__path__, f"{__name__}.")
+        if not module.name.endswith("__main__")
+    ]
     for name in names:
         if has_scipy or not name.startswith(f"{__name__}.scipy"):
             sys.modules[name.removeprefix(f"{__name__.rpartition('.')[0]}.")] = import_module(name)

@@ -35,7 +35,9 @@ def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
     refuse_complex(name, x)
     found = [leaf for _, leaf in leaves(x)]
     if found and not any(map(is_differentiable, found)):
-        raise TypeError(f"{name}: the argument is {kind(found[0])}, which has no derivative; give floating-point numbers")
+        raise TypeError(
+            f"{name}: the argument is {kind(found[0])}, which has no derivative; give floating-point numbers"
+        )
     run = Run(name, fun, (rebuild(x, map(as_recordable, found)),), {}, 0)
     refuse_complex(name, run.result)
     if not any(isinstance(leaf, Tensor) and leaf._node is not None for _, leaf in leaves(run.result)):
@@ -104,4 +106,6 @@ def isbox(x: Any) -> bool:
 
 
 Box = Tensor
-primitive_vjps: dict[Callable[..., Any], Any] = {}  # of which some programs ask for members; the rules are the primitives' own
+primitive_vjps: dict[
+    Callable[..., Any], Any
+] = {}  # of which some programs ask for members; the rules are the primitives' own

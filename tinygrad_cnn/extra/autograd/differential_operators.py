@@ -256,5 +256,3 @@ def checkpoint(fun: Callable[..., Any]) -> Callable[..., Any]:
         return plain(recomputed(fun, *args, **kwargs))
 
     return again
-
-

@@ -135,9 +135,7 @@ class Call:
     def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """All arguments, with `inputs` in the slots."""
         found = dict(zip(self.slots, map(_number, inputs), strict=True))
-        return tuple(
-            rebuild(v, self._filled(i, v, found)) if i in self.argnums else v for i, v in enumerate(self.args)
-        )
+        return tuple(rebuild(v, self._filled(i, v, found)) if i in self.argnums else v for i, v in enumerate(self.args))
 
     def directions(self, tangents: Sequence[Any], inputs: Sequence[Any]) -> dict[int, Any]:
         """The tangents of arguments, by position; zero where there is none."""
@@ -182,7 +180,9 @@ def _checked(rules: Rules, i: int, slope: Any, value: Any, g: Any) -> Any:
     elif not isinstance(slope, Tensor):
         slope = np.asarray(slope)
         if slope.dtype.kind not in "biuf":
-            raise TypeError(f"{rules.name}: the rule for argument {i} returned {slope.dtype}; it must hold real numbers")
+            raise TypeError(
+                f"{rules.name}: the rule for argument {i} returned {slope.dtype}; it must hold real numbers"
+            )
         if slope.shape != value.shape and slope.size == 1 and value.size == 1:
             slope = slope.reshape(value.shape)
     if isinstance(g, Tensor) and not isinstance(slope, Tensor):
@@ -249,7 +249,9 @@ def rules_of(name: str, fun: Any) -> Rules:
 def _by_position(name: str, rules: Rules, makers: Sequence[Any], argnums: Sequence[int] | None) -> dict[int, Any]:
     positions = range(len(makers)) if argnums is None else argnums
     if len(positions) != len(makers):
-        raise TypeError(f"{name}: {len(makers)} rules of {rules.name} for {len(positions)} `argnums`; give one for each")
+        raise TypeError(
+            f"{name}: {len(makers)} rules of {rules.name} for {len(positions)} `argnums`; give one for each"
+        )
     return dict(zip(positions, makers, strict=True))
 
 

@@ -12,7 +12,15 @@ from . import core
 from .vspaces import vspace
 from .wrap_util import unary_to_nary
 
-__all__ = ["check_equivalent", "check_grads", "check_jvp", "check_vjp", "combo_check", "make_numerical_jvp", "scalar_close"]
+__all__ = [
+    "check_equivalent",
+    "check_grads",
+    "check_jvp",
+    "check_vjp",
+    "combo_check",
+    "make_numerical_jvp",
+    "scalar_close",
+]
 
 TOL, RTOL, EPS = 1e-6, 1e-6, 1e-6
 

@@ -36,6 +36,8 @@ def quick_grad_check(
     ends = [fun(arg0 + sign * step / 2, *extra_args, **given) for sign in (1, -1)]
     numeric = (ends[0] - ends[1]) / eps
     analytic = np.sum(grad(fun)(arg0, *extra_args, **given) * step) / eps
-    assert np.allclose(numeric, analytic, rtol=rtol, atol=atol), f"the derivative is {analytic}; differences give {numeric}"
+    assert np.allclose(numeric, analytic, rtol=rtol, atol=atol), (
+        f"the derivative is {analytic}; differences give {numeric}"
+    )
     if verbose:
         print(f"the derivative {analytic} agrees with differences, {numeric}")

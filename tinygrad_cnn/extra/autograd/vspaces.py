@@ -88,7 +88,8 @@ class VSpace:
         if not isinstance(other, VSpace):
             return NotImplemented
         forms = [
-            [(path, a.shape, a.dtype) for (path, _), a in zip(leaves(s._like), s._leaves, strict=True)] for s in (self, other)
+            [(path, a.shape, a.dtype) for (path, _), a in zip(leaves(s._like), s._leaves, strict=True)]
+            for s in (self, other)
         ]
         return forms[0] == forms[1]
 

@@ -68,5 +68,3 @@ def wrapped(source: Mapping[str, Any], module: str) -> dict[str, Any]:
         is_function = isinstance(value, np.ufunc) or (callable(value) and not isinstance(value, type))
         found[name] = recording(value, module) if is_function else value
     return found
-
-

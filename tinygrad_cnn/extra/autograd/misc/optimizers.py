@@ -29,7 +29,9 @@ def _of_nested(optimize: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_of_nested
-def sgd(grad: Any, x: Any, callback: Any = None, num_iters: int = 200, step_size: float = 0.1, mass: float = 0.9) -> Any:
+def sgd(
+    grad: Any, x: Any, callback: Any = None, num_iters: int = 200, step_size: float = 0.1, mass: float = 0.9
+) -> Any:
     """Descent with momentum: v = mass v - (1 - mass) g, then x = x + step_size v."""
     velocity = np.zeros(len(x))
     for i in range(num_iters):

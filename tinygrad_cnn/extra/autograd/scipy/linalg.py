@@ -80,7 +80,9 @@ def _transposed_band(l_and_u: tuple[int, int], ab: _Any) -> _Any:
     low, up = l_and_u
     n = _np.shape(ab)[1]
     rows = []
-    for k in _builtins.range(-low, up + 1):  # the diagonal j - i of A is at row up - k, and at row low + k of the transpose
+    for k in _builtins.range(
+        -low, up + 1
+    ):  # the diagonal j - i of A is at row up - k, and at row low + k of the transpose
         row = ab[up - k]
         zeros = _np.zeros(_builtins.min(_builtins.abs(k), n))
         rows.append(_np.concatenate([row[k:], zeros] if k > 0 else [zeros, row[: n + k]] if k else [row]))
@@ -152,7 +154,10 @@ def _block_diag(*arrays: _Any) -> _Any:
     for block, width in zip(blocks, widths, strict=True):
         height = _np.shape(block)[0]
         rows.append(
-            _np.concatenate([_np.zeros((height, before)), block, _np.zeros((height, _builtins.sum(widths) - before - width))], axis=1)
+            _np.concatenate(
+                [_np.zeros((height, before)), block, _np.zeros((height, _builtins.sum(widths) - before - width))],
+                axis=1,
+            )
         )
         before += width
     return _np.concatenate(rows, axis=0)
