@@ -3,8 +3,9 @@
     import tinygrad_cnn.extra.autograd.numpy as np
     from tinygrad_cnn.extra.autograd import grad
 
-Code that says ``import autograd`` runs unchanged after :func:`install`, or by ``python -m tinygrad_cnn.extra.autograd script.py``.
-Inside a function that is differentiated, arrays are Tensors; its arguments and results are arrays and floats.
+Code that says ``import autograd`` runs unchanged after :func:`install`, or by
+``python -m tinygrad_cnn.extra.autograd script.py``. Inside a function that is differentiated, arrays are Tensors; its arguments
+and results are arrays and floats.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
-import numpy as np
-
 from . import core
 from .vspaces import vspace
 from .wrap_util import unary_to_nary

@@ -125,3 +125,5 @@ def multigammaln(a: Array, d: int) -> Tensor:
 
 
 psi = digamma
+for _ufunc in (scipy.psi, scipy.digamma):  # two objects, in some versions
+    implements(_ufunc)(digamma)

@@ -1,8 +1,8 @@
 """The incomplete gamma and beta functions and Student's t distribution, differentiable by all arguments.
 
-Derivatives by the shapes a, b and df are integrals (see :mod:`.quadrature`). First derivatives have a relative error below 1e-12
-for shapes up to 1e4, below 1e-10 up to 1e8. Second derivatives change their sign; their error is as small compared with
-their largest value over all x. In float32, everything is computed in float64 and rounded.
+Derivatives by the shapes a, b and df are integrals (see :mod:`.quadrature`). Compared with the largest
+value over all x, the error of first and second derivatives is below 1e-12 for shapes from 1e-3 to 1e4, and below 1e-9 from
+1e-6 to 1e8. In float32, everything is computed in float64 and rounded.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def _differentiated(terms: Terms, a: Any, b: Any) -> Terms:
 class _Gamma:
     """The density t^a e^-t / Gamma(a) by log t, and its derivatives by a.
 
-    With v = log t - shift, the n-th derivative is the density times the sum of binomial(n, k) v^(n - k) parts[k]. For large a the
-    shift is log a, so that no large numbers cancel; for small a it is 0, and 1 / Gamma(a) is a part.
+    With v = log t - shift, the n-th derivative is the density times the sum of binomial(n, k) v^(n - k) parts[k]. For large a
+    the shift is log a, so that no large numbers cancel; for small a it is 0, and 1 / Gamma(a) is a part.
     """
 
     def __init__(self, a: Floats, order: int) -> None:
@@ -280,7 +280,7 @@ def _multinomial(n: int, p: int, i: int) -> int:
 
 @op(elementwise=True)
 def lower_beta(a: Array, b: Array, x: Array, *, m: int, n: int, k: int) -> Array:
-    """y = the derivative of orders m, n, k by a, b, x of betainc(a, b, x).   a' = g times that of order m + 1, b', x' likewise."""
+    """y = the derivative of orders m, n, k by a, b, x of betainc(a, b, x).   a' = g times that of order m + 1; b', x' alike."""
     dtype = floating(a, b, x)
     if not m and not n and not k:
         return np.asarray(scipy.betainc(a, b, x)).astype(dtype)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ...core.graph import Array, Tensor
 from ...ops.elementwise import exp, log, where
-from ...ops.reduce import sum as total
 from ...ops.reduce import logsumexp as log_sum_exp
+from ...ops.reduce import sum as total
 from ...ops.transcendental import log1p
 from .ufuncs import op_of, scipy
 

@@ -1,9 +1,9 @@
 """Derivatives of the incomplete gamma and beta functions with respect to their shapes, by numerical integration.
 
-Such a function is the integral of a density f from a point to an end. Its derivative is the integral of that of f, which is f
-times a polynomial in log t whose coefficients are polygamma functions. As f integrates to 1 over all t, the derivative's integral
-over all t is 0, so either side of the point will do. The side is chosen on which the integrand keeps its sign, so nothing
-cancels.
+Such a function is the integral of a density f from a point to an end. Its derivative is the integral of the derivative of f,
+which is f times a polynomial in log t whose coefficients are polygamma functions. Over all t, f integrates to 1, and its
+derivative to 0. So the integral may be taken on either side of the point: on the one where the integrand keeps its sign, and
+nothing cancels.
 
 With u = log t (gamma) or u = log t / (1 - t) (beta), log f is concave. The integral ends where f has fallen by e^-50. The
 variable s with u = center + width sinh s resolves the peak, whose width may be 1 / sqrt(a), and a tail of length 1 / a alike.
@@ -13,7 +13,7 @@ Panels of the same length in s have 20 Gauss-Legendre nodes each.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np

@@ -17,7 +17,7 @@ __all__ = ["stdtr"]
 
 
 def _density(df: Any, t: Any, m: int) -> Any:
-    """The derivative of order m by df of the density, which is e^(-(df + 1) / 2 log(1 + t^2 / df)) / (sqrt(df) B(df / 2, 1 / 2))."""
+    """The derivative of order m by df of the density (1 + t^2 / df)^(-(df + 1) / 2) / (sqrt(df) B(df / 2, 1 / 2))."""
     half, square = 0.5 * df, t * t
     density = exp(-betaln(half, 0.5) - 0.5 * log(df) - (half + 0.5) * log1p(square / df))
     if not m:
@@ -34,11 +34,13 @@ def _density(df: Any, t: Any, m: int) -> Any:
 
 @op(elementwise=True)
 def student(df: Array, t: Array, *, m: int) -> Array:
-    """y = the derivative of order m by df of the distribution function.   df' = g times that of order m + 1,  t' = that of the density.
+    """y = the derivative of order m by df of the distribution function.   df' = g times that of order m + 1.
 
-    It comes from those of the incomplete beta function I_x(df / 2, 1 / 2) with x = df / (df + t^2), or that of 1 - x if x is the
-    larger one.
+    t' = g times the derivative of order m by df of the density. The value comes from the incomplete beta function
+    I_x(df / 2, 1 / 2) with x = df / (df + t^2), or with 1 - x and the shapes exchanged if x is the larger one.
     """
+    if not m:
+        return np.asarray(scipy.stdtr(df, t)).astype(floating(df, t))
     if m > 2:
         raise NotImplementedError("stdtr: derivatives of order 3 and more by `df` are not known here")
     nu, at = np.broadcast_arrays(np.asarray(df, np.float64), np.asarray(t, np.float64))

@@ -14,7 +14,6 @@ import numpy as _np
 from ....core.operands import gather as _gather
 from ....ops.elementwise import copy as _copy
 from ....ops.shape import broadcast_to as _broadcast_to
-from ....tensor import Tensor as _Tensor
 from ..trees import holds as _holds
 from ..wrapping import recording as _recording
 from ..wrapping import wrapped as _wrapped
@@ -94,9 +93,9 @@ r_, c_ = _Joined(_np.r_, columns=False), _Joined(_np.c_, columns=True)
 for _old, _new in {"trapz": "trapezoid", "in1d": "isin", "row_stack": "vstack"}.items():  # names that NumPy 2 dropped
     globals().setdefault(_old, globals()[_new])
 
-from . import fft, linalg, numpy_boxes, numpy_vjps, numpy_vspaces, random  # noqa: E402 - they replace NumPy's modules
+from . import fft, linalg, numpy_boxes, numpy_vjps, numpy_vspaces, random  # noqa: E402, F401 - they replace NumPy's modules
 
 numpy_wrapper = _sys.modules[__name__]
 _sys.modules[f"{__name__}.numpy_wrapper"] = numpy_wrapper
 
-__all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]  # noqa: PLE0604
+__all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]

@@ -1,4 +1,4 @@
-"""``scipy.linalg``: functions that NumPy has too record, and so do triangular, banded and Sylvester equations, sqrtm and expm."""
+"""``scipy.linalg``: what NumPy has too, equations with triangular, banded and Sylvester matrices, sqrtm and expm record."""
 
 from __future__ import annotations
 

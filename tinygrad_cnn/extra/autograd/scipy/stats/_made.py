@@ -1,4 +1,4 @@
-"""A distribution's functions from its formulas: SciPy's with arrays, the formula with Tensors."""
+"""A location and a scale for the formulas of standard distributions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from inspect import signature
 from typing import Any
 
 from ... import numpy as np
-from ...wrapping import recording
 
 Formula = Callable[..., Any]
-
-
-def functions(module: str, scipy: Any, **formulas: Formula) -> dict[str, Formula]:
-    """SciPy's functions of these names, and the formulas that stand for them with Tensors."""
-    return {name: recording(getattr(scipy, name), module, formula) for name, formula in formulas.items()}
 
 
 def located(formula: Formula, kind: str = "") -> Formula:

@@ -7,10 +7,9 @@ from typing import Any
 from scipy.stats import beta as _scipy
 
 from ... import numpy as np
+from ...wrapping import recording as _recorded
 from .. import special
-from ._made import functions, located
-
-__all__ = ["cdf", "logpdf", "pdf"]
+from ._made import located
 
 
 def _logpdf(x: Any, a: Any, b: Any) -> Any:
@@ -20,9 +19,8 @@ def _logpdf(x: Any, a: Any, b: Any) -> Any:
     return np.where(inside, density, -np.inf)
 
 
-globals().update(
-    functions(
-        __name__, _scipy, logpdf=located(_logpdf, "logpdf"), pdf=located(lambda x, a, b: np.exp(_logpdf(x, a, b)), "pdf"),
-        cdf=located(lambda x, a, b: special.betainc(a, b, np.clip(x, 0, 1))),
-    )
-)  # fmt: skip
+logpdf = _recorded(_scipy.logpdf, __name__, located(_logpdf, "logpdf"))
+pdf = _recorded(_scipy.pdf, __name__, located(lambda x, a, b: np.exp(_logpdf(x, a, b)), "pdf"))
+cdf = _recorded(_scipy.cdf, __name__, located(lambda x, a, b: special.betainc(a, b, np.clip(x, 0, 1))))
+
+__all__ = ["cdf", "logpdf", "pdf"]

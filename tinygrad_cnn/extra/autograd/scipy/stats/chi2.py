@@ -8,10 +8,9 @@ from typing import Any
 from scipy.stats import chi2 as _scipy
 
 from ... import numpy as np
+from ...wrapping import recording as _recorded
 from .. import special
-from ._made import functions, located
-
-__all__ = ["cdf", "logpdf", "pdf"]
+from ._made import located
 
 
 def _logpdf(x: Any, df: Any) -> Any:
@@ -21,9 +20,8 @@ def _logpdf(x: Any, df: Any) -> Any:
     return np.where(inside, density, -np.inf)
 
 
-globals().update(
-    functions(
-        __name__, _scipy, logpdf=located(_logpdf, "logpdf"), pdf=located(lambda x, df: np.exp(_logpdf(x, df)), "pdf"),
-        cdf=located(lambda x, df: special.gammainc(df / 2, np.maximum(x, 0) / 2)),
-    )
-)  # fmt: skip
+logpdf = _recorded(_scipy.logpdf, __name__, located(_logpdf, "logpdf"))
+pdf = _recorded(_scipy.pdf, __name__, located(lambda x, df: np.exp(_logpdf(x, df)), "pdf"))
+cdf = _recorded(_scipy.cdf, __name__, located(lambda x, df: special.gammainc(df / 2, np.maximum(x, 0) / 2)))
+
+__all__ = ["cdf", "logpdf", "pdf"]

@@ -7,10 +7,8 @@ from typing import Any
 from scipy.stats import dirichlet as _scipy
 
 from ... import numpy as np
+from ...wrapping import recording as _recorded
 from .. import special
-from ._made import functions
-
-__all__ = ["logpdf", "pdf", "rvs"]
 
 rvs = _scipy.rvs
 
@@ -23,4 +21,7 @@ def _logpdf(x: Any, alpha: Any) -> Any:
     return np.sum(special.xlogy(powers, x), 0) + special.gammaln(np.sum(alpha)) - np.sum(special.gammaln(alpha))
 
 
-globals().update(functions(__name__, _scipy, logpdf=_logpdf, pdf=lambda x, alpha: np.exp(_logpdf(x, alpha))))
+logpdf = _recorded(_scipy.logpdf, __name__, _logpdf)
+pdf = _recorded(_scipy.pdf, __name__, lambda x, alpha: np.exp(_logpdf(x, alpha)))
+
+__all__ = ["logpdf", "pdf", "rvs"]

@@ -7,10 +7,9 @@ from typing import Any
 from scipy.stats import gamma as _scipy
 
 from ... import numpy as np
+from ...wrapping import recording as _recorded
 from .. import special
-from ._made import functions, located
-
-__all__ = ["cdf", "logpdf", "pdf"]
+from ._made import located
 
 
 def _logpdf(x: Any, a: Any) -> Any:
@@ -19,9 +18,8 @@ def _logpdf(x: Any, a: Any) -> Any:
     return np.where(inside, special.xlogy(a - 1, safe) - safe - special.gammaln(a), -np.inf)
 
 
-globals().update(
-    functions(
-        __name__, _scipy, logpdf=located(_logpdf, "logpdf"), pdf=located(lambda x, a: np.exp(_logpdf(x, a)), "pdf"),
-        cdf=located(lambda x, a: special.gammainc(a, np.maximum(x, 0))),
-    )
-)  # fmt: skip
+logpdf = _recorded(_scipy.logpdf, __name__, located(_logpdf, "logpdf"))
+pdf = _recorded(_scipy.pdf, __name__, located(lambda x, a: np.exp(_logpdf(x, a)), "pdf"))
+cdf = _recorded(_scipy.cdf, __name__, located(lambda x, a: special.gammainc(a, np.maximum(x, 0))))
+
+__all__ = ["cdf", "logpdf", "pdf"]

@@ -8,9 +8,7 @@ from typing import Any
 from scipy.stats import multivariate_normal as _scipy
 
 from ... import numpy as np
-from ._made import functions
-
-__all__ = ["entropy", "logpdf", "pdf"]
+from ...wrapping import recording as _recorded
 
 
 def _matrix(cov: Any, size: int) -> Any:
@@ -38,9 +36,12 @@ def _entropy(mean: Any = None, cov: Any = 1.0) -> Any:
     return 0.5 * size * (1 + math.log(2 * math.pi)) + 0.5 * np.linalg.slogdet(_matrix(cov, size))[1]
 
 
-globals().update(
-    functions(
-        __name__, _scipy, logpdf=_logpdf, entropy=_entropy,
-        pdf=lambda x, mean=None, cov=1.0, allow_singular=False: np.exp(_logpdf(x, mean, cov, allow_singular)),
-    )
-)  # fmt: skip
+logpdf = _recorded(_scipy.logpdf, __name__, _logpdf)
+entropy = _recorded(_scipy.entropy, __name__, _entropy)
+pdf = _recorded(
+    _scipy.pdf,
+    __name__,
+    lambda x, mean=None, cov=1.0, allow_singular=False: np.exp(_logpdf(x, mean, cov, allow_singular)),
+)
+
+__all__ = ["entropy", "logpdf", "pdf"]

@@ -8,10 +8,8 @@ from scipy.stats import poisson as _scipy
 
 from ... import numpy as np
 from ...trees import recorded
+from ...wrapping import recording as _recorded
 from .. import special
-from ._made import functions
-
-__all__ = ["cdf", "logpmf", "pmf"]
 
 
 def _count(k: Any, loc: Any) -> Any:
@@ -32,6 +30,8 @@ def _cdf(k: Any, mu: Any, loc: Any = 0) -> Any:
     return np.where(n >= 0, special.gammaincc(np.maximum(n, 0) + 1.0, mu), 0.0)
 
 
-globals().update(
-    functions(__name__, _scipy, logpmf=_logpmf, pmf=lambda k, mu, loc=0: np.exp(_logpmf(k, mu, loc)), cdf=_cdf)
-)
+logpmf = _recorded(_scipy.logpmf, __name__, _logpmf)
+pmf = _recorded(_scipy.pmf, __name__, lambda k, mu, loc=0: np.exp(_logpmf(k, mu, loc)))
+cdf = _recorded(_scipy.cdf, __name__, _cdf)
+
+__all__ = ["cdf", "logpmf", "pmf"]

@@ -7,10 +7,9 @@ from typing import Any
 from scipy.stats import t as _scipy
 
 from ... import numpy as np
+from ...wrapping import recording as _recorded
 from .. import special
-from ._made import functions, located
-
-__all__ = ["cdf", "logcdf", "logpdf", "pdf"]
+from ._made import located
 
 
 def _logpdf(x: Any, df: Any) -> Any:
@@ -18,9 +17,9 @@ def _logpdf(x: Any, df: Any) -> Any:
     return -special.betaln(half, 0.5) - 0.5 * np.log(df) - (half + 0.5) * np.log1p(x * x / df)
 
 
-globals().update(
-    functions(
-        __name__, _scipy, logpdf=located(_logpdf, "logpdf"), pdf=located(lambda x, df: np.exp(_logpdf(x, df)), "pdf"),
-        cdf=located(lambda x, df: special.stdtr(df, x)), logcdf=located(lambda x, df: np.log(special.stdtr(df, x))),
-    )
-)  # fmt: skip
+logpdf = _recorded(_scipy.logpdf, __name__, located(_logpdf, "logpdf"))
+pdf = _recorded(_scipy.pdf, __name__, located(lambda x, df: np.exp(_logpdf(x, df)), "pdf"))
+cdf = _recorded(_scipy.cdf, __name__, located(lambda x, df: special.stdtr(df, x)))
+logcdf = _recorded(_scipy.logcdf, __name__, located(lambda x, df: np.log(special.stdtr(df, x))))
+
+__all__ = ["cdf", "logcdf", "logpdf", "pdf"]
