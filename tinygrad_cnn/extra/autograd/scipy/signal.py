@@ -24,8 +24,8 @@ def convolve(A: Any, B: Any, axes: Axes | None = None, dot_axes: Axes = ((), ())
         A, B: the arrays.
         axes: a list of axes of A, and one of B, to be convolved; by default all axes that are not in `dot_axes`.
         dot_axes: a list of axes of A, and one of B, over which products are summed.
-        mode: "full", with every element that some pair of elements contributes to; or "valid", only those where the smaller
-            array lies inside the larger one.
+        mode: "full", with every element that some pair of elements contributes to; "same", its middle of the size of A; or
+            "valid", only those where the smaller array lies inside the larger one.
 
     Returns:
         An array with the other axes of A, the other axes of B, and the convolved axes.
@@ -33,15 +33,15 @@ def convolve(A: Any, B: Any, axes: Axes | None = None, dot_axes: Axes = ((), ())
     Raises:
         ValueError: for another mode, or axes that do not pair up.
     """
-    if mode not in ("full", "valid"):
-        raise ValueError(f"convolve: `mode` is {mode!r}; it must be 'full' or 'valid'")
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"convolve: `mode` is {mode!r}; it must be 'full', 'same' or 'valid'")
     ndim = onp.ndim(A), onp.ndim(B)
     dots = [[i % n for i in chosen] for chosen, n in zip(dot_axes, ndim, strict=True)]
     given = axes or [[i for i in range(n) if i not in d] for n, d in zip(ndim, dots, strict=True)]
     along = [[i % n for i in chosen] for chosen, n in zip(given, ndim, strict=True)]
     if len(along[0]) != len(along[1]) or len(dots[0]) != len(dots[1]):
         raise ValueError(f"convolve: `axes` {given} and `dot_axes` {dot_axes} must name as many axes of A as of B")
-    if not holds((A, B)) and not dots[0] and len(along[0]) == ndim[0] == ndim[1] and along[0] == along[1]:
+    if not holds((A, B)) and ndim[0] == ndim[1] and along[0] == along[1] == [*range(ndim[0])]:
         return _signal.convolve(A, B, mode)
     A, B = np.asarray(A), np.asarray(B)
     letters = iter(ascii_letters)
@@ -61,7 +61,7 @@ def convolve(A: Any, B: Any, axes: Axes | None = None, dot_axes: Axes = ((), ())
     for i, j in zip(along[larger], along[smaller], strict=True):
         m = y.shape[j]
         place = x_names.index(names[larger][i])
-        if mode == "full":
+        if mode != "valid":
             x = np.pad(x, [(m - 1, m - 1) if axis == place else (0, 0) for axis in range(x.ndim)])
         count = x.shape[place] - m + 1
         windows = onp.arange(count)[:, None] + onp.arange(m)[::-1]
@@ -69,4 +69,8 @@ def convolve(A: Any, B: Any, axes: Axes | None = None, dot_axes: Axes = ((), ())
         outputs.append(next(letters))
         x_names[place : place + 1] = [outputs[-1], names[smaller][j]]
     subscripts = f"{''.join(x_names)},{''.join(names[smaller])}->{''.join(kept[0] + kept[1] + outputs)}"
-    return np.einsum(subscripts, x, y)
+    result = np.einsum(subscripts, x, y)
+    if mode == "same":
+        starts = [(m - 1) // 2 for m in sizes[1]]
+        result = result[(..., *(slice(start, start + n) for start, n in zip(starts, sizes[0], strict=True)))]
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scipy import special as _special
 
 from ... import special as _ours
+from ..extend import notrace_primitive as _notrace
 from ..wrapping import recording as _recording
 from ..wrapping import refusing as _refusing
 
@@ -14,8 +15,8 @@ for _name in dir(_special):
     _value = getattr(_special, _name)
     if _name.startswith("_") or not callable(_value) or isinstance(_value, type):
         continue
-    if _name == "psi":
-        globals()[_name] = _recording(_value, __name__, _ours.digamma)
+    if _name == "gammasgn":
+        globals()[_name] = _notrace(_value)
     elif _name in _ours.__all__:
         globals()[_name] = _recording(_value, __name__, getattr(_ours, _name))
     else:
