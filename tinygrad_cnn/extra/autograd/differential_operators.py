@@ -23,7 +23,6 @@ from ...transforms.recorded_call import Run, is_differentiable
 from .core import detached, pulled, run_of, vspace
 from .core import make_jvp as _make_jvp
 from .core import make_vjp as _make_vjp
-from .trees import plain
 from .wrap_util import unary_to_nary
 
 __all__ = [
@@ -253,6 +252,6 @@ def checkpoint(fun: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(fun)
     def again(*args: Any, **kwargs: Any) -> Any:
-        return plain(recomputed(fun, *args, **kwargs))
+        return recomputed(fun, *args, **kwargs)
 
     return again

@@ -16,7 +16,7 @@ from ...core.graph import Op
 from ...ops.shape import concatenate
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
-from .trees import holds, plain, recorded, values
+from .trees import holds, recorded, values
 from .vspaces import VSpace, vspace
 
 __all__ = [
@@ -72,7 +72,7 @@ class Rules:
         forward = self.push is not None and (self.pushed is None or self.pushed.issuperset(call.argnums))
         whole = self.op(forward).function([leaf for *_, leaf in slots], call=call)
         call.value = None
-        return plain(rebuild(result, call.filled(whole)))
+        return rebuild(result, call.filled(whole))
 
 
 class Call:
@@ -169,30 +169,43 @@ def _pull(g: Any, y: Any, inputs: tuple[Any, ...], call: Call, needs: Sequence[b
     results = []
     for (i, k), value, need in zip(call.slots, inputs, needs, strict=True):
         own = slopes.get(i)
-        results.append(_checked(rules, i, None if own is None else own[k], value, g) if need else None)
+        results.append(_checked(rules, i, None if own is None else own[k], value) if need else None)
+    if isinstance(g, Tensor) and not all(r is None or isinstance(r, Tensor) for r in results):
+        if any(leaf is not None and np.any(leaf) for _, leaf in leaves(_probed(call, wanted, y, inputs, g))):
+            raise _lost(rules, "a rule of defvjp")
+        results = [r if r is None or isinstance(r, Tensor) else Tensor._of(r) for r in results]
     return tuple(results)
 
 
-def _checked(rules: Rules, i: int, slope: Any, value: Any, g: Any) -> Any:
-    """A gradient as an array or, where g is one, a Tensor; None is zero."""
+def _probed(call: Call, wanted: tuple[int, ...], y: Any, inputs: tuple[Any, ...], g: Any) -> Any:
+    """The arrays that the rules return, instead of Tensors, for a g without zeros: those that do not depend on g are zero."""
+    probe = Tensor._of(_without_zeros(g.shape, g.dtype))
+    found = call.rules.pull(wanted, call.tree(y), call.arguments(inputs), call.kwargs)(call.tree(probe))  # type: ignore[misc]
+    return rebuild(found, [None if isinstance(leaf, Tensor) else leaf for _, leaf in leaves(found)])
+
+
+def _without_zeros(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Different numbers between 1 and 2."""
+    return np.asarray(1 + np.arange(int(np.prod(shape))) * 0.6180339887498949 % 1, dtype).reshape(shape)
+
+
+def _lost(rules: Rules, rule: str) -> TypeError:
+    return TypeError(
+        f"{rules.name}: {rule} returned an array where it was given Tensors, so higher derivatives would be lost; compute it "
+        "with the functions of autograd.numpy, and without getval"
+    )
+
+
+def _checked(rules: Rules, i: int, slope: Any, value: Any) -> Any:
+    """A gradient as an array or a Tensor; None is zero."""
     if slope is None:
-        slope = np.zeros(value.shape, value.dtype)
-    elif not isinstance(slope, Tensor):
-        slope = np.asarray(slope)
-        if slope.dtype.kind not in "biuf":
-            raise TypeError(
-                f"{rules.name}: the rule for argument {i} returned {slope.dtype}; it must hold real numbers"
-            )
-        if slope.shape != value.shape and slope.size == 1 and value.size == 1:
-            slope = slope.reshape(value.shape)
-    if isinstance(g, Tensor) and not isinstance(slope, Tensor):
-        if slope.any():
-            raise TypeError(
-                f"{rules.name}: the rule for argument {i} returned an array where it was given Tensors, so higher derivatives "
-                "would be lost; compute it with the functions of autograd.numpy, and without getval"
-            )
-        return Tensor._of(slope)
-    return slope if isinstance(g, Tensor) or not isinstance(slope, Tensor) else slope.numpy()
+        return np.zeros(value.shape, value.dtype)
+    if isinstance(slope, Tensor):
+        return slope
+    array = np.asarray(slope)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{rules.name}: the rule for argument {i} returned {array.dtype}; it must hold real numbers")
+    return array.reshape(value.shape) if array.shape != value.shape and array.size == 1 == value.size else array
 
 
 def _push(t: tuple[Any, ...], y: Any, inputs: tuple[Any, ...], call: Call) -> Any:
@@ -202,16 +215,15 @@ def _push(t: tuple[Any, ...], y: Any, inputs: tuple[Any, ...], call: Call) -> An
     moved = call.directions(t, inputs)
     found = rules.push(tuple(moved), tuple(moved.values()), call.tree(y), call.arguments(inputs), call.kwargs)
     joined = call.joined(found)
-    if not isinstance(joined, Tensor):
-        joined = np.asarray(joined)
-        if any(isinstance(v, Tensor) for v in t):
-            if joined.any():
-                raise TypeError(
-                    f"{rules.name}: the forward rule returned an array where it was given Tensors, so higher derivatives "
-                    "would be lost; compute it with the functions of autograd.numpy, and without getval"
-                )
-            joined = Tensor._of(joined)
-    return joined
+    if isinstance(joined, Tensor):
+        return joined
+    if not any(isinstance(v, Tensor) for v in t):
+        return np.asarray(joined)
+    probe = call.directions([None if v is None else Tensor._of(_without_zeros(v.shape, v.dtype)) for v in t], inputs)
+    again = rules.push(tuple(probe), tuple(probe.values()), call.tree(y), call.arguments(inputs), call.kwargs)
+    if np.any(call.joined(again)):
+        raise _lost(rules, "a rule of defjvp")
+    return Tensor._of(np.asarray(joined))
 
 
 def primitive(fun: Function) -> Function:

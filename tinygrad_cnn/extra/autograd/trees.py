@@ -42,7 +42,19 @@ def plain(tree: Any) -> Any:
 def _plain(leaf: Any) -> Any:
     if not isinstance(leaf, Tensor) or leaf._node is not None:
         return leaf
-    return np.array(leaf._array)[()]
+    return np.array(leaf.numpy())[()]
+
+
+def counted(tree: Any) -> Any:
+    """A tree with new arrays instead of Tensors of integers and Booleans, which have no derivative.
+
+    Other Tensors stay, recorded or not: they may stand for a whole batch, as in the rows of a Jacobian.
+    """
+    return rebuild(tree, [_counted(leaf) for _, leaf in leaves(tree)])
+
+
+def _counted(leaf: Any) -> Any:
+    return np.array(leaf.numpy())[()] if isinstance(leaf, Tensor) and leaf.dtype.kind not in "fc" else leaf
 
 
 def as_recordable(leaf: Any) -> Any:

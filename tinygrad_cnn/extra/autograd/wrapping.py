@@ -10,7 +10,7 @@ import numpy as np
 
 from ...tensor import Tensor, interop
 from .extend import Rules
-from .trees import holds, plain, values
+from .trees import counted, holds, values
 
 PLAIN = (np.isscalar, np.iterable, np.array_repr, np.array_str, np.array2string, np.unique)
 """Functions that are called on values."""
@@ -30,12 +30,12 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
         if rules.pull is not None or rules.push is not None:
             return rules.record(args, kwargs)
         if other is not None:
-            return plain(other(*args, **kwargs))
+            return counted(other(*args, **kwargs))
         if ufunc:
-            return plain(interop.array_ufunc(function, "__call__", args, kwargs, Tensor))  # type: ignore[arg-type]
+            return counted(interop.array_ufunc(function, "__call__", args, kwargs, Tensor))  # type: ignore[arg-type]
         if function in PLAIN:
             return function(*values(args), **values(kwargs))
-        return plain(interop.array_function(function, args, kwargs, Tensor))
+        return counted(interop.array_function(function, args, kwargs, Tensor))
 
     functools.update_wrapper(called, function, updated=())
     called.__module__ = module

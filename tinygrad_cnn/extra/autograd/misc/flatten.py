@@ -11,7 +11,6 @@ from ....core.operands import gather
 from ....ops.shape import concatenate
 from ....tensor import Tensor
 from ....transforms.pytree import leaves, rebuild
-from ..trees import plain
 
 __all__ = ["flatten", "flatten_func"]
 
@@ -50,7 +49,7 @@ def flatten(value: Any) -> tuple[Any, Callable[[Any], Any]]:
     if not rows:
         return np.zeros(0), unflatten
     joined = concatenate(rows) if any(isinstance(row, Tensor) for row in rows) else np.concatenate(rows)
-    return plain(joined), unflatten
+    return joined, unflatten
 
 
 def flatten_func(func: Callable[..., Any], example: Any) -> tuple[Callable[..., Any], Callable[[Any], Any], Any]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ....ops.shape import broadcast_to, sum_to
 from ....tensor import Tensor
-from ..trees import plain
 
 __all__ = ["repeat_to_match_shape", "unbroadcast", "unbroadcast_f"]
 
@@ -23,7 +22,7 @@ def unbroadcast(x: Any, target: Any, broadcast_idx: int = 0) -> Any:
     if np.shape(x) == tuple(shape):
         return x
     array = x if isinstance(x, Tensor) else np.asarray(x)
-    return plain(sum_to(array, shape=tuple(shape)))
+    return sum_to(array, shape=tuple(shape))
 
 
 def unbroadcast_f(target: Any, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -41,4 +40,4 @@ def repeat_to_match_shape(g: Any, shape: Any, dtype: Any, axis: Any, keepdims: b
     kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
     array = g if isinstance(g, Tensor) else np.asarray(g)
     count = int(np.prod([shape[i] for i in axes]))
-    return plain(broadcast_to(array.reshape(kept), shape=tuple(shape))), count
+    return broadcast_to(array.reshape(kept), shape=tuple(shape)), count
