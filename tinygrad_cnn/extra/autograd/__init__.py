@@ -10,7 +10,6 @@ and results are arrays and floats.
 
 from __future__ import annotations
 
-import importlib.util
 import pkgutil
 import sys
 from importlib import import_module
@@ -69,16 +68,12 @@ def install() -> None:
             f"install: the package autograd in {getattr(found, '__file__', 'memory')} was already imported; call install "
             "before"
         )
-    has_scipy = importlib.util.find_spec("scipy") is not None
-    names = [
-        module.name
-        for module in pkgutil.walk_packages(__path__, f"{__name__}.")
-        if not module.name.endswith("__main__")
-    ]
-    for name in names:
-        if has_scipy or not name.startswith(f"{__name__}.scipy"):
-            sys.modules[name.removeprefix(f"{__name__.rpartition('.')[0]}.")] = import_module(name)
+    above = __name__.rpartition(".")[0]
+    for package in (sys.modules[__name__], numpy, misc):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(("__main__", "scipy")):
+                sys.modules[module.name.removeprefix(f"{above}.")] = import_module(module.name)
     sys.modules["autograd"] = sys.modules[__name__]
     sys.modules["autograd.numpy.numpy_wrapper"] = numpy
-    if not has_scipy:
-        sys.modules["autograd.scipy"] = None  # type: ignore[assignment]
+    # `autograd.scipy` is found in this folder when it is asked for. So that it can be loaded under that name, its modules name
+    # those outside of this folder in full.

@@ -18,7 +18,16 @@ from ..trees import holds as _holds
 from ..wrapping import recording as _recording
 from ..wrapping import wrapped as _wrapped
 
-globals().update(_wrapped({name: getattr(_np, name) for name in dir(_np)}, __name__))
+globals().update(_wrapped({**vars(_np), "linalg": None, "fft": None, "random": None}, __name__))
+
+
+def __getattr__(name: str) -> _Any:
+    """What NumPy itself imports when it is first used."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_np, name)
+    globals()[name] = value
+    return value
 
 
 def _array(

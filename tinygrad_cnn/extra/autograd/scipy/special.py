@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scipy import special as _special
 
-from ... import special as _ours
+from tinygrad_cnn.extra import special as _ours  # a full name: see `install`
+
 from ..extend import notrace_primitive as _notrace
 from ..wrapping import recording as _recording
 from ..wrapping import refusing as _refusing
