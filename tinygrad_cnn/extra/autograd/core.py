@@ -47,6 +47,8 @@ def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
 
 def detached(run: Run, tree: Any) -> Any:
     """Results of a run as arrays and floats; those stay Tensors that another derivative records."""
+    if not isinstance(tree, list | tuple | dict):
+        return plain(run._detached(tree) if isinstance(tree, Tensor) else tree)
     return plain(rebuild(tree, [run._detached(v) if isinstance(v, Tensor) else v for _, v in leaves(tree)]))
 
 

@@ -125,6 +125,8 @@ def _jacobian(name: str, fun: Callable[[Any], Any], x: Any) -> Any:
 
 def _stacked(name: str, result: Any) -> Any:
     """The result as one array or Tensor of floating-point numbers."""
+    if isinstance(result, dict):
+        raise TypeError(f"{name}: the function returned a dict; it must return an array, a number or a list of them")
     y = gather(result, name) if isinstance(result, list | tuple) else result
     y = y if isinstance(y, Tensor) else np.asarray(y)
     if y.dtype.kind != "f":
@@ -136,15 +138,9 @@ def _stacked(name: str, result: Any) -> Any:
 def hessian(fun: Callable[[Any], Any], x: Any) -> Any:
     """The function that returns the second derivatives, of the result's shape + the argument's shape, twice.
 
-    It is the Jacobian of the Jacobian: forward over reverse.
+    It is the Jacobian of the Jacobian: one backward walk for each element of the first one, over its recorded walk.
     """
-    run = run_of("hessian", lambda x: _as_tensors(_jacobian("hessian", fun, x)), x)
-    found = iter(run.columns([leaf for _, leaf in leaves(run.result)]))
-    return detached(run, rebuild(run.result, [run.like_arguments(next(found)) for _ in leaves(run.result)]))
-
-
-def _as_tensors(tree: Any) -> Any:
-    return rebuild(tree, [as_tensor(leaf) for _, leaf in leaves(tree)])
+    return _jacobian("hessian", lambda x: _jacobian("hessian", fun, x), x)
 
 
 @unary_to_nary

@@ -59,19 +59,25 @@ class Rules:
 
     def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of a call in which an argument is a Tensor, or a nested container with one."""
-        given = [values(value) for value in args]
+        given, slots, inputs = [], [], []
+        for i, value in enumerate(args):
+            found = [value] if not isinstance(value, list | tuple | dict) else [leaf for _, leaf in leaves(value)]
+            for k, leaf in enumerate(found):
+                if recorded(leaf):
+                    slots.append((i, k))
+                    inputs.append(leaf)
+            given.append(values(value))
         result = self.fun(*given, **kwargs)
-        slots = [
-            (i, k, leaf) for i, value in enumerate(args) for k, (_, leaf) in enumerate(leaves(value)) if recorded(leaf)
-        ]
         if not slots:
             return result
-        call = Call(self, given, kwargs, [(i, k) for i, k, _ in slots], result)
+        call = Call(self, given, kwargs, slots, result)
         if not call.forms:
             return result
         forward = self.push is not None and (self.pushed is None or self.pushed.issuperset(call.argnums))
-        whole = self.op(forward).function([leaf for *_, leaf in slots], call=call)
+        whole = self.op(forward).function(inputs, call=call)
         call.value = None
+        if call.single:
+            return whole
         return rebuild(result, call.filled(whole))
 
 
@@ -87,17 +93,20 @@ class Call:
         self.rules = rules
         self.slots = slots
         self.argnums = sorted({i for i, _ in slots})
-        self.args = [rebuild(v, self._filled(i, v, {})) if i in self.argnums else v for i, v in enumerate(args)]
+        self.nested = [i for i in self.argnums if isinstance(args[i], list | tuple | dict)]
+        self.args = [
+            v if i not in self.argnums else rebuild(v, self._filled(i, v, {})) if i in self.nested else None
+            for i, v in enumerate(args)
+        ]
         self.kwargs = kwargs
         self.result = result
-        found = [leaf for _, leaf in leaves(result)]
-        arrays = [np.asarray(leaf) for leaf in found]
+        self.single = not isinstance(result, list | tuple | dict)
+        arrays = [np.asarray(leaf) for leaf in ([result] if self.single else [leaf for _, leaf in leaves(result)])]
         if any(array.dtype.kind == "c" for array in arrays):
             raise TypeError(f"{rules.name}: the result is complex, and Tensors are real")
         self.floating = [array.dtype.kind == "f" for array in arrays]
         parts = [array for array, floating in zip(arrays, self.floating, strict=True) if floating]
         self.forms = [(array.shape, array.dtype) for array in parts]
-        self.single = len(found) == 1 and not isinstance(result, list | tuple | dict)
         self.value: Any = None
         if parts:
             self.value = parts[0].copy() if self.single else np.concatenate([part.ravel() for part in parts])
@@ -134,8 +143,13 @@ class Call:
 
     def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """All arguments, with `inputs` in the slots."""
+        args = list(self.args)
         found = dict(zip(self.slots, map(_number, inputs), strict=True))
-        return tuple(rebuild(v, self._filled(i, v, found)) if i in self.argnums else v for i, v in enumerate(self.args))
+        for (i, _), value in found.items():
+            args[i] = value
+        for i in self.nested:
+            args[i] = rebuild(self.args[i], self._filled(i, self.args[i], found))
+        return tuple(args)
 
     def directions(self, tangents: Sequence[Any], inputs: Sequence[Any]) -> dict[int, Any]:
         """The tangents of arguments, by position; zero where there is none."""
@@ -165,7 +179,10 @@ def _pull(g: Any, y: Any, inputs: tuple[Any, ...], call: Call, needs: Sequence[b
     if rules.pull is None:
         raise NotImplementedError(f"{rules.name}: no rule gives its gradient; define one with defvjp")
     found = rules.pull(wanted, call.tree(y), call.arguments(inputs), call.kwargs)(call.tree(g))
-    slopes = {i: None if v is None else [leaf for _, leaf in leaves(v)] for i, v in zip(wanted, found, strict=True)}
+    slopes = {
+        i: None if v is None else [leaf for _, leaf in leaves(v)] if i in call.nested else [v]
+        for i, v in zip(wanted, found, strict=True)
+    }
     results = []
     for (i, k), value, need in zip(call.slots, inputs, needs, strict=True):
         own = slopes.get(i)

@@ -31,11 +31,15 @@ def recorded(value: Any) -> bool:
 
 def values(tree: Any) -> Any:
     """A tree with the values of its Tensors instead of the Tensors: read-only arrays, and NumPy's floats for numbers."""
+    if not isinstance(tree, list | tuple | dict):
+        return tree.numpy()[()] if isinstance(tree, Tensor) else tree
     return rebuild(tree, [leaf.numpy()[()] if isinstance(leaf, Tensor) else leaf for _, leaf in leaves(tree)])
 
 
 def plain(tree: Any) -> Any:
     """A tree with new arrays, and NumPy's floats, instead of Tensors; those stay that another derivative records."""
+    if not isinstance(tree, list | tuple | dict):
+        return _plain(tree)
     return rebuild(tree, [_plain(leaf) for _, leaf in leaves(tree)])
 
 
@@ -50,6 +54,8 @@ def counted(tree: Any) -> Any:
 
     Other Tensors stay, recorded or not: they may stand for a whole batch, as in the rows of a Jacobian.
     """
+    if not isinstance(tree, list | tuple | dict):
+        return _counted(tree)
     return rebuild(tree, [_counted(leaf) for _, leaf in leaves(tree)])
 
 
