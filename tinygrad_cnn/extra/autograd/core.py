@@ -11,19 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from ...core.grad_mode import is_grad_enabled
+from ...core.grad_mode import enable_grad, is_grad_enabled
+from ...core.versions import tick
 from ...tensor import Tensor
 from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, matched, rebuild
-from ...transforms.recorded_call import Run, directions, is_differentiable, kind, shaped
+from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, kind, shaped
 from .extend import defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
-from .trees import as_recordable, plain, refuse_complex
+from .trees import as_recordable, plain, recorded, refuse_complex
 from .vspaces import VSpace, vspace
 
 __all__ = [
     "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp", "make_vjp",
     "primitive", "run_of", "vspace",
 ]  # fmt: skip
+
+
+class _OfOne(Run):
+    """A recorded call with one array, number or Tensor."""
+
+    def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
+        self.name, self.single, self.recorded, self.since = name, True, is_grad_enabled(), tick()
+        self.selected, self.differentiable = (x,), [True]
+        self.inputs = [fresh(x)]
+        with enable_grad():
+            self.result = fun(self.inputs[0])
 
 
 def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
@@ -33,14 +45,22 @@ def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
         TypeError: if x has no floating-point number, or x or the result has a complex one.
     """
     refuse_complex(name, x)
-    found = [leaf for _, leaf in leaves(x)]
-    if found and not any(map(is_differentiable, found)):
-        raise TypeError(
-            f"{name}: the argument is {kind(found[0])}, which has no derivative; give floating-point numbers"
-        )
-    run = Run(name, fun, (rebuild(x, map(as_recordable, found)),), {}, 0)
+    if not isinstance(x, list | tuple | dict):
+        given = as_recordable(x)
+        if not is_differentiable(given):
+            raise TypeError(f"{name}: the argument is {kind(x)}, which has no derivative; give floating-point numbers")
+        run: Run = _OfOne(name, fun, given)
+        if recorded(run.result):
+            return run
+    else:
+        found = [leaf for _, leaf in leaves(x)]
+        if found and not any(map(is_differentiable, found)):
+            raise TypeError(
+                f"{name}: the argument is {kind(found[0])}, which has no derivative; give floating-point numbers"
+            )
+        run = Run(name, fun, (rebuild(x, map(as_recordable, found)),), {}, 0)
     refuse_complex(name, run.result)
-    if not any(isinstance(leaf, Tensor) and leaf._node is not None for _, leaf in leaves(run.result)):
+    if not any(recorded(leaf) for _, leaf in leaves(run.result)):
         warnings.warn("Output seems independent of input.", stacklevel=4)
     return run
 

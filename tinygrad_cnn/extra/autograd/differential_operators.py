@@ -53,7 +53,8 @@ def _with_gradient(name: str, fun: Callable[[Any], Any], x: Any, aux: bool = Fal
     if aux and not (isinstance(run.result, tuple) and len(run.result) == 2):
         raise TypeError(f"{name}: the function returned {run.result!r:.60}; it must return (result, more)")
     y = _scalar(run, run.result[0] if aux else run.result)
-    slopes = run.like_arguments(run.pull([(y, None)], create=run.open, retain=run.open))
+    found = run.pull([(y, None)], create=run.open, retain=run.open)
+    slopes = found[0] if isinstance(x, float | np.ndarray) else run.like_arguments(found)
     return detached(run, run.result), detached(run, slopes)
 
 

@@ -70,6 +70,8 @@ def as_recordable(leaf: Any) -> Any:
 
 def refuse_complex(name: str, tree: Any) -> None:
     """TypeError if a leaf is complex."""
+    if isinstance(tree, float | Tensor):
+        return
     for path, leaf in leaves(tree):
         if isinstance(leaf, complex) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind == "c"):
             raise TypeError(

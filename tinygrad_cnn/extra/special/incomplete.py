@@ -111,6 +111,9 @@ def upper_gamma(a: Array, x: Array, *, m: int, k: int) -> Array:
     dtype = floating(a, x)
     if not m and not k:
         return np.asarray(scipy.gammaincc(a, x)).astype(dtype)
+    if not m and k == 1 and np.all(np.asarray(a) <= 100):
+        with np.errstate(all="ignore"):
+            return np.asarray(-np.exp(scipy.xlogy(a - 1.0, x) - x - scipy.gammaln(a))).astype(dtype)
     shape, (shapes, points) = _arrays(a, x)
     result = np.full(shapes.shape, np.nan)
     result[(shapes >= 0) & (points >= 0) & np.isinf(shapes + points) & ~(np.isinf(shapes) & np.isinf(points))] = 0.0
