@@ -15,6 +15,13 @@ from .server import served
 PICTURES = Path(os.environ.get("TINYGRAD_CNN_SCREENSHOTS", Path(__file__).parents[2] / "build" / "screenshots"))
 
 
+def pytest_collection_modifyitems(items):
+    """A browser takes seconds to start, and longer to draw."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The browser. A test that expects errors on the page takes this one."""
