@@ -487,7 +487,7 @@ def test_a_model_or_a_schedule_in_the_place_of_a_list_is_answered():
         tg.optim.Adam(model.parameters(), beta_1=0.8)
 
 
-@pytest.mark.parametrize("name", tg.optim.__all__)
+@pytest.mark.parametrize("name", [name for name in tg.optim.__all__ if inspect.isclass(getattr(tg.optim, name))])
 def test_help_shows_types_and_no_checks(name):
     assert "function" not in str(inspect.signature(getattr(tg.optim, name)))
 
