@@ -219,7 +219,8 @@ def test_methods_take_pytorchs_words():
         (x.var(dim=0, correction=1), a.var(axis=0, ddof=1)), (x.argmax(dim=1), a.argmax(axis=1)),
         (x.std(dim=(0, 1), correction=0, keepdim=True), a.std(keepdims=True)), (x.cumsum(dim=0), a.cumsum(axis=0)),
         (x.max(keepdim=True), a.max(keepdims=True)),
-        (x.mean(dim=None), a.mean()), (x.topk(2, dim=0)[0], np.sort(a, axis=0)[::-1]),
+        (x.mean(dim=None), a.mean()), (tg.amax(x, dim=1, keepdim=True), a.max(axis=1, keepdims=True)),
+        (x.topk(2, dim=0)[0], np.sort(a, axis=0)[::-1]),
     ):  # fmt: skip
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-15)
 

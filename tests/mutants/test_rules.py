@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import Mutant, gradcheck, mutants, survivors
 from tinygrad_cnn.testing.cases import Draws

@@ -15,15 +15,18 @@ Function: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
 
-def explaining(function: F) -> F:
-    """`function`, with :func:`understood` where Python refuses the arguments of a call."""
+def explaining(function: F, name: str = "") -> F:
+    """`function`, with :func:`understood` where Python refuses the arguments of a call.
+
+    `name` is what the function is called in the tables; a constructor, or a method ``__call__``, has the name of the class.
+    """
 
     @functools.wraps(function)
     def explained(*args: Any, **named: Any) -> Any:
         try:
             return function(*args, **named)
         except TypeError as error:
-            found = understood(function, args, named, str(error))
+            found = understood(function, name or type(args[0]).__name__, args, named, str(error))
             if found is None:
                 raise
         return function(*args, **found)
@@ -31,7 +34,9 @@ def explaining(function: F) -> F:
     return explained  # type: ignore[return-value]
 
 
-def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any], error: str) -> dict[str, Any] | None:
+def understood(
+    function: Function, owner: str, args: Sequence[Any], named: Mapping[str, Any], error: str
+) -> dict[str, Any] | None:
     """The keywords of a call that failed with a TypeError, by our names.
 
     None if there is nothing to say: the body of the function raised the error, or nobody has such keywords.
@@ -42,7 +47,6 @@ def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any]
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    owner = _owner(function, args)
     unknown = _unknown(signature, args, named, error)
     if unknown is None:
         return None
@@ -65,12 +69,6 @@ def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any]
     if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
         raise TypeError(text) from None
     return None
-
-
-def _owner(function: Function, args: Sequence[Any]) -> str:
-    """The name that errors begin with: a class, if its object is made or called."""
-    own = function.__name__ not in ("__init__", "__call__")
-    return function.__name__.lstrip("_") if own else type(args[0]).__name__
 
 
 def _unknown(
