@@ -1,5 +1,5 @@
-"""Complete the playground, so that any web server can serve it: add the scripts that draw graphs and trainings, and the library
-as a zip file.
+"""Complete the playground, so that any web server can serve it: add the scripts that draw graphs and trainings, the course, and
+the library as a zip file.
 
     python docs/build_playground.py [OUT] [--pyodide FOLDER]
 
@@ -20,13 +20,16 @@ import sys
 import zipfile
 from pathlib import Path
 
+from course.exercises import EXERCISES
+
 DOCS = Path(__file__).resolve().parent
 HERE = DOCS / "playground"
 PACKAGE = DOCS.parent / "tinygrad_cnn"
 PAGE = (
-    "index.html", "style.css", "playground.js", "python.js", "worker.js", "editor.js",
-    "train.js", "digit.js", "gradients.js", "notebook.js",
+    "index.html", "style.css", "playground.js", "python.js", "worker.js", "offline.js", "editor.js", "presets.js", "store.js",
+    "prose.js", "course.js", "train.js", "digit.js", "plane.js", "gradients.js", "notebook.js",
 )  # fmt: skip
+COURSE = DOCS / "course"
 SHARED = (PACKAGE / "extra" / "show" / "assets", PACKAGE / "extra" / "live" / "assets")
 """Scripts and styles of tg.show and Live, which the page uses as they are."""
 
@@ -51,6 +54,19 @@ def build(out: Path = HERE, pyodide: Path | None = None) -> None:
             shutil.copyfile(path, out / "pyodide" / path.name)
         pinned["url"] = "pyodide/"
     pinned["library"] = _library(out / "library.zip")
+    exercises = [
+        {name: getattr(each, name) for name in ("number", "title", "text", "code", "hints", "solution")}
+        for each in EXERCISES
+    ]
+    (out / "course.json").write_text(json.dumps(exercises) + "\n")
+    views = sorted(path.relative_to(out).as_posix() for path in (out / "view").rglob("*") if path.is_file())
+    pinned["page"] = [
+        "config.json",
+        "course.json",
+        "library.zip",
+        *(name for name in PAGE if name != "index.html"),
+        *views,
+    ]
     (out / "config.json").write_text(json.dumps(pinned, indent=2) + "\n")
 
 
@@ -74,6 +90,7 @@ def _library(path: Path) -> dict[str, int]:
         for file in sorted(folder.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     }
+    sources |= {COURSE / name: f"course/{name}" for name in ("__init__.py", "graders.py")}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, name in sources.items():
             archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)

@@ -20,6 +20,7 @@ OF_ONE = [
 """The functions of one array."""
 
 
+@pytest.mark.slow
 def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
     script = (
         "import sys; sys.modules['scipy'] = None\n"

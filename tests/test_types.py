@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -59,9 +61,20 @@ WRONG = "import tinygrad_cnn as tg\ntg.sum(tg.ones(2), dim=0)\ntg.functional.not
 WRONG += "tg.gradients(tg.ones(2), tg.ones(2), allow_unused=True)[0].shape\n"
 
 
+def _public_names() -> Iterator[str]:
+    """A program that reads every public name: a checker must find those that `import *` brings, too."""
+    yield "import tinygrad_cnn as tg"
+    waiting = [("tg", tg)]
+    for path, module in waiting:
+        for name in module.__all__:
+            yield f"{path}.{name}"
+            if isinstance(thing := getattr(module, name), ModuleType) and hasattr(thing, "__all__"):
+                waiting.append((f"{path}.{name}", thing))
+
+
 def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not_take_is_an_error(tmp_path):
     """Both in one run, which checks the package once."""
-    for name, program in {"typed": PROGRAM, "wrong": WRONG}.items():
+    for name, program in {"typed": PROGRAM, "wrong": WRONG, "names": "\n".join(_public_names())}.items():
         (tmp_path / f"{name}.py").write_text(program)
     report, _, status = api.run(["--strict", f"--cache-dir={tmp_path}", *map(str, sorted(tmp_path.glob("*.py")))])
     errors = [line for line in report.splitlines() if " error: " in line]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, functional, linalg, numpy_api, ops
 from .allocator import keep_freed_memory
+from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .numpy_api.difference import *
@@ -66,7 +67,12 @@ if TYPE_CHECKING:
     from .io import load, save
     from .training import evaluate, fit, predict
 
-try:  # both folders may be absent: the definitions suffice
+try:  # each of these folders may be absent: the definitions suffice
+    from .names import remedy as _remedy  # noqa: F401 - names/ attaches remedies
+except ModuleNotFoundError as _error:
+    if not (_error.name or "").startswith("tinygrad_cnn"):
+        raise
+try:
     from .kernels import table as _table  # noqa: F401 - it attaches the kernels
     from .kernels.parallel.threads import get_num_threads, set_num_threads
 except ModuleNotFoundError as _error:
@@ -166,7 +172,7 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
     def __getattr__(name: str) -> Any:
         if name not in _LATER:
-            raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_remedies.hint(__name__, name)}")
         path, _, inside = _LATER[name].partition(":")
         module = import_module(path, __name__)
         globals()[name] = value = getattr(module, inside) if inside else module
@@ -176,3 +182,6 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
 def __dir__() -> list[str]:
     """Public names only."""
     return sorted([*__all__, "__version__"])
+
+
+_remedies.publish(globals())

@@ -1,9 +1,10 @@
 // Python in a Web Worker: loads Pyodide and the library, and answers calls of Python functions, one after the other.
 //
 // Every file of Pyodide is fetched here, against its hash in pyodide.json, and Pyodide is given what was fetched: so nothing
-// of it runs or is read that was not checked.
+// of it runs or is read that was not checked. The browser keeps what was fetched, for the next visit.
 
 const fetched = new Map(); // by address
+const KEPT = "pyodide "; // the beginning of a cache's name
 
 async function load(base) {
   const tell = (progress) => postMessage({ progress });
@@ -14,10 +15,14 @@ async function load(base) {
   let done = 0;
   tell({ url, config, done, total });
   const library = own("library.zip");
+  const cache = await self.caches?.open(`${KEPT}${config.version}`).catch(() => null); // absent where storage is turned off
+  const fresh = [];
   await Promise.all(pins.map(async ([name, { bytes, integrity }]) => {
-    const response = await fetch(url + name, { integrity }).catch(() => null);
+    const kept = await cache?.match(url + name);
+    const response = kept ?? await fetch(url + name, { integrity }).catch(() => null);
     if (!response?.ok) throw new Error(`${url}${name} cannot be loaded, or it is not the file whose hash is in pyodide.json`);
     const body = await response.arrayBuffer();
+    if (!kept) fresh.push([url + name, new Response(body)]);
     fetched.set(url + name, { body, type: name.endsWith(".wasm") ? "application/wasm" : "text/javascript" });
     tell({ url, config, done: (done += bytes), total });
   }));
@@ -40,7 +45,14 @@ async function load(base) {
   self.fetch = network;
   fetched.clear();
   pyodide.runPython("import sys; sys.path.insert(0, '/library')");
+  if (cache) keep(cache, config.version, fresh);
   return pyodide;
+}
+
+// Keep files for the next visit, and drop those of another version.
+async function keep(cache, version, fresh) {
+  await Promise.allSettled(fresh.map(([address, response]) => cache.put(address, response)));
+  for (const name of await caches.keys()) if (name.startsWith(KEPT) && name !== `${KEPT}${version}`) await caches.delete(name);
 }
 
 // A file of the page itself.

@@ -77,6 +77,7 @@ def leaf(*values):
 
 
 class TestValues:
+    @pytest.mark.slow
     @given(st.lists(st.integers(-300, 300), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
     def test_own_ops_differentiate_to_third_order(self, hundredths, seed):
         a = np.array(hundredths) / 100.0
@@ -194,7 +195,7 @@ class TestPickling:
         assert pickle.loads(pickle.dumps(function)) is function
         assert pickle.loads(pickle.dumps(function.op)) is function.op
         assert copy.deepcopy(function.op) is function.op
-        assert registry[f"{function.__module__}.{function.__name__}"] is function.op
+        assert registry[f"{function.op.function.__module__}.{function.__name__}"] is function.op
 
 
 class TestDeclarations:

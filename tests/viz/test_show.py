@@ -344,6 +344,7 @@ def test_the_text_of_rules():
     assert ops["cube"]["definition"].endswith("return a * a * a")
 
 
+@pytest.mark.slow
 def test_the_text_of_every_rule_of_the_library_is_found():
     from tinygrad_cnn.core.graph import registry
     from tinygrad_cnn.extra.show.rules import UNKNOWN, op_text
@@ -639,7 +640,6 @@ def test_many_nodes_without_modules_are_divided():
 
 
 def test_the_package_does_not_load_it_by_itself():
-    script = (
-        "import sys, tinygrad_cnn as tg; assert 'tinygrad_cnn.extra.show' not in sys.modules; assert callable(tg.show)"
-    )
+    unloaded = "assert not [m for m in sys.modules if 'extra.show' in m]"
+    script = f"import sys, tinygrad_cnn as tg; {unloaded}; assert callable(tg.show)"
     subprocess.run([sys.executable, "-c", script], check=True)

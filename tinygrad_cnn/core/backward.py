@@ -94,8 +94,10 @@ def pull_back(
                     finished(node, results[node])
                 if op is None or node.number < floor:
                     continue
-            if g.size >= LARGE and (op.in_place or not op.along):  # other kernels take any order
-                g = _laid_out(g, node.strides)
+            if g.size >= LARGE:
+                above.keep_freed_memory()
+                if op.in_place or not op.along:  # other kernels take any order
+                    g = _laid_out(g, node.strides)
             parents = node.parents
             if useful is not None:
                 parents = tuple([p if p in useful else None for p in parents])

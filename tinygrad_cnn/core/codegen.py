@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .keywords import foreign
 from .operands import ODD
 
 TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
@@ -109,26 +108,12 @@ def _header(sig: Signature) -> str:
     composed = [f"{k}=None" for k in sig.composed]
     if composed and "*" not in required:
         composed.insert(0, "*")
-    names = [*sig.inputs, *sig.params, *sig.composed]
-    out = explaining_head(sig.name, [*inputs, *required, *defaulted, *composed], names)
+    out = [f"def {sig.name}({', '.join([*inputs, *required, *defaulted, *composed])}):"]
     if composed:
         first = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
         given = ", ".join([*first, *(f"{n}={n}" for n in (*sig.params, *sig.composed))])
         out.append(f"    if {' or '.join(f'{k} is not None' for k in sig.composed)}: return _composed({given})")
     return "\n".join(out)
-
-
-def explaining_head(name: str, parameters: list[str], names: list[str], keyword_only: bool = False) -> list[str]:
-    """The head of a function: its parameters, called `names`, and PyTorch's keywords for them, which are answered."""
-    others = foreign(name, names)
-    if not others:
-        return [f"def {name}({', '.join(parameters)}):"]
-    parameters = [f"{p}=_Missing('{name}', '{p}')" if p.isidentifier() and p != "self" else p for p in parameters]
-    star = ["*"] if keyword_only and "*" not in "".join(parameters) else []
-    return [
-        f"def {name}({', '.join([*parameters, *star, *(f'{k}=None' for k in others)])}):",
-        f"    if {' or '.join(f'{k} is not None' for k in others)}: return _answer(_again, {names}, locals())",
-    ]
 
 
 def _run(sig: Signature, arguments: list[str]) -> str:

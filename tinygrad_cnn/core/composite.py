@@ -1,4 +1,4 @@
-"""Functions composed of ops, as users call them: lists that hold Tensors are converted, and PyTorch's keywords explained."""
+"""Functions composed of ops, as users call them: lists that hold Tensors are converted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .codegen import become, build_and_call, explaining_head, made
-from .keywords import Missing, answer, foreign
+from .codegen import become, build_and_call, made
 from .operands import FINE, ODD, gather
 from .signature import explained, parameters
 
@@ -35,22 +34,18 @@ def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[An
 
 
 def accepting_lists(function: F) -> F:
-    """`function`, with list arguments converted to Tensors if their parameters are annotated as ``Array``.
-
-    It is generated with the parameters of `function`, and those of PyTorch that it explains (:func:`explaining_head`).
-    """
+    """`function`, with list arguments converted to Tensors if their parameters are annotated as ``Array``."""
     given = parameters(function)
     arrays = [name for name, annotation in (given or {}).items() if annotation in ("Array", "TensorLike")]
-    if given is None or not (arrays or foreign(function.__name__, given)):
+    if not arrays:
         return function
 
     def build() -> Any:
         return become(accepting, _written(function, arrays, scope))
 
     scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE, "_unfit": _unfit}
-    scope |= {"_ndarray": np.ndarray, "_answer": answer, "_Missing": Missing, "_build": build}
+    scope |= {"_ndarray": np.ndarray, "_build": build}
     accepting: Any = FunctionType(build_and_call.__code__, scope, function.__name__)
-    scope["_again"] = accepting
     functools.update_wrapper(accepting, function)
     return accepting  # type: ignore[no-any-return]
 
@@ -78,10 +73,10 @@ def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[
                 "{0} = [_gather(x, {1!r}) if {2} else x for x in {0}]" if star else "if {2}: {0} = _gather({0}, {1!r})"
             )
             lines.append("    " + each.format(name, function.__name__, ODD.format("x" if star else name, "_FINE")))
-    head = explaining_head(function.__name__, heads, [*given], keyword_only=True)
+    head = f"def {function.__name__}({', '.join(heads)}):"
     call = [
         f"    try: return _function({', '.join(passed)})",
         f"    except AttributeError as _error: raise _unfit({function.__name__!r}, _error) from _error",
     ]
-    source = "\n".join([*head, *lines, *call, ""])
+    source = "\n".join([head, *lines, *call, ""])
     return made(f"<{function.__name__}: call>", source, scope)

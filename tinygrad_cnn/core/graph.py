@@ -21,7 +21,6 @@ from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, build_and_call, rule
 from .errors import explain, lacking, miscounted, refuse
 from .frames import is_library
 from .grad_mode import _recording
-from .keywords import Missing, answer
 from .node import Node
 from .operands import adapt
 from .signature import OUT, asked, check_names, declared, explained
@@ -83,10 +82,12 @@ _namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """Ops that the walks apply to gradients. The layers above register them, so that core imports nothing from above."""
+    """Ops that the walks apply to gradients, and what they call at a large one. The layers above register them, so that core
+    imports nothing from above."""
 
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
+    keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
 
@@ -94,9 +95,10 @@ class _Above:
 above = _Above()
 
 
-def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **ops: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list to a Tensor, and the ops of `above`."""
-    vars(above).update(ops)
+def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **functions: Callable[..., Any]) -> None:
+    """Register the Tensor class, the function that converts a list to a Tensor, and the functions of
+    `above`."""
+    vars(above).update(functions)
     operands.register(cls, from_list, numpy_ops[np.stack])
     _namespace["Tensor"] = cls
     for known in registry.values():
@@ -148,7 +150,6 @@ class Op:
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
-        self.globals["_again"] = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         if OUT in parameters and ufunc is None:
             prepare = _into_out(raw)
@@ -482,6 +483,6 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 _namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _tracer=tracer, _adapt=adapt, _gather=operands.gather,
-    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse, _answer=answer, _Missing=Missing,
+    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse,
     _lacking=lacking, _miscounted=miscounted,
 )  # fmt: skip

@@ -1,9 +1,7 @@
 """The primitive ops, by family. Importing this package declares all of them."""
 
-from ..core import keywords
 from ..core.composite import accept_lists
 from ..core.graph import numpy_ops
-from ..names.keywords import answer, foreign
 from . import (
     activation,
     adaptive_pool,
@@ -78,6 +76,5 @@ __all__ = [
     "transcendental",
 ]
 
-keywords.attach(foreign, answer)
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)

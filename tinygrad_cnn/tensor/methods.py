@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..core.composite import accepting_lists
-from ..names.keywords import foreign
 from ..ops import (
     activation,
     compare,
@@ -339,14 +337,12 @@ OPS = (compare, elementwise, reduce, rearrange, scan, gather, softmax, sort)
 
 
 def _bind(name: str, method: Any) -> None:
-    """Make a method explain PyTorch's keywords. A method that only calls an op of the same parameters is replaced by the op."""
+    """Replace a method that only calls an op of the same parameters by the op."""
     given = signature(method).parameters.values()
     for function in (vars(module)[name] for module in OPS if name in module.__all__):
         ours = signature(function).parameters.values()
         if hasattr(function, "op") and [(p.name, p.kind) for p in given][1:] == [(p.name, p.kind) for p in ours][1:]:
-            return setattr(Methods, name, function)
-    if foreign(name, [p.name for p in given]) and not any(p.kind is p.VAR_POSITIONAL for p in given):
-        setattr(Methods, name, accepting_lists(method))
+            setattr(Methods, name, function)
 
 
 for _name, _method in list(vars(Methods).items()):

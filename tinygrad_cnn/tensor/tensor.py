@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
@@ -14,15 +13,15 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..allocator import keep_by_default
 from ..core import hooks, tracing
 from ..core.backward import Finished, in_tensors, pull_back
-from ..core.frames import PACKAGE
+from ..core.frames import PACKAGE, warn_user
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.graph import register_tensor
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
 from ..core.versions import mark_written
-from ..names.keywords import explain_keywords
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
 from . import dlpack, in_place, interop
@@ -58,7 +57,6 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
-    @explain_keywords
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
         dtype = None if dtype is None else dtype_of(type(self).__name__, dtype)
@@ -70,10 +68,9 @@ class Tensor(Methods):
             self._array, self._node = to_array(data, dtype), None
         if requires_grad:
             if self._node is not None:
-                warnings.warn(
+                warn_user(
                     f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
-                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
-                    stacklevel=3 if type(self).__init__ is Tensor.__init__ else 5,
+                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy"
                 )
             self._node = None
             self.requires_grad = requires_grad
@@ -267,7 +264,6 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
-    @explain_keywords
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
@@ -306,7 +302,6 @@ class Tensor(Methods):
 
     # Gradients
 
-    @explain_keywords
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
@@ -462,11 +457,15 @@ class Tensor(Methods):
         return interop.array_function(function, args, kwargs, Tensor)
 
 
-_ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")
+_ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
 
 
 def _asks_unseen(frame: FrameType) -> bool:
-    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``."""
+    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
+
+    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
+    silently wrong result. Only the caller's instruction tells the two apart.
+    """
     return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
@@ -533,6 +532,7 @@ register_tensor(
     to_array,
     broadcast_to=shape.broadcast_to,
     copy=elementwise.copy,
+    keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
     sum_to=shape.sum_to,
 )

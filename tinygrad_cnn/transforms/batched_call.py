@@ -7,13 +7,13 @@ whole batch, each by the batching rule of its op. So the batch is computed, reco
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.frames import warn_user
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Op
 from ..core.node import Argument, Node
@@ -262,11 +262,7 @@ class _Batch:
         call = Call(step.op, values, flags, shapes, params, step.output.shape, self.n)
         rule = rule_of(step.op)
         if rule is None:
-            warnings.warn(
-                f"vmap: {step.op.name} has no batching rule, so it runs once for each sample",
-                RuntimeWarning,
-                stacklevel=6,
-            )
+            warn_user(f"vmap: {step.op.name} has no batching rule, so it runs once for each sample", RuntimeWarning)
         return (rule or looped)(call)
 
     def _computed(self, step: _Step) -> Tensor:
