@@ -118,7 +118,7 @@ def w():
         (lambda: w().swapaxes(dim0=0, dim1=1), "'dim0'; use axis1=0"),
         (lambda: tg.sum(dim=0), "missing 1 required positional argument: 'a'"),
         (lambda: w().flip(0, 1), "flip.. takes `m` and `axis` by position; several axes are one tuple"),
-        (lambda: w().sum(dim=0, nonsense=1), r"^sum\(\) got an unexpected keyword argument '(dim|nonsense)'$"),
+        (lambda: w().sum(dim=0, nonsense=1), r"^sum\(\) got an unexpected keyword argument 'nonsense'$"),
     ],
 )
 def test_errors(call, answer):
@@ -218,7 +218,9 @@ def test_methods_take_pytorchs_words():
         (x.softmax(dim=-1), exp / exp.sum(axis=1, keepdims=True)), (x.mean(dim=0), a.mean(axis=0)),
         (x.var(dim=0, correction=1), a.var(axis=0, ddof=1)), (x.argmax(dim=1), a.argmax(axis=1)),
         (x.std(dim=(0, 1), correction=0, keepdim=True), a.std(keepdims=True)), (x.cumsum(dim=0), a.cumsum(axis=0)),
-        (x.max(keepdim=True), a.max(keepdims=True)), (x.topk(2, dim=0)[0], np.sort(a, axis=0)[::-1]),
+        (x.max(keepdim=True), a.max(keepdims=True)),
+        (x.mean(dim=None), a.mean()), (tg.amax(x, dim=1, keepdim=True), a.max(axis=1, keepdims=True)),
+        (x.topk(2, dim=0)[0], np.sort(a, axis=0)[::-1]),
     ):  # fmt: skip
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-15)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pickle
+import pydoc
 import re
 from pathlib import Path
 
@@ -99,9 +100,20 @@ def test_functional_is_where_pytorch_has_it():
     assert pickle.loads(pickle.dumps(imported.conv2d)) is tg.conv2d
 
 
-def test_absent_names_are_not_listed():
-    assert not {"view", "clip_", "allclose"} & set(dir(x()))
-    assert not {"cuda", "fit", "type"} & set(dir(nn.Linear(1, 1)))
+LISTED = {
+    x(): "torch.Tensor", tg.Tensor: "torch.Tensor", nn.Parameter(x()): "torch.Tensor", nn.Linear(1, 1): "torch.nn.Module",
+    nn.Module: "torch.nn.Module", SGD: "torch.optim.Optimizer", tg.optim.SGD: "torch.optim.Optimizer",
+    tg.optim.StepLR(SGD, 1): "torch.optim.lr_scheduler.LRScheduler",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("thing", "theirs"), LISTED.items(), ids=lambda x: getattr(x, "__name__", type(x).__name__))
+def test_what_dir_and_help_list_exists(thing, theirs):
+    listed = [name for name in dir(thing) if not name.startswith("_")]
+    assert {"sum", "shape"} <= {*listed} or "state_dict" in listed
+    assert [name for name in listed if not hasattr(thing, name)] == []
+    text = pydoc.plain(pydoc.render_doc(thing if isinstance(thing, type) else type(thing)))
+    assert not [name for name in TABLES[theirs] if re.search(rf"^ \|  {name}\b", text, re.MULTILINE)]
 
 
 def test_absent_names_of_modules_are_free():
@@ -120,6 +132,30 @@ def test_absent_names_of_modules_are_free():
     assert {"layers", "type", "weights", "fit"} <= set(dir(model))
     assert "weights" in dict(model.named_parameters())
     assert not hasattr(model, "cuda")
+
+
+def test_a_class_beside_module_has_its_names():
+    class Keras:
+        def fit(self):
+            return "mine"
+
+        @property
+        def layers(self):
+            return self.nothing
+
+    class Model(nn.Module, Keras):
+        pass
+
+    assert Model().fit() == "mine"
+    with pytest.raises(AttributeError, match="^'Model' object has no attribute 'nothing'$"):
+        Model().layers  # noqa: B018
+
+
+def test_a_missing_method_of_a_model_is_explained():
+    class Model(nn.Module):
+        pass
+
+    model = Model()
     with pytest.raises(AttributeError, match=r"^'Model' object has no attribute 'cuda' \(there is one device"):
         model.cuda()
 
@@ -139,6 +175,7 @@ WRONG = [
     (lambda: tg.split(x(), 2, dim=0), "use axis=0; it takes the positions at which parts begin, or their number"),
     (lambda: x().sum(dim=()), r"'dim'; name the axes, in axis=: for PyTorch \(\) is all axes or none"),
     (lambda: x().softmax(dim=None), "'dim'; name the axes, in axis=: .* None a guess"),
+    (lambda: x().sum(dim=[]), "'dim'; name the axes"),
     (lambda: x().flatten(start_dim=1), "use start_axis=1"),
     (lambda: x().var(unbiased=False), "use correction=0"),
     (lambda: x().var(unbiased=True), "use correction=1"),

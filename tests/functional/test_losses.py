@@ -105,12 +105,22 @@ def test_where_no_label_counts_the_mean_is_nan_and_the_gradient_zero(loss, label
     assert loss(x, labels, reduction="sum") == 0
 
 
-def test_an_ignored_row_has_no_part_even_if_its_logits_are_infinite():
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize("ignored", [-100, 0])
+def test_an_ignored_row_has_no_part_even_if_its_logits_are_infinite(ignored, loss, smoothing, dtype):
+    if (smoothing and loss is F.nll_loss) or (ignored < 0 and dtype == np.uint8):
+        return
+    options = {"ignore_index": ignored} | ({"label_smoothing": smoothing} if smoothing else {})
+    labels = np.array([1, 2, ignored, 1, ignored], dtype)
     x = np.vstack([LOGITS, [[-np.inf, 0.0, 0.0]]])
-    labels = np.array([*LABELS, -100])
-    y, first, _ = derivatives(lambda a: F.cross_entropy(a, labels), x)
-    np.testing.assert_allclose(y, F.cross_entropy(LOGITS, LABELS), rtol=1e-12)
-    assert not first[0][-1].any()
+    kept = labels != ignored
+    y, first, _ = derivatives(lambda a: loss(a, labels, **options), x)
+    expected, slopes, _ = derivatives(lambda a: loss(a, labels[kept], **options), x[kept])
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    assert not first[0][~kept].any()
+    np.testing.assert_allclose(first[0][kept], slopes[0], rtol=1e-12)
 
 
 @given(labels=st.lists(st.integers(0, 2), min_size=4, max_size=4), smoothing=st.sampled_from([0.0, 0.3]))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.core.tracing import Tracer, trace
 from tinygrad_cnn.testing import assert_gradients
 from tinygrad_cnn.testing.cases import Case, Draws

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.testing import assert_gradients, gradcheck
 from tinygrad_cnn.testing.gradcheck import FLOAT64
+from tinygrad_cnn.testing.strategies import arrays, floating_dtypes
 
 from .broken import off_by, values, wrong
 
@@ -230,6 +231,77 @@ def test_a_rule_that_is_only_wrong_in_float32_is_found_from_float64():
         return 2 * g * a * (1.0 if a.dtype == np.float64 else np.where(np.abs(values(a)) < 0.01, 0, 1).astype(a.dtype))
 
     assert not gradcheck(wrong(small_only), np.array([0.005, *np.linspace(1, 2, 50)]), order=1)
+
+
+def product(rule, value=np.multiply):
+    """An op of two inputs with one rule for both."""
+
+    @tg.op(elementwise=True)
+    def broken(a, b):
+        return value(a, b)
+
+    broken.joint_vjp("a", "b")(rule)
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (lambda g, a, b, needs: (g * (b if needs[1] else a), g * a), "is another if no other input requires one"),
+        (
+            lambda g, a, b, needs: (g * b, g * a if needs[0] else None),
+            "TypeError if no other input requires a gradient",
+        ),
+    ],
+)
+def test_a_rule_that_is_only_wrong_if_one_of_the_inputs_needs_no_gradient(rule, text):
+    a, b = np.array([0.5, -1.0]), np.array([2.0, 1.5])
+    assert text in str(gradcheck(product(rule), a, b, order=1))
+    assert gradcheck(product(lambda g, a, b, needs: (g * b, g * a if needs[1] else None)), a, b)
+    assert gradcheck(lambda a, b: (a * a, b.exp()), a, b), "outputs of one input each"
+
+
+@pytest.mark.parametrize("shortcut", [lambda g: (values(g) == 1).all(), lambda g: values(g).strides == (0,)])
+def test_a_rule_that_is_only_wrong_below_a_sum(shortcut):
+    def rule(g, a):
+        return 2 * a * g if not shortcut(g) else a
+
+    assert not gradcheck(wrong(rule), np.array([0.5, -1.0]), order=1)
+
+
+def test_a_rule_that_is_only_wrong_for_several_dtypes():
+    def rule(g, a, b):
+        return g * b, g * a if a.dtype == b.dtype else g * (a + 0.01)
+
+    a, b = np.array([0.5, -1.0]), np.array([2.0, 1.5])
+    report = gradcheck(product(rule), a, b, order=1)
+    assert "the rule of broken for `b` gives" in str(report)
+    assert "in float32 with float64, but" in str(report)
+    wrong_value = product(lambda g, a, b: (g * b, g * a), lambda a, b: a * b * (1 if a.dtype == b.dtype else 1.01))
+    assert "broken gives" in str(gradcheck(wrong_value, a, b, order=1))
+
+    def refusing(a, b):
+        if a.dtype != b.dtype:
+            raise TypeError("one dtype, please")
+        return a * b
+
+    report = gradcheck(product(lambda g, a, b: (g * b, g * a), refusing), a, b, order=1)
+    assert report, report
+    assert "not checked with input 0 in float32, where f raises TypeError: broken: one dtype, please" in str(report)
+
+
+@pytest.mark.parametrize("wrong_for", [{np.float16}, {np.float16, np.float32}, {np.float16, np.float64}])
+def test_drawn_dtypes_find_what_is_wrong_in_some_of_them(wrong_for):
+    op = product(lambda g, a, b: (g * b, g * a * (1 if {a.dtype.type, b.dtype.type} != wrong_for else 2)))
+    numbers = arrays((2, 3), floating_dtypes(), low=0.5)
+
+    @settings(max_examples=100, database=None, report_multiple_bugs=False)
+    @given(numbers, numbers)
+    def check(a, b):
+        assert_gradients(op, a, b, order=1, directions=1, budget=1)
+
+    with pytest.raises(AssertionError, match="the rule of broken for `b` gives"):
+        check()
 
 
 def test_rules_that_cancel_in_float32_are_not_called_wrong():

@@ -39,6 +39,12 @@ def test_arrays_lie_where_they_should(data, dtype):
     assert np.array_equal(a * 512, np.round(a.astype(np.float64) * 512)), "exact in any dtype"
 
 
+def test_dtypes_are_drawn_for_each_array():
+    pairs = st.tuples(*(tst.arrays((2,), tst.floating_dtypes()) for _ in range(2)))
+    for a, b in [(np.float16, np.float16), (np.float16, np.float64), (np.float64, np.float32)]:
+        assert simplest(pairs, lambda pair: (pair[0].dtype, pair[1].dtype) == (a, b))  # noqa: B023
+
+
 @given(data=st.data())
 def test_distinct_arrays_integers_and_truth_values(data):
     values = np.sort(data.draw(tst.arrays(distinct=True)), axis=None)
@@ -58,6 +64,11 @@ def square(*shapes):
     return any(n > 1 and shape.count(n) > 1 for shape in shapes for n in shape)
 
 
+def outer(a, b):
+    """Whether a is a row (1, n) and b a column (n, 1)."""
+    return len(a) == len(b) == 2 and a[0] == b[1] == 1 < min(a[1], b[0])
+
+
 SHAPES = [
     (tst.shapes(), {"empty": (lambda s: 0 in s, 0.01, 0.1), "square": (square, 0.3, 0.7),
                     "long": (lambda s: max(s, default=0) > 3, 0.01, 0.15), "4-d": (lambda s: len(s) == 4, 0.05, 0.25)}),
@@ -66,6 +77,8 @@ SHAPES = [
         "equal": (lambda s: s[0] == s[1] and np.prod(s[0]) > 1, 0.2, 0.6),
         "not equal": (lambda s: s[0] != s[1], 0.15, 0.5),
         "square": (lambda s: square(*s), 0.15, 0.7),
+        "row, column": (lambda s: outer(*s), 0.02, 0.1),
+        "column, row": (lambda s: outer(*s[::-1]), 0.02, 0.1),
     }),
     (tst.matmul_shapes(), {
         "empty": (lambda s: 0 in s[0] + s[1], 0.0, 0.15),

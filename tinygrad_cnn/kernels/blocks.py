@@ -12,7 +12,7 @@ from .parallel import chunks
 from .parallel.threads import each
 from .parallel.workspace import scratch
 
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 """Elements per block: some blocks of float32 fit into the L2 cache, and threads seldom meet at the interpreter lock."""
 
 OfBlock: TypeAlias = Callable[..., object]

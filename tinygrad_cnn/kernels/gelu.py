@@ -3,7 +3,7 @@
 Q(z) is the probability beyond z >= 0, and f(z) = e^(-z^2 / 2) / sqrt(2 pi) the density.
 
 In float32, Q and f are looked up at the multiple h of 1 / STEP next to z. With d = z - h, a = h d and s = a + d^2 / 2,
-f(z) = f(h) e^-s and Q(z) = Q(h) - f(h) d (1 - a / 2 + (a^2 - d^2) / 6 - ...). What is added to the values that are looked up is
+f(z) = f(h) e^-s and Q(z) = Q(h) - f(h) d (1 - a / 2 + a^2 / 6 - ...). What is added to the values that are looked up is
 at most 3 % of them, so its rounding does not count, and Q and f are right to a unit in the last place.
 
 In float64, Q(z) is e^(-z^2 / 2) u P(z u), with u = 1 / (z + K). The polynomial P interpolates Q(z) e^(z^2 / 2) / u at Chebyshev
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import blocks
+from .parallel.workspace import scratch
 
 STEP = 256
 MOST = 15
@@ -41,6 +42,12 @@ P = (
 )  # fmt: skip
 
 
+_ZERO, _ONE, _HALF, _SIXTH, _MOST, _STEP, _PER_STEP, _UNSCALED = (
+    np.array(c, np.float32) for c in (0, 1, 0.5, 1 / 6, MOST, STEP, 1 / STEP, 1 / SCALE)
+)
+"""As arrays without axes: ufuncs would convert Python's numbers in every call."""
+
+
 def prepare(out: np.ndarray | None, a: Any, *, approximate: str) -> Any:
     """A task for ``gelu``; None for its approximation and for dtypes other than floats of up to 64 bits."""
     return blocks.prepare(_gelu, out, a) if approximate == "none" and blocks.fits(a) else None
@@ -60,8 +67,8 @@ def _gelu(x: np.ndarray, y: np.ndarray) -> None:
     else:
         z, _, p, _, _ = _near(x)
         p *= z
-        p *= 1 / SCALE
-    np.subtract(np.maximum(x, 0, out=z), p, out=y)
+        p *= _UNSCALED
+    np.subtract(np.maximum(x, _ZERO.astype(x.dtype), out=z), p, out=y)
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> None:
@@ -72,19 +79,20 @@ def _slope(x: np.ndarray, y: np.ndarray) -> None:
         t -= z
         t *= e
     else:
-        z, f, t, a, b = _near(x)
-        b *= 0.5
-        s = np.add(a, b, out=a)
-        part = s * (1 / 6)  # 1 - e^-s = s (1 - s (1 / 2 - s / 6))
-        part -= 0.5
+        z, f, t, a, d = _near(x)
+        d *= d
+        d *= _HALF
+        s = np.add(a, d, out=a)
+        part = np.multiply(s, _SIXTH, out=d)  # 1 - e^-s = s (1 - s (1 / 2 - s / 6))
+        part -= _HALF
         part *= s
-        part += 1
+        part += _ONE
         part *= s
         part *= f
         f -= part
         f *= z
         t -= f
-        t *= 1 / SCALE
+        t *= _UNSCALED
     side = np.copysign(1, x, out=z)
     t *= side
     np.subtract(np.maximum(side, 0, out=side), t, out=y)
@@ -100,27 +108,26 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _near(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """z = |x|, SCALE f(h), SCALE Q(z), a = h d and b = d^2, for float32."""
-    z = np.abs(x)
-    np.minimum(z, MOST, out=z)
-    h = z * STEP
-    np.rint(h, out=h)
-    at = np.fmin(h, MOST * STEP).astype(np.intp)  # NaN is looked up anywhere; it stays in d
-    q, f = (values.take(at, mode="clip") for values in _table())
-    h *= 1 / STEP
-    d = z - h
-    a = np.multiply(h, d, out=h)
-    b = d * d
-    sum_ = a * a
-    sum_ -= b
-    sum_ *= 1 / 6
-    part = a * 0.5
-    sum_ -= part
-    sum_ += 1
-    sum_ *= d
-    sum_ *= f
-    q -= sum_
-    return z, f, q, a, b
+    """z = |x|, SCALE f(h), SCALE Q(z), a = h d and d, for float32."""
+    z = np.abs(x, blocks.temporary("z", x))
+    np.minimum(z, _MOST, out=z)
+    h = np.multiply(z, _STEP, blocks.temporary("h", x))
+    np.rint(h, h)
+    at = scratch("at", h.shape, np.dtype(np.intp))
+    with np.errstate(invalid="ignore"):  # NaN is looked up anywhere; it stays in d
+        np.copyto(at, h, casting="unsafe")
+    q, f = (np.take(t, at, out=blocks.temporary(n, x), mode="clip") for t, n in zip(_table(), "qf", strict=True))
+    h *= _PER_STEP
+    d = np.subtract(z, h, blocks.temporary("d", x))
+    a = np.multiply(h, d, h)
+    part = np.multiply(a, _SIXTH, blocks.temporary("part", x))
+    part -= _HALF
+    part *= a
+    part += _ONE
+    part *= d
+    part *= f
+    q -= part
+    return z, f, q, a, d
 
 
 def _parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

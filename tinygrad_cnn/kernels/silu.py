@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from . import blocks
+from .blocks import temporary
 
 FAR = {np.dtype(np.float32): -87, np.dtype(np.float64): -700}
 SHIFT = 16
+ONE = {dtype: np.ones((), dtype) for dtype in FAR}
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
@@ -27,36 +29,41 @@ def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
-def _decay(x: np.ndarray) -> np.ndarray:
-    """e^-x, for x from FAR on."""
-    e = np.maximum(x, FAR[x.dtype])
-    np.negative(e, out=e)
-    return np.exp(e, out=e)  # type: ignore[no-any-return]
+def _decay(x: np.ndarray) -> tuple[np.ndarray, bool]:
+    """e^-x, for x from FAR on; and whether all x are."""
+    e, least = temporary("e", x), FAR[x.dtype]
+    all_near = bool(x.min() >= least)
+    np.negative(x, e)
+    if not all_near:
+        np.minimum(e, -least, out=e)
+    return np.exp(e, e), all_near
 
 
 def _far(x: np.ndarray, y: np.ndarray, shift: int) -> None:
     """y = (x + shift) e^x where x < FAR."""
-    if x.size and np.fmin.reduce(x) < FAR[x.dtype]:
-        at = np.flatnonzero(x < FAR[x.dtype])
-        far = np.maximum(x[at], 2 * FAR[x.dtype])
-        y[at] = (far + shift) * np.exp(far + SHIFT) * math.exp(-SHIFT)
+    at = np.flatnonzero(x < FAR[x.dtype])
+    far = np.maximum(x[at], 2 * FAR[x.dtype])
+    y[at] = (far + shift) * np.exp(far + SHIFT) * math.exp(-SHIFT)
 
 
 def _silu(x: np.ndarray, y: np.ndarray) -> None:
     """x / (1 + e)."""
-    e = _decay(x)
-    e += 1
-    np.divide(x, e, out=y)
-    _far(x, y, 0)
+    e, all_near = _decay(x)
+    e += ONE[x.dtype]
+    np.divide(x, e, y)
+    if not all_near:
+        _far(x, y, 0)
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> None:
     """s (1 + x e s)."""
-    e = _decay(x)
-    s = e + 1
-    np.divide(1, s, out=s)
+    e, all_near = _decay(x)
+    one = ONE[x.dtype]
+    s = np.add(e, one, temporary("s", x))
+    np.divide(one, s, s)
     e *= s
-    e *= np.minimum(x, -FAR[x.dtype])  # e s is 0 at infinity
-    e += 1
-    np.multiply(e, s, out=y)
-    _far(x, y, 1)
+    e *= np.minimum(x, -FAR[x.dtype], out=y)  # e s is 0 at infinity
+    e += one
+    np.multiply(e, s, y)
+    if not all_near:
+        _far(x, y, 1)

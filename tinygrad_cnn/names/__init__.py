@@ -13,7 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from ..core import remedies
-from .attributes import PACKAGE, answer_misses, answer_misses_for_free, remedy, with_page
+from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
 from .calls import explaining, foreign
 from .others import HOOKS
 from .torch import TABLES
@@ -38,8 +38,11 @@ METHODS = ("Tensor", "Module", "LRScheduler", "Metric", "Estimator")
 
 CALLBACK = "training.Callback"
 
-_wrappers: dict[FunctionType, Any] = {}
-"""The wrapper of each function, and of each wrapper itself."""
+_wrappers: dict[tuple[FunctionType, str], Any] = {}
+"""The wrapper of each function by its public name: ``tg.amax`` and ``tg.max`` are one function, and two in PyTorch."""
+
+_originals: dict[Any, FunctionType] = {}
+"""The function of each wrapper."""
 
 _opened: set[type] = set()
 """Classes whose constructors and methods are wrapped."""
@@ -47,8 +50,7 @@ _opened: set[type] = set()
 
 def original(function: Any) -> Any:
     """See :meth:`tinygrad_cnn.core.remedies.Remedies.original`."""
-    is_wrapper = isinstance(function, FunctionType) and _wrappers.get(function) is function
-    return function.__wrapped__ if is_wrapper else function
+    return _originals.get(function, function) if isinstance(function, FunctionType) else function
 
 
 def replacement(place: str, name: str) -> str | None:
@@ -70,12 +72,12 @@ def published(namespace: dict[str, Any]) -> None:
     public = {name: namespace[name] for name in namespace["__all__"] if name in namespace}  # others are imported later
     for name, thing in public.items():
         if isinstance(thing, FunctionType):
-            namespace[name] = _wrapped(thing, _parameters(thing), module, name)
+            namespace[name] = _wrapped(thing, name, _parameters(thing), module)
     for thing in public.values():
-        if isinstance(thing, type) and thing.__module__.startswith(PACKAGE):
+        if isinstance(thing, type) and _is_ours(thing):
             has_methods = not {kind.__name__ for kind in thing.__mro__}.isdisjoint(METHODS)
             for kind in thing.__mro__:
-                if kind.__module__.startswith(PACKAGE) and kind not in _opened:
+                if _is_ours(kind) and kind not in _opened:
                     _opened.add(kind)
                     _open(kind, has_methods)
 
@@ -94,6 +96,10 @@ class _TensorModule(ModuleType):
         raise TypeError("tg.tensor is a module; use tg.Tensor(data), which is what torch.tensor(data) is in PyTorch")
 
 
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == PACKAGE
+
+
 def _open(kind: Any, has_methods: bool) -> None:
     """Wrap the constructor that a class defines, and perhaps its methods, and answer its unknown attributes."""
     for name, function in list(vars(kind).items()):
@@ -104,27 +110,27 @@ def _open(kind: Any, has_methods: bool) -> None:
         elif has_methods and name != "forward" and (name[0] != "_" or name == "__call__"):
             names = _parameters(function)
             if names is not None and not any(n[0] == "*" for n in names):
-                setattr(kind, name, _wrapped(function, ["self", *names[1:]]))
+                setattr(kind, name, _wrapped(function, name.removeprefix("__call__"), ["self", *names[1:]]))
     theirs = CLASSES.get(kind.__name__)
     if theirs == "torch.Tensor":
-        answer_misses_for_free(kind, theirs)
+        answer_misses_of_tensors(kind, theirs)
     elif theirs:
         answer_misses(kind, theirs)
 
 
-def _wrapped(function: FunctionType, names: list[str] | None, *place: str) -> Any:
+def _wrapped(function: FunctionType, name: str, names: list[str] | None, module: str = "") -> Any:
     """`function`, wrapped if there is an answer to a keyword that its parameters `names` lack.
 
-    A wrapper is pickled by its `place`, a public module and a name.
+    A wrapper is pickled by its name in a public module.
     """
-    if names is None or not foreign(function.__name__, names):
+    if function in _originals or names is None or not foreign(name, names):
         return function
-    if function not in _wrappers:
-        wrapper = explaining(function)
-        _wrappers.update({function: wrapper, wrapper: wrapper})
-        if place:
-            wrapper.__module__, wrapper.__qualname__ = place
-    return _wrappers[function]
+    if (function, name) not in _wrappers:
+        _wrappers[function, name] = wrapper = explaining(function, name)
+        _originals[wrapper] = function
+        if module:
+            wrapper.__module__, wrapper.__qualname__ = module, name
+    return _wrappers[function, name]
 
 
 def _parameters(function: Any) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import getattr_static
 from typing import Any, NoReturn
 
 import numpy as np
@@ -49,7 +50,7 @@ def _elsewhere(name: str) -> str | None:
         if name in getattr(import_module(PACKAGE + module), "__all__", ()):  # the module may be half imported
             return f"{place}.{name}"
     function = getattr(np, name, None)
-    ops = import_module(f"{PACKAGE}.core.graph").numpy_ops
+    ops = import_module(f"{PACKAGE}.core.registry").numpy_ops
     known = getattr(ops.get(function) if callable(function) else None, "__name__", "")
     if known in getattr(import_module(PACKAGE), "__all__", ()):
         return f"tg.{known}"
@@ -78,10 +79,10 @@ def answer_misses(kind: Any, theirs: str) -> None:
     """Give a class a ``__getattr__``, whose errors have remedies for the names of the class `theirs`."""
     names = _absent(kind, theirs)
 
-    def __getattr__(self: object, name: str) -> NoReturn:
-        if name in names:
+    def __getattr__(self: object, name: str) -> Any:
+        if name in names and getattr_static(type(self), name, None) is None:
             raise _error(self, type(self), name, theirs)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        return object.__getattribute__(self, name)  # raises Python's error, or that of a property of this name
 
     kind.__getattr__ = __getattr__
 
@@ -104,12 +105,12 @@ class _Absent:
         raise _error(instance, owner, self.name, self.theirs)
 
 
-def answer_misses_for_free(kind: Any, theirs: str) -> None:
-    """The same for the Tensor, by a base class that has an attribute for each name. ``dir`` and ``help`` do not show it.
+def answer_misses_of_tensors(kind: Any, theirs: str) -> None:
+    """The same for the Tensor, by a base class with an attribute for each name, which ``dir`` and ``help`` do not list.
 
-    A ``__getattr__`` would cost every Tensor time. Python 3.11 reads other attributes without its inline cache then: 27 ns
-    instead of 2 for a slot, 10 % of ``x * y``. Later versions do that for properties. And NumPy asks for protocols
-    that a Tensor does not have: ``np.asarray(x)`` takes 0.4 us longer in Python 3.13, 1.9 us in 3.11.
+    A ``__getattr__`` would slow down every Tensor. Python 3.11 then reads a slot in 29 ns instead of 2, without its inline
+    cache: ``x * y`` takes 11 % longer, and a step of the notebook's network 3 %. Later versions read properties so. And NumPy
+    asks each Tensor for protocols that it lacks: ``np.asarray(x)`` takes 0.4 us longer in Python 3.13, 1.9 us in 3.11.
     """
     attributes: dict[str, Any] = {name: _Absent(name, theirs) for name in _absent(kind, theirs)}
     kind.__bases__ += (_Unlisted("Remedies", (), {"__slots__": (), "__module__": __name__, **attributes}),)

@@ -15,15 +15,18 @@ Function: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
 
-def explaining(function: F) -> F:
-    """`function`, with :func:`understood` where Python refuses the arguments of a call."""
+def explaining(function: F, name: str = "") -> F:
+    """`function`, with :func:`understood` where Python refuses the arguments of a call.
+
+    `name` is what the function is called in the tables; a constructor, or a method ``__call__``, has the name of the class.
+    """
 
     @functools.wraps(function)
     def explained(*args: Any, **named: Any) -> Any:
         try:
             return function(*args, **named)
         except TypeError as error:
-            found = understood(function, args, named, str(error))
+            found = understood(function, name or type(args[0]).__name__, args, named, str(error))
             if found is None:
                 raise
         return function(*args, **found)
@@ -31,7 +34,9 @@ def explaining(function: F) -> F:
     return explained  # type: ignore[return-value]
 
 
-def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any], error: str) -> dict[str, Any] | None:
+def understood(
+    function: Function, owner: str, args: Sequence[Any], named: Mapping[str, Any], error: str
+) -> dict[str, Any] | None:
     """The keywords of a call that failed with a TypeError, by our names.
 
     None if there is nothing to say: the body of the function raised the error, or nobody has such keywords.
@@ -42,37 +47,28 @@ def understood(function: Function, args: Sequence[Any], named: Mapping[str, Any]
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    owner = _owner(function, args)
     unknown = _unknown(signature, args, named, error)
     if unknown is None:
         return None
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {*places[: len(args)], *(name for name in named if name in names)}
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}  # their keyword: ours
     for keyword in sorted(unknown, key=lambda k: named[k] is None):
         value, ours = named[keyword], ours_for(owner, keyword, names)
-        if ours in given:
+        if ours in given and keyword in DONE:
             raise TypeError(
                 f"{owner}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already"
             ) from None
-        if ours in names and _means_the_same(owner, keyword, value, given):
-            found[ours] = value
+        if ours is not None and ours in names and _means_the_same(owner, keyword, value, names, given):
+            found[keyword] = ours
             given.add(ours)
-        elif text := unexpected(owner, keyword, value, ours):
+        elif text := unexpected(owner, keyword, value, ours, names):
             raise TypeError(text) from None  # no variable may hold the error: with its traceback it would be a cycle
-        else:
-            return None
     if found:
-        return {**{name: value for name, value in named.items() if name not in unknown}, **found}
+        return {found.get(name, name): value for name, value in named.items()}
     if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
         raise TypeError(text) from None
     return None
-
-
-def _owner(function: Function, args: Sequence[Any]) -> str:
-    """The name that errors begin with: a class, if its object is made or called."""
-    own = function.__name__ not in ("__init__", "__call__")
-    return function.__name__.lstrip("_") if own else type(args[0]).__name__
 
 
 def _unknown(
@@ -97,18 +93,21 @@ def ours_for(function: str, keyword: str, names: Sequence[str]) -> str | None:
     return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
 
 
-def _means_the_same(function: str, keyword: str, value: Any, given: Collection[str]) -> bool:
+def _means_the_same(function: str, keyword: str, value: Any, names: Collection[str], given: Collection[str]) -> bool:
     """Whether a keyword can only mean our parameter, so that the call is made with it."""
-    if keyword not in DONE:
-        return False
     if keyword != "dim":
-        return True
-    if value is None or value == ():
-        return False  # see UNCLEAR
+        return keyword in DONE
+    if _is_unclear(value, names):
+        return False
     return function not in NOTES or (function in ("var", "std") and not {"correction", "ddof"}.isdisjoint(given))
 
 
-def unexpected(owner: str, keyword: str, value: Any, ours: str | None) -> str | None:
+def _is_unclear(dim: Any, names: Collection[str]) -> bool:
+    """Whether it depends on PyTorch's function which axes are meant. None is all axes for those with `keepdim`."""
+    return (isinstance(dim, tuple | list) and not dim) or (dim is None and "keepdims" not in names)
+
+
+def unexpected(owner: str, keyword: str, value: Any, ours: str | None, names: Collection[str]) -> str | None:
     """The error for a keyword that `owner` does not have; None if there is nothing to say."""
     text = f"{owner}() got an unexpected keyword argument {keyword!r}"
     if ours is None:
@@ -117,7 +116,7 @@ def unexpected(owner: str, keyword: str, value: Any, ours: str | None) -> str | 
         return f"{text}; {ours[1:-1]}"
     if keyword == "unbiased":
         return f"{text}; use correction={int(bool(value))}: the sum is divided by n - correction"
-    if keyword == "dim" and (value is None or value == ()):
+    if keyword == "dim" and _is_unclear(value, names):
         return f"{text}; {UNCLEAR}"
     shown = repr(value) if isinstance(value, int | str | float | tuple | list) and len(repr(value)) < 40 else "..."
     shown = repr(bool(value)) if ours == "progress" else shown

@@ -70,7 +70,7 @@ _EXCEPTIONS = {
     "random_split stratified_split": {"generator": "rng", "seed": "rng"},
     "matrix_rank": {"input": "A"},
     "l1_loss": {"weight": "(weight the elements of reduction='none')"}, "solve": {"A": "a", "B": "b"},
-    "softmax log_softmax softmin norm matrix_norm": {
+    "softmax log_softmax softmin norm matrix_norm vector_norm": {
         "dtype": "(convert before or after: x.astype(dtype))"},
     "searchsorted": {
         "input": "v", "sorted_sequence": "a", "values": "v", "right": "(use side='right')",

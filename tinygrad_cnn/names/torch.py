@@ -162,9 +162,6 @@ _FUNCTIONS = """
 FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
-PROPERTIES = {"size": "x.shape, or x.shape[i]; x.size is the number of elements, as in NumPy"}
-"""Methods of ``torch.Tensor`` that are properties here, and what to use for a call."""
-
 _NN = {
     "tg.optim.clip_grad_norm_, ...": "utils",
     RECURRENT: """

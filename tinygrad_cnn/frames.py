@@ -1,4 +1,8 @@
-"""Tell stack frames of the library from those of user code."""
+"""Tell stack frames of the library from those of user code.
+
+Frames are read on the way to an error or a warning, and where a user asks to see the lines of a program: by ``show``,
+``detect_anomaly`` and ONNX export. Of other calls that succeed, only ``float`` of a Tensor that requires a gradient reads one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import sys
 import warnings
 from types import FrameType
 
-PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+PACKAGE = os.path.dirname(__file__) + os.sep
 GENERATED = re.compile(r"<(\w+): (?:call|pull)>")
 
 
